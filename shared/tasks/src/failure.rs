@@ -1,0 +1,97 @@
+//! Why a document or a page could not be read, in words that clients can rely on.
+
+use serde::{Deserialize, Serialize};
+
+/// Stable names of what can go wrong with a document or a page. Clients match on them: never rename one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureCode {
+    /// The bytes are no PDF, PNG, JPEG, TIFF, WebP or BMP.
+    UnsupportedFormat,
+    /// Nothing was sent.
+    EmptyDocument,
+    /// More bytes than are taken.
+    DocumentTooLarge,
+    /// More pages than are taken.
+    TooManyPages,
+    /// A page with more pixels than are taken.
+    TooManyPixels,
+    /// A PDF that asks for a password.
+    EncryptedDocument,
+    /// The document is broken: it cannot be opened or counted.
+    UnreadableDocument,
+    /// The page is broken, its document is not.
+    UnreadablePage,
+    /// `image_url` may not be fetched: its scheme, its port or its address is refused.
+    UrlRefused,
+    /// `image_url` could not be fetched.
+    FetchFailed,
+    /// The model failed on this page, alone in its micro-batch.
+    ModelFailed,
+    /// The page took longer than a page may.
+    TimedOut,
+    /// The page was taken up as often as is allowed, and whoever read it died each time.
+    AttemptsExhausted,
+    /// Something that should not happen; the log has more.
+    Internal,
+}
+
+impl FailureCode {
+    /// The code as it is written in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedFormat => "unsupported_format",
+            Self::EmptyDocument => "empty_document",
+            Self::DocumentTooLarge => "document_too_large",
+            Self::TooManyPages => "too_many_pages",
+            Self::TooManyPixels => "too_many_pixels",
+            Self::EncryptedDocument => "encrypted_document",
+            Self::UnreadableDocument => "unreadable_document",
+            Self::UnreadablePage => "unreadable_page",
+            Self::UrlRefused => "url_refused",
+            Self::FetchFailed => "fetch_failed",
+            Self::ModelFailed => "model_failed",
+            Self::TimedOut => "timed_out",
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether sending the same again may end better: false where the document itself is at fault.
+    pub const fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::FetchFailed | Self::ModelFailed | Self::TimedOut | Self::AttemptsExhausted | Self::Internal
+        )
+    }
+}
+
+/// A code for programs and a sentence for people. The sentence holds no text of the document and no URL's query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}: {message}", code.as_str())]
+pub struct Failure {
+    /// What went wrong.
+    pub code: FailureCode,
+    /// The same, for a reader.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its sentence.
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_written_the_same_in_json_and_in_text() {
+        for code in [FailureCode::UnsupportedFormat, FailureCode::AttemptsExhausted, FailureCode::Internal] {
+            assert_eq!(serde_json::to_value(code).ok(), Some(code.as_str().into()));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Identifiers, and the one unit of time.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why a string is no identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a {kind} identifier")]
+pub struct InvalidId {
+    kind: &'static str,
+}
+
+/// Names a task: `task_` and 32 hexadecimal digits of a UUID version 7, so that ids sort by time of submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TaskId(Uuid);
+
+impl TaskId {
+    const PREFIX: &str = "task_";
+
+    /// The task named by a UUID; whoever has a clock makes it (`Uuid::now_v7`).
+    pub const fn new(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The `webhook-id` of the callback that ends a `round` of this task: the same on every attempt, so that a receiver
+    /// can tell a repetition.
+    pub fn webhook_id(self, round: u32) -> String {
+        format!("msg_{}_{round}", self.0.simple())
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, self.0.simple())
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = InvalidId { kind: "task" };
+        let digits = text.strip_prefix(Self::PREFIX).ok_or(invalid.clone())?;
+        // Uuid::parse takes other notations too; one task has one name.
+        let plain = digits.len() == 32 && !digits.contains(|c: char| c.is_ascii_uppercase());
+        let uuid = Uuid::try_parse(digits).map_err(|_| invalid.clone())?;
+        if plain { Ok(Self(uuid)) } else { Err(invalid) }
+    }
+}
+
+impl TryFrom<String> for TaskId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<TaskId> for String {
+    fn from(id: TaskId) -> Self {
+        id.to_string()
+    }
+}
+
+/// Whose task it is. Queues take turns between tenants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tenant(String);
+
+impl Tenant {
+    /// The longest name: it must fit a message group's name with room to spare.
+    pub const MAX_LENGTH: usize = 64;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Tenant {
+    /// The one tenant of a home without API keys.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl FromStr for Tenant {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if fits && plain { Ok(Self(text.to_owned())) } else { Err(InvalidId { kind: "tenant" }) }
+    }
+}
+
+impl TryFrom<String> for Tenant {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<Tenant> for String {
+    fn from(tenant: Tenant) -> Self {
+        tenant.0
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One page: the unit of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PageRef {
+    /// The task it belongs to.
+    pub task_id: TaskId,
+    /// The document inside the task, counted from 1 in the order sent.
+    pub document: u32,
+    /// The page inside the document, counted from 1.
+    pub page: u32,
+}
+
+impl fmt::Display for PageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.task_id, self.document, self.page)
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixMillis(pub i64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_id_reads_back_and_other_notations_do_not() {
+        let id = TaskId::new(Uuid::from_u128(0x0192_abcd));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let upper = id.to_string().replace("abcd", "ABCD");
+        assert!(upper.parse::<TaskId>().is_err());
+        for wrong in ["", "task_", "task_12", "0000000000000000000000000192abcd", "task_../../../../etc/passwd"] {
+            assert!(wrong.parse::<TaskId>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_is_a_plain_short_name() {
+        assert!("acme-2_x".parse::<Tenant>().is_ok());
+        for wrong in ["", "a/b", "a b", "é", &"x".repeat(65)] {
+            assert!(wrong.parse::<Tenant>().is_err(), "{wrong}");
+        }
+    }
+}
