@@ -1,0 +1,114 @@
+//! What every home promises, as tests against the traits.
+//!
+//! A promise is a function that takes a [`Home`] and panics where it is not kept. [`every_home_promises`] makes a test
+//! of each. The home's queues must have leases of [`LEASE`], so that some promises are seen in seconds, and
+//! [`MAX_RECEIVES`]. Names of tasks, keys and messages are new on each run, so that a home may be used again; but two
+//! tests at a time must not share its queues.
+//!
+//! Nothing is assumed beyond what the traits say: no exact order, nothing faster than a second.
+#![expect(clippy::missing_panics_doc, reason = "a promise that is not kept panics")]
+
+use std::time::Duration;
+
+use crate::{Home, QueueName, QueueSettings};
+
+pub mod consumers;
+pub mod objects;
+pub mod queues;
+pub mod tasks;
+
+/// The leases of the queues of a home that is tested.
+pub const LEASE: Duration = Duration::from_secs(2);
+/// How often a message is received before it is taken for dead, in a home that is tested.
+pub const MAX_RECEIVES: u32 = 3;
+/// Long enough for whatever must happen, in any home.
+const AT_LENGTH: Duration = Duration::from_secs(20);
+/// Longer than anything may take to become visible.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// The settings of the queues of a home that is tested.
+pub const fn settings(name: QueueName) -> QueueSettings {
+    let max_receives = if name.dead_letter_queue().is_some() { MAX_RECEIVES } else { u32::MAX };
+    QueueSettings { lease: LEASE, max_receives }
+}
+
+/// Makes a `#[tokio::test]` of every promise. `$open` is an async function that returns a [`Home`], opened with
+/// [`settings`], and whatever must live as long.
+#[macro_export]
+macro_rules! every_home_promises {
+    ($open:ident) => {
+        $crate::every_home_promises! { $open => objects:
+            an_object_that_was_put_is_read_back
+            a_second_put_replaces_the_first
+            put_new_writes_once
+            of_many_who_put_new_one_succeeds
+            a_file_is_taken_in
+            an_object_can_be_read_as_a_file
+            a_list_is_sorted_and_holds_what_begins_with_the_prefix
+            a_deleted_object_is_gone
+            what_is_not_there_is_not_found
+        }
+        $crate::every_home_promises! { $open => queues:
+            a_message_is_received_once_and_gone_once_acknowledged
+            batches_over_ten_are_sent_received_and_acknowledged
+            a_message_comes_again_when_its_lease_has_ended
+            an_extended_lease_keeps_its_message
+            a_lost_lease_is_reported_when_it_is_extended
+            a_stale_receipt_changes_nothing
+            a_delayed_message_comes_when_its_delay_is_over
+            a_released_message_comes_again_after_its_delay
+            a_message_received_too_often_goes_to_the_dead_letter_queue
+            a_message_is_dead_lettered_with_its_reason
+            groups_take_turns
+            a_waiting_receive_wakes_up_for_a_message
+            a_receive_in_vain_ends_when_its_wait_is_over
+            depth_tells_ready_from_leased_and_delayed
+        }
+        $crate::every_home_promises! { $open => tasks:
+            a_task_is_created_once
+            a_task_reads_back_with_its_pages
+            a_task_without_a_readable_document_has_ended_at_once
+            what_is_not_there_is_not_found
+            a_pending_document_is_settled_once
+            a_document_that_fails_may_end_its_task
+            a_page_ends_once
+            an_outcome_of_another_round_changes_nothing
+            of_many_who_complete_a_page_one_succeeds
+            a_callback_is_updated_in_its_round_only
+            a_failed_page_is_opened_again
+            only_failed_pages_of_an_ended_task_are_opened_again
+            an_undispatched_task_is_found_until_it_is_dispatched
+            a_reopened_task_is_undispatched
+            a_change_ends_the_waiting_for_it
+            waiting_for_a_change_in_vain_ends
+        }
+        $crate::every_home_promises! { $open => consumers:
+            a_held_lease_is_kept_past_its_time
+            a_lease_held_too_long_is_given_up
+            a_dropped_lease_runs_out
+            an_undecodable_message_can_be_dead_lettered
+        }
+    };
+    ($open:ident => $part:ident: $($promise:ident)+) => {
+        mod $part {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    let (home, _kept) = super::$open().await;
+                    $crate::conformance::$part::$promise(&home).await;
+                }
+            )+
+        }
+    };
+}
+pub use every_home_promises;
+
+/// A name that no other test uses.
+fn unique(what: &str) -> String {
+    format!("{what}-{}", uuid::Uuid::now_v7().simple())
+}
+
+/// The parts that tests need most.
+fn pages_queue(home: &Home) -> std::sync::Arc<dyn crate::Queue> {
+    home.queue(QueueName::Pages)
+}

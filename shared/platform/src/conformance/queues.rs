@@ -1,0 +1,290 @@
+//! What every queue promises.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{A_MOMENT, AT_LENGTH, LEASE, MAX_RECEIVES, pages_queue, unique};
+use crate::{Depth, Home, Outgoing, Queue, QueueName, Receipt, Received};
+
+/// The messages of one test in a queue that others may have used before.
+struct Mail {
+    queue: Arc<dyn Queue>,
+    mark: String,
+}
+
+impl Mail {
+    fn new(home: &Home) -> Self {
+        Self { queue: pages_queue(home), mark: unique("mail") }
+    }
+
+    /// The same messages, in another queue.
+    fn at(&self, home: &Home, name: QueueName) -> Self {
+        Self { queue: home.queue(name), mark: self.mark.clone() }
+    }
+
+    async fn send(&self, names: impl IntoIterator<Item = impl ToString>) {
+        self.send_later(names, Duration::ZERO).await;
+    }
+
+    async fn send_later(&self, names: impl IntoIterator<Item = impl ToString>, delay: Duration) {
+        let message =
+            |name: String| Outgoing { body: format!("{} {name}", self.mark), group: self.mark.clone(), delay };
+        let messages = names.into_iter().map(|name| message(name.to_string())).collect();
+        self.queue.send(messages).await.expect("send");
+    }
+
+    /// Up to `count` of this test's messages, of those that come in time.
+    async fn receive(&self, count: usize, within: Duration) -> Vec<Received> {
+        let deadline = Instant::now() + within;
+        let mut mine = Vec::new();
+        while mine.len() < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let max = (count - mine.len()).min(10);
+            let received = self.queue.receive(max, left.min(A_MOMENT)).await.expect("receive");
+            mine.extend(received.into_iter().filter(|message| message.body.starts_with(&self.mark)));
+            if left.is_zero() {
+                break;
+            }
+        }
+        mine
+    }
+
+    async fn next(&self) -> Received {
+        self.receive(1, AT_LENGTH).await.pop().expect("a message comes")
+    }
+
+    async fn nothing_for(&self, time: Duration) {
+        let received = self.receive(1, time).await;
+        assert!(received.is_empty(), "{received:?}");
+    }
+
+    async fn acknowledge(&self, received: &[Received]) {
+        self.queue.acknowledge(receipts(received)).await.expect("acknowledge");
+    }
+}
+
+fn receipts(received: &[Received]) -> Vec<Receipt> {
+    received.iter().map(|message| message.receipt.clone()).collect()
+}
+
+fn bodies(received: &[Received]) -> BTreeSet<&str> {
+    received.iter().map(|message| message.body.as_str()).collect()
+}
+
+/// While it is leased nobody else gets it; acknowledged, it never comes again.
+pub async fn a_message_is_received_once_and_gone_once_acknowledged(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send(["only"]).await;
+    let message = mail.next().await;
+    assert_eq!((message.body.clone(), message.group.as_str()), (format!("{} only", mail.mark), mail.mark.as_str()));
+    assert_eq!((message.attempt, message.reason.as_ref()), (1, None));
+    mail.nothing_for(LEASE / 4).await;
+    mail.acknowledge(&[message]).await;
+    mail.nothing_for(LEASE + A_MOMENT).await;
+}
+
+/// Ten is a number of AWS's, not of ours.
+pub async fn batches_over_ten_are_sent_received_and_acknowledged(home: &Home) {
+    let mail = Mail::new(home);
+    mail.queue.send(Vec::new()).await.expect("nothing is sent");
+    mail.send(0..25).await;
+    let received = mail.receive(25, AT_LENGTH).await;
+    assert_eq!(bodies(&received).len(), 25);
+    assert!(mail.queue.extend(receipts(&received)).await.expect("extend").is_empty());
+    mail.acknowledge(&received).await;
+    mail.nothing_for(LEASE + A_MOMENT).await;
+}
+
+/// Whoever held it is taken for dead.
+pub async fn a_message_comes_again_when_its_lease_has_ended(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send(["again"]).await;
+    let (first, started) = (mail.next().await, Instant::now());
+    let second = mail.next().await;
+    assert!(started.elapsed() > LEASE / 2, "it was leased all the while");
+    assert_eq!((first.attempt, second.attempt), (1, 2));
+    assert_eq!(first.body, second.body);
+    mail.acknowledge(&[second]).await;
+}
+
+/// Work may take longer than a lease.
+pub async fn an_extended_lease_keeps_its_message(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send(["long"]).await;
+    let message = mail.next().await;
+    for _ in 0..4 {
+        mail.nothing_for(LEASE / 2).await;
+        let lost = mail.queue.extend(receipts(std::slice::from_ref(&message))).await.expect("extend");
+        assert!(lost.is_empty());
+    }
+    mail.acknowledge(&[message]).await;
+    mail.nothing_for(LEASE + A_MOMENT).await;
+}
+
+/// Whoever extends learns which messages are no longer theirs.
+pub async fn a_lost_lease_is_reported_when_it_is_extended(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send(["lost"]).await;
+    let lost = mail.next().await;
+    let found = mail.next().await;
+    mail.send(["kept"]).await;
+    let kept = mail.next().await;
+    let all = receipts(&[lost.clone(), found.clone(), kept.clone()]);
+    assert_eq!(mail.queue.extend(all).await.expect("extend"), [lost.receipt]);
+    mail.acknowledge(&[found, kept]).await;
+}
+
+/// Neither of a lease that has ended, nor of a message that is gone.
+pub async fn a_stale_receipt_changes_nothing(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send(["contended"]).await;
+    let stale = mail.next().await;
+    let fresh = mail.next().await;
+    let try_all = async |receipt: &Received| {
+        mail.acknowledge(std::slice::from_ref(receipt)).await;
+        mail.queue.release(receipt.receipt.clone(), Duration::ZERO).await.expect("release");
+        mail.queue.dead_letter(receipt, "stale").await.expect("dead-letter");
+    };
+    try_all(&stale).await;
+    mail.nothing_for(LEASE / 4).await;
+    let lost = mail.queue.extend(receipts(std::slice::from_ref(&fresh))).await.expect("extend");
+    assert!(lost.is_empty(), "the fresh lease still holds");
+    mail.acknowledge(std::slice::from_ref(&fresh)).await;
+    try_all(&fresh).await;
+    mail.nothing_for(LEASE + A_MOMENT).await;
+    mail.at(home, QueueName::DeadPages).nothing_for(A_MOMENT).await;
+}
+
+/// Not much later, either.
+pub async fn a_delayed_message_comes_when_its_delay_is_over(home: &Home) {
+    let mail = Mail::new(home);
+    let started = Instant::now();
+    mail.send_later(["late"], Duration::from_secs(2)).await;
+    mail.send(["prompt"]).await;
+    let (prompt, late) = (mail.next().await, mail.next().await);
+    assert!(prompt.body.ends_with("prompt") && late.body.ends_with("late"));
+    let waited = started.elapsed();
+    assert!(waited > Duration::from_millis(1500) && waited < Duration::from_secs(6), "{waited:?}");
+    mail.acknowledge(&[prompt, late]).await;
+}
+
+/// At once, or after a while.
+pub async fn a_released_message_comes_again_after_its_delay(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send(["released"]).await;
+    let first = mail.next().await;
+    mail.queue.release(first.receipt, Duration::ZERO).await.expect("release");
+    let started = Instant::now();
+    let second = mail.next().await;
+    assert!(started.elapsed() < LEASE, "before its lease would have ended");
+    assert_eq!(second.attempt, 2);
+    let started = Instant::now();
+    mail.queue.release(second.receipt, LEASE + A_MOMENT).await.expect("release");
+    let third = mail.next().await;
+    assert!(started.elapsed() > LEASE, "{:?}", started.elapsed());
+    mail.acknowledge(&[third]).await;
+}
+
+/// After its last attempt it is received from there, and never again from here.
+pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(home: &Home) {
+    let mail = Mail::new(home);
+    let dead = mail.at(home, QueueName::DeadPages);
+    mail.send(["poison"]).await;
+    for attempt in 1..=MAX_RECEIVES {
+        let message = mail.next().await;
+        assert_eq!(message.attempt, attempt);
+        mail.queue.release(message.receipt, Duration::ZERO).await.expect("release");
+    }
+    mail.nothing_for(A_MOMENT).await;
+    let letter = dead.next().await;
+    assert_eq!(letter.body, format!("{} poison", mail.mark));
+    assert_eq!(letter.group, mail.mark);
+    assert_eq!(letter.reason, None, "the queue cannot know why");
+    assert!(letter.attempt >= 1);
+    dead.acknowledge(&[letter]).await;
+    mail.nothing_for(LEASE + A_MOMENT).await;
+    dead.nothing_for(A_MOMENT).await;
+}
+
+/// Whoever gives up can say why.
+pub async fn a_message_is_dead_lettered_with_its_reason(home: &Home) {
+    let mail = Mail::new(home);
+    let dead = mail.at(home, QueueName::DeadPages);
+    mail.send(["hopeless"]).await;
+    let message = mail.next().await;
+    mail.queue.dead_letter(&message, "the receiver said 410").await.expect("dead-letter");
+    let letter = dead.next().await;
+    assert_eq!((letter.body, letter.group), (message.body, message.group));
+    assert_eq!(letter.reason.as_deref(), Some("the receiver said 410"));
+    dead.queue.acknowledge(vec![letter.receipt]).await.expect("acknowledge");
+    mail.nothing_for(LEASE + A_MOMENT).await;
+}
+
+/// A tenant with little to do is not kept waiting by one with much.
+pub async fn groups_take_turns(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send(0..50).await;
+    let small = Outgoing { body: format!("{} small", mail.mark), group: unique("small"), delay: Duration::ZERO };
+    mail.queue.send(vec![small]).await.expect("send");
+    let mut before = 0;
+    loop {
+        let message = mail.next().await;
+        mail.acknowledge(std::slice::from_ref(&message)).await;
+        if message.body.ends_with("small") {
+            break;
+        }
+        before += 1;
+        assert!(before < 10, "the small group still waits");
+    }
+    let rest = mail.receive(50 - before, AT_LENGTH).await;
+    assert_eq!(rest.len(), 50 - before, "and the large one is served in the end");
+    mail.acknowledge(&rest).await;
+}
+
+/// Long polling: it need not wait to the end.
+pub async fn a_waiting_receive_wakes_up_for_a_message(home: &Home) {
+    let mail = Arc::new(Mail::new(home));
+    let waiting = tokio::spawn({
+        let mail = Arc::clone(&mail);
+        async move {
+            let received = mail.queue.receive(1, AT_LENGTH).await.expect("receive");
+            (received, Instant::now())
+        }
+    });
+    tokio::time::sleep(A_MOMENT / 2).await;
+    let sent = Instant::now();
+    mail.send(["awaited"]).await;
+    let (received, woken) = waiting.await.expect("woken");
+    assert_eq!(bodies(&received), BTreeSet::from([format!("{} awaited", mail.mark).as_str()]));
+    assert!(woken.duration_since(sent) < 2 * A_MOMENT);
+    mail.acknowledge(&received).await;
+}
+
+/// It does wait, though.
+pub async fn a_receive_in_vain_ends_when_its_wait_is_over(home: &Home) {
+    let queue = home.queue(QueueName::Documents);
+    for wait in [Duration::ZERO, A_MOMENT] {
+        let started = Instant::now();
+        assert!(queue.receive(10, wait).await.expect("receive").is_empty());
+        let waited = started.elapsed();
+        assert!(waited >= wait.mul_f32(0.9) && waited < wait + 2 * A_MOMENT, "{waited:?} for {wait:?}");
+    }
+}
+
+/// What scaling and sleeping go by.
+pub async fn depth_tells_ready_from_leased_and_delayed(home: &Home) {
+    let mail = Mail::new(home);
+    mail.send_later(0..2, AT_LENGTH).await;
+    mail.send(0..4).await;
+    let leased = mail.receive(1, AT_LENGTH).await;
+    let expected = Depth { ready: 3, in_flight: 1, delayed: 2 };
+    let deadline = Instant::now() + LEASE / 2;
+    while Instant::now() < deadline && mail.queue.depth().await.expect("depth") != expected {
+        tokio::time::sleep(A_MOMENT / 20).await;
+    }
+    assert_eq!(mail.queue.depth().await.expect("depth"), expected);
+    mail.acknowledge(&leased).await;
+}

@@ -1,0 +1,71 @@
+//! Folders and files that are still there after a power cut.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use tracing::warn;
+
+use crate::{Error, Result};
+
+/// Whoever writes a spool file for longer than this has died.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
+
+/// Makes the home's folders; returns the absolute path of the first.
+pub(super) fn prepare(dir: &Path) -> Result<PathBuf> {
+    let failed = |error: &io::Error| failure("data folder", &dir.display().to_string(), error);
+    make_folder(dir).map_err(|error| failed(&error))?;
+    let dir = fs::canonicalize(dir).map_err(|error| failed(&error))?;
+    for part in ["objects", "spool", "bells"] {
+        make_folder(&dir.join(part)).map_err(|error| failed(&error))?;
+    }
+    Ok(dir)
+}
+
+/// What an error of the file system means to a caller.
+pub(super) fn failure(what: &'static str, place: &str, error: &io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Error::Full { what },
+        _ => Error::Failed { what, why: format!("{place}: {error}") },
+    }
+}
+
+/// Makes a folder and those above it.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    // A relative path ends in an empty parent, which is the current folder.
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(Path::new(""));
+    make_folder(parent)?;
+    match fs::create_dir(folder) {
+        Ok(()) => sync_folder(parent),
+        // Somebody else made it just now.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)?.sync_all()
+}
+
+/// Removes what killed processes have left in the spool.
+pub(super) fn sweep(spool: &Path) -> io::Result<()> {
+    let now = SystemTime::now();
+    for entry in fs::read_dir(spool)? {
+        let entry = entry?;
+        // A file that vanishes meanwhile is in use.
+        let Ok(written) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
+        let abandoned = now.duration_since(written).is_ok_and(|age| age > ABANDONED_AFTER);
+        if abandoned && let Err(error) = fs::remove_file(entry.path()) {
+            warn!(%error, file = %entry.path().display(), "an abandoned spool file could not be removed");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,361 @@
+//! What the queues do with their rows, inside of a transaction.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+
+use super::{
+    bell::{Change, Changes},
+    database::now,
+    fault::Fault,
+};
+use crate::{Depth, Error, Outgoing, QueueName, QueueSettings, Receipt, Received};
+
+/// So many times may the whole system be interrupted while a message is leased, before the message is suspected.
+const MAX_INTERRUPTIONS: i64 = 20;
+
+/// Who receives what on which terms.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// The queue.
+    pub(super) queue: QueueName,
+    /// Its settings.
+    pub(super) settings: QueueSettings,
+    /// Who takes the leases.
+    pub(super) holder: std::sync::Arc<str>,
+}
+
+/// What a receive found.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The leased messages.
+    pub(super) received: Vec<Received>,
+    /// Where there were none: how long until one becomes visible, as far as is known.
+    pub(super) next_in: Option<Duration>,
+}
+
+/// A receipt, taken apart: one lease of one message.
+#[derive(Clone, Copy)]
+struct Lease {
+    id: i64,
+    number: i64,
+}
+
+impl Lease {
+    /// A receipt that is none of ours names a lease that has ended.
+    fn of(receipt: &Receipt) -> Option<Self> {
+        let (id, number) = receipt.0.split_once('-')?;
+        Some(Self { id: id.parse().ok()?, number: number.parse().ok()? })
+    }
+
+    fn receipt(self) -> Receipt {
+        Receipt(format!("{}-{}", self.id, self.number))
+    }
+}
+
+/// The condition under which a lease, `(id, number, now)`, still holds.
+macro_rules! while_held {
+    ($sql:literal) => {
+        concat!($sql, " WHERE id = ?1 AND leases = ?2 AND visible_at > ?3 AND holder IS NOT NULL")
+    };
+}
+
+/// Adds messages.
+pub(super) fn send(
+    connection: &Connection,
+    changes: &mut Changes,
+    queue: QueueName,
+    messages: &[Outgoing],
+) -> Result<(), Fault> {
+    let now = now().0;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO messages (queue, grp, body, visible_at) VALUES (?1, ?2, ?3, ?4)")?;
+    for message in messages {
+        insert.execute(params![queue.as_str(), message.group, message.body, now + millis(message.delay)])?;
+    }
+    let groups: BTreeSet<&str> = messages.iter().map(|message| message.group.as_str()).collect();
+    for group in groups {
+        line_up(connection, queue, group)?;
+    }
+    changes.insert(Change::Queue(queue));
+    Ok(())
+}
+
+/// Leases up to `max` messages, one of each group in turn.
+pub(super) fn take(connection: &Connection, changes: &mut Changes, terms: &Terms, max: usize) -> Result<Taken, Fault> {
+    let now = now().0;
+    loop {
+        let picked = pick(connection, terms.queue, max, now)?;
+        if picked.is_empty() {
+            return Ok(Taken { received: Vec::new(), next_in: next_in(connection, terms.queue, now)? });
+        }
+        let mut received = Vec::with_capacity(picked.len());
+        for id in picked {
+            match lease(connection, terms, id, now)? {
+                Some(message) => received.push(message),
+                None => bury(connection, changes, terms.queue, id, None)?,
+            }
+        }
+        // Where all of them went to the dead-letter queue, there may be others behind them.
+        if !received.is_empty() {
+            return Ok(Taken { received, next_in: None });
+        }
+    }
+}
+
+/// Deletes what is leased.
+pub(super) fn acknowledge(connection: &Connection, queue: QueueName, receipts: &[Receipt]) -> Result<(), Fault> {
+    let now = now().0;
+    let mut delete = connection.prepare_cached(concat!(while_held!("DELETE FROM messages"), " RETURNING grp"))?;
+    let mut groups = BTreeSet::new();
+    for Lease { id, number } in receipts.iter().filter_map(Lease::of) {
+        groups.extend(one::<String>(&mut delete, params![id, number, now])?);
+    }
+    groups.iter().try_for_each(|group| leave_line(connection, queue, group))
+}
+
+/// Starts leases anew; returns those that have ended.
+pub(super) fn extend(connection: &Connection, lease: Duration, receipts: Vec<Receipt>) -> Result<Vec<Receipt>, Fault> {
+    let now = now().0;
+    let mut update = connection.prepare_cached(while_held!("UPDATE messages SET visible_at = ?4"))?;
+    let mut lost = Vec::new();
+    for receipt in receipts {
+        let extended = match Lease::of(&receipt) {
+            Some(Lease { id, number }) => update.execute(params![id, number, now, now + millis(lease)])?,
+            None => 0,
+        };
+        if extended == 0 {
+            lost.push(receipt);
+        }
+    }
+    Ok(lost)
+}
+
+/// Gives a leased message back, visible after `delay`.
+pub(super) fn release(
+    connection: &Connection,
+    changes: &mut Changes,
+    queue: QueueName,
+    receipt: &Receipt,
+    delay: Duration,
+) -> Result<(), Fault> {
+    let Some(Lease { id, number }) = Lease::of(receipt) else { return Ok(()) };
+    let now = now().0;
+    let released = connection
+        .prepare_cached(while_held!("UPDATE messages SET holder = NULL, visible_at = ?4"))?
+        .execute(params![id, number, now, now + millis(delay)])?;
+    if released > 0 {
+        changes.insert(Change::Queue(queue));
+    }
+    Ok(())
+}
+
+/// Moves a leased message to the dead-letter queue.
+pub(super) fn dead_letter(
+    connection: &Connection,
+    changes: &mut Changes,
+    queue: QueueName,
+    receipt: &Receipt,
+    reason: &str,
+) -> Result<(), Fault> {
+    let Some(Lease { id, number }) = Lease::of(receipt) else { return Ok(()) };
+    let mut held = connection.prepare_cached(while_held!("SELECT id FROM messages"))?;
+    match one::<i64>(&mut held, params![id, number, now().0])? {
+        Some(id) => bury(connection, changes, queue, id, Some(reason)),
+        None => Ok(()),
+    }
+}
+
+/// Counts a queue's messages.
+pub(super) fn depth(connection: &Connection, queue: QueueName) -> Result<Depth, Fault> {
+    let now = now().0;
+    let count = |sql: &str| -> Result<u64, Fault> {
+        let count: i64 = connection.prepare_cached(sql)?.query_row(params![queue.as_str(), now], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    };
+    let ready = count("SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at <= ?2")?;
+    let hidden = count("SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at > ?2")?;
+    let in_flight = count("SELECT count(*) FROM messages WHERE holder IS NOT NULL AND queue = ?1 AND visible_at > ?2")?;
+    Ok(Depth { ready, in_flight, delayed: hidden.saturating_sub(in_flight) })
+}
+
+/// Ends the leases of a holder that died.
+pub(super) fn forfeit(connection: &Connection, changes: &mut Changes, holder: &str) -> Result<(), Fault> {
+    let mut update = connection.prepare_cached(
+        "UPDATE messages SET holder = NULL, visible_at = min(visible_at, ?2) WHERE holder = ?1 RETURNING queue",
+    )?;
+    for queue in many::<String>(&mut update, params![holder, now().0])? {
+        changes.extend(named(&queue).map(Change::Queue));
+    }
+    Ok(())
+}
+
+/// Ends all leases, as if they had never been taken, and buries what was interrupted too often.
+pub(super) fn reclaim(connection: &Connection, changes: &mut Changes) -> Result<(), Fault> {
+    let mut update = connection.prepare_cached(
+        "UPDATE messages SET holder = NULL, visible_at = min(visible_at, ?1), receives = max(receives - 1, 0),
+         interruptions = interruptions + 1 WHERE holder IS NOT NULL RETURNING id, queue, interruptions",
+    )?;
+    let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
+    let interrupted = update.query_map([now().0], row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    for (id, queue, interruptions) in interrupted {
+        let Some(queue) = named(&queue) else { continue };
+        changes.insert(Change::Queue(queue));
+        if interruptions >= MAX_INTERRUPTIONS && queue.dead_letter_queue().is_some() {
+            let reason = format!("the whole system was interrupted {interruptions} times while this was in work");
+            bury(connection, changes, queue, id, Some(&reason))?;
+        }
+    }
+    Ok(())
+}
+
+/// The messages to be received next, in turns between the groups that have visible ones.
+fn pick(connection: &Connection, queue: QueueName, max: usize, now: i64) -> Result<Vec<i64>, Fault> {
+    let mut waiting = connection.prepare_cached(
+        "SELECT grp FROM turns WHERE queue = ?1 AND EXISTS
+             (SELECT 1 FROM messages WHERE queue = ?1 AND grp = turns.grp AND visible_at <= ?2)
+         ORDER BY served LIMIT ?3",
+    )?;
+    let mut visible = connection.prepare_cached(
+        "SELECT id FROM messages WHERE queue = ?1 AND grp = ?2 AND visible_at <= ?3 ORDER BY visible_at, id LIMIT ?4",
+    )?;
+    let groups = many::<String>(&mut waiting, params![queue.as_str(), now, max as i64])?;
+    let mut lines = Vec::with_capacity(groups.len());
+    for group in groups {
+        let ids = many::<i64>(&mut visible, params![queue.as_str(), group, now, max as i64])?;
+        lines.push((group, ids));
+    }
+    let (picked, served) = in_turns(&lines, max);
+    let mut serve = connection.prepare_cached(
+        "UPDATE turns SET served = (SELECT max(served) FROM turns WHERE queue = ?1) + 1 WHERE queue = ?1 AND grp = ?2",
+    )?;
+    for group in served {
+        serve.execute([queue.as_str(), group])?;
+    }
+    Ok(picked)
+}
+
+/// Up to `max` of the ids, one of each line at a time; and the lines' names, by when each was served last.
+fn in_turns(lines: &[(String, Vec<i64>)], max: usize) -> (Vec<i64>, Vec<&str>) {
+    let longest = lines.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0);
+    let turns = (0..longest).flat_map(|round| lines.iter().map(move |line| (line, round)));
+    let picked: Vec<(&str, i64)> =
+        turns.filter_map(|((group, ids), round)| ids.get(round).map(|id| (group.as_str(), *id))).take(max).collect();
+    let mut served: Vec<&str> = Vec::with_capacity(lines.len());
+    for (group, _) in picked.iter().rev() {
+        if !served.contains(group) {
+            served.push(group);
+        }
+    }
+    served.reverse();
+    (picked.into_iter().map(|(_, id)| id).collect(), served)
+}
+
+/// Leases a visible message, unless it has been received too often.
+fn lease(connection: &Connection, terms: &Terms, id: i64, now: i64) -> Result<Option<Received>, Fault> {
+    let mut update = connection.prepare_cached(
+        "UPDATE messages SET receives = receives + 1, leases = leases + 1, holder = ?2, visible_at = ?3
+         WHERE id = ?1 AND receives < ?4 RETURNING body, grp, receives, reason, leases",
+    )?;
+    let received = |row: &Row<'_>| {
+        let receipt = Lease { id, number: row.get(4)? }.receipt();
+        Ok(Received { body: row.get(0)?, group: row.get(1)?, attempt: row.get(2)?, reason: row.get(3)?, receipt })
+    };
+    let QueueSettings { lease, max_receives } = terms.settings;
+    let values = params![id, &*terms.holder, now + millis(lease), max_receives];
+    Ok(update.query_map(values, received)?.next().transpose()?)
+}
+
+/// Moves a message to the dead-letter queue.
+fn bury(
+    connection: &Connection,
+    changes: &mut Changes,
+    from: QueueName,
+    id: i64,
+    reason: Option<&str>,
+) -> Result<(), Fault> {
+    let Some(to) = from.dead_letter_queue() else {
+        let why = format!("{} has no dead-letter queue", from.as_str());
+        return Err(Fault::Home(Error::Failed { what: "queue", why }));
+    };
+    let mut update = connection.prepare_cached(
+        "UPDATE messages SET queue = ?2, holder = NULL, visible_at = ?3, reason = ?4 WHERE id = ?1 RETURNING grp",
+    )?;
+    let group: Option<String> = one(&mut update, params![id, to.as_str(), now().0, reason])?;
+    if let Some(group) = group {
+        line_up(connection, to, &group)?;
+        leave_line(connection, from, &group)?;
+        changes.insert(Change::Queue(to));
+    }
+    Ok(())
+}
+
+/// Gives a group its place in the round: behind all others, so that one message at a time is no way to the front.
+fn line_up(connection: &Connection, queue: QueueName, group: &str) -> Result<(), Fault> {
+    let sql = "INSERT INTO turns (queue, grp, served)
+               VALUES (?1, ?2, (SELECT coalesce(max(served), 0) FROM turns WHERE queue = ?1) + 1)
+               ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute([queue.as_str(), group])?;
+    Ok(())
+}
+
+/// Takes a group without messages out of the round, so that rounds stay as short as there are groups at work.
+fn leave_line(connection: &Connection, queue: QueueName, group: &str) -> Result<(), Fault> {
+    let sql = "DELETE FROM turns WHERE queue = ?1 AND grp = ?2
+               AND NOT EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND grp = ?2)";
+    connection.prepare_cached(sql)?.execute([queue.as_str(), group])?;
+    Ok(())
+}
+
+/// How long until the next message becomes visible.
+fn next_in(connection: &Connection, queue: QueueName, now: i64) -> Result<Option<Duration>, Fault> {
+    // By group, and so by the index, however many messages each has.
+    let sql = "SELECT min((SELECT min(visible_at) FROM messages WHERE queue = ?1 AND grp = turns.grp))
+               FROM turns WHERE queue = ?1";
+    let next: Option<i64> = connection.prepare_cached(sql)?.query_row([queue.as_str()], |row| row.get(0))?;
+    Ok(next.map(|at| Duration::from_millis((at - now).max(1).unsigned_abs())))
+}
+
+fn named(name: &str) -> Option<QueueName> {
+    QueueName::ALL.into_iter().find(|queue| queue.as_str() == name)
+}
+
+fn millis(duration: Duration) -> i64 {
+    duration.as_millis() as i64
+}
+
+/// The first column of the only row, if there is one.
+fn one<T: rusqlite::types::FromSql>(
+    statement: &mut CachedStatement<'_>,
+    params: impl Params,
+) -> rusqlite::Result<Option<T>> {
+    statement.query_row(params, |row| row.get(0)).optional()
+}
+
+/// The first column of all rows.
+fn many<T: rusqlite::types::FromSql>(
+    statement: &mut CachedStatement<'_>,
+    params: impl Params,
+) -> rusqlite::Result<Vec<T>> {
+    statement.query_map(params, |row| row.get(0))?.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_served_in_turns() {
+        let lines = [("a".to_owned(), vec![1, 2, 3]), ("b".to_owned(), vec![10]), ("c".to_owned(), vec![20, 21])];
+        assert_eq!(in_turns(&lines, 10).0, [1, 10, 20, 2, 21, 3]);
+        assert_eq!(in_turns(&lines, 4), (vec![1, 10, 20, 2], vec!["b", "c", "a"]));
+        assert_eq!(in_turns(&[], 4), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_receipt_of_another_kind_names_no_lease() {
+        for wrong in ["", "-", "1", "1-", "a-b", "1-2-3"] {
+            assert!(Lease::of(&Receipt(wrong.to_owned())).is_none(), "{wrong}");
+        }
+    }
+}

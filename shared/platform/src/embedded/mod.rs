@@ -1,0 +1,91 @@
+//! The home on one machine, made of files and SQLite.
+//!
+//! ```text
+//! DIR/quire.db   queues and task table
+//! DIR/objects/   the object store, a file for each key
+//! DIR/spool/     files on their way into it, on the same file system
+//! DIR/bells/     a socket for each process, so that waiting ends at once
+//! ```
+//!
+//! Several processes may have the same folder open: the database locks, and whoever commits rings the others' bells.
+
+mod bell;
+mod database;
+mod depot;
+mod fault;
+mod files;
+mod messages;
+mod queue;
+mod records;
+mod schema;
+mod table;
+
+use std::{path::Path, sync::Arc};
+
+use crate::{Home, QueueName, QueueSettings, Result};
+use bell::Bells;
+use database::Database;
+use files::Files;
+use queue::SqliteQueue;
+use table::SqliteTable;
+
+/// The home on one machine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    home: Home,
+    database: Arc<Database>,
+}
+
+impl Embedded {
+    /// Opens the home in a folder, and makes it where there is none. `holder` names this process on the leases it
+    /// takes. Blocks while it does.
+    ///
+    /// # Errors
+    /// [`crate::Error::Failed`] where the folder or its database cannot be read and written, or was written by a later
+    /// version of this program; [`crate::Error::Full`] without space.
+    pub fn open(dir: &Path, holder: &str) -> Result<Self> {
+        Self::open_with(dir, holder, QueueName::settings)
+    }
+
+    /// As [`Embedded::open`], with other settings of the queues.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_with(dir: &Path, holder: &str, settings: impl Fn(QueueName) -> QueueSettings) -> Result<Self> {
+        let dir = depot::prepare(dir)?;
+        let objects = Arc::new(Files::open(&dir)?);
+        let bells = Arc::new(Bells::hang(&dir.join("bells")));
+        let database = Arc::new(Database::open(&dir.join("quire.db"), bells)?);
+        let tasks = Arc::new(SqliteTable::new(Arc::clone(&database)));
+        let holder: Arc<str> = holder.into();
+        let home = Home::new(objects, tasks, |name| {
+            Arc::new(SqliteQueue::new(name, settings(name), Arc::clone(&holder), Arc::clone(&database)))
+        });
+        Ok(Self { home, database })
+    }
+
+    /// Its parts.
+    pub fn home(&self) -> Home {
+        self.home.clone()
+    }
+
+    /// The process that was named `holder` has died: its leases end now, and their receives count, for whatever it was
+    /// reading may have killed it.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    pub async fn forfeit(&self, holder: &str) -> Result<()> {
+        let holder = holder.to_owned();
+        self.database.write(move |connection, changes| messages::forfeit(connection, changes, &holder)).await
+    }
+
+    /// Nobody else uses this home, says the caller: all leases end now. Their receives do not count, for the whole
+    /// system was interrupted, and no message is to blame. One that is interrupted again and again goes to the
+    /// dead-letter queue all the same: perhaps it is what brings the machine down.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    pub async fn reclaim(&self) -> Result<()> {
+        self.database.write(messages::reclaim).await
+    }
+}

@@ -1,0 +1,91 @@
+//! A queue on the database, and how it waits.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    bell::{Change, LONGEST_DEAFNESS},
+    database::Database,
+    messages::{self, Terms},
+};
+use crate::{Depth, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, Result};
+
+/// One of the queues.
+#[derive(Debug)]
+pub(super) struct SqliteQueue {
+    terms: Terms,
+    database: Arc<Database>,
+}
+
+impl SqliteQueue {
+    pub(super) fn new(queue: QueueName, settings: QueueSettings, holder: Arc<str>, database: Arc<Database>) -> Self {
+        Self { terms: Terms { queue, settings, holder }, database }
+    }
+}
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    fn name(&self) -> QueueName {
+        self.terms.queue
+    }
+
+    fn settings(&self) -> QueueSettings {
+        self.terms.settings
+    }
+
+    async fn send(&self, messages: Vec<Outgoing>) -> Result<()> {
+        let queue = self.name();
+        self.database.write(move |connection, changes| messages::send(connection, changes, queue, &messages)).await
+    }
+
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received>> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let mut listener = self.database.listen();
+            let terms = self.terms.clone();
+            let taken = self
+                .database
+                .write(move |connection, changes| messages::take(connection, changes, &terms, max))
+                .await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !taken.received.is_empty() || left.is_zero() {
+                return Ok(taken.received);
+            }
+            let pause = taken.next_in.unwrap_or(LONGEST_DEAFNESS).min(LONGEST_DEAFNESS).min(left);
+            listener.heard(Change::Queue(self.name()), pause).await;
+        }
+    }
+
+    async fn acknowledge(&self, receipts: Vec<Receipt>) -> Result<()> {
+        let queue = self.name();
+        self.database.write(move |connection, _| messages::acknowledge(connection, queue, &receipts)).await
+    }
+
+    async fn extend(&self, receipts: Vec<Receipt>) -> Result<Vec<Receipt>> {
+        let lease = self.settings().lease;
+        self.database.write(move |connection, _| messages::extend(connection, lease, receipts)).await
+    }
+
+    async fn release(&self, receipt: Receipt, delay: Duration) -> Result<()> {
+        let queue = self.name();
+        self.database
+            .write(move |connection, changes| messages::release(connection, changes, queue, &receipt, delay))
+            .await
+    }
+
+    async fn dead_letter(&self, received: &Received, reason: &str) -> Result<()> {
+        let (queue, receipt, reason) = (self.name(), received.receipt.clone(), reason.to_owned());
+        self.database
+            .write(move |connection, changes| messages::dead_letter(connection, changes, queue, &receipt, &reason))
+            .await
+    }
+
+    async fn depth(&self) -> Result<Depth> {
+        let queue = self.name();
+        self.database.read(move |connection| messages::depth(connection, queue)).await
+    }
+}

@@ -1,0 +1,220 @@
+//! What the task table does with its rows, inside of a transaction.
+
+use std::collections::BTreeSet;
+
+use quire_tasks::{
+    Callback, CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    bell::{Change, Changes},
+    database::now,
+    fault::Fault,
+};
+use crate::Completion;
+
+/// Adds a task and its pages, unless it is there.
+pub(super) fn create(connection: &Connection, changes: &mut Changes, mut task: Task) -> Result<Completion, Fault> {
+    if let Some(there) = find(connection, task.id)? {
+        return Ok(Completion::Before(there));
+    }
+    if task.status().ended() {
+        task.ended_at = Some(now());
+    }
+    connection
+        .prepare_cached("INSERT INTO tasks (id, created_at, version, dispatched, record) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            task.id.to_string(),
+            task.created_at.0,
+            task.version as i64,
+            task.dispatched,
+            serde_json::to_string(&task)?
+        ])?;
+    let pages: Vec<PageRef> = task.pages().collect();
+    queue_pages(connection, &pages, task.round)?;
+    changes.insert(Change::Task(task.id));
+    Ok(Completion::Now(task))
+}
+
+/// A task that must be there.
+pub(super) fn task(connection: &Connection, id: TaskId) -> Result<Task, Fault> {
+    find(connection, id)?.ok_or_else(|| Fault::not_found(&id))
+}
+
+/// A task's version.
+pub(super) fn version(connection: &Connection, id: TaskId) -> Result<u64, Fault> {
+    let version: Option<i64> = connection
+        .prepare_cached("SELECT version FROM tasks WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?;
+    version.map(i64::unsigned_abs).ok_or_else(|| Fault::not_found(&id))
+}
+
+/// Notes that a task's messages have been sent.
+pub(super) fn mark_dispatched(connection: &Connection, changes: &mut Changes, id: TaskId) -> Result<(), Fault> {
+    let mut task = task(connection, id)?;
+    if !task.dispatched {
+        task.dispatched = true;
+        update(connection, changes, task)?;
+    }
+    Ok(())
+}
+
+/// Tasks whose messages were perhaps never sent.
+pub(super) fn undispatched(connection: &Connection, before: UnixMillis, limit: usize) -> Result<Vec<Task>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM tasks WHERE dispatched = 0 AND created_at < ?1 ORDER BY created_at LIMIT ?2",
+    )?;
+    let records = select.query_map(params![before.0, limit as i64], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+/// A task's pages, in order.
+pub(super) fn pages(connection: &Connection, id: TaskId) -> Result<Vec<Page>, Fault> {
+    let mut select = connection.prepare_cached("SELECT record FROM pages WHERE task = ?1 ORDER BY document, page")?;
+    let records = select.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+/// A page that must be there.
+pub(super) fn page(connection: &Connection, page: PageRef) -> Result<Page, Fault> {
+    let record: Option<String> = connection
+        .prepare_cached("SELECT record FROM pages WHERE task = ?1 AND document = ?2 AND page = ?3")?
+        .query_row(params![page.task_id.to_string(), page.document, page.page], |row| row.get(0))
+        .optional()?;
+    Ok(serde_json::from_str(&record.ok_or_else(|| Fault::not_found(&page))?)?)
+}
+
+/// Ends the waiting of a pending document.
+pub(super) fn settle_document(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    number: u32,
+    state: DocumentState,
+) -> Result<Completion, Fault> {
+    let mut task = task(connection, id)?;
+    let Some(document) = task.documents.iter_mut().find(|document| document.number == number) else {
+        return Err(Fault::not_found(&format!("{id}/{number}")));
+    };
+    let pending = matches!(document.state, DocumentState::Pending { .. });
+    let pages = match &state {
+        DocumentState::Split(split) if pending => split.pages,
+        DocumentState::Failed(_) if pending => 0,
+        _ => return Ok(Completion::Before(task)),
+    };
+    let (weight, status) = state.weight();
+    document.state = state;
+    // The document itself stood for one open page.
+    task.counts.open -= 1;
+    task.counts = task.counts.add(weight, status);
+    let pages: Vec<PageRef> = (1..=pages).map(|page| PageRef { task_id: id, document: number, page }).collect();
+    queue_pages(connection, &pages, task.round)?;
+    update(connection, changes, task).map(Completion::Now)
+}
+
+/// Ends a queued page.
+pub(super) fn complete_page(
+    connection: &Connection,
+    changes: &mut Changes,
+    of: PageRef,
+    round: u32,
+    outcome: Outcome,
+) -> Result<Completion, Fault> {
+    let mut page = page(connection, of)?;
+    let mut task = task(connection, of.task_id)?;
+    if page.status != PageStatus::Queued || task.round != round {
+        return Ok(Completion::Before(task));
+    }
+    page.status = outcome.status();
+    page.round = round;
+    page.ended_at = Some(now());
+    match outcome {
+        Outcome::Succeeded { confidence } => page.confidence = confidence,
+        Outcome::Failed(failure) => page.failure = Some(failure),
+    }
+    task.counts = task.counts.close(1, page.status);
+    put_page(connection, &page)?;
+    update(connection, changes, task).map(Completion::Now)
+}
+
+/// Notes an attempt at the callback.
+pub(super) fn update_callback(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    round: u32,
+    with: &CallbackUpdate,
+) -> Result<Completion, Fault> {
+    let mut task = task(connection, id)?;
+    let next = task.callback.as_ref().filter(|_| task.round == round).and_then(|callback| with.apply(callback));
+    if next.is_none() {
+        return Ok(Completion::Before(task));
+    }
+    task.callback = next;
+    update(connection, changes, task).map(Completion::Now)
+}
+
+/// Opens failed pages of an ended task.
+pub(super) fn reopen(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    pages: Vec<PageRef>,
+) -> Result<Completion, Fault> {
+    let mut task = task(connection, id)?;
+    let mut failed = Vec::new();
+    for of in BTreeSet::from_iter(pages).into_iter().filter(|of| of.task_id == id) {
+        if page(connection, of)?.status == PageStatus::Failed {
+            failed.push(of);
+        }
+    }
+    if !task.status().ended() || failed.is_empty() {
+        return Ok(Completion::Before(task));
+    }
+    task.round += 1;
+    task.ended_at = None;
+    task.counts = task.counts.reopen(failed.len() as u32);
+    task.callback = task.callback.map(|callback| Callback::owed(callback.url));
+    // Whoever opens it sends its messages, and may die before that as at its creation.
+    task.dispatched = false;
+    queue_pages(connection, &failed, task.round)?;
+    update(connection, changes, task).map(Completion::Now)
+}
+
+fn find(connection: &Connection, id: TaskId) -> Result<Option<Task>, Fault> {
+    let record: Option<String> = connection
+        .prepare_cached("SELECT record FROM tasks WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(record.map(|record| serde_json::from_str(&record)).transpose()?)
+}
+
+/// Writes a changed task. Its end is noted here, so that no change can miss it.
+fn update(connection: &Connection, changes: &mut Changes, mut task: Task) -> Result<Task, Fault> {
+    task.version += 1;
+    if task.status().ended() && task.ended_at.is_none() {
+        task.ended_at = Some(now());
+    }
+    connection
+        .prepare_cached("UPDATE tasks SET version = ?2, dispatched = ?3, record = ?4 WHERE id = ?1")?
+        .execute(params![task.id.to_string(), task.version as i64, task.dispatched, serde_json::to_string(&task)?])?;
+    changes.insert(Change::Task(task.id));
+    Ok(task)
+}
+
+fn queue_pages(connection: &Connection, pages: &[PageRef], round: u32) -> Result<(), Fault> {
+    pages.iter().try_for_each(|&page| {
+        let status = PageStatus::Queued;
+        put_page(connection, &Page { page, status, round, failure: None, confidence: None, ended_at: None })
+    })
+}
+
+fn put_page(connection: &Connection, page: &Page) -> Result<(), Fault> {
+    let PageRef { task_id, document, page: number } = page.page;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO pages (task, document, page, record) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![task_id.to_string(), document, number, serde_json::to_string(page)?])?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The database's tables, and how an older database becomes one of today.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::fault::Fault;
+use crate::Error;
+
+/// Each step makes the next version out of the one before; `user_version` says how many have been taken. A step that
+/// was released never changes.
+const LADDER: [&str; 1] = [VERSION_1];
+
+const VERSION_1: &str = "
+    -- A message is leased while it has a holder and its visible_at lies ahead.
+    CREATE TABLE messages (
+        -- Never used twice, so that an old receipt cannot name another message.
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        queue TEXT NOT NULL,
+        grp TEXT NOT NULL,
+        body TEXT NOT NULL,
+        visible_at INTEGER NOT NULL,
+        receives INTEGER NOT NULL DEFAULT 0,
+        -- Leases in all: unlike receives, it never goes down, and so tells one lease from the next.
+        leases INTEGER NOT NULL DEFAULT 0,
+        interruptions INTEGER NOT NULL DEFAULT 0,
+        holder TEXT,
+        reason TEXT
+    ) STRICT;
+    CREATE INDEX messages_in_order ON messages (queue, grp, visible_at, id);
+    CREATE INDEX messages_held ON messages (holder, queue, visible_at) WHERE holder IS NOT NULL;
+
+    -- The groups that have messages in a queue; the one served longest ago has the next turn.
+    CREATE TABLE turns (
+        queue TEXT NOT NULL,
+        grp TEXT NOT NULL,
+        served INTEGER NOT NULL,
+        PRIMARY KEY (queue, grp)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX turns_in_order ON turns (queue, served);
+
+    CREATE TABLE tasks (
+        id TEXT PRIMARY KEY,
+        created_at INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        dispatched INTEGER NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tasks_undispatched ON tasks (created_at) WHERE dispatched = 0;
+
+    CREATE TABLE pages (
+        task TEXT NOT NULL,
+        document INTEGER NOT NULL,
+        page INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (task, document, page)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Brings the database to today's version. One from tomorrow is refused: this program would harm it.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let Some(steps) = LADDER.get(found as usize..) else {
+        let why = format!("it is of version {found}, but this program knows up to {} only", LADDER.len());
+        return Err(Fault::Home(Error::Failed { what: "database", why }));
+    };
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    if !steps.is_empty() {
+        transaction.pragma_update(None, "user_version", LADDER.len() as u32)?;
+    }
+    Ok(transaction.commit()?)
+}

@@ -1,0 +1,31 @@
+//! One of each part, and which queue is which.
+
+use std::sync::Arc;
+
+use crate::{ObjectStore, Queue, QueueName, TaskTable};
+
+/// A place where Quire runs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Documents and results.
+    pub objects: Arc<dyn ObjectStore>,
+    /// The task table.
+    pub tasks: Arc<dyn TaskTable>,
+    queues: Arc<[Arc<dyn Queue>; QueueName::ALL.len()]>,
+}
+
+impl Home {
+    /// A home of these parts; `queue` makes the queue with a name.
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        tasks: Arc<dyn TaskTable>,
+        queue: impl FnMut(QueueName) -> Arc<dyn Queue>,
+    ) -> Self {
+        Self { objects, tasks, queues: Arc::new(QueueName::ALL.map(queue)) }
+    }
+
+    /// The queue with a name.
+    pub fn queue(&self, name: QueueName) -> Arc<dyn Queue> {
+        Arc::clone(&self.queues[name as usize])
+    }
+}

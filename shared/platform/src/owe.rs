@@ -1,0 +1,20 @@
+//! The last step of whoever ends a task: the customer is owed a callback.
+
+use quire_tasks::{CallbackMessage, Task};
+
+use crate::{Home, QueueName, Result, patiently, send};
+
+/// Sends the message that makes the notifier tell the customer, where the task has ended and the customer has not been
+/// told. To be called whenever a completed task is met, before the message that led there is acknowledged: owing twice
+/// is harmless, since the receiver sees one `webhook-id`.
+///
+/// # Errors
+/// As [`crate::Queue::send`].
+pub async fn owe_callback(home: &Home, task: &Task) -> Result<()> {
+    if !task.owes_callback() {
+        return Ok(());
+    }
+    let queue = home.queue(QueueName::Callbacks);
+    let message = CallbackMessage { task_id: task.id, round: task.round };
+    patiently(|| send(queue.as_ref(), &task.tenant, [message.clone()])).await
+}

@@ -1,0 +1,174 @@
+//! `kill -9` at any moment: what was accepted is there, and nothing happened twice.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{Read, Write, stderr},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use quire_platform::{Consumer, Embedded, Home, QueueName, send};
+use quire_tasks::{
+    Counts, Document, DocumentState, Format, Key, Outcome, PageMessage, PageRef, Split, Task, TaskId, Tenant,
+    UnixMillis,
+};
+use uuid::Uuid;
+
+/// Where it is set, this test is the process to be killed, and this is its home.
+const CHILD: &str = "QUIRE_TEST_CRASH";
+const PAGES: u32 = 3;
+
+/// What the processes said before they were killed.
+#[derive(Default)]
+struct Said {
+    accepted: BTreeSet<TaskId>,
+    ended: Vec<String>,
+}
+
+#[test]
+fn a_killed_process_loses_nothing_and_does_nothing_twice() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    if let Some(dir) = env::var_os(CHILD) {
+        return runtime.block_on(work_until_killed(Path::new(&dir)));
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut said = Said::default();
+    for round in 0..8 {
+        // From within its start to well into its work.
+        said.hear(&run_and_kill(dir.path(), Duration::from_millis(20 + 70 * round)));
+    }
+    assert!(said.accepted.len() > 10 && said.ended.len() > 10, "the processes got to work");
+    runtime.block_on(finish(dir.path(), said));
+}
+
+impl Said {
+    fn hear(&mut self, text: &str) {
+        // The last line may be cut off.
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in complete.lines() {
+            match line.split_once(' ') {
+                Some(("accepted", id)) => assert!(self.accepted.insert(id.parse().expect("a task's id"))),
+                Some(("ended", page)) => self.ended.push(page.to_owned()),
+                _ => panic!("the process said: {text}"),
+            }
+        }
+    }
+}
+
+fn run_and_kill(dir: &Path, after: Duration) -> String {
+    let test = "crash::a_killed_process_loses_nothing_and_does_nothing_twice";
+    let mut child = Command::new(env::current_exe().expect("this program"))
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a child process");
+    let mut said = child.stderr.take().expect("its voice");
+    let listener = thread::spawn(move || {
+        let mut all = String::new();
+        said.read_to_string(&mut all).expect("text");
+        all
+    });
+    thread::sleep(after);
+    child.kill().expect("it is still at work");
+    child.wait().expect("it is dead");
+    listener.join().expect("what it said")
+}
+
+fn say(line: &str) {
+    // In one write, so that only the last line can be cut off.
+    stderr().write_all(format!("{line}\n").as_bytes()).expect("somebody listens");
+}
+
+async fn work_until_killed(dir: &Path) {
+    let embedded = Embedded::open(dir, "child").expect("a home");
+    embedded.reclaim().await.expect("reclaimed");
+    let home = embedded.home();
+    tokio::join!(submit(&home), submit(&home), read(&home), read(&home));
+}
+
+async fn submit(home: &Home) {
+    loop {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let state = DocumentState::Split(Split { format: Format::Pdf, pages: PAGES });
+        let documents = vec![Document { number: 1, name: None, state }];
+        let created_at = UnixMillis(now.as_millis() as i64);
+        let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents, None);
+        home.tasks.create(task.clone()).await.expect("created");
+        say(&format!("accepted {}", task.id));
+        dispatch(home, &task).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn dispatch(home: &Home, task: &Task) {
+    let messages = task.pages().map(|page| PageMessage { page, round: task.round });
+    send(&*home.queue(QueueName::Pages), &task.tenant, messages).await.expect("sent");
+    home.tasks.mark_dispatched(task.id).await.expect("marked");
+}
+
+async fn read(home: &Home) {
+    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), Duration::from_mins(1));
+    loop {
+        read_some(home, &consumer, Duration::from_secs(1), |page| say(&format!("ended {page}"))).await;
+    }
+}
+
+/// Reads up to ten pages; returns how many, and tells which of them ended by it.
+async fn read_some(
+    home: &Home,
+    consumer: &Consumer<PageMessage>,
+    wait: Duration,
+    mut ended: impl FnMut(PageRef),
+) -> usize {
+    let deliveries = consumer.receive(10, wait).await.expect("received");
+    let count = deliveries.len();
+    for delivery in deliveries {
+        let delivery = delivery.expect("a page message");
+        let PageMessage { page, round } = delivery.message;
+        let key = Key::PageText { page, round }.to_string();
+        home.objects.put_new(&key, text(page).into()).await.expect("stored");
+        let succeeded = Outcome::Succeeded { confidence: None };
+        if home.tasks.complete_page(page, round, succeeded).await.expect("completed").changed() {
+            ended(page);
+        }
+        delivery.lease.acknowledge().await.expect("acknowledged");
+    }
+    count
+}
+
+fn text(page: PageRef) -> String {
+    format!("{page}").repeat(100)
+}
+
+async fn finish(dir: &Path, mut said: Said) {
+    let embedded = Embedded::open(dir, "last").expect("a home");
+    embedded.reclaim().await.expect("reclaimed");
+    let home = embedded.home();
+    let undispatched = home.tasks.undispatched(UnixMillis(i64::MAX), 10_000).await.expect("undispatched");
+    for task in undispatched {
+        said.accepted.insert(task.id);
+        dispatch(&home, &task).await;
+    }
+    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), Duration::from_mins(1));
+    while read_some(&home, &consumer, Duration::ZERO, |page| said.ended.push(page.to_string())).await > 0 {}
+    for id in said.accepted {
+        let task = home.tasks.task(id).await.expect("an accepted task is there");
+        assert_eq!(task.counts, Counts { succeeded: PAGES, ..Counts::default() }, "{id}");
+        assert!(task.ended_at.is_some());
+        for page in task.pages() {
+            let stored = home.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("its text");
+            assert_eq!(stored, text(page), "whole");
+        }
+    }
+    let ended = said.ended.len();
+    let different: BTreeSet<String> = said.ended.into_iter().collect();
+    assert_eq!(different.len(), ended, "no page ended twice");
+    for name in [QueueName::Pages, QueueName::DeadPages] {
+        assert_eq!(home.queue(name).depth().await.expect("depth"), quire_platform::Depth::default());
+    }
+}
