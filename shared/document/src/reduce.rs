@@ -1,0 +1,122 @@
+//! Making large pages smaller.
+
+/// More pixels than this tell detection and recognition nothing: an A4 page has 16 million at 430 dpi, where the
+/// smallest print is 40 pixels high. It bounds what a page costs after decoding to 48 MB.
+pub(crate) const ENOUGH_PIXELS: u64 = 16_000_000;
+
+/// The size with the same proportions and at most [`ENOUGH_PIXELS`]; at least one pixel either way.
+pub(crate) fn reduced((width, height): (u32, u32)) -> (u32, u32) {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels <= ENOUGH_PIXELS {
+        return (width, height);
+    }
+    let scale = (ENOUGH_PIXELS as f64 / pixels as f64).sqrt();
+    // A strip one pixel wide would otherwise stay too long.
+    let side = |pixels: u32| ((f64::from(pixels) * scale) as u32).clamp(1, ENOUGH_PIXELS as u32);
+    (side(width), side(height))
+}
+
+/// Averages areas: a pixel of the result is the mean of exactly the part of the page that it covers. It streams over
+/// the rows, so that only the result is held beside the page.
+pub(crate) fn average(pixels: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
+    let (width, height) = (from.0 as usize, from.1 as usize);
+    let (new_width, new_height) = (to.0 as usize, to.1 as usize);
+    let mut result = Vec::with_capacity(new_width * new_height * 3);
+    let mut row = vec![0.0; new_width * 3];
+    let mut sum = vec![0.0; new_width * 3];
+    // In units of which a row of the page has `new_height` and a row of the result `height`: all borders are whole.
+    let mut missing = height;
+    for source in pixels.chunks_exact(width * 3) {
+        average_row(source, width, &mut row, new_width);
+        let inside = missing.min(new_height);
+        add(&mut sum, &row, inside as f32 / height as f32);
+        missing -= inside;
+        if missing == 0 {
+            result.extend(sum.iter().map(|value| value.round() as u8));
+            sum.fill(0.0);
+            let rest = new_height - inside;
+            add(&mut sum, &row, rest as f32 / height as f32);
+            missing = height - rest;
+        }
+    }
+    result
+}
+
+/// One row, by the same rule.
+fn average_row(source: &[u8], width: usize, row: &mut [f32], new_width: usize) {
+    row.fill(0.0);
+    let (mut x, mut missing) = (0, width);
+    let unit = 1.0 / width as f32;
+    for pixel in source.chunks_exact(3) {
+        let inside = missing.min(new_width);
+        add_pixel(&mut row[x..], pixel, inside as f32 * unit);
+        missing -= inside;
+        if missing == 0 {
+            let rest = new_width - inside;
+            x += 3;
+            add_pixel(&mut row[x..], pixel, rest as f32 * unit);
+            missing = width - rest;
+        }
+    }
+}
+
+/// Nothing where the row has ended.
+fn add_pixel(row: &mut [f32], pixel: &[u8], weight: f32) {
+    for (sum, value) in row.iter_mut().zip(pixel) {
+        *sum += f32::from(*value) * weight;
+    }
+}
+
+fn add(sum: &mut [f32], row: &[f32], weight: f32) {
+    for (sum, value) in sum.iter_mut().zip(row) {
+        *sum += value * weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_small_enough_keeps_its_size() {
+        assert_eq!(reduced((4_000, 4_000)), (4_000, 4_000));
+        assert_eq!(reduced((8_000, 8_000)), (4_000, 4_000));
+        assert_eq!(reduced((1, 100_000_000)), (1, 16_000_000));
+    }
+
+    #[test]
+    fn two_by_two_pixels_become_their_mean() {
+        let page = [[0, 10, 20], [100, 30, 20], [50, 20, 20], [50, 40, 20]].concat();
+        assert_eq!(average(&page, (2, 2), (1, 1)), [50, 25, 20]);
+    }
+
+    #[test]
+    fn a_border_within_a_pixel_shares_it() {
+        let page = [[0; 3], [90; 3], [240; 3]].concat();
+        assert_eq!(average(&page, (3, 1), (2, 1)), [[30; 3], [190; 3]].concat());
+        assert_eq!(average(&page, (1, 3), (1, 2)), [[30; 3], [190; 3]].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn a_flat_page_stays_flat(
+            from in (1..60_u32, 1..60_u32), shares in (0.01..=1.0, 0.01..=1.0), value in any::<u8>()
+        ) {
+            let side = |pixels: u32, share: f64| ((f64::from(pixels) * share) as u32).max(1);
+            let to = (side(from.0, shares.0), side(from.1, shares.1));
+            let page = vec![value; (from.0 * from.1 * 3) as usize];
+            prop_assert_eq!(average(&page, from, to), vec![value; (to.0 * to.1 * 3) as usize]);
+        }
+
+        #[test]
+        fn reducing_bounds_pixels_and_keeps_proportions(width in 1..100_000_u32, height in 1..100_000_u32) {
+            let (new_width, new_height) = reduced((width, height));
+            prop_assert!(u64::from(new_width) * u64::from(new_height) <= ENOUGH_PIXELS);
+            let proportion = f64::from(width) / f64::from(height);
+            let off = (f64::from(new_width) - f64::from(new_height) * proportion).abs();
+            prop_assert!(off <= 1.0 + proportion);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! PDF, rendered by pdfium.
+
+use quire_document::PageImage;
+use quire_tasks::{FailureCode, Format, Split};
+
+use crate::files::{RED, WHITE, documents, file, fixture, inspect, page, pdf, pixel, refusal, size, written};
+
+/// Red in the lower left quarter of a page of 100 × 200 points.
+const RED_CORNER: &str = "1 0 0 rg 0 0 50 100 re f";
+const SMALL: &str = "/MediaBox [0 0 100 200]";
+
+fn rendered(extra: &str, content: &str) -> PageImage {
+    page(&pdf(&[(extra, content)]), Format::Pdf, 1).expect("renders")
+}
+
+#[test]
+fn a_page_is_rendered_upright_in_color_on_white() {
+    let page = rendered(SMALL, RED_CORNER);
+    assert_eq!(size(&page), (278, 556));
+    assert_eq!((page.page_width(), page.page_height()), size(&page));
+    assert_eq!((pixel(&page, 10, 545), pixel(&page, 10, 10), pixel(&page, 270, 545)), (RED, WHITE, WHITE));
+}
+
+#[test]
+fn rows_are_packed_whatever_the_width() {
+    // Widths of 278 to 281 pixels need every kind of padding.
+    for width in ["100", "100.4", "100.8", "101.1"] {
+        let page = rendered(&format!("/MediaBox [0 0 {width} 20]"), "1 0 0 rg 0 0 50 20 re f");
+        for y in 0..page.height() {
+            assert_eq!((pixel(&page, 2, y), pixel(&page, page.width() - 1, y)), (RED, WHITE), "{width}, row {y}");
+        }
+    }
+}
+
+#[test]
+fn a_turned_page_is_turned() {
+    let page = rendered(&format!("{SMALL} /Rotate 90"), RED_CORNER);
+    assert_eq!(size(&page), (556, 278));
+    assert_eq!((pixel(&page, 10, 10), pixel(&page, 10, 270)), (RED, WHITE), "lower left becomes upper left");
+}
+
+#[test]
+fn a_cropped_page_is_cropped() {
+    let page = rendered(&format!("{SMALL} /CropBox [0 0 50 100]"), RED_CORNER);
+    assert_eq!(size(&page), (139, 278));
+    assert_eq!((pixel(&page, 2, 2), pixel(&page, 136, 275)), (RED, RED));
+}
+
+#[test]
+fn a_filled_form_shows_what_was_filled_in() {
+    let page = documents().page(&fixture("form.pdf"), Format::Pdf, 1).expect("renders");
+    let dark = page.pixels().chunks_exact(3).filter(|pixel| pixel.iter().all(|value| *value < 100)).count();
+    assert!(dark > 500, "{dark} dark pixels");
+}
+
+#[test]
+fn pages_of_any_size_are_rendered() {
+    for (width, height, frame) in [(1, 14_400, (2, 30_000)), (14_400, 14_400, (4_000, 4_000)), (1, 1, (3, 3))] {
+        let page = rendered(&format!("/MediaBox [0 0 {width} {height}]"), "1 0 0 rg 0 0 20000 20000 re f");
+        assert_eq!(size(&page), frame);
+        assert_eq!(pixel(&page, 0, frame.1 / 2), RED);
+    }
+}
+
+#[test]
+fn pages_come_in_any_order_from_documents_in_turn() {
+    let reds: Vec<String> = (0..40).map(|page| format!("1 0 0 rg 0 0 100 {} re f", 5 * (page + 1))).collect();
+    let pages: Vec<(&str, &str)> = reds.iter().map(|content| (SMALL, content.as_str())).collect();
+    let (long, other) = (file(&pdf(&pages)), file(&pdf(&[(SMALL, "")])));
+    let mut documents = documents();
+    assert_eq!(documents.inspect(long.path()), Ok(Split { format: Format::Pdf, pages: 40 }));
+    for number in [40, 1, 20] {
+        let page = documents.page(long.path(), Format::Pdf, number).expect("renders");
+        let red = (0..page.height()).filter(|y| pixel(&page, 5, *y) == RED).count() as u32;
+        assert!(red.abs_diff(number * 139 / 10) < 3, "{red} red rows on page {number}");
+        let blank = documents.page(other.path(), Format::Pdf, 1).expect("renders");
+        assert!(blank.pixels().iter().all(|value| *value == 255));
+    }
+    for wrong in [0, 41, u32::MAX] {
+        assert_eq!(refusal(documents.page(long.path(), Format::Pdf, wrong)), FailureCode::UnreadablePage);
+    }
+}
+
+#[test]
+fn another_file_under_the_same_name_is_opened_anew() {
+    let file = file(&pdf(&[(SMALL, "")]));
+    let mut documents = documents();
+    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (278, 556));
+    std::fs::write(file.path(), pdf(&[("/MediaBox [0 0 72 72]", "")])).expect("writes");
+    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (200, 200));
+}
+
+#[test]
+fn a_password_is_asked_for_only_where_one_is_needed_to_open() {
+    let mut documents = documents();
+    assert_eq!(refusal(documents.inspect(&fixture("password.pdf"))), FailureCode::EncryptedDocument);
+    assert_eq!(refusal(documents.page(&fixture("password.pdf"), Format::Pdf, 1)), FailureCode::EncryptedDocument);
+    let open = fixture("owner-password.pdf");
+    assert_eq!(documents.inspect(&open), Ok(Split { format: Format::Pdf, pages: 1 }));
+    let page = documents.page(&open, Format::Pdf, 1).expect("renders");
+    assert!(page.pixels().iter().any(|value| *value < 100), "its text can be seen");
+}
+
+#[test]
+fn a_broken_table_of_objects_is_repaired() {
+    // Something before the header moves every object away from where the table has it.
+    let bytes = [&b"\n".repeat(7)[..], &pdf(&[(SMALL, RED_CORNER)])].concat();
+    let start = bytes.windows(9).position(|bytes| bytes == b"startxref").expect("an end");
+    for broken in [bytes.clone(), [&bytes[..start], b"startxref\n12\n%%EOF"].concat()] {
+        assert_eq!(inspect(&broken), Ok(Split { format: Format::Pdf, pages: 1 }));
+        assert_eq!(pixel(&page(&broken, Format::Pdf, 1).expect("renders"), 10, 545), RED);
+    }
+}
+
+#[test]
+fn a_pdf_without_pages_or_without_anything_is_refused() {
+    assert_eq!(refusal(inspect(&pdf(&[]))), FailureCode::UnreadableDocument);
+    let half = pdf(&[(SMALL, RED_CORNER)]);
+    assert_eq!(refusal(inspect(&half[..60])), FailureCode::UnreadableDocument);
+}
+
+#[test]
+fn a_missing_page_leaves_the_others() {
+    let objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Count 3 /Kids [3 0 R 99 0 R 4 0 R] >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 100 200] >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 72 72] >>",
+    ];
+    let file = file(&written(&objects.map(str::to_owned)));
+    let mut documents = documents();
+    assert_eq!(documents.inspect(file.path()).map(|split| split.pages), Ok(3));
+    let failure = documents.page(file.path(), Format::Pdf, 2).expect_err("there is no such object");
+    assert_eq!(failure.code, FailureCode::UnreadablePage);
+    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (278, 556));
+    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 3).expect("renders")), (200, 200));
+}
+
+#[test]
+fn what_is_broken_on_a_page_hides_nothing_before_it() {
+    let page = rendered(SMALL, &format!("{RED_CORNER} BT /None 12 Tf (lost Tj ] >> 1 0 0 0 0"));
+    assert_eq!(pixel(&page, 10, 545), RED);
+}
+
+#[test]
+fn readers_on_several_threads_take_turns() {
+    let file = file(&pdf(&[(SMALL, RED_CORNER)]));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut documents = documents();
+                for _ in 0..20 {
+                    assert_eq!(documents.inspect(file.path()).map(|split| split.pages), Ok(1));
+                    assert_eq!(refusal(documents.inspect(&fixture("password.pdf"))), FailureCode::EncryptedDocument);
+                    let page = documents.page(file.path(), Format::Pdf, 1).expect("renders");
+                    assert_eq!(pixel(&page, 10, 545), RED);
+                }
+            });
+        }
+    });
+}
