@@ -1,0 +1,78 @@
+//! Reads images with the engine alone, without the journey around it, and prints what `quire read --format json` does:
+//!
+//! ```sh
+//! cargo run --release -p quire-ocr --example read_pages -- [--workers N] FILE…
+//! ```
+#![expect(clippy::print_stdout, reason = "a command's answer goes to its standard output")]
+
+use std::{
+    error::Error,
+    io::{IsTerminal, stderr},
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use quire_document::PageImage;
+use quire_natives::Progress;
+use quire_ocr::{Device, Engine, ModelFiles, Policy, PpOcr};
+use quire_tasks::PageText;
+
+type Failed = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<(), Failed> {
+    let mut files: Vec<String> = std::env::args().skip(1).collect();
+    let mut workers = 1;
+    if files.first().is_some_and(|argument| argument == "--workers") {
+        workers = files.get(1).ok_or("--workers asks for a number")?.parse()?;
+        files.drain(..2);
+    }
+    let natives = quire_natives::locate(if stderr().is_terminal() { &Progress::Bar } else { &Progress::Silent })?;
+    let (onnxruntime, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    let models = ModelFiles { onnxruntime, detection, recognition };
+    let next = AtomicUsize::new(0);
+    let mut texts: Vec<(usize, PageText)> = thread::scope(|scope| {
+        let started: Vec<_> = (0..workers).map(|_| scope.spawn(|| worker(&models, &files, &next))).collect();
+        let joined = started.into_iter().map(|worker| worker.join().map_err(|_| "a worker panicked")?);
+        joined.collect::<Result<Vec<_>, Failed>>()
+    })?
+    .concat();
+    texts.sort_by_key(|(index, _)| *index);
+    let entries: Vec<_> =
+        texts.iter().map(|(_, text)| serde_json::json!({"text": text.text(), "pages": [text]})).collect();
+    println!("{}", serde_json::to_string(&entries)?);
+    Ok(())
+}
+
+/// Reads the next file until none is left.
+fn worker(models: &ModelFiles, files: &[String], next: &AtomicUsize) -> Result<Vec<(usize, PageText)>, Failed> {
+    let mut policy = Policy::cpu();
+    if let Ok(v) = std::env::var("PIECE") { policy.piece_max_width = v.parse()?; }
+    if let Ok(v) = std::env::var("SIDE") { policy.detection_max_side = v.parse()?; }
+    let mut engine = Engine::new(Box::new(Timed(PpOcr::load(models, Device::Cpu, 1)?, Default::default())), policy);
+    let mut texts = Vec::new();
+    loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some(file) = files.get(index) else { return Ok(texts) };
+        for text in engine.read(&[decode(Path::new(file))?]) {
+            texts.push((index, text?));
+        }
+    }
+}
+
+fn decode(file: &Path) -> Result<PageImage, Failed> {
+    let image = image::open(file)?.into_rgb8();
+    let (width, height) = image.dimensions();
+    let mut pixels = image.into_raw();
+    pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
+    Ok(PageImage::new(width, height, pixels))
+}
+
+struct Timed(PpOcr, [f64; 4]);
+impl Drop for Timed { fn drop(&mut self) { eprintln!("detect {:.2} recognize {:.2} lines {} width {}", self.1[0], self.1[1], self.1[2], self.1[3]); } }
+impl quire_ocr::Model for Timed {
+    fn name(&self) -> quire_tasks::EngineName { self.0.name() }
+    fn alphabet(&self) -> &quire_ocr::Alphabet { self.0.alphabet() }
+    fn detect(&mut self, p: ndarray::ArrayView4<'_, f32>) -> Result<ndarray::Array3<f32>, quire_ocr::ModelError> { let t = std::time::Instant::now(); let r = self.0.detect(p); self.1[0] += t.elapsed().as_secs_f64(); r }
+    fn recognize(&mut self, p: ndarray::ArrayView4<'_, f32>) -> Result<Vec<Vec<quire_ocr::Step>>, quire_ocr::ModelError> { self.1[2] += 1.0; self.1[3] += p.dim().3 as f64; let t = std::time::Instant::now(); let r = self.0.recognize(p); self.1[1] += t.elapsed().as_secs_f64(); r }
+}

@@ -1,0 +1,40 @@
+//! Page images to text: PP-OCR through ONNX Runtime.
+//!
+//! [`Engine::read`] takes a micro-batch of pages of any documents:
+//!
+//! ```text
+//! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> places of lines
+//!                                                                                      │ orientation
+//! text <── sheet, reading_order <── ctc <── [N,W/8] <── recognize <── [N,3,48,W] <── strip, lines
+//! ```
+//!
+//! The two model runs stand behind [`Model`]; everything else is pure. [`Policy`] says what shares a run. Synchronous,
+//! one thread, no network.
+#![warn(missing_docs)]
+
+mod alphabet;
+mod components;
+mod ctc;
+#[cfg_attr(not(feature = "cuda"), path = "without_cuda.rs")]
+mod cuda;
+mod detection;
+mod engine;
+mod geometry;
+mod lines;
+mod model;
+mod orientation;
+mod policy;
+mod pp_ocr;
+mod reading_order;
+mod resample;
+mod runs;
+mod runtime;
+mod sheet;
+mod strip;
+
+pub use alphabet::Alphabet;
+pub use engine::Engine;
+pub use model::{Model, ModelError, Step};
+pub use policy::Policy;
+pub use pp_ocr::{ModelFiles, PpOcr};
+pub use runtime::{Device, LoadError};

@@ -1,0 +1,92 @@
+//! Lines of any pages to readings: drawn, sorted by width, recognized in runs, put back.
+
+use ndarray::{Array3, Array4, Axis, s};
+use quire_document::PageImage;
+
+use crate::{
+    Model, ModelError, Policy, Step,
+    ctc::{Reading, decode},
+    geometry::Quad,
+    runs::{bounded_runs, run_isolating},
+    strip::{STRIP_HEIGHT, draw, pieces, strip_width},
+};
+
+/// A line and the page that it stands on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineImage<'a> {
+    pub(crate) page: &'a PageImage,
+    pub(crate) quad: Quad,
+}
+
+/// What goes through the recognizer as one: a line, or a piece of a wide one.
+#[derive(Debug, Clone, Copy)]
+struct Strip<'a> {
+    line: usize,
+    image: LineImage<'a>,
+    width: usize,
+}
+
+/// Reads all lines, one result each, in order. Pieces of a line that fail fail the line.
+pub(crate) fn read_lines(
+    model: &mut dyn Model,
+    policy: &Policy,
+    lines: &[LineImage<'_>],
+) -> Vec<Result<Reading, ModelError>> {
+    let strips: Vec<Strip<'_>> =
+        lines.iter().enumerate().flat_map(|(line, image)| cut(line, *image, policy.piece_max_width)).collect();
+    let mut order: Vec<usize> = (0..strips.len()).collect();
+    order.sort_by_key(|&strip| std::cmp::Reverse(strips[strip].width));
+    let padded = |strip: &usize| strips[*strip].width.next_multiple_of(policy.width_multiple);
+    let costs: Vec<usize> = order.iter().map(padded).collect();
+    let mut answers: Vec<Result<Reading, ModelError>> = strips.iter().map(|_| Ok(Reading::default())).collect();
+    for run in bounded_runs(&costs, policy.recognition_max_width) {
+        let width = costs[run.start];
+        let members = &order[run];
+        let readings = run_isolating(members, &mut |members| {
+            let strips: Vec<&Strip<'_>> = members.iter().map(|&strip| &strips[strip]).collect();
+            recognize_run(model, &strips, width)
+        });
+        for (&strip, reading) in members.iter().zip(readings) {
+            answers[strip] = reading;
+        }
+    }
+    let mut readings: Vec<Result<Reading, ModelError>> = lines.iter().map(|_| Ok(Reading::default())).collect();
+    for (strip, answer) in strips.iter().zip(answers) {
+        match (&mut readings[strip.line], answer) {
+            (Ok(reading), Ok(piece)) => reading.append(&piece),
+            (failed @ Ok(_), Err(error)) => *failed = Err(error),
+            (Err(_), _) => {}
+        }
+    }
+    readings
+}
+
+/// The line as one strip, or, where that would be wider than `max`, as several.
+fn cut(line: usize, image: LineImage<'_>, max: usize) -> Vec<Strip<'_>> {
+    let width = strip_width(&image.quad, max);
+    if width <= max {
+        return vec![Strip { line, image, width }];
+    }
+    let mut whole = Array3::zeros((PageImage::CHANNELS, STRIP_HEIGHT, width));
+    draw(image.page, &image.quad, width, whole.view_mut());
+    let fraction = |column: usize| column as f32 / width as f32;
+    let piece = |piece: std::ops::Range<usize>| {
+        let quad = image.quad.part(fraction(piece.start), fraction(piece.end));
+        Strip { line, image: LineImage { quad, ..image }, width: piece.len() }
+    };
+    pieces(whole.view(), max).into_iter().map(piece).collect()
+}
+
+/// One recognition run, every strip padded to `width`.
+fn recognize_run(model: &mut dyn Model, strips: &[&Strip<'_>], width: usize) -> Result<Vec<Reading>, ModelError> {
+    let mut input = Array4::zeros((strips.len(), PageImage::CHANNELS, STRIP_HEIGHT, width));
+    for (strip, mut target) in strips.iter().zip(input.axis_iter_mut(Axis(0))) {
+        let target = target.slice_mut(s![.., .., ..strip.width]);
+        draw(strip.image.page, &strip.image.quad, strip.width, target);
+    }
+    let answers = model.recognize(input.view())?;
+    if answers.iter().flatten().any(|step: &Step| !step.probability.is_finite()) {
+        return Err(ModelError::NotANumber);
+    }
+    Ok(answers.iter().map(|steps| decode(steps, model.alphabet())).collect())
+}

@@ -1,0 +1,139 @@
+//! Which way up a page is.
+
+use crate::{
+    ctc::Reading,
+    geometry::{Point, Quad},
+};
+
+/// By how many quarter turns clockwise a page must be turned to be upright.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QuarterTurns(u16);
+
+/// Reading so many lines tells which way up a page is.
+const SAMPLE_LINES: usize = 3;
+/// From this confidence on nobody looks whether the page reads better upside down: upright text that is hardly legible
+/// falls below it and costs a second look, upside-down text never reaches it.
+const SURE: f32 = 0.9;
+/// Only lines so many times as long as they are tall show a direction.
+const DIRECTED: f32 = 2.0;
+/// An upright line this much taller than wide is set vertically.
+const VERTICAL: f32 = 1.5;
+
+impl QuarterTurns {
+    pub(crate) const fn degrees(self) -> u16 {
+        self.0 * 90
+    }
+
+    /// Where text runs to, before the page is turned.
+    pub(crate) const fn along(self) -> Point {
+        match self.0 {
+            0 => [1.0, 0.0],
+            1 => [0.0, -1.0],
+            2 => [-1.0, 0.0],
+            _ => [0.0, 1.0],
+        }
+    }
+
+    pub(crate) const fn upside_down(self) -> Self {
+        Self((self.0 + 2) % 4)
+    }
+
+    /// What the boxes alone tell: whether the page lies on its side. Text that runs downward is the better first guess
+    /// then, because vertical Chinese and Japanese run downward too.
+    pub(crate) fn guess(lines: &[Quad]) -> Self {
+        let (mut wide, mut tall) = (0.0, 0.0);
+        for line in lines {
+            let line = line.towards([1.0, 0.0]);
+            let (length, breadth) = (line.length(), line.breadth());
+            if length > DIRECTED * breadth {
+                wide += length;
+            } else if breadth > DIRECTED * length {
+                tall += breadth;
+            }
+        }
+        Self(if tall > wide { 3 } else { 0 })
+    }
+
+    /// The line with its corners from the start of its text, on a page of this orientation. Text set vertically on an
+    /// upright page runs downward.
+    pub(crate) fn oriented(self, line: Quad) -> Quad {
+        let level = line.towards(self.along());
+        if is_vertical(&level) { level.turned(1) } else { level }
+    }
+
+    /// Whether a line is set across the page's direction.
+    pub(crate) fn is_across(self, line: &Quad) -> bool {
+        is_vertical(&line.towards(self.along()))
+    }
+}
+
+fn is_vertical(level: &Quad) -> bool {
+    level.breadth() > VERTICAL * level.length()
+}
+
+/// The lines whose reading tells the most: the longest ones that run in the page's direction.
+pub(crate) fn sample(lines: &[Quad], turns: QuarterTurns) -> Vec<usize> {
+    let lengths = lines.iter().map(|line| line.towards(turns.along())).map(|line| (line.length(), line.breadth()));
+    let directed = lengths.enumerate().filter(|(_, (length, breadth))| *length > DIRECTED * breadth);
+    let mut candidates: Vec<(usize, f32)> = directed.map(|(index, (length, _))| (index, length)).collect();
+    candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
+    candidates.into_iter().take(SAMPLE_LINES).map(|(index, _)| index).collect()
+}
+
+/// How sure the recognizer is of a sample: the mean by characters, 0 where it saw nothing.
+pub(crate) fn confidence<'a>(sample: impl Iterator<Item = &'a Reading>) -> f32 {
+    let mut whole = Reading::default();
+    sample.for_each(|reading| whole.append(reading));
+    whole.confidence
+}
+
+/// Whether a page must be tried upside down.
+pub(crate) fn is_doubtful(confidence: f32) -> bool {
+    confidence < SURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(left: f32, top: f32, width: f32, height: f32) -> Quad {
+        Quad([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
+    }
+
+    #[test]
+    fn boxes_tell_whether_a_page_lies_on_its_side() {
+        let upright = [line(0.0, 0.0, 300.0, 20.0), line(0.0, 40.0, 280.0, 20.0), line(0.0, 80.0, 20.0, 100.0)];
+        assert_eq!(QuarterTurns::guess(&upright).degrees(), 0);
+        let on_its_side = upright.map(|quad| Quad(quad.0.map(|[x, y]| [y, x])));
+        assert_eq!(QuarterTurns::guess(&on_its_side).degrees(), 270);
+        assert_eq!(QuarterTurns::guess(&[]).degrees(), 0);
+        assert_eq!(QuarterTurns::guess(&[line(0.0, 0.0, 30.0, 28.0)]).degrees(), 0);
+    }
+
+    #[test]
+    fn a_line_starts_where_its_text_starts() {
+        let wide = line(10.0, 10.0, 100.0, 20.0);
+        let start = |turns: u16, quad: Quad| QuarterTurns(turns).oriented(quad).0[0];
+        assert_eq!(start(0, wide), [10.0, 10.0]);
+        assert_eq!(start(2, wide), [110.0, 30.0]);
+        let tall = line(10.0, 10.0, 20.0, 100.0);
+        assert_eq!(start(1, tall), [10.0, 110.0]);
+        assert_eq!(start(3, tall), [30.0, 10.0]);
+        // Vertical text on an upright page starts at its top and runs downward.
+        assert_eq!(start(0, tall), [30.0, 10.0]);
+        assert!(QuarterTurns(0).is_across(&tall) && !QuarterTurns(3).is_across(&tall));
+    }
+
+    #[test]
+    fn the_longest_lines_are_sampled_and_short_ones_never() {
+        let lines = [50.0, 300.0, 30.0, 200.0, 100.0].map(|width| line(0.0, 0.0, width, 20.0));
+        assert_eq!(sample(&lines, QuarterTurns(0)), [1, 3, 4]);
+        assert_eq!(sample(&lines, QuarterTurns(1)), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn a_sample_without_text_is_doubtful() {
+        assert!(is_doubtful(confidence([].iter())));
+        assert!(is_doubtful(confidence([Reading::default()].iter())));
+    }
+}

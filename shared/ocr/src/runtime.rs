@@ -1,0 +1,127 @@
+//! ONNX Runtime: the one environment of the process, and sessions in it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use ort::{
+    environment::Environment,
+    ep,
+    session::{Session, builder::GraphOptimizationLevel},
+};
+
+use crate::cuda;
+
+/// What runs the models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The first NVIDIA GPU.
+    Cuda,
+}
+
+/// Why the models cannot be had. Decision for all of them: refuse to start, and say this.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// ONNX Runtime's shared library is missing, broken or too old.
+    #[error("ONNX Runtime cannot be used: {reason}; set ORT_DYLIB_PATH to a libonnxruntime of version 1.24 or newer")]
+    Runtime {
+        /// In the loader's words.
+        reason: String,
+    },
+    /// A process has one ONNX Runtime.
+    #[error("ONNX Runtime was already loaded from {}, it cannot be loaded from {}", loaded.display(), asked.display())]
+    OtherRuntime {
+        /// What the process has.
+        loaded: PathBuf,
+        /// What was asked for.
+        asked: PathBuf,
+    },
+    /// A model's file is missing, truncated or no model.
+    #[error("{} is no model that can be loaded: {reason}", path.display())]
+    Model {
+        /// The model's file.
+        path: PathBuf,
+        /// In ONNX Runtime's words.
+        reason: String,
+    },
+    /// A model, but another one.
+    #[error("{} is another model than expected: its {part} is {found}, expected {expected}", path.display())]
+    OtherModel {
+        /// The model's file.
+        path: PathBuf,
+        /// What differs.
+        part: &'static str,
+        /// What this engine was made for.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// This program was compiled without CUDA.
+    #[error("this program was compiled without CUDA: build it with `--features cuda`, or read on the CPU")]
+    CudaNotCompiled,
+    /// Libraries that CUDA needs are not on this machine.
+    #[error(
+        "CUDA cannot be used on this machine: missing {}; set ORT_DYLIB_PATH to the libonnxruntime.so of ONNX Runtime's \
+         GPU build and LD_LIBRARY_PATH to the folders of the CUDA 13 and cuDNN 9 libraries, or read on the CPU",
+        missing.join(", ")
+    )]
+    CudaMissing {
+        /// The libraries.
+        missing: Vec<String>,
+    },
+    /// The libraries are there, the GPU does not work.
+    #[error("CUDA cannot be used on this machine: {reason}")]
+    Cuda {
+        /// In ONNX Runtime's words.
+        reason: String,
+    },
+}
+
+static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+/// The process's environment. It stays for good, so that sessions never outlive it.
+pub(crate) fn environment(library: &Path) -> Result<Environment, LoadError> {
+    let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((loaded, environment)) = environment.as_ref() {
+        let other = || LoadError::OtherRuntime { loaded: loaded.clone(), asked: library.to_owned() };
+        return if loaded == library { Ok(environment.clone()) } else { Err(other()) };
+    }
+    // The loader takes a relative path from the executable's folder; ours are from the working directory.
+    let absolute = std::path::absolute(library).map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
+    let builder = ort::init_from(absolute).map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
+    let built = builder.with_name("quire").with_telemetry(false).build();
+    let built = built.map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
+    *environment = Some((library.to_owned(), built.clone()));
+    Ok(built)
+}
+
+/// A session for one model.
+pub(crate) fn session(
+    environment: &Environment,
+    path: &Path,
+    device: Device,
+    threads: usize,
+) -> Result<Session, LoadError> {
+    let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
+    let builder = Session::builder(environment).map_err(|error| refused(error.to_string()))?;
+    let mut builder = builder
+        .with_optimization_level(GraphOptimizationLevel::All)
+        .and_then(|builder| builder.with_intra_threads(threads))
+        .and_then(|builder| builder.with_inter_threads(1))
+        // Every line has another width: patterns of earlier shapes are of no use, and spinning burns what others need.
+        .and_then(|builder| builder.with_memory_pattern(false))
+        .and_then(|builder| builder.with_intra_op_spinning(false))
+        .map_err(|error| refused(error.to_string()))?;
+    if device == Device::Cuda {
+        builder = cuda::register(builder)?;
+    }
+    // Without the arena every run allocates and faults in its memory anew, which costs detection half its speed.
+    let mut builder = builder
+        .with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])
+        .map_err(|error| refused(error.to_string()))?;
+    builder.commit_from_file(path).map_err(|error| refused(error.to_string()))
+}

@@ -1,0 +1,136 @@
+//! One page on its way through the engine.
+
+use quire_document::PageImage;
+use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText};
+
+use crate::{
+    ModelError,
+    ctc::Reading,
+    geometry::Quad,
+    orientation::{QuarterTurns, confidence, is_doubtful, sample},
+    reading_order::reading_order,
+};
+
+/// Less sure lines are noise, or stains that were taken for text.
+const MIN_CONFIDENCE: f32 = 0.5;
+
+/// A line of a page of the micro-batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pick {
+    pub(crate) sheet: usize,
+    pub(crate) line: usize,
+}
+
+/// A page, its lines as far as they are read, and which way up it is.
+#[derive(Debug)]
+pub(crate) struct Sheet<'a> {
+    page: &'a PageImage,
+    turns: QuarterTurns,
+    /// Where the lines are, from the start of their text.
+    lines: Vec<Quad>,
+    readings: Vec<Option<Reading>>,
+    failure: Option<ModelError>,
+}
+
+impl<'a> Sheet<'a> {
+    pub(crate) fn new(page: &'a PageImage, detected: Result<Vec<Quad>, ModelError>) -> Self {
+        let (lines, failure) = match detected {
+            Ok(lines) => (lines, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let turns = QuarterTurns::guess(&lines);
+        let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
+        let readings = vec![None; lines.len()];
+        Self { page, turns, lines, readings, failure }
+    }
+
+    pub(crate) const fn page(&self) -> &'a PageImage {
+        self.page
+    }
+
+    /// The page cannot be read. The first reason stays.
+    pub(crate) fn fail(&mut self, error: ModelError) {
+        self.failure.get_or_insert(error);
+        // Nobody will see its other lines.
+        self.lines.clear();
+        self.readings.clear();
+    }
+
+    pub(crate) fn settle(&mut self, line: usize, reading: Reading) {
+        if let Some(settled) = self.readings.get_mut(line) {
+            *settled = Some(reading);
+        }
+    }
+
+    pub(crate) fn samples(&self) -> Vec<(usize, Quad)> {
+        sample(&self.lines, self.turns).into_iter().map(|line| (line, self.lines[line])).collect()
+    }
+
+    pub(crate) fn doubtful_samples_upside_down(&self) -> Vec<(usize, Quad)> {
+        let sample = sample(&self.lines, self.turns);
+        let sure = !is_doubtful(confidence(sample.iter().filter_map(|&line| self.readings[line].as_ref())));
+        if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].turned(2))).collect() }
+    }
+
+    /// Turns the page upside down where its sample reads better so.
+    pub(crate) fn turn_if_better(&mut self, upside_down: &[(Pick, Reading)]) {
+        let now = confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
+        if confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
+            return;
+        }
+        self.turns = self.turns.upside_down();
+        self.lines.iter_mut().for_each(|line| *line = line.turned(2));
+        for (pick, reading) in upside_down {
+            self.settle(pick.line, reading.clone());
+        }
+    }
+
+    pub(crate) fn unread(&self) -> Vec<(usize, Quad)> {
+        let lines = self.lines.iter().copied().enumerate();
+        lines.filter(|&(line, _)| self.readings[line].is_none()).collect()
+    }
+
+    /// Lines across the page's direction run downward or upward: the boxes cannot tell, a poor reading does.
+    pub(crate) fn doubtful_across_reversed(&self) -> Vec<(usize, Quad)> {
+        let doubtful = |line: usize| self.readings[line].as_ref().is_none_or(|reading| is_doubtful(reading.confidence));
+        let lines = self.lines.iter().enumerate();
+        lines
+            .filter(|(line, quad)| self.turns.is_across(quad) && doubtful(*line))
+            .map(|(line, quad)| (line, quad.turned(2)))
+            .collect()
+    }
+
+    pub(crate) fn reverse_if_better(&mut self, line: usize, reversed: Reading) {
+        let now = self.readings.get(line).and_then(Option::as_ref).map_or(0.0, |reading| reading.confidence);
+        if reversed.confidence > now && line < self.lines.len() {
+            self.lines[line] = self.lines[line].turned(2);
+            self.settle(line, reversed);
+        }
+    }
+
+    /// What was read, in the frame of the page as it was sent.
+    pub(crate) fn into_text(self, engine: &EngineName) -> Result<PageText, Failure> {
+        if let Some(error) = self.failure {
+            return Err(Failure::new(FailureCode::ModelFailed, format!("the page could not be read: {error}")));
+        }
+        let legible = |reading: &Reading| reading.confidence >= MIN_CONFIDENCE && !reading.text.trim().is_empty();
+        let read = self.lines.into_iter().zip(self.readings);
+        let (quads, readings): (Vec<Quad>, Vec<Reading>) =
+            read.filter_map(|(quad, reading)| Some((quad, reading.filter(legible)?))).unzip();
+        let line = |index: usize| Line {
+            text: readings[index].text.trim().to_owned(),
+            confidence: readings[index].confidence.min(1.0),
+            polygon: polygon(self.page, quads[index]),
+        };
+        let lines = reading_order(&quads, self.turns.along()).into_iter().map(line).collect();
+        let (width, height) = (self.page.page_width(), self.page.page_height());
+        Ok(PageText { width, height, rotation: self.turns.degrees(), engine: engine.clone(), lines })
+    }
+}
+
+/// In pixels of the page as it was sent, and never beyond its edges.
+fn polygon(page: &PageImage, quad: Quad) -> [[f32; 2]; 4] {
+    let (width, height) = (page.page_width() as f32, page.page_height() as f32);
+    let scaled = quad.scaled(width / page.width() as f32, height / page.height() as f32);
+    scaled.0.map(|[x, y]| [x.clamp(0.0, width), y.clamp(0.0, height)])
+}

@@ -1,0 +1,191 @@
+//! One text line, straight from the page into the recognizer's 48-pixel strip.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView3, ArrayViewMut3};
+use quire_document::PageImage;
+
+use crate::{
+    geometry::{Point, Quad},
+    resample::normalized,
+};
+
+/// The height that the recognizer reads.
+pub(crate) const STRIP_HEIGHT: usize = 48;
+/// A step of the recognizer covers this many columns; a strip has at least one.
+pub(crate) const STEP_WIDTH: usize = 8;
+/// No line becomes wider than so many pieces: a hairline across a huge page is squeezed rather than read for minutes.
+const MAX_PIECES: usize = 32;
+
+/// The width of a line at the strip's height.
+pub(crate) fn strip_width(quad: &Quad, piece_max_width: usize) -> usize {
+    let width = STRIP_HEIGHT as f32 * quad.length() / quad.breadth().max(1e-3);
+    (width.round() as usize).clamp(STEP_WIDTH, piece_max_width * MAX_PIECES)
+}
+
+/// Draws a line into the first `width` columns of `[3, 48, _]`.
+pub(crate) fn draw(page: &PageImage, quad: &Quad, width: usize, mut target: ArrayViewMut3<'_, f32>) {
+    let [start, end, _, below] = quad.0;
+    let step = |to: Point, count: usize| [(to[0] - start[0]) / count as f32, (to[1] - start[1]) / count as f32];
+    let (right, down) = (step(end, width), step(below, STRIP_HEIGHT));
+    // A line taller than the strip is averaged, a grid of samples a pixel, or thin strokes would be lost between samples.
+    let coarsest = right[0].hypot(right[1]).max(down[0].hypot(down[1]));
+    let grid = (coarsest.round() as usize).clamp(1, MAX_GRID);
+    for row in 0..STRIP_HEIGHT {
+        for column in 0..width {
+            let mut sums = [0.0_f32; PageImage::CHANNELS];
+            for (u, v) in (0..grid).flat_map(|v| (0..grid).map(move |u| (u, v))) {
+                let u = column as f32 + (u as f32 + 0.5) / grid as f32;
+                let v = row as f32 + (v as f32 + 0.5) / grid as f32;
+                let at = [start[0] + u * right[0] + v * down[0], start[1] + u * right[1] + v * down[1]];
+                add_sample(page, at, &mut sums);
+            }
+            let scale = 1.0 / (grid * grid) as f32;
+            for (channel, sum) in sums.into_iter().enumerate() {
+                target[[channel, row, column]] = normalized(sum * scale);
+            }
+        }
+    }
+}
+
+/// Lines over 16 times the strip's height are posters, which read as well from every second pixel.
+const MAX_GRID: usize = 16;
+
+/// Adds the bilinear value at a point; beyond the page's edge its last pixels go on.
+fn add_sample(page: &PageImage, at: Point, sums: &mut [f32; PageImage::CHANNELS]) {
+    let (x, y) = (at[0] - 0.5, at[1] - 0.5);
+    let (left, top) = (x.floor(), y.floor());
+    let (u, v) = (x - left, y - top);
+    let clamp = |value: f32, side: u32| (value.max(0.0) as usize).min(side as usize - 1);
+    let columns = [clamp(left, page.width()), clamp(left + 1.0, page.width())];
+    let rows = [clamp(top, page.height()), clamp(top + 1.0, page.height())];
+    let pixels = page.pixels();
+    for (row, row_weight) in rows.into_iter().zip([1.0 - v, v]) {
+        for (column, column_weight) in columns.into_iter().zip([1.0 - u, u]) {
+            let offset = (row * page.width() as usize + column) * PageImage::CHANNELS;
+            let weight = row_weight * column_weight;
+            for (sum, &value) in sums.iter_mut().zip(&pixels[offset..offset + PageImage::CHANNELS]) {
+                *sum += weight * f32::from(value);
+            }
+        }
+    }
+}
+
+/// Where to cut a drawn strip so that no piece is wider than `max`: in the widest blank gap of each piece's last third,
+/// so that no character is cut where that can be avoided.
+pub(crate) fn pieces(strip: ArrayView3<'_, f32>, max: usize) -> Vec<Range<usize>> {
+    let width = strip.dim().2;
+    let contrast: Vec<f32> = (0..width).map(|column| contrast_of(strip, column)).collect();
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    while width - start > max {
+        let window = start + max * 2 / 3..start + max;
+        let cut = window.start + gap_center(&contrast[window]);
+        pieces.push(start..cut);
+        start = cut;
+    }
+    pieces.push(start..width);
+    pieces
+}
+
+/// How far apart the lightest and the darkest value of a column are.
+fn contrast_of(strip: ArrayView3<'_, f32>, column: usize) -> f32 {
+    let green = strip.slice(ndarray::s![1, .., column]);
+    let (low, high) = green.iter().fold((f32::MAX, f32::MIN), |(low, high), &value| (low.min(value), high.max(value)));
+    high - low
+}
+
+/// The center of the longest stretch whose contrast is near the lowest one.
+fn gap_center(contrast: &[f32]) -> usize {
+    let lowest = contrast.iter().copied().fold(f32::INFINITY, f32::min);
+    let blank = |value: &f32| *value <= lowest + 0.1;
+    let (mut best, mut start) = (0..0, 0);
+    for stretch in contrast.chunk_by(|a, b| blank(a) == blank(b)) {
+        if blank(&stretch[0]) && stretch.len() > best.len() {
+            best = start..start + stretch.len();
+        }
+        start += stretch.len();
+    }
+    // Never 0: a piece must advance.
+    usize::midpoint(best.start, best.end).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Left half blue, right half red.
+    fn two_colors(width: u32, height: u32) -> PageImage {
+        let row = (0..width).flat_map(|x| if x < width / 2 { [255, 0, 0] } else { [0, 0, 255] });
+        let row: Vec<u8> = row.collect();
+        PageImage::new(width, height, row.repeat(height as usize))
+    }
+
+    fn whole(page: &PageImage) -> Quad {
+        let (width, height) = (page.width() as f32, page.height() as f32);
+        Quad([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
+    }
+
+    fn drawn(page: &PageImage, quad: &Quad) -> Array3<f32> {
+        let width = strip_width(quad, 1280);
+        let mut strip = Array3::zeros((3, STRIP_HEIGHT, width));
+        draw(page, quad, width, strip.view_mut());
+        strip
+    }
+
+    #[test]
+    fn a_line_is_drawn_in_the_direction_of_its_text() {
+        let page = two_colors(96, 24);
+        let blue_at_start = |quad: &Quad| {
+            let strip = drawn(&page, quad);
+            let last = strip.dim().2 - 1;
+            [strip[[0, 20, 0]], strip[[0, 20, last]]]
+        };
+        assert_eq!(strip_width(&whole(&page), 1280), 192);
+        assert_eq!(blue_at_start(&whole(&page)), [1.0, -1.0]);
+        assert_eq!(blue_at_start(&whole(&page).turned(2)), [-1.0, 1.0]);
+    }
+
+    #[test]
+    fn a_line_much_taller_than_the_strip_is_averaged() {
+        let stripes = (0..960_u32 * 480).flat_map(|index| [if (index / 960) % 2 == 0 { 0 } else { 255 }; 3]);
+        let page = PageImage::new(960, 480, stripes.collect());
+        assert!(drawn(&page, &whole(&page)).iter().all(|value| value.abs() < 0.05));
+    }
+
+    #[test]
+    fn lines_over_the_edge_and_without_extent_are_still_drawn() {
+        let page = PageImage::new(1, 1, vec![255; 3]);
+        let over = Quad([[-50.0, -50.0], [70.0, -50.0], [70.0, 60.0], [-50.0, 60.0]]);
+        assert!(drawn(&page, &over).iter().all(|&value| value >= 0.999));
+        let point = Quad([[0.5, 0.5]; 4]);
+        assert_eq!(drawn(&page, &point).dim().2, STEP_WIDTH);
+    }
+
+    #[test]
+    fn a_wide_strip_is_cut_in_its_gaps() {
+        let mut strip = Array3::from_elem((3, STRIP_HEIGHT, 1000), 1.0);
+        for column in (0..1000).filter(|column| !(340..360).contains(column) && column % 2 == 0) {
+            strip[[1, 20, column]] = -1.0;
+        }
+        assert_eq!(pieces(strip.view(), 400)[0], 0..350);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_cover_the_strip_and_none_is_too_wide(width in 8_usize..3000, max in 16_usize..900, seed in any::<u64>()) {
+            let value = |(_, row, column): (usize, usize, usize)| {
+                f32::from(u8::from((seed >> ((row * 7 + column) % 64)) & 1 == 1))
+            };
+            let strip = Array3::from_shape_fn((3, 4, width), value);
+            let pieces = pieces(strip.view(), max);
+            prop_assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= max));
+            prop_assert_eq!(pieces.first().map(|piece| piece.start), Some(0));
+            prop_assert_eq!(pieces.last().map(|piece| piece.end), Some(width));
+            prop_assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+    }
+}
