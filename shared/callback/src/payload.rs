@@ -1,0 +1,191 @@
+//! The body of a callback.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use quire_tasks::{
+    Document, DocumentState, Failure, Page, PageRef, PageStatus, Task, TaskId, TaskStatus, UnixMillis,
+    average_confidence,
+};
+use serde::Serialize;
+
+/// A callback with more text than this goes without: receivers, and what stands before them, take a few megabytes.
+pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    r#type: String,
+    timestamp: Option<String>,
+    task_id: TaskId,
+    status: TaskStatus,
+    avg_confidence: Option<f32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    text_omitted: bool,
+    documents: Vec<DocumentEntry<'a>>,
+    pages: Vec<PageEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct DocumentEntry<'a> {
+    document: u32,
+    name: Option<&'a str>,
+    pages: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
+}
+
+#[derive(Serialize)]
+struct PageEntry<'a> {
+    document: u32,
+    page: u32,
+    status: PageStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    confidence: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
+}
+
+/// What the customer is told of an ended task, as JSON: the same bytes on every attempt. `texts` has the texts of the
+/// pages that were read. Where one of them lacks, or all together are longer than [`MAX_TEXT_BYTES`], no page has its
+/// `text`, and `text_omitted` says so.
+///
+/// # Panics
+/// Never: the payload is plain data.
+pub fn payload(task: &Task, pages: &[Page], texts: &BTreeMap<PageRef, String>) -> String {
+    let read = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
+    let bytes: Option<usize> = read.map(|page| texts.get(&page.page).map(String::len)).sum();
+    let text_omitted = bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES);
+    let payload = Payload {
+        r#type: format!("task.{}", task.status().as_str()),
+        timestamp: task.ended_at.and_then(rfc3339),
+        task_id: task.id,
+        status: task.status(),
+        avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
+        text_omitted,
+        documents: task.documents.iter().map(document_entry).collect(),
+        pages: pages.iter().map(|page| page_entry(page, (!text_omitted).then_some(texts))).collect(),
+    };
+    serde_json::to_string(&payload).expect("plain data becomes JSON")
+}
+
+fn document_entry(document: &Document) -> DocumentEntry<'_> {
+    let (pages, error) = match &document.state {
+        DocumentState::Pending { .. } => (0, None),
+        DocumentState::Split(split) => (split.pages, None),
+        DocumentState::Failed(failure) => (0, Some(failure)),
+    };
+    DocumentEntry { document: document.number, name: document.name.as_deref(), pages, error }
+}
+
+/// A page that was not read has the empty text: clients join the texts of all.
+fn page_entry<'a>(page: &'a Page, texts: Option<&'a BTreeMap<PageRef, String>>) -> PageEntry<'a> {
+    let PageRef { document, page: number, .. } = page.page;
+    let text = texts.map(|texts| match page.status {
+        PageStatus::Succeeded => texts.get(&page.page).map_or("", String::as_str),
+        _ => "",
+    });
+    PageEntry {
+        document,
+        page: number,
+        status: page.status,
+        text,
+        confidence: page.confidence,
+        error: page.failure.as_ref(),
+    }
+}
+
+fn rfc3339(time: UnixMillis) -> Option<String> {
+    Timestamp::from_millisecond(time.0).ok().map(|time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use quire_tasks::{Counts, FailureCode, Format, Split, Tenant};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A task with a document of two pages, the second of which failed, and a document that failed as a whole.
+    fn ended_task() -> (Task, Vec<Page>) {
+        let id: TaskId = "task_0192abcd000070008000000000000001".parse().expect("an id");
+        let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
+        let failed = DocumentState::Failed(Failure::new(FailureCode::EmptyDocument, "it is empty"));
+        let documents = vec![
+            Document { number: 1, name: Some("a.pdf".to_owned()), state: split },
+            Document { number: 2, name: None, state: failed },
+        ];
+        let url = Some("https://example.com/hook?token=abc".to_owned());
+        let mut task = Task::new(id, Tenant::default(), UnixMillis(0), documents, url);
+        task.counts = Counts { open: 0, succeeded: 1, failed: 2, canceled: 0 };
+        task.ended_at = Some(UnixMillis(1_700_000_000_123));
+        let page = |number, status, failure, confidence| Page {
+            page: PageRef { task_id: id, document: 1, page: number },
+            status,
+            round: 1,
+            failure,
+            confidence,
+            ended_at: task.ended_at,
+        };
+        let pages = vec![
+            page(1, PageStatus::Succeeded, None, Some(0.75)),
+            page(2, PageStatus::Failed, Some(Failure::new(FailureCode::UnreadablePage, "it is broken")), None),
+        ];
+        (task, pages)
+    }
+
+    fn told(task: &Task, pages: &[Page], texts: &BTreeMap<PageRef, String>) -> Value {
+        serde_json::from_str(&payload(task, pages, texts)).expect("JSON")
+    }
+
+    #[test]
+    fn a_receiver_learns_how_every_page_and_document_ended() {
+        let (task, pages) = ended_task();
+        let texts = BTreeMap::from([(pages[0].page, "Hello\n世界".to_owned())]);
+        let expected = json!({
+            "type": "task.partially_succeeded",
+            "timestamp": "2023-11-14T22:13:20.123Z",
+            "task_id": task.id.to_string(),
+            "status": "partially_succeeded",
+            "avg_confidence": 0.75,
+            "documents": [
+                { "document": 1, "name": "a.pdf", "pages": 2 },
+                { "document": 2, "name": null, "pages": 0, "error": { "code": "empty_document", "message": "it is empty" } },
+            ],
+            "pages": [
+                { "document": 1, "page": 1, "status": "succeeded", "text": "Hello\n世界", "confidence": 0.75 },
+                {
+                    "document": 1, "page": 2, "status": "failed", "text": "", "confidence": null,
+                    "error": { "code": "unreadable_page", "message": "it is broken" },
+                },
+            ],
+        });
+        assert_eq!(told(&task, &pages, &texts), expected);
+    }
+
+    #[test]
+    fn too_much_text_is_left_out_of_every_page() {
+        let (task, pages) = ended_task();
+        let fits = BTreeMap::from([(pages[0].page, "x".repeat(MAX_TEXT_BYTES))]);
+        assert_eq!(told(&task, &pages, &fits).get("text_omitted"), None);
+        let too_long = BTreeMap::from([(pages[0].page, "x".repeat(MAX_TEXT_BYTES + 1))]);
+        let told = told(&task, &pages, &too_long);
+        assert_eq!(told["text_omitted"], true);
+        assert!(told["pages"].as_array().is_some_and(|pages| pages.iter().all(|page| page.get("text").is_none())));
+        assert_eq!(told["pages"][0]["confidence"], 0.75);
+    }
+
+    #[test]
+    fn text_that_is_gone_is_said_to_be_omitted_not_empty() {
+        let (task, pages) = ended_task();
+        let told = told(&task, &pages, &BTreeMap::new());
+        assert_eq!(told["text_omitted"], true);
+        assert_eq!(told["pages"][0].get("text"), None);
+    }
+
+    #[test]
+    fn the_address_of_the_receiver_is_not_told() {
+        let (task, pages) = ended_task();
+        assert!(!payload(&task, &pages, &BTreeMap::new()).contains("token=abc"));
+    }
+}

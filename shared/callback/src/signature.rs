@@ -1,0 +1,78 @@
+//! Signatures as Standard Webhooks has them.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::{Secret, Secrets};
+
+/// The header that names the callback: the same on every attempt.
+pub const WEBHOOK_ID: &str = "webhook-id";
+/// The header with the seconds since 1970 at which this attempt was signed.
+pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
+/// The header with the signatures.
+pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
+
+/// The value of [`WEBHOOK_SIGNATURE`]: one signature for each secret, set apart by spaces.
+pub fn sign(secrets: &Secrets, id: &str, timestamp_secs: i64, body: &[u8]) -> String {
+    let signatures: Vec<String> = secrets.iter().map(|secret| signature(secret, id, timestamp_secs, body)).collect();
+    signatures.join(" ")
+}
+
+/// The three headers of a callback that is sent at `timestamp_secs`.
+pub fn headers(secrets: &Secrets, id: &str, timestamp_secs: i64, body: &[u8]) -> [(&'static str, String); 3] {
+    [
+        (WEBHOOK_ID, id.to_owned()),
+        (WEBHOOK_TIMESTAMP, timestamp_secs.to_string()),
+        (WEBHOOK_SIGNATURE, sign(secrets, id, timestamp_secs, body)),
+    ]
+}
+
+fn signature(secret: &Secret, id: &str, timestamp_secs: i64, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.key()).expect("HMAC takes keys of any length");
+    mac.update(format!("{id}.{timestamp_secs}.").as_bytes());
+    mac.update(body);
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const TIMESTAMP: i64 = 1_614_265_330;
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    #[test]
+    fn the_published_example_has_the_published_signature() {
+        let secrets = SECRET.parse().expect("a secret");
+        assert_eq!(sign(&secrets, ID, TIMESTAMP, BODY), SIGNATURE);
+        let expected = [
+            (WEBHOOK_ID, ID.to_owned()),
+            (WEBHOOK_TIMESTAMP, TIMESTAMP.to_string()),
+            (WEBHOOK_SIGNATURE, SIGNATURE.to_owned()),
+        ];
+        assert_eq!(headers(&secrets, ID, TIMESTAMP, BODY), expected);
+    }
+
+    #[test]
+    fn while_a_secret_rotates_both_sign() {
+        let other = Secret::generate([7; 32]).reveal();
+        let both = format!("{other} {SECRET}").parse().expect("two secrets");
+        let header = sign(&both, ID, TIMESTAMP, BODY);
+        let signatures: Vec<&str> = header.split(' ').collect();
+        assert_eq!(signatures.len(), 2);
+        assert_eq!(signatures[1], SIGNATURE);
+        assert_ne!(signatures[0], SIGNATURE);
+    }
+
+    #[test]
+    fn id_time_and_body_are_all_signed() {
+        let secrets = SECRET.parse().expect("a secret");
+        assert_ne!(sign(&secrets, "msg_other", TIMESTAMP, BODY), SIGNATURE);
+        assert_ne!(sign(&secrets, ID, TIMESTAMP + 1, BODY), SIGNATURE);
+        assert_ne!(sign(&secrets, ID, TIMESTAMP, b"{}"), SIGNATURE);
+    }
+}
