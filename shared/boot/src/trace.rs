@@ -1,0 +1,54 @@
+//! Tracing to standard error.
+
+use std::str::FromStr;
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::env::{self, Misconfigured};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("must be text or json"),
+        }
+    }
+}
+
+/// Starts logging to standard error: what, by `QUIRE_LOG` (a filter as `info` or `quire_worker=debug`; `default` where
+/// unset); how, by `QUIRE_LOG_FORMAT` (`text` or `json`).
+///
+/// # Errors
+/// [`Misconfigured`] when one of the two cannot be understood.
+pub fn start_tracing(default: &str) -> Result<(), Misconfigured> {
+    let filter = env::text("QUIRE_LOG")?.unwrap_or_else(|| default.to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|error| Misconfigured {
+        name: "QUIRE_LOG",
+        value: filter,
+        why: error.to_string(),
+    })?;
+    let format = env::text("QUIRE_LOG_FORMAT")?.unwrap_or_else(|| "text".to_owned());
+    let parsed = format.parse().map_err(|why: &str| Misconfigured {
+        name: "QUIRE_LOG_FORMAT",
+        value: format,
+        why: why.to_owned(),
+    })?;
+    let subscriber = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match parsed {
+        LogFormat::Text => subscriber.with_target(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
