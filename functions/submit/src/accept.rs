@@ -1,0 +1,117 @@
+//! The room behind the door: from checked documents to a stored task.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use quire_platform::{Error, Home, Result};
+use quire_tasks::{Document, DocumentState, Key, Task, TaskId, Tenant, UnixMillis};
+use tokio::time::Instant;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{Door, check::Checked, dispatch::dispatch};
+
+/// How many documents of one request are stored at a time: enough to hide the disk's latency in a large batch.
+const STORE_AT_A_TIME: usize = 8;
+
+/// What a new task is made of.
+#[derive(Debug)]
+pub(crate) enum Submission {
+    /// Documents in hand, in the order sent.
+    Files(Vec<Checked>),
+    /// A document to be fetched later.
+    Url(String),
+}
+
+/// Makes a task of a submission. From here on the client may go away: what has begun is finished. When this returns,
+/// the task is in the table and no crash loses it; its messages are on their way.
+pub(crate) async fn accept(door: &Arc<Door>, submission: Submission, callback_url: Option<String>) -> Result<Task> {
+    let stored = door.work.spawn(store(Arc::clone(door), submission, callback_url));
+    stored.await.map_err(|error| Error::Failed { what: "storing a task", why: error.to_string() })?
+}
+
+async fn store(door: Arc<Door>, submission: Submission, callback_url: Option<String>) -> Result<Task> {
+    let task_id = TaskId::new(Uuid::now_v7());
+    let documents = match submission {
+        Submission::Files(files) => store_files(&door.home, task_id, files).await?,
+        Submission::Url(url) => vec![Document { number: 1, name: None, state: DocumentState::Pending { url } }],
+    };
+    let task = Task::new(task_id, Tenant::default(), now(), documents, callback_url);
+    let task = match door.home.tasks.create(task.clone()).await {
+        Ok(created) => created.task().clone(),
+        Err(error) => {
+            forget(&door.home, task_id, task.documents.len()).await;
+            return Err(error);
+        }
+    };
+    info!(task.id = %task.id, task.documents = task.documents.len(), task.pages = task.counts.total(), "task accepted");
+    door.work.spawn(send_messages(Arc::clone(&door), task.clone()));
+    Ok(task)
+}
+
+async fn send_messages(door: Arc<Door>, task: Task) {
+    if let Err(error) = dispatch(&door.home, &task, task.page_messages().collect()).await {
+        warn!(task.id = %task.id, %error, "messages could not be sent; the next sweep sends them");
+    }
+}
+
+async fn store_files(home: &Home, task_id: TaskId, files: Vec<Checked>) -> Result<Vec<Document>> {
+    let count = files.len();
+    let puts = (1..).zip(files).map(|(number, file)| store_file(home.clone(), task_id, number, file));
+    let stored = stream::iter(puts).buffered(STORE_AT_A_TIME).try_collect().await;
+    if stored.is_err() {
+        forget(home, task_id, count).await;
+    }
+    stored
+}
+
+async fn store_file(home: Home, task_id: TaskId, number: u32, file: Checked) -> Result<Document> {
+    let state = match file.file {
+        Ok((path, split)) => {
+            let key = Key::Document { task_id, document: number };
+            home.objects.put_file(&key.to_string(), &path).await?;
+            DocumentState::Split(split)
+        }
+        Err(failure) => DocumentState::Failed(failure),
+    };
+    Ok(Document { number, name: file.name, state })
+}
+
+/// Removes the documents of a task that could not be created. That one stays behind harms nobody but the disk.
+async fn forget(home: &Home, task_id: TaskId, documents: usize) {
+    for document in 1..=documents as u32 {
+        let key = Key::Document { task_id, document };
+        if let Err(error) = home.objects.delete(&key.to_string()).await {
+            warn!(task.id = %task_id, %error, "a document of a task that was not created is left behind");
+        }
+    }
+}
+
+/// The task when `enough` is true of it, or as it is when the time is over or the door closes.
+pub(crate) async fn wait_until(
+    door: &Door,
+    mut task: Task,
+    within: Duration,
+    enough: impl Fn(&Task) -> bool,
+) -> Result<Task> {
+    let deadline = Instant::now() + within;
+    while !enough(&task) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        tokio::select! {
+            changed = door.home.tasks.changed(task.id, task.version, left) => task = changed?,
+            () = door.closing.cancelled() => break,
+        }
+    }
+    Ok(task)
+}
+
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(since.as_millis() as i64)
+}

@@ -1,0 +1,51 @@
+//! What all calls share.
+
+use std::sync::Arc;
+
+use quire_egress::Client;
+use quire_platform::Home;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{DoorSettings, Health, Inspector};
+
+/// What the door works with.
+#[derive(Debug)]
+pub struct Door {
+    pub(crate) home: Home,
+    pub(crate) inspector: Arc<dyn Inspector>,
+    pub(crate) egress: Client,
+    pub(crate) settings: DoorSettings,
+    pub(crate) health: Arc<dyn Health>,
+    pub(crate) inspections: Semaphore,
+    /// Work that outlives its request: what was begun is finished even when nobody waits for the answer.
+    pub(crate) work: TaskTracker,
+    pub(crate) closing: CancellationToken,
+}
+
+impl Door {
+    /// A door of these parts.
+    pub fn new(
+        home: Home,
+        inspector: Arc<dyn Inspector>,
+        egress: Client,
+        settings: DoorSettings,
+        health: Arc<dyn Health>,
+    ) -> Self {
+        let inspections = Semaphore::new(settings.max_inspections);
+        let (work, closing) = (TaskTracker::new(), CancellationToken::new());
+        Self { home, inspector, egress, settings, health, inspections, work, closing }
+    }
+
+    /// The first step of a shutdown: whoever waits for a task is answered with what is known now (`202`, say), so that
+    /// the server can end its connections. Requests are still served.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// The last step of a shutdown, after the server has ended: returns when every accepted task is dispatched.
+    pub async fn drained(&self) {
+        self.work.close();
+        self.work.wait().await;
+    }
+}

@@ -1,0 +1,19 @@
+//! The check of a document's bytes.
+
+use std::{fmt::Debug, path::Path};
+
+use async_trait::async_trait;
+use quire_tasks::{Failure, Split};
+
+/// Says what a file is and how many pages it has, or why it is refused. Where it runs is whoever starts the door's to
+/// choose: PDFs of strangers belong into a process of their own, since what opens them is native code.
+///
+/// A call that is dropped stops its work soon.
+#[async_trait]
+pub trait Inspector: Debug + Send + Sync {
+    /// Checks one file.
+    ///
+    /// # Errors
+    /// [`Failure`]: the document is refused, or, where its code is retryable, could not be checked now.
+    async fn inspect(&self, file: &Path) -> Result<Split, Failure>;
+}

@@ -1,0 +1,72 @@
+//! Where a task's status is to be had.
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use quire_tasks::{Task, TaskId};
+use serde::Serialize;
+
+use crate::Door;
+
+/// On an answer whose body is an array, or that is a `202`: the task.
+pub(crate) const TASK_ID: HeaderName = HeaderName::from_static("quire-task-id");
+/// The longest name that a domain name and a port can make.
+const MAX_HOST_LENGTH: usize = 261;
+
+/// What `status_url` begins with: [`crate::DoorSettings::public_url`] where that is set; otherwise `http://` and the
+/// `Host` header, since nobody else can be asked; and where that header is missing or not plain, nothing, which makes
+/// `status_url` relative to the server. What proxies add (`X-Forwarded-*`) anybody can add, so it is not believed.
+#[derive(Debug)]
+pub(crate) struct Base(String);
+
+impl Base {
+    /// The base for the answers to a request with these headers.
+    pub(crate) fn new(door: &Door, headers: &HeaderMap) -> Self {
+        if let Some(url) = &door.settings.public_url {
+            return Self(url.as_str().trim_end_matches('/').to_owned());
+        }
+        let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).filter(|host| plain(host));
+        Self(host.map_or_else(String::new, |host| format!("http://{host}")))
+    }
+
+    fn status_url(&self, task_id: TaskId) -> String {
+        format!("{}/task/{task_id}", self.0)
+    }
+
+    /// `202`: the task goes on, and this is where to look.
+    pub(crate) fn accepted(&self, task: &Task) -> Response {
+        let status_url = self.status_url(task.id);
+        let location = HeaderValue::from_str(&status_url).expect("a status URL is plain");
+        let id = HeaderValue::from_str(&task.id.to_string()).expect("a task id is plain");
+        let body = Accepted { task_id: task.id, status_url };
+        (StatusCode::ACCEPTED, [(header::LOCATION, location), (TASK_ID, id)], Json(body)).into_response()
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Accepted {
+    task_id: TaskId,
+    status_url: String,
+}
+
+fn plain(host: &str) -> bool {
+    let in_hosts = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    (1..=MAX_HOST_LENGTH).contains(&host.len()) && host.bytes().all(in_hosts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_could_lead_elsewhere_is_not_plain() {
+        for host in ["localhost:8000", "ocr.example.com", "[::1]:8000", "10.0.0.1"] {
+            assert!(plain(host), "{host}");
+        }
+        for host in ["", "user@example.com", "example.com/x", "a b", "a\"b", &"x".repeat(300)] {
+            assert!(!plain(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Every error that the API answers, as RFC 9457 problem details.
+
+use std::{fmt::Display, io};
+
+use axum::{
+    extract::multipart::{MultipartError, MultipartRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use quire_platform::Error;
+use quire_tasks::{Failure, FailureCode, TaskId};
+use serde::Serialize;
+
+/// A `503` is over soon or it takes an operator; a client that comes back every few seconds harms nobody.
+const BUSY_RETRY_SECS: u64 = 5;
+
+/// An error on its way to the client. The router gives it its body, its `request_id` and its line in the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    retryable: bool,
+    pointer: Option<String>,
+    task_id: Option<TaskId>,
+    cause: Option<String>,
+}
+
+/// The body of a problem.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    // The code says more than a URI could; RFC 9457 then wants the status' own phrase as the title.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    retryable: bool,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<TaskId>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let retryable = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+        Self { status, code, detail: detail.into(), retryable, pointer: None, task_id: None, cause: None }
+    }
+
+    /// With the part of the request that is at fault: `#/` and the name of the JSON member, form field or query
+    /// parameter, then, for one of several files of a field, `/` and its index from 0.
+    pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
+        Self { pointer: Some(pointer.into()), ..self }
+    }
+
+    /// With the task it is about.
+    pub(crate) fn of(self, task_id: TaskId) -> Self {
+        Self { task_id: Some(task_id), ..self }
+    }
+
+    /// No resource has this path.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing under this path.")
+    }
+
+    /// The resource has no such method.
+    pub(crate) fn method_not_allowed() -> Self {
+        let detail = "This path does not take this method; Allow names those that it takes.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    /// No task has this id.
+    pub(crate) fn task_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "task_not_found", "There is no task with this id.")
+    }
+
+    /// The body is none that this call takes.
+    pub(crate) fn unsupported_media_type(wanted: &str) -> Self {
+        let detail = format!("This call takes {wanted}.");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// The body is not the JSON it says it is.
+    pub(crate) fn malformed_json(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+    }
+
+    /// A field that must be there is not.
+    pub(crate) fn missing_field(name: &str) -> Self {
+        let detail = format!("The field {name} is missing.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", detail).at(format!("#/{name}"))
+    }
+
+    /// A field that this call does not know.
+    pub(crate) fn unknown_field(name: &str, known: &str) -> Self {
+        let escaped = name.replace('~', "~0").replace('/', "~1");
+        let detail = format!("This call does not know this field; it knows {known}.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_field", detail).at(format!("#/{escaped}"))
+    }
+
+    /// A field whose value makes no sense.
+    pub(crate) fn invalid_field(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail).at(format!("#/{name}"))
+    }
+
+    /// A URL that is not for us to call.
+    pub(crate) fn url_refused(name: &str, why: &quire_egress::Refused) -> Self {
+        let detail = format!("The URL is refused: {why}.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "url_refused", detail).at(format!("#/{name}"))
+    }
+
+    /// More files than are taken.
+    pub(crate) fn too_many_files(name: &str, most: usize) -> Self {
+        let detail = format!("This call takes at most {most} file(s) in one request.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_files", detail).at(format!("#/{name}"))
+    }
+
+    /// A longer body than is taken.
+    pub(crate) fn body_too_large(most: u64) -> Self {
+        let detail = format!("The request is larger than {most} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    /// The client stopped sending.
+    pub(crate) fn upload_stalled() -> Self {
+        let detail = "The rest of the request did not arrive in time.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "upload_stalled", detail)
+    }
+
+    /// Something that should not happen. The log has the cause, the client has the `request_id`.
+    pub(crate) fn internal(cause: &dyn Display) -> Self {
+        let detail = "Something went wrong on our side.";
+        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
+        Self { cause: Some(cause.to_string()), ..problem }
+    }
+
+    fn storage_full(cause: &dyn Display) -> Self {
+        let detail = "There is no space left for new documents.";
+        let problem = Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail);
+        Self { cause: Some(cause.to_string()), ..problem }
+    }
+
+    fn busy(cause: &dyn Display) -> Self {
+        let detail = "The system is busy; try again a little later.";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+        Self { cause: Some(cause.to_string()), ..problem }
+    }
+
+    /// A multipart body that breaks the rules of its format, that breaks off or that grows too large.
+    pub(crate) fn multipart(error: &MultipartError, most: u64) -> Self {
+        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::body_too_large(most);
+        }
+        let detail = "The body is no well-formed multipart/form-data, or it broke off.";
+        Self::new(StatusCode::BAD_REQUEST, "malformed_multipart", detail)
+    }
+
+    /// What happened on our side, for the log.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The code, for the log.
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The body, as JSON.
+    pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
+        let body = Body {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            retryable: self.retryable,
+            request_id,
+            pointer: self.pointer.as_deref(),
+            task_id: self.task_id,
+        };
+        serde_json::to_vec(&body).expect("plain data becomes JSON")
+    }
+
+    /// After how many seconds to come back, where that is known.
+    pub(crate) fn retry_after_secs(&self) -> Option<u64> {
+        (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(BUSY_RETRY_SECS)
+    }
+}
+
+impl IntoResponse for Problem {
+    /// A response without a body, with the problem as an extension: only the router knows the `request_id`.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Failure> for Problem {
+    /// A document that is refused or could not be read.
+    fn from(failure: Failure) -> Self {
+        use FailureCode as Code;
+        let status = match failure.code {
+            Code::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::DocumentTooLarge | Code::TooManyPages | Code::TooManyPixels => StatusCode::PAYLOAD_TOO_LARGE,
+            code if !code.retryable() => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let retryable = failure.code.retryable();
+        Self { retryable, ..Self::new(status, failure.code.as_str(), failure.message) }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Full { .. } => Self::storage_full(&error),
+            Error::Busy { .. } => Self::busy(&error),
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<io::Error> for Problem {
+    /// A spool file that cannot be written.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::storage_full(&error),
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<MultipartRejection> for Problem {
+    fn from(_: MultipartRejection) -> Self {
+        Self::unsupported_media_type("multipart/form-data with a boundary")
+    }
+}

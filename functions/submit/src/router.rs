@@ -1,0 +1,105 @@
+//! The paths, and what is the same for all of them: the request id, the log, errors and panics as problem details.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures_util::FutureExt;
+use tracing::{error, info};
+use uuid::Uuid;
+
+use crate::{Door, asynchronous, batch, healthz, linger, ocr, problem::Problem, task};
+
+/// On every answer: what to name when asking about it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A client's own id is taken over when it is no longer than this and plain, so that it is safe in every log.
+const MAX_REQUEST_ID_LENGTH: usize = 64;
+
+/// The HTTP API.
+pub fn router(door: Arc<Door>) -> Router {
+    let limit = usize::try_from(door.settings.max_body_bytes).unwrap_or(usize::MAX);
+    Router::new()
+        .route("/ocr", post(ocr::ocr))
+        .route("/ocr/batch", post(batch::batch))
+        .route("/ocr/async", post(asynchronous::asynchronous))
+        .route("/task/{task_id}", get(task::task))
+        .route("/healthz", get(healthz::healthz))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(limit))
+        .layer(from_fn_with_state(Arc::clone(&door), frame))
+        .with_state(door)
+}
+
+/// Everything that surrounds a call.
+async fn frame(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let request_id = request_id(request.headers());
+    let response = match announced_length(request.headers()) {
+        Some(length) if length > door.settings.max_body_bytes => {
+            linger::discard(&door, request);
+            Problem::body_too_large(door.settings.max_body_bytes).into_response()
+        }
+        _ => call(next, linger::body(&door, request)).await,
+    };
+    let response = finish(response, &request_id);
+    let (status, duration_ms) = (response.status().as_u16(), begun.elapsed().as_millis() as u64);
+    match response.extensions().get::<Problem>() {
+        Some(problem) if response.status().is_server_error() => {
+            let (code, cause) = (problem.code(), problem.cause());
+            error!(request.id = request_id, %method, route, status, duration_ms, code, cause, "request failed");
+        }
+        Some(problem) => {
+            let code = problem.code();
+            info!(request.id = request_id, %method, route, status, duration_ms, code, "request refused");
+        }
+        None => info!(request.id = request_id, %method, route, status, duration_ms, "request answered"),
+    }
+    response
+}
+
+async fn call(next: Next, request: Request) -> Response {
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    answer.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Problem::internal(&message.unwrap_or("a panic without a message")).into_response()
+    })
+}
+
+/// Gives a problem its body, and every answer its request id.
+fn finish(response: Response, request_id: &str) -> Response {
+    let (mut parts, mut body) = response.into_parts();
+    if let Some(problem) = parts.extensions.get::<Problem>() {
+        body = Body::from(problem.body(request_id));
+        let retry_after = problem.retry_after_secs().map(HeaderValue::from);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        parts.headers.extend(retry_after.map(|value| (header::RETRY_AFTER, value)));
+    }
+    let value = HeaderValue::from_str(request_id).expect("a request id is plain");
+    parts.headers.insert(REQUEST_ID, value);
+    Response::from_parts(parts, body)
+}
+
+fn request_id(headers: &HeaderMap) -> String {
+    let theirs = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let plain = |id: &&str| {
+        (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    theirs.filter(plain).map_or_else(|| format!("req_{}", Uuid::now_v7().simple()), str::to_owned)
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,104 @@
+//! The door's settings, with their defaults in one place.
+
+use std::{num::NonZero, ops::RangeInclusive, time::Duration};
+
+use quire_boot::env::{self, Misconfigured};
+use quire_document::Limits;
+use url::Url;
+
+/// A day: what a time-out that is longer than any would-be mistake may be.
+const UP_TO_A_DAY: RangeInclusive<u64> = 1..=86_400;
+
+/// What the door takes, and how long it waits.
+#[derive(Debug, Clone)]
+pub struct DoorSettings {
+    /// How long `POST /ocr` and `POST /ocr/batch` wait for their task before they answer `202`: two minutes, which the
+    /// usual clients and proxies still sit through.
+    pub sync_limit: Duration,
+    /// The largest request body, all files together.
+    pub max_body_bytes: u64,
+    /// The most files in one request.
+    pub max_files: usize,
+    /// The longest `?wait=`; a longer one is cut to this. One minute stays below the idle limit of most proxies.
+    pub longest_wait: Duration,
+    /// What a document may be.
+    pub limits: Limits,
+    /// How long the fetch of an `image_url` may take in all.
+    pub fetch_limit: Duration,
+    /// How long an upload may stand still. A slow client is fine, one that sends nothing holds a file for nobody.
+    pub idle_limit: Duration,
+    /// How long the check of one document may take: headers are read and pages counted, so seconds are plenty, and a
+    /// document made to take longer is refused.
+    pub inspect_limit: Duration,
+    /// How many documents are checked at the same time, over all requests: each takes a processor.
+    pub max_inspections: usize,
+    /// What `status_url` begins with, where the `Host` header does not tell, as behind a proxy that ends TLS.
+    pub public_url: Option<Url>,
+}
+
+impl Default for DoorSettings {
+    fn default() -> Self {
+        Self {
+            sync_limit: Duration::from_mins(2),
+            max_body_bytes: 500 << 20,
+            max_files: 1000,
+            longest_wait: Duration::from_mins(1),
+            limits: Limits::default(),
+            fetch_limit: Duration::from_mins(1),
+            idle_limit: Duration::from_secs(30),
+            inspect_limit: Duration::from_mins(1),
+            max_inspections: std::thread::available_parallelism().map_or(1, NonZero::get),
+            public_url: None,
+        }
+    }
+}
+
+impl DoorSettings {
+    /// The settings by these variables, each with the default above where it is unset:
+    /// `QUIRE_SYNC_LIMIT_SECS`, `QUIRE_MAX_BODY_BYTES`, `QUIRE_MAX_FILES`, `QUIRE_LONGEST_WAIT_SECS`,
+    /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_IDLE_LIMIT_SECS`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS` and
+    /// `QUIRE_PUBLIC_URL`.
+    ///
+    /// # Errors
+    /// [`Misconfigured`] when one of them has an impossible value.
+    pub fn from_env() -> Result<Self, Misconfigured> {
+        let default = Self::default();
+        let secs = |name, default: Duration| env::secs_within(name, default.as_secs(), UP_TO_A_DAY);
+        Ok(Self {
+            sync_limit: secs("QUIRE_SYNC_LIMIT_SECS", default.sync_limit)?,
+            max_body_bytes: env::within("QUIRE_MAX_BODY_BYTES", default.max_body_bytes, 1024..=1 << 40)?,
+            max_files: env::within("QUIRE_MAX_FILES", default.max_files, 1..=10_000)?,
+            longest_wait: secs("QUIRE_LONGEST_WAIT_SECS", default.longest_wait)?,
+            limits: default.limits,
+            fetch_limit: secs("QUIRE_FETCH_LIMIT_SECS", default.fetch_limit)?,
+            idle_limit: secs("QUIRE_IDLE_LIMIT_SECS", default.idle_limit)?,
+            inspect_limit: secs("QUIRE_INSPECT_LIMIT_SECS", default.inspect_limit)?,
+            max_inspections: env::within("QUIRE_MAX_INSPECTIONS", default.max_inspections, 1..=1024)?,
+            public_url: env::text("QUIRE_PUBLIC_URL")?.map(public_url).transpose()?,
+        })
+    }
+}
+
+fn public_url(value: String) -> Result<Url, Misconfigured> {
+    let why = match Url::parse(&value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none() => {
+            return Ok(url);
+        }
+        Ok(_) => "must be http or https, without query or fragment".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Misconfigured { name: "QUIRE_PUBLIC_URL", value, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_with_a_query_refuses_to_start() {
+        assert!(public_url("https://ocr.example.com/base".to_owned()).is_ok());
+        for wrong in ["https://ocr.example.com/?a=b", "ftp://ocr.example.com", "ocr.example.com", "/x"] {
+            assert!(public_url(wrong.to_owned()).is_err(), "{wrong}");
+        }
+    }
+}

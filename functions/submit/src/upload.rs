@@ -1,0 +1,130 @@
+//! Multipart forms: files are written to the spool while they arrive, and never held in memory.
+
+use std::{future::Future, path::PathBuf};
+
+use axum::extract::{
+    FromRequest, Multipart, Request,
+    multipart::{Field, MultipartError},
+};
+use quire_tasks::{Failure, FailureCode};
+use tempfile::TempPath;
+use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
+
+use crate::{Door, problem::Problem};
+
+/// What a form may hold.
+#[derive(Debug)]
+pub(crate) struct Form {
+    /// The field of its files.
+    pub(crate) files: &'static str,
+    /// Another name that clients use for it.
+    pub(crate) alias: Option<&'static str>,
+    /// Whether it may have a `callback_url`.
+    pub(crate) callback_url: bool,
+    /// The same, for a client that sent something else.
+    pub(crate) known: &'static str,
+}
+
+/// A form that has arrived whole.
+#[derive(Debug)]
+pub(crate) struct Uploads {
+    /// In the order sent.
+    pub(crate) files: Vec<Upload>,
+    /// As sent.
+    pub(crate) callback_url: Option<String>,
+}
+
+/// A file in the spool, or why it is not there.
+#[derive(Debug)]
+pub struct Upload {
+    /// The file name that came with it, without folders.
+    pub name: Option<String>,
+    /// Deleted when it is dropped.
+    pub file: Result<TempPath, Failure>,
+}
+
+/// Names are kept and shown: longer ones are cut to what file systems take.
+const MAX_NAME_CHARS: usize = 255;
+
+/// Receives a form with at least one and at most `max_files` files.
+pub(crate) async fn receive(door: &Door, request: Request, form: &Form, max_files: usize) -> Result<Uploads, Problem> {
+    let mut multipart = Multipart::from_request(request, &()).await?;
+    let mut uploads = Uploads { files: Vec::new(), callback_url: None };
+    while let Some(field) = in_time(door, multipart.next_field()).await? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == form.files || form.alias == Some(&name) {
+            if uploads.files.len() == max_files {
+                return Err(Problem::too_many_files(&name, max_files));
+            }
+            uploads.files.push(spool(door, field).await?);
+        } else if form.callback_url && name == "callback_url" {
+            uploads.callback_url = Some(short_text(door, field, &name).await?);
+        } else {
+            return Err(Problem::unknown_field(&name, form.known));
+        }
+    }
+    if uploads.files.is_empty() { Err(Problem::missing_field(form.files)) } else { Ok(uploads) }
+}
+
+async fn spool(door: &Door, mut field: Field<'_>) -> Result<Upload, Problem> {
+    let name = field.file_name().map(plain_name).filter(|name| !name.is_empty());
+    let (file, path) = new_file(door.home.objects.spool()).await?;
+    let mut file = File::from_std(file);
+    let max_bytes = door.settings.limits.max_bytes;
+    let mut bytes = 0;
+    while let Some(chunk) = in_time(door, field.chunk()).await? {
+        bytes += chunk.len() as u64;
+        // The rest still has to be read, since the next file stands behind it.
+        if bytes <= max_bytes {
+            file.write_all(&chunk).await?;
+        }
+    }
+    file.flush().await?;
+    let too_large = || {
+        let message = format!("The document has {bytes} bytes; at most {max_bytes} are taken.");
+        Failure::new(FailureCode::DocumentTooLarge, message)
+    };
+    Ok(Upload { name, file: if bytes > max_bytes { Err(too_large()) } else { Ok(path) } })
+}
+
+async fn new_file(spool: PathBuf) -> Result<(std::fs::File, TempPath), Problem> {
+    let made = tokio::task::spawn_blocking(move || {
+        tempfile::Builder::new().prefix("upload-").tempfile_in(spool).map(tempfile::NamedTempFile::into_parts)
+    });
+    Ok(made.await.map_err(|error| Problem::internal(&error))??)
+}
+
+/// A field that is a URL: short, and text.
+async fn short_text(door: &Door, mut field: Field<'_>, name: &str) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = in_time(door, field.chunk()).await? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > quire_egress::MAX_URL_LENGTH {
+            return Err(Problem::url_refused(name, &quire_egress::Refused::TooLong));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::invalid_field(name, "The field is not UTF-8."))
+}
+
+async fn in_time<T>(door: &Door, read: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
+    let read = timeout(door.settings.idle_limit, read).await.map_err(|_| Problem::upload_stalled())?;
+    read.map_err(|error| Problem::multipart(&error, door.settings.max_body_bytes))
+}
+
+/// The last part of a path in either notation, without control characters.
+fn plain_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    last.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_keeps_no_folders_and_no_control_characters() {
+        assert_eq!(plain_name("C:\\scans\\發票.pdf"), "發票.pdf");
+        assert_eq!(plain_name("../../etc/pass\nwd"), "passwd");
+        assert_eq!(plain_name(&"x".repeat(400)).len(), MAX_NAME_CHARS);
+    }
+}

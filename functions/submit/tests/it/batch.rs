@@ -1,0 +1,113 @@
+//! `POST /ocr/batch`.
+
+use std::time::Duration;
+
+use quire_platform::QueueName;
+use quire_submit::{Batch, Upload, documents, submit};
+use quire_tasks::{Failure, FailureCode};
+use serde_json::Value;
+
+use crate::support::{Part, World, images};
+
+#[tokio::test]
+async fn entries_come_in_the_order_sent_and_one_bad_file_harms_none() {
+    let world = World::new().await;
+    let answer = world.post("/ocr/batch", &images(&["pages=1 a", "pages=2 b", "garbage", "pages=1 bad=1"])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let body = answer.json();
+    let entries = body.as_array().expect("an array");
+    assert_eq!(entries.len(), 4);
+    assert_eq!(entries[0]["text"], "page 1 of pages=1 a");
+    assert_eq!(entries[1]["text"], "page 1 of pages=2 b\n\npage 2 of pages=2 b");
+    assert_eq!(entries[1]["pages"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&entries[2]["error"]["code"], &entries[2]["text"]), (&"unsupported_format".into(), &"".into()));
+    assert!(entries[2]["error"]["message"].is_string());
+    assert_eq!((&entries[3]["error"]["code"], &entries[3]["text"]), (&"unreadable_page".into(), &"".into()));
+    assert!(entries[0].get("error").is_none() && entries[1].get("error").is_none());
+    let task_id = answer.header("quire-task-id").expect("a task id");
+    assert!(entries.iter().all(|entry| entry["task_id"] == task_id));
+    assert_eq!(world.ended(task_id).await["status"], "partially_succeeded");
+    let stored = world.home.objects.list("documents/").await.expect("a list");
+    assert_eq!(stored.len(), 3, "what is refused is not stored: {stored:?}");
+}
+
+#[tokio::test]
+async fn a_batch_of_refused_files_is_an_array_of_errors_and_no_task() {
+    let world = World::new().await;
+    let answer = world.post("/ocr/batch", &images(&["", "refuse=encrypted_document"])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let body = answer.json();
+    let codes: Vec<&Value> = body.as_array().expect("an array").iter().map(|entry| &entry["error"]["code"]).collect();
+    assert_eq!(codes, ["unsupported_format", FailureCode::EncryptedDocument.as_str()]);
+    assert!(body[0].get("task_id").is_none());
+    assert_eq!(answer.header("quire-task-id"), None);
+    world.holds_nothing().await;
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_refused_with_what_is_missing() {
+    let world = World::new().await;
+    let problem = world.post("/ocr/batch", &[]).await.problem(422, "missing_field");
+    assert_eq!(problem["pointer"], "#/images");
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_large_fails_alone() {
+    let mut world = World::without_worker(|settings| settings.limits.max_bytes = 100).await;
+    world.hire();
+    let large = format!("pages=1 {}", "x".repeat(100));
+    let body = world.post("/ocr/batch", &images(&["pages=1", &large, "pages=1 z"])).await.json();
+    assert_eq!(body[0]["text"], "page 1 of pages=1");
+    assert_eq!(body[1]["error"]["code"], "document_too_large");
+    assert_eq!(body[2]["text"], "page 1 of pages=1 z");
+}
+
+#[tokio::test]
+async fn files_of_one_name_and_files_without_a_name_keep_their_places() {
+    let world = World::new().await;
+    let contents: Vec<String> = (0..30).map(|number| format!("pages=1 n{number}")).collect();
+    let parts: Vec<Part<'_>> = contents
+        .iter()
+        .enumerate()
+        .map(|(n, content)| Part { field: "images", file: (n % 2 == 0).then_some("same.png"), content })
+        .collect();
+    let body = world.post("/ocr/batch", &parts).await.json();
+    for (number, entry) in body.as_array().expect("an array").iter().enumerate() {
+        assert_eq!(entry["text"], format!("page 1 of pages=1 n{number}"));
+        assert_eq!(entry["file"].as_str(), (number % 2 == 0).then_some("same.png"));
+    }
+    assert_eq!(body.as_array().map(Vec::len), Some(30));
+}
+
+#[tokio::test]
+async fn past_the_sync_limit_a_batch_answers_202() {
+    let world = World::without_worker(|settings| settings.sync_limit = Duration::from_millis(100)).await;
+    let answer = world.post("/ocr/batch", &images(&["pages=2", "garbage"])).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert_eq!(answer.header("quire-task-id"), answer.json()["task_id"].as_str());
+    world.reaches(QueueName::Pages, 2).await;
+}
+
+#[tokio::test]
+async fn a_batch_of_the_same_process_is_answered_as_one_over_http() {
+    let world = World::new().await;
+    let upload = |content: &str| {
+        let file = tempfile::NamedTempFile::new_in(world.home.objects.spool()).expect("a file in the spool");
+        std::fs::write(file.path(), content).expect("its content");
+        Upload { name: Some("scan.png".to_owned()), file: Ok(file.into_temp_path()) }
+    };
+    let missing = || Upload { name: None, file: Err(Failure::new(FailureCode::UnreadableDocument, "No such file.")) };
+
+    let submitted = submit(&world.door, vec![upload("pages=2"), missing()]).await.expect("the home does not fail");
+    let Batch::Accepted(task) = submitted else { panic!("{submitted:?}") };
+    world.ended(&task.id.to_string()).await;
+    let task = world.home.tasks.task(task.id).await.expect("the task");
+    let answer = documents(&world.home, &task).await.expect("an answer");
+    assert_eq!(answer[0].text.as_deref(), Some("page 1 of pages=2\n\npage 2 of pages=2"));
+    assert_eq!(answer[1].error.as_ref().map(|error| error.code), Some(FailureCode::UnreadableDocument));
+
+    let submitted = submit(&world.door, vec![missing(), upload("garbage")]).await.expect("the home does not fail");
+    let Batch::Refused(entries) = submitted else { panic!("{submitted:?}") };
+    let codes: Vec<_> = entries.iter().filter_map(|entry| entry.error.as_ref()).map(|error| error.code).collect();
+    assert_eq!(codes, [FailureCode::UnreadableDocument, FailureCode::UnsupportedFormat]);
+}

@@ -1,0 +1,121 @@
+//! Clients that go away or stand still, and a home that fails.
+
+use std::time::Duration;
+
+use quire_platform::QueueName;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
+
+use crate::support::{StoreFault, World, body, boundary, image, images};
+
+/// A request's head and body as bytes on the wire.
+fn request(path: &str, form: &str) -> String {
+    let (kind, length) = (boundary(), form.len());
+    let about = format!("Content-Type: {kind}\r\nContent-Length: {length}");
+    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{about}\r\nConnection: close\r\n\r\n{form}")
+}
+
+async fn connect(world: &World) -> TcpStream {
+    TcpStream::connect(world.address).await.expect("a connection")
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_during_the_upload_leaves_nothing() {
+    let world = World::new().await;
+    let bytes = request("/ocr", &body(&[image(&"x".repeat(100_000))]));
+    let mut client = connect(&world).await;
+    client.write_all(&bytes.as_bytes()[..50_000]).await.expect("half is sent");
+    while world.spooled() == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    drop(client);
+    world.holds_nothing().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_while_its_document_is_stored_or_read_changes_nothing() {
+    let mut world = World::without_worker(|_| {}).await;
+    world.faults.set(Some(StoreFault::Slow));
+    let mut client = connect(&world).await;
+    client.write_all(request("/ocr/batch", &body(&images(&["pages=3"]))).as_bytes()).await.expect("all is sent");
+    // Long enough for the upload, not for the store.
+    sleep(Duration::from_millis(250)).await;
+    assert_eq!(world.depth(QueueName::Pages).await, 0, "the store is not slow enough for this test");
+    drop(client);
+    world.reaches(QueueName::Pages, 3).await;
+    let stored = world.home.objects.list("documents/").await.expect("a list");
+    let task_id = stored[0].split('/').nth(1).expect("a task id").to_owned();
+    world.hire();
+    assert_eq!(world.ended(&task_id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_slow_client_is_served_and_one_that_stands_still_is_not() {
+    let mut world = World::without_worker(|settings| settings.idle_limit = Duration::from_millis(400)).await;
+    world.hire();
+    let bytes = request("/ocr", &body(&[image("pages=1")]));
+    let mut slow = connect(&world).await;
+    for piece in bytes.as_bytes().chunks(bytes.len() / 10) {
+        slow.write_all(piece).await.expect("a piece is sent");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let json = "POST /ocr/async HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{";
+    for cut in [&bytes[..bytes.len() - 20], json] {
+        let mut still = connect(&world).await;
+        still.write_all(cut.as_bytes()).await.expect("most is sent");
+        let mut answer = vec![0; 4096];
+        let length = still.read(&mut answer).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("upload_stalled"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_home_that_fails_is_a_problem_without_details_and_nothing_half_written() {
+    let world = World::new().await;
+    for (fault, status, code) in [
+        (StoreFault::Full, 507, "storage_full"),
+        (StoreFault::Busy, 503, "busy"),
+        (StoreFault::Broken, 500, "internal"),
+    ] {
+        world.faults.set(Some(fault));
+        let answer = world.post("/ocr/batch", &images(&["pages=1", "pages=1"])).await;
+        let problem = answer.problem(status, code);
+        assert_eq!(problem["retryable"], true);
+        assert!(!answer.text.contains("secret"), "{}", answer.text);
+        assert_eq!(answer.header("retry-after").is_some(), status == 503);
+        world.holds_nothing().await;
+    }
+    world.faults.set(None);
+    assert_eq!(world.post("/ocr", &[image("pages=1")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_and_the_next_request_is_served() {
+    let world = World::new().await;
+    let answer = world.post("/ocr", &[image("panic")]).await;
+    answer.problem(500, "internal");
+    assert!(!answer.text.contains("as the document says"));
+    assert_eq!(world.post("/ocr", &[image("pages=1")]).await.status, 200);
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_everything_before_it_reads_sees_why_it_is_refused() {
+    let world = World::without_worker(|settings| settings.max_body_bytes = 1 << 20).await;
+    // More than sockets buffer: a server that closed at once would reset the connection under the answer.
+    let large = "x".repeat(30 << 20);
+    let mut client = connect(&world).await;
+    let bytes = request("/ocr", &body(&[image(&large)]));
+    client.write_all(bytes.as_bytes()).await.expect("the server takes all of it");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_too_large"), "{answer}");
+}

@@ -1,0 +1,178 @@
+//! The second door, against a server on loopback.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, http::StatusCode, routing::get};
+use quire_platform::{Consumer, Delivery, Outgoing, QueueName, send};
+use quire_submit::{ingest, ingest_one};
+use quire_tasks::{DocumentMessage, Tenant};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::World;
+
+/// A server with a good document, one that comes at the third try, and several that never come.
+async fn server() -> (SocketAddr, impl Future<Output = ()>) {
+    let tries = Arc::new(AtomicU32::new(0));
+    let flaky = move || async move {
+        if tries.fetch_add(1, Ordering::Relaxed) < 2 {
+            (StatusCode::SERVICE_UNAVAILABLE, "later")
+        } else {
+            (StatusCode::OK, "pages=1 flaky")
+        }
+    };
+    let app = Router::new()
+        .route("/good", get(async || "pages=2"))
+        .route("/garbage", get(async || "<html>"))
+        .route("/large", get(async || "pages=1 ".repeat(1000)))
+        .route("/down", get(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .route("/away", get(async || (StatusCode::FOUND, [("location", "/good")])))
+        .route("/flaky", get(flaky));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    (address, async move { axum::serve(listener, app).await.expect("a server") })
+}
+
+/// Runs a test beside a document server.
+async fn beside_server<T>(test: impl AsyncFnOnce(SocketAddr) -> T) -> T {
+    let (address, server) = server().await;
+    tokio::select! {
+        done = test(address) => done,
+        () = server => unreachable!("the server goes on for ever"),
+    }
+}
+
+async fn submit(world: &World, url: String) -> String {
+    let body = json!({"image_url": url, "callback_url": "https://example.com/hook"});
+    let answer = world.post_json("/ocr/async", &body).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    world.door.drained().await;
+    answer.json()["task_id"].as_str().expect("a task id").to_owned()
+}
+
+/// The next delivery of the documents queue, with the consumer that keeps its lease.
+async fn delivery(world: &World) -> (Consumer<DocumentMessage>, Delivery<DocumentMessage>) {
+    let consumer = Consumer::new(world.home.queue(QueueName::Documents), Duration::from_mins(1));
+    let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
+    let delivery = received.pop().expect("a delivery").expect("a readable message");
+    (consumer, delivery)
+}
+
+/// Gives ingest one attempt, numbered so, at the URL.
+async fn attempt(world: &World, url: String, number: u32) -> Value {
+    let id = submit(world, url).await;
+    let (_consumer, mut delivery) = delivery(world).await;
+    delivery.attempt = number;
+    ingest_one(&world.door, delivery).await.expect("the home does not fail");
+    world.get(&format!("/task/{id}")).await.json()
+}
+
+#[tokio::test]
+async fn a_url_is_fetched_checked_split_and_read() {
+    let world = World::new().await;
+    let stop = CancellationToken::new();
+    let ingesting = ingest(Arc::clone(&world.door), stop.clone());
+    let test = beside_server(async |address| {
+        let id = submit(&world, format!("http://{address}/good")).await;
+        let flaky = submit(&world, format!("http://{address}/flaky")).await;
+        let task = world.ended(&id).await;
+        assert_eq!(task["documents"][0]["text"], "page 1 of pages=2\n\npage 2 of pages=2");
+        assert_eq!(world.ended(&flaky).await["documents"][0]["text"], "page 1 of pages=1 flaky");
+        world.reaches(QueueName::Documents, 0).await;
+        stop.cancel();
+    });
+    let (ended, ()) = tokio::join!(ingesting, test);
+    ended.expect("ingest ends when it is told to");
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
+async fn what_will_never_come_fails_at_once_and_its_customer_is_told() {
+    let world = World::without_worker(|settings| settings.limits.max_bytes = 1000).await;
+    beside_server(async |address| {
+        for (number, (path, code)) in [
+            ("/missing", "fetch_failed"),
+            ("/away", "fetch_failed"),
+            ("/large", "document_too_large"),
+            ("/garbage", "unsupported_format"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let task = attempt(&world, format!("http://{address}{path}?secret=1"), 1).await;
+            assert_eq!(task["status"], "failed", "{path}: {task}");
+            assert_eq!(task["documents"][0]["error"]["code"], code, "{path}: {task}");
+            assert!(!task.to_string().contains("secret"), "{task}");
+            assert_eq!(world.depth(QueueName::Documents).await, 0);
+            assert_eq!(world.depth(QueueName::Callbacks).await, number as u64 + 1);
+        }
+    })
+    .await;
+    world.holds_nothing().await;
+}
+
+#[tokio::test]
+async fn what_may_come_later_is_tried_again_until_the_last_attempt() {
+    let world = World::without_worker(|_| {}).await;
+    beside_server(async |address| {
+        let url = format!("http://{address}/down");
+        let task = attempt(&world, url.clone(), 1).await;
+        assert_eq!(task["status"], "queued");
+        assert_eq!(world.depth(QueueName::Documents).await, 1, "it is given back");
+        let (_consumer, mut last) = delivery(&world).await;
+        assert_eq!(last.attempt, 2);
+        last.attempt = QueueName::Documents.settings().max_receives;
+        ingest_one(&world.door, last).await.expect("the home does not fail");
+        let id = task["task_id"].as_str().expect("a task id");
+        let task = world.get(&format!("/task/{id}")).await.json();
+        assert_eq!(task["documents"][0]["error"]["code"], "fetch_failed");
+        let message = task["documents"][0]["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("500"), "{message}");
+        assert_eq!(world.depth(QueueName::Documents).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_document_that_is_split_already_is_not_fetched_but_its_pages_are_sent_again() {
+    let world = World::without_worker(|_| {}).await;
+    let id = beside_server(async |address| attempt(&world, format!("http://{address}/good"), 1).await).await;
+    assert_eq!(world.depth(QueueName::Pages).await, 2);
+    let task_id = id["task_id"].as_str().expect("a task id").parse().expect("an id");
+    let message = DocumentMessage { task_id, document: 1, round: 1 };
+    let queue = world.home.queue(QueueName::Documents);
+    send(queue.as_ref(), &Tenant::default(), [message]).await.expect("a second delivery");
+    let (_consumer, again) = delivery(&world).await;
+    ingest_one(&world.door, again).await.expect("the server is gone, and nobody asks it");
+    assert_eq!(world.depth(QueueName::Pages).await, 4);
+    assert_eq!(world.depth(QueueName::Documents).await, 0);
+}
+
+#[tokio::test]
+async fn messages_about_nothing_and_unreadable_ones_do_not_stay() {
+    let world = World::without_worker(|_| {}).await;
+    let queue = world.home.queue(QueueName::Documents);
+    let task_id = "task_00000000000000000000000000000000".parse().expect("an id");
+    let message = DocumentMessage { task_id, document: 1, round: 1 };
+    send(queue.as_ref(), &Tenant::default(), [message]).await.expect("a message about nothing");
+    let body = r#"{"v":99}"#.to_owned();
+    let unreadable = Outgoing { body, group: "default".to_owned(), delay: Duration::ZERO };
+    queue.send(vec![unreadable]).await.expect("an unreadable message");
+    let stop = CancellationToken::new();
+    let check = async {
+        world.reaches(QueueName::Documents, 0).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(ingest(Arc::clone(&world.door), stop.clone()), check);
+    ended.expect("ingest ends when it is told to");
+    assert_eq!(world.depth(QueueName::DeadDocuments).await, 1);
+}

@@ -1,0 +1,177 @@
+//! What stands around the door in a test. A document is text, and its words say what becomes of it:
+//!
+//! | word | then |
+//! | --- | --- |
+//! | `pages=3` | it has three pages |
+//! | `refuse=encrypted_document` | the inspector refuses it with this code |
+//! | `panic` | the inspector panics |
+//! | `bad=2` | its second page is unreadable |
+//! | `broken=2` | the model fails on its second page |
+//!
+//! Without any of the first two it is no document at all.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use quire_platform::{Consumer, Delivery, Error, Home, ObjectStore, QueueName, Result};
+use quire_submit::{Health, HealthReport, Inspector};
+use quire_tasks::{EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageMessage, PageText, Split};
+
+fn words(text: &str) -> HashMap<&str, &str> {
+    text.split_whitespace().map(|word| word.split_once('=').unwrap_or((word, ""))).collect()
+}
+
+#[derive(Debug)]
+pub(crate) struct ByWord;
+
+#[async_trait]
+impl Inspector for ByWord {
+    async fn inspect(&self, file: &Path) -> Result<Split, Failure> {
+        let text = std::fs::read_to_string(file).expect("a readable file");
+        let words = words(&text);
+        assert!(!words.contains_key("panic"), "as the document says");
+        if let Some(code) = words.get("refuse") {
+            let code: FailureCode = serde_json::from_value((*code).into()).expect("a code");
+            return Err(Failure::new(code, "The document is refused."));
+        }
+        let pages = words.get("pages").map(|pages| pages.parse().expect("a number of pages"));
+        let failure = || Failure::new(FailureCode::UnsupportedFormat, "The bytes are of no format that is read.");
+        pages.map(|pages| Split { format: Format::Pdf, pages }).ok_or_else(failure)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Fine;
+
+#[async_trait]
+impl Health for Fine {
+    async fn health(&self) -> HealthReport {
+        let details = [("workers".to_owned(), 2.into())].into_iter().collect();
+        HealthReport { ok: true, details }
+    }
+}
+
+/// Reads pages until it is aborted.
+pub(crate) async fn work(home: Home) {
+    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), Duration::from_mins(1));
+    loop {
+        for delivery in consumer.receive(10, Duration::from_secs(5)).await.expect("a receive") {
+            read(&home, delivery.expect("a page message")).await;
+        }
+    }
+}
+
+/// What the worker does with one page: store, complete, acknowledge.
+async fn read(home: &Home, delivery: Delivery<PageMessage>) {
+    let PageMessage { page, round } = delivery.message;
+    let document = Key::Document { task_id: page.task_id, document: page.document };
+    let bytes = home.objects.read(&document.to_string()).await.expect("the document is in the store");
+    let text = String::from_utf8(bytes.to_vec()).expect("text");
+    let words = words(&text);
+    let is = |word: &str| words.get(word) == Some(&page.page.to_string().as_str());
+    let failed = |code| Outcome::Failed(Failure::new(code, "The page could not be read."));
+    let outcome = if is("bad") {
+        failed(FailureCode::UnreadablePage)
+    } else if is("broken") {
+        failed(FailureCode::ModelFailed)
+    } else {
+        let read = page_text(&format!("page {} of {text}", page.page));
+        let key = Key::PageText { page, round }.to_string();
+        let bytes = serde_json::to_vec(&read).expect("JSON");
+        home.objects.put_new(&key, bytes.into()).await.expect("the result is stored");
+        Outcome::Succeeded { confidence: read.confidence() }
+    };
+    home.tasks.complete_page(page, round, outcome).await.expect("the page is completed");
+    delivery.lease.acknowledge().await.expect("the message is acknowledged");
+}
+
+fn page_text(text: &str) -> PageText {
+    let polygon = [[1.0, 2.0], [30.5, 2.0], [30.5, 12.0], [1.0, 12.0]];
+    let lines = vec![Line { text: text.to_owned(), confidence: 0.9, polygon }];
+    let engine = EngineName { name: "fake".to_owned(), version: "1".to_owned() };
+    PageText { width: 640, height: 480, rotation: 90, engine, lines }
+}
+
+/// What the object store does with the next documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreFault {
+    Full,
+    Busy,
+    Broken,
+    Slow,
+}
+
+/// Faults that a test switches on.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Mutex<Option<StoreFault>>);
+
+impl Faults {
+    pub(crate) fn set(&self, fault: Option<StoreFault>) {
+        *self.0.lock().expect("no test panics while it holds this") = fault;
+    }
+
+    fn now(&self) -> Option<StoreFault> {
+        *self.0.lock().expect("no test panics while it holds this")
+    }
+}
+
+/// The home with an object store that can be told to fail.
+pub(crate) fn faulty(home: &Home, faults: &Arc<Faults>) -> Home {
+    let objects = Arc::new(FaultyStore { store: Arc::clone(&home.objects), faults: Arc::clone(faults) });
+    Home::new(objects, Arc::clone(&home.tasks), |name| home.queue(name))
+}
+
+#[derive(Debug)]
+struct FaultyStore {
+    store: Arc<dyn ObjectStore>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
+        self.store.put(key, bytes).await
+    }
+
+    async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool> {
+        self.store.put_new(key, bytes).await
+    }
+
+    async fn put_file(&self, key: &str, file: &Path) -> Result<()> {
+        let (what, why) = ("the object store", "secret detail".to_owned());
+        match self.faults.now() {
+            Some(StoreFault::Full) => return Err(Error::Full { what }),
+            Some(StoreFault::Busy) => return Err(Error::Busy { what, why }),
+            Some(StoreFault::Broken) => return Err(Error::Failed { what, why }),
+            Some(StoreFault::Slow) => tokio::time::sleep(Duration::from_millis(500)).await,
+            None => {}
+        }
+        self.store.put_file(key, file).await
+    }
+
+    async fn read(&self, key: &str) -> Result<Bytes> {
+        self.store.read(key).await
+    }
+
+    async fn local_file(&self, key: &str) -> Result<PathBuf> {
+        self.store.local_file(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.store.list(prefix).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.store.delete(key).await
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.store.spool()
+    }
+}

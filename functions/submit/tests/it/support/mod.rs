@@ -1,0 +1,131 @@
+//! A door with everything around it: a home in a temporary folder, a listener, an inspector and a worker that do what
+//! the documents tell them.
+
+mod fakes;
+mod http;
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use quire_egress::{Client, Policy};
+use quire_platform::{Embedded, Home, QueueName};
+use quire_submit::{Door, DoorSettings, router};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinSet},
+};
+
+pub(crate) use fakes::{Faults, StoreFault, work};
+pub(crate) use http::{Answer, Part, body, boundary, image, image_named, images};
+
+pub(crate) struct World {
+    pub(crate) door: Arc<Door>,
+    pub(crate) home: Home,
+    pub(crate) address: SocketAddr,
+    pub(crate) client: reqwest::Client,
+    pub(crate) faults: Arc<Faults>,
+    running: JoinSet<()>,
+    // Deleted with the world.
+    _folder: TempDir,
+    // The last to go: the home's database.
+    _embedded: Embedded,
+}
+
+impl World {
+    /// With a worker, and limits that never end in a test.
+    pub(crate) async fn new() -> Self {
+        let mut world = Self::without_worker(|_| {}).await;
+        world.hire();
+        world
+    }
+
+    pub(crate) async fn without_worker(adjust: impl FnOnce(&mut DoorSettings)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let embedded = Embedded::open(folder.path(), "test").expect("a home");
+        let faults = Arc::new(Faults::default());
+        let home = fakes::faulty(&embedded.home(), &faults);
+        let mut settings = DoorSettings { sync_limit: Duration::from_secs(20), ..DoorSettings::default() };
+        adjust(&mut settings);
+        let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
+        let door = Door::new(home.clone(), Arc::new(fakes::ByWord), egress, settings, Arc::new(fakes::Fine));
+        let door = Arc::new(door);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut running = JoinSet::new();
+        let app = router(Arc::clone(&door));
+        running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { door, home, address, client, faults, running, _folder: folder, _embedded: embedded }
+    }
+
+    /// Lets a worker read pages from now on.
+    pub(crate) fn hire(&mut self) -> AbortHandle {
+        self.running.spawn(work(self.home.clone()))
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(self.url(path)).send().await.expect("an answer")).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, parts: &[Part<'_>]) -> Answer {
+        let request = self.client.post(self.url(path)).header("content-type", boundary()).body(body(parts));
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    pub(crate) async fn post_json(&self, path: &str, json: &Value) -> Answer {
+        let request = self.client.post(self.url(path)).json(json);
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    /// The task's status once it has ended.
+    pub(crate) async fn ended(&self, task_id: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get(&format!("/task/{task_id}?wait=10")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let task = answer.json();
+            if !task["ended_at"].is_null() {
+                return task;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "the task does not end: {task}");
+        }
+    }
+
+    pub(crate) async fn depth(&self, queue: QueueName) -> u64 {
+        let depth = self.home.queue(queue).depth().await.expect("a depth");
+        depth.ready + depth.in_flight + depth.delayed
+    }
+
+    /// Waits for a queue to hold this many messages, in whatever state.
+    pub(crate) async fn reaches(&self, queue: QueueName, messages: u64) {
+        let begun = Instant::now();
+        while self.depth(queue).await != messages {
+            assert!(begun.elapsed() < Duration::from_secs(15), "{queue:?} holds {}", self.depth(queue).await);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Asserts that no document, no message and no spool file is there.
+    pub(crate) async fn holds_nothing(&self) {
+        let begun = Instant::now();
+        while self.spooled() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(5), "{} spool files stay", self.spooled());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(self.home.objects.list("documents/").await.expect("a list"), Vec::<String>::new());
+        assert_eq!(self.depth(QueueName::Pages).await + self.depth(QueueName::Documents).await, 0);
+    }
+
+    pub(crate) fn spooled(&self) -> usize {
+        std::fs::read_dir(self.home.objects.spool()).expect("a spool").count()
+    }
+}

@@ -1,0 +1,53 @@
+//! What a killed submitter leaves behind.
+
+use quire_platform::QueueName;
+use quire_submit::sweep;
+use quire_tasks::{Document, DocumentState, Format, Key, Split, Task, TaskId, Tenant, UnixMillis};
+use uuid::Uuid;
+
+use crate::support::World;
+
+/// A task that was created, and whose submitter was killed before it had sent anything.
+async fn interrupted(world: &World, created_at: i64) -> Task {
+    let id = TaskId::new(Uuid::now_v7());
+    let key = Key::Document { task_id: id, document: 1 }.to_string();
+    world.home.objects.put(&key, "pages=2".into()).await.expect("the document is stored");
+    let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
+    let pending = DocumentState::Pending { url: "http://127.0.0.1:9/".to_owned() };
+    let documents =
+        vec![Document { number: 1, name: None, state: split }, Document { number: 2, name: None, state: pending }];
+    let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);
+    world.home.tasks.create(task).await.expect("the task is created").task().clone()
+}
+
+#[tokio::test]
+async fn the_messages_of_an_interrupted_task_are_sent_and_only_once() {
+    let world = World::without_worker(|_| {}).await;
+    let task = interrupted(&world, 1_000).await;
+    assert_eq!(sweep(&world.home, UnixMillis(1_000)).await.expect("a sweep"), 0, "it may still be on its way");
+    assert_eq!(sweep(&world.home, UnixMillis(1_001)).await.expect("a sweep"), 1);
+    assert_eq!((world.depth(QueueName::Pages).await, world.depth(QueueName::Documents).await), (2, 1));
+    assert!(world.home.tasks.task(task.id).await.expect("the task").dispatched);
+    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    assert_eq!(world.depth(QueueName::Pages).await, 2);
+}
+
+#[tokio::test]
+async fn a_page_that_ended_is_not_sent_again() {
+    let world = World::without_worker(|_| {}).await;
+    let task = interrupted(&world, 1_000).await;
+    let page = task.pages().next().expect("a page");
+    let outcome = quire_tasks::Outcome::Succeeded { confidence: None };
+    world.home.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
+    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
+    assert_eq!(world.depth(QueueName::Pages).await, 1);
+}
+
+#[tokio::test]
+async fn what_the_door_dispatched_is_not_swept() {
+    let world = World::new().await;
+    let answer = world.post("/ocr", &[crate::support::image("pages=1")]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    world.door.drained().await;
+    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+}
