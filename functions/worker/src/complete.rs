@@ -1,0 +1,106 @@
+//! How a page ends: the result is stored, the page completed, the callback owed, and the message acknowledged, in this
+//! order. A crash between any two of them repeats the earlier ones, which changes nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use quire_platform::{Error, Home, Result, owe_callback, patiently};
+use quire_tasks::{Failure, Key, Outcome, PageMessage, PageText};
+use tokio::{sync::mpsc, task::JoinSet};
+use tracing::{error, info, warn};
+
+use crate::{in_flight::Read, intake::Intake};
+
+/// How often a full disk is looked at again. An operator has to make room; the page waits, it does not fail.
+const WHILE_FULL: Duration = Duration::from_secs(5);
+/// When a page is received again whose end could not be kept.
+const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
+
+/// The last step.
+#[derive(Debug, Clone)]
+pub(crate) struct Completer {
+    home: Home,
+    intake: Arc<Intake>,
+}
+
+impl Completer {
+    pub(crate) const fn new(home: Home, intake: Arc<Intake>) -> Self {
+        Self { home, intake }
+    }
+
+    /// Ends pages, side by side: their number is bounded by what is in hand.
+    pub(crate) async fn run(&self, mut pages: mpsc::Receiver<Read>) -> anyhow::Result<()> {
+        let mut ending = JoinSet::new();
+        while let Some(page) = pages.recv().await {
+            let this = self.clone();
+            ending.spawn(async move { this.finish(page).await });
+            while ending.try_join_next().is_some() {}
+        }
+        while ending.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Ends one page. What goes wrong is logged here; the page is then received again.
+    pub(crate) async fn finish(&self, page: Read) {
+        let (read, page) = page.split();
+        let id = page.message.page;
+        match self.keep(&page.message, read).await {
+            Ok(()) => {
+                self.intake.page_survived();
+                if let Err(error) = page.lease.acknowledge().await {
+                    warn!(task.id = %id.task_id, %error, "a page could not be acknowledged; it comes again");
+                }
+            }
+            Err(error) => {
+                error!(task.id = %id.task_id, page.no = id.page, %error, "a page's end could not be kept");
+                if let Err(error) = page.lease.release(AFTER_AN_ERROR).await {
+                    warn!(task.id = %id.task_id, %error, "it could not be released; it comes again later");
+                }
+            }
+        }
+    }
+
+    async fn keep(&self, message: &PageMessage, read: Result<PageText, Failure>) -> Result<()> {
+        let page = message.page;
+        let outcome = match read {
+            Ok(text) => {
+                while_full(|| self.store(message, &text)).await?;
+                Outcome::Succeeded { confidence: text.confidence() }
+            }
+            Err(failure) => {
+                info!(task.id = %page.task_id, document = page.document, page.no = page.page,
+                    failure.code = failure.code.as_str(), failure.message = failure.message, "a page failed");
+                Outcome::Failed(failure)
+            }
+        };
+        let complete = || self.home.tasks.complete_page(page, message.round, outcome.clone());
+        match while_full(complete).await {
+            Ok(completion) => owe_callback(&self.home, completion.task()).await,
+            // The task was deleted in the meantime: there is nobody to tell.
+            Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Written once in a round: a second reading of the same page changes nothing.
+    async fn store(&self, message: &PageMessage, text: &PageText) -> Result<()> {
+        let key = Key::PageText { page: message.page, round: message.round }.to_string();
+        let json = serde_json::to_vec(text)
+            .map_err(|error| Error::Failed { what: "the page's result", why: error.to_string() })?;
+        self.home.objects.put_new(&key, Bytes::from(json)).await?;
+        Ok(())
+    }
+}
+
+/// Tries until there is space again.
+async fn while_full<T, F: Future<Output = Result<T>>>(operation: impl Fn() -> F) -> Result<T> {
+    loop {
+        match patiently(&operation).await {
+            Err(Error::Full { what }) => {
+                error!(what, "no space left: pages wait until there is some");
+                tokio::time::sleep(WHILE_FULL).await;
+            }
+            ended => return ended,
+        }
+    }
+}

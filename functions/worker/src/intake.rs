@@ -1,0 +1,177 @@
+//! Takes pages off the queue, as many as may be in hand, and a suspicious one only alone.
+//!
+//! A page that is received again was in the hands of a process that died, or beside one that killed it. Read among
+//! others it would cost each of them an attempt at every death, and innocent pages would end as dead letters. So it waits
+//! until nothing else is in hand. And a process that has just started, perhaps after such a death, takes one page at a
+//! time until it has read a few: what it holds when it dies is then at most the one page that kills it.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use quire_platform::{Consumer, Delivery, Error, Home, Undecodable, owe_callback, patiently};
+use quire_tasks::{Failure, FailureCode, Key, PageMessage, PageStatus};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    Settings,
+    in_flight::{InFlight, Read},
+};
+
+/// How long one call waits for a page: what SQS allows at most.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// When a page is received again that could not be fetched.
+const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
+
+/// The first step.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    home: Home,
+    settings: Settings,
+    hands: Arc<Semaphore>,
+    /// Pages this process has read.
+    read: AtomicU32,
+}
+
+impl Intake {
+    pub(crate) fn new(home: Home, settings: Settings) -> Self {
+        let hands = Arc::new(Semaphore::new(settings.pages_in_hand as usize));
+        Self { home, settings, hands, read: AtomicU32::new(0) }
+    }
+
+    /// Says that a page has made it through the model and to its end.
+    pub(crate) fn page_survived(&self) {
+        self.read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Receives until `shutdown`.
+    pub(crate) async fn run(
+        &self,
+        consumer: &Consumer<PageMessage>,
+        to_render: mpsc::Sender<InFlight<PathBuf>>,
+        to_complete: mpsc::Sender<Read>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let out = Out { to_render, to_complete };
+        while let Some(mut hands) = shutdown.run_until_cancelled(self.free_hands()).await.transpose()? {
+            let max = if self.is_careful() { 1 } else { hands.num_permits() };
+            let Some(received) = shutdown.run_until_cancelled(consumer.receive(max, LONG_POLL)).await else { break };
+            let mut suspects = Vec::new();
+            for delivery in received? {
+                match delivery {
+                    Err(undecodable) => discard(undecodable).await,
+                    Ok(delivery) if delivery.attempt > 1 && !self.is_careful() => suspects.push(delivery),
+                    Ok(delivery) => {
+                        let share = if self.is_careful() { hands.num_permits() } else { 1 };
+                        let permit = hands.split(share).context("received more than asked for")?;
+                        self.start(delivery, permit, &out).await?;
+                    }
+                }
+            }
+            drop(hands);
+            for delivery in suspects {
+                let alone = self.all_hands().await?;
+                self.start(delivery, alone, &out).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_careful(&self) -> bool {
+        self.read.load(Ordering::Relaxed) < self.settings.pages_in_hand
+    }
+
+    /// Every hand that is free, and at least one; all of them while careful.
+    async fn free_hands(&self) -> anyhow::Result<OwnedSemaphorePermit> {
+        if self.is_careful() {
+            return self.all_hands().await;
+        }
+        let mut hands = Arc::clone(&self.hands).acquire_owned().await?;
+        while let Ok(hand) = Arc::clone(&self.hands).try_acquire_owned() {
+            hands.merge(hand);
+        }
+        Ok(hands)
+    }
+
+    async fn all_hands(&self) -> anyhow::Result<OwnedSemaphorePermit> {
+        Ok(Arc::clone(&self.hands).acquire_many_owned(self.settings.pages_in_hand).await?)
+    }
+
+    /// Fetches the page's document and hands both to the next step.
+    async fn start(
+        &self,
+        delivery: Delivery<PageMessage>,
+        permit: OwnedSemaphorePermit,
+        out: &Out,
+    ) -> anyhow::Result<()> {
+        let Delivery { message, attempt, lease, .. } = delivery;
+        let page = message.page;
+        if attempt > 1 {
+            warn!(task.id = %page.task_id, document = page.document, page.no = page.page, delivery.attempt = attempt,
+                "a page is taken up again, and alone");
+        }
+        let page = InFlight { message, payload: (), attempt, lease, permit, pixels: None };
+        // A first delivery is nearly always news; asking would cost every page a read of the table.
+        if attempt > 1 && self.has_ended(&page).await {
+            return Ok(self.acknowledge_again(page).await);
+        }
+        match self.fetch(&page).await {
+            Ok(file) => out.to_render.send(page.with(file)).await.ok().context("rendering has ended"),
+            Err(Error::NotFound { .. }) => {
+                let gone = Failure::new(FailureCode::Internal, "the document is no longer in the store");
+                out.to_complete.send(page.with(Err(gone))).await.ok().context("completing has ended")
+            }
+            Err(error) => {
+                error!(task.id = %page.message.page.task_id, %error, "a document could not be fetched");
+                if let Err(error) = page.lease.release(AFTER_AN_ERROR).await {
+                    warn!(%error, "a page could not be released; it comes again when its lease has run out");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn fetch(&self, page: &InFlight<()>) -> quire_platform::Result<PathBuf> {
+        let quire_tasks::PageRef { task_id, document, .. } = page.message.page;
+        let key = Key::Document { task_id, document }.to_string();
+        patiently(|| self.home.objects.local_file(&key)).await
+    }
+
+    async fn has_ended(&self, page: &InFlight<()>) -> bool {
+        let record = patiently(|| self.home.tasks.page(page.message.page)).await;
+        matches!(record, Ok(record) if record.status != PageStatus::Queued)
+    }
+
+    /// Whoever read this page before died between its end and its acknowledgment, perhaps before the callback was owed.
+    async fn acknowledge_again(&self, page: InFlight<()>) {
+        let told = async {
+            let task = patiently(|| self.home.tasks.task(page.message.page.task_id)).await?;
+            owe_callback(&self.home, &task).await?;
+            page.lease.acknowledge().await
+        };
+        match told.await {
+            Ok(()) => info!(task.id = %page.message.page.task_id, "a page had ended before"),
+            Err(error) => warn!(%error, "an ended page could not be acknowledged; it comes again"),
+        }
+    }
+}
+
+struct Out {
+    to_render: mpsc::Sender<InFlight<PathBuf>>,
+    to_complete: mpsc::Sender<Read>,
+}
+
+async fn discard(Undecodable { error, lease, .. }: Undecodable) {
+    error!(%error, "a message cannot be read");
+    if let Err(error) = lease.dead_letter(&error.to_string()).await {
+        warn!(%error, "a message could not be dead-lettered; it comes again");
+    }
+}

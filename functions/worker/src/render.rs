@@ -1,0 +1,117 @@
+//! Documents become page images, on the one thread that owns pdfium.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use quire_document::{Documents, PageImage, sniff_file};
+use quire_tasks::{Failure, FailureCode, Split};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::{
+    Settings,
+    in_flight::{InFlight, Read},
+};
+
+/// What a page costs in a micro-batch and in memory: its pixels.
+pub(crate) fn cost(image: &PageImage) -> u64 {
+    u64::from(image.width()) * u64::from(image.height())
+}
+
+type Job = Box<dyn FnOnce(&mut Documents) + Send>;
+
+/// The owner of pdfium: opens documents, one at a time. Cheap to clone; the thread ends with its last clone.
+#[derive(Debug, Clone)]
+pub struct Renderer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Renderer {
+    /// Starts the thread; `documents` is made on it.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(documents: impl FnOnce() -> Documents + Send + 'static) -> std::io::Result<Self> {
+        let (jobs, mut queue) = mpsc::channel::<Job>(1);
+        std::thread::Builder::new().name("render".to_owned()).spawn(move || {
+            let mut documents = documents();
+            while let Some(job) = queue.blocking_recv() {
+                job(&mut documents);
+            }
+        })?;
+        Ok(Self { jobs })
+    }
+
+    /// Checks a document: its format and how many pages it has.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn inspect(&self, file: PathBuf) -> Result<Split, Failure> {
+        self.call(FailureCode::UnreadableDocument, move |documents| documents.inspect(&file)).await
+    }
+
+    /// Decodes or renders a page.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub async fn page(&self, file: PathBuf, page: u32) -> Result<PageImage, Failure> {
+        let open = move |documents: &mut Documents| {
+            let unreadable = || Failure::new(FailureCode::UnreadablePage, "The page's document is unreadable.");
+            let format = sniff_file(&file).ok().flatten().ok_or_else(unreadable)?;
+            documents.page(&file, format, page)
+        };
+        self.call(FailureCode::UnreadablePage, open).await
+    }
+
+    /// Runs `work` on the thread. A panic is this document's failure, not the thread's end.
+    async fn call<T: Send + 'static>(
+        &self,
+        on_panic: FailureCode,
+        work: impl FnOnce(&mut Documents) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let job = move |documents: &mut Documents| {
+            let result = catch_unwind(AssertUnwindSafe(|| work(documents)));
+            // Nobody waits for it any more when the process is stopping.
+            let _ = answer.send(result.unwrap_or_else(|panic| Err(Failure::new(on_panic, panicked(&*panic)))));
+        };
+        let gone = || Failure::new(FailureCode::Internal, "the rendering thread has ended");
+        self.jobs.send(Box::new(job)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let what = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("decoding it panicked: {}", what.unwrap_or("for no reason given"))
+}
+
+/// Renders one page after the other, as far ahead of the model as the pixels in hand allow.
+pub(crate) async fn run(
+    renderer: Renderer,
+    settings: Settings,
+    mut pages: mpsc::Receiver<InFlight<PathBuf>>,
+    to_batch: mpsc::Sender<InFlight<PageImage>>,
+    to_complete: mpsc::Sender<Read>,
+) -> anyhow::Result<()> {
+    let pixels = Arc::new(Semaphore::new(settings.pixels_in_hand as usize));
+    while let Some(page) = pages.recv().await {
+        let (file, mut page) = page.split();
+        match renderer.page(file, page.message.page.page).await {
+            Ok(image) => {
+                let share = cost(&image).min(u64::from(settings.pixels_in_hand)) as u32;
+                let permit = Arc::clone(&pixels).acquire_many_owned(share).await;
+                page.pixels = Some(permit.context("the semaphore is never closed")?);
+                to_batch.send(page.with(image)).await.ok().context("the batcher has ended")?;
+            }
+            Err(failure) => {
+                to_complete.send(page.with(Err(failure))).await.ok().context("completing has ended")?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! The worker on an embedded home, with a model that does what a page's color says.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use image::{ImageFormat, Rgb, RgbImage};
+use ndarray::{Array3, ArrayView4};
+use quire_document::{Documents, Limits};
+use quire_ocr::{Alphabet, Engine, Model, ModelError, Policy, Step};
+use quire_platform::{Embedded, Home, QueueName, QueueSettings, send};
+use quire_tasks::{
+    CallbackState, Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageStatus, Split,
+    Task, TaskId, TaskStatus, Tenant, UnixMillis,
+};
+use quire_worker::{Renderer, Settings, Worker};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
+const PANICS: Rgb<u8> = Rgb([255, 0, 0]);
+const ERRS: Rgb<u8> = Rgb([0, 255, 0]);
+const HANGS: Rgb<u8> = Rgb([0, 0, 255]);
+
+/// Finds no text. Notes how many pages each run had.
+#[derive(Debug, Clone)]
+struct Fake {
+    alphabet: Alphabet,
+    runs: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Fake {
+    fn new() -> Self {
+        Self { alphabet: Alphabet::from_metadata("a"), runs: Arc::default() }
+    }
+
+    fn engine(&self) -> Engine {
+        let policy =
+            Policy { max_batch_pixels: 1_000_000, max_wait_ms: 200, detection_max_pixels: 1_000_000, ..Policy::cuda() };
+        Engine::new(Box::new(self.clone()), policy)
+    }
+
+    fn runs(&self) -> Vec<usize> {
+        self.runs.lock().expect("no panic while it is held").clone()
+    }
+}
+
+impl Model for Fake {
+    fn name(&self) -> EngineName {
+        EngineName { name: "fake".to_owned(), version: "1".to_owned() }
+    }
+
+    fn alphabet(&self) -> &Alphabet {
+        &self.alphabet
+    }
+
+    fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
+        self.runs.lock().expect("no panic while it is held").push(pages.dim().0);
+        for page in pages.outer_iter() {
+            let is = |color: Rgb<u8>| (0..3).all(|c| (page[[2 - c, 0, 0]] > 0.0) == (color.0[c] > 128));
+            assert!(!is(PANICS), "a red page");
+            if is(ERRS) {
+                return Err(ModelError::Run("a green page".to_owned()));
+            }
+            while is(HANGS) {
+                std::thread::park();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let (pages, _, height, width) = pages.dim();
+        Ok(Array3::zeros((pages, height, width)))
+    }
+
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        Ok(vec![Vec::new(); strips.dim().0])
+    }
+}
+
+struct Stage {
+    _dir: tempfile::TempDir,
+    home: Home,
+    fake: Fake,
+    settings: Settings,
+}
+
+/// Leases of a second: a message that is not acknowledged comes again soon.
+fn stage() -> Stage {
+    let dir = tempfile::tempdir().expect("a folder");
+    let quick = |name: QueueName| QueueSettings { lease: Duration::from_secs(1), ..name.settings() };
+    let home = Embedded::open_with(dir.path(), "test", quick).expect("a home").home();
+    let settings = Settings { page_limit: Duration::from_secs(5), ..Settings::default() };
+    Stage { _dir: dir, home, fake: Fake::new(), settings }
+}
+
+impl Stage {
+    /// A task of one-page documents of these colors.
+    async fn submit(&self, colors: &[Rgb<u8>]) -> Task {
+        let task = self.store(colors, Some("https://example.com/callback".to_owned())).await;
+        self.send(task.page_messages()).await;
+        task
+    }
+
+    async fn store(&self, colors: &[Rgb<u8>], callback_url: Option<String>) -> Task {
+        let task_id = TaskId::new(Uuid::now_v7());
+        let mut documents = Vec::new();
+        for (number, color) in (1..).zip(colors) {
+            let mut png = std::io::Cursor::new(Vec::new());
+            RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("a PNG");
+            let key = Key::Document { task_id, document: number }.to_string();
+            self.home.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
+            let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
+            documents.push(Document { number, name: None, state });
+        }
+        let task = Task::new(task_id, Tenant::default(), UnixMillis(0), documents, callback_url);
+        self.home.tasks.create(task.clone()).await.expect("created");
+        task
+    }
+
+    async fn send(&self, messages: impl IntoIterator<Item = PageMessage>) {
+        send(self.home.queue(QueueName::Pages).as_ref(), &Tenant::default(), messages).await.expect("sent");
+    }
+
+    fn work(&self) -> (JoinHandle<anyhow::Result<()>>, CancellationToken) {
+        let renderer = Renderer::start(|| Documents::new(None, Limits::default())).expect("a thread");
+        let worker = Worker { home: self.home.clone(), renderer, settings: self.settings };
+        let (fake, shutdown) = (self.fake.clone(), CancellationToken::new());
+        let running = tokio::spawn(worker.run(move || Ok(fake.engine()), || {}, shutdown.clone()));
+        (running, shutdown)
+    }
+
+    async fn ended(&self, task: &Task) -> Task {
+        let mut task = task.clone();
+        let wait = async {
+            while !task.status().ended() {
+                task = self.home.tasks.changed(task.id, task.version, Duration::from_secs(5)).await.expect("a task");
+            }
+            task
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the task ends in time")
+    }
+
+    async fn pages(&self, task: &Task) -> Vec<Page> {
+        self.home.tasks.pages(task.id).await.expect("pages")
+    }
+
+    async fn code(&self, task: &Task, document: usize) -> Option<FailureCode> {
+        self.pages(task).await[document - 1].failure.as_ref().map(|failure| failure.code)
+    }
+
+    async fn queue_is_empty(&self) {
+        let empty = async {
+            loop {
+                let depth = self.home.queue(QueueName::Pages).depth().await.expect("a depth");
+                if depth.ready + depth.in_flight + depth.delayed == 0 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), empty).await.expect("every message is acknowledged in time");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_many_documents_are_read_and_their_callback_is_owed() {
+    let stage = stage();
+    let tasks = [stage.submit(&[WHITE; 5]).await, stage.submit(&[WHITE; 7]).await];
+    let (_running, _shutdown) = stage.work();
+    for task in &tasks {
+        let ended = stage.ended(task).await;
+        assert_eq!((ended.status(), ended.callback_state()), (TaskStatus::Succeeded, CallbackState::Pending));
+        for page in stage.pages(task).await {
+            let key = Key::PageText { page: page.page, round: 1 }.to_string();
+            assert!(stage.home.objects.read(&key).await.is_ok(), "a result is stored");
+        }
+    }
+    stage.queue_is_empty().await;
+    let callbacks = stage.home.queue(QueueName::Callbacks).depth().await.expect("a depth");
+    assert_eq!(callbacks.ready, 2, "one message a task");
+    assert!(stage.fake.runs().iter().any(|pages| *pages > 1), "pages share micro-batches");
+}
+
+#[tokio::test]
+async fn a_page_on_which_the_engine_panics_or_errs_fails_alone() {
+    let stage = stage();
+    let task = stage.submit(&[WHITE, PANICS, WHITE, ERRS, WHITE, WHITE, WHITE, PANICS]).await;
+    let (running, _shutdown) = stage.work();
+    assert_eq!(stage.ended(&task).await.status(), TaskStatus::PartiallySucceeded);
+    let failed: Vec<bool> = stage.pages(&task).await.iter().map(|page| page.status == PageStatus::Failed).collect();
+    assert_eq!(failed, [false, true, false, true, false, false, false, true]);
+    assert_eq!(stage.code(&task, 2).await, Some(FailureCode::ModelFailed));
+    assert_eq!(stage.code(&task, 4).await, Some(FailureCode::ModelFailed));
+    assert!(!running.is_finished(), "the worker goes on");
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_come_back_times_out_and_ends_the_worker() {
+    let mut stage = stage();
+    stage.settings.page_limit = Duration::from_secs(1);
+    let task = stage.submit(&[HANGS]).await;
+    let (running, _shutdown) = stage.work();
+    let error = running.await.expect("no panic").expect_err("the thread is lost");
+    assert!(error.to_string().contains("did not come back"), "{error}");
+    assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
+    assert_eq!(stage.code(&task, 1).await, Some(FailureCode::TimedOut));
+}
+
+#[tokio::test]
+async fn a_page_that_is_received_again_is_read_alone() {
+    let stage = stage();
+    let suspect = stage.submit(&[WHITE]).await;
+    // Received, and given up by a death.
+    let lost = stage.home.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
+    assert_eq!(lost.len(), 1);
+    let others = stage.submit(&[WHITE; 24]).await;
+    let (_running, _shutdown) = stage.work();
+    stage.ended(&others).await;
+    let runs_before = stage.fake.runs();
+    stage.ended(&suspect).await;
+    let runs = stage.fake.runs();
+    assert!(runs_before.iter().any(|pages| *pages > 1), "the others share micro-batches: {runs_before:?}");
+    assert_eq!(runs.last(), Some(&1), "the suspect does not: {runs:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_has_just_started_takes_one_page_at_a_time() {
+    let stage = stage();
+    let task = stage.submit(&[WHITE; 20]).await;
+    let (_running, _shutdown) = stage.work();
+    stage.ended(&task).await;
+    let runs = stage.fake.runs();
+    assert_eq!(runs[..4], [1, 1, 1, 1], "{runs:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_message_of_an_ended_page_changes_nothing() {
+    let stage = stage();
+    let task = stage.submit(&[WHITE]).await;
+    let (_running, _shutdown) = stage.work();
+    let ended = stage.ended(&task).await;
+    stage.queue_is_empty().await;
+    stage.send(task.page_messages()).await;
+    stage.queue_is_empty().await;
+    let after = stage.home.tasks.task(task.id).await.expect("a task");
+    assert_eq!((after.counts, after.ended_at, after.version), (ended.counts, ended.ended_at, ended.version));
+}
+
+#[tokio::test]
+async fn a_page_whose_document_is_gone_fails_and_says_so() {
+    let stage = stage();
+    let task = stage.store(&[WHITE], None).await;
+    stage.home.objects.delete(&Key::Document { task_id: task.id, document: 1 }.to_string()).await.expect("deleted");
+    stage.send(task.page_messages()).await;
+    let (_running, _shutdown) = stage.work();
+    assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
+    assert_eq!(stage.code(&task, 1).await, Some(FailureCode::Internal));
+}
+
+#[tokio::test]
+async fn a_page_of_a_broken_file_fails_with_its_code() {
+    let stage = stage();
+    let task = stage.store(&[WHITE, WHITE], None).await;
+    let key = Key::Document { task_id: task.id, document: 2 }.to_string();
+    let whole = stage.home.objects.read(&key).await.expect("stored");
+    stage.home.objects.put(&key, whole.slice(..whole.len() / 2)).await.expect("stored");
+    stage.send(task.page_messages()).await;
+    let (_running, _shutdown) = stage.work();
+    assert_eq!(stage.ended(&task).await.status(), TaskStatus::PartiallySucceeded);
+    assert_eq!(stage.code(&task, 2).await, Some(FailureCode::UnreadablePage));
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_can_read_is_dead_lettered() {
+    let stage = stage();
+    let message = quire_platform::Outgoing {
+        body: r#"{"v":99}"#.to_owned(),
+        group: Tenant::default().to_string(),
+        delay: Duration::ZERO,
+    };
+    stage.home.queue(QueueName::Pages).send(vec![message]).await.expect("sent");
+    let (_running, _shutdown) = stage.work();
+    let dead = stage.home.queue(QueueName::DeadPages).receive(1, Duration::from_secs(10)).await.expect("received");
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].reason.as_ref().is_some_and(|reason| reason.contains("version 99")), "{dead:?}");
+}
+
+#[tokio::test]
+async fn a_shutdown_finishes_what_is_in_hand_and_leaves_the_rest() {
+    let stage = stage();
+    let task = stage.submit(&[WHITE; 200]).await;
+    let (running, shutdown) = stage.work();
+    let begun = stage.home.tasks.changed(task.id, 1, Duration::from_secs(10)).await.expect("a task");
+    assert!(begun.counts.succeeded > 0);
+    shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it drains in time");
+    ended.expect("no panic").expect("no error");
+    let after = stage.home.tasks.task(task.id).await.expect("a task");
+    assert!(after.counts.open > 0, "the rest stays queued");
+    let depth = stage.home.queue(QueueName::Pages).depth().await.expect("a depth");
+    assert_eq!((depth.in_flight, depth.ready), (0, u64::from(after.counts.open)), "nothing is in hand");
+}
