@@ -1,0 +1,49 @@
+//! A callback that its receiver did not take: it is given up until an operator says otherwise.
+
+use quire_platform::{Delivery, Error, Home, QueueName, Result, patiently};
+use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, Message, Task};
+use tracing::warn;
+
+use crate::{
+    DeadLetter, Kind,
+    letter::{file, now},
+};
+
+/// Notes that the callback is exhausted, and files the letter. One that was delivered after all, or of an earlier
+/// round, is dropped.
+///
+/// # Errors
+/// Of the home, after waiting them out in vain. The message is then received again.
+pub async fn bury_callback(home: Home, delivery: Delivery<CallbackMessage>) -> Result<()> {
+    let Delivery { message, reason, lease, .. } = delivery;
+    let reason = reason.unwrap_or_else(|| {
+        let times = home.queue(QueueName::Callbacks).settings().max_receives;
+        format!("The callback was taken up {times} times, and whoever delivered it died the last time.")
+    });
+    let update = CallbackUpdate::Exhausted { error: reason.clone() };
+    match patiently(|| home.tasks.update_callback(message.task_id, message.round, update.clone())).await {
+        Ok(completion) => {
+            let task = completion.task();
+            if task.round == message.round && task.callback_state() == CallbackState::Exhausted {
+                warn!(task.id = %task.id, reason, "callback filed with the dead letters");
+                file(&home, &letter(task, &message, reason)).await?;
+            }
+        }
+        // The task was deleted: there is nothing to tell any more.
+        Err(Error::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    lease.acknowledge().await
+}
+
+fn letter(task: &Task, message: &CallbackMessage, reason: String) -> DeadLetter {
+    DeadLetter {
+        queue: Kind::Callbacks,
+        name: format!("{}-{}", message.task_id, message.round),
+        task_id: Some(message.task_id),
+        body: message.encode(),
+        reason,
+        receives: task.callback.as_ref().map(|callback| callback.attempts),
+        filed_at: now(),
+    }
+}

@@ -1,0 +1,139 @@
+//! The files of dead letters.
+
+use std::{
+    fmt,
+    str::FromStr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use quire_platform::{Error, Home, Result, patiently};
+use quire_tasks::{Key, TaskId, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// The queue that a dead letter comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A page that nobody could read.
+    Pages,
+    /// A document that could not be fetched, checked or split.
+    Documents,
+    /// A callback that its receiver did not take.
+    Callbacks,
+}
+
+/// A text names no kind of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownKind;
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pages, Self::Documents, Self::Callbacks];
+
+    /// The name, as it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pages => "pages",
+            Self::Documents => "documents",
+            Self::Callbacks => "callbacks",
+        }
+    }
+
+    fn key(self, name: &str) -> String {
+        Key::DeadLetter { queue: self.as_str(), name: name.to_owned() }.to_string()
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownKind)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dead letters are of pages, documents or callbacks")
+    }
+}
+
+impl std::error::Error for UnknownKind {}
+
+/// A message past its last attempt, as it is filed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Where it comes from.
+    pub queue: Kind,
+    /// Its name among these: made of what it is about, so that filing twice is filing once.
+    pub name: String,
+    /// The task it is about; none where nobody can read the message.
+    pub task_id: Option<TaskId>,
+    /// The message.
+    pub body: String,
+    /// Why it is here.
+    pub reason: String,
+    /// How often it was taken up, where that is known.
+    pub receives: Option<u32>,
+    /// When it was filed.
+    pub filed_at: UnixMillis,
+}
+
+/// Puts a letter into its file.
+pub(crate) async fn file(home: &Home, letter: &DeadLetter) -> Result<()> {
+    let key = letter.queue.key(&letter.name);
+    let json = serde_json::to_vec(letter).expect("plain data becomes JSON");
+    patiently(|| home.objects.put(&key, json.clone().into())).await
+}
+
+/// Removes a letter.
+pub(crate) async fn discard(home: &Home, letter: &DeadLetter) -> Result<()> {
+    let key = letter.queue.key(&letter.name);
+    patiently(|| home.objects.delete(&key)).await
+}
+
+/// The dead letters of one kind, by name, which begins with the task's: the oldest tasks first.
+///
+/// # Errors
+/// Of the home.
+pub async fn list(home: &Home, kind: Kind) -> Result<Vec<DeadLetter>> {
+    let prefix = Key::dead_letters_of(kind.as_str());
+    let mut letters = Vec::new();
+    for key in patiently(|| home.objects.list(&prefix)).await? {
+        match read(home, &key).await {
+            Ok(letter) => letters.push(letter),
+            // Redriven in the meantime.
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(letters)
+}
+
+/// One dead letter.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is none with this name, or another of the home's.
+pub async fn show(home: &Home, kind: Kind, name: &str) -> Result<DeadLetter> {
+    // An operator types the name; nothing but a name may become a part of a key.
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+        return Err(Error::NotFound { what: format!("dead letter {name:?}") });
+    }
+    read(home, &kind.key(name)).await
+}
+
+async fn read(home: &Home, key: &str) -> Result<DeadLetter> {
+    let json = patiently(|| home.objects.read(key)).await?;
+    serde_json::from_slice(&json)
+        .map_err(|error| Error::Failed { what: "reading a dead letter", why: format!("{key}: {error}") })
+}
+
+pub(crate) fn now() -> UnixMillis {
+    UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
+}

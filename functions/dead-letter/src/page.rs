@@ -1,0 +1,61 @@
+//! A page that nobody could read: it fails, and its task still ends.
+
+use quire_platform::{Delivery, Error, Home, QueueName, Result, owe_callback, patiently};
+use quire_tasks::{Failure, FailureCode, Message, Outcome, PageMessage};
+use tracing::warn;
+
+use crate::{
+    DeadLetter, Kind,
+    letter::{file, now},
+};
+
+/// Completes the page as failed, owes the callback when that ended the task, and files the letter.
+///
+/// # Errors
+/// Of the home, after waiting them out in vain. The message is then received again.
+pub async fn bury_page(home: Home, delivery: Delivery<PageMessage>) -> Result<()> {
+    let Delivery { message, reason, lease, .. } = delivery;
+    let times = home.queue(QueueName::Pages).settings().max_receives;
+    let receives = reason.is_none().then_some(times);
+    let reason =
+        reason.unwrap_or_else(|| format!("The page was taken up {times} times, and whoever read it died each time."));
+    let failure = Failure::new(FailureCode::AttemptsExhausted, reason);
+    let outcome = Outcome::Failed(failure.clone());
+    match patiently(|| home.tasks.complete_page(message.page, message.round, outcome.clone())).await {
+        Ok(completion) => {
+            owe_callback(&home, completion.task()).await?;
+            if completion.changed() || failed_here_before(&home, &message).await? {
+                warn!(
+                    task.id = %message.page.task_id, document.no = message.page.document, page.no = message.page.page,
+                    reason = failure.message, "page given up"
+                );
+                file(&home, &letter(&message, failure.message, receives)).await?;
+            }
+        }
+        // The task was deleted: there is nobody to tell, and nothing to try again.
+        Err(Error::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    lease.acknowledge().await
+}
+
+/// Whether the page failed by this very message, whose burial was then interrupted; it may also have been read, by
+/// somebody who could not acknowledge it any more.
+async fn failed_here_before(home: &Home, message: &PageMessage) -> Result<bool> {
+    let page = patiently(|| home.tasks.page(message.page)).await?;
+    let exhausted = page.failure.is_some_and(|failure| failure.code == FailureCode::AttemptsExhausted);
+    Ok(exhausted && page.round == message.round)
+}
+
+fn letter(message: &PageMessage, reason: String, receives: Option<u32>) -> DeadLetter {
+    let PageMessage { page, round } = message;
+    DeadLetter {
+        queue: Kind::Pages,
+        name: format!("{}-{}-{}-{round}", page.task_id, page.document, page.page),
+        task_id: Some(page.task_id),
+        body: message.encode(),
+        reason,
+        receives,
+        filed_at: now(),
+    }
+}

@@ -1,0 +1,164 @@
+//! The operator's second chance for dead letters.
+//!
+//! Each is sent first and discarded last, so that an interrupted redrive can be repeated: what was sent twice is done
+//! once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use quire_platform::{Error, Home, QueueName, Result, owe_callback, patiently, send};
+use quire_tasks::{CallbackMessage, CallbackUpdate, Message, PageMessage, PageRef, PageStatus, TaskId};
+
+use crate::{
+    DeadLetter, Kind,
+    letter::{discard, list, show},
+};
+
+/// Which dead letters of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All there are.
+    All,
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
+/// What became of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redriven {
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub outcome: RedriveOutcome,
+}
+
+/// What became of a dead letter that was to be redriven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedriveOutcome {
+    /// It is on its way again, and no longer a dead letter.
+    Sent,
+    /// What it asks for has been done since, or its task is gone: it is no longer a dead letter.
+    NotNeeded,
+    /// It cannot be sent again and stays where it is.
+    Kept {
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// Sends dead letters again: pages in a new round of their task, callbacks with a full new count of attempts.
+///
+/// # Errors
+/// [`Error::NotFound`] for a name that there is not, before anything is sent; otherwise of the home. What was sent
+/// before the error stays sent.
+pub async fn redrive(home: &Home, kind: Kind, selection: Selection) -> Result<Vec<Redriven>> {
+    let letters = select(home, kind, selection).await?;
+    match kind {
+        Kind::Pages => pages(home, letters).await,
+        Kind::Callbacks => callbacks(home, letters).await,
+        Kind::Documents => {
+            let why = "a document that failed stays failed: it must be submitted again";
+            Ok(letters.into_iter().map(|letter| kept(letter, why)).collect())
+        }
+    }
+}
+
+async fn select(home: &Home, kind: Kind, selection: Selection) -> Result<Vec<DeadLetter>> {
+    let Selection::Named(names) = selection else {
+        return list(home, kind).await;
+    };
+    let mut letters = Vec::new();
+    for name in names {
+        letters.push(show(home, kind, &name).await?);
+    }
+    Ok(letters)
+}
+
+fn kept(letter: DeadLetter, why: &'static str) -> Redriven {
+    Redriven { name: letter.name, outcome: RedriveOutcome::Kept { why } }
+}
+
+const UNREADABLE: &str = "nobody can read this message";
+
+/// All pages of a task go together: each opening of a task is a round of its own.
+async fn pages(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+    let mut redriven = Vec::new();
+    let mut tasks: BTreeMap<TaskId, Vec<(PageRef, DeadLetter)>> = BTreeMap::new();
+    for letter in letters {
+        match PageMessage::decode(&letter.body) {
+            Ok(PageMessage { page, .. }) => tasks.entry(page.task_id).or_default().push((page, letter)),
+            Err(_) => redriven.push(kept(letter, UNREADABLE)),
+        }
+    }
+    for (task_id, letters) in tasks {
+        redriven.extend(pages_of(home, task_id, letters).await?);
+    }
+    Ok(redriven)
+}
+
+async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLetter)>) -> Result<Vec<Redriven>> {
+    let pages: Vec<PageRef> = letters.iter().map(|(page, _)| *page).collect();
+    let statuses = match patiently(|| home.tasks.reopen(task_id, pages.clone())).await {
+        Ok(completion) => {
+            let task = completion.task();
+            let statuses = statuses(home, task_id).await?;
+            // Queued is what was opened just now, or by a redrive that was interrupted before it sent anything.
+            let queued = pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
+            let messages: Vec<_> = queued.map(|page| PageMessage { page: *page, round: task.round }).collect();
+            let queue = home.queue(QueueName::Pages);
+            patiently(|| send(queue.as_ref(), &task.tenant, messages.clone())).await?;
+            statuses
+        }
+        Err(Error::NotFound { .. }) => HashMap::new(),
+        Err(error) => return Err(error),
+    };
+    let mut redriven = Vec::new();
+    for (page, letter) in letters {
+        let outcome = match statuses.get(&page) {
+            Some(PageStatus::Queued) => RedriveOutcome::Sent,
+            Some(PageStatus::Failed) => {
+                RedriveOutcome::Kept { why: "its task is still open: try again when it has ended" }
+            }
+            Some(PageStatus::Succeeded | PageStatus::Canceled) | None => RedriveOutcome::NotNeeded,
+        };
+        redriven.push(conclude(home, letter, outcome).await?);
+    }
+    Ok(redriven)
+}
+
+async fn statuses(home: &Home, task_id: TaskId) -> Result<HashMap<PageRef, PageStatus>> {
+    let pages = patiently(|| home.tasks.pages(task_id)).await?;
+    Ok(pages.into_iter().map(|page| (page.page, page.status)).collect())
+}
+
+async fn callbacks(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+    let mut redriven = Vec::new();
+    for letter in letters {
+        let outcome = match CallbackMessage::decode(&letter.body) {
+            Ok(message) => callback(home, &message).await?,
+            Err(_) => RedriveOutcome::Kept { why: UNREADABLE },
+        };
+        redriven.push(conclude(home, letter, outcome).await?);
+    }
+    Ok(redriven)
+}
+
+async fn callback(home: &Home, message: &CallbackMessage) -> Result<RedriveOutcome> {
+    let CallbackMessage { task_id, round } = *message;
+    let task = match patiently(|| home.tasks.update_callback(task_id, round, CallbackUpdate::Owed)).await {
+        Ok(completion) => completion.task().clone(),
+        Err(Error::NotFound { .. }) => return Ok(RedriveOutcome::NotNeeded),
+        Err(error) => return Err(error),
+    };
+    if task.round != round || !task.owes_callback() {
+        return Ok(RedriveOutcome::NotNeeded);
+    }
+    owe_callback(home, &task).await?;
+    Ok(RedriveOutcome::Sent)
+}
+
+async fn conclude(home: &Home, letter: DeadLetter, outcome: RedriveOutcome) -> Result<Redriven> {
+    if !matches!(outcome, RedriveOutcome::Kept { .. }) {
+        discard(home, &letter).await?;
+    }
+    Ok(Redriven { name: letter.name, outcome })
+}

@@ -1,0 +1,97 @@
+//! What is there to tell, if anything.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use quire_callback::MAX_TEXT_BYTES;
+use quire_platform::{Error, Home, Result, patiently};
+use quire_tasks::{CallbackMessage, CallbackState, Key, Page, PageRef, PageStatus, PageText, Task, TaskId};
+use tracing::warn;
+
+/// Texts that are read at once: enough to hide the store's latency, few enough to hold in memory.
+const READS_AT_ONCE: usize = 8;
+
+/// What a message asks for, now that the task has been looked at.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// This is to be told.
+    Letter(Letter),
+    /// The task is gone or goes on, or its receiver was told already.
+    Nothing,
+    /// The receiver was told in vain for the last time.
+    GivenUp {
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// What is to be told, and to whom.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) task_id: TaskId,
+    /// The same on every attempt.
+    pub(crate) webhook_id: String,
+    pub(crate) url: String,
+    pub(crate) body: Bytes,
+}
+
+pub(crate) async fn load(home: &Home, message: &CallbackMessage) -> Result<Due> {
+    let task = match patiently(|| home.tasks.task(message.task_id)).await {
+        Ok(task) => task,
+        Err(Error::NotFound { .. }) => return Ok(Due::Nothing),
+        Err(error) => return Err(error),
+    };
+    let Some(callback) = task.callback.as_ref().filter(|_| task.round == message.round) else {
+        return Ok(Due::Nothing);
+    };
+    if callback.state == CallbackState::Exhausted {
+        return Ok(Due::GivenUp { reason: callback.last_error.clone().unwrap_or_default() });
+    }
+    if !task.owes_callback() {
+        return Ok(Due::Nothing);
+    }
+    let url = callback.url.clone();
+    let body = body(home, &task).await?;
+    Ok(Due::Letter(Letter { task_id: task.id, webhook_id: task.id.webhook_id(task.round), url, body }))
+}
+
+async fn body(home: &Home, task: &Task) -> Result<Bytes> {
+    let pages = patiently(|| home.tasks.pages(task.id)).await?;
+    let texts = texts(home, &pages).await?;
+    Ok(quire_callback::payload(task, &pages, &texts).into())
+}
+
+/// The texts of the pages that were read. Ends early where one is gone, or when there is more than a callback carries:
+/// it goes without text then.
+async fn texts(home: &Home, pages: &[Page]) -> Result<BTreeMap<PageRef, String>> {
+    let read = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
+    let read: Vec<(PageRef, u32)> = read.map(|page| (page.page, page.round)).collect();
+    let texts_of = read.into_iter().map(|(page, round)| text(home.clone(), page, round));
+    let mut arriving = stream::iter(texts_of).buffered(READS_AT_ONCE);
+    let mut texts = BTreeMap::new();
+    let mut bytes = 0;
+    while bytes <= MAX_TEXT_BYTES
+        && let Some(arrived) = arriving.next().await
+    {
+        let Some((page, text)) = arrived? else { break };
+        bytes += text.len();
+        texts.insert(page, text);
+    }
+    Ok(texts)
+}
+
+async fn text(home: Home, page: PageRef, round: u32) -> Result<Option<(PageRef, String)>> {
+    let key = Key::PageText { page, round }.to_string();
+    let object = match patiently(|| home.objects.read(&key)).await {
+        Ok(object) => object,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Ok(text) = serde_json::from_slice::<PageText>(&object) else {
+        // What was found is not said: it may be text of the document.
+        warn!(%page, "a stored result cannot be read; the callback goes without text");
+        return Ok(None);
+    };
+    Ok(Some((page, text.text())))
+}

@@ -1,0 +1,97 @@
+//! Keeps deliveries in hand until it is told to stop.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::ensure;
+use quire_platform::{Consumer, Delivery, QueueName, Undecodable};
+use quire_tasks::CallbackMessage;
+use tokio::{task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::Notifier;
+
+/// Deliveries at once: most of their time is the receivers', and each holds at most one body of a few megabytes.
+const MAX_IN_HAND: usize = 16;
+/// One wait for messages: so long may a stop be overheard. A receive is never cut short, for what it had leased
+/// already would be lost until the lease has run out.
+const LONGEST_RECEIVE: Duration = Duration::from_secs(1);
+/// After this a delivery is taken for stuck: its time limit and what the home may make it wait.
+const LONGEST_DELIVERY: Duration = Duration::from_mins(3);
+/// What is in hand when a stop is asked for has so long to finish: longer than a receiver has for its answer, so that
+/// only a home out of order makes us leave anything. What is left is received again when its lease has run out.
+const DRAIN_LIMIT: Duration = Duration::from_secs(20);
+/// Pause after the queue could not be received from.
+const PAUSE: Duration = Duration::from_secs(5);
+
+impl Notifier {
+    /// Delivers until `shutdown`, then finishes what is in hand.
+    ///
+    /// # Errors
+    /// When the schedule has more attempts than the queue hands a message out.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let queue = self.home.queue(QueueName::Callbacks);
+        let (attempts, limit) = (self.schedule.attempts(), queue.settings().max_receives);
+        ensure!(
+            attempts <= limit,
+            "callbacks are to be tried {attempts} times, but their queue hands a message out {limit} times only"
+        );
+        let consumer = Consumer::new(queue, LONGEST_DELIVERY);
+        let notifier = Arc::new(self);
+        let mut in_hand = JoinSet::new();
+        while !shutdown.is_cancelled() {
+            let Some(free) = shutdown.run_until_cancelled(free(&mut in_hand)).await else { break };
+            match consumer.receive(free, LONGEST_RECEIVE).await {
+                Ok(received) => {
+                    for delivery in received {
+                        in_hand.spawn(Arc::clone(&notifier).take(delivery));
+                    }
+                }
+                Err(error) => {
+                    error!(%error, "callbacks cannot be received");
+                    shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+                }
+            }
+        }
+        drain(in_hand).await;
+        Ok(())
+    }
+
+    async fn take(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, Undecodable>) {
+        let ended = match delivery {
+            Ok(delivery) => self.deliver(delivery).await,
+            Err(Undecodable { error, lease, .. }) => lease.dead_letter(&error.to_string()).await,
+        };
+        if let Err(error) = ended {
+            warn!(%error, "a callback was interrupted; it is received again");
+        }
+    }
+}
+
+/// How many more may be taken in hand; waits while there are none.
+async fn free(in_hand: &mut JoinSet<()>) -> usize {
+    while in_hand.len() == MAX_IN_HAND {
+        in_hand.join_next().await.into_iter().for_each(note);
+    }
+    while let Some(ended) = in_hand.try_join_next() {
+        note(ended);
+    }
+    MAX_IN_HAND - in_hand.len()
+}
+
+async fn drain(mut in_hand: JoinSet<()>) {
+    let rest = async {
+        while let Some(ended) = in_hand.join_next().await {
+            note(ended);
+        }
+    };
+    if timeout(DRAIN_LIMIT, rest).await.is_err() {
+        warn!(left = in_hand.len(), "stopped before every callback in hand had ended");
+    }
+}
+
+fn note(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(panic) = ended {
+        error!(%panic, "a delivery panicked; its message is received again");
+    }
+}

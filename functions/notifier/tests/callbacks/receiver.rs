@@ -1,0 +1,108 @@
+//! A receiver that answers by script and remembers what it heard.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub(crate) const PATH: &str = "/hook?token=secret";
+
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Status(StatusCode),
+    Redirect(String),
+    /// Not now, but in so many seconds.
+    NotBefore(u32),
+    /// 200, after this.
+    Late(Duration),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Heard {
+    pub(crate) fn header(&self, name: &str) -> String {
+        self.headers[name].to_str().expect("plain text").to_owned()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+pub(crate) struct Receiver {
+    script: Script,
+    url: String,
+    serving: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Gives one answer after the other, the last one for ever.
+    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
+        let script = Script { answers, heard: Arc::default() };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let url = format!("http://{}{PATH}", listener.local_addr().expect("an address"));
+        let router = Router::new().route("/hook", post(answer)).with_state(script.clone());
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        Self { script, url, serving }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.script.heard.lock().expect("no panic").clone()
+    }
+
+    pub(crate) async fn until_heard(&self, count: usize) {
+        let heard = async {
+            while self.heard().len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("heard in time");
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn answer(State(script): State<Script>, headers: HeaderMap, body: Bytes) -> Response {
+    script.heard.lock().expect("no panic").push(Heard { headers, body });
+    let next = {
+        let mut answers = script.answers.lock().expect("no panic");
+        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
+    };
+    match next.expect("an answer") {
+        Answer::Status(status) => status.into_response(),
+        Answer::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Answer::NotBefore(seconds) => {
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
+        }
+        Answer::Late(wait) => {
+            tokio::time::sleep(wait).await;
+            StatusCode::OK.into_response()
+        }
+    }
+}
