@@ -1,0 +1,59 @@
+//! The `quire` command: the whole stack on one machine, and the operator's tools.
+//!
+//! `read` runs everything in one process. `serve` runs the API, the notifier and the dead-letter function in one
+//! process, and each worker in a child of its own ([`supervisor`](self)): native code that crashes on a page takes down
+//! no more than the pages in hand. PDFs are opened for their check at the door in short-lived children likewise.
+
+mod cli;
+mod dead_letters;
+mod engine;
+mod home_dir;
+mod inspect;
+mod output;
+mod read;
+mod serve;
+mod supervisor;
+mod webhook_secret;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use quire_ocr::Engine;
+
+pub use cli::Device;
+pub use engine::{policy, pp_ocr, pp_ocr_model};
+
+use crate::cli::{Cli, Command};
+
+/// Makes the engine that reads pages, on the thread that will own it.
+pub type MakeEngine = fn(Device) -> anyhow::Result<Engine>;
+
+/// The command. Prints what went wrong, with its causes, and fails.
+pub fn main(make_engine: MakeEngine) -> ExitCode {
+    run(Cli::parse().command, make_engine).unwrap_or_else(|error| {
+        eprintln!("quire: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
+    // `read` and the tools speak for themselves; `serve` and its children log what happens.
+    let default_log = if matches!(command, Command::Serve(_) | Command::Worker(_)) { "info" } else { "error" };
+    quire_boot::start_tracing(default_log)?;
+    if let Command::Inspect(args) = &command {
+        return Ok(inspect::inspect(args));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = match command {
+        Command::Read(args) => runtime.block_on(read::read(args, make_engine)),
+        Command::Serve(args) => runtime.block_on(serve::serve(args)).map(|()| ExitCode::SUCCESS),
+        Command::Worker(args) => runtime.block_on(worker::worker(args, make_engine)).map(|()| ExitCode::SUCCESS),
+        Command::DeadLetters(args) => runtime.block_on(dead_letters::dead_letters(args)).map(|()| ExitCode::SUCCESS),
+        Command::WebhookSecret(data) => webhook_secret::print(&data).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(_) => unreachable!("handled above"),
+    };
+    // What still blocks, a native run say, is not waited for: everything that counts is in the store.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,7 @@
+//! The `quire` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quire::main(quire::pp_ocr)
+}

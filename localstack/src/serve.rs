@@ -1,0 +1,152 @@
+//! `quire serve`: the API, the workers, the callbacks and the dead letters, by one command.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use quire_callback::{Schedule, Secrets};
+use quire_document::Limits;
+use quire_natives::Progress;
+use quire_notifier::Notifier;
+use quire_platform::{Embedded, Home, QueueName};
+use quire_submit::{Door, DoorSettings, Health, HealthReport};
+use quire_tasks::UnixMillis;
+use serde_json::{Map, Value, json};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{cli, home_dir, inspect::ChildInspector, supervisor::Supervisor, webhook_secret};
+
+/// How often tasks are looked for that were accepted but never sent.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How old such a task is at least: its submitter may still be at it.
+const SWEEP_AFTER: Duration = Duration::from_secs(30);
+
+/// Serves until SIGTERM or SIGINT, then finishes what is in hand.
+pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
+    let shutdown = quire_boot::stop_signal()?;
+    let dir = std::path::absolute(args.data.dir()?)?;
+    let _lock = enter(dir.clone()).await?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    if !args.listen.ip().is_loopback() {
+        warn!(listen = %args.listen, "the API has no keys yet: whoever reaches this address can use it");
+    }
+    // Fetched once, here, with a progress bar; the children then find it.
+    tokio::task::spawn_blocking(|| quire_natives::locate(&Progress::Bar)).await??;
+
+    let embedded = Embedded::open(&dir, &format!("serve-{}", std::process::id()))?;
+    embedded.reclaim().await?;
+    let home = embedded.home();
+    quire_submit::sweep(&home, now()).await?;
+
+    let supervisor = Arc::new(supervisor(&args, dir.clone(), embedded)?);
+    let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http: args.dev })?;
+    let inspector = ChildInspector { program: supervisor.program.clone(), limits: Limits::default() };
+    let health = Arc::new(ServeHealth { home: home.clone(), supervisor: Arc::clone(&supervisor) });
+    let settings = DoorSettings::from_env()?;
+    let door = Arc::new(Door::new(home.clone(), Arc::new(inspector), egress.clone(), settings, health));
+    let notifier = Notifier::new(home.clone(), egress, Secrets::one(webhook_secret::load(&dir)?), Schedule::default());
+
+    let mut parts = JoinSet::new();
+    for slot in 1..=supervisor.workers {
+        let (supervisor, shutdown) = (Arc::clone(&supervisor), shutdown.clone());
+        parts.spawn(async move { supervisor.keep(slot, shutdown).await });
+    }
+    parts.spawn(quire_submit::ingest(Arc::clone(&door), shutdown.clone()));
+    parts.spawn(notifier.run(shutdown.clone()));
+    parts.spawn(quire_dead_letter::run(home.clone(), shutdown.clone()));
+    parts.spawn(sweep(home, shutdown.clone()));
+    parts.spawn(api(listener, Arc::clone(&door), shutdown.clone()));
+    info!(listen = %args.listen, data = %dir.display(), workers = supervisor.workers, "serving");
+    join(parts, &shutdown).await
+}
+
+async fn enter(dir: PathBuf) -> anyhow::Result<std::fs::File> {
+    tokio::task::spawn_blocking(move || home_dir::enter_as_serve(&dir)).await?
+}
+
+fn supervisor(args: &cli::Serve, data: PathBuf, embedded: Embedded) -> anyhow::Result<Supervisor> {
+    let program = std::env::current_exe().context("this program's own file cannot be found")?;
+    let (ready, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (device, workers) = (args.engine.device, args.engine.workers());
+    Ok(Supervisor { program, data, device, embedded, workers, ready, restarts })
+}
+
+/// The first part that fails stops the others; they all finish what they have in hand.
+async fn join(mut parts: JoinSet<anyhow::Result<()>>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let ended = ended.unwrap_or_else(|panic| Err(anyhow::Error::new(panic)));
+        if ended.is_err() {
+            shutdown.cancel();
+            outcome = outcome.and(ended);
+        }
+    }
+    outcome
+}
+
+async fn api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let closing = Arc::clone(&door);
+    let stop = async move {
+        shutdown.cancelled().await;
+        closing.close();
+    };
+    axum::serve(listener, quire_submit::router(Arc::clone(&door))).with_graceful_shutdown(stop).await?;
+    door.drained().await;
+    Ok(())
+}
+
+async fn sweep(home: Home, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+        let before = UnixMillis(now().0 - SWEEP_AFTER.as_millis() as i64);
+        if let Err(error) = quire_submit::sweep(&home, before).await {
+            warn!(%error, "interrupted tasks could not be looked for; it is tried again");
+        }
+    }
+    Ok(())
+}
+
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(since.as_millis() as i64)
+}
+
+#[derive(Debug)]
+struct ServeHealth {
+    home: Home,
+    supervisor: Arc<Supervisor>,
+}
+
+#[async_trait]
+impl Health for ServeHealth {
+    /// Healthy when pages are read: at least one worker is ready, and the home answers.
+    async fn health(&self) -> HealthReport {
+        let ready = self.supervisor.ready.load(Ordering::SeqCst);
+        let mut queues = Map::new();
+        let mut home_answers = true;
+        for name in QueueName::ALL {
+            match self.home.queue(name).depth().await {
+                Ok(depth) => {
+                    let depth = json!({"ready": depth.ready, "in_flight": depth.in_flight, "delayed": depth.delayed});
+                    queues.insert(name.as_str().to_owned(), depth);
+                }
+                Err(_) => home_answers = false,
+            }
+        }
+        let restarts = self.supervisor.restarts.load(Ordering::Relaxed);
+        let mut details = Map::new();
+        details.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
+        let workers = json!({"ready": ready, "wanted": self.supervisor.workers, "restarts": restarts});
+        details.insert("workers".to_owned(), workers);
+        details.insert("queues".to_owned(), Value::Object(queues));
+        HealthReport { ok: ready > 0 && home_answers, details }
+    }
+}

@@ -1,0 +1,126 @@
+//! Worker processes, kept alive.
+
+use std::{
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use quire_platform::{Embedded, patiently};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::{
+    Device,
+    worker::{DRAIN, READY},
+};
+
+/// How long a worker may take to finish what it has in hand: as long as a container is given.
+const DRAIN_LIMIT: Duration = Duration::from_secs(110);
+/// Wait before the first restart; a worker that keeps dying is restarted after twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait before a restart.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A worker that lived this long is no longer taken for one that cannot start.
+const HEALTHY_AFTER: Duration = Duration::from_secs(30);
+
+/// Starts workers again when they die.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    /// The program and the home that workers are started with.
+    pub(crate) program: PathBuf,
+    pub(crate) data: PathBuf,
+    pub(crate) device: Device,
+    pub(crate) embedded: Embedded,
+    pub(crate) workers: usize,
+    pub(crate) ready: AtomicUsize,
+    pub(crate) restarts: AtomicUsize,
+}
+
+impl Supervisor {
+    /// Keeps one worker alive until `shutdown`, then has it finish what it has in hand.
+    pub(crate) async fn keep(&self, slot: usize, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut pause = FIRST_PAUSE;
+        while !shutdown.is_cancelled() {
+            let holder = format!("worker-{slot}-{}", Uuid::now_v7().simple());
+            let started = Instant::now();
+            let ended = self.run_one(&holder, &shutdown).await;
+            // Nobody holds these any more: their pages are received again now, not when the leases run out.
+            if let Err(error) = patiently(|| self.embedded.forfeit(&holder)).await {
+                warn!(%error, "the pages of a worker that died come again only when their leases have run out");
+            }
+            if shutdown.is_cancelled() {
+                break;
+            }
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            pause = if started.elapsed() > HEALTHY_AFTER { FIRST_PAUSE } else { pause };
+            match ended {
+                Ok(status) => {
+                    error!(worker = slot, %status, pause_ms = pause.as_millis() as u64, "a worker died; it is started again")
+                }
+                Err(error) => error!(
+                    worker = slot,
+                    error = format!("{error:#}"),
+                    "a worker could not be started; it is tried again"
+                ),
+            }
+            let _ = shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Ok(())
+    }
+
+    async fn run_one(&self, holder: &str, shutdown: &CancellationToken) -> anyhow::Result<ExitStatus> {
+        let device = clap::ValueEnum::to_possible_value(&self.device).context("every device has a name")?;
+        let mut child = Command::new(&self.program)
+            .arg("worker")
+            .arg("--data")
+            .arg(&self.data)
+            .args(["--holder", holder, "--device", device.get_name()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("no process could be started")?;
+        let stdout = child.stdout.take().context("standard output is piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let mut is_ready = false;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status?,
+                line = lines.next_line(), if !is_ready => {
+                    if line?.as_deref() == Some(READY) {
+                        self.ready.fetch_add(1, Ordering::SeqCst);
+                    }
+                    is_ready = true;
+                }
+                () = shutdown.cancelled() => break drain(&mut child).await?,
+            }
+        };
+        if is_ready {
+            self.ready.fetch_sub(1, Ordering::SeqCst);
+        }
+        Ok(status)
+    }
+}
+
+async fn drain(child: &mut Child) -> anyhow::Result<ExitStatus> {
+    let mut stdin = child.stdin.take().context("standard input is piped")?;
+    // A child that is gone already cannot be told.
+    let _ = stdin.write_all(format!("{DRAIN}\n").as_bytes()).await;
+    match tokio::time::timeout(DRAIN_LIMIT, child.wait()).await {
+        Ok(status) => Ok(status?),
+        Err(_) => {
+            info!("a worker did not finish in time: its pages are read again at the next start");
+            child.kill().await?;
+            Ok(child.wait().await?)
+        }
+    }
+}

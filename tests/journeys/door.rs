@@ -1,0 +1,118 @@
+//! What is refused, and that nothing of it stays.
+
+use serde_json::Value;
+
+use crate::harness::{
+    Launch, Receiver, Serve, Sheet, Upload, encrypted_pdf, files_below, pdf, pdf_with_a_broken_page, png, png_header,
+    raw_bmp, squeezed, text_of,
+};
+
+async fn serve(folder: &tempfile::TempDir) -> Serve {
+    Serve::start(Launch::new(folder.path()).variable("QUIRE_MAX_BODY_BYTES", "2000000")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_readable_document_is_refused_before_anything_is_stored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serve = serve(&folder).await;
+    let api = serve.api();
+    let refused = [
+        (&b"plain text, whatever its name says"[..], 415, "unsupported_format"),
+        (b"", 422, "empty_document"),
+        (&encrypted_pdf(), 422, "encrypted_document"),
+        (&png_header(100_000, 100_000), 413, "too_many_pixels"),
+        (b"%PDF-1.7\nbroken", 422, "unreadable_document"),
+    ];
+    for (bytes, status, code) in refused {
+        let file = || [Upload::new("file.png", bytes)];
+        let [upload] = file();
+        assert_eq!(api.ocr(upload).await.problem(status), code);
+        assert_eq!(api.submit_without_callback(file()).await.problem(status), code);
+        let entries = api.batch(file()).await.body(200);
+        assert_eq!(entries[0]["error"]["code"], code, "{entries:#}");
+        assert_eq!(text_of(&entries[0]), "");
+    }
+    let large = || [Upload::new("large.bmp", raw_bmp(1000, 1000))];
+    let [upload] = large();
+    assert_eq!(api.ocr(upload).await.problem(413), "body_too_large");
+    assert_eq!(api.batch(large()).await.problem(413), "body_too_large");
+    assert_eq!(api.submit_without_callback(large()).await.problem(413), "body_too_large");
+    assert_eq!(files_below(&serve.objects()), [""; 0], "nothing is stored");
+    assert_eq!(files_below(&serve.data().join("spool")), [""; 0], "nothing is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_page_fails_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serve = serve(&folder).await;
+    let torn = pdf_with_a_broken_page(&[Sheet::new("Page one"), Sheet::new("Page three")]);
+    let body = serve.api().ocr(Upload::new("torn.pdf", torn)).await.body(200);
+    let pages = body["pages"].as_array().expect("pages");
+    let outcome = |page: &Value| page["error"]["code"].as_str().map_or_else(|| squeezed(text_of(page)), str::to_owned);
+    assert_eq!(pages.iter().map(outcome).collect::<Vec<_>>(), ["Pageone", "unreadable_page", "Pagethree"]);
+    assert_eq!(body["status"], "partially_succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_nobody_knows_is_not_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serve = serve(&folder).await;
+    for id in ["task_00000000000070008000000000000000", "task_x", "..%2F..%2Fquire.db"] {
+        assert_eq!(serve.api().get(&format!("/task/{id}")).await.problem(404), "task_not_found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_on_the_inside_are_refused_outside_of_development() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serve = serve(&folder).await;
+    let api = serve.api();
+    let refused = [
+        "http://example.com/a.png",
+        "http://127.0.0.1:9/a.png",
+        "https://127.0.0.1/a.png",
+        "https://localhost/a.png",
+        "https://10.1.2.3/a.png",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[::1]/a.png",
+        "https://[::ffff:10.0.0.1]/a.png",
+        "https://2130706433/a.png",
+        "ftp://example.com/a.png",
+        "no url",
+    ];
+    for url in refused {
+        let answer = api.submit_url(url, None).await;
+        assert_eq!(answer.body["pointer"], "#/image_url", "{url}: {answer:#?}");
+        assert_eq!(answer.problem(422), "url_refused", "{url}");
+        let answer = api.submit_url("https://example.com/a.png", Some(url)).await;
+        assert_eq!(answer.body["pointer"], "#/callback_url", "{url}: {answer:#?}");
+        assert_eq!(answer.problem(422), "url_refused", "{url}");
+        let answer = api.submit([Upload::new("a.png", png(&Sheet::new("Any")))], url).await;
+        assert_eq!(answer.problem(422), "url_refused", "{url}");
+    }
+    assert_eq!(files_below(&serve.objects()), [""; 0], "nothing is stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_not_there_fails_its_task_and_the_callback_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let receiver = Receiver::start().await;
+    let serve = Serve::start(Launch::new(folder.path()).dev()).await;
+    let api = serve.api();
+    let missing = receiver.missing("/nowhere.png?token=ofthecustomer");
+    let id = api.submit_url(&missing, Some(&receiver.url())).await.accepted();
+    let task = api.ended(&id).await;
+    assert_eq!(task["status"], "failed", "{task:#}");
+    assert_eq!(task["documents"][0]["error"]["code"], "fetch_failed", "{task:#}");
+    let body = receiver.received(1).await[0].json();
+    assert_eq!(body["status"], "failed", "{body:#}");
+    assert_eq!(body["documents"][0]["error"]["code"], "fetch_failed", "{body:#}");
+    let text = receiver.file("/text", b"no document".to_vec());
+    let id = api.submit_url(&text, None).await.accepted();
+    assert_eq!(api.ended(&id).await["documents"][0]["error"]["code"], "unsupported_format");
+    let pages = receiver.file("/pages", pdf(&[Sheet::new("One of two"), Sheet::new("Two of two")]));
+    let id = api.submit_url(&pages, None).await.accepted();
+    let task = api.ended(&id).await;
+    assert_eq!(squeezed(text_of(&task["documents"][0])), "OneoftwoTwooftwo");
+    assert!(!serve.log().contains("ofthecustomer"), "queries stay out of the log:\n{}", serve.log());
+}

@@ -1,0 +1,15 @@
+//! The end-to-end tests: the real command, through its public door.
+//!
+//! Each test has a data folder and a server of its own; libtest runs as many at a time as there are processors.
+
+mod callbacks;
+mod clients;
+mod contract;
+mod door;
+mod harness;
+mod kills;
+mod poison;
+mod progress;
+mod read;
+mod shutdown;
+mod storage;
