@@ -15,9 +15,6 @@ use crate::{
 
 /// Received at once, and handled one after the other: there are few, and nobody waits for the next.
 const BATCH: usize = 10;
-/// One wait for messages: so long may a stop be overheard. A receive is never cut short, for what it had leased
-/// already would be lost until the lease has run out.
-const LONGEST_RECEIVE: Duration = Duration::from_secs(1);
 /// After this whoever buries a letter is taken for stuck: what the home may make a batch wait.
 const LONGEST_BURIAL: Duration = Duration::from_mins(5);
 /// Pause after a queue could not be received from.
@@ -47,8 +44,9 @@ async fn consume<M, F>(
 {
     let consumer = Consumer::new(home.queue(queue), LONGEST_BURIAL);
     while !shutdown.is_cancelled() {
-        let received = match consumer.receive(BATCH, LONGEST_RECEIVE).await {
-            Ok(received) => received,
+        let received = match consumer.receive_until(BATCH, shutdown).await {
+            Ok(Some(received)) => received,
+            Ok(None) => break,
             Err(error) => {
                 error!(queue = queue.as_str(), %error, "dead letters cannot be received");
                 shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;

@@ -13,9 +13,6 @@ use crate::Notifier;
 
 /// Deliveries at once: most of their time is the receivers', and each holds at most one body of a few megabytes.
 const MAX_IN_HAND: usize = 16;
-/// One wait for messages: so long may a stop be overheard. A receive is never cut short, for what it had leased
-/// already would be lost until the lease has run out.
-const LONGEST_RECEIVE: Duration = Duration::from_secs(1);
 /// After this a delivery is taken for stuck: its time limit and what the home may make it wait.
 const LONGEST_DELIVERY: Duration = Duration::from_mins(3);
 /// What is in hand when a stop is asked for has so long to finish: longer than a receiver has for its answer, so that
@@ -41,8 +38,9 @@ impl Notifier {
         let mut in_hand = JoinSet::new();
         while !shutdown.is_cancelled() {
             let Some(free) = shutdown.run_until_cancelled(free(&mut in_hand)).await else { break };
-            match consumer.receive(free, LONGEST_RECEIVE).await {
-                Ok(received) => {
+            match consumer.receive_until(free, &shutdown).await {
+                Ok(None) => break,
+                Ok(Some(received)) => {
                     for delivery in received {
                         in_hand.spawn(Arc::clone(&notifier).take(delivery));
                     }

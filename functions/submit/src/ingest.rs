@@ -24,9 +24,6 @@ use crate::{
 /// How many documents are fetched at the same time: it is mostly waiting, but each may fill the spool with the largest
 /// document that is taken.
 const AT_A_TIME: usize = 8;
-/// How long a receive waits for the first message. It is not interrupted by a shutdown, since what it had leased would
-/// then be lost until the lease has run out; so it is short.
-const RECEIVE_WAIT: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for documents in hand; what is not done then is received again after its lease.
 const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 /// The wait before the second attempt; each further one is twice as long.
@@ -49,8 +46,9 @@ pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> 
             in_hand.join_next().await;
             continue;
         }
-        match consumer.receive(AT_A_TIME - in_hand.len(), RECEIVE_WAIT).await {
-            Ok(received) => received.into_iter().for_each(|delivery| {
+        match consumer.receive_until(AT_A_TIME - in_hand.len(), &shutdown).await {
+            Ok(None) => break,
+            Ok(Some(received)) => received.into_iter().for_each(|delivery| {
                 in_hand.spawn(take(Arc::clone(&door), delivery));
             }),
             Err(error @ (Error::Busy { .. } | Error::Full { .. })) => {

@@ -228,7 +228,9 @@ impl From<io::Error> for Problem {
     /// A spool file that cannot be written.
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::storage_full(&error),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::storage_full(&error)
+            }
             _ => Self::internal(&error),
         }
     }

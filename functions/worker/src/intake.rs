@@ -26,8 +26,6 @@ use crate::{
     in_flight::{InFlight, Read},
 };
 
-/// How long one call waits for a page: what SQS allows at most.
-const LONG_POLL: Duration = Duration::from_secs(20);
 /// When a page is received again that could not be fetched.
 const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
 
@@ -63,9 +61,9 @@ impl Intake {
         let out = Out { to_render, to_complete };
         while let Some(mut hands) = shutdown.run_until_cancelled(self.free_hands()).await.transpose()? {
             let max = if self.is_careful() { 1 } else { hands.num_permits() };
-            let Some(received) = shutdown.run_until_cancelled(consumer.receive(max, LONG_POLL)).await else { break };
+            let Some(received) = consumer.receive_until(max, &shutdown).await? else { break };
             let mut suspects = Vec::new();
-            for delivery in received? {
+            for delivery in received {
                 match delivery {
                     Err(undecodable) => discard(undecodable).await,
                     Ok(delivery) if delivery.attempt > 1 && !self.is_careful() => suspects.push(delivery),

@@ -3,15 +3,22 @@
 use std::{
     collections::HashMap,
     marker::PhantomData,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use quire_tasks::Message;
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{Queue, Receipt, Received, Result, patiently};
+
+/// How long one receive waits for a message: as long as SQS allows.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// How long a queue's answer to a receive may take that is stopped: more than a call to a queue that has something.
+const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 
 /// Receives messages of one kind from one queue, and keeps the leases of all that are held alive, a batch at a time.
 #[derive(Debug)]
@@ -85,6 +92,32 @@ impl<M: Message> Consumer<M> {
     pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Result<Delivery<M>, Undecodable>>> {
         let received = patiently(|| self.queue.receive(max, wait)).await?;
         Ok(received.into_iter().map(|received| self.open(received)).collect())
+    }
+
+    /// Up to `max` deliveries, as soon as there is one; none after a while without; `None` after `stop`. What the queue hands out at that moment is given back at
+    /// once, not when its lease has run out.
+    ///
+    /// # Errors
+    /// As [`Queue::receive`].
+    pub async fn receive_until(
+        &self,
+        max: usize,
+        stop: &CancellationToken,
+    ) -> Result<Option<Vec<Result<Delivery<M>, Undecodable>>>> {
+        let mut receiving = pin!(self.receive(max, LONG_POLL));
+        tokio::select! {
+            biased;
+            received = &mut receiving => return received.map(Some),
+            () = stop.cancelled() => {}
+        }
+        // A call that only waits is dropped; one that is being answered is not.
+        if let Ok(Ok(received)) = timeout(ANSWER_LIMIT, receiving).await {
+            for delivery in received {
+                let (Ok(Delivery { lease, .. }) | Err(Undecodable { lease, .. })) = delivery;
+                lease.release(Duration::ZERO).await?;
+            }
+        }
+        Ok(None)
     }
 
     fn open(&self, received: Received) -> Result<Delivery<M>, Undecodable> {

@@ -91,7 +91,8 @@ pub trait TaskTable: Debug + Send + Sync {
     async fn update_callback(&self, id: TaskId, round: u32, update: CallbackUpdate) -> Result<Completion>;
 
     /// Opens failed pages of an ended task again, in a new round whose callback is owed anew. Where the task is still
-    /// open, or none of these pages has failed, nothing is changed.
+    /// open, or none of these pages has failed, nothing is changed. Their messages are the caller's to send: until
+    /// [`TaskTable::mark_dispatched`], the task is among the undispatched.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] where there is no such task.

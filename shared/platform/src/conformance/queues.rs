@@ -121,7 +121,6 @@ pub async fn an_extended_lease_keeps_its_message(home: &Home) {
         assert!(lost.is_empty());
     }
     mail.acknowledge(&[message]).await;
-    mail.nothing_for(LEASE + A_MOMENT).await;
 }
 
 /// Whoever extends learns which messages are no longer theirs.
@@ -205,8 +204,7 @@ pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(home: &H
     assert_eq!(letter.reason, None, "the queue cannot know why");
     assert!(letter.attempt >= 1);
     dead.acknowledge(&[letter]).await;
-    mail.nothing_for(LEASE + A_MOMENT).await;
-    dead.nothing_for(A_MOMENT).await;
+    mail.nothing_for(A_MOMENT).await;
 }
 
 /// Whoever gives up can say why.

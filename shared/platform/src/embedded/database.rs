@@ -7,17 +7,17 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use quire_tasks::UnixMillis;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     bell::{Bells, Changes, Listener},
+    connection::connect,
     fault::Fault,
-    schema,
 };
 use crate::{Error, Result};
 
@@ -25,11 +25,6 @@ use crate::{Error, Result};
 const JOBS_WAITING: usize = 256;
 /// Jobs in one transaction: enough to share the disk's wait, few enough to keep the first of them from waiting long.
 const JOBS_TOGETHER: usize = 64;
-/// How long another process's transaction is waited for. Its own take milliseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is looked whether that transaction has ended. SQLite's own steps go up to 100 ms.
-const LOCK_POLL: Duration = Duration::from_millis(1);
-
 /// The way to the thread that owns the connection.
 #[derive(Debug)]
 pub(super) struct Database {
@@ -88,37 +83,6 @@ impl Database {
 pub(super) fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(since.as_millis() as i64)
-}
-
-fn connect(path: &Path) -> Result<Connection> {
-    let at = |fault: Fault| fault.at(path);
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| at(error.into()))?;
-    connection
-        .busy_handler(Some(|tries: i32| {
-            thread::sleep(LOCK_POLL);
-            LOCK_POLL * tries.unsigned_abs() < PATIENCE
-        }))
-        .map_err(|error| at(error.into()))?;
-    let started = Instant::now();
-    loop {
-        match set_up(&mut connection) {
-            Ok(()) => return Ok(connection),
-            // SQLite does not ask the busy handler while another process switches to the write-ahead log.
-            Err(fault) => match at(fault) {
-                error if error.is_transient() && started.elapsed() < PATIENCE => thread::sleep(LOCK_POLL),
-                error => return Err(error),
-            },
-        }
-    }
-}
-
-fn set_up(connection: &mut Connection) -> Result<(), Fault> {
-    connection.set_prepared_statement_cache_capacity(64);
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    // NORMAL would lose accepted tasks in a power cut.
-    connection.pragma_update(None, "synchronous", "full")?;
-    schema::migrate(connection)
 }
 
 /// A call that waits for its transaction.
@@ -230,6 +194,8 @@ impl Owner {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn database() -> (tempfile::TempDir, Database) {
@@ -301,24 +267,5 @@ mod tests {
         go.send(()).expect("the thread waits");
         assert!(busy.await.expect("committed"));
         assert_eq!(groups(&database).await, 0);
-    }
-
-    #[test]
-    fn a_database_of_a_later_version_is_refused() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("quire.db");
-        let later = Connection::open(&path).expect("a database");
-        later.pragma_update(None, "user_version", 99).expect("a version");
-        let error = Database::open(&path, Arc::new(Bells::hang(dir.path()))).expect_err("too new");
-        assert!(error.to_string().contains("version 99"), "{error}");
-    }
-
-    #[test]
-    fn something_else_than_a_database_is_refused_by_name() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("quire.db");
-        std::fs::write(&path, "This is a letter, and quite a long one at that.".repeat(50)).expect("a letter");
-        let error = Database::open(&path, Arc::new(Bells::hang(dir.path()))).expect_err("a letter");
-        assert!(error.to_string().contains("quire.db"), "{error}");
     }
 }

@@ -13,14 +13,16 @@ pub(super) enum Fault {
     Sqlite(rusqlite::Error),
     /// A record that is not what this program writes.
     Record(serde_json::Error),
-    /// One that callers understand as it is.
-    Home(Error),
+    /// There is no such thing.
+    Missing(String),
+    /// Whatever else it says.
+    Other(String),
 }
 
 impl Fault {
     /// There is no such thing.
     pub(super) fn not_found(what: &impl ToString) -> Self {
-        Self::Home(Error::NotFound { what: what.to_string() })
+        Self::Missing(what.to_string())
     }
 
     /// As callers see it. SQLite's words and SQL hold no values, but those of serde do: they are left out.
@@ -28,7 +30,8 @@ impl Fault {
         const WHAT: &str = "database";
         let failed = |why: String| Error::Failed { what: WHAT, why: format!("{}: {why}", path.display()) };
         match self {
-            Self::Home(error) => error,
+            Self::Missing(what) => Error::NotFound { what },
+            Self::Other(why) => failed(why),
             Self::Record(error) => {
                 failed(format!("a record is malformed at line {}, column {}", error.line(), error.column()))
             }

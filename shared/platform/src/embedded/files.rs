@@ -7,13 +7,14 @@ use std::{
     fs::{self, File},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::depot;
+use super::durable;
 use crate::{Error, ObjectStore, Result};
 
 const WHAT: &str = "object store";
@@ -29,8 +30,14 @@ impl Files {
     /// The objects of the home in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self> {
         let files = Self { objects: dir.join("objects"), spool: dir.join("spool") };
-        depot::sweep(&files.spool).map_err(|error| depot::failure(WHAT, &files.spool.display().to_string(), &error))?;
+        durable::sweep(&files.spool, durable::ABANDONED_AFTER)
+            .map_err(|error| durable::failure(WHAT, &files.spool.display().to_string(), &error))?;
         Ok(files)
+    }
+
+    /// Removes every file from the spool.
+    pub(super) async fn empty_spool(&self) -> Result<()> {
+        self.run("spool", |files, _| durable::sweep(&files.spool, Duration::ZERO)).await
     }
 
     /// Runs blocking work where it may block.
@@ -43,7 +50,7 @@ impl Files {
         let work = move || {
             work(&files, &key).map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::NotFound { what: key },
-                _ => depot::failure(WHAT, &key, &error),
+                _ => durable::failure(WHAT, &key, &error),
             })
         };
         tokio::task::spawn_blocking(work)
@@ -87,7 +94,7 @@ impl Files {
         };
         if !new {
             // Whoever put it may have died before its name was durable, and our caller now builds on it.
-            depot::sync_folder(parent(&place))?;
+            durable::sync_folder(parent(&place))?;
         }
         Ok(new)
     }
@@ -140,7 +147,7 @@ impl Files {
     fn delete(&self, key: &str) -> io::Result<()> {
         let place = self.place(key)?;
         match fs::remove_file(&place) {
-            Ok(()) => depot::sync_folder(parent(&place)),
+            Ok(()) => durable::sync_folder(parent(&place)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
             Err(error) => Err(error),
         }
@@ -150,9 +157,9 @@ impl Files {
 /// Moves a durable file to its place by `rename`, and makes its name durable too.
 fn moved(place: &Path, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let folder = parent(place);
-    depot::make_folder(folder)?;
+    durable::make_folder(folder)?;
     rename()?;
-    depot::sync_folder(folder)
+    durable::sync_folder(folder)
 }
 
 fn parent(place: &Path) -> &Path {
@@ -201,13 +208,13 @@ impl ObjectStore for Files {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
 
     fn store() -> (tempfile::TempDir, Files) {
         let dir = tempfile::tempdir().expect("a folder");
-        let home = depot::prepare(dir.path()).expect("folders");
+        let home = durable::prepare(dir.path()).expect("folders");
         let files = Files::open(&home).expect("a store");
         (dir, files)
     }

@@ -10,8 +10,9 @@
 //! Several processes may have the same folder open: the database locks, and whoever commits rings the others' bells.
 
 mod bell;
+mod connection;
 mod database;
-mod depot;
+mod durable;
 mod fault;
 mod files;
 mod messages;
@@ -19,10 +20,11 @@ mod queue;
 mod records;
 mod schema;
 mod table;
+mod turns;
 
 use std::{path::Path, sync::Arc};
 
-use crate::{Home, QueueName, QueueSettings, Result};
+use crate::{Home, ObjectStore, QueueName, QueueSettings, Result};
 use bell::Bells;
 use database::Database;
 use files::Files;
@@ -33,6 +35,7 @@ use table::SqliteTable;
 #[derive(Debug, Clone)]
 pub struct Embedded {
     home: Home,
+    files: Arc<Files>,
     database: Arc<Database>,
 }
 
@@ -52,16 +55,16 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::open`].
     pub fn open_with(dir: &Path, holder: &str, settings: impl Fn(QueueName) -> QueueSettings) -> Result<Self> {
-        let dir = depot::prepare(dir)?;
-        let objects = Arc::new(Files::open(&dir)?);
+        let dir = durable::prepare(dir)?;
+        let files = Arc::new(Files::open(&dir)?);
         let bells = Arc::new(Bells::hang(&dir.join("bells")));
         let database = Arc::new(Database::open(&dir.join("quire.db"), bells)?);
         let tasks = Arc::new(SqliteTable::new(Arc::clone(&database)));
         let holder: Arc<str> = holder.into();
-        let home = Home::new(objects, tasks, |name| {
+        let home = Home::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, |name| {
             Arc::new(SqliteQueue::new(name, settings(name), Arc::clone(&holder), Arc::clone(&database)))
         });
-        Ok(Self { home, database })
+        Ok(Self { home, files, database })
     }
 
     /// Its parts.
@@ -81,11 +84,12 @@ impl Embedded {
 
     /// Nobody else uses this home, says the caller: all leases end now. Their receives do not count, for the whole
     /// system was interrupted, and no message is to blame. One that is interrupted again and again goes to the
-    /// dead-letter queue all the same: perhaps it is what brings the machine down.
+    /// dead-letter queue all the same: perhaps it is what brings the machine down. And what was in the spool is nobody's.
     ///
     /// # Errors
     /// Any [`crate::Error`].
     pub async fn reclaim(&self) -> Result<()> {
+        self.files.empty_spool().await?;
         self.database.write(messages::reclaim).await
     }
 }

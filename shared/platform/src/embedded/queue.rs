@@ -44,6 +44,9 @@ impl Queue for SqliteQueue {
 
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received>> {
         let deadline = Instant::now() + wait;
+        if max == 0 {
+            return Ok(Vec::new());
+        }
         loop {
             let mut listener = self.database.listen();
             let terms = self.terms.clone();

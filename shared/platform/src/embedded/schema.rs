@@ -3,7 +3,6 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::Fault;
-use crate::Error;
 
 /// Each step makes the next version out of the one before; `user_version` says how many have been taken. A step that
 /// was released never changes.
@@ -60,8 +59,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let Some(steps) = LADDER.get(found as usize..) else {
-        let why = format!("it is of version {found}, but this program knows up to {} only", LADDER.len());
-        return Err(Fault::Home(Error::Failed { what: "database", why }));
+        let known = LADDER.len();
+        return Err(Fault::Other(format!("it is of version {found}, but this program knows up to {known} only")));
     };
     for step in steps {
         transaction.execute_batch(step)?;

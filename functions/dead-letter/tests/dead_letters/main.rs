@@ -1,159 +1,17 @@
 //! Dead letters in an embedded home: what becomes of them, of their tasks, and of a second chance.
 
+mod room;
+
 use std::time::Duration;
 
-use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Redriven, Selection, list, redrive, run, show};
-use quire_platform::{Consumer, Delivery, Embedded, Error, Home, Outgoing, QueueName, QueueSettings, Received, send};
+use quire_dead_letter::{Kind, RedriveOutcome, Redriven, Selection, redrive, show};
+use quire_platform::{Consumer, Delivery, Error, Outgoing, QueueName};
 use quire_tasks::{
-    CallbackMessage, CallbackState, CallbackUpdate, Document, DocumentMessage, DocumentState, FailureCode, Format,
-    Message, Outcome, PageMessage, PageRef, PageStatus, Split, Task, TaskId, TaskStatus, Tenant, UnixMillis,
+    CallbackMessage, CallbackState, CallbackUpdate, DocumentMessage, DocumentState, FailureCode, Format, Message,
+    PageMessage, PageRef, PageStatus, Split, Task, TaskId, TaskStatus,
 };
-use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use room::{PATIENCE, Room, URL, page};
 use uuid::Uuid;
-
-/// Long enough for a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(20);
-const URL: &str = "https://example.com/hook";
-
-struct Room {
-    home: Home,
-    _dir: TempDir,
-}
-
-/// The function at work, until it is dropped.
-struct Running {
-    shutdown: DropGuard,
-    ended: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Running {
-    async fn stop(self) {
-        drop(self.shutdown);
-        let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("it stops in time");
-        ended.expect("no panic").expect("no error");
-    }
-}
-
-impl Room {
-    /// A home that has enough after two short leases.
-    fn open() -> Self {
-        let dir = TempDir::new().expect("a folder");
-        let settings = |name: QueueName| match name {
-            QueueName::Pages | QueueName::Documents | QueueName::Callbacks => {
-                QueueSettings { lease: Duration::from_millis(50), max_receives: 2 }
-            }
-            dead => dead.settings(),
-        };
-        let home = Embedded::open_with(dir.path(), "test", settings).expect("a home").home();
-        Self { home, _dir: dir }
-    }
-
-    fn start(&self) -> Running {
-        let shutdown = CancellationToken::new();
-        let ended = tokio::spawn(run(self.home.clone(), shutdown.clone()));
-        Running { shutdown: shutdown.drop_guard(), ended }
-    }
-
-    async fn create(&self, states: impl IntoIterator<Item = DocumentState>) -> Task {
-        let documents = states.into_iter().zip(1..).map(|(state, number)| Document { number, name: None, state });
-        let id = TaskId::new(Uuid::now_v7());
-        let task = Task::new(id, Tenant::default(), UnixMillis(0), documents.collect(), Some(URL.to_owned()));
-        self.home.tasks.create(task).await.expect("created").task().clone()
-    }
-
-    /// A task of one document with so many pages, whose messages are on their way.
-    async fn task(&self, pages: u32) -> Task {
-        let task = self.create([DocumentState::Split(Split { format: Format::Pdf, pages })]).await;
-        let messages: Vec<_> = task.pages().map(|page| PageMessage { page, round: 1 }).collect();
-        self.send(QueueName::Pages, messages).await;
-        task
-    }
-
-    async fn send<M: Message>(&self, queue: QueueName, messages: impl IntoIterator<Item = M>) {
-        send(self.home.queue(queue).as_ref(), &Tenant::default(), messages).await.expect("sent");
-    }
-
-    /// Receives until nothing is left, and dies each time.
-    async fn die_of(&self, queue: QueueName) {
-        let queue = self.home.queue(queue);
-        let died = async {
-            loop {
-                queue.receive(10, Duration::from_millis(100)).await.expect("received");
-                let depth = queue.depth().await.expect("a depth");
-                if depth.ready + depth.in_flight + depth.delayed == 0 {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, died).await.expect("in time");
-    }
-
-    async fn receive(&self, queue: QueueName) -> Received {
-        self.home.queue(queue).receive(1, PATIENCE).await.expect("received").pop().expect("a message")
-    }
-
-    async fn is_empty(&self, queue: QueueName) -> bool {
-        let depth = self.home.queue(queue).depth().await.expect("a depth");
-        depth.ready + depth.in_flight + depth.delayed == 0
-    }
-
-    async fn until_empty(&self, queue: QueueName) {
-        let emptied = async {
-            while !self.is_empty(queue).await {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, emptied).await.expect("in time");
-    }
-
-    async fn current(&self, task: &Task) -> Task {
-        self.home.tasks.task(task.id).await.expect("a task")
-    }
-
-    async fn list(&self, kind: Kind) -> Vec<DeadLetter> {
-        list(&self.home, kind).await.expect("a list")
-    }
-
-    async fn redrive(&self, kind: Kind) -> Vec<RedriveOutcome> {
-        let redriven = redrive(&self.home, kind, Selection::All).await.expect("redriven");
-        redriven.into_iter().map(|redriven| redriven.outcome).collect()
-    }
-
-    async fn complete(&self, page: PageRef, round: u32) -> Task {
-        let outcome = Outcome::Succeeded { confidence: None };
-        self.home.tasks.complete_page(page, round, outcome).await.expect("completed").task().clone()
-    }
-
-    /// A dead page, buried: its task has ended, and its letter is filed.
-    async fn buried_page(&self) -> Task {
-        let task = self.task(1).await;
-        self.die_of(QueueName::Pages).await;
-        let running = self.start();
-        self.until_empty(QueueName::DeadPages).await;
-        running.stop().await;
-        self.current(&task).await
-    }
-
-    /// A callback given up and buried.
-    async fn buried_callback(&self) -> Task {
-        let task = self.task(1).await;
-        self.receive(QueueName::Pages).await;
-        self.complete(PageRef { task_id: task.id, document: 1, page: 1 }, 1).await;
-        self.send(QueueName::Callbacks, [CallbackMessage { task_id: task.id, round: 1 }]).await;
-        let received = self.receive(QueueName::Callbacks).await;
-        self.home.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
-        let running = self.start();
-        self.until_empty(QueueName::DeadCallbacks).await;
-        running.stop().await;
-        self.current(&task).await
-    }
-}
-
-fn page(task: &Task, page: u32) -> PageRef {
-    PageRef { task_id: task.id, document: 1, page }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_kills_whoever_reads_it_fails_and_its_task_still_ends() {

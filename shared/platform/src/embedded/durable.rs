@@ -1,8 +1,9 @@
 //! Folders and files that are still there after a power cut.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -12,7 +13,7 @@ use tracing::warn;
 use crate::{Error, Result};
 
 /// Whoever writes a spool file for longer than this has died.
-const ABANDONED_AFTER: Duration = Duration::from_hours(24);
+pub(super) const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 /// Makes the home's folders; returns the absolute path of the first.
 pub(super) fn prepare(dir: &Path) -> Result<PathBuf> {
@@ -33,7 +34,7 @@ pub(super) fn failure(what: &'static str, place: &str, error: &io::Error) -> Err
     }
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and those above it. What is in them is nobody else's business: customers' documents.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     // A relative path ends in an empty parent, which is the current folder.
     if folder.as_os_str().is_empty() || folder.is_dir() {
@@ -41,7 +42,7 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     }
     let parent = folder.parent().unwrap_or(Path::new(""));
     make_folder(parent)?;
-    match fs::create_dir(folder) {
+    match DirBuilder::new().mode(0o700).create(folder) {
         Ok(()) => sync_folder(parent),
         // Somebody else made it just now.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
@@ -55,14 +56,14 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes what killed processes have left in the spool.
-pub(super) fn sweep(spool: &Path) -> io::Result<()> {
+/// Removes what killed processes have left in the spool: files that nobody has written to for at least `age`.
+pub(super) fn sweep(spool: &Path, age: Duration) -> io::Result<()> {
     let now = SystemTime::now();
     for entry in fs::read_dir(spool)? {
         let entry = entry?;
         // A file that vanishes meanwhile is in use.
         let Ok(written) = entry.metadata().and_then(|metadata| metadata.modified()) else { continue };
-        let abandoned = now.duration_since(written).is_ok_and(|age| age > ABANDONED_AFTER);
+        let abandoned = now.duration_since(written).is_ok_and(|unwritten| unwritten >= age);
         if abandoned && let Err(error) = fs::remove_file(entry.path()) {
             warn!(%error, file = %entry.path().display(), "an abandoned spool file could not be removed");
         }
