@@ -29,17 +29,28 @@ use crate::cli::{Cli, Command};
 /// Makes the engine that reads pages, on the thread that will own it.
 pub type MakeEngine = fn(Device) -> anyhow::Result<Engine>;
 
-/// The command. Prints what went wrong, with its causes, and fails.
+/// The command. Prints what went wrong, with its causes, and fails. To be called before any other thread is started.
 pub fn main(make_engine: MakeEngine) -> ExitCode {
+    disable_telemetry();
     run(Cli::parse().command, make_engine).unwrap_or_else(|error| {
         eprintln!("quire: {error:#}");
         ExitCode::FAILURE
     })
 }
 
+/// ONNX Runtime's builds for Linux report to their maker from the moment they are loaded, and keep a database for it in
+/// the user's cache folder. Only this variable stops them that early. Children inherit it.
+fn disable_telemetry() {
+    #[expect(unsafe_code, reason = "no other thread runs yet that could read the environment")]
+    // SAFETY: see the reason above; `main` says so to its callers.
+    unsafe {
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+    }
+}
+
 fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
     // `read` and the tools speak for themselves; `serve` and its children log what happens.
-    let default_log = if matches!(command, Command::Serve(_) | Command::Worker(_)) { "info" } else { "error" };
+    let default_log = if matches!(command, Command::Serve(_) | Command::Worker(_)) { "info,ort=warn" } else { "error" };
     quire_boot::start_tracing(default_log)?;
     if let Command::Inspect(args) = &command {
         return Ok(inspect::inspect(args));

@@ -21,7 +21,7 @@ use tempfile::TempPath;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{MakeEngine, cli, output};
+use crate::{MakeEngine, cli, home_dir, output};
 
 /// How long one wait for news of the task takes at most.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -31,6 +31,7 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
     let natives = tokio::task::spawn_blocking(|| quire_natives::locate(&Progress::Bar)).await??;
     let temporary = args.data.is_none().then(|| tempfile::Builder::new().prefix("quire-").tempdir()).transpose()?;
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
+    let _at_work = home_dir::enter_as_worker(dir)?;
     let home = Embedded::open(&std::path::absolute(dir)?, &format!("read-{}", std::process::id()))?.home();
     let renderer = Renderer::start(move || Documents::new(Some(natives.pdfium), Limits::default()))?;
 

@@ -30,6 +30,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How old such a task is at least: its submitter may still be at it.
 const SWEEP_AFTER: Duration = Duration::from_secs(30);
 
+/// How long a stop waits for requests that are still on their way in: enough for those that are about to end, and nobody
+/// who sends a byte now and then can keep the process from ending.
+const CLIENTS_LIMIT: Duration = Duration::from_secs(10);
+
 /// Serves until SIGTERM or SIGINT, then finishes what is in hand.
 pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let shutdown = quire_boot::stop_signal()?;
@@ -94,12 +98,20 @@ async fn join(mut parts: JoinSet<anyhow::Result<()>>, shutdown: &CancellationTok
 }
 
 async fn api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let closing = Arc::clone(&door);
+    let (closing, stopping) = (Arc::clone(&door), shutdown.clone());
     let stop = async move {
-        shutdown.cancelled().await;
+        stopping.cancelled().await;
         closing.close();
     };
-    axum::serve(listener, quire_submit::router(Arc::clone(&door))).with_graceful_shutdown(stop).await?;
+    let served = axum::serve(listener, quire_submit::router(Arc::clone(&door))).with_graceful_shutdown(stop);
+    let too_long = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(CLIENTS_LIMIT).await;
+    };
+    tokio::select! {
+        served = served.into_future() => served?,
+        () = too_long => warn!("some clients have not ended their requests: they are not waited for any longer"),
+    }
     door.drained().await;
     Ok(())
 }

@@ -45,7 +45,8 @@ fn watch_parent(shutdown: CancellationToken) -> anyhow::Result<()> {
                 Err(_) => break,
             }
         }
-        std::process::exit(1);
+        // Not `exit`: it would take ONNX Runtime's tables down under a run, which then fails, and its page with it.
+        std::process::abort();
     };
     std::thread::Builder::new().name("parent".to_owned()).spawn(watch).context("no thread could be started")?;
     Ok(())

@@ -22,7 +22,8 @@ pub fn stop_signal() -> std::io::Result<CancellationToken> {
                 _ = interrupt.recv() => {}
             }
             if stop.is_cancelled() {
-                std::process::exit(130);
+                // Not `exit`: it would take native libraries' tables down under their running threads.
+                std::process::abort();
             }
             info!("stopping: no new work is taken, what is in hand is finished");
             stop.cancel();

@@ -1,6 +1,6 @@
 //! Tracing to standard error.
 
-use std::str::FromStr;
+use std::{io::IsTerminal, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -47,7 +47,7 @@ pub fn start_tracing(default: &str) -> Result<(), Misconfigured> {
     })?;
     let subscriber = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match parsed {
-        LogFormat::Text => subscriber.with_target(false).init(),
+        LogFormat::Text => subscriber.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().init(),
     }
     Ok(())

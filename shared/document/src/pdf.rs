@@ -82,7 +82,9 @@ fn bound(library: Option<&Path>) -> Result<(Bound, &'static Pdfium), PdfiumUnava
 fn reason(error: &PdfiumError) -> String {
     match error {
         PdfiumError::LoadLibraryError(error) => error.to_string(),
-        error => error.to_string(),
+        PdfiumError::PdfiumLibraryInternalError(error) => format!("{error:?}"),
+        // Its `Display` takes several lines.
+        error => format!("{error:?}"),
     }
 }
 
