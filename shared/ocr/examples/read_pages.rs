@@ -46,10 +46,7 @@ fn main() -> Result<(), Failed> {
 
 /// Reads the next file until none is left.
 fn worker(models: &ModelFiles, files: &[String], next: &AtomicUsize) -> Result<Vec<(usize, PageText)>, Failed> {
-    let mut policy = Policy::cpu();
-    if let Ok(v) = std::env::var("PIECE") { policy.piece_max_width = v.parse()?; }
-    if let Ok(v) = std::env::var("SIDE") { policy.detection_max_side = v.parse()?; }
-    let mut engine = Engine::new(Box::new(Timed(PpOcr::load(models, Device::Cpu, 1)?, Default::default())), policy);
+    let mut engine = Engine::new(Box::new(PpOcr::load(models, Device::Cpu, 1)?), Policy::cpu());
     let mut texts = Vec::new();
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
@@ -66,13 +63,4 @@ fn decode(file: &Path) -> Result<PageImage, Failed> {
     let mut pixels = image.into_raw();
     pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
     Ok(PageImage::new(width, height, pixels))
-}
-
-struct Timed(PpOcr, [f64; 4]);
-impl Drop for Timed { fn drop(&mut self) { eprintln!("detect {:.2} recognize {:.2} lines {} width {}", self.1[0], self.1[1], self.1[2], self.1[3]); } }
-impl quire_ocr::Model for Timed {
-    fn name(&self) -> quire_tasks::EngineName { self.0.name() }
-    fn alphabet(&self) -> &quire_ocr::Alphabet { self.0.alphabet() }
-    fn detect(&mut self, p: ndarray::ArrayView4<'_, f32>) -> Result<ndarray::Array3<f32>, quire_ocr::ModelError> { let t = std::time::Instant::now(); let r = self.0.detect(p); self.1[0] += t.elapsed().as_secs_f64(); r }
-    fn recognize(&mut self, p: ndarray::ArrayView4<'_, f32>) -> Result<Vec<Vec<quire_ocr::Step>>, quire_ocr::ModelError> { self.1[2] += 1.0; self.1[3] += p.dim().3 as f64; let t = std::time::Instant::now(); let r = self.0.recognize(p); self.1[1] += t.elapsed().as_secs_f64(); r }
 }

@@ -35,7 +35,7 @@ impl Component {
 }
 
 /// The regions of values over a threshold, in the order of their first row. What is no number is over nothing.
-pub(crate) fn components(map: ArrayView2<'_, f32>, threshold: f32) -> Vec<Component> {
+pub(crate) fn components(map: &ArrayView2<'_, f32>, threshold: f32) -> Vec<Component> {
     let mut runs: Vec<Run> = Vec::new();
     let mut parents: Vec<usize> = Vec::new();
     let mut above = 0..0;
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn regions_touch_by_corners_and_join_late() {
         let areas =
-            |rows: &[&str]| -> Vec<usize> { components(map(rows).view(), 0.5).iter().map(Component::area).collect() };
+            |rows: &[&str]| -> Vec<usize> { components(&map(rows).view(), 0.5).iter().map(Component::area).collect() };
         assert_eq!(areas(&["##..", "..#.", "...#"]), [4]);
         assert_eq!(areas(&["#.#", "#.#", "###"]), [7]);
         assert_eq!(areas(&["#.#.#", "#.#.#", "....."]), [2, 2, 2]);
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn what_is_no_number_belongs_to_no_region() {
         let mut map = Array2::from_elem((2, 2), f32::NAN);
-        assert_eq!(components(map.view(), 0.5), []);
+        assert_eq!(components(&map.view(), 0.5), []);
         map[[1, 1]] = 1.0;
-        assert_eq!(components(map.view(), 0.5).len(), 1);
+        assert_eq!(components(&map.view(), 0.5).len(), 1);
     }
 
     /// The same by flooding pixel after pixel.
@@ -158,7 +158,7 @@ mod tests {
         fn runs_find_what_flooding_finds(cells in prop::collection::vec(any::<bool>(), 120)) {
             let cells = Array2::from_shape_vec((10, 12), cells).expect("120 cells");
             let map = cells.mapv(|cell| f32::from(u8::from(cell)));
-            let mut areas: Vec<usize> = components(map.view(), 0.5).iter().map(Component::area).collect();
+            let mut areas: Vec<usize> = components(&map.view(), 0.5).iter().map(Component::area).collect();
             let mut expected = flooded(&cells);
             areas.sort_unstable();
             expected.sort_unstable();

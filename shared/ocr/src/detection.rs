@@ -21,18 +21,20 @@ const MAX_LINES: usize = 5_000;
 /// The model halves its input five times.
 const SIDE_MULTIPLE: u32 = 32;
 
-/// Width and height at detection of a picture: no side longer than `max_side`, both multiples of 32.
-pub(crate) fn detection_size(width: u32, height: u32, max_side: u32) -> (u32, u32) {
-    let scale = (f64::from(max_side) / f64::from(width.max(height))).min(1.0);
-    let round = |side: u32| {
-        let multiples = (f64::from(side) * scale / f64::from(SIDE_MULTIPLE)).round() as u32;
-        multiples.max(1) * SIDE_MULTIPLE
-    };
+/// Width and height at detection of a picture: about `max_pixels` at most, both sides multiples of 32. The area is what
+/// counts, not the longest side, so that a long receipt is not shrunk to a thread and a square page costs no more than
+/// another.
+pub(crate) fn detection_size(width: u32, height: u32, max_pixels: usize) -> (u32, u32) {
+    let (width, height) = (f64::from(width), f64::from(height));
+    let scale = (max_pixels as f64 / (width * height)).sqrt().min(1.0);
+    let multiple = f64::from(SIDE_MULTIPLE);
+    let longest = (max_pixels as f64 / multiple).max(multiple);
+    let round = |side: f64| ((side * scale).min(longest) / multiple).round().max(1.0) as u32 * SIDE_MULTIPLE;
     (round(width), round(height))
 }
 
 /// The places of text lines in a probability map, in a picture of `width` × `height`. Their corners begin anywhere.
-pub(crate) fn text_lines(map: ArrayView2<'_, f32>, width: u32, height: u32) -> Vec<Quad> {
+pub(crate) fn text_lines(map: &ArrayView2<'_, f32>, width: u32, height: u32) -> Vec<Quad> {
     let (rows, columns) = map.dim();
     let (x, y) = (width as f32 / columns as f32, height as f32 / rows as f32);
     let mut regions = components(map, PIXEL_THRESHOLD);
@@ -44,14 +46,14 @@ pub(crate) fn text_lines(map: ArrayView2<'_, f32>, width: u32, height: u32) -> V
     boxes.map(|rectangle| Quad(rectangle.corners()).scaled(x, y)).collect()
 }
 
-fn text_box(map: ArrayView2<'_, f32>, region: &Component) -> Option<Rectangle> {
+fn text_box(map: &ArrayView2<'_, f32>, region: &Component) -> Option<Rectangle> {
     let rectangle = Rectangle::around(&convex_hull(region.outline()))?;
     let thick = rectangle.short_side() >= MIN_SIDE;
     (thick && mean_inside(map, &rectangle) >= BOX_THRESHOLD).then(|| rectangle.unclipped(UNCLIP_RATIO))
 }
 
 /// The mean of the values whose pixel centers lie inside a rectangle.
-fn mean_inside(map: ArrayView2<'_, f32>, rectangle: &Rectangle) -> f32 {
+fn mean_inside(map: &ArrayView2<'_, f32>, rectangle: &Rectangle) -> f32 {
     let corners = rectangle.corners();
     let top = corners.iter().map(|corner| corner[1]).fold(f32::INFINITY, f32::min).max(0.0) as usize;
     let bottom = corners.iter().map(|corner| corner[1]).fold(0.0, f32::max).ceil() as usize;
@@ -76,19 +78,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sides_are_multiples_of_32_and_no_longer_than_asked() {
-        assert_eq!(detection_size(1654, 2339, 960), (672, 960));
-        assert_eq!(detection_size(1, 1, 960), (32, 32));
-        assert_eq!(detection_size(10_000, 10, 960), (960, 32));
-        assert_eq!(detection_size(u32::MAX, 1, 960), (960, 32));
-        assert_eq!(detection_size(640, 480, 960), (640, 480));
+    fn sides_are_multiples_of_32_and_the_area_is_bounded() {
+        let size = |width, height| detection_size(width, height, 960 * 672);
+        assert_eq!(size(1654, 2339), (672, 960));
+        assert_eq!(size(640, 480), (640, 480));
+        assert_eq!(size(3000, 3000), (800, 800));
+        assert_eq!(size(600, 6000), (256, 2528));
+        assert_eq!(size(1, 1), (32, 32));
+        assert_eq!(size(10_000, 10), (10_016, 32));
+        assert_eq!(size(u32::MAX, 1), (20_160, 32));
+        assert_eq!(size(u32::MAX, u32::MAX), (800, 800));
     }
 
     #[test]
     fn a_bar_of_text_becomes_a_grown_box_in_the_pictures_pixels() {
         let mut map = Array2::zeros((64, 128));
         map.slice_mut(s![20..30, 20..100]).fill(0.9);
-        let lines = text_lines(map.view(), 256, 128);
+        let lines = text_lines(&map.view(), 256, 128);
         let quad = lines.first().expect("one line").towards([1.0, 0.0]);
         // 80 × 10 grown by 800 × 1.6 / 180 = 7.11 on each side, then twice as large.
         assert_eq!(lines.len(), 1);
@@ -102,12 +108,12 @@ mod tests {
         map.slice_mut(s![20..30, 20..100]).fill(0.3);
         map.slice_mut(s![50..52, 20..100]).fill(0.9);
         map.slice_mut(s![0..10, 0..10]).fill(f32::NAN);
-        assert_eq!(text_lines(map.view(), 128, 64), []);
+        assert_eq!(text_lines(&map.view(), 128, 64), []);
     }
 
     #[test]
     fn a_page_of_noise_has_a_bounded_number_of_lines() {
         let map = Array2::from_shape_fn((960, 960), |(y, x)| if y % 8 < 5 && x % 8 < 5 { 1.0 } else { 0.0 });
-        assert_eq!(text_lines(map.view(), 960, 960).len(), MAX_LINES);
+        assert_eq!(text_lines(&map.view(), 960, 960).len(), MAX_LINES);
     }
 }

@@ -60,8 +60,8 @@ impl Engine {
         for (pick, reading) in self.read_picks(&mut sheets, Sheet::unread) {
             sheets[pick.sheet].settle(pick.line, reading);
         }
-        for (pick, reading) in self.read_picks(&mut sheets, Sheet::doubtful_across_reversed) {
-            sheets[pick.sheet].reverse_if_better(pick.line, reading);
+        for (pick, reading) in self.read_picks(&mut sheets, Sheet::doubtful_otherwise) {
+            sheets[pick.sheet].settle_if_better(pick.line, pick.quad, reading);
         }
         let name = self.name();
         sheets.into_iter().map(|sheet| sheet.into_text(&name)).collect()
@@ -69,7 +69,7 @@ impl Engine {
 
     /// The places of the text lines of each page.
     fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
-        let size = |page: &PageImage| detection_size(page.width(), page.height(), self.policy.detection_max_side);
+        let size = |page: &PageImage| detection_size(page.width(), page.height(), self.policy.detection_page_pixels);
         let sizes: Vec<(u32, u32)> = pages.iter().map(size).collect();
         let mut order: Vec<usize> = (0..pages.len()).collect();
         order.sort_by_key(|&page| sizes[page]);
@@ -102,7 +102,7 @@ impl Engine {
         let mut images = Vec::new();
         for (sheet, from) in sheets.iter().enumerate() {
             for (line, quad) in pick(from) {
-                picks.push(Pick { sheet, line });
+                picks.push(Pick { sheet, line, quad });
                 images.push(LineImage { page: from.page(), quad });
             }
         }
@@ -136,6 +136,6 @@ fn detect_run(
     if !maps.iter().all(|value| value.is_finite()) {
         return Err(ModelError::NotANumber);
     }
-    let lines = |(page, map): (&&PageImage, _)| text_lines(map, page.width(), page.height());
+    let lines = |(page, map): (&&PageImage, _)| text_lines(&map, page.width(), page.height());
     Ok(pages.iter().zip(maps.outer_iter()).map(lines).collect())
 }

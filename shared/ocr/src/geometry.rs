@@ -82,7 +82,7 @@ impl Rectangle {
             hull.iter().map(|&p| dot(p, unit)).fold(start, |(low, high), v| (low.min(v), high.max(v)))
         };
         let ((left, right), (top, bottom)) = (extent(axis), extent(normal));
-        let (u, v) = ((left + right) / 2.0, (top + bottom) / 2.0);
+        let (u, v) = (f32::midpoint(left, right), f32::midpoint(top, bottom));
         let center = [u * axis[0] + v * normal[0], u * axis[1] + v * normal[1]];
         Some(Self { center, axis, sides: [right - left, bottom - top] })
     }
@@ -183,6 +183,7 @@ impl Quad {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 mod tests {
     use proptest::prelude::*;
 

@@ -11,6 +11,10 @@ use crate::{
     strip::{STRIP_HEIGHT, draw, pieces, strip_width},
 };
 
+/// Narrower runs are padded to this: the recognizer is unsure of a lone digit that nothing surrounds, and 64 columns cost
+/// next to nothing.
+const MIN_RUN_WIDTH: usize = 64;
+
 /// A line and the page that it stands on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LineImage<'a> {
@@ -36,7 +40,7 @@ pub(crate) fn read_lines(
         lines.iter().enumerate().flat_map(|(line, image)| cut(line, *image, policy.piece_max_width)).collect();
     let mut order: Vec<usize> = (0..strips.len()).collect();
     order.sort_by_key(|&strip| std::cmp::Reverse(strips[strip].width));
-    let padded = |strip: &usize| strips[*strip].width.next_multiple_of(policy.width_multiple);
+    let padded = |strip: &usize| strips[*strip].width.max(MIN_RUN_WIDTH).next_multiple_of(policy.width_multiple);
     let costs: Vec<usize> = order.iter().map(padded).collect();
     let mut answers: Vec<Result<Reading, ModelError>> = strips.iter().map(|_| Ok(Reading::default())).collect();
     for run in bounded_runs(&costs, policy.recognition_max_width) {
@@ -74,7 +78,7 @@ fn cut(line: usize, image: LineImage<'_>, max: usize) -> Vec<Strip<'_>> {
         let quad = image.quad.part(fraction(piece.start), fraction(piece.end));
         Strip { line, image: LineImage { quad, ..image }, width: piece.len() }
     };
-    pieces(whole.view(), max).into_iter().map(piece).collect()
+    pieces(&whole.view(), max).into_iter().map(piece).collect()
 }
 
 /// One recognition run, every strip padded to `width`.

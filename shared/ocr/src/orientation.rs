@@ -16,8 +16,10 @@ const SAMPLE_LINES: usize = 3;
 const SURE: f32 = 0.9;
 /// Only lines so many times as long as they are tall show a direction.
 const DIRECTED: f32 = 2.0;
-/// An upright line this much taller than wide is set vertically.
-const VERTICAL: f32 = 1.5;
+/// A box this much taller than wide may hold text that is set vertically: two characters, boxes being grown, or a 1.
+const TALL: f32 = 1.5;
+/// A box this much taller than wide is no single character.
+const VERTICAL: f32 = 2.5;
 
 impl QuarterTurns {
     pub(crate) const fn degrees(self) -> u16 {
@@ -58,17 +60,15 @@ impl QuarterTurns {
     /// upright page runs downward.
     pub(crate) fn oriented(self, line: Quad) -> Quad {
         let level = line.towards(self.along());
-        if is_vertical(&level) { level.turned(1) } else { level }
+        if level.breadth() > VERTICAL * level.length() { level.turned(1) } else { level }
     }
 
-    /// Whether a line is set across the page's direction.
-    pub(crate) fn is_across(self, line: &Quad) -> bool {
-        is_vertical(&line.towards(self.along()))
+    /// Another way to read a tall box, which its shape allows too.
+    pub(crate) fn otherwise(self, line: &Quad) -> Option<Quad> {
+        let level = line.towards(self.along());
+        let tall = level.breadth() > TALL * level.length();
+        tall.then(|| if level == *line { line.turned(1) } else { line.turned(2) })
     }
-}
-
-fn is_vertical(level: &Quad) -> bool {
-    level.breadth() > VERTICAL * level.length()
 }
 
 /// The lines whose reading tells the most: the longest ones that run in the page's direction.
@@ -93,6 +93,7 @@ pub(crate) fn is_doubtful(confidence: f32) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 mod tests {
     use super::*;
 
@@ -113,7 +114,8 @@ mod tests {
     #[test]
     fn a_line_starts_where_its_text_starts() {
         let wide = line(10.0, 10.0, 100.0, 20.0);
-        let start = |turns: u16, quad: Quad| QuarterTurns(turns).oriented(quad).0[0];
+        let start_at = |turns: u16, quad: Quad| QuarterTurns(turns).oriented(quad);
+        let start = |turns: u16, quad: Quad| start_at(turns, quad).0[0];
         assert_eq!(start(0, wide), [10.0, 10.0]);
         assert_eq!(start(2, wide), [110.0, 30.0]);
         let tall = line(10.0, 10.0, 20.0, 100.0);
@@ -121,7 +123,17 @@ mod tests {
         assert_eq!(start(3, tall), [30.0, 10.0]);
         // Vertical text on an upright page starts at its top and runs downward.
         assert_eq!(start(0, tall), [30.0, 10.0]);
-        assert!(QuarterTurns(0).is_across(&tall) && !QuarterTurns(3).is_across(&tall));
+        assert_eq!(QuarterTurns(3).otherwise(&start_at(3, tall)), None);
+    }
+
+    #[test]
+    fn a_tall_box_can_be_read_otherwise() {
+        let one = QuarterTurns(0).oriented(line(10.0, 10.0, 10.0, 20.0));
+        assert_eq!(one.0[0], [10.0, 10.0], "a 1 is read level at first");
+        assert_eq!(QuarterTurns(0).otherwise(&one).map(|quad| quad.0[0]), Some([20.0, 10.0]), "then downward");
+        let spine = QuarterTurns(0).oriented(line(10.0, 10.0, 20.0, 100.0));
+        assert_eq!(QuarterTurns(0).otherwise(&spine).map(|quad| quad.0[0]), Some([10.0, 110.0]), "upward");
+        assert_eq!(QuarterTurns(0).otherwise(&line(0.0, 0.0, 20.0, 20.0)), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, ArrayView4};
 use ort::{
-    session::{NoSelectedOutputs, RunOptions, Session},
+    session::Session,
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 use quire_tasks::EngineName;
@@ -28,7 +28,6 @@ pub struct ModelFiles {
 /// PP-OCRv6, small: two sessions of ONNX Runtime.
 pub struct PpOcr {
     detection: Session,
-    detection_options: RunOptions<NoSelectedOutputs>,
     recognition: Session,
     alphabet: Alphabet,
 }
@@ -57,19 +56,8 @@ impl PpOcr {
         check(&files.recognition, "input", recognition.inputs(), &[-1, 3, 48, -1])?;
         let alphabet = alphabet(&files.recognition, &recognition)?;
         check(&files.recognition, "output", recognition.outputs(), &[-1, -1, alphabet.classes() as i64])?;
-        let detection_options = detection_options(device).map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
-        Ok(Self { detection, detection_options, recognition, alphabet })
+        Ok(Self { detection, recognition, alphabet })
     }
-}
-
-/// On a CPU, detection gives its memory back after each run: it needs some 100 MB for a few tenths of a second of a
-/// page's seconds, and recognition then has it instead. Taking it up again costs under one hundredth of the page's time.
-fn detection_options(device: Device) -> ort::Result<RunOptions<NoSelectedOutputs>> {
-    let mut options = RunOptions::new()?;
-    if device == Device::Cpu {
-        options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
-    }
-    Ok(options)
 }
 
 /// Refuses a model whose only input or output is not of this shape; -1 is a free dimension.
@@ -120,7 +108,7 @@ impl Model for PpOcr {
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
         let (count, _, height, width) = pages.dim();
-        let outputs = self.detection.run_with_options(ort::inputs![TensorRef::from_array_view(pages)?], &self.detection_options)?;
+        let outputs = self.detection.run(ort::inputs![TensorRef::from_array_view(pages)?])?;
         let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
         let wrong =
             |_| ModelError::Shape { expected: format!("[{count}, 1, {height}, {width}]"), found: shape.to_string() };

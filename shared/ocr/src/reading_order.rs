@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_slanted_row_stays_a_row() {
         let slanted = |quad: Quad| Quad(quad.0.map(|[x, y]| [x - 0.05 * y, y + 0.05 * x]));
-        let row = |top: f32| [0.0, 300.0, 600.0, 900.0].map(|left| line(left, top, 200.0, 24.0));
+        let row = |top: f32| [0.0, 300.0, 600.0, 900.0].map(|left| line(left, top, 120.0, 24.0));
         let lines: Vec<Quad> = (0..8).flat_map(|index| row(36.0 * index as f32)).map(slanted).collect();
         assert!(in_order(&lines));
     }

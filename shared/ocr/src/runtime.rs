@@ -8,7 +8,10 @@ use std::{
 use ort::{
     environment::Environment,
     ep,
-    session::{Session, builder::GraphOptimizationLevel},
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
 };
 
 use crate::cuda;
@@ -106,22 +109,27 @@ pub(crate) fn session(
     device: Device,
     threads: usize,
 ) -> Result<Session, LoadError> {
-    let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
-    let builder = Session::builder(environment).map_err(|error| refused(error.to_string()))?;
-    let mut builder = builder
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .and_then(|builder| builder.with_intra_threads(threads))
-        .and_then(|builder| builder.with_inter_threads(1))
-        // Every line has another width: patterns of earlier shapes are of no use, and spinning burns what others need.
-        .and_then(|builder| builder.with_memory_pattern(false))
-        .and_then(|builder| builder.with_intra_op_spinning(false))
-        .map_err(|error| refused(error.to_string()))?;
+    let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
+    let mut builder = configured(environment, threads).map_err(refused)?;
     if device == Device::Cuda {
         builder = cuda::register(builder)?;
     }
-    // Without the arena every run allocates and faults in its memory anew, which costs detection half its speed.
-    let mut builder = builder
-        .with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])
-        .map_err(|error| refused(error.to_string()))?;
-    builder.commit_from_file(path).map_err(|error| refused(error.to_string()))
+    with_cpu_arena(builder).and_then(|mut builder| builder.commit_from_file(path)).map_err(refused)
+}
+
+fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    let builder = Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        // Explicit, because ONNX Runtime counts the host's cores and not the container's.
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        // Every line has another width: patterns of earlier shapes are of no use, and spinning burns what others need.
+        .with_memory_pattern(false)?
+        .with_intra_op_spinning(false)?;
+    Ok(builder)
+}
+
+/// Without the arena every run allocates and faults in its memory anew, which costs detection half its speed.
+fn with_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+    Ok(builder.with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?)
 }

@@ -14,11 +14,13 @@ use crate::{
 /// Less sure lines are noise, or stains that were taken for text.
 const MIN_CONFIDENCE: f32 = 0.5;
 
-/// A line of a page of the micro-batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A line of a page of the micro-batch, picked to be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Pick {
     pub(crate) sheet: usize,
     pub(crate) line: usize,
+    /// Where it was read, and in which direction.
+    pub(crate) quad: Quad,
 }
 
 /// A page, its lines as far as they are read, and which way up it is.
@@ -90,21 +92,18 @@ impl<'a> Sheet<'a> {
         lines.filter(|&(line, _)| self.readings[line].is_none()).collect()
     }
 
-    /// Lines across the page's direction run downward or upward: the boxes cannot tell, a poor reading does.
-    pub(crate) fn doubtful_across_reversed(&self) -> Vec<(usize, Quad)> {
+    /// Tall boxes may be read in more than one direction: where the first reading is poor, another one.
+    pub(crate) fn doubtful_otherwise(&self) -> Vec<(usize, Quad)> {
         let doubtful = |line: usize| self.readings[line].as_ref().is_none_or(|reading| is_doubtful(reading.confidence));
-        let lines = self.lines.iter().enumerate();
-        lines
-            .filter(|(line, quad)| self.turns.is_across(quad) && doubtful(*line))
-            .map(|(line, quad)| (line, quad.turned(2)))
-            .collect()
+        let lines = self.lines.iter().enumerate().filter(|(line, _)| doubtful(*line));
+        lines.filter_map(|(line, quad)| Some((line, self.turns.otherwise(quad)?))).collect()
     }
 
-    pub(crate) fn reverse_if_better(&mut self, line: usize, reversed: Reading) {
+    pub(crate) fn settle_if_better(&mut self, line: usize, quad: Quad, reading: Reading) {
         let now = self.readings.get(line).and_then(Option::as_ref).map_or(0.0, |reading| reading.confidence);
-        if reversed.confidence > now && line < self.lines.len() {
-            self.lines[line] = self.lines[line].turned(2);
-            self.settle(line, reversed);
+        if reading.confidence > now && line < self.lines.len() {
+            self.lines[line] = quad;
+            self.settle(line, reading);
         }
     }
 
