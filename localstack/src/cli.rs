@@ -106,7 +106,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// How many workers there are to be. On a CPU several threads in one run only get into each other's way, so there is
     /// a worker for each processor; a GPU is kept busy by one.
-    pub(crate) fn workers(&self) -> usize {
+    pub(crate) fn workers(self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.workers.map_or_else(|| if self.device == Device::Cuda { 1 } else { processors() }, usize::from)
     }

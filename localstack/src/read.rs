@@ -42,7 +42,7 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
     let documents = match quire_submit::submit(&Arc::new(door), uploads).await? {
         Batch::Refused(documents) => documents,
         Batch::Accepted(task) => {
-            let workers = start_workers(&args.engine, &home, &renderer, make_engine)?;
+            let workers = start_workers(args.engine, &home, &renderer, make_engine)?;
             let task = follow(&home, task, workers).await?;
             quire_submit::documents(&home, &task).await?
         }
@@ -71,7 +71,7 @@ fn spool(home: &Home, file: &Path) -> Upload {
 type Workers = JoinSet<anyhow::Result<()>>;
 
 fn start_workers(
-    args: &cli::Engine,
+    args: cli::Engine,
     home: &Home,
     renderer: &Renderer,
     make_engine: MakeEngine,

@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -81,7 +81,7 @@ fn supervisor(args: &cli::Serve, data: PathBuf, embedded: Embedded) -> anyhow::R
     let program = std::env::current_exe().context("this program's own file cannot be found")?;
     let (ready, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let (device, workers) = (args.engine.device, args.engine.workers());
-    Ok(Supervisor { program, data, device, embedded, workers, ready, restarts })
+    Ok(Supervisor { program, data, device, embedded, workers, ready, restarts, proven: AtomicBool::new(false) })
 }
 
 /// The first part that fails stops the others; they all finish what they have in hand.

@@ -3,11 +3,11 @@
 use std::{
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use quire_platform::{Embedded, patiently};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -42,10 +42,15 @@ pub(crate) struct Supervisor {
     pub(crate) workers: usize,
     pub(crate) ready: AtomicUsize,
     pub(crate) restarts: AtomicUsize,
+    /// Whether a worker has ever been ready: if so, what it was started with is right.
+    pub(crate) proven: AtomicBool,
 }
 
 impl Supervisor {
     /// Keeps one worker alive until `shutdown`, then has it finish what it has in hand.
+    ///
+    /// # Errors
+    /// When a worker gives up by itself before any was ready: a device or a library is missing, and it has said which.
     pub(crate) async fn keep(&self, slot: usize, shutdown: CancellationToken) -> anyhow::Result<()> {
         let mut pause = FIRST_PAUSE;
         while !shutdown.is_cancelled() {
@@ -59,17 +64,17 @@ impl Supervisor {
             if shutdown.is_cancelled() {
                 break;
             }
+            let gave_up = ended.as_ref().is_ok_and(|status| status.code().is_some());
+            ensure!(!gave_up || self.proven.load(Ordering::SeqCst), "a worker could not start: see above");
             self.restarts.fetch_add(1, Ordering::Relaxed);
             pause = if started.elapsed() > HEALTHY_AFTER { FIRST_PAUSE } else { pause };
+            let pause_ms = pause.as_millis() as u64;
             match ended {
-                Ok(status) => {
-                    error!(worker = slot, %status, pause_ms = pause.as_millis() as u64, "a worker died; it is started again")
+                Ok(status) => error!(worker = slot, %status, pause_ms, "a worker died; it is started again"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    error!(worker = slot, error, pause_ms, "a worker could not be started; it is tried again");
                 }
-                Err(error) => error!(
-                    worker = slot,
-                    error = format!("{error:#}"),
-                    "a worker could not be started; it is tried again"
-                ),
             }
             let _ = shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -102,6 +107,7 @@ impl Supervisor {
                 line = lines.next_line(), if is_open => match line? {
                     Some(line) if line == READY && !is_ready => {
                         is_ready = true;
+                        self.proven.store(true, Ordering::SeqCst);
                         self.ready.fetch_add(1, Ordering::SeqCst);
                     }
                     Some(_) => {}
@@ -127,12 +133,10 @@ fn give_memory_back() -> Option<(&'static str, &'static str)> {
 async fn drain(child: &mut Child, stdin: &mut ChildStdin) -> anyhow::Result<ExitStatus> {
     // A child that is gone already cannot be told.
     let _ = stdin.write_all(format!("{DRAIN}\n").as_bytes()).await;
-    match tokio::time::timeout(DRAIN_LIMIT, child.wait()).await {
-        Ok(status) => Ok(status?),
-        Err(_) => {
-            info!("a worker did not finish in time: its pages are read again at the next start");
-            child.kill().await?;
-            Ok(child.wait().await?)
-        }
+    if let Ok(status) = tokio::time::timeout(DRAIN_LIMIT, child.wait()).await {
+        return Ok(status?);
     }
+    info!("a worker did not finish in time: its pages are read again at the next start");
+    child.kill().await?;
+    Ok(child.wait().await?)
 }

@@ -92,8 +92,16 @@ pub(crate) async fn file(home: &Home, letter: &DeadLetter) -> Result<()> {
     patiently(|| home.objects.put(&key, json.clone().into())).await
 }
 
-/// Removes a letter.
+/// Removes a dead letter that was sent again, unless it has come back meanwhile, under the same name.
 pub(crate) async fn discard(home: &Home, letter: &DeadLetter) -> Result<()> {
+    let filed_now = match show(home, letter.queue, &letter.name).await {
+        Ok(filed) => filed.filed_at,
+        Err(Error::NotFound { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if filed_now != letter.filed_at {
+        return Ok(());
+    }
     let key = letter.queue.key(&letter.name);
     patiently(|| home.objects.delete(&key)).await
 }

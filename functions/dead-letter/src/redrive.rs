@@ -106,6 +106,7 @@ async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLette
             let messages: Vec<_> = queued.map(|page| PageMessage { page: *page, round: task.round }).collect();
             let queue = home.queue(QueueName::Pages);
             patiently(|| send(queue.as_ref(), &task.tenant, messages.clone())).await?;
+            patiently(|| home.tasks.mark_dispatched(task_id)).await?;
             statuses
         }
         Err(Error::NotFound { .. }) => HashMap::new(),

@@ -45,8 +45,7 @@ async fn consume<M, F>(
     let consumer = Consumer::new(home.queue(queue), LONGEST_BURIAL);
     while !shutdown.is_cancelled() {
         let received = match consumer.receive_until(BATCH, shutdown).await {
-            Ok(Some(received)) => received,
-            Ok(None) => break,
+            Ok(received) => received,
             Err(error) => {
                 error!(queue = queue.as_str(), %error, "dead letters cannot be received");
                 shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;

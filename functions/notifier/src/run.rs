@@ -39,8 +39,7 @@ impl Notifier {
         while !shutdown.is_cancelled() {
             let Some(free) = shutdown.run_until_cancelled(free(&mut in_hand)).await else { break };
             match consumer.receive_until(free, &shutdown).await {
-                Ok(None) => break,
-                Ok(Some(received)) => {
+                Ok(received) => {
                     for delivery in received {
                         in_hand.spawn(Arc::clone(&notifier).take(delivery));
                     }

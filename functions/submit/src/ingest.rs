@@ -47,8 +47,7 @@ pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> 
             continue;
         }
         match consumer.receive_until(AT_A_TIME - in_hand.len(), &shutdown).await {
-            Ok(None) => break,
-            Ok(Some(received)) => received.into_iter().for_each(|delivery| {
+            Ok(received) => received.into_iter().for_each(|delivery| {
                 in_hand.spawn(take(Arc::clone(&door), delivery));
             }),
             Err(error @ (Error::Busy { .. } | Error::Full { .. })) => {

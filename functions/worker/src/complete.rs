@@ -7,6 +7,7 @@ use bytes::Bytes;
 use quire_platform::{Error, Home, Result, owe_callback, patiently};
 use quire_tasks::{Failure, Key, Outcome, PageMessage, PageText};
 use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{in_flight::Read, intake::Intake};
@@ -21,11 +22,12 @@ const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
 pub(crate) struct Completer {
     home: Home,
     intake: Arc<Intake>,
+    shutdown: CancellationToken,
 }
 
 impl Completer {
-    pub(crate) const fn new(home: Home, intake: Arc<Intake>) -> Self {
-        Self { home, intake }
+    pub(crate) const fn new(home: Home, intake: Arc<Intake>, shutdown: CancellationToken) -> Self {
+        Self { home, intake, shutdown }
     }
 
     /// Ends pages, side by side: their number is bounded by what is in hand.
@@ -64,7 +66,7 @@ impl Completer {
         let page = message.page;
         let outcome = match read {
             Ok(text) => {
-                while_full(|| self.store(message, &text)).await?;
+                self.while_full(|| self.store(message, &text)).await?;
                 Outcome::Succeeded { confidence: text.confidence() }
             }
             Err(failure) => {
@@ -74,7 +76,7 @@ impl Completer {
             }
         };
         let complete = || self.home.tasks.complete_page(page, message.round, outcome.clone());
-        match while_full(complete).await {
+        match self.while_full(complete).await {
             Ok(completion) => owe_callback(&self.home, completion.task()).await,
             // The task was deleted in the meantime: there is nobody to tell.
             Err(Error::NotFound { .. }) => Ok(()),
@@ -90,17 +92,16 @@ impl Completer {
         self.home.objects.put_new(&key, Bytes::from(json)).await?;
         Ok(())
     }
-}
 
-/// Tries until there is space again.
-async fn while_full<T, F: Future<Output = Result<T>>>(operation: impl Fn() -> F) -> Result<T> {
-    loop {
-        match patiently(&operation).await {
-            Err(Error::Full { what }) => {
-                error!(what, "no space left: pages wait until there is some");
-                tokio::time::sleep(WHILE_FULL).await;
+    /// Tries until there is space again, or the worker is to stop.
+    async fn while_full<T, F: Future<Output = Result<T>>>(&self, operation: impl Fn() -> F) -> Result<T> {
+        loop {
+            let ended = patiently(&operation).await;
+            let Err(Error::Full { what }) = ended else { return ended };
+            error!(what, "no space left: pages wait until there is some");
+            if self.shutdown.run_until_cancelled(tokio::time::sleep(WHILE_FULL)).await.is_none() {
+                return ended;
             }
-            ended => return ended,
         }
     }
 }

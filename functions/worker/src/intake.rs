@@ -61,9 +61,8 @@ impl Intake {
         let out = Out { to_render, to_complete };
         while let Some(mut hands) = shutdown.run_until_cancelled(self.free_hands()).await.transpose()? {
             let max = if self.is_careful() { 1 } else { hands.num_permits() };
-            let Some(received) = consumer.receive_until(max, &shutdown).await? else { break };
             let mut suspects = Vec::new();
-            for delivery in received {
+            for delivery in consumer.receive_until(max, &shutdown).await? {
                 match delivery {
                     Err(undecodable) => discard(undecodable).await,
                     Ok(delivery) if delivery.attempt > 1 && !self.is_careful() => suspects.push(delivery),
@@ -119,7 +118,8 @@ impl Intake {
         let page = InFlight { message, payload: (), attempt, lease, permit, pixels: None };
         // A first delivery is nearly always news; asking would cost every page a read of the table.
         if attempt > 1 && self.has_ended(&page).await {
-            return Ok(self.acknowledge_again(page).await);
+            self.acknowledge_again(page).await;
+            return Ok(());
         }
         match self.fetch(&page).await {
             Ok(file) => out.to_render.send(page.with(file)).await.ok().context("rendering has ended"),

@@ -62,7 +62,7 @@ impl Worker {
         ready();
         let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), settings.longest_lease());
         let intake = Arc::new(Intake::new(home.clone(), settings));
-        let completer = Completer::new(home, Arc::clone(&intake));
+        let completer = Completer::new(home, Arc::clone(&intake), shutdown.clone());
         let (to_render, rendering) = mpsc::channel(1);
         let (to_batch, batching) = mpsc::channel(1);
         let (to_complete, completing) = mpsc::channel(1);

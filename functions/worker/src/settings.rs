@@ -18,7 +18,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         // Four A4 pages at 200 dpi are 15.5 million pixels, 46 MB.
-        Self { pages_in_hand: 4, pixels_in_hand: 24_000_000, page_limit: Duration::from_secs(120) }
+        Self { pages_in_hand: 4, pixels_in_hand: 24_000_000, page_limit: Duration::from_mins(2) }
     }
 }
 

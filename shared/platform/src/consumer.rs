@@ -94,8 +94,8 @@ impl<M: Message> Consumer<M> {
         Ok(received.into_iter().map(|received| self.open(received)).collect())
     }
 
-    /// Up to `max` deliveries, as soon as there is one; none after a while without; `None` after `stop`. What the queue hands out at that moment is given back at
-    /// once, not when its lease has run out.
+    /// Up to `max` deliveries, as soon as there is one; none after a while without. Ends soon after `stop`, but not at
+    /// once: what the queue hands out at that moment is returned, since dropping it would spend an attempt.
     ///
     /// # Errors
     /// As [`Queue::receive`].
@@ -103,21 +103,14 @@ impl<M: Message> Consumer<M> {
         &self,
         max: usize,
         stop: &CancellationToken,
-    ) -> Result<Option<Vec<Result<Delivery<M>, Undecodable>>>> {
+    ) -> Result<Vec<Result<Delivery<M>, Undecodable>>> {
         let mut receiving = pin!(self.receive(max, LONG_POLL));
         tokio::select! {
             biased;
-            received = &mut receiving => return received.map(Some),
+            received = &mut receiving => return received,
             () = stop.cancelled() => {}
         }
-        // A call that only waits is dropped; one that is being answered is not.
-        if let Ok(Ok(received)) = timeout(ANSWER_LIMIT, receiving).await {
-            for delivery in received {
-                let (Ok(Delivery { lease, .. }) | Err(Undecodable { lease, .. })) = delivery;
-                lease.release(Duration::ZERO).await?;
-            }
-        }
-        Ok(None)
+        timeout(ANSWER_LIMIT, receiving).await.unwrap_or_else(|_| Ok(Vec::new()))
     }
 
     fn open(&self, received: Received) -> Result<Delivery<M>, Undecodable> {
