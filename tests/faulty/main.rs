@@ -26,10 +26,10 @@ impl Model for Faulty {
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
         for page in pages.outer_iter() {
-            if is_of(page, MAGENTA) {
+            if is_of(&page, MAGENTA) {
                 std::process::abort();
             }
-            while is_of(page, CYAN) {
+            while is_of(&page, CYAN) {
                 std::thread::park();
             }
         }
@@ -41,7 +41,7 @@ impl Model for Faulty {
     }
 }
 
-fn is_of(page: ArrayView3<'_, f32>, color: [f32; 3]) -> bool {
+fn is_of(page: &ArrayView3<'_, f32>, color: [f32; 3]) -> bool {
     let means = page.axis_iter(Axis(0)).map(|channel| channel.mean().unwrap_or(0.0));
     means.zip(color).all(|(mean, wanted)| (mean - wanted).abs() < NEAR)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use crate::harness::{Delivery, Launch, Receiver, Serve, Sheet, Upload, png, python, quire};
+use crate::harness::{Delivery, Launch, Receiver, Serve, Sheet, Upload, dead_letter, png, python, quire};
 
 /// The waits between the attempts, and by which share they vary.
 const SCHEDULE_SECS: [f64; 3] = [1.0, 5.0, 15.0];
@@ -60,8 +60,7 @@ async fn a_receiver_that_never_accepts_makes_a_dead_letter_that_can_be_redriven(
 
     let data = serve.data();
     let data = data.to_str().expect("a plain path");
-    let listed = quire(["dead-letters", "list", "callbacks", "--data", data]).await.printed();
-    assert!(listed.contains(&id), "{listed}");
+    dead_letter("callbacks", &id, data).await;
     receiver.answers(204);
     quire(["dead-letters", "redrive", "callbacks", "--data", data]).await.printed();
     serve.api().told(&id, "delivered").await;

@@ -17,7 +17,7 @@ async fn answered() -> Answered {
     let sheets = [Sheet::new("First page of two"), Sheet::new("Second page of two")];
     let files = [
         ("card.png", png(&Sheet::new("A single card"))),
-        ("letter.pdf", pdf(&sheets)),
+        ("信件 2.pdf", pdf(&sheets)),
         ("broken.pdf", b"%PDF-1.4 and then nothing of the kind".to_vec()),
     ];
     let paths = files.map(|(name, bytes)| {
@@ -66,6 +66,7 @@ fn a_batch_is_answered_in_order_and_its_bad_file_harms_nobody(answer: &Value) {
     let Value::Array(entries) = &answer["body"] else { panic!("no array: {answer:#}") };
     let [card, letter, broken] = &entries[..] else { panic!("three entries: {answer:#}") };
     assert_eq!(squeezed(text_of(card)), "Asinglecard");
+    assert_eq!(letter["file"], "信件 2.pdf");
     assert_eq!(squeezed(text_of(letter)), "FirstpageoftwoSecondpageoftwo");
     let pages = letter["pages"].as_array().expect("pages");
     let texts: Vec<String> = pages.iter().map(|page| squeezed(text_of(page))).collect();

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Launch, Receiver, Serve, Sheet, Upload, faulty, pdf, png, quire, squeezed, text_of};
+use crate::harness::{
+    Launch, Receiver, Serve, Sheet, Upload, dead_letter, eventually, faulty, pdf, png, quire, squeezed, text_of,
+};
 
 /// Each page of each document: its text, or the code of its failure.
 fn outcomes(task: &Value) -> Vec<String> {
@@ -48,16 +50,17 @@ async fn a_page_that_kills_its_worker_fails_alone_and_can_be_redriven() {
     let task = watched(&serve, &id).await;
     assert_eq!(task["status"], "partially_succeeded", "{task:#}");
     assert_eq!(outcomes(&task), ["Before", "attempts_exhausted", "Behind", "Aside"]);
-    let health = serve.api().get("/healthz").await.body;
-    assert_eq!(health["workers"]["restarts"], 5, "once an attempt: {health:#}");
+    eventually("a worker died and was started again once for each attempt", || async {
+        (serve.api().get("/healthz").await.body["workers"]["restarts"] == 5).then_some(())
+    })
+    .await;
     assert_eq!(receiver.received(1).await[0].json()["status"], "partially_succeeded");
 
     let serve = serve.replaced(|launch| launch.program(env!("CARGO_BIN_EXE_quire").into())).await;
     let data = serve.data();
     let data = data.to_str().expect("a plain path");
-    let listed = quire(["dead-letters", "list", "pages", "--data", data]).await.printed();
-    let name = listed.split_whitespace().find(|word| word.starts_with(&id)).unwrap_or_else(|| panic!("{listed}"));
-    let shown = quire(["dead-letters", "show", "pages", name, "--data", data]).await.printed();
+    let name = dead_letter("pages", &id, data).await;
+    let shown = quire(["dead-letters", "show", "pages", &name, "--data", data]).await.printed();
     assert!(shown.contains(&id) && shown.contains("page"), "{shown}");
     quire(["dead-letters", "redrive", "pages", "--data", data]).await.printed();
 

@@ -55,3 +55,19 @@ async fn a_file_is_known_by_its_bytes_and_not_by_its_name() {
         assert_eq!(squeezed(text_of(&body)), "Notwhatitsays");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_takes_too_long_to_wait_for_becomes_a_task_to_ask_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serve = Serve::start(Launch::new(folder.path()).variable("QUIRE_SYNC_LIMIT_SECS", "1")).await;
+    let api = serve.api();
+    let sheets: Vec<Sheet> = (1..=PAGES).map(|page| Sheet::new(format!("Chapter {page}"))).collect();
+    let upload = || Upload::new("book.pdf", pdf(&sheets));
+    for answer in [api.ocr(upload()).await, api.batch([upload()]).await] {
+        let location = answer.header("location").map(str::to_owned);
+        let body = answer.body(202);
+        assert_eq!(body["status_url"].as_str(), location.as_deref());
+        let task = api.ended(body["task_id"].as_str().expect("a task id")).await;
+        assert_eq!(task["status"], "succeeded", "{task:#}");
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use super::PATIENCE;
+use super::{PATIENCE, eventually};
 
 /// The command under test.
 pub(crate) const QUIRE: &str = env!("CARGO_BIN_EXE_quire");
@@ -43,6 +43,15 @@ impl Ended {
         assert_eq!(lines.len(), 1, "one clear line: {self:#?}");
         lines[0]
     }
+}
+
+/// The name of the dead letter of this kind that is about this task, once it is filed: a moment after the task says so.
+pub(crate) async fn dead_letter(kind: &str, task_id: &str, data: &str) -> String {
+    eventually("there is a dead letter", || async {
+        let listed = quire(["dead-letters", "list", kind, "--data", data]).await.printed();
+        listed.split_whitespace().find(|word| word.starts_with(task_id)).map(str::to_owned)
+    })
+    .await
 }
 
 /// Runs `quire` with these arguments.

@@ -1,7 +1,7 @@
 //! Programs of customers, in Python, with packages that we did not write.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -11,14 +11,15 @@ use serde_json::Value;
 
 /// Runs a script that lies beside the tests; what it prints.
 pub(crate) fn python(script: &str, arguments: &[&str], input: &str) -> Value {
-    let mut child = Command::new(interpreter())
+    let mut child = Command::new("python3")
         .arg(scripts().join(script))
         .args(arguments)
+        .env("PYTHONPATH", packages())
         .env("NO_PROXY", "*")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("Python can be started");
+        .expect("python3 can be started");
     child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads its input");
     let output = child.wait_with_output().expect("it can be waited for");
     assert!(output.status.success(), "{script} ended with {}", output.status);
@@ -29,26 +30,29 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/journeys")
 }
 
-/// The interpreter of an environment of its own, made on first use with what `requirements.txt` pins.
-fn interpreter() -> PathBuf {
+/// A folder with what `requirements.txt` pins, filled on first use. Not a virtual environment, since some systems leave
+/// out what makes one.
+fn packages() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let requirements = scripts().join("requirements.txt");
-    let wanted = std::fs::read(&requirements).expect("requirements");
-    let environment = target.join("journeys-python");
-    let (python, done) = (environment.join("bin/python"), environment.join("requirements-met"));
+    let wanted = fs::read(&requirements).expect("requirements");
+    let (packages, filled) = (target.join("journeys-python"), target.join("journeys-python.filled"));
     let lock = File::create(target.join("journeys-python.lock")).expect("a lock");
     lock.lock().expect("it can be locked");
-    if std::fs::read(&done).ok().as_deref() != Some(&wanted) {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        let only_pinned = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement"];
-        run(Command::new(&python).args(pip).args(only_pinned).arg(&requirements));
-        std::fs::write(&done, &wanted).expect("a mark");
+    if fs::read(&filled).ok().as_deref() != Some(&wanted) {
+        // There is none the first time.
+        let _ = fs::remove_dir_all(&packages);
+        let output = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
+            .args(["--only-binary", ":all:", "--requirement"])
+            .arg(&requirements)
+            .arg("--target")
+            .arg(&packages)
+            .envs([("PIP_USER", "0"), ("PIP_REQUIRE_VIRTUALENV", "0")])
+            .output()
+            .expect("python3 can be started");
+        assert!(output.status.success(), "pip: {}", String::from_utf8_lossy(&output.stderr));
+        fs::write(&filled, &wanted).expect("a mark");
     }
-    python
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().expect("python3 can be started");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    packages
 }

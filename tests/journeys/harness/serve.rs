@@ -92,9 +92,10 @@ impl Launch {
     }
 }
 
+/// Below the ports that systems give to connections: while a server is down, one of those could take its port.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    let mut ports = std::iter::repeat_with(|| rand::random_range(15_000..32_000));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("there is no end to them")
 }
 
 /// A running `serve`. Killed when it is dropped; its log is shown when the test fails.
@@ -192,6 +193,14 @@ impl Serve {
         let data = self.data();
         let ours = |line: &&str| line.contains(&*data.to_string_lossy()) && line.contains(" worker ");
         String::from_utf8_lossy(&listed.stdout).lines().filter(ours).map(str::to_owned).collect()
+    }
+
+    /// Kills one of them, once there is one.
+    pub(crate) async fn kill_a_worker(&self) {
+        let worker = eventually("there is a worker", || async { self.workers().pop() }).await;
+        let pid = worker.split_whitespace().next().expect("a line begins with its process").to_owned();
+        let sent = Command::new("kill").args(["-KILL", &pid]).status().expect("kill can be started");
+        assert!(sent.success(), "the worker was gone before it was killed");
     }
 
     pub(crate) fn log(&self) -> String {
