@@ -175,3 +175,36 @@ async fn two_that_start_at_once_without_a_cache_fetch_once() {
     let kept = files_below(&cache);
     assert!(!kept.iter().any(|file| file.contains(".whl")), "wheels are not kept: {kept:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_or_reported_outside_of_the_cache() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (card, home) = (folder.path().join("card.png"), folder.path().join("home"));
+    fs::write(&card, png(&Sheet::new("Nobody else"))).expect("a file");
+    fs::create_dir(&home).expect("a folder");
+    let natives = tokio::task::spawn_blocking(|| quire_natives::locate(&quire_natives::Progress::Silent));
+    let natives = natives.await.expect("no panic").expect("the native parts");
+    let models = natives.detection.parent().expect("models lie in a folder");
+    let ended = quire_with(["read".as_ref(), card.as_os_str()], |command| {
+        command.env("HOME", &home).env_remove("XDG_CACHE_HOME").env_remove("ORT_DISABLE_TELEMETRY");
+        command.env("ORT_DYLIB_PATH", &natives.onnxruntime);
+        command.env("QUIRE_PDFIUM_PATH", &natives.pdfium).env("QUIRE_MODELS_DIR", models);
+    });
+    assert_eq!(squeezed(&ended.await.printed()), "Nobodyelse");
+    // ONNX Runtime keeps what it reports in a database there, unless it is told not to before it is loaded.
+    assert_eq!(files_below(&home), [] as [String; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_this_build_cannot_use_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let card = folder.path().join("card.png");
+    fs::write(&card, png(&Sheet::new("On the GPU"))).expect("a file");
+    let read = quire(["read".as_ref(), "--device".as_ref(), "cuda".as_ref(), card.as_os_str()]).await;
+    assert!(read.complaint().contains("--features cuda"), "{read:#?}");
+    let data = folder.path().join("data");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--device", "cuda", "--data"].map(std::ffi::OsStr::new);
+    let served = quire(serve.into_iter().chain([data.as_os_str()])).await;
+    assert!(served.code.is_some_and(|code| code != 0), "{served:#?}");
+    assert!(served.stderr.contains("--features cuda"), "{served:#?}");
+}
