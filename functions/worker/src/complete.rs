@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use quire_platform::{Error, Home, Result, owe_callback, patiently};
-use quire_tasks::{Failure, Key, Outcome, PageMessage, PageText};
+use quire_tasks::{Failure, FailureCode, Key, Outcome, PageMessage, PageText};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{in_flight::Read, intake::Intake};
+use crate::{
+    in_flight::{InFlight, Read},
+    intake::Intake,
+};
 
 /// How often a full disk is looked at again. An operator has to make room; the page waits, it does not fail.
 const WHILE_FULL: Duration = Duration::from_secs(5);
@@ -60,6 +63,13 @@ impl Completer {
                 }
             }
         }
+    }
+
+    /// Fails a page whose `step` did not come back in time. What holds it is native code, which cannot be interrupted: the
+    /// process has to end after this, and with it what else it has in hand, which is then read by others.
+    pub(crate) async fn give_up(&self, page: InFlight<()>, step: &str, limit: Duration) {
+        let why = format!("{step} it took longer than {} s", limit.as_secs());
+        self.finish(page.with(Err(Failure::new(FailureCode::TimedOut, why)))).await;
     }
 
     async fn keep(&self, message: &PageMessage, read: Result<PageText, Failure>) -> Result<()> {

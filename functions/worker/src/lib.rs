@@ -40,7 +40,7 @@ pub struct Worker {
     pub home: Home,
     /// Renders pages; shared by the workers of one process, since pdfium takes one thread at a time.
     pub renderer: Renderer,
-    /// How much is in hand at once.
+    /// How much is in hand at once, and how long.
     pub settings: Settings,
 }
 
@@ -71,7 +71,7 @@ impl Worker {
         // Each step ends when the one before it has, so that a shutdown of the intake drains them all in order.
         tokio::try_join!(
             intake.run(&consumer, to_render, to_complete.clone(), shutdown),
-            render::run(renderer, settings, rendering, to_batch, to_complete.clone()),
+            render::run(renderer, settings, rendering, to_batch, to_complete.clone(), &completer),
             batch::run(limits, batching, model.handle()),
             model.run(to_complete, &completer),
             completer.run(completing),

@@ -151,8 +151,7 @@ fn read(engine: &mut Engine, images: &[PageImage]) -> Texts {
 async fn stuck(mut pages: Vec<InFlight<()>>, limit: Duration, completer: &Completer) -> anyhow::Result<()> {
     error!(batch.pages = pages.len(), limit_secs = limit.as_secs(), "the model does not come back");
     if let (Some(page), true) = (pages.pop(), pages.is_empty()) {
-        let why = format!("reading it took longer than {} s", limit.as_secs());
-        completer.finish(page.with(Err(Failure::new(FailureCode::TimedOut, why)))).await;
+        completer.give_up(page, "reading", limit).await;
     }
     bail!("the model did not come back within {} s", limit.as_secs())
 }

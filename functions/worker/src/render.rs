@@ -7,13 +7,18 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use quire_document::{Documents, PageImage, sniff_file};
 use quire_tasks::{Failure, FailureCode, Split};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+use tracing::error;
 
 use crate::{
     Settings,
+    complete::Completer,
     in_flight::{InFlight, Read},
 };
 
@@ -97,11 +102,17 @@ pub(crate) async fn run(
     mut pages: mpsc::Receiver<InFlight<PathBuf>>,
     to_batch: mpsc::Sender<InFlight<PageImage>>,
     to_complete: mpsc::Sender<Read>,
+    completer: &Completer,
 ) -> anyhow::Result<()> {
     let pixels = Arc::new(Semaphore::new(settings.pixels_in_hand as usize));
     while let Some(page) = pages.recv().await {
         let (file, mut page) = page.split();
-        match renderer.page(file, page.message.page.page).await {
+        let Ok(rendered) = timeout(settings.page_limit, renderer.page(file, page.message.page.page)).await else {
+            error!(task.id = %page.message.page.task_id, page.no = page.message.page.page, "rendering does not come back");
+            completer.give_up(page, "rendering", settings.page_limit).await;
+            bail!("rendering did not come back within {} s", settings.page_limit.as_secs());
+        };
+        match rendered {
             Ok(image) => {
                 let share = cost(&image).min(u64::from(settings.pixels_in_hand)) as u32;
                 let permit = Arc::clone(&pixels).acquire_many_owned(share).await;

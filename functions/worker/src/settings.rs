@@ -11,7 +11,7 @@ pub struct Settings {
     pub pages_in_hand: u32,
     /// Pixels rendered and not yet read. One page more may be under way, so that a large page is not stuck for ever.
     pub pixels_in_hand: u32,
-    /// How long the model may take for a page before the worker gives it up and ends.
+    /// How long rendering, and then reading, a page may take before the worker gives it up and ends.
     pub page_limit: Duration,
 }
 

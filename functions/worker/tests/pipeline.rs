@@ -124,7 +124,14 @@ impl Stage {
     }
 
     fn work(&self) -> (JoinHandle<anyhow::Result<()>>, CancellationToken) {
-        let renderer = Renderer::start(|| Documents::new(None, Limits::default())).expect("a thread");
+        self.work_with(|| Documents::new(None, Limits::default()))
+    }
+
+    fn work_with(
+        &self,
+        documents: impl FnOnce() -> Documents + Send + 'static,
+    ) -> (JoinHandle<anyhow::Result<()>>, CancellationToken) {
+        let renderer = Renderer::start(documents).expect("a thread");
         let worker = Worker { home: self.home.clone(), renderer, settings: self.settings };
         let (fake, shutdown) = (self.fake.clone(), CancellationToken::new());
         let running = tokio::spawn(worker.run(move || Ok(fake.engine()), || {}, shutdown.clone()));
@@ -204,6 +211,21 @@ async fn a_page_that_does_not_come_back_times_out_and_ends_the_worker() {
     let (running, _shutdown) = stage.work();
     let error = running.await.expect("no panic").expect_err("the thread is lost");
     assert!(error.to_string().contains("did not come back"), "{error}");
+    assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
+    assert_eq!(stage.code(&task, 1).await, Some(FailureCode::TimedOut));
+}
+
+#[tokio::test]
+async fn a_page_that_is_never_rendered_times_out_and_ends_the_worker() {
+    let mut stage = stage();
+    stage.settings.page_limit = Duration::from_secs(1);
+    let task = stage.submit(&[WHITE]).await;
+    let hang = || loop {
+        std::thread::park();
+    };
+    let (running, _shutdown) = stage.work_with(hang);
+    let error = running.await.expect("no panic").expect_err("the thread is lost");
+    assert!(error.to_string().contains("rendering did not come back"), "{error}");
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
     assert_eq!(stage.code(&task, 1).await, Some(FailureCode::TimedOut));
 }
