@@ -1,9 +1,12 @@
 //! Where things are kept: objects, queues and the task table.
 //!
 //! The three traits [`ObjectStore`], [`Queue`] and [`TaskTable`] say what Quire needs from wherever it runs; a [`Home`]
-//! holds one of each. [`Embedded`] is the home on one machine, made of files and SQLite. Nothing outside this crate
-//! knows which home it is in, and only this crate names SQLite. Every home passes [`conformance`].
+//! holds one of each. [`Embedded`] is the home on one machine, made of files and SQLite; [`Aws`] is the one made of S3,
+//! SQS and DynamoDB. Nothing outside this crate knows which home it is in, and only this crate names SQLite and the
+//! AWS SDK. Every home passes [`conformance`].
 
+mod aws;
+mod clock;
 pub mod conformance;
 mod consumer;
 mod embedded;
@@ -14,7 +17,9 @@ mod owe;
 mod patience;
 mod queue;
 mod task_table;
+mod transitions;
 
+pub use aws::{Aws, AwsSettings};
 pub use consumer::{Consumer, Delivery, Lease, Undecodable};
 pub use embedded::Embedded;
 pub use error::Error;

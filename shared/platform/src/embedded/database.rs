@@ -7,10 +7,8 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
-use quire_tasks::UnixMillis;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -77,12 +75,6 @@ impl Database {
         self.jobs.send(Box::new(call)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
-}
-
-/// The time in the table and in the queues.
-pub(super) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }
 
 /// A call that waits for its transaction.

@@ -6,11 +6,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, para
 
 use super::{
     bell::{Change, Changes},
-    database::now,
     fault::Fault,
     turns::{leave_line, line_up, next_in, pick},
 };
-use crate::{Depth, Outgoing, QueueName, QueueSettings, Receipt, Received};
+use crate::{Depth, Outgoing, QueueName, QueueSettings, Receipt, Received, clock::now};
 
 /// So many times may the whole system be interrupted while a message is leased, before the message is suspected.
 const MAX_INTERRUPTIONS: i64 = 20;

@@ -2,26 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use quire_tasks::{
-    Callback, CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis,
-};
+use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     bell::{Change, Changes},
-    database::now,
     fault::Fault,
 };
-use crate::Completion;
+use crate::{
+    Completion,
+    clock::now,
+    transitions::{self, Settled},
+};
 
 /// Adds a task and its pages, unless it is there.
 pub(super) fn create(connection: &Connection, changes: &mut Changes, mut task: Task) -> Result<Completion, Fault> {
     if let Some(there) = find(connection, task.id)? {
         return Ok(Completion::Before(there));
     }
-    if task.status().ended() {
-        task.ended_at = Some(now());
-    }
+    transitions::accept(&mut task, now());
     connection
         .prepare_cached("INSERT INTO tasks (id, created_at, version, dispatched, record) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![
@@ -95,21 +94,11 @@ pub(super) fn settle_document(
     state: DocumentState,
 ) -> Result<Completion, Fault> {
     let mut task = task(connection, id)?;
-    let Some(document) = task.documents.iter_mut().find(|document| document.number == number) else {
-        return Err(Fault::not_found(&format!("{id}/{number}")));
+    let pages = match transitions::settle(&mut task, number, state) {
+        Settled::Missing => return Err(Fault::not_found(&format!("{id}/{number}"))),
+        Settled::Before => return Ok(Completion::Before(task)),
+        Settled::Now(pages) => pages,
     };
-    let pending = matches!(document.state, DocumentState::Pending { .. });
-    let pages = match &state {
-        DocumentState::Split(split) if pending => split.pages,
-        DocumentState::Failed(_) if pending => 0,
-        _ => return Ok(Completion::Before(task)),
-    };
-    let (weight, status) = state.weight();
-    document.state = state;
-    // The document itself stood for one open page.
-    task.counts.open -= 1;
-    task.counts = task.counts.add(weight, status);
-    let pages: Vec<PageRef> = (1..=pages).map(|page| PageRef { task_id: id, document: number, page }).collect();
     queue_pages(connection, &pages, task.round)?;
     update(connection, changes, task).map(Completion::Now)
 }
@@ -124,17 +113,9 @@ pub(super) fn complete_page(
 ) -> Result<Completion, Fault> {
     let mut page = page(connection, of)?;
     let mut task = task(connection, of.task_id)?;
-    if page.status != PageStatus::Queued || task.round != round {
+    if !transitions::complete(&mut task, &mut page, round, outcome, now()) {
         return Ok(Completion::Before(task));
     }
-    page.status = outcome.status();
-    page.round = round;
-    page.ended_at = Some(now());
-    match outcome {
-        Outcome::Succeeded { confidence } => page.confidence = confidence,
-        Outcome::Failed(failure) => page.failure = Some(failure),
-    }
-    task.counts = task.counts.close(1, page.status);
     put_page(connection, &page)?;
     update(connection, changes, task).map(Completion::Now)
 }
@@ -148,11 +129,9 @@ pub(super) fn update_callback(
     with: &CallbackUpdate,
 ) -> Result<Completion, Fault> {
     let mut task = task(connection, id)?;
-    let next = task.callback.as_ref().filter(|_| task.round == round).and_then(|callback| with.apply(callback));
-    if next.is_none() {
+    if !transitions::tell(&mut task, round, with) {
         return Ok(Completion::Before(task));
     }
-    task.callback = next;
     update(connection, changes, task).map(Completion::Now)
 }
 
@@ -170,15 +149,9 @@ pub(super) fn reopen(
             failed.push(of);
         }
     }
-    if !task.status().ended() || failed.is_empty() {
+    if !transitions::reopen(&mut task, failed.len() as u32) {
         return Ok(Completion::Before(task));
     }
-    task.round += 1;
-    task.ended_at = None;
-    task.counts = task.counts.reopen(failed.len() as u32);
-    task.callback = task.callback.map(|callback| Callback::owed(callback.url));
-    // Whoever opens it sends its messages, and may die before that as at its creation.
-    task.dispatched = false;
     queue_pages(connection, &failed, task.round)?;
     update(connection, changes, task).map(Completion::Now)
 }
@@ -191,12 +164,9 @@ fn find(connection: &Connection, id: TaskId) -> Result<Option<Task>, Fault> {
     Ok(record.map(|record| serde_json::from_str(&record)).transpose()?)
 }
 
-/// Writes a changed task. Its end is noted here, so that no change can miss it.
+/// Writes a changed task.
 fn update(connection: &Connection, changes: &mut Changes, mut task: Task) -> Result<Task, Fault> {
-    task.version += 1;
-    if task.status().ended() && task.ended_at.is_none() {
-        task.ended_at = Some(now());
-    }
+    transitions::touch(&mut task, now());
     connection
         .prepare_cached("UPDATE tasks SET version = ?2, dispatched = ?3, record = ?4 WHERE id = ?1")?
         .execute(params![task.id.to_string(), task.version as i64, task.dispatched, serde_json::to_string(&task)?])?;
@@ -205,10 +175,7 @@ fn update(connection: &Connection, changes: &mut Changes, mut task: Task) -> Res
 }
 
 fn queue_pages(connection: &Connection, pages: &[PageRef], round: u32) -> Result<(), Fault> {
-    pages.iter().try_for_each(|&page| {
-        let status = PageStatus::Queued;
-        put_page(connection, &Page { page, status, round, failure: None, confidence: None, ended_at: None })
-    })
+    pages.iter().try_for_each(|&page| put_page(connection, &transitions::queued(page, round)))
 }
 
 fn put_page(connection: &Connection, page: &Page) -> Result<(), Fault> {

@@ -1,0 +1,216 @@
+//! How tasks, documents and pages lie in the table.
+//!
+//! ```text
+//! pk        sk                  holds
+//! task_…    task                the task: record, version, settled, round, chunks; `undispatched` until it is
+//! task_…    documents#00001     documents, where they are too many to lie within the task
+//! task_…    page#0…1#0…1        a page
+//! ```
+//!
+//! Every change of a task, its documents or its pages writes the task's item on the condition that its version is the
+//! one that was read, so that no other condition is needed. A page counts only where the task knows it: pages are
+//! written before the task that has them.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use quire_tasks::{Document, DocumentState, Page, PageRef, Task, TaskId};
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+pub(super) const WHAT: &str = "task table";
+/// The key's attributes.
+pub(super) const PARTITION: &str = "pk";
+pub(super) const SORT: &str = "sk";
+/// The index of the tasks whose messages were perhaps not sent, and its key's attributes. It holds these tasks only.
+pub(super) const UNDISPATCHED: &str = "undispatched";
+pub(super) const CREATED_AT: &str = "created_at";
+/// The one partition of that index: tasks stay there for a moment.
+pub(super) const NOT_YET: &str = "yes";
+pub(super) const VERSION: &str = "version";
+pub(super) const ROUND: &str = "round";
+/// Counts the documents that were settled, in the task and in each chunk: where they disagree, a change was seen half.
+pub(super) const SETTLED: &str = "settled";
+const CHUNKS: &str = "chunks";
+const RECORD: &str = "record";
+const TASK: &str = "task";
+pub(super) const PAGES: &str = "page#";
+
+/// Documents of up to so many bytes lie within their task's item, which every completed page writes anew, and which is
+/// paid for by the kilobyte.
+const WITHIN: usize = 2 * 1024;
+/// The bytes of documents in one item, far from the 400 kB that DynamoDB takes: a hundred of them fit a transaction's
+/// 4 MB.
+const CHUNK: usize = 32 * 1024;
+
+/// An item, or its key.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// A task as it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) task: Task,
+    pub(super) settled: u64,
+    chunks: Vec<Chunk>,
+}
+
+#[derive(Debug, Clone)]
+struct Chunk {
+    documents: usize,
+    settled: u64,
+}
+
+/// A task's item on its own.
+pub(super) struct Head {
+    task: Task,
+    settled: u64,
+    pub(super) chunks: usize,
+}
+
+impl Stored {
+    /// A new one.
+    pub(super) fn new(task: Task) -> Result<Self> {
+        let mut sizes = Vec::with_capacity(task.documents.len());
+        for document in &task.documents {
+            sizes.push(json(document)?.len());
+        }
+        let mut chunks: Vec<Chunk> = Vec::new();
+        if sizes.iter().sum::<usize>() > WITHIN {
+            let mut room = 0;
+            for size in sizes {
+                match chunks.last_mut().filter(|_| size <= room) {
+                    Some(chunk) => chunk.documents += 1,
+                    None => chunks.push(Chunk { documents: 1, settled: 0 }),
+                }
+                room = if size <= room { room - size } else { CHUNK.saturating_sub(size) };
+            }
+        }
+        Ok(Self { task, settled: 0, chunks })
+    }
+
+    /// What was read, or `None` where a change was seen half.
+    pub(super) fn join(head: Head, chunks: &[Item]) -> Result<Option<Self>> {
+        let Head { mut task, settled, chunks: expected } = head;
+        let mut known = Vec::new();
+        for item in chunks {
+            let documents: Vec<Document> = record(item)?;
+            known.push(Chunk { documents: documents.len(), settled: number(item, SETTLED)? });
+            task.documents.extend(documents);
+        }
+        let whole = expected == 0 || known.iter().map(|chunk| chunk.settled).sum::<u64>() == settled;
+        Ok((known.len() == expected && whole).then_some(Self { task, settled, chunks: known }))
+    }
+
+    /// The task's item.
+    pub(super) fn head(&self) -> Result<Item> {
+        let mut task = self.task.clone();
+        if !self.chunks.is_empty() {
+            task.documents.clear();
+        }
+        let mut item = task_key(task.id);
+        item.insert(RECORD.to_owned(), AttributeValue::S(json(&task)?));
+        for (name, value) in [
+            (VERSION, task.version),
+            (ROUND, task.round.into()),
+            (SETTLED, self.settled),
+            (CHUNKS, self.chunks.len() as u64),
+            (CREATED_AT, task.created_at.0.unsigned_abs()),
+        ] {
+            item.insert(name.to_owned(), AttributeValue::N(value.to_string()));
+        }
+        if !task.dispatched {
+            item.insert(UNDISPATCHED.to_owned(), AttributeValue::S(NOT_YET.to_owned()));
+        }
+        Ok(item)
+    }
+
+    /// The items of all its documents that lie outside of its own.
+    pub(super) fn documents(&self) -> Result<Vec<Item>> {
+        let mut first = 0;
+        let item = |(index, chunk): (usize, &Chunk)| {
+            let documents = &self.task.documents[first..first + chunk.documents];
+            first += chunk.documents;
+            chunk_item(self.task.id, index, documents, chunk.settled)
+        };
+        self.chunks.iter().enumerate().map(item).collect()
+    }
+
+    /// Notes that a document was settled; its item, where it lies outside of the task's.
+    pub(super) fn settle(&mut self, document: u32) -> Result<Option<Item>> {
+        self.settled += 1;
+        let mut first = 0;
+        for (index, chunk) in self.chunks.iter_mut().enumerate() {
+            let documents = &self.task.documents[first..first + chunk.documents];
+            if documents.iter().any(|one| one.number == document) {
+                chunk.settled += 1;
+                return chunk_item(self.task.id, index, documents, chunk.settled).map(Some);
+            }
+            first += chunk.documents;
+        }
+        Ok(None)
+    }
+
+    /// Whether the page is one of the task's.
+    pub(super) fn has(&self, page: PageRef) -> bool {
+        let document = self.task.document(page.document).map(|document| &document.state);
+        matches!(document, Some(DocumentState::Split(split)) if (1..=split.pages).contains(&page.page))
+    }
+}
+
+impl Head {
+    pub(super) fn read(item: &Item) -> Result<Self> {
+        Ok(Self { task: record(item)?, settled: number(item, SETTLED)?, chunks: number(item, CHUNKS)? as usize })
+    }
+}
+
+/// A page's item.
+pub(super) fn page_item(page: &Page) -> Result<Item> {
+    let mut item = page_key(page.page);
+    item.insert(RECORD.to_owned(), AttributeValue::S(json(page)?));
+    Ok(item)
+}
+
+pub(super) fn task_key(id: TaskId) -> Item {
+    key(id, TASK.to_owned())
+}
+
+pub(super) fn chunk_key(id: TaskId, index: usize) -> Item {
+    key(id, format!("documents#{:05}", index + 1))
+}
+
+/// Sorts as its numbers do.
+pub(super) fn page_key(page: PageRef) -> Item {
+    key(page.task_id, format!("{PAGES}{:010}#{:010}", page.document, page.page))
+}
+
+/// What an item holds.
+pub(super) fn record<T: DeserializeOwned>(item: &Item) -> Result<T> {
+    let text = item.get(RECORD).and_then(|value| value.as_s().ok()).ok_or_else(|| unreadable("no record"))?;
+    serde_json::from_str(text).map_err(|error| unreadable(&error.to_string()))
+}
+
+fn key(id: TaskId, sort: String) -> Item {
+    let pair = |name: &str, value| (name.to_owned(), AttributeValue::S(value));
+    HashMap::from([pair(PARTITION, id.to_string()), pair(SORT, sort)])
+}
+
+fn chunk_item(id: TaskId, index: usize, documents: &[Document], settled: u64) -> Result<Item> {
+    let mut item = chunk_key(id, index);
+    item.insert(RECORD.to_owned(), AttributeValue::S(json(&documents)?));
+    item.insert(SETTLED.to_owned(), AttributeValue::N(settled.to_string()));
+    Ok(item)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| unreadable(&error.to_string()))
+}
+
+fn number(item: &Item, name: &str) -> Result<u64> {
+    let value = item.get(name).and_then(|value| value.as_n().ok()?.parse().ok());
+    value.ok_or_else(|| unreadable(&format!("no {name}")))
+}
+
+fn unreadable(why: &str) -> Error {
+    Error::Failed { what: WHAT, why: format!("an item cannot be read: {why}") }
+}

@@ -1,0 +1,66 @@
+//! What this process knows of the leases that it took.
+//!
+//! SQS does not promise to refuse a receipt whose lease has ended: it may even delete the message in somebody else's
+//! hands. So we remember until when we hold what, and leave alone what we have lost. A receipt that we do not know, a
+//! Lambda's for one, is SQS's to judge.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::Receipt;
+
+/// How long a lost lease is remembered. Whoever has not noticed by then asks SQS.
+const MEMORY: Duration = Duration::from_secs(3600);
+
+/// The leases of one queue.
+#[derive(Debug, Default)]
+pub(super) struct Leases(Mutex<HashMap<Receipt, Lease>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    taken: Instant,
+    ends: Instant,
+}
+
+impl Leases {
+    /// Taken now.
+    pub(super) fn take(&self, receipts: impl IntoIterator<Item = Receipt>, lease: Duration) {
+        let now = Instant::now();
+        let mut leases = self.leases();
+        leases.retain(|_, lease| lease.ends + MEMORY > now);
+        leases.extend(receipts.into_iter().map(|receipt| (receipt, Lease { taken: now, ends: now + lease })));
+    }
+
+    /// Starts anew what is still known.
+    pub(super) fn extend<'a>(&self, receipts: impl IntoIterator<Item = &'a Receipt>, lease: Duration) {
+        let ends = Instant::now() + lease;
+        let mut leases = self.leases();
+        for receipt in receipts {
+            if let Some(lease) = leases.get_mut(receipt) {
+                lease.ends = ends;
+            }
+        }
+    }
+
+    /// Gives up.
+    pub(super) fn forget(&self, receipt: &Receipt) {
+        self.leases().remove(receipt);
+    }
+
+    /// Whether it is known to have ended.
+    pub(super) fn lost(&self, receipt: &Receipt) -> bool {
+        self.leases().get(receipt).is_some_and(|lease| lease.ends <= Instant::now())
+    }
+
+    /// How long it has been held, as far as is known.
+    pub(super) fn held(&self, receipt: &Receipt) -> Duration {
+        self.leases().get(receipt).map_or(Duration::ZERO, |lease| lease.taken.elapsed())
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashMap<Receipt, Lease>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

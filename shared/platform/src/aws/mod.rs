@@ -1,0 +1,136 @@
+//! The home made of S3, SQS and DynamoDB.
+//!
+//! The SDK's own retries are off: whoever calls a home waits throttling out by [`crate::patiently`], with one policy for
+//! both homes, and two on top of each other would multiply. What is retried in here are collisions of a moment, and
+//! entries of a batch that failed alone.
+
+mod batches;
+mod cache;
+mod dynamo;
+mod fault;
+mod items;
+mod leases;
+mod objects;
+mod provision;
+mod queue;
+mod settings;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use crate::{Home, QueueName, QueueSettings, Result};
+use dynamo::Dynamo;
+use objects::S3Objects;
+use queue::SqsQueue;
+pub use settings::AwsSettings;
+use table::DynamoTable;
+
+/// A connection that takes longer is tried again.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// An answer that begins later is not waited for: more than the 20 s of a long poll, and than a part of an upload takes.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// The home on AWS, or on something that stands in for it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    home: Home,
+}
+
+impl Aws {
+    /// The home that the environment names: see [`AwsSettings::from_env`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Failed`] where a setting is missing or makes no sense, or there is no folder for temporary files.
+    pub async fn from_env() -> Result<Self> {
+        Self::connect(AwsSettings::from_env()?).await
+    }
+
+    /// The home that the settings name. Nothing is asked of AWS yet.
+    ///
+    /// # Errors
+    /// [`crate::Error::Failed`] where there is no folder for temporary files.
+    pub async fn connect(settings: AwsSettings) -> Result<Self> {
+        Self::connect_with(settings, QueueName::settings).await
+    }
+
+    /// As [`Aws::connect`], with other settings of the queues.
+    ///
+    /// # Errors
+    /// As [`Aws::connect`].
+    pub async fn connect_with(
+        settings: AwsSettings,
+        queue_settings: impl Fn(QueueName) -> QueueSettings,
+    ) -> Result<Self> {
+        let config = config(&settings).await;
+        let objects = S3Objects::new(s3(&config), settings.bucket, settings.cache_bytes)?;
+        let dynamo = Dynamo::new(aws_sdk_dynamodb::Client::new(&config), settings.table);
+        let sqs = aws_sdk_sqs::Client::new(&config);
+        let home = Home::new(Arc::new(objects), Arc::new(DynamoTable::new(dynamo)), |name| {
+            Arc::new(SqsQueue::new(sqs.clone(), &settings.queue_prefix, name, queue_settings(name)))
+        });
+        Ok(Self { home })
+    }
+
+    /// Its parts.
+    pub fn home(&self) -> Home {
+        self.home.clone()
+    }
+
+    /// Makes the bucket, the table and the queues, for an emulator and for tests. What is there already stays.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    pub async fn provision(settings: &AwsSettings) -> Result<()> {
+        Self::provision_with(settings, QueueName::settings).await
+    }
+
+    /// As [`Aws::provision`], with other settings of the queues.
+    ///
+    /// # Errors
+    /// As [`Aws::provision`].
+    pub async fn provision_with(
+        settings: &AwsSettings,
+        queue_settings: impl Fn(QueueName) -> QueueSettings,
+    ) -> Result<()> {
+        let config = config(settings).await;
+        provision::bucket(&s3(&config), &settings.bucket, config.region()).await?;
+        provision::table(&aws_sdk_dynamodb::Client::new(&config), &settings.table).await?;
+        let sqs = aws_sdk_sqs::Client::new(&config);
+        // Dead-letter queues first: the others name them.
+        let (others, dead): (Vec<_>, Vec<_>) =
+            QueueName::ALL.into_iter().partition(|name| name.dead_letter_queue().is_some());
+        for name in dead.into_iter().chain(others) {
+            provision::queue(&sqs, &settings.queue_prefix, name, queue_settings(name)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Region, credentials and endpoint as the SDK finds them, unless an emulator is named.
+async fn config(settings: &AwsSettings) -> SdkConfig {
+    let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).read_timeout(ANSWER_LIMIT).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(https)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts);
+    if let Some(emulator) = &settings.emulator {
+        let anybody = Credentials::new("test", "test", None, None, "emulator");
+        loader = loader
+            .endpoint_url(emulator)
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(anybody));
+    }
+    loader.load().await
+}
+
+/// An endpoint of its own has no name for each bucket: there the bucket stands in the path.
+fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let own_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+    let config = aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint).build();
+    aws_sdk_s3::Client::from_conf(config)
+}

@@ -1,0 +1,104 @@
+//! The bucket, the table and the queues, made where no Terraform does it.
+
+use std::time::Duration;
+
+use aws_config::Region;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType, TableStatus,
+};
+use aws_sdk_s3::{
+    error::ProvideErrorMetadata,
+    types::{BucketLocationConstraint, CreateBucketConfiguration},
+};
+use aws_sdk_sqs::types::QueueAttributeName;
+
+use super::{
+    fault::{chain, fault},
+    items::{CREATED_AT, PARTITION, SORT, UNDISPATCHED},
+    queue::full_name,
+};
+use crate::{Error, QueueName, QueueSettings, Result};
+
+/// A new table is ready within seconds.
+const LOOKS: u32 = 60;
+const LOOK: Duration = Duration::from_secs(1);
+/// SQS keeps a message for 14 days at most: as long as somebody may want to look at it.
+const RETENTION_SECS: &str = "1209600";
+
+/// Makes the bucket.
+pub(super) async fn bucket(client: &aws_sdk_s3::Client, name: &str, region: Option<&Region>) -> Result<()> {
+    // Where S3 began needs no name, and takes none.
+    let elsewhere = region.map(AsRef::as_ref).filter(|region: &&str| *region != "us-east-1");
+    let place = elsewhere.map(|region| {
+        let constraint = BucketLocationConstraint::from(region);
+        CreateBucketConfiguration::builder().location_constraint(constraint).build()
+    });
+    match client.create_bucket().bucket(name).set_create_bucket_configuration(place).send().await {
+        Err(error) if error.code() != Some("BucketAlreadyOwnedByYou") => Err(fault("bucket", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the table with its index, and waits until it is ready.
+pub(super) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<()> {
+    const WHAT: &str = "table";
+    let built = |error| Error::Failed { what: WHAT, why: chain(&error) };
+    let schema = |hash: &str, range: &str| -> Result<Vec<KeySchemaElement>> {
+        let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+        Ok(vec![key(hash, KeyType::Hash).map_err(built)?, key(range, KeyType::Range).map_err(built)?])
+    };
+    let mut create = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    for (name, kind) in [(PARTITION, "S"), (SORT, "S"), (UNDISPATCHED, "S"), (CREATED_AT, "N")] {
+        let kind = ScalarAttributeType::from(kind);
+        let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+        create = create.attribute_definitions(attribute.map_err(built)?);
+    }
+    let keys = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+    let index = GlobalSecondaryIndex::builder().index_name(UNDISPATCHED).projection(keys);
+    let index = index.set_key_schema(Some(schema(UNDISPATCHED, CREATED_AT)?)).build().map_err(built)?;
+    let create = create.set_key_schema(Some(schema(PARTITION, SORT)?)).global_secondary_indexes(index);
+    match create.send().await {
+        Err(error) if error.code() != Some("ResourceInUseException") => return Err(fault(WHAT, &error)),
+        _ => {}
+    }
+    for _ in 0..LOOKS {
+        let table = client.describe_table().table_name(name).send().await.map_err(|error| fault(WHAT, &error))?;
+        if table.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Err(Error::Busy { what: WHAT, why: "it is not ready".to_owned() })
+}
+
+/// Makes a queue. The one that its dead letters go to must be there.
+pub(super) async fn queue(
+    client: &aws_sdk_sqs::Client,
+    prefix: &str,
+    name: QueueName,
+    settings: QueueSettings,
+) -> Result<()> {
+    const WHAT: &str = "queue";
+    let lease = settings.lease.as_secs().to_string();
+    let mut create = client
+        .create_queue()
+        .queue_name(full_name(prefix, name))
+        .attributes(QueueAttributeName::VisibilityTimeout, lease)
+        .attributes(QueueAttributeName::MessageRetentionPeriod, RETENTION_SECS);
+    if let Some(dead) = name.dead_letter_queue() {
+        let arn = dead_letter_arn(client, &full_name(prefix, dead)).await?;
+        let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": settings.max_receives });
+        create = create.attributes(QueueAttributeName::RedrivePolicy, redrive.to_string());
+    }
+    create.send().await.map(drop).map_err(|error| fault(WHAT, &error))
+}
+
+async fn dead_letter_arn(client: &aws_sdk_sqs::Client, name: &str) -> Result<String> {
+    const WHAT: &str = "dead-letter queue";
+    let found = client.get_queue_url().queue_name(name).send().await.map_err(|error| fault(WHAT, &error))?;
+    let arn = QueueAttributeName::QueueArn;
+    let ask = client.get_queue_attributes().set_queue_url(found.queue_url).attribute_names(arn.clone());
+    let told = ask.send().await.map_err(|error| fault(WHAT, &error))?.attributes.unwrap_or_default();
+    told.get(&arn).cloned().ok_or_else(|| Error::Failed { what: WHAT, why: format!("{name} has no ARN") })
+}

@@ -1,0 +1,253 @@
+//! The task table on DynamoDB.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use backon::BackoffBuilder;
+use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis};
+use tokio::sync::Mutex;
+
+use super::{
+    dynamo::{Condition, Dynamo, collisions},
+    items::{
+        CREATED_AT, Head, Item, NOT_YET, PAGES, PARTITION, SORT, Stored, UNDISPATCHED, WHAT, chunk_key, page_item,
+        page_key, record, task_key,
+    },
+};
+use crate::{
+    Completion, Error, Result, TaskTable,
+    clock::now,
+    transitions::{self, Settled},
+};
+
+/// Whoever waits for a change looks after this time, and then less and less often: nothing rings a bell here.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LONGEST_UNSEEN: Duration = Duration::from_secs(1);
+/// Turns in which the changes of this process to one task are made, so that a worker's pages do not collide with each
+/// other. Tasks share them by chance.
+const TURNS: usize = 64;
+
+/// Tasks and pages.
+#[derive(Debug)]
+pub(super) struct DynamoTable {
+    dynamo: Dynamo,
+    turns: [Mutex<()>; TURNS],
+}
+
+/// What a change is to write beside the task.
+type Change = Option<Vec<Item>>;
+
+impl DynamoTable {
+    pub(super) fn new(dynamo: Dynamo) -> Self {
+        Self { dynamo, turns: std::array::from_fn(|_| Mutex::default()) }
+    }
+
+    /// A task as it is now.
+    async fn find(&self, id: TaskId) -> Result<Option<Stored>> {
+        let mut waits = collisions().build();
+        loop {
+            let items = self.dynamo.read(vec![task_key(id)]).await?;
+            let Some(head) = items.first().map(Head::read).transpose()? else { return Ok(None) };
+            if let Some(stored) = self.join(id, head).await? {
+                return Ok(Some(stored));
+            }
+            let busy = || Error::Busy { what: WHAT, why: format!("{id} changes all the time") };
+            tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+        }
+    }
+
+    /// A page of a task that was read before: what the task knows is there by then.
+    async fn found(&self, stored: &Stored, page: PageRef) -> Result<Page> {
+        let items = if stored.has(page) { self.dynamo.read(vec![page_key(page)]).await? } else { Vec::new() };
+        record(items.first().ok_or_else(|| not_found(page))?)
+    }
+
+    async fn join(&self, id: TaskId, head: Head) -> Result<Option<Stored>> {
+        let keys = (0..head.chunks).map(|index| chunk_key(id, index)).collect();
+        let mut chunks = self.dynamo.read(keys).await?;
+        chunks.sort_by_cached_key(|item| item.get(SORT).and_then(|value| value.as_s().ok()).cloned());
+        Stored::join(head, &chunks)
+    }
+
+    async fn stored(&self, id: TaskId) -> Result<Stored> {
+        self.find(id).await?.ok_or_else(|| not_found(id))
+    }
+
+    /// A task and all that its partition has of pages, known to it or not yet.
+    async fn all_pages(&self, id: TaskId) -> Result<Vec<Page>> {
+        self.dynamo.range(id.to_string(), PAGES).await?.iter().map(record).collect()
+    }
+
+    /// Changes a task as `change` says, which is asked anew whenever somebody else was faster.
+    async fn change<F>(&self, id: TaskId, change: impl Fn(Stored) -> F + Send + Sync) -> Result<Completion>
+    where
+        F: Future<Output = Result<(Stored, Change)>> + Send,
+    {
+        let _turn = self.turns[id.to_string().bytes().map(usize::from).sum::<usize>() % TURNS].lock().await;
+        let mut waits = collisions().build();
+        loop {
+            let stored = self.stored(id).await?;
+            let (version, settled, round) = (stored.task.version, stored.settled, stored.task.round);
+            let (mut stored, items) = change(stored).await?;
+            let Some(items) = items else { return Ok(Completion::Before(stored.task)) };
+            transitions::touch(&mut stored.task, now());
+            let meanwhile = Condition::Unsettled { settled, round };
+            if self.dynamo.write(items, stored.head()?, Condition::Version(version), meanwhile).await? {
+                return Ok(Completion::Now(stored.task));
+            }
+            let busy = || Error::Busy { what: WHAT, why: format!("others keep changing {id}") };
+            tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+        }
+    }
+}
+
+#[async_trait]
+impl TaskTable for DynamoTable {
+    async fn create(&self, mut task: Task) -> Result<Completion> {
+        let (id, round) = (task.id, task.round);
+        if let Some(there) = self.find(id).await? {
+            return Ok(Completion::Before(there.task));
+        }
+        transitions::accept(&mut task, now());
+        let stored = Stored::new(task)?;
+        let mut items = stored.documents()?;
+        for page in stored.task.pages() {
+            items.push(page_item(&transitions::queued(page, round))?);
+        }
+        if self.dynamo.write(items, stored.head()?, Condition::Absent, Condition::Absent).await? {
+            return Ok(Completion::Now(stored.task));
+        }
+        self.task(id).await.map(Completion::Before)
+    }
+
+    async fn mark_dispatched(&self, id: TaskId) -> Result<()> {
+        let mark = |mut stored: Stored| async move {
+            let new = !std::mem::replace(&mut stored.task.dispatched, true);
+            Ok((stored, new.then(Vec::new)))
+        };
+        self.change(id, mark).await.map(drop)
+    }
+
+    async fn undispatched(&self, before: UnixMillis, limit: usize) -> Result<Vec<Task>> {
+        let found = self.dynamo.index((UNDISPATCHED, NOT_YET), CREATED_AT, before.0, limit).await?;
+        let mut tasks = Vec::new();
+        for item in found {
+            let id = item.get(PARTITION).and_then(|id| id.as_s().ok()?.parse().ok());
+            let Some(id) = id else { continue };
+            // The index lags behind: the task itself decides.
+            let stored = self.find(id).await?;
+            tasks.extend(stored.map(|stored| stored.task).filter(|task| !task.dispatched));
+        }
+        Ok(tasks)
+    }
+
+    async fn task(&self, id: TaskId) -> Result<Task> {
+        self.stored(id).await.map(|stored| stored.task)
+    }
+
+    async fn pages(&self, id: TaskId) -> Result<Vec<Page>> {
+        // The task first: the pages that it knows are there by then.
+        let Some(stored) = self.find(id).await? else { return Ok(Vec::new()) };
+        let mut pages = self.all_pages(id).await?;
+        pages.retain(|page| stored.has(page.page));
+        Ok(pages)
+    }
+
+    async fn page(&self, page: PageRef) -> Result<Page> {
+        let stored = self.find(page.task_id).await?.ok_or_else(|| not_found(page))?;
+        self.found(&stored, page).await
+    }
+
+    async fn settle_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion> {
+        let state = &state;
+        let settle = |mut stored: Stored| async move {
+            let pages = match transitions::settle(&mut stored.task, document, state.clone()) {
+                Settled::Missing => return Err(not_found(format!("{id}/{document}"))),
+                Settled::Before => return Ok((stored, None)),
+                Settled::Now(pages) => pages,
+            };
+            let round = stored.task.round;
+            let pages = pages.into_iter().map(|page| page_item(&transitions::queued(page, round)));
+            let mut items = pages.collect::<Result<Vec<Item>>>()?;
+            // Last, and so together with the task.
+            items.extend(stored.settle(document)?);
+            Ok((stored, Some(items)))
+        };
+        self.change(id, settle).await
+    }
+
+    async fn complete_page(&self, page: PageRef, round: u32, outcome: Outcome) -> Result<Completion> {
+        let outcome = &outcome;
+        let complete = |mut stored: Stored| async move {
+            let mut found = self.found(&stored, page).await?;
+            let ended = transitions::complete(&mut stored.task, &mut found, round, outcome.clone(), now());
+            let items = ended.then(|| page_item(&found).map(|item| vec![item])).transpose()?;
+            Ok((stored, items))
+        };
+        self.change(page.task_id, complete).await
+    }
+
+    async fn update_callback(&self, id: TaskId, round: u32, update: CallbackUpdate) -> Result<Completion> {
+        let update = &update;
+        let tell = |mut stored: Stored| async move {
+            let told = transitions::tell(&mut stored.task, round, update);
+            Ok((stored, told.then(Vec::new)))
+        };
+        self.change(id, tell).await
+    }
+
+    async fn reopen(&self, id: TaskId, pages: Vec<PageRef>) -> Result<Completion> {
+        let wanted: BTreeSet<PageRef> = pages.into_iter().filter(|page| page.task_id == id).collect();
+        let wanted = &wanted;
+        let reopen = |mut stored: Stored| async move {
+            if let Some(&unknown) = wanted.iter().find(|&&page| !stored.has(page)) {
+                return Err(not_found(unknown));
+            }
+            let opened = if wanted.is_empty() { Vec::new() } else { self.to_open(&stored, wanted).await? };
+            if !transitions::reopen(&mut stored.task, opened.len() as u32) {
+                return Ok((stored, None));
+            }
+            let round = stored.task.round;
+            let items = opened.into_iter().map(|page| page_item(&transitions::queued(page, round)));
+            let items = items.collect::<Result<Vec<Item>>>()?;
+            Ok((stored, Some(items)))
+        };
+        self.change(id, reopen).await
+    }
+
+    async fn changed(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task> {
+        let deadline = Instant::now() + within;
+        let mut pause = FIRST_LOOK;
+        loop {
+            let task = self.task(id).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if task.version != seen || left.is_zero() {
+                return Ok(task);
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 3 / 2).min(LONGEST_UNSEEN);
+        }
+    }
+}
+
+impl DynamoTable {
+    /// The failed pages among those wanted, and, where there are any, those that somebody began to open and died: their
+    /// items are of the next round already, while their task still counts them as failed.
+    async fn to_open(&self, stored: &Stored, wanted: &BTreeSet<PageRef>) -> Result<Vec<PageRef>> {
+        let next = stored.task.round + 1;
+        let begun = |page: &Page| page.status == PageStatus::Queued && page.round == next;
+        let mut pages = self.all_pages(stored.task.id).await?;
+        pages.retain(|page| stored.has(page.page));
+        let any =
+            pages.iter().any(|page| wanted.contains(&page.page) && (page.status == PageStatus::Failed || begun(page)));
+        let open = |page: &Page| begun(page) || (page.status == PageStatus::Failed && wanted.contains(&page.page));
+        Ok(pages.iter().filter(|page| any && open(page)).map(|page| page.page).collect())
+    }
+}
+
+fn not_found(what: impl ToString) -> Error {
+    Error::NotFound { what: what.to_string() }
+}

@@ -1,0 +1,11 @@
+//! The homes' clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use quire_tasks::UnixMillis;
+
+/// The time, by this machine.
+pub(crate) fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(since.as_millis() as i64)
+}

@@ -1,0 +1,75 @@
+//! The emulator: fetched once, started once for all tests here, and ended with them, however they end.
+
+use std::{
+    env,
+    fs::{self, File},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Pinned: what it emulates changes from week to week.
+const VERSION: &str = "1.5.33";
+/// A loaded machine needs a while to start it.
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// Ends what it started when nobody holds its input open any more: when this program has ended, even by a signal.
+const WATCH: &str = r#""$@" & started=$!; cat > /dev/null; kill "$started"; wait "$started""#;
+
+/// Where it listens.
+pub(crate) fn address() -> String {
+    static RUNNING: OnceLock<(String, Child)> = OnceLock::new();
+    RUNNING.get_or_init(start).0.clone()
+}
+
+fn start() -> (String, Child) {
+    let (folder, port) = (installed(), free_port());
+    let log = File::create(folder.with_extension(format!("{port}.log"))).expect("a log");
+    let child = Command::new("sh")
+        .args(["-c", WATCH, "sh", "python3", "-m", "ministack"])
+        .env("PYTHONPATH", &folder)
+        // It runs code for whoever asks: nobody but this machine may.
+        .env("BIND_HOST", "127.0.0.1")
+        .env("GATEWAY_PORT", port.to_string())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().expect("the log"))
+        .stderr(log)
+        .spawn()
+        .expect("sh starts");
+    let deadline = Instant::now() + START_LIMIT;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "ministack does not answer; its log lies beside {}", folder.display());
+        thread::sleep(Duration::from_millis(100));
+    }
+    (format!("http://127.0.0.1:{port}"), child)
+}
+
+/// The folder with the emulator, fetched first if it is not there: whole or not at all, and by one process at a time.
+fn installed() -> PathBuf {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let folder = parent.join(format!("ministack-{VERSION}"));
+    fs::create_dir_all(parent).expect("a folder");
+    let lock = File::create(parent.join("ministack.lock")).expect("a lock");
+    lock.lock().expect("the lock");
+    if !folder.exists() {
+        let staging = tempfile::tempdir_in(parent).expect("a folder");
+        let wanted = format!("ministack=={VERSION}");
+        let pip = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
+            .arg(staging.path())
+            .arg(&wanted)
+            .output()
+            .expect("python3 starts");
+        assert!(pip.status.success(), "{wanted}: {}", String::from_utf8_lossy(&pip.stderr));
+        fs::rename(staging.keep(), &folder).expect("moved to its place");
+    }
+    folder
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    listener.local_addr().expect("its address").port()
+}

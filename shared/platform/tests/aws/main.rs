@@ -1,0 +1,31 @@
+//! The home on AWS, on an emulator: what every home promises, and what is its own.
+
+use quire_platform::{Aws, AwsSettings, Home, conformance};
+use uuid::Uuid;
+
+mod emulator;
+mod objects;
+mod queues;
+mod tasks;
+
+/// A home of its own for each test.
+fn settings() -> AwsSettings {
+    let name = format!("quire-{}", Uuid::now_v7().simple());
+    AwsSettings {
+        bucket: name.clone(),
+        table: name.clone(),
+        queue_prefix: name,
+        cache_bytes: 64 * 1024 * 1024,
+        emulator: Some(emulator::address()),
+    }
+}
+
+async fn open() -> (Home, ()) {
+    let settings = settings();
+    Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
+    let aws = Aws::connect_with(settings, conformance::settings).await.expect("a home");
+    (aws.home(), ())
+}
+
+// The emulator does not know fair queues.
+conformance::every_home_promises!(open except turns);

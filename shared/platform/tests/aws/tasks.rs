@@ -1,0 +1,83 @@
+//! Tasks too large for one transaction, or for one item.
+
+use quire_platform::{Completion, Home};
+use quire_tasks::{
+    Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Split, Task, TaskId,
+    TaskStatus, Tenant, UnixMillis,
+};
+use uuid::Uuid;
+
+use crate::open;
+
+const URL: &str = "https://example.com/a.pdf";
+
+fn split(pages: u32) -> DocumentState {
+    DocumentState::Split(Split { format: Format::Pdf, pages })
+}
+
+fn pending() -> DocumentState {
+    DocumentState::Pending { url: URL.to_owned() }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"))
+}
+
+async fn created(home: &Home, states: impl IntoIterator<Item = DocumentState>) -> Task {
+    let document = |(number, state)| Document { number, name: Some("a.pdf".to_owned()), state };
+    let documents = (1..).zip(states).map(document).collect();
+    let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), UnixMillis(1), documents, None);
+    match home.tasks.create(task).await.expect("create") {
+        Completion::Now(task) => task,
+        Completion::Before(task) => panic!("{} was there before", task.id),
+    }
+}
+
+async fn agrees(home: &Home, task: &Task) {
+    assert_eq!(&home.tasks.task(task.id).await.expect("task"), task);
+    let pages = home.tasks.pages(task.id).await.expect("pages");
+    assert_eq!(pages.iter().map(|page| page.page).collect::<Vec<_>>(), task.pages().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_task_of_very_many_pages_is_created_whole() {
+    let (home, ()) = open().await;
+    let task = created(&home, [split(350), pending()]).await;
+    agrees(&home, &task).await;
+    let again = home.tasks.create(task.clone()).await.expect("create");
+    assert_eq!(again, Completion::Before(task.clone()));
+    let settled = home.tasks.settle_document(task.id, 2, split(250)).await.expect("settle");
+    assert!(settled.changed());
+    assert_eq!(settled.task().counts.open, 600);
+    agrees(&home, settled.task()).await;
+}
+
+#[tokio::test]
+async fn a_task_of_very_many_documents_is_kept_in_several_items() {
+    let (home, ()) = open().await;
+    let task = created(&home, (1..=900).map(|n| if n % 3 == 0 { pending() } else { split(1) })).await;
+    agrees(&home, &task).await;
+    let settled = home.tasks.settle_document(task.id, 450, split(2)).await.expect("settle");
+    assert!(settled.changed());
+    agrees(&home, settled.task()).await;
+    let page = PageRef { task_id: task.id, document: 450, page: 2 };
+    let completion = home.tasks.complete_page(page, 1, failed()).await.expect("complete");
+    assert!(completion.changed());
+    agrees(&home, completion.task()).await;
+}
+
+#[tokio::test]
+async fn very_many_failed_pages_are_opened_again() {
+    const PAGES: u32 = 130;
+    let (home, ()) = open().await;
+    let task = created(&home, [split(PAGES)]).await;
+    for page in task.pages() {
+        assert!(home.tasks.complete_page(page, 1, failed()).await.expect("complete").changed());
+    }
+    assert_eq!(home.tasks.task(task.id).await.expect("task").status(), TaskStatus::Failed);
+    let opened = home.tasks.reopen(task.id, task.pages().collect()).await.expect("reopen");
+    assert!(opened.changed());
+    assert_eq!((opened.task().counts.open, opened.task().round), (PAGES, 2));
+    let pages = home.tasks.pages(task.id).await.expect("pages");
+    assert!(pages.iter().all(|page| page.status == PageStatus::Queued && page.round == 2));
+}
