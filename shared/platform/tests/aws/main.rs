@@ -4,9 +4,9 @@ use quire_platform::{Aws, AwsSettings, Home, conformance};
 use uuid::Uuid;
 
 mod emulator;
-mod objects;
-mod queues;
-mod tasks;
+mod large_files;
+mod large_tasks;
+mod messages;
 
 /// A home of its own for each test.
 fn settings() -> AwsSettings {
