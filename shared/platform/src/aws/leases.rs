@@ -13,7 +13,7 @@ use std::{
 use crate::Receipt;
 
 /// How long a lost lease is remembered. Whoever has not noticed by then asks SQS.
-const MEMORY: Duration = Duration::from_secs(3600);
+const MEMORY: Duration = Duration::from_hours(1);
 
 /// The leases of one queue.
 #[derive(Debug, Default)]
@@ -46,8 +46,11 @@ impl Leases {
     }
 
     /// Gives up.
-    pub(super) fn forget(&self, receipt: &Receipt) {
-        self.leases().remove(receipt);
+    pub(super) fn forget(&self, receipts: &[Receipt]) {
+        let mut leases = self.leases();
+        for receipt in receipts {
+            leases.remove(receipt);
+        }
     }
 
     /// Whether it is known to have ended.

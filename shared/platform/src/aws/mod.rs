@@ -32,7 +32,7 @@ use table::DynamoTable;
 /// A connection that takes longer is tried again.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// An answer that begins later is not waited for: more than the 20 s of a long poll, and than a part of an upload takes.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// The home on AWS, or on something that stands in for it. Cheap to clone.
 #[derive(Debug, Clone)]

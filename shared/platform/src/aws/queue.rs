@@ -32,9 +32,9 @@ const LONGEST_POLL: Duration = Duration::from_secs(20);
 /// SQS waits whole seconds; the rest of a wait is spent in naps of this length.
 const NAP: Duration = Duration::from_millis(200);
 /// A message may stay invisible for 12 hours from its receive, by SQS; a minute less, for clocks differ.
-const LONGEST_LEASE: Duration = Duration::from_secs(12 * 3600 - 60);
+const LONGEST_LEASE: Duration = Duration::from_mins(12 * 60 - 1);
 /// The longest delay of a message, by SQS.
-const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
 /// One of the queues. Its address is asked for when it is first needed: a function may know only the queues that it uses.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Queue for SqsQueue {
     async fn acknowledge(&self, receipts: Vec<Receipt>) -> Result<()> {
         for batch in self.held(receipts).chunks(BATCH) {
             self.delete(batch).await?;
-            batch.iter().for_each(|receipt| self.leases.forget(receipt));
+            self.leases.forget(batch);
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ impl Queue for SqsQueue {
             self.leases.extend(batch.iter().filter(|receipt| !gone.contains(receipt)), self.settings.lease);
             lost.extend(gone);
         }
-        lost.iter().for_each(|receipt| self.leases.forget(receipt));
+        self.leases.forget(&lost);
         Ok(lost)
     }
 
@@ -212,7 +212,7 @@ impl Queue for SqsQueue {
         if !held.is_empty() {
             self.hide(&held, delay.min(longest)).await?;
         }
-        held.iter().for_each(|receipt| self.leases.forget(receipt));
+        self.leases.forget(&held);
         Ok(())
     }
 

@@ -62,7 +62,7 @@ impl DynamoTable {
     /// A page of a task that was read before: what the task knows is there by then.
     async fn found(&self, stored: &Stored, page: PageRef) -> Result<Page> {
         let items = if stored.has(page) { self.dynamo.read(vec![page_key(page)]).await? } else { Vec::new() };
-        record(items.first().ok_or_else(|| not_found(page))?)
+        record(items.first().ok_or_else(|| not_found(&page))?)
     }
 
     async fn join(&self, id: TaskId, head: Head) -> Result<Option<Stored>> {
@@ -73,7 +73,7 @@ impl DynamoTable {
     }
 
     async fn stored(&self, id: TaskId) -> Result<Stored> {
-        self.find(id).await?.ok_or_else(|| not_found(id))
+        self.find(id).await?.ok_or_else(|| not_found(&id))
     }
 
     /// A task and all that its partition has of pages, known to it or not yet.
@@ -157,7 +157,7 @@ impl TaskTable for DynamoTable {
     }
 
     async fn page(&self, page: PageRef) -> Result<Page> {
-        let stored = self.find(page.task_id).await?.ok_or_else(|| not_found(page))?;
+        let stored = self.find(page.task_id).await?.ok_or_else(|| not_found(&page))?;
         self.found(&stored, page).await
     }
 
@@ -165,7 +165,7 @@ impl TaskTable for DynamoTable {
         let state = &state;
         let settle = |mut stored: Stored| async move {
             let pages = match transitions::settle(&mut stored.task, document, state.clone()) {
-                Settled::Missing => return Err(not_found(format!("{id}/{document}"))),
+                Settled::Missing => return Err(not_found(&format!("{id}/{document}"))),
                 Settled::Before => return Ok((stored, None)),
                 Settled::Now(pages) => pages,
             };
@@ -204,7 +204,7 @@ impl TaskTable for DynamoTable {
         let wanted = &wanted;
         let reopen = |mut stored: Stored| async move {
             if let Some(&unknown) = wanted.iter().find(|&&page| !stored.has(page)) {
-                return Err(not_found(unknown));
+                return Err(not_found(&unknown));
             }
             let opened = if wanted.is_empty() { Vec::new() } else { self.to_open(&stored, wanted).await? };
             if !transitions::reopen(&mut stored.task, opened.len() as u32) {
@@ -248,6 +248,6 @@ impl DynamoTable {
     }
 }
 
-fn not_found(what: impl ToString) -> Error {
+fn not_found(what: &impl ToString) -> Error {
     Error::NotFound { what: what.to_string() }
 }
