@@ -244,3 +244,17 @@ fn verdict<'a>(codes: impl Iterator<Item = &'a str>) -> Result<bool, Refused> {
 fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_decides_a_collision_is_tried_again_and_throttling_is_waited_out() {
+        let verdict = |codes: &[&'static str]| super::verdict(codes.iter().copied());
+        assert!(matches!(verdict(&["TransactionConflict", "ConditionalCheckFailed"]), Ok(false)));
+        assert!(matches!(verdict(&["None", "TransactionConflict"]), Err(Refused::Collided(Error::Busy { .. }))));
+        assert!(matches!(verdict(&["ThrottlingError", "None"]), Err(Refused::Failed(Error::Busy { .. }))));
+        assert!(matches!(verdict(&["ValidationError"]), Err(Refused::Failed(Error::Failed { .. }))));
+    }
+}

@@ -1,13 +1,14 @@
-//! Tasks too large for one transaction, or for one item.
+//! Tasks too large for one transaction or for one item, and tasks in more hands than one.
 
-use quire_platform::{Completion, Home};
+use quire_platform::{Aws, Completion, Home, conformance, patiently};
 use quire_tasks::{
     Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Split, Task, TaskId,
     TaskStatus, Tenant, UnixMillis,
 };
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::open;
+use crate::{connected, open, settings};
 
 const URL: &str = "https://example.com/a.pdf";
 
@@ -80,4 +81,41 @@ async fn very_many_failed_pages_are_opened_again() {
     assert_eq!((opened.task().counts.open, opened.task().round), (PAGES, 2));
     let pages = home.tasks.pages(task.id).await.expect("pages");
     assert!(pages.iter().all(|page| page.status == PageStatus::Queued && page.round == 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_processes_one_completes_each_page() {
+    const PAGES: u32 = 25;
+    let settings = settings();
+    Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
+    let mut tries = JoinSet::new();
+    let task = created(&connected(&settings).await, [split(PAGES)]).await;
+    for _ in 0..3 {
+        // Each with turns of its own, as a process has.
+        let home = connected(&settings).await;
+        for page in task.pages() {
+            let tasks = home.tasks.clone();
+            tries.spawn(async move {
+                patiently(|| tasks.complete_page(page, 1, failed())).await.expect("complete").changed()
+            });
+        }
+    }
+    let completed = tries.join_all().await.into_iter().filter(|&changed| changed).count();
+    assert_eq!(completed as u32, PAGES);
+    let ended = connected(&settings).await.tasks.task(task.id).await.expect("task");
+    assert_eq!((ended.counts.failed, ended.counts.open, ended.status()), (PAGES, 0, TaskStatus::Failed));
+}
+
+#[tokio::test]
+async fn a_task_that_comes_from_two_doors_at_once_is_one() {
+    let settings = settings();
+    Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
+    let (one, other) = (connected(&settings).await, connected(&settings).await);
+    let documents = vec![Document { number: 1, name: None, state: split(220) }];
+    let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), UnixMillis(1), documents, None);
+    let (first, second) = tokio::join!(one.tasks.create(task.clone()), other.tasks.create(task.clone()));
+    let (first, second) = (first.expect("create"), second.expect("create"));
+    assert!(first.changed() != second.changed(), "one of them made it");
+    assert_eq!((first.task(), second.task()), (&task, &task));
+    agrees(&one, &task).await;
 }

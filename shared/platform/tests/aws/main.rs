@@ -23,8 +23,11 @@ fn settings() -> AwsSettings {
 async fn open() -> (Home, ()) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
-    let aws = Aws::connect_with(settings, conformance::settings).await.expect("a home");
-    (aws.home(), ())
+    (connected(&settings).await, ())
+}
+
+async fn connected(settings: &AwsSettings) -> Home {
+    Aws::connect_with(settings.clone(), conformance::settings).await.expect("a home").home()
 }
 
 // The emulator does not know fair queues.
