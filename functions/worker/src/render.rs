@@ -107,12 +107,12 @@ pub(crate) async fn run(
     let pixels = Arc::new(Semaphore::new(settings.pixels_in_hand as usize));
     while let Some(page) = pages.recv().await {
         let (file, mut page) = page.split();
-        let Ok(rendered) = timeout(settings.page_limit, renderer.page(file, page.message.page.page)).await else {
+        let Ok(page_image) = timeout(settings.page_limit, renderer.page(file, page.message.page.page)).await else {
             error!(task.id = %page.message.page.task_id, page.no = page.message.page.page, "rendering does not come back");
             completer.give_up(page, "rendering", settings.page_limit).await;
             bail!("rendering did not come back within {} s", settings.page_limit.as_secs());
         };
-        match rendered {
+        match page_image {
             Ok(image) => {
                 let share = cost(&image).min(u64::from(settings.pixels_in_hand)) as u32;
                 let permit = Arc::clone(&pixels).acquire_many_owned(share).await;
