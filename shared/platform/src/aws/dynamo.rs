@@ -142,7 +142,7 @@ impl Dynamo {
             .query()
             .table_name(&self.table)
             .index_name(index)
-            .limit(limit.min(1000) as i32)
+            .limit(limit.clamp(1, 1000) as i32)
             .key_condition_expression("#p = :p AND #s < :s")
             .expression_attribute_names("#p", index)
             .expression_attribute_names("#s", sort)

@@ -7,6 +7,7 @@
 mod batches;
 mod cache;
 mod dynamo;
+mod envelope;
 mod fault;
 mod items;
 mod leases;

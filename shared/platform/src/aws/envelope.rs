@@ -1,0 +1,56 @@
+//! Our messages as SQS has them.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry};
+
+use super::fault::chain;
+use crate::{Error, Outgoing, Receipt, Received, Result};
+
+pub(super) const WHAT: &str = "queue";
+/// The message attribute that tells why a message was dead-lettered.
+pub(super) const REASON: &str = "reason";
+/// The longest delay of a message, by SQS.
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
+
+pub(super) type Built<T> = Result<T, aws_sdk_sqs::error::BuildError>;
+
+/// The number in a batch is the entry's id.
+pub(super) fn outgoing(number: usize, message: &Outgoing) -> Built<SendMessageBatchRequestEntry> {
+    SendMessageBatchRequestEntry::builder()
+        .id(number.to_string())
+        .message_body(&message.body)
+        // On a standard queue a group is no order, but a turn: fair queues.
+        .message_group_id(&message.group)
+        .delay_seconds(whole_seconds(message.delay.min(LONGEST_DELAY)))
+        .build()
+}
+
+pub(super) fn text(value: String) -> Built<MessageAttributeValue> {
+    MessageAttributeValue::builder().data_type("String").string_value(value).build()
+}
+
+pub(super) fn received(message: Message) -> Received {
+    let told = |name| message.attributes.as_ref().and_then(|told| told.get(&name));
+    let attempt = told(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|count| count.parse().ok());
+    let group = told(MessageSystemAttributeName::MessageGroupId).cloned().unwrap_or_default();
+    let reason = message.message_attributes.as_ref().and_then(|told| told.get(REASON)?.string_value.clone());
+    Received {
+        group,
+        attempt: attempt.unwrap_or(1),
+        reason,
+        body: message.body.unwrap_or_default(),
+        receipt: Receipt(message.receipt_handle.unwrap_or_default()),
+    }
+}
+
+/// SQS counts whole seconds. Rather a little late than early.
+pub(super) fn whole_seconds(time: Duration) -> i32 {
+    time.as_secs_f64().ceil() as i32
+}
+
+/// Parts of a request, none of which lacks anything.
+pub(super) fn whole<T>(parts: impl IntoIterator<Item = Built<T>>) -> Result<Vec<T>> {
+    let parts: Built<Vec<T>> = parts.into_iter().collect();
+    parts.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })
+}
