@@ -30,6 +30,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("rusqlite", &[PLATFORM]),
     ("aws-sdk-*", &[PLATFORM]),
     ("aws-config", &[PLATFORM]),
+    ("aws-smithy-*", &[PLATFORM]),
     // The command may speak to its own server, as a client does.
     ("reqwest", &["quire-egress", "quire"]),
     ("ort", &["quire-ocr"]),
