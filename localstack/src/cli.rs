@@ -23,10 +23,15 @@ pub(crate) enum Command {
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     /// Print the secret that callbacks are signed with; it is made on first use.
-    WebhookSecret(Data),
-    /// Read pages of a home until told to stop: what `serve` starts as its children.
-    #[command(hide = true)]
+    WebhookSecret(Place),
+    /// Read pages that somebody else takes in, until told to stop.
     Worker(Worker),
+    /// Succeed if the worker that gives signs of life is alive: what a container's health check asks.
+    #[command(hide = true)]
+    Alive,
+    /// Make what is kept in: bucket, table, queues, on an emulator of AWS, where no Terraform makes them.
+    #[command(hide = true)]
+    Provision,
     /// Check a file and print what it is: in a process of its own, since PDFs are opened by native code.
     #[command(hide = true)]
     Inspect(Inspect),
@@ -43,6 +48,9 @@ pub(crate) struct Read {
     /// Keep the tasks and results in this folder; without it they are gone at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// How many pages are read at the same time [default: one a processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
     #[command(flatten)]
     pub(crate) engine: Engine,
 }
@@ -60,7 +68,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) place: Place,
+    /// How many pages are read at the same time; 0 if that is others' work [default: one a processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub(crate) workers: Option<u16>,
     #[command(flatten)]
     pub(crate) engine: Engine,
     /// For development: let callbacks and `image_url` use plain HTTP to this machine.
@@ -68,7 +79,24 @@ pub(crate) struct Serve {
     pub(crate) dev: bool,
 }
 
-/// Where a home is.
+/// Which home.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// Where everything is kept: in a folder on this machine, or on AWS, as `QUIRE_AWS_BUCKET` and its like say.
+    #[arg(long, value_enum, env = "QUIRE_PLATFORM", default_value_t = Platform::Embedded)]
+    pub(crate) platform: Platform,
+    #[command(flatten)]
+    pub(crate) data: Data,
+}
+
+/// The two kinds of homes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Platform {
+    Embedded,
+    Aws,
+}
+
+/// Where an embedded home is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Data {
     /// The folder with everything that is kept [default: quire in the user's data folder].
@@ -95,20 +123,17 @@ impl Data {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Engine {
-    /// How many pages are read at the same time [default: one a processor].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: Option<u16>,
     /// What runs the model.
     #[arg(long, value_enum, env = "QUIRE_DEVICE", default_value_t = Device::Cpu)]
     pub(crate) device: Device,
 }
 
 impl Engine {
-    /// How many workers there are to be. On a CPU several threads in one run only get into each other's way, so there is
+    /// How many workers there are to be, unless a number is given. On a CPU several threads in one run only get into each other's way, so there is
     /// a worker for each processor; a GPU is kept busy by one.
-    pub(crate) fn workers(self) -> usize {
+    pub(crate) fn workers(self, given: Option<u16>) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        self.workers.map_or_else(|| if self.device == Device::Cuda { 1 } else { processors() }, usize::from)
+        given.map_or_else(|| if self.device == Device::Cuda { 1 } else { processors() }, usize::from)
     }
 }
 
@@ -129,7 +154,7 @@ pub(crate) enum DeadLetters {
         #[arg(value_name = "pages|documents|callbacks")]
         queue: Option<Kind>,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
     /// Show one, whole.
     Show {
@@ -139,7 +164,7 @@ pub(crate) enum DeadLetters {
         /// Its name, as `list` shows it.
         name: String,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
     /// Have them tried again. Pages of ended tasks are opened in a new round, at whose end the callback is sent anew.
     Redrive {
@@ -149,19 +174,19 @@ pub(crate) enum DeadLetters {
         /// Only these; all of the kind unless given.
         names: Vec<String>,
         #[command(flatten)]
-        data: Data,
+        place: Place,
     },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// The name under which leases are held.
-    #[arg(long)]
-    pub(crate) holder: String,
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
-    pub(crate) device: Device,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) engine: Engine,
+    /// Given to a child of `serve`, which is tied to it by standard input: the name under which it holds leases.
+    #[arg(long, hide = true)]
+    pub(crate) holder: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -2,32 +2,26 @@
 
 use std::io::{self, Write};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use jiff::Timestamp;
 use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection};
-use quire_platform::{Embedded, Home};
+use quire_platform::Home;
 use quire_tasks::UnixMillis;
 
-use crate::cli::{Data, DeadLetters};
+use crate::{cli::DeadLetters, site::Site};
 
 /// Runs one of the subcommands on a home, whether it is being served or not.
 pub(crate) async fn dead_letters(args: DeadLetters) -> anyhow::Result<()> {
-    let data = match &args {
-        DeadLetters::List { data, .. } | DeadLetters::Show { data, .. } | DeadLetters::Redrive { data, .. } => data,
+    let place = match &args {
+        DeadLetters::List { place, .. } | DeadLetters::Show { place, .. } | DeadLetters::Redrive { place, .. } => place,
     };
-    let home = open(data)?;
+    // Nothing is made here: a folder that is none of ours is a slip of the operator's.
+    let home = Site::existing(place).await?.home();
     match args {
         DeadLetters::List { queue, .. } => list(&home, queue).await,
         DeadLetters::Show { queue, name, .. } => show(&home, queue, &name).await,
         DeadLetters::Redrive { queue, names, .. } => redrive(&home, queue, names).await,
     }
-}
-
-/// Nothing is made here: a folder that is none of ours is a slip of the operator's.
-fn open(data: &Data) -> anyhow::Result<Home> {
-    let dir = data.dir()?;
-    ensure!(dir.join("quire.db").is_file(), "{} is not a data folder: name one with --data DIR", dir.display());
-    Ok(Embedded::open(&dir, &format!("operator-{}", std::process::id()))?.home())
 }
 
 async fn list(home: &Home, kind: Option<Kind>) -> anyhow::Result<()> {

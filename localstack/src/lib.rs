@@ -1,4 +1,5 @@
-//! The `quire` command: the whole stack on one machine, and the operator's tools.
+//! The `quire` command: the whole stack on one machine or on AWS's queues and stores, a worker alone, and the operator's
+//! tools.
 //!
 //! `read` runs everything in one process. `serve` runs the API, the notifier and the dead-letter function in one
 //! process, and each worker in a child of its own ([`supervisor`](self)): native code that crashes on a page takes down
@@ -7,11 +8,14 @@
 mod cli;
 mod dead_letters;
 mod engine;
+mod heartbeat;
 mod home_dir;
 mod inspect;
 mod output;
+mod provision;
 mod read;
 mod serve;
+mod site;
 mod supervisor;
 mod webhook_secret;
 mod worker;
@@ -52,8 +56,10 @@ fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
     // `read` and the tools speak for themselves; `serve` and its children log what happens.
     let default_log = if matches!(command, Command::Serve(_) | Command::Worker(_)) { "info,ort=warn" } else { "error" };
     quire_boot::start_tracing(default_log)?;
-    if let Command::Inspect(args) = &command {
-        return Ok(inspect::inspect(args));
+    match &command {
+        Command::Inspect(args) => return Ok(inspect::inspect(args)),
+        Command::Alive => return heartbeat::alive().map(|()| ExitCode::SUCCESS),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = match command {
@@ -61,8 +67,9 @@ fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => runtime.block_on(serve::serve(args)).map(|()| ExitCode::SUCCESS),
         Command::Worker(args) => runtime.block_on(worker::worker(args, make_engine)).map(|()| ExitCode::SUCCESS),
         Command::DeadLetters(args) => runtime.block_on(dead_letters::dead_letters(args)).map(|()| ExitCode::SUCCESS),
-        Command::WebhookSecret(data) => webhook_secret::print(&data).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(_) => unreachable!("handled above"),
+        Command::WebhookSecret(place) => runtime.block_on(webhook_secret::print(&place)).map(|()| ExitCode::SUCCESS),
+        Command::Provision => runtime.block_on(provision::provision()).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(_) | Command::Alive => unreachable!("handled above"),
     };
     // What still blocks, a native run say, is not waited for: everything that counts is in the store.
     runtime.shutdown_background();

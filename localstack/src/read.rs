@@ -42,7 +42,7 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
     let documents = match quire_submit::submit(&Arc::new(door), uploads).await? {
         Batch::Refused(documents) => documents,
         Batch::Accepted(task) => {
-            let workers = start_workers(args.engine, &home, &renderer, make_engine)?;
+            let workers = start_workers(args.engine, args.workers, &home, &renderer, make_engine)?;
             let task = follow(&home, task, workers).await?;
             quire_submit::documents(&home, &task).await?
         }
@@ -71,16 +71,18 @@ fn spool(home: &Home, file: &Path) -> Upload {
 type Workers = JoinSet<anyhow::Result<()>>;
 
 fn start_workers(
-    args: cli::Engine,
+    engine: cli::Engine,
+    count: Option<u16>,
     home: &Home,
     renderer: &Renderer,
     make_engine: MakeEngine,
 ) -> anyhow::Result<Workers> {
     let mut workers = JoinSet::new();
-    let (settings, device) = (Settings::from_env()?, args.device);
-    for _ in 0..args.workers() {
+    let (settings, device) = (Settings::from_env()?, engine.device);
+    for _ in 0..engine.workers(count) {
         let worker = Worker { home: home.clone(), renderer: renderer.clone(), settings };
-        workers.spawn(worker.run(move || make_engine(device), || {}, CancellationToken::new()));
+        let reading = worker.run(move || make_engine(device), || {}, CancellationToken::new());
+        workers.spawn(async move { reading.await.map(drop) });
     }
     workers.spawn(quire_dead_letter::run(home.clone(), CancellationToken::new()));
     Ok(workers)

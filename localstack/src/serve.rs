@@ -1,7 +1,6 @@
 //! `quire serve`: the API, the workers, the callbacks and the dead letters, by one command.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,15 +14,15 @@ use quire_callback::{Schedule, Secrets};
 use quire_document::Limits;
 use quire_natives::Progress;
 use quire_notifier::Notifier;
-use quire_platform::{Embedded, Home, QueueName};
-use quire_submit::{Door, DoorSettings, Health, HealthReport};
+use quire_platform::{Home, QueueName};
+use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport};
 use quire_tasks::UnixMillis;
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{cli, home_dir, inspect::ChildInspector, supervisor::Supervisor, webhook_secret};
+use crate::{cli, site::Site, supervisor::Supervisor, webhook_secret};
 
 /// How often tasks are looked for that were accepted but never sent.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -37,27 +36,25 @@ const CLIENTS_LIMIT: Duration = Duration::from_secs(10);
 /// Serves until SIGTERM or SIGINT, then finishes what is in hand.
 pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let shutdown = quire_boot::stop_signal()?;
-    let dir = std::path::absolute(args.data.dir()?)?;
-    let _lock = enter(dir.clone()).await?;
+    let site = Site::to_serve(&args.place).await?;
+    let home = site.home();
+    if site.is_ours_alone() {
+        quire_submit::sweep(&home, now()).await?;
+    }
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     if !args.listen.ip().is_loopback() {
         warn!(listen = %args.listen, "the API has no keys yet: whoever reaches this address can use it");
     }
-    // Fetched once, here, with a progress bar; the children then find it.
-    tokio::task::spawn_blocking(|| quire_natives::locate(&Progress::Bar)).await??;
-
-    let embedded = Embedded::open(&dir, &format!("serve-{}", std::process::id()))?;
-    embedded.reclaim().await?;
-    let home = embedded.home();
-    quire_submit::sweep(&home, now()).await?;
-
-    let supervisor = Arc::new(supervisor(&args, dir.clone(), embedded)?);
-    let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http: args.dev })?;
-    let inspector = ChildInspector { program: supervisor.program.clone(), limits: Limits::default() };
+    let supervisor = Arc::new(supervisor(&args, site)?);
+    fetch_natives(supervisor.workers).await?;
+    let allow_loopback_http = args.dev || quire_boot::env::switch("QUIRE_DEV")?;
+    let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http })?;
+    let inspector = ChildInspector::new(supervisor.program.clone(), Limits::default());
     let health = Arc::new(ServeHealth { home: home.clone(), supervisor: Arc::clone(&supervisor) });
     let settings = DoorSettings::from_env()?;
     let door = Arc::new(Door::new(home.clone(), Arc::new(inspector), egress.clone(), settings, health));
-    let notifier = Notifier::new(home.clone(), egress, Secrets::one(webhook_secret::load(&dir)?), Schedule::default());
+    let notifier =
+        Notifier::new(home.clone(), egress, Secrets::one(webhook_secret::load(&home).await?), Schedule::default());
 
     let mut parts = JoinSet::new();
     for slot in 1..=supervisor.workers {
@@ -69,19 +66,25 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     parts.spawn(quire_dead_letter::run(home.clone(), shutdown.clone()));
     parts.spawn(sweep(home, shutdown.clone()));
     parts.spawn(api(listener, Arc::clone(&door), shutdown.clone()));
-    info!(listen = %args.listen, data = %dir.display(), workers = supervisor.workers, "serving");
+    info!(listen = %args.listen, home = %supervisor.site, workers = supervisor.workers, "serving");
     join(parts, &shutdown).await
 }
 
-async fn enter(dir: PathBuf) -> anyhow::Result<std::fs::File> {
-    tokio::task::spawn_blocking(move || home_dir::enter_as_serve(&dir)).await?
+/// Fetched once, here, with a progress bar; the children then find it. Without workers nobody needs the models.
+async fn fetch_natives(workers: usize) -> anyhow::Result<()> {
+    let fetch = move || match workers {
+        0 => quire_natives::pdfium(&Progress::Bar).map(drop),
+        _ => quire_natives::locate(&Progress::Bar).map(drop),
+    };
+    Ok(tokio::task::spawn_blocking(fetch).await??)
 }
 
-fn supervisor(args: &cli::Serve, data: PathBuf, embedded: Embedded) -> anyhow::Result<Supervisor> {
+fn supervisor(args: &cli::Serve, site: Site) -> anyhow::Result<Supervisor> {
     let program = std::env::current_exe().context("this program's own file cannot be found")?;
     let (ready, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let (device, workers) = (args.engine.device, args.engine.workers());
-    Ok(Supervisor { program, data, device, embedded, workers, ready, restarts, proven: AtomicBool::new(false) })
+    let (device, workers) = (args.engine.device, args.engine.workers(args.workers));
+    let drain_limit = quire_worker::Settings::from_env()?.drain_limit;
+    Ok(Supervisor { program, site, device, drain_limit, workers, ready, restarts, proven: AtomicBool::new(false) })
 }
 
 /// The first part that fails stops the others; they all finish what they have in hand.
@@ -139,7 +142,7 @@ struct ServeHealth {
 
 #[async_trait]
 impl Health for ServeHealth {
-    /// Healthy when pages are read: at least one worker is ready, and the home answers.
+    /// Healthy when pages are read: at least one worker is ready, unless that is others' work, and the home answers.
     async fn health(&self) -> HealthReport {
         let ready = self.supervisor.ready.load(Ordering::SeqCst);
         let mut queues = Map::new();
@@ -159,6 +162,7 @@ impl Health for ServeHealth {
         let workers = json!({"ready": ready, "wanted": self.supervisor.workers, "restarts": restarts});
         details.insert("workers".to_owned(), workers);
         details.insert("queues".to_owned(), Value::Object(queues));
-        HealthReport { ok: ready > 0 && home_answers, details }
+        let is_read = ready > 0 || self.supervisor.workers == 0;
+        HealthReport { ok: is_read && home_answers, details }
     }
 }

@@ -1,6 +1,7 @@
 //! Worker processes, kept alive.
 
 use std::{
+    io::Write,
     path::PathBuf,
     process::{ExitStatus, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -8,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use quire_platform::{Embedded, patiently};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, Command},
@@ -19,11 +19,12 @@ use uuid::Uuid;
 
 use crate::{
     Device,
+    site::Site,
     worker::{DRAIN, READY},
 };
 
-/// How long a worker may take to finish what it has in hand: as long as a container is given.
-const DRAIN_LIMIT: Duration = Duration::from_secs(110);
+/// How long a worker may take to give back what it could not finish in its time: then it is killed.
+const GIVE_BACK_LIMIT: Duration = Duration::from_secs(10);
 /// Wait before the first restart; a worker that keeps dying is restarted after twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait before a restart.
@@ -36,9 +37,10 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 pub(crate) struct Supervisor {
     /// The program and the home that workers are started with.
     pub(crate) program: PathBuf,
-    pub(crate) data: PathBuf,
+    pub(crate) site: Site,
     pub(crate) device: Device,
-    pub(crate) embedded: Embedded,
+    /// How long a worker takes at most to finish what it has in hand.
+    pub(crate) drain_limit: Duration,
     pub(crate) workers: usize,
     pub(crate) ready: AtomicUsize,
     pub(crate) restarts: AtomicUsize,
@@ -58,7 +60,7 @@ impl Supervisor {
             let started = Instant::now();
             let ended = self.run_one(&holder, &shutdown).await;
             // Nobody holds these any more: their pages are received again now, not when the leases run out.
-            if let Err(error) = patiently(|| self.embedded.forfeit(&holder)).await {
+            if let Err(error) = self.site.forfeit(&holder).await {
                 warn!(%error, "the pages of a worker that died come again only when their leases have run out");
             }
             if shutdown.is_cancelled() {
@@ -86,8 +88,7 @@ impl Supervisor {
         let device = clap::ValueEnum::to_possible_value(&self.device).context("every device has a name")?;
         let mut child = Command::new(&self.program)
             .arg("worker")
-            .arg("--data")
-            .arg(&self.data)
+            .args(self.site.arguments())
             .args(["--holder", holder, "--device", device.get_name()])
             .envs(give_memory_back())
             .stdin(Stdio::piped())
@@ -110,10 +111,11 @@ impl Supervisor {
                         self.proven.store(true, Ordering::SeqCst);
                         self.ready.fetch_add(1, Ordering::SeqCst);
                     }
-                    Some(_) => {}
+                    // What else a worker prints is for whoever reads its parent's output: metrics.
+                    Some(line) => pass_on(&line),
                     None => is_open = false,
                 },
-                () = shutdown.cancelled() => break drain(&mut child, &mut stdin).await?,
+                () = shutdown.cancelled() => break self.drain(&mut child, &mut stdin).await?,
             }
         };
         if is_ready {
@@ -121,6 +123,22 @@ impl Supervisor {
         }
         Ok(status)
     }
+
+    async fn drain(&self, child: &mut Child, stdin: &mut ChildStdin) -> anyhow::Result<ExitStatus> {
+        // A child that is gone already cannot be told.
+        let _ = stdin.write_all(format!("{DRAIN}\n").as_bytes()).await;
+        if let Ok(status) = tokio::time::timeout(self.drain_limit + GIVE_BACK_LIMIT, child.wait()).await {
+            return Ok(status?);
+        }
+        info!("a worker did not stop in time: its pages are read again at the next start");
+        child.kill().await?;
+        Ok(child.wait().await?)
+    }
+}
+
+fn pass_on(line: &str) {
+    // One write, so that lines stay whole; nobody may be reading them.
+    let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Has glibc return what loading the model leaves free: 20 MB a worker, at no measurable cost. An operator's own setting
@@ -128,15 +146,4 @@ impl Supervisor {
 fn give_memory_back() -> Option<(&'static str, &'static str)> {
     const VARIABLE: &str = "MALLOC_TRIM_THRESHOLD_";
     std::env::var_os(VARIABLE).is_none().then_some((VARIABLE, "131072"))
-}
-
-async fn drain(child: &mut Child, stdin: &mut ChildStdin) -> anyhow::Result<ExitStatus> {
-    // A child that is gone already cannot be told.
-    let _ = stdin.write_all(format!("{DRAIN}\n").as_bytes()).await;
-    if let Ok(status) = tokio::time::timeout(DRAIN_LIMIT, child.wait()).await {
-        return Ok(status?);
-    }
-    info!("a worker did not finish in time: its pages are read again at the next start");
-    child.kill().await?;
-    Ok(child.wait().await?)
 }

@@ -1,41 +1,57 @@
-//! `quire worker`: a child of `serve`.
+//! `quire worker`: on its own, in a container say, or as a child of `serve`.
 
-use std::{fs::File, io::BufRead};
+use std::io::{BufRead, Write};
 
 use anyhow::Context;
 use quire_boot::stop_signal;
 use quire_document::{Documents, Limits};
 use quire_natives::Progress;
-use quire_platform::Embedded;
-use quire_worker::{Renderer, Settings, Worker};
+use quire_worker::{Renderer, Settings, Stopped, Worker};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
+use uuid::Uuid;
 
-use crate::{MakeEngine, cli, home_dir};
+use crate::{MakeEngine, cli, heartbeat, site::Site};
 
 /// What the parent writes to a child's standard input to have it finish what it has in hand.
 pub(crate) const DRAIN: &str = "drain";
 /// What a child prints once its model is loaded.
 pub(crate) const READY: &str = "ready";
 
-/// Reads pages until told to stop. Standard input is the tie to the parent: when it closes, the parent is dead, and the
-/// child ends at once, since the next `serve` waits for it and reads its pages again.
+/// Reads pages until told to stop: by a signal, or by its parent if it is a child of `serve`.
 pub(crate) async fn worker(args: cli::Worker, make_engine: MakeEngine) -> anyhow::Result<()> {
-    let _alive: File = home_dir::enter_as_worker(&args.data)?;
     let shutdown = stop_signal()?;
-    watch_parent(shutdown.clone())?;
+    let is_child = args.holder.is_some();
+    let holder = args.holder.unwrap_or_else(|| format!("worker-{}", Uuid::now_v7().simple()));
+    let site = Site::to_read(&args.place, &holder).await?;
+    if is_child {
+        watch_parent(shutdown.clone())?;
+    }
+    let settings = Settings::from_env()?;
     let pdfium = tokio::task::spawn_blocking(|| quire_natives::pdfium(&Progress::Silent)).await??;
     let renderer = Renderer::start(|| Documents::new(Some(pdfium), Limits::default()))?;
-    let home = Embedded::open(&args.data, &args.holder)?.home();
-    let worker = Worker { home, renderer, settings: Settings::from_env()? };
-    worker.run(move || make_engine(args.device), say_ready, shutdown).await
+    let worker = Worker { home: site.home(), renderer, settings };
+    let ready = move || if is_child { say_ready() } else { info!("reading pages") };
+    let reading = worker.run(move || make_engine(args.engine.device), ready, shutdown);
+    let stopped = tokio::select! {
+        stopped = reading => stopped?,
+        silent = heartbeat::beat() => match silent? {},
+    };
+    if stopped == Stopped::BrokenOff {
+        // Not `exit`: it would take ONNX Runtime's tables down under a run.
+        std::process::abort();
+    }
+    info!("stopped: nothing is in hand");
+    Ok(())
 }
 
 fn say_ready() {
-    use std::io::Write;
     // A parent that is gone is noticed by the other thread.
     let _ = writeln!(std::io::stdout(), "{READY}");
 }
 
+/// Standard input is a child's tie to its parent: when it closes, the parent is dead, and the child ends at once, since
+/// the next `serve` waits for it and reads its pages again.
 fn watch_parent(shutdown: CancellationToken) -> anyhow::Result<()> {
     let watch = move || {
         for line in std::io::stdin().lock().lines() {

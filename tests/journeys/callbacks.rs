@@ -18,7 +18,7 @@ fn upload() -> [Upload; 1] {
 }
 
 /// The attempts came as the schedule says, each as the same callback.
-fn assert_scheduled(deliveries: &[Delivery]) {
+pub(crate) fn assert_scheduled(deliveries: &[Delivery]) {
     for (pair, scheduled) in deliveries.windows(2).zip(SCHEDULE_SECS) {
         let waited = (pair[1].at - pair[0].at).as_secs_f64();
         let allowed = scheduled * (1.0 - JITTER)..=scheduled * (1.0 + JITTER) + SLACK_SECS;
@@ -86,7 +86,7 @@ async fn a_receiver_that_refuses_is_not_asked_again() {
 }
 
 /// Whether the library of Standard Webhooks takes it.
-async fn is_verified(secret: &str, headers: &BTreeMap<String, String>, body: &str) -> bool {
+pub(crate) async fn is_verified(secret: &str, headers: &BTreeMap<String, String>, body: &str) -> bool {
     let input = json!({ "secret": secret, "headers": headers, "body": body }).to_string();
     let verified = tokio::task::spawn_blocking(move || python("receiver.py", &[], &input));
     verified.await.expect("the script does its work").as_bool().expect("it prints a bool")

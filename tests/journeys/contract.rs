@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use crate::harness::{Delivery, Launch, Receiver, Serve, Sheet, Upload, pdf, png, python, squeezed, text_of};
 
-struct Answered {
+/// What a client was answered by each call, and which callbacks came of them.
+pub(crate) struct Answered {
     shown: Value,
     deliveries: Vec<Delivery>,
 }
 
 /// Has the Python client make every call, with a PNG, a PDF of two pages and a file that is neither.
-async fn answered() -> Answered {
+pub(crate) async fn answered(base: String) -> Answered {
     let folder = tempfile::tempdir().expect("a folder");
-    let serve = Serve::start(Launch::new(folder.path()).workers(2).dev()).await;
     let receiver = Receiver::start().await;
     let sheets = [Sheet::new("First page of two"), Sheet::new("Second page of two")];
     let files = [
@@ -26,7 +26,7 @@ async fn answered() -> Answered {
         path.to_string_lossy().into_owned()
     });
     let image_url = receiver.file("/card", png(&Sheet::new("Fetched from afar")));
-    let (base, callback_url) = (serve.api().base, receiver.url());
+    let callback_url = receiver.url();
     let shown = tokio::task::spawn_blocking(move || {
         let [png, pdf, broken] = &paths;
         python("client.py", &[&base, &image_url, &callback_url, png, pdf, broken], "")
@@ -37,7 +37,14 @@ async fn answered() -> Answered {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_with_nothing_but_requests_is_served() {
-    let Answered { shown, deliveries } = answered().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let serve = Serve::start(Launch::new(folder.path()).workers(2).dev()).await;
+    let base = serve.api().base;
+    is_as_agreed(&answered(base.clone()).await, &base);
+}
+
+/// Every answer and callback is what such a client relies on; links lead to `public_url`.
+pub(crate) fn is_as_agreed(Answered { shown, deliveries }: &Answered, public_url: &str) {
     one_document_is_answered_with_its_text(&shown["ocr"]);
     a_batch_is_answered_in_order_and_its_bad_file_harms_nobody(&shown["batch"]);
     for accepted in ["by_url", "by_upload"] {
@@ -46,10 +53,10 @@ async fn a_client_with_nothing_but_requests_is_served() {
         assert_eq!(answer["location"], answer["body"]["status_url"]);
         let url = answer["body"]["status_url"].as_str().expect("a status URL");
         let id = answer["body"]["task_id"].as_str().expect("a task id");
-        assert!(url.starts_with("http://127.0.0.1:") && url.ends_with(&format!("/task/{id}")), "{url}");
+        assert_eq!(url, format!("{public_url}/task/{id}"));
     }
-    tasks_end_as_they_were_read(&shown);
-    callbacks_say_the_same(&shown, &deliveries);
+    tasks_end_as_they_were_read(shown);
+    callbacks_say_the_same(shown, deliveries);
 }
 
 fn one_document_is_answered_with_its_text(answer: &Value) {

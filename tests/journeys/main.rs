@@ -1,7 +1,8 @@
 //! The end-to-end tests: the real command, through its public door.
 //!
-//! Each test has a data folder and a server of its own; libtest runs as many at a time as there are processors.
+//! Each test has a data folder and a server of its own, or tasks of its own on a stack; libtest runs as many at a time as there are processors.
 
+mod alone;
 mod callbacks;
 mod clients;
 mod contract;

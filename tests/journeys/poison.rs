@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 /// Each page of each document: its text, or the code of its failure.
-fn outcomes(task: &Value) -> Vec<String> {
+pub(crate) fn outcomes(task: &Value) -> Vec<String> {
     let documents = task["documents"].as_array().expect("documents").iter();
     let pages = documents.flat_map(|document| document["pages"].as_array().expect("pages"));
     let outcome = |page: &Value| match page["status"].as_str() {
@@ -19,7 +19,7 @@ fn outcomes(task: &Value) -> Vec<String> {
     pages.map(outcome).collect()
 }
 
-fn documents(poison: Sheet) -> [Upload; 2] {
+pub(crate) fn documents(poison: Sheet) -> [Upload; 2] {
     let sheets = [Sheet::new("Before"), poison, Sheet::new("Behind")];
     [Upload::new("three.pdf", pdf(&sheets)), Upload::new("aside.png", png(&Sheet::new("Aside")))]
 }

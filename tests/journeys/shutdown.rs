@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::harness::{Launch, Serve, Sheet, Upload, eventually, files_below, pdf, quire, squeezed, text_of};
+use crate::harness::{
+    Launch, Serve, Sheet, Upload, eventually, faulty, files_below, pdf, png, quire, squeezed, text_of,
+};
 
 const PAGES: usize = 12;
 
@@ -31,6 +33,28 @@ async fn a_stop_finishes_what_is_in_hand_and_the_next_start_goes_on() {
     let pages = task["documents"][0]["pages"].as_array().expect("pages");
     let texts: Vec<String> = pages.iter().map(|page| squeezed(text_of(page))).collect();
     assert_eq!(texts, (1..=PAGES).map(|page| format!("Chapter{page}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_a_page_that_hangs_no_longer_than_it_may() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let launch = Launch::new(folder.path()).program(faulty()).variable("QUIRE_DRAIN_SECS", "2");
+    let mut serve = Serve::start(launch).await;
+    let endless = Upload::new("endless.png", png(&Sheet::new("Endless").cyan()));
+    let id = serve.api().submit_without_callback([endless]).await.accepted();
+    eventually("the page is in hand", || async {
+        (serve.api().get("/healthz").await.body["queues"]["pages"]["in_flight"] == 1).then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    let status = serve.stop().await;
+    assert_eq!(status.code(), Some(0), "{}", serve.log());
+    assert!(asked.elapsed() < Duration::from_secs(30), "it took {:?}", asked.elapsed());
+    assert_eq!(serve.workers(), [""; 0], "no worker outlives its server");
+    assert!(serve.log().contains("given back"), "{}", serve.log());
+
+    let serve = Serve::start(Launch::new(folder.path())).await;
+    assert_eq!(serve.api().ended(&id).await["status"], "succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

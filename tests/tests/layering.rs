@@ -21,6 +21,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-worker", &["quire-tasks", "quire-platform", "quire-document", "quire-ocr", "quire-boot", "quire-natives"]),
     ("quire-notifier", &["quire-tasks", "quire-platform", "quire-callback", "quire-egress", "quire-boot"]),
     ("quire-dead-letter", &["quire-tasks", "quire-platform", "quire-boot"]),
+    ("quire-package", &["quire-natives"]),
     ("quire", &["*"]),
     ("quire-tests", &[]),
 ];

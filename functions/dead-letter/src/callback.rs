@@ -1,12 +1,13 @@
 //! A callback that its receiver did not take: it is given up until an operator says otherwise.
 
+use quire_boot::metrics;
 use quire_platform::{Delivery, Error, Home, QueueName, Result, patiently};
 use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, Message, Task};
 use tracing::warn;
 
 use crate::{
     DeadLetter, Kind,
-    letter::{file, now},
+    letter::{file, now, trace_id},
 };
 
 /// Notes that the callback is exhausted, and files the letter. One that was delivered after all, or of an earlier
@@ -23,9 +24,12 @@ pub async fn bury_callback(home: Home, delivery: Delivery<CallbackMessage>) -> R
     let update = CallbackUpdate::Exhausted { error: reason.clone() };
     match patiently(|| home.tasks.update_callback(message.task_id, message.round, update.clone())).await {
         Ok(completion) => {
+            if completion.changed() {
+                metrics::count("CallbacksExhausted", 1);
+            }
             let task = completion.task();
             if task.round == message.round && task.callback_state() == CallbackState::Exhausted {
-                warn!(task.id = %task.id, reason, "callback filed with the dead letters");
+                warn!(task.id = %task.id, trace.id = trace_id(task), reason, "callback filed with the dead letters");
                 file(&home, &letter(task, &message, reason)).await?;
             }
         }

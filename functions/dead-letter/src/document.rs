@@ -1,12 +1,13 @@
 //! A document that could not be fetched, checked or split: it fails, and its task still ends.
 
+use quire_boot::metrics;
 use quire_platform::{Delivery, Error, Home, QueueName, Result, owe_callback, patiently, send};
 use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Message, PageMessage, PageStatus, Task};
 use tracing::warn;
 
 use crate::{
     DeadLetter, Kind,
-    letter::{file, now},
+    letter::{file, now, trace_id},
 };
 
 /// Settles the document as failed, owes the callback when that ended the task, and files the letter. A document that
@@ -29,8 +30,8 @@ pub async fn bury_document(home: Home, delivery: Delivery<DocumentMessage>) -> R
             match task.document(message.document).map(|document| &document.state) {
                 Some(DocumentState::Split(_)) => send_pages(&home, task, &message).await?,
                 Some(DocumentState::Failed(failure)) if failure.code == FailureCode::AttemptsExhausted => {
-                    let (id, number) = (message.task_id, message.document);
-                    warn!(task.id = %id, document.no = number, reason, "document given up");
+                    let (number, trace) = (message.document, trace_id(task));
+                    warn!(task.id = %task.id, trace.id = trace, document.no = number, reason, "document given up");
                     file(&home, &letter(&message, reason, receives)).await?;
                 }
                 _ => {}
@@ -49,7 +50,11 @@ async fn send_pages(home: &Home, task: &Task, message: &DocumentMessage) -> Resu
         pages.iter().filter(|page| page.status == PageStatus::Queued && page.page.document == message.document);
     let messages: Vec<PageMessage> = queued.map(|page| PageMessage { page: page.page, round: task.round }).collect();
     let queue = home.queue(QueueName::Pages);
-    patiently(|| send(queue.as_ref(), &task.tenant, messages.clone())).await
+    patiently(|| send(queue.as_ref(), task, messages.clone())).await?;
+    if !messages.is_empty() {
+        metrics::count("PagesQueued", messages.len() as u64);
+    }
+    Ok(())
 }
 
 fn letter(message: &DocumentMessage, reason: String, receives: Option<u32>) -> DeadLetter {

@@ -6,8 +6,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use quire_boot::metrics;
 use quire_platform::{Error, Home, Result, patiently};
-use quire_tasks::{Key, TaskId, UnixMillis};
+use quire_tasks::{Key, Task, TaskId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// The queue that a dead letter comes from.
@@ -89,7 +90,14 @@ pub struct DeadLetter {
 pub(crate) async fn file(home: &Home, letter: &DeadLetter) -> Result<()> {
     let key = letter.queue.key(&letter.name);
     let json = serde_json::to_vec(letter).expect("plain data becomes JSON");
-    patiently(|| home.objects.put(&key, json.clone().into())).await
+    patiently(|| home.objects.put(&key, json.clone().into())).await?;
+    metrics::count("DeadLetters", 1);
+    Ok(())
+}
+
+/// The trace of a task, for the log.
+pub(crate) fn trace_id(task: &Task) -> Option<String> {
+    task.trace.map(|trace| trace.trace_id())
 }
 
 /// Removes a dead letter that was sent again, unless it has come back meanwhile, under the same name.

@@ -16,4 +16,4 @@ pub use document::bury_document;
 pub use letter::{DeadLetter, Kind, UnknownKind, list, show};
 pub use page::bury_page;
 pub use redrive::{RedriveOutcome, Redriven, Selection, redrive};
-pub use run::run;
+pub use run::{Mortal, bury_all, run};

@@ -6,7 +6,7 @@ use tracing::warn;
 
 use crate::{
     DeadLetter, Kind,
-    letter::{file, now},
+    letter::{file, now, trace_id},
 };
 
 /// Completes the page as failed, owes the callback when that ended the task, and files the letter.
@@ -26,8 +26,8 @@ pub async fn bury_page(home: Home, delivery: Delivery<PageMessage>) -> Result<()
             owe_callback(&home, completion.task()).await?;
             if completion.changed() || failed_here_before(&home, &message).await? {
                 warn!(
-                    task.id = %message.page.task_id, document.no = message.page.document, page.no = message.page.page,
-                    reason = failure.message, "page given up"
+                    task.id = %message.page.task_id, trace.id = trace_id(completion.task()),
+                    document.no = message.page.document, page.no = message.page.page, reason = failure.message, "page given up"
                 );
                 file(&home, &letter(&message, failure.message, receives)).await?;
             }

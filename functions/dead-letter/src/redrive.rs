@@ -105,7 +105,7 @@ async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLette
             let queued = pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
             let messages: Vec<_> = queued.map(|page| PageMessage { page: *page, round: task.round }).collect();
             let queue = home.queue(QueueName::Pages);
-            patiently(|| send(queue.as_ref(), &task.tenant, messages.clone())).await?;
+            patiently(|| send(queue.as_ref(), task, messages.clone())).await?;
             patiently(|| home.tasks.mark_dispatched(task_id)).await?;
             statuses
         }

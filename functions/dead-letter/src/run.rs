@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quire_platform::{Consumer, Delivery, Home, QueueName, Result, Undecodable};
-use quire_tasks::Message;
+use quire_tasks::{CallbackMessage, DocumentMessage, Message, PageMessage};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -20,47 +20,87 @@ const LONGEST_BURIAL: Duration = Duration::from_mins(5);
 /// Pause after a queue could not be received from.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// A message that can be a dead letter.
+pub trait Mortal: Message {
+    /// What it is filed as.
+    const KIND: Kind;
+    /// Where it lies when it is dead.
+    const QUEUE: QueueName;
+
+    /// Ends what it was about, files it, and acknowledges it.
+    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Mortal for PageMessage {
+    const KIND: Kind = Kind::Pages;
+    const QUEUE: QueueName = QueueName::DeadPages;
+
+    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        bury_page(home, delivery)
+    }
+}
+
+impl Mortal for DocumentMessage {
+    const KIND: Kind = Kind::Documents;
+    const QUEUE: QueueName = QueueName::DeadDocuments;
+
+    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        bury_document(home, delivery)
+    }
+}
+
+impl Mortal for CallbackMessage {
+    const KIND: Kind = Kind::Callbacks;
+    const QUEUE: QueueName = QueueName::DeadCallbacks;
+
+    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        bury_callback(home, delivery)
+    }
+}
+
 /// Buries dead pages, documents and callbacks until `shutdown`, then finishes what is in hand.
 ///
 /// # Errors
 /// None so far: trouble of the home is logged, and waited out.
 pub async fn run(home: Home, shutdown: CancellationToken) -> anyhow::Result<()> {
     tokio::join!(
-        consume(&home, (Kind::Pages, QueueName::DeadPages), bury_page, &shutdown),
-        consume(&home, (Kind::Documents, QueueName::DeadDocuments), bury_document, &shutdown),
-        consume(&home, (Kind::Callbacks, QueueName::DeadCallbacks), bury_callback, &shutdown),
+        consume::<PageMessage>(&home, &shutdown),
+        consume::<DocumentMessage>(&home, &shutdown),
+        consume::<CallbackMessage>(&home, &shutdown),
     );
     Ok(())
 }
 
-async fn consume<M, F>(
-    home: &Home,
-    (kind, queue): (Kind, QueueName),
-    bury: impl Fn(Home, Delivery<M>) -> F,
-    shutdown: &CancellationToken,
-) where
-    M: Message,
-    F: Future<Output = Result<()>>,
-{
-    let consumer = Consumer::new(home.queue(queue), LONGEST_BURIAL);
+async fn consume<M: Mortal>(home: &Home, shutdown: &CancellationToken) {
+    let consumer = Consumer::<M>::new(home.queue(M::QUEUE), LONGEST_BURIAL);
     while !shutdown.is_cancelled() {
-        let received = match consumer.receive_until(BATCH, shutdown).await {
-            Ok(received) => received,
-            Err(error) => {
-                error!(queue = queue.as_str(), %error, "dead letters cannot be received");
-                shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-                continue;
+        match consumer.receive_until(BATCH, shutdown).await {
+            Ok(received) => {
+                for delivery in received {
+                    take(home.clone(), delivery).await;
+                }
             }
-        };
-        for delivery in received {
-            let buried = match delivery {
-                Ok(delivery) => bury(home.clone(), delivery).await,
-                Err(unreadable) => bury_unreadable(home, kind, unreadable).await,
-            };
-            if let Err(error) = buried {
-                warn!(queue = queue.as_str(), %error, "a dead letter was left; it is received again");
+            Err(error) => {
+                error!(queue = M::QUEUE.as_str(), %error, "dead letters cannot be received");
+                shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
             }
         }
+    }
+}
+
+/// Buries all of these, side by side, within `limit`: for a function that is called with them and killed at its
+/// deadline. What is broken off is received again.
+pub async fn bury_all<M: Mortal>(home: &Home, deliveries: Vec<Result<Delivery<M>, Undecodable>>, limit: Duration) {
+    quire_boot::finish_within(limit, deliveries.into_iter().map(|delivery| take(home.clone(), delivery))).await;
+}
+
+async fn take<M: Mortal>(home: Home, delivery: Result<Delivery<M>, Undecodable>) {
+    let buried = match delivery {
+        Ok(delivery) => M::bury(home, delivery).await,
+        Err(unreadable) => bury_unreadable(&home, M::KIND, unreadable).await,
+    };
+    if let Err(error) = buried {
+        warn!(queue = M::QUEUE.as_str(), %error, "a dead letter was left; it is received again");
     }
 }
 

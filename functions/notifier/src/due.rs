@@ -30,6 +30,7 @@ pub(crate) enum Due {
 #[derive(Debug)]
 pub(crate) struct Letter {
     pub(crate) task_id: TaskId,
+    pub(crate) trace_id: Option<String>,
     /// The same on every attempt.
     pub(crate) webhook_id: String,
     pub(crate) url: String,
@@ -53,7 +54,8 @@ pub(crate) async fn load(home: &Home, message: &CallbackMessage) -> Result<Due> 
     }
     let url = callback.url.clone();
     let body = body(home, &task).await?;
-    Ok(Due::Letter(Letter { task_id: task.id, webhook_id: task.id.webhook_id(task.round), url, body }))
+    let (task_id, trace_id) = (task.id, task.trace.map(|trace| trace.trace_id()));
+    Ok(Due::Letter(Letter { task_id, trace_id, webhook_id: task_id.webhook_id(task.round), url, body }))
 }
 
 async fn body(home: &Home, task: &Task) -> Result<Bytes> {

@@ -2,7 +2,8 @@
 //!
 //! A message on the callbacks queue names a task that has ended. One delivery of it goes through these steps, a file
 //! each: `due` finds out whether there is still something to tell and makes the body, `tell` signs and posts it,
-//! and `settle` notes what came of it and gives the lease up, always last. `run` keeps many deliveries in hand.
+//! and `settle` notes what came of it and gives the lease up, always last. `run` keeps many deliveries in hand; the
+//! program in `bin` does the same as a Lambda function.
 
 mod due;
 mod run;
@@ -10,6 +11,8 @@ mod settle;
 mod tell;
 
 use std::time::{Duration, Instant};
+
+pub use run::secrets;
 
 use quire_callback::{Schedule, Secrets};
 use quire_egress::Client;

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::ensure;
-use quire_platform::{Consumer, Delivery, QueueName, Undecodable};
+use anyhow::{Context, ensure};
+use quire_callback::Secrets;
+use quire_platform::{Consumer, Delivery, Home, QueueName, SecretName, Undecodable, patiently};
 use quire_tasks::CallbackMessage;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -27,13 +28,8 @@ impl Notifier {
     /// # Errors
     /// When the schedule has more attempts than the queue hands a message out.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let queue = self.home.queue(QueueName::Callbacks);
-        let (attempts, limit) = (self.schedule.attempts(), queue.settings().max_receives);
-        ensure!(
-            attempts <= limit,
-            "callbacks are to be tried {attempts} times, but their queue hands a message out {limit} times only"
-        );
-        let consumer = Consumer::new(queue, LONGEST_DELIVERY);
+        self.check_schedule()?;
+        let consumer = Consumer::new(self.home.queue(QueueName::Callbacks), LONGEST_DELIVERY);
         let notifier = Arc::new(self);
         let mut in_hand = JoinSet::new();
         while !shutdown.is_cancelled() {
@@ -54,6 +50,30 @@ impl Notifier {
         Ok(())
     }
 
+    /// Refuses a schedule that the queue does not go along with.
+    ///
+    /// # Errors
+    /// When the schedule has more attempts than the queue hands a message out.
+    pub fn check_schedule(&self) -> anyhow::Result<()> {
+        let limit = self.home.queue(QueueName::Callbacks).settings().max_receives;
+        let attempts = self.schedule.attempts();
+        ensure!(
+            attempts <= limit,
+            "callbacks are to be tried {attempts} times, but their queue hands a message out {limit} times only"
+        );
+        Ok(())
+    }
+
+    /// Delivers all of these, side by side, within `limit`: for a function that is called with them and killed at its
+    /// deadline. What is broken off is told again; a receiver that was told already sees the same `webhook-id`.
+    pub async fn deliver_all(
+        self: &Arc<Self>,
+        deliveries: Vec<Result<Delivery<CallbackMessage>, Undecodable>>,
+        limit: Duration,
+    ) {
+        quire_boot::finish_within(limit, deliveries.into_iter().map(|one| Arc::clone(self).take(one))).await;
+    }
+
     async fn take(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, Undecodable>) {
         let ended = match delivery {
             Ok(delivery) => self.deliver(delivery).await,
@@ -63,6 +83,16 @@ impl Notifier {
             warn!(%error, "a callback was interrupted; it is received again");
         }
     }
+}
+
+/// What this home's callbacks are signed with.
+///
+/// # Errors
+/// When there is no secret, or it is none that signs.
+pub async fn secrets(home: &Home) -> anyhow::Result<Secrets> {
+    let kept = patiently(|| home.secrets.read(SecretName::Webhook)).await?;
+    let kept = kept.context("there is no webhook secret yet: `quire webhook-secret` makes one")?;
+    kept.trim().parse().context("what is kept as the webhook secret is none")
 }
 
 /// How many more may be taken in hand; waits while there are none.

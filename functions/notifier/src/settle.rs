@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quire_boot::metrics;
 use quire_egress::Url;
 use quire_platform::{Home, Lease, QueueName, Result, patiently};
 use quire_tasks::{CallbackMessage, CallbackUpdate};
@@ -47,7 +48,9 @@ impl Ending {
         };
         match self {
             Self::Delivered { .. } => {
-                note(CallbackUpdate::Delivered).await?;
+                if note(CallbackUpdate::Delivered).await?.changed() {
+                    metrics::count("CallbacksDelivered", 1);
+                }
                 lease.acknowledge().await
             }
             Self::Again { error, after, .. } => {
@@ -55,33 +58,35 @@ impl Ending {
                 lease.release(after).await
             }
             Self::GivenUp { error, .. } => {
-                note(CallbackUpdate::Exhausted { error: error.clone() }).await?;
+                if note(CallbackUpdate::Exhausted { error: error.clone() }).await?.changed() {
+                    metrics::count("CallbacksExhausted", 1);
+                }
                 lease.dead_letter(&error).await
             }
         }
     }
 
     pub(crate) fn log(&self, letter: &Letter, attempt: u32, took: Duration) {
-        let (task, duration_ms) = (letter.task_id, took.as_millis() as u64);
+        let (task, trace, duration_ms) = (letter.task_id, letter.trace_id.as_deref(), took.as_millis() as u64);
         let url = Url::parse(&letter.url).ok();
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
         match self {
             Self::Delivered { status } => {
                 info!(
-                    task.id = %task, delivery.attempt = attempt, server.address = host, http.status = status, duration_ms,
+                    task.id = %task, trace.id = trace, delivery.attempt = attempt, server.address = host, http.status = status, duration_ms,
                     "callback delivered"
                 );
             }
             Self::Again { error, status, after } => {
                 let after_ms = after.as_millis() as u64;
                 info!(
-                    task.id = %task, delivery.attempt = attempt, server.address = host, http.status = status, duration_ms,
+                    task.id = %task, trace.id = trace, delivery.attempt = attempt, server.address = host, http.status = status, duration_ms,
                     after_ms, error, "callback not taken; it is tried again"
                 );
             }
             Self::GivenUp { error, status } => {
                 warn!(
-                    task.id = %task, delivery.attempt = attempt, server.address = host, http.status = status, duration_ms,
+                    task.id = %task, trace.id = trace, delivery.attempt = attempt, server.address = host, http.status = status, duration_ms,
                     error, "callback given up"
                 );
             }

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_platform::{Error, Home, Result};
-use quire_tasks::{Document, DocumentState, Key, Task, TaskId, Tenant, UnixMillis};
+use quire_tasks::{Document, DocumentState, Key, Source, Task, TaskId, Tenant, TraceParent, UnixMillis};
 use tokio::time::Instant;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -17,29 +17,48 @@ use crate::{Door, check::Checked, dispatch::dispatch};
 /// How many documents of one request are stored at a time: enough to hide the disk's latency in a large batch.
 const STORE_AT_A_TIME: usize = 8;
 
+/// What becomes a task.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    /// The task's name.
+    pub(crate) id: TaskId,
+    pub(crate) content: Content,
+    pub(crate) callback_url: Option<String>,
+    pub(crate) trace: TraceParent,
+}
+
 /// What a new task is made of.
 #[derive(Debug)]
-pub(crate) enum Submission {
+pub(crate) enum Content {
     /// Documents in hand, in the order sent.
     Files(Vec<Checked>),
-    /// A document to be fetched later.
-    Url(String),
+    /// A document to be had later.
+    Pending { name: Option<String>, source: Source },
+}
+
+impl Submission {
+    /// A submission with a new name.
+    pub(crate) fn new(content: Content, callback_url: Option<String>, trace: TraceParent) -> Self {
+        Self { id: TaskId::new(Uuid::now_v7()), content, callback_url, trace }
+    }
 }
 
 /// Makes a task of a submission. From here on the client may go away: what has begun is finished. When this returns,
 /// the task is in the table and no crash loses it; its messages are on their way.
-pub(crate) async fn accept(door: &Arc<Door>, submission: Submission, callback_url: Option<String>) -> Result<Task> {
-    let stored = door.work.spawn(store(Arc::clone(door), submission, callback_url));
+pub(crate) async fn accept(door: &Arc<Door>, submission: Submission) -> Result<Task> {
+    let stored = door.work.spawn(store(Arc::clone(door), submission));
     stored.await.map_err(|error| Error::Failed { what: "storing a task", why: error.to_string() })?
 }
 
-async fn store(door: Arc<Door>, submission: Submission, callback_url: Option<String>) -> Result<Task> {
-    let task_id = TaskId::new(Uuid::now_v7());
-    let documents = match submission {
-        Submission::Files(files) => store_files(&door.home, task_id, files).await?,
-        Submission::Url(url) => vec![Document { number: 1, name: None, state: DocumentState::Pending { url } }],
+async fn store(door: Arc<Door>, submission: Submission) -> Result<Task> {
+    let Submission { id: task_id, content, callback_url, trace } = submission;
+    let documents = match content {
+        Content::Files(files) => store_files(&door.home, task_id, files).await?,
+        Content::Pending { name, source } => {
+            vec![Document { number: 1, name, state: DocumentState::Pending { source } }]
+        }
     };
-    let task = Task::new(task_id, Tenant::default(), now(), documents, callback_url);
+    let task = Task::new(task_id, Tenant::default(), now(), documents, callback_url).traced(trace);
     let task = match door.home.tasks.create(task.clone()).await {
         Ok(created) => created.task().clone(),
         Err(error) => {
@@ -47,9 +66,16 @@ async fn store(door: Arc<Door>, submission: Submission, callback_url: Option<Str
             return Err(error);
         }
     };
-    info!(task.id = %task.id, task.documents = task.documents.len(), task.pages = task.counts.total(), "task accepted");
+    log(&task);
     door.work.spawn(send_messages(Arc::clone(&door), task.clone()));
     Ok(task)
+}
+
+/// Says that there is a new task.
+pub(crate) fn log(task: &Task) {
+    let trace = task.trace.map(|trace| trace.trace_id());
+    let (documents, pages) = (task.documents.len(), task.counts.total());
+    info!(task.id = %task.id, trace.id = trace, task.documents = documents, task.pages = pages, "task accepted");
 }
 
 async fn send_messages(door: Arc<Door>, task: Task) {
@@ -111,7 +137,7 @@ pub(crate) async fn wait_until(
     Ok(task)
 }
 
-fn now() -> UnixMillis {
+pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(since.as_millis() as i64)
 }

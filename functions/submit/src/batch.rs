@@ -8,24 +8,26 @@ use axum::{
     http::HeaderValue,
     response::{IntoResponse, Response},
 };
-use quire_tasks::Task;
+use quire_tasks::{Task, TraceParent};
 
 use crate::{
     Door,
-    accept::{Submission, accept, wait_until},
+    accept::{Content, Submission, accept, wait_until},
     answer::{DocumentAnswer, documents},
     check::{Checked, check},
+    form::{self, Form, Upload},
     link::{Base, TASK_ID},
     problem::Problem,
-    upload::{self, Form, Upload},
+    trace,
 };
 
 const FORM: Form = Form { files: "images", alias: None, callback_url: false, known: "images" };
 
 pub(crate) async fn batch(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::new(&door, request.headers());
-    let uploads = upload::receive(&door, request, &FORM, door.settings.max_files).await?;
-    let task = match submit(&door, uploads.files).await? {
+    let trace = trace::of(request.headers());
+    let uploads = form::receive(&door, request, &FORM, door.settings.max_files).await?;
+    let task = match make(&door, uploads.files, trace).await? {
         Batch::Refused(entries) => return Ok(Json(entries).into_response()),
         Batch::Accepted(task) => task,
     };
@@ -55,9 +57,13 @@ pub enum Batch {
 /// # Errors
 /// Any [`quire_platform::Error`]; then nothing was stored.
 pub async fn submit(door: &Arc<Door>, uploads: Vec<Upload>) -> quire_platform::Result<Batch> {
+    make(door, uploads, trace::new()).await
+}
+
+async fn make(door: &Arc<Door>, uploads: Vec<Upload>, trace: TraceParent) -> quire_platform::Result<Batch> {
     let files = check(door, uploads).await;
     if files.iter().any(|Checked { file, .. }| file.is_ok()) {
-        return accept(door, Submission::Files(files), None).await.map(Batch::Accepted);
+        return accept(door, Submission::new(Content::Files(files), None, trace)).await.map(Batch::Accepted);
     }
     let refused =
         |(number, Checked { name, file })| file.err().map(|failure| DocumentAnswer::refused(number, name, failure));

@@ -7,7 +7,7 @@ use quire_tasks::{Failure, FailureCode, Split};
 use tempfile::TempPath;
 use tokio::time::timeout;
 
-use crate::{Door, upload::Upload};
+use crate::{Door, form::Upload};
 
 /// A document that was checked: in the spool with what was found, or why it is refused.
 #[derive(Debug)]

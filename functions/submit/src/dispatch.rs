@@ -1,28 +1,63 @@
 //! From the task table onto the queues.
 
-use quire_platform::{Home, QueueName, Result, patiently, send};
-use quire_tasks::{DocumentMessage, DocumentState, PageMessage, PageStatus, Task, UnixMillis};
+use quire_boot::metrics;
+use quire_platform::{Home, QueueName, Result, patiently, send, send_later};
+use quire_tasks::{Document, DocumentMessage, DocumentState, Key, PageMessage, PageStatus, Source, Task, UnixMillis};
 use tracing::info;
+
+use crate::uploads::VALID_FOR;
 
 /// How many tasks a sweep takes from the table at a time: their documents are held in memory.
 const SWEEP_BATCH: usize = 100;
 
 /// Sends what a new task needs, and notes that it was sent. Sending twice is harmless: ended pages are not read again.
 pub(crate) async fn dispatch(home: &Home, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
-    let pending = task.documents.iter().filter(|document| matches!(document.state, DocumentState::Pending { .. }));
-    let documents: Vec<DocumentMessage> = pending
-        .map(|document| DocumentMessage { task_id: task.id, document: document.number, round: task.round })
-        .collect();
+    let (announced, ready): (Vec<_>, Vec<_>) = pending(task).partition(|document| is_announced(task, document));
+    let announced: Vec<_> = announced.into_iter().map(|document| message(task, document)).collect();
     let queue = home.queue(QueueName::Documents);
-    patiently(|| send(queue.as_ref(), &task.tenant, documents.clone())).await?;
+    patiently(|| send_later(queue.as_ref(), task, announced.clone(), VALID_FOR)).await?;
+    send_documents(home, task, ready).await?;
     send_pages(home, task, pages).await?;
     patiently(|| home.tasks.mark_dispatched(task.id)).await
+}
+
+/// The task's documents that are still to be had.
+pub(crate) fn pending(task: &Task) -> impl Iterator<Item = &Document> {
+    task.documents.iter().filter(|document| matches!(document.state, DocumentState::Pending { .. }))
+}
+
+/// Whether it is to be uploaded under the key that the task gave out: perhaps it has not come yet.
+fn is_announced(task: &Task, document: &Document) -> bool {
+    match &document.state {
+        DocumentState::Pending { source: Source::Inbox { key, .. } } => Key::inbox_task(key) == Some(task.id),
+        _ => false,
+    }
+}
+
+fn message(task: &Task, document: &Document) -> DocumentMessage {
+    DocumentMessage { task_id: task.id, document: document.number, round: task.round }
+}
+
+/// Sends messages of documents that can be had now.
+pub(crate) async fn send_documents(
+    home: &Home,
+    task: &Task,
+    documents: impl IntoIterator<Item = &Document>,
+) -> Result<()> {
+    let messages: Vec<_> = documents.into_iter().map(|document| message(task, document)).collect();
+    let queue = home.queue(QueueName::Documents);
+    patiently(|| send(queue.as_ref(), task, messages.clone())).await
 }
 
 /// Sends messages of a task's pages.
 pub(crate) async fn send_pages(home: &Home, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
     let queue = home.queue(QueueName::Pages);
-    patiently(|| send(queue.as_ref(), &task.tenant, pages.clone())).await
+    patiently(|| send(queue.as_ref(), task, pages.clone())).await?;
+    // Workers that sleep are woken by this: what the queue itself tells comes minutes later.
+    if !pages.is_empty() {
+        metrics::count("PagesQueued", pages.len() as u64);
+    }
+    Ok(())
 }
 
 /// The messages of the task's pages that nobody has read yet.

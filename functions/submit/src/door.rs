@@ -7,7 +7,7 @@ use quire_platform::Home;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{DoorSettings, Health, Inspector};
+use crate::{DoorSettings, Health, Inspector, problem::Problem};
 
 /// What the door works with.
 #[derive(Debug)]
@@ -37,13 +37,28 @@ impl Door {
         Self { home, inspector, egress, settings, health, inspections, work, closing }
     }
 
+    /// The problem of a request that is larger than this door takes.
+    pub(crate) fn too_large(&self) -> Problem {
+        let elsewhere = self.home.objects.takes_uploads();
+        let instead =
+            if elsewhere { " Announce a larger document by POST /uploads, and put it where that says." } else { "" };
+        Problem::body_too_large(self.settings.max_body_bytes, instead)
+    }
+
+    /// A URL that we may call, from a field.
+    pub(crate) fn callable(&self, field: &str, url: &str) -> Result<String, Problem> {
+        let url = self.egress.check(url).map_err(|why| Problem::url_refused(field, &why))?;
+        Ok(url.into())
+    }
+
     /// The first step of a shutdown: whoever waits for a task is answered with what is known now (`202`, say), so that
     /// the server can end its connections. Requests are still served.
     pub fn close(&self) {
         self.closing.cancel();
     }
 
-    /// The last step of a shutdown, after the server has ended: returns when every accepted task is dispatched.
+    /// Returns when nothing goes on behind the requests: every accepted task is dispatched. The last step of a shutdown,
+    /// after the server has ended; and of every request, where the process stands still as soon as it has answered.
     pub async fn drained(&self) {
         self.work.close();
         self.work.wait().await;

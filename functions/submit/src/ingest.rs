@@ -8,8 +8,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use quire_egress::FetchError;
-use quire_platform::{Completion, Consumer, Delivery, Error, QueueName, Undecodable, owe_callback, patiently};
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Key, Split, Task};
+use quire_platform::{
+    Completion, Consumer, Delivery, Download, Error, QueueName, Undecodable, owe_callback, patiently,
+};
+use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Key, Source, Split, Task};
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +32,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(8);
+/// The wait for an upload that has not come: with all attempts, one that began at the last moment has most of an hour.
+const UPLOAD_WAIT: Duration = Duration::from_mins(10);
 
 /// Consumes the documents queue until `shutdown`, then finishes what is in hand.
 ///
@@ -64,6 +68,16 @@ pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> 
     Ok(())
 }
 
+/// Does what deliveries ask for, side by side, within `limit`: for a function that is called with them and killed at its
+/// deadline. What is broken off is received again.
+pub async fn ingest_all(
+    door: &Arc<Door>,
+    deliveries: Vec<Result<Delivery<DocumentMessage>, Undecodable>>,
+    limit: Duration,
+) {
+    quire_boot::finish_within(limit, deliveries.into_iter().map(|delivery| take(Arc::clone(door), delivery))).await;
+}
+
 async fn take(door: Arc<Door>, delivery: Result<Delivery<DocumentMessage>, Undecodable>) {
     match delivery {
         Ok(delivery) => {
@@ -90,7 +104,11 @@ enum Miss {
     /// It never will be.
     Final(Failure),
     /// It may be later.
-    Transient(Failure),
+    Transient {
+        failure: Failure,
+        /// How long to wait before the next attempt.
+        after: Duration,
+    },
 }
 
 /// Does what one message asks for: fetches, checks and splits its document, unless that has been done.
@@ -105,59 +123,77 @@ pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Res
         task => task?,
     };
     let state = task.document(message.document).map(|document| document.state.clone());
-    let task = match state {
-        Some(DocumentState::Pending { url }) => {
+    let completion = match state {
+        Some(DocumentState::Pending { source }) => {
             let last = attempt >= QueueName::Documents.settings().max_receives;
-            let state = match obtain(door, &message, &url).await? {
+            let state = match obtain(door, &task, message.document, &source, attempt).await? {
                 Ok(split) => DocumentState::Split(split),
-                Err(Miss::Transient(failure)) if !last => {
-                    note(&message, attempt, &failure);
-                    return Ok(lease.release(back_off(attempt, rand::random())).await?);
+                Err(Miss::Transient { failure, after }) if !last => {
+                    note(&task, &message, attempt, &failure);
+                    return Ok(lease.release(after).await?);
                 }
-                Err(Miss::Transient(failure) | Miss::Final(failure)) => {
-                    note(&message, attempt, &failure);
+                Err(Miss::Transient { failure, .. } | Miss::Final(failure)) => {
+                    note(&task, &message, attempt, &failure);
                     DocumentState::Failed(failure)
                 }
             };
             let settle = || tasks.settle_document(message.task_id, message.document, state.clone());
-            let (Completion::Now(task) | Completion::Before(task)) = patiently(settle).await?;
-            task
+            patiently(settle).await?
         }
-        _ => task,
+        _ => Completion::Before(task),
     };
-    follow_up(door, &task, message.document).await?;
+    // A document has several messages where an upload was announced, or told of twice: whoever split it sends its pages.
+    // Only when that was an earlier attempt at this very message, it may have died before it did.
+    if completion.changed() || attempt > 1 {
+        send_pages_of(door, completion.task(), message.document).await?;
+    }
+    owe_callback(&door.home, completion.task()).await?;
     Ok(lease.acknowledge().await?)
 }
 
-fn note(message: &DocumentMessage, attempt: u32, failure: &Failure) {
+fn note(task: &Task, message: &DocumentMessage, attempt: u32, failure: &Failure) {
     let DocumentMessage { task_id, document, .. } = message;
-    let code = failure.code.as_str();
-    info!(task.id = %task_id, document, code, delivery.attempt = attempt, "the document was not to be had");
+    let (code, trace) = (failure.code.as_str(), trace_id(task));
+    info!(
+        task.id = %task_id, trace.id = trace, document, code, delivery.attempt = attempt,
+        "the document was not to be had"
+    );
 }
 
-/// What a settled document leads to: its pages are sent, or its task may have ended. Repeating it is harmless.
-async fn follow_up(door: &Door, task: &Task, document: u32) -> Result<()> {
+fn trace_id(task: &Task) -> Option<String> {
+    task.trace.map(|trace| trace.trace_id())
+}
+
+/// Sends the messages of a document's pages that nobody has read. Repeating it is harmless.
+async fn send_pages_of(door: &Door, task: &Task, document: u32) -> Result<()> {
     let mut pages = queued_pages(&door.home, task).await?;
     pages.retain(|message| message.page.document == document);
-    send_pages(&door.home, task, pages).await?;
-    Ok(owe_callback(&door.home, task).await?)
+    Ok(send_pages(&door.home, task, pages).await?)
 }
 
 /// Fetches and checks a document, and stores it when it is one. An error is the home's.
-async fn obtain(door: &Door, message: &DocumentMessage, url: &str) -> Result<Result<Split, Miss>> {
-    let DocumentMessage { task_id, document, .. } = *message;
+async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attempt: u32) -> Result<Result<Split, Miss>> {
     let (_folder, file) = new_file(door).await?;
-    if let Err(error) = fetch(door, url, &file).await {
-        return Ok(Err(miss(error)?));
+    let after = back_off(attempt, rand::random());
+    let fetched = match source {
+        Source::Url { url } => match fetch(door, url, &file).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(miss(error, after)?),
+        },
+        Source::Inbox { key, version } => download(door, key, version.as_deref(), &file).await?,
+    };
+    if let Err(miss) = fetched {
+        return Ok(Err(miss));
     }
     let split = match inspect(door, &file).await {
         Ok(split) => split,
-        Err(failure) if failure.code.retryable() => return Ok(Err(Miss::Transient(failure))),
+        Err(failure) if failure.code.retryable() => return Ok(Err(Miss::Transient { failure, after })),
         Err(failure) => return Ok(Err(Miss::Final(failure))),
     };
-    let key = Key::Document { task_id, document }.to_string();
+    let key = Key::Document { task_id: task.id, document }.to_string();
     patiently(|| door.home.objects.put_file(&key, &file)).await?;
-    info!(task.id = %task_id, document, document.pages = split.pages, "document fetched and split");
+    let trace = trace_id(task);
+    info!(task.id = %task.id, trace.id = trace, document, document.pages = split.pages, "document fetched and split");
     Ok(Ok(split))
 }
 
@@ -168,7 +204,7 @@ async fn fetch(door: &Door, url: &str, file: &Path) -> Result<(), FetchError> {
     Ok(())
 }
 
-fn miss(error: FetchError) -> Result<Miss> {
+fn miss(error: FetchError, after: Duration) -> Result<Miss> {
     let transient = error.is_transient();
     let code = match error {
         FetchError::Storage(error) => return Err(error).context("the spool cannot be written"),
@@ -177,7 +213,27 @@ fn miss(error: FetchError) -> Result<Miss> {
         _ => FailureCode::FetchFailed,
     };
     let failure = Failure::new(code, format!("The document could not be fetched: {error}."));
-    Ok(if transient { Miss::Transient(failure) } else { Miss::Final(failure) })
+    Ok(if transient { Miss::Transient { failure, after } } else { Miss::Final(failure) })
+}
+
+/// Writes what a customer uploaded to a file. An error is the home's.
+async fn download(door: &Door, key: &str, version: Option<&str>, file: &Path) -> Result<Result<(), Miss>> {
+    let most = door.settings.limits.max_bytes;
+    let download = patiently(|| door.home.objects.download(key, version, most, file));
+    let downloaded = timeout(door.settings.fetch_limit, download).await;
+    match downloaded.context("an upload could not be read from the store in time")? {
+        Ok(Download::Whole { .. }) => Ok(Ok(())),
+        Ok(Download::TooLarge { bytes }) => {
+            let message = format!("The document has {bytes} bytes; at most {most} are taken.");
+            Ok(Err(Miss::Final(Failure::new(FailureCode::DocumentTooLarge, message))))
+        }
+        Err(Error::NotFound { .. }) => {
+            let failure =
+                Failure::new(FailureCode::UploadMissing, "The document was not found where it was to be put.");
+            Ok(Err(Miss::Transient { failure, after: UPLOAD_WAIT }))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn new_file(door: &Door) -> Result<(TempDir, PathBuf)> {

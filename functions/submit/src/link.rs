@@ -31,17 +31,21 @@ impl Base {
         Self(host.map_or_else(String::new, |host| format!("http://{host}")))
     }
 
-    fn status_url(&self, task_id: TaskId) -> String {
+    pub(crate) fn status_url(&self, task_id: TaskId) -> String {
         format!("{}/task/{task_id}", self.0)
     }
 
     /// `202`: the task goes on, and this is where to look.
     pub(crate) fn accepted(&self, task: &Task) -> Response {
-        let status_url = self.status_url(task.id);
-        let location = HeaderValue::from_str(&status_url).expect("a status URL is plain");
-        let id = HeaderValue::from_str(&task.id.to_string()).expect("a task id is plain");
-        let body = Accepted { task_id: task.id, status_url };
-        (StatusCode::ACCEPTED, [(header::LOCATION, location), (TASK_ID, id)], Json(body)).into_response()
+        let body = Accepted { task_id: task.id, status_url: self.status_url(task.id) };
+        (StatusCode::ACCEPTED, self.headers(task.id), Json(body)).into_response()
+    }
+
+    /// The headers of an answer that says where a new task is.
+    pub(crate) fn headers(&self, task_id: TaskId) -> [(HeaderName, HeaderValue); 2] {
+        let location = HeaderValue::from_str(&self.status_url(task_id)).expect("a status URL is plain");
+        let id = HeaderValue::from_str(&task_id.to_string()).expect("a task id is plain");
+        [(header::LOCATION, location), (TASK_ID, id)]
     }
 }
 

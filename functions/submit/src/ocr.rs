@@ -11,24 +11,26 @@ use quire_tasks::{Task, TaskStatus};
 
 use crate::{
     Door,
-    accept::{Submission, accept, wait_until},
+    accept::{Content, Submission, accept, wait_until},
     answer::documents,
     check::{Checked, check},
+    form::{self, Form},
     link::Base,
     problem::Problem,
-    upload::{self, Form},
+    trace,
 };
 
 const FORM: Form = Form { files: "image", alias: None, callback_url: false, known: "image" };
 
 pub(crate) async fn ocr(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::new(&door, request.headers());
-    let uploads = upload::receive(&door, request, &FORM, 1).await?;
+    let trace = trace::of(request.headers());
+    let uploads = form::receive(&door, request, &FORM, 1).await?;
     let files = check(&door, uploads.files).await;
     if let Some(failure) = files.iter().find_map(|Checked { file, .. }| file.as_ref().err()) {
         return Err(Problem::from(failure.clone()).at("#/image"));
     }
-    let task = accept(&door, Submission::Files(files), None).await?;
+    let task = accept(&door, Submission::new(Content::Files(files), None, trace)).await?;
     let id = task.id;
     let task = wait_until(&door, task, door.settings.sync_limit, |task| task.status().ended()).await;
     let task = task.map_err(|error| Problem::from(error).of(id))?;

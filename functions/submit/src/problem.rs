@@ -118,10 +118,26 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_files", detail).at(format!("#/{name}"))
     }
 
-    /// A longer body than is taken.
-    pub(crate) fn body_too_large(most: u64) -> Self {
-        let detail = format!("The request is larger than {most} bytes.");
+    /// A longer body than is taken. `instead` says what to do with a large document.
+    pub(crate) fn body_too_large(most: u64, instead: &str) -> Self {
+        let detail = format!("The request is larger than {most} bytes.{instead}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    /// The home has no place where a client could put a document on its own.
+    pub(crate) fn uploads_not_taken() -> Self {
+        let detail = "This server takes documents of every size itself: send the file to POST /ocr/async.";
+        Self::new(StatusCode::NOT_FOUND, "uploads_not_taken", detail)
+    }
+
+    /// An answer that is larger than this server can carry.
+    pub(crate) fn answer_too_large(bytes: usize, compressed: bool) -> Self {
+        let detail = if compressed {
+            format!("The answer has {bytes} bytes, too many even when they are compressed.")
+        } else {
+            format!("The answer has {bytes} bytes: ask again with Accept-Encoding: gzip.")
+        };
+        Self::new(StatusCode::NOT_ACCEPTABLE, "answer_too_large", detail)
     }
 
     /// The client stopped sending.
@@ -150,12 +166,17 @@ impl Problem {
     }
 
     /// A multipart body that breaks the rules of its format, that breaks off or that grows too large.
-    pub(crate) fn multipart(error: &MultipartError, most: u64) -> Self {
+    pub(crate) fn multipart(error: &MultipartError, too_large: impl FnOnce() -> Self) -> Self {
         if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::body_too_large(most);
+            return too_large();
         }
         let detail = "The body is no well-formed multipart/form-data, or it broke off.";
         Self::new(StatusCode::BAD_REQUEST, "malformed_multipart", detail)
+    }
+
+    /// The status of its answer.
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// What happened on our side, for the log.

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use tracing::{error, info};
 use uuid::Uuid;
 
-use crate::{Door, asynchronous, batch, healthz, linger, ocr, problem::Problem, task};
+use crate::{Door, asynchronous, batch, healthz, linger, ocr, problem::Problem, task, uploads};
 
 /// On every answer: what to name when asking about it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,6 +29,7 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/ocr", post(ocr::ocr))
         .route("/ocr/batch", post(batch::batch))
         .route("/ocr/async", post(asynchronous::asynchronous))
+        .route("/uploads", post(uploads::uploads))
         .route("/task/{task_id}", get(task::task))
         .route("/healthz", get(healthz::healthz))
         .fallback(async || Problem::not_found())
@@ -47,7 +48,7 @@ async fn frame(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
     let response = match announced_length(request.headers()) {
         Some(length) if length > door.settings.max_body_bytes => {
             linger::discard(&door, request);
-            Problem::body_too_large(door.settings.max_body_bytes).into_response()
+            door.too_large().into_response()
         }
         _ => call(next, linger::body(&door, request)).await,
     };

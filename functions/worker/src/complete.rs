@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use quire_platform::{Error, Home, Result, owe_callback, patiently};
+use quire_boot::metrics;
+use quire_platform::{Completion, Error, Home, Result, owe_callback, patiently};
 use quire_tasks::{Failure, FailureCode, Key, Outcome, PageMessage, PageText};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -48,18 +49,21 @@ impl Completer {
     /// Ends one page. What goes wrong is logged here; the page is then received again.
     pub(crate) async fn finish(&self, page: Read) {
         let (read, page) = page.split();
-        let id = page.message.page;
-        match self.keep(&page.message, read).await {
+        let (id, trace_id) = (page.message.page, page.trace_id());
+        match self.keep(&page, read).await {
             Ok(()) => {
                 self.intake.page_survived();
                 if let Err(error) = page.lease.acknowledge().await {
-                    warn!(task.id = %id.task_id, %error, "a page could not be acknowledged; it comes again");
+                    warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
+                        "a page could not be acknowledged; it comes again");
                 }
             }
             Err(error) => {
-                error!(task.id = %id.task_id, page.no = id.page, %error, "a page's end could not be kept");
+                error!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
+                    "a page's end could not be kept");
                 if let Err(error) = page.lease.release(AFTER_AN_ERROR).await {
-                    warn!(task.id = %id.task_id, %error, "it could not be released; it comes again later");
+                    warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
+                        "it could not be released; it comes again later");
                 }
             }
         }
@@ -72,22 +76,21 @@ impl Completer {
         self.finish(page.with(Err(Failure::new(FailureCode::TimedOut, why)))).await;
     }
 
-    async fn keep(&self, message: &PageMessage, read: Result<PageText, Failure>) -> Result<()> {
-        let page = message.page;
+    async fn keep(&self, held: &InFlight<()>, read: Result<PageText, Failure>) -> Result<()> {
+        let (message, page) = (&held.message, held.message.page);
         let outcome = match read {
             Ok(text) => {
                 self.while_full(|| self.store(message, &text)).await?;
                 Outcome::Succeeded { confidence: text.confidence() }
             }
-            Err(failure) => {
-                info!(task.id = %page.task_id, document = page.document, page.no = page.page,
-                    failure.code = failure.code.as_str(), failure.message = failure.message, "a page failed");
-                Outcome::Failed(failure)
-            }
+            Err(failure) => Outcome::Failed(failure),
         };
         let complete = || self.home.tasks.complete_page(page, message.round, outcome.clone());
         match self.while_full(complete).await {
-            Ok(completion) => owe_callback(&self.home, completion.task()).await,
+            Ok(completion) => {
+                take_note(held, &completion, &outcome);
+                owe_callback(&self.home, completion.task()).await
+            }
             // The task was deleted in the meantime: there is nobody to tell.
             Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -112,6 +115,26 @@ impl Completer {
             if self.shutdown.run_until_cancelled(tokio::time::sleep(WHILE_FULL)).await.is_none() {
                 return ended;
             }
+        }
+    }
+}
+
+/// A page that had ended before was counted and told of then.
+fn take_note(held: &InFlight<()>, completion: &Completion, outcome: &Outcome) {
+    if !completion.changed() {
+        return;
+    }
+    let page = held.message.page;
+    match outcome {
+        Outcome::Succeeded { .. } => {
+            metrics::count("PagesSucceeded", 1);
+            info!(task.id = %page.task_id, document = page.document, page.no = page.page, trace.id = held.trace_id(),
+                "a page succeeded");
+        }
+        Outcome::Failed(failure) => {
+            metrics::count("PagesFailed", 1);
+            info!(task.id = %page.task_id, document = page.document, page.no = page.page, trace.id = held.trace_id(),
+                failure.code = failure.code.as_str(), failure.message = failure.message, "a page failed");
         }
     }
 }

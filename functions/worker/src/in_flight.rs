@@ -1,7 +1,7 @@
 //! A page on its way through the worker.
 
 use quire_platform::Lease;
-use quire_tasks::{Failure, PageMessage};
+use quire_tasks::{Failure, PageMessage, TraceParent};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A page in hand: the lease and the permits travel along, only the payload changes its type from step to step.
@@ -13,6 +13,7 @@ pub struct InFlight<T> {
     pub payload: T,
     /// How often the page was taken up, this time included.
     pub attempt: u32,
+    pub(crate) trace: Option<TraceParent>,
     pub(crate) lease: Lease,
     /// Gives back the page's share of what may be in hand when it is dropped.
     pub(crate) permit: OwnedSemaphorePermit,
@@ -26,13 +27,18 @@ pub(crate) type Read = InFlight<Result<quire_tasks::PageText, Failure>>;
 impl<T> InFlight<T> {
     /// The same page with another payload.
     pub(crate) fn with<U>(self, payload: U) -> InFlight<U> {
-        let Self { message, attempt, lease, permit, pixels, payload: _ } = self;
-        InFlight { message, payload, attempt, lease, permit, pixels }
+        let Self { message, attempt, trace, lease, permit, pixels, payload: _ } = self;
+        InFlight { message, payload, attempt, trace, lease, permit, pixels }
     }
 
     /// The payload, and the page without it.
     pub(crate) fn split(self) -> (T, InFlight<()>) {
-        let Self { message, payload, attempt, lease, permit, pixels } = self;
-        (payload, InFlight { message, payload: (), attempt, lease, permit, pixels })
+        let Self { message, payload, attempt, trace, lease, permit, pixels } = self;
+        (payload, InFlight { message, payload: (), attempt, trace, lease, permit, pixels })
+    }
+
+    /// The trace that the page belongs to, for the log.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        self.trace.map(|trace| trace.trace_id())
     }
 }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::Context;
+use quire_boot::metrics;
 use quire_platform::{Consumer, Delivery, Error, Home, Undecodable, owe_callback, patiently};
 use quire_tasks::{Failure, FailureCode, Key, PageMessage, PageStatus};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -109,13 +110,10 @@ impl Intake {
         permit: OwnedSemaphorePermit,
         out: &Out,
     ) -> anyhow::Result<()> {
-        let Delivery { message, attempt, lease, .. } = delivery;
-        let page = message.page;
-        if attempt > 1 {
-            warn!(task.id = %page.task_id, document = page.document, page.no = page.page, delivery.attempt = attempt,
-                "a page is taken up again, and alone");
-        }
-        let page = InFlight { message, payload: (), attempt, lease, permit, pixels: None };
+        let Delivery { message, attempt, trace, lease, .. } = delivery;
+        let trace = trace.and_then(|trace| trace.parse().ok());
+        let page = InFlight { message, payload: (), attempt, trace, lease, permit, pixels: None };
+        take_note(&page);
         // A first delivery is nearly always news; asking would cost every page a read of the table.
         if attempt > 1 && self.has_ended(&page).await {
             self.acknowledge_again(page).await;
@@ -128,7 +126,8 @@ impl Intake {
                 out.to_complete.send(page.with(Err(gone))).await.ok().context("completing has ended")
             }
             Err(error) => {
-                error!(task.id = %page.message.page.task_id, %error, "a document could not be fetched");
+                error!(task.id = %page.message.page.task_id, trace.id = page.trace_id(), %error,
+                    "a document could not be fetched");
                 if let Err(error) = page.lease.release(AFTER_AN_ERROR).await {
                     warn!(%error, "a page could not be released; it comes again when its lease has run out");
                 }
@@ -150,14 +149,16 @@ impl Intake {
 
     /// Whoever read this page before died between its end and its acknowledgment, perhaps before the callback was owed.
     async fn acknowledge_again(&self, page: InFlight<()>) {
+        let (id, trace_id) = (page.message.page, page.trace_id());
         let told = async {
-            let task = patiently(|| self.home.tasks.task(page.message.page.task_id)).await?;
+            let task = patiently(|| self.home.tasks.task(id.task_id)).await?;
             owe_callback(&self.home, &task).await?;
             page.lease.acknowledge().await
         };
         match told.await {
-            Ok(()) => info!(task.id = %page.message.page.task_id, "a page had ended before"),
-            Err(error) => warn!(%error, "an ended page could not be acknowledged; it comes again"),
+            Ok(()) => info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, "a page had ended before"),
+            Err(error) => warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
+                 "an ended page could not be acknowledged; it comes again"),
         }
     }
 }
@@ -165,6 +166,16 @@ impl Intake {
 struct Out {
     to_render: mpsc::Sender<InFlight<PathBuf>>,
     to_complete: mpsc::Sender<Read>,
+}
+
+fn take_note(page: &InFlight<()>) {
+    metrics::count("PagesTakenUp", 1);
+    if page.attempt > 1 {
+        let id = page.message.page;
+        warn!(task.id = %id.task_id, document = id.document, page.no = id.page, trace.id = page.trace_id(),
+            delivery.attempt = page.attempt, "a page is taken up again, and alone");
+        metrics::count("PagesRetried", 1);
+    }
 }
 
 async fn discard(Undecodable { error, lease, .. }: Undecodable) {

@@ -108,7 +108,8 @@ pub(crate) async fn run(
     while let Some(page) = pages.recv().await {
         let (file, mut page) = page.split();
         let Ok(page_image) = timeout(settings.page_limit, renderer.page(file, page.message.page.page)).await else {
-            error!(task.id = %page.message.page.task_id, page.no = page.message.page.page, "rendering does not come back");
+            let id = page.message.page;
+            error!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), "rendering does not come back");
             completer.give_up(page, "rendering", settings.page_limit).await;
             bail!("rendering did not come back within {} s", settings.page_limit.as_secs());
         };

@@ -13,18 +13,26 @@ pub struct Settings {
     pub pixels_in_hand: u32,
     /// How long rendering, and then reading, a page may take before the worker gives it up and ends.
     pub page_limit: Duration,
+    /// How long a stop may take to finish what is in hand before it gives the rest back.
+    pub drain_limit: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         // Four A4 pages at 200 dpi are 15.5 million pixels, 46 MB.
-        Self { pages_in_hand: 4, pixels_in_hand: 24_000_000, page_limit: Duration::from_mins(2) }
+        Self {
+            pages_in_hand: 4,
+            pixels_in_hand: 24_000_000,
+            page_limit: Duration::from_mins(2),
+            // A container is killed two minutes after it was asked to stop at the latest, and giving back takes seconds.
+            drain_limit: Duration::from_secs(100),
+        }
     }
 }
 
 impl Settings {
-    /// From `QUIRE_PAGES_IN_HAND` (1 to 256, 4 unless set), `QUIRE_PIXELS_IN_HAND` (24 million unless set) and
-    /// `QUIRE_PAGE_LIMIT_SECS` (1 to 3600, 120 unless set).
+    /// From `QUIRE_PAGES_IN_HAND` (1 to 256, 4 unless set), `QUIRE_PIXELS_IN_HAND` (24 million unless set),
+    /// `QUIRE_PAGE_LIMIT_SECS` (1 to 3600, 120 unless set) and `QUIRE_DRAIN_SECS` (1 to 3600, 100 unless set).
     ///
     /// # Errors
     /// [`Misconfigured`] when a value is out of its range.
@@ -34,6 +42,7 @@ impl Settings {
             pages_in_hand: env::within("QUIRE_PAGES_IN_HAND", default.pages_in_hand, 1..=256)?,
             pixels_in_hand: env::within("QUIRE_PIXELS_IN_HAND", default.pixels_in_hand, 1_000_000..=1_000_000_000)?,
             page_limit: env::secs_within("QUIRE_PAGE_LIMIT_SECS", default.page_limit.as_secs(), 1..=3600)?,
+            drain_limit: env::secs_within("QUIRE_DRAIN_SECS", default.drain_limit.as_secs(), 1..=3600)?,
         })
     }
 

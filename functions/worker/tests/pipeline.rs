@@ -10,12 +10,12 @@ use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
 use quire_ocr::{Alphabet, Engine, Model, ModelError, Policy, Step};
-use quire_platform::{Embedded, Home, QueueName, QueueSettings, send};
+use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings};
 use quire_tasks::{
     CallbackState, Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageStatus, Split,
     Task, TaskId, TaskStatus, Tenant, UnixMillis,
 };
-use quire_worker::{Renderer, Settings, Worker};
+use quire_worker::{Renderer, Settings, Stopped, Worker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -88,8 +88,12 @@ struct Stage {
 
 /// Leases of a second: a message that is not acknowledged comes again soon.
 fn stage() -> Stage {
+    stage_with_leases(Duration::from_secs(1))
+}
+
+fn stage_with_leases(lease: Duration) -> Stage {
     let dir = tempfile::tempdir().expect("a folder");
-    let quick = |name: QueueName| QueueSettings { lease: Duration::from_secs(1), ..name.settings() };
+    let quick = |name: QueueName| QueueSettings { lease, ..name.settings() };
     let home = Embedded::open_with(dir.path(), "test", quick).expect("a home").home();
     let settings = Settings { page_limit: Duration::from_secs(5), ..Settings::default() };
     Stage { _dir: dir, home, fake: Fake::new(), settings }
@@ -120,17 +124,18 @@ impl Stage {
     }
 
     async fn send(&self, messages: impl IntoIterator<Item = PageMessage>) {
-        send(self.home.queue(QueueName::Pages).as_ref(), &Tenant::default(), messages).await.expect("sent");
+        let messages = messages.into_iter().map(|message| Outgoing::new(&message, &Tenant::default())).collect();
+        self.home.queue(QueueName::Pages).send(messages).await.expect("sent");
     }
 
-    fn work(&self) -> (JoinHandle<anyhow::Result<()>>, CancellationToken) {
+    fn work(&self) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
         self.work_with(|| Documents::new(None, Limits::default()))
     }
 
     fn work_with(
         &self,
         documents: impl FnOnce() -> Documents + Send + 'static,
-    ) -> (JoinHandle<anyhow::Result<()>>, CancellationToken) {
+    ) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
         let renderer = Renderer::start(documents).expect("a thread");
         let worker = Worker { home: self.home.clone(), renderer, settings: self.settings };
         let (fake, shutdown) = (self.fake.clone(), CancellationToken::new());
@@ -297,10 +302,11 @@ async fn a_page_of_a_broken_file_fails_with_its_code() {
 #[tokio::test]
 async fn a_message_that_nobody_can_read_is_dead_lettered() {
     let stage = stage();
-    let message = quire_platform::Outgoing {
+    let message = Outgoing {
         body: r#"{"v":99}"#.to_owned(),
         group: Tenant::default().to_string(),
         delay: Duration::ZERO,
+        trace: None,
     };
     stage.home.queue(QueueName::Pages).send(vec![message]).await.expect("sent");
     let (_running, _shutdown) = stage.work();
@@ -318,9 +324,44 @@ async fn a_shutdown_finishes_what_is_in_hand_and_leaves_the_rest() {
     assert!(begun.counts.succeeded > 0);
     shutdown.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it drains in time");
-    ended.expect("no panic").expect("no error");
+    assert_eq!(ended.expect("no panic").expect("no error"), Stopped::Finished);
     let after = stage.home.tasks.task(task.id).await.expect("a task");
     assert!(after.counts.open > 0, "the rest stays queued");
     let depth = stage.home.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!((depth.in_flight, depth.ready), (0, u64::from(after.counts.open)), "nothing is in hand");
+}
+
+#[tokio::test]
+async fn a_stop_whose_time_is_up_gives_back_what_is_not_finished() {
+    let mut stage = stage_with_leases(Duration::from_mins(10));
+    stage.settings.drain_limit = Duration::from_millis(300);
+    let task = stage.submit(&[HANGS]).await;
+    let (running, shutdown) = stage.work();
+    let begun = async {
+        while stage.fake.runs().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), begun).await.expect("the page is being read");
+    shutdown.cancel();
+    let stopped = tokio::time::timeout(Duration::from_secs(5), running).await.expect("it stops in time");
+    assert_eq!(stopped.expect("no panic").expect("no error"), Stopped::BrokenOff);
+    let again = stage.home.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
+    assert_eq!((again.len(), again[0].attempt), (1, 2), "others may read it now, not when the lease has run out");
+    assert_eq!(stage.home.tasks.task(task.id).await.expect("a task").counts.open, 1, "it has not ended");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_the_model_to_be_loaded() {
+    let stage = stage();
+    let renderer = Renderer::start(|| Documents::new(None, Limits::default())).expect("a thread");
+    let worker = Worker { home: stage.home.clone(), renderer, settings: stage.settings };
+    let endless = || loop {
+        std::thread::park();
+    };
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    let ready = || panic!("it never is");
+    let stopped = tokio::time::timeout(Duration::from_secs(5), worker.run(endless, ready, shutdown)).await;
+    assert_eq!(stopped.expect("it stops in time").expect("no error"), Stopped::BrokenOff);
 }

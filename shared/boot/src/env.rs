@@ -65,6 +65,22 @@ pub fn secs_within(
     within(name, default_secs, range).map(Duration::from_secs)
 }
 
+/// Whether something is switched on: `1`; off where the variable is `0`, unset or empty.
+///
+/// # Errors
+/// [`Misconfigured`] when it is anything else.
+pub fn switch(name: &'static str) -> Result<bool, Misconfigured> {
+    text(name)?.map_or(Ok(false), |value| on(name, value))
+}
+
+fn on(name: &'static str, value: String) -> Result<bool, Misconfigured> {
+    match value.as_str() {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err(Misconfigured { name, value, why: "must be 1 or 0".to_owned() }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +91,14 @@ mod tests {
         let error = parse("QUIRE_X", "10".to_owned(), &(1..=9)).expect_err("out of range");
         assert_eq!(error.to_string(), "QUIRE_X=\"10\": must be from 1 to 9");
         assert!(parse("QUIRE_X", "seven".to_owned(), &(1..=9)).is_err());
+    }
+
+    #[test]
+    fn a_switch_is_on_by_1_only() {
+        assert_eq!(on("QUIRE_X", "1".to_owned()), Ok(true));
+        assert_eq!(on("QUIRE_X", "0".to_owned()), Ok(false));
+        assert!(on("QUIRE_X", "yes".to_owned()).is_err());
+        assert_eq!(switch("QUIRE_SURELY_UNSET"), Ok(false));
     }
 
     #[test]

@@ -1,9 +1,14 @@
-//! How every function starts and stops: configuration from the environment, tracing, shutdown.
+//! How every function starts and stops: configuration from the environment, tracing, metrics, deadlines, shutdown.
 #![warn(missing_docs)]
 
 pub mod env;
+mod finish;
+pub mod metrics;
+mod run;
 mod shutdown;
 mod trace;
 
+pub use finish::{finish_within, time_left};
+pub use run::run;
 pub use shutdown::stop_signal;
 pub use trace::{LogFormat, start_tracing};

@@ -60,6 +60,9 @@ async fn rate(embedded: &Embedded, groups: usize) -> Result<f64, Box<dyn Error>>
 fn messages(from: usize, count: usize, groups: usize) -> Vec<Outgoing> {
     let task_id = TaskId::new(Uuid::now_v7());
     let body = |page| PageMessage { page: PageRef { task_id, document: 1, page: page as u32 }, round: 1 }.encode();
-    let message = |n: usize| Outgoing { body: body(n), group: format!("tenant-{}", n % groups), delay: Duration::ZERO };
+    let message = |n: usize| {
+        let group = format!("tenant-{}", n % groups);
+        Outgoing { body: body(n), group, delay: Duration::ZERO, trace: None }
+    };
     (from..from + count).map(message).collect()
 }

@@ -15,6 +15,7 @@ use crate::{Home, QueueName, QueueSettings};
 pub mod consumers;
 pub mod objects;
 pub mod queues;
+pub mod secrets;
 pub mod tasks;
 
 /// What every queue promises to more than one tenant.
@@ -56,6 +57,7 @@ macro_rules! every_home_promises {
             of_many_who_put_new_one_succeeds
             a_file_is_taken_in
             an_object_can_be_read_as_a_file
+            a_download_is_whole_or_refused_for_its_size
             a_list_is_sorted_and_holds_what_begins_with_the_prefix
             a_deleted_object_is_gone
             what_is_not_there_is_not_found
@@ -71,6 +73,7 @@ macro_rules! every_home_promises {
             a_released_message_comes_again_after_its_delay
             a_message_received_too_often_goes_to_the_dead_letter_queue
             a_message_is_dead_lettered_with_its_reason
+            a_message_keeps_its_trace
             a_waiting_receive_wakes_up_for_a_message
             a_receive_in_vain_ends_when_its_wait_is_over
             depth_tells_ready_from_leased_and_delayed
@@ -98,6 +101,11 @@ macro_rules! every_home_promises {
             a_lease_held_too_long_is_given_up
             a_dropped_lease_runs_out
             an_undecodable_message_can_be_dead_lettered
+            leases_that_are_given_back_are_free_at_once
+            whoever_holds_a_lease_that_was_given_back_changes_nothing
+        }
+        $crate::every_home_promises! { $open => secrets:
+            a_secret_is_written_once
         }
     };
     ($open:ident => $part:ident: $($promise:ident)+) => {

@@ -38,6 +38,8 @@ pub struct Delivery<M> {
     pub attempt: u32,
     /// Why it was sent to this dead-letter queue, where that is known.
     pub reason: Option<String>,
+    /// The trace that it belongs to, as a `traceparent`.
+    pub trace: Option<String>,
     /// The right to work on it.
     pub lease: Lease,
 }
@@ -64,12 +66,40 @@ pub struct Lease {
     received: Box<Received>,
 }
 
+/// The leases that somebody holds.
 #[derive(Debug, Default)]
-struct Held(Mutex<HashMap<Receipt, Instant>>);
+pub(crate) struct Held(Mutex<HashMap<Receipt, Hold>>);
+
+#[derive(Debug)]
+struct Hold {
+    since: Instant,
+    /// By the consumer, while its holder was still at work.
+    given_back: bool,
+}
 
 impl Held {
-    fn with<T>(&self, change: impl FnOnce(&mut HashMap<Receipt, Instant>) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut HashMap<Receipt, Hold>) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Those to be extended; whoever has held one for longer than `longest` is taken for stuck.
+    fn due(&self, longest: Duration) -> Vec<Receipt> {
+        self.with(|held| {
+            held.retain(|_, hold| hold.given_back || hold.since.elapsed() < longest);
+            held.iter().filter(|(_, hold)| !hold.given_back).map(|(receipt, _)| receipt.clone()).collect()
+        })
+    }
+
+    /// Takes all of them out of their holders' hands.
+    fn give_back(&self) -> Vec<Receipt> {
+        self.with(|held| {
+            let kept = held.iter_mut().filter(|(_, hold)| !hold.given_back);
+            kept.map(|(receipt, hold)| {
+                hold.given_back = true;
+                receipt.clone()
+            })
+            .collect()
+        })
     }
 }
 
@@ -91,7 +121,7 @@ impl<M: Message> Consumer<M> {
     /// As [`Queue::receive`].
     pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Result<Delivery<M>, Undecodable>>> {
         let received = patiently(|| self.queue.receive(max, wait)).await?;
-        Ok(received.into_iter().map(|received| self.open(received)).collect())
+        Ok(received.into_iter().map(|received| open(&self.queue, &self.held, received)).collect())
     }
 
     /// Up to `max` deliveries, as soon as there is one; none after a while without. Ends soon after `stop`, but not at
@@ -113,15 +143,32 @@ impl<M: Message> Consumer<M> {
         timeout(ANSWER_LIMIT, receiving).await.unwrap_or_else(|_| Ok(Vec::new()))
     }
 
-    fn open(&self, received: Received) -> Result<Delivery<M>, Undecodable> {
-        let Received { attempt, reason, body, receipt, .. } = received.clone();
-        self.held.with(|held| held.insert(receipt, Instant::now()));
-        let lease =
-            Lease { queue: Arc::clone(&self.queue), held: Arc::clone(&self.held), received: Box::new(received) };
-        match M::decode(&body) {
-            Ok(message) => Ok(Delivery { message, attempt, reason, lease }),
-            Err(error) => Err(Undecodable { body, error, lease }),
+    /// Gives back every lease that is held, so that others receive its message at once: for a drain that has run out of
+    /// time, once nothing is received any more. Whoever still holds one can do nothing more with it. Says how many.
+    ///
+    /// # Errors
+    /// As [`Queue::release`]; what was not given back runs out.
+    pub async fn release_held(&self) -> Result<usize> {
+        let receipts = self.held.give_back();
+        if !receipts.is_empty() {
+            patiently(|| self.queue.release(receipts.clone(), Duration::ZERO)).await?;
         }
+        Ok(receipts.len())
+    }
+}
+
+/// A message with the right to work on it.
+pub(crate) fn open<M: Message>(
+    queue: &Arc<dyn Queue>,
+    held: &Arc<Held>,
+    received: Received,
+) -> Result<Delivery<M>, Undecodable> {
+    let Received { attempt, reason, trace, body, receipt, .. } = received.clone();
+    held.with(|held| held.insert(receipt, Hold { since: Instant::now(), given_back: false }));
+    let lease = Lease { queue: Arc::clone(queue), held: Arc::clone(held), received: Box::new(received) };
+    match M::decode(&body) {
+        Ok(message) => Ok(Delivery { message, attempt, reason, trace, lease }),
+        Err(error) => Err(Undecodable { body, error, lease }),
     }
 }
 
@@ -138,6 +185,9 @@ impl Lease {
     /// # Errors
     /// As [`Queue::acknowledge`]; the message may then come again.
     pub async fn acknowledge(self) -> Result<()> {
+        if self.given_back() {
+            return Ok(());
+        }
         patiently(|| self.queue.acknowledge(vec![self.received.receipt.clone()])).await
     }
 
@@ -146,7 +196,10 @@ impl Lease {
     /// # Errors
     /// As [`Queue::release`]; the message then comes again when the lease has run out.
     pub async fn release(self, delay: Duration) -> Result<()> {
-        patiently(|| self.queue.release(self.received.receipt.clone(), delay)).await
+        if self.given_back() {
+            return Ok(());
+        }
+        patiently(|| self.queue.release(vec![self.received.receipt.clone()], delay)).await
     }
 
     /// The work cannot be done: the message goes to the dead-letter queue.
@@ -154,7 +207,15 @@ impl Lease {
     /// # Errors
     /// As [`Queue::dead_letter`].
     pub async fn dead_letter(self, reason: &str) -> Result<()> {
+        if self.given_back() {
+            return Ok(());
+        }
         patiently(|| self.queue.dead_letter(&self.received, reason)).await
+    }
+
+    /// Whether its consumer has given it back: then its message may be in other hands, and is left alone.
+    fn given_back(&self) -> bool {
+        self.held.with(|held| held.get(&self.received.receipt).is_some_and(|hold| hold.given_back))
     }
 }
 
@@ -169,17 +230,15 @@ async fn keep(queue: Arc<dyn Queue>, held: Arc<Held>, longest: Duration) {
     let pause = queue.settings().lease / 3;
     loop {
         tokio::time::sleep(pause).await;
-        let due: Vec<Receipt> = held.with(|held| {
-            held.retain(|_, since| since.elapsed() < longest);
-            held.keys().cloned().collect()
-        });
+        let due = held.due(longest);
         if due.is_empty() {
             continue;
         }
         match queue.extend(due).await {
             Ok(lost) => held.with(|held| {
                 for receipt in &lost {
-                    if held.remove(receipt).is_some() {
+                    let lost = held.get(receipt).is_some_and(|hold| !hold.given_back);
+                    if lost && held.remove(receipt).is_some() {
                         warn!(queue = queue.name().as_str(), "a lease had ended before it was extended");
                     }
                 }

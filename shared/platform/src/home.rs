@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ObjectStore, Queue, QueueName, TaskTable};
+use crate::{ObjectStore, Queue, QueueName, SecretStore, TaskTable};
 
 /// A place where Quire runs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ pub struct Home {
     pub objects: Arc<dyn ObjectStore>,
     /// The task table.
     pub tasks: Arc<dyn TaskTable>,
+    /// Secrets.
+    pub secrets: Arc<dyn SecretStore>,
     queues: Arc<[Arc<dyn Queue>; QueueName::ALL.len()]>,
 }
 
@@ -19,9 +21,10 @@ impl Home {
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         tasks: Arc<dyn TaskTable>,
+        secrets: Arc<dyn SecretStore>,
         queue: impl FnMut(QueueName) -> Arc<dyn Queue>,
     ) -> Self {
-        Self { objects, tasks, queues: Arc::new(QueueName::ALL.map(queue)) }
+        Self { objects, tasks, secrets, queues: Arc::new(QueueName::ALL.map(queue)) }
     }
 
     /// The queue with a name.

@@ -1,7 +1,7 @@
 //! Where things are kept: objects, queues and the task table.
 //!
-//! The three traits [`ObjectStore`], [`Queue`] and [`TaskTable`] say what Quire needs from wherever it runs; a [`Home`]
-//! holds one of each. [`Embedded`] is the home on one machine, made of files and SQLite; [`Aws`] is the one made of S3,
+//! The traits [`ObjectStore`], [`Queue`], [`TaskTable`] and [`SecretStore`] say what Quire needs from wherever it runs; a
+//! [`Home`] holds one of each. [`Embedded`] is the home on one machine, made of files and SQLite; [`Aws`] is the one made of S3,
 //! SQS and DynamoDB. Nothing outside this crate knows which home it is in, and only this crate names SQLite and the
 //! AWS SDK. Every home passes [`conformance`].
 
@@ -16,18 +16,20 @@ mod object_store;
 mod owe;
 mod patience;
 mod queue;
+mod secret_store;
 mod task_table;
 mod transitions;
 
-pub use aws::{Aws, AwsSettings};
+pub use aws::{Aws, AwsSettings, Handed};
 pub use consumer::{Consumer, Delivery, Lease, Undecodable};
 pub use embedded::Embedded;
 pub use error::Error;
 pub use home::Home;
-pub use object_store::ObjectStore;
+pub use object_store::{Download, ObjectStore, UploadUrl};
 pub use owe::owe_callback;
 pub use patience::patiently;
-pub use queue::{Depth, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, send};
+pub use queue::{Depth, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, send, send_later};
+pub use secret_store::{SecretName, SecretStore};
 pub use task_table::{Completion, TaskTable};
 
 /// What every call here returns.

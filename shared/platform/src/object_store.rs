@@ -3,12 +3,43 @@
 use std::{
     fmt::Debug,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::Result;
+
+/// What came of fetching an object of a bounded size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Download {
+    /// All of it.
+    Whole {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Nothing: it is larger than was asked for.
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// An address that takes one upload: exactly the object that it was made for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UploadUrl {
+    /// Where to `PUT` it. Whoever knows it may upload: it is a secret, and in no log.
+    pub url: String,
+    /// The headers that must come with it, as they are.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Debug for UploadUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UploadUrl").field("headers", &self.headers).finish_non_exhaustive()
+    }
+}
 
 /// Objects under keys such as `documents/…/1` (`quire_tasks::Key`). An object is there whole or not at all.
 #[async_trait]
@@ -43,6 +74,33 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// # Errors
     /// [`crate::Error::NotFound`] where there is none.
     async fn local_file(&self, key: &str) -> Result<PathBuf>;
+
+    /// Writes an object to a file, unless it has more than `max_bytes` bytes. Of a store that keeps versions, a certain one
+    /// can be had; others have only what lies there now.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] where there is none.
+    async fn download(&self, key: &str, version: Option<&str>, max_bytes: u64, into: &Path) -> Result<Download>;
+
+    /// Whether customers can upload to it by [`ObjectStore::upload_url`].
+    fn takes_uploads(&self) -> bool {
+        false
+    }
+
+    /// An address where an object of this type and size can be put by whoever knows it; none where the home takes no
+    /// uploads of its own.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    async fn upload_url(
+        &self,
+        _key: &str,
+        _content_type: &str,
+        _bytes: u64,
+        _valid_for: Duration,
+    ) -> Result<Option<UploadUrl>> {
+        Ok(None)
+    }
 
     /// The keys that begin with `prefix`, sorted.
     ///

@@ -16,5 +16,5 @@ pub async fn owe_callback(home: &Home, task: &Task) -> Result<()> {
     }
     let queue = home.queue(QueueName::Callbacks);
     let message = CallbackMessage { task_id: task.id, round: task.round };
-    patiently(|| send(queue.as_ref(), &task.tenant, [message.clone()])).await
+    patiently(|| send(queue.as_ref(), task, [message.clone()])).await
 }

@@ -1,9 +1,10 @@
 //! Queues with leases, receive counts, delays, redrive and fair turns between tenants: what SQS does.
 
-use std::{fmt::Debug, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, sync::LazyLock, time::Duration};
 
 use async_trait::async_trait;
-use quire_tasks::{Message, Tenant};
+use quire_tasks::{Message, Task, Tenant};
+use serde::Deserialize;
 
 use crate::Result;
 
@@ -51,16 +52,35 @@ impl QueueName {
         }
     }
 
-    /// What this queue does with its messages: the one definition for every home.
-    pub const fn settings(self) -> QueueSettings {
-        let max_receives = match self {
-            Self::Documents | Self::Pages => 5,
-            // A first attempt and three retries.
-            Self::Callbacks => 4,
-            Self::DeadDocuments | Self::DeadPages | Self::DeadCallbacks => u32::MAX,
-        };
-        QueueSettings { lease: Duration::from_secs(30), max_receives }
+    /// What this queue does with its messages, for those who extend their leases while they hold them: they need no
+    /// long ones, and what they drop is then soon received again.
+    pub fn settings(self) -> QueueSettings {
+        let declared = self.declared();
+        QueueSettings { lease: declared.lease.min(LONGEST_KEPT), ..declared }
     }
+
+    /// What this queue does with its messages as it is declared in `queues.json`, the one definition for every home and
+    /// for Terraform. Its lease is for those who cannot extend it: a Lambda's time-out, six times.
+    ///
+    /// # Panics
+    /// Never: the file is part of this program, and a test reads it.
+    pub fn declared(self) -> QueueSettings {
+        static DECLARED: LazyLock<BTreeMap<String, Declared>> =
+            LazyLock::new(|| serde_json::from_str(include_str!("../queues.json")).expect("queues.json is well-formed"));
+        let Declared { lease_secs, max_receives } = DECLARED[self.as_str()];
+        QueueSettings { lease: Duration::from_secs(lease_secs), max_receives: max_receives.unwrap_or(u32::MAX) }
+    }
+}
+
+/// The longest lease that is taken by those who extend it: as long as a crash may hide a message.
+const LONGEST_KEPT: Duration = Duration::from_secs(30);
+
+/// A queue in `queues.json`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    lease_secs: u64,
+    max_receives: Option<u32>,
 }
 
 /// What a queue does with a message that is received.
@@ -81,12 +101,20 @@ pub struct Outgoing {
     pub group: String,
     /// How long it stays invisible at first: at most 15 minutes.
     pub delay: Duration,
+    /// The trace that it belongs to, as a `traceparent`.
+    pub trace: Option<String>,
 }
 
 impl Outgoing {
     /// A message of a tenant, visible at once.
     pub fn new(message: &impl Message, tenant: &Tenant) -> Self {
-        Self { body: message.encode(), group: tenant.to_string(), delay: Duration::ZERO }
+        Self { body: message.encode(), group: tenant.to_string(), delay: Duration::ZERO, trace: None }
+    }
+
+    /// A message about a task, on behalf of its tenant and within its trace.
+    pub fn about(task: &Task, message: &impl Message, delay: Duration) -> Self {
+        let trace = task.trace.map(|trace| trace.to_string());
+        Self { delay, trace, ..Self::new(message, &task.tenant) }
     }
 }
 
@@ -105,6 +133,8 @@ pub struct Received {
     pub attempt: u32,
     /// Why it was sent here, on a dead-letter queue whose sender knew.
     pub reason: Option<String>,
+    /// The trace that it belongs to, as a `traceparent`.
+    pub trace: Option<String>,
     /// This receive.
     pub receipt: Receipt,
 }
@@ -154,12 +184,12 @@ pub trait Queue: Debug + Send + Sync {
     /// Any [`crate::Error`].
     async fn extend(&self, receipts: Vec<Receipt>) -> Result<Vec<Receipt>>;
 
-    /// Gives a message back, to be received again after `delay` (at most 12 hours). A receipt whose lease has ended
+    /// Gives messages back, to be received again after `delay` (at most 12 hours). A receipt whose lease has ended
     /// changes nothing.
     ///
     /// # Errors
-    /// Any [`crate::Error`].
-    async fn release(&self, receipt: Receipt, delay: Duration) -> Result<()>;
+    /// Any [`crate::Error`]; some of the messages may have been given back.
+    async fn release(&self, receipts: Vec<Receipt>, delay: Duration) -> Result<()>;
 
     /// Moves a message to the dead-letter queue now, with the reason. A receipt whose lease has ended changes nothing.
     ///
@@ -174,11 +204,49 @@ pub trait Queue: Debug + Send + Sync {
     async fn depth(&self) -> Result<Depth>;
 }
 
-/// Sends messages of one tenant.
+/// Sends messages about a task: its tenant is their group, and its trace is theirs.
 ///
 /// # Errors
 /// As [`Queue::send`].
-pub async fn send<M: Message>(queue: &dyn Queue, tenant: &Tenant, messages: impl IntoIterator<Item = M>) -> Result<()> {
-    let outgoing: Vec<Outgoing> = messages.into_iter().map(|message| Outgoing::new(&message, tenant)).collect();
+pub async fn send<M: Message>(queue: &dyn Queue, task: &Task, messages: impl IntoIterator<Item = M>) -> Result<()> {
+    send_later(queue, task, messages, Duration::ZERO).await
+}
+
+/// As [`send`], to be received after `delay` (at most 15 minutes).
+///
+/// # Errors
+/// As [`Queue::send`].
+pub async fn send_later<M: Message>(
+    queue: &dyn Queue,
+    task: &Task,
+    messages: impl IntoIterator<Item = M>,
+    delay: Duration,
+) -> Result<()> {
+    let outgoing: Vec<_> = messages.into_iter().map(|message| Outgoing::about(task, &message, delay)).collect();
     if outgoing.is_empty() { Ok(()) } else { queue.send(outgoing).await }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_queue_is_declared_within_what_sqs_takes() {
+        for name in QueueName::ALL {
+            let QueueSettings { lease, max_receives } = name.declared();
+            assert!((Duration::from_secs(30)..=Duration::from_hours(12)).contains(&lease), "{name:?}: {lease:?}");
+            let bounded = (1..=1000).contains(&max_receives);
+            assert_eq!(bounded, name.dead_letter_queue().is_some(), "{name:?}: {max_receives}");
+            assert!(name.settings().lease <= LONGEST_KEPT);
+        }
+        let declared: BTreeMap<String, Declared> = serde_json::from_str(include_str!("../queues.json")).expect("JSON");
+        assert_eq!(declared.len(), QueueName::ALL.len(), "a queue that nobody knows is a typing error");
+    }
+
+    #[test]
+    fn a_callback_is_tried_four_times_and_a_page_five() {
+        assert_eq!(QueueName::Callbacks.declared().max_receives, 4, "a first attempt and three retries");
+        assert_eq!(QueueName::Pages.declared().max_receives, 5);
+        assert_eq!(QueueName::Documents.declared().max_receives, 5);
+    }
 }

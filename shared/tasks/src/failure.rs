@@ -27,6 +27,8 @@ pub enum FailureCode {
     UrlRefused,
     /// `image_url` could not be fetched.
     FetchFailed,
+    /// The document was announced, and its upload never came, or it was removed before it was read.
+    UploadMissing,
     /// The model failed on this page, alone in its micro-batch.
     ModelFailed,
     /// The page took longer than a page may.
@@ -51,6 +53,7 @@ impl FailureCode {
             Self::UnreadablePage => "unreadable_page",
             Self::UrlRefused => "url_refused",
             Self::FetchFailed => "fetch_failed",
+            Self::UploadMissing => "upload_missing",
             Self::ModelFailed => "model_failed",
             Self::TimedOut => "timed_out",
             Self::AttemptsExhausted => "attempts_exhausted",
@@ -62,7 +65,12 @@ impl FailureCode {
     pub const fn retryable(self) -> bool {
         matches!(
             self,
-            Self::FetchFailed | Self::ModelFailed | Self::TimedOut | Self::AttemptsExhausted | Self::Internal
+            Self::FetchFailed
+                | Self::UploadMissing
+                | Self::ModelFailed
+                | Self::TimedOut
+                | Self::AttemptsExhausted
+                | Self::Internal
         )
     }
 }
@@ -90,7 +98,12 @@ mod tests {
 
     #[test]
     fn a_code_is_written_the_same_in_json_and_in_text() {
-        for code in [FailureCode::UnsupportedFormat, FailureCode::AttemptsExhausted, FailureCode::Internal] {
+        for code in [
+            FailureCode::UnsupportedFormat,
+            FailureCode::UploadMissing,
+            FailureCode::AttemptsExhausted,
+            FailureCode::Internal,
+        ] {
             assert_eq!(serde_json::to_value(code).ok(), Some(code.as_str().into()));
         }
     }

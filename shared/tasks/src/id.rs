@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Why a string is no identifier.
@@ -12,7 +13,8 @@ pub struct InvalidId {
     kind: &'static str,
 }
 
-/// Names a task: `task_` and 32 hexadecimal digits of a UUID version 7, so that ids sort by time of submission.
+/// Names a task: `task_` and 32 hexadecimal digits of a UUID: version 7, so that ids sort by time of submission, or
+/// version 8 where the id is derived from what the task is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId(Uuid);
@@ -23,6 +25,19 @@ impl TaskId {
     /// The task named by a UUID; whoever has a clock makes it (`Uuid::now_v7`).
     pub const fn new(uuid: Uuid) -> Self {
         Self(uuid)
+    }
+
+    /// The task about what `parts` name: the same parts make the same id, so that who hears of one thing twice makes one
+    /// task of it.
+    pub fn derived(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            // With its length, so that no two lists of parts read the same.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        Self(uuid::Builder::from_custom_bytes(std::array::from_fn(|index| digest[index])).into_uuid())
     }
 
     /// The `webhook-id` of the callback that ends a `round` of this task: the same on every attempt, so that a receiver
@@ -151,6 +166,19 @@ mod tests {
         assert!(upper.parse::<TaskId>().is_err());
         for wrong in ["", "task_", "task_12", "0000000000000000000000000192abcd", "task_../../../../etc/passwd"] {
             assert!(wrong.parse::<TaskId>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_derived_id_is_the_same_for_the_same_parts_only() {
+        let id = TaskId::derived(&["bucket", "inbox/a.pdf", "1"]);
+        // Written down, since ids must stay the same from one release to the next.
+        assert_eq!(id.to_string(), "task_4c621f9bb7028472b4a001d58c94bf5b");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for others in
+            [&["bucket", "inbox/a.pdf", "2"][..], &["bucket", "inbox/a.pdf1"], &["bucketinbox/a.pdf", "", "1"]]
+        {
+            assert_ne!(TaskId::derived(others), id, "{others:?}");
         }
     }
 

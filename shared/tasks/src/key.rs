@@ -14,6 +14,11 @@ pub enum Key {
         /// The document's number, from 1.
         document: u32,
     },
+    /// Where a customer uploads a task's document, before it is checked.
+    Inbox {
+        /// The task.
+        task_id: TaskId,
+    },
     /// What was read on a page: a [`crate::PageText`] as JSON. Written once in a round.
     PageText {
         /// The page.
@@ -31,6 +36,14 @@ pub enum Key {
 }
 
 impl Key {
+    /// What the keys of all that customers upload begin with.
+    pub const INBOX: &str = "inbox/";
+
+    /// The task that a key under [`Key::INBOX`] was given out for; none where somebody chose the key on their own.
+    pub fn inbox_task(key: &str) -> Option<TaskId> {
+        key.strip_prefix(Self::INBOX)?.strip_suffix("/1")?.parse().ok()
+    }
+
     /// What all keys of the dead letters of one queue begin with.
     pub fn dead_letters_of(queue: &str) -> String {
         format!("dead-letters/{queue}/")
@@ -41,11 +54,28 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Document { task_id, document } => write!(f, "documents/{task_id}/{document}"),
+            Self::Inbox { task_id } => write!(f, "{}{task_id}/1", Self::INBOX),
             Self::PageText { page, round } => {
                 let PageRef { task_id, document, page } = page;
                 write!(f, "pages/{task_id}/{document}/{page}.{round}.json")
             }
             Self::DeadLetter { queue, name } => write!(f, "{}{name}.json", Self::dead_letters_of(queue)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_an_upload_names_its_task_and_other_keys_name_none() {
+        let task_id = TaskId::derived(&["a task"]);
+        assert_eq!(Key::inbox_task(&Key::Inbox { task_id }.to_string()), Some(task_id));
+        let others = ["inbox/a.pdf", "inbox/task_12/1", &format!("inbox/{task_id}/2"), &format!("inbox/{task_id}/1/1")];
+        for other in others {
+            assert_eq!(Key::inbox_task(other), None, "{other}");
+        }
+        assert_eq!(Key::inbox_task(&format!("documents/{task_id}/1")), None);
     }
 }

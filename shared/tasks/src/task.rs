@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallbackState, Counts, Failure, PageMessage, PageRef, PageStatus, TaskId, TaskStatus, Tenant, UnixMillis};
+use crate::{
+    CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, TaskId, TaskStatus,
+    Tenant, TraceParent, UnixMillis,
+};
 
 /// One submission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +31,9 @@ pub struct Task {
     /// Whether every message that the documents known at its creation need has been sent. A task that was accepted and
     /// then interrupted is found by this, and sent again.
     pub dispatched: bool,
+    /// The trace that it was submitted in: all that is done for it belongs there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
 }
 
 impl Task {
@@ -45,7 +51,15 @@ impl Task {
         });
         let callback = callback_url.map(Callback::owed);
         let (round, version) = (1, 1);
-        Self { id, tenant, round, version, created_at, ended_at: None, documents, counts, callback, dispatched: false }
+        let (ended_at, dispatched, trace) = (None, false, None);
+        Self { id, tenant, round, version, created_at, ended_at, documents, counts, callback, dispatched, trace }
+    }
+
+    /// The same, as part of a trace.
+    #[must_use]
+    pub fn traced(mut self, trace: TraceParent) -> Self {
+        self.trace = Some(trace);
+        self
     }
 
     /// How far it is.
@@ -87,70 +101,6 @@ impl Task {
     pub fn document(&self, number: u32) -> Option<&Document> {
         self.documents.iter().find(|document| document.number == number)
     }
-}
-
-/// What the customer sent: one PDF or one image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Document {
-    /// Its place in the task, from 1.
-    pub number: u32,
-    /// The file name that came with it.
-    pub name: Option<String>,
-    /// How far it is.
-    pub state: DocumentState,
-}
-
-/// How far a document is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
-pub enum DocumentState {
-    /// To be fetched, checked and split behind the documents queue.
-    Pending {
-        /// Where it is to be had.
-        url: String,
-    },
-    /// In the object store, its pages counted.
-    Split(Split),
-    /// It will never have pages.
-    Failed(Failure),
-}
-
-impl DocumentState {
-    /// What the document adds to its task's [`Counts`] when it reaches this state.
-    pub const fn weight(&self) -> (u32, PageStatus) {
-        match self {
-            Self::Pending { .. } => (1, PageStatus::Queued),
-            Self::Split(split) => (split.pages, PageStatus::Queued),
-            Self::Failed(_) => (1, PageStatus::Failed),
-        }
-    }
-}
-
-/// What a check of a document found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
-    /// Its format, by its bytes.
-    pub format: Format,
-    /// How many pages it has, at least 1.
-    pub pages: u32,
-}
-
-/// The formats we read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// PDF.
-    Pdf,
-    /// PNG.
-    Png,
-    /// JPEG.
-    Jpeg,
-    /// TIFF, of one or more pages.
-    Tiff,
-    /// WebP.
-    Webp,
-    /// Windows bitmap.
-    Bmp,
 }
 
 /// One page's record.
@@ -255,7 +205,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::FailureCode;
+    use crate::{FailureCode, Format, Source, Split};
 
     fn document(number: u32, state: DocumentState) -> Document {
         Document { number, name: None, state }
@@ -265,12 +215,23 @@ mod tests {
     fn a_new_task_counts_the_pages_it_knows() {
         let split = DocumentState::Split(Split { format: Format::Pdf, pages: 3 });
         let failed = DocumentState::Failed(Failure::new(FailureCode::EmptyDocument, "empty"));
-        let pending = DocumentState::Pending { url: "https://example.com/a.pdf".to_owned() };
+        let pending = DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } };
         let documents = vec![document(1, split), document(2, failed), document(3, pending)];
         let task = Task::new(TaskId::new(Uuid::nil()), Tenant::default(), UnixMillis(0), documents, None);
         assert_eq!(task.counts, Counts { open: 4, succeeded: 0, failed: 1, canceled: 0 });
         assert_eq!(task.pages().map(|p| (p.document, p.page)).collect::<Vec<_>>(), [(1, 1), (1, 2), (1, 3)]);
         assert!(!task.owes_callback());
+    }
+
+    #[test]
+    fn a_task_keeps_its_trace_and_one_of_old_has_none() {
+        let task = Task::new(TaskId::new(Uuid::nil()), Tenant::default(), UnixMillis(0), Vec::new(), None);
+        let old = serde_json::to_string(&task).expect("JSON");
+        assert!(!old.contains("trace"));
+        assert_eq!(serde_json::from_str::<Task>(&old).expect("a task"), task);
+        let traced = task.traced(TraceParent::new(7, 8));
+        let text = serde_json::to_string(&traced).expect("JSON");
+        assert_eq!(serde_json::from_str::<Task>(&text).expect("a task"), traced);
     }
 
     #[test]

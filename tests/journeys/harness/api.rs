@@ -125,8 +125,12 @@ impl Api {
     }
 
     pub(crate) async fn submit_url(&self, image_url: &str, callback_url: Option<&str>) -> Answer {
-        let body = json!({ "image_url": image_url, "callback_url": callback_url });
-        answer(self.http.post(self.url("/ocr/async")).json(&body)).await.expect("an answer to POST /ocr/async")
+        self.post_json("/ocr/async", &json!({ "image_url": image_url, "callback_url": callback_url })).await
+    }
+
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        let answered = answer(self.http.post(self.url(path)).json(body)).await;
+        answered.unwrap_or_else(|error| panic!("POST {path}: {error:?}"))
     }
 
     /// The task, as it is now.

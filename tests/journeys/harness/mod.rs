@@ -12,14 +12,14 @@ use std::{fs, future::Future, path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
 
 pub(crate) use api::{Api, Upload, text_of};
-pub(crate) use command::{Ended, dead_letter, faulty, quire, quire_with};
+pub(crate) use command::{Ended, QUIRE, dead_letter, faulty, quire, quire_with};
 pub(crate) use documents::{Sheet, encrypted_pdf, pdf, pdf_with_a_broken_page, png, png_header, raw_bmp};
 pub(crate) use python::python;
 pub(crate) use receiver::{Delivery, Receiver};
-pub(crate) use serve::{Launch, Serve};
+pub(crate) use serve::{Launch, Serve, free_port};
 
 /// Longer than anything takes that a test waits for, on a slow and busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 

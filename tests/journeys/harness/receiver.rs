@@ -64,9 +64,18 @@ impl Receiver {
 
     /// Answers the first callbacks with `next`, and all others with `then`.
     pub(crate) async fn answering(next: impl IntoIterator<Item = u16>, then: u16) -> Self {
+        Self::listening_on(0, next, then).await
+    }
+
+    /// Takes everything, on this port.
+    pub(crate) async fn start_on(port: u16) -> Self {
+        Self::listening_on(port, [], 200).await
+    }
+
+    async fn listening_on(port: u16, next: impl IntoIterator<Item = u16>, then: u16) -> Self {
         let (deliveries, files) = (Vec::new(), BTreeMap::new());
         let mood = Arc::new(Mutex::new(Mood { next: next.into_iter().collect(), then, deliveries, files }));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&mood));
         tokio::spawn(async move { axum::serve(listener, router).await });

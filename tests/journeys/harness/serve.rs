@@ -93,7 +93,7 @@ impl Launch {
 }
 
 /// Below the ports that systems give to connections: while a server is down, one of those could take its port.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| rand::random_range(15_000..32_000));
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("there is no end to them")
 }

@@ -4,11 +4,11 @@ mod room;
 
 use std::time::Duration;
 
-use quire_dead_letter::{Kind, RedriveOutcome, Redriven, Selection, redrive, show};
+use quire_dead_letter::{Kind, RedriveOutcome, Redriven, Selection, bury_all, redrive, show};
 use quire_platform::{Consumer, Delivery, Error, Outgoing, QueueName};
 use quire_tasks::{
     CallbackMessage, CallbackState, CallbackUpdate, DocumentMessage, DocumentState, FailureCode, Format, Message,
-    PageMessage, PageRef, PageStatus, Split, Task, TaskId, TaskStatus,
+    PageMessage, PageRef, PageStatus, Source, Split, Task, TaskId, TaskStatus,
 };
 use room::{PATIENCE, Room, URL, page};
 use uuid::Uuid;
@@ -127,7 +127,7 @@ async fn a_page_of_an_open_task_has_to_wait_for_its_redrive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_document_fails_with_its_reason_and_cannot_be_redriven() {
     let room = Room::open();
-    let task = room.create([DocumentState::Pending { url: URL.to_owned() }]).await;
+    let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
     room.send(QueueName::Documents, [DocumentMessage { task_id: task.id, document: 1, round: 1 }]).await;
     room.die_of(QueueName::Documents).await;
     let running = room.start();
@@ -147,7 +147,7 @@ async fn a_dead_document_fails_with_its_reason_and_cannot_be_redriven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_split_by_somebody_who_then_died_has_its_pages_sent() {
     let room = Room::open();
-    let task = room.create([DocumentState::Pending { url: URL.to_owned() }]).await;
+    let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
     room.home.tasks.settle_document(task.id, 1, split).await.expect("split");
     room.send(QueueName::DeadDocuments, [DocumentMessage { task_id: task.id, document: 1, round: 1 }]).await;
@@ -197,7 +197,8 @@ async fn a_callback_delivered_after_all_is_no_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_nobody_can_read_is_filed_and_kept() {
     let room = Room::open();
-    let nonsense = Outgoing { body: "nonsense".to_owned(), group: "default".to_owned(), delay: Duration::ZERO };
+    let nonsense =
+        Outgoing { body: "nonsense".to_owned(), group: "default".to_owned(), delay: Duration::ZERO, trace: None };
     let queue = room.home.queue(QueueName::DeadPages);
     queue.send(vec![nonsense.clone(), nonsense]).await.expect("sent");
     let running = room.start();
@@ -238,4 +239,25 @@ async fn one_delivery_can_be_buried_on_its_own() {
     quire_dead_letter::bury_page(room.home.clone(), delivery).await.expect("buried");
     assert_eq!(room.current(&task).await.status(), TaskStatus::Failed);
     assert!(room.is_empty(QueueName::DeadPages).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_a_function_is_called_with_is_buried_side_by_side_and_what_nobody_can_read_too() {
+    let room = Room::open();
+    let tasks = [room.task(1).await, room.task(1).await];
+    room.send(QueueName::DeadPages, tasks.iter().map(|task| PageMessage { page: page(task, 1), round: 1 })).await;
+    let queue = room.home.queue(QueueName::DeadPages);
+    let nonsense = Outgoing { body: "nonsense".to_owned(), group: String::new(), delay: Duration::ZERO, trace: None };
+    queue.send(vec![nonsense]).await.expect("sent");
+    let consumer = Consumer::<PageMessage>::new(queue, PATIENCE);
+    let mut received = Vec::new();
+    while received.len() < 3 {
+        received.extend(consumer.receive(10, PATIENCE).await.expect("received"));
+    }
+    bury_all(&room.home, received, PATIENCE).await;
+    assert!(room.is_empty(QueueName::DeadPages).await);
+    assert_eq!(room.list(Kind::Pages).await.len(), 3);
+    for task in &tasks {
+        assert_eq!(room.current(task).await.status(), TaskStatus::Failed);
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection, list, redrive, run};
-use quire_platform::{Embedded, Home, QueueName, QueueSettings, Received, send};
+use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings, Received};
 use quire_tasks::{
     CallbackMessage, Document, DocumentState, Format, Message, Outcome, PageMessage, PageRef, Split, Task, TaskId,
     Tenant, UnixMillis,
@@ -72,7 +72,8 @@ impl Room {
     }
 
     pub(crate) async fn send<M: Message>(&self, queue: QueueName, messages: impl IntoIterator<Item = M>) {
-        send(self.home.queue(queue).as_ref(), &Tenant::default(), messages).await.expect("sent");
+        let messages = messages.into_iter().map(|message| Outgoing::new(&message, &Tenant::default())).collect();
+        self.home.queue(queue).send(messages).await.expect("sent");
     }
 
     /// Receives until nothing is left, and dies each time.

@@ -3,12 +3,12 @@
 mod receiver;
 mod room;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use quire_callback::{Schedule, Secret, Secrets};
-use quire_notifier::Notifier;
-use quire_platform::{Depth, Outgoing, QueueName, owe_callback};
+use quire_notifier::{Notifier, secrets};
+use quire_platform::{Consumer, Depth, Outgoing, QueueName, SecretName, owe_callback};
 use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, TaskId, Tenant};
 use receiver::{Answer, Receiver};
 use room::{Room, SECRET, schedule};
@@ -183,7 +183,8 @@ async fn a_private_address_is_never_called_and_its_path_is_not_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_nobody_can_read_becomes_a_dead_letter() {
     let room = Room::open();
-    let nonsense = Outgoing { body: "nonsense".to_owned(), group: "default".to_owned(), delay: Duration::ZERO };
+    let nonsense =
+        Outgoing { body: "nonsense".to_owned(), group: "default".to_owned(), delay: Duration::ZERO, trace: None };
     room.home.queue(QueueName::Callbacks).send(vec![nonsense]).await.expect("sent");
     let running = room.start();
     let dead = room.receive(QueueName::DeadCallbacks).await;
@@ -229,4 +230,37 @@ async fn a_schedule_that_the_queue_cannot_hold_refuses_to_start() {
     let refused = notifier.run(tokio_util::sync::CancellationToken::new()).await;
     assert!(refused.is_err_and(|error| error.to_string().contains("5 times")));
     assert_eq!(schedule().attempts(), room.home.queue(QueueName::Callbacks).settings().max_receives);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_deliveries_one_that_takes_too_long_is_broken_off_and_the_others_are_made() {
+    let stuck = Receiver::start([Answer::Late(Duration::from_mins(1))]).await;
+    let good = Receiver::start([OK]).await;
+    let room = Room::open();
+    let (first, second) = (room.ended_task(&stuck.url()).await, room.ended_task(&good.url()).await);
+    let queue = room.home.queue(QueueName::Callbacks);
+    let nonsense = Outgoing { body: "nonsense".to_owned(), group: String::new(), delay: Duration::ZERO, trace: None };
+    queue.send(vec![nonsense]).await.expect("sent");
+    let consumer = Consumer::new(queue, Duration::from_mins(1));
+    let mut received = Vec::new();
+    while received.len() < 3 {
+        received.extend(consumer.receive(10, Duration::from_secs(10)).await.expect("received"));
+    }
+    Arc::new(room.notifier()).deliver_all(received, Duration::from_secs(2)).await;
+    assert_eq!(room.task(second.id).await.callback_state(), CallbackState::Delivered);
+    assert_eq!(room.task(first.id).await.callback_state(), CallbackState::Pending, "it is told again");
+    assert_eq!(room.depth(QueueName::Callbacks).await.in_flight, 1);
+    assert_eq!(room.depth(QueueName::DeadCallbacks).await.ready, 1, "what nobody can read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_secret_that_signs_nothing_starts_and_with_one_it_does() {
+    let room = Room::open();
+    let refused = secrets(&room.home).await.expect_err("there is none");
+    assert!(refused.to_string().contains("quire webhook-secret"), "{refused}");
+    let kept = room.home.secrets.put_new(SecretName::Webhook, SECRET).await.expect("kept");
+    assert_eq!(kept.trim(), SECRET);
+    let secrets = secrets(&room.home).await.expect("a secret");
+    let expected: Secrets = SECRET.parse().expect("a secret");
+    assert_eq!(quire_callback::sign(&secrets, "id", 1, b"{}"), quire_callback::sign(&expected, "id", 1, b"{}"));
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use axum::{Router, http::StatusCode, routing::get};
-use quire_platform::{Consumer, Delivery, Outgoing, QueueName, send};
-use quire_submit::{ingest, ingest_one};
+use quire_platform::{Consumer, Delivery, Outgoing, QueueName};
+use quire_submit::{ingest, ingest_all, ingest_one};
 use quire_tasks::{DocumentMessage, Tenant};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -33,6 +33,8 @@ async fn server() -> (SocketAddr, impl Future<Output = ()>) {
     let app = Router::new()
         .route("/good", get(async || "pages=2"))
         .route("/garbage", get(async || "<html>"))
+        .route("/panic", get(async || "panic"))
+        .route("/stuck", get(async || std::future::pending::<&str>().await))
         .route("/large", get(async || "pages=1 ".repeat(1000)))
         .route("/down", get(async || StatusCode::INTERNAL_SERVER_ERROR))
         .route("/away", get(async || (StatusCode::FOUND, [("location", "/good")])))
@@ -143,18 +145,48 @@ async fn what_may_come_later_is_tried_again_until_the_last_attempt() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_split_already_is_not_fetched_but_its_pages_are_sent_again() {
+async fn a_document_that_is_split_already_is_not_fetched_and_its_pages_are_sent_again_by_a_second_attempt_only() {
     let world = World::without_worker(|_| {}).await;
     let id = beside_server(async |address| attempt(&world, format!("http://{address}/good"), 1).await).await;
     assert_eq!(world.depth(QueueName::Pages).await, 2);
     let task_id = id["task_id"].as_str().expect("a task id").parse().expect("an id");
     let message = DocumentMessage { task_id, document: 1, round: 1 };
     let queue = world.home.queue(QueueName::Documents);
-    send(queue.as_ref(), &Tenant::default(), [message]).await.expect("a second delivery");
-    let (_consumer, again) = delivery(&world).await;
+    queue.send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("a second delivery");
+    let (_consumer, another) = delivery(&world).await;
+    ingest_one(&world.door, another).await.expect("the server is gone, and nobody asks it");
+    assert_eq!(world.depth(QueueName::Pages).await, 2, "whoever split the document sent its pages");
+    queue.send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("a third delivery");
+    let (_consumer, mut again) = delivery(&world).await;
+    again.attempt = 2;
     ingest_one(&world.door, again).await.expect("the server is gone, and nobody asks it");
-    assert_eq!(world.depth(QueueName::Pages).await, 4);
+    assert_eq!(world.depth(QueueName::Pages).await, 4, "whoever split it may have died before it sent them");
     assert_eq!(world.depth(QueueName::Documents).await, 0);
+}
+
+#[tokio::test]
+async fn one_document_that_panics_and_one_that_takes_too_long_do_not_keep_others_from_being_done() {
+    let world = World::without_worker(|_| {}).await;
+    beside_server(async |address| {
+        let mut deliveries = Vec::new();
+        let consumer = Consumer::new(world.home.queue(QueueName::Documents), Duration::from_mins(1));
+        let mut ids = Vec::new();
+        for path in ["/panic", "/stuck", "/good"] {
+            ids.push(submit(&world, format!("http://{address}{path}")).await);
+            deliveries.extend(consumer.receive(1, Duration::from_secs(10)).await.expect("a receive"));
+        }
+        ingest_all(&world.door, deliveries, Duration::from_secs(2)).await;
+        let mut status = Vec::new();
+        for id in &ids {
+            let task = world.get(&format!("/task/{id}")).await.json();
+            status.push(task["progress"]["pages"].as_u64().expect("a number"));
+        }
+        assert_eq!(status, [1, 1, 2], "the good one has its two pages");
+        assert_eq!(world.depth(QueueName::Documents).await, 2, "the others are received again");
+        assert_eq!(world.depth(QueueName::Pages).await, 2);
+        assert_eq!(world.spooled(), 0);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -163,9 +195,9 @@ async fn messages_about_nothing_and_unreadable_ones_do_not_stay() {
     let queue = world.home.queue(QueueName::Documents);
     let task_id = "task_00000000000000000000000000000000".parse().expect("an id");
     let message = DocumentMessage { task_id, document: 1, round: 1 };
-    send(queue.as_ref(), &Tenant::default(), [message]).await.expect("a message about nothing");
+    queue.send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("a message about nothing");
     let body = r#"{"v":99}"#.to_owned();
-    let unreadable = Outgoing { body, group: "default".to_owned(), delay: Duration::ZERO };
+    let unreadable = Outgoing { body, group: "default".to_owned(), delay: Duration::ZERO, trace: None };
     queue.send(vec![unreadable]).await.expect("an unreadable message");
     let stop = CancellationToken::new();
     let check = async {

@@ -3,9 +3,13 @@
 mod asynchronous;
 mod batch;
 mod faults;
+mod inbox;
 mod ingest;
+mod lambda;
 mod ocr;
 mod refusals;
 mod support;
 mod sweep;
 mod task;
+mod trace;
+mod uploads;

@@ -2,7 +2,7 @@
 
 use quire_platform::QueueName;
 use quire_submit::sweep;
-use quire_tasks::{Document, DocumentState, Format, Key, Split, Task, TaskId, Tenant, UnixMillis};
+use quire_tasks::{Document, DocumentState, Format, Key, Source, Split, Task, TaskId, Tenant, UnixMillis};
 use uuid::Uuid;
 
 use crate::support::World;
@@ -13,7 +13,7 @@ async fn interrupted(world: &World, created_at: i64) -> Task {
     let key = Key::Document { task_id: id, document: 1 }.to_string();
     world.home.objects.put(&key, "pages=2".into()).await.expect("the document is stored");
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
-    let pending = DocumentState::Pending { url: "http://127.0.0.1:9/".to_owned() };
+    let pending = DocumentState::Pending { source: Source::Url { url: "http://127.0.0.1:9/".to_owned() } };
     let documents =
         vec![Document { number: 1, name: None, state: split }, Document { number: 2, name: None, state: pending }];
     let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{AttributeValue, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem},
 };
 use backon::{ExponentialBuilder, Retryable};
 
 use super::{
     fault::{chain, fault},
-    items::{Item, PARTITION, ROUND, SETTLED, SORT, VERSION, WHAT},
+    items::{Item, OPEN, PARTITION, ROUND, SETTLED, SORT, VERSION, WHAT},
 };
 use crate::{Error, Result};
 
@@ -36,6 +36,8 @@ pub(super) fn collisions() -> ExponentialBuilder {
 pub(super) enum Condition {
     /// There is no such item.
     Absent,
+    /// The page is queued in this round.
+    Open(u32),
     /// The task is as it was read.
     Version(u64),
     /// No document was settled and no round begun since it was read.
@@ -60,6 +62,9 @@ impl Condition {
             Self::Absent => {
                 Expression { text: "attribute_not_exists(#k)", names: vec![("#k", PARTITION)], values: vec![] }
             }
+            Self::Open(round) => {
+                Expression { text: "#o = :o", names: vec![("#o", OPEN)], values: vec![(":o", round.into())] }
+            }
             Self::Version(version) => {
                 Expression { text: "#v = :v", names: vec![("#v", VERSION)], values: vec![(":v", version)] }
             }
@@ -71,6 +76,9 @@ impl Condition {
         }
     }
 }
+
+/// An item to be written, and what must be so for it.
+pub(super) type Write = (Item, Option<Condition>);
 
 /// How a transaction ended that did not take place.
 enum Refused {
@@ -162,22 +170,45 @@ impl Dynamo {
     /// transaction goes before it, on `meanwhile`: nobody looks at it until the task's item says so.
     pub(super) async fn write(
         &self,
-        mut items: Vec<Item>,
+        mut items: Vec<Write>,
         task: Item,
         condition: Condition,
         meanwhile: Condition,
     ) -> Result<bool> {
+        if items.is_empty() {
+            return self.write_one(task, condition).await;
+        }
         let last = items.split_off(items.len().saturating_sub(TOGETHER - 1));
         for batch in items.chunks(TOGETHER - 1) {
             let mut actions = vec![self.check(&task, meanwhile)?];
-            actions.extend(self.puts(batch)?);
+            actions.extend(self.puts(batch.to_vec())?);
             if !self.transact(actions).await? {
                 return Ok(false);
             }
         }
-        let mut actions = self.puts(&last)?;
-        actions.push(self.put(task, Some(condition))?);
+        let mut actions = self.puts(last)?;
+        actions.push(self.put((task, Some(condition)))?);
         self.transact(actions).await
+    }
+
+    /// A write of one item is no transaction: that would cost twice as much.
+    async fn write_one(&self, item: Item, condition: Condition) -> Result<bool> {
+        let Expression { text, names, values } = condition.expression();
+        let attempt = || async {
+            let mut put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
+            put = put.condition_expression(text);
+            put = names.iter().fold(put, |put, &(name, of)| put.expression_attribute_names(name, of));
+            put = values.iter().fold(put, |put, &(name, of)| put.expression_attribute_values(name, number(of)));
+            match put.send().await {
+                Ok(_) => Ok(true),
+                Err(error) => match error.as_service_error() {
+                    Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                    Some(PutItemError::TransactionConflictException(_)) => Err(Refused::Collided(fault(WHAT, &error))),
+                    _ => Err(Refused::Failed(fault(WHAT, &error))),
+                },
+            }
+        };
+        unless_collided(attempt).await
     }
 
     async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<bool> {
@@ -193,15 +224,14 @@ impl Dynamo {
                 },
             }
         };
-        let done = attempt.retry(collisions()).when(|refused| matches!(refused, Refused::Collided(_))).await;
-        done.map_err(|(Refused::Collided(error) | Refused::Failed(error))| error)
+        unless_collided(attempt).await
     }
 
-    fn puts(&self, items: &[Item]) -> Result<Vec<TransactWriteItem>> {
-        items.iter().map(|item| self.put(item.clone(), None)).collect()
+    fn puts(&self, items: Vec<Write>) -> Result<Vec<TransactWriteItem>> {
+        items.into_iter().map(|item| self.put(item)).collect()
     }
 
-    fn put(&self, item: Item, condition: Option<Condition>) -> Result<TransactWriteItem> {
+    fn put(&self, (item, condition): Write) -> Result<TransactWriteItem> {
         let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
         if let Some(Expression { text, names, values }) = condition.map(Condition::expression) {
             put = put.condition_expression(text);
@@ -223,6 +253,15 @@ impl Dynamo {
         let check = check.build().map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
+}
+
+/// Tries again for as long as a write meets others.
+async fn unless_collided<F>(attempt: impl FnMut() -> F) -> Result<bool>
+where
+    F: Future<Output = Result<bool, Refused>>,
+{
+    let done = attempt.retry(collisions()).when(|refused| matches!(refused, Refused::Collided(_))).await;
+    done.map_err(|(Refused::Collided(error) | Refused::Failed(error))| error)
 }
 
 /// Why a transaction was canceled, by the codes of its actions. A condition that does not hold decides: to try again

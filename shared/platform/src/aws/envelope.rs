@@ -1,6 +1,6 @@
 //! Our messages as SQS has them.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry};
 
@@ -10,6 +10,8 @@ use crate::{Error, Outgoing, Receipt, Received, Result};
 pub(super) const WHAT: &str = "queue";
 /// The message attribute that tells why a message was dead-lettered.
 pub(super) const REASON: &str = "reason";
+/// The message attribute that tells which trace a message belongs to.
+pub(super) const TRACE: &str = quire_tasks::TraceParent::NAME;
 /// The longest delay of a message, by SQS.
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
@@ -17,8 +19,10 @@ pub(super) type Built<T> = Result<T, aws_sdk_sqs::error::BuildError>;
 
 /// The number in a batch is the entry's id.
 pub(super) fn outgoing(number: usize, message: &Outgoing) -> Built<SendMessageBatchRequestEntry> {
+    let trace = message.trace.clone().map(text).transpose()?;
     SendMessageBatchRequestEntry::builder()
         .id(number.to_string())
+        .set_message_attributes(trace.map(|trace| HashMap::from([(TRACE.to_owned(), trace)])))
         .message_body(&message.body)
         // On a standard queue a group is no order, but a turn: fair queues.
         .message_group_id(&message.group)
@@ -34,11 +38,13 @@ pub(super) fn received(message: Message) -> Received {
     let told = |name| message.attributes.as_ref().and_then(|told| told.get(&name));
     let attempt = told(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|count| count.parse().ok());
     let group = told(MessageSystemAttributeName::MessageGroupId).cloned().unwrap_or_default();
-    let reason = message.message_attributes.as_ref().and_then(|told| told.get(REASON)?.string_value.clone());
+    let attribute = |name| message.message_attributes.as_ref().and_then(|told| told.get(name)?.string_value.clone());
+    let (reason, trace) = (attribute(REASON), attribute(TRACE));
     Received {
         group,
         attempt: attempt.unwrap_or(1),
         reason,
+        trace,
         body: message.body.unwrap_or_default(),
         receipt: Receipt(message.receipt_handle.unwrap_or_default()),
     }

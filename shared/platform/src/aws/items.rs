@@ -8,13 +8,14 @@
 //! ```
 //!
 //! Every change of a task, its documents or its pages writes the task's item on the condition that its version is the
-//! one that was read, so that no other condition is needed. A page counts only where the task knows it: pages are
+//! one that was read before the others, so that no other condition is needed; but a page that is completed without being
+//! read is written on the condition that it is open. A page counts only where the task knows it: pages are
 //! written before the task that has them.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use quire_tasks::{Document, DocumentState, Page, PageRef, Task, TaskId};
+use quire_tasks::{Document, DocumentState, Page, PageRef, PageStatus, Task, TaskId};
 use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
@@ -28,8 +29,12 @@ pub(super) const UNDISPATCHED: &str = "undispatched";
 pub(super) const CREATED_AT: &str = "created_at";
 /// The one partition of that index: tasks stay there for a moment.
 pub(super) const NOT_YET: &str = "yes";
+/// When an item may be forgotten: the attribute that the table's time to live goes by, in seconds since 1970.
+pub(super) const EXPIRES_AT: &str = "expires_at";
 pub(super) const VERSION: &str = "version";
 pub(super) const ROUND: &str = "round";
+/// Of a page that is queued: the round it waits in.
+pub(super) const OPEN: &str = "open";
 /// Counts the documents that were settled, in the task and in each chunk: where they disagree, a change was seen half.
 pub(super) const SETTLED: &str = "settled";
 const CHUNKS: &str = "chunks";
@@ -168,6 +173,9 @@ impl Head {
 pub(super) fn page_item(page: &Page) -> Result<Item> {
     let mut item = page_key(page.page);
     item.insert(RECORD.to_owned(), AttributeValue::S(json(page)?));
+    if page.status == PageStatus::Queued {
+        item.insert(OPEN.to_owned(), AttributeValue::N(page.round.to_string()));
+    }
     Ok(item)
 }
 

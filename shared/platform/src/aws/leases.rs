@@ -15,7 +15,7 @@ use crate::Receipt;
 /// How long a lost lease is remembered. Whoever has not noticed by then asks SQS.
 const MEMORY: Duration = Duration::from_hours(1);
 
-/// The leases of one queue.
+/// The leases of all queues of a home.
 #[derive(Debug, Default)]
 pub(super) struct Leases(Mutex<HashMap<Receipt, Lease>>);
 
@@ -56,6 +56,12 @@ impl Leases {
     /// Whether it is known to have ended.
     pub(super) fn lost(&self, receipt: &Receipt) -> bool {
         self.leases().get(receipt).is_some_and(|lease| lease.ends <= Instant::now())
+    }
+
+    /// Whether any holds now, whoever has it in hand.
+    pub(super) fn any(&self) -> bool {
+        let now = Instant::now();
+        self.leases().values().any(|lease| lease.ends > now)
     }
 
     /// How long it has been held, as far as is known.

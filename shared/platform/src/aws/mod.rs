@@ -1,4 +1,4 @@
-//! The home made of S3, SQS and DynamoDB.
+//! The home made of S3, SQS, DynamoDB and Secrets Manager.
 //!
 //! The SDK's own retries are off: whoever calls a home waits throttling out by [`crate::patiently`], with one policy for
 //! both homes, and two on top of each other would multiply. What is retried in here are collisions of a moment, and
@@ -9,24 +9,32 @@ mod cache;
 mod dynamo;
 mod envelope;
 mod fault;
+mod handed;
 mod items;
 mod leases;
 mod objects;
+mod protection;
 mod provision;
 mod queue;
+mod secrets;
 mod settings;
 mod table;
+mod together;
 
 use std::{sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::{Home, QueueName, QueueSettings, Result};
 use dynamo::Dynamo;
+pub use handed::Handed;
+use leases::Leases;
 use objects::S3Objects;
 use queue::SqsQueue;
+use secrets::ManagedSecrets;
 pub use settings::AwsSettings;
 use table::DynamoTable;
 
@@ -68,10 +76,16 @@ impl Aws {
     ) -> Result<Self> {
         let config = config(&settings).await;
         let objects = S3Objects::new(s3(&config), settings.bucket, settings.cache_bytes)?;
+        let retention = Duration::from_hours(24) * settings.retention_days;
         let dynamo = Dynamo::new(aws_sdk_dynamodb::Client::new(&config), settings.table);
+        let tasks = DynamoTable::new(dynamo, retention);
+        let secrets = ManagedSecrets::new(aws_sdk_secretsmanager::Client::new(&config), settings.webhook_secret);
         let sqs = aws_sdk_sqs::Client::new(&config);
-        let home = Home::new(Arc::new(objects), Arc::new(DynamoTable::new(dynamo)), |name| {
-            Arc::new(SqsQueue::new(sqs.clone(), &settings.queue_prefix, name, queue_settings(name)))
+        let leases = Arc::new(Leases::default());
+        protection::watch(&leases);
+        let home = Home::new(Arc::new(objects), Arc::new(tasks), Arc::new(secrets), |name| {
+            let terms = (name, queue_settings(name));
+            Arc::new(SqsQueue::new(sqs.clone(), &settings.queue_prefix, terms, Arc::clone(&leases)))
         });
         Ok(Self { home })
     }
@@ -81,12 +95,17 @@ impl Aws {
         self.home.clone()
     }
 
-    /// Makes the bucket, the table and the queues, for an emulator and for tests. What is there already stays.
+    /// What Lambda hands a function of a queue.
+    pub fn handed(&self, name: QueueName, event: SqsEvent) -> Handed {
+        Handed::new(self.home.queue(name), event)
+    }
+
+    /// Makes the bucket, the table, the queues and the secret, for an emulator and for tests. What is there already stays.
     ///
     /// # Errors
     /// Any [`crate::Error`].
     pub async fn provision(settings: &AwsSettings) -> Result<()> {
-        Self::provision_with(settings, QueueName::settings).await
+        Self::provision_with(settings, QueueName::declared).await
     }
 
     /// As [`Aws::provision`], with other settings of the queues.
@@ -100,6 +119,9 @@ impl Aws {
         let config = config(settings).await;
         provision::bucket(&s3(&config), &settings.bucket, config.region()).await?;
         provision::table(&aws_sdk_dynamodb::Client::new(&config), &settings.table).await?;
+        if let Some(secret) = &settings.webhook_secret {
+            provision::secret(&aws_sdk_secretsmanager::Client::new(&config), secret).await?;
+        }
         let sqs = aws_sdk_sqs::Client::new(&config);
         // Dead-letter queues first: the others name them.
         let (others, dead): (Vec<_>, Vec<_>) =

@@ -10,6 +10,7 @@ use aws_sdk_s3::{
     Client,
     error::ProvideErrorMetadata,
     operation::get_object::GetObjectOutput,
+    presigning::PresigningConfig,
     primitives::{ByteStream, Length},
     types::{CompletedMultipartUpload, CompletedPart},
 };
@@ -20,7 +21,7 @@ use super::{
     cache::Cache,
     fault::{chain, fault},
 };
-use crate::{Error, ObjectStore, Result};
+use crate::{Download, Error, ObjectStore, Result, UploadUrl};
 
 const WHAT: &str = "object store";
 /// Larger files go up in parts of this size: a part that fails costs no more than itself, and 500 MB make 32 of at most
@@ -45,17 +46,18 @@ impl S3Objects {
         Ok(Self { client, bucket, cache })
     }
 
-    async fn object(&self, key: &str) -> Result<GetObjectOutput> {
-        let object = self.client.get_object().bucket(&self.bucket).key(key).send().await;
-        object.map_err(|error| match error.as_service_error() {
-            Some(service) if service.is_no_such_key() => Error::NotFound { what: key.to_owned() },
+    async fn object(&self, key: &str, version: Option<&str>) -> Result<GetObjectOutput> {
+        let version = version.map(str::to_owned);
+        let object = self.client.get_object().bucket(&self.bucket).key(key).set_version_id(version).send().await;
+        object.map_err(|error| match error.code() {
+            // A version that is a deletion's mark cannot be got by that method.
+            Some("NoSuchKey" | "NoSuchVersion" | "MethodNotAllowed") => Error::NotFound { what: key.to_owned() },
             _ => fault(WHAT, &error),
         })
     }
 
-    async fn fetch(&self, key: &str, place: PathBuf) -> Result<u64> {
-        let mut body = self.object(key).await?.body;
-        let mut file = File::create(&place).await.map_err(|error| broken(key, &error))?;
+    async fn fetch(&self, key: &str, mut body: ByteStream, place: &Path) -> Result<u64> {
+        let mut file = File::create(place).await.map_err(|error| broken(key, &error))?;
         let mut bytes = 0;
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| Error::Busy { what: WHAT, why: chain(&error) })?;
@@ -162,14 +164,45 @@ impl ObjectStore for S3Objects {
     }
 
     async fn read(&self, key: &str) -> Result<Bytes> {
-        let body = self.object(key).await?.body.collect().await;
+        let body = self.object(key, None).await?.body.collect().await;
         // What breaks off in the middle may go through the next time.
         body.map(aws_sdk_s3::primitives::AggregatedBytes::into_bytes)
             .map_err(|error| Error::Busy { what: WHAT, why: chain(&error) })
     }
 
     async fn local_file(&self, key: &str) -> Result<PathBuf> {
-        self.cache.file(key, |place| self.fetch(key, place)).await
+        let fetch = async |place: PathBuf| self.fetch(key, self.object(key, None).await?.body, &place).await;
+        self.cache.file(key, fetch).await
+    }
+
+    async fn download(&self, key: &str, version: Option<&str>, max_bytes: u64, into: &Path) -> Result<Download> {
+        let object = self.object(key, version).await?;
+        // S3 says beforehand how long its answers are, and sends no more.
+        let bytes = object.content_length().unwrap_or_default().unsigned_abs();
+        if bytes > max_bytes {
+            return Ok(Download::TooLarge { bytes });
+        }
+        self.fetch(key, object.body, into).await.map(|bytes| Download::Whole { bytes })
+    }
+
+    fn takes_uploads(&self) -> bool {
+        true
+    }
+
+    async fn upload_url(
+        &self,
+        key: &str,
+        content_type: &str,
+        bytes: u64,
+        valid_for: Duration,
+    ) -> Result<Option<UploadUrl>> {
+        let config = PresigningConfig::expires_in(valid_for);
+        let config = config.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+        let put = self.client.put_object().bucket(&self.bucket).key(key);
+        let put = put.content_type(content_type).content_length(bytes as i64).presigned(config).await;
+        let put = put.map_err(|error| fault(WHAT, &error))?;
+        let headers = put.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Some(UploadUrl { url: put.uri().to_owned(), headers }))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::Region;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, TableStatus,
+    ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use aws_sdk_s3::{
     error::ProvideErrorMetadata,
@@ -15,7 +15,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::{
     fault::{chain, fault},
-    items::{CREATED_AT, PARTITION, SORT, UNDISPATCHED},
+    items::{CREATED_AT, EXPIRES_AT, PARTITION, SORT, UNDISPATCHED},
     queue::full_name,
 };
 use crate::{Error, QueueName, QueueSettings, Result};
@@ -65,11 +65,33 @@ pub(super) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Resu
     for _ in 0..LOOKS {
         let table = client.describe_table().table_name(name).send().await.map_err(|error| fault(WHAT, &error))?;
         if table.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active) {
-            return Ok(());
+            return forgetful(client, name).await;
         }
         tokio::time::sleep(LOOK).await;
     }
     Err(Error::Busy { what: WHAT, why: "it is not ready".to_owned() })
+}
+
+/// Lets the table forget what has expired. Said twice, it is an error.
+async fn forgetful(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<()> {
+    const WHAT: &str = "table's time to live";
+    let told = client.describe_time_to_live().table_name(name).send().await.map_err(|error| fault(WHAT, &error))?;
+    let status = told.time_to_live_description.and_then(|told| told.time_to_live_status);
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
+    let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
+    let wanted = wanted.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+    let update = client.update_time_to_live().table_name(name).time_to_live_specification(wanted);
+    update.send().await.map(drop).map_err(|error| fault(WHAT, &error))
+}
+
+/// Makes a secret without a value.
+pub(super) async fn secret(client: &aws_sdk_secretsmanager::Client, name: &str) -> Result<()> {
+    match client.create_secret().name(name).send().await {
+        Err(error) if error.code() != Some("ResourceExistsException") => Err(fault("secret", &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a queue. The one that its dead letters go to must be there.

@@ -1,7 +1,7 @@
 //! A queue on SQS.
 
 use std::{
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -18,9 +18,10 @@ use tokio::sync::OnceCell;
 
 use super::{
     batches::{self, BATCH, Verdict, until_done},
-    envelope::{REASON, WHAT, outgoing, received, text, whole, whole_seconds},
+    envelope::{REASON, TRACE, WHAT, outgoing, received, text, whole, whole_seconds},
     fault::fault,
     leases::Leases,
+    together::Together,
 };
 use crate::{Depth, Error, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, Result};
 
@@ -44,7 +45,8 @@ pub(super) struct SqsQueue {
     prefix: String,
     url: OnceCell<String>,
     dead_url: OnceCell<String>,
-    leases: Leases,
+    leases: Arc<Leases>,
+    deletions: Together<Receipt>,
 }
 
 /// A queue's name at SQS.
@@ -53,9 +55,14 @@ pub(super) fn full_name(prefix: &str, name: QueueName) -> String {
 }
 
 impl SqsQueue {
-    pub(super) fn new(client: Client, prefix: &str, name: QueueName, settings: QueueSettings) -> Self {
-        let (url, dead_url) = (OnceCell::new(), OnceCell::new());
-        Self { client, name, settings, prefix: prefix.to_owned(), url, dead_url, leases: Leases::default() }
+    pub(super) fn new(
+        client: Client,
+        prefix: &str,
+        (name, settings): (QueueName, QueueSettings),
+        leases: Arc<Leases>,
+    ) -> Self {
+        let (prefix, url, dead_url) = (prefix.to_owned(), OnceCell::new(), OnceCell::new());
+        Self { client, name, settings, prefix, url, dead_url, leases, deletions: Together::default() }
     }
 
     async fn url(&self) -> Result<&str> {
@@ -79,7 +86,8 @@ impl SqsQueue {
             .visibility_timeout(whole_seconds(self.settings.lease))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
-            .message_attribute_names(REASON);
+            .message_attribute_names(REASON)
+            .message_attribute_names(TRACE);
         let messages = receive.send().await.map_err(|error| fault(WHAT, &error))?.messages.unwrap_or_default();
         let received: Vec<Received> = messages.into_iter().map(received).collect();
         let receipts = received.iter().map(|message| message.receipt.clone());
@@ -191,11 +199,12 @@ impl Queue for SqsQueue {
     }
 
     async fn acknowledge(&self, receipts: Vec<Receipt>) -> Result<()> {
-        for batch in self.held(receipts).chunks(BATCH) {
-            self.delete(batch).await?;
-            self.leases.forget(batch);
-        }
-        Ok(())
+        let delete = |batch: Vec<Receipt>| async move {
+            self.delete(&batch).await?;
+            self.leases.forget(&batch);
+            Ok(())
+        };
+        self.deletions.run(self.held(receipts), delete).await
     }
 
     async fn extend(&self, receipts: Vec<Receipt>) -> Result<Vec<Receipt>> {
@@ -210,13 +219,12 @@ impl Queue for SqsQueue {
         Ok(lost)
     }
 
-    async fn release(&self, receipt: Receipt, delay: Duration) -> Result<()> {
-        let longest = LONGEST_LEASE.saturating_sub(self.leases.held(&receipt));
-        let held = self.held(vec![receipt]);
-        if !held.is_empty() {
-            self.hide(&held, delay.min(longest)).await?;
+    async fn release(&self, receipts: Vec<Receipt>, delay: Duration) -> Result<()> {
+        for batch in self.held(receipts).chunks(BATCH) {
+            let held = batch.iter().map(|receipt| self.leases.held(receipt)).max().unwrap_or_default();
+            self.hide(batch, delay.min(LONGEST_LEASE.saturating_sub(held))).await?;
+            self.leases.forget(batch);
         }
-        self.leases.forget(&held);
         Ok(())
     }
 
@@ -232,13 +240,17 @@ impl Queue for SqsQueue {
         let reason: String = reason.chars().take(LONGEST_REASON).collect();
         // SQS takes no empty value.
         let reason = if reason.is_empty() { "none given".to_owned() } else { reason };
+        let attributes = [(REASON, Some(reason)), (TRACE, received.trace.clone())];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)));
+        let (names, values): (Vec<String>, Vec<String>) = attributes.unzip();
+        let values = whole(values.into_iter().map(text))?;
         let send = self
             .client
             .send_message()
             .queue_url(url)
             .message_body(&received.body)
             .set_message_group_id(Some(received.group.clone()).filter(|group| !group.is_empty()))
-            .message_attributes(REASON, whole(Some(text(reason)))?.remove(0));
+            .set_message_attributes(Some(names.into_iter().zip(values).collect()));
         send.send().await.map_err(|error| fault(WHAT, &error))?;
         self.acknowledge(vec![received.receipt.clone()]).await
     }

@@ -2,19 +2,21 @@
 
 use std::{
     collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
 use backon::BackoffBuilder;
 use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis};
 use tokio::sync::Mutex;
 
 use super::{
-    dynamo::{Condition, Dynamo, collisions},
+    dynamo::{Condition, Dynamo, Write, collisions},
     items::{
-        CREATED_AT, Head, Item, NOT_YET, PAGES, PARTITION, SORT, Stored, UNDISPATCHED, WHAT, chunk_key, page_item,
-        page_key, record, task_key,
+        CREATED_AT, EXPIRES_AT, Head, Item, NOT_YET, PAGES, PARTITION, SORT, Stored, UNDISPATCHED, WHAT, chunk_key,
+        page_item, page_key, record, task_key,
     },
 };
 use crate::{
@@ -34,15 +36,16 @@ const TURNS: usize = 64;
 #[derive(Debug)]
 pub(super) struct DynamoTable {
     dynamo: Dynamo,
+    retention: Duration,
     turns: [Mutex<()>; TURNS],
 }
 
 /// What a change is to write beside the task.
-type Change = Option<Vec<Item>>;
+type Change = Option<Vec<Write>>;
 
 impl DynamoTable {
-    pub(super) fn new(dynamo: Dynamo) -> Self {
-        Self { dynamo, turns: std::array::from_fn(|_| Mutex::default()) }
+    pub(super) fn new(dynamo: Dynamo, retention: Duration) -> Self {
+        Self { dynamo, retention, turns: std::array::from_fn(|_| Mutex::default()) }
     }
 
     /// A task as it is now.
@@ -81,6 +84,22 @@ impl DynamoTable {
         self.dynamo.range(id.to_string(), PAGES).await?.iter().map(record).collect()
     }
 
+    /// Writes a task and what belongs to it, which expires with it; whether the condition held.
+    async fn write(
+        &self,
+        stored: &Stored,
+        mut items: Vec<Write>,
+        condition: Condition,
+        meanwhile: Condition,
+    ) -> Result<bool> {
+        let mut head = stored.head()?;
+        let expires_at = stored.task.created_at.0 / 1000 + self.retention.as_secs() as i64;
+        for item in items.iter_mut().map(|(item, _)| item).chain([&mut head]) {
+            item.insert(EXPIRES_AT.to_owned(), AttributeValue::N(expires_at.to_string()));
+        }
+        self.dynamo.write(items, head, condition, meanwhile).await
+    }
+
     /// Changes a task as `change` says, which is asked anew whenever somebody else was faster.
     async fn change<F>(&self, id: TaskId, change: impl Fn(Stored) -> F + Send + Sync) -> Result<Completion>
     where
@@ -95,7 +114,7 @@ impl DynamoTable {
             let Some(items) = items else { return Ok(Completion::Before(stored.task)) };
             transitions::touch(&mut stored.task, now());
             let meanwhile = Condition::Unsettled { settled, round };
-            if self.dynamo.write(items, stored.head()?, Condition::Version(version), meanwhile).await? {
+            if self.write(&stored, items, Condition::Version(version), meanwhile).await? {
                 return Ok(Completion::Now(stored.task));
             }
             let busy = || Error::Busy { what: WHAT, why: format!("others keep changing {id}") };
@@ -108,16 +127,13 @@ impl DynamoTable {
 impl TaskTable for DynamoTable {
     async fn create(&self, mut task: Task) -> Result<Completion> {
         let (id, round) = (task.id, task.round);
-        if let Some(there) = self.find(id).await? {
-            return Ok(Completion::Before(there.task));
-        }
         transitions::accept(&mut task, now());
         let stored = Stored::new(task)?;
         let mut items = stored.documents()?;
         for page in stored.task.pages() {
             items.push(page_item(&transitions::queued(page, round))?);
         }
-        if self.dynamo.write(items, stored.head()?, Condition::Absent, Condition::Absent).await? {
+        if self.write(&stored, always(items), Condition::Absent, Condition::Absent).await? {
             return Ok(Completion::Now(stored.task));
         }
         self.task(id).await.map(Completion::Before)
@@ -174,17 +190,22 @@ impl TaskTable for DynamoTable {
             let mut items = pages.collect::<Result<Vec<Item>>>()?;
             // Last, and so together with the task.
             items.extend(stored.settle(document)?);
-            Ok((stored, Some(items)))
+            Ok((stored, Some(always(items))))
         };
         self.change(id, settle).await
     }
 
     async fn complete_page(&self, page: PageRef, round: u32, outcome: Outcome) -> Result<Completion> {
         let outcome = &outcome;
+        let unread = &AtomicBool::new(true);
         let complete = |mut stored: Stored| async move {
-            let mut found = self.found(&stored, page).await?;
+            // A page that is completed is open, as a rule: the first try does without reading it.
+            let likely = stored.has(page) && stored.task.counts.open > 0;
+            let unread = unread.swap(false, Ordering::Relaxed) && likely;
+            let mut found = if unread { transitions::queued(page, round) } else { self.found(&stored, page).await? };
             let ended = transitions::complete(&mut stored.task, &mut found, round, outcome.clone(), now());
-            let items = ended.then(|| page_item(&found).map(|item| vec![item])).transpose()?;
+            let condition = unread.then_some(Condition::Open(round));
+            let items = ended.then(|| page_item(&found).map(|item| vec![(item, condition)])).transpose()?;
             Ok((stored, items))
         };
         self.change(page.task_id, complete).await
@@ -213,7 +234,7 @@ impl TaskTable for DynamoTable {
             let round = stored.task.round;
             let items = opened.into_iter().map(|page| page_item(&transitions::queued(page, round)));
             let items = items.collect::<Result<Vec<Item>>>()?;
-            Ok((stored, Some(items)))
+            Ok((stored, Some(always(items))))
         };
         self.change(id, reopen).await
     }
@@ -246,6 +267,11 @@ impl DynamoTable {
         let open = |page: &Page| begun(page) || (page.status == PageStatus::Failed && wanted.contains(&page.page));
         Ok(pages.iter().filter(|page| any && open(page)).map(|page| page.page).collect())
     }
+}
+
+/// Without a condition of their own.
+fn always(items: Vec<Item>) -> Vec<Write> {
+    items.into_iter().map(|item| (item, None)).collect()
 }
 
 fn not_found(what: &impl ToString) -> Error {

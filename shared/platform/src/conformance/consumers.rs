@@ -6,7 +6,7 @@ use quire_tasks::{PageMessage, PageRef, TaskId, Tenant};
 use uuid::Uuid;
 
 use super::{A_MOMENT, AT_LENGTH, LEASE, pages_queue};
-use crate::{Consumer, Delivery, Home, Outgoing, QueueName, send};
+use crate::{Consumer, Delivery, Home, Outgoing, QueueName};
 
 fn message() -> PageMessage {
     PageMessage { page: PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page: 1 }, round: 1 }
@@ -14,7 +14,7 @@ fn message() -> PageMessage {
 
 async fn sent(home: &Home) -> PageMessage {
     let message = message();
-    send(&*pages_queue(home), &Tenant::default(), [message.clone()]).await.expect("send");
+    pages_queue(home).send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("send");
     message
 }
 
@@ -56,6 +56,50 @@ pub async fn a_dropped_lease_runs_out(home: &Home) {
     assert!(started.elapsed() < 3 * LEASE);
     assert_eq!(again.attempt, 2);
     again.lease.acknowledge().await.expect("acknowledge");
+}
+
+/// A worker that has to end before its pages do, and more of them than ten.
+pub async fn leases_that_are_given_back_are_free_at_once(home: &Home) {
+    const COUNT: usize = 12;
+    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH));
+    let mut held = Vec::new();
+    for _ in 0..COUNT {
+        sent(home).await;
+        held.push(next(&leaving, AT_LENGTH).await.expect("a delivery"));
+    }
+    let started = Instant::now();
+    assert_eq!(leaving.release_held().await.expect("released"), COUNT);
+    assert_eq!(leaving.release_held().await.expect("nothing is left"), 0);
+    for _ in 0..COUNT {
+        let delivery = next(&staying, AT_LENGTH).await.expect("it comes again");
+        assert_eq!(delivery.attempt, 2);
+        delivery.lease.acknowledge().await.expect("acknowledge");
+    }
+    assert!(started.elapsed() < AT_LENGTH, "{:?}", started.elapsed());
+    drop(held);
+}
+
+/// Its message is in other hands by then.
+pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(home: &Home) {
+    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH));
+    for ending in ["acknowledge", "release", "dead-letter"] {
+        sent(home).await;
+        let late = next(&leaving, AT_LENGTH).await.expect("a delivery").lease;
+        leaving.release_held().await.expect("released");
+        let other = next(&staying, AT_LENGTH).await.expect("it comes again");
+        let ended = match ending {
+            "acknowledge" => late.acknowledge().await,
+            "release" => late.release(Duration::ZERO).await,
+            _ => late.dead_letter("too late").await,
+        };
+        ended.expect("it is no error");
+        assert!(next(&staying, A_MOMENT).await.is_none(), "{ending}: it is held");
+        other.lease.release(Duration::ZERO).await.expect("release");
+        let last = next(&staying, AT_LENGTH).await.expect("it is still there");
+        assert_eq!(last.attempt, 3, "{ending}");
+        last.lease.acknowledge().await.expect("acknowledge");
+    }
+    assert!(home.queue(QueueName::DeadPages).receive(1, Duration::ZERO).await.expect("receive").is_empty());
 }
 
 /// It does not hide in an error, and it does not harm its neighbors.

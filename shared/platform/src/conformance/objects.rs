@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::unique;
-use crate::{Error, Home};
+use crate::{Download, Error, Home};
 
 fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
@@ -70,6 +70,22 @@ pub async fn an_object_can_be_read_as_a_file(home: &Home) {
     home.objects.put(&key, bytes("a document")).await.expect("put");
     let file = home.objects.local_file(&key).await.expect("a file");
     assert_eq!(fs::read(file).expect("read"), b"a document");
+}
+
+/// Nothing is written of what is too large.
+pub async fn a_download_is_whole_or_refused_for_its_size(home: &Home) {
+    let (key, folder) = (format!("{}/1", unique("download")), tempfile::tempdir().expect("a folder"));
+    let download = async |key: &str, max_bytes, name: &str| {
+        home.objects.download(key, None, max_bytes, &folder.path().join(name)).await
+    };
+    home.objects.put(&key, bytes("a document")).await.expect("put");
+    assert_eq!(download(&key, 9, "large").await.expect("an answer"), Download::TooLarge { bytes: 10 });
+    assert!(!folder.path().join("large").exists());
+    assert_eq!(download(&key, 10, "whole").await.expect("downloaded"), Download::Whole { bytes: 10 });
+    assert_eq!(fs::read(folder.path().join("whole")).expect("read"), b"a document");
+    assert!(matches!(download(&unique("missing"), 10, "missing").await, Err(Error::NotFound { .. })));
+    let nowhere = download(&key, 10, "no/folder").await;
+    assert!(matches!(nowhere, Err(Error::Failed { .. })), "the object is there, its target is not: {nowhere:?}");
 }
 
 /// A prefix may end within a name.

@@ -30,10 +30,12 @@ impl Mail {
     }
 
     async fn send_later(&self, names: impl IntoIterator<Item = impl ToString>, delay: Duration) {
-        let message =
-            |name: String| Outgoing { body: format!("{} {name}", self.mark), group: self.mark.clone(), delay };
-        let messages = names.into_iter().map(|name| message(name.to_string())).collect();
+        let messages = names.into_iter().map(|name| self.outgoing(&name.to_string(), delay)).collect();
         self.queue.send(messages).await.expect("send");
+    }
+
+    fn outgoing(&self, name: &str, delay: Duration) -> Outgoing {
+        Outgoing { body: format!("{} {name}", self.mark), group: self.mark.clone(), delay, trace: None }
     }
 
     /// Up to `count` of this test's messages, of those that come in time.
@@ -144,7 +146,7 @@ pub async fn a_stale_receipt_changes_nothing(home: &Home) {
     let fresh = mail.next().await;
     let try_all = async |receipt: &Received| {
         mail.acknowledge(std::slice::from_ref(receipt)).await;
-        mail.queue.release(receipt.receipt.clone(), Duration::ZERO).await.expect("release");
+        mail.queue.release(vec![receipt.receipt.clone()], Duration::ZERO).await.expect("release");
         mail.queue.dead_letter(receipt, "stale").await.expect("dead-letter");
     };
     try_all(&stale).await;
@@ -175,13 +177,13 @@ pub async fn a_released_message_comes_again_after_its_delay(home: &Home) {
     let mail = Mail::new(home);
     mail.send(["released"]).await;
     let first = mail.next().await;
-    mail.queue.release(first.receipt, Duration::ZERO).await.expect("release");
+    mail.queue.release(vec![first.receipt], Duration::ZERO).await.expect("release");
     let started = Instant::now();
     let second = mail.next().await;
     assert!(started.elapsed() < LEASE, "before its lease would have ended");
     assert_eq!(second.attempt, 2);
     let started = Instant::now();
-    mail.queue.release(second.receipt, LEASE + A_MOMENT).await.expect("release");
+    mail.queue.release(vec![second.receipt], LEASE + A_MOMENT).await.expect("release");
     let third = mail.next().await;
     assert!(started.elapsed() > LEASE, "{:?}", started.elapsed());
     mail.acknowledge(&[third]).await;
@@ -195,7 +197,7 @@ pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(home: &H
     for attempt in 1..=MAX_RECEIVES {
         let message = mail.next().await;
         assert_eq!(message.attempt, attempt);
-        mail.queue.release(message.receipt, Duration::ZERO).await.expect("release");
+        mail.queue.release(vec![message.receipt], Duration::ZERO).await.expect("release");
     }
     mail.nothing_for(A_MOMENT).await;
     let letter = dead.next().await;
@@ -221,11 +223,28 @@ pub async fn a_message_is_dead_lettered_with_its_reason(home: &Home) {
     mail.nothing_for(LEASE + A_MOMENT).await;
 }
 
+/// Through every receive, and to the dead letters.
+pub async fn a_message_keeps_its_trace(home: &Home) {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mail = Mail::new(home);
+    let traced = Outgoing { trace: Some(TRACE.to_owned()), ..mail.outgoing("traced", Duration::ZERO) };
+    mail.queue.send(vec![traced, mail.outgoing("plain", Duration::ZERO)]).await.expect("send");
+    let received = mail.receive(2, AT_LENGTH).await;
+    let (traced, plain) = (&received[0], &received[1]);
+    let (traced, plain) = if traced.body.ends_with("plain") { (plain, traced) } else { (traced, plain) };
+    assert_eq!((traced.trace.as_deref(), plain.trace.as_ref()), (Some(TRACE), None));
+    mail.queue.dead_letter(traced, "hopeless").await.expect("dead-letter");
+    mail.acknowledge(std::slice::from_ref(plain)).await;
+    let letter = mail.at(home, QueueName::DeadPages).next().await;
+    assert_eq!((letter.trace.as_deref(), letter.reason.as_deref()), (Some(TRACE), Some("hopeless")));
+    mail.at(home, QueueName::DeadPages).acknowledge(&[letter]).await;
+}
+
 /// A tenant with little to do is not kept waiting by one with much.
 pub async fn groups_take_turns(home: &Home) {
     let mail = Mail::new(home);
     mail.send(0..50).await;
-    let small = Outgoing { body: format!("{} small", mail.mark), group: unique("small"), delay: Duration::ZERO };
+    let small = Outgoing { group: unique("small"), ..mail.outgoing("small", Duration::ZERO) };
     mail.queue.send(vec![small]).await.expect("send");
     let mut before = 0;
     loop {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quire_tasks::{
     CallbackState, CallbackUpdate, Counts, Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef,
-    PageStatus, Split, Task, TaskId, TaskStatus, Tenant, UnixMillis,
+    PageStatus, Source, Split, Task, TaskId, TaskStatus, Tenant, UnixMillis,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ fn split(pages: u32) -> DocumentState {
 }
 
 fn pending() -> DocumentState {
-    DocumentState::Pending { url: "https://example.com/a.pdf".to_owned() }
+    DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } }
 }
 
 fn failure() -> Failure {

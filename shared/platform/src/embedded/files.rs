@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tempfile::{NamedTempFile, TempPath};
 
 use super::durable;
-use crate::{Error, ObjectStore, Result};
+use crate::{Download, Error, ObjectStore, Result};
 
 const WHAT: &str = "object store";
 
@@ -114,6 +114,26 @@ impl Files {
         }
     }
 
+    /// Copies an object that is not too large. It may grow while it is copied only by being replaced, and then this is
+    /// still the old one: a file in its place is never written to.
+    fn copy(&self, key: &str, max_bytes: u64, into: &Path) -> io::Result<Download> {
+        let mut source = File::open(self.place(key)?)?;
+        let metadata = source.metadata()?;
+        if !metadata.is_file() {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let bytes = metadata.len();
+        if bytes > max_bytes {
+            return Ok(Download::TooLarge { bytes });
+        }
+        let copy = File::create(into).and_then(|mut copy| io::copy(&mut source, &mut copy));
+        // That the target cannot be made must not look as if the object were missing.
+        copy.map(|bytes| Download::Whole { bytes }).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => io::Error::other(format!("{}: {error}", into.display())),
+            _ => error,
+        })
+    }
+
     fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
         // Only the folder that the prefix names can hold matching keys; the part after it begins a name.
         let folder = match prefix.rsplit_once('/') {
@@ -191,6 +211,11 @@ impl ObjectStore for Files {
             if fs::metadata(&place)?.is_file() { Ok(place) } else { Err(ErrorKind::NotFound.into()) }
         };
         self.run(key, found).await
+    }
+
+    async fn download(&self, key: &str, _version: Option<&str>, max_bytes: u64, into: &Path) -> Result<Download> {
+        let into = into.to_owned();
+        self.run(key, move |files, key| files.copy(key, max_bytes, &into)).await
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {

@@ -68,10 +68,10 @@ pub(super) fn send(
     messages: &[Outgoing],
 ) -> Result<(), Fault> {
     let now = now().0;
-    let mut insert =
-        connection.prepare_cached("INSERT INTO messages (queue, grp, body, visible_at) VALUES (?1, ?2, ?3, ?4)")?;
-    for message in messages {
-        insert.execute(params![queue.as_str(), message.group, message.body, now + millis(message.delay)])?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO messages (queue, grp, body, visible_at, trace) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for Outgoing { body, group, delay, trace } in messages {
+        insert.execute(params![queue.as_str(), group, body, now + millis(*delay), trace])?;
     }
     let groups: BTreeSet<&str> = messages.iter().map(|message| message.group.as_str()).collect();
     for group in groups {
@@ -131,19 +131,20 @@ pub(super) fn extend(connection: &Connection, lease: Duration, receipts: Vec<Rec
     Ok(lost)
 }
 
-/// Gives a leased message back, visible after `delay`.
+/// Gives leased messages back, visible after `delay`.
 pub(super) fn release(
     connection: &Connection,
     changes: &mut Changes,
     queue: QueueName,
-    receipt: &Receipt,
+    receipts: &[Receipt],
     delay: Duration,
 ) -> Result<(), Fault> {
-    let Some(Lease { id, number }) = Lease::of(receipt) else { return Ok(()) };
     let now = now().0;
-    let released = connection
-        .prepare_cached(while_held!("UPDATE messages SET holder = NULL, visible_at = ?4"))?
-        .execute(params![id, number, now, now + millis(delay)])?;
+    let mut update = connection.prepare_cached(while_held!("UPDATE messages SET holder = NULL, visible_at = ?4"))?;
+    let mut released = 0;
+    for Lease { id, number } in receipts.iter().filter_map(Lease::of) {
+        released += update.execute(params![id, number, now, now + millis(delay)])?;
+    }
     if released > 0 {
         changes.insert(Change::Queue(queue));
     }
@@ -213,11 +214,12 @@ pub(super) fn reclaim(connection: &Connection, changes: &mut Changes) -> Result<
 fn lease(connection: &Connection, terms: &Terms, id: i64, now: i64) -> Result<Option<Received>, Fault> {
     let mut update = connection.prepare_cached(
         "UPDATE messages SET receives = receives + 1, leases = leases + 1, holder = ?2, visible_at = ?3
-         WHERE id = ?1 AND receives < ?4 RETURNING body, grp, receives, reason, leases",
+         WHERE id = ?1 AND receives < ?4 RETURNING body, grp, receives, reason, leases, trace",
     )?;
     let received = |row: &Row<'_>| {
         let receipt = Lease { id, number: row.get(4)? }.receipt();
-        Ok(Received { body: row.get(0)?, group: row.get(1)?, attempt: row.get(2)?, reason: row.get(3)?, receipt })
+        let (body, group, attempt, reason, trace) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(5)?);
+        Ok(Received { body, group, attempt, reason, trace, receipt })
     };
     let QueueSettings { lease, max_receives } = terms.settings;
     let values = params![id, &*terms.holder, now + millis(lease), max_receives];

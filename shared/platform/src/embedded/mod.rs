@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/quire.db   queues and task table
 //! DIR/objects/   the object store, a file for each key
+//! DIR/webhook-secret  what callbacks are signed with
 //! DIR/spool/     files on their way into it, on the same file system
 //! DIR/bells/     a socket for each process, so that waiting ends at once
 //! ```
@@ -19,6 +20,7 @@ mod messages;
 mod queue;
 mod records;
 mod schema;
+mod secrets;
 mod table;
 mod turns;
 
@@ -29,6 +31,7 @@ use bell::Bells;
 use database::Database;
 use files::Files;
 use queue::SqliteQueue;
+use secrets::FileSecrets;
 use table::SqliteTable;
 
 /// The home on one machine. Cheap to clone.
@@ -60,8 +63,9 @@ impl Embedded {
         let bells = Arc::new(Bells::hang(&dir.join("bells")));
         let database = Arc::new(Database::open(&dir.join("quire.db"), bells)?);
         let tasks = Arc::new(SqliteTable::new(Arc::clone(&database)));
+        let secrets = Arc::new(FileSecrets::new(dir));
         let holder: Arc<str> = holder.into();
-        let home = Home::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, |name| {
+        let home = Home::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, secrets, |name| {
             Arc::new(SqliteQueue::new(name, settings(name), Arc::clone(&holder), Arc::clone(&database)))
         });
         Ok(Self { home, files, database })

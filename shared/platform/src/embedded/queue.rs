@@ -73,10 +73,10 @@ impl Queue for SqliteQueue {
         self.database.write(move |connection, _| messages::extend(connection, lease, receipts)).await
     }
 
-    async fn release(&self, receipt: Receipt, delay: Duration) -> Result<()> {
+    async fn release(&self, receipts: Vec<Receipt>, delay: Duration) -> Result<()> {
         let queue = self.name();
         self.database
-            .write(move |connection, changes| messages::release(connection, changes, queue, &receipt, delay))
+            .write(move |connection, changes| messages::release(connection, changes, queue, &receipts, delay))
             .await
     }
 

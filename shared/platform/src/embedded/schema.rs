@@ -6,7 +6,7 @@ use super::fault::Fault;
 
 /// Each step makes the next version out of the one before; `user_version` says how many have been taken. A step that
 /// was released never changes.
-const LADDER: [&str; 1] = [VERSION_1];
+const LADDER: [&str; 2] = [VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
     -- A message is leased while it has a holder and its visible_at lies ahead.
@@ -53,6 +53,8 @@ const VERSION_1: &str = "
         PRIMARY KEY (task, document, page)
     ) STRICT, WITHOUT ROWID;
 ";
+
+const VERSION_2: &str = "ALTER TABLE messages ADD COLUMN trace TEXT;";
 
 /// Brings the database to today's version. One from tomorrow is refused: this program would harm it.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {

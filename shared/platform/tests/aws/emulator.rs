@@ -33,6 +33,9 @@ fn start() -> (String, Child) {
         // It runs code for whoever asks: nobody but this machine may.
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
+        // These two listen on every address whatever that says.
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("SFTP_ENABLED", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::piped())
         .stdout(log.try_clone().expect("the log"))

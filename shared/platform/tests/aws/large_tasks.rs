@@ -2,8 +2,8 @@
 
 use quire_platform::{Aws, Completion, Home, conformance, patiently};
 use quire_tasks::{
-    Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Split, Task, TaskId,
-    TaskStatus, Tenant, UnixMillis,
+    Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Source, Split, Task, TaskId,
+    TaskStatus, Tenant,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ fn split(pages: u32) -> DocumentState {
 }
 
 fn pending() -> DocumentState {
-    DocumentState::Pending { url: URL.to_owned() }
+    DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }
 }
 
 fn failed() -> Outcome {
@@ -27,7 +27,7 @@ fn failed() -> Outcome {
 async fn created(home: &Home, states: impl IntoIterator<Item = DocumentState>) -> Task {
     let document = |(number, state)| Document { number, name: Some("a.pdf".to_owned()), state };
     let documents = (1..).zip(states).map(document).collect();
-    let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), UnixMillis(1), documents, None);
+    let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), crate::now(), documents, None);
     match home.tasks.create(task).await.expect("create") {
         Completion::Now(task) => task,
         Completion::Before(task) => panic!("{} was there before", task.id),
@@ -112,7 +112,7 @@ async fn a_task_that_comes_from_two_doors_at_once_is_one() {
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let (one, other) = (connected(&settings).await, connected(&settings).await);
     let documents = vec![Document { number: 1, name: None, state: split(220) }];
-    let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), UnixMillis(1), documents, None);
+    let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), crate::now(), documents, None);
     let (first, second) = tokio::join!(one.tasks.create(task.clone()), other.tasks.create(task.clone()));
     let (first, second) = (first.expect("create"), second.expect("create"));
     assert!(first.changed() != second.changed(), "one of them made it");

@@ -1,12 +1,25 @@
 //! The home on AWS, on an emulator: what every home promises, and what is its own.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use quire_platform::{Aws, AwsSettings, Home, conformance};
+use quire_tasks::UnixMillis;
 use uuid::Uuid;
 
 mod emulator;
+mod handed;
 mod large_files;
 mod large_tasks;
+mod managed_secret;
 mod messages;
+mod retention;
+mod uploads;
+
+/// A task of long ago would be forgotten at once.
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    UnixMillis(since.as_millis() as i64)
+}
 
 /// A home of its own for each test.
 fn settings() -> AwsSettings {
@@ -14,7 +27,9 @@ fn settings() -> AwsSettings {
     AwsSettings {
         bucket: name.clone(),
         table: name.clone(),
+        webhook_secret: Some(name.clone()),
         queue_prefix: name,
+        retention_days: 30,
         cache_bytes: 64 * 1024 * 1024,
         emulator: Some(emulator::address()),
     }
@@ -27,7 +42,11 @@ async fn open() -> (Home, ()) {
 }
 
 async fn connected(settings: &AwsSettings) -> Home {
-    Aws::connect_with(settings.clone(), conformance::settings).await.expect("a home").home()
+    aws(settings).await.home()
+}
+
+async fn aws(settings: &AwsSettings) -> Aws {
+    Aws::connect_with(settings.clone(), conformance::settings).await.expect("a home")
 }
 
 // The emulator does not know fair queues.

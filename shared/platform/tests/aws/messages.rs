@@ -7,7 +7,7 @@ use quire_platform::{Outgoing, QueueName};
 use crate::open;
 
 fn message(group: &str) -> Outgoing {
-    Outgoing { body: "a message".to_owned(), group: group.to_owned(), delay: Duration::ZERO }
+    Outgoing { body: "a message".to_owned(), group: group.to_owned(), delay: Duration::ZERO, trace: None }
 }
 
 #[tokio::test]

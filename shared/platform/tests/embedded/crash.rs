@@ -107,7 +107,7 @@ async fn submit(home: &Home) {
 
 async fn dispatch(home: &Home, task: &Task) {
     let messages = task.pages().map(|page| PageMessage { page, round: task.round });
-    send(&*home.queue(QueueName::Pages), &task.tenant, messages).await.expect("sent");
+    send(&*home.queue(QueueName::Pages), task, messages).await.expect("sent");
     home.tasks.mark_dispatched(task.id).await.expect("marked");
 }
 

@@ -77,7 +77,8 @@ async fn fill(dir: &Path) {
     let queue = home.queue(QueueName::Pages);
     let mut sent = 0;
     let error = loop {
-        let message = Outgoing { body: "x".repeat(10_000), group: "acme".to_owned(), delay: Duration::ZERO };
+        let message =
+            Outgoing { body: "x".repeat(10_000), group: "acme".to_owned(), delay: Duration::ZERO, trace: None };
         match queue.send(vec![message; 3]).await {
             Ok(()) => sent += 3,
             Err(error) => break error,

@@ -59,7 +59,7 @@ impl Model {
         for _ in 0..count {
             let body = format!("{:04}", self.messages.len());
             self.messages.insert(body.clone(), Message { place: Place::Ready, receives: 0 });
-            sent.push(Outgoing { body, group: group.to_string(), delay: Duration::ZERO });
+            sent.push(Outgoing { body, group: group.to_string(), delay: Duration::ZERO, trace: None });
         }
         sent
     }
@@ -117,7 +117,7 @@ async fn take(model: &mut Model, embedded: &Embedded, home: &Home, step: Step) {
         }
         Step::Release(index) => {
             let Some((received, message)) = model.pick(index) else { return };
-            queue.release(received.receipt, Duration::ZERO).await.expect("release");
+            queue.release(vec![received.receipt], Duration::ZERO).await.expect("release");
             move_to(message, Place::Ready);
         }
         Step::DeadLetter(index) => {

@@ -22,7 +22,7 @@ fn pages(embedded: &Embedded) -> Arc<dyn Queue> {
 }
 
 async fn send(queue: &dyn Queue, count: usize) {
-    let message = |n| Outgoing { body: format!("{n}"), group: "acme".to_owned(), delay: Duration::ZERO };
+    let message = |n| Outgoing { body: format!("{n}"), group: "acme".to_owned(), delay: Duration::ZERO, trace: None };
     queue.send((0..count).map(message).collect()).await.expect("send");
 }
 

@@ -13,13 +13,16 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use quire_platform::{Consumer, Delivery, Error, Home, ObjectStore, QueueName, Result};
+use quire_platform::{Consumer, Delivery, Download, Error, Home, ObjectStore, QueueName, Result, UploadUrl};
 use quire_submit::{Health, HealthReport, Inspector};
 use quire_tasks::{EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageMessage, PageText, Split};
 
@@ -107,24 +110,32 @@ pub(crate) enum StoreFault {
     Slow,
 }
 
-/// Faults that a test switches on.
+/// Faults that a test switches on, and uploads.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Option<StoreFault>>);
+pub(crate) struct Faults {
+    now: Mutex<Option<StoreFault>>,
+    takes_uploads: AtomicBool,
+}
 
 impl Faults {
     pub(crate) fn set(&self, fault: Option<StoreFault>) {
-        *self.0.lock().expect("no test panics while it holds this") = fault;
+        *self.now.lock().expect("no test panics while it holds this") = fault;
+    }
+
+    /// From now on the store gives out addresses for uploads, as one does that customers can reach.
+    pub(crate) fn take_uploads(&self) {
+        self.takes_uploads.store(true, Ordering::Relaxed);
     }
 
     fn now(&self) -> Option<StoreFault> {
-        *self.0.lock().expect("no test panics while it holds this")
+        *self.now.lock().expect("no test panics while it holds this")
     }
 }
 
 /// The home with an object store that can be told to fail.
 pub(crate) fn faulty(home: &Home, faults: &Arc<Faults>) -> Home {
     let objects = Arc::new(FaultyStore { store: Arc::clone(&home.objects), faults: Arc::clone(faults) });
-    Home::new(objects, Arc::clone(&home.tasks), |name| home.queue(name))
+    Home::new(objects, Arc::clone(&home.tasks), Arc::clone(&home.secrets), |name| home.queue(name))
 }
 
 #[derive(Debug)]
@@ -161,6 +172,20 @@ impl ObjectStore for FaultyStore {
 
     async fn local_file(&self, key: &str) -> Result<PathBuf> {
         self.store.local_file(key).await
+    }
+
+    async fn download(&self, key: &str, version: Option<&str>, max_bytes: u64, into: &Path) -> Result<Download> {
+        self.store.download(key, version, max_bytes, into).await
+    }
+
+    fn takes_uploads(&self) -> bool {
+        self.faults.takes_uploads.load(Ordering::Relaxed)
+    }
+
+    async fn upload_url(&self, key: &str, kind: &str, bytes: u64, _: Duration) -> Result<Option<UploadUrl>> {
+        let headers =
+            vec![("content-type".to_owned(), kind.to_owned()), ("content-length".to_owned(), bytes.to_string())];
+        Ok(Some(UploadUrl { url: format!("https://store.example/{key}?signature=secret"), headers }))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {

@@ -20,7 +20,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-pub(crate) use fakes::{Faults, StoreFault, work};
+pub(crate) use fakes::{Faults, Fine, StoreFault, work};
 pub(crate) use http::{Answer, Part, body, boundary, image, image_named, images};
 
 pub(crate) struct World {

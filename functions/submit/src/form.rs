@@ -108,11 +108,11 @@ async fn short_text(door: &Door, mut field: Field<'_>, name: &str) -> Result<Str
 
 async fn in_time<T>(door: &Door, read: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
     let read = timeout(door.settings.idle_limit, read).await.map_err(|_| Problem::upload_stalled())?;
-    read.map_err(|error| Problem::multipart(&error, door.settings.max_body_bytes))
+    read.map_err(|error| Problem::multipart(&error, || door.too_large()))
 }
 
 /// The last part of a path in either notation, without control characters.
-fn plain_name(name: &str) -> String {
+pub(crate) fn plain_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     last.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect()
 }

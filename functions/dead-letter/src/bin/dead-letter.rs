@@ -1,0 +1,62 @@
+//! The dead-letter function on Lambda, behind the three queues of dead letters.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::{LambdaEvent, service_fn};
+use quire_dead_letter::bury_all;
+use quire_platform::{Aws, QueueName};
+use quire_tasks::{CallbackMessage, DocumentMessage, PageMessage};
+
+fn main() -> ExitCode {
+    quire_boot::run(serve())
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let aws = Aws::from_env().await?;
+    let bury = async |event| bury(&aws, event).await;
+    lambda_runtime::run(service_fn(bury)).await.map_err(anyhow::Error::from_boxed)
+}
+
+async fn bury(aws: &Aws, LambdaEvent { payload, context }: LambdaEvent<SqsEvent>) -> anyhow::Result<SqsBatchResponse> {
+    let queue = queue(&payload)?;
+    let (home, limit) = (aws.home(), quire_boot::time_left(context.deadline));
+    let mut handed = aws.handed(queue, payload);
+    match queue {
+        QueueName::DeadPages => bury_all::<PageMessage>(&home, handed.deliveries(), limit).await,
+        QueueName::DeadDocuments => bury_all::<DocumentMessage>(&home, handed.deliveries(), limit).await,
+        QueueName::DeadCallbacks => bury_all::<CallbackMessage>(&home, handed.deliveries(), limit).await,
+        live => bail!("{} is no queue of dead letters", live.as_str()),
+    }
+    Ok(handed.response().await)
+}
+
+/// The queue that an event comes from, by the end of its name: all messages of one event come from one queue.
+fn queue(event: &SqsEvent) -> anyhow::Result<QueueName> {
+    let arn = event.records.first().and_then(|message| message.event_source_arn.as_deref()).unwrap_or_default();
+    let name = QueueName::ALL.into_iter().find(|name| arn.ends_with(&format!("-{}", name.as_str())));
+    name.with_context(|| format!("{arn:?} is none of our queues"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lambda_events::sqs::SqsMessage;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_is_known_by_the_end_of_its_name() {
+        let from = |arn: &str| {
+            let mut message = SqsMessage::default();
+            message.event_source_arn = Some(arn.to_owned());
+            let mut event = SqsEvent::default();
+            event.records.push(message);
+            queue(&event).ok()
+        };
+        assert_eq!(from("arn:aws:sqs:eu-west-1:1:quire-prod-pages-dead"), Some(QueueName::DeadPages));
+        assert_eq!(from("arn:aws:sqs:eu-west-1:1:quire-documents-dead"), Some(QueueName::DeadDocuments));
+        assert_eq!(from("arn:aws:sqs:eu-west-1:1:quire-callbacks-dead"), Some(QueueName::DeadCallbacks));
+        assert_eq!(from("arn:aws:sqs:eu-west-1:1:somebody-elses"), None);
+    }
+}

@@ -1,0 +1,23 @@
+//! The HTTP API as a Lambda function, behind API Gateway.
+
+use std::{process::ExitCode, sync::Arc};
+
+use axum::body::Body;
+use lambda_http::{Request, RequestExt, service_fn};
+use quire_platform::Aws;
+use quire_submit::{lambda, router};
+
+fn main() -> ExitCode {
+    lambda::inspect_if_asked().unwrap_or_else(|| quire_boot::run(serve()))
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let door = Arc::new(lambda::door(Aws::from_env().await?.home())?);
+    let router = router(Arc::clone(&door));
+    let answer = async |request: Request| {
+        let limit = quire_boot::time_left(request.lambda_context().deadline);
+        let answer = lambda::answer(&door, router.clone(), request.map(Body::new), limit);
+        Ok::<_, std::convert::Infallible>(answer.await)
+    };
+    lambda_http::run(service_fn(answer)).await.map_err(anyhow::Error::from_boxed)
+}

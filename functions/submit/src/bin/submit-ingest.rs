@@ -1,0 +1,23 @@
+//! The second door as a Lambda function, behind the documents queue.
+
+use std::{process::ExitCode, sync::Arc};
+
+use aws_lambda_events::sqs::SqsEvent;
+use lambda_runtime::{LambdaEvent, service_fn};
+use quire_platform::{Aws, QueueName};
+use quire_submit::{ingest_all, lambda};
+
+fn main() -> ExitCode {
+    lambda::inspect_if_asked().unwrap_or_else(|| quire_boot::run(serve()))
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let aws = Aws::from_env().await?;
+    let door = Arc::new(lambda::door(aws.home())?);
+    let ingest = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
+        let mut handed = aws.handed(QueueName::Documents, payload);
+        ingest_all(&door, handed.deliveries(), quire_boot::time_left(context.deadline)).await;
+        Ok::<_, std::convert::Infallible>(handed.response().await)
+    };
+    lambda_runtime::run(service_fn(ingest)).await.map_err(anyhow::Error::from_boxed)
+}

@@ -1,0 +1,29 @@
+//! The sweep as a Lambda function, called every minute: it sends the messages of tasks whose submitter died.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use quire_platform::Aws;
+use quire_submit::sweep;
+use quire_tasks::UnixMillis;
+use serde_json::Value;
+
+/// How old a task is at least: its submitter has no more than half a minute, and may still be at it.
+const SWEEP_AFTER: Duration = Duration::from_mins(1);
+
+fn main() -> ExitCode {
+    quire_boot::run(serve())
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let home = Aws::from_env().await?.home();
+    let sweep = async |_: LambdaEvent<Value>| {
+        let before = SystemTime::now().duration_since(UNIX_EPOCH)?.saturating_sub(SWEEP_AFTER);
+        let swept = sweep(&home, UnixMillis(before.as_millis() as i64)).await?;
+        anyhow::Ok(serde_json::json!({ "swept": swept }))
+    };
+    lambda_runtime::run(service_fn(sweep)).await.map_err(anyhow::Error::from_boxed)
+}

@@ -1,0 +1,15 @@
+//! Which trace a request belongs to.
+
+use axum::http::HeaderMap;
+use quire_tasks::TraceParent;
+
+/// The client's, where it names one; otherwise a new one.
+pub(crate) fn of(headers: &HeaderMap) -> TraceParent {
+    let theirs = headers.get(TraceParent::NAME).and_then(|value| value.to_str().ok());
+    theirs.and_then(|text| text.trim().parse().ok()).unwrap_or_else(new)
+}
+
+/// One that nobody else is in.
+pub(crate) fn new() -> TraceParent {
+    TraceParent::new(rand::random(), rand::random())
+}

@@ -1,0 +1,128 @@
+//! What the store tells of uploads.
+
+use std::time::Duration;
+
+use quire_platform::{Consumer, QueueName};
+use quire_submit::{StoreEvent, ingest_one, take_uploads};
+use quire_tasks::{Document, DocumentMessage, DocumentState, Key, Source, Task, TaskId, Tenant, UnixMillis};
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+fn record(key: &str, more: &Value) -> Value {
+    let mut object =
+        json!({"key": key, "size": 7, "eTag": "d41d8cd98f00b204e9800998ecf8427e", "sequencer": "0055AED6"});
+    object.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    json!({
+        "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-west-1", "eventName": "ObjectCreated:Put",
+        "eventTime": "2026-11-22T00:00:00.000Z",
+        "s3": {"s3SchemaVersion": "1.0", "bucket": {"name": "b", "arn": "arn:aws:s3:::b"}, "object": object},
+    })
+}
+
+fn event(records: &[Value]) -> StoreEvent {
+    serde_json::from_value(json!({ "Records": records })).expect("an event")
+}
+
+async fn take(world: &World, records: &[Value]) {
+    take_uploads(&world.home, event(records), Some("https://example.com/hook")).await.expect("the home does not fail");
+}
+
+/// The next delivery of the documents queue, ingested; its task.
+async fn ingested(world: &World) -> Task {
+    let consumer = Consumer::<DocumentMessage>::new(world.home.queue(QueueName::Documents), Duration::from_mins(1));
+    let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
+    let delivery = received.pop().expect("a delivery").expect("a readable message");
+    let id = delivery.message.task_id;
+    ingest_one(&world.door, delivery).await.expect("the home does not fail");
+    world.home.tasks.task(id).await.expect("the task")
+}
+
+#[tokio::test]
+async fn an_object_that_somebody_put_into_the_inbox_becomes_a_task_once_however_often_it_is_told_of() {
+    let world = World::without_worker(|_| {}).await;
+    world.home.objects.put("inbox/scans/two words.pdf", "pages=2".into()).await.expect("put");
+    let record = record("inbox/scans/two+words.pdf", &json!({}));
+    take(&world, &[record.clone(), record.clone()]).await;
+    take(&world, &[record]).await;
+    assert_eq!(world.depth(QueueName::Documents).await, 1, "one task, and one message for it");
+    let task = ingested(&world).await;
+    assert_eq!(task.documents[0].name.as_deref(), Some("two words.pdf"));
+    assert!(matches!(task.documents[0].state, DocumentState::Split(split) if split.pages == 2), "{task:?}");
+    assert_eq!(task.callback.as_ref().map(|callback| callback.url.as_str()), Some("https://example.com/hook"));
+    assert!(task.trace.is_some());
+}
+
+#[tokio::test]
+async fn another_version_of_an_object_is_another_task() {
+    let world = World::without_worker(|_| {}).await;
+    let versions =
+        [json!({"versionId": "v1"}), json!({"versionId": "v2"}), json!({"sequencer": "0055AED7"}), json!({})];
+    take(&world, &versions.map(|version| record("inbox/a.pdf", &version))).await;
+    assert_eq!(world.depth(QueueName::Documents).await, 4);
+    let mut sources = Vec::new();
+    let received = world.home.queue(QueueName::Documents).receive(10, Duration::from_secs(10)).await.expect("received");
+    for message in received {
+        let DocumentMessage { task_id, .. } = quire_tasks::Message::decode(&message.body).expect("a message");
+        let task = world.home.tasks.task(task_id).await.expect("a task");
+        let DocumentState::Pending { source: Source::Inbox { key, version } } = task.documents[0].state.clone() else {
+            panic!("{task:?}")
+        };
+        assert_eq!(key, "inbox/a.pdf");
+        sources.push(version);
+    }
+    sources.sort();
+    assert_eq!(sources, [None, None, Some("v1".to_owned()), Some("v2".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_task_whose_maker_died_before_it_sent_anything_is_sent_when_its_object_is_told_of_again() {
+    let world = World::without_worker(|_| {}).await;
+    let record = record("inbox/a.pdf", &json!({"versionId": "v1"}));
+    let id = TaskId::derived(&["upload", "b", "inbox/a.pdf", "version", "v1"]);
+    let source = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("v1".to_owned()) };
+    let document = Document { number: 1, name: None, state: DocumentState::Pending { source } };
+    let task = Task::new(id, Tenant::default(), UnixMillis(1), vec![document], None);
+    world.home.tasks.create(task).await.expect("created");
+    take(&world, &[record]).await;
+    assert_eq!(world.depth(QueueName::Documents).await, 1);
+    assert!(world.home.tasks.task(id).await.expect("the task").dispatched);
+}
+
+#[tokio::test]
+async fn an_announced_upload_has_its_document_fetched_now_and_only_while_it_is_waited_for() {
+    let world = World::without_worker(|_| {}).await;
+    world.faults.take_uploads();
+    let answer = world.post_json("/uploads", &json!({"content_type": "application/pdf", "bytes": 7})).await;
+    let task_id: TaskId = answer.json()["task_id"].as_str().expect("a task id").parse().expect("an id");
+    world.door.drained().await;
+    let key = Key::Inbox { task_id }.to_string();
+    world.home.objects.put(&key, "pages=1".into()).await.expect("uploaded");
+    take(&world, &[record(&key, &json!({"versionId": "v1"}))]).await;
+    let task = ingested(&world).await;
+    assert_eq!((task.id, task.counts.open, world.depth(QueueName::Pages).await), (task_id, 1, 1));
+    take(&world, &[record(&key, &json!({"versionId": "v1"}))]).await;
+    let depth = world.home.queue(QueueName::Documents).depth().await.expect("a depth");
+    assert_eq!((depth.ready, depth.delayed), (0, 1), "only the message that waits for the upload is left");
+}
+
+#[tokio::test]
+async fn what_is_no_upload_is_ignored() {
+    let world = World::without_worker(|_| {}).await;
+    let nobody = Key::Inbox { task_id: TaskId::derived(&["nobody's"]) }.to_string();
+    let keys = ["inbox/", "inbox/folder/", "documents/task_1/1", &nobody];
+    take(&world, &keys.map(|key| record(key, &json!({})))).await;
+    let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b", "RequestId": "x"});
+    let test: StoreEvent = serde_json::from_value(test).expect("an event");
+    take_uploads(&world.home, test, None).await.expect("nothing to do");
+    world.holds_nothing().await;
+}
+
+#[tokio::test]
+async fn one_object_that_cannot_be_taken_in_keeps_no_other_out_and_is_told_of_again() {
+    let world = World::without_worker(|_| {}).await;
+    let records = [record("inbox/%FF.pdf", &json!({})), record("inbox/good.pdf", &json!({}))];
+    let failed = take_uploads(&world.home, event(&records), None).await.expect_err("one failed");
+    assert_eq!(failed.to_string(), "1 uploads could not be taken in");
+    assert_eq!(world.depth(QueueName::Documents).await, 1);
+}

@@ -1,0 +1,66 @@
+//! What the table forgets, and when.
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use quire_platform::{Aws, AwsSettings, Home, conformance};
+use quire_tasks::{
+    Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, Source, Split, Task, TaskId, Tenant,
+    UnixMillis,
+};
+use uuid::Uuid;
+
+use crate::{connected, emulator, now, settings};
+
+const DAYS: u32 = 7;
+
+fn client() -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(emulator::address());
+    Client::from_conf(config.build())
+}
+
+/// A task with documents in items of their own and with pages, some of which have ended.
+async fn worked_on(home: &Home, created_at: UnixMillis) -> Task {
+    let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
+    let pending =
+        DocumentState::Pending { source: Source::Url { url: "https://example.com/".to_owned() + &"a".repeat(3000) } };
+    let documents =
+        [split.clone(), pending].into_iter().zip(1..).map(|(state, number)| Document { number, name: None, state });
+    let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents.collect(), None);
+    home.tasks.create(task.clone()).await.expect("created");
+    home.tasks.settle_document(task.id, 2, split).await.expect("settled");
+    for document in 1..=2 {
+        let page = PageRef { task_id: task.id, document, page: 1 };
+        let failed = Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"));
+        assert!(home.tasks.complete_page(page, 1, failed).await.expect("completed").changed());
+    }
+    home.tasks.reopen(task.id, vec![PageRef { task_id: task.id, document: 1, page: 1 }]).await.expect("an answer");
+    home.tasks.task(task.id).await.expect("a task")
+}
+
+#[tokio::test]
+async fn everything_of_a_task_expires_with_it() {
+    let settings = AwsSettings { retention_days: DAYS, ..settings() };
+    Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
+    // Twice is once, with its time to live too.
+    Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
+    let created_at = now();
+    worked_on(&connected(&settings).await, created_at).await;
+    let items = client().scan().table_name(&settings.table).send().await.expect("scanned").items.expect("items");
+    assert!(items.len() >= 6, "a task, its documents and four pages: {items:?}");
+    let expected = (created_at.0 / 1000 + i64::from(DAYS) * 24 * 3600).to_string();
+    for item in items {
+        let expires_at = item.get("expires_at").and_then(|value| value.as_n().ok());
+        assert_eq!(expires_at, Some(&expected), "{item:?}");
+    }
+    let told = client().describe_time_to_live().table_name(&settings.table).send().await.expect("described");
+    let told = told.time_to_live_description.expect("a description");
+    assert_eq!(told.attribute_name.as_deref(), Some("expires_at"));
+    assert_eq!(told.time_to_live_status.expect("a status").as_str(), "ENABLED");
+}
