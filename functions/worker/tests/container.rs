@@ -1,0 +1,146 @@
+//! What the worker's image must be, as far as it can be read off its sources.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// A file of the repository.
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The instructions of each stage, by its name: comments are gone, and continued lines are one.
+fn stages() -> BTreeMap<String, Vec<(String, String)>> {
+    let dockerfile = read("functions/worker/Dockerfile");
+    let lines: Vec<&str> = dockerfile.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let joined = lines.join("\n").replace("\\\n", " ");
+    let mut stages: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut stage = String::new();
+    for line in joined.lines().filter(|line| !line.trim().is_empty()) {
+        let (instruction, rest) = line.split_once(char::is_whitespace).expect("an instruction has arguments");
+        if instruction == "FROM" {
+            rest.rsplit_once(" AS ").expect("a stage has a name").1.clone_into(&mut stage);
+        }
+        stages.entry(stage.clone()).or_default().push((instruction.to_owned(), rest.trim().to_owned()));
+    }
+    stages
+}
+
+/// The arguments of an instruction of the last stage that stands there once.
+fn only(instruction: &str) -> String {
+    let stages = stages();
+    let found: Vec<_> = stages["runtime"].iter().filter(|(name, _)| name == instruction).collect();
+    assert_eq!(found.len(), 1, "{instruction}: {found:?}");
+    found[0].1.clone()
+}
+
+fn environment() -> BTreeMap<String, String> {
+    let pairs = only("ENV");
+    let pairs = pairs.split_whitespace().map(|pair| pair.split_once('=').expect("NAME=VALUE"));
+    pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect()
+}
+
+/// What is baked in, by its path below `/opt/quire`, with its hash.
+fn parts() -> BTreeMap<String, String> {
+    let sums = read("functions/worker/parts/SHA256SUMS");
+    let pairs = sums.lines().map(|line| line.split_once("  ").expect("a hash and a path"));
+    pairs.map(|(digest, path)| (path.to_owned(), digest.to_owned())).collect()
+}
+
+#[test]
+fn it_runs_as_nobody_in_particular() {
+    let user = only("USER");
+    let (uid, gid) = user.split_once(':').expect("a user and a group");
+    for id in [uid, gid] {
+        assert!(id.parse::<u32>().is_ok_and(|id| id >= 10_000), "{user}: a number, and none that the host may know");
+    }
+    assert_eq!(only("VOLUME"), r#"["/tmp"]"#, "the only place that is written to");
+}
+
+#[test]
+fn a_stop_reaches_the_program_itself() {
+    // In the exec form there is no shell that would keep the signal for itself.
+    assert_eq!((only("ENTRYPOINT").as_str(), only("CMD").as_str()), (r#"["quire"]"#, r#"["worker"]"#));
+    assert_eq!(only("STOPSIGNAL"), "SIGTERM");
+    assert!(only("HEALTHCHECK").ends_with(r#"CMD ["quire", "alive"]"#));
+}
+
+#[test]
+fn what_is_given_is_where_the_environment_says() {
+    let (environment, parts) = (environment(), parts());
+    for variable in ["ORT_DYLIB_PATH", "QUIRE_PDFIUM_PATH"] {
+        let path = environment[variable].strip_prefix("/opt/quire/").expect("below the folder of the parts");
+        assert!(parts.contains_key(path), "{variable}={path}");
+    }
+    let models = environment["QUIRE_MODELS_DIR"].strip_prefix("/opt/quire/").expect("below the folder of the parts");
+    assert_eq!(parts.keys().filter(|path| path.starts_with(models)).count(), 2);
+    assert_eq!(environment["LD_LIBRARY_PATH"], "/opt/quire/lib");
+    assert!(environment["QUIRE_HEARTBEAT_FILE"].starts_with("/tmp/"), "the rest is read-only");
+    let is = |name: &str| environment[name].as_str();
+    assert_eq!((is("QUIRE_PLATFORM"), is("QUIRE_DEVICE"), is("ORT_DISABLE_TELEMETRY")), ("aws", "cuda", "1"));
+}
+
+#[test]
+fn nothing_comes_from_a_place_that_checks_no_hash() {
+    for (stage, instructions) in stages() {
+        for (instruction, rest) in instructions {
+            assert_ne!(instruction, "ADD", "{stage}: it fetches whatever lies behind a URL today");
+            let fetches = ["curl", "wget", "http:", "https:", "apt-get", "pip install"];
+            assert!(!fetches.iter().any(|word| rest.contains(word)), "{stage}: {instruction} {rest}");
+            assert!(!rest.contains(":latest"), "{stage}: {rest}");
+        }
+    }
+    let requirements = read("functions/worker/parts/requirements.txt").replace("\\\n", " ");
+    for line in requirements.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
+    }
+}
+
+#[test]
+fn pdfium_and_the_models_are_those_that_everybody_else_reads_with() {
+    let pinned = read("shared/natives/src/pinned.rs");
+    for (path, digest) in parts().iter().filter(|(path, _)| path.starts_with("models/") || path.contains("pdfium")) {
+        assert!(pinned.contains(digest), "{path} differs from the one in shared/natives");
+    }
+    let requirements = read("functions/worker/parts/requirements.txt").replace("\\\n", " ");
+    for package in ["pypdfium2", "rapidocr"] {
+        let line = requirements.lines().find(|line| line.starts_with(package)).expect("it is required");
+        let (_, rest) = line.split_once("==").expect("a pinned version");
+        let (version, digest) = rest.split_once("--hash=sha256:").expect("a pinned hash");
+        let version = format!("version: \"{}\"", version.trim());
+        assert!(pinned.contains(&version) && pinned.contains(digest.trim()), "{line}");
+    }
+}
+
+#[test]
+fn every_library_that_cuda_is_refused_without_is_there() {
+    let sources = read("shared/ocr/src/cuda.rs");
+    let named: Vec<&str> = sources.split('"').filter(|text| text.starts_with("lib") && text.contains(".so")).collect();
+    assert!(named.len() >= 9, "the list stands somewhere else: {named:?}");
+    let parts = parts();
+    // The driver's library comes with the GPU.
+    for name in named.into_iter().filter(|name| !name.starts_with("libcuda.so") && !name.contains(' ')) {
+        assert!(parts.contains_key(&format!("lib/{name}")), "{name}");
+    }
+}
+
+#[test]
+fn it_is_built_with_the_compiler_that_the_workspace_asks_for() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
+    let image = format!("RUST=rust:{}.", version.trim_matches('"'));
+    assert!(stages()[""].iter().any(|(_, argument)| argument.starts_with(&image)), "{image}");
+}
+
+#[test]
+fn the_image_is_built_from_the_workspace_and_nothing_else() {
+    let ignored = read(".dockerignore");
+    let lines: Vec<&str> = ignored.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines[0], "*", "all that is not named stays out: data, build output, secrets");
+    // Cargo reads the manifest of every member, whatever is built.
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = ")).expect("members");
+    for member in members.split('"').skip(1).step_by(2) {
+        let folder = member.trim_end_matches("/*");
+        assert!(lines.contains(&format!("!{folder}").as_str()), "{folder} is a member of the workspace");
+    }
+}
