@@ -1,0 +1,234 @@
+# The six functions: what starts each, what it may do, and what it is told.
+
+locals {
+  zips = var.zips == null ? "${path.module}/build" : var.zips
+
+  environment = merge(
+    {
+      QUIRE_AWS_BUCKET         = module.bucket.name
+      QUIRE_AWS_TABLE          = module.table.name
+      QUIRE_AWS_QUEUE_PREFIX   = var.name
+      QUIRE_AWS_RETENTION_DAYS = tostring(var.retention_days)
+      QUIRE_METRICS_NAMESPACE  = local.metrics
+      QUIRE_LOG_FORMAT         = "json"
+    },
+    var.emulator ? { QUIRE_DEV = "1" } : {},
+  )
+
+  # What several of them do. Every change of a task is a transaction of puts and condition checks.
+  change_tasks = {
+    sid       = "ChangeTasks"
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
+    resources = [module.table.arn]
+  }
+  list_pages = {
+    sid       = "ListPages"
+    actions   = ["dynamodb:Query"]
+    resources = [module.table.arn]
+  }
+  # An object that is not there is "not found" only to those who may list the bucket, and "forbidden" to all others.
+  miss_objects = {
+    sid       = "MissObjects"
+    actions   = ["s3:ListBucket"]
+    resources = [module.bucket.arn]
+  }
+  send = { for name, queue in merge(module.queue, module.dead_letter_queue) : name => {
+    sid       = "Send${replace(title(replace(name, "-", " ")), " ", "")}"
+    actions   = ["sqs:GetQueueUrl", "sqs:SendMessage"]
+    resources = [queue.arn]
+  } }
+  read_results = {
+    sid       = "ReadResults"
+    actions   = ["s3:GetObject"]
+    resources = ["${module.bucket.arn}/pages/*"]
+  }
+  put_documents = {
+    sid       = "PutDocuments"
+    actions   = ["s3:AbortMultipartUpload", "s3:PutObject"]
+    resources = ["${module.bucket.arn}/documents/*"]
+  }
+}
+
+module "submit_api" {
+  source = "./modules/function"
+
+  name        = "${var.name}-submit-api"
+  description = "The HTTP API"
+  zip         = "${local.zips}/submit-api.zip"
+  # API Gateway waits for 30 s.
+  timeout_secs       = 29
+  memory_mb          = 1024
+  kms_key_arn        = aws_kms_key.this.arn
+  log_retention_days = var.log_retention_days
+
+  environment = merge(local.environment, {
+    QUIRE_PUBLIC_URL        = coalesce(var.public_url, module.api.url)
+    QUIRE_SYNC_LIMIT_SECS   = "25"
+    QUIRE_LONGEST_WAIT_SECS = "20"
+    # Lambda takes 6 MB with base64, which adds a third, and headers.
+    QUIRE_MAX_BODY_BYTES = "4194304"
+    QUIRE_AWS_CACHE_MB   = "64"
+  })
+  callers = { api = { principal = "apigateway.amazonaws.com", source_arn = "${module.api.execution_arn}/*/*" } }
+
+  permissions = [
+    local.change_tasks, local.list_pages, local.read_results, local.miss_objects, local.put_documents,
+    local.send["documents"], local.send["pages"],
+    {
+      sid       = "TakeBackDocuments"
+      actions   = ["s3:DeleteObject"]
+      resources = ["${module.bucket.arn}/documents/*"]
+    },
+    {
+      # The addresses that it signs for uploads may do what it may.
+      sid       = "SignUploads"
+      actions   = ["s3:PutObject"]
+      resources = ["${module.bucket.arn}/inbox/*"]
+    },
+  ]
+}
+
+module "submit_upload" {
+  source = "./modules/function"
+
+  name                = "${var.name}-submit-upload"
+  description         = "Documents that were put into the bucket's inbox/"
+  zip                 = "${local.zips}/submit-upload.zip"
+  timeout_secs        = 30
+  kms_key_arn         = aws_kms_key.this.arn
+  log_retention_days  = var.log_retention_days
+  environment         = merge(local.environment, var.inbox_callback_url == null ? {} : { QUIRE_INBOX_CALLBACK_URL = var.inbox_callback_url })
+  callers             = { bucket = { principal = "s3.amazonaws.com", source_arn = module.bucket.arn, source_account = local.account } }
+  failed_events_queue = module.failed_events
+  permissions         = [local.change_tasks, local.send["documents"]]
+}
+
+resource "aws_s3_bucket_notification" "inbox" {
+  bucket = module.bucket.name
+
+  lambda_function {
+    id                  = "inbox"
+    lambda_function_arn = module.submit_upload.arn
+    events              = ["s3:ObjectCreated:*"]
+    filter_prefix       = "inbox/"
+  }
+
+  # S3 tries out whether it may.
+  depends_on = [module.submit_upload]
+}
+
+module "submit_ingest" {
+  source = "./modules/function"
+
+  name         = "${var.name}-submit-ingest"
+  description  = "Fetches, checks and splits documents"
+  zip          = "${local.zips}/submit-ingest.zip"
+  timeout_secs = 180
+  memory_mb    = 2048
+  # One document at a time, of at most 500 MB: as it came in, and as it goes on.
+  storage_mb         = 2048
+  kms_key_arn        = aws_kms_key.this.arn
+  log_retention_days = var.log_retention_days
+  environment        = merge(local.environment, { QUIRE_AWS_CACHE_MB = "512" })
+  queues             = { documents = merge(module.queue["documents"], { batch_size = 1, concurrency = var.concurrency.documents }) }
+
+  permissions = [
+    local.change_tasks, local.list_pages, local.miss_objects, local.put_documents,
+    local.send["pages"], local.send["callbacks"], local.send["documents-dead"],
+    {
+      sid       = "ReadUploads"
+      actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+      resources = ["${module.bucket.arn}/inbox/*"]
+    },
+  ]
+}
+
+module "submit_sweep" {
+  source = "./modules/function"
+
+  name                = "${var.name}-submit-sweep"
+  description         = "Sends what an interrupted submission left unsent"
+  zip                 = "${local.zips}/submit-sweep.zip"
+  timeout_secs        = 60
+  kms_key_arn         = aws_kms_key.this.arn
+  log_retention_days  = var.log_retention_days
+  environment         = local.environment
+  callers             = { clock = { principal = "events.amazonaws.com", source_arn = aws_cloudwatch_event_rule.sweep.arn } }
+  failed_events_queue = module.failed_events
+
+  permissions = [
+    local.change_tasks, local.list_pages, local.send["documents"], local.send["pages"],
+    {
+      sid       = "FindUndispatched"
+      actions   = ["dynamodb:Query"]
+      resources = [module.table.undispatched_arn]
+    },
+  ]
+}
+
+resource "aws_cloudwatch_event_rule" "sweep" {
+  name                = "${var.name}-sweep"
+  description         = "Every minute, for ${var.name}-submit-sweep"
+  schedule_expression = "rate(1 minute)"
+}
+
+resource "aws_cloudwatch_event_target" "sweep" {
+  rule = aws_cloudwatch_event_rule.sweep.name
+  arn  = module.submit_sweep.arn
+}
+
+module "notifier" {
+  source = "./modules/function"
+
+  name               = "${var.name}-notifier"
+  description        = "Callbacks to customers"
+  zip                = "${local.zips}/notifier.zip"
+  timeout_secs       = 60
+  kms_key_arn        = aws_kms_key.this.arn
+  log_retention_days = var.log_retention_days
+  environment        = merge(local.environment, { QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn })
+  queues             = { callbacks = merge(module.queue["callbacks"], { batch_size = 10, concurrency = var.concurrency.callbacks }) }
+
+  permissions = [
+    local.change_tasks, local.list_pages, local.read_results, local.miss_objects, local.send["callbacks-dead"],
+    {
+      sid       = "ReadSecret"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [aws_secretsmanager_secret.webhook.arn]
+    },
+  ]
+}
+
+module "dead_letter" {
+  source = "./modules/function"
+
+  name               = "${var.name}-dead-letter"
+  description        = "Ends what could not be done, with its reason"
+  zip                = "${local.zips}/dead-letter.zip"
+  timeout_secs       = 60
+  kms_key_arn        = aws_kms_key.this.arn
+  log_retention_days = var.log_retention_days
+  environment        = local.environment
+  queues             = { for name, queue in module.dead_letter_queue : name => merge(queue, { batch_size = 10, concurrency = var.concurrency.dead }) }
+
+  permissions = [
+    local.change_tasks, local.list_pages, local.send["pages"], local.send["callbacks"],
+    {
+      sid       = "FileDeadLetters"
+      actions   = ["s3:PutObject"]
+      resources = ["${module.bucket.arn}/dead-letters/*"]
+    },
+  ]
+}
+
+module "api" {
+  source = "./modules/api"
+
+  name                = var.name
+  function_invoke_arn = module.submit_api.invoke_arn
+  authorization       = var.authorization
+  jwt                 = var.jwt
+  throttling          = var.throttling
+  kms_key_arn         = aws_kms_key.this.arn
+  log_retention_days  = var.log_retention_days
+}

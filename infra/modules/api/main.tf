@@ -1,0 +1,89 @@
+# The HTTP API: named routes to one function, throttled and logged.
+
+locals {
+  calls = toset(["POST /ocr", "POST /ocr/batch", "POST /ocr/async", "POST /uploads", "GET /task/{task_id}"])
+}
+
+resource "aws_apigatewayv2_api" "this" {
+  name          = var.name
+  description   = "Quire: OCR of documents"
+  protocol_type = "HTTP"
+}
+
+resource "aws_apigatewayv2_integration" "this" {
+  api_id                 = aws_apigatewayv2_api.this.id
+  integration_type       = "AWS_PROXY"
+  integration_uri        = var.function_invoke_arn
+  payload_format_version = "2.0"
+  # The longest that API Gateway waits; the function gives up a second earlier.
+  timeout_milliseconds = 30000
+}
+
+resource "aws_apigatewayv2_authorizer" "jwt" {
+  count = var.jwt == null ? 0 : 1
+
+  api_id           = aws_apigatewayv2_api.this.id
+  name             = "jwt"
+  authorizer_type  = "JWT"
+  identity_sources = ["$request.header.Authorization"]
+
+  jwt_configuration {
+    issuer   = var.jwt.issuer
+    audience = var.jwt.audience
+  }
+}
+
+resource "aws_apigatewayv2_route" "call" {
+  for_each = local.calls
+
+  api_id             = aws_apigatewayv2_api.this.id
+  route_key          = each.value
+  target             = "integrations/${aws_apigatewayv2_integration.this.id}"
+  authorization_type = var.authorization
+  authorizer_id      = one(aws_apigatewayv2_authorizer.jwt[*].id)
+}
+
+resource "aws_apigatewayv2_route" "health" {
+  #checkov:skip=CKV_AWS_309:whoever watches from outside has no credentials, and the answer says nothing of any customer
+  api_id             = aws_apigatewayv2_api.this.id
+  route_key          = "GET /healthz"
+  target             = "integrations/${aws_apigatewayv2_integration.this.id}"
+  authorization_type = "NONE"
+}
+
+resource "aws_cloudwatch_log_group" "access" {
+  # Under this prefix AWS needs no further entry in a resource policy of limited size.
+  name              = "/aws/vendedlogs/apigateway/${var.name}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+}
+
+resource "aws_apigatewayv2_stage" "this" {
+  api_id      = aws_apigatewayv2_api.this.id
+  name        = "$default"
+  auto_deploy = true
+
+  # No path and no query: what customers put there is theirs.
+  access_log_settings {
+    destination_arn = aws_cloudwatch_log_group.access.arn
+    format = jsonencode({
+      "request.id"        = "$context.requestId"
+      time                = "$context.requestTime"
+      "client.address"    = "$context.identity.sourceIp"
+      route               = "$context.routeKey"
+      status              = "$context.status"
+      duration_ms         = "$context.responseLatency"
+      "function.ms"       = "$context.integrationLatency"
+      "function.error"    = "$context.integrationErrorMessage"
+      "response.bytes"    = "$context.responseLength"
+      "error.type"        = "$context.error.responseType"
+      "authorizer.refuse" = "$context.authorizer.error"
+    })
+  }
+
+  default_route_settings {
+    detailed_metrics_enabled = true
+    throttling_rate_limit    = var.throttling.rate
+    throttling_burst_limit   = var.throttling.burst
+  }
+}

@@ -1,0 +1,144 @@
+# A Lambda function with its role, its log, and what calls it.
+
+data "aws_region" "current" {}
+
+locals {
+  log_group = "/aws/lambda/${var.name}"
+
+  consume = [for name, queue in var.queues : {
+    sid       = "Consume${replace(title(replace(name, "-", " ")), " ", "")}"
+    actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
+    resources = [queue.arn]
+  }]
+  report_failures = var.failed_events_queue == null ? [] : [{
+    sid       = "ReportFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [var.failed_events_queue.arn]
+  }]
+  write_logs = [{
+    sid     = "WriteLogs"
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    # The streams of its own group.
+    resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
+  }]
+
+  statements = [for statement in concat(var.permissions, local.consume, local.report_failures, local.write_logs) : {
+    Sid      = statement.sid
+    Effect   = "Allow"
+    Action   = statement.actions
+    Resource = statement.resources
+  }]
+  # The key, but only by way of the services that keep our data: never to decrypt something by itself.
+  use_key = {
+    Sid       = "UseKey"
+    Effect    = "Allow"
+    Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Resource  = [var.kms_key_arn]
+    Condition = { StringEquals = { "kms:ViaService" = [for service in ["dynamodb", "s3", "secretsmanager", "sqs"] : "${service}.${data.aws_region.current.id}.amazonaws.com"] } }
+  }
+}
+
+resource "aws_iam_role" "this" {
+  name = var.name
+
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "lambda.amazonaws.com" } }]
+  })
+}
+
+resource "aws_iam_role_policy" "this" {
+  name   = "what-it-does"
+  role   = aws_iam_role.this.name
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.statements, [local.use_key]) })
+}
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = local.log_group
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+}
+
+resource "aws_lambda_function" "this" {
+  #checkov:skip=CKV_AWS_50:a trace goes through queues and callbacks in our own traceparent, logged as trace.id; X-Ray would see single invocations, and its permissions know no resources
+  #checkov:skip=CKV_AWS_115:queues bound the concurrency of what they feed (maximum_concurrency), and reserving less than that loses messages to throttling
+  #checkov:skip=CKV_AWS_116:what is invoked without anybody waiting has an on-failure destination, which unlike a dead-letter queue names the error
+  #checkov:skip=CKV_AWS_117:a function reaches AWS and customers' addresses only; in a VPC it would need a NAT gateway for the same
+  #checkov:skip=CKV_AWS_272:the zips are built and applied by the same hands; signing them needs a pipeline of its own
+  function_name    = var.name
+  description      = var.description
+  role             = aws_iam_role.this.arn
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = ["x86_64"]
+  filename         = var.zip
+  source_code_hash = filebase64sha256(var.zip)
+  timeout          = var.timeout_secs
+  memory_size      = var.memory_mb
+  kms_key_arn      = var.kms_key_arn
+
+  ephemeral_storage {
+    size = var.storage_mb
+  }
+
+  environment {
+    variables = var.environment
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.this.name
+  }
+
+  depends_on = [aws_iam_role_policy.this]
+}
+
+resource "aws_lambda_event_source_mapping" "this" {
+  for_each = var.queues
+
+  event_source_arn        = each.value.arn
+  function_name           = aws_lambda_function.this.arn
+  batch_size              = each.value.batch_size
+  function_response_types = ["ReportBatchItemFailures"]
+
+  # In place of reserved concurrency: what is over it waits in the queue, and is not received in vain.
+  scaling_config {
+    maximum_concurrency = each.value.concurrency
+  }
+
+  lifecycle {
+    precondition {
+      condition     = each.value.lease_secs >= 6 * var.timeout_secs
+      error_message = "The lease of ${each.key} must be at least six times the ${var.timeout_secs} s of ${var.name}, or a message is received again while it is worked on."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.this]
+}
+
+resource "aws_lambda_permission" "this" {
+  for_each = var.callers
+
+  statement_id  = each.key
+  action        = "lambda:InvokeFunction"
+  function_name = aws_lambda_function.this.function_name
+  principal     = each.value.principal
+  source_arn    = each.value.source_arn
+  # A bucket's ARN does not say whose it is.
+  source_account = each.value.source_account
+}
+
+# Whoever calls without waiting for an answer: what still fails after three attempts is kept, and an alarm says so.
+resource "aws_lambda_function_event_invoke_config" "this" {
+  count = var.failed_events_queue == null ? 0 : 1
+
+  function_name                = aws_lambda_function.this.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+
+  destination_config {
+    on_failure {
+      destination = var.failed_events_queue.arn
+    }
+  }
+}

@@ -1,0 +1,89 @@
+# Three roles: the worker's own, the one that starts it, and the instance's.
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+
+locals {
+  arn = "arn:${data.aws_partition.current.partition}:ecs:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}"
+
+  trust = { for role, service in { task = "ecs-tasks", instance = "ec2" } : role => jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "${service}.amazonaws.com" } }]
+  }) }
+
+  task_statements = [
+    for statement in concat(var.permissions, [{
+      # While it holds pages it asks not to be scaled in. ECS knows of no task's ARN before the task runs.
+      sid       = "ProtectItself"
+      actions   = ["ecs:UpdateTaskProtection"]
+      resources = ["${local.arn}:task/${var.name}/*"]
+    }]) : { Sid = statement.sid, Effect = "Allow", Action = statement.actions, Resource = statement.resources }
+  ]
+}
+
+resource "aws_iam_role" "task" {
+  name               = "${var.name}-task"
+  assume_role_policy = local.trust.task
+}
+
+resource "aws_iam_role_policy" "task" {
+  name = "what-it-does"
+  role = aws_iam_role.task.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(local.task_statements, [{
+      Sid       = "UseKey"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource  = [var.kms_key_arn]
+      Condition = { StringEquals = { "kms:ViaService" = [for service in ["dynamodb", "s3", "sqs"] : "${service}.${data.aws_region.current.id}.amazonaws.com"] } }
+    }])
+  })
+}
+
+resource "aws_iam_role" "execution" {
+  name               = "${var.name}-execution"
+  assume_role_policy = local.trust.task
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name = "what-it-does"
+  role = aws_iam_role.execution.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      # A token for the registry as a whole: it knows no resource.
+      { Sid = "EnterRegistry", Effect = "Allow", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] },
+      {
+        Sid      = "PullImage"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = [var.repository_arn]
+      },
+      {
+        Sid      = "WriteLogs"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = ["${aws_cloudwatch_log_group.this.arn}:*"]
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role" "instance" {
+  name               = "${var.name}-instance"
+  assume_role_policy = local.trust.instance
+}
+
+# AWS's own for the agent on the instance, which changes with the agent. The worker cannot get at it: see metadata_options.
+resource "aws_iam_role_policy_attachment" "instance" {
+  role       = aws_iam_role.instance.name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
+}
+
+resource "aws_iam_instance_profile" "this" {
+  name = "${var.name}-instance"
+  role = aws_iam_role.instance.name
+}

@@ -1,0 +1,208 @@
+# The functions: what starts them, what they may do, what they are told.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  zips = "./tests/zips"
+
+  # A function of its own, for the runs that try the module.
+  name               = "quire"
+  description        = "A function"
+  zip                = "./tests/zips/notifier.zip"
+  timeout_secs       = 60
+  environment        = {}
+  kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/1"
+  log_retention_days = 30
+  permissions        = []
+}
+
+run "nobody_may_do_more_than_is_named" {
+  assert {
+    condition = alltrue(flatten([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : [
+      for statement in function.policy.Statement : [for action in statement.Action : !strcontains(action, "*")]
+    ]]))
+    error_message = "An action has a wildcard."
+  }
+
+  # Objects under a prefix, and the streams of a function's own log: nobody knows their names before.
+  assert {
+    condition = alltrue(flatten([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : [
+      for statement in function.policy.Statement : [
+        for resource in statement.Resource : !strcontains(resource, "*") || can(regex("^arn:aws:s3:::bucket/(documents|pages|inbox|dead-letters)/[*]$", resource)) || (statement.Sid == "WriteLogs" && resource == "arn:aws:logs:eu-central-1:123456789012:log-group:group:*")
+      ]
+    ]]))
+    error_message = "A resource has a wildcard that nothing justifies."
+  }
+
+  assert {
+    condition     = alltrue([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : function.policy.Statement[length(function.policy.Statement) - 1].Condition.StringEquals["kms:ViaService"] == [for service in ["dynamodb", "s3", "secretsmanager", "sqs"] : "${service}.eu-central-1.amazonaws.com"]])
+    error_message = "A function could decrypt something by itself."
+  }
+}
+
+run "each_function_may_do_its_own_work_alone" {
+  assert {
+    condition = jsonencode({ for name, function in { submit-api = module.submit_api, submit-upload = module.submit_upload, submit-ingest = module.submit_ingest, submit-sweep = module.submit_sweep, notifier = module.notifier, dead-letter = module.dead_letter } : name =>
+      sort([for statement in function.policy.Statement : statement.Sid if !contains(["ChangeTasks", "WriteLogs", "UseKey"], statement.Sid)])
+      }) == jsonencode({
+      submit-api    = ["ListPages", "MissObjects", "PutDocuments", "ReadResults", "SendDocuments", "SendPages", "SignUploads", "TakeBackDocuments"]
+      submit-upload = ["ReportFailedEvents", "SendDocuments"]
+      submit-ingest = ["ConsumeDocuments", "ListPages", "MissObjects", "PutDocuments", "ReadUploads", "SendCallbacks", "SendDocumentsDead", "SendPages"]
+      submit-sweep  = ["FindUndispatched", "ListPages", "ReportFailedEvents", "SendDocuments", "SendPages"]
+      notifier      = ["ConsumeCallbacks", "ListPages", "MissObjects", "ReadResults", "ReadSecret", "SendCallbacksDead"]
+      dead-letter   = ["ConsumeCallbacksDead", "ConsumeDocumentsDead", "ConsumePagesDead", "FileDeadLetters", "ListPages", "SendCallbacks", "SendPages"]
+    })
+    error_message = "A function may do something else than what it is there for."
+  }
+}
+
+run "queues_feed_in_batches_whose_messages_fail_one_by_one" {
+  assert {
+    condition = { for name, mapping in merge(module.submit_ingest.mappings, module.notifier.mappings, module.dead_letter.mappings) : name => [mapping.batch_size, one(mapping.scaling_config).maximum_concurrency] } == {
+      documents = [1, 20], callbacks = [10, 10], documents-dead = [10, 2], pages-dead = [10, 2], callbacks-dead = [10, 2]
+    }
+    error_message = "A queue feeds no function, or in other batches than was thought about."
+  }
+
+  assert {
+    condition     = alltrue([for mapping in merge(module.submit_ingest.mappings, module.notifier.mappings, module.dead_letter.mappings) : mapping.function_response_types == toset(["ReportBatchItemFailures"])])
+    error_message = "One message that fails would take the others of its batch with it."
+  }
+}
+
+run "the_functions_are_told_what_they_ask_for" {
+  assert {
+    condition = alltrue([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] :
+      alltrue([for name in ["QUIRE_AWS_BUCKET", "QUIRE_AWS_TABLE", "QUIRE_AWS_QUEUE_PREFIX", "QUIRE_AWS_RETENTION_DAYS", "QUIRE_METRICS_NAMESPACE"] : lookup(function.environment, name, "") != ""]) && !contains(keys(function.environment), "QUIRE_DEV")
+    ])
+    error_message = "A function is not told where it keeps things, or may call plain HTTP."
+  }
+
+  assert {
+    condition     = module.submit_api.environment.QUIRE_PUBLIC_URL == "https://abcdefghij.execute-api.eu-central-1.amazonaws.com" && tonumber(module.submit_api.environment.QUIRE_SYNC_LIMIT_SECS) < 29
+    error_message = "status_url leads elsewhere than to the API, or the API gives up before the function."
+  }
+
+  assert {
+    condition     = module.notifier.environment.QUIRE_AWS_WEBHOOK_SECRET == "arn:aws:secretsmanager:eu-central-1:123456789012:secret:quire/webhook-AbCdEf"
+    error_message = "The notifier does not know the secret."
+  }
+
+  assert {
+    condition     = strcontains(output.environment, "export QUIRE_PLATFORM=aws\n") && strcontains(output.environment, "export QUIRE_AWS_QUEUE_PREFIX=quire\n") && length(regexall("(?m)^export [A-Z_]+=[^ ]+$", output.environment)) == 7
+    error_message = "A shell cannot take the environment over."
+  }
+}
+
+run "only_an_emulator_may_be_called_in_the_clear" {
+  variables {
+    emulator           = true
+    inbox_callback_url = "http://127.0.0.1:9000/told"
+  }
+
+  assert {
+    condition     = module.submit_api.environment.QUIRE_DEV == "1" && module.submit_upload.environment.QUIRE_INBOX_CALLBACK_URL == "http://127.0.0.1:9000/told"
+    error_message = "On an emulator callbacks go to this machine."
+  }
+}
+
+run "uploads_start_a_function_whose_failures_are_kept" {
+  assert {
+    condition     = one(aws_s3_bucket_notification.inbox.lambda_function).filter_prefix == "inbox/" && one(aws_s3_bucket_notification.inbox.lambda_function).events == toset(["s3:ObjectCreated:*"])
+    error_message = "An upload starts nothing, or something else does."
+  }
+}
+
+run "an_event_that_fails_three_times_goes_to_its_queue" {
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    failed_events_queue = { arn = "arn:aws:sqs:eu-central-1:123456789012:quire-failed-events" }
+  }
+
+  assert {
+    condition     = aws_lambda_function_event_invoke_config.this[0].maximum_retry_attempts == 2 && one(one(aws_lambda_function_event_invoke_config.this[0].destination_config).on_failure).destination == "arn:aws:sqs:eu-central-1:123456789012:quire-failed-events"
+    error_message = "A failed event would be lost."
+  }
+}
+
+run "a_function_is_bounded_by_its_queues_and_reserves_nothing" {
+  module {
+    source = "./modules/function"
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.runtime == "provided.al2023" && aws_lambda_function.this.architectures == tolist(["x86_64"]) && coalesce(aws_lambda_function.this.reserved_concurrent_executions, -1) == -1
+    error_message = "The zips are built for something else, or reserved concurrency throttles what the mappings let through."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.retention_in_days == 30 && aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn && aws_cloudwatch_log_group.this.name == "/aws/lambda/quire"
+    error_message = "The log is not encrypted, or kept for ever."
+  }
+
+  assert {
+    condition     = length(aws_lambda_function_event_invoke_config.this) == 0
+    error_message = "What a queue feeds has no failed events."
+  }
+}
+
+run "a_lease_that_could_end_while_a_function_works_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    queues = { callbacks = { arn = "arn:aws:sqs:eu-central-1:123456789012:quire-callbacks", lease_secs = 359, batch_size = 10, concurrency = 2 } }
+  }
+
+  expect_failures = [aws_lambda_event_source_mapping.this]
+}
+
+run "a_wildcard_among_the_actions_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    permissions = [{ sid = "All", actions = ["s3:Get*"], resources = ["arn:aws:s3:::bucket/pages/*"] }]
+  }
+
+  expect_failures = [var.permissions]
+}
+
+run "every_resource_at_once_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    permissions = [{ sid = "All", actions = ["s3:GetObject"], resources = ["*"] }]
+  }
+
+  expect_failures = [var.permissions]
+}
+
+run "a_zip_that_is_not_there_is_said" {
+  command = plan
+
+  module {
+    source = "./modules/function"
+  }
+
+  variables {
+    zip = "./tests/zips/unheard-of.zip"
+  }
+
+  expect_failures = [var.zip]
+}
