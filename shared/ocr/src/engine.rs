@@ -1,141 +1,58 @@
-//! Pages in, text out: detect, orient, recognize, put in order.
+//! Pages in, text out, whichever way they are read.
 
-use ndarray::{Array4, Axis};
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
-use crate::{
-    Model, ModelError, Policy,
-    ctc::Reading,
-    detection::{detection_size, text_lines},
-    geometry::Quad,
-    lines::{LineImage, read_lines},
-    resample::resample,
-    runs::{bounded_runs, run_isolating},
-    sheet::{Pick, Sheet},
-};
+use crate::{Model, Policy, line_reader::LineReader};
 
-/// Reads pages with a model.
+/// One way of reading pages: line by line ([`Engine::new`]), or end to end ([`HunyuanOcr`](crate::HunyuanOcr)).
+pub trait PageReader: Send {
+    /// What answers are signed with.
+    fn name(&self) -> EngineName;
+
+    /// How runs are made up, and micro-batches should be.
+    fn policy(&self) -> &Policy;
+
+    /// Reads a micro-batch: pages of any documents, one result each, in order. A page on which the model fails even alone
+    /// fails, and no other.
+    fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>>;
+}
+
+/// Reads pages.
 pub struct Engine {
-    model: Box<dyn Model>,
-    policy: Policy,
+    reader: Box<dyn PageReader>,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("model", &self.name()).field("policy", &self.policy).finish()
+        f.debug_struct("Engine").field("model", &self.name()).field("policy", self.policy()).finish()
     }
 }
 
 impl Engine {
-    /// Reads with this model, in runs of this policy.
+    /// Reads line by line with this model, in runs of this policy.
     pub fn new(model: Box<dyn Model>, policy: Policy) -> Self {
-        Self { model, policy }
+        Self::of(Box::new(LineReader::new(model, policy)))
+    }
+
+    /// Reads in this way.
+    pub fn of(reader: Box<dyn PageReader>) -> Self {
+        Self { reader }
     }
 
     /// What answers are signed with.
     pub fn name(&self) -> EngineName {
-        self.model.name()
+        self.reader.name()
     }
 
     /// How runs are made up, and micro-batches should be.
-    pub const fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> &Policy {
+        self.reader.policy()
     }
 
     /// Reads a micro-batch: pages of any documents, one result each, in order. A page or a line on which the model
     /// fails even alone fails its page and no other.
     pub fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
-        let detected = self.detect(pages);
-        let mut sheets: Vec<Sheet<'_>> =
-            pages.iter().zip(detected).map(|(page, lines)| Sheet::new(page, lines)).collect();
-        // A few lines of each page first: they tell whether it stands on its head.
-        for (pick, reading) in self.read_picks(&mut sheets, Sheet::samples) {
-            sheets[pick.sheet].settle(pick.line, reading);
-        }
-        let upside_down = self.read_picks(&mut sheets, Sheet::doubtful_samples_upside_down);
-        for readings in upside_down.chunk_by(|a, b| a.0.sheet == b.0.sheet) {
-            sheets[readings[0].0.sheet].turn_if_better(readings);
-        }
-        for (pick, reading) in self.read_picks(&mut sheets, Sheet::unread) {
-            sheets[pick.sheet].settle(pick.line, reading);
-        }
-        for (pick, reading) in self.read_picks(&mut sheets, Sheet::doubtful_otherwise) {
-            sheets[pick.sheet].settle_if_better(pick.line, pick.quad, reading);
-        }
-        let name = self.name();
-        sheets.into_iter().map(|sheet| sheet.into_text(&name)).collect()
+        self.reader.read(pages)
     }
-
-    /// The places of the text lines of each page.
-    fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
-        let size = |page: &PageImage| detection_size(page.width(), page.height(), self.policy.detection_page_pixels);
-        let sizes: Vec<(u32, u32)> = pages.iter().map(size).collect();
-        let mut order: Vec<usize> = (0..pages.len()).collect();
-        order.sort_by_key(|&page| sizes[page]);
-        let mut detected: Vec<Result<Vec<Quad>, ModelError>> = pages.iter().map(|_| Ok(Vec::new())).collect();
-        for same_size in order.chunk_by(|&a, &b| sizes[a] == sizes[b]) {
-            let (width, height) = sizes[same_size[0]];
-            let costs = vec![width as usize * height as usize; same_size.len()];
-            for run in bounded_runs(&costs, self.policy.detection_max_pixels) {
-                let members = &same_size[run];
-                let model = self.model.as_mut();
-                let answers = run_isolating(members, &mut |members| {
-                    let pages: Vec<&PageImage> = members.iter().map(|&page| &pages[page]).collect();
-                    detect_run(model, &pages, (width, height))
-                });
-                for (&page, answer) in members.iter().zip(answers) {
-                    detected[page] = answer;
-                }
-            }
-        }
-        detected
-    }
-
-    /// Reads what `pick` picks of each page, in one pool over all pages. A page of which a line fails has failed.
-    fn read_picks<'a>(
-        &mut self,
-        sheets: &mut [Sheet<'a>],
-        pick: impl Fn(&Sheet<'a>) -> Vec<(usize, Quad)>,
-    ) -> Vec<(Pick, Reading)> {
-        let mut picks = Vec::new();
-        let mut images = Vec::new();
-        for (sheet, from) in sheets.iter().enumerate() {
-            for (line, quad) in pick(from) {
-                picks.push(Pick { sheet, line, quad });
-                images.push(LineImage { page: from.page(), quad });
-            }
-        }
-        let readings = read_lines(self.model.as_mut(), &self.policy, &images);
-        let mut read = Vec::new();
-        for (pick, reading) in picks.into_iter().zip(readings) {
-            match reading {
-                Ok(reading) => read.push((pick, reading)),
-                Err(error) => sheets[pick.sheet].fail(error),
-            }
-        }
-        read
-    }
-}
-
-/// One detection run over pictures of one size.
-fn detect_run(
-    model: &mut dyn Model,
-    pages: &[&PageImage],
-    (width, height): (u32, u32),
-) -> Result<Vec<Vec<Quad>>, ModelError> {
-    let mut input = Array4::zeros((pages.len(), PageImage::CHANNELS, height as usize, width as usize));
-    for (page, target) in pages.iter().zip(input.axis_iter_mut(Axis(0))) {
-        resample(page, target);
-    }
-    let maps = model.detect(input.view())?;
-    let expected = (pages.len(), height as usize, width as usize);
-    if maps.dim() != expected {
-        return Err(ModelError::Shape { expected: format!("{expected:?}"), found: format!("{:?}", maps.dim()) });
-    }
-    if !maps.iter().all(|value| value.is_finite()) {
-        return Err(ModelError::NotANumber);
-    }
-    let lines = |(page, map): (&&PageImage, _)| text_lines(&map, page.width(), page.height());
-    Ok(pages.iter().zip(maps.outer_iter()).map(lines).collect())
 }

@@ -1,6 +1,6 @@
-//! Page images to text: PP-OCR through ONNX Runtime.
+//! Page images to text through ONNX Runtime: line by line with PP-OCR, or end to end with [`HunyuanOcr`].
 //!
-//! [`Engine::read`] takes a micro-batch of pages of any documents:
+//! [`Engine::read`] takes a micro-batch of pages of any documents, and a [`PageReader`] reads it. Line by line:
 //!
 //! ```text
 //! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> places of lines
@@ -20,6 +20,8 @@ mod cuda;
 mod detection;
 mod engine;
 mod geometry;
+mod hunyuan;
+mod line_reader;
 mod lines;
 mod model;
 mod orientation;
@@ -33,7 +35,10 @@ mod sheet;
 mod strip;
 
 pub use alphabet::Alphabet;
-pub use engine::Engine;
+pub use engine::{Engine, PageReader};
+pub use hunyuan::{
+    End, HunyuanFiles, HunyuanOcr, HunyuanOptions, Instruction, InstructionError, PageFeed, PageJob, ReadError, Reading,
+};
 pub use model::{Model, ModelError, Step};
 pub use policy::Policy;
 pub use pp_ocr::{ModelFiles, PpOcr};

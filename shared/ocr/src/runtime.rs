@@ -63,6 +63,24 @@ pub enum LoadError {
         /// What the file has.
         found: String,
     },
+    /// A folder's manifest is missing or of another kind, or does not go with its files.
+    #[error("{} is no manifest that can be followed: {reason}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        reason: String,
+    },
+    /// The device has no memory for the pages in flight.
+    #[error("there is no memory for {slots} slots of {tokens} tokens: {reason}; ask for fewer or smaller ones")]
+    Memory {
+        /// How many slots were asked for.
+        slots: usize,
+        /// Tokens of each.
+        tokens: usize,
+        /// In ONNX Runtime's words.
+        reason: String,
+    },
     /// This program was compiled without CUDA.
     #[error("this program was compiled without CUDA: build it with `--features cuda`, or read on the CPU")]
     CudaNotCompiled,

@@ -1,0 +1,139 @@
+//! A page to the size that the model wants, pixel for pixel what the model's own preparation makes of it.
+//!
+//! The tokens depend on these pixels, so the arithmetic is that of the reference: bicubic in fixed point, columns first,
+//! rounded to bytes after either pass.
+
+use quire_document::PageImage;
+
+/// The sides that a page is resized to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Size {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+}
+
+/// What sizes the model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sides {
+    /// Both sides are multiples of it.
+    pub(crate) factor: usize,
+    /// Smaller pages are enlarged to about so many pixels.
+    pub(crate) min_pixels: usize,
+    /// Larger pages are reduced to so many pixels.
+    pub(crate) max_pixels: usize,
+    /// How many times longer one side may be than the other.
+    pub(crate) max_aspect: usize,
+}
+
+impl Sides {
+    /// The size for a page: its own, rounded to multiples of the factor, unless that has too many or too few pixels. `None`
+    /// for strips that the model does not take.
+    pub(crate) fn fit(&self, width: u32, height: u32) -> Option<Size> {
+        let (long, short) = (width.max(height) as usize, width.min(height) as usize);
+        if long > self.max_aspect * short {
+            return None;
+        }
+        let (factor, pixels) = (self.factor as f64, f64::from(width) * f64::from(height));
+        let nearest = |side: u32| (f64::from(side) / factor).round_ties_even() as usize * self.factor;
+        let multiple = |cells: f64| (cells as usize * self.factor).max(self.factor);
+        let (w, h) = (nearest(width), nearest(height));
+        let (width, height) = if w * h > self.max_pixels {
+            let by = (pixels / self.max_pixels as f64).sqrt();
+            let reduced = |side: u32| multiple((f64::from(side) / by / factor).floor());
+            (reduced(width), reduced(height))
+        } else if w * h < self.min_pixels {
+            let by = (self.min_pixels as f64 / pixels).sqrt();
+            let enlarged = |side: u32| multiple((f64::from(side) * by / factor).ceil());
+            (enlarged(width), enlarged(height))
+        } else {
+            (w, h)
+        };
+        Some(Size { width, height })
+    }
+}
+
+/// Bits behind the point: a weight times a byte, summed, stays within 32 bits.
+const PRECISION: u32 = 32 - 8 - 2;
+
+/// Which pixels make up one pixel of the result, and how much each counts.
+struct Taps {
+    start: usize,
+    weights: Vec<i32>,
+}
+
+/// The cubic kernel with a = −0.5.
+fn bicubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+fn taps(from: usize, to: usize) -> Vec<Taps> {
+    let scale = from as f64 / to as f64;
+    let stretch = scale.max(1.0);
+    let reach = 2.0 * stretch;
+    (0..to)
+        .map(|index| {
+            let center = (index as f64 + 0.5) * scale;
+            let start = (center - reach + 0.5).max(0.0) as usize;
+            let end = ((center + reach + 0.5) as usize).min(from);
+            let inverse = 1.0 / stretch;
+            let weights: Vec<f64> =
+                (start..end).map(|pixel| bicubic((pixel as f64 - center + 0.5) * inverse)).collect();
+            let sum: f64 = weights.iter().sum();
+            let fixed = |weight: f64| (weight / sum * f64::from(1_u32 << PRECISION)).round() as i32;
+            Taps { start, weights: weights.into_iter().map(fixed).collect() }
+        })
+        .collect()
+}
+
+fn to_byte(sum: i32) -> u8 {
+    (sum >> PRECISION).clamp(0, 255) as u8
+}
+
+/// Red, green, blue, byte by byte, at the given size.
+pub(crate) fn resize(page: &PageImage, size: Size) -> Vec<u8> {
+    let (from_width, from_height) = (page.width() as usize, page.height() as usize);
+    let narrowed = columns(page.pixels(), from_width, &taps(from_width, size.width));
+    rows(&narrowed, size.width * PageImage::CHANNELS, &taps(from_height, size.height))
+}
+
+/// Resizes each row, and turns blue, green, red into red, green, blue on the way.
+fn columns(pixels: &[u8], width: usize, taps: &[Taps]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pixels.len() / width * taps.len());
+    for row in pixels.chunks_exact(width * PageImage::CHANNELS) {
+        for Taps { start, weights } in taps {
+            let mut sums = [1_i32 << (PRECISION - 1); PageImage::CHANNELS];
+            let source = row[start * PageImage::CHANNELS..].as_chunks::<{ PageImage::CHANNELS }>().0;
+            for (pixel, &weight) in source.iter().zip(weights) {
+                for (sum, &value) in sums.iter_mut().zip(pixel.iter().rev()) {
+                    *sum += i32::from(value) * weight;
+                }
+            }
+            out.extend(sums.map(to_byte));
+        }
+    }
+    out
+}
+
+/// Resizes each column: whole rows are added up, which is what a processor's vector units do best.
+fn rows(pixels: &[u8], stride: usize, taps: &[Taps]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(stride * taps.len());
+    let mut sums = vec![0_i32; stride];
+    for Taps { start, weights } in taps {
+        sums.fill(1 << (PRECISION - 1));
+        for (row, &weight) in pixels[start * stride..].chunks_exact(stride).zip(weights) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += i32::from(value) * weight;
+            }
+        }
+        out.extend(sums.iter().map(|&sum| to_byte(sum)));
+    }
+    out
+}

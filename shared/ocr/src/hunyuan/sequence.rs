@@ -1,0 +1,64 @@
+//! One page's answer as it grows.
+
+use quire_tasks::EngineName;
+
+use super::{
+    manifest::Manifest,
+    network::Choice,
+    page::{End, PageJob, Reading, page_text},
+    repetition::{Guard, Rule, kept},
+    text::TextStream,
+    vocabulary::Vocabulary,
+};
+use crate::ModelError;
+
+/// A page in a slot.
+#[derive(Debug)]
+pub(crate) struct Sequence<'p> {
+    job: PageJob<'p>,
+    tokens: Vec<u32>,
+    cap: usize,
+    text: TextStream,
+    guard: Guard,
+}
+
+impl<'p> Sequence<'p> {
+    /// A page that may have so many tokens.
+    pub(crate) fn new(job: PageJob<'p>, cap: usize, rule: &Rule) -> Self {
+        Self { job, tokens: Vec::new(), cap, text: TextStream::default(), guard: Guard::new(rule) }
+    }
+
+    pub(crate) const fn job(&self) -> &PageJob<'p> {
+        &self.job
+    }
+
+    /// Takes the next token, and tells whether and why it is the last.
+    pub(crate) fn push(
+        &mut self,
+        choice: Choice,
+        manifest: &Manifest,
+        vocabulary: &Vocabulary,
+    ) -> Result<Option<End>, ModelError> {
+        if !choice.probability.is_finite() {
+            return Err(ModelError::NotANumber);
+        }
+        self.tokens.push(choice.token);
+        if manifest.end_tokens.contains(&choice.token) {
+            return Ok(Some(End::Said));
+        }
+        if let Some(bytes) = vocabulary.bytes(choice.token) {
+            self.text.push(bytes, choice.probability);
+        }
+        if self.guard.trips(&manifest.repetition, self.text.text(), self.text.characters()) {
+            return Ok(Some(End::Repetition));
+        }
+        Ok((self.tokens.len() >= self.cap).then_some(End::TokenCap))
+    }
+
+    /// The page is at its end.
+    pub(crate) fn into_reading(mut self, end: End, rule: &Rule, name: EngineName) -> Reading {
+        self.text.finish();
+        self.text.truncate(kept(rule, self.text.text()));
+        Reading { page: page_text(&self.job.image, &self.text, name), tokens: self.tokens, end }
+    }
+}
