@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -23,7 +24,8 @@ pub(crate) struct Entry {
 pub(crate) fn write(path: &Path, entries: &[Entry], level: i64) -> anyhow::Result<u64> {
     debug_assert!(entries.is_sorted_by_key(|entry| entry.name));
     let folder = path.parent().unwrap_or(Path::new("."));
-    let draft = tempfile::Builder::new().prefix(".zip-").tempfile_in(folder)?;
+    let everyone_reads = fs::Permissions::from_mode(0o644);
+    let draft = tempfile::Builder::new().prefix(".zip-").permissions(everyone_reads).tempfile_in(folder)?;
     let mut zip = ZipWriter::new(draft.as_file().try_clone()?);
     for Entry { name, path, mode } in entries {
         let options = SimpleFileOptions::default()

@@ -32,7 +32,7 @@ pub enum DocumentState {
 }
 
 impl DocumentState {
-    /// What the document adds to its task's [`Counts`] when it reaches this state.
+    /// What the document adds to its task's [`Counts`](crate::Counts) when it reaches this state.
     pub const fn weight(&self) -> (u32, PageStatus) {
         match self {
             Self::Pending { .. } => (1, PageStatus::Queued),
