@@ -2,6 +2,7 @@
 //!
 //! Each test has a data folder and a server of its own, or tasks of its own on a stack; libtest runs as many at a time as there are processors.
 
+mod ahead;
 mod alone;
 mod callbacks;
 mod clients;
@@ -9,6 +10,7 @@ mod contract;
 mod door;
 mod harness;
 mod kills;
+mod on_aws;
 mod poison;
 mod progress;
 mod read;
