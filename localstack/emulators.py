@@ -93,6 +93,8 @@ def ministack(port, folder, via=None):
     finally:
         emulator.stdin.close()
         emulator.wait()
+        # The functions, unpacked: hundreds of megabytes.
+        shutil.rmtree(folder / "tmp", ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Pinned: what it emulates changes from week to week.
-const VERSION: &str = "1.5.33";
+/// The emulator and what it needs, pinned by hash: what it emulates changes from week to week.
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/requirements.txt");
 /// A loaded machine needs a while to start it.
 const START_LIMIT: Duration = Duration::from_mins(2);
 /// Ends what it started when nobody holds its input open any more: when this program has ended, even by a signal.
@@ -33,6 +33,8 @@ fn start() -> (String, Child) {
         // It runs code for whoever asks: nobody but this machine may.
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
+        // These listen on all addresses, and nobody here wants them.
+        .envs([("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0")])
         // These two listen on every address whatever that says.
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")
@@ -53,23 +55,28 @@ fn start() -> (String, Child) {
 /// The folder with the emulator, fetched first if it is not there: whole or not at all, and by one process at a time.
 fn installed() -> PathBuf {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = parent.join(format!("ministack-{VERSION}"));
+    let folder = parent.join(format!("ministack-{}", version()));
     fs::create_dir_all(parent).expect("a folder");
     let lock = File::create(parent.join("ministack.lock")).expect("a lock");
     lock.lock().expect("the lock");
     if !folder.exists() {
         let staging = tempfile::tempdir_in(parent).expect("a folder");
-        let wanted = format!("ministack=={VERSION}");
         let pip = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--target"])
             .arg(staging.path())
-            .arg(&wanted)
+            .args(["--requirement", REQUIREMENTS])
             .output()
             .expect("python3 starts");
-        assert!(pip.status.success(), "{wanted}: {}", String::from_utf8_lossy(&pip.stderr));
+        assert!(pip.status.success(), "{REQUIREMENTS}: {}", String::from_utf8_lossy(&pip.stderr));
         fs::rename(staging.keep(), &folder).expect("moved to its place");
     }
     folder
+}
+
+fn version() -> String {
+    let requirements = fs::read_to_string(REQUIREMENTS).expect("they are in the repository");
+    let pinned = requirements.split_whitespace().find_map(|word| word.strip_prefix("ministack=="));
+    pinned.expect("the emulator is pinned").to_owned()
 }
 
 fn free_port() -> u16 {
