@@ -1,4 +1,4 @@
-//! `quire worker` as a process, as its container runs it.
+//! `quire worker` as a process, as its container runs it; and `quire serve` likewise.
 
 use std::{
     fs::File,
@@ -28,12 +28,21 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts this program as a worker of the stack, with what its image sets in the environment.
     pub(super) fn start(stack: &Stack, program: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::run(stack, program, &["worker"], variables)
+    }
+
+    /// Starts a server with workers of its own, which finds the stack by its environment alone.
+    pub(super) fn serve(stack: &Stack, program: &Path, listen: &str) -> Self {
+        Self::run(stack, program, &["serve", "--workers", "1", "--listen", listen], &[])
+    }
+
+    fn run(stack: &Stack, program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(1);
         let log = stack.folder.join(format!("worker-{}.log", STARTED.fetch_add(1, Ordering::Relaxed)));
         let mut watch = Command::new("sh")
             .args(["-c", WATCH, "sh"])
             .arg(program)
-            .arg("worker")
+            .args(arguments)
             .envs(stack.environment())
             .env("QUIRE_HEARTBEAT_FILE", log.with_extension("heartbeat"))
             .env("QUIRE_LOG_FORMAT", "json")
