@@ -26,7 +26,7 @@ pub(crate) fn address() -> String {
 
 fn start() -> (String, Child) {
     let (folder, port) = (installed(), free_port());
-    let log = File::create(folder.with_extension(format!("{port}.log"))).expect("a log");
+    let log = File::create(folder.with_file_name(format!("ministack-{port}.log"))).expect("a log");
     let child = Command::new("sh")
         .args(["-c", WATCH, "sh", "python3", "-m", "ministack"])
         .env("PYTHONPATH", &folder)
