@@ -10,18 +10,32 @@ const EVERY: Duration = Duration::from_secs(10);
 /// A machine that is busy for a while is not dead.
 const DEAD_AFTER: Duration = Duration::from_mins(1);
 
-/// Touches the file that `QUIRE_HEARTBEAT_FILE` names, again and again; without it, does nothing for ever. To be polled
-/// beside the work, on the same task, so that it stops with it.
-///
-/// # Errors
-/// When the file cannot be written at first. Later it is tried again, and others decide.
-pub(crate) async fn beat() -> anyhow::Result<Infallible> {
-    let Some(file) = file()? else { return pending().await };
-    touch(&file).await.with_context(|| format!("{VARIABLE}: {} cannot be written", file.display()))?;
-    loop {
-        tokio::time::sleep(EVERY).await;
-        if let Err(error) = touch(&file).await {
-            warn!(file = %file.display(), %error, "the sign of life cannot be given");
+/// A worker's heartbeat.
+#[derive(Debug)]
+pub(crate) struct Heartbeat(Option<PathBuf>);
+
+impl Heartbeat {
+    /// Touches the file that `QUIRE_HEARTBEAT_FILE` names for the first time; without it, there is nothing to be done.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let file = file()?;
+        if let Some(file) = &file {
+            touch(file).await.with_context(|| format!("{VARIABLE}: {} cannot be written", file.display()))?;
+        }
+        Ok(Self(file))
+    }
+
+    /// Touches it again and again. To be polled beside the work, on the same task, so that it stops with it.
+    pub(crate) async fn go_on(self) -> Infallible {
+        let Some(file) = self.0 else { return pending().await };
+        loop {
+            tokio::time::sleep(EVERY).await;
+            // It is tried again, and whoever looks at it decides.
+            if let Err(error) = touch(&file).await {
+                warn!(file = %file.display(), %error, "the sign of life cannot be given");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::{MakeEngine, cli, heartbeat, site::Site};
+use crate::{MakeEngine, cli, heartbeat::Heartbeat, site::Site};
 
 /// What the parent writes to a child's standard input to have it finish what it has in hand.
 pub(crate) const DRAIN: &str = "drain";
@@ -28,6 +28,8 @@ pub(crate) async fn worker(args: cli::Worker, make_engine: MakeEngine) -> anyhow
         watch_parent(shutdown.clone())?;
     }
     let settings = Settings::from_env()?;
+    // Before there is a model: ending while one is being loaded would crash.
+    let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_natives::pdfium(&Progress::Silent)).await??;
     let renderer = Renderer::start(|| Documents::new(Some(pdfium), Limits::default()))?;
     let worker = Worker { home: site.home(), renderer, settings };
@@ -35,7 +37,7 @@ pub(crate) async fn worker(args: cli::Worker, make_engine: MakeEngine) -> anyhow
     let reading = worker.run(move || make_engine(args.engine.device), ready, shutdown);
     let stopped = tokio::select! {
         stopped = reading => stopped?,
-        silent = heartbeat::beat() => match silent? {},
+        never = heartbeat.go_on() => match never {},
     };
     if stopped == Stopped::BrokenOff {
         // Not `exit`: it would take ONNX Runtime's tables down under a run.

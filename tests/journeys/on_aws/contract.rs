@@ -33,9 +33,10 @@ async fn a_path_that_the_api_does_not_have_is_not_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_serves_a_stack_by_its_environment_alone() {
-    let stack = Stack::shared().await;
+    // Not the shared one: a server that stops has received what others then wait for.
+    let stack = Stack::apart("served").await;
     let listen = format!("127.0.0.1:{}", free_port());
-    let mut serve = Worker::serve(stack, Path::new(QUIRE), &listen);
+    let mut serve = Worker::serve(&stack, Path::new(QUIRE), &listen);
     let api = Api::new(format!("http://{listen}"));
     eventually("its worker is ready", || async {
         api.try_get("/healthz").await.ok().filter(|answer| answer.status == 200)
