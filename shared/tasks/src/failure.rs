@@ -29,6 +29,8 @@ pub enum FailureCode {
     FetchFailed,
     /// The document was announced, and its upload never came, or it was removed before it was read.
     UploadMissing,
+    /// No engine here reads in the mode that was asked for, or the engine that was asked for is gone.
+    NotOffered,
     /// The model failed on this page, alone in its micro-batch.
     ModelFailed,
     /// The page took longer than a page may.
@@ -54,6 +56,7 @@ impl FailureCode {
             Self::UrlRefused => "url_refused",
             Self::FetchFailed => "fetch_failed",
             Self::UploadMissing => "upload_missing",
+            Self::NotOffered => "not_offered",
             Self::ModelFailed => "model_failed",
             Self::TimedOut => "timed_out",
             Self::AttemptsExhausted => "attempts_exhausted",
@@ -101,6 +104,7 @@ mod tests {
         for code in [
             FailureCode::UnsupportedFormat,
             FailureCode::UploadMissing,
+            FailureCode::NotOffered,
             FailureCode::AttemptsExhausted,
             FailureCode::Internal,
         ] {

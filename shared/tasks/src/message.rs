@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{PageRef, TaskId};
+use crate::{PageRef, ReadAs, Task, TaskId};
 
 /// A message that this version cannot read. Decision: dead-letter it; no retry will help.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,16 @@ pub struct PageMessage {
     pub page: PageRef,
     /// The task's round: an outcome of an earlier round no longer counts.
     pub round: u32,
+    /// How the task is to be read.
+    #[serde(default, skip_serializing_if = "ReadAs::is_usual")]
+    pub read_as: ReadAs,
+}
+
+impl PageMessage {
+    /// The message for a page of a task, in the round that the task is in.
+    pub fn new(task: &Task, page: PageRef) -> Self {
+        Self { page, round: task.round, read_as: task.read_as.clone() }
+    }
 }
 
 /// Tell the customer how this task ended.
@@ -98,12 +108,18 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::Mode;
 
     #[test]
     fn a_message_reads_back() {
         let page = PageRef { task_id: TaskId::new(Uuid::from_u128(7)), document: 1, page: 3 };
-        let message = PageMessage { page, round: 1 };
-        assert_eq!(PageMessage::decode(&message.encode()).ok(), Some(message));
+        let usual = PageMessage { page, round: 1, read_as: ReadAs::default() };
+        assert!(!usual.encode().contains("read_as"), "as it was before there was a choice");
+        let mode = Mode::Translate { language: "English".to_owned() };
+        let special = PageMessage { read_as: ReadAs { mode, ..ReadAs::default() }, ..usual.clone() };
+        for message in [usual, special] {
+            assert_eq!(PageMessage::decode(&message.encode()).ok(), Some(message));
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, TaskId, TaskStatus,
-    Tenant, TraceParent, UnixMillis,
+    CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, ReadAs, TaskId,
+    TaskStatus, Tenant, TraceParent, UnixMillis,
 };
 
 /// One submission.
@@ -31,6 +31,12 @@ pub struct Task {
     /// Whether every message that the documents known at its creation need has been sent. A task that was accepted and
     /// then interrupted is found by this, and sent again.
     pub dispatched: bool,
+    /// How its pages are read.
+    #[serde(default, skip_serializing_if = "ReadAs::is_usual")]
+    pub read_as: ReadAs,
+    /// Whether this round began with a correction of a page: then it is told of as an update.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub updated: bool,
     /// The trace that it was submitted in: all that is done for it belongs there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceParent>,
@@ -52,7 +58,28 @@ impl Task {
         let callback = callback_url.map(Callback::owed);
         let (round, version) = (1, 1);
         let (ended_at, dispatched, trace) = (None, false, None);
-        Self { id, tenant, round, version, created_at, ended_at, documents, counts, callback, dispatched, trace }
+        let (read_as, updated) = (ReadAs::default(), false);
+        Self {
+            id,
+            tenant,
+            round,
+            version,
+            created_at,
+            ended_at,
+            documents,
+            counts,
+            callback,
+            dispatched,
+            read_as,
+            updated,
+            trace,
+        }
+    }
+
+    /// The same, to be read like this.
+    #[must_use]
+    pub fn read_as(self, read_as: ReadAs) -> Self {
+        Self { read_as, ..self }
     }
 
     /// The same, as part of a trace.
@@ -93,8 +120,7 @@ impl Task {
 
     /// A message for each of these pages.
     pub fn page_messages(&self) -> impl Iterator<Item = PageMessage> {
-        let round = self.round;
-        self.pages().map(move |page| PageMessage { page, round })
+        self.pages().map(|page| PageMessage::new(self, page))
     }
 
     /// The document with a number.
@@ -118,6 +144,9 @@ pub struct Page {
     pub confidence: Option<f32>,
     /// When it ended.
     pub ended_at: Option<UnixMillis>,
+    /// Whether the engine was less sure of it than its route asks for, and nobody has looked at it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_review: bool,
 }
 
 /// How a page ended.
@@ -127,12 +156,19 @@ pub enum Outcome {
     Succeeded {
         /// The page's confidence, `None` without text.
         confidence: Option<f32>,
+        /// Whether that is less than its route asks for.
+        needs_review: bool,
     },
     /// It could not be read.
     Failed(Failure),
 }
 
 impl Outcome {
+    /// Read, and as well as is asked for.
+    pub const fn read(confidence: Option<f32>) -> Self {
+        Self::Succeeded { confidence, needs_review: false }
+    }
+
     /// The page's status from now on.
     pub const fn status(&self) -> PageStatus {
         match self {
