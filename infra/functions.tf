@@ -12,6 +12,7 @@ locals {
       QUIRE_METRICS_NAMESPACE  = local.metrics
       QUIRE_LOG_FORMAT         = "json"
     },
+    var.engines == null ? {} : { QUIRE_ENGINES = jsonencode(jsondecode(var.engines)) },
     var.emulator ? { QUIRE_DEV = "1" } : {},
   )
 
@@ -21,6 +22,7 @@ locals {
     actions   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
     resources = [module.table.arn]
   }
+  # A task's pages, and what is written down about engines.
   list_pages = {
     sid       = "ListPages"
     actions   = ["dynamodb:Query"]
@@ -100,7 +102,7 @@ module "submit_upload" {
   environment         = merge(local.environment, var.inbox_callback_url == null ? {} : { QUIRE_INBOX_CALLBACK_URL = var.inbox_callback_url })
   callers             = { bucket = { principal = "s3.amazonaws.com", source_arn = module.bucket.arn, source_account = local.account } }
   failed_events_queue = module.failed_events
-  permissions         = [local.change_tasks, local.send["documents"]]
+  permissions         = [local.change_tasks, local.list_pages, local.send["documents"]]
 }
 
 resource "aws_s3_bucket_notification" "inbox" {

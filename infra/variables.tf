@@ -173,6 +173,29 @@ variable "worker_image" {
   }
 }
 
+variable "engines" {
+  description = "Which engines there are and what reads what, as JSON (see README, Engines and routes): file(\"engines.json\"), say. Null reads text with PP-OCR. Folders are the image's own."
+  type        = string
+  default     = null
+
+  validation {
+    # A function's environment has 4 KB in all.
+    condition     = var.engines == null || (can(keys(jsondecode(var.engines).engines)) && length(try(jsonencode(jsondecode(var.engines)), "")) <= 3000)
+    error_message = "engines must be JSON with engines and routes, of at most 3,000 characters without its spaces."
+  }
+}
+
+variable "worker_secrets" {
+  description = "What the workers' environment gets from Secrets Manager or Parameter Store: ARNs by variable, for the keys that engines name in api_key_env."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name, arn in var.worker_secrets : can(regex("^[A-Z][A-Z0-9_]*$", name)) && can(regex("^arn:[^:]+:(secretsmanager|ssm):", arn))])
+    error_message = "worker_secrets must be ARNs of secrets or parameters, by names as VLLM_API_KEY."
+  }
+}
+
 variable "worker_vpc_id" {
   description = "VPC of the workers. Needed with worker_image."
   type        = string

@@ -44,11 +44,14 @@ module "workers" {
   queue_name         = module.queue["pages"].name
   metrics_namespace  = local.metrics
   environment        = local.environment
+  secrets            = var.worker_secrets
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
 
   permissions = [
-    local.change_tasks, local.miss_objects, local.send["callbacks"], local.send["pages-dead"],
+    local.change_tasks, local.list_pages, local.miss_objects,
+    # What an engine cannot read now goes back as a new message.
+    local.send["pages"], local.send["callbacks"], local.send["pages-dead"],
     {
       sid       = "TakePages"
       actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]

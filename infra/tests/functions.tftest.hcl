@@ -48,7 +48,7 @@ run "each_function_may_do_its_own_work_alone" {
       sort([for statement in function.policy.Statement : statement.Sid if !contains(["ChangeTasks", "WriteLogs", "UseKey"], statement.Sid)])
       }) == jsonencode({
       submit-api    = ["ListPages", "MissObjects", "PutDocuments", "ReadResults", "SendDocuments", "SendPages", "SignUploads", "TakeBackDocuments"]
-      submit-upload = ["ReportFailedEvents", "SendDocuments"]
+      submit-upload = ["ListPages", "ReportFailedEvents", "SendDocuments"]
       submit-ingest = ["ConsumeDocuments", "ListPages", "MissObjects", "PutDocuments", "ReadUploads", "SendCallbacks", "SendDocumentsDead", "SendPages"]
       submit-sweep  = ["FindUndispatched", "ListPages", "ReportFailedEvents", "SendDocuments", "SendPages"]
       notifier      = ["ConsumeCallbacks", "ListPages", "MissObjects", "ReadResults", "ReadSecret", "SendCallbacksDead"]

@@ -21,6 +21,7 @@ variables {
   queue_name         = "quire-pages"
   metrics_namespace  = "Quire/quire"
   environment        = { QUIRE_AWS_BUCKET = "bucket" }
+  secrets            = {}
   permissions        = []
   kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/1"
   log_retention_days = 30
@@ -48,10 +49,12 @@ run "a_worker_reads_pages_and_does_nothing_else" {
   assert {
     condition = jsonencode({ for statement in module.workers[0].policy.Statement : statement.Sid => sort(statement.Action) }) == jsonencode({
       ChangeTasks   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
+      ListPages     = ["dynamodb:Query"]
       MissObjects   = ["s3:ListBucket"]
       PutResults    = ["s3:PutObject"]
       ReadDocuments = ["s3:GetObject"]
       SendCallbacks = ["sqs:GetQueueUrl", "sqs:SendMessage"]
+      SendPages     = ["sqs:GetQueueUrl", "sqs:SendMessage"]
       SendPagesDead = ["sqs:GetQueueUrl", "sqs:SendMessage"]
       TakePages     = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
       ProtectItself = ["ecs:UpdateTaskProtection"]
@@ -219,4 +222,50 @@ run "workers_that_make_no_sense_are_refused" {
     var.worker_vpc_id, var.worker_subnet_ids, var.worker_ami_id, var.worker_instance_types, var.worker_max, var.worker_backlog,
     var.worker_spot,
   ]
+}
+
+run "a_key_comes_from_where_secrets_are_kept_and_only_it_may_be_read" {
+  module {
+    source = "./modules/workers"
+  }
+
+  variables {
+    secrets = { VLLM_API_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:vllm-1" }
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "VLLM_API_KEY", valueFrom = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:vllm-1" }]
+    error_message = "The key does not reach the worker."
+  }
+
+  assert {
+    condition     = jsonencode(jsondecode(aws_iam_role_policy.secrets[0].policy).Statement[*].Resource) == jsonencode([["arn:aws:secretsmanager:eu-central-1:123456789012:secret:vllm-1"]])
+    error_message = "It cannot be read, or others can."
+  }
+}
+
+run "engines_that_are_no_json_are_refused" {
+  command = plan
+
+  variables {
+    name    = "quire"
+    engines = "{"
+  }
+
+  expect_failures = [var.engines]
+}
+
+run "doors_and_workers_go_by_the_same_engines" {
+  variables {
+    name              = "quire"
+    engines           = "{ \"engines\": { \"pp-ocr@v6-small\": { \"kind\": \"pp-ocr\" } }, \"routes\": [] }"
+    worker_image      = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/quire-worker@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+    worker_vpc_id     = "vpc-1"
+    worker_subnet_ids = ["subnet-1"]
+  }
+
+  assert {
+    condition     = local.environment.QUIRE_ENGINES == "{\"engines\":{\"pp-ocr@v6-small\":{\"kind\":\"pp-ocr\"}},\"routes\":[]}"
+    error_message = "The functions and the workers would read with other engines."
+  }
 }

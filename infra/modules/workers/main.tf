@@ -23,6 +23,7 @@ locals {
     # The longest that Spot leaves us; the worker gives back what it holds and ends within 110 s.
     stopTimeout          = 120
     environment          = [for name in sort(keys(local.environment)) : { name = name, value = local.environment[name] }]
+    secrets              = [for name in sort(keys(var.secrets)) : { name = name, valueFrom = var.secrets[name] }]
     resourceRequirements = [{ type = "GPU", value = "1" }]
 
     linuxParameters = {
@@ -121,5 +122,5 @@ resource "aws_ecs_service" "this" {
     ignore_changes = [desired_count]
   }
 
-  depends_on = [aws_ecs_cluster_capacity_providers.this, aws_iam_role_policy.task, aws_iam_role_policy.execution]
+  depends_on = [aws_ecs_cluster_capacity_providers.this, aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.secrets]
 }

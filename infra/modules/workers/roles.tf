@@ -11,6 +11,16 @@ locals {
     Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "${service}.amazonaws.com" } }]
   }) }
 
+  # Those that it is started with, each by the service that keeps it.
+  secret_statements = [
+    for service, action in { secretsmanager = "secretsmanager:GetSecretValue", ssm = "ssm:GetParameters" } : {
+      Sid                                   = "Read${title(service)}"
+      Effect                                = "Allow"
+      Action                                = [action]
+      Resource                              = sort([for arn in values(var.secrets) : arn if split(":", arn)[2] == service])
+    } if anytrue([for arn in values(var.secrets) : split(":", arn)[2] == service])
+  ]
+
   task_statements = [
     for statement in concat(var.permissions, [{
       # While it holds pages it asks not to be scaled in. ECS knows of no task's ARN before the task runs.
@@ -70,6 +80,15 @@ resource "aws_iam_role_policy" "execution" {
       },
     ]
   })
+}
+
+# What the container is started with is read by who starts it.
+resource "aws_iam_role_policy" "secrets" {
+  count = length(var.secrets) == 0 ? 0 : 1
+
+  name   = "secrets"
+  role   = aws_iam_role.execution.name
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.secret_statements })
 }
 
 resource "aws_iam_role" "instance" {

@@ -66,6 +66,11 @@ variable "environment" {
   type        = map(string)
 }
 
+variable "secrets" {
+  description = "What its environment gets from elsewhere: ARNs of secrets or parameters, by variable."
+  type        = map(string)
+}
+
 variable "permissions" {
   description = "What a worker may do, beside using the key and protecting itself."
   type = list(object({
