@@ -12,7 +12,7 @@ use std::{
 };
 
 use quire_platform::{Embedded, Outgoing, QueueName};
-use quire_tasks::{Message, PageMessage, PageRef, TaskId};
+use quire_tasks::{Message, PageMessage, PageRef, ReadAs, TaskId};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -59,7 +59,10 @@ async fn rate(embedded: &Embedded, groups: usize) -> Result<f64, Box<dyn Error>>
 
 fn messages(from: usize, count: usize, groups: usize) -> Vec<Outgoing> {
     let task_id = TaskId::new(Uuid::now_v7());
-    let body = |page| PageMessage { page: PageRef { task_id, document: 1, page: page as u32 }, round: 1 }.encode();
+    let body = |page| {
+        PageMessage { page: PageRef { task_id, document: 1, page: page as u32 }, round: 1, read_as: ReadAs::default() }
+            .encode()
+    };
     let message = |n: usize| {
         let group = format!("tenant-{}", n % groups);
         Outgoing { body: body(n), group, delay: Duration::ZERO, trace: None }

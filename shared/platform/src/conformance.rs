@@ -13,8 +13,10 @@ use std::time::Duration;
 use crate::{Home, QueueName, QueueSettings};
 
 pub mod consumers;
+pub mod corrections;
 pub mod objects;
 pub mod queues;
+pub mod records;
 pub mod secrets;
 pub mod tasks;
 
@@ -65,6 +67,7 @@ macro_rules! every_home_promises {
         $crate::every_home_promises! { $open => queues:
             a_message_is_received_once_and_gone_once_acknowledged
             batches_over_ten_are_sent_received_and_acknowledged
+            messages_too_large_for_one_call_are_all_sent
             a_message_comes_again_when_its_lease_has_ended
             an_extended_lease_keeps_its_message
             a_lost_lease_is_reported_when_it_is_extended
@@ -96,6 +99,13 @@ macro_rules! every_home_promises {
             a_change_ends_the_waiting_for_it
             waiting_for_a_change_in_vain_ends
         }
+        $crate::every_home_promises! { $open => corrections:
+            a_failed_page_is_corrected
+            a_page_that_needs_a_review_is_corrected
+            only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round
+            of_two_corrections_at_once_one_is_made
+            what_still_fails_is_opened_again_after_a_correction
+        }
         $crate::every_home_promises! { $open => consumers:
             a_held_lease_is_kept_past_its_time
             a_lease_held_too_long_is_given_up
@@ -103,6 +113,17 @@ macro_rules! every_home_promises {
             an_undecodable_message_can_be_dead_lettered
             leases_that_are_given_back_are_free_at_once
             whoever_holds_a_lease_that_was_given_back_changes_nothing
+            a_message_that_is_sent_again_begins_anew
+            whoever_has_lost_a_lease_sends_nothing_again
+        }
+        $crate::every_home_promises! { $open => records:
+            a_record_is_made_once
+            a_record_is_replaced_only_by_who_has_seen_it
+            of_many_who_replace_a_record_one_succeeds
+            an_expired_record_is_not_there
+            a_deleted_record_is_gone
+            records_are_listed_in_the_order_of_their_keys
+            what_cannot_be_kept_everywhere_is_refused
         }
         $crate::every_home_promises! { $open => secrets:
             a_secret_is_written_once

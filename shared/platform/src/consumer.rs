@@ -55,7 +55,7 @@ pub struct Undecodable {
     pub lease: Lease,
 }
 
-/// The right to work on a delivery, kept alive until it is given up in one of three ways. Dropped without one of them,
+/// The right to work on a delivery, kept alive until it is given up in one of four ways. Dropped without one of them,
 /// it simply runs out, and the message is received again.
 #[derive(Debug)]
 #[must_use = "a lease that is dropped makes its message wait until it has run out"]
@@ -200,6 +200,18 @@ impl Lease {
             return Ok(());
         }
         patiently(|| self.queue.release(vec![self.received.receipt.clone()], delay)).await
+    }
+
+    /// The work is put off, for a reason that has nothing to do with the message: it is sent anew and received again after
+    /// `delay` (at most 15 minutes), and this receive of it was no attempt.
+    ///
+    /// # Errors
+    /// As [`Queue::send_again`]; the message then comes again when the lease has run out.
+    pub async fn send_again(self, delay: Duration) -> Result<()> {
+        if self.given_back() {
+            return Ok(());
+        }
+        patiently(|| self.queue.send_again(&self.received, delay)).await
     }
 
     /// The work cannot be done: the message goes to the dead-letter queue.

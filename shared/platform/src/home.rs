@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ObjectStore, Queue, QueueName, SecretStore, TaskTable};
+use crate::{ObjectStore, Queue, QueueName, RecordStore, SecretStore, TaskTable};
 
 /// A place where Quire runs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Home {
     pub tasks: Arc<dyn TaskTable>,
     /// Secrets.
     pub secrets: Arc<dyn SecretStore>,
+    /// What operators and workers write down.
+    pub records: Arc<dyn RecordStore>,
     queues: Arc<[Arc<dyn Queue>; QueueName::ALL.len()]>,
 }
 
@@ -22,9 +24,10 @@ impl Home {
         objects: Arc<dyn ObjectStore>,
         tasks: Arc<dyn TaskTable>,
         secrets: Arc<dyn SecretStore>,
+        records: Arc<dyn RecordStore>,
         queue: impl FnMut(QueueName) -> Arc<dyn Queue>,
     ) -> Self {
-        Self { objects, tasks, secrets, queues: Arc::new(QueueName::ALL.map(queue)) }
+        Self { objects, tasks, secrets, records, queues: Arc::new(QueueName::ALL.map(queue)) }
     }
 
     /// The queue with a name.

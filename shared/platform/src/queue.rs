@@ -197,6 +197,13 @@ pub trait Queue: Debug + Send + Sync {
     /// Any [`crate::Error`]; the message is in one of both queues.
     async fn dead_letter(&self, received: &Received, reason: &str) -> Result<()>;
 
+    /// Sends a message anew, as one that nobody has received yet, visible after `delay` (at most 15 minutes), in place of
+    /// this receive of it. A receipt whose lease has ended changes nothing.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`]; the message is there at least once.
+    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()>;
+
     /// What lies in it, roughly.
     ///
     /// # Errors

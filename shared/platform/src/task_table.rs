@@ -98,6 +98,14 @@ pub trait TaskTable: Debug + Send + Sync {
     /// [`crate::Error::NotFound`] where there is no such task.
     async fn reopen(&self, id: TaskId, pages: Vec<PageRef>) -> Result<Completion>;
 
+    /// Takes what somebody wrote for a page in place of what an engine read, or could not read: in `round`, which must be
+    /// the one after the task's, the page has succeeded and no longer needs a review, and the callback is owed anew. Of
+    /// an open task, an open or canceled page, or for another round, nothing is changed: then somebody else was faster.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] where there is no such page.
+    async fn correct_page(&self, page: PageRef, round: u32, confidence: Option<f32>) -> Result<Completion>;
+
     /// Waits up to `within` for the task to have another version than `seen`; the task as it is then.
     ///
     /// # Errors

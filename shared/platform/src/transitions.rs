@@ -21,7 +21,8 @@ pub(crate) fn touch(task: &mut Task, now: UnixMillis) {
 
 /// A page that waits.
 pub(crate) const fn queued(page: PageRef, round: u32) -> Page {
-    Page { page, status: PageStatus::Queued, round, failure: None, confidence: None, ended_at: None }
+    let (status, failure, confidence, ended_at) = (PageStatus::Queued, None, None, None);
+    Page { page, status, round, failure, confidence, ended_at, needs_review: false }
 }
 
 /// What came of settling a document.
@@ -56,14 +57,17 @@ pub(crate) fn settle(task: &mut Task, number: u32, state: DocumentState) -> Sett
 
 /// Ends a queued page, in this round only; whether it did.
 pub(crate) fn complete(task: &mut Task, page: &mut Page, round: u32, outcome: Outcome, now: UnixMillis) -> bool {
-    if page.status != PageStatus::Queued || task.round != round {
+    // Where a task has ended, a page that is queued was opened by halves, by somebody who died.
+    if page.status != PageStatus::Queued || task.round != round || task.status().ended() {
         return false;
     }
     page.status = outcome.status();
     page.round = round;
     page.ended_at = Some(now);
     match outcome {
-        Outcome::Succeeded { confidence } => page.confidence = confidence,
+        Outcome::Succeeded { confidence, needs_review } => {
+            (page.confidence, page.needs_review) = (confidence, needs_review);
+        }
         Outcome::Failed(failure) => page.failure = Some(failure),
     }
     task.counts = task.counts.close(1, page.status);
@@ -85,11 +89,33 @@ pub(crate) fn reopen(task: &mut Task, failed: u32) -> bool {
     if !task.status().ended() || failed == 0 {
         return false;
     }
-    task.round += 1;
-    task.ended_at = None;
+    begin_round(task, false);
     task.counts = task.counts.reopen(failed);
-    task.callback = task.callback.take().map(|callback| Callback::owed(callback.url));
     // Whoever opens it sends its messages, and may die before that as at its creation.
     task.dispatched = false;
     true
+}
+
+/// Takes a correction of an ended page of an ended task, as a round of its own; whether it did.
+pub(crate) fn correct(task: &mut Task, page: &mut Page, round: u32, confidence: Option<f32>, now: UnixMillis) -> bool {
+    if !task.status().ended() || round != task.round + 1 {
+        return false;
+    }
+    match page.status {
+        PageStatus::Succeeded => {}
+        PageStatus::Failed => task.counts = task.counts.reopen(1).close(1, PageStatus::Succeeded),
+        PageStatus::Queued | PageStatus::Canceled => return false,
+    }
+    begin_round(task, true);
+    let (status, failure, ended_at) = (PageStatus::Succeeded, None, Some(now));
+    *page = Page { page: page.page, status, round, failure, confidence, ended_at, needs_review: false };
+    true
+}
+
+/// Whoever was told of the round before is to be told of this one.
+fn begin_round(task: &mut Task, updated: bool) {
+    task.round += 1;
+    task.ended_at = None;
+    task.updated = updated;
+    task.callback = task.callback.take().map(|callback| Callback::owed(callback.url));
 }

@@ -150,7 +150,9 @@ impl Mode {
 }
 
 fn is_word(text: &str) -> bool {
-    let plain = !text.chars().any(char::is_control) && !text.trim().is_empty();
+    // These two are in no message that SQS takes.
+    let odd = |character: char| character.is_control() || matches!(character, '\u{FFFE}' | '\u{FFFF}');
+    let plain = !text.chars().any(odd) && !text.trim().is_empty();
     plain && text.chars().count() <= MAX_WORD_CHARS
 }
 
@@ -229,6 +231,7 @@ mod tests {
         assert_eq!(refused(ModeName::Text, &["a"], None), Some("keys"));
         assert_eq!(refused(ModeName::Fields, &["a\nb"], None), Some("keys"));
         assert_eq!(refused(ModeName::Fields, &[" "], None), Some("keys"));
+        assert_eq!(refused(ModeName::Fields, &["\u{FFFE}"], None), Some("keys"));
         assert_eq!(refused(ModeName::Fields, &["a"; MAX_KEYS + 1], None), Some("keys"));
         assert_eq!(refused(ModeName::Translate, &[], None), Some("language"));
         assert_eq!(refused(ModeName::Translate, &[], Some("")), Some("language"));

@@ -1,13 +1,16 @@
-//! Batches of ten, some of whose entries may fail.
+//! Batches of ten, or of as many as one call takes, some of whose entries may fail.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 
-use crate::{Error, Result};
+use super::envelope::{STRING, TRACE};
+use crate::{Error, Outgoing, Result};
 
 /// As many entries as SQS takes in one call.
 pub(super) const BATCH: usize = 10;
+/// As many bytes of messages as SQS takes in one call, by its oldest limit: it has been raised in some places only.
+const BATCH_BYTES: usize = 256 * 1024;
 /// How often the entries of a batch that failed are tried again before the whole call has failed, and the first wait,
 /// which doubles. Here, since whoever repeats the whole call would send the others twice.
 const RETRIES: u32 = 3;
@@ -21,6 +24,27 @@ pub(super) enum Verdict {
     Again,
     /// It never will.
     Hopeless,
+}
+
+/// The messages in their order, by the call in which they are sent. One that is too large even by itself is SQS's to refuse.
+pub(super) fn by_calls(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
+    let mut calls = Vec::new();
+    let (mut first, mut bytes) = (0, 0);
+    for (number, message) in messages.iter().enumerate() {
+        let size = size(message);
+        if number > first && (number - first == BATCH || bytes + size > BATCH_BYTES) {
+            calls.push(&messages[first..number]);
+            (first, bytes) = (number, 0);
+        }
+        bytes += size;
+    }
+    calls.extend(Some(&messages[first..]).filter(|rest| !rest.is_empty()));
+    calls
+}
+
+/// What SQS counts of a message: its text, and its attributes with their names and types.
+fn size(message: &Outgoing) -> usize {
+    message.body.len() + message.trace.as_ref().map_or(0, |trace| TRACE.len() + STRING.len() + trace.len())
 }
 
 /// Calls `call` with the numbers of the entries that are still to be done, until all are. It answers with the entries
@@ -70,7 +94,47 @@ pub(super) fn lost(entry: &BatchResultErrorEntry) -> bool {
 mod tests {
     use std::sync::Mutex;
 
+    use quire_tasks::{MAX_KEYS, MAX_WORD_CHARS, Mode, PageMessage, PageRef, ReadAs, TaskId, Tenant};
+    use uuid::Uuid;
+
     use super::*;
+
+    fn of_size(bytes: usize) -> Outgoing {
+        Outgoing { body: "x".repeat(bytes), group: "acme".to_owned(), delay: Duration::ZERO, trace: None }
+    }
+
+    #[test]
+    fn a_call_takes_ten_messages_or_as_many_bytes_as_fit() {
+        let counts = |sizes: &[usize]| {
+            let messages: Vec<_> = sizes.iter().map(|&bytes| of_size(bytes)).collect();
+            let calls = by_calls(&messages);
+            assert_eq!(calls.concat(), messages, "all of them, in their order");
+            calls.into_iter().map(<[Outgoing]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&[]), [0; 0]);
+        assert_eq!(counts(&[100; 25]), [10, 10, 5]);
+        assert_eq!(counts(&[BATCH_BYTES / 4; 9]), [4, 4, 1]);
+        assert_eq!(counts(&[BATCH_BYTES / 2, BATCH_BYTES / 2 + 1, 1]), [1, 2]);
+        assert_eq!(counts(&[1, BATCH_BYTES + 1, 1]), [1, 1, 1], "one that is too large harms no other");
+    }
+
+    #[test]
+    fn attributes_are_counted_with_their_names() {
+        let plain = of_size(BATCH_BYTES / 2);
+        assert_eq!(by_calls(&[plain.clone(), plain.clone()]).len(), 1);
+        let traced = Outgoing { trace: Some("00-".to_owned()), ..plain.clone() };
+        assert_eq!(by_calls(&[plain, traced]).len(), 2);
+    }
+
+    #[test]
+    fn the_largest_message_of_a_page_is_far_from_too_large() {
+        let mode = Mode::Fields { keys: vec!["𠀋".repeat(MAX_WORD_CHARS); MAX_KEYS] };
+        let page = PageRef { task_id: TaskId::new(Uuid::nil()), document: u32::MAX, page: u32::MAX };
+        let engine = format!("{0}@{0}", "e".repeat(64)).parse().expect("a name");
+        let read_as = ReadAs { mode, engine: Some(engine), pinned: true };
+        let message = Outgoing::new(&PageMessage { page, round: u32::MAX, read_as }, &Tenant::default());
+        assert!(size(&message) < BATCH_BYTES / 9, "{}", size(&message));
+    }
 
     fn failed(id: usize, sender_fault: bool) -> BatchResultErrorEntry {
         let entry = BatchResultErrorEntry::builder().id(id.to_string()).code("Code").sender_fault(sender_fault);

@@ -12,6 +12,8 @@ pub(super) const WHAT: &str = "queue";
 pub(super) const REASON: &str = "reason";
 /// The message attribute that tells which trace a message belongs to.
 pub(super) const TRACE: &str = quire_tasks::TraceParent::NAME;
+/// The type of our message attributes.
+pub(super) const STRING: &str = "String";
 /// The longest delay of a message, by SQS.
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
@@ -31,7 +33,7 @@ pub(super) fn outgoing(number: usize, message: &Outgoing) -> Built<SendMessageBa
 }
 
 pub(super) fn text(value: String) -> Built<MessageAttributeValue> {
-    MessageAttributeValue::builder().data_type("String").string_value(value).build()
+    MessageAttributeValue::builder().data_type(STRING).string_value(value).build()
 }
 
 pub(super) fn received(message: Message) -> Received {

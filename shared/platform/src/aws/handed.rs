@@ -135,6 +135,12 @@ impl Queue for HandedQueue {
         Ok(())
     }
 
+    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()> {
+        self.queue.send_again(received, delay).await?;
+        self.with(|settled| settled.done.insert(received.receipt.clone()));
+        Ok(())
+    }
+
     async fn depth(&self) -> Result<Depth> {
         self.queue.depth().await
     }

@@ -5,6 +5,7 @@
 //! task_…    task                the task: record, version, settled, round, chunks; `undispatched` until it is
 //! task_…    documents#00001     documents, where they are too many to lie within the task
 //! task_…    page#0…1#0…1        a page
+//! shelf#…   a key               a record: see `shelves`
 //! ```
 //!
 //! Every change of a task, its documents or its pages writes the task's item on the condition that its version is the
@@ -38,7 +39,7 @@ pub(super) const OPEN: &str = "open";
 /// Counts the documents that were settled, in the task and in each chunk: where they disagree, a change was seen half.
 pub(super) const SETTLED: &str = "settled";
 const CHUNKS: &str = "chunks";
-const RECORD: &str = "record";
+pub(super) const RECORD: &str = "record";
 const TASK: &str = "task";
 pub(super) const PAGES: &str = "page#";
 
@@ -194,8 +195,13 @@ pub(super) fn page_key(page: PageRef) -> Item {
 
 /// What an item holds.
 pub(super) fn record<T: DeserializeOwned>(item: &Item) -> Result<T> {
-    let text = item.get(RECORD).and_then(|value| value.as_s().ok()).ok_or_else(|| unreadable("no record"))?;
-    serde_json::from_str(text).map_err(|error| unreadable(&error.to_string()))
+    serde_json::from_str(text(item, RECORD)?).map_err(|error| unreadable(&error.to_string()))
+}
+
+/// An attribute that is a text.
+pub(super) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str> {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.map(String::as_str).ok_or_else(|| unreadable(&format!("no {name}")))
 }
 
 fn key(id: TaskId, sort: String) -> Item {
@@ -214,7 +220,8 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| unreadable(&error.to_string()))
 }
 
-fn number(item: &Item, name: &str) -> Result<u64> {
+/// An attribute that is a number.
+pub(super) fn number(item: &Item, name: &str) -> Result<u64> {
     let value = item.get(name).and_then(|value| value.as_n().ok()?.parse().ok());
     value.ok_or_else(|| unreadable(&format!("no {name}")))
 }

@@ -18,6 +18,7 @@ mod provision;
 mod queue;
 mod secrets;
 mod settings;
+mod shelves;
 mod table;
 mod together;
 
@@ -36,6 +37,7 @@ use objects::S3Objects;
 use queue::SqsQueue;
 use secrets::ManagedSecrets;
 pub use settings::AwsSettings;
+use shelves::DynamoShelves;
 use table::DynamoTable;
 
 /// A connection that takes longer is tried again.
@@ -78,12 +80,13 @@ impl Aws {
         let objects = S3Objects::new(s3(&config), settings.bucket, settings.cache_bytes)?;
         let retention = Duration::from_hours(24) * settings.retention_days;
         let dynamo = Dynamo::new(aws_sdk_dynamodb::Client::new(&config), settings.table);
+        let records = Arc::new(DynamoShelves::new(dynamo.clone()));
         let tasks = DynamoTable::new(dynamo, retention);
         let secrets = ManagedSecrets::new(aws_sdk_secretsmanager::Client::new(&config), settings.webhook_secret);
         let sqs = aws_sdk_sqs::Client::new(&config);
         let leases = Arc::new(Leases::default());
         protection::watch(&leases);
-        let home = Home::new(Arc::new(objects), Arc::new(tasks), Arc::new(secrets), |name| {
+        let home = Home::new(Arc::new(objects), Arc::new(tasks), Arc::new(secrets), records, |name| {
             let terms = (name, queue_settings(name));
             Arc::new(SqsQueue::new(sqs.clone(), &settings.queue_prefix, terms, Arc::clone(&leases)))
         });

@@ -17,7 +17,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 
 use super::{
-    batches::{self, BATCH, Verdict, until_done},
+    batches::{self, BATCH, Verdict, by_calls, until_done},
     envelope::{REASON, TRACE, WHAT, outgoing, received, text, whole, whole_seconds},
     fault::fault,
     leases::Leases,
@@ -168,8 +168,8 @@ impl Queue for SqsQueue {
 
     async fn send(&self, messages: Vec<Outgoing>) -> Result<()> {
         let url = self.url().await?;
-        for together in messages.chunks(BATCH * BATCHES_TOGETHER) {
-            try_join_all(together.chunks(BATCH).map(|batch| self.send_batch(url, batch))).await?;
+        for together in by_calls(&messages).chunks(BATCHES_TOGETHER) {
+            try_join_all(together.iter().map(|batch| self.send_batch(url, batch))).await?;
         }
         Ok(())
     }
@@ -252,6 +252,16 @@ impl Queue for SqsQueue {
             .set_message_group_id(Some(received.group.clone()).filter(|group| !group.is_empty()))
             .set_message_attributes(Some(names.into_iter().zip(values).collect()));
         send.send().await.map_err(|error| fault(WHAT, &error))?;
+        self.acknowledge(vec![received.receipt.clone()]).await
+    }
+
+    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()> {
+        // As with a dead letter: somebody else may be reading it.
+        if !self.extend(vec![received.receipt.clone()]).await?.is_empty() {
+            return Ok(());
+        }
+        let Received { body, group, trace, .. } = received.clone();
+        self.send(vec![Outgoing { body, group, delay, trace }]).await?;
         self.acknowledge(vec![received.receipt.clone()]).await
     }
 

@@ -239,6 +239,20 @@ impl TaskTable for DynamoTable {
         self.change(id, reopen).await
     }
 
+    async fn correct_page(&self, page: PageRef, round: u32, confidence: Option<f32>) -> Result<Completion> {
+        let correct = |mut stored: Stored| async move {
+            let mut found = self.found(&stored, page).await?;
+            if found.status == PageStatus::Queued && stored.task.status().ended() {
+                // Somebody began to open it and died: its task still counts it as failed.
+                found.status = PageStatus::Failed;
+            }
+            let corrected = transitions::correct(&mut stored.task, &mut found, round, confidence, now());
+            let items = corrected.then(|| page_item(&found).map(|item| always(vec![item]))).transpose()?;
+            Ok((stored, items))
+        };
+        self.change(page.task_id, correct).await
+    }
+
     async fn changed(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task> {
         let deadline = Instant::now() + within;
         let mut pause = FIRST_LOOK;
@@ -256,10 +270,10 @@ impl TaskTable for DynamoTable {
 
 impl DynamoTable {
     /// The failed pages among those wanted, and, where there are any, those that somebody began to open and died: their
-    /// items are of the next round already, while their task still counts them as failed.
+    /// items are queued already, while their task, if it has ended, still counts them as failed. A correction may have
+    /// begun other rounds since.
     async fn to_open(&self, stored: &Stored, wanted: &BTreeSet<PageRef>) -> Result<Vec<PageRef>> {
-        let next = stored.task.round + 1;
-        let begun = |page: &Page| page.status == PageStatus::Queued && page.round == next;
+        let begun = |page: &Page| page.status == PageStatus::Queued;
         let mut pages = self.all_pages(stored.task.id).await?;
         pages.retain(|page| stored.has(page.page));
         let any =

@@ -2,14 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use quire_tasks::{PageMessage, PageRef, TaskId, Tenant};
+use quire_tasks::{PageMessage, PageRef, ReadAs, TaskId, Tenant};
 use uuid::Uuid;
 
-use super::{A_MOMENT, AT_LENGTH, LEASE, pages_queue};
+use super::{A_MOMENT, AT_LENGTH, LEASE, MAX_RECEIVES, pages_queue};
 use crate::{Consumer, Delivery, Home, Outgoing, QueueName};
 
 fn message() -> PageMessage {
-    PageMessage { page: PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page: 1 }, round: 1 }
+    PageMessage {
+        page: PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page: 1 },
+        round: 1,
+        read_as: ReadAs::default(),
+    }
 }
 
 async fn sent(home: &Home) -> PageMessage {
@@ -82,7 +86,7 @@ pub async fn leases_that_are_given_back_are_free_at_once(home: &Home) {
 /// Its message is in other hands by then.
 pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(home: &Home) {
     let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH));
-    for ending in ["acknowledge", "release", "dead-letter"] {
+    for ending in ["acknowledge", "release", "dead-letter", "send again"] {
         sent(home).await;
         let late = next(&leaving, AT_LENGTH).await.expect("a delivery").lease;
         leaving.release_held().await.expect("released");
@@ -90,6 +94,7 @@ pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(home: &Ho
         let ended = match ending {
             "acknowledge" => late.acknowledge().await,
             "release" => late.release(Duration::ZERO).await,
+            "send again" => late.send_again(Duration::ZERO).await,
             _ => late.dead_letter("too late").await,
         };
         ended.expect("it is no error");
@@ -126,4 +131,43 @@ pub async fn an_undecodable_message_can_be_dead_lettered(home: &Home) {
     let letters = dead.receive(1, AT_LENGTH).await.expect("receive");
     assert_eq!(letters.iter().map(|letter| &letter.body).collect::<Vec<_>>(), [&junk.body]);
     dead.acknowledge(vec![letters[0].receipt.clone()]).await.expect("acknowledge");
+}
+
+/// It was put off more often than it may be received.
+pub async fn a_message_that_is_sent_again_begins_anew(home: &Home) {
+    const DELAY: Duration = Duration::from_secs(2);
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let consumer = Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH);
+    let (message, tenant) = (message(), "acme".parse::<Tenant>().expect("a tenant"));
+    let outgoing = Outgoing { trace: Some(TRACE.to_owned()), ..Outgoing::new(&message, &tenant) };
+    pages_queue(home).send(vec![outgoing.clone()]).await.expect("send");
+    let first = next(&consumer, AT_LENGTH).await.expect("a delivery");
+    first.lease.release(Duration::ZERO).await.expect("release");
+    for attempt in [2].into_iter().chain([1; MAX_RECEIVES as usize]) {
+        let delivery = next(&consumer, AT_LENGTH).await.expect("it comes again");
+        assert_eq!((&delivery.message, delivery.attempt), (&message, attempt));
+        assert_eq!(delivery.trace.as_deref(), Some(TRACE));
+        delivery.lease.send_again(Duration::ZERO).await.expect("sent again");
+    }
+    let put_off = next(&consumer, AT_LENGTH).await.expect("it comes again");
+    let since = Instant::now();
+    put_off.lease.send_again(DELAY).await.expect("sent again");
+    let [received] = pages_queue(home).receive(1, AT_LENGTH).await.expect("receive").try_into().expect("one");
+    assert!(since.elapsed() + A_MOMENT / 10 >= DELAY, "{:?}", since.elapsed());
+    let Outgoing { body, group, .. } = outgoing;
+    assert_eq!((received.body, received.group, received.attempt), (body, group, 1));
+    pages_queue(home).acknowledge(vec![received.receipt]).await.expect("acknowledge");
+    assert!(next(&consumer, A_MOMENT).await.is_none(), "there is one of it");
+}
+
+/// Otherwise there would be two of it, and more with every time.
+pub async fn whoever_has_lost_a_lease_sends_nothing_again(home: &Home) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(home), LEASE);
+    sent(home).await;
+    let stuck = next(&consumer, AT_LENGTH).await.expect("a delivery");
+    let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
+    stuck.lease.send_again(Duration::ZERO).await.expect("it is no error");
+    assert!(next(&consumer, A_MOMENT).await.is_none(), "the other has it");
+    again.lease.acknowledge().await.expect("acknowledge");
+    assert!(next(&consumer, A_MOMENT).await.is_none(), "there was one of it");
 }

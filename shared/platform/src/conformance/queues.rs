@@ -100,6 +100,17 @@ pub async fn batches_over_ten_are_sent_received_and_acknowledged(home: &Home) {
     mail.nothing_for(LEASE + A_MOMENT).await;
 }
 
+/// Ten of them are more than SQS takes at a time.
+pub async fn messages_too_large_for_one_call_are_all_sent(home: &Home) {
+    let mail = Mail::new(home);
+    let large = "的".repeat(40_000);
+    mail.send((0..12).map(|number| format!("{number} {large}"))).await;
+    let received = mail.receive(12, AT_LENGTH).await;
+    assert_eq!(bodies(&received).len(), 12);
+    assert!(received.iter().all(|message| message.body.ends_with(&large)));
+    mail.acknowledge(&received).await;
+}
+
 /// Whoever held it is taken for dead.
 pub async fn a_message_comes_again_when_its_lease_has_ended(home: &Home) {
     let mail = Mail::new(home);

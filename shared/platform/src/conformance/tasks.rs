@@ -18,7 +18,7 @@ fn now() -> UnixMillis {
     UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
 }
 
-fn split(pages: u32) -> DocumentState {
+pub(super) fn split(pages: u32) -> DocumentState {
     DocumentState::Split(Split { format: Format::Pdf, pages })
 }
 
@@ -26,38 +26,38 @@ fn pending() -> DocumentState {
     DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } }
 }
 
-fn failure() -> Failure {
+pub(super) fn failure() -> Failure {
     Failure::new(FailureCode::UnreadablePage, "the page is broken")
 }
 
-fn succeeded() -> Outcome {
-    Outcome::Succeeded { confidence: Some(0.75) }
+pub(super) fn succeeded() -> Outcome {
+    Outcome::read(Some(0.75))
 }
 
 /// A task that nobody has seen yet.
-fn task(states: impl IntoIterator<Item = DocumentState>) -> Task {
+pub(super) fn task(states: impl IntoIterator<Item = DocumentState>) -> Task {
     let document = |(index, state)| Document { number: index as u32 + 1, name: Some("a.pdf".to_owned()), state };
     let documents = states.into_iter().enumerate().map(document).collect();
     Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now(), documents, Some(CALLBACK.to_owned()))
 }
 
-async fn created(home: &Home, states: impl IntoIterator<Item = DocumentState>) -> Task {
+pub(super) async fn created(home: &Home, states: impl IntoIterator<Item = DocumentState>) -> Task {
     match home.tasks.create(task(states)).await.expect("create") {
         Completion::Now(task) => task,
         Completion::Before(task) => panic!("{} was there before", task.id),
     }
 }
 
-fn page(task: &Task, document: u32, page: u32) -> PageRef {
+pub(super) fn page(task: &Task, document: u32, page: u32) -> PageRef {
     PageRef { task_id: task.id, document, page }
 }
 
-async fn complete(home: &Home, of: PageRef, outcome: Outcome) -> Completion {
+pub(super) async fn complete(home: &Home, of: PageRef, outcome: Outcome) -> Completion {
     home.tasks.complete_page(of, 1, outcome).await.expect("complete")
 }
 
 /// A task whose first page was read and whose second one failed.
-async fn half_failed(home: &Home) -> Task {
+pub(super) async fn half_failed(home: &Home) -> Task {
     let task = created(home, [split(2)]).await;
     complete(home, page(&task, 1, 1), succeeded()).await;
     let completion = complete(home, page(&task, 1, 2), Outcome::Failed(failure())).await;

@@ -151,6 +151,25 @@ pub(super) fn release(
     Ok(())
 }
 
+/// Makes a leased message one that nobody has received yet, visible after `delay`. What it was interrupted by still
+/// counts: that is no attempt.
+pub(super) fn send_again(
+    connection: &Connection,
+    changes: &mut Changes,
+    queue: QueueName,
+    receipt: &Receipt,
+    delay: Duration,
+) -> Result<(), Fault> {
+    let Some(Lease { id, number }) = Lease::of(receipt) else { return Ok(()) };
+    let now = now().0;
+    let mut update =
+        connection.prepare_cached(while_held!("UPDATE messages SET holder = NULL, receives = 0, visible_at = ?4"))?;
+    if update.execute(params![id, number, now, now + millis(delay)])? > 0 {
+        changes.insert(Change::Queue(queue));
+    }
+    Ok(())
+}
+
 /// Moves a leased message to the dead-letter queue.
 pub(super) fn dead_letter(
     connection: &Connection,

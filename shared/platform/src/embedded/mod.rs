@@ -1,7 +1,7 @@
 //! The home on one machine, made of files and SQLite.
 //!
 //! ```text
-//! DIR/quire.db   queues and task table
+//! DIR/quire.db   queues, task table and records
 //! DIR/objects/   the object store, a file for each key
 //! DIR/webhook-secret  what callbacks are signed with
 //! DIR/spool/     files on their way into it, on the same file system
@@ -21,6 +21,7 @@ mod queue;
 mod records;
 mod schema;
 mod secrets;
+mod shelves;
 mod table;
 mod turns;
 
@@ -32,6 +33,7 @@ use database::Database;
 use files::Files;
 use queue::SqliteQueue;
 use secrets::FileSecrets;
+use shelves::SqliteShelves;
 use table::SqliteTable;
 
 /// The home on one machine. Cheap to clone.
@@ -64,8 +66,9 @@ impl Embedded {
         let database = Arc::new(Database::open(&dir.join("quire.db"), bells)?);
         let tasks = Arc::new(SqliteTable::new(Arc::clone(&database)));
         let secrets = Arc::new(FileSecrets::new(dir));
+        let records = Arc::new(SqliteShelves::new(Arc::clone(&database)));
         let holder: Arc<str> = holder.into();
-        let home = Home::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, secrets, |name| {
+        let home = Home::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, secrets, records, |name| {
             Arc::new(SqliteQueue::new(name, settings(name), Arc::clone(&holder), Arc::clone(&database)))
         });
         Ok(Self { home, files, database })

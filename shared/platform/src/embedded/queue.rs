@@ -87,6 +87,13 @@ impl Queue for SqliteQueue {
             .await
     }
 
+    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()> {
+        let (queue, receipt) = (self.name(), received.receipt.clone());
+        self.database
+            .write(move |connection, changes| messages::send_again(connection, changes, queue, &receipt, delay))
+            .await
+    }
+
     async fn depth(&self) -> Result<Depth> {
         let queue = self.name();
         self.database.read(move |connection| messages::depth(connection, queue)).await

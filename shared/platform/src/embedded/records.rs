@@ -156,6 +156,23 @@ pub(super) fn reopen(
     update(connection, changes, task).map(Completion::Now)
 }
 
+/// Takes a correction of a page.
+pub(super) fn correct_page(
+    connection: &Connection,
+    changes: &mut Changes,
+    of: PageRef,
+    round: u32,
+    confidence: Option<f32>,
+) -> Result<Completion, Fault> {
+    let mut page = page(connection, of)?;
+    let mut task = task(connection, of.task_id)?;
+    if !transitions::correct(&mut task, &mut page, round, confidence, now()) {
+        return Ok(Completion::Before(task));
+    }
+    put_page(connection, &page)?;
+    update(connection, changes, task).map(Completion::Now)
+}
+
 fn find(connection: &Connection, id: TaskId) -> Result<Option<Task>, Fault> {
     let record: Option<String> = connection
         .prepare_cached("SELECT record FROM tasks WHERE id = ?1")?

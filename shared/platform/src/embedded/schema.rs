@@ -6,7 +6,7 @@ use super::fault::Fault;
 
 /// Each step makes the next version out of the one before; `user_version` says how many have been taken. A step that
 /// was released never changes.
-const LADDER: [&str; 2] = [VERSION_1, VERSION_2];
+const LADDER: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
     -- A message is leased while it has a holder and its visible_at lies ahead.
@@ -56,6 +56,18 @@ const VERSION_1: &str = "
 
 const VERSION_2: &str = "ALTER TABLE messages ADD COLUMN trace TEXT;";
 
+const VERSION_3: &str = "
+    CREATE TABLE records (
+        shelf TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        expires_at INTEGER,
+        PRIMARY KEY (shelf, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;
+";
+
 /// Brings the database to today's version. One from tomorrow is refused: this program would harm it.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -71,4 +83,26 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
         transaction.pragma_update(None, "user_version", LADDER.len() as u32)?;
     }
     Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_any_older_version_becomes_one_of_today_with_what_is_in_it() {
+        for taken in 1..=LADDER.len() {
+            let mut connection = Connection::open_in_memory().expect("a database");
+            LADDER[..taken].iter().try_for_each(|step| connection.execute_batch(step)).expect("its tables");
+            connection.pragma_update(None, "user_version", taken as u32).expect("its version");
+            let insert = "INSERT INTO messages (queue, grp, body, visible_at) VALUES ('pages', 'acme', 'a', 1)";
+            connection.execute(insert, []).expect("a message");
+            for _ in 0..2 {
+                migrate(&mut connection).expect("migrated");
+            }
+            let query = "SELECT body || coalesce(trace, '') FROM messages WHERE (SELECT count(*) FROM records) = 0";
+            let body: String = connection.query_row(query, [], |row| row.get(0)).expect("every table is there");
+            assert_eq!(body, "a");
+        }
+    }
 }

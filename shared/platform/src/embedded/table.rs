@@ -75,6 +75,12 @@ impl TaskTable for SqliteTable {
         self.database.write(move |connection, changes| records::reopen(connection, changes, id, pages)).await
     }
 
+    async fn correct_page(&self, page: PageRef, round: u32, confidence: Option<f32>) -> Result<Completion> {
+        self.database
+            .write(move |connection, changes| records::correct_page(connection, changes, page, round, confidence))
+            .await
+    }
+
     async fn changed(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task> {
         let deadline = Instant::now() + within;
         loop {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use quire_platform::{Aws, Delivery, Home, Outgoing, QueueName, Receipt, Received, conformance};
-use quire_tasks::{PageMessage, PageRef, TaskId, Tenant};
+use quire_tasks::{PageMessage, PageRef, ReadAs, TaskId, Tenant};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -26,7 +26,11 @@ async fn stage() -> Stage {
 }
 
 fn message(page: u32) -> PageMessage {
-    PageMessage { page: PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page }, round: 1 }
+    PageMessage {
+        page: PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page },
+        round: 1,
+        read_as: ReadAs::default(),
+    }
 }
 
 impl Stage {
@@ -162,5 +166,23 @@ async fn an_unreadable_message_does_not_harm_its_neighbors() {
     assert!(response.batch_item_failures.is_empty(), "{response:?}");
     stage.conclude(&received, &response).await;
     assert_eq!(stage.receive(QueueName::DeadPages, 1).await[0].body, "junk");
+    stage.nothing_in(QueueName::Pages).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_again_is_done_and_comes_anew() {
+    let stage = stage().await;
+    stage.send(1).await;
+    let received = stage.receive(QueueName::Pages, 1).await;
+    let mut handed = stage.function.handed(QueueName::Pages, event(&received));
+    let delivery = handed.deliveries::<PageMessage>().remove(0).expect("a page message");
+    delivery.lease.send_again(Duration::ZERO).await.expect("sent again");
+    let response = handed.response().await;
+    assert!(response.batch_item_failures.is_empty(), "{response:?}");
+    stage.conclude(&received, &response).await;
+    let again = stage.receive(QueueName::Pages, 1).await.remove(0);
+    assert_eq!((&again.body, &again.group, again.attempt), (&received[0].body, &received[0].group, 1));
+    assert_eq!(again.trace.as_deref(), Some(TRACE));
+    stage.service.queue(QueueName::Pages).acknowledge(vec![again.receipt]).await.expect("deleted");
     stage.nothing_in(QueueName::Pages).await;
 }

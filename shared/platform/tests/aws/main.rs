@@ -7,6 +7,7 @@ use quire_tasks::UnixMillis;
 use uuid::Uuid;
 
 mod emulator;
+mod half_opened;
 mod handed;
 mod large_files;
 mod large_tasks;

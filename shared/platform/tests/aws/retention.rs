@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region},
 };
-use quire_platform::{Aws, AwsSettings, Home, conformance};
+use quire_platform::{Aws, AwsSettings, Home, Shelf, conformance};
 use quire_tasks::{
     Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, Source, Split, Task, TaskId, Tenant,
     UnixMillis,
@@ -15,7 +15,7 @@ use crate::{connected, emulator, now, settings};
 
 const DAYS: u32 = 7;
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("us-east-1"))
@@ -63,4 +63,23 @@ async fn everything_of_a_task_expires_with_it() {
     let told = told.time_to_live_description.expect("a description");
     assert_eq!(told.attribute_name.as_deref(), Some("expires_at"));
     assert_eq!(told.time_to_live_status.expect("a status").as_str(), "ENABLED");
+}
+
+#[tokio::test]
+async fn a_record_expires_when_it_was_told_to_and_no_other_does() {
+    let settings = settings();
+    Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
+    let records = connected(&settings).await.records;
+    let at = now().0 + 60_000;
+    records.set(Shelf::Reports, "for-a-while", "1".to_owned(), Some(UnixMillis(at))).await.expect("set");
+    records.set(Shelf::Reports, "for-ever", "1".to_owned(), None).await.expect("set");
+    let items = client().scan().table_name(&settings.table).send().await.expect("scanned").items.expect("items");
+    let told = |key: &str| {
+        let item =
+            items.iter().find(|item| item.get("sk").is_some_and(|sort| sort.as_s().is_ok_and(|sort| sort == key)));
+        item.expect("a record").get("expires_at").and_then(|value| value.as_n().ok()?.parse::<i64>().ok())
+    };
+    assert_eq!(told("for-ever"), None);
+    let seconds = told("for-a-while").expect("a number");
+    assert!((at..at + 1001).contains(&(seconds * 1000)), "in whole seconds, and not before its time: {seconds}");
 }

@@ -106,7 +106,7 @@ async fn submit(home: &Home) {
 }
 
 async fn dispatch(home: &Home, task: &Task) {
-    let messages = task.pages().map(|page| PageMessage { page, round: task.round });
+    let messages = task.page_messages();
     send(&*home.queue(QueueName::Pages), task, messages).await.expect("sent");
     home.tasks.mark_dispatched(task.id).await.expect("marked");
 }
@@ -129,10 +129,10 @@ async fn read_some(
     let count = deliveries.len();
     for delivery in deliveries {
         let delivery = delivery.expect("a page message");
-        let PageMessage { page, round } = delivery.message;
+        let PageMessage { page, round, .. } = delivery.message;
         let key = Key::PageText { page, round }.to_string();
         home.objects.put_new(&key, text(page).into()).await.expect("stored");
-        let succeeded = Outcome::Succeeded { confidence: None };
+        let succeeded = Outcome::read(None);
         if home.tasks.complete_page(page, round, succeeded).await.expect("completed").changed() {
             ended(page);
         }

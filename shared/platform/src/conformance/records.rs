@@ -1,0 +1,165 @@
+//! What every store of records promises.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use quire_tasks::UnixMillis;
+use tokio::task::JoinSet;
+
+use super::{A_MOMENT, AT_LENGTH, unique};
+use crate::{Error, Home, Record, Shelf};
+
+const SHELF: Shelf = Shelf::Review;
+
+fn after(from_now: Duration) -> UnixMillis {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + from_now;
+    UnixMillis(at.as_millis() as i64)
+}
+
+async fn put(home: &Home, key: &str, body: &str, seen: Option<u64>) -> bool {
+    home.records.put(SHELF, key, body.to_owned(), seen, None).await.expect("put")
+}
+
+async fn read(home: &Home, key: &str) -> Option<Record> {
+    home.records.read(SHELF, key).await.expect("read")
+}
+
+/// A record that is there.
+async fn written(home: &Home, key: &str, body: &str) -> Record {
+    home.records.set(SHELF, key, body.to_owned(), None).await.expect("set");
+    let record = read(home, key).await.expect("it is there");
+    assert_eq!((record.key.as_str(), record.body.as_str()), (key, body));
+    record
+}
+
+/// Among those who make it, the first decides.
+pub async fn a_record_is_made_once(home: &Home) {
+    let key = unique("record");
+    assert_eq!(read(home, &key).await, None);
+    assert!(put(home, &key, r#"{"text":"的 \" first"}"#, None).await);
+    let made = read(home, &key).await.expect("it is there");
+    assert_eq!((made.key.as_str(), made.body.as_str()), (key.as_str(), r#"{"text":"的 \" first"}"#));
+    assert!(!put(home, &key, "2", None).await);
+    assert_eq!(read(home, &key).await, Some(made));
+}
+
+/// Whoever has seen an older one has to look again, even where the same was written since.
+pub async fn a_record_is_replaced_only_by_who_has_seen_it(home: &Home) {
+    let key = unique("record");
+    assert!(!put(home, &key, "0", Some(1)).await, "there is none to replace");
+    let first = written(home, &key, "1").await;
+    assert!(put(home, &key, "1", Some(first.version)).await);
+    let second = read(home, &key).await.expect("it is there");
+    assert_ne!(second.version, first.version);
+    assert!(!put(home, &key, "3", Some(first.version)).await);
+    assert_eq!(read(home, &key).await.as_ref(), Some(&second));
+    let third = written(home, &key, "3").await;
+    assert!(!put(home, &key, "4", Some(second.version)).await, "set is a writing, too");
+    assert_eq!(read(home, &key).await, Some(third));
+}
+
+/// That is what makes counting together possible.
+pub async fn of_many_who_replace_a_record_one_succeeds(home: &Home) {
+    const MANY: u32 = 8;
+    let key = unique("record");
+    let seen = Some(written(home, &key, "-1").await.version);
+    let mut tries = JoinSet::new();
+    for number in 0..MANY {
+        let (records, key) = (home.records.clone(), key.clone());
+        tries.spawn(async move {
+            let won = records.put(SHELF, &key, number.to_string(), seen, None).await.expect("put");
+            won.then(|| number.to_string())
+        });
+    }
+    let won: Vec<String> = tries.join_all().await.into_iter().flatten().collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!(read(home, &key).await.map(|record| record.body), won.into_iter().next());
+}
+
+/// Neither for those who read it, nor for those who write in its place.
+pub async fn an_expired_record_is_not_there(home: &Home) {
+    let [key, made_anew, kept] = ["old", "made-anew", "kept"].map(unique);
+    for key in [&key, &made_anew, &kept] {
+        home.records.set(SHELF, key, "1".to_owned(), Some(after(A_MOMENT))).await.expect("set");
+    }
+    let seen = read(home, &key).await.expect("it has not expired yet").version;
+    let kept_seen = read(home, &kept).await.expect("nor has this").version;
+    assert!(put(home, &kept, "2", Some(kept_seen)).await, "from now on it does not expire");
+    let deadline = Instant::now() + AT_LENGTH;
+    while read(home, &key).await.is_some() {
+        assert!(Instant::now() < deadline, "it never expires");
+        tokio::time::sleep(A_MOMENT / 10).await;
+    }
+    assert!(home.records.list(SHELF, None, usize::MAX).await.expect("list").iter().all(|record| record.key != key));
+    assert!(!put(home, &key, "2", Some(seen)).await);
+    for seen in [Some(seen), None] {
+        assert!(!home.records.delete(SHELF, &key, seen).await.expect("delete"), "{seen:?}");
+    }
+    assert!(put(home, &made_anew, "2", None).await);
+    for key in [made_anew, kept] {
+        assert_eq!(read(home, &key).await.map(|record| record.body).as_deref(), Some("2"));
+    }
+}
+
+/// By whoever has seen it, or by whoever does not care; and what was seen of it never comes again.
+pub async fn a_deleted_record_is_gone(home: &Home) {
+    let key = unique("record");
+    let first = written(home, &key, "1").await.version;
+    let second = written(home, &key, "2").await.version;
+    assert!(!home.records.delete(SHELF, &key, Some(first)).await.expect("delete"));
+    assert_eq!(read(home, &key).await.map(|record| record.version), Some(second));
+    assert!(home.records.delete(SHELF, &key, Some(second)).await.expect("delete"));
+    assert_eq!(read(home, &key).await, None);
+    assert!(!home.records.delete(SHELF, &key, None).await.expect("delete"), "twice");
+    assert!(put(home, &key, "1", None).await);
+    for stale in [first, second] {
+        assert!(!put(home, &key, "3", Some(stale)).await, "another record had this version");
+        assert!(!home.records.delete(SHELF, &key, Some(stale)).await.expect("delete"));
+    }
+    assert!(home.records.delete(SHELF, &key, None).await.expect("delete"));
+    assert_eq!(read(home, &key).await, None);
+}
+
+/// One shelf at a time, one page after the other.
+pub async fn records_are_listed_in_the_order_of_their_keys(home: &Home) {
+    let mark = unique("listed");
+    let keys = ["#1/10", "#1/9", "-", "A", "a", "~"].map(|name| format!("{mark}{name}"));
+    for key in keys.iter().rev() {
+        written(home, key, "1").await;
+    }
+    home.records.set(Shelf::Reports, &format!("{mark}B"), "1".to_owned(), None).await.expect("set");
+    home.records.set(SHELF, &format!("{mark}C"), "1".to_owned(), Some(after(Duration::ZERO))).await.expect("set");
+    let list = async |behind: &str, limit| {
+        let records = home.records.list(SHELF, Some(behind), limit).await.expect("list");
+        let mine = records.into_iter().filter(|record| record.key.starts_with(&mark));
+        mine.map(|record| record.key).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&mark, usize::MAX).await, keys, "the mark itself is no key");
+    assert_eq!(list(&mark, 4).await, keys[..4]);
+    assert_eq!(list(&keys[3], 4).await, keys[4..], "what it begins behind is not in it");
+    assert_eq!(list(&mark, 0).await, [""; 0]);
+    assert_eq!(list(&keys[5], 4).await, [""; 0]);
+    let all = home.records.list(SHELF, None, usize::MAX).await.expect("list");
+    assert!(all.is_sorted_by(|one, next| one.key < next.key));
+    assert!(keys.iter().all(|key| all.iter().any(|record| record.key == *key)));
+}
+
+/// A home that took more than another would hide it until somebody moves.
+pub async fn what_cannot_be_kept_everywhere_is_refused(home: &Home) {
+    let refused = |kept: Result<(), Error>| assert!(matches!(kept, Err(Error::Failed { .. })), "{kept:?}");
+    let longest = format!("{}{}", unique("long"), "x".repeat(256))[..256].to_owned();
+    written(home, &longest, "1").await;
+    for key in ["", "a key", "ключ", "a\n", &format!("{longest}x")] {
+        refused(home.records.read(SHELF, key).await.map(drop));
+        refused(home.records.put(SHELF, key, "1".to_owned(), None, None).await.map(drop));
+        refused(home.records.set(SHELF, key, "1".to_owned(), None).await);
+        refused(home.records.delete(SHELF, key, None).await.map(drop));
+        refused(home.records.list(SHELF, Some(key), 1).await.map(drop));
+    }
+    let (key, large) = (unique("large"), "1".repeat(128 * 1024));
+    written(home, &key, &large).await;
+    refused(home.records.set(SHELF, &key, format!("{large}1"), None).await);
+    refused(home.records.put(SHELF, &unique("larger"), format!("{large}1"), None, None).await.map(drop));
+    for key in [longest, key] {
+        home.records.delete(SHELF, &key, None).await.expect("delete");
+    }
+}

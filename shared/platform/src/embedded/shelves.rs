@@ -1,0 +1,143 @@
+//! The records on the database.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quire_tasks::UnixMillis;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{database::Database, fault::Fault};
+use crate::{
+    Record, RecordStore, Result, Shelf,
+    clock::now,
+    record_store::{check_body, check_key, new_version},
+};
+
+/// The shelves.
+#[derive(Debug)]
+pub(super) struct SqliteShelves {
+    database: Arc<Database>,
+}
+
+/// A record to be written.
+struct Writing {
+    shelf: Shelf,
+    key: String,
+    body: String,
+    expires_at: Option<i64>,
+}
+
+impl SqliteShelves {
+    pub(super) const fn new(database: Arc<Database>) -> Self {
+        Self { database }
+    }
+}
+
+impl Writing {
+    fn new(shelf: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Self> {
+        check_key(key)?;
+        check_body(&body)?;
+        Ok(Self { shelf, key: key.to_owned(), body, expires_at: expires_at.map(|at| at.0) })
+    }
+}
+
+#[async_trait]
+impl RecordStore for SqliteShelves {
+    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+        check_key(key)?;
+        let key = key.to_owned();
+        self.database.read(move |connection| find(connection, on, &key)).await
+    }
+
+    async fn put(
+        &self,
+        on: Shelf,
+        key: &str,
+        body: String,
+        seen: Option<u64>,
+        expires_at: Option<UnixMillis>,
+    ) -> Result<bool> {
+        let writing = Writing::new(on, key, body, expires_at)?;
+        self.database
+            .write(move |connection, _| match seen {
+                Some(seen) => replace(connection, &writing, seen),
+                None => insert(connection, &writing),
+            })
+            .await
+    }
+
+    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+        let writing = Writing::new(on, key, body, expires_at)?;
+        self.database
+            .write(move |connection, _| {
+                delete(connection, writing.shelf, &writing.key, None)?;
+                insert(connection, &writing).map(drop)
+            })
+            .await
+    }
+
+    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+        check_key(key)?;
+        let key = key.to_owned();
+        self.database.write(move |connection, _| delete(connection, on, &key, seen)).await
+    }
+
+    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        after.map_or(Ok(()), check_key)?;
+        // Every key lies behind the empty one.
+        let after = after.unwrap_or_default().to_owned();
+        self.database.read(move |connection| list(connection, on, &after, limit)).await
+    }
+}
+
+fn find(connection: &Connection, shelf: Shelf, key: &str) -> Result<Option<Record>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT key, version, body FROM records WHERE shelf = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+    )?;
+    Ok(select.query_row(params![shelf.as_str(), key, now().0], record).optional()?)
+}
+
+fn list(connection: &Connection, shelf: Shelf, after: &str, limit: usize) -> Result<Vec<Record>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT key, version, body FROM records WHERE shelf = ?1 AND key > ?2 AND (expires_at IS NULL OR expires_at > ?3)
+         ORDER BY key LIMIT ?4",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let records = select.query_map(params![shelf.as_str(), after, now().0, limit], record)?;
+    Ok(records.collect::<rusqlite::Result<_>>()?)
+}
+
+fn insert(connection: &Connection, writing: &Writing) -> Result<bool, Fault> {
+    forget_expired(connection)?;
+    let Writing { shelf, key, body, expires_at } = writing;
+    let sql = "INSERT INTO records (shelf, key, version, body, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT DO NOTHING";
+    let values = params![shelf.as_str(), key, new_version() as i64, body, expires_at];
+    Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
+}
+
+fn replace(connection: &Connection, writing: &Writing, seen: u64) -> Result<bool, Fault> {
+    forget_expired(connection)?;
+    let Writing { shelf, key, body, expires_at } = writing;
+    let sql =
+        "UPDATE records SET version = ?3, body = ?4, expires_at = ?5 WHERE shelf = ?1 AND key = ?2 AND version = ?6";
+    let values = params![shelf.as_str(), key, new_version() as i64, body, expires_at, seen as i64];
+    Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
+}
+
+fn delete(connection: &Connection, shelf: Shelf, key: &str, seen: Option<u64>) -> Result<bool, Fault> {
+    forget_expired(connection)?;
+    let sql = "DELETE FROM records WHERE shelf = ?1 AND key = ?2 AND (?3 IS NULL OR version = ?3)";
+    let seen = seen.map(|seen| seen as i64);
+    Ok(connection.prepare_cached(sql)?.execute(params![shelf.as_str(), key, seen])? > 0)
+}
+
+/// Whoever writes clears up first: so nothing that has expired is in the way, and nothing stays for ever.
+fn forget_expired(connection: &Connection) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM records WHERE expires_at <= ?1")?.execute([now().0])?;
+    Ok(())
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record { key: row.get(0)?, version: row.get::<_, i64>(1)?.unsigned_abs(), body: row.get(2)? })
+}

@@ -1,0 +1,131 @@
+//! Small records beside the tasks: what operators and workers write down for each other.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use quire_tasks::UnixMillis;
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+const WHAT: &str = "records";
+/// Far below the 1,024 bytes that DynamoDB takes, and enough for a name of anything that we name.
+const LONGEST_KEY: usize = 256;
+/// Far below the 400 kB that DynamoDB takes for an item, and paid for by the kilobyte: what is larger is an object.
+const LONGEST_BODY: usize = 128 * 1024;
+
+/// Records of one kind lie on one shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Shelf {
+    /// What is decided about engines.
+    Engines,
+    /// What workers tell of engines.
+    Reports,
+    /// Pages that somebody is to look at.
+    Review,
+}
+
+impl Shelf {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Engines, Self::Reports, Self::Review];
+
+    /// The name, as it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Engines => "engines",
+            Self::Reports => "reports",
+            Self::Review => "review",
+        }
+    }
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its name on its shelf: 1 to 256 visible ASCII characters.
+    pub key: String,
+    /// Names this writing of it. Versions are in no order, and none is ever used twice, not even when the record was
+    /// deleted in between.
+    pub version: u64,
+    /// What it says, as JSON: up to 128 KiB.
+    pub body: String,
+}
+
+/// Records, read consistently. One that has expired is not there, by the store's own clock.
+#[async_trait]
+pub trait RecordStore: Debug + Send + Sync {
+    /// The record, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where this can be no key; otherwise any.
+    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>>;
+
+    /// Writes the record, where it still is of the version `seen`, or, where that is `None`, where there is none; whether
+    /// it did. If not, somebody else was faster; perhaps an earlier try of the same call, whose answer was lost.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where this can be no key or the body is too large; otherwise any.
+    async fn put(
+        &self,
+        on: Shelf,
+        key: &str,
+        body: String,
+        seen: Option<u64>,
+        expires_at: Option<UnixMillis>,
+    ) -> Result<bool>;
+
+    /// Writes the record, whatever was there.
+    ///
+    /// # Errors
+    /// As [`RecordStore::put`].
+    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()>;
+
+    /// Deletes the record, where it still is of the version `seen`, or, where that is `None`, whatever its version;
+    /// whether it did.
+    ///
+    /// # Errors
+    /// As [`RecordStore::read`].
+    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool>;
+
+    /// Up to `limit` records of a shelf, in the order of their keys, from the first behind `after`, which need not be
+    /// there itself.
+    ///
+    /// # Errors
+    /// As [`RecordStore::read`].
+    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
+}
+
+/// A version that nothing has had before. It fits an `i64`.
+pub(crate) fn new_version() -> u64 {
+    // The two bits that say which kind of UUID it is are left out.
+    Uuid::now_v7().as_u64_pair().1 & (u64::MAX >> 2)
+}
+
+/// Refuses what some home would not take as a key.
+pub(crate) fn check_key(key: &str) -> Result<()> {
+    let good = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if good { Ok(()) } else { Err(refused(format!("a key is 1 to {LONGEST_KEY} visible ASCII characters"))) }
+}
+
+/// Refuses what some home would not take as a body.
+pub(crate) fn check_body(body: &str) -> Result<()> {
+    if body.len() <= LONGEST_BODY { Ok(()) } else { Err(refused(format!("a body is up to {LONGEST_BODY} bytes"))) }
+}
+
+fn refused(why: String) -> Error {
+    Error::Failed { what: WHAT, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_version_is_used_twice_and_each_fits_what_databases_count_with() {
+        let versions: BTreeSet<u64> = (0..10_000).map(|_| new_version()).collect();
+        assert_eq!(versions.len(), 10_000);
+        assert!(versions.iter().all(|&version| i64::try_from(version).is_ok()));
+    }
+}
