@@ -1,6 +1,7 @@
 """`ocr_engine.json`: what a host must know to drive the graphs. Everything is read from the checkpoint; nothing is assumed."""
 
 import json
+from pathlib import Path
 
 import graphs
 
@@ -10,17 +11,7 @@ SENTINEL = "QUIRE-INSTRUCTION"
 
 # The instructions that the model was trained on, by mode; others degrade what it reads without a word.
 # {keys} and {language} are the caller's, put in as plain text.
-MODES = {
-    "text": "提取图中的文字。",
-    "markdown": "提取文档图片中正文的所有信息用markdown格式表示，其中页眉、页脚部分忽略，表格用html格式表达，"
-                "文档中公式用latex格式表示，按照阅读顺序组织进行解析。",
-    "spotting": "检测并识别图片中的文字，将文本坐标格式化输出。",
-    "table": "把图中的表格解析为HTML。",
-    "formula": "识别图片中的公式，用LaTeX格式表示。",
-    "fields": "提取图片中的: {keys} 的字段内容，并按照JSON格式返回。",
-    "subtitles": "提取图片中的字幕。",
-    "translate": "先提取文字，再将文字内容翻译为{language}，若是文档，则其中页眉、页脚忽略，公式用latex格式表示，表格用html格式表示。",
-}
+MODES = json.loads((Path(__file__).parent / "modes.json").read_text(encoding="utf-8"))
 
 # Greedy decoding with this penalty is the releases' own setting. A page may have as many tokens as four times its
 # picture's, and a thousand on top for the small ones.

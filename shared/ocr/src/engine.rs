@@ -3,9 +3,9 @@
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
-use crate::{Model, Policy, line_reader::LineReader};
+use crate::{Model, PageFeed, Policy, line_reader::LineReader};
 
-/// One way of reading pages: line by line ([`Engine::new`]), or end to end ([`HunyuanOcr`](crate::HunyuanOcr)).
+/// One way of reading pages that are all there: line by line ([`Engine::new`]). It reads text.
 pub trait PageReader: Send {
     /// What answers are signed with.
     fn name(&self) -> EngineName;
@@ -18,7 +18,44 @@ pub trait PageReader: Send {
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>>;
 }
 
-/// Reads pages.
+/// A way of reading pages that come and go while others are in flight ([`HunyuanOcr`](crate::HunyuanOcr)): a page that
+/// ends makes room for the next at once, so that there are no micro-batches.
+pub trait PageStream: Send {
+    /// What answers are signed with.
+    fn name(&self) -> EngineName;
+
+    /// How many pages are in flight at once.
+    fn slots(&self) -> usize;
+
+    /// Reads pages until the feed ends. Pages are taken from it while others are in flight.
+    fn serve(&mut self, feed: &mut dyn PageFeed<'_>);
+}
+
+/// An engine that runs in this process.
+pub enum LocalEngine {
+    /// Reads micro-batches.
+    Batches(Engine),
+    /// Reads pages as they come.
+    Stream(Box<dyn PageStream>),
+}
+
+impl LocalEngine {
+    /// What answers are signed with.
+    pub fn name(&self) -> EngineName {
+        match self {
+            Self::Batches(engine) => engine.name(),
+            Self::Stream(stream) => stream.name(),
+        }
+    }
+}
+
+impl std::fmt::Debug for LocalEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LocalEngine({})", self.name())
+    }
+}
+
+/// Reads pages in micro-batches.
 pub struct Engine {
     reader: Box<dyn PageReader>,
 }

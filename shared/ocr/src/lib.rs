@@ -1,6 +1,7 @@
 //! Page images to text through ONNX Runtime: line by line with PP-OCR, or end to end with [`HunyuanOcr`].
 //!
-//! [`Engine::read`] takes a micro-batch of pages of any documents, and a [`PageReader`] reads it. Line by line:
+//! [`Engine::read`] takes a micro-batch of pages of any documents; a [`PageStream`] takes pages while others are in flight,
+//! and [`page_of_answer`] makes of what it says what the mode asks for. Line by line:
 //!
 //! ```text
 //! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> places of lines
@@ -13,6 +14,7 @@
 #![warn(missing_docs)]
 
 mod alphabet;
+mod answer;
 mod components;
 mod ctc;
 #[cfg_attr(not(feature = "cuda"), path = "without_cuda.rs")]
@@ -35,9 +37,11 @@ mod sheet;
 mod strip;
 
 pub use alphabet::Alphabet;
-pub use engine::{Engine, PageReader};
+pub use answer::page_of_answer;
+pub use engine::{Engine, LocalEngine, PageReader, PageStream};
 pub use hunyuan::{
-    End, HunyuanFiles, HunyuanOcr, HunyuanOptions, Instruction, InstructionError, PageFeed, PageJob, ReadError, Reading,
+    End, HunyuanFiles, HunyuanOcr, HunyuanOptions, Instruction, InstructionError, PageFeed, PageJob, ReadError,
+    Reading, TailGuard, default_prompts, without_repetition,
 };
 pub use model::{Model, ModelError, Step};
 pub use policy::Policy;

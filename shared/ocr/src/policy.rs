@@ -53,10 +53,4 @@ impl Policy {
             max_batch_pixels: 16 * 1_654 * 2_339,
         }
     }
-
-    /// For a model with so many pages in flight: micro-batches that fill its slots twice, so that a slot whose page ends
-    /// early has a next one. What is said of lines does not apply.
-    pub const fn pages_in_flight(slots: usize, page_pixels: usize) -> Self {
-        Self { max_batch_pixels: 2 * slots as u64 * page_pixels as u64, ..Self::cpu() }
-    }
 }

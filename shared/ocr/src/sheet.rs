@@ -118,12 +118,12 @@ impl<'a> Sheet<'a> {
             read.filter_map(|(quad, reading)| Some((quad, reading.filter(legible)?))).unzip();
         let line = |index: usize| Line {
             text: readings[index].text.trim().to_owned(),
-            confidence: readings[index].confidence.min(1.0),
-            polygon: polygon(self.page, quads[index]),
+            confidence: Some(readings[index].confidence.min(1.0)),
+            polygon: Some(polygon(self.page, quads[index])),
         };
         let lines = reading_order(&quads, self.turns.along()).into_iter().map(line).collect();
         let (width, height) = (self.page.page_width(), self.page.page_height());
-        Ok(PageText { width, height, rotation: self.turns.degrees(), engine: engine.clone(), lines })
+        Ok(PageText::of_lines(engine.clone(), width, height, self.turns.degrees(), lines))
     }
 }
 

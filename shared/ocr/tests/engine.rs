@@ -95,7 +95,7 @@ fn polygons_are_in_the_frame_of_the_page_as_it_was_sent() {
     let results = read(&ColorModel::default(), pooled(), &[page.image().of_page(width, height)]);
     let text = results[0].as_ref().expect("a plain page");
     assert_eq!((text.width, text.height), (width, height));
-    let [start, end, _, below] = text.lines[0].polygon;
+    let [start, end, _, below] = text.lines[0].polygon.expect("a place");
     let (x, y) = (Page::LEFT as f32 * 4.0, Page::TOP as f32 * 2.0);
     assert!(start[0] < x && x - start[0] < 80.0 && start[1] < y && y - start[1] < 40.0, "{start:?}");
     assert!(end[0] > start[0] + 4.0 * 200.0 && below[1] > start[1] + 2.0 * 20.0);

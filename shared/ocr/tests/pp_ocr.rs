@@ -63,7 +63,7 @@ fn a_bilingual_page_reads_the_same_whichever_way_up_it_is() {
 #[test]
 fn a_polygon_starts_where_its_text_starts() {
     let text = read(&mut engine(Policy::cpu()), imageops::rotate180(&notice()));
-    let [start, end, ..] = text.lines[0].polygon;
+    let [start, end, ..] = text.lines[0].polygon.expect("a place");
     assert!(
         start[0] > end[0] && start[1] > text.height as f32 / 2.0,
         "the first line of a page on its head: {start:?}"

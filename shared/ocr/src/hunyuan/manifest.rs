@@ -7,9 +7,10 @@ use std::{
 };
 
 use ort::value::TensorElementType;
+use quire_tasks::ModeName;
 use serde::Deserialize;
 
-use super::{PLAIN, repetition, resize::Sides};
+use super::{repetition, resize::Sides};
 use crate::LoadError;
 
 /// What this engine reads, and no other.
@@ -210,8 +211,9 @@ impl Manifest {
         if self.end_tokens.is_empty() {
             return Err("end_tokens is expected to name one".to_owned());
         }
-        if !self.modes.contains_key(PLAIN) {
-            return Err(format!("modes is expected to have {PLAIN:?}"));
+        let text = ModeName::Text.as_str();
+        if !self.modes.contains_key(text) {
+            return Err(format!("modes is expected to have {text:?}"));
         }
         Ok(())
     }

@@ -13,6 +13,7 @@
 
 mod binding;
 mod contract;
+mod instruction;
 mod manifest;
 mod network;
 mod onnx;
@@ -30,20 +31,17 @@ mod vocabulary;
 
 use std::path::PathBuf;
 
-use quire_document::PageImage;
-use quire_tasks::{EngineName, Failure, PageText};
+use quire_tasks::{EngineName, ModeName};
 
+pub use instruction::{Instruction, InstructionError, default_prompts};
 pub use page::{End, PageFeed, PageJob, ReadError, Reading};
-pub use prompt::{Instruction, InstructionError};
+pub use repetition::{TailGuard, without_repetition};
 
-use crate::{Device, LoadError, PageReader, Policy};
+use crate::{Device, LoadError, PageStream};
 use manifest::Manifest;
 use onnx::Onnx;
 use reader::Reader;
 use vocabulary::Vocabulary;
-
-/// The mode of pages that come without an instruction.
-const PLAIN: &str = "text";
 
 /// Where the native parts are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +95,6 @@ impl HunyuanOptions {
 #[derive(Debug)]
 pub struct HunyuanOcr {
     reader: Reader<Onnx>,
-    policy: Policy,
 }
 
 impl HunyuanOcr {
@@ -112,70 +109,31 @@ impl HunyuanOcr {
         let options = HunyuanOptions { slots, ..options.clone() };
         let capacity = options.slot_tokens.min(manifest.decoder.max_positions);
         let network = Onnx::load(&files.onnxruntime, &manifest, &options, capacity)?;
-        let page_pixels = options.max_pixels.unwrap_or(manifest.picture.max_pixels).min(manifest.picture.max_pixels);
-        let policy = Policy::pages_in_flight(slots, page_pixels);
-        Ok(Self { reader: Reader::new(network, manifest, vocabulary, &options, capacity), policy })
+        Ok(Self { reader: Reader::new(network, manifest, vocabulary, &options, capacity) })
     }
 
-    /// The instruction of one of the folder's modes, with what the caller says for its `{names}`.
-    ///
-    /// # Errors
-    /// When there is no such mode, or it asks for more than is said.
-    pub fn instruction(&self, mode: &str, values: &[(&str, &str)]) -> Result<Instruction, InstructionError> {
-        Instruction::of_mode(&self.reader.manifest.modes, mode, values)
-    }
-
-    /// The folder's modes, by name.
-    pub fn modes(&self) -> impl Iterator<Item = &str> {
-        self.reader.manifest.modes.keys().map(String::as_str)
+    /// The modes that the folder has an instruction for.
+    pub fn modes(&self) -> impl Iterator<Item = ModeName> {
+        ModeName::ALL.into_iter().filter(|mode| self.reader.manifest.modes.contains_key(mode.as_str()))
     }
 
     /// Bytes of the slots on the device.
     pub fn slot_bytes(&self) -> usize {
         self.reader.network.slot_bytes()
     }
-
-    /// Reads pages until the feed ends. Pages are taken from it while others are in flight.
-    pub fn serve(&mut self, feed: &mut dyn PageFeed<'_>) {
-        self.reader.read(feed);
-    }
 }
 
-impl PageReader for HunyuanOcr {
+impl PageStream for HunyuanOcr {
     fn name(&self) -> EngineName {
         self.reader.name()
     }
 
-    fn policy(&self) -> &Policy {
-        &self.policy
+    fn slots(&self) -> usize {
+        self.reader.slots()
     }
 
-    fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
-        let instruction = Instruction::of(self.reader.manifest.modes[PLAIN].as_str());
-        let mut batch = MicroBatch { pages, next: 0, instruction, texts: pages.iter().map(|_| None).collect() };
-        self.serve(&mut batch);
-        let lost = || Err(Failure::new(quire_tasks::FailureCode::Internal, "the page has no answer"));
-        batch.texts.into_iter().map(|text| text.unwrap_or_else(lost)).collect()
-    }
-}
-
-/// Pages that are all there, as a feed.
-struct MicroBatch<'p> {
-    pages: &'p [PageImage],
-    next: usize,
-    instruction: Instruction,
-    texts: Vec<Option<Result<PageText, Failure>>>,
-}
-
-impl<'p> PageFeed<'p> for MicroBatch<'p> {
-    fn next(&mut self, _wait: bool) -> Option<PageJob<'p>> {
-        let job = PageJob::new(self.next as u64, self.pages.get(self.next)?, self.instruction.clone());
-        self.next += 1;
-        Some(job)
-    }
-
-    fn ended(&mut self, ticket: u64, outcome: Result<Reading, ReadError>) {
-        self.texts[ticket as usize] = Some(outcome.map(|reading| reading.page).map_err(Failure::from));
+    fn serve(&mut self, feed: &mut dyn PageFeed<'_>) {
+        self.reader.read(feed);
     }
 }
 

@@ -10,9 +10,9 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText};
+use quire_tasks::{Failure, FailureCode, Mode, PageText};
 
-use super::{Instruction, text::TextStream};
+use super::Instruction;
 use crate::ModelError;
 
 /// A page to read.
@@ -22,8 +22,10 @@ pub struct PageJob<'p> {
     pub ticket: u64,
     /// The page.
     pub image: Cow<'p, PageImage>,
-    /// What to do with it.
-    pub instruction: Instruction,
+    /// What is to be made of it.
+    pub mode: Mode,
+    /// In place of the model's own instruction for the mode; the answer is taken for one in the mode all the same.
+    pub instruction: Option<Instruction>,
     /// At most so many tokens, if that is less than the model's own limit for the page.
     pub max_tokens: Option<usize>,
     /// When it is too late.
@@ -34,9 +36,9 @@ pub struct PageJob<'p> {
 
 impl<'p> PageJob<'p> {
     /// A page that may take as long and as many tokens as the model lets it.
-    pub fn new(ticket: u64, image: &'p PageImage, instruction: Instruction) -> Self {
-        let canceled = Arc::default();
-        Self { ticket, image: Cow::Borrowed(image), instruction, max_tokens: None, deadline: None, canceled }
+    pub fn new(ticket: u64, image: &'p PageImage, mode: Mode) -> Self {
+        let (image, canceled) = (Cow::Borrowed(image), Arc::default());
+        Self { ticket, image, mode, instruction: None, max_tokens: None, deadline: None, canceled }
     }
 
     /// Why it need not be gone on with.
@@ -62,7 +64,7 @@ pub trait PageFeed<'p> {
 /// What a model made of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Its text, a line each, without places: every line's polygon is the page's frame.
+    /// What it says, as the mode has it.
     pub page: PageText,
     /// Its tokens, the end token included.
     pub tokens: Vec<u32>,
@@ -106,8 +108,8 @@ pub enum ReadError {
         /// What there is.
         capacity: usize,
     },
-    /// The instruction cannot be written in tokens. Decision: refuse the request.
-    #[error("the instruction has no tokens: {0}")]
+    /// The model has no instruction for the mode, or it cannot be written in tokens. Decision: refuse the request.
+    #[error("the page cannot be asked for: {0}")]
     Instruction(String),
     /// The model failed on this page. Decision: it may be tried again.
     #[error(transparent)]
@@ -120,18 +122,9 @@ impl From<ReadError> for Failure {
             ReadError::Canceled | ReadError::DeadlinePassed => FailureCode::TimedOut,
             ReadError::TooNarrow { .. } => FailureCode::UnreadablePage,
             ReadError::TooManyTokens { .. } => FailureCode::TooManyPixels,
-            ReadError::Instruction(_) => FailureCode::Internal,
+            ReadError::Instruction(_) => FailureCode::NotOffered,
             ReadError::Model(_) => FailureCode::ModelFailed,
         };
         Self::new(code, error.to_string())
     }
-}
-
-/// The text of a page, signed.
-pub(crate) fn page_text(image: &PageImage, text: &TextStream, engine: EngineName) -> PageText {
-    let (width, height) = (image.page_width(), image.page_height());
-    let (right, bottom) = (width as f32, height as f32);
-    let polygon = [[0.0, 0.0], [right, 0.0], [right, bottom], [0.0, bottom]];
-    let line = |(text, confidence): (&str, f32)| Line { text: text.to_owned(), confidence, polygon };
-    PageText { width, height, rotation: 0, engine, lines: text.lines().into_iter().map(line).collect() }
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Instant};
 use quire_tasks::EngineName;
 
 use super::{
-    HunyuanOptions,
+    HunyuanOptions, Instruction,
     manifest::Manifest,
     network::{Choice, Network},
     page::{PageFeed, PageJob, ReadError, Reading},
@@ -80,6 +80,10 @@ impl<N: Network> Reader<N> {
         EngineName { name: self.manifest.name.clone(), version: self.manifest.version.clone() }
     }
 
+    pub(crate) const fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Reads pages until the feed ends.
     pub(crate) fn read(&mut self, feed: &mut dyn PageFeed<'_>) {
         let slots = self.slots;
@@ -93,12 +97,23 @@ impl<N: Network> Reader<N> {
         let (width, height) = (job.image.width(), job.image.height());
         let size = self.sides.fit(width, height).ok_or(ReadError::TooNarrow { width, height })?;
         let grid = Grid::of(size, self.manifest.picture.cell());
-        let prompt = Prompt::new(&self.manifest.prompt, &self.vocabulary, &job.instruction, grid)
+        let prompt = Prompt::new(&self.manifest.prompt, &self.vocabulary, &self.instruction(job)?, grid)
             .map_err(|error| ReadError::Instruction(error.to_string()))?;
         if prompt.len() >= self.capacity {
             return Err(ReadError::TooManyTokens { tokens: prompt.len(), capacity: self.capacity });
         }
         Ok((prompt, size))
+    }
+
+    /// The caller's own words, or else the folder's for the mode.
+    fn instruction(&self, job: &PageJob<'_>) -> Result<Instruction, ReadError> {
+        job.instruction.clone().map_or_else(
+            || {
+                Instruction::for_mode(&self.manifest.modes, &job.mode)
+                    .map_err(|error| ReadError::Instruction(error.to_string()))
+            },
+            Ok,
+        )
     }
 
     /// The most tokens for a page: the model's limit, the caller's and what the slot has room for.

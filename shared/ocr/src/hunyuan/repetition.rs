@@ -22,6 +22,53 @@ pub(crate) struct Rule {
     pub(crate) clean_repeats: usize,
 }
 
+impl Rule {
+    /// The model's own, as `export/manifest.py` has it.
+    pub(crate) const DEFAULT: Self = Self {
+        first_check: 4_000,
+        check_every: 1_000,
+        tail: 8_000,
+        longest_unit: 256,
+        repeats: 8,
+        clean_from: 2_000,
+        clean_repeats: 10,
+    };
+}
+
+/// Watches an answer grow that comes from elsewhere, by the rule that HunyuanOCR's releases have.
+#[derive(Debug)]
+pub struct TailGuard {
+    guard: Guard,
+    bytes: usize,
+    characters: usize,
+}
+
+impl TailGuard {
+    /// For an answer that is yet to come.
+    pub const fn new() -> Self {
+        Self { guard: Guard::new(&Rule::DEFAULT), bytes: 0, characters: 0 }
+    }
+
+    /// Whether the answer, which is what it was at the last call and maybe more, has come to go round in circles. Looks
+    /// only now and then.
+    pub fn trips(&mut self, answer: &str) -> bool {
+        self.characters += answer.get(self.bytes..).map_or(0, |more| more.chars().count());
+        self.bytes = answer.len();
+        self.guard.trips(&Rule::DEFAULT, answer, self.characters)
+    }
+}
+
+impl Default for TailGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An ended answer up to the first of the units that repeat at its end, or all of it.
+pub fn without_repetition(text: &str) -> &str {
+    &text[..kept(&Rule::DEFAULT, text)]
+}
+
 /// Watches the text of one page grow.
 #[derive(Debug)]
 pub(crate) struct Guard {
@@ -41,7 +88,10 @@ impl Guard {
         self.next_check = characters + rule.check_every;
         let skip = text.char_indices().rev().nth(rule.tail.saturating_sub(1)).map_or(0, |(index, _)| index);
         let tail: Vec<char> = text[skip..].chars().collect();
-        (1..=rule.longest_unit.min(tail.len() / rule.repeats.max(1))).any(|unit| repeats(&tail, unit) >= rule.repeats)
+        let longest = rule.longest_unit.min(tail.len() / rule.repeats.max(1));
+        // Blanks in a row are how tables and code are set.
+        let blank = tail.iter().rev().take_while(|character| character.is_whitespace()).count();
+        (blank + 1..=longest).any(|unit| repeats(&tail, unit) >= rule.repeats)
     }
 }
 
@@ -92,6 +142,28 @@ mod tests {
         assert!(!trips(&format!("A page of text that is right. {}", "文字 ".repeat(7))));
         assert!(!trips(&format!("A page of text that is right. {}and more", "文字 ".repeat(8))), "not at the end");
         assert!(!trips(&"123456789 ".repeat(8)), "the unit is longer than what is looked for");
+        assert!(!trips(&format!("A page of text that is right. {}", " ".repeat(20))), "blanks say nothing");
+    }
+
+    #[test]
+    fn an_answer_from_elsewhere_is_watched_by_the_rule_of_the_releases() {
+        let (start, unit) = ("A page that begins well. ", "行 and 文 ");
+        let mut guard = TailGuard::new();
+        let mut answer = start.to_owned();
+        while !guard.trips(&answer) {
+            answer.push_str(unit);
+            assert!(answer.len() < 10_000, "it should have been stopped");
+        }
+        assert!((4_000..4_010).contains(&answer.chars().count()), "at the first look");
+        assert_eq!(without_repetition(&answer), format!("{start}{unit}"));
+        assert_eq!(without_repetition(start), start);
+    }
+
+    #[test]
+    fn the_exporter_s_rule_is_the_default() {
+        let manifest = include_str!("../../tests/data/hunyuan-tiny/model/ocr_engine.json");
+        let manifest: serde_json::Value = serde_json::from_str(manifest).expect("JSON");
+        assert_eq!(serde_json::from_value::<Rule>(manifest["repetition"].clone()).ok(), Some(Rule::DEFAULT));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! One page's answer as it grows.
 
-use quire_tasks::EngineName;
+use quire_tasks::{EngineName, Warning};
 
 use super::{
     manifest::Manifest,
     network::Choice,
-    page::{End, PageJob, Reading, page_text},
+    page::{End, PageJob, Reading},
     repetition::{Guard, Rule, kept},
     text::TextStream,
     vocabulary::Vocabulary,
 };
-use crate::ModelError;
+use crate::{ModelError, page_of_answer};
 
 /// A page in a slot.
 #[derive(Debug)]
@@ -58,7 +58,16 @@ impl<'p> Sequence<'p> {
     /// The page is at its end.
     pub(crate) fn into_reading(mut self, end: End, rule: &Rule, name: EngineName) -> Reading {
         self.text.finish();
-        self.text.truncate(kept(rule, self.text.text()));
-        Reading { page: page_text(&self.job.image, &self.text, name), tokens: self.tokens, end }
+        let kept = kept(rule, self.text.text());
+        let repeated = kept < self.text.text().len();
+        self.text.truncate(kept);
+        let lines = self.text.lines().into_iter().map(|(line, sure)| (line.to_owned(), Some(sure))).collect();
+        let (width, height) = (self.job.image.page_width(), self.job.image.page_height());
+        let mut page = page_of_answer(name, width, height, &self.job.mode, lines, end);
+        // It may have come to an end by itself.
+        if repeated && !page.warnings.contains(&Warning::Repetition) {
+            page.warnings.push(Warning::Repetition);
+        }
+        Reading { page, tokens: self.tokens, end }
     }
 }

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use quire_document::PageImage;
+use quire_tasks::{Mode, Warning};
 use serde_json::Value;
 
 use super::{positions::Grid, prompt::Prompt, resize::resize, *};
@@ -59,7 +61,10 @@ impl<'p, F: FnMut(usize)> PageFeed<'p> for Feed<'p, F> {
 }
 
 fn jobs(pages: &[PageImage]) -> Vec<PageJob<'_>> {
-    let job = |(number, page)| PageJob::new(number as u64, page, Instruction::of("read"));
+    let job = |(number, page)| {
+        let instruction = Some(Instruction::of("read"));
+        PageJob { instruction, ..PageJob::new(number as u64, page, Mode::Text) }
+    };
     pages.iter().enumerate().map(job).collect()
 }
 
@@ -201,6 +206,7 @@ fn a_page_that_goes_round_in_circles_is_stopped_and_cleaned() {
     let outcomes = read(&mut reader, jobs(&pages));
     let stopped = outcomes[0].1.as_ref().expect("what it read is kept");
     assert_eq!((stopped.page.text().as_str(), stopped.end), ("It begins. 行", End::Repetition));
+    assert_eq!(stopped.page.warnings, [Warning::Repetition]);
     assert!(stopped.tokens.len() < 96, "before its cap");
     assert_eq!(tokens(&outcomes)[1], Some(vec![30, END]));
 }
@@ -215,10 +221,16 @@ fn special_tokens_in_an_instruction_are_text() {
     let bytes: Vec<u8> = ids.iter().flat_map(|&id| vocabulary.bytes(id).expect("plain")).copied().collect();
     assert_eq!(String::from_utf8_lossy(&bytes), sly, "nothing of it is lost");
     let grid = Grid { columns: 2, rows: 2 };
-    let prompt = Prompt::new(&manifest.prompt, &vocabulary, &Instruction::of(sly), grid).expect("a prompt");
-    let count = |id: i64| prompt.ids.iter().filter(|&&found| found == id).count();
-    assert_eq!([1, 3, 6, 5, 7, 4].map(count), [1, 1, 1, grid.tokens(), 1, 1], "begin, system, image …, user");
-    assert_eq!(prompt.image_index.iter().filter(|&&row| row >= 0).count(), grid.tokens());
+    let for_mode = |mode| Instruction::for_mode(&manifest.modes, &mode).expect("there is one");
+    let fields = for_mode(Mode::Fields { keys: vec![sly.to_owned(), "total".to_owned()] });
+    let translate = for_mode(Mode::Translate { language: sly.to_owned() });
+    for instruction in [Instruction::of(sly), fields, translate] {
+        assert!(instruction.as_str().contains(sly));
+        let prompt = Prompt::new(&manifest.prompt, &vocabulary, &instruction, grid).expect("a prompt");
+        let count = |id: i64| prompt.ids.iter().filter(|&&found| found == id).count();
+        assert_eq!([1, 3, 6, 5, 7, 4].map(count), [1, 1, 1, grid.tokens(), 1, 1], "begin, system, image …, user");
+        assert_eq!(prompt.image_index.iter().filter(|&&row| row >= 0).count(), grid.tokens());
+    }
 }
 
 /// What goes into the model, page by page, as the reference's own preparation has it.

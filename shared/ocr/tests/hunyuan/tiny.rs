@@ -4,7 +4,7 @@ use std::{collections::VecDeque, path::PathBuf};
 
 use quire_document::PageImage;
 use quire_natives::Progress;
-use quire_ocr::{Device, HunyuanFiles, HunyuanOcr, HunyuanOptions, Instruction, PageFeed, PageJob, ReadError, Reading};
+use quire_ocr::{Device, HunyuanFiles, HunyuanOcr, HunyuanOptions, PageFeed, PageJob, ReadError, Reading};
 use serde_json::Value;
 
 /// A page and what must be read on it.
@@ -22,10 +22,6 @@ pub(crate) fn data(path: &str) -> PathBuf {
 fn references_file() -> Value {
     let text = std::fs::read_to_string(data("references.json")).expect("the references");
     serde_json::from_str(&text).expect("they are JSON")
-}
-
-pub(crate) fn instruction() -> Instruction {
-    Instruction::of(references_file()["instruction"].as_str().expect("a text"))
 }
 
 pub(crate) fn references() -> Vec<Reference> {

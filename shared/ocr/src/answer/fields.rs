@@ -1,0 +1,52 @@
+//! The values of wanted fields, from an answer in JSON.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::{Answer, Taken};
+
+/// Every wanted key with its value, and no other key. A value is `null` where there is none; the answer itself stands in
+/// the lines.
+pub(super) fn fields(answer: &Answer, body: Range<usize>, keys: &[String]) -> Taken {
+    let object = object(&answer.text[body.clone()]);
+    let values: Map<String, Value> = keys
+        .iter()
+        .map(|key| (key.clone(), object.as_ref().map_or(Value::Null, |object| value(object, key))))
+        .collect();
+    // An object without a single one of the keys is about something else.
+    let in_form = object.is_some_and(|object| object.is_empty() || keys.iter().any(|key| find(&object, key).is_some()));
+    Taken { fields: Some(values), in_form, ..Taken::in_form(answer.lines(body)) }
+}
+
+/// The first object in a text: alone, in a list of one, or with something said around it.
+fn object(text: &str) -> Option<Map<String, Value>> {
+    let value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(_) => serde_json::Deserializer::from_str(&text[text.find('{')?..]).into_iter().next()?.ok()?,
+    };
+    match value {
+        Value::Object(object) => Some(object),
+        Value::Array(mut list) if list.len() == 1 => match list.pop() {
+            Some(Value::Object(object)) => Some(object),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// By its name; else by its name in other letters.
+fn find<'o>(object: &'o Map<String, Value>, key: &str) -> Option<&'o Value> {
+    let plain = |name: &str| name.trim().to_lowercase();
+    let other = || object.iter().find(|(name, _)| plain(name) == plain(key)).map(|(_, value)| value);
+    object.get(key).or_else(other)
+}
+
+/// The model says "" of a field that it has not found.
+fn value(object: &Map<String, Value>, key: &str) -> Value {
+    match find(object, key) {
+        Some(Value::String(text)) if text.trim().is_empty() => Value::Null,
+        Some(value) => value.clone(),
+        None => Value::Null,
+    }
+}

@@ -1,0 +1,47 @@
+//! Tables as HTML.
+
+use std::ops::Range;
+
+use super::{Answer, Taken};
+
+/// The tables of an answer, without what is said around them. The last may be cut off.
+pub(super) fn tables(answer: &Answer, body: Range<usize>) -> Taken {
+    // Of the same length, byte by byte.
+    let text = answer.text[body.clone()].to_ascii_lowercase();
+    let parts = parts(&text);
+    if parts.is_empty() {
+        let in_form = text.trim().is_empty();
+        return Taken { in_form, ..Taken::in_form(answer.lines(body)) };
+    }
+    let place = |part: Range<usize>| body.start + part.start..body.start + part.end;
+    Taken::in_form(parts.into_iter().flat_map(|part| answer.lines(place(part))))
+}
+
+/// Where the outermost tables are.
+fn parts(text: &str) -> Vec<Range<usize>> {
+    const END: &str = "</table>";
+    let (mut parts, mut open, mut start) = (Vec::new(), 0_usize, 0);
+    for (at, _) in text.match_indices('<') {
+        if begins(&text[at..]) {
+            if open == 0 {
+                start = at;
+            }
+            open += 1;
+        } else if open > 0 && text[at..].starts_with(END) {
+            open -= 1;
+            if open == 0 {
+                parts.push(start..at + END.len());
+            }
+        }
+    }
+    if open > 0 {
+        parts.push(start..text.len());
+    }
+    parts
+}
+
+/// `<table>` or `<table border="1">`, but not `<tables>`.
+fn begins(text: &str) -> bool {
+    let after = text.strip_prefix("<table").map(|after| after.chars().next());
+    after.is_some_and(|next| next.is_none_or(|next| next == '>' || next.is_whitespace()))
+}
