@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use quire_callback::MAX_TEXT_BYTES;
+use quire_callback::{MAX_TEXT_BYTES, ReadPage};
 use quire_platform::{Error, Home, Result, patiently};
 use quire_tasks::{CallbackMessage, CallbackState, Key, Page, PageRef, PageStatus, PageText, Task, TaskId};
 use tracing::warn;
@@ -60,30 +60,35 @@ pub(crate) async fn load(home: &Home, message: &CallbackMessage) -> Result<Due> 
 
 async fn body(home: &Home, task: &Task) -> Result<Bytes> {
     let pages = patiently(|| home.tasks.pages(task.id)).await?;
-    let texts = texts(home, &pages).await?;
-    Ok(quire_callback::payload(task, &pages, &texts).into())
+    let read = read_pages(home, &pages).await?;
+    Ok(quire_callback::payload(task, &pages, &read).into())
 }
 
-/// The texts of the pages that were read. Ends early where one is gone, or when there is more than a callback carries:
-/// it goes without text then.
-async fn texts(home: &Home, pages: &[Page]) -> Result<BTreeMap<PageRef, String>> {
-    let read = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
-    let read: Vec<(PageRef, u32)> = read.map(|page| (page.page, page.round)).collect();
-    let texts_of = read.into_iter().map(|(page, round)| text(home.clone(), page, round));
-    let mut arriving = stream::iter(texts_of).buffered(READS_AT_ONCE);
-    let mut texts = BTreeMap::new();
-    let mut bytes = 0;
-    while bytes <= MAX_TEXT_BYTES
-        && let Some(arrived) = arriving.next().await
-    {
-        let Some((page, text)) = arrived? else { break };
-        bytes += text.len();
-        texts.insert(page, text);
+/// The pages that were read. When one is gone, or when there is more text than a callback carries, it goes without any:
+/// what is not to be told is not held in memory either.
+async fn read_pages(home: &Home, pages: &[Page]) -> Result<BTreeMap<PageRef, ReadPage>> {
+    let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
+    let succeeded: Vec<(PageRef, u32)> = succeeded.map(|page| (page.page, page.round)).collect();
+    let reads = succeeded.into_iter().map(|(page, round)| read_page(home.clone(), page, round));
+    let mut arriving = stream::iter(reads).buffered(READS_AT_ONCE);
+    let mut read = BTreeMap::new();
+    let mut bytes = Some(0);
+    while let Some(arrived) = arriving.next().await {
+        let Some((page, mut arrived)) = arrived? else {
+            bytes = None;
+            continue;
+        };
+        let more = arrived.text.as_ref().map_or(0, String::len);
+        bytes = bytes.map(|bytes| bytes + more).filter(|bytes| *bytes <= MAX_TEXT_BYTES);
+        if bytes.is_none() {
+            arrived.text = None;
+        }
+        read.insert(page, arrived);
     }
-    Ok(texts)
+    Ok(read)
 }
 
-async fn text(home: Home, page: PageRef, round: u32) -> Result<Option<(PageRef, String)>> {
+async fn read_page(home: Home, page: PageRef, round: u32) -> Result<Option<(PageRef, ReadPage)>> {
     let key = Key::PageText { page, round }.to_string();
     let object = match patiently(|| home.objects.read(&key)).await {
         Ok(object) => object,
@@ -95,5 +100,5 @@ async fn text(home: Home, page: PageRef, round: u32) -> Result<Option<(PageRef, 
         warn!(%page, "a stored result cannot be read; the callback goes without text");
         return Ok(None);
     };
-    Ok(Some((page, text.text())))
+    Ok(Some((page, text.into())))
 }

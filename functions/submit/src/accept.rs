@@ -7,12 +7,11 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_platform::{Error, Home, Result};
-use quire_tasks::{Document, DocumentState, Key, Source, Task, TaskId, Tenant, TraceParent, UnixMillis};
+use quire_tasks::{Document, DocumentState, Key, ReadAs, Source, Task, TaskId, Tenant, TraceParent, UnixMillis};
 use tokio::time::Instant;
 use tracing::{info, warn};
-use uuid::Uuid;
 
-use crate::{Door, check::Checked, dispatch::dispatch};
+use crate::{Door, check::Checked, dispatch::dispatch, routing::Assigned};
 
 /// How many documents of one request are stored at a time: enough to hide the disk's latency in a large batch.
 const STORE_AT_A_TIME: usize = 8;
@@ -22,6 +21,7 @@ const STORE_AT_A_TIME: usize = 8;
 pub(crate) struct Submission {
     /// The task's name.
     pub(crate) id: TaskId,
+    pub(crate) read_as: ReadAs,
     pub(crate) content: Content,
     pub(crate) callback_url: Option<String>,
     pub(crate) trace: TraceParent,
@@ -37,9 +37,10 @@ pub(crate) enum Content {
 }
 
 impl Submission {
-    /// A submission with a new name.
-    pub(crate) fn new(content: Content, callback_url: Option<String>, trace: TraceParent) -> Self {
-        Self { id: TaskId::new(Uuid::now_v7()), content, callback_url, trace }
+    /// A submission of this content.
+    pub(crate) fn new(assigned: Assigned, content: Content, callback_url: Option<String>, trace: TraceParent) -> Self {
+        let Assigned { id, read_as } = assigned;
+        Self { id, read_as, content, callback_url, trace }
     }
 }
 
@@ -51,14 +52,14 @@ pub(crate) async fn accept(door: &Arc<Door>, submission: Submission) -> Result<T
 }
 
 async fn store(door: Arc<Door>, submission: Submission) -> Result<Task> {
-    let Submission { id: task_id, content, callback_url, trace } = submission;
+    let Submission { id: task_id, read_as, content, callback_url, trace } = submission;
     let documents = match content {
         Content::Files(files) => store_files(&door.home, task_id, files).await?,
         Content::Pending { name, source } => {
             vec![Document { number: 1, name, state: DocumentState::Pending { source } }]
         }
     };
-    let task = Task::new(task_id, Tenant::default(), now(), documents, callback_url).traced(trace);
+    let task = Task::new(task_id, Tenant::default(), now(), documents, callback_url).read_as(read_as).traced(trace);
     let task = match door.home.tasks.create(task.clone()).await {
         Ok(created) => created.task().clone(),
         Err(error) => {
@@ -75,7 +76,11 @@ async fn store(door: Arc<Door>, submission: Submission) -> Result<Task> {
 pub(crate) fn log(task: &Task) {
     let trace = task.trace.map(|trace| trace.trace_id());
     let (documents, pages) = (task.documents.len(), task.counts.total());
-    info!(task.id = %task.id, trace.id = trace, task.documents = documents, task.pages = pages, "task accepted");
+    let (mode, engine) = (task.read_as.mode.name(), task.read_as.engine.as_ref().map(ToString::to_string));
+    info!(
+        task.id = %task.id, trace.id = trace, task.documents = documents, task.pages = pages, task.mode = %mode, task.engine = engine,
+        "task accepted"
+    );
 }
 
 async fn send_messages(door: Arc<Door>, task: Task) {

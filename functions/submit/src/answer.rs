@@ -52,7 +52,10 @@ pub struct PageAnswer {
     pub text: Option<String>,
     /// The mean of its lines' confidences weighted by their characters; `null` without text.
     pub confidence: Option<f32>,
-    /// Its size, rotation, engine and lines, where it was read and the task has ended.
+    /// Whether its engine was less sure of it than its route asks for, and nobody has corrected it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub needs_review: bool,
+    /// Its size, rotation, engine and lines, and what else its mode gives, where it was read and the task has ended.
     #[serde(flatten)]
     pub read: Option<PageText>,
     /// Why it could not be read.
@@ -106,7 +109,7 @@ pub async fn documents(home: &Home, task: &Task) -> Result<Vec<DocumentAnswer>> 
 
 /// A page with the number of its document.
 async fn answer(home: Home, page: Page, ended: bool) -> Result<(u32, PageAnswer)> {
-    let Page { page: place, status, round, failure, confidence, .. } = page;
+    let Page { page: place, status, round, failure, confidence, needs_review, .. } = page;
     let read = match status {
         PageStatus::Succeeded if ended => {
             let key = Key::PageText { page: place, round }.to_string();
@@ -115,7 +118,8 @@ async fn answer(home: Home, page: Page, ended: bool) -> Result<(u32, PageAnswer)
         _ => None,
     };
     let text = ended.then(|| read.as_ref().map_or_else(String::new, PageText::text));
-    Ok((place.document, PageAnswer { page: place.page, status, text, confidence, read, error: failure }))
+    let page = PageAnswer { page: place.page, status, text, confidence, needs_review, read, error: failure };
+    Ok((place.document, page))
 }
 
 fn parse(key: &str, json: &[u8]) -> Result<PageText> {

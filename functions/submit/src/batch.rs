@@ -11,23 +11,26 @@ use axum::{
 use quire_tasks::{Task, TraceParent};
 
 use crate::{
-    Door,
+    Door, Wanted,
     accept::{Content, Submission, accept, wait_until},
     answer::{DocumentAnswer, documents},
     check::{Checked, check},
     form::{self, Form, Upload},
     link::{Base, TASK_ID},
     problem::Problem,
+    routing::Assigned,
     trace,
 };
 
-const FORM: Form = Form { files: "images", alias: None, callback_url: false, known: "images" };
+const FORM: Form =
+    Form { files: "images", alias: None, callback_url: false, known: "images, mode, keys, language and engine" };
 
 pub(crate) async fn batch(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::new(&door, request.headers());
     let trace = trace::of(request.headers());
     let uploads = form::receive(&door, request, &FORM, door.settings.max_files).await?;
-    let task = match make(&door, uploads.files, trace).await? {
+    let assigned = door.routing.admit(&door.home, uploads.asked.wanted()?).await??;
+    let task = match make(&door, assigned, uploads.files, trace).await? {
         Batch::Refused(entries) => return Ok(Json(entries).into_response()),
         Batch::Accepted(task) => task,
     };
@@ -44,6 +47,7 @@ pub(crate) async fn batch(State(door): State<Arc<Door>>, request: Request) -> Re
 
 /// What became of a batch at the door.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a request")]
 pub enum Batch {
     /// It is a task now; what was refused of it are failed documents of that task.
     Accepted(Task),
@@ -55,15 +59,23 @@ pub enum Batch {
 /// this returns.
 ///
 /// # Errors
-/// Any [`quire_platform::Error`]; then nothing was stored.
-pub async fn submit(door: &Arc<Door>, uploads: Vec<Upload>) -> quire_platform::Result<Batch> {
-    make(door, uploads, trace::new()).await
+/// [`quire_routes::NotOffered`] when nobody here reads like that, or any [`quire_platform::Error`]; then nothing was
+/// stored.
+pub async fn submit(door: &Arc<Door>, uploads: Vec<Upload>, wanted: Wanted) -> anyhow::Result<Batch> {
+    let assigned = door.routing.admit(&door.home, wanted).await??;
+    Ok(make(door, assigned, uploads, trace::new()).await?)
 }
 
-async fn make(door: &Arc<Door>, uploads: Vec<Upload>, trace: TraceParent) -> quire_platform::Result<Batch> {
+async fn make(
+    door: &Arc<Door>,
+    assigned: Assigned,
+    uploads: Vec<Upload>,
+    trace: TraceParent,
+) -> quire_platform::Result<Batch> {
     let files = check(door, uploads).await;
     if files.iter().any(|Checked { file, .. }| file.is_ok()) {
-        return accept(door, Submission::new(Content::Files(files), None, trace)).await.map(Batch::Accepted);
+        let submission = Submission::new(assigned, Content::Files(files), None, trace);
+        return accept(door, submission).await.map(Batch::Accepted);
     }
     let refused =
         |(number, Checked { name, file })| file.err().map(|failure| DocumentAnswer::refused(number, name, failure));

@@ -64,7 +64,7 @@ pub(crate) async fn send_pages(home: &Home, task: &Task, pages: Vec<PageMessage>
 pub(crate) async fn queued_pages(home: &Home, task: &Task) -> Result<Vec<PageMessage>> {
     let pages = patiently(|| home.tasks.pages(task.id)).await?;
     let queued = pages.into_iter().filter(|page| page.status == PageStatus::Queued);
-    Ok(queued.map(|page| PageMessage { page: page.page, round: task.round }).collect())
+    Ok(queued.map(|page| PageMessage::new(task, page.page)).collect())
 }
 
 /// Sends the messages of tasks that were created before `before` but perhaps never dispatched, because whoever accepted

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use quire_egress::Client;
 use quire_platform::Home;
+use quire_routes::Config;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{DoorSettings, Health, Inspector, problem::Problem};
+use crate::{DoorSettings, Health, Inspector, problem::Problem, routing::Routing};
 
 /// What the door works with.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Door {
     pub(crate) egress: Client,
     pub(crate) settings: DoorSettings,
     pub(crate) health: Arc<dyn Health>,
+    pub(crate) routing: Routing,
     pub(crate) inspections: Semaphore,
     /// Work that outlives its request: what was begun is finished even when nobody waits for the answer.
     pub(crate) work: TaskTracker,
@@ -31,10 +33,12 @@ impl Door {
         egress: Client,
         settings: DoorSettings,
         health: Arc<dyn Health>,
+        routes: Arc<Config>,
     ) -> Self {
         let inspections = Semaphore::new(settings.max_inspections);
         let (work, closing) = (TaskTracker::new(), CancellationToken::new());
-        Self { home, inspector, egress, settings, health, inspections, work, closing }
+        let routing = Routing::new(routes);
+        Self { home, inspector, egress, settings, health, routing, inspections, work, closing }
     }
 
     /// The problem of a request that is larger than this door takes.

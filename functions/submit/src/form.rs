@@ -10,7 +10,11 @@ use quire_tasks::{Failure, FailureCode};
 use tempfile::TempPath;
 use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
 
-use crate::{Door, problem::Problem};
+use crate::{
+    Door,
+    problem::Problem,
+    wanted::{self, Asked},
+};
 
 /// What a form may hold.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Uploads {
     pub(crate) files: Vec<Upload>,
     /// As sent.
     pub(crate) callback_url: Option<String>,
+    /// How they are to be read, as sent.
+    pub(crate) asked: Asked,
 }
 
 /// A file in the spool, or why it is not there.
@@ -49,7 +55,7 @@ const MAX_NAME_CHARS: usize = 255;
 /// Receives a form with at least one and at most `max_files` files.
 pub(crate) async fn receive(door: &Door, request: Request, form: &Form, max_files: usize) -> Result<Uploads, Problem> {
     let mut multipart = Multipart::from_request(request, &()).await?;
-    let mut uploads = Uploads { files: Vec::new(), callback_url: None };
+    let mut uploads = Uploads { files: Vec::new(), callback_url: None, asked: Asked::default() };
     while let Some(field) = in_time(door, multipart.next_field()).await? {
         let name = field.name().unwrap_or_default().to_owned();
         if name == form.files || form.alias == Some(&name) {
@@ -58,7 +64,15 @@ pub(crate) async fn receive(door: &Door, request: Request, form: &Form, max_file
             }
             uploads.files.push(spool(door, field).await?);
         } else if form.callback_url && name == "callback_url" {
-            uploads.callback_url = Some(short_text(door, field, &name).await?);
+            let too_long = || Problem::url_refused("callback_url", &quire_egress::Refused::TooLong);
+            let url = short_text(door, field, quire_egress::MAX_URL_LENGTH, too_long).await?;
+            uploads.callback_url = Some(url);
+        } else if wanted::FIELDS.contains(&name.as_str()) {
+            let too_long = || {
+                let detail = format!("The field is longer than {} bytes.", wanted::MAX_BYTES);
+                Problem::invalid_field(&name, detail)
+            };
+            uploads.asked.add(&name, short_text(door, field, wanted::MAX_BYTES, too_long).await?)?;
         } else {
             return Err(Problem::unknown_field(&name, form.known));
         }
@@ -94,16 +108,22 @@ async fn new_file(spool: PathBuf) -> Result<(std::fs::File, TempPath), Problem> 
     Ok(made.await.map_err(|error| Problem::internal(&error))??)
 }
 
-/// A field that is a URL: short, and text.
-async fn short_text(door: &Door, mut field: Field<'_>, name: &str) -> Result<String, Problem> {
+/// A field that is no file: up to `most` bytes of text.
+async fn short_text(
+    door: &Door,
+    mut field: Field<'_>,
+    most: usize,
+    too_long: impl Fn() -> Problem,
+) -> Result<String, Problem> {
+    let name = field.name().unwrap_or_default().to_owned();
     let mut bytes = Vec::new();
     while let Some(chunk) = in_time(door, field.chunk()).await? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > quire_egress::MAX_URL_LENGTH {
-            return Err(Problem::url_refused(name, &quire_egress::Refused::TooLong));
+        if bytes.len() > most {
+            return Err(too_long());
         }
     }
-    String::from_utf8(bytes).map_err(|_| Problem::invalid_field(name, "The field is not UTF-8."))
+    String::from_utf8(bytes).map_err(|_| Problem::invalid_field(&name, "The field is not UTF-8."))
 }
 
 async fn in_time<T>(door: &Door, read: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {

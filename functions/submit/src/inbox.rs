@@ -1,16 +1,21 @@
 //! What customers put into the store themselves: the store tells of it, and it becomes a task, or part of one.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use percent_encoding::percent_decode_str;
 use quire_platform::{Error, Home, patiently};
-use quire_tasks::{Document, DocumentState, Key, Source, Task, TaskId, Tenant};
+use quire_routes::Config;
+use quire_tasks::{Document, DocumentState, Key, ReadAs, Source, Task, TaskId, Tenant};
 use serde::Deserialize;
 use tracing::{error, info, warn};
 
 use crate::{
+    Wanted,
     accept::{log, now},
     dispatch::{dispatch, pending, send_documents},
     form::plain_name,
+    routing::Routing,
     trace,
 };
 
@@ -74,10 +79,16 @@ impl Object {
 ///
 /// # Errors
 /// When one of the objects could not be taken in; the others were, and the event may come again.
-pub async fn take_uploads(home: &Home, event: StoreEvent, callback_url: Option<&str>) -> Result<()> {
+pub async fn take_uploads(
+    home: &Home,
+    routes: &Arc<Config>,
+    event: StoreEvent,
+    callback_url: Option<&str>,
+) -> Result<()> {
+    let routing = Routing::new(Arc::clone(routes));
     let mut failed = 0;
     for Record { s3: Stored { bucket, object } } in event.records {
-        if let Err(error) = take_upload(home, &bucket.name, &object, callback_url).await {
+        if let Err(error) = take_upload(home, &routing, &bucket.name, &object, callback_url).await {
             failed += 1;
             let error = format!("{error:#}");
             error!(error, "an upload could not be taken in");
@@ -89,7 +100,13 @@ pub async fn take_uploads(home: &Home, event: StoreEvent, callback_url: Option<&
     Ok(())
 }
 
-async fn take_upload(home: &Home, bucket: &str, object: &Object, callback_url: Option<&str>) -> Result<()> {
+async fn take_upload(
+    home: &Home,
+    routing: &Routing,
+    bucket: &str,
+    object: &Object,
+    callback_url: Option<&str>,
+) -> Result<()> {
     let key = object.key()?;
     if !key.starts_with(Key::INBOX) || key.ends_with('/') {
         // Folders that a console makes, and a store that tells of more than it was asked for.
@@ -97,7 +114,7 @@ async fn take_upload(home: &Home, bucket: &str, object: &Object, callback_url: O
     }
     match Key::inbox_task(&key) {
         Some(task_id) => announced(home, task_id).await,
-        None => unannounced(home, bucket, key, object, callback_url).await,
+        None => unannounced(home, routing, bucket, key, object, callback_url).await,
     }
 }
 
@@ -120,6 +137,7 @@ async fn announced(home: &Home, task_id: TaskId) -> Result<()> {
 /// An object that somebody put there without a word.
 async fn unannounced(
     home: &Home,
+    routing: &Routing,
     bucket: &str,
     key: String,
     object: &Object,
@@ -131,7 +149,9 @@ async fn unannounced(
     let source = Source::Inbox { key, version: object.version().map(str::to_owned) };
     let document = Document { number: 1, name, state: DocumentState::Pending { source } };
     let callback_url = callback_url.map(str::to_owned);
-    let task = Task::new(id, Tenant::default(), now(), vec![document], callback_url).traced(trace::new());
+    let read_as = text(home, routing, id).await?;
+    let task = Task::new(id, Tenant::default(), now(), vec![document], callback_url).read_as(read_as);
+    let task = task.traced(trace::new());
     let completion = patiently(|| home.tasks.create(task.clone())).await?;
     let task = completion.task();
     if completion.changed() {
@@ -139,6 +159,16 @@ async fn unannounced(
     }
     // Of a task that is there already, whoever made it may have died before this.
     if task.dispatched { Ok(()) } else { Ok(dispatch(home, task, Vec::new()).await?) }
+}
+
+/// Nobody has said how it is to be read, so it is read as text. Where no engine does that, there is nobody to tell but
+/// the receiver of the callback: the task is made all the same, and its pages fail.
+async fn text(home: &Home, routing: &Routing, id: TaskId) -> Result<ReadAs> {
+    let assigned = patiently(|| routing.assign(home, id, Wanted::default())).await?;
+    Ok(assigned.unwrap_or_else(|refused| {
+        warn!(task.id = %id, %refused, "an upload cannot be read as text");
+        ReadAs::default()
+    }))
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@ use axum::{
     extract::Request,
     http::{HeaderMap, header},
 };
+use quire_tasks::{MAX_KEYS, MAX_WORD_CHARS};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use crate::{Door, problem::Problem};
 
-/// Two URLs of the longest kind, with every character escaped.
-const MAX_BYTES: usize = 64 << 10;
+/// Two URLs of the longest kind and as many keys as are taken, with every character escaped, and as much again for the
+/// rest.
+const MAX_BYTES: usize = 2 * (2 * 6 * quire_egress::MAX_URL_LENGTH + 12 * MAX_KEYS * MAX_WORD_CHARS);
 
 /// The members of a request's body, of which there are no others than `known`.
 pub(crate) async fn members(door: &Door, request: Request, known: &[&str]) -> Result<Map<String, Value>, Problem> {
@@ -33,6 +35,19 @@ pub(crate) fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Op
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Problem::invalid_field(name, "The field is no string.")),
+    }
+}
+
+/// A member that is an array of texts; `null` is as good as none.
+pub(crate) fn texts(members: &Map<String, Value>, name: &str) -> Result<Vec<String>, Problem> {
+    let wrong = || Problem::invalid_field(name, "The field is no array of strings.");
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(texts)) => {
+            let text = |text: &Value| text.as_str().map(str::to_owned).ok_or_else(wrong);
+            texts.iter().map(text).collect()
+        }
+        Some(_) => Err(wrong()),
     }
 }
 

@@ -13,6 +13,7 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use quire_boot::env;
 use quire_egress::{Client, Policy};
 use quire_platform::{Error, Home};
+use quire_routes::Config;
 use quire_tasks::{Failure, FailureCode, TaskId};
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -21,7 +22,7 @@ use tracing::warn;
 use crate::{
     ChildInspector, Door, DoorSettings, Health, HealthReport,
     carry::{carried, takes_gzip},
-    inspect_as_child,
+    engines, inspect_as_child,
 };
 
 /// The child's side of a check, where this program was started for one; `None` where it is to be the function.
@@ -59,8 +60,9 @@ pub fn door(home: Home) -> anyhow::Result<Door> {
     let settings = DoorSettings::from_env()?;
     let program = std::env::current_exe().context("this program's own file cannot be found")?;
     let inspector = Arc::new(ChildInspector::new(program, settings.limits));
-    let health = Arc::new(HomeHealth { home: home.clone() });
-    Ok(Door::new(home, inspector, egress()?, settings, health))
+    let routes = Arc::new(Config::from_env()?);
+    let health = Arc::new(HomeHealth { home: home.clone(), routes: Arc::clone(&routes) });
+    Ok(Door::new(home, inspector, egress()?, settings, health, routes))
 }
 
 /// Answers one request, and leaves nothing for afterwards: the process stands still as soon as it has answered. What
@@ -75,10 +77,11 @@ pub async fn answer(door: &Door, router: Router, request: Request, limit: Durati
     carried(response, takes_gzip).await
 }
 
-/// A Lambda knows no worker. It is well when its home answers.
+/// A Lambda knows of workers what they have written down. It is well when its home answers.
 #[derive(Debug)]
 struct HomeHealth {
     home: Home,
+    routes: Arc<Config>,
 }
 
 #[async_trait]
@@ -87,7 +90,9 @@ impl Health for HomeHealth {
         // Reading a task needs no right that the door does not have anyway.
         let nobody = self.home.tasks.task(TaskId::derived(&["nobody's"])).await;
         let ok = matches!(nobody, Ok(_) | Err(Error::NotFound { .. }));
-        let details = [("version".to_owned(), env!("CARGO_PKG_VERSION").into())].into_iter().collect();
-        HealthReport { ok, details }
+        let engines = engines(&self.home, &self.routes).await;
+        let ok = ok && engines.is_ok();
+        let version = ("version".to_owned(), env!("CARGO_PKG_VERSION").into());
+        HealthReport { ok, details: engines.unwrap_or_default().into_iter().chain([version]).collect() }
     }
 }

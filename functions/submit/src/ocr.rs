@@ -20,17 +20,19 @@ use crate::{
     trace,
 };
 
-const FORM: Form = Form { files: "image", alias: None, callback_url: false, known: "image" };
+const FORM: Form =
+    Form { files: "image", alias: None, callback_url: false, known: "image, mode, keys, language and engine" };
 
 pub(crate) async fn ocr(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
     let base = Base::new(&door, request.headers());
     let trace = trace::of(request.headers());
     let uploads = form::receive(&door, request, &FORM, 1).await?;
+    let assigned = door.routing.admit(&door.home, uploads.asked.wanted()?).await??;
     let files = check(&door, uploads.files).await;
     if let Some(failure) = files.iter().find_map(|Checked { file, .. }| file.as_ref().err()) {
         return Err(Problem::from(failure.clone()).at("#/image"));
     }
-    let task = accept(&door, Submission::new(Content::Files(files), None, trace)).await?;
+    let task = accept(&door, Submission::new(assigned, Content::Files(files), None, trace)).await?;
     let id = task.id;
     let task = wait_until(&door, task, door.settings.sync_limit, |task| task.status().ended()).await;
     let task = task.map_err(|error| Problem::from(error).of(id))?;

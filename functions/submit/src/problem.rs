@@ -8,7 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quire_platform::Error;
-use quire_tasks::{Failure, FailureCode, TaskId};
+use quire_routes::NotOffered;
+use quire_tasks::{Failure, FailureCode, InvalidMode, TaskId};
 use serde::Serialize;
 
 /// A `503` is over soon or it takes an operator; a client that comes back every few seconds harms nobody.
@@ -233,6 +234,33 @@ impl From<Failure> for Problem {
         let retryable = failure.code.retryable();
         Self { retryable, ..Self::new(status, failure.code.as_str(), failure.message) }
     }
+}
+
+impl From<InvalidMode> for Problem {
+    fn from(error: InvalidMode) -> Self {
+        let code = if matches!(error, InvalidMode::Missing { .. }) { "missing_field" } else { "invalid_field" };
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&error));
+        problem.at(format!("#/{}", error.field()))
+    }
+}
+
+impl From<NotOffered> for Problem {
+    fn from(error: NotOffered) -> Self {
+        let code = match error {
+            NotOffered::Mode { .. } | NotOffered::ModeOfEngine { .. } => "mode_not_offered",
+            NotOffered::Engine { .. } => "engine_not_offered",
+        };
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&error));
+        problem.at(format!("#/{}", error.field()))
+    }
+}
+
+/// An error's words as a detail: with a capital and a full stop. One that begins with an engine's name keeps its case.
+fn sentence(error: &dyn Display) -> String {
+    let words = error.to_string();
+    let is_name = words.split(' ').next().is_some_and(|word| word.contains('@'));
+    let (first, rest) = words.split_at(words.chars().next().map_or(0, char::len_utf8));
+    if is_name { format!("{words}.") } else { format!("{}{rest}.", first.to_uppercase()) }
 }
 
 impl From<Error> for Problem {

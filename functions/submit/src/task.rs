@@ -1,6 +1,10 @@
 //! `GET /task/{task_id}`: how far a task is, and once it has ended, what was read.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -12,7 +16,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use quire_tasks::{CallbackState, Task, TaskId, TaskStatus, UnixMillis, average_confidence};
+use quire_routes::WaitingReason;
+use quire_tasks::{CallbackState, Mode, ModeName, ReadAs, Task, TaskId, TaskStatus, UnixMillis, average_confidence};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,15 +46,18 @@ pub(crate) async fn task(
     let wait = wait(&door, parameters)?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let task = door.home.tasks.task(id).await.map_err(not_found)?;
+    // What an engine does wakes nobody: it is told of at the beginning and at the end of a wait.
+    let waiting = if known.is_some() { door.routing.waiting_reason(&door.home, &task).await } else { None };
     let task = wait_until(&door, task, wait, |task| match known {
-        Some(known) => !matches(known, &etag(task)),
+        Some(known) => !matches(known, &etag(task, waiting.as_ref())),
         None => task.status().ended(),
     });
     let task = task.await.map_err(not_found)?;
-    let etag = etag(&task);
+    let waiting = door.routing.waiting_reason(&door.home, &task).await;
+    let etag = etag(&task, waiting.as_ref());
     let mut response = match known {
         Some(known) if matches(known, &etag) => StatusCode::NOT_MODIFIED.into_response(),
-        _ => Json(TaskAnswer::new(&door, &task).await?).into_response(),
+        _ => Json(TaskAnswer::new(&door, &task, waiting).await?).into_response(),
     };
     let value = HeaderValue::from_str(&etag).expect("a number in quotes is plain");
     response.headers_mut().insert(header::ETAG, value);
@@ -74,8 +82,14 @@ fn not_found(error: quire_platform::Error) -> Problem {
     }
 }
 
-fn etag(task: &Task) -> String {
-    format!("\"{}\"", task.version)
+/// The task's version; while it waits for an engine, with what is said of that.
+fn etag(task: &Task, waiting: Option<&WaitingReason>) -> String {
+    let waiting = waiting.map(|WaitingReason { code, detail }| {
+        let mut hash = DefaultHasher::new();
+        (code, detail).hash(&mut hash);
+        format!("-{:016x}", hash.finish())
+    });
+    format!("\"{}{}\"", task.version, waiting.unwrap_or_default())
 }
 
 /// Whether an `If-None-Match` names this tag. Comparison is weak, as RFC 9110 wants it here.
@@ -87,12 +101,42 @@ fn matches(known: &str, etag: &str) -> bool {
 struct TaskAnswer {
     task_id: TaskId,
     status: TaskStatus,
+    #[serde(flatten)]
+    read_as: ReadAsAnswer,
+    /// Why it waits, where it is not only for its turn.
+    waiting_reason: Option<WaitingReason>,
     created_at: String,
     ended_at: Option<String>,
     progress: Progress,
     avg_confidence: Option<f32>,
     documents: Vec<DocumentAnswer>,
     callback: CallbackAnswer,
+}
+
+/// How it is read, in the words in which a request asks for it.
+#[derive(Debug, Serialize)]
+struct ReadAsAnswer {
+    mode: ModeName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    /// The engine that reads it first; `null` for a task of before engines were assigned.
+    engine: Option<String>,
+    /// Whether no other may.
+    pinned: bool,
+}
+
+impl ReadAsAnswer {
+    fn new(read_as: &ReadAs) -> Self {
+        let (keys, language) = match &read_as.mode {
+            Mode::Fields { keys } => (Some(keys.clone()), None),
+            Mode::Translate { language } => (None, Some(language.clone())),
+            _ => (None, None),
+        };
+        let engine = read_as.engine.as_ref().map(ToString::to_string);
+        Self { mode: read_as.mode.name(), keys, language, engine, pinned: read_as.pinned }
+    }
 }
 
 /// Pages; a document that is not split yet counts as one open page, one that could not be split as one failed page.
@@ -113,7 +157,7 @@ struct CallbackAnswer {
 }
 
 impl TaskAnswer {
-    async fn new(door: &Door, task: &Task) -> Result<Self, Problem> {
+    async fn new(door: &Door, task: &Task, waiting_reason: Option<WaitingReason>) -> Result<Self, Problem> {
         let documents = documents(&door.home, task).await?;
         let confidences = documents.iter().flat_map(|document| document.pages.iter().map(|page| page.confidence));
         let counts = task.counts;
@@ -121,6 +165,8 @@ impl TaskAnswer {
         Ok(Self {
             task_id: task.id,
             status: task.status(),
+            read_as: ReadAsAnswer::new(&task.read_as),
+            waiting_reason,
             created_at: rfc3339(task.created_at),
             ended_at: task.ended_at.map(rfc3339),
             progress: Progress {
@@ -141,7 +187,7 @@ impl TaskAnswer {
     }
 }
 
-fn rfc3339(time: UnixMillis) -> String {
+pub(crate) fn rfc3339(time: UnixMillis) -> String {
     Timestamp::from_millisecond(time.0).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }
 

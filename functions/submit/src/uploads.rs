@@ -28,13 +28,14 @@ use crate::{
     link::Base,
     problem::Problem,
     trace,
+    wanted::Asked,
 };
 
 /// How long an upload may begin: enough for somebody who then picks the file, and no longer than SQS can delay the
 /// message that finds it missing.
 pub(crate) const VALID_FOR: Duration = Duration::from_mins(15);
 
-const MEMBERS: [&str; 4] = ["filename", "content_type", "bytes", "callback_url"];
+const MEMBERS: [&str; 8] = ["filename", "content_type", "bytes", "callback_url", "mode", "keys", "language", "engine"];
 /// The registered types are shorter.
 const MAX_TYPE_LENGTH: usize = 100;
 
@@ -47,15 +48,16 @@ pub(crate) async fn uploads(State(door): State<Arc<Door>>, request: Request) -> 
     }
     let base = Base::new(&door, request.headers());
     let trace = trace::of(request.headers());
-    let announced = Announced::of(&door, &json::members(&door, request, &MEMBERS).await?)?;
+    let body = json::members(&door, request, &MEMBERS).await?;
+    let announced = Announced::of(&door, &body)?;
+    let assigned = door.routing.admit(&door.home, Asked::of(&body)?.wanted()?).await??;
 
-    let mut submission = Submission::new(Content::Files(Vec::new()), announced.callback_url.clone(), trace);
-    let key = Key::Inbox { task_id: submission.id }.to_string();
+    let key = Key::Inbox { task_id: assigned.id }.to_string();
     let expires_at = SystemTime::now() + VALID_FOR;
     let upload = || door.home.objects.upload_url(&key, &announced.content_type, announced.bytes, VALID_FOR);
     let upload = patiently(upload).await?.ok_or_else(Problem::uploads_not_taken)?;
-    submission.content = Content::Pending { name: announced.name, source: Source::Inbox { key, version: None } };
-    let task = accept(&door, submission).await?;
+    let content = Content::Pending { name: announced.name, source: Source::Inbox { key, version: None } };
+    let task = accept(&door, Submission::new(assigned, content, announced.callback_url, trace)).await?;
 
     let answer = Answer {
         task_id: task.id,

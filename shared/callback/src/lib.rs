@@ -11,7 +11,7 @@ mod secret;
 mod signature;
 mod verdict;
 
-pub use payload::{MAX_TEXT_BYTES, payload};
+pub use payload::{MAX_TEXT_BYTES, ReadPage, payload};
 pub use schedule::{InvalidSchedule, LONGEST_RETRY_AFTER, Schedule};
 pub use secret::{InvalidSecret, Secret, Secrets};
 pub use signature::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, headers, sign};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use quire_tasks::{
-    Document, DocumentState, Failure, Page, PageRef, PageStatus, Task, TaskId, TaskStatus, UnixMillis,
-    average_confidence,
+    Document, DocumentState, EngineName, Failure, ModeName, Page, PageRef, PageStatus, PageText, Task, TaskId,
+    TaskStatus, UnixMillis, average_confidence,
 };
 use serde::Serialize;
 
@@ -44,27 +44,50 @@ struct PageEntry<'a> {
     confidence: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<&'a EngineName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<ModeName>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    needs_review: bool,
 }
 
-/// What the customer is told of an ended task, as JSON: the same bytes on every attempt. `texts` has the texts of the
-/// pages that were read. Where one of them lacks, or all together are longer than [`MAX_TEXT_BYTES`], no page has its
-/// `text`, and `text_omitted` says so.
+/// What is told of a page that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadPage {
+    /// Its text; `None` where it is known already that there is too much in all.
+    pub text: Option<String>,
+    /// Who read it.
+    pub engine: EngineName,
+    /// What was made of it.
+    pub mode: ModeName,
+}
+
+impl From<PageText> for ReadPage {
+    fn from(read: PageText) -> Self {
+        Self { text: Some(read.text()), engine: read.engine, mode: read.mode }
+    }
+}
+
+/// What the customer is told of an ended task, as JSON: the same bytes on every attempt. `read` has the pages that were
+/// read. Where the text of one of them lacks, or all together are longer than [`MAX_TEXT_BYTES`], no page has its `text`,
+/// and `text_omitted` says so.
 ///
 /// # Panics
 /// Never: the payload is plain data.
-pub fn payload(task: &Task, pages: &[Page], texts: &BTreeMap<PageRef, String>) -> String {
-    let read = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
-    let bytes: Option<usize> = read.map(|page| texts.get(&page.page).map(String::len)).sum();
+pub fn payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, ReadPage>) -> String {
+    let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
+    let bytes: Option<usize> = succeeded.map(|page| read.get(&page.page)?.text.as_ref().map(String::len)).sum();
     let text_omitted = bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES);
     let payload = Payload {
-        r#type: format!("task.{}", task.status().as_str()),
+        r#type: format!("task.{}", if task.updated { "updated" } else { task.status().as_str() }),
         timestamp: task.ended_at.and_then(rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
         text_omitted,
         documents: task.documents.iter().map(document_entry).collect(),
-        pages: pages.iter().map(|page| page_entry(page, (!text_omitted).then_some(texts))).collect(),
+        pages: pages.iter().map(|page| page_entry(page, read.get(&page.page), text_omitted)).collect(),
     };
     serde_json::to_string(&payload).expect("plain data becomes JSON")
 }
@@ -79,19 +102,20 @@ fn document_entry(document: &Document) -> DocumentEntry<'_> {
 }
 
 /// A page that was not read has the empty text: clients join the texts of all.
-fn page_entry<'a>(page: &'a Page, texts: Option<&'a BTreeMap<PageRef, String>>) -> PageEntry<'a> {
+fn page_entry<'a>(page: &'a Page, read: Option<&'a ReadPage>, text_omitted: bool) -> PageEntry<'a> {
     let PageRef { document, page: number, .. } = page.page;
-    let text = texts.map(|texts| match page.status {
-        PageStatus::Succeeded => texts.get(&page.page).map_or("", String::as_str),
-        _ => "",
-    });
+    let read = read.filter(|_| page.status == PageStatus::Succeeded);
+    let text = read.and_then(|read| read.text.as_deref()).unwrap_or_default();
     PageEntry {
         document,
         page: number,
         status: page.status,
-        text,
+        text: (!text_omitted).then_some(text),
         confidence: page.confidence,
         error: page.failure.as_ref(),
+        engine: read.map(|read| &read.engine),
+        mode: read.map(|read| read.mode).filter(|mode| *mode != ModeName::Text),
+        needs_review: page.needs_review,
     }
 }
 
@@ -126,6 +150,7 @@ mod tests {
             failure,
             confidence,
             ended_at: task.ended_at,
+            needs_review: false,
         };
         let pages = vec![
             page(1, PageStatus::Succeeded, None, Some(0.75)),
@@ -134,14 +159,19 @@ mod tests {
         (task, pages)
     }
 
-    fn told(task: &Task, pages: &[Page], texts: &BTreeMap<PageRef, String>) -> Value {
-        serde_json::from_str(&payload(task, pages, texts)).expect("JSON")
+    fn told(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, ReadPage>) -> Value {
+        serde_json::from_str(&payload(task, pages, read)).expect("JSON")
+    }
+
+    fn read(text: impl Into<String>) -> ReadPage {
+        let engine = EngineName { name: "a".to_owned(), version: "1".to_owned() };
+        ReadPage { text: Some(text.into()), engine, mode: ModeName::Text }
     }
 
     #[test]
     fn a_receiver_learns_how_every_page_and_document_ended() {
         let (task, pages) = ended_task();
-        let texts = BTreeMap::from([(pages[0].page, "Hello\n世界".to_owned())]);
+        let read = BTreeMap::from([(pages[0].page, read("Hello\n世界"))]);
         let expected = json!({
             "type": "task.partially_succeeded",
             "timestamp": "2023-11-14T22:13:20.123Z",
@@ -153,26 +183,57 @@ mod tests {
                 { "document": 2, "name": null, "pages": 0, "error": { "code": "empty_document", "message": "it is empty" } },
             ],
             "pages": [
-                { "document": 1, "page": 1, "status": "succeeded", "text": "Hello\n世界", "confidence": 0.75 },
+                {
+                    "document": 1, "page": 1, "status": "succeeded", "text": "Hello\n世界", "confidence": 0.75,
+                    "engine": { "name": "a", "version": "1" },
+                },
                 {
                     "document": 1, "page": 2, "status": "failed", "text": "", "confidence": null,
                     "error": { "code": "unreadable_page", "message": "it is broken" },
                 },
             ],
         });
-        assert_eq!(told(&task, &pages, &texts), expected);
+        assert_eq!(told(&task, &pages, &read), expected);
     }
 
     #[test]
     fn too_much_text_is_left_out_of_every_page() {
         let (task, pages) = ended_task();
-        let fits = BTreeMap::from([(pages[0].page, "x".repeat(MAX_TEXT_BYTES))]);
+        let fits = BTreeMap::from([(pages[0].page, read("x".repeat(MAX_TEXT_BYTES)))]);
         assert_eq!(told(&task, &pages, &fits).get("text_omitted"), None);
-        let too_long = BTreeMap::from([(pages[0].page, "x".repeat(MAX_TEXT_BYTES + 1))]);
+        let too_long = BTreeMap::from([(pages[0].page, read("x".repeat(MAX_TEXT_BYTES + 1)))]);
         let told = told(&task, &pages, &too_long);
         assert_eq!(told["text_omitted"], true);
         assert!(told["pages"].as_array().is_some_and(|pages| pages.iter().all(|page| page.get("text").is_none())));
         assert_eq!(told["pages"][0]["confidence"], 0.75);
+        assert_eq!(told["pages"][0]["engine"]["name"], "a", "who read it is said all the same");
+        let dropped = BTreeMap::from([(pages[0].page, ReadPage { text: None, ..read("") })]);
+        assert_eq!(self::told(&task, &pages, &dropped)["text_omitted"], true);
+    }
+
+    #[test]
+    fn a_page_of_another_mode_and_one_that_is_not_sure_say_so() {
+        let (task, mut pages) = ended_task();
+        pages[0].needs_review = true;
+        let told = told(&task, &pages, &[(pages[0].page, ReadPage { mode: ModeName::Table, ..read("") })].into());
+        assert_eq!((&told["pages"][0]["mode"], &told["pages"][0]["needs_review"]), (&"table".into(), &true.into()));
+        assert_eq!((told["pages"][1].get("mode"), told["pages"][1].get("needs_review")), (None, None));
+    }
+
+    #[test]
+    fn a_correction_is_told_as_an_update() {
+        let (mut task, pages) = ended_task();
+        task.updated = true;
+        let told = told(&task, &pages, &BTreeMap::new());
+        assert_eq!((&told["type"], &told["status"]), (&"task.updated".into(), &"partially_succeeded".into()));
+    }
+
+    #[test]
+    fn what_receivers_know_keeps_its_place() {
+        let (task, pages) = ended_task();
+        let body = payload(&task, &pages, &BTreeMap::from([(pages[0].page, read("Hello"))]));
+        let page = r#"{"document":1,"page":1,"status":"succeeded","text":"Hello","confidence":0.75,"engine":"#;
+        assert!(body.contains(page), "{body}");
     }
 
     #[test]

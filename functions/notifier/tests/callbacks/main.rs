@@ -51,8 +51,42 @@ async fn a_callback_is_signed_at_the_moment_of_sending_and_tells_what_was_read()
     let told: serde_json::Value = serde_json::from_slice(&heard.body).expect("JSON");
     assert_eq!(told["type"], "task.succeeded");
     assert_eq!(told["task_id"], task.id.to_string());
-    let page = json!({ "document": 1, "page": 1, "status": "succeeded", "text": "Hello\n世界", "confidence": 0.75 });
+    let page = json!({
+        "document": 1, "page": 1, "status": "succeeded", "text": "Hello\n世界", "confidence": 0.75,
+        "engine": { "name": "test", "version": "1" },
+    });
     assert_eq!(told["pages"], json!([page]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_page_is_told_as_an_update_of_its_own() {
+    let receiver = Receiver::start([OK, OK]).await;
+    let room = Room::open();
+    let task = room.ended_task(&receiver.url()).await;
+    let notifier = room.notifier();
+    room.deliver_next(&notifier).await;
+    let corrected = room.correct(&task, "Hello, 世界").await;
+    room.deliver_next(&notifier).await;
+    let heard = receiver.heard();
+    assert_eq!(heard[1].header("webhook-id"), corrected.id.webhook_id(2));
+    let told: serde_json::Value = serde_json::from_slice(&heard[1].body).expect("JSON");
+    assert_eq!((&told["type"], &told["status"]), (&"task.updated".into(), &"succeeded".into()));
+    assert_eq!(told["pages"][0]["text"], "Hello, 世界");
+    assert_eq!(room.task(task.id).await.callback_state(), CallbackState::Delivered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_without_text_still_says_who_read_each_page() {
+    let receiver = Receiver::start([OK]).await;
+    let room = Room::open();
+    let long = "x".repeat(quire_callback::MAX_TEXT_BYTES / 2 + 1);
+    let task = room.ended_task_of(&receiver.url(), &[&long, &long, "short"]).await;
+    room.deliver_next(&room.notifier()).await;
+    let told: serde_json::Value = serde_json::from_slice(&receiver.heard()[0].body).expect("JSON");
+    assert_eq!((&told["task_id"], &told["text_omitted"]), (&task.id.to_string().into(), &true.into()));
+    let pages = told["pages"].as_array().expect("pages");
+    assert_eq!(pages.len(), 3);
+    assert!(pages.iter().all(|page| page.get("text").is_none() && page["engine"]["name"] == "test"), "{pages:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
 use quire_platform::{Consumer, Depth, Embedded, Home, QueueName, Received, owe_callback};
 use quire_tasks::{
-    CallbackMessage, CallbackState, Document, DocumentState, EngineName, Format, Key, Line, Outcome, PageText, Split,
-    Task, TaskId, Tenant, UnixMillis,
+    CallbackMessage, CallbackState, Document, DocumentState, EngineName, Format, Key, Line, Outcome, PageRef, PageText,
+    Split, Task, TaskId, Tenant, UnixMillis,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -70,21 +70,41 @@ impl Room {
 
     /// A task of one page that was read, whose callback is owed.
     pub(crate) async fn ended_task(&self, url: &str) -> Task {
-        let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
+        self.ended_task_of(url, &["Hello\n世界"]).await
+    }
+
+    /// A task of pages that were read with these lines, whose callback is owed.
+    pub(crate) async fn ended_task_of(&self, url: &str, texts: &[&str]) -> Task {
+        let state = DocumentState::Split(Split { format: Format::Png, pages: texts.len() as u32 });
         let documents = vec![Document { number: 1, name: None, state }];
         let id = TaskId::new(Uuid::now_v7());
         let task = Task::new(id, Tenant::default(), UnixMillis(0), documents, Some(url.to_owned()));
-        let page = task.pages().next().expect("a page");
-        self.home.tasks.create(task).await.expect("created");
-        let line = |text: &str| Line { text: text.to_owned(), confidence: 0.75, polygon: [[0.0; 2]; 4] };
-        let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
-        let text = PageText { width: 1, height: 1, rotation: 0, engine, lines: vec![line("Hello"), line("世界")] };
-        let json = serde_json::to_vec(&text).expect("JSON");
-        self.home.objects.put(&Key::PageText { page, round: 1 }.to_string(), json.into()).await.expect("stored");
-        let outcome = Outcome::Succeeded { confidence: Some(0.75) };
-        let task = self.home.tasks.complete_page(page, 1, outcome).await.expect("completed").task().clone();
+        self.home.tasks.create(task.clone()).await.expect("created");
+        for (page, text) in task.pages().zip(texts) {
+            self.store(page, 1, text).await;
+            let outcome = Outcome::read(Some(0.75));
+            self.home.tasks.complete_page(page, 1, outcome).await.expect("completed");
+        }
+        let task = self.task(id).await;
         owe_callback(&self.home, &task).await.expect("owed");
         task
+    }
+
+    /// Gives the first page of an ended task another text, and owes the callback anew.
+    pub(crate) async fn correct(&self, task: &Task, text: &str) -> Task {
+        let (page, round) = (task.pages().next().expect("a page"), task.round + 1);
+        self.store(page, round, text).await;
+        let corrected = self.home.tasks.correct_page(page, round, None).await.expect("corrected").task().clone();
+        owe_callback(&self.home, &corrected).await.expect("owed");
+        corrected
+    }
+
+    async fn store(&self, page: PageRef, round: u32, text: &str) {
+        let line = |text: &str| Line { text: text.to_owned(), confidence: Some(0.75), polygon: None };
+        let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
+        let read = PageText::of_lines(engine, 1, 1, 0, text.lines().map(line).collect());
+        let json = serde_json::to_vec(&read).expect("JSON");
+        self.home.objects.put(&Key::PageText { page, round }.to_string(), json.into()).await.expect("stored");
     }
 
     pub(crate) async fn task(&self, id: TaskId) -> Task {

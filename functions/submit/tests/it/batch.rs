@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use quire_platform::QueueName;
-use quire_submit::{Batch, Upload, documents, submit};
-use quire_tasks::{Failure, FailureCode};
+use quire_submit::{Batch, Upload, Wanted, documents, submit};
+use quire_tasks::{Failure, FailureCode, Mode};
 use serde_json::Value;
 
 use crate::support::{Part, World, images};
@@ -98,7 +98,9 @@ async fn a_batch_of_the_same_process_is_answered_as_one_over_http() {
     };
     let missing = || Upload { name: None, file: Err(Failure::new(FailureCode::UnreadableDocument, "No such file.")) };
 
-    let submitted = submit(&world.door, vec![upload("pages=2"), missing()]).await.expect("the home does not fail");
+    let submitted = submit(&world.door, vec![upload("pages=2"), missing()], Wanted::default())
+        .await
+        .expect("the home does not fail");
     let Batch::Accepted(task) = submitted else { panic!("{submitted:?}") };
     world.ended(&task.id.to_string()).await;
     let task = world.home.tasks.task(task.id).await.expect("the task");
@@ -106,8 +108,15 @@ async fn a_batch_of_the_same_process_is_answered_as_one_over_http() {
     assert_eq!(answer[0].text.as_deref(), Some("page 1 of pages=2\n\npage 2 of pages=2"));
     assert_eq!(answer[1].error.as_ref().map(|error| error.code), Some(FailureCode::UnreadableDocument));
 
-    let submitted = submit(&world.door, vec![missing(), upload("garbage")]).await.expect("the home does not fail");
+    let submitted = submit(&world.door, vec![missing(), upload("garbage")], Wanted::default())
+        .await
+        .expect("the home does not fail");
     let Batch::Refused(entries) = submitted else { panic!("{submitted:?}") };
     let codes: Vec<_> = entries.iter().filter_map(|entry| entry.error.as_ref()).map(|error| error.code).collect();
     assert_eq!(codes, [FailureCode::UnreadableDocument, FailureCode::UnsupportedFormat]);
+
+    let wanted = Wanted { mode: Mode::Markdown, engine: None };
+    let refused = submit(&world.door, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads text");
+    assert_eq!(refused.to_string(), "no engine here reads in the mode markdown; there are text");
+    assert_eq!(world.spooled(), 0);
 }

@@ -25,7 +25,8 @@ fn event(records: &[Value]) -> StoreEvent {
 }
 
 async fn take(world: &World, records: &[Value]) {
-    take_uploads(&world.home, event(records), Some("https://example.com/hook")).await.expect("the home does not fail");
+    let (event, callback_url) = (event(records), Some("https://example.com/hook"));
+    take_uploads(&world.home, &world.routes, event, callback_url).await.expect("the home does not fail");
 }
 
 /// The next delivery of the documents queue, ingested; its task.
@@ -51,6 +52,19 @@ async fn an_object_that_somebody_put_into_the_inbox_becomes_a_task_once_however_
     assert!(matches!(task.documents[0].state, DocumentState::Split(split) if split.pages == 2), "{task:?}");
     assert_eq!(task.callback.as_ref().map(|callback| callback.url.as_str()), Some("https://example.com/hook"));
     assert!(task.trace.is_some());
+    assert_eq!(task.read_as.engine.map(|engine| engine.to_string()).as_deref(), Some("pp-ocr@v6-small"));
+}
+
+#[tokio::test]
+async fn where_no_engine_reads_text_an_object_becomes_a_task_all_the_same() {
+    let world = World::with_routes(r#""routes": [{"modes": ["markdown"], "primary": "a@1"}]"#).await;
+    take(&world, &[record("inbox/a.pdf", &json!({}))]).await;
+    let mut received =
+        world.home.queue(QueueName::Documents).receive(1, Duration::from_secs(10)).await.expect("received");
+    let body = received.pop().expect("a message").body;
+    let DocumentMessage { task_id, .. } = quire_tasks::Message::decode(&body).expect("a message");
+    let task = world.home.tasks.task(task_id).await.expect("a task");
+    assert!(task.read_as.is_usual(), "whoever reads it says that it is not offered: {task:?}");
 }
 
 #[tokio::test]
@@ -114,7 +128,7 @@ async fn what_is_no_upload_is_ignored() {
     take(&world, &keys.map(|key| record(key, &json!({})))).await;
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b", "RequestId": "x"});
     let test: StoreEvent = serde_json::from_value(test).expect("an event");
-    take_uploads(&world.home, test, None).await.expect("nothing to do");
+    take_uploads(&world.home, &world.routes, test, None).await.expect("nothing to do");
     world.holds_nothing().await;
 }
 
@@ -122,7 +136,7 @@ async fn what_is_no_upload_is_ignored() {
 async fn one_object_that_cannot_be_taken_in_keeps_no_other_out_and_is_told_of_again() {
     let world = World::without_worker(|_| {}).await;
     let records = [record("inbox/%FF.pdf", &json!({})), record("inbox/good.pdf", &json!({}))];
-    let failed = take_uploads(&world.home, event(&records), None).await.expect_err("one failed");
+    let failed = take_uploads(&world.home, &world.routes, event(&records), None).await.expect_err("one failed");
     assert_eq!(failed.to_string(), "1 uploads could not be taken in");
     assert_eq!(world.depth(QueueName::Documents).await, 1);
 }

@@ -140,12 +140,13 @@ async fn a_pdf_of_3_000_pages_goes_through_the_second_door_within_a_function_s_t
     let egress = Client::new(Policy::default()).expect("a client");
     let inspector = Arc::new(ChildInspector::new(limited, Limits::default()));
     let (home, settings) = (world.home.clone(), DoorSettings::default());
-    let door = Arc::new(Door::new(home.clone(), inspector, egress, settings, Arc::new(Fine)));
+    let routes = Arc::clone(&world.routes);
+    let door = Arc::new(Door::new(home.clone(), inspector, egress, settings, Arc::new(Fine), Arc::clone(&routes)));
 
     home.objects.put("inbox/long.pdf", pdf(3000).into()).await.expect("put");
     let object = json!({"key": "inbox/long.pdf", "versionId": "1"});
     let event = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": object}}]});
-    take_uploads(&home, serde_json::from_value(event).expect("an event"), None).await.expect("taken in");
+    take_uploads(&home, &routes, serde_json::from_value(event).expect("an event"), None).await.expect("taken in");
     let consumer = Consumer::new(home.queue(QueueName::Documents), Duration::from_mins(3));
     let received = consumer.receive(1, Duration::from_secs(10)).await.expect("received");
 

@@ -2,10 +2,12 @@
 
 mod asynchronous;
 mod batch;
+mod engines;
 mod faults;
 mod inbox;
 mod ingest;
 mod lambda;
+mod modes;
 mod ocr;
 mod refusals;
 mod support;

@@ -37,7 +37,7 @@ async fn a_page_that_ended_is_not_sent_again() {
     let world = World::without_worker(|_| {}).await;
     let task = interrupted(&world, 1_000).await;
     let page = task.pages().next().expect("a page");
-    let outcome = quire_tasks::Outcome::Succeeded { confidence: None };
+    let outcome = quire_tasks::Outcome::read(None);
     world.home.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
     assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 1);

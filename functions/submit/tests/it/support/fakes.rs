@@ -22,9 +22,13 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use quire_platform::{Consumer, Delivery, Download, Error, Home, ObjectStore, QueueName, Result, UploadUrl};
+use quire_platform::{
+    Consumer, Delivery, Download, Error, Home, ObjectStore, QueueName, Record, RecordStore, Result, Shelf, UploadUrl,
+};
 use quire_submit::{Health, HealthReport, Inspector};
-use quire_tasks::{EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageMessage, PageText, Split};
+use quire_tasks::{
+    EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageMessage, PageText, Split, UnixMillis,
+};
 
 fn words(text: &str) -> HashMap<&str, &str> {
     text.split_whitespace().map(|word| word.split_once('=').unwrap_or((word, ""))).collect()
@@ -72,7 +76,7 @@ pub(crate) async fn work(home: Home) {
 
 /// What the worker does with one page: store, complete, acknowledge.
 async fn read(home: &Home, delivery: Delivery<PageMessage>) {
-    let PageMessage { page, round } = delivery.message;
+    let PageMessage { page, round, .. } = delivery.message;
     let document = Key::Document { task_id: page.task_id, document: page.document };
     let bytes = home.objects.read(&document.to_string()).await.expect("the document is in the store");
     let text = String::from_utf8(bytes.to_vec()).expect("text");
@@ -88,7 +92,7 @@ async fn read(home: &Home, delivery: Delivery<PageMessage>) {
         let key = Key::PageText { page, round }.to_string();
         let bytes = serde_json::to_vec(&read).expect("JSON");
         home.objects.put_new(&key, bytes.into()).await.expect("the result is stored");
-        Outcome::Succeeded { confidence: read.confidence() }
+        Outcome::read(read.confidence())
     };
     home.tasks.complete_page(page, round, outcome).await.expect("the page is completed");
     delivery.lease.acknowledge().await.expect("the message is acknowledged");
@@ -96,9 +100,9 @@ async fn read(home: &Home, delivery: Delivery<PageMessage>) {
 
 fn page_text(text: &str) -> PageText {
     let polygon = [[1.0, 2.0], [30.5, 2.0], [30.5, 12.0], [1.0, 12.0]];
-    let lines = vec![Line { text: text.to_owned(), confidence: 0.9, polygon }];
+    let lines = vec![Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon) }];
     let engine = EngineName { name: "fake".to_owned(), version: "1".to_owned() };
-    PageText { width: 640, height: 480, rotation: 90, engine, lines }
+    PageText::of_lines(engine, 640, 480, 90, lines)
 }
 
 /// What the object store does with the next documents.
@@ -115,6 +119,7 @@ pub(crate) enum StoreFault {
 pub(crate) struct Faults {
     now: Mutex<Option<StoreFault>>,
     takes_uploads: AtomicBool,
+    no_records: AtomicBool,
 }
 
 impl Faults {
@@ -127,15 +132,22 @@ impl Faults {
         self.takes_uploads.store(true, Ordering::Relaxed);
     }
 
+    /// From now on no record can be listed.
+    pub(crate) fn hide_records(&self) {
+        self.no_records.store(true, Ordering::Relaxed);
+    }
+
     fn now(&self) -> Option<StoreFault> {
         *self.now.lock().expect("no test panics while it holds this")
     }
 }
 
-/// The home with an object store that can be told to fail.
+/// The home with an object store and a record store that can be told to fail.
 pub(crate) fn faulty(home: &Home, faults: &Arc<Faults>) -> Home {
     let objects = Arc::new(FaultyStore { store: Arc::clone(&home.objects), faults: Arc::clone(faults) });
-    Home::new(objects, Arc::clone(&home.tasks), Arc::clone(&home.secrets), |name| home.queue(name))
+    let records = Arc::new(FaultyRecords { store: Arc::clone(&home.records), faults: Arc::clone(faults) });
+    let (tasks, secrets) = (Arc::clone(&home.tasks), Arc::clone(&home.secrets));
+    Home::new(objects, tasks, secrets, records, |name| home.queue(name))
 }
 
 #[derive(Debug)]
@@ -198,5 +210,44 @@ impl ObjectStore for FaultyStore {
 
     fn spool(&self) -> PathBuf {
         self.store.spool()
+    }
+}
+
+#[derive(Debug)]
+struct FaultyRecords {
+    store: Arc<dyn RecordStore>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl RecordStore for FaultyRecords {
+    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+        self.store.read(on, key).await
+    }
+
+    async fn put(
+        &self,
+        on: Shelf,
+        key: &str,
+        body: String,
+        seen: Option<u64>,
+        expires_at: Option<UnixMillis>,
+    ) -> Result<bool> {
+        self.store.put(on, key, body, seen, expires_at).await
+    }
+
+    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+        self.store.set(on, key, body, expires_at).await
+    }
+
+    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+        self.store.delete(on, key, seen).await
+    }
+
+    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        if self.faults.no_records.load(Ordering::Relaxed) {
+            return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
+        }
+        self.store.list(on, after, limit).await
     }
 }

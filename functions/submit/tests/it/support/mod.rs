@@ -12,6 +12,7 @@ use std::{
 
 use quire_egress::{Client, Policy};
 use quire_platform::{Embedded, Home, QueueName};
+use quire_routes::Config;
 use quire_submit::{Door, DoorSettings, router};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -29,6 +30,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) client: reqwest::Client,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) routes: Arc<Config>,
     running: JoinSet<()>,
     // Deleted with the world.
     _folder: TempDir,
@@ -45,6 +47,20 @@ impl World {
     }
 
     pub(crate) async fn without_worker(adjust: impl FnOnce(&mut DoorSettings)) -> Self {
+        Self::open(adjust, Config::default()).await
+    }
+
+    /// Without a worker, and answering at once. There are PP-OCR and the servers `a@1`, `a@2` and `b@1`, which read
+    /// everything; the routes are these members of the configuration.
+    pub(crate) async fn with_routes(routes: &str) -> Self {
+        let server = r#"{"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
+        let engines =
+            format!(r#""pp-ocr@v6-small": {{"kind": "pp-ocr"}}, "a@1": {server}, "a@2": {server}, "b@1": {server}"#);
+        let config = Config::parse(&format!(r#"{{"engines": {{{engines}}}, {routes}}}"#)).expect("it is right");
+        Self::open(|settings| settings.sync_limit = Duration::from_millis(1), config).await
+    }
+
+    async fn open(adjust: impl FnOnce(&mut DoorSettings), routes: Config) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let embedded = Embedded::open(folder.path(), "test").expect("a home");
         let faults = Arc::new(Faults::default());
@@ -52,7 +68,9 @@ impl World {
         let mut settings = DoorSettings { sync_limit: Duration::from_secs(20), ..DoorSettings::default() };
         adjust(&mut settings);
         let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
-        let door = Door::new(home.clone(), Arc::new(fakes::ByWord), egress, settings, Arc::new(fakes::Fine));
+        let routes = Arc::new(routes);
+        let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
+        let door = Door::new(home.clone(), inspector, egress, settings, health, Arc::clone(&routes));
         let door = Arc::new(door);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -60,7 +78,7 @@ impl World {
         let app = router(Arc::clone(&door));
         running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { door, home, address, client, faults, running, _folder: folder, _embedded: embedded }
+        Self { door, home, address, client, faults, routes, running, _folder: folder, _embedded: embedded }
     }
 
     /// Lets a worker read pages from now on.
