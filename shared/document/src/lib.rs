@@ -19,6 +19,7 @@ mod page_image;
 mod pdf;
 mod picture;
 mod pixels;
+mod png;
 mod reduce;
 mod tiff;
 
