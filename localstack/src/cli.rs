@@ -1,9 +1,14 @@
-//! What the command takes.
+//! What the command takes; what the operator's part of it takes is in `operator`.
 
-use std::{net::SocketAddr, num::NonZero, path::PathBuf};
+mod operator;
+
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use quire_dead_letter::Kind;
+use quire_routes::Config;
+use quire_tasks::{Mode, ModeName};
+
+pub(crate) use operator::{DeadLetters, Decision, Engines, Named, Review};
 
 /// Reads documents: PDF, PNG, JPEG, TIFF, WebP and BMP to text.
 #[derive(Debug, Parser)]
@@ -22,6 +27,12 @@ pub(crate) enum Command {
     /// See what could not be done, and have it tried again.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// See how the engines do, and say which are asked.
+    #[command(subcommand)]
+    Engines(Engines),
+    /// See pages that no engine could read or was sure of, and say what they say.
+    #[command(subcommand)]
+    Review(Review),
     /// Print the secret that callbacks are signed with; it is made on first use.
     WebhookSecret(Place),
     /// Read pages that somebody else takes in, until told to stop.
@@ -48,11 +59,40 @@ pub(crate) struct Read {
     /// Keep the tasks and results in this folder; without it they are gone at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// How many pages are read at the same time [default: one a processor].
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// How many workers read at the same time [default: one a processor where PP-OCR reads on a processor; else one, which
+    /// holds many pages].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
     #[command(flatten)]
     pub(crate) engine: Engine,
+}
+
+/// How files are to be read.
+#[derive(Debug, Args)]
+pub(crate) struct Wanted {
+    /// What to make of each page: text, markdown, spotting, table, formula, fields, subtitles or translate. PP-OCR makes
+    /// text only.
+    #[arg(long, value_name = "MODE", default_value_t = ModeName::Text)]
+    mode: ModeName,
+    /// In the mode fields: a field to look for; again for each further one.
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// In the mode translate: the language to translate to, as `English`.
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<String>,
+    /// Only this engine, as `name@version`, or without a version where there is one only; by the routes unless given.
+    #[arg(long = "engine", value_name = "NAME")]
+    named: Option<String>,
+}
+
+impl Wanted {
+    /// The same, once it makes sense.
+    pub(crate) fn checked(self) -> anyhow::Result<quire_submit::Wanted> {
+        let mode = Mode::new(self.mode, self.keys, self.language)?;
+        Ok(quire_submit::Wanted { mode, engine: self.named })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,7 +109,8 @@ pub(crate) struct Serve {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) place: Place,
-    /// How many pages are read at the same time; 0 if that is others' work [default: one a processor].
+    /// How many workers read at the same time, each a process; 0 if that is others' work [default: one a processor where
+    /// PP-OCR reads on a processor; else one, which holds many pages].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(crate) workers: Option<u16>,
     #[command(flatten)]
@@ -121,19 +162,27 @@ impl Data {
     }
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Engine {
-    /// What runs the model.
+    /// What runs the models.
     #[arg(long, value_enum, env = "QUIRE_DEVICE", default_value_t = Device::Cpu)]
     pub(crate) device: Device,
+    #[command(flatten)]
+    pub(crate) routes: Routes,
 }
 
-impl Engine {
-    /// How many workers there are to be, unless a number is given. On a CPU several threads in one run only get into each other's way, so there is
-    /// a worker for each processor; a GPU is kept busy by one.
-    pub(crate) fn workers(self, given: Option<u16>) -> usize {
-        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        given.map_or_else(|| if self.device == Device::Cuda { 1 } else { processors() }, usize::from)
+/// Which engines there are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Routes {
+    /// The engines, and for each mode who reads: a JSON file, or the JSON itself [default: PP-OCR reads text].
+    #[arg(long = "engines", value_name = "FILE", env = "QUIRE_ENGINES", hide_env_values = true)]
+    pub(crate) said: Option<String>,
+}
+
+impl Routes {
+    /// The same, once it makes sense.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.said.as_deref())?)
     }
 }
 
@@ -146,38 +195,6 @@ pub enum Device {
     Cuda,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadLetters {
-    /// List them.
-    List {
-        /// Of one kind only.
-        #[arg(value_name = "pages|documents|callbacks")]
-        queue: Option<Kind>,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Show one, whole.
-    Show {
-        /// Its kind.
-        #[arg(value_name = "pages|documents|callbacks")]
-        queue: Kind,
-        /// Its name, as `list` shows it.
-        name: String,
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Have them tried again. Pages of ended tasks are opened in a new round, at whose end the callback is sent anew.
-    Redrive {
-        /// Which kind. A failed document must be submitted again instead.
-        #[arg(value_name = "pages|callbacks")]
-        queue: Kind,
-        /// Only these; all of the kind unless given.
-        names: Vec<String>,
-        #[command(flatten)]
-        place: Place,
-    },
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
     #[command(flatten)]
@@ -187,9 +204,45 @@ pub(crate) struct Worker {
     /// Given to a child of `serve`, which is tied to it by standard input: the name under which it holds leases.
     #[arg(long, hide = true)]
     pub(crate) holder: Option<String>,
+    /// Given to a child of `serve`, which shares the processors with others: how many of them are its own.
+    #[arg(long, hide = true)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     pub(crate) file: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        let cli = Cli::try_parse_from(line.split(' '));
+        cli.map(|cli| cli.command).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mode_is_read_with_what_is_said_for_it() {
+        let wanted = |rest: &str| match parsed(&format!("quire read a.pdf {rest}")) {
+            Ok(Command::Read(read)) => read.wanted.checked().map_err(|error| error.to_string()),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        };
+        let fields = wanted("--mode fields --key total --key date --engine a@1").expect("it makes sense");
+        assert_eq!(fields.mode, Mode::Fields { keys: vec!["total".to_owned(), "date".to_owned()] });
+        assert_eq!(fields.engine.as_deref(), Some("a@1"));
+        assert_eq!(wanted("--format json").expect("text is the default").mode, Mode::Text);
+        assert!(wanted("--mode fields").expect_err("no keys").contains("asks for keys"));
+        assert!(wanted("--language English").expect_err("no use").contains("no use for language"));
+        assert!(wanted("--mode poem").expect_err("no mode").contains("there is no such mode"));
+    }
 }

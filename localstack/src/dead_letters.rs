@@ -1,14 +1,9 @@
 //! `quire dead-letters`: what could not be done, and another try.
 
-use std::io::{self, Write};
-
-use anyhow::Context;
-use jiff::Timestamp;
 use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection};
 use quire_platform::Home;
-use quire_tasks::UnixMillis;
 
-use crate::{cli::DeadLetters, site::Site};
+use crate::{cli::DeadLetters, print, site::Site};
 
 /// Runs one of the subcommands on a home, whether it is being served or not.
 pub(crate) async fn dead_letters(args: DeadLetters) -> anyhow::Result<()> {
@@ -30,28 +25,24 @@ async fn list(home: &Home, kind: Option<Kind>) -> anyhow::Result<()> {
     for kind in kinds {
         lines.extend(quire_dead_letter::list(home, kind).await?.iter().map(line));
     }
-    print(&lines)
+    print::lines(&lines)
 }
 
 /// Tab-separated: for eyes, and for `cut`.
 fn line(letter: &DeadLetter) -> String {
-    format!("{}\t{}\t{}\t{}", letter.queue, letter.name, time(letter.filed_at), letter.reason)
-}
-
-fn time(at: UnixMillis) -> String {
-    Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.0}"))
+    format!("{}\t{}\t{}\t{}", letter.queue, letter.name, print::time(letter.filed_at), letter.reason)
 }
 
 async fn show(home: &Home, kind: Kind, name: &str) -> anyhow::Result<()> {
     let letter = quire_dead_letter::show(home, kind, name).await?;
-    print(&[serde_json::to_string_pretty(&letter)?])
+    print::lines(&[serde_json::to_string_pretty(&letter)?])
 }
 
 async fn redrive(home: &Home, kind: Kind, names: Vec<String>) -> anyhow::Result<()> {
     let selection = if names.is_empty() { Selection::All } else { Selection::Named(names) };
     let redriven = quire_dead_letter::redrive(home, kind, selection).await?;
     let lines: Vec<String> = redriven.iter().map(|one| format!("{}\t{}", one.name, outcome(one.outcome))).collect();
-    print(&lines)
+    print::lines(&lines)
 }
 
 fn outcome(outcome: RedriveOutcome) -> &'static str {
@@ -59,14 +50,5 @@ fn outcome(outcome: RedriveOutcome) -> &'static str {
         RedriveOutcome::Sent => "sent",
         RedriveOutcome::NotNeeded => "no longer needed",
         RedriveOutcome::Kept { why } => why,
-    }
-}
-
-fn print(lines: &[String]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("the list could not be printed"),
     }
 }

@@ -1,21 +1,79 @@
-//! The engine that `quire` reads with.
+//! The engines that `quire` reads with, and what they run on.
 
-use anyhow::Context;
+use std::{num::NonZero, path::PathBuf};
+
+use anyhow::{Context, bail};
 use quire_natives::Progress;
-use quire_ocr::{Engine, ModelFiles, Policy, PpOcr};
+use quire_ocr::{Engine, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, ModelFiles, Policy, PpOcr};
+use quire_routes::{Config, EngineEntry, HunyuanEntry, Kind};
 
 use crate::Device;
 
-/// PP-OCRv6 on a device.
+/// What an engine may have of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// What runs its models.
+    pub device: Device,
+    /// How many processors a run may keep busy, where it is those that run it.
+    pub threads: usize,
+}
+
+impl Machine {
+    /// The share of one of so many workers.
+    pub(crate) fn shared(device: Device, workers: usize) -> Self {
+        Self { device, threads: (processors() / workers.max(1)).max(1) }
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// How many workers there are to be, unless a number is given. PP-OCR on a processor has one thread, since several in one
+/// run only get into each other's way, so there is a worker for each processor. Where a GPU, HunyuanOCR or a server reads,
+/// one worker holds as many pages as keep it busy.
+pub(crate) fn workers(given: Option<u16>, device: Device, config: &Config) -> usize {
+    let (mut pp_ocr, mut hunyuan) = (false, false);
+    for entry in config.engines.values() {
+        pp_ocr |= matches!(entry.kind, Kind::PpOcr {});
+        hunyuan |= matches!(entry.kind, Kind::HunyuanOcr(_));
+    }
+    let one_each = device == Device::Cpu && pp_ocr && !hunyuan;
+    given.map_or_else(|| if one_each { processors() } else { 1 }, usize::from)
+}
+
+/// Has what these engines need fetched where it is not here yet, and says where pdfium is, which everybody needs.
 ///
 /// # Errors
 /// What is missing, and what to set.
-pub fn pp_ocr(device: Device) -> anyhow::Result<Engine> {
-    Ok(Engine::new(Box::new(pp_ocr_model(device)?), policy(device)))
+pub(crate) fn fetch_natives(config: &Config, progress: &Progress) -> anyhow::Result<PathBuf> {
+    let engines = || config.engines.values();
+    if engines().any(|entry| matches!(entry.kind, Kind::PpOcr {})) {
+        return Ok(quire_natives::locate(progress)?.pdfium);
+    }
+    if engines().any(EngineEntry::is_local) {
+        quire_natives::onnxruntime(progress)?;
+    }
+    Ok(quire_natives::pdfium(progress)?)
 }
 
-/// The model alone. On a CPU it has one thread: two threads in one run burn 70 % more processor time for nothing, so there
-/// are more workers instead.
+/// An engine of the configuration that runs in this process.
+///
+/// # Errors
+/// What is missing, and what to set; and for one that runs elsewhere.
+pub fn local_engine(entry: &EngineEntry, machine: Machine) -> anyhow::Result<LocalEngine> {
+    match &entry.kind {
+        Kind::PpOcr {} => {
+            let model = Box::new(pp_ocr_model(machine.device)?);
+            Ok(LocalEngine::Batches(Engine::new(model, policy(machine.device))))
+        }
+        Kind::HunyuanOcr(hunyuan) => Ok(LocalEngine::Stream(Box::new(hunyuan_ocr(hunyuan, machine)?))),
+        Kind::Openai(_) => bail!("{} is a server: it is not made here", entry.engine),
+    }
+}
+
+/// PP-OCRv6's model alone. On a CPU it has one thread: two threads in one run burn 70 % more processor time for nothing, so
+/// there are more workers instead.
 ///
 /// # Errors
 /// What is missing, and what to set.
@@ -26,11 +84,7 @@ pub fn pp_ocr_model(device: Device) -> anyhow::Result<PpOcr> {
         detection: models.detection,
         recognition: models.recognition,
     };
-    let device = match device {
-        Device::Cpu => quire_ocr::Device::Cpu,
-        Device::Cuda => quire_ocr::Device::Cuda,
-    };
-    PpOcr::load(&files, device, 1).context("PP-OCR could not be loaded")
+    PpOcr::load(&files, device.into(), 1).context("PP-OCR could not be loaded")
 }
 
 /// How a device batches.
@@ -38,5 +92,84 @@ pub const fn policy(device: Device) -> Policy {
     match device {
         Device::Cpu => Policy::cpu(),
         Device::Cuda => Policy::cuda(),
+    }
+}
+
+fn hunyuan_ocr(entry: &HunyuanEntry, machine: Machine) -> anyhow::Result<HunyuanOcr> {
+    let onnxruntime = quire_natives::onnxruntime(&Progress::Silent)?;
+    let files = HunyuanFiles { onnxruntime, folder: entry.folder.clone() };
+    HunyuanOcr::load(&files, &options(entry, machine))
+        .with_context(|| format!("HunyuanOCR could not be loaded from {}", entry.folder.display()))
+}
+
+fn options(entry: &HunyuanEntry, machine: Machine) -> HunyuanOptions {
+    let default = match machine.device {
+        Device::Cpu => HunyuanOptions::cpu(machine.threads),
+        Device::Cuda => HunyuanOptions::cuda(),
+    };
+    HunyuanOptions {
+        slots: entry.slots.unwrap_or(default.slots),
+        slot_tokens: entry.slot_tokens.unwrap_or(default.slot_tokens),
+        max_pixels: entry.max_pixels.or(default.max_pixels),
+        ..default
+    }
+}
+
+impl From<Device> for quire_ocr::Device {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Cuda => Self::Cuda,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PP_OCR: &str = r#""pp-ocr@v6-small": {"kind": "pp-ocr"}"#;
+    const SERVER: &str = r#""a@1": {"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
+    const HUNYUAN: &str = r#""b@1": {"kind": "hunyuan-ocr", "folder": "f", "slots": 3}"#;
+
+    fn config(engines: &[&str], primary: &str) -> Config {
+        let engines = engines.join(", ");
+        let routes = format!(r#"[{{"modes": ["text"], "primary": "{primary}"}}]"#);
+        Config::parse(&format!(r#"{{"engines": {{{engines}}}, "routes": {routes}}}"#)).expect("it is right")
+    }
+
+    #[test]
+    fn there_is_a_worker_a_processor_only_where_each_of_them_reads_by_itself() {
+        let pp_ocr = Config::default();
+        assert_eq!(workers(None, Device::Cpu, &pp_ocr), processors());
+        assert_eq!(workers(None, Device::Cpu, &config(&[PP_OCR, SERVER], "a@1")), processors());
+        assert_eq!(workers(None, Device::Cuda, &pp_ocr), 1);
+        assert_eq!(workers(None, Device::Cpu, &config(&[SERVER], "a@1")), 1);
+        assert_eq!(workers(None, Device::Cpu, &config(&[PP_OCR, HUNYUAN], "b@1")), 1);
+        assert_eq!(workers(Some(7), Device::Cuda, &pp_ocr), 7);
+    }
+
+    #[test]
+    fn workers_share_the_processors_and_each_has_one_at_least() {
+        assert_eq!(Machine::shared(Device::Cpu, 1).threads, processors());
+        assert_eq!(Machine::shared(Device::Cpu, 10_000).threads, 1);
+    }
+
+    #[test]
+    fn what_is_said_of_slots_goes_before_what_the_device_would_have() {
+        let config = config(&[HUNYUAN], "b@1");
+        let Some(Kind::HunyuanOcr(entry)) = config.engines.values().next().map(|entry| &entry.kind) else {
+            panic!("{config:?}")
+        };
+        let options = options(entry, Machine { device: Device::Cpu, threads: 5 });
+        assert_eq!(options, HunyuanOptions { slots: 3, ..HunyuanOptions::cpu(5) });
+    }
+
+    #[test]
+    fn a_server_is_not_made_here() {
+        let config = config(&[SERVER], "a@1");
+        let entry = config.engines.values().next().expect("an engine");
+        let made = local_engine(entry, Machine { device: Device::Cpu, threads: 1 });
+        assert!(made.is_err_and(|error| error.to_string().contains("a@1 is a server")));
     }
 }

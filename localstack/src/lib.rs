@@ -8,12 +8,15 @@
 mod cli;
 mod dead_letters;
 mod engine;
+mod engines;
 mod heartbeat;
 mod home_dir;
 mod inspect;
 mod output;
+mod print;
 mod provision;
 mod read;
+mod review;
 mod serve;
 mod site;
 mod supervisor;
@@ -23,15 +26,16 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::Parser;
-use quire_ocr::Engine;
+use quire_ocr::LocalEngine;
+use quire_routes::EngineEntry;
 
 pub use cli::Device;
-pub use engine::{policy, pp_ocr, pp_ocr_model};
+pub use engine::{Machine, local_engine, policy, pp_ocr_model};
 
 use crate::cli::{Cli, Command};
 
-/// Makes the engine that reads pages, on the thread that will own it.
-pub type MakeEngine = fn(Device) -> anyhow::Result<Engine>;
+/// Makes an engine that runs in this process, on the thread that will own it.
+pub type MakeEngine = fn(&EngineEntry, Machine) -> anyhow::Result<LocalEngine>;
 
 /// The command. Prints what went wrong, with its causes, and fails. To be called before any other thread is started.
 pub fn main(make_engine: MakeEngine) -> ExitCode {
@@ -67,6 +71,8 @@ fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => runtime.block_on(serve::serve(args)).map(|()| ExitCode::SUCCESS),
         Command::Worker(args) => runtime.block_on(worker::worker(args, make_engine)).map(|()| ExitCode::SUCCESS),
         Command::DeadLetters(args) => runtime.block_on(dead_letters::dead_letters(args)).map(|()| ExitCode::SUCCESS),
+        Command::Engines(args) => runtime.block_on(engines::engines(args)).map(|()| ExitCode::SUCCESS),
+        Command::Review(args) => runtime.block_on(review::review(args)).map(|()| ExitCode::SUCCESS),
         Command::WebhookSecret(place) => runtime.block_on(webhook_secret::print(&place)).map(|()| ExitCode::SUCCESS),
         Command::Provision => runtime.block_on(provision::provision()).map(|()| ExitCode::SUCCESS),
         Command::Inspect(_) | Command::Alive => unreachable!("handled above"),

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    quire::main(quire::pp_ocr)
+    quire::main(quire::local_engine)
 }

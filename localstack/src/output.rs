@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use quire_submit::DocumentAnswer;
+use quire_submit::{DocumentAnswer, PageAnswer};
+use quire_tasks::{ModeName, PageText, Warning, WhyNot};
 
 use crate::cli::Format;
 
@@ -49,14 +50,47 @@ fn markdown(out: &mut impl Write, documents: &[DocumentAnswer]) -> io::Result<()
             if let Some(error) = &page.error {
                 writeln!(out, "> {}\n", escape(&error.message))?;
             }
-            for line in page.text.iter().flat_map(|text| text.lines()) {
-                // Two spaces: a line of its own within the paragraph.
-                writeln!(out, "{}  ", escape(line))?;
-            }
+            page_markdown(out, page)?;
             writeln!(out)?;
         }
     }
     Ok(())
+}
+
+/// What was read as markup stays markup; anything else is text as it stands.
+fn page_markdown(out: &mut impl Write, page: &PageAnswer) -> io::Result<()> {
+    let text = page.text.as_deref().unwrap_or_default();
+    match page.read.as_ref() {
+        Some(PageText { fields: Some(fields), .. }) => {
+            writeln!(out, "```json\n{}\n```", serde_json::to_string_pretty(fields)?)
+        }
+        Some(PageText { mode: ModeName::Markdown | ModeName::Table | ModeName::Formula, .. }) => {
+            writeln!(out, "{text}")
+        }
+        // Two spaces: a line of its own within the paragraph.
+        _ => text.lines().try_for_each(|line| writeln!(out, "{}  ", escape(line))),
+    }
+}
+
+/// What is to be known of a page that was read: who did it where several were asked, and what its text may lack.
+pub(crate) fn remarks(page: &PageText) -> Option<String> {
+    let engine = (!page.tried.is_empty()).then(|| format!("read by {}", page.engine));
+    let tried = page.tried.iter().map(|tried| {
+        let why = match (tried.why, tried.code) {
+            (WhyNot::Unavailable, _) => "was not available".to_owned(),
+            (WhyNot::Failed, None) => "failed".to_owned(),
+            (WhyNot::Failed, Some(code)) => format!("failed: {}", code.as_str()),
+            (WhyNot::LessSure, _) => "was less sure".to_owned(),
+        };
+        format!("{} {why}", tried.engine)
+    });
+    let warnings = page.warnings.iter().map(|warning| match warning {
+        Warning::CutOff => "the answer was cut off: there may be more on the page".to_owned(),
+        Warning::Repetition => "the model repeated itself and was stopped: there may be more on the page".to_owned(),
+        Warning::OtherForm => "the answer is not in the form that the mode asks for".to_owned(),
+    });
+    let remarks: Vec<String> = engine.into_iter().chain(tried).chain(warnings).collect();
+    (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
 fn name(document: &DocumentAnswer) -> &str {
@@ -79,7 +113,46 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use quire_tasks::{FailureCode, Line, PageStatus, Tried};
+
     use super::*;
+
+    fn read(mode: ModeName, text: &str) -> PageText {
+        let line = Line { text: text.to_owned(), confidence: None, polygon: None };
+        PageText { mode, ..PageText::of_lines("b@1".parse().expect("a name"), 1, 1, 0, vec![line]) }
+    }
+
+    fn printed(read: PageText) -> String {
+        let text = Some(read.text());
+        let (status, confidence, needs_review, error) = (PageStatus::Succeeded, None, false, None);
+        let page = PageAnswer { page: 1, status, text, confidence, needs_review, read: Some(read), error };
+        let mut out = Vec::new();
+        page_markdown(&mut out, &page).expect("memory takes it");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn markup_stays_markup_and_text_stays_text() {
+        assert_eq!(printed(read(ModeName::Markdown, "# A *b*")), "# A *b*\n");
+        assert_eq!(printed(read(ModeName::Table, "<table></table>")), "<table></table>\n");
+        assert_eq!(printed(read(ModeName::Text, "# A *b*")), "\\# A \\*b\\*  \n");
+        let fields = serde_json::from_str(r#"{"total": "7"}"#).expect("JSON");
+        let page = PageText { fields: Some(fields), ..read(ModeName::Fields, "x") };
+        assert_eq!(printed(page), "```json\n{\n  \"total\": \"7\"\n}\n```\n");
+    }
+
+    #[test]
+    fn a_page_says_who_else_was_asked_and_what_may_lack() {
+        assert_eq!(remarks(&read(ModeName::Text, "a")), None);
+        let tried = |why, code| Tried { engine: "a@1".parse().expect("a name"), why, code, confidence: None };
+        let failed =
+            PageText { tried: vec![tried(WhyNot::Failed, Some(FailureCode::TimedOut))], ..read(ModeName::Text, "a") };
+        assert_eq!(remarks(&failed).as_deref(), Some("read by b@1; a@1 failed: timed_out"));
+        let (tried, warnings) = (vec![tried(WhyNot::LessSure, None)], vec![Warning::CutOff]);
+        let both = PageText { tried, warnings, ..read(ModeName::Text, "a") };
+        let said = "read by b@1; a@1 was less sure; the answer was cut off: there may be more on the page";
+        assert_eq!(remarks(&both).as_deref(), Some(said));
+    }
 
     #[test]
     fn what_was_read_is_not_taken_for_markup() {

@@ -13,7 +13,9 @@ use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 use quire_document::{Documents, Limits};
 use quire_natives::Progress;
+use quire_ocr::LocalEngine;
 use quire_platform::{Embedded, Home};
+use quire_routes::{Board, Config, EngineEntry};
 use quire_submit::{Batch, DocumentAnswer, Door, DoorSettings, Health, HealthReport, Inspector, Upload};
 use quire_tasks::{Failure, FailureCode, PageStatus, Split, Task};
 use quire_worker::{Renderer, Settings, Worker};
@@ -21,29 +23,41 @@ use tempfile::TempPath;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{MakeEngine, cli, home_dir, output};
+use crate::{Machine, MakeEngine, cli, engine, home_dir, output, print};
 
-/// How long one wait for news of the task takes at most.
-const LONG_POLL: Duration = Duration::from_secs(20);
+/// How long one wait for news of the task takes at most: then it is looked whether there is a reason.
+const LONG_POLL: Duration = Duration::from_secs(5);
+/// How long workers may take to stop when there is nothing left to read.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// Reads the files and prints them. Success only when every page of every file was read.
 pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
-    let natives = tokio::task::spawn_blocking(|| quire_natives::locate(&Progress::Bar)).await??;
+    let (wanted, routes) = (args.wanted.checked()?, Arc::new(args.engine.routes.config()?));
+    let config = Arc::clone(&routes);
+    let pdfium = tokio::task::spawn_blocking(move || engine::fetch_natives(&config, &Progress::Bar)).await??;
     let temporary = args.data.is_none().then(|| tempfile::Builder::new().prefix("quire-").tempdir()).transpose()?;
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
     let _at_work = home_dir::enter_as_worker(dir)?;
     let home = Embedded::open(&std::path::absolute(dir)?, &format!("read-{}", std::process::id()))?.home();
-    let renderer = Renderer::start(move || Documents::new(Some(natives.pdfium), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium), Limits::default()))?;
 
     let inspector = Arc::new(SameProcess(renderer.clone()));
     let egress = quire_egress::Client::new(quire_egress::Policy::default())?;
-    let door = Door::new(home.clone(), inspector, egress, DoorSettings::from_env()?, Arc::new(NoHealth));
+    let settings = DoorSettings::from_env()?;
+    let door = Door::new(home.clone(), inspector, egress, settings, Arc::new(NoHealth), Arc::clone(&routes));
     let uploads = args.files.iter().map(|file| spool(&home, file)).collect();
-    let documents = match quire_submit::submit(&Arc::new(door), uploads).await? {
+    let documents = match quire_submit::submit(&Arc::new(door), uploads, wanted).await? {
         Batch::Refused(documents) => documents,
         Batch::Accepted(task) => {
-            let workers = start_workers(args.engine, args.workers, &home, &renderer, make_engine)?;
-            let task = follow(&home, task, workers).await?;
+            let count = engine::workers(args.workers, args.engine.device, &routes);
+            let machine = Machine::shared(args.engine.device, count);
+            let make = move |entry: &EngineEntry| make_engine(entry, machine);
+            let shutdown = CancellationToken::new();
+            let mut workers = start_workers(count, &home, &renderer, &routes, make, &shutdown)?;
+            let task = follow(&home, &routes, task, &mut workers).await?;
+            if args.data.is_some() {
+                stop(workers, &shutdown).await;
+            }
             quire_submit::documents(&home, &task).await?
         }
     };
@@ -71,35 +85,55 @@ fn spool(home: &Home, file: &Path) -> Upload {
 type Workers = JoinSet<anyhow::Result<()>>;
 
 fn start_workers(
-    engine: cli::Engine,
-    count: Option<u16>,
+    count: usize,
     home: &Home,
     renderer: &Renderer,
-    make_engine: MakeEngine,
+    routes: &Arc<Config>,
+    make_engine: impl Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Copy + Send + Sync + 'static,
+    shutdown: &CancellationToken,
 ) -> anyhow::Result<Workers> {
     let mut workers = JoinSet::new();
-    let (settings, device) = (Settings::from_env()?, engine.device);
-    for _ in 0..engine.workers(count) {
-        let worker = Worker { home: home.clone(), renderer: renderer.clone(), settings };
-        let reading = worker.run(move || make_engine(device), || {}, CancellationToken::new());
+    let settings = Settings::from_env()?;
+    for number in 1..=count {
+        let name = format!("read-{}-{number}", std::process::id());
+        let (home, renderer, config) = (home.clone(), renderer.clone(), Arc::clone(routes));
+        let worker = Worker { home, renderer, settings, config, name };
+        let reading = worker.run(make_engine, || {}, shutdown.clone());
         workers.spawn(async move { reading.await.map(drop) });
     }
-    workers.spawn(quire_dead_letter::run(home.clone(), CancellationToken::new()));
+    workers.spawn(quire_dead_letter::run(home.clone(), shutdown.clone()));
     Ok(workers)
 }
 
-/// Waits for the task to end, and shows how far it is when somebody looks.
-async fn follow(home: &Home, mut task: Task, mut workers: Workers) -> anyhow::Result<Task> {
+/// Has the workers write down in a home that is kept what they have counted. All that counts for the task is there already.
+async fn stop(mut workers: Workers, shutdown: &CancellationToken) {
+    shutdown.cancel();
+    let ended = async { while workers.join_next().await.is_some() {} };
+    // One that does not end is one that is forgotten.
+    let _ = tokio::time::timeout(STOP_LIMIT, ended).await;
+}
+
+/// Waits for the task to end, and shows how far it is when somebody looks, and what it waits for.
+async fn follow(home: &Home, routes: &Config, mut task: Task, workers: &mut Workers) -> anyhow::Result<Task> {
     let bar = if std::io::stderr().is_terminal() { progress_bar(&task)? } else { ProgressBar::hidden() };
+    let mut told = None;
     while !task.status().ended() {
         bar.set_position(u64::from(task.counts.ended()));
+        let seen = task.version;
         tokio::select! {
-            changed = home.tasks.changed(task.id, task.version, LONG_POLL) => task = changed?,
+            changed = home.tasks.changed(task.id, seen, LONG_POLL) => task = changed?,
             Some(ended) = workers.join_next() => {
                 bar.finish_and_clear();
                 ended??;
                 bail!("a worker ended before the task did");
             }
+        }
+        if task.version == seen {
+            let waits_for = routes.waiting_reason(&task.read_as, &Board::read(home).await?, print::now());
+            if let Some(reason) = waits_for.as_ref().filter(|_| waits_for != told) {
+                bar.suspend(|| eprintln!("quire: waiting: {}", reason.detail));
+            }
+            told = waits_for;
         }
     }
     bar.finish_and_clear();
@@ -113,16 +147,20 @@ fn progress_bar(task: &Task) -> anyhow::Result<ProgressBar> {
     Ok(bar)
 }
 
-/// Names what could not be read, with its reason, on standard error.
+/// Names on standard error what could not be read, with its reason, and what is to be known of what was.
 fn report(documents: &[DocumentAnswer]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for document in documents {
         let file = document.file.as_deref().unwrap_or("document");
-        let failed_pages = document.pages.iter().filter(|page| page.status != PageStatus::Succeeded);
-        for page in failed_pages {
-            let reason = page.error.as_ref().map_or_else(|| "not read".to_owned(), ToString::to_string);
-            eprintln!("quire: {file}, page {}: {reason}", page.page);
-            code = ExitCode::FAILURE;
+        for page in &document.pages {
+            let number = page.page;
+            if page.status != PageStatus::Succeeded {
+                let reason = page.error.as_ref().map_or_else(|| "not read".to_owned(), ToString::to_string);
+                eprintln!("quire: {file}, page {number}: {reason}");
+                code = ExitCode::FAILURE;
+            } else if let Some(remarks) = page.read.as_ref().and_then(output::remarks) {
+                eprintln!("quire: {file}, page {number}: {remarks}");
+            }
         }
         if let (Some(error), true) = (&document.error, document.pages.is_empty()) {
             eprintln!("quire: {file}: {error}");

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use quire_document::Limits;
 use quire_natives::Progress;
 use quire_notifier::Notifier;
 use quire_platform::{Home, QueueName};
+use quire_routes::Config;
 use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport};
 use quire_tasks::UnixMillis;
 use serde_json::{Map, Value, json};
@@ -22,7 +23,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{cli, site::Site, supervisor::Supervisor, webhook_secret};
+use crate::{cli, engine, print, site::Site, supervisor::Supervisor, webhook_secret};
 
 /// How often tasks are looked for that were accepted but never sent.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -36,23 +37,24 @@ const CLIENTS_LIMIT: Duration = Duration::from_secs(10);
 /// Serves until SIGTERM or SIGINT, then finishes what is in hand.
 pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let shutdown = quire_boot::stop_signal()?;
+    let routes = Arc::new(args.engine.routes.config()?);
     let site = Site::to_serve(&args.place).await?;
     let home = site.home();
     if site.is_ours_alone() {
-        quire_submit::sweep(&home, now()).await?;
+        quire_submit::sweep(&home, print::now()).await?;
     }
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     if !args.listen.ip().is_loopback() {
         warn!(listen = %args.listen, "the API has no keys yet: whoever reaches this address can use it");
     }
-    let supervisor = Arc::new(supervisor(&args, site)?);
-    fetch_natives(supervisor.workers).await?;
+    let supervisor = Arc::new(supervisor(&args, &routes, site)?);
+    fetch_natives(supervisor.workers, Arc::clone(&routes)).await?;
     let allow_loopback_http = args.dev || quire_boot::env::switch("QUIRE_DEV")?;
     let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http })?;
     let inspector = ChildInspector::new(supervisor.program.clone(), Limits::default());
-    let health = Arc::new(ServeHealth { home: home.clone(), supervisor: Arc::clone(&supervisor) });
+    let health = Arc::new(ServeHealth::new(&home, &supervisor, &routes));
     let settings = DoorSettings::from_env()?;
-    let door = Arc::new(Door::new(home.clone(), Arc::new(inspector), egress.clone(), settings, health));
+    let door = Arc::new(Door::new(home.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
     let notifier =
         Notifier::new(home.clone(), egress, Secrets::one(webhook_secret::load(&home).await?), Schedule::default());
 
@@ -71,20 +73,20 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
 }
 
 /// Fetched once, here, with a progress bar; the children then find it. Without workers nobody needs the models.
-async fn fetch_natives(workers: usize) -> anyhow::Result<()> {
+async fn fetch_natives(workers: usize, routes: Arc<Config>) -> anyhow::Result<()> {
     let fetch = move || match workers {
-        0 => quire_natives::pdfium(&Progress::Bar).map(drop),
-        _ => quire_natives::locate(&Progress::Bar).map(drop),
+        0 => Ok(quire_natives::pdfium(&Progress::Bar)?),
+        _ => engine::fetch_natives(&routes, &Progress::Bar),
     };
-    Ok(tokio::task::spawn_blocking(fetch).await??)
+    tokio::task::spawn_blocking(fetch).await?.map(drop)
 }
 
-fn supervisor(args: &cli::Serve, site: Site) -> anyhow::Result<Supervisor> {
+fn supervisor(args: &cli::Serve, routes: &Config, site: Site) -> anyhow::Result<Supervisor> {
     let program = std::env::current_exe().context("this program's own file cannot be found")?;
     let (ready, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let (device, workers) = (args.engine.device, args.engine.workers(args.workers));
+    let (engine, workers) = (args.engine.clone(), engine::workers(args.workers, args.engine.device, routes));
     let drain_limit = quire_worker::Settings::from_env()?.drain_limit;
-    Ok(Supervisor { program, site, device, drain_limit, workers, ready, restarts, proven: AtomicBool::new(false) })
+    Ok(Supervisor { program, site, engine, drain_limit, workers, ready, restarts, proven: AtomicBool::new(false) })
 }
 
 /// The first part that fails stops the others; they all finish what they have in hand.
@@ -121,7 +123,7 @@ async fn api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationToken
 
 async fn sweep(home: Home, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
-        let before = UnixMillis(now().0 - SWEEP_AFTER.as_millis() as i64);
+        let before = UnixMillis(print::now().0 - SWEEP_AFTER.as_millis() as i64);
         if let Err(error) = quire_submit::sweep(&home, before).await {
             warn!(%error, "interrupted tasks could not be looked for; it is tried again");
         }
@@ -129,20 +131,23 @@ async fn sweep(home: Home, shutdown: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
-}
-
 #[derive(Debug)]
 struct ServeHealth {
     home: Home,
     supervisor: Arc<Supervisor>,
+    routes: Arc<Config>,
+}
+
+impl ServeHealth {
+    fn new(home: &Home, supervisor: &Arc<Supervisor>, routes: &Arc<Config>) -> Self {
+        Self { home: home.clone(), supervisor: Arc::clone(supervisor), routes: Arc::clone(routes) }
+    }
 }
 
 #[async_trait]
 impl Health for ServeHealth {
-    /// Healthy when pages are read: at least one worker is ready, unless that is others' work, and the home answers.
+    /// Healthy when pages are read: at least one worker is ready, unless that is others' work, and the home answers. An
+    /// engine that is left alone loses nothing, and is `degraded`.
     async fn health(&self) -> HealthReport {
         let ready = self.supervisor.ready.load(Ordering::SeqCst);
         let mut queues = Map::new();
@@ -162,6 +167,10 @@ impl Health for ServeHealth {
         let workers = json!({"ready": ready, "wanted": self.supervisor.workers, "restarts": restarts});
         details.insert("workers".to_owned(), workers);
         details.insert("queues".to_owned(), Value::Object(queues));
+        match quire_submit::engines(&self.home, &self.routes).await {
+            Ok(engines) => details.extend(engines),
+            Err(_) => home_answers = false,
+        }
         let is_read = ready > 0 || self.supervisor.workers == 0;
         HealthReport { ok: is_read && home_answers, details }
     }

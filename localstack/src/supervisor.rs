@@ -18,7 +18,8 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::{
-    Device,
+    cli,
+    engine::Machine,
     site::Site,
     worker::{DRAIN, READY},
 };
@@ -38,7 +39,7 @@ pub(crate) struct Supervisor {
     /// The program and the home that workers are started with.
     pub(crate) program: PathBuf,
     pub(crate) site: Site,
-    pub(crate) device: Device,
+    pub(crate) engine: cli::Engine,
     /// How long a worker takes at most to finish what it has in hand.
     pub(crate) drain_limit: Duration,
     pub(crate) workers: usize,
@@ -85,11 +86,14 @@ impl Supervisor {
     }
 
     async fn run_one(&self, holder: &str, shutdown: &CancellationToken) -> anyhow::Result<ExitStatus> {
-        let device = clap::ValueEnum::to_possible_value(&self.device).context("every device has a name")?;
+        let Machine { device, threads } = Machine::shared(self.engine.device, self.workers);
+        let device = clap::ValueEnum::to_possible_value(&device).context("every device has a name")?;
         let mut child = Command::new(&self.program)
             .arg("worker")
             .args(self.site.arguments())
-            .args(["--holder", holder, "--device", device.get_name()])
+            .args(["--holder", holder, "--device", device.get_name(), "--threads", &threads.to_string()])
+            // Not as an argument: it may be long.
+            .envs(self.engine.routes.said.iter().map(|said| ("QUIRE_ENGINES", said)))
             .envs(give_memory_back())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

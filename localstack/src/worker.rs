@@ -1,6 +1,9 @@
 //! `quire worker`: on its own, in a container say, or as a child of `serve`.
 
-use std::io::{BufRead, Write};
+use std::{
+    io::{BufRead, Write},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use quire_boot::stop_signal;
@@ -11,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::{MakeEngine, cli, heartbeat::Heartbeat, site::Site};
+use crate::{Machine, MakeEngine, cli, heartbeat::Heartbeat, site::Site};
 
 /// What the parent writes to a child's standard input to have it finish what it has in hand.
 pub(crate) const DRAIN: &str = "drain";
-/// What a child prints once its model is loaded.
+/// What a child prints once its models are loaded.
 pub(crate) const READY: &str = "ready";
 
 /// Reads pages until told to stop: by a signal, or by its parent if it is a child of `serve`.
@@ -27,14 +30,16 @@ pub(crate) async fn worker(args: cli::Worker, make_engine: MakeEngine) -> anyhow
     if is_child {
         watch_parent(shutdown.clone())?;
     }
-    let settings = Settings::from_env()?;
+    let (settings, config) = (Settings::from_env()?, Arc::new(args.engine.routes.config()?));
+    let machine = Machine::shared(args.engine.device, 1);
+    let machine = Machine { threads: args.threads.unwrap_or(machine.threads), ..machine };
     // Before there is a model: ending while one is being loaded would crash.
     let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_natives::pdfium(&Progress::Silent)).await??;
     let renderer = Renderer::start(|| Documents::new(Some(pdfium), Limits::default()))?;
-    let worker = Worker { home: site.home(), renderer, settings };
+    let worker = Worker { home: site.home(), renderer, settings, config, name: holder };
     let ready = move || if is_child { say_ready() } else { info!("reading pages") };
-    let reading = worker.run(move || make_engine(args.engine.device), ready, shutdown);
+    let reading = worker.run(move |entry| make_engine(entry, machine), ready, shutdown);
     let stopped = tokio::select! {
         stopped = reading => stopped?,
         never = heartbeat.go_on() => match never {},

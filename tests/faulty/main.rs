@@ -1,10 +1,11 @@
-//! The `quire` command with faults planted in its model: a magenta page kills the process that reads it, as a crash in
+//! The `quire` command with faults planted in PP-OCR: a magenta page kills the process that reads it, as a crash in
 //! native code would, and a cyan page never comes back. Everything else is the real thing.
 
 use std::process::ExitCode;
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
-use quire_ocr::{Alphabet, Engine, Model, ModelError, PpOcr, Step};
+use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, PpOcr, Step};
+use quire_routes::Kind;
 use quire_tasks::EngineName;
 
 /// A page is of a color when each channel's mean is as near as this: a line of black text does not change it.
@@ -47,8 +48,11 @@ fn is_of(page: &ArrayView3<'_, f32>, color: [f32; 3]) -> bool {
 }
 
 fn main() -> ExitCode {
-    quire::main(|device| {
-        let model = Faulty(quire::pp_ocr_model(device)?);
-        Ok(Engine::new(Box::new(model), quire::policy(device)))
+    quire::main(|entry, machine| match entry.kind {
+        Kind::PpOcr {} => {
+            let model = Faulty(quire::pp_ocr_model(machine.device)?);
+            Ok(LocalEngine::Batches(Engine::new(Box::new(model), quire::policy(machine.device))))
+        }
+        _ => quire::local_engine(entry, machine),
     })
 }

@@ -48,7 +48,7 @@ async fn send_pages(home: &Home, task: &Task, message: &DocumentMessage) -> Resu
     let pages = patiently(|| home.tasks.pages(task.id)).await?;
     let queued =
         pages.iter().filter(|page| page.status == PageStatus::Queued && page.page.document == message.document);
-    let messages: Vec<PageMessage> = queued.map(|page| PageMessage { page: page.page, round: task.round }).collect();
+    let messages: Vec<PageMessage> = queued.map(|page| PageMessage::new(task, page.page)).collect();
     let queue = home.queue(QueueName::Pages);
     patiently(|| send(queue.as_ref(), task, messages.clone())).await?;
     if !messages.is_empty() {

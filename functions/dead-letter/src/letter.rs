@@ -137,11 +137,15 @@ pub async fn list(home: &Home, kind: Kind) -> Result<Vec<DeadLetter>> {
 /// # Errors
 /// [`Error::NotFound`] where there is none with this name, or another of the home's.
 pub async fn show(home: &Home, kind: Kind, name: &str) -> Result<DeadLetter> {
-    // An operator types the name; nothing but a name may become a part of a key.
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+    if !is_name(name) {
         return Err(Error::NotFound { what: format!("dead letter {name:?}") });
     }
     read(home, &kind.key(name)).await
+}
+
+/// An operator types the name; nothing but a name may become a part of a key.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 async fn read(home: &Home, key: &str) -> Result<DeadLetter> {

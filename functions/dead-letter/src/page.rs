@@ -1,7 +1,7 @@
 //! A page that nobody could read: it fails, and its task still ends.
 
-use quire_platform::{Delivery, Error, Home, QueueName, Result, owe_callback, patiently};
-use quire_tasks::{Failure, FailureCode, Message, Outcome, PageMessage};
+use quire_platform::{Delivery, Error, Home, QueueName, Result, file_for_review, owe_callback, patiently};
+use quire_tasks::{Failure, FailureCode, Message, Outcome, PageMessage, ReviewEntry, ReviewReason};
 use tracing::warn;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     letter::{file, now, trace_id},
 };
 
-/// Completes the page as failed, owes the callback when that ended the task, and files the letter.
+/// Completes the page as failed, owes the callback when that ended the task, and files the letter, and the page for review.
 ///
 /// # Errors
 /// Of the home, after waiting them out in vain. The message is then received again.
@@ -29,6 +29,7 @@ pub async fn bury_page(home: Home, delivery: Delivery<PageMessage>) -> Result<()
                     task.id = %message.page.task_id, trace.id = trace_id(completion.task()),
                     document.no = message.page.document, page.no = message.page.page, reason = failure.message, "page given up"
                 );
+                file_for_review(&home, &review(&message, &failure)).await?;
                 file(&home, &letter(&message, failure.message, receives)).await?;
             }
         }
@@ -47,8 +48,21 @@ async fn failed_here_before(home: &Home, message: &PageMessage) -> Result<bool> 
     Ok(exhausted && page.round == message.round)
 }
 
+fn review(message: &PageMessage, failure: &Failure) -> ReviewEntry {
+    ReviewEntry {
+        page: message.page,
+        round: message.round,
+        reason: ReviewReason::Unreadable,
+        detail: failure.to_string(),
+        engine: message.read_as.engine.clone(),
+        confidence: None,
+        filed_at: now(),
+        claim: None,
+    }
+}
+
 fn letter(message: &PageMessage, reason: String, receives: Option<u32>) -> DeadLetter {
-    let PageMessage { page, round } = message;
+    let PageMessage { page, round, .. } = message;
     DeadLetter {
         queue: Kind::Pages,
         name: format!("{}-{}-{}-{round}", page.task_id, page.document, page.page),

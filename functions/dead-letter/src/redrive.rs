@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quire_platform::{Error, Home, QueueName, Result, owe_callback, patiently, send};
-use quire_tasks::{CallbackMessage, CallbackUpdate, Message, PageMessage, PageRef, PageStatus, TaskId};
+use quire_tasks::{CallbackMessage, CallbackUpdate, Key, Message, PageMessage, PageRef, PageStatus, PageText, TaskId};
 
 use crate::{
     DeadLetter, Kind,
@@ -102,8 +102,11 @@ async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLette
             let task = completion.task();
             let statuses = statuses(home, task_id).await?;
             // Queued is what was opened just now, or by a redrive that was interrupted before it sent anything.
-            let queued = pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
-            let messages: Vec<_> = queued.map(|page| PageMessage { page: *page, round: task.round }).collect();
+            let queued = || pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
+            for page in queued() {
+                forget_correction(home, *page, task.round).await?;
+            }
+            let messages: Vec<_> = queued().map(|page| PageMessage::new(task, *page)).collect();
             let queue = home.queue(QueueName::Pages);
             patiently(|| send(queue.as_ref(), task, messages.clone())).await?;
             patiently(|| home.tasks.mark_dispatched(task_id)).await?;
@@ -124,6 +127,18 @@ async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLette
         redriven.push(conclude(home, letter, outcome).await?);
     }
     Ok(redriven)
+}
+
+/// What somebody wrote for a page who died before it counted is not what a worker reads in that round: a worker leaves what
+/// it finds.
+async fn forget_correction(home: &Home, page: PageRef, round: u32) -> Result<()> {
+    let key = Key::PageText { page, round }.to_string();
+    let json = match patiently(|| home.objects.read(&key)).await {
+        Err(Error::NotFound { .. }) => return Ok(()),
+        json => json?,
+    };
+    let is_correction = serde_json::from_slice::<PageText>(&json).is_ok_and(|text| text.corrected.is_some());
+    if is_correction { patiently(|| home.objects.delete(&key)).await } else { Ok(()) }
 }
 
 async fn statuses(home: &Home, task_id: TaskId) -> Result<HashMap<PageRef, PageStatus>> {

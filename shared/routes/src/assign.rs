@@ -82,7 +82,7 @@ impl Config {
     /// [`NotOffered`] when there is nobody who could.
     pub fn assign(&self, task: TaskId, mode: Mode, wanted: Option<&str>, board: &Board) -> Result<ReadAs, NotOffered> {
         if let Some(wanted) = wanted {
-            let entry = self.wanted(wanted)?;
+            let entry = self.named(wanted)?;
             check_mode(entry, mode.name())?;
             return Ok(ReadAs { mode, engine: Some(entry.engine.clone()), pinned: true });
         }
@@ -126,7 +126,8 @@ impl Config {
     /// Why a task that is read like this waits, if there is a reason beyond its turn.
     pub fn waiting_reason(&self, read_as: &ReadAs, board: &Board, now: UnixMillis) -> Option<WaitingReason> {
         let plan = self.plan(read_as).ok()?;
-        let blocked = |entry: &EngineEntry| matches!(board.state(&entry.engine, now), State::Open | State::Paused);
+        // Half-open, all pages but one wait still, for as long as that one takes.
+        let blocked = |entry: &EngineEntry| board.state(&entry.engine, now) != State::Closed;
         if !blocked(plan.first) || plan.fallback.is_some_and(|fallback| !blocked(fallback)) {
             return None;
         }
@@ -146,8 +147,11 @@ impl Config {
         self.route(mode).ok_or_else(|| NotOffered::Mode { mode, offered: offered() })
     }
 
-    /// The engine that a customer names, with its version or, where there is only one, without.
-    fn wanted(&self, wanted: &str) -> Result<&EngineEntry, NotOffered> {
+    /// The engine that somebody names, with its version or, where there is only one, without.
+    ///
+    /// # Errors
+    /// [`NotOffered::Engine`] says what there is.
+    pub fn named(&self, wanted: &str) -> Result<&EngineEntry, NotOffered> {
         let mut named = self.engines.values().filter(|entry| match wanted.split_once('@') {
             Some(_) => entry.engine.to_string() == wanted,
             None => entry.engine.name == wanted,
@@ -185,11 +189,13 @@ impl Canary {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Control, Note};
+    use crate::{Control, Note, Report, Stats};
 
     const ROUTE: &str = r#""modes": ["text"], "primary": "a@1""#;
 
@@ -302,6 +308,20 @@ mod tests {
         assert_eq!((waiting.code, waiting.detail.as_str()), ("engine_paused", "a@1 is paused: new weights"));
         assert_eq!(reason(&format!(r#"{ROUTE}, "fallback": "b@1""#)), None);
         assert_eq!(config(ROUTE).waiting_reason(&ReadAs::default(), &Board::default(), UnixMillis(2)), None);
+    }
+
+    #[test]
+    fn a_task_waits_for_an_engine_as_long_as_no_page_of_it_was_read_again() {
+        let waits = |state| {
+            let engine = "a@1".parse().expect("a name");
+            let (reason, stats) = (Some("h does not read".to_owned()), Stats::default());
+            let report = Report { engine, worker: "w".to_owned(), at: UnixMillis(1), state, reason, stats, trial: 0 };
+            let board = Board::new(BTreeMap::new(), vec![report]);
+            config(ROUTE).waiting_reason(&ReadAs::default(), &board, UnixMillis(2)).map(|waiting| waiting.code)
+        };
+        assert_eq!(waits(State::Open), Some("engine_unavailable"));
+        assert_eq!(waits(State::HalfOpen), Some("engine_unavailable"));
+        assert_eq!(waits(State::Closed), None);
     }
 
     proptest! {

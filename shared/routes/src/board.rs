@@ -84,11 +84,20 @@ impl Board {
     /// # Errors
     /// Any [`quire_platform::Error`].
     pub async fn read(home: &Home) -> Result<Self> {
+        let Self { controls, .. } = Self::read_controls(home).await?;
+        let reports = home.records.list(Shelf::Reports, None, MOST).await?;
+        Ok(Self::new(controls, reports.iter().filter_map(|record| parse(&record.body).ok()).collect()))
+    }
+
+    /// Reads what is to be done with engines, and not how they do: enough for who does it, who looks often.
+    ///
+    /// # Errors
+    /// Any [`quire_platform::Error`].
+    pub async fn read_controls(home: &Home) -> Result<Self> {
         let controls = home.records.list(Shelf::Engines, None, MOST).await?;
         let controls =
             controls.into_iter().filter_map(|record| Some((record.key.parse().ok()?, parse(&record.body).ok()?)));
-        let reports = home.records.list(Shelf::Reports, None, MOST).await?;
-        Ok(Self::new(controls.collect(), reports.iter().filter_map(|record| parse(&record.body).ok()).collect()))
+        Ok(Self::new(controls.collect(), Vec::new()))
     }
 
     /// What is to be done with an engine.
@@ -250,10 +259,10 @@ mod tests {
 
     /// As of now, by the clock that the home goes by.
     fn said(worker: &str, state: State, at: UnixMillis) -> Report {
-        let mut stats = Stats::default();
-        stats.answered(Some(0.5), false, 10);
+        let mut counted = Stats::default();
+        counted.answered(Some(0.5), false, 10);
         let reason = (state == State::Open).then(|| "connection refused".to_owned());
-        Report { engine: engine(), worker: worker.to_owned(), at, state, reason, stats, trial: 0 }
+        Report { engine: engine(), worker: worker.to_owned(), at, state, reason, stats: counted, trial: 0 }
     }
 
     fn now() -> UnixMillis {

@@ -198,21 +198,26 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What `QUIRE_ENGINES` says: the name of a JSON file, or the JSON itself; PP-OCR alone where it is unset.
+    /// As [`Config::load`], of what the variable `QUIRE_ENGINES` says.
     ///
     /// # Errors
     /// [`Misconfigured`] when it cannot be read or followed.
     pub fn from_env() -> Result<Self, Misconfigured> {
-        let Some(value) = env::text(VARIABLE)? else { return Ok(Self::default()) };
-        let inline = value.trim_start().starts_with('{');
-        let text = if inline { Ok(value.clone()) } else { std::fs::read_to_string(&value) };
+        Self::load(env::text(VARIABLE)?.as_deref())
+    }
+
+    /// What an operator says: the name of a JSON file, or the JSON itself; PP-OCR alone where nothing is said.
+    ///
+    /// # Errors
+    /// [`Misconfigured`] when it cannot be read or followed.
+    pub fn load(said: Option<&str>) -> Result<Self, Misconfigured> {
+        let Some(said) = said.filter(|said| !said.is_empty()) else { return Ok(Self::default()) };
+        let inline = said.trim_start().starts_with('{');
+        let text = if inline { Ok(said.to_owned()) } else { std::fs::read_to_string(said) };
         let parsed =
             text.map_err(|error| error.to_string()).and_then(|text| Self::parse(&text).map_err(|e| e.to_string()));
-        parsed.map_err(|why| Misconfigured {
-            name: VARIABLE,
-            value: if inline { "{…}".to_owned() } else { value },
-            why,
-        })
+        let value = if inline { "{…}" } else { said };
+        parsed.map_err(|why| Misconfigured { name: VARIABLE, value: value.to_owned(), why })
     }
 
     /// Reads a configuration.
@@ -352,6 +357,26 @@ mod tests {
         let config = Config::default();
         assert_eq!(config.modes(), [ModeName::Text].into());
         assert_eq!(config.routes[0].primary.to_string(), "pp-ocr@v6-small");
+    }
+
+    #[test]
+    fn a_configuration_is_a_file_or_the_json_itself() {
+        let json = routed("");
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("engines.json");
+        std::fs::write(&file, &json).expect("written");
+        let file = file.to_str().expect("a plain name");
+        let expected = Config::parse(&json).expect("it is right");
+        for said in [file, &json, &format!("\n {json}")] {
+            assert_eq!(Config::load(Some(said)).as_ref(), Ok(&expected));
+        }
+        for unsaid in [None, Some("")] {
+            assert_eq!(Config::load(unsaid), Ok(Config::default()));
+        }
+        let missing = Config::load(Some("no-such-file.json")).expect_err("there is none");
+        assert!(missing.to_string().starts_with("QUIRE_ENGINES=\"no-such-file.json\": "), "{missing}");
+        let wrong = Config::load(Some("{}")).expect_err("it is wrong").to_string();
+        assert!(wrong.contains("{…}") && wrong.contains("engines"), "{wrong}");
     }
 
     #[test]

@@ -144,7 +144,8 @@ pub struct Page {
     pub confidence: Option<f32>,
     /// When it ended.
     pub ended_at: Option<UnixMillis>,
-    /// Whether the engine was less sure of it than its route asks for, and nobody has looked at it yet.
+    /// Whether the engine was less sure of it than its route asks for. That stays true of a page that somebody accepts as it
+    /// is; a correction takes it away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_review: bool,
 }

@@ -1,5 +1,6 @@
 //! Dead letters in an embedded home: what becomes of them, of their tasks, and of a second chance.
 
+mod review;
 mod room;
 
 use std::time::Duration;
@@ -8,7 +9,7 @@ use quire_dead_letter::{Kind, RedriveOutcome, Redriven, Selection, bury_all, red
 use quire_platform::{Consumer, Delivery, Error, Outgoing, QueueName};
 use quire_tasks::{
     CallbackMessage, CallbackState, CallbackUpdate, DocumentMessage, DocumentState, FailureCode, Format, Message,
-    PageMessage, PageRef, PageStatus, Source, Split, Task, TaskId, TaskStatus,
+    PageMessage, PageRef, PageStatus, ReadAs, Source, Split, Task, TaskId, TaskStatus,
 };
 use room::{PATIENCE, Room, URL, page};
 use uuid::Uuid;
@@ -46,7 +47,7 @@ async fn burying_twice_is_burying_once() {
     let task = room.buried_page().await;
     room.receive(QueueName::Callbacks).await;
     // Whoever buried it died before the acknowledgment.
-    room.send(QueueName::DeadPages, [PageMessage { page: page(&task, 1), round: 1 }]).await;
+    room.send(QueueName::DeadPages, [PageMessage::new(&task, page(&task, 1))]).await;
     let running = room.start();
     room.until_empty(QueueName::DeadPages).await;
     running.stop().await;
@@ -60,7 +61,7 @@ async fn burying_twice_is_burying_once() {
 async fn a_page_of_a_task_that_is_gone_is_dropped() {
     let room = Room::open();
     let gone = PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page: 1 };
-    room.send(QueueName::DeadPages, [PageMessage { page: gone, round: 1 }]).await;
+    room.send(QueueName::DeadPages, [PageMessage { page: gone, round: 1, read_as: ReadAs::default() }]).await;
     let running = room.start();
     room.until_empty(QueueName::DeadPages).await;
     running.stop().await;
@@ -77,7 +78,7 @@ async fn a_redriven_page_is_read_in_a_new_round_and_tells_again() {
     let opened = room.current(&task).await;
     assert_eq!((opened.status(), opened.round), (TaskStatus::Queued, 2));
     let sent = PageMessage::decode(&room.receive(QueueName::Pages).await.body).expect("a message");
-    assert_eq!(sent, PageMessage { page: page(&task, 1), round: 2 });
+    assert_eq!(sent, PageMessage { page: page(&task, 1), round: 2, read_as: ReadAs::default() });
     let ended = room.complete(sent.page, sent.round).await;
     assert_eq!(ended.status(), TaskStatus::Succeeded);
     assert!(ended.owes_callback());
@@ -114,7 +115,7 @@ async fn a_redrive_that_was_interrupted_before_it_sent_anything_can_be_repeated(
 async fn a_page_of_an_open_task_has_to_wait_for_its_redrive() {
     let room = Room::open();
     let task = room.task(2).await;
-    room.send(QueueName::DeadPages, [PageMessage { page: page(&task, 1), round: 1 }]).await;
+    room.send(QueueName::DeadPages, [PageMessage::new(&task, page(&task, 1))]).await;
     let running = room.start();
     room.until_empty(QueueName::DeadPages).await;
     running.stop().await;
@@ -232,7 +233,7 @@ async fn only_the_named_letters_are_redriven_and_a_wrong_name_redrives_nothing()
 async fn one_delivery_can_be_buried_on_its_own() {
     let room = Room::open();
     let task = room.task(1).await;
-    room.send(QueueName::DeadPages, [PageMessage { page: page(&task, 1), round: 1 }]).await;
+    room.send(QueueName::DeadPages, [PageMessage::new(&task, page(&task, 1))]).await;
     let consumer: Consumer<PageMessage> = Consumer::new(room.home.queue(QueueName::DeadPages), PATIENCE);
     let delivery: Delivery<_> =
         consumer.receive(1, PATIENCE).await.expect("received").pop().expect("a message").expect("a page message");
@@ -245,7 +246,7 @@ async fn one_delivery_can_be_buried_on_its_own() {
 async fn all_that_a_function_is_called_with_is_buried_side_by_side_and_what_nobody_can_read_too() {
     let room = Room::open();
     let tasks = [room.task(1).await, room.task(1).await];
-    room.send(QueueName::DeadPages, tasks.iter().map(|task| PageMessage { page: page(task, 1), round: 1 })).await;
+    room.send(QueueName::DeadPages, tasks.iter().map(|task| PageMessage::new(task, page(task, 1)))).await;
     let queue = room.home.queue(QueueName::DeadPages);
     let nonsense = Outgoing { body: "nonsense".to_owned(), group: String::new(), delay: Duration::ZERO, trace: None };
     queue.send(vec![nonsense]).await.expect("sent");

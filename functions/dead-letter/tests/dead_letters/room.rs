@@ -5,8 +5,8 @@ use std::time::Duration;
 use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection, list, redrive, run};
 use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings, Received};
 use quire_tasks::{
-    CallbackMessage, Document, DocumentState, Format, Message, Outcome, PageMessage, PageRef, Split, Task, TaskId,
-    Tenant, UnixMillis,
+    CallbackMessage, Document, DocumentState, Format, Message, Outcome, PageRef, ReadAs, Split, Task, TaskId, Tenant,
+    UnixMillis,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -57,16 +57,24 @@ impl Room {
     }
 
     pub(crate) async fn create(&self, states: impl IntoIterator<Item = DocumentState>) -> Task {
+        self.create_to_be_read(states, ReadAs::default()).await
+    }
+
+    pub(crate) async fn create_to_be_read(
+        &self,
+        states: impl IntoIterator<Item = DocumentState>,
+        read_as: ReadAs,
+    ) -> Task {
         let documents = states.into_iter().zip(1..).map(|(state, number)| Document { number, name: None, state });
         let id = TaskId::new(Uuid::now_v7());
         let task = Task::new(id, Tenant::default(), UnixMillis(0), documents.collect(), Some(URL.to_owned()));
-        self.home.tasks.create(task).await.expect("created").task().clone()
+        self.home.tasks.create(task.read_as(read_as)).await.expect("created").task().clone()
     }
 
     /// A task of one document with so many pages, whose messages are on their way.
     pub(crate) async fn task(&self, pages: u32) -> Task {
         let task = self.create([DocumentState::Split(Split { format: Format::Pdf, pages })]).await;
-        let messages: Vec<_> = task.pages().map(|page| PageMessage { page, round: 1 }).collect();
+        let messages: Vec<_> = task.page_messages().collect();
         self.send(QueueName::Pages, messages).await;
         task
     }
@@ -123,7 +131,7 @@ impl Room {
     }
 
     pub(crate) async fn complete(&self, page: PageRef, round: u32) -> Task {
-        let outcome = Outcome::Succeeded { confidence: None };
+        let outcome = Outcome::read(None);
         self.home.tasks.complete_page(page, round, outcome).await.expect("completed").task().clone()
     }
 

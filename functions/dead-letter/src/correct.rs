@@ -1,0 +1,155 @@
+//! What somebody wrote for a page becomes its text, and the customer is told.
+//!
+//! claimed → text stored under the task's next round → that round begun → callback owed → entry taken out. Whoever dies
+//! between two of these holds the entry for a minute; then the same call again finishes it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use quire_platform::{Error, Home, Result, Shelf, owe_callback, patiently};
+use quire_tasks::{
+    Claim, Correction, EngineName, Key, Line, Mode, Page, PageStatus, PageText, Task, Tried, UnixMillis, WhyNot,
+};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+use tracing::info;
+
+use crate::{
+    letter::now,
+    review::{CLAIM_MILLIS, Filed, ReviewOutcome, Standing, in_hand, kept, present, standing, text_of},
+};
+
+/// After this whoever writes gives up: well before others may take the entry over, so that no two write the same object.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(45);
+const _: () = assert!(WRITTEN_WITHIN.as_millis() < CLAIM_MILLIS as u128);
+/// How often it is tried while other rounds of the task begin: those of its other pages' corrections.
+const TRIES: usize = 10;
+
+/// Makes `text` the text of an entry's page, in a round of its own whose callback is a `task.updated`, and takes the entry
+/// out. The page has succeeded then and has no confidence: a person's word is no probability.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no entry with this name, or another of the home's: then the same call again, a minute
+/// later, finishes what was begun.
+pub async fn correct_review(home: &Home, name: &str, text: &str, by: &str) -> Result<ReviewOutcome> {
+    let filed = Filed::find(home, name).await?;
+    let present = present(home, &filed.entry).await?;
+    let (task, page) = match (standing(&filed.entry, present.as_ref()), &present) {
+        (Standing::Waiting, Some(present)) => present,
+        (Standing::BeingRead, _) => return Ok(kept("its page is being read: look at it when that has ended")),
+        _ => return conclude_earlier(home, &filed, present.as_ref(), text).await,
+    };
+    if !task.status().ended() {
+        return Ok(kept("its task is still open: try again when it has ended"));
+    }
+    let Ok(fields) = fields(&task.read_as.mode, text) else {
+        return Ok(kept("the page was read for fields: write a JSON object with their values"));
+    };
+    let filed = match filed.claim(home, by, now()).await? {
+        Ok(filed) => filed,
+        Err(outcome) => return Ok(outcome),
+    };
+    let correction = Correction { by: by.to_owned(), at: Timestamp::now().to_string() };
+    let before = text_of(home, page).await?.unwrap_or_else(|| unread(task, page, &filed));
+    let written = PageText { fields: fields.or_else(|| before.fields.clone()), ..corrected(before, text, correction) };
+    let slow = |_| Error::Busy { what: "the home", why: "a correction took too long to be written".to_owned() };
+    let Some(task) = timeout(WRITTEN_WITHIN, write(home, &filed, &written)).await.map_err(slow)?? else {
+        return Ok(kept("its task was opened again meanwhile: try again when it has ended"));
+    };
+    owe_callback(home, &task).await?;
+    filed.delete(home).await?;
+    let page = filed.entry.page;
+    info!(task.id = %page.task_id, document.no = page.document, page.no = page.page, by, "a page was corrected");
+    Ok(ReviewOutcome::Done)
+}
+
+impl Filed {
+    /// Takes it in hand, so that nobody else writes for the same page; or says who has it.
+    async fn claim(self, home: &Home, by: &str, now: UnixMillis) -> Result<std::result::Result<Self, ReviewOutcome>> {
+        if let Some(claim) = self.claimed(now) {
+            return Ok(Err(in_hand(claim)));
+        }
+        let (mut entry, seen) = (self.entry, self.version);
+        entry.claim = Some(Claim { by: by.to_owned(), at: now });
+        let name = entry.key();
+        let body = serde_json::to_string(&entry)
+            .map_err(|error| Error::Failed { what: "a review entry", why: error.to_string() })?;
+        let faster = || Ok(Err(kept("somebody else was faster: look at it again")));
+        if !patiently(|| home.records.put(Shelf::Review, &name, body.clone(), Some(seen), None)).await? {
+            return faster();
+        }
+        let claimed = Self::find(home, &name).await?;
+        if claimed.entry == entry { Ok(Ok(claimed)) } else { faster() }
+    }
+}
+
+/// The page is settled: by this very correction, of which only the end lacks, or by something else.
+async fn conclude_earlier(
+    home: &Home,
+    filed: &Filed,
+    present: Option<&(Task, Page)>,
+    text: &str,
+) -> Result<ReviewOutcome> {
+    let mut by_us = false;
+    if let (Some(_), Some((_, page))) = (&filed.entry.claim, present) {
+        let read = text_of(home, page).await?;
+        by_us = read.is_some_and(|read| read.corrected.is_some() && read.lines == lines(text));
+    }
+    filed.settle(home, present).await?;
+    Ok(if by_us { ReviewOutcome::Done } else { ReviewOutcome::NotNeeded })
+}
+
+/// Stores the text and begins the round in which it counts; `None` where the task has been opened again.
+async fn write(home: &Home, filed: &Filed, text: &PageText) -> Result<Option<Task>> {
+    let json = serde_json::to_vec(text)
+        .map_err(|error| Error::Failed { what: "the page's result", why: error.to_string() })?;
+    for _ in 0..TRIES {
+        let Some((task, page)) = present(home, &filed.entry).await? else { return Ok(None) };
+        let ended = matches!(page.status, PageStatus::Succeeded | PageStatus::Failed);
+        if !task.status().ended() || !ended {
+            return Ok(None);
+        }
+        let (page, round) = (page.page, task.round + 1);
+        let key = Key::PageText { page, round }.to_string();
+        // In place of what somebody left there who died before the round began.
+        patiently(|| home.objects.put(&key, json.clone().into())).await?;
+        let completion = patiently(|| home.tasks.correct_page(page, round, text.confidence())).await?;
+        // It may have been taken by a try whose answer was lost.
+        if completion.changed() || is_corrected_in(home, filed, round).await? {
+            return Ok(Some(completion.task().clone()));
+        }
+    }
+    Err(Error::Busy { what: "the task", why: "others keep changing it".to_owned() })
+}
+
+async fn is_corrected_in(home: &Home, filed: &Filed, round: u32) -> Result<bool> {
+    let page = patiently(|| home.tasks.page(filed.entry.page)).await?;
+    Ok(page.status == PageStatus::Succeeded && page.round == round)
+}
+
+fn lines(text: &str) -> Vec<Line> {
+    text.lines().map(|line| Line { text: line.to_owned(), confidence: None, polygon: None }).collect()
+}
+
+/// Nothing is left of what was to be known before the text was trusted: a person answers for it.
+fn corrected(before: PageText, text: &str, correction: Correction) -> PageText {
+    PageText { lines: lines(text), warnings: Vec::new(), corrected: Some(correction), ..before }
+}
+
+/// A page of which nothing is known, not even its size: it is signed by nobody's engine, and names the one that failed.
+fn unread(task: &Task, page: &Page, filed: &Filed) -> PageText {
+    let engine = EngineName { name: "reviewer".to_owned(), version: "1".to_owned() };
+    let code = page.failure.as_ref().map(|failure| failure.code);
+    let asked = filed.entry.engine.clone().or_else(|| task.read_as.engine.clone());
+    let tried = asked.map(|engine| Tried { engine, why: WhyNot::Failed, code, confidence: None });
+    let text = PageText::of_lines(engine, 0, 0, 0, Vec::new());
+    PageText { mode: task.read_as.mode.name(), tried: tried.into_iter().collect(), ..text }
+}
+
+/// The values of the fields that the task asks for, out of a correction in JSON; none in the other modes.
+fn fields(mode: &Mode, text: &str) -> std::result::Result<Option<Map<String, Value>>, serde_json::Error> {
+    let Mode::Fields { keys } = mode else { return Ok(None) };
+    let mut written: Map<String, Value> = serde_json::from_str(text)?;
+    let value = |key: &String| (key.clone(), written.remove(key).unwrap_or_default());
+    Ok(Some(keys.iter().map(value).collect()))
+}
