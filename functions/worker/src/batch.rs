@@ -5,14 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_document::PageImage;
+use anyhow::Context;
 use tokio::sync::mpsc;
 
-use crate::{
-    in_flight::InFlight,
-    read::{Batch, ModelHandle},
-    render,
-};
+use crate::{lane::Ask, model::ModelHandle, render};
 
 /// What bounds a micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,11 +85,7 @@ impl<T> Batcher<T> {
 }
 
 /// Fills batches and hands them to the model, until no page comes any more.
-pub(crate) async fn run(
-    limits: BatchLimits,
-    mut pages: mpsc::Receiver<InFlight<PageImage>>,
-    model: ModelHandle,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(limits: BatchLimits, mut pages: mpsc::Receiver<Ask>, model: ModelHandle) -> anyhow::Result<()> {
     let mut batcher = Batcher::new(limits);
     let mut open = true;
     loop {
@@ -105,9 +97,11 @@ pub(crate) async fn run(
         }
         tokio::select! {
             biased;
-            permit = model.reserve(), if leaves == Leaves::Now => permit?.send(Batch(batcher.take())),
+            permit = model.reserve(), if leaves == Leaves::Now => {
+                permit.context("the model's thread has ended")?.send(batcher.take());
+            }
             page = pages.recv(), if open && !batcher.is_full() => match page {
-                Some(page) => batcher.push(now, render::cost(&page.payload), page),
+                Some(page) => batcher.push(now, render::cost(&page.image), page),
                 None => open = false,
             },
             () = model.becomes_idle(), if leaves != Leaves::Never => {}

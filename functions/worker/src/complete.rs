@@ -1,18 +1,18 @@
-//! How a page ends: the result is stored, the page completed, the callback owed, and the message acknowledged, in this
-//! order. A crash between any two of them repeats the earlier ones, which changes nothing.
+//! How a page ends: the result is stored, the page filed for review where somebody is to look at it, and completed, the
+//! callback owed, and the message acknowledged, in this order. A crash between any two of them repeats the earlier ones, which changes nothing.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use quire_boot::metrics;
-use quire_platform::{Completion, Error, Home, Result, owe_callback, patiently};
+use quire_platform::{Completion, Error, Home, Result, file_for_review, owe_callback, patiently};
 use quire_tasks::{Failure, FailureCode, Key, Outcome, PageMessage, PageText};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    in_flight::{InFlight, Read},
+    in_flight::{End, InFlight},
     intake::Intake,
 };
 
@@ -35,7 +35,7 @@ impl Completer {
     }
 
     /// Ends pages, side by side: their number is bounded by what is in hand.
-    pub(crate) async fn run(&self, mut pages: mpsc::Receiver<Read>) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, mut pages: mpsc::Receiver<InFlight<End>>) -> anyhow::Result<()> {
         let mut ending = JoinSet::new();
         while let Some(page) = pages.recv().await {
             let this = self.clone();
@@ -47,10 +47,10 @@ impl Completer {
     }
 
     /// Ends one page. What goes wrong is logged here; the page is then received again.
-    pub(crate) async fn finish(&self, page: Read) {
-        let (read, page) = page.split();
+    pub(crate) async fn finish(&self, page: InFlight<End>) {
+        let (end, page) = page.split();
         let (id, trace_id) = (page.message.page, page.trace_id());
-        match self.keep(&page, read).await {
+        match self.keep(&page, end).await {
             Ok(()) => {
                 self.intake.page_survived();
                 if let Err(error) = page.lease.acknowledge().await {
@@ -73,18 +73,24 @@ impl Completer {
     /// process has to end after this, and with it what else it has in hand, which is then read by others.
     pub(crate) async fn give_up(&self, page: InFlight<()>, step: &str, limit: Duration) {
         let why = format!("{step} it took longer than {} s", limit.as_secs());
-        self.finish(page.with(Err(Failure::new(FailureCode::TimedOut, why)))).await;
+        self.finish(page.with(Failure::new(FailureCode::TimedOut, why).into())).await;
     }
 
-    async fn keep(&self, held: &InFlight<()>, read: Result<PageText, Failure>) -> Result<()> {
+    async fn keep(&self, held: &InFlight<()>, end: End) -> Result<()> {
         let (message, page) = (&held.message, held.message.page);
+        let End { read, review } = end;
         let outcome = match read {
             Ok(text) => {
                 self.while_full(|| self.store(message, &text)).await?;
-                Outcome::Succeeded { confidence: text.confidence() }
+                Outcome::Succeeded { confidence: text.confidence(), needs_review: review.is_some() }
             }
             Err(failure) => Outcome::Failed(failure),
         };
+        // Before the page ends: one that says that it needs a review is there to be found.
+        if let Some(entry) = &review {
+            self.while_full(|| file_for_review(&self.home, entry)).await?;
+            metrics::count("PagesForReview", 1);
+        }
         let complete = || self.home.tasks.complete_page(page, message.round, outcome.clone());
         match self.while_full(complete).await {
             Ok(completion) => {

@@ -1,7 +1,7 @@
 //! A page on its way through the worker.
 
 use quire_platform::Lease;
-use quire_tasks::{Failure, PageMessage, TraceParent};
+use quire_tasks::{Failure, PageMessage, PageText, ReviewEntry, TraceParent};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A page in hand: the lease and the permits travel along, only the payload changes its type from step to step.
@@ -21,8 +21,19 @@ pub struct InFlight<T> {
     pub(crate) pixels: Option<OwnedSemaphorePermit>,
 }
 
-/// What comes out of reading.
-pub(crate) type Read = InFlight<Result<quire_tasks::PageText, Failure>>;
+/// How a page ends.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) read: Result<PageText, Failure>,
+    /// Why somebody is to look at it, if so.
+    pub(crate) review: Option<ReviewEntry>,
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self { read: Err(failure), review: None }
+    }
+}
 
 impl<T> InFlight<T> {
     /// The same page with another payload.

@@ -4,9 +4,12 @@
 //! others it would cost each of them an attempt at every death, and innocent pages would end as dead letters. So it waits
 //! until nothing else is in hand. And a process that has just started, perhaps after such a death, takes one page at a
 //! time until it has read a few: what it holds when it dies is then at most the one page that kills it.
+//!
+//! While no engine may be asked, nothing is received; and while one is only to be tried, one page.
 
 use std::{
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -23,27 +26,34 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    Settings,
-    in_flight::{InFlight, Read},
+    engines::Engines,
+    gate::Room,
+    in_flight::{End, InFlight},
+    settings::InHand,
 };
 
 /// When a page is received again that could not be fetched.
 const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
 
+/// After so many pages a process is taken to survive the next ones, too.
+const CAREFUL_PAGES: u32 = 4;
+
 /// The first step.
 #[derive(Debug)]
 pub(crate) struct Intake {
     home: Home,
-    settings: Settings,
+    engines: Arc<Engines>,
+    pages_in_hand: u32,
     hands: Arc<Semaphore>,
     /// Pages this process has read.
     read: AtomicU32,
 }
 
 impl Intake {
-    pub(crate) fn new(home: Home, settings: Settings) -> Self {
-        let hands = Arc::new(Semaphore::new(settings.pages_in_hand as usize));
-        Self { home, settings, hands, read: AtomicU32::new(0) }
+    pub(crate) fn new(home: Home, in_hand: InHand, engines: Arc<Engines>) -> Self {
+        let pages_in_hand = in_hand.pages;
+        let hands = Arc::new(Semaphore::new(pages_in_hand as usize));
+        Self { home, engines, pages_in_hand, hands, read: AtomicU32::new(0) }
     }
 
     /// Says that a page has made it through the model and to its end.
@@ -56,19 +66,28 @@ impl Intake {
         &self,
         consumer: &Consumer<PageMessage>,
         to_render: mpsc::Sender<InFlight<PathBuf>>,
-        to_complete: mpsc::Sender<Read>,
+        to_complete: mpsc::Sender<InFlight<End>>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let out = Out { to_render, to_complete };
         while let Some(mut hands) = shutdown.run_until_cancelled(self.free_hands()).await.transpose()? {
-            let max = if self.is_careful() { 1 } else { hands.num_permits() };
+            // What was free may have become too much, or too little, while it was waited for.
+            let careful = match self.engines.room() {
+                Room::Many => self.is_careful(),
+                Room::One => true,
+                Room::None { .. } => continue,
+            };
+            if careful && hands.num_permits() < self.pages_in_hand as usize {
+                continue;
+            }
+            let max = if careful { 1 } else { hands.num_permits() };
             let mut suspects = Vec::new();
-            for delivery in consumer.receive_until(max, &shutdown).await? {
+            for delivery in self.receive(consumer, max, &shutdown).await? {
                 match delivery {
                     Err(undecodable) => discard(undecodable).await,
-                    Ok(delivery) if delivery.attempt > 1 && !self.is_careful() => suspects.push(delivery),
+                    Ok(delivery) if delivery.attempt > 1 && !careful => suspects.push(delivery),
                     Ok(delivery) => {
-                        let share = if self.is_careful() { hands.num_permits() } else { 1 };
+                        let share = if careful { hands.num_permits() } else { 1 };
                         let permit = hands.split(share).context("received more than asked for")?;
                         self.start(delivery, permit, &out).await?;
                     }
@@ -83,13 +102,31 @@ impl Intake {
         Ok(())
     }
 
-    fn is_careful(&self) -> bool {
-        self.read.load(Ordering::Relaxed) < self.settings.pages_in_hand
+    /// Receives until there is something, or no engine may be asked any more.
+    async fn receive(
+        &self,
+        consumer: &Consumer<PageMessage>,
+        max: usize,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Vec<Result<Delivery<PageMessage>, Undecodable>>> {
+        let stop = shutdown.child_token();
+        let mut receiving = pin!(consumer.receive_until(max, &stop));
+        tokio::select! {
+            biased;
+            received = &mut receiving => return Ok(received?),
+            () = self.engines.closes() => stop.cancel(),
+        }
+        Ok(receiving.await?)
     }
 
-    /// Every hand that is free, and at least one; all of them while careful.
+    fn is_careful(&self) -> bool {
+        self.read.load(Ordering::Relaxed) < self.pages_in_hand.min(CAREFUL_PAGES)
+    }
+
+    /// Every hand that is free, and at least one, as soon as there is an engine to be asked; all of them while careful, and
+    /// while an engine is only to be tried.
     async fn free_hands(&self) -> anyhow::Result<OwnedSemaphorePermit> {
-        if self.is_careful() {
+        if self.engines.opens().await == Room::One || self.is_careful() {
             return self.all_hands().await;
         }
         let mut hands = Arc::clone(&self.hands).acquire_owned().await?;
@@ -100,7 +137,7 @@ impl Intake {
     }
 
     async fn all_hands(&self) -> anyhow::Result<OwnedSemaphorePermit> {
-        Ok(Arc::clone(&self.hands).acquire_many_owned(self.settings.pages_in_hand).await?)
+        Ok(Arc::clone(&self.hands).acquire_many_owned(self.pages_in_hand).await?)
     }
 
     /// Fetches the page's document and hands both to the next step.
@@ -123,7 +160,7 @@ impl Intake {
             Ok(file) => out.to_render.send(page.with(file)).await.ok().context("rendering has ended"),
             Err(Error::NotFound { .. }) => {
                 let gone = Failure::new(FailureCode::Internal, "the document is no longer in the store");
-                out.to_complete.send(page.with(Err(gone))).await.ok().context("completing has ended")
+                out.to_complete.send(page.with(gone.into())).await.ok().context("completing has ended")
             }
             Err(error) => {
                 error!(task.id = %page.message.page.task_id, trace.id = page.trace_id(), %error,
@@ -165,7 +202,7 @@ impl Intake {
 
 struct Out {
     to_render: mpsc::Sender<InFlight<PathBuf>>,
-    to_complete: mpsc::Sender<Read>,
+    to_complete: mpsc::Sender<InFlight<End>>,
 }
 
 fn take_note(page: &InFlight<()>) {

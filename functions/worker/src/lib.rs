@@ -1,27 +1,43 @@
 //! The worker: takes pages off the queue and reads them.
 //!
 //! ```text
-//! intake ─ render ─ batch ─ read ─ complete
-//! lease    owner    ≤wait   model   result → table → callback owed → acknowledged, always last
-//! permit   thread   ≤cost   thread
+//! intake ─ render ─ read ──────────────────────────── complete
+//! lease    owner    plan → gate → lane, and perhaps   result → table → callback owed → acknowledged, always last
+//! permit   thread   the fallback's → verdict
+//!
+//! lanes, one for each engine                          behind a gate: circuit breaker, statistics
+//!   batch ─ model     micro-batches, on one thread
+//!   stream            pages that come and go, on one thread
+//!   remote            a server
 //! ```
 //!
 //! Each step hands an [`InFlight`] page to the next over a channel of one; the lease travels along, and a process that
-//! dies anywhere leaves every page it held to be received again.
+//! dies anywhere leaves every page it held to be received again. While nobody could read anything, nothing is received.
 
 mod batch;
+mod board;
+mod canary;
 mod complete;
+mod engines;
+mod gate;
 mod in_flight;
 mod intake;
+mod lane;
+mod local;
+mod model;
 mod read;
 mod render;
+mod review;
 mod settings;
+mod stream;
+mod verdict;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use quire_ocr::Engine;
+use quire_ocr::LocalEngine;
 use quire_platform::{Consumer, Home, QueueName};
+use quire_routes::{Config, EngineEntry};
 use quire_tasks::PageMessage;
 use tokio::{
     sync::mpsc,
@@ -35,7 +51,7 @@ pub use in_flight::InFlight;
 pub use render::Renderer;
 pub use settings::Settings;
 
-use crate::{complete::Completer, intake::Intake, read::ModelThread};
+use crate::{board::BoardWatch, complete::Completer, engines::Engines, intake::Intake, read::Reader};
 
 /// How long giving back may take, with all its retries: a stop that was asked to end in time must end.
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(5);
@@ -60,52 +76,79 @@ pub struct Worker {
     pub renderer: Renderer,
     /// How much is in hand at once, and how long.
     pub settings: Settings,
+    /// The engines, and the routes through them.
+    pub config: Arc<Config>,
+    /// What it calls itself on the board: no two that are at work have the same name. Visible ASCII characters.
+    pub name: String,
 }
 
 impl Worker {
     /// Reads pages until `shutdown`, then finishes what is in hand, and gives back what takes longer than
-    /// [`Settings::drain_limit`]. `engine` is made on the thread that will own it; `ready` is called once it is there.
+    /// [`Settings::drain_limit`]. Each of the configuration's local engines is made by `make_engine` on the thread that
+    /// will own it; `ready` is called once all are there.
     ///
     /// # Errors
-    /// When the engine cannot be made, when the home fails for good, or when a page is stuck in native code: then the
-    /// process must end, since nothing else frees the thread.
+    /// When an engine cannot be made or is another than the configuration says, when the home fails for good, or when a
+    /// page is stuck in native code: then the process must end, since nothing else frees the thread.
     pub async fn run(
         self,
-        engine: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
+        make_engine: impl Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Send + Sync + 'static,
         ready: impl FnOnce() + Send,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Stopped> {
-        let starting = ModelThread::start(engine, self.settings.page_limit);
-        let Some(model) = shutdown.run_until_cancelled(starting).await else { return Ok(Stopped::BrokenOff) };
-        let model = model.context("the engine could not start")?;
+        let Self { home, renderer, settings, config, name } = self;
+        let starting = engines::start(config, Arc::new(make_engine), settings.page_limit);
+        let Some(started) = shutdown.run_until_cancelled(starting).await else { return Ok(Stopped::BrokenOff) };
+        // Held for as long as pages are read: dropped, they end.
+        let (engines, _drivers) = started.context("an engine could not start")?;
+        let mut board = BoardWatch::new(home.clone(), Arc::clone(&engines), name);
+        // What an operator has paused is not asked even once.
+        let Some(()) = shutdown.run_until_cancelled(board.look()).await else { return Ok(Stopped::BrokenOff) };
         ready();
-        let Self { home, renderer, settings } = self;
-        let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), settings.longest_lease());
-        let intake = Arc::new(Intake::new(home.clone(), settings));
-        let completer = Completer::new(home, Arc::clone(&intake), shutdown.clone());
-        let (to_render, rendering) = mpsc::channel(1);
-        let (to_batch, batching) = mpsc::channel(1);
-        let (to_complete, completing) = mpsc::channel(1);
-        let limits = model.batch_limits();
-
-        // Each step ends when the one before it has, so that a shutdown of the intake drains them all in order.
-        let steps = async {
-            tokio::try_join!(
-                intake.run(&consumer, to_render, to_complete.clone(), shutdown.clone()),
-                render::run(renderer, settings, rendering, to_batch, to_complete.clone(), &completer),
-                batch::run(limits, batching, model.handle()),
-                model.run(to_complete, &completer),
-                completer.run(completing),
-            )
+        let stopped = tokio::select! {
+            stopped = work(home, renderer, settings, engines, shutdown) => stopped,
+            never = board.run() => match never {},
         };
-        // Kept until what it holds is given back: dropped, a lease only runs out.
-        let mut steps = pin!(steps);
-        tokio::select! {
-            ended = &mut steps => ended.map(|_| Stopped::Finished),
-            () = time_is_up(&shutdown, settings.drain_limit) => {
-                give_back(&consumer).await;
-                Ok(Stopped::BrokenOff)
-            }
+        board.drop_out().await;
+        stopped
+    }
+}
+
+async fn work(
+    home: Home,
+    renderer: Renderer,
+    settings: Settings,
+    engines: Arc<Engines>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Stopped> {
+    let in_hand = settings.in_hand(engines.appetite());
+    let longest_lease = settings.longest_lease(in_hand.pages);
+    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), longest_lease);
+    // Stops the intake when an engine is lost, too: what is in hand is ended, then the process.
+    let stopping = shutdown.child_token();
+    let intake = Arc::new(Intake::new(home.clone(), in_hand, Arc::clone(&engines)));
+    let completer = Completer::new(home.clone(), Arc::clone(&intake), shutdown.clone());
+    let reader = Arc::new(Reader::new(home, engines, completer.clone(), settings));
+    let (to_render, rendering) = mpsc::channel(1);
+    let (to_read, reading) = mpsc::channel(1);
+    let (to_complete, completing) = mpsc::channel(1);
+
+    // Each step ends when the one before it has, so that a shutdown of the intake drains them all in order.
+    let steps = async {
+        tokio::try_join!(
+            intake.run(&consumer, to_render, to_complete.clone(), stopping.clone()),
+            render::run(renderer, settings.page_limit, in_hand.pixels, rendering, to_read, to_complete, &completer),
+            read::run(&reader, reading, stopping.clone()),
+            completer.run(completing),
+        )
+    };
+    // Kept until what it holds is given back: dropped, a lease only runs out.
+    let mut steps = pin!(steps);
+    tokio::select! {
+        ended = &mut steps => ended.map(|_| Stopped::Finished),
+        () = time_is_up(&shutdown, settings.drain_limit) => {
+            give_back(&consumer).await;
+            Ok(Stopped::BrokenOff)
         }
     }
 }

@@ -1,157 +1,229 @@
-//! Detection and recognition, on the one thread that owns the model.
+//! Reading a page: whom it is asked of, and what becomes of it by what they say.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::bail;
+use quire_boot::metrics;
 use quire_document::PageImage;
-use quire_ocr::Engine;
-use quire_tasks::{Failure, FailureCode, PageText};
-use tokio::sync::{Notify, mpsc, oneshot};
-use tracing::{error, info};
+use quire_platform::{Home, QueueName, patiently};
+use quire_routes::{EngineEntry, Plan};
+use quire_tasks::{
+    EngineName, Failure, FailureCode, Mode, PageMessage, PageText, ReadAs, TaskId, Tried, UnixMillis, WhyNot,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use crate::{
-    batch::BatchLimits,
+    Settings,
+    board::now,
+    canary::{Whose, whose},
     complete::Completer,
-    in_flight::{InFlight, Read},
+    engines::Engines,
+    gate::Answer,
+    in_flight::{End, InFlight},
+    review,
+    verdict::{Tries, Verdict, asks_another, verdict},
 };
 
-/// A micro-batch.
+/// When a page is planned again whose task could not be looked at.
+const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
+/// A worker may give a canary a page for so long after it was rolled back: until it has looked at the board, and some.
+const BOARD_DELAY: Duration = Duration::from_secs(10);
+/// Documents of canaries that were rolled back: whose they are is remembered for so many.
+const MOST_DECIDED: usize = 10_000;
+
+/// The step between rendering and completing. Cheap to share.
 #[derive(Debug)]
-pub(crate) struct Batch(pub(crate) Vec<InFlight<PageImage>>);
-
-type Texts = Vec<Result<PageText, Failure>>;
-
-/// The thread, from this side. It is handed images and hands back texts; leases stay on this side, so that a page that
-/// never comes back can still be given up.
-#[derive(Debug)]
-pub(crate) struct ModelThread {
-    jobs: mpsc::Sender<(Vec<PageImage>, oneshot::Sender<Texts>)>,
-    limits: BatchLimits,
-    page_limit: Duration,
-    batches: mpsc::Receiver<Batch>,
-    handle: ModelHandle,
+pub(crate) struct Reader {
+    home: Home,
+    engines: Arc<Engines>,
+    completer: Completer,
+    settings: Settings,
+    /// Whether a document of a rolled back canary stays with it. Once it is said it does not change.
+    decided: Mutex<HashMap<(TaskId, u32, EngineName), bool>>,
 }
 
-/// For whoever feeds the model.
-#[derive(Debug, Clone)]
-pub(crate) struct ModelHandle {
-    /// A channel of one: the next batch is ready while this one is read.
-    batches: mpsc::Sender<Batch>,
-    load: Arc<Load>,
+/// Why a page is not asked of anybody.
+enum Unplanned {
+    NotOffered(Failure),
+    Later(Duration),
 }
 
-#[derive(Debug, Default)]
-struct Load {
-    running: AtomicBool,
-    idle: Notify,
-}
-
-impl ModelHandle {
-    /// Room for a batch, once there is some.
-    pub(crate) async fn reserve(&self) -> anyhow::Result<mpsc::Permit<'_, Batch>> {
-        self.batches.reserve().await.context("the model's thread has ended")
-    }
-
-    /// Whether the model has nothing to do.
-    pub(crate) fn is_idle(&self) -> bool {
-        !self.load.running.load(Ordering::SeqCst) && self.batches.capacity() == self.batches.max_capacity()
-    }
-
-    /// Waits until a run has ended.
-    pub(crate) async fn becomes_idle(&self) {
-        self.load.idle.notified().await;
-    }
-}
-
-impl ModelThread {
-    /// Starts the thread and waits for the engine to be made on it.
-    pub(crate) async fn start(
-        engine: impl FnOnce() -> anyhow::Result<Engine> + Send + 'static,
-        page_limit: Duration,
-    ) -> anyhow::Result<Self> {
-        let (jobs, mut queue) = mpsc::channel::<(Vec<PageImage>, oneshot::Sender<Texts>)>(1);
-        let (started, start) = oneshot::channel();
-        std::thread::Builder::new().name("model".to_owned()).spawn(move || {
-            let mut engine = match engine() {
-                Ok(engine) => engine,
-                Err(error) => return drop(started.send(Err(error))),
-            };
-            let policy = engine.policy();
-            let limits =
-                BatchLimits { max_cost: policy.max_batch_pixels, max_wait: Duration::from_millis(policy.max_wait_ms) };
-            let _ = started.send(Ok((engine.name(), limits)));
-            while let Some((images, answer)) = queue.blocking_recv() {
-                // Nobody waits for it any more when the process is stopping.
-                let _ = answer.send(read(&mut engine, &images));
+/// Reads pages side by side: their number is bounded by what is in hand. When an engine's thread is lost, takes no more,
+/// waits for what the others read, and fails.
+pub(crate) async fn run(
+    reader: &Arc<Reader>,
+    mut pages: mpsc::Receiver<InFlight<PageImage>>,
+    stopping: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut reading = JoinSet::new();
+    let mut lost = None;
+    while lost.is_none() {
+        tokio::select! {
+            page = pages.recv() => {
+                let Some(page) = page else { break };
+                let reader = Arc::clone(reader);
+                reading.spawn(async move { reader.page(page).await });
             }
-        })?;
-        let (name, limits) = start.await.map_err(|_| anyhow!("the model's thread died while it started"))??;
-        info!(engine.name = name.name, engine.version = name.version, "the model is loaded");
-        let (sender, batches) = mpsc::channel(1);
-        let handle = ModelHandle { batches: sender, load: Arc::default() };
-        Ok(Self { jobs, limits, page_limit, batches, handle })
+            Some(ended) = reading.join_next() => lost = ended?.err(),
+        }
+    }
+    if lost.is_some() {
+        stopping.cancel();
+    }
+    while let Some(ended) = reading.join_next().await {
+        lost = lost.or(ended?.err());
+    }
+    lost.map_or(Ok(()), Err)
+}
+
+impl Reader {
+    pub(crate) fn new(home: Home, engines: Arc<Engines>, completer: Completer, settings: Settings) -> Self {
+        Self { home, engines, completer, settings, decided: Mutex::default() }
     }
 
-    /// What bounds a micro-batch of this engine.
-    pub(crate) const fn batch_limits(&self) -> BatchLimits {
-        self.limits
-    }
-
-    /// The way in. Only one may be taken before [`ModelThread::run`], which ends when it is dropped.
-    pub(crate) fn handle(&self) -> ModelHandle {
-        self.handle.clone()
-    }
-
-    /// Reads batch after batch.
-    pub(crate) async fn run(self, to_complete: mpsc::Sender<Read>, completer: &Completer) -> anyhow::Result<()> {
-        let Self { jobs, page_limit, mut batches, handle, .. } = self;
-        let load = Arc::clone(&handle.load);
-        drop(handle);
-        while let Some(Batch(pages)) = batches.recv().await {
-            load.running.store(true, Ordering::SeqCst);
-            let (images, pages): (Vec<_>, Vec<_>) = pages.into_iter().map(InFlight::split).unzip();
-            let limit = page_limit * images.len() as u32;
-            let started = Instant::now();
-            let (answer, answered) = oneshot::channel();
-            jobs.send((images, answer)).await.ok().context("the model's thread has ended")?;
-            let Ok(texts) = tokio::time::timeout(limit, answered).await else {
-                return stuck(pages, limit, completer).await;
-            };
-            let texts = texts.context("the model's thread has died")?;
-            load.running.store(false, Ordering::SeqCst);
-            load.idle.notify_one();
-            info!(batch.pages = pages.len(), duration_ms = started.elapsed().as_millis() as u64, "read");
-            for (page, text) in pages.into_iter().zip(texts) {
-                to_complete.send(page.with(text)).await.ok().context("completing has ended")?;
+    /// Reads a page and ends it, or puts it back.
+    ///
+    /// # Errors
+    /// When an engine's thread is lost; the process must end then.
+    async fn page(&self, page: InFlight<PageImage>) -> anyhow::Result<()> {
+        let (image, page) = page.split();
+        let (plan, before) = match self.plan(&page.message).await {
+            Ok(planned) => planned,
+            Err(Unplanned::NotOffered(failure)) => {
+                self.completer.finish(page.with(failure.into())).await;
+                return Ok(());
             }
+            Err(Unplanned::Later(delay)) => {
+                put_back(page, Verdict::PutOff(delay)).await;
+                return Ok(());
+            }
+        };
+        let (first, second) = self.ask(&plan, image, &page.message.read_as.mode).await;
+        let is_lost = [Some(&first), second.as_ref()].into_iter().flatten().any(is_lost);
+        let verdict = verdict(&plan, first, second, self.tries(page.attempt), Instant::now());
+        self.carry_out(page, &plan, before, verdict).await;
+        if is_lost {
+            bail!("an engine did not come back within {} s a page", self.settings.page_limit.as_secs());
         }
         Ok(())
     }
-}
 
-/// Reads a micro-batch. A panic in the engine is one page's failure, and finding out whose costs a run a page.
-fn read(engine: &mut Engine, images: &[PageImage]) -> Texts {
-    let result = catch_unwind(AssertUnwindSafe(|| engine.read(images)));
-    match (result, images) {
-        (Ok(texts), _) => texts,
-        (Err(_), [_]) => vec![Err(Failure::new(FailureCode::ModelFailed, "the engine panicked on this page"))],
-        (Err(_), _) => images.iter().flat_map(|image| read(engine, std::slice::from_ref(image))).collect(),
+    /// Whom the page is asked of, and who should have been but is not.
+    async fn plan(&self, message: &PageMessage) -> Result<(Plan<'_>, Vec<Tried>), Unplanned> {
+        let not_offered = |error: quire_routes::NotOffered| {
+            Unplanned::NotOffered(Failure::new(FailureCode::NotOffered, error.to_string()))
+        };
+        let config = self.engines.config();
+        let plan = config.plan(&message.read_as).map_err(not_offered)?;
+        let first = &plan.first.engine;
+        let rolled_back = self.engines.gate(first).rolled_back().filter(|_| plan.is_canary);
+        let Some(at) = rolled_back else { return Ok((plan, Vec::new())) };
+        if self.stays_with(first, message, at).await? {
+            return Ok((plan, Vec::new()));
+        }
+        let tried = Tried { engine: first.clone(), why: WhyNot::Unavailable, code: None, confidence: None };
+        let usual = ReadAs { engine: None, ..message.read_as.clone() };
+        Ok((config.plan(&usual).map_err(not_offered)?, vec![tried]))
+    }
+
+    /// Whether a page's document stays with a canary that was rolled back.
+    async fn stays_with(&self, engine: &EngineName, page: &PageMessage, at: UnixMillis) -> Result<bool, Unplanned> {
+        let id = page.page;
+        let key = (id.task_id, id.document, engine.clone());
+        if let Some(stays) = self.decided.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(*stays);
+        }
+        let pages = patiently(|| self.home.tasks.pages(id.task_id)).await.map_err(|error| {
+            warn!(task.id = %id.task_id, %error, "a task's pages could not be looked at");
+            Unplanned::Later(AFTER_AN_ERROR)
+        })?;
+        let settled = self.settings.page_limit + BOARD_DELAY;
+        let stays = match whose(&pages, id.document, at, settled, now()) {
+            Whose::Canary => true,
+            Whose::Stable => false,
+            Whose::Unknown(wait) => return Err(Unplanned::Later(wait.min(AFTER_AN_ERROR))),
+        };
+        let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        if decided.len() >= MOST_DECIDED {
+            decided.clear();
+        }
+        decided.insert(key, stays);
+        Ok(stays)
+    }
+
+    async fn ask(&self, plan: &Plan<'_>, image: PageImage, mode: &Mode) -> (Answer, Option<Answer>) {
+        let image = Arc::new(image);
+        let again: Option<(&EngineEntry, _)> = plan.fallback.map(|fallback| (fallback, Arc::clone(&image)));
+        let first = self.engines.gate(&plan.first.engine).read(image, mode).await;
+        let Some((fallback, image)) = again.filter(|_| asks_another(plan, &first)) else { return (first, None) };
+        let second = self.engines.gate(&fallback.engine).read(image, mode).await;
+        (first, Some(second))
+    }
+
+    fn tries(&self, attempt: u32) -> Tries {
+        let most = self.home.queue(QueueName::Pages).settings().max_receives;
+        Tries { attempt, most, back_off: self.settings.back_off(attempt) }
+    }
+
+    async fn carry_out(&self, page: InFlight<()>, plan: &Plan<'_>, before: Vec<Tried>, verdict: Verdict) {
+        let read = match verdict {
+            Verdict::Read(text) => Ok(with_tried(text, before)),
+            Verdict::Failed(failure) => Err(failure),
+            other => return put_back(page, other).await,
+        };
+        if let Ok(text) = &read
+            && text.engine != plan.first.engine
+        {
+            metrics::count("PagesFallenBack", 1);
+            let id = page.message.page;
+            info!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), engine.name = text.engine.name,
+                engine.version = text.engine.version, "another engine than the first has read a page");
+        }
+        let review = review::entry(&page.message, plan, read.as_ref(), now());
+        self.completer.finish(page.with(End { read, review })).await;
     }
 }
 
-/// A thread inside native code cannot be interrupted: the process has to end. A page that was alone in its batch is the
-/// one at fault, and fails; of several, each is tried alone by whoever receives it next.
-async fn stuck(mut pages: Vec<InFlight<()>>, limit: Duration, completer: &Completer) -> anyhow::Result<()> {
-    error!(batch.pages = pages.len(), limit_secs = limit.as_secs(), "the model does not come back");
-    if let (Some(page), true) = (pages.pop(), pages.is_empty()) {
-        completer.give_up(page, "reading", limit).await;
+fn with_tried(mut text: PageText, mut before: Vec<Tried>) -> PageText {
+    before.append(&mut text.tried);
+    PageText { tried: before, ..text }
+}
+
+fn is_lost(answer: &Answer) -> bool {
+    matches!(answer, Answer::Stuck(_) | Answer::Lost)
+}
+
+/// A page that is not ended goes where others find it.
+async fn put_back(page: InFlight<()>, verdict: Verdict) {
+    let (id, trace_id, attempt) = (page.message.page, page.trace_id(), page.attempt);
+    let put_back = match verdict {
+        Verdict::PutOff(delay) => {
+            info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delay_ms = delay.as_millis() as u64,
+                "no engine may be asked for a page: it is put off");
+            page.lease.send_again(delay).await
+        }
+        Verdict::GiveBack(delay) => {
+            warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delivery.attempt = attempt,
+                delay_ms = delay.as_millis() as u64, "an engine did not answer for a page: it is given back");
+            page.lease.release(delay).await
+        }
+        Verdict::DeadLetter(reason) => {
+            warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delivery.attempt = attempt, reason,
+                "no engine has answered for a page in all its attempts");
+            page.lease.dead_letter(&reason).await
+        }
+        // Its lease runs out when the process has ended.
+        Verdict::Leave | Verdict::Read(_) | Verdict::Failed(_) => return,
+    };
+    metrics::count("PagesPutBack", 1);
+    if let Err(error) = put_back {
+        warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
+            "a page could not be put back; it comes again when its lease has run out");
     }
-    bail!("the model did not come back within {} s", limit.as_secs())
 }

@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -17,9 +18,8 @@ use tokio::{
 use tracing::error;
 
 use crate::{
-    Settings,
     complete::Completer,
-    in_flight::{InFlight, Read},
+    in_flight::{End, InFlight},
 };
 
 /// What a page costs in a micro-batch and in memory: its pixels.
@@ -95,33 +95,34 @@ fn panicked(panic: &(dyn Any + Send)) -> String {
     format!("decoding it panicked: {}", what.unwrap_or("for no reason given"))
 }
 
-/// Renders one page after the other, as far ahead of the model as the pixels in hand allow.
+/// Renders one page after the other, as far ahead of the engines as `pixels_in_hand` allow.
 pub(crate) async fn run(
     renderer: Renderer,
-    settings: Settings,
+    page_limit: Duration,
+    pixels_in_hand: u32,
     mut pages: mpsc::Receiver<InFlight<PathBuf>>,
-    to_batch: mpsc::Sender<InFlight<PageImage>>,
-    to_complete: mpsc::Sender<Read>,
+    to_read: mpsc::Sender<InFlight<PageImage>>,
+    to_complete: mpsc::Sender<InFlight<End>>,
     completer: &Completer,
 ) -> anyhow::Result<()> {
-    let pixels = Arc::new(Semaphore::new(settings.pixels_in_hand as usize));
+    let pixels = Arc::new(Semaphore::new(pixels_in_hand as usize));
     while let Some(page) = pages.recv().await {
         let (file, mut page) = page.split();
-        let Ok(page_image) = timeout(settings.page_limit, renderer.page(file, page.message.page.page)).await else {
+        let Ok(page_image) = timeout(page_limit, renderer.page(file, page.message.page.page)).await else {
             let id = page.message.page;
             error!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), "rendering does not come back");
-            completer.give_up(page, "rendering", settings.page_limit).await;
-            bail!("rendering did not come back within {} s", settings.page_limit.as_secs());
+            completer.give_up(page, "rendering", page_limit).await;
+            bail!("rendering did not come back within {} s", page_limit.as_secs());
         };
         match page_image {
             Ok(image) => {
-                let share = cost(&image).min(u64::from(settings.pixels_in_hand)) as u32;
+                let share = cost(&image).min(u64::from(pixels_in_hand)) as u32;
                 let permit = Arc::clone(&pixels).acquire_many_owned(share).await;
                 page.pixels = Some(permit.context("the semaphore is never closed")?);
-                to_batch.send(page.with(image)).await.ok().context("the batcher has ended")?;
+                to_read.send(page.with(image)).await.ok().context("reading has ended")?;
             }
             Err(failure) => {
-                to_complete.send(page.with(Err(failure))).await.ok().context("completing has ended")?;
+                to_complete.send(page.with(failure.into())).await.ok().context("completing has ended")?;
             }
         }
     }

@@ -1,180 +1,22 @@
-//! The worker on an embedded home, with a model that does what a page's color says.
+//! The worker on an embedded home, with engines that do what a page's color says, or what a server says.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use bytes::Bytes;
-use image::{ImageFormat, Rgb, RgbImage};
-use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
-use quire_ocr::{Alphabet, Engine, Model, ModelError, Policy, Step};
-use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings};
-use quire_tasks::{
-    CallbackState, Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageStatus, Split,
-    Task, TaskId, TaskStatus, Tenant, UnixMillis,
-};
-use quire_worker::{Renderer, Settings, Stopped, Worker};
-use tokio::task::JoinHandle;
+use quire_platform::{Outgoing, QueueName};
+use quire_routes::EngineEntry;
+use quire_tasks::{CallbackState, FailureCode, Key, PageStatus, TaskStatus, Tenant};
+use quire_worker::{Renderer, Stopped};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
-const PANICS: Rgb<u8> = Rgb([255, 0, 0]);
-const ERRS: Rgb<u8> = Rgb([0, 255, 0]);
-const HANGS: Rgb<u8> = Rgb([0, 0, 255]);
+use stage::{ERRS, HANGS, PANICS, WHITE, stage, stage_with_leases};
 
-/// Finds no text. Notes how many pages each run had.
-#[derive(Debug, Clone)]
-struct Fake {
-    alphabet: Alphabet,
-    runs: Arc<Mutex<Vec<usize>>>,
-}
-
-impl Fake {
-    fn new() -> Self {
-        Self { alphabet: Alphabet::from_metadata("a"), runs: Arc::default() }
-    }
-
-    fn engine(&self) -> Engine {
-        let policy =
-            Policy { max_batch_pixels: 1_000_000, max_wait_ms: 200, detection_max_pixels: 1_000_000, ..Policy::cuda() };
-        Engine::new(Box::new(self.clone()), policy)
-    }
-
-    fn runs(&self) -> Vec<usize> {
-        self.runs.lock().expect("no panic while it is held").clone()
-    }
-}
-
-impl Model for Fake {
-    fn name(&self) -> EngineName {
-        EngineName { name: "fake".to_owned(), version: "1".to_owned() }
-    }
-
-    fn alphabet(&self) -> &Alphabet {
-        &self.alphabet
-    }
-
-    fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        self.runs.lock().expect("no panic while it is held").push(pages.dim().0);
-        for page in pages.outer_iter() {
-            let is = |color: Rgb<u8>| (0..3).all(|c| (page[[2 - c, 0, 0]] > 0.0) == (color.0[c] > 128));
-            assert!(!is(PANICS), "a red page");
-            if is(ERRS) {
-                return Err(ModelError::Run("a green page".to_owned()));
-            }
-            while is(HANGS) {
-                std::thread::park();
-            }
-        }
-        std::thread::sleep(Duration::from_millis(20));
-        let (pages, _, height, width) = pages.dim();
-        Ok(Array3::zeros((pages, height, width)))
-    }
-
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
-        Ok(vec![Vec::new(); strips.dim().0])
-    }
-}
-
-struct Stage {
-    _dir: tempfile::TempDir,
-    home: Home,
-    fake: Fake,
-    settings: Settings,
-}
-
-/// Leases of a second: a message that is not acknowledged comes again soon.
-fn stage() -> Stage {
-    stage_with_leases(Duration::from_secs(1))
-}
-
-fn stage_with_leases(lease: Duration) -> Stage {
-    let dir = tempfile::tempdir().expect("a folder");
-    let quick = |name: QueueName| QueueSettings { lease, ..name.settings() };
-    let home = Embedded::open_with(dir.path(), "test", quick).expect("a home").home();
-    let settings = Settings { page_limit: Duration::from_secs(5), ..Settings::default() };
-    Stage { _dir: dir, home, fake: Fake::new(), settings }
-}
-
-impl Stage {
-    /// A task of one-page documents of these colors.
-    async fn submit(&self, colors: &[Rgb<u8>]) -> Task {
-        let task = self.store(colors, Some("https://example.com/callback".to_owned())).await;
-        self.send(task.page_messages()).await;
-        task
-    }
-
-    async fn store(&self, colors: &[Rgb<u8>], callback_url: Option<String>) -> Task {
-        let task_id = TaskId::new(Uuid::now_v7());
-        let mut documents = Vec::new();
-        for (number, color) in (1..).zip(colors) {
-            let mut png = std::io::Cursor::new(Vec::new());
-            RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("a PNG");
-            let key = Key::Document { task_id, document: number }.to_string();
-            self.home.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
-            let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
-            documents.push(Document { number, name: None, state });
-        }
-        let task = Task::new(task_id, Tenant::default(), UnixMillis(0), documents, callback_url);
-        self.home.tasks.create(task.clone()).await.expect("created");
-        task
-    }
-
-    async fn send(&self, messages: impl IntoIterator<Item = PageMessage>) {
-        let messages = messages.into_iter().map(|message| Outgoing::new(&message, &Tenant::default())).collect();
-        self.home.queue(QueueName::Pages).send(messages).await.expect("sent");
-    }
-
-    fn work(&self) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
-        self.work_with(|| Documents::new(None, Limits::default()))
-    }
-
-    fn work_with(
-        &self,
-        documents: impl FnOnce() -> Documents + Send + 'static,
-    ) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
-        let renderer = Renderer::start(documents).expect("a thread");
-        let worker = Worker { home: self.home.clone(), renderer, settings: self.settings };
-        let (fake, shutdown) = (self.fake.clone(), CancellationToken::new());
-        let running = tokio::spawn(worker.run(move || Ok(fake.engine()), || {}, shutdown.clone()));
-        (running, shutdown)
-    }
-
-    async fn ended(&self, task: &Task) -> Task {
-        let mut task = task.clone();
-        let wait = async {
-            while !task.status().ended() {
-                task = self.home.tasks.changed(task.id, task.version, Duration::from_secs(5)).await.expect("a task");
-            }
-            task
-        };
-        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the task ends in time")
-    }
-
-    async fn pages(&self, task: &Task) -> Vec<Page> {
-        self.home.tasks.pages(task.id).await.expect("pages")
-    }
-
-    async fn code(&self, task: &Task, document: usize) -> Option<FailureCode> {
-        self.pages(task).await[document - 1].failure.as_ref().map(|failure| failure.code)
-    }
-
-    async fn queue_is_empty(&self) {
-        let empty = async {
-            loop {
-                let depth = self.home.queue(QueueName::Pages).depth().await.expect("a depth");
-                if depth.ready + depth.in_flight + depth.delayed == 0 {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), empty).await.expect("every message is acknowledged in time");
-    }
-}
+mod breakers;
+mod canaries;
+mod routes;
+mod server;
+mod stage;
+mod streams;
 
 #[tokio::test]
 async fn pages_of_many_documents_are_read_and_their_callback_is_owed() {
@@ -355,8 +197,8 @@ async fn a_stop_whose_time_is_up_gives_back_what_is_not_finished() {
 async fn a_stop_does_not_wait_for_the_model_to_be_loaded() {
     let stage = stage();
     let renderer = Renderer::start(|| Documents::new(None, Limits::default())).expect("a thread");
-    let worker = Worker { home: stage.home.clone(), renderer, settings: stage.settings };
-    let endless = || loop {
+    let worker = stage.worker(renderer);
+    let endless = |_: &EngineEntry| loop {
         std::thread::park();
     };
     let shutdown = CancellationToken::new();

@@ -1,0 +1,249 @@
+//! A home, engines that do what a page's color says, and a worker.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use image::{ImageFormat, Rgb, RgbImage};
+use ndarray::{Array3, ArrayView4};
+use quire_document::{Documents, Limits};
+use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Step};
+use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings, Shelf};
+use quire_routes::{Board, Config, EngineEntry};
+use quire_tasks::{
+    Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageText, ReadAs, ReviewEntry,
+    Split, Task, TaskId, Tenant, UnixMillis,
+};
+use quire_worker::{Renderer, Settings, Stopped, Worker};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub(crate) const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
+pub(crate) const PANICS: Rgb<u8> = Rgb([255, 0, 0]);
+pub(crate) const ERRS: Rgb<u8> = Rgb([0, 255, 0]);
+pub(crate) const HANGS: Rgb<u8> = Rgb([0, 0, 255]);
+
+/// Finds no text. Notes how many pages each run had.
+#[derive(Debug, Clone)]
+pub(crate) struct Fake {
+    alphabet: Alphabet,
+    runs: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Fake {
+    fn new() -> Self {
+        Self { alphabet: Alphabet::from_metadata("a"), runs: Arc::default() }
+    }
+
+    fn engine(&self) -> LocalEngine {
+        let policy =
+            Policy { max_batch_pixels: 1_000_000, max_wait_ms: 200, detection_max_pixels: 1_000_000, ..Policy::cuda() };
+        LocalEngine::Batches(Engine::new(Box::new(self.clone()), policy))
+    }
+
+    pub(crate) fn runs(&self) -> Vec<usize> {
+        self.runs.lock().expect("no panic while it is held").clone()
+    }
+}
+
+impl Model for Fake {
+    fn name(&self) -> EngineName {
+        "pp-ocr@v6-small".parse().expect("a name")
+    }
+
+    fn alphabet(&self) -> &Alphabet {
+        &self.alphabet
+    }
+
+    fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
+        self.runs.lock().expect("no panic while it is held").push(pages.dim().0);
+        for page in pages.outer_iter() {
+            let is = |color: Rgb<u8>| (0..3).all(|c| (page[[2 - c, 0, 0]] > 0.0) == (color.0[c] > 128));
+            assert!(!is(PANICS), "a red page");
+            if is(ERRS) {
+                return Err(ModelError::Run("a green page".to_owned()));
+            }
+            while is(HANGS) {
+                std::thread::park();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let (pages, _, height, width) = pages.dim();
+        Ok(Array3::zeros((pages, height, width)))
+    }
+
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        Ok(vec![Vec::new(); strips.dim().0])
+    }
+}
+
+type Make = Arc<dyn Fn(&EngineEntry) -> LocalEngine + Send + Sync>;
+
+pub(crate) struct Stage {
+    _dir: tempfile::TempDir,
+    pub(crate) home: Home,
+    pub(crate) fake: Fake,
+    pub(crate) config: Arc<Config>,
+    make: Make,
+    pub(crate) settings: Settings,
+}
+
+/// A worker with PP-OCR's place taken by a fake. Leases of a second: a message that is not acknowledged comes again soon.
+pub(crate) fn stage() -> Stage {
+    stage_with_leases(Duration::from_secs(1))
+}
+
+pub(crate) fn stage_with_leases(lease: Duration) -> Stage {
+    let fake = Fake::new();
+    let model = fake.clone();
+    Stage { fake, ..staged(Config::default(), lease, move |_| model.engine()) }
+}
+
+/// A worker with these engines and routes.
+pub(crate) fn routed(config: &str, make: impl Fn(&EngineEntry) -> LocalEngine + Send + Sync + 'static) -> Stage {
+    staged(Config::parse(config).expect("it is right"), Duration::from_secs(5), make)
+}
+
+fn staged(
+    config: Config,
+    lease: Duration,
+    make: impl Fn(&EngineEntry) -> LocalEngine + Send + Sync + 'static,
+) -> Stage {
+    let dir = tempfile::tempdir().expect("a folder");
+    let quick = |name: QueueName| QueueSettings { lease, ..name.settings() };
+    let home = Embedded::open_with(dir.path(), "test", quick).expect("a home").home();
+    let (page_limit, back_off) = (Duration::from_secs(5), Duration::from_millis(50));
+    let settings = Settings { page_limit, back_off, ..Settings::default() };
+    Stage { _dir: dir, home, fake: Fake::new(), config: Arc::new(config), make: Arc::new(make), settings }
+}
+
+impl Stage {
+    /// A task of one-page documents of these colors.
+    pub(crate) async fn submit(&self, colors: &[Rgb<u8>]) -> Task {
+        self.submit_as(colors, ReadAs::default()).await
+    }
+
+    /// The same, to be read like this.
+    pub(crate) async fn submit_as(&self, colors: &[Rgb<u8>], read_as: ReadAs) -> Task {
+        let task = self.store_as(colors, Some("https://example.com/callback".to_owned()), read_as).await;
+        self.send(task.page_messages()).await;
+        task
+    }
+
+    pub(crate) async fn store(&self, colors: &[Rgb<u8>], callback_url: Option<String>) -> Task {
+        self.store_as(colors, callback_url, ReadAs::default()).await
+    }
+
+    async fn store_as(&self, colors: &[Rgb<u8>], callback_url: Option<String>, read_as: ReadAs) -> Task {
+        let task_id = TaskId::new(Uuid::now_v7());
+        let mut documents = Vec::new();
+        for (number, color) in (1..).zip(colors) {
+            let mut png = std::io::Cursor::new(Vec::new());
+            RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("a PNG");
+            let key = Key::Document { task_id, document: number }.to_string();
+            self.home.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
+            let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
+            documents.push(Document { number, name: None, state });
+        }
+        let task = Task::new(task_id, Tenant::default(), UnixMillis(0), documents, callback_url).read_as(read_as);
+        self.home.tasks.create(task.clone()).await.expect("created");
+        task
+    }
+
+    pub(crate) async fn send(&self, messages: impl IntoIterator<Item = PageMessage>) {
+        let messages = messages.into_iter().map(|message| Outgoing::new(&message, &Tenant::default())).collect();
+        self.home.queue(QueueName::Pages).send(messages).await.expect("sent");
+    }
+
+    pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
+        self.work_with(|| Documents::new(None, Limits::default()))
+    }
+
+    pub(crate) fn work_with(
+        &self,
+        documents: impl FnOnce() -> Documents + Send + 'static,
+    ) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
+        let renderer = Renderer::start(documents).expect("a thread");
+        let (make, shutdown) = (Arc::clone(&self.make), CancellationToken::new());
+        let running = tokio::spawn(self.worker(renderer).run(move |entry| Ok(make(entry)), || {}, shutdown.clone()));
+        (running, shutdown)
+    }
+
+    pub(crate) fn worker(&self, renderer: Renderer) -> Worker {
+        let (home, config, name) = (self.home.clone(), Arc::clone(&self.config), "worker-1".to_owned());
+        Worker { home, renderer, settings: self.settings, config, name }
+    }
+
+    pub(crate) async fn ended(&self, task: &Task) -> Task {
+        let mut task = task.clone();
+        let wait = async {
+            while !task.status().ended() {
+                task = self.home.tasks.changed(task.id, task.version, Duration::from_secs(5)).await.expect("a task");
+            }
+            task
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the task ends in time")
+    }
+
+    pub(crate) async fn pages(&self, task: &Task) -> Vec<Page> {
+        self.home.tasks.pages(task.id).await.expect("pages")
+    }
+
+    pub(crate) async fn code(&self, task: &Task, document: usize) -> Option<FailureCode> {
+        self.pages(task).await[document - 1].failure.as_ref().map(|failure| failure.code)
+    }
+
+    pub(crate) async fn queue_is_empty(&self) {
+        let empty = async {
+            loop {
+                let depth = self.home.queue(QueueName::Pages).depth().await.expect("a depth");
+                if depth.ready + depth.in_flight + depth.delayed == 0 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), empty).await.expect("every message is acknowledged in time");
+    }
+
+    /// What is stored of a page that was read in the first round.
+    pub(crate) async fn text(&self, task: &Task, document: usize) -> PageText {
+        let page = self.pages(task).await[document - 1].page;
+        let stored =
+            self.home.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("a result is stored");
+        serde_json::from_slice(&stored).expect("a page's text")
+    }
+
+    /// What somebody is to look at.
+    pub(crate) async fn reviews(&self) -> Vec<ReviewEntry> {
+        let records = self.home.records.list(Shelf::Review, None, 100).await.expect("a shelf");
+        records.iter().map(|record| serde_json::from_str(&record.body).expect("an entry")).collect()
+    }
+
+    pub(crate) async fn board(&self) -> Board {
+        Board::read(&self.home).await.expect("a board")
+    }
+
+    /// Waits until the board says so.
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Board) -> bool) {
+        let wait = async {
+            while !is_so(&self.board().await) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("in time: {what}"));
+    }
+}
+
+pub(crate) fn name(engine: &str) -> EngineName {
+    engine.parse().expect("a name")
+}
+
+/// The time, as the home has it.
+pub(crate) fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    UnixMillis(since.as_millis() as i64)
+}
