@@ -122,7 +122,11 @@ impl Gate {
                 let empty = text.lines.iter().all(|line| line.text.trim().is_empty());
                 inside.stats.answered(text.confidence(), empty, took.as_millis() as u64);
                 if inside.breaker.succeeded(ticket, now) {
-                    info!(self.engine.name, self.engine.version, "the engine reads again");
+                    info!(
+                        engine.name = self.engine.name,
+                        engine.version = self.engine.version,
+                        "the engine reads again"
+                    );
                 }
                 Answer::Text(text)
             }
@@ -134,11 +138,16 @@ impl Gate {
                 self.failed(&mut inside, ticket, now, &failure.to_string());
                 Answer::Stuck(failure)
             }
-            Err(LaneError::Unavailable(why)) => {
-                warn!(self.engine.name, self.engine.version, why, "the engine does not answer");
+            Err(LaneError::Unavailable { why, saw_page }) => {
+                warn!(
+                    engine.name = self.engine.name,
+                    engine.version = self.engine.version,
+                    why,
+                    "the engine does not answer"
+                );
                 self.failed(&mut inside, ticket, now, &why);
                 let until = inside.until(now);
-                let spends = ticket.is_probe || inside.breaker.state(now) == State::Closed;
+                let spends = saw_page && (ticket.is_probe || inside.breaker.state(now) == State::Closed);
                 Answer::Unavailable { until, spends }
             }
             Err(LaneError::Refused(failure)) => {
@@ -189,12 +198,22 @@ impl Gate {
         if control.paused.is_some() != known.paused.is_some() {
             inside.breaker.pause(control.paused.is_some());
             let reason = control.paused.as_ref().map(|note| note.reason.as_str());
-            info!(self.engine.name, self.engine.version, paused = reason.is_some(), reason, "an operator has spoken");
+            info!(
+                engine.name = self.engine.name,
+                engine.version = self.engine.version,
+                paused = reason.is_some(),
+                reason,
+                "an operator has spoken"
+            );
         }
         // One that was wanted before this worker began is none of its business.
         if before.is_some() && control.probed != known.probed && control.probed.is_some() {
             inside.breaker.probe();
-            info!(self.engine.name, self.engine.version, "an operator wants the engine tried");
+            info!(
+                engine.name = self.engine.name,
+                engine.version = self.engine.version,
+                "an operator wants the engine tried"
+            );
         }
         if control.trial != known.trial {
             inside.stats = quire_routes::Stats::default();

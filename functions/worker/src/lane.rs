@@ -53,8 +53,9 @@ pub(crate) enum LaneError {
     Refused(Failure),
     /// It has too much to do. Decision: wait; nobody is at fault.
     Throttled { wait: Option<Duration> },
-    /// It does not read at all. Decision: it counts against the engine; the page may be tried again.
-    Unavailable(String),
+    /// It does not read at all. Decision: it counts against the engine; the page may be tried again, and where the engine
+    /// may have failed on this very page, that was an attempt.
+    Unavailable { why: String, saw_page: bool },
     /// Another page broke it off. Decision: the page is tried again, alone.
     Interrupted,
     /// Its thread does not come back from this very page. Decision: the page fails, and the process must end.
@@ -119,7 +120,9 @@ pub(crate) fn to_server(entry: &EngineEntry, server: &OpenAiEntry) -> anyhow::Re
 fn from_remote(error: &RemoteError) -> LaneError {
     match error {
         RemoteError::Throttled { retry_after, .. } => LaneError::Throttled { wait: *retry_after },
-        RemoteError::Unavailable { .. } => LaneError::Unavailable(error.to_string()),
+        RemoteError::Unavailable { saw_page, .. } => {
+            LaneError::Unavailable { why: error.to_string(), saw_page: *saw_page }
+        }
         RemoteError::Refused { .. } | RemoteError::BadAnswer { .. } | RemoteError::NotOffered(_) => {
             LaneError::Refused(error.failure())
         }

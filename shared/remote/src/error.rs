@@ -25,6 +25,8 @@ pub enum RemoteError {
         host: String,
         /// What is the matter.
         why: String,
+        /// Whether it may have looked at the page, which then may be what it failed on.
+        saw_page: bool,
     },
     /// It does not take this page: too many tokens, say. Decision: the page fails with this engine; trying again does not
     /// help.

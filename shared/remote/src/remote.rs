@@ -143,7 +143,7 @@ impl Remote {
         let response = timeout_at(deadline, request.send())
             .await
             .map_err(|_| self.silent())?
-            .map_err(|error| Failed::for_now(self.unavailable(innermost(&error))))?;
+            .map_err(|error| Failed::for_now(self.unavailable(innermost(&error), !error.is_connect())))?;
         if response.status() != StatusCode::OK {
             return Err(self.complaint(response, deadline, before).await);
         }
@@ -183,11 +183,11 @@ impl Remote {
     }
 
     fn silent(&self) -> Failed {
-        Failed::for_good(self.unavailable(format!("not a word in {} s", self.time_limit.as_secs_f32())))
+        Failed::for_good(self.unavailable(format!("not a word in {} s", self.time_limit.as_secs_f32()), true))
     }
 
-    fn unavailable(&self, why: String) -> RemoteError {
-        RemoteError::Unavailable { host: self.host.clone(), why }
+    fn unavailable(&self, why: String, saw_page: bool) -> RemoteError {
+        RemoteError::Unavailable { host: self.host.clone(), why, saw_page }
     }
 
     fn page(&self, image: &PageImage, mode: &Mode, answer: Answer) -> PageText {

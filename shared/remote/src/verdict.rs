@@ -22,7 +22,9 @@ impl Complaint<'_> {
     /// What to do about it.
     pub(crate) fn verdict(&self, host: &str, model: &str, dialect: Dialect) -> Failed {
         let (host, status) = (host.to_owned(), self.status);
-        let unavailable = |host, why: &str| RemoteError::Unavailable { host, why: why.to_owned() };
+        // What stands before a server answers with these where there is none behind it.
+        let saw_page = status >= 500 && !matches!(status, 502..=504);
+        let unavailable = |host, why: &str| RemoteError::Unavailable { host, why: why.to_owned(), saw_page };
         let named = |text: &str| ['\'', '`', '"'].iter().any(|mark| self.body.contains(&format!("{mark}{text}{mark}")));
         match status {
             429 => Failed::for_now(RemoteError::Throttled { host, retry_after: self.retry_after }),
@@ -105,6 +107,14 @@ mod tests {
         assert!(failed(false).error.is_about_the_server());
         let flaw = Flaw::Status(500);
         assert_eq!(failed(true), Failed::for_now(RemoteError::BadAnswer { host: "h:1".to_owned(), flaw }));
+    }
+
+    #[test]
+    fn only_a_server_of_its_own_may_have_failed_on_the_page() {
+        for (status, expected) in [(500, true), (529, true), (502, false), (503, false), (504, false), (401, false)] {
+            let error = verdict(status, "").error;
+            assert!(matches!(error, RemoteError::Unavailable { saw_page, .. } if saw_page == expected), "{status}");
+        }
     }
 
     #[test]

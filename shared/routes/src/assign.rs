@@ -132,14 +132,13 @@ impl Config {
             return None;
         }
         let engine = &plan.first.engine;
-        let code = match board.state(engine, now) {
-            State::Paused => "engine_paused",
-            _ => "engine_unavailable",
-        };
-        let why = board.reason(engine, now).unwrap_or_default();
-        let separator = if why.is_empty() { "" } else { ": " };
-        let what = if code == "engine_paused" { "is paused" } else { "does not answer" };
-        Some(WaitingReason { code, detail: format!("{engine} {what}{separator}{why}") })
+        if board.state(engine, now) == State::Paused {
+            let why = board.reason(engine, now).unwrap_or_default();
+            return Some(WaitingReason { code: "engine_paused", detail: format!("{engine} is paused: {why}") });
+        }
+        // What opened a breaker names servers, which are not the customers' business.
+        let detail = format!("{engine} does not answer; it is tried again and again");
+        Some(WaitingReason { code: "engine_unavailable", detail })
     }
 
     fn routed(&self, mode: ModeName) -> Result<&Route, NotOffered> {
