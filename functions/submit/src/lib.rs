@@ -29,6 +29,7 @@ mod linger;
 mod link;
 mod ocr;
 mod problem;
+mod result;
 mod router;
 mod routing;
 mod settings;

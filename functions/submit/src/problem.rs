@@ -78,6 +78,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "task_not_found", "There is no task with this id.")
     }
 
+    /// What was read is asked for before all of it is.
+    pub(crate) fn task_not_ended() -> Self {
+        let detail = "The task has not ended yet: GET /task/{task_id}?wait= tells when it has.";
+        Self { retryable: true, ..Self::new(StatusCode::CONFLICT, "task_not_ended", detail) }
+    }
+
     /// The body is none that this call takes.
     pub(crate) fn unsupported_media_type(wanted: &str) -> Self {
         let detail = format!("This call takes {wanted}.");

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use tracing::{error, info};
 use uuid::Uuid;
 
-use crate::{Door, asynchronous, batch, healthz, linger, ocr, problem::Problem, task, uploads};
+use crate::{Door, asynchronous, batch, healthz, linger, ocr, problem::Problem, result, task, uploads};
 
 /// On every answer: what to name when asking about it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,6 +31,7 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/ocr/async", post(asynchronous::asynchronous))
         .route("/uploads", post(uploads::uploads))
         .route("/task/{task_id}", get(task::task))
+        .route("/task/{task_id}/result", get(result::result))
         .route("/healthz", get(healthz::healthz))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -75,7 +75,7 @@ fn wait(door: &Door, parameters: Result<Query<Parameters>, QueryRejection>) -> R
     Ok(Duration::from_secs(secs).min(door.settings.longest_wait))
 }
 
-fn not_found(error: quire_platform::Error) -> Problem {
+pub(crate) fn not_found(error: quire_platform::Error) -> Problem {
     match error {
         quire_platform::Error::NotFound { .. } => Problem::task_not_found(),
         other => other.into(),

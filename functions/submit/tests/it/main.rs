@@ -10,6 +10,7 @@ mod lambda;
 mod modes;
 mod ocr;
 mod refusals;
+mod result;
 mod support;
 mod sweep;
 mod task;

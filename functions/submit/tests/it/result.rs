@@ -1,0 +1,47 @@
+//! `GET /task/{task_id}/result`.
+
+use serde_json::json;
+
+use crate::support::{World, images};
+
+async fn ended(world: &World) -> String {
+    let answer = world.post("/ocr/async", &images(&["pages=2 broken=2", "pages=1"])).await;
+    let id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
+    world.ended(&id).await;
+    id
+}
+
+#[tokio::test]
+async fn what_was_read_is_to_be_had_in_every_form_as_often_as_one_likes() {
+    let world = World::new().await;
+    let id = ended(&world).await;
+    for (format, media, part) in [
+        ("text", "text/plain; charset=utf-8", "page 1 of pages=2 broken=2\n\u{C}\u{C}page 1 of pages=1\n\u{C}"),
+        ("markdown", "text/markdown; charset=utf-8", "page 1 of pages=2 broken=2\n"),
+        ("hocr", "text/html; charset=utf-8", "class=\"ocr_line\""),
+        ("alto", "application/xml", "CONTENT=\"broken=2\""),
+        ("json", "application/json", "\"file\":\"scan.png\""),
+    ] {
+        for _ in 0..2 {
+            let answer = world.get(&format!("/task/{id}/result?format={format}")).await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, Some(media)));
+            assert!(answer.text.contains(part), "{format}: {}", answer.text);
+            assert!(answer.header("content-disposition").is_some_and(|value| value.starts_with("attachment; ")));
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        }
+    }
+    let usual = world.get(&format!("/task/{id}/result")).await.json();
+    assert_eq!(usual[1]["pages"][0]["lines"][0]["text"], json!("page 1 of pages=1"));
+}
+
+#[tokio::test]
+async fn a_form_that_there_is_not_and_a_task_that_has_not_ended_are_refused() {
+    let world = World::without_worker(|_| {}).await;
+    let answer = world.post("/ocr/async", &images(&["pages=1"])).await;
+    let id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
+    let early = world.get(&format!("/task/{id}/result")).await.problem(409, "task_not_ended");
+    assert_eq!((&early["retryable"], &early["task_id"]), (&json!(true), &json!(id)));
+    let unknown = world.get(&format!("/task/{id}/result?format=docx")).await.problem(422, "invalid_field");
+    assert_eq!(unknown["pointer"], "#/format");
+    world.get("/task/task_00000000000000000000000000000000/result").await.problem(404, "task_not_found");
+}
