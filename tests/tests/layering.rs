@@ -18,7 +18,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-callback", &["quire-tasks"]),
     ("quire-document", &["quire-tasks"]),
     ("quire-ocr", &["quire-document", "quire-tasks"]),
-    ("quire-remote", &["quire-document", "quire-ocr", "quire-tasks"]),
+    ("quire-remote", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
     ("quire-routes", &["quire-tasks", "quire-platform", "quire-boot"]),
     ("quire-submit", &["quire-tasks", "quire-platform", "quire-routes", "quire-document", "quire-formats", "quire-egress", "quire-boot"]),
     ("quire-worker", &["quire-tasks", "quire-platform", "quire-routes", "quire-document", "quire-ocr", "quire-remote", "quire-boot"]),

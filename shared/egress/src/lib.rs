@@ -18,7 +18,7 @@ mod resolver;
 pub use address::forbidden;
 pub use client::{Client, MAX_URL_LENGTH, Policy};
 pub use error::{FetchError, PostError, Refused, SetupError, is_transient_status};
-pub use post::Answer;
+pub use post::{Answer, retry_after};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use resolver::Resolve;
 pub use url::Url;

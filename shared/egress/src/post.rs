@@ -78,8 +78,8 @@ fn lossy(bytes: &[u8]) -> String {
     text
 }
 
-/// `Retry-After` in either of its forms, seconds or a date.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// When an answer's headers ask to be asked again: `Retry-After` in either of its forms, seconds or a date.
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use quire_document::PageImage;
+use quire_egress::retry_after;
 use quire_ocr::{Instruction, InstructionError, default_prompts, page_of_answer};
 use quire_tasks::{EngineName, Mode, PageText, Warning};
 use reqwest::{
@@ -32,7 +33,7 @@ use crate::{
     reader::{self, Stopped},
     request::{body, plain},
     settings::host_of,
-    verdict::{Complaint, retry_after},
+    verdict::Complaint,
 };
 
 /// A server that is there answers a connection within a round trip.

@@ -1,9 +1,6 @@
 //! What a status means, by whose fault it is.
 
-use std::time::{Duration, SystemTime};
-
-use jiff::{Timestamp, fmt::rfc2822};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use std::time::Duration;
 
 use crate::{Dialect, Flaw, RemoteError, patience::Failed, request::OWN_FIELDS};
 
@@ -48,21 +45,8 @@ impl Complaint<'_> {
     }
 }
 
-/// `Retry-After` in either of its forms, seconds or a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    let wait = date.duration_since(Timestamp::try_from(now).ok()?);
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
-
     use super::*;
 
     const MODEL: &str = "tencent/HunyuanOCR";
@@ -125,18 +109,5 @@ mod tests {
             assert!(!said.contains("very-secret"), "{said}");
             assert!(!failed.error.failure().message.contains("h:1"), "{said}");
         }
-    }
-
-    #[test]
-    fn a_server_names_a_time_in_seconds_or_as_a_date() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let wait = |value: &'static str| {
-            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]), now)
-        };
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:50:00 GMT"), Some(Duration::from_secs(23)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -35,7 +35,7 @@ fn remote(address: SocketAddr) -> Remote {
     Remote::new(settings(address)).expect("a client")
 }
 
-/// One whose pages have time for hardly a second try: the first wait takes half a second at least.
+/// One whose pages have time for a few tries: the first two waits take 1.5 s at least.
 fn hasty(address: SocketAddr) -> Remote {
     Remote::new(RemoteSettings { time_limit: HASTE, ..settings(address) }).expect("a client")
 }
