@@ -14,7 +14,7 @@ pub(crate) fn entry(
     let (reason, detail, engine, confidence) = match read {
         Ok(text) => {
             let confidence = text.confidence().filter(|confidence| *confidence < plan.review_below)?;
-            let detail = format!("{confidence:.2} < {:.2}", plan.review_below);
+            let detail = format!("{confidence:.3} < {:.3}", plan.review_below);
             (ReviewReason::LowConfidence, detail, &text.engine, Some(confidence))
         }
         Err(failure) if failure.code == FailureCode::NotOffered => return None,

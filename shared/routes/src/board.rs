@@ -115,11 +115,11 @@ impl Board {
         if self.controls.get(engine).is_some_and(|control| control.paused.is_some()) {
             return State::Paused;
         }
-        let mut states = self.live(engine, now).map(|report| report.state).peekable();
+        let mut states = self.states(engine, now).peekable();
         if states.peek().is_none() || states.any(|state| state == State::Closed) {
             return State::Closed;
         }
-        let half_open = self.live(engine, now).any(|report| report.state == State::HalfOpen);
+        let half_open = self.states(engine, now).any(|state| state == State::HalfOpen);
         if half_open { State::HalfOpen } else { State::Open }
     }
 
@@ -132,7 +132,7 @@ impl Board {
 
     /// How many workers that are at work have an engine, and in how many of them its breaker is not closed.
     pub fn workers(&self, engine: &EngineName, now: UnixMillis) -> (usize, usize) {
-        let open = self.live(engine, now).filter(|report| report.state != State::Closed).count();
+        let open = self.states(engine, now).filter(|&state| state != State::Closed).count();
         (self.live(engine, now).count(), open)
     }
 
@@ -146,6 +146,13 @@ impl Board {
     fn live(&self, engine: &EngineName, now: UnixMillis) -> impl Iterator<Item = &Report> {
         let since = now.0 - SILENT_AFTER_MILLIS;
         self.reports.iter().filter(move |report| report.engine == *engine && report.at.0 >= since)
+    }
+
+    /// How an engine stands in each worker that is at work. One that still says that it is paused has not heard yet that
+    /// the pause is over.
+    fn states(&self, engine: &EngineName, now: UnixMillis) -> impl Iterator<Item = State> {
+        let resumed = |report: &Report| if report.state == State::Paused { State::Closed } else { report.state };
+        self.live(engine, now).map(resumed)
     }
 }
 
@@ -284,6 +291,7 @@ mod tests {
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::Closed, now)]), State::Closed);
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::Closed, silent)]), State::Open);
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::HalfOpen, now)]), State::HalfOpen);
+        assert_eq!(state(vec![said("1", State::Paused, now)]), State::Closed, "the pause is over");
     }
 
     #[tokio::test]

@@ -136,7 +136,7 @@ async fn what_is_unsure_or_unread_is_filed_for_review_and_nothing_else_is() {
     assert_eq!(pages.iter().map(|page| (page.status, page.needs_review)).collect::<Vec<_>>(), expected);
     let reviews = stage.reviews().await;
     assert_eq!(reviews.iter().map(|entry| entry.page).collect::<Vec<_>>(), [pages[1].page, pages[2].page]);
-    assert_eq!((reviews[0].reason, reviews[0].detail.as_str()), (ReviewReason::LowConfidence, "0.30 < 0.70"));
+    assert_eq!((reviews[0].reason, reviews[0].detail.as_str()), (ReviewReason::LowConfidence, "0.302 < 0.700"));
     assert_eq!((reviews[0].engine.clone(), reviews[0].confidence), (Some(name("a@1")), pages[1].confidence));
     assert_eq!(reviews[1].reason, ReviewReason::Unreadable);
     assert_eq!(reviews[1].detail, "model_failed: a@1: a green page; b@1: a green page");
