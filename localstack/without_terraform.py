@@ -28,8 +28,9 @@ ANY_ROLE = "arn:aws:iam::000000000000:role/quire"
 class Stack:
     """A stack whose bucket, table, queues and secret are there already, all called after `prefix`."""
 
-    def __init__(self, client, client_environment, prefix, zips):
-        """`client` makes a client of a service, `client_environment` is what every client of the emulator is told."""
+    def __init__(self, client, client_environment, prefix, zips, engines=None):
+        """`client` makes a client of a service, `client_environment` is what every client of the emulator is told.
+        `engines` is their configuration as JSON, if there is one."""
         self.client, self.prefix, self.zips = client, prefix, zips
         self.region, self.lambdas, self.arns = client_environment["AWS_REGION"], client("lambda"), {}
         self.environment = {
@@ -38,6 +39,7 @@ class Stack:
             "QUIRE_AWS_QUEUE_PREFIX": prefix,
             "QUIRE_AWS_WEBHOOK_SECRET": f"{prefix}/webhook",
         }
+        self.engines = {"QUIRE_ENGINES": engines} if engines else {}
 
     def make(self, inbox_callback_url, with_api):
         """Makes everything else; where the API is, if it is to have one."""
@@ -61,7 +63,7 @@ class Stack:
 
     def function(self, name, timeout, memory, told):
         variables = self.environment | {"QUIRE_LOG_FORMAT": "json", "QUIRE_DEV": "1", "QUIRE_AWS_CACHE_MB": "512"}
-        variables |= {"QUIRE_METRICS_NAMESPACE": f"Quire/{self.prefix}"}
+        variables |= {"QUIRE_METRICS_NAMESPACE": f"Quire/{self.prefix}"} | self.engines
         made = self.lambdas.create_function(
             FunctionName=f"{self.prefix}-{name}",
             Runtime="provided.al2023",

@@ -178,8 +178,8 @@ impl Gate {
         if inside.breaker.failed(ticket, now, reason) {
             metrics::count("BreakerOpened", 1);
             warn!(
-                self.engine.name,
-                self.engine.version,
+                engine.name = self.engine.name,
+                engine.version = self.engine.version,
                 reason,
                 is_probe = ticket.is_probe,
                 "the engine fails: it is left alone for a while"

@@ -124,6 +124,19 @@ impl Api {
         self.post("/ocr/async", form(files)).await
     }
 
+    /// Sends files to this path, with these fields besides.
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        files: impl IntoIterator<Item = Upload>,
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let name = if path == "/ocr" { "image" } else { "images" };
+        let files = files.into_iter().fold(Form::new(), |form, file| form.part(name, file.part()));
+        let text = |form: Form, (name, value): &(&str, &str)| form.text((*name).to_owned(), (*value).to_owned());
+        self.post(path, fields.iter().fold(files, text)).await
+    }
+
     pub(crate) async fn submit_url(&self, image_url: &str, callback_url: Option<&str>) -> Answer {
         self.post_json("/ocr/async", &json!({ "image_url": image_url, "callback_url": callback_url })).await
     }

@@ -37,6 +37,11 @@ impl Sheet {
         Self { color: [0, 1, 1], ..self }
     }
 
+    /// Lets a model server treat it in a way of its own.
+    pub(crate) fn yellow(self) -> Self {
+        Self { color: [1, 1, 0], ..self }
+    }
+
     fn content(&self) -> String {
         let [red, green, blue] = self.color;
         let text = &self.text;

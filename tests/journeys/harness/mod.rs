@@ -3,8 +3,11 @@
 mod api;
 mod command;
 mod documents;
+mod model_answers;
+mod model_server;
 mod python;
 mod receiver;
+mod routes;
 mod serve;
 
 use std::{fs, future::Future, path::Path, time::Duration};
@@ -14,8 +17,10 @@ use tokio::time::{Instant, sleep};
 pub(crate) use api::{Api, Upload, text_of};
 pub(crate) use command::{Ended, QUIRE, dead_letter, faulty, quire, quire_with};
 pub(crate) use documents::{Sheet, encrypted_pdf, pdf, pdf_with_a_broken_page, png, png_header, raw_bmp};
+pub(crate) use model_server::{Manner, ModelServer};
 pub(crate) use python::python;
 pub(crate) use receiver::{Delivery, Receiver};
+pub(crate) use routes::{engine_of, routed, written};
 pub(crate) use serve::{Launch, Serve, free_port};
 
 /// Longer than anything takes that a test waits for, on a slow and busy machine.

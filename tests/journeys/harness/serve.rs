@@ -9,7 +9,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Api, command::QUIRE, eventually};
+use serde_json::Value;
+
+use super::{
+    Api, Ended,
+    command::{QUIRE, quire_with},
+    eventually,
+    routes::written,
+};
 
 /// How many times another port is tried when somebody else took the free one first.
 const PORTS: usize = 5;
@@ -23,6 +30,7 @@ pub(crate) struct Launch {
     dev: bool,
     variables: Vec<(String, String)>,
     file_limit: Option<u32>,
+    engines: Option<PathBuf>,
     port: u16,
 }
 
@@ -30,8 +38,8 @@ impl Launch {
     /// One worker, and the data in `folder/data`.
     pub(crate) fn new(folder: &Path) -> Self {
         let (program, folder) = (QUIRE.into(), folder.to_owned());
-        let (variables, file_limit, port) = (Vec::new(), None, free_port());
-        Self { program, folder, workers: 1, dev: false, variables, file_limit, port }
+        let (variables, file_limit, engines, port) = (Vec::new(), None, None, free_port());
+        Self { program, folder, workers: 1, dev: false, variables, file_limit, engines, port }
     }
 
     pub(crate) fn workers(self, workers: usize) -> Self {
@@ -57,6 +65,11 @@ impl Launch {
         Self { file_limit: Some(blocks), ..self }
     }
 
+    /// Reads with these engines, by these routes.
+    pub(crate) fn engines(self, config: &Value) -> Self {
+        Self { engines: Some(written(&self.folder, config)), ..self }
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
@@ -77,6 +90,7 @@ impl Launch {
             .arg(self.data())
             .args(["--workers", &self.workers.to_string()])
             .args(self.dev.then_some("--dev"))
+            .args(self.engines.iter().flat_map(|file| ["--engines".as_ref(), file.as_os_str()]))
             .env_remove("QUIRE_WEBHOOK_SECRET")
             .env("NO_COLOR", "1")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -201,6 +215,16 @@ impl Serve {
         let pid = worker.split_whitespace().next().expect("a line begins with its process").to_owned();
         let sent = Command::new("kill").args(["-KILL", &pid]).status().expect("kill can be started");
         assert!(sent.success(), "the worker was gone before it was killed");
+    }
+
+    /// Runs one of the operator's commands on its data, with its engines.
+    pub(crate) async fn quire(&self, arguments: &[&str]) -> Ended {
+        let data = self.data();
+        let data = ["--data", data.to_str().expect("a plain path")];
+        quire_with(arguments.iter().chain(&data), |command| {
+            command.envs(self.launch.engines.iter().map(|file| ("QUIRE_ENGINES", file)));
+        })
+        .await
     }
 
     pub(crate) fn log(&self) -> String {

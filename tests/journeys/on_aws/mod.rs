@@ -5,6 +5,7 @@
 mod callbacks;
 mod contract;
 mod emulator;
+mod engines;
 mod faults;
 mod inbox;
 mod stack;

@@ -11,7 +11,9 @@ use std::{
     time::SystemTime,
 };
 
-use crate::harness::{Api, Ended, QUIRE, eventually, free_port, quire_with};
+use serde_json::json;
+
+use crate::harness::{Api, Ended, QUIRE, eventually, free_port, quire_with, routed, written};
 
 use super::worker::Worker;
 
@@ -61,6 +63,8 @@ enum Made {
 pub(super) struct Stack {
     pub(super) folder: PathBuf,
     pub(super) inbox_port: u16,
+    /// Where it looks for the server that reads markdown, if it is the shared one.
+    pub(super) model_port: u16,
     environment: BTreeMap<String, String>,
     reader: Option<Worker>,
     up: Child,
@@ -89,7 +93,7 @@ impl Stack {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder");
         let quickly = made == Made::Quickly || std::env::var_os("QUIRE_TEST_WITHOUT_TERRAFORM").is_some();
-        let (port, inbox_port) = (free_port(), free_port());
+        let [port, inbox_port, model_port] = std::array::from_fn(|_| free_port());
         let mut command = Command::new("python3");
         command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("up"))
@@ -99,6 +103,7 @@ impl Stack {
             .arg(bins())
             .arg(format!("--inbox-callback-url=http://127.0.0.1:{inbox_port}{INBOX_PATH}"))
             .args(quickly.then_some("--without-terraform"))
+            .args((name == "shared").then(|| format!("--engines={}", engines(&folder, model_port).display())))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         if made == Made::Quickly {
@@ -108,7 +113,7 @@ impl Stack {
         let mut up = command.spawn().expect("python3 can be started");
         let printed = BufReader::new(up.stdout.take().expect("it is piped"));
         let environment = environment(printed).unwrap_or_else(|| panic!("no stack: see {}", folder.display()));
-        let mut stack = Self { folder, inbox_port, environment, reader: None, up };
+        let mut stack = Self { folder, inbox_port, model_port, environment, reader: None, up };
         if name == "shared" {
             stack.reader = Some(Worker::start(&stack, Path::new(QUIRE), &[]));
         }
@@ -160,6 +165,19 @@ impl Drop for Stack {
         drop(self.up.stdin.take());
         self.up.wait().expect("it can be waited for");
     }
+}
+
+/// Text is read by PP-OCR, as without a configuration; markdown by a server.
+fn engines(folder: &Path, model_port: u16) -> PathBuf {
+    let server = json!({
+        "kind": "openai", "url": format!("http://127.0.0.1:{model_port}/v1"), "model": "a/model", "dialect": "vllm",
+    });
+    let engines = json!({ "pp-ocr@v6-small": { "kind": "pp-ocr" }, "a@1": server });
+    let routes = json!([
+        { "modes": ["text"], "primary": "pp-ocr@v6-small" },
+        { "modes": ["markdown"], "primary": "a@1", "review_below": 0.6 },
+    ]);
+    written(folder, &routed(&engines, &routes))
 }
 
 /// What it prints, up to the line that says that it is all; `None` if it ends before.
