@@ -135,16 +135,16 @@ mod tests {
     }
 
     fn board(control: Control, states: &[State]) -> Board {
-        let mut stats = Stats::default();
-        stats.answered(Some(0.5), false, 100);
-        stats.failed();
+        let mut counted = Stats::default();
+        counted.answered(Some(0.5), false, 100);
+        counted.failed();
         let report = |(worker, state): (usize, &State)| Report {
             engine: engine(),
             worker: worker.to_string(),
             at: UnixMillis(1),
             state: *state,
             reason: (*state == State::Open).then(|| "no answer".to_owned()),
-            stats,
+            stats: counted,
             trial: 0,
         };
         Board::new([(engine(), control)].into(), states.iter().enumerate().map(report).collect())
