@@ -1,6 +1,9 @@
 # The six functions: what starts each, what it may do, and what it is told.
 
 locals {
+  # Without its spaces.
+  engines = try(jsonencode(jsondecode(var.engines)), null)
+
   zips = var.zips == null ? "${path.module}/build" : var.zips
 
   environment = merge(
@@ -12,7 +15,7 @@ locals {
       QUIRE_METRICS_NAMESPACE  = local.metrics
       QUIRE_LOG_FORMAT         = "json"
     },
-    var.engines == null ? {} : { QUIRE_ENGINES = jsonencode(jsondecode(var.engines)) },
+    local.engines == null ? {} : { QUIRE_ENGINES = local.engines },
     var.emulator ? { QUIRE_DEV = "1" } : {},
   )
 

@@ -30,7 +30,7 @@ output "repository_url" {
 
 output "environment" {
   description = "What the `quire` command needs to know: eval \"$(terraform -chdir=infra output -raw environment)\"."
-  value = join("", [for name, value in {
+  value = join("", [for name, value in merge({
     AWS_REGION               = local.region
     QUIRE_PLATFORM           = "aws"
     QUIRE_AWS_BUCKET         = module.bucket.name
@@ -38,5 +38,8 @@ output "environment" {
     QUIRE_AWS_QUEUE_PREFIX   = var.name
     QUIRE_AWS_RETENTION_DAYS = var.retention_days
     QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn
-  } : "export ${name}=${value}\n"])
+    }, local.engines == null ? {} : {
+    # As a shell takes it.
+    QUIRE_ENGINES = "'${replace(local.engines, "'", "'\\''")}'"
+  }) : "export ${name}=${value}\n"])
 }

@@ -268,4 +268,9 @@ run "doors_and_workers_go_by_the_same_engines" {
     condition     = local.environment.QUIRE_ENGINES == "{\"engines\":{\"pp-ocr@v6-small\":{\"kind\":\"pp-ocr\"}},\"routes\":[]}"
     error_message = "The functions and the workers would read with other engines."
   }
+
+  assert {
+    condition     = strcontains(output.environment, "export QUIRE_ENGINES='{\"engines\":{\"pp-ocr@v6-small\":{\"kind\":\"pp-ocr\"}},\"routes\":[]}'\n")
+    error_message = "The command would list other engines than there are."
+  }
 }

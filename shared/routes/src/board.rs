@@ -151,8 +151,9 @@ impl Board {
     /// How an engine stands in each worker that is at work. One that still says that it is paused has not heard yet that
     /// the pause is over.
     fn states(&self, engine: &EngineName, now: UnixMillis) -> impl Iterator<Item = State> {
-        let resumed = |report: &Report| if report.state == State::Paused { State::Closed } else { report.state };
-        self.live(engine, now).map(resumed)
+        let is_paused = self.controls.get(engine).is_some_and(|control| control.paused.is_some());
+        let resumed = move |report: &Report| !is_paused && report.state == State::Paused;
+        self.live(engine, now).map(move |report| if resumed(report) { State::Closed } else { report.state })
     }
 }
 
@@ -292,6 +293,9 @@ mod tests {
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::Closed, silent)]), State::Open);
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::HalfOpen, now)]), State::HalfOpen);
         assert_eq!(state(vec![said("1", State::Paused, now)]), State::Closed, "the pause is over");
+        let paused = Control { paused: Some(note("new weights")), ..Control::default() };
+        let board = Board::new([(engine(), paused)].into(), vec![said("1", State::Paused, now)]);
+        assert_eq!((board.state(&engine(), now), board.workers(&engine(), now)), (State::Paused, (1, 1)));
     }
 
     #[tokio::test]
