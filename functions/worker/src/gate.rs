@@ -145,7 +145,7 @@ impl Gate {
                     why,
                     "the engine does not answer"
                 );
-                self.failed(&mut inside, ticket, now, &why);
+                self.unread(&mut inside, ticket, now, &why, !saw_page);
                 let until = inside.until(now);
                 let spends = saw_page && (ticket.is_probe || inside.breaker.state(now) == State::Closed);
                 Answer::Unavailable { until, spends }
@@ -173,9 +173,15 @@ impl Gate {
     }
 
     fn failed(&self, inside: &mut Inside, ticket: Ticket, now: Instant, reason: &str) {
+        self.unread(inside, ticket, now, reason, false);
+    }
+
+    fn unread(&self, inside: &mut Inside, ticket: Ticket, now: Instant, reason: &str, is_gone: bool) {
         inside.stats.failed();
         metrics::count("EngineFailures", 1);
-        if inside.breaker.failed(ticket, now, reason) {
+        let breaker = &mut inside.breaker;
+        let opened = if is_gone { breaker.is_gone(ticket, now, reason) } else { breaker.failed(ticket, now, reason) };
+        if opened {
             metrics::count("BreakerOpened", 1);
             warn!(
                 engine.name = self.engine.name,

@@ -159,8 +159,18 @@ impl Breaker {
         false
     }
 
-    /// The engine failed. Whether that opened the breaker.
+    /// The engine failed on a page. Whether that opened the breaker.
     pub fn failed(&mut self, ticket: Ticket, now: Instant, reason: &str) -> bool {
+        self.note_failure(ticket, now, reason, false)
+    }
+
+    /// The engine is not there at all: where it has read nothing of late either, no further page need find that out.
+    /// Whether that opened the breaker.
+    pub fn is_gone(&mut self, ticket: Ticket, now: Instant, reason: &str) -> bool {
+        self.note_failure(ticket, now, reason, true)
+    }
+
+    fn note_failure(&mut self, ticket: Ticket, now: Instant, reason: &str, is_gone: bool) -> bool {
         if ticket.epoch != self.epoch {
             return false;
         }
@@ -168,7 +178,9 @@ impl Breaker {
             self.note(now, true);
             let failures = self.answers.iter().filter(|(_, failed)| *failed).count();
             let share = failures as f64 / self.answers.len() as f64;
-            if self.answers.len() < self.settings.min_calls || share < self.settings.failure_share {
+            let surely = is_gone && failures == self.answers.len();
+            let enough = self.answers.len() >= self.settings.min_calls && share >= self.settings.failure_share;
+            if !surely && !enough {
                 return false;
             }
         }
@@ -259,6 +271,19 @@ mod tests {
         assert!(breaker.failed(ticket, now, "connection refused"));
         assert_eq!((breaker.state(now), breaker.reason()), (State::Open, Some("connection refused")));
         assert_eq!(breaker.ask(now), Permit::Wait { until: Some(now + OPEN) });
+    }
+
+    #[test]
+    fn an_engine_that_is_gone_opens_it_at_once_unless_it_has_read_something_of_late() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(BreakerSettings::default());
+        let ticket = go(&mut breaker, now);
+        assert!(breaker.is_gone(ticket, now, "connection refused"));
+        assert_eq!(breaker.state(now), State::Open);
+        let mut breaker = Breaker::new(BreakerSettings::default());
+        let (first, second) = (go(&mut breaker, now), go(&mut breaker, now));
+        breaker.succeeded(first, now);
+        assert!(!breaker.is_gone(second, now, "connection refused"));
     }
 
     #[test]

@@ -57,17 +57,15 @@ async fn while_a_breaker_is_open_nothing_is_received_and_no_attempt_is_spent() {
     let why = stage.board().await.reason(&name("a@1"), now()).map(str::to_owned).unwrap_or_default();
     assert!(why.contains("another key"), "{why}");
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(server.calls(), 3, "it is left alone");
+    assert_eq!(server.calls(), 1, "it is left alone");
     let depth = stage.home.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!(depth.in_flight, 0, "nothing is received");
     shutdown.cancel();
     assert!(running.await.expect("no panic").is_ok());
     assert_eq!(stage.home.tasks.task(task.id).await.expect("a task").counts.open, 20);
-    // The third opened the breaker: it was one of too many to be at fault, and so is nobody after it. Its message may be
-    // delayed for as long as the breaker would have been open.
-    let mut expected = vec![1; 17];
-    expected.extend([2, 2]);
-    assert_eq!(attempts(&stage, 19).await, expected);
+    // The first opened the breaker: nobody has seen it. Its message is delayed for as long as the breaker would have been
+    // open.
+    assert_eq!(attempts(&stage, 19).await, [1; 19]);
 }
 
 #[tokio::test]
@@ -91,7 +89,7 @@ async fn while_a_breaker_is_open_the_fallback_reads() {
     let task = stage.submit(&[WHITE; 12]).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
-    assert_eq!(server.calls(), 3);
+    assert_eq!(server.calls(), 1, "once is enough");
     for document in 1..=12 {
         let text = stage.text(&task, document).await;
         assert_eq!((text.engine, text.tried[0].why), (name("b@1"), WhyNot::Unavailable));
@@ -169,17 +167,17 @@ async fn a_server_that_has_too_much_to_do_is_waited_for_and_is_not_broken() {
 
 #[tokio::test]
 async fn a_page_that_its_engine_never_survives_is_a_dead_letter_with_its_reason() {
-    let server = Server::start(OUT_OF_ORDER).await;
+    let server = Server::start(500).await;
     let mut stage = before(&server, "", 30.0);
     let config = std::sync::Arc::make_mut(&mut stage.config);
     config.breaker.min_calls = 100;
     let task = stage.submit(&[WHITE]).await;
     let (_running, _shutdown) = stage.work();
-    let dead = stage.home.queue(QueueName::DeadPages).receive(1, Duration::from_secs(15)).await.expect("received");
+    let dead = stage.home.queue(QueueName::DeadPages).receive(1, Duration::from_mins(1)).await.expect("received");
     let reason = dead[0].reason.clone().unwrap_or_default();
     assert!(reason.contains("5 times") && reason.contains("did not answer"), "{reason}");
     assert!(!reason.contains("127.0.0.1"), "the customer reads this: {reason}");
-    assert_eq!(server.calls(), 5);
+    assert!(server.calls() >= 5, "{}", server.calls());
     assert_eq!(stage.pages(&task).await[0].status, PageStatus::Queued, "whoever buries it ends it");
 }
 
