@@ -215,12 +215,12 @@ pub(crate) struct Inspect {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::CommandFactory;
 
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
+    pub(crate) fn parsed(line: &str) -> Result<Command, String> {
         let cli = Cli::try_parse_from(line.split(' '));
         cli.map(|cli| cli.command).map_err(|error| error.to_string())
     }

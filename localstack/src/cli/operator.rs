@@ -148,15 +148,8 @@ fn words(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::cli::{Cli, Command};
-
-    fn parsed(line: &str) -> Result<Command, String> {
-        let cli = Cli::try_parse_from(line.split(' '));
-        cli.map(|cli| cli.command).map_err(|error| error.to_string())
-    }
+    use crate::cli::{Command, tests::parsed};
 
     #[test]
     fn a_decision_has_a_reason() {
