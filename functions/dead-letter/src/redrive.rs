@@ -159,7 +159,7 @@ async fn callbacks(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven
 }
 
 async fn callback(home: &Home, message: &CallbackMessage) -> Result<RedriveOutcome> {
-    let CallbackMessage { task_id, round } = *message;
+    let CallbackMessage { task_id, round, .. } = *message;
     let task = match patiently(|| home.tasks.update_callback(task_id, round, CallbackUpdate::Owed)).await {
         Ok(completion) => completion.task().clone(),
         Err(Error::NotFound { .. }) => return Ok(RedriveOutcome::NotNeeded),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use quire_callback::{MAX_TEXT_BYTES, ReadPage};
 use quire_platform::{Error, Home, Result, patiently};
-use quire_tasks::{CallbackMessage, CallbackState, Key, Page, PageRef, PageStatus, PageText, Task, TaskId};
+use quire_tasks::{CallbackMessage, CallbackState, Key, Page, PageRef, PageStatus, PageText, Task, TaskId, WebhookId};
 use tracing::warn;
 
 /// Texts that are read at once: enough to hide the store's latency, few enough to hold in memory.
@@ -55,7 +55,13 @@ pub(crate) async fn load(home: &Home, message: &CallbackMessage) -> Result<Due> 
     let url = callback.url.clone();
     let body = body(home, &task).await?;
     let (task_id, trace_id) = (task.id, task.trace.map(|trace| trace.trace_id()));
-    Ok(Due::Letter(Letter { task_id, trace_id, webhook_id: task_id.webhook_id(task.round), url, body }))
+    Ok(Due::Letter(Letter {
+        task_id,
+        trace_id,
+        webhook_id: WebhookId::end_of(task_id, task.round).to_string(),
+        url,
+        body,
+    }))
 }
 
 async fn body(home: &Home, task: &Task) -> Result<Bytes> {

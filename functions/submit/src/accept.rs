@@ -56,7 +56,7 @@ async fn store(door: Arc<Door>, submission: Submission) -> Result<Task> {
     let documents = match content {
         Content::Files(files) => store_files(&door.home, task_id, files).await?,
         Content::Pending { name, source } => {
-            vec![Document { number: 1, name, state: DocumentState::Pending { source } }]
+            vec![Document::new(1, name, DocumentState::Pending { source })]
         }
     };
     let task = Task::new(task_id, Tenant::default(), now(), documents, callback_url).read_as(read_as).traced(trace);
@@ -108,7 +108,7 @@ async fn store_file(home: Home, task_id: TaskId, number: u32, file: Checked) -> 
         }
         Err(failure) => DocumentState::Failed(failure),
     };
-    Ok(Document { number, name: file.name, state })
+    Ok(Document::new(number, file.name, state))
 }
 
 /// Removes the documents of a task that could not be created. That one stays behind harms nobody but the disk.

@@ -2,7 +2,9 @@
 
 use quire_boot::metrics;
 use quire_platform::{Home, QueueName, Result, patiently, send, send_later};
-use quire_tasks::{Document, DocumentMessage, DocumentState, Key, PageMessage, PageStatus, Source, Task, UnixMillis};
+use quire_tasks::{
+    Document, DocumentMessage, DocumentState, Job, Key, PageMessage, PageStatus, Source, Task, UnixMillis,
+};
 use tracing::info;
 
 use crate::uploads::VALID_FOR;
@@ -35,7 +37,7 @@ fn is_announced(task: &Task, document: &Document) -> bool {
 }
 
 fn message(task: &Task, document: &Document) -> DocumentMessage {
-    DocumentMessage { task_id: task.id, document: document.number, round: task.round }
+    DocumentMessage { task_id: task.id, document: document.number, round: task.round, job: Job::Split }
 }
 
 /// Sends messages of documents that can be had now.

@@ -147,7 +147,7 @@ async fn unannounced(
     let id = TaskId::derived(&["upload", bucket, &key, kind, version]);
     let name = Some(plain_name(&key)).filter(|name| !name.is_empty());
     let source = Source::Inbox { key, version: object.version().map(str::to_owned) };
-    let document = Document { number: 1, name, state: DocumentState::Pending { source } };
+    let document = Document::new(1, name, DocumentState::Pending { source });
     let callback_url = callback_url.map(str::to_owned);
     let read_as = text(home, routing, id).await?;
     let task = Task::new(id, Tenant::default(), now(), vec![document], callback_url).read_as(read_as);

@@ -12,6 +12,7 @@ mod accept;
 mod answer;
 mod asynchronous;
 mod batch;
+mod caller;
 mod carry;
 mod check;
 mod child_inspector;

@@ -12,14 +12,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quire_formats::FormatPage;
-use quire_tasks::{Task, TaskId};
+use quire_tasks::Task;
 use serde::Deserialize;
 
 use crate::{
     Door,
     answer::{DocumentAnswer, documents},
+    caller::Caller,
     problem::Problem,
-    task::not_found,
 };
 
 #[derive(Debug, Deserialize)]
@@ -77,14 +77,16 @@ impl FromStr for Form {
 /// The task's pages, as a file to be kept.
 pub(crate) async fn result(
     State(door): State<Arc<Door>>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let id = id.ok().and_then(|Path(id)| id.parse::<TaskId>().ok()).ok_or_else(Problem::task_not_found)?;
+    let Path(id) = id.map_err(|_| Problem::task_not_found())?;
     let Query(Parameters { format }) =
         parameters.map_err(|_| Problem::invalid_field("format", "The parameter format cannot be read."))?;
     let form = format.as_deref().map_or(Ok(Form::default()), str::parse)?;
-    let task = door.home.tasks.task(id).await.map_err(not_found)?;
+    let task = door.task_of(&caller, &id).await?;
+    let id = task.id;
     if !task.status().ended() {
         return Err(Problem::task_not_ended().of(id));
     }

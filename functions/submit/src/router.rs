@@ -15,7 +15,8 @@ use futures_util::FutureExt;
 use tracing::{error, info};
 use uuid::Uuid;
 
-use crate::{Door, asynchronous, batch, healthz, linger, ocr, problem::Problem, result, task, uploads};
+use crate::{Door, asynchronous, batch, caller::Caller, healthz, linger, ocr, problem::Problem, result, task, uploads};
+use quire_tasks::Tenant;
 
 /// On every answer: what to name when asking about it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,11 +42,12 @@ pub fn router(door: Arc<Door>) -> Router {
 }
 
 /// Everything that surrounds a call.
-async fn frame(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+async fn frame(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let request_id = request_id(request.headers());
+    request.extensions_mut().insert(Caller { tenant: Tenant::default() });
     let response = match announced_length(request.headers()) {
         Some(length) if length > door.settings.max_body_bytes => {
             linger::discard(&door, request);

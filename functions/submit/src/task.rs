@@ -24,6 +24,7 @@ use crate::{
     Door,
     accept::wait_until,
     answer::{DocumentAnswer, documents},
+    caller::Caller,
     problem::Problem,
 };
 
@@ -38,14 +39,15 @@ pub(crate) struct Parameters {
 /// With `?wait=`, answers when the task has ended; with `If-None-Match` besides, when it has another version than that.
 pub(crate) async fn task(
     State(door): State<Arc<Door>>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
     parameters: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let id = id.ok().and_then(|Path(id)| id.parse::<TaskId>().ok()).ok_or_else(Problem::task_not_found)?;
+    let Path(id) = id.map_err(|_| Problem::task_not_found())?;
     let wait = wait(&door, parameters)?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let task = door.home.tasks.task(id).await.map_err(not_found)?;
+    let task = door.task_of(&caller, &id).await?;
     // What an engine does wakes nobody: it is told of at the beginning and at the end of a wait.
     let waiting = if known.is_some() { door.routing.waiting_reason(&door.home, &task).await } else { None };
     let task = wait_until(&door, task, wait, |task| match known {

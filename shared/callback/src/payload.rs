@@ -135,10 +135,7 @@ mod tests {
         let id: TaskId = "task_0192abcd000070008000000000000001".parse().expect("an id");
         let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
         let failed = DocumentState::Failed(Failure::new(FailureCode::EmptyDocument, "it is empty"));
-        let documents = vec![
-            Document { number: 1, name: Some("a.pdf".to_owned()), state: split },
-            Document { number: 2, name: None, state: failed },
-        ];
+        let documents = vec![Document::new(1, Some("a.pdf".to_owned()), split), Document::new(2, None, failed)];
         let url = Some("https://example.com/hook?token=abc".to_owned());
         let mut task = Task::new(id, Tenant::default(), UnixMillis(0), documents, url);
         task.counts = Counts { open: 0, succeeded: 1, failed: 2, canceled: 0 };

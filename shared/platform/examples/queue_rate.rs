@@ -60,8 +60,13 @@ async fn rate(embedded: &Embedded, groups: usize) -> Result<f64, Box<dyn Error>>
 fn messages(from: usize, count: usize, groups: usize) -> Vec<Outgoing> {
     let task_id = TaskId::new(Uuid::now_v7());
     let body = |page| {
-        PageMessage { page: PageRef { task_id, document: 1, page: page as u32 }, round: 1, read_as: ReadAs::default() }
-            .encode()
+        PageMessage {
+            page: PageRef { task_id, document: 1, page: page as u32 },
+            round: 1,
+            read_as: ReadAs::default(),
+            redact: None,
+        }
+        .encode()
     };
     let message = |n: usize| {
         let group = format!("tenant-{}", n % groups);

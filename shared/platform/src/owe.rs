@@ -15,6 +15,6 @@ pub async fn owe_callback(home: &Home, task: &Task) -> Result<()> {
         return Ok(());
     }
     let queue = home.queue(QueueName::Callbacks);
-    let message = CallbackMessage { task_id: task.id, round: task.round };
+    let message = CallbackMessage::end_of(task.id, task.round);
     patiently(|| send(queue.as_ref(), task, [message.clone()])).await
 }

@@ -13,6 +13,20 @@ pub struct Document {
     pub name: Option<String>,
     /// How far it is.
     pub state: DocumentState,
+    /// Where it was to be had, where it was not sent along: whoever tries it again has it fetched from there once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+impl Document {
+    /// A document in its first state.
+    pub fn new(number: u32, name: Option<String>, state: DocumentState) -> Self {
+        let source = match &state {
+            DocumentState::Pending { source } => Some(source.clone()),
+            DocumentState::Split(_) | DocumentState::Failed(_) => None,
+        };
+        Self { number, name, state, source }
+    }
 }
 
 /// How far a document is.

@@ -37,6 +37,8 @@ pub enum FailureCode {
     TimedOut,
     /// The page was taken up as often as is allowed, and whoever read it died each time.
     AttemptsExhausted,
+    /// What was to be taken out of the text could not be looked for, so nothing of it was kept.
+    RedactionFailed,
     /// Something that should not happen; the log has more.
     Internal,
 }
@@ -60,6 +62,7 @@ impl FailureCode {
             Self::ModelFailed => "model_failed",
             Self::TimedOut => "timed_out",
             Self::AttemptsExhausted => "attempts_exhausted",
+            Self::RedactionFailed => "redaction_failed",
             Self::Internal => "internal",
         }
     }
@@ -73,6 +76,7 @@ impl FailureCode {
                 | Self::ModelFailed
                 | Self::TimedOut
                 | Self::AttemptsExhausted
+                | Self::RedactionFailed
                 | Self::Internal
         )
     }
@@ -106,6 +110,7 @@ mod tests {
             FailureCode::UploadMissing,
             FailureCode::NotOffered,
             FailureCode::AttemptsExhausted,
+            FailureCode::RedactionFailed,
             FailureCode::Internal,
         ] {
             assert_eq!(serde_json::to_value(code).ok(), Some(code.as_str().into()));

@@ -1,6 +1,6 @@
 //! Identifiers, and the one unit of time.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,6 +11,12 @@ use uuid::Uuid;
 #[error("not a {kind} identifier")]
 pub struct InvalidId {
     kind: &'static str,
+}
+
+impl InvalidId {
+    pub(crate) const fn new(kind: &'static str) -> Self {
+        Self { kind }
+    }
 }
 
 /// Names a task: `task_` and 32 hexadecimal digits of a UUID: version 7, so that ids sort by time of submission, or
@@ -40,10 +46,15 @@ impl TaskId {
         Self(uuid::Builder::from_custom_bytes(std::array::from_fn(|index| digest[index])).into_uuid())
     }
 
-    /// The `webhook-id` of the callback that ends a `round` of this task: the same on every attempt, so that a receiver
-    /// can tell a repetition.
-    pub fn webhook_id(self, round: u32) -> String {
-        format!("msg_{}_{round}", self.0.simple())
+    /// The digits of its name.
+    pub(crate) fn digits(self) -> impl fmt::Display {
+        self.0.simple()
+    }
+
+    /// The task whose name has these digits: 32, in lower case. `Uuid` takes other notations too; one task has one name.
+    pub(crate) fn of_digits(digits: &str) -> Option<Self> {
+        let plain = digits.len() == 32 && !digits.contains(|c: char| c.is_ascii_uppercase());
+        Uuid::try_parse(digits).ok().filter(|_| plain).map(Self)
     }
 }
 
@@ -57,12 +68,7 @@ impl FromStr for TaskId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = InvalidId { kind: "task" };
-        let digits = text.strip_prefix(Self::PREFIX).ok_or(invalid.clone())?;
-        // Uuid::parse takes other notations too; one task has one name.
-        let plain = digits.len() == 32 && !digits.contains(|c: char| c.is_ascii_uppercase());
-        let uuid = Uuid::try_parse(digits).map_err(|_| invalid.clone())?;
-        if plain { Ok(Self(uuid)) } else { Err(invalid) }
+        text.strip_prefix(Self::PREFIX).and_then(Self::of_digits).ok_or(InvalidId::new("task"))
     }
 }
 
@@ -153,6 +159,14 @@ impl fmt::Display for PageRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// So much later.
+    #[must_use]
+    pub const fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(later.as_millis() as i64))
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,15 @@ pub enum Key {
         /// The task's round.
         round: u32,
     },
+    /// What was made of a whole task, to be fetched: a searchable PDF, say. Made anew for each round.
+    Result {
+        /// The task.
+        task_id: TaskId,
+        /// The task's round.
+        round: u32,
+        /// The file's ending: `pdf`, say.
+        ending: &'static str,
+    },
     /// A dead letter, filed for the operator.
     DeadLetter {
         /// The queue it came from: `documents`, `pages` or `callbacks`.
@@ -44,6 +53,15 @@ impl Key {
         key.strip_prefix(Self::INBOX)?.strip_suffix("/1")?.parse().ok()
     }
 
+    /// What the keys of all that is kept for a task begin with, each. An upload whose key a customer chose is not among
+    /// them: the task's documents name it.
+    pub fn all_of(task_id: TaskId) -> Vec<String> {
+        let folders = ["documents/", Self::INBOX, "pages/", "results/"];
+        let folders = folders.into_iter().map(|folder| format!("{folder}{task_id}/"));
+        let letters = ["documents", "pages", "callbacks"];
+        folders.chain(letters.into_iter().map(|queue| format!("{}{task_id}-", Self::dead_letters_of(queue)))).collect()
+    }
+
     /// What all keys of the dead letters of one queue begin with.
     pub fn dead_letters_of(queue: &str) -> String {
         format!("dead-letters/{queue}/")
@@ -59,6 +77,7 @@ impl fmt::Display for Key {
                 let PageRef { task_id, document, page } = page;
                 write!(f, "pages/{task_id}/{document}/{page}.{round}.json")
             }
+            Self::Result { task_id, round, ending } => write!(f, "results/{task_id}/{round}.{ending}"),
             Self::DeadLetter { queue, name } => write!(f, "{}{name}.json", Self::dead_letters_of(queue)),
         }
     }

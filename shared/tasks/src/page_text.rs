@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EngineName, FailureCode, ModeName};
+use crate::{EngineName, FailureCode, ModeName, Redaction};
 
 /// Four corners `[x, y]` in pixels of the page as it was sent (after EXIF orientation; for a PDF, as rendered),
 /// clockwise from the start of the text.
@@ -59,6 +59,9 @@ pub struct PageText {
     /// By whom the text was corrected, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Correction>,
+    /// What was taken out of the text by the task's policy; there, if perhaps empty, exactly where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redactions: Option<Vec<Redaction>>,
 }
 
 /// What is to be known before a text is trusted.
@@ -118,9 +121,9 @@ impl PageText {
 
     /// A page that an engine has read to lines, and of which there is no more to say.
     pub fn of_lines(engine: EngineName, width: u32, height: u32, rotation: u16, lines: Vec<Line>) -> Self {
-        let (mode, fields, corrected) = (ModeName::Text, None, None);
+        let (mode, fields, corrected, redactions) = (ModeName::Text, None, None, None);
         let (warnings, tried) = (Vec::new(), Vec::new());
-        Self { width, height, rotation, engine, mode, lines, fields, warnings, tried, corrected }
+        Self { width, height, rotation, engine, mode, lines, fields, warnings, tried, corrected, redactions }
     }
 
     /// The mean of the lines' confidences weighted by their characters; `None` on a page without text, where there

@@ -2,10 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::time::Duration;
+
 use crate::{
-    CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, ReadAs, TaskId,
-    TaskStatus, Tenant, TraceParent, UnixMillis,
+    CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, ReadAs, RedactPolicy,
+    TaskId, TaskStatus, Tenant, TraceParent, UnixMillis, is_usual,
 };
+
+/// How long a task is kept unless its customer says otherwise.
+pub const USUAL_RETENTION: Duration = Duration::from_hours(7 * 24);
+/// The shortest that a customer may ask for.
+pub const SHORTEST_RETENTION: Duration = Duration::from_hours(1);
+/// The longest.
+pub const LONGEST_RETENTION: Duration = Duration::from_hours(90 * 24);
+/// No two progress events of a task are closer together.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// One submission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +33,12 @@ pub struct Task {
     pub created_at: UnixMillis,
     /// When its last page ended.
     pub ended_at: Option<UnixMillis>,
+    /// From when on there is no such task any more: soon after, all that was kept for it is gone.
+    #[serde(default = "never")]
+    pub expires_at: UnixMillis,
+    /// Its customer's own words for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Its documents, in the order sent.
     pub documents: Vec<Document>,
     /// How many of its pages are how far.
@@ -34,6 +51,9 @@ pub struct Task {
     /// How its pages are read.
     #[serde(default, skip_serializing_if = "ReadAs::is_usual")]
     pub read_as: ReadAs,
+    /// What must not be kept of what is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redact: Option<RedactPolicy>,
     /// Whether this round began with a correction of a page: then it is told of as an update.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub updated: bool,
@@ -59,6 +79,8 @@ impl Task {
         let (round, version) = (1, 1);
         let (ended_at, dispatched, trace) = (None, false, None);
         let (read_as, updated) = (ReadAs::default(), false);
+        let expires_at = created_at.plus(USUAL_RETENTION);
+        let (tags, redact) = (Vec::new(), None);
         Self {
             id,
             tenant,
@@ -66,14 +88,54 @@ impl Task {
             version,
             created_at,
             ended_at,
+            expires_at,
+            tags,
             documents,
             counts,
             callback,
             dispatched,
             read_as,
+            redact,
             updated,
             trace,
         }
+    }
+
+    /// The same, to be kept so long.
+    #[must_use]
+    pub fn kept_for(self, retention: Duration) -> Self {
+        Self { expires_at: self.created_at.plus(retention), ..self }
+    }
+
+    /// The same, with its customer's words for it.
+    #[must_use]
+    pub fn tagged(self, tags: Vec<String>) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// The same, with what must not be kept of it.
+    #[must_use]
+    pub fn redacted(self, redact: Option<RedactPolicy>) -> Self {
+        Self { redact, ..self }
+    }
+
+    /// Whether there is no such task any more.
+    pub fn expired(&self, now: UnixMillis) -> bool {
+        self.expires_at <= now
+    }
+
+    /// A page's status, as far as its task has come: of one that was canceled the record still says that it waits.
+    pub const fn status_of(&self, page: &Page) -> PageStatus {
+        match page.status {
+            PageStatus::Queued if self.status().ended() => PageStatus::Canceled,
+            status => status,
+        }
+    }
+
+    /// The progress event that the change to this very version of it owes, if it owes one.
+    pub fn progress_due(&self) -> Option<u32> {
+        let progress = self.callback.as_ref()?.progress.as_ref()?;
+        (progress.version == self.version && !self.status().ended()).then_some(progress.number)
     }
 
     /// The same, to be read like this.
@@ -127,6 +189,11 @@ impl Task {
     pub fn document(&self, number: u32) -> Option<&Document> {
         self.documents.iter().find(|document| document.number == number)
     }
+}
+
+const fn never() -> UnixMillis {
+    // The end of the year 9999, the last that RFC 3339 can write.
+    UnixMillis(253_402_300_799_000)
 }
 
 /// One page's record.
@@ -190,12 +257,60 @@ pub struct Callback {
     pub attempts: u32,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// How much it tells.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub payload: Payload,
+    /// What its customer is told while the task goes on, if that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// What the address of the task's result begins with, as its customer called us; empty where that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub base_url: String,
 }
 
 impl Callback {
     /// A callback that nobody has tried yet.
     pub const fn owed(url: String) -> Self {
-        Self { url, state: CallbackState::Pending, attempts: 0, last_error: None }
+        let (state, payload) = (CallbackState::Pending, Payload::Full);
+        Self { url, state, attempts: 0, last_error: None, payload, progress: None, base_url: String::new() }
+    }
+
+    /// The same, in a new round.
+    #[must_use]
+    pub fn again(self) -> Self {
+        let progress = self.progress.map(|_| Progress::default());
+        Self { state: CallbackState::Pending, attempts: 0, last_error: None, progress, ..self }
+    }
+}
+
+/// How much a callback tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// Every page with its text, as long as that is not too much.
+    #[default]
+    Full,
+    /// How it ended, and where the result is.
+    Thin,
+}
+
+/// How far a customer has been told of, who wants to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When, last.
+    pub told_at: Option<UnixMillis>,
+    /// How often in this round.
+    pub number: u32,
+    /// The version of the task that was told of last.
+    pub version: u64,
+}
+
+impl Progress {
+    /// With the event that a page's end owes, which makes the task's `version`; `None` where the last was just now.
+    #[must_use]
+    pub fn next(self, version: u64, now: UnixMillis) -> Option<Self> {
+        let soon = self.told_at.is_some_and(|told_at| told_at.plus(PROGRESS_EVERY) > now);
+        (!soon).then_some(Self { told_at: Some(now), number: self.number + 1, version })
     }
 }
 
@@ -216,23 +331,28 @@ pub enum CallbackUpdate {
     },
     /// An operator wants it tried again.
     Owed,
+    /// Its customer wants it sent again, even one that was taken.
+    Resend,
 }
 
 impl CallbackUpdate {
     /// `callback` after this, or `None` where the update comes too late: a delivered callback stays delivered, and an
-    /// exhausted one is only left by [`CallbackUpdate::Owed`] or by a delivery.
+    /// exhausted one is only left by [`CallbackUpdate::Owed`] or by a delivery; but [`CallbackUpdate::Resend`] leaves both.
     pub fn apply(&self, callback: &Callback) -> Option<Callback> {
         use CallbackState::{Delivered, Exhausted, Pending, Retrying};
-        let attempts = callback.attempts + 1;
-        let url = callback.url.clone();
-        let next =
-            |state, error: &String| Callback { url: url.clone(), state, attempts, last_error: Some(error.clone()) };
+        let after = |state, last_error: Option<&String>| {
+            let (attempts, last_error) = (callback.attempts + 1, last_error.cloned());
+            Some(Callback { state, attempts, last_error, ..callback.clone() })
+        };
         match (callback.state, self) {
+            (CallbackState::None, Self::Resend) => None,
+            (_, Self::Resend) | (Pending | Retrying | Exhausted, Self::Owed) => {
+                Some(Callback { state: Pending, ..callback.clone() })
+            }
             (Delivered | CallbackState::None, _) | (Exhausted, Self::Retrying { .. } | Self::Exhausted { .. }) => None,
-            (_, Self::Delivered) => Some(Callback { url, state: Delivered, attempts, last_error: None }),
-            (_, Self::Retrying { error }) => Some(next(Retrying, error)),
-            (_, Self::Exhausted { error }) => Some(next(Exhausted, error)),
-            (Pending | Retrying | Exhausted, Self::Owed) => Some(Callback { state: Pending, ..callback.clone() }),
+            (_, Self::Delivered) => after(Delivered, None),
+            (_, Self::Retrying { error }) => after(Retrying, Some(error)),
+            (_, Self::Exhausted { error }) => after(Exhausted, Some(error)),
         }
     }
 }
@@ -245,7 +365,7 @@ mod tests {
     use crate::{FailureCode, Format, Source, Split};
 
     fn document(number: u32, state: DocumentState) -> Document {
-        Document { number, name: None, state }
+        Document::new(number, None, state)
     }
 
     #[test]
@@ -272,6 +392,27 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_a_canceled_task_that_still_waits_is_canceled() {
+        let mut task = Task::new(TaskId::new(Uuid::nil()), Tenant::default(), UnixMillis(0), Vec::new(), None);
+        let page = PageRef { task_id: task.id, document: 1, page: 1 };
+        let (failure, confidence, ended_at) = (None, None, None);
+        let page =
+            Page { page, status: PageStatus::Queued, round: 1, failure, confidence, ended_at, needs_review: false };
+        task.counts = Counts { open: 1, ..Counts::default() };
+        assert_eq!(task.status_of(&page), PageStatus::Queued);
+        task.counts = Counts { canceled: 1, ..Counts::default() };
+        assert_eq!(task.status_of(&page), PageStatus::Canceled);
+    }
+
+    #[test]
+    fn progress_is_told_at_most_every_five_seconds() {
+        let first = Progress::default().next(2, UnixMillis(1_000)).expect("the first is due at once");
+        assert_eq!(first, Progress { told_at: Some(UnixMillis(1_000)), number: 1, version: 2 });
+        assert_eq!(first.next(3, UnixMillis(5_999)), None);
+        assert_eq!(first.next(4, UnixMillis(6_000)).map(|next| next.number), Some(2));
+    }
+
+    #[test]
     fn a_delivered_callback_stays_delivered() {
         let owed = Callback::owed("https://example.com".to_owned());
         let failed = CallbackUpdate::Retrying { error: "500".to_owned() };
@@ -282,6 +423,8 @@ mod tests {
         for late in [failed, CallbackUpdate::Owed, CallbackUpdate::Delivered] {
             assert_eq!(late.apply(&delivered), None);
         }
+        let resent = CallbackUpdate::Resend.apply(&delivered).expect("its customer may");
+        assert_eq!((resent.state, resent.attempts), (CallbackState::Pending, 2));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use quire_dead_letter::{Kind, RedriveOutcome, Redriven, Selection, bury_all, redrive, show};
 use quire_platform::{Consumer, Delivery, Error, Outgoing, QueueName};
 use quire_tasks::{
-    CallbackMessage, CallbackState, CallbackUpdate, DocumentMessage, DocumentState, FailureCode, Format, Message,
+    CallbackMessage, CallbackState, CallbackUpdate, DocumentMessage, DocumentState, FailureCode, Format, Job, Message,
     PageMessage, PageRef, PageStatus, ReadAs, Source, Split, Task, TaskId, TaskStatus,
 };
 use room::{PATIENCE, Room, URL, page};
@@ -25,7 +25,7 @@ async fn a_page_that_kills_whoever_reads_it_fails_and_its_task_still_ends() {
     room.until_empty(QueueName::DeadPages).await;
     running.stop().await;
 
-    assert_eq!(CallbackMessage::decode(&callback.body).ok(), Some(CallbackMessage { task_id: task.id, round: 1 }));
+    assert_eq!(CallbackMessage::decode(&callback.body).ok(), Some(CallbackMessage::end_of(task.id, 1)));
     assert_eq!(room.current(&task).await.status(), TaskStatus::PartiallySucceeded);
     let failed = room.home.tasks.page(page(&task, 2)).await.expect("a page");
     let failure = failed.failure.expect("a failure");
@@ -61,7 +61,8 @@ async fn burying_twice_is_burying_once() {
 async fn a_page_of_a_task_that_is_gone_is_dropped() {
     let room = Room::open();
     let gone = PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page: 1 };
-    room.send(QueueName::DeadPages, [PageMessage { page: gone, round: 1, read_as: ReadAs::default() }]).await;
+    room.send(QueueName::DeadPages, [PageMessage { page: gone, round: 1, read_as: ReadAs::default(), redact: None }])
+        .await;
     let running = room.start();
     room.until_empty(QueueName::DeadPages).await;
     running.stop().await;
@@ -78,7 +79,7 @@ async fn a_redriven_page_is_read_in_a_new_round_and_tells_again() {
     let opened = room.current(&task).await;
     assert_eq!((opened.status(), opened.round), (TaskStatus::Queued, 2));
     let sent = PageMessage::decode(&room.receive(QueueName::Pages).await.body).expect("a message");
-    assert_eq!(sent, PageMessage { page: page(&task, 1), round: 2, read_as: ReadAs::default() });
+    assert_eq!(sent, PageMessage { page: page(&task, 1), round: 2, read_as: ReadAs::default(), redact: None });
     let ended = room.complete(sent.page, sent.round).await;
     assert_eq!(ended.status(), TaskStatus::Succeeded);
     assert!(ended.owes_callback());
@@ -129,7 +130,8 @@ async fn a_page_of_an_open_task_has_to_wait_for_its_redrive() {
 async fn a_dead_document_fails_with_its_reason_and_cannot_be_redriven() {
     let room = Room::open();
     let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
-    room.send(QueueName::Documents, [DocumentMessage { task_id: task.id, document: 1, round: 1 }]).await;
+    room.send(QueueName::Documents, [DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split }])
+        .await;
     room.die_of(QueueName::Documents).await;
     let running = room.start();
     room.until_empty(QueueName::DeadDocuments).await;
@@ -151,7 +153,8 @@ async fn a_document_split_by_somebody_who_then_died_has_its_pages_sent() {
     let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
     room.home.tasks.settle_document(task.id, 1, split).await.expect("split");
-    room.send(QueueName::DeadDocuments, [DocumentMessage { task_id: task.id, document: 1, round: 1 }]).await;
+    room.send(QueueName::DeadDocuments, [DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split }])
+        .await;
     let running = room.start();
     room.until_empty(QueueName::DeadDocuments).await;
     running.stop().await;
@@ -187,7 +190,7 @@ async fn a_callback_delivered_after_all_is_no_dead_letter() {
     assert_eq!(room.redrive(Kind::Callbacks).await, [RedriveOutcome::NotNeeded]);
     assert!(room.is_empty(QueueName::Callbacks).await);
 
-    room.send(QueueName::DeadCallbacks, [CallbackMessage { task_id: task.id, round: 1 }]).await;
+    room.send(QueueName::DeadCallbacks, [CallbackMessage::end_of(task.id, 1)]).await;
     let running = room.start();
     room.until_empty(QueueName::DeadCallbacks).await;
     running.stop().await;

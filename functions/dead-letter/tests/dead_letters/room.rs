@@ -65,7 +65,7 @@ impl Room {
         states: impl IntoIterator<Item = DocumentState>,
         read_as: ReadAs,
     ) -> Task {
-        let documents = states.into_iter().zip(1..).map(|(state, number)| Document { number, name: None, state });
+        let documents = states.into_iter().zip(1..).map(|(state, number)| Document::new(number, None, state));
         let id = TaskId::new(Uuid::now_v7());
         let task = Task::new(id, Tenant::default(), UnixMillis(0), documents.collect(), Some(URL.to_owned()));
         self.home.tasks.create(task.read_as(read_as)).await.expect("created").task().clone()
@@ -150,7 +150,7 @@ impl Room {
         let task = self.task(1).await;
         self.receive(QueueName::Pages).await;
         self.complete(PageRef { task_id: task.id, document: 1, page: 1 }, 1).await;
-        self.send(QueueName::Callbacks, [CallbackMessage { task_id: task.id, round: 1 }]).await;
+        self.send(QueueName::Callbacks, [CallbackMessage::end_of(task.id, 1)]).await;
         let received = self.receive(QueueName::Callbacks).await;
         self.home.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
         let running = self.start();

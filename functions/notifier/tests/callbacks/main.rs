@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use quire_callback::{Schedule, Secret, Secrets};
 use quire_notifier::{Notifier, secrets};
 use quire_platform::{Consumer, Depth, Outgoing, QueueName, SecretName, owe_callback};
-use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, TaskId, Tenant};
+use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, TaskId, Tenant, WebhookId};
 use receiver::{Answer, Receiver};
 use room::{Room, SECRET, schedule};
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn a_receiver_that_fails_twice_is_told_until_it_accepts() {
     assert_eq!((callback.attempts, callback.last_error), (3, None));
     let heard = receiver.heard();
     assert_eq!(heard.len(), 3);
-    assert!(heard.iter().all(|heard| heard.header("webhook-id") == task.id.webhook_id(1)));
+    assert!(heard.iter().all(|heard| heard.header("webhook-id") == WebhookId::end_of(task.id, 1).to_string()));
     assert!(heard.iter().all(|again| again.body == heard[0].body));
     assert_eq!(room.depth(QueueName::Callbacks).await, Depth::default());
 }
@@ -42,7 +42,7 @@ async fn a_callback_is_signed_at_the_moment_of_sending_and_tells_what_was_read()
     let task = room.ended_task(&receiver.url()).await;
     room.deliver_next(&room.notifier()).await;
     let heard = receiver.heard().remove(0);
-    let id = task.id.webhook_id(1);
+    let id = WebhookId::end_of(task.id, 1).to_string();
     let timestamp: i64 = heard.header("webhook-timestamp").parse().expect("seconds");
     assert!((0..=5).contains(&(room::now_secs() - timestamp)));
     let secrets: Secrets = SECRET.parse().expect("a secret");
@@ -68,7 +68,7 @@ async fn a_corrected_page_is_told_as_an_update_of_its_own() {
     let corrected = room.correct(&task, "Hello, 世界").await;
     room.deliver_next(&notifier).await;
     let heard = receiver.heard();
-    assert_eq!(heard[1].header("webhook-id"), corrected.id.webhook_id(2));
+    assert_eq!(heard[1].header("webhook-id"), WebhookId::end_of(corrected.id, 2).to_string());
     let told: serde_json::Value = serde_json::from_slice(&heard[1].body).expect("JSON");
     assert_eq!((&told["type"], &told["status"]), (&"task.updated".into(), &"succeeded".into()));
     assert_eq!(told["pages"][0]["text"], "Hello, 世界");
@@ -109,7 +109,7 @@ async fn a_receiver_that_never_accepts_is_given_up_and_told_again_when_an_operat
     running.stop().await;
     let heard = receiver.heard();
     assert_eq!(heard.len(), 5);
-    assert!(heard.iter().all(|heard| heard.header("webhook-id") == task.id.webhook_id(1)));
+    assert!(heard.iter().all(|heard| heard.header("webhook-id") == WebhookId::end_of(task.id, 1).to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +194,7 @@ async fn a_message_about_no_task_or_an_earlier_round_is_dropped() {
     let notifier = room.notifier();
     room.deliver_next(&notifier).await;
     let gone = TaskId::new(Uuid::now_v7());
-    for message in [CallbackMessage { task_id: gone, round: 1 }, CallbackMessage { task_id: task.id, round: 2 }] {
+    for message in [CallbackMessage::end_of(gone, 1), CallbackMessage::end_of(task.id, 2)] {
         let outgoing = Outgoing::new(&message, &Tenant::default());
         room.home.queue(QueueName::Callbacks).send(vec![outgoing]).await.expect("sent");
         room.deliver_next(&notifier).await;

@@ -76,7 +76,7 @@ impl Room {
     /// A task of pages that were read with these lines, whose callback is owed.
     pub(crate) async fn ended_task_of(&self, url: &str, texts: &[&str]) -> Task {
         let state = DocumentState::Split(Split { format: Format::Png, pages: texts.len() as u32 });
-        let documents = vec![Document { number: 1, name: None, state }];
+        let documents = vec![Document::new(1, None, state)];
         let id = TaskId::new(Uuid::now_v7());
         let task = Task::new(id, Tenant::default(), UnixMillis(0), documents, Some(url.to_owned()));
         self.home.tasks.create(task.clone()).await.expect("created");

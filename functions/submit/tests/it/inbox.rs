@@ -95,7 +95,7 @@ async fn a_task_whose_maker_died_before_it_sent_anything_is_sent_when_its_object
     let record = record("inbox/a.pdf", &json!({"versionId": "v1"}));
     let id = TaskId::derived(&["upload", "b", "inbox/a.pdf", "version", "v1"]);
     let source = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("v1".to_owned()) };
-    let document = Document { number: 1, name: None, state: DocumentState::Pending { source } };
+    let document = Document::new(1, None, DocumentState::Pending { source });
     let task = Task::new(id, Tenant::default(), UnixMillis(1), vec![document], None);
     world.home.tasks.create(task).await.expect("created");
     take(&world, &[record]).await;

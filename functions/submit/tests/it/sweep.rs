@@ -14,8 +14,7 @@ async fn interrupted(world: &World, created_at: i64) -> Task {
     world.home.objects.put(&key, "pages=2".into()).await.expect("the document is stored");
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
     let pending = DocumentState::Pending { source: Source::Url { url: "http://127.0.0.1:9/".to_owned() } };
-    let documents =
-        vec![Document { number: 1, name: None, state: split }, Document { number: 2, name: None, state: pending }];
+    let documents = vec![Document::new(1, None, split), Document::new(2, None, pending)];
     let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);
     world.home.tasks.create(task).await.expect("the task is created").task().clone()
 }

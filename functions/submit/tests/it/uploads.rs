@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
 use quire_submit::ingest_one;
-use quire_tasks::{DocumentMessage, Key, TaskId};
+use quire_tasks::{DocumentMessage, Job, Key, TaskId};
 use serde_json::{Value, json};
 
 use crate::support::{World, body, boundary, image};
@@ -29,7 +29,7 @@ async fn announced(world: &World) -> (TaskId, Value) {
 /// Gives ingest an attempt, numbered so, at the message that is sent along with the task.
 async fn attempt(world: &World, task_id: TaskId, number: u32) -> Value {
     let queue = world.home.queue(QueueName::Documents);
-    let message = DocumentMessage { task_id, document: 1, round: 1 };
+    let message = DocumentMessage { task_id, document: 1, round: 1, job: Job::Split };
     let task = world.home.tasks.task(task_id).await.expect("the task");
     quire_platform::send(queue.as_ref(), &task, [message]).await.expect("sent");
     let consumer = Consumer::<DocumentMessage>::new(queue, Duration::from_mins(1));

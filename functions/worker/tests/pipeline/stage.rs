@@ -146,7 +146,7 @@ impl Stage {
             let key = Key::Document { task_id, document: number }.to_string();
             self.home.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
             let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
-            documents.push(Document { number, name: None, state });
+            documents.push(Document::new(number, None, state));
         }
         let task = Task::new(task_id, Tenant::default(), UnixMillis(0), documents, callback_url).read_as(read_as);
         self.home.tasks.create(task.clone()).await.expect("created");

@@ -132,7 +132,7 @@ mod tests {
         let page = PageRef { task_id: TaskId::new(Uuid::nil()), document: u32::MAX, page: u32::MAX };
         let engine = format!("{0}@{0}", "e".repeat(64)).parse().expect("a name");
         let read_as = ReadAs { mode, engine: Some(engine), pinned: true };
-        let message = Outgoing::new(&PageMessage { page, round: u32::MAX, read_as }, &Tenant::default());
+        let message = Outgoing::new(&PageMessage { page, round: u32::MAX, read_as, redact: None }, &Tenant::default());
         assert!(size(&message) < BATCH_BYTES / 9, "{}", size(&message));
     }
 

@@ -13,6 +13,7 @@ fn message() -> PageMessage {
         page: PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page: 1 },
         round: 1,
         read_as: ReadAs::default(),
+        redact: None,
     }
 }
 

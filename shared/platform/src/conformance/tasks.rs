@@ -36,7 +36,7 @@ pub(super) fn succeeded() -> Outcome {
 
 /// A task that nobody has seen yet.
 pub(super) fn task(states: impl IntoIterator<Item = DocumentState>) -> Task {
-    let document = |(index, state)| Document { number: index as u32 + 1, name: Some("a.pdf".to_owned()), state };
+    let document = |(index, state)| Document::new(index as u32 + 1, Some("a.pdf".to_owned()), state);
     let documents = states.into_iter().enumerate().map(document).collect();
     Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now(), documents, Some(CALLBACK.to_owned()))
 }

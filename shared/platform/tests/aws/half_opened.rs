@@ -17,7 +17,7 @@ async fn half_opened() -> (Home, Task) {
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let home = connected(&settings).await;
     let state = DocumentState::Split(Split { format: Format::Pdf, pages: 3 });
-    let documents = vec![Document { number: 1, name: None, state }];
+    let documents = vec![Document::new(1, None, state)];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now(), documents, None);
     home.tasks.create(task.clone()).await.expect("created");
     for page in task.pages() {

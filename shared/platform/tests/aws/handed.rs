@@ -30,6 +30,7 @@ fn message(page: u32) -> PageMessage {
         page: PageRef { task_id: TaskId::new(Uuid::now_v7()), document: 1, page },
         round: 1,
         read_as: ReadAs::default(),
+        redact: None,
     }
 }
 

@@ -25,7 +25,7 @@ fn failed() -> Outcome {
 }
 
 async fn created(home: &Home, states: impl IntoIterator<Item = DocumentState>) -> Task {
-    let document = |(number, state)| Document { number, name: Some("a.pdf".to_owned()), state };
+    let document = |(number, state)| Document::new(number, Some("a.pdf".to_owned()), state);
     let documents = (1..).zip(states).map(document).collect();
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), crate::now(), documents, None);
     match home.tasks.create(task).await.expect("create") {
@@ -111,7 +111,7 @@ async fn a_task_that_comes_from_two_doors_at_once_is_one() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let (one, other) = (connected(&settings).await, connected(&settings).await);
-    let documents = vec![Document { number: 1, name: None, state: split(220) }];
+    let documents = vec![Document::new(1, None, split(220))];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), crate::now(), documents, None);
     let (first, second) = tokio::join!(one.tasks.create(task.clone()), other.tasks.create(task.clone()));
     let (first, second) = (first.expect("create"), second.expect("create"));

@@ -31,7 +31,7 @@ async fn worked_on(home: &Home, created_at: UnixMillis) -> Task {
     let pending =
         DocumentState::Pending { source: Source::Url { url: "https://example.com/".to_owned() + &"a".repeat(3000) } };
     let documents =
-        [split.clone(), pending].into_iter().zip(1..).map(|(state, number)| Document { number, name: None, state });
+        [split.clone(), pending].into_iter().zip(1..).map(|(state, number)| Document::new(number, None, state));
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents.collect(), None);
     home.tasks.create(task.clone()).await.expect("created");
     home.tasks.settle_document(task.id, 2, split).await.expect("settled");

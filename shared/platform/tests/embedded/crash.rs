@@ -95,7 +95,7 @@ async fn submit(home: &Home) {
     loop {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let state = DocumentState::Split(Split { format: Format::Pdf, pages: PAGES });
-        let documents = vec![Document { number: 1, name: None, state }];
+        let documents = vec![Document::new(1, None, state)];
         let created_at = UnixMillis(now.as_millis() as i64);
         let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents, None);
         home.tasks.create(task.clone()).await.expect("created");

@@ -1,0 +1,30 @@
+//! Whose a request is.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use quire_tasks::{Task, TaskId, Tenant};
+
+use crate::{Door, accept::now, problem::Problem, task::not_found};
+
+/// Who asks. The router puts it on every request that it lets through; a call without it is a mistake of ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The tenant.
+    pub(crate) tenant: Tenant,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::internal(&"a request without a caller"))
+    }
+}
+
+impl Door {
+    /// A task of the caller's. Another tenant's, an expired one, and what is no id at all are all the same to it.
+    pub(crate) async fn task_of(&self, caller: &Caller, id: &str) -> Result<Task, Problem> {
+        let id: TaskId = id.parse().map_err(|_| Problem::task_not_found())?;
+        let task = self.home.tasks.task(id).await.map_err(not_found)?;
+        if task.tenant == caller.tenant && !task.expired(now()) { Ok(task) } else { Err(Problem::task_not_found()) }
+    }
+}
