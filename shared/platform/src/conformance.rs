@@ -12,9 +12,12 @@ use std::time::Duration;
 
 use crate::{Home, QueueName, QueueSettings};
 
+pub mod canceled;
 pub mod consumers;
 pub mod corrections;
+pub mod lists;
 pub mod objects;
+pub mod purges;
 pub mod queues;
 pub mod records;
 pub mod secrets;
@@ -63,6 +66,13 @@ macro_rules! every_home_promises {
             a_list_is_sorted_and_holds_what_begins_with_the_prefix
             a_deleted_object_is_gone
             what_is_not_there_is_not_found
+            all_that_begins_with_a_prefix_is_erased
+            an_empty_prefix_erases_nothing
+        }
+        $crate::every_home_promises! { $open => purges:
+            nothing_of_a_purged_task_is_left
+            a_task_for_which_nothing_is_kept_is_purged
+            a_purge_that_was_interrupted_is_made_whole_by_the_next
         }
         $crate::every_home_promises! { $open => queues:
             a_message_is_received_once_and_gone_once_acknowledged
@@ -99,6 +109,25 @@ macro_rules! every_home_promises {
             a_change_ends_the_waiting_for_it
             waiting_for_a_change_in_vain_ends
         }
+        $crate::every_home_promises! { $open => canceled:
+            an_open_task_is_canceled_at_once
+            an_ended_task_is_not_canceled
+            what_was_not_read_is_opened_again
+            all_of_a_task_is_opened_again
+            a_canceled_page_stays_so_while_a_failed_one_is_opened
+            where_there_is_nothing_to_open_nothing_changes
+            a_task_of_thousands_of_pages_is_canceled_and_opened_again
+            progress_is_owed_by_the_page_that_makes_it
+            a_document_that_failed_says_where_it_was_to_be_had
+        }
+        $crate::every_home_promises! { $open => lists:
+            tasks_are_listed_newest_first_one_page_after_the_other
+            a_list_shows_tasks_as_they_are_now
+            expired_tasks_are_found_in_the_order_in_which_they_expired
+            a_task_whose_time_is_ended_comes_to_nothing_more
+            a_task_that_has_expired_is_worked_on_no_more
+            a_removed_task_is_gone
+        }
         $crate::every_home_promises! { $open => corrections:
             a_failed_page_is_corrected
             a_page_that_needs_a_review_is_corrected
@@ -124,6 +153,8 @@ macro_rules! every_home_promises {
             a_deleted_record_is_gone
             records_are_listed_in_the_order_of_their_keys
             what_cannot_be_kept_everywhere_is_refused
+            a_room_is_listed_on_its_own
+            what_is_spread_has_a_room_and_is_listed_by_rooms
         }
         $crate::every_home_promises! { $open => secrets:
             a_secret_is_written_once

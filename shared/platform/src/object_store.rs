@@ -114,6 +114,38 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// Any [`crate::Error`].
     async fn delete(&self, key: &str) -> Result<()>;
 
+    /// Removes every object whose key begins with `prefix`, with its older versions and what marks their deletion; of how
+    /// many keys.
+    ///
+    /// # Errors
+    /// [`crate::Error::Failed`] where the prefix is empty, for that would be everything; otherwise any. Some may be gone
+    /// by then.
+    async fn erase(&self, prefix: &str) -> Result<usize>;
+
+    /// Removes one object for good: of a store that keeps versions, this one, or all of this very key. Nothing there is no
+    /// error.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    async fn erase_version(&self, key: &str, _version: Option<&str>) -> Result<()> {
+        self.delete(key).await
+    }
+
+    /// An address where whoever knows it can fetch this object for a while, as a file of this name and type; none where the
+    /// home has no such addresses. Whether there is an object is not looked at.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    async fn download_url(
+        &self,
+        _key: &str,
+        _file_name: &str,
+        _content_type: &str,
+        _valid_for: Duration,
+    ) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Where a file can be written that [`ObjectStore::put_file`] then takes in cheaply.
     fn spool(&self) -> PathBuf;
 }

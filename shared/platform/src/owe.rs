@@ -2,7 +2,7 @@
 
 use quire_tasks::{CallbackMessage, Task};
 
-use crate::{Home, QueueName, Result, patiently, send};
+use crate::{Completion, Home, QueueName, Result, patiently, send};
 
 /// Sends the message that makes the notifier tell the customer, where the task has ended and the customer has not been
 /// told. To be called whenever a completed task is met, before the message that led there is acknowledged: owing twice
@@ -16,5 +16,18 @@ pub async fn owe_callback(home: &Home, task: &Task) -> Result<()> {
     }
     let queue = home.queue(QueueName::Callbacks);
     let message = CallbackMessage::end_of(task.id, task.round);
+    patiently(|| send(queue.as_ref(), task, [message.clone()])).await
+}
+
+/// Sends the message that makes the notifier tell the customer how far a task is, where this very change owes that. One
+/// that is lost with its sender is not sent again: the next one tells more, and the end is told anyway.
+///
+/// # Errors
+/// As [`crate::Queue::send`].
+pub async fn owe_progress(home: &Home, completion: &Completion) -> Result<()> {
+    let Completion::Now(task) = completion else { return Ok(()) };
+    let Some(number) = task.progress_due() else { return Ok(()) };
+    let queue = home.queue(QueueName::Callbacks);
+    let message = CallbackMessage { task_id: task.id, round: task.round, progress: Some(number) };
     patiently(|| send(queue.as_ref(), task, [message.clone()])).await
 }

@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_callback_is_tried_four_times_and_a_page_five() {
-        assert_eq!(QueueName::Callbacks.declared().max_receives, 4, "a first attempt and three retries");
+        assert_eq!(QueueName::Callbacks.declared().max_receives, 12, "more than any schedule has");
         assert_eq!(QueueName::Pages.declared().max_receives, 5);
         assert_eq!(QueueName::Documents.declared().max_receives, 5);
     }

@@ -23,11 +23,36 @@ pub enum Shelf {
     Reports,
     /// Pages that somebody is to look at.
     Review,
+    /// Who may call.
+    Keys,
+    /// What tenants are allowed.
+    Tenants,
+    /// How much of that they have used. Spread.
+    Limits,
+    /// What was answered to requests that may come twice. Spread.
+    Idempotency,
+    /// How attempts at callbacks went. Spread.
+    Deliveries,
+    /// Receivers of callbacks with which something is wrong.
+    Endpoints,
+    /// What is known of the secrets that callbacks are signed with.
+    Webhooks,
 }
 
 impl Shelf {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Engines, Self::Reports, Self::Review];
+    pub const ALL: [Self; 10] = [
+        Self::Engines,
+        Self::Reports,
+        Self::Review,
+        Self::Keys,
+        Self::Tenants,
+        Self::Limits,
+        Self::Idempotency,
+        Self::Deliveries,
+        Self::Endpoints,
+        Self::Webhooks,
+    ];
 
     /// The name, as it is stored.
     pub const fn as_str(self) -> &'static str {
@@ -35,7 +60,20 @@ impl Shelf {
             Self::Engines => "engines",
             Self::Reports => "reports",
             Self::Review => "review",
+            Self::Keys => "keys",
+            Self::Tenants => "tenants",
+            Self::Limits => "limits",
+            Self::Idempotency => "idempotency",
+            Self::Deliveries => "deliveries",
+            Self::Endpoints => "endpoints",
+            Self::Webhooks => "webhooks",
         }
+    }
+
+    /// Whether its records are spread over rooms that lie apart: keys are `room/rest` there, and only one room at a time is
+    /// listed. What is written at every request would be too much for one place.
+    pub const fn is_spread(self) -> bool {
+        matches!(self, Self::Limits | Self::Idempotency | Self::Deliveries)
     }
 }
 
@@ -88,11 +126,18 @@ pub trait RecordStore: Debug + Send + Sync {
     async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool>;
 
     /// Up to `limit` records of a shelf, in the order of their keys, from the first behind `after`, which need not be
-    /// there itself.
+    /// there itself. Of a spread shelf, nobody can say: see [`RecordStore::list_room`].
     ///
     /// # Errors
-    /// As [`RecordStore::read`].
+    /// As [`RecordStore::read`]; also of a spread shelf.
     async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
+
+    /// Up to `limit` records of a shelf whose keys begin with `room` and `/`, in the order of their keys, from the first
+    /// behind the key `after`, which need not be there itself.
+    ///
+    /// # Errors
+    /// As [`RecordStore::read`]; a room's name holds no `/`.
+    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
 }
 
 /// A version that nothing has had before. It fits an `i64`.
@@ -101,15 +146,47 @@ pub(crate) fn new_version() -> u64 {
     Uuid::now_v7().as_u64_pair().1 & (u64::MAX >> 2)
 }
 
-/// Refuses what some home would not take as a key.
-pub(crate) fn check_key(key: &str) -> Result<()> {
+/// Refuses what some home would not take as a key on this shelf.
+pub(crate) fn check_key(on: Shelf, key: &str) -> Result<()> {
     let good = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    if good { Ok(()) } else { Err(refused(format!("a key is 1 to {LONGEST_KEY} visible ASCII characters"))) }
+    if !good {
+        return Err(refused(format!("a key is 1 to {LONGEST_KEY} visible ASCII characters")));
+    }
+    let in_a_room = key.split_once('/').is_some_and(|(room, rest)| !room.is_empty() && !rest.is_empty());
+    if on.is_spread() && !in_a_room {
+        return Err(refused(format!("a key on the shelf of {} is a room, / and a name", on.as_str())));
+    }
+    Ok(())
+}
+
+/// Refuses what some home cannot list as a whole, or not from there on.
+pub(crate) fn check_list(on: Shelf, after: Option<&str>) -> Result<()> {
+    if on.is_spread() {
+        return Err(refused(format!("the shelf of {} is listed by rooms", on.as_str())));
+    }
+    after.map_or(Ok(()), |after| check_key(on, after))
+}
+
+/// What the keys of a room begin with; refuses what is no room, or no key in it.
+pub(crate) fn check_room(on: Shelf, room: &str, after: Option<&str>) -> Result<String> {
+    let prefix = format!("{room}/");
+    // As long as some key in it can be, and with a room that has a name.
+    check_key(on, &format!("{prefix}-"))?;
+    if room.is_empty() || room.contains('/') {
+        return Err(refused("a room's name is not empty and holds no /".to_owned()));
+    }
+    after.map_or(Ok(()), |after| check_key(on, after))?;
+    Ok(prefix)
 }
 
 /// Refuses what some home would not take as a body.
 pub(crate) fn check_body(body: &str) -> Result<()> {
     if body.len() <= LONGEST_BODY { Ok(()) } else { Err(refused(format!("a body is up to {LONGEST_BODY} bytes"))) }
+}
+
+/// The first text behind all keys that begin with a room's prefix.
+pub(crate) fn above(prefix: &str) -> String {
+    format!("{}0", prefix.trim_end_matches('/'))
 }
 
 fn refused(why: String) -> Error {

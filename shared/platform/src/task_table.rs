@@ -3,7 +3,7 @@
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
-use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, TaskId, UnixMillis};
+use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, TaskId, Tenant, UnixMillis};
 
 use crate::Result;
 
@@ -27,6 +27,34 @@ impl Completion {
     pub const fn changed(&self) -> bool {
         matches!(self, Self::Now(_))
     }
+}
+
+/// A task's place in the list of its tenant's tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// When it was accepted.
+    pub created_at: UnixMillis,
+    /// Its name.
+    pub id: TaskId,
+}
+
+impl Listed {
+    /// The place of a task.
+    pub const fn of(task: &Task) -> Self {
+        Self { created_at: task.created_at, id: task.id }
+    }
+}
+
+/// What of an ended task is opened again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reopen {
+    /// Those of these pages that have failed.
+    These(Vec<PageRef>),
+    /// Every page that has failed or was canceled, and every document that was canceled, or that failed and can be
+    /// fetched once more.
+    Unread,
+    /// The same, and the pages that were read too.
+    All,
 }
 
 /// Tasks and their pages, read consistently. Times are the table's own clock's.
@@ -90,13 +118,55 @@ pub trait TaskTable: Debug + Send + Sync {
     /// [`crate::Error::NotFound`] where there is no such task.
     async fn update_callback(&self, id: TaskId, round: u32, update: CallbackUpdate) -> Result<Completion>;
 
-    /// Opens failed pages of an ended task again, in a new round whose callback is owed anew. Where the task is still
-    /// open, or none of these pages has failed, nothing is changed. Their messages are the caller's to send: until
-    /// [`TaskTable::mark_dispatched`], the task is among the undispatched.
+    /// Opens pages and documents of an ended task again, in a new round whose callback is owed anew. Where the task is
+    /// still open or has expired, or there is nothing to open, nothing is changed. The messages are the caller's to send,
+    /// for the pages that are queued now and the documents that are pending: until [`TaskTable::mark_dispatched`], the task
+    /// is among the undispatched.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] where there is no such task.
-    async fn reopen(&self, id: TaskId, pages: Vec<PageRef>) -> Result<Completion>;
+    async fn reopen(&self, id: TaskId, scope: Reopen) -> Result<Completion>;
+
+    /// Ends an open task: all that is open is canceled, by one write of the task. Its pages' records still say that they
+    /// wait: [`Task::status_of`] knows better. Of an ended task, nothing is changed.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] where there is no such task.
+    async fn cancel(&self, id: TaskId) -> Result<Completion>;
+
+    /// Brings the task's expiry forward to `at`, if that is earlier, cancels all that is open and forgets its callback: from
+    /// then on nobody completes a page of it, and nobody is told. Where that changes nothing, it was so before.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] where there is no such task.
+    async fn expire(&self, id: TaskId, at: UnixMillis) -> Result<Completion>;
+
+    /// Removes a task and its pages: the last step of [`crate::purge`]. That there is none is no error.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`]; then [`TaskTable::expired`] still finds a task that has expired.
+    async fn remove(&self, id: TaskId) -> Result<()>;
+
+    /// Up to `limit` tasks of a tenant, those accepted last first: from the first behind `after`, which need not be there
+    /// itself, to the last that is not older than `since`. One that was accepted a moment ago may be missing; what is there
+    /// is as it is now. Those that have expired are among them until they are removed.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        since: Option<UnixMillis>,
+        after: Option<Listed>,
+        limit: usize,
+    ) -> Result<Vec<Task>>;
+
+    /// Up to `limit` tasks that have expired by `now`, those that expired first first. One that expired a moment ago may be
+    /// missing.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>>;
 
     /// Takes what somebody wrote for a page in place of what an engine read, or could not read: in `round`, which must be
     /// the one after the task's, the page has succeeded and no longer needs a review, and the callback is owed anew. Of

@@ -1,7 +1,8 @@
 //! What a change makes of a task and its pages: the same in every home, which adds the transaction around it.
 
 use quire_tasks::{
-    Callback, CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis,
+    Callback, CallbackUpdate, Counts, Document, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId,
+    UnixMillis,
 };
 
 /// A task as it is kept at first.
@@ -29,7 +30,7 @@ pub(crate) const fn queued(page: PageRef, round: u32) -> Page {
 pub(crate) enum Settled {
     /// There is no such document.
     Missing,
-    /// It is not pending, or `state` ends no waiting.
+    /// It is not pending or was canceled, or `state` ends no waiting.
     Before,
     /// Settled, and these pages are to be queued.
     Now(Vec<PageRef>),
@@ -37,11 +38,12 @@ pub(crate) enum Settled {
 
 /// Ends the waiting of a pending document.
 pub(crate) fn settle(task: &mut Task, number: u32, state: DocumentState) -> Settled {
-    let id: TaskId = task.id;
+    let (id, ended): (TaskId, bool) = (task.id, task.status().ended());
     let Some(document) = task.documents.iter_mut().find(|document| document.number == number) else {
         return Settled::Missing;
     };
-    let pending = matches!(document.state, DocumentState::Pending { .. });
+    // A document that is pending while its task has ended was canceled.
+    let pending = matches!(document.state, DocumentState::Pending { .. }) && !ended;
     let pages = match &state {
         DocumentState::Split(split) if pending => split.pages,
         DocumentState::Failed(_) if pending => 0,
@@ -57,8 +59,9 @@ pub(crate) fn settle(task: &mut Task, number: u32, state: DocumentState) -> Sett
 
 /// Ends a queued page, in this round only; whether it did.
 pub(crate) fn complete(task: &mut Task, page: &mut Page, round: u32, outcome: Outcome, now: UnixMillis) -> bool {
-    // Where a task has ended, a page that is queued was opened by halves, by somebody who died.
-    if page.status != PageStatus::Queued || task.round != round || task.status().ended() {
+    // A page that has waited since an earlier round was canceled in it.
+    let open = page.status == PageStatus::Queued && page.round == task.round && !task.status().ended();
+    if !open || task.round != round || task.expired(now) {
         return false;
     }
     page.status = outcome.status();
@@ -71,7 +74,36 @@ pub(crate) fn complete(task: &mut Task, page: &mut Page, round: u32, outcome: Ou
         Outcome::Failed(failure) => page.failure = Some(failure),
     }
     task.counts = task.counts.close(1, page.status);
+    advance(task, now);
     true
+}
+
+/// Notes that its customer is to be told how far the task is, if that is wanted and was not told just now. Of its end they
+/// are told anyway.
+fn advance(task: &mut Task, now: UnixMillis) {
+    let (version, ended) = (task.version + 1, task.status().ended());
+    let Some(progress) = task.callback.as_mut().and_then(|callback| callback.progress.as_mut()) else { return };
+    if let Some(next) = progress.next(version, now).filter(|_| !ended) {
+        *progress = next;
+    }
+}
+
+/// Cancels all that is open; whether anything was.
+pub(crate) fn cancel(task: &mut Task) -> bool {
+    let open = task.counts.open;
+    task.counts = task.counts.close(open, PageStatus::Canceled);
+    // What is not sent yet need not be sent any more.
+    task.dispatched |= open > 0;
+    open > 0
+}
+
+/// Ends the task's time at `at` at the latest, and all that may still come of it; whether that changed anything.
+pub(crate) fn expire(task: &mut Task, at: UnixMillis) -> bool {
+    let sooner = at < task.expires_at;
+    task.expires_at = task.expires_at.min(at);
+    let sent = std::mem::replace(&mut task.dispatched, true);
+    let told = task.callback.take().is_none();
+    cancel(task) || sooner || !sent || !told
 }
 
 /// Notes an attempt at the callback, in this round only; whether it changed anything.
@@ -85,25 +117,75 @@ pub(crate) fn tell(task: &mut Task, round: u32, with: &CallbackUpdate) -> bool {
 }
 
 /// Opens so many failed pages of an ended task in a new round; whether it did.
-pub(crate) fn reopen(task: &mut Task, failed: u32) -> bool {
-    if !task.status().ended() || failed == 0 {
+pub(crate) fn reopen_failed(task: &mut Task, failed: u32, now: UnixMillis) -> bool {
+    if !task.status().ended() || task.expired(now) || failed == 0 {
         return false;
     }
+    task.counts = task.counts.reopen(failed, PageStatus::Failed);
+    begin_opened(task);
+    true
+}
+
+/// Opens all of an ended task that was not read, or `with_read` all of it, in a new round: documents too, whose numbers are
+/// returned, if they failed and can be had once more. Nothing where there is nothing to open.
+pub(crate) fn reopen_all(task: &mut Task, with_read: bool, now: UnixMillis) -> Option<Vec<u32>> {
+    if !task.status().ended() || task.expired(now) {
+        return None;
+    }
+    let (mut again, mut lost) = (Vec::new(), 0);
+    for document in &mut task.documents {
+        match open_document(document) {
+            Opening::Again => again.push(document.number),
+            Opening::Lost => lost += 1,
+            Opening::None => {}
+        }
+    }
+    let Counts { failed, canceled, succeeded, .. } = task.counts;
+    let read = if with_read { succeeded } else { 0 };
+    // A failed document counts as one failed page.
+    let counts = task.counts.reopen(failed - lost, PageStatus::Failed).reopen(canceled, PageStatus::Canceled);
+    task.counts = counts.reopen(read, PageStatus::Succeeded);
+    (task.counts.open > 0).then(|| {
+        begin_opened(task);
+        again
+    })
+}
+
+/// What becomes of a document when its task is opened again.
+enum Opening {
+    /// It had failed, and is pending again.
+    Again,
+    /// It had failed, and nobody has it.
+    Lost,
+    /// Nothing: it is split, or has been pending all the time.
+    None,
+}
+
+fn open_document(document: &mut Document) -> Opening {
+    match (&document.state, &document.source) {
+        (DocumentState::Failed(_), Some(source)) => {
+            document.state = DocumentState::Pending { source: source.clone() };
+            Opening::Again
+        }
+        (DocumentState::Failed(_), None) => Opening::Lost,
+        (DocumentState::Pending { .. } | DocumentState::Split(_), _) => Opening::None,
+    }
+}
+
+fn begin_opened(task: &mut Task) {
     begin_round(task, false);
-    task.counts = task.counts.reopen(failed);
     // Whoever opens it sends its messages, and may die before that as at its creation.
     task.dispatched = false;
-    true
 }
 
 /// Takes a correction of an ended page of an ended task, as a round of its own; whether it did.
 pub(crate) fn correct(task: &mut Task, page: &mut Page, round: u32, confidence: Option<f32>, now: UnixMillis) -> bool {
-    if !task.status().ended() || round != task.round + 1 {
+    if !task.status().ended() || task.expired(now) || round != task.round + 1 {
         return false;
     }
     match page.status {
         PageStatus::Succeeded => {}
-        PageStatus::Failed => task.counts = task.counts.reopen(1).close(1, PageStatus::Succeeded),
+        PageStatus::Failed => task.counts = task.counts.reopen(1, PageStatus::Failed).close(1, PageStatus::Succeeded),
         PageStatus::Queued | PageStatus::Canceled => return false,
     }
     begin_round(task, true);

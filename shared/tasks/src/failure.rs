@@ -44,6 +44,27 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::UnsupportedFormat,
+        Self::EmptyDocument,
+        Self::DocumentTooLarge,
+        Self::TooManyPages,
+        Self::TooManyPixels,
+        Self::EncryptedDocument,
+        Self::UnreadableDocument,
+        Self::UnreadablePage,
+        Self::UrlRefused,
+        Self::FetchFailed,
+        Self::UploadMissing,
+        Self::NotOffered,
+        Self::ModelFailed,
+        Self::TimedOut,
+        Self::AttemptsExhausted,
+        Self::RedactionFailed,
+        Self::Internal,
+    ];
+
     /// The code as it is written in answers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -105,15 +126,16 @@ mod tests {
 
     #[test]
     fn a_code_is_written_the_same_in_json_and_in_text() {
-        for code in [
-            FailureCode::UnsupportedFormat,
-            FailureCode::UploadMissing,
-            FailureCode::NotOffered,
-            FailureCode::AttemptsExhausted,
-            FailureCode::RedactionFailed,
-            FailureCode::Internal,
-        ] {
+        for code in FailureCode::ALL {
             assert_eq!(serde_json::to_value(code).ok(), Some(code.as_str().into()));
         }
+    }
+
+    #[test]
+    fn all_codes_are_all_that_there_are() {
+        // What is no code is told which codes there are.
+        let error = serde_json::from_str::<FailureCode>("\"?\"").expect_err("no code").to_string();
+        let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, FailureCode::ALL.map(FailureCode::as_str), "{error}");
     }
 }

@@ -109,16 +109,18 @@ impl Counts {
         self
     }
 
-    /// With `pages` failed pages open again: the one way out of a final state, taken by an operator or the customer,
-    /// and the start of a new round.
+    /// With `pages` pages that ended as `from` open again: the one way out of a final state, taken by an operator or the
+    /// customer, and the start of a new round.
     ///
     /// # Panics
-    /// When fewer have failed.
+    /// When fewer have ended so.
     #[must_use]
-    pub fn reopen(mut self, pages: u32) -> Self {
-        self.failed = self.failed.checked_sub(pages).expect("only a failed page is opened again");
-        self.open += pages;
-        self
+    pub fn reopen(self, pages: u32, from: PageStatus) -> Self {
+        let mut next = self;
+        let ended = next.of(from);
+        *ended = ended.checked_sub(pages).expect("only an ended page is opened again");
+        next.open += pages;
+        next
     }
 
     fn of(&mut self, status: PageStatus) -> &mut u32 {
@@ -189,10 +191,19 @@ mod tests {
     }
 
     #[test]
-    fn reopening_failed_pages_makes_a_task_go_on() {
-        let ended = Counts { open: 0, succeeded: 2, failed: 3, canceled: 0 };
-        assert_eq!(ended.reopen(2).status(), TaskStatus::Processing);
-        assert_eq!(ended.reopen(2).total(), 5);
+    fn reopening_ended_pages_makes_a_task_go_on() {
+        let ended = Counts { open: 0, succeeded: 2, failed: 3, canceled: 2 };
+        for from in [PageStatus::Succeeded, PageStatus::Failed, PageStatus::Canceled] {
+            let opened = ended.reopen(2, from);
+            assert_eq!((opened.status(), opened.open, opened.total()), (TaskStatus::Processing, 2, 7));
+            assert_eq!(opened.close(2, from), ended);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "only an ended page is opened again")]
+    fn no_more_pages_are_opened_than_have_ended() {
+        let _ = Counts { failed: 1, succeeded: 5, ..Counts::default() }.reopen(2, PageStatus::Failed);
     }
 
     #[test]

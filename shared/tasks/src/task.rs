@@ -124,10 +124,17 @@ impl Task {
         self.expires_at <= now
     }
 
-    /// A page's status, as far as its task has come: of one that was canceled the record still says that it waits.
+    /// A page's status, as far as its task has come: of one that was canceled the record still says that it waits. A page
+    /// that waits beside a task that has ended otherwise was opened again since the task was read.
     pub const fn status_of(&self, page: &Page) -> PageStatus {
         match page.status {
-            PageStatus::Queued if self.status().ended() => PageStatus::Canceled,
+            // One that has waited since an earlier round was not opened in this one.
+            PageStatus::Queued
+                if matches!(self.status(), TaskStatus::Canceled)
+                    || (self.counts.canceled > 0 && page.round < self.round) =>
+            {
+                PageStatus::Canceled
+            }
             status => status,
         }
     }
@@ -255,6 +262,9 @@ pub struct Callback {
     pub state: CallbackState,
     /// How often it was tried in this round.
     pub attempts: u32,
+    /// How many of these attempts were made before somebody asked for it anew: they do not count for the schedule.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub attempts_before: u32,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
     /// How much it tells.
@@ -270,16 +280,22 @@ pub struct Callback {
 
 impl Callback {
     /// A callback that nobody has tried yet.
-    pub const fn owed(url: String) -> Self {
-        let (state, payload) = (CallbackState::Pending, Payload::Full);
-        Self { url, state, attempts: 0, last_error: None, payload, progress: None, base_url: String::new() }
+    pub fn owed(url: String) -> Self {
+        let (state, attempts, attempts_before) = (CallbackState::Pending, 0, 0);
+        let (last_error, payload, progress, base_url) = (None, Payload::Full, None, String::new());
+        Self { url, state, attempts, attempts_before, last_error, payload, progress, base_url }
+    }
+
+    /// Which attempt the next one is, from 1, since it was last asked for.
+    pub const fn next_attempt(&self) -> u32 {
+        self.attempts.saturating_sub(self.attempts_before).saturating_add(1)
     }
 
     /// The same, in a new round.
     #[must_use]
     pub fn again(self) -> Self {
         let progress = self.progress.map(|_| Progress::default());
-        Self { state: CallbackState::Pending, attempts: 0, last_error: None, progress, ..self }
+        Self { state: CallbackState::Pending, attempts: 0, attempts_before: 0, last_error: None, progress, ..self }
     }
 }
 
@@ -347,7 +363,7 @@ impl CallbackUpdate {
         match (callback.state, self) {
             (CallbackState::None, Self::Resend) => None,
             (_, Self::Resend) | (Pending | Retrying | Exhausted, Self::Owed) => {
-                Some(Callback { state: Pending, ..callback.clone() })
+                Some(Callback { state: Pending, attempts_before: callback.attempts, ..callback.clone() })
             }
             (Delivered | CallbackState::None, _) | (Exhausted, Self::Retrying { .. } | Self::Exhausted { .. }) => None,
             (_, Self::Delivered) => after(Delivered, None),
@@ -402,6 +418,9 @@ mod tests {
         assert_eq!(task.status_of(&page), PageStatus::Queued);
         task.counts = Counts { canceled: 1, ..Counts::default() };
         assert_eq!(task.status_of(&page), PageStatus::Canceled);
+        task.counts = Counts { canceled: 1, open: 1, ..Counts::default() };
+        task.round = 2;
+        assert_eq!(task.status_of(&page), PageStatus::Canceled, "another was opened again");
     }
 
     #[test]
@@ -425,6 +444,7 @@ mod tests {
         }
         let resent = CallbackUpdate::Resend.apply(&delivered).expect("its customer may");
         assert_eq!((resent.state, resent.attempts), (CallbackState::Pending, 2));
+        assert_eq!((retrying.next_attempt(), resent.next_attempt()), (2, 1), "a new schedule begins");
     }
 
     #[test]

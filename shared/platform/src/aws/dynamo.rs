@@ -211,7 +211,7 @@ impl Dynamo {
         unless_collided(attempt).await
     }
 
-    async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<bool> {
+    pub(super) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<bool> {
         let attempt = || async {
             let write = self.client.transact_write_items().set_transact_items(Some(actions.clone()));
             match write.send().await {

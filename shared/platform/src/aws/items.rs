@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! pk        sk                  holds
-//! task_…    task                the task: record, version, settled, round, chunks; `undispatched` until it is
+//! task_…    task                the task: record, version, settled, round, chunks; `undispatched` until it is; its
+//!                               places in the lists by tenant and by expiry
 //! task_…    documents#00001     documents, where they are too many to lie within the task
 //! task_…    page#0…1#0…1        a page
 //! shelf#…   a key               a record: see `shelves`
@@ -16,9 +17,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use quire_tasks::{Document, DocumentState, Page, PageRef, PageStatus, Task, TaskId};
+use quire_tasks::{Document, DocumentState, Page, PageRef, PageStatus, Task, TaskId, UnixMillis};
 use serde::de::DeserializeOwned;
 
+use super::opened::{Opened, Token};
 use crate::{Error, Result};
 
 pub(super) const WHAT: &str = "task table";
@@ -32,6 +34,19 @@ pub(super) const CREATED_AT: &str = "created_at";
 pub(super) const NOT_YET: &str = "yes";
 /// When an item may be forgotten: the attribute that the table's time to live goes by, in seconds since 1970.
 pub(super) const EXPIRES_AT: &str = "expires_at";
+/// The index of each tenant's tasks by time, and its key's attributes. No change of a task changes these.
+pub(super) const BY_TENANT: &str = "by_tenant";
+pub(super) const TENANT: &str = "tenant";
+pub(super) const LISTED: &str = "listed";
+/// The index of the tasks by when they expire, in so many partitions that no single one takes all tasks, and its key's
+/// attributes.
+pub(super) const BY_EXPIRY: &str = "by_expiry";
+pub(super) const SHARD: &str = "expiry_shard";
+pub(super) const SHARDS: u32 = 16;
+/// When a task or a record expires, in milliseconds: the table's time to live counts seconds, and may take days to notice.
+pub(super) const EXPIRES_AT_MILLIS: &str = "expires_at_ms";
+/// What the table's time to live leaves for an orderly end of a task.
+const SECONDS_LATER: i64 = 2 * 24 * 3600;
 pub(super) const VERSION: &str = "version";
 pub(super) const ROUND: &str = "round";
 /// Of a page that is queued: the round it waits in.
@@ -39,6 +54,10 @@ pub(super) const OPEN: &str = "open";
 /// Counts the documents that were settled, in the task and in each chunk: where they disagree, a change was seen half.
 pub(super) const SETTLED: &str = "settled";
 const CHUNKS: &str = "chunks";
+/// Of a task: its [`Opened`]. Of a page: the two numbers of its [`Token`].
+const OPENED: &str = "opened";
+const TOKEN: &str = "token";
+const TOKEN_ROUND: &str = "token_round";
 pub(super) const RECORD: &str = "record";
 const TASK: &str = "task";
 pub(super) const PAGES: &str = "page#";
@@ -58,6 +77,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 pub(super) struct Stored {
     pub(super) task: Task,
     pub(super) settled: u64,
+    pub(super) opened: Opened,
     chunks: Vec<Chunk>,
 }
 
@@ -71,6 +91,7 @@ struct Chunk {
 pub(super) struct Head {
     task: Task,
     settled: u64,
+    opened: Opened,
     pub(super) chunks: usize,
 }
 
@@ -92,12 +113,12 @@ impl Stored {
                 room = if size <= room { room - size } else { CHUNK.saturating_sub(size) };
             }
         }
-        Ok(Self { task, settled: 0, chunks })
+        Ok(Self { task, settled: 0, opened: Opened::default(), chunks })
     }
 
     /// What was read, or `None` where a change was seen half.
     pub(super) fn join(head: Head, chunks: &[Item]) -> Result<Option<Self>> {
-        let Head { mut task, settled, chunks: expected } = head;
+        let Head { mut task, settled, opened, chunks: expected } = head;
         let mut known = Vec::new();
         for item in chunks {
             let documents: Vec<Document> = record(item)?;
@@ -105,7 +126,7 @@ impl Stored {
             task.documents.extend(documents);
         }
         let whole = expected == 0 || known.iter().map(|chunk| chunk.settled).sum::<u64>() == settled;
-        Ok((known.len() == expected && whole).then_some(Self { task, settled, chunks: known }))
+        Ok((known.len() == expected && whole).then_some(Self { task, settled, opened, chunks: known }))
     }
 
     /// The task's item.
@@ -122,11 +143,16 @@ impl Stored {
             (SETTLED, self.settled),
             (CHUNKS, self.chunks.len() as u64),
             (CREATED_AT, task.created_at.0.unsigned_abs()),
+            (EXPIRES_AT_MILLIS, task.expires_at.0.unsigned_abs()),
         ] {
             item.insert(name.to_owned(), AttributeValue::N(value.to_string()));
         }
-        if !task.dispatched {
-            item.insert(UNDISPATCHED.to_owned(), AttributeValue::S(NOT_YET.to_owned()));
+        let place = listed(task.created_at, task.id);
+        let texts = [(TENANT, task.tenant.to_string()), (LISTED, place), (SHARD, shard(task.id).to_string())];
+        let opened = (!self.opened.is_nothing()).then(|| json(&self.opened)).transpose()?.map(|text| (OPENED, text));
+        let undispatched = (!task.dispatched).then(|| (UNDISPATCHED, NOT_YET.to_owned()));
+        for (name, text) in texts.into_iter().chain(opened).chain(undispatched) {
+            item.insert(name.to_owned(), AttributeValue::S(text));
         }
         Ok(item)
     }
@@ -157,6 +183,35 @@ impl Stored {
         Ok(None)
     }
 
+    /// Notes that documents are pending again; their items, where they lie outside of the task's.
+    pub(super) fn unsettle(&mut self, documents: &[u32]) -> Result<Vec<Item>> {
+        let (mut first, mut items) = (0, Vec::new());
+        for (index, chunk) in self.chunks.iter_mut().enumerate() {
+            let within = &self.task.documents[first..first + chunk.documents];
+            first += chunk.documents;
+            if within.iter().any(|one| documents.contains(&one.number)) {
+                chunk.settled += 1;
+                self.settled += 1;
+                items.push(chunk_item(self.task.id, index, within, chunk.settled)?);
+            }
+        }
+        Ok(items)
+    }
+
+    /// A page of the task, by its item.
+    pub(super) fn page(&self, item: &Item) -> Result<Page> {
+        let token = item.get(TOKEN).map(|_| {
+            let round = number(item, TOKEN_ROUND)? as u32;
+            Ok(Token { token: number(item, TOKEN)?, round })
+        });
+        Ok(self.opened.see(record(item)?, token.transpose()?))
+    }
+
+    /// When the table may forget what belongs to the task, if nobody did before.
+    pub(super) fn forgotten_at(&self) -> AttributeValue {
+        AttributeValue::N((self.task.expires_at.0.div_euclid(1000) + SECONDS_LATER).to_string())
+    }
+
     /// Whether the page is one of the task's.
     pub(super) fn has(&self, page: PageRef) -> bool {
         let document = self.task.document(page.document).map(|document| &document.state);
@@ -166,7 +221,9 @@ impl Stored {
 
 impl Head {
     pub(super) fn read(item: &Item) -> Result<Self> {
-        Ok(Self { task: record(item)?, settled: number(item, SETTLED)?, chunks: number(item, CHUNKS)? as usize })
+        let opened = item.get(OPENED).map(|_| json_of(item, OPENED)).transpose()?.unwrap_or_default();
+        let (settled, chunks) = (number(item, SETTLED)?, number(item, CHUNKS)? as usize);
+        Ok(Self { task: record(item)?, settled, opened, chunks })
     }
 }
 
@@ -178,6 +235,29 @@ pub(super) fn page_item(page: &Page) -> Result<Item> {
         item.insert(OPEN.to_owned(), AttributeValue::N(page.round.to_string()));
     }
     Ok(item)
+}
+
+/// The item of a page that stays as it is until its task knows the token.
+pub(super) fn tokened(page: &Page, Token { token, round }: Token) -> Result<Item> {
+    let mut item = page_item(page)?;
+    item.insert(TOKEN.to_owned(), AttributeValue::N(token.to_string()));
+    item.insert(TOKEN_ROUND.to_owned(), AttributeValue::N(round.to_string()));
+    Ok(item)
+}
+
+/// A task's place in its tenant's list, as a text that sorts by time and then by name.
+pub(super) fn listed(created_at: UnixMillis, id: TaskId) -> String {
+    format!("{}#{id}", listed_since(Some(created_at)))
+}
+
+/// What lies before all places of that time.
+pub(super) fn listed_since(since: Option<UnixMillis>) -> String {
+    format!("{:014}", since.map_or(0, |since| since.0.max(0)))
+}
+
+/// By the last digit of its name, which is random or a hash's.
+fn shard(id: TaskId) -> u32 {
+    id.to_string().chars().next_back().and_then(|digit| digit.to_digit(SHARDS)).unwrap_or(0)
 }
 
 pub(super) fn task_key(id: TaskId) -> Item {
@@ -195,7 +275,11 @@ pub(super) fn page_key(page: PageRef) -> Item {
 
 /// What an item holds.
 pub(super) fn record<T: DeserializeOwned>(item: &Item) -> Result<T> {
-    serde_json::from_str(text(item, RECORD)?).map_err(|error| unreadable(&error.to_string()))
+    json_of(item, RECORD)
+}
+
+fn json_of<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T> {
+    serde_json::from_str(text(item, name)?).map_err(|error| unreadable(&error.to_string()))
 }
 
 /// An attribute that is a text.

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{Download, Error, ObjectStore, Result, UploadUrl};
 
-const WHAT: &str = "object store";
+pub(super) const WHAT: &str = "object store";
 /// Larger files go up in parts of this size: a part that fails costs no more than itself, and 500 MB make 32 of at most
 /// 10 000 parts.
 const PART: u64 = 16 * 1024 * 1024;
@@ -35,9 +35,9 @@ const COLLISION_WAIT: Duration = Duration::from_millis(50);
 /// written anew once somebody may read it.
 #[derive(Debug)]
 pub(super) struct S3Objects {
-    client: Client,
-    bucket: String,
-    cache: Cache,
+    pub(super) client: Client,
+    pub(super) bucket: String,
+    pub(super) cache: Cache,
 }
 
 impl S3Objects {
@@ -121,6 +121,12 @@ impl S3Objects {
             .set_checksum_crc32(part.checksum_crc32)
             .build())
     }
+}
+
+/// A header that makes a browser keep what it fetches as a file. Whatever a header cannot hold becomes `_`.
+fn as_file(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_. ".contains(c) { c } else { '_' };
+    format!("attachment; filename=\"{}\"", name.chars().map(plain).collect::<String>())
 }
 
 /// An error of this machine's files.
@@ -220,6 +226,28 @@ impl ObjectStore for S3Objects {
         let deleted = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         self.cache.forget(key);
         deleted.map(drop).map_err(|error| fault(WHAT, &error))
+    }
+
+    async fn erase(&self, prefix: &str) -> Result<usize> {
+        self.erase_all(prefix).await
+    }
+
+    async fn erase_version(&self, key: &str, version: Option<&str>) -> Result<()> {
+        self.erase_one(key, version).await
+    }
+
+    async fn download_url(
+        &self,
+        key: &str,
+        file_name: &str,
+        content_type: &str,
+        valid_for: Duration,
+    ) -> Result<Option<String>> {
+        let config = PresigningConfig::expires_in(valid_for);
+        let config = config.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+        let get = self.client.get_object().bucket(&self.bucket).key(key).response_content_type(content_type);
+        let get = get.response_content_disposition(as_file(file_name)).presigned(config).await;
+        get.map(|get| Some(get.uri().to_owned())).map_err(|error| fault(WHAT, &error))
     }
 
     fn spool(&self) -> PathBuf {

@@ -15,7 +15,10 @@ use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::{
     fault::{chain, fault},
-    items::{CREATED_AT, EXPIRES_AT, PARTITION, SORT, UNDISPATCHED},
+    items::{
+        BY_EXPIRY, BY_TENANT, CREATED_AT, EXPIRES_AT, EXPIRES_AT_MILLIS, LISTED, PARTITION, SHARD, SORT, TENANT,
+        UNDISPATCHED,
+    },
     queue::full_name,
 };
 use crate::{Error, QueueName, QueueSettings, Result};
@@ -25,6 +28,21 @@ const LOOKS: u32 = 60;
 const LOOK: Duration = Duration::from_secs(1);
 /// SQS keeps a message for 14 days at most: as long as somebody may want to look at it.
 const RETENTION_SECS: &str = "1209600";
+
+/// The attributes of all keys, with their types.
+const ATTRIBUTES: [(&str, &str); 8] = [
+    (PARTITION, "S"),
+    (SORT, "S"),
+    (UNDISPATCHED, "S"),
+    (CREATED_AT, "N"),
+    (TENANT, "S"),
+    (LISTED, "S"),
+    (SHARD, "S"),
+    (EXPIRES_AT_MILLIS, "N"),
+];
+/// Each index with the two attributes of its key. They hold keys only, so that most changes of a task do not write them.
+const INDEXES: [(&str, &str, &str); 3] =
+    [(UNDISPATCHED, UNDISPATCHED, CREATED_AT), (BY_TENANT, TENANT, LISTED), (BY_EXPIRY, SHARD, EXPIRES_AT_MILLIS)];
 
 /// Makes the bucket.
 pub(super) async fn bucket(client: &aws_sdk_s3::Client, name: &str, region: Option<&Region>) -> Result<()> {
@@ -40,7 +58,7 @@ pub(super) async fn bucket(client: &aws_sdk_s3::Client, name: &str, region: Opti
     }
 }
 
-/// Makes the table with its index, and waits until it is ready.
+/// Makes the table with its indexes, and waits until it is ready.
 pub(super) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<()> {
     const WHAT: &str = "table";
     let built = |error| Error::Failed { what: WHAT, why: chain(&error) };
@@ -49,15 +67,18 @@ pub(super) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Resu
         Ok(vec![key(hash, KeyType::Hash).map_err(built)?, key(range, KeyType::Range).map_err(built)?])
     };
     let mut create = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
-    for (name, kind) in [(PARTITION, "S"), (SORT, "S"), (UNDISPATCHED, "S"), (CREATED_AT, "N")] {
+    for (name, kind) in ATTRIBUTES {
         let kind = ScalarAttributeType::from(kind);
         let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
         create = create.attribute_definitions(attribute.map_err(built)?);
     }
-    let keys = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
-    let index = GlobalSecondaryIndex::builder().index_name(UNDISPATCHED).projection(keys);
-    let index = index.set_key_schema(Some(schema(UNDISPATCHED, CREATED_AT)?)).build().map_err(built)?;
-    let create = create.set_key_schema(Some(schema(PARTITION, SORT)?)).global_secondary_indexes(index);
+    for (name, hash, range) in INDEXES {
+        let keys = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+        let index = GlobalSecondaryIndex::builder().index_name(name).projection(keys);
+        let index = index.set_key_schema(Some(schema(hash, range)?)).build().map_err(built)?;
+        create = create.global_secondary_indexes(index);
+    }
+    let create = create.set_key_schema(Some(schema(PARTITION, SORT)?));
     match create.send().await {
         Err(error) if error.code() != Some("ResourceInUseException") => return Err(fault(WHAT, &error)),
         _ => {}

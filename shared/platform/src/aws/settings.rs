@@ -9,9 +9,6 @@ const WHAT: &str = "configuration";
 const CACHE_MB: u64 = 1024;
 /// Less would fetch one large document again for each of its pages, more than this no machine has.
 const CACHE_MB_RANGE: RangeInclusive<u64> = 16..=1_048_576;
-/// Long enough to ask for a result again, short enough not to pay for years of them.
-const RETENTION_DAYS: u64 = 30;
-const RETENTION_DAYS_RANGE: RangeInclusive<u64> = 1..=3650;
 
 /// What the home on AWS is made of. Region, credentials and endpoint are the SDK's to find: `AWS_REGION`,
 /// `AWS_ENDPOINT_URL` and their like.
@@ -27,8 +24,6 @@ pub struct AwsSettings {
     pub cache_bytes: u64,
     /// The name or the ARN of the secret that callbacks are signed with. Only who reads or writes it needs it.
     pub webhook_secret: Option<String>,
-    /// How many days after a task was accepted the table forgets it. The bucket's lifecycle uses the same number.
-    pub retention_days: u32,
     /// The address of an emulator, which asks for no credentials and cares for no region. Never from the environment:
     /// there `AWS_ENDPOINT_URL` says the same, and credentials are whatever they are.
     pub emulator: Option<String>,
@@ -36,7 +31,7 @@ pub struct AwsSettings {
 
 impl AwsSettings {
     /// `QUIRE_AWS_BUCKET` must be set. `QUIRE_AWS_TABLE` and `QUIRE_AWS_QUEUE_PREFIX` are `quire` unless they are set,
-    /// `QUIRE_AWS_CACHE_MB` is 1024 and `QUIRE_AWS_RETENTION_DAYS` 30. `QUIRE_AWS_WEBHOOK_SECRET` may be missing.
+    /// and `QUIRE_AWS_CACHE_MB` is 1024. `QUIRE_AWS_WEBHOOK_SECRET` may be missing.
     ///
     /// # Errors
     /// [`Error::Failed`] where one is missing or makes no sense.
@@ -56,7 +51,6 @@ impl AwsSettings {
                 }),
             };
         let cache_mb = number("QUIRE_AWS_CACHE_MB", CACHE_MB, CACHE_MB_RANGE)?;
-        let retention_days = number("QUIRE_AWS_RETENTION_DAYS", RETENTION_DAYS, RETENTION_DAYS_RANGE)?;
         let named = |name| text(name).unwrap_or_else(|| "quire".to_owned());
         Ok(Self {
             bucket,
@@ -64,7 +58,6 @@ impl AwsSettings {
             queue_prefix: named("QUIRE_AWS_QUEUE_PREFIX"),
             cache_bytes: cache_mb * 1024 * 1024,
             webhook_secret: text("QUIRE_AWS_WEBHOOK_SECRET"),
-            retention_days: retention_days as u32,
             emulator: None,
         })
     }
@@ -82,11 +75,9 @@ mod tests {
         let settings = of(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_TABLE", "t")]).expect("settings");
         assert_eq!((settings.bucket.as_str(), settings.table.as_str()), ("b", "t"));
         assert_eq!((settings.queue_prefix.as_str(), settings.cache_bytes >> 20), ("quire", CACHE_MB));
-        assert_eq!((settings.webhook_secret, settings.retention_days), (None, 30));
+        assert_eq!(settings.webhook_secret, None);
         assert!(of(&[]).is_err_and(|error| error.to_string().contains("QUIRE_AWS_BUCKET")));
         let small = of(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_CACHE_MB", "1")]);
         assert!(small.is_err_and(|error| error.to_string().contains("from 16")));
-        let forever = of(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_RETENTION_DAYS", "3651")]);
-        assert!(forever.is_err_and(|error| error.to_string().contains("QUIRE_AWS_RETENTION_DAYS=\"3651\"")));
     }
 }

@@ -1,8 +1,9 @@
 //! The records, in the same table as the tasks.
 //!
 //! ```text
-//! pk              sk       holds
-//! shelf#review    a key    a record: its body, version, and when it expires
+//! pk                       sk       holds
+//! shelf#review             a key    a record: its body, version, and when it expires
+//! shelf#deliveries#task_…  a key    the same on a spread shelf: each room is a partition of its own
 //! ```
 
 use std::{collections::HashMap, error::Error as StdError};
@@ -17,17 +18,15 @@ use quire_tasks::UnixMillis;
 use super::{
     dynamo::Dynamo,
     fault::fault,
-    items::{EXPIRES_AT, Item, PARTITION, RECORD, SORT, VERSION, number, text},
+    items::{EXPIRES_AT, EXPIRES_AT_MILLIS, Item, PARTITION, RECORD, SORT, VERSION, number, text},
 };
 use crate::{
     Record, RecordStore, Result, Shelf,
     clock::now,
-    record_store::{check_body, check_key, new_version},
+    record_store::{above, check_body, check_key, check_list, check_room, new_version},
 };
 
 const WHAT: &str = "records";
-/// When a record expires, in milliseconds: the table's time to live counts seconds, and may take days to notice.
-const EXPIRES_AT_MILLIS: &str = "expires_at_ms";
 /// As many records as one page of a list has.
 const PAGE: usize = 1000;
 
@@ -88,7 +87,7 @@ impl Must {
 #[async_trait]
 impl RecordStore for DynamoShelves {
     async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
-        check_key(key)?;
+        check_key(on, key)?;
         let items = self.dynamo.read(vec![place(on, key)]).await?;
         items.first().map_or(Ok(None), record)
     }
@@ -109,7 +108,7 @@ impl RecordStore for DynamoShelves {
     }
 
     async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
-        check_key(key)?;
+        check_key(on, key)?;
         let Expression { text, names, values } = seen.map_or(Must::Exist, Must::Match).expression();
         let delete = self.dynamo.client.delete_item().table_name(&self.dynamo.table).set_key(Some(place(on, key)));
         let delete = delete.condition_expression(text).set_expression_attribute_names(Some(names));
@@ -117,43 +116,70 @@ impl RecordStore for DynamoShelves {
     }
 
     async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        after.map_or(Ok(()), check_key)?;
-        let mut query = self
+        check_list(on, after)?;
+        // Every key lies behind a blank, and before this one.
+        self.range(shelf_partition(on), after.unwrap_or(" "), "\x7f", limit).await
+    }
+
+    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        let prefix = check_room(on, room, after)?;
+        let after = after.filter(|after| **after > *prefix).unwrap_or(&prefix);
+        self.range(partition(on, &prefix), after, &above(&prefix), limit).await
+    }
+}
+
+impl DynamoShelves {
+    /// Records of a partition between two keys, without these.
+    async fn range(&self, partition: String, after: &str, below: &str, limit: usize) -> Result<Vec<Record>> {
+        if after >= below {
+            return Ok(Vec::new());
+        }
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let query = self
             .dynamo
             .client
             .query()
             .table_name(&self.dynamo.table)
             .consistent_read(true)
-            .limit(limit.clamp(1, PAGE) as i32)
-            .key_condition_expression(if after.is_some() { "#p = :p AND #s > :s" } else { "#p = :p" })
+            // With the two at its ends, which are not meant.
+            .limit(limit.saturating_add(2).min(PAGE) as i32)
+            .key_condition_expression("#p = :p AND #s BETWEEN :a AND :b")
             .expression_attribute_names("#p", PARTITION)
-            .expression_attribute_values(":p", AttributeValue::S(partition(on)));
-        if let Some(after) = after {
-            query = query.expression_attribute_names("#s", SORT);
-            query = query.expression_attribute_values(":s", AttributeValue::S(after.to_owned()));
-        }
+            .expression_attribute_names("#s", SORT)
+            .expression_attribute_values(":p", AttributeValue::S(partition))
+            .expression_attribute_values(":a", text(after))
+            .expression_attribute_values(":b", text(below));
         let mut found = query.into_paginator().items().send();
         let mut records = Vec::new();
         while records.len() < limit
             && let Some(item) = found.next().await
         {
-            records.extend(record(&item.map_err(|error| fault(WHAT, &error))?)?);
+            let record = record(&item.map_err(|error| fault(WHAT, &error))?)?;
+            records.extend(record.filter(|record| record.key != after && record.key != below));
         }
         Ok(records)
     }
 }
 
-fn partition(shelf: Shelf) -> String {
+fn shelf_partition(shelf: Shelf) -> String {
     format!("shelf#{}", shelf.as_str())
+}
+
+/// Where a key, or what the keys of a room begin with, lies.
+fn partition(shelf: Shelf, key: &str) -> String {
+    match key.split_once('/').filter(|_| shelf.is_spread()) {
+        Some((room, _)) => format!("{}#{room}", shelf_partition(shelf)),
+        None => shelf_partition(shelf),
+    }
 }
 
 fn place(shelf: Shelf, key: &str) -> Item {
     let pair = |name: &str, value| (name.to_owned(), AttributeValue::S(value));
-    HashMap::from([pair(PARTITION, partition(shelf)), pair(SORT, key.to_owned())])
+    HashMap::from([pair(PARTITION, partition(shelf, key)), pair(SORT, key.to_owned())])
 }
 
 fn item(shelf: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Item> {
-    check_key(key)?;
+    check_key(shelf, key)?;
     check_body(&body)?;
     let mut item = place(shelf, key);
     item.insert(RECORD.to_owned(), AttributeValue::S(body));

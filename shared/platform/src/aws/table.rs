@@ -1,26 +1,25 @@
 //! The task table on DynamoDB.
 
 use std::{
-    collections::BTreeSet,
+    collections::HashMap,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::AttributeValue;
 use backon::BackoffBuilder;
-use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis};
+use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, TaskId, Tenant, UnixMillis};
 use tokio::sync::Mutex;
 
 use super::{
     dynamo::{Condition, Dynamo, Write, collisions},
     items::{
-        CREATED_AT, EXPIRES_AT, Head, Item, NOT_YET, PAGES, PARTITION, SORT, Stored, UNDISPATCHED, WHAT, chunk_key,
-        page_item, page_key, record, task_key,
+        CREATED_AT, EXPIRES_AT, EXPIRES_AT_MILLIS, Head, Item, NOT_YET, PAGES, PARTITION, SHARDS, SORT, Stored,
+        UNDISPATCHED, WHAT, chunk_key, listed, listed_since, number, page_item, page_key, task_key, text,
     },
 };
 use crate::{
-    Completion, Error, Result, TaskTable,
+    Completion, Error, Listed, Reopen, Result, TaskTable,
     clock::now,
     transitions::{self, Settled},
 };
@@ -35,17 +34,16 @@ const TURNS: usize = 64;
 /// Tasks and pages.
 #[derive(Debug)]
 pub(super) struct DynamoTable {
-    dynamo: Dynamo,
-    retention: Duration,
+    pub(super) dynamo: Dynamo,
     turns: [Mutex<()>; TURNS],
 }
 
 /// What a change is to write beside the task.
-type Change = Option<Vec<Write>>;
+pub(super) type Change = Option<Vec<Write>>;
 
 impl DynamoTable {
-    pub(super) fn new(dynamo: Dynamo, retention: Duration) -> Self {
-        Self { dynamo, retention, turns: std::array::from_fn(|_| Mutex::default()) }
+    pub(super) fn new(dynamo: Dynamo) -> Self {
+        Self { dynamo, turns: std::array::from_fn(|_| Mutex::default()) }
     }
 
     /// A task as it is now.
@@ -65,7 +63,7 @@ impl DynamoTable {
     /// A page of a task that was read before: what the task knows is there by then.
     async fn found(&self, stored: &Stored, page: PageRef) -> Result<Page> {
         let items = if stored.has(page) { self.dynamo.read(vec![page_key(page)]).await? } else { Vec::new() };
-        record(items.first().ok_or_else(|| not_found(&page))?)
+        stored.page(items.first().ok_or_else(|| not_found(&page))?)
     }
 
     async fn join(&self, id: TaskId, head: Head) -> Result<Option<Stored>> {
@@ -79,9 +77,23 @@ impl DynamoTable {
         self.find(id).await?.ok_or_else(|| not_found(&id))
     }
 
-    /// A task and all that its partition has of pages, known to it or not yet.
-    async fn all_pages(&self, id: TaskId) -> Result<Vec<Page>> {
-        self.dynamo.range(id.to_string(), PAGES).await?.iter().map(record).collect()
+    /// Tasks by their keys in an index, in that order, as they are now.
+    async fn many(&self, found: Vec<Item>) -> Result<Vec<Task>> {
+        let ids: Vec<TaskId> = found.iter().filter_map(|key| text(key, PARTITION).ok()?.parse().ok()).collect();
+        let heads = self.dynamo.read(ids.iter().copied().map(task_key).collect()).await?;
+        let mut heads: HashMap<&str, &Item> =
+            heads.iter().map(|item| Ok((text(item, PARTITION)?, item))).collect::<Result<_>>()?;
+        let mut tasks = Vec::new();
+        for id in ids {
+            // The index lags behind: one that is gone may still be in it.
+            let Some(head) = heads.remove(id.to_string().as_str()).map(Head::read).transpose()? else { continue };
+            let stored = match self.join(id, head).await? {
+                None => self.find(id).await?,
+                stored => stored,
+            };
+            tasks.extend(stored.map(|stored| stored.task));
+        }
+        Ok(tasks)
     }
 
     /// Writes a task and what belongs to it, which expires with it; whether the condition held.
@@ -93,15 +105,14 @@ impl DynamoTable {
         meanwhile: Condition,
     ) -> Result<bool> {
         let mut head = stored.head()?;
-        let expires_at = stored.task.created_at.0 / 1000 + self.retention.as_secs() as i64;
         for item in items.iter_mut().map(|(item, _)| item).chain([&mut head]) {
-            item.insert(EXPIRES_AT.to_owned(), AttributeValue::N(expires_at.to_string()));
+            item.insert(EXPIRES_AT.to_owned(), stored.forgotten_at());
         }
         self.dynamo.write(items, head, condition, meanwhile).await
     }
 
     /// Changes a task as `change` says, which is asked anew whenever somebody else was faster.
-    async fn change<F>(&self, id: TaskId, change: impl Fn(Stored) -> F + Send + Sync) -> Result<Completion>
+    pub(super) async fn change<F>(&self, id: TaskId, change: impl Fn(Stored) -> F + Send + Sync) -> Result<Completion>
     where
         F: Future<Output = Result<(Stored, Change)>> + Send,
     {
@@ -167,7 +178,8 @@ impl TaskTable for DynamoTable {
     async fn pages(&self, id: TaskId) -> Result<Vec<Page>> {
         // The task first: the pages that it knows are there by then.
         let Some(stored) = self.find(id).await? else { return Ok(Vec::new()) };
-        let mut pages = self.all_pages(id).await?;
+        let items = self.dynamo.range(id.to_string(), PAGES).await?;
+        let mut pages = items.iter().map(|item| stored.page(item)).collect::<Result<Vec<Page>>>()?;
         pages.retain(|page| stored.has(page.page));
         Ok(pages)
     }
@@ -199,8 +211,8 @@ impl TaskTable for DynamoTable {
         let outcome = &outcome;
         let unread = &AtomicBool::new(true);
         let complete = |mut stored: Stored| async move {
-            // A page that is completed is open, as a rule: the first try does without reading it.
-            let likely = stored.has(page) && stored.task.counts.open > 0;
+            // A page that is completed is open, as a rule, and its item says so: the first try does without reading it.
+            let likely = stored.has(page) && stored.task.counts.open > 0 && stored.opened.is_nothing();
             let unread = unread.swap(false, Ordering::Relaxed) && likely;
             let mut found = if unread { transitions::queued(page, round) } else { self.found(&stored, page).await? };
             let ended = transitions::complete(&mut stored.task, &mut found, round, outcome.clone(), now());
@@ -220,32 +232,71 @@ impl TaskTable for DynamoTable {
         self.change(id, tell).await
     }
 
-    async fn reopen(&self, id: TaskId, pages: Vec<PageRef>) -> Result<Completion> {
-        let wanted: BTreeSet<PageRef> = pages.into_iter().filter(|page| page.task_id == id).collect();
-        let wanted = &wanted;
-        let reopen = |mut stored: Stored| async move {
-            if let Some(&unknown) = wanted.iter().find(|&&page| !stored.has(page)) {
-                return Err(not_found(&unknown));
-            }
-            let opened = if wanted.is_empty() { Vec::new() } else { self.to_open(&stored, wanted).await? };
-            if !transitions::reopen(&mut stored.task, opened.len() as u32) {
-                return Ok((stored, None));
-            }
-            let round = stored.task.round;
-            let items = opened.into_iter().map(|page| page_item(&transitions::queued(page, round)));
-            let items = items.collect::<Result<Vec<Item>>>()?;
-            Ok((stored, Some(always(items))))
+    async fn cancel(&self, id: TaskId) -> Result<Completion> {
+        let cancel = |mut stored: Stored| async move {
+            let canceled = transitions::cancel(&mut stored.task);
+            Ok((stored, canceled.then(Vec::new)))
         };
-        self.change(id, reopen).await
+        self.change(id, cancel).await
+    }
+
+    async fn expire(&self, id: TaskId, at: UnixMillis) -> Result<Completion> {
+        let expire = |mut stored: Stored| async move {
+            let expired = transitions::expire(&mut stored.task, at);
+            Ok((stored, expired.then(Vec::new)))
+        };
+        self.change(id, expire).await
+    }
+
+    async fn remove(&self, id: TaskId) -> Result<()> {
+        // The task last, and with it what it cannot be read without: so one that is removed by halves is found again.
+        let keys = self.dynamo.keys(id.to_string()).await?;
+        let is_page = |key: &Item| text(key, SORT).is_ok_and(|sort| sort.starts_with(PAGES));
+        let (pages, task): (Vec<Item>, Vec<Item>) = keys.into_iter().partition(is_page);
+        self.dynamo.delete(pages).await?;
+        self.dynamo.delete_together(task).await
+    }
+
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        since: Option<UnixMillis>,
+        after: Option<Listed>,
+        limit: usize,
+    ) -> Result<Vec<Task>> {
+        let since = listed_since(since);
+        let after = after.map(|after| listed(after.created_at, after.id));
+        let found = self.dynamo.newest(tenant.as_str(), &since, after.as_deref(), limit).await?;
+        let tasks = self.many(found).await?;
+        Ok(tasks.into_iter().filter(|task| task.tenant == *tenant).collect())
+    }
+
+    async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>> {
+        let shards = (0..SHARDS).map(|shard| self.dynamo.expired(shard, now.0, limit));
+        let found = futures_util::future::try_join_all(shards).await?;
+        let mut found: Vec<(u64, Item)> = found
+            .into_iter()
+            .flatten()
+            .map(|key| Ok((number(&key, EXPIRES_AT_MILLIS)?, key)))
+            .collect::<Result<_>>()?;
+        found.sort_by_key(|(at, _)| *at);
+        found.truncate(limit);
+        let mut tasks = self.many(found.into_iter().map(|(_, key)| key).collect()).await?;
+        tasks.retain(|task| task.expired(now));
+        Ok(tasks)
+    }
+
+    async fn reopen(&self, id: TaskId, scope: Reopen) -> Result<Completion> {
+        match scope {
+            Reopen::These(pages) => self.reopen_these(id, pages).await,
+            Reopen::Unread => self.reopen_all(id, false).await,
+            Reopen::All => self.reopen_all(id, true).await,
+        }
     }
 
     async fn correct_page(&self, page: PageRef, round: u32, confidence: Option<f32>) -> Result<Completion> {
         let correct = |mut stored: Stored| async move {
             let mut found = self.found(&stored, page).await?;
-            if found.status == PageStatus::Queued && stored.task.status().ended() {
-                // Somebody began to open it and died: its task still counts it as failed.
-                found.status = PageStatus::Failed;
-            }
             let corrected = transitions::correct(&mut stored.task, &mut found, round, confidence, now());
             let items = corrected.then(|| page_item(&found).map(|item| always(vec![item]))).transpose()?;
             Ok((stored, items))
@@ -268,26 +319,11 @@ impl TaskTable for DynamoTable {
     }
 }
 
-impl DynamoTable {
-    /// The failed pages among those wanted, and, where there are any, those that somebody began to open and died: their
-    /// items are queued already, while their task, if it has ended, still counts them as failed. A correction may have
-    /// begun other rounds since.
-    async fn to_open(&self, stored: &Stored, wanted: &BTreeSet<PageRef>) -> Result<Vec<PageRef>> {
-        let begun = |page: &Page| page.status == PageStatus::Queued;
-        let mut pages = self.all_pages(stored.task.id).await?;
-        pages.retain(|page| stored.has(page.page));
-        let any =
-            pages.iter().any(|page| wanted.contains(&page.page) && (page.status == PageStatus::Failed || begun(page)));
-        let open = |page: &Page| begun(page) || (page.status == PageStatus::Failed && wanted.contains(&page.page));
-        Ok(pages.iter().filter(|page| any && open(page)).map(|page| page.page).collect())
-    }
-}
-
 /// Without a condition of their own.
-fn always(items: Vec<Item>) -> Vec<Write> {
+pub(super) fn always(items: Vec<Item>) -> Vec<Write> {
     items.into_iter().map(|item| (item, None)).collect()
 }
 
-fn not_found(what: &impl ToString) -> Error {
+pub(super) fn not_found(what: &impl ToString) -> Error {
     Error::NotFound { what: what.to_string() }
 }

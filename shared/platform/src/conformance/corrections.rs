@@ -6,7 +6,7 @@ use quire_tasks::{
 use tokio::task::JoinSet;
 
 use super::tasks::{complete, created, failure, half_failed, page, split, succeeded};
-use crate::{Completion, Error, Home};
+use crate::{Completion, Error, Home, Reopen};
 
 async fn correct(home: &Home, of: PageRef, round: u32) -> Completion {
     home.tasks.correct_page(of, round, Some(1.0)).await.expect("correct")
@@ -116,7 +116,7 @@ pub async fn what_still_fails_is_opened_again_after_a_correction(home: &Home) {
     let (corrected, failed) = (page(&task, 1, 1), page(&task, 1, 2));
     assert_eq!(correct(home, corrected, 2).await.task().status(), TaskStatus::PartiallySucceeded);
     assert!(!home.tasks.complete_page(failed, 2, succeeded()).await.expect("complete").changed());
-    let opened = home.tasks.reopen(task.id, vec![corrected, failed]).await.expect("reopen");
+    let opened = home.tasks.reopen(task.id, Reopen::These(vec![corrected, failed])).await.expect("reopen");
     assert!(opened.changed());
     assert_eq!((opened.task().round, opened.task().updated), (3, false));
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 1, ..Counts::default() });

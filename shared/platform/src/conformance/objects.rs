@@ -121,3 +121,34 @@ pub async fn what_is_not_there_is_not_found(home: &Home) {
     assert!(matches!(home.objects.read(&key).await, Err(Error::NotFound { .. })));
     assert!(matches!(home.objects.local_file(&key).await, Err(Error::NotFound { .. })));
 }
+
+/// In whatever folder, also where the prefix ends within a name; and nothing else.
+pub async fn all_that_begins_with_a_prefix_is_erased(home: &Home) {
+    let mark = unique("erased");
+    let key = |name: &str| format!("{mark}/{name}");
+    for name in ["a/1", "a/2/3", "a/2/4", "ab", "b/task-1", "b/task-2", "b/tas", "b/taskless"] {
+        home.objects.put(&key(name), bytes("x")).await.expect("put");
+    }
+    assert_eq!(home.objects.erase(&key("a/")).await.expect("erase"), 3);
+    let left = ["ab", "b/tas", "b/task-1", "b/task-2", "b/taskless"].map(key);
+    assert_eq!(home.objects.list(&mark).await.expect("list"), left);
+    assert_eq!(home.objects.erase(&key("b/task-")).await.expect("erase"), 2);
+    assert_eq!(home.objects.erase(&key("b/task-")).await.expect("erase"), 0, "it is gone");
+    assert_eq!(home.objects.erase(&key("never/")).await.expect("erase"), 0);
+    assert_eq!(home.objects.list(&mark).await.expect("list"), ["ab", "b/tas", "b/taskless"].map(key));
+    home.objects.put(&key("a/1"), bytes("anew")).await.expect("put");
+    assert_eq!(home.objects.read(&key("a/1")).await.expect("read"), "anew");
+    for _ in 0..2 {
+        home.objects.erase_version(&key("b/tas"), None).await.expect("erase");
+    }
+    assert_eq!(home.objects.list(&mark).await.expect("list"), ["a/1", "ab", "b/taskless"].map(key));
+}
+
+/// That would be everything.
+pub async fn an_empty_prefix_erases_nothing(home: &Home) {
+    let key = unique("kept");
+    home.objects.put(&key, bytes("x")).await.expect("put");
+    let refused = home.objects.erase("").await;
+    assert!(matches!(refused, Err(Error::Failed { .. })), "{refused:?}");
+    assert_eq!(home.objects.read(&key).await.expect("read"), "x");
+}

@@ -163,3 +163,52 @@ pub async fn what_cannot_be_kept_everywhere_is_refused(home: &Home) {
         home.records.delete(SHELF, &key, None).await.expect("delete");
     }
 }
+
+/// Also where another room's name begins like its own.
+pub async fn a_room_is_listed_on_its_own(home: &Home) {
+    for shelf in [Shelf::Deliveries, Shelf::Endpoints] {
+        let room = unique("room");
+        let keys = ["#", "1", "2", "2/3", "~"].map(|name| format!("{room}/{name}"));
+        let others = [format!("{room}0/1"), format!("{room}-/1"), format!("{room}a/1")];
+        for key in keys.iter().chain(&others).rev() {
+            home.records.set(shelf, key, "1".to_owned(), None).await.expect("set");
+        }
+        let gone = format!("{room}/gone");
+        home.records.set(shelf, &gone, "1".to_owned(), Some(after(Duration::ZERO))).await.expect("set");
+        let list = async |room: &str, behind: Option<&str>, limit| {
+            let records = home.records.list_room(shelf, room, behind, limit).await.expect("list");
+            records.into_iter().map(|record| record.key).collect::<Vec<_>>()
+        };
+        assert_eq!(list(&room, None, usize::MAX).await, keys, "{shelf:?}");
+        assert_eq!(list(&room, None, 2).await, keys[..2]);
+        assert_eq!(list(&room, Some(&keys[1]), 2).await, keys[2..4]);
+        assert_eq!(list(&room, Some(&keys[4]), 2).await, [""; 0]);
+        assert_eq!(list(&room, Some(&others[0]), 2).await, [""; 0], "of a room behind this one");
+        assert_eq!(list(&room, Some(&others[1]), 2).await, keys[..2], "of a room before it");
+        assert_eq!(list(&room, None, 0).await, [""; 0]);
+        assert_eq!(list(&format!("{room}0"), None, 9).await, others[..1]);
+        assert_eq!(list(&unique("empty"), None, 9).await, [""; 0]);
+        assert_eq!(
+            home.records.read(shelf, &keys[3]).await.expect("read").map(|found| found.key),
+            Some(keys[3].clone())
+        );
+        assert!(home.records.delete(shelf, &keys[3], None).await.expect("delete"));
+        assert_eq!(list(&room, Some(&keys[2]), 9).await, keys[4..]);
+    }
+}
+
+/// A home where all lies in one place would hide that it cannot be so elsewhere.
+pub async fn what_is_spread_has_a_room_and_is_listed_by_rooms(home: &Home) {
+    let refused = |kept: Result<(), Error>| assert!(matches!(kept, Err(Error::Failed { .. })), "{kept:?}");
+    for shelf in Shelf::ALL.into_iter().filter(|shelf| shelf.is_spread()) {
+        refused(home.records.list(shelf, None, 1).await.map(drop));
+        for key in ["room", "room/", "/name", "/"] {
+            refused(home.records.set(shelf, key, "1".to_owned(), None).await);
+            refused(home.records.read(shelf, key).await.map(drop));
+        }
+        for room in ["", "a/b", "a b", "/"] {
+            refused(home.records.list_room(shelf, room, None, 1).await.map(drop));
+        }
+        refused(home.records.list_room(shelf, "room", Some("room"), 1).await.map(drop));
+    }
+}

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{A_MOMENT, AT_LENGTH};
-use crate::{Completion, Error, Home};
+use crate::{Completion, Error, Home, Reopen};
 
 const CALLBACK: &str = "https://example.com/callback";
 
-fn now() -> UnixMillis {
+pub(super) fn now() -> UnixMillis {
     UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
 }
 
@@ -22,7 +22,7 @@ pub(super) fn split(pages: u32) -> DocumentState {
     DocumentState::Split(Split { format: Format::Pdf, pages })
 }
 
-fn pending() -> DocumentState {
+pub(super) fn pending() -> DocumentState {
     DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } }
 }
 
@@ -110,7 +110,10 @@ pub async fn what_is_not_there_is_not_found(home: &Home) {
     missing(home.tasks.task(id).await.map(drop));
     missing(home.tasks.mark_dispatched(id).await);
     missing(home.tasks.update_callback(id, 1, CallbackUpdate::Delivered).await.map(drop));
-    missing(home.tasks.reopen(id, Vec::new()).await.map(drop));
+    missing(home.tasks.reopen(id, Reopen::These(Vec::new())).await.map(drop));
+    missing(home.tasks.cancel(id).await.map(drop));
+    missing(home.tasks.expire(id, now()).await.map(drop));
+    missing(home.tasks.reopen(id, Reopen::All).await.map(drop));
     missing(home.tasks.changed(id, 1, Duration::ZERO).await.map(drop));
     assert!(home.tasks.pages(id).await.expect("pages").is_empty());
 }
@@ -225,7 +228,8 @@ pub async fn a_failed_page_is_opened_again(home: &Home) {
     let task = half_failed(home).await;
     home.tasks.update_callback(task.id, 1, CallbackUpdate::Delivered).await.expect("update");
     let failed = page(&task, 1, 2);
-    let opened = home.tasks.reopen(task.id, vec![failed, failed, page(&task, 1, 1)]).await.expect("reopen");
+    let opened =
+        home.tasks.reopen(task.id, Reopen::These(vec![failed, failed, page(&task, 1, 1)])).await.expect("reopen");
     assert!(opened.changed());
     let opened = opened.task().clone();
     assert_eq!((opened.round, opened.ended_at, opened.status()), (2, None, TaskStatus::Processing));
@@ -243,12 +247,15 @@ pub async fn a_failed_page_is_opened_again(home: &Home) {
 pub async fn only_failed_pages_of_an_ended_task_are_opened_again(home: &Home) {
     let task = half_failed(home).await;
     for pages in [vec![], vec![page(&task, 1, 1)]] {
-        assert_eq!(home.tasks.reopen(task.id, pages).await.expect("reopen"), Completion::Before(task.clone()));
+        assert_eq!(
+            home.tasks.reopen(task.id, Reopen::These(pages)).await.expect("reopen"),
+            Completion::Before(task.clone())
+        );
     }
     let open = created(home, [split(2)]).await;
     let failed = page(&open, 1, 1);
     complete(home, failed, Outcome::Failed(failure())).await;
-    assert!(!home.tasks.reopen(open.id, vec![failed]).await.expect("reopen").changed());
+    assert!(!home.tasks.reopen(open.id, Reopen::These(vec![failed])).await.expect("reopen").changed());
 }
 
 /// Whoever died between the two can be helped.
@@ -272,7 +279,7 @@ pub async fn an_undispatched_task_is_found_until_it_is_dispatched(home: &Home) {
 pub async fn a_reopened_task_is_undispatched(home: &Home) {
     let task = half_failed(home).await;
     home.tasks.mark_dispatched(task.id).await.expect("mark");
-    let opened = home.tasks.reopen(task.id, vec![page(&task, 1, 2)]).await.expect("reopen");
+    let opened = home.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1, 2)])).await.expect("reopen");
     let found = home.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
     assert!(found.contains(opened.task()));
 }

@@ -45,6 +45,8 @@ fn set_up(connection: &mut Connection) -> Result<(), Fault> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // NORMAL would lose accepted tasks in a power cut.
     connection.pragma_update(None, "synchronous", "full")?;
+    // Of what is deleted nothing stays in the free parts of the file.
+    connection.pragma_update(None, "secure_delete", true)?;
     schema::migrate(connection)
 }
 

@@ -1,7 +1,8 @@
-//! The database: one connection, owned by one thread, which commits together what waits together.
+//! The database: a connection that writes and one that reads, each owned by a thread.
 //!
-//! A durable commit costs one wait for the disk, however much is in it. So the thread takes all jobs that have come in
-//! while it was waiting into its next transaction, each in a savepoint of its own, and answers them after the commit.
+//! A durable commit costs one wait for the disk, however much is in it. So the thread that writes takes all jobs that have
+//! come in while it was waiting into its next transaction, each in a savepoint of its own, and answers them after the
+//! commit. Whoever only reads does not wait for the disk with them: the write-ahead log shows the last commit.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,24 +24,22 @@ use crate::{Error, Result};
 const JOBS_WAITING: usize = 256;
 /// Jobs in one transaction: enough to share the disk's wait, few enough to keep the first of them from waiting long.
 const JOBS_TOGETHER: usize = 64;
-/// The way to the thread that owns the connection.
+
+type Jobs = mpsc::Sender<Box<dyn Job>>;
+
+/// The ways to the threads that own the connections.
 #[derive(Debug)]
 pub(super) struct Database {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+    writes: Jobs,
+    reads: Jobs,
     bells: Arc<Bells>,
 }
 
 impl Database {
     /// Opens the database in a file, and makes it where there is none.
     pub(super) fn open(path: &Path, bells: Arc<Bells>) -> Result<Self> {
-        let connection = connect(path)?;
-        let (jobs, waiting) = mpsc::channel(JOBS_WAITING);
-        let owner = Owner { connection, path: path.to_owned(), bells: Arc::clone(&bells) };
-        thread::Builder::new()
-            .name("quire-database".to_owned())
-            .spawn(move || owner.work_off(waiting))
-            .map_err(|error| Error::Failed { what: "database", why: format!("its thread cannot start: {error}") })?;
-        Ok(Self { jobs, bells })
+        let (writes, reads) = (start(path, &bells, "quire-database")?, start(path, &bells, "quire-reads")?);
+        Ok(Self { writes, reads, bells })
     }
 
     /// Reads. Sees everything that was committed before.
@@ -48,7 +47,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        self.run(false, |connection, _| work(connection)).await
+        self.run(&self.reads, false, |connection, _| work(connection)).await
     }
 
     /// Writes, and notes what others may wait for. Once this has returned `Ok`, a power cut changes nothing.
@@ -56,7 +55,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection, &mut Changes) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        self.run(true, work).await
+        self.run(&self.writes, true, work).await
     }
 
     /// Starts to listen for changes, by whatever process.
@@ -64,7 +63,7 @@ impl Database {
         self.bells.listen()
     }
 
-    async fn run<T, W>(&self, writes: bool, work: W) -> Result<T>
+    async fn run<T, W>(&self, jobs: &Jobs, writes: bool, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnOnce(&Connection, &mut Changes) -> Result<T, Fault> + Send + 'static,
@@ -72,9 +71,21 @@ impl Database {
         let gone = || Error::Failed { what: "database", why: "its thread has ended".to_owned() };
         let (answer, answered) = oneshot::channel();
         let call = Call { work: Some(work), result: None, answer, writes };
-        self.jobs.send(Box::new(call)).await.map_err(|_| gone())?;
+        jobs.send(Box::new(call)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
+}
+
+/// Starts a thread that owns a connection; the way to it.
+fn start(path: &Path, bells: &Arc<Bells>, name: &str) -> Result<Jobs> {
+    let connection = connect(path)?;
+    let (jobs, waiting) = mpsc::channel(JOBS_WAITING);
+    let owner = Owner { connection, path: path.to_owned(), bells: Arc::clone(bells) };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || owner.work_off(waiting))
+        .map_err(|error| Error::Failed { what: "database", why: format!("its thread cannot start: {error}") })?;
+    Ok(jobs)
 }
 
 /// A call that waits for its transaction.
@@ -125,7 +136,7 @@ where
     }
 }
 
-/// What the thread owns.
+/// What a thread owns.
 struct Owner {
     connection: Connection,
     path: PathBuf,

@@ -4,6 +4,7 @@
 //! not at all, and after a power cut too.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
@@ -164,13 +165,42 @@ impl Files {
         Ok(())
     }
 
+    /// Removes all files whose keys begin with the prefix, and the folders that are empty then.
+    fn erase(&self, prefix: &str) -> io::Result<usize> {
+        if prefix.is_empty() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "an empty prefix is everything"));
+        }
+        let keys = self.list(prefix)?;
+        let mut folders = BTreeSet::new();
+        for key in &keys {
+            let place = self.place(key)?;
+            unless_gone(fs::remove_file(&place))?;
+            folders.extend(place.ancestors().skip(1).take_while(|folder| *folder != self.objects).map(Path::to_owned));
+        }
+        // The innermost first.
+        for folder in folders.iter().rev() {
+            let key = folder.strip_prefix(&self.objects).unwrap_or(folder);
+            if format!("{}/", key.display()).starts_with(prefix) {
+                // One that somebody needs meanwhile is not empty, and stays.
+                let _ = fs::remove_dir(folder);
+            }
+            unless_gone(durable::sync_folder(folder))?;
+        }
+        Ok(keys.len())
+    }
+
     fn delete(&self, key: &str) -> io::Result<()> {
         let place = self.place(key)?;
-        match fs::remove_file(&place) {
-            Ok(()) => durable::sync_folder(parent(&place)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
-            Err(error) => Err(error),
-        }
+        unless_gone(fs::remove_file(&place))?;
+        unless_gone(durable::sync_folder(parent(&place)))
+    }
+}
+
+/// That something is not there is what was wanted.
+fn unless_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+        removed => removed,
     }
 }
 
@@ -224,6 +254,10 @@ impl ObjectStore for Files {
 
     async fn delete(&self, key: &str) -> Result<()> {
         self.run(key, Self::delete).await
+    }
+
+    async fn erase(&self, prefix: &str) -> Result<usize> {
+        self.run(prefix, Self::erase).await
     }
 
     fn spool(&self) -> PathBuf {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, UnixMillis};
+use quire_tasks::{
+    CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, Tenant, UnixMillis,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     fault::Fault,
 };
 use crate::{
-    Completion,
+    Completion, Listed, Reopen,
     clock::now,
     transitions::{self, Settled},
 };
@@ -22,13 +24,18 @@ pub(super) fn create(connection: &Connection, changes: &mut Changes, mut task: T
     }
     transitions::accept(&mut task, now());
     connection
-        .prepare_cached("INSERT INTO tasks (id, created_at, version, dispatched, record) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .prepare_cached(
+            "INSERT INTO tasks (id, created_at, version, dispatched, record, tenant, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
         .execute(params![
             task.id.to_string(),
             task.created_at.0,
             task.version as i64,
             task.dispatched,
-            serde_json::to_string(&task)?
+            serde_json::to_string(&task)?,
+            task.tenant.to_string(),
+            task.expires_at.0,
         ])?;
     let pages: Vec<PageRef> = task.pages().collect();
     queue_pages(connection, &pages, task.round)?;
@@ -65,8 +72,39 @@ pub(super) fn undispatched(connection: &Connection, before: UnixMillis, limit: u
     let mut select = connection.prepare_cached(
         "SELECT record FROM tasks WHERE dispatched = 0 AND created_at < ?1 ORDER BY created_at LIMIT ?2",
     )?;
-    let records = select.query_map(params![before.0, limit as i64], |row| row.get::<_, String>(0))?;
+    let records = select.query_map(params![before.0, many(limit)], |row| row.get::<_, String>(0))?;
     records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+/// Tasks of a tenant, the newest first.
+pub(super) fn list(
+    connection: &Connection,
+    tenant: &Tenant,
+    since: Option<UnixMillis>,
+    after: Option<Listed>,
+    limit: usize,
+) -> Result<Vec<Task>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM tasks WHERE tenant = ?1 AND created_at >= ?2 AND (created_at, id) < (?3, ?4)
+         ORDER BY created_at DESC, id DESC LIMIT ?5",
+    )?;
+    let since = since.map_or(i64::MIN, |since| since.0);
+    let (at, id) = after.map_or((i64::MAX, String::new()), |after| (after.created_at.0, after.id.to_string()));
+    let values = params![tenant.to_string(), since, at, id, many(limit)];
+    let records = select.query_map(values, |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+/// Tasks whose time is over, those that expired first first.
+pub(super) fn expired(connection: &Connection, by: UnixMillis, limit: usize) -> Result<Vec<Task>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT record FROM tasks WHERE expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2")?;
+    let records = select.query_map(params![by.0, many(limit)], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+fn many(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// A task's pages, in order.
@@ -135,25 +173,71 @@ pub(super) fn update_callback(
     update(connection, changes, task).map(Completion::Now)
 }
 
-/// Opens failed pages of an ended task.
+/// Opens pages of an ended task.
 pub(super) fn reopen(
     connection: &Connection,
     changes: &mut Changes,
     id: TaskId,
-    pages: Vec<PageRef>,
+    scope: Reopen,
 ) -> Result<Completion, Fault> {
     let mut task = task(connection, id)?;
+    let opened = match scope {
+        Reopen::These(pages) => these(connection, &mut task, pages)?,
+        Reopen::Unread => all(connection, &mut task, false)?,
+        Reopen::All => all(connection, &mut task, true)?,
+    };
+    let Some(opened) = opened else { return Ok(Completion::Before(task)) };
+    queue_pages(connection, &opened, task.round)?;
+    update(connection, changes, task).map(Completion::Now)
+}
+
+/// The failed ones of these, if the task is open again with them.
+fn these(connection: &Connection, task: &mut Task, pages: Vec<PageRef>) -> Result<Option<Vec<PageRef>>, Fault> {
     let mut failed = Vec::new();
-    for of in BTreeSet::from_iter(pages).into_iter().filter(|of| of.task_id == id) {
+    for of in BTreeSet::from_iter(pages).into_iter().filter(|of| of.task_id == task.id) {
         if page(connection, of)?.status == PageStatus::Failed {
             failed.push(of);
         }
     }
-    if !transitions::reopen(&mut task, failed.len() as u32) {
+    Ok(transitions::reopen_failed(task, failed.len() as u32, now()).then_some(failed))
+}
+
+/// All that were not read, or all there are, if the task is open again with them.
+fn all(connection: &Connection, task: &mut Task, with_read: bool) -> Result<Option<Vec<PageRef>>, Fault> {
+    let mut pages = pages(connection, task.id)?;
+    pages.retain(|page| with_read || page.status != PageStatus::Succeeded);
+    Ok(transitions::reopen_all(task, with_read, now()).map(|_| pages.iter().map(|page| page.page).collect()))
+}
+
+/// Ends an open task.
+pub(super) fn cancel(connection: &Connection, changes: &mut Changes, id: TaskId) -> Result<Completion, Fault> {
+    let mut task = task(connection, id)?;
+    if !transitions::cancel(&mut task) {
         return Ok(Completion::Before(task));
     }
-    queue_pages(connection, &failed, task.round)?;
     update(connection, changes, task).map(Completion::Now)
+}
+
+/// Ends a task's time.
+pub(super) fn expire(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    at: UnixMillis,
+) -> Result<Completion, Fault> {
+    let mut task = task(connection, id)?;
+    if !transitions::expire(&mut task, at) {
+        return Ok(Completion::Before(task));
+    }
+    update(connection, changes, task).map(Completion::Now)
+}
+
+/// Removes a task and its pages.
+pub(super) fn remove(connection: &Connection, changes: &mut Changes, id: TaskId) -> Result<(), Fault> {
+    connection.prepare_cached("DELETE FROM pages WHERE task = ?1")?.execute([id.to_string()])?;
+    connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id.to_string()])?;
+    changes.insert(Change::Task(id));
+    Ok(())
 }
 
 /// Takes a correction of a page.
@@ -185,8 +269,14 @@ fn find(connection: &Connection, id: TaskId) -> Result<Option<Task>, Fault> {
 fn update(connection: &Connection, changes: &mut Changes, mut task: Task) -> Result<Task, Fault> {
     transitions::touch(&mut task, now());
     connection
-        .prepare_cached("UPDATE tasks SET version = ?2, dispatched = ?3, record = ?4 WHERE id = ?1")?
-        .execute(params![task.id.to_string(), task.version as i64, task.dispatched, serde_json::to_string(&task)?])?;
+        .prepare_cached("UPDATE tasks SET version = ?2, dispatched = ?3, record = ?4, expires_at = ?5 WHERE id = ?1")?
+        .execute(params![
+            task.id.to_string(),
+            task.version as i64,
+            task.dispatched,
+            serde_json::to_string(&task)?,
+            task.expires_at.0
+        ])?;
     changes.insert(Change::Task(task.id));
     Ok(task)
 }

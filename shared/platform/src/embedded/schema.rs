@@ -6,7 +6,7 @@ use super::fault::Fault;
 
 /// Each step makes the next version out of the one before; `user_version` says how many have been taken. A step that
 /// was released never changes.
-const LADDER: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const LADDER: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
     -- A message is leased while it has a holder and its visible_at lies ahead.
@@ -66,6 +66,17 @@ const VERSION_3: &str = "
         PRIMARY KEY (shelf, key)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;
+";
+
+/// A task from before there was an expiry never expires: the number is what its record reads as, too.
+const VERSION_4: &str = "
+    ALTER TABLE tasks ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 253402300799000;
+    UPDATE tasks SET
+        tenant = json_extract(record, '$.tenant'),
+        expires_at = coalesce(json_extract(record, '$.expires_at'), expires_at);
+    CREATE INDEX tasks_listed ON tasks (tenant, created_at, id);
+    CREATE INDEX tasks_expiring ON tasks (expires_at);
 ";
 
 /// Brings the database to today's version. One from tomorrow is refused: this program would harm it.

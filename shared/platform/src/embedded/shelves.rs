@@ -10,7 +10,7 @@ use super::{database::Database, fault::Fault};
 use crate::{
     Record, RecordStore, Result, Shelf,
     clock::now,
-    record_store::{check_body, check_key, new_version},
+    record_store::{above, check_body, check_key, check_list, check_room, new_version},
 };
 
 /// The shelves.
@@ -35,7 +35,7 @@ impl SqliteShelves {
 
 impl Writing {
     fn new(shelf: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Self> {
-        check_key(key)?;
+        check_key(shelf, key)?;
         check_body(&body)?;
         Ok(Self { shelf, key: key.to_owned(), body, expires_at: expires_at.map(|at| at.0) })
     }
@@ -44,7 +44,7 @@ impl Writing {
 #[async_trait]
 impl RecordStore for SqliteShelves {
     async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
-        check_key(key)?;
+        check_key(on, key)?;
         let key = key.to_owned();
         self.database.read(move |connection| find(connection, on, &key)).await
     }
@@ -77,16 +77,23 @@ impl RecordStore for SqliteShelves {
     }
 
     async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
-        check_key(key)?;
+        check_key(on, key)?;
         let key = key.to_owned();
         self.database.write(move |connection, _| delete(connection, on, &key, seen)).await
     }
 
     async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        after.map_or(Ok(()), check_key)?;
-        // Every key lies behind the empty one.
-        let after = after.unwrap_or_default().to_owned();
-        self.database.read(move |connection| list(connection, on, &after, limit)).await
+        check_list(on, after)?;
+        // Every key lies behind the empty one, and before this one.
+        let (after, below) = (after.unwrap_or_default().to_owned(), "\x7f".to_owned());
+        self.database.read(move |connection| list(connection, on, &after, &below, limit)).await
+    }
+
+    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        let prefix = check_room(on, room, after)?;
+        let after = after.filter(|after| **after > *prefix).unwrap_or(&prefix).to_owned();
+        let below = above(&prefix);
+        self.database.read(move |connection| list(connection, on, &after, &below, limit)).await
     }
 }
 
@@ -97,13 +104,13 @@ fn find(connection: &Connection, shelf: Shelf, key: &str) -> Result<Option<Recor
     Ok(select.query_row(params![shelf.as_str(), key, now().0], record).optional()?)
 }
 
-fn list(connection: &Connection, shelf: Shelf, after: &str, limit: usize) -> Result<Vec<Record>, Fault> {
+fn list(connection: &Connection, shelf: Shelf, after: &str, below: &str, limit: usize) -> Result<Vec<Record>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT key, version, body FROM records WHERE shelf = ?1 AND key > ?2 AND (expires_at IS NULL OR expires_at > ?3)
-         ORDER BY key LIMIT ?4",
+        "SELECT key, version, body FROM records WHERE shelf = ?1 AND key > ?2 AND key < ?3
+         AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT ?5",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let records = select.query_map(params![shelf.as_str(), after, now().0, limit], record)?;
+    let records = select.query_map(params![shelf.as_str(), after, below, now().0, limit], record)?;
     Ok(records.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -6,14 +6,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, TaskId, UnixMillis};
+use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, TaskId, Tenant, UnixMillis};
 
 use super::{
     bell::{Change, LONGEST_DEAFNESS},
     database::Database,
     records,
 };
-use crate::{Completion, Result, TaskTable};
+use crate::{Completion, Listed, Reopen, Result, TaskTable};
 
 /// Tasks and pages.
 #[derive(Debug)]
@@ -71,8 +71,35 @@ impl TaskTable for SqliteTable {
             .await
     }
 
-    async fn reopen(&self, id: TaskId, pages: Vec<PageRef>) -> Result<Completion> {
-        self.database.write(move |connection, changes| records::reopen(connection, changes, id, pages)).await
+    async fn reopen(&self, id: TaskId, scope: Reopen) -> Result<Completion> {
+        self.database.write(move |connection, changes| records::reopen(connection, changes, id, scope)).await
+    }
+
+    async fn cancel(&self, id: TaskId) -> Result<Completion> {
+        self.database.write(move |connection, changes| records::cancel(connection, changes, id)).await
+    }
+
+    async fn expire(&self, id: TaskId, at: UnixMillis) -> Result<Completion> {
+        self.database.write(move |connection, changes| records::expire(connection, changes, id, at)).await
+    }
+
+    async fn remove(&self, id: TaskId) -> Result<()> {
+        self.database.write(move |connection, changes| records::remove(connection, changes, id)).await
+    }
+
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        since: Option<UnixMillis>,
+        after: Option<Listed>,
+        limit: usize,
+    ) -> Result<Vec<Task>> {
+        let tenant = tenant.clone();
+        self.database.read(move |connection| records::list(connection, &tenant, since, after, limit)).await
+    }
+
+    async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>> {
+        self.database.read(move |connection| records::expired(connection, now, limit)).await
     }
 
     async fn correct_page(&self, page: PageRef, round: u32, confidence: Option<f32>) -> Result<Completion> {

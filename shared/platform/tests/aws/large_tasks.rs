@@ -1,6 +1,6 @@
 //! Tasks too large for one transaction or for one item, and tasks in more hands than one.
 
-use quire_platform::{Aws, Completion, Home, conformance, patiently};
+use quire_platform::{Aws, Completion, Home, Reopen, conformance, patiently};
 use quire_tasks::{
     Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Source, Split, Task, TaskId,
     TaskStatus, Tenant,
@@ -76,7 +76,7 @@ async fn very_many_failed_pages_are_opened_again() {
         assert!(home.tasks.complete_page(page, 1, failed()).await.expect("complete").changed());
     }
     assert_eq!(home.tasks.task(task.id).await.expect("task").status(), TaskStatus::Failed);
-    let opened = home.tasks.reopen(task.id, task.pages().collect()).await.expect("reopen");
+    let opened = home.tasks.reopen(task.id, Reopen::These(task.pages().collect())).await.expect("reopen");
     assert!(opened.changed());
     assert_eq!((opened.task().counts.open, opened.task().round), (PAGES, 2));
     let pages = home.tasks.pages(task.id).await.expect("pages");

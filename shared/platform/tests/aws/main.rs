@@ -7,6 +7,7 @@ use quire_tasks::UnixMillis;
 use uuid::Uuid;
 
 mod emulator;
+mod erased;
 mod half_opened;
 mod handed;
 mod large_files;
@@ -30,7 +31,6 @@ fn settings() -> AwsSettings {
         table: name.clone(),
         webhook_secret: Some(name.clone()),
         queue_prefix: name,
-        retention_days: 30,
         cache_bytes: 64 * 1024 * 1024,
         emulator: Some(emulator::address()),
     }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region},
 };
-use quire_platform::{Aws, AwsSettings, Home, Shelf, conformance};
+use quire_platform::{Aws, Home, Reopen, Shelf, conformance};
 use quire_tasks::{
     Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, Source, Split, Task, TaskId, Tenant,
     UnixMillis,
@@ -12,8 +12,6 @@ use quire_tasks::{
 use uuid::Uuid;
 
 use crate::{connected, emulator, now, settings};
-
-const DAYS: u32 = 7;
 
 pub(crate) fn client() -> Client {
     let config = Config::builder()
@@ -40,21 +38,24 @@ async fn worked_on(home: &Home, created_at: UnixMillis) -> Task {
         let failed = Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"));
         assert!(home.tasks.complete_page(page, 1, failed).await.expect("completed").changed());
     }
-    home.tasks.reopen(task.id, vec![PageRef { task_id: task.id, document: 1, page: 1 }]).await.expect("an answer");
+    home.tasks
+        .reopen(task.id, Reopen::These(vec![PageRef { task_id: task.id, document: 1, page: 1 }]))
+        .await
+        .expect("an answer");
     home.tasks.task(task.id).await.expect("a task")
 }
 
 #[tokio::test]
-async fn everything_of_a_task_expires_with_it() {
-    let settings = AwsSettings { retention_days: DAYS, ..settings() };
+async fn everything_of_a_task_is_forgotten_two_days_after_it_has_expired() {
+    let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     // Twice is once, with its time to live too.
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let created_at = now();
-    worked_on(&connected(&settings).await, created_at).await;
+    let task = worked_on(&connected(&settings).await, created_at).await;
     let items = client().scan().table_name(&settings.table).send().await.expect("scanned").items.expect("items");
     assert!(items.len() >= 6, "a task, its documents and four pages: {items:?}");
-    let expected = (created_at.0 / 1000 + i64::from(DAYS) * 24 * 3600).to_string();
+    let expected = (task.expires_at.0 / 1000 + 2 * 24 * 3600).to_string();
     for item in items {
         let expires_at = item.get("expires_at").and_then(|value| value.as_n().ok());
         assert_eq!(expires_at, Some(&expected), "{item:?}");

@@ -1,0 +1,174 @@
+//! What every home promises about what is to be gone.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use quire_tasks::{
+    AttemptEnding, DeliveryAttempt, Document, DocumentState, Key, PageRef, ReviewEntry, ReviewReason, Source, Task,
+    UnixMillis, WebhookId,
+};
+
+use super::{
+    tasks::{created, now, page, split, task},
+    unique,
+};
+use crate::{Error, Home, Record, RecordStore, Result, Shelf, file_for_review, purge};
+
+/// More than are looked at together.
+const ATTEMPTS: i64 = 120;
+
+/// A task with something of everything that is kept for one, and the keys of its objects.
+async fn furnished(home: &Home) -> (Task, Vec<String>) {
+    let key = format!("{}{}.pdf", Key::INBOX, unique("upload"));
+    let source = Source::Inbox { key: key.clone(), version: None };
+    let mut task = task([split(2)]);
+    task.documents.push(Document::new(2, None, DocumentState::Pending { source }));
+    task.counts = task.counts.add(1, quire_tasks::PageStatus::Queued);
+    let task = home.tasks.create(task).await.expect("create").task().clone();
+    let id = task.id;
+    let pages = (1..=2).map(|round| Key::PageText { page: page(&task, 1, 1), round });
+    let letters = ["documents", "pages", "callbacks"].map(|queue| Key::DeadLetter { queue, name: format!("{id}-1") });
+    let results = ["pdf", "json"].map(|ending| Key::Result { task_id: id, round: 1, ending });
+    let own = [Key::Document { task_id: id, document: 1 }, Key::Inbox { task_id: id }];
+    let keys = own.into_iter().chain(pages).chain(letters).chain(results).map(|key| key.to_string());
+    let keys: Vec<String> = keys.chain([key]).collect();
+    for key in &keys {
+        home.objects.put(key, Bytes::from_static(b"x")).await.expect("put");
+    }
+    for of in task.pages() {
+        file_for_review(home, &review(of)).await.expect("filed");
+    }
+    for number in 0..ATTEMPTS {
+        let attempt = attempt(&task, number);
+        let body = serde_json::to_string(&attempt).expect("JSON");
+        home.records.set(Shelf::Deliveries, &attempt.key(), body, None).await.expect("set");
+    }
+    (task, keys)
+}
+
+fn review(page: PageRef) -> ReviewEntry {
+    let (engine, confidence, claim) = (None, None, None);
+    let (reason, detail, filed_at) = (ReviewReason::Unreadable, String::new(), now());
+    ReviewEntry { page, round: 1, reason, detail, engine, confidence, filed_at, claim }
+}
+
+fn attempt(task: &Task, number: i64) -> DeliveryAttempt {
+    DeliveryAttempt {
+        webhook_id: WebhookId::end_of(task.id, 1),
+        event: "task.succeeded".to_owned(),
+        attempt: 1,
+        at: UnixMillis(number),
+        duration_ms: 1,
+        ending: AttemptEnding::Retrying,
+        status: None,
+        error: None,
+        answer: None,
+        next_at: None,
+    }
+}
+
+/// How many objects, entries for review and attempts at deliveries there are of it, and whether there is a task.
+async fn left(home: &Home, task: &Task, keys: &[String]) -> (usize, usize, usize, bool) {
+    let mut objects = 0;
+    for key in keys {
+        objects += home.objects.list(key).await.expect("list").iter().filter(|found| *found == key).count();
+    }
+    let mut entries = 0;
+    for of in task.pages() {
+        entries +=
+            usize::from(home.records.read(Shelf::Review, &ReviewEntry::key_of(of)).await.expect("read").is_some());
+    }
+    let room = task.id.to_string();
+    let attempts = home.records.list_room(Shelf::Deliveries, &room, None, usize::MAX).await.expect("list").len();
+    (objects, entries, attempts, home.tasks.task(task.id).await.is_ok())
+}
+
+/// And nothing of any other.
+pub async fn nothing_of_a_purged_task_is_left(home: &Home) {
+    let (task, keys) = furnished(home).await;
+    let (other, others) = furnished(home).await;
+    let neighbor = format!("{}.bak", keys.last().expect("a key that its customer chose"));
+    home.objects.put(&neighbor, Bytes::from_static(b"x")).await.expect("put");
+    let whole = (keys.len(), 2, ATTEMPTS as usize, true);
+    assert_eq!(left(home, &task, &keys).await, whole);
+    for _ in 0..2 {
+        purge(home, &task).await.expect("purged");
+        assert_eq!(left(home, &task, &keys).await, (0, 0, 0, false));
+    }
+    for prefix in Key::all_of(task.id) {
+        assert_eq!(home.objects.list(&prefix).await.expect("list"), [""; 0]);
+    }
+    assert_eq!(left(home, &other, &others).await, whole);
+    assert_eq!(home.objects.list(&neighbor).await.expect("list"), [neighbor]);
+}
+
+/// Whoever has nothing is purged too.
+pub async fn a_task_for_which_nothing_is_kept_is_purged(home: &Home) {
+    let task = created(home, [split(1)]).await;
+    purge(home, &task).await.expect("purged");
+    assert!(matches!(home.tasks.task(task.id).await, Err(Error::NotFound { .. })));
+}
+
+/// Until then it is found.
+pub async fn a_purge_that_was_interrupted_is_made_whole_by_the_next(home: &Home) {
+    let (task, keys) = furnished(home).await;
+    let at = now();
+    let task = home.tasks.expire(task.id, at).await.expect("expire").task().clone();
+    for deletions in [0, 1, 50] {
+        let failing = FailingRecords { store: Arc::clone(&home.records), left: AtomicUsize::new(deletions) };
+        let (objects, tasks, secrets) = (Arc::clone(&home.objects), Arc::clone(&home.tasks), Arc::clone(&home.secrets));
+        let mortal = Home::new(objects, tasks, secrets, Arc::new(failing), |name| home.queue(name));
+        assert!(matches!(purge(&mortal, &task).await, Err(Error::Failed { .. })));
+        assert!(home.tasks.expired(at, 10_000).await.expect("expired").contains(&task), "after {deletions}");
+    }
+    purge(home, &task).await.expect("purged");
+    assert_eq!(left(home, &task, &keys).await, (0, 0, 0, false));
+    assert!(!home.tasks.expired(at, 10_000).await.expect("expired").iter().any(|one| one.id == task.id));
+}
+
+/// Records of which only so many can be deleted.
+#[derive(Debug)]
+struct FailingRecords {
+    store: Arc<dyn RecordStore>,
+    left: AtomicUsize,
+}
+
+#[async_trait]
+impl RecordStore for FailingRecords {
+    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+        self.store.read(on, key).await
+    }
+
+    async fn put(
+        &self,
+        on: Shelf,
+        key: &str,
+        body: String,
+        seen: Option<u64>,
+        expires_at: Option<UnixMillis>,
+    ) -> Result<bool> {
+        self.store.put(on, key, body, seen, expires_at).await
+    }
+
+    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+        self.store.set(on, key, body, expires_at).await
+    }
+
+    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        taken.map_err(|_| Error::Failed { what: "records", why: "the process is killed here".to_owned() })?;
+        self.store.delete(on, key, seen).await
+    }
+
+    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        self.store.list(on, after, limit).await
+    }
+
+    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        self.store.list_room(on, room, after, limit).await
+    }
+}
