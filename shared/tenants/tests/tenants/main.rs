@@ -1,0 +1,52 @@
+//! Keys, limits and secrets, on the embedded home.
+
+mod keys;
+mod limits;
+mod signing;
+
+use quire_platform::{Embedded, Home};
+use quire_tasks::{Tenant, UnixMillis};
+use tempfile::TempDir;
+
+/// A home that is gone with its folder.
+struct Room {
+    home: Home,
+    folder: TempDir,
+    _embedded: Embedded,
+}
+
+impl Room {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let embedded = Embedded::open(folder.path(), "test").expect("a home");
+        Self { home: embedded.home(), folder, _embedded: embedded }
+    }
+
+    /// Whether a text is in any file of the home.
+    fn holds(&self, text: &str) -> bool {
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+                let entry = entry.expect("an entry");
+                let kind = entry.file_type().expect("its kind");
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                } else if kind.is_file() {
+                    let bytes = std::fs::read(entry.path()).expect("the file can be read");
+                    if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
+fn tenant(name: &str) -> Tenant {
+    name.parse().expect("a tenant's name")
+}
+
+const fn at_second(second: i64) -> UnixMillis {
+    UnixMillis(1_700_000_000_000 + second * 1_000)
+}
