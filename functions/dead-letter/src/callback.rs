@@ -10,13 +10,17 @@ use crate::{
     letter::{file, now, trace_id},
 };
 
-/// Notes that the callback is exhausted, and files the letter. One that was delivered after all, or of an earlier
-/// round, is dropped.
+/// Notes that the callback is exhausted, and files the letter. One that was delivered after all, of an earlier round, or of
+/// no more than progress, is dropped.
 ///
 /// # Errors
 /// Of the home, after waiting them out in vain. The message is then received again.
 pub async fn bury_callback(home: Home, delivery: Delivery<CallbackMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
+    if message.progress.is_some() {
+        // The next one tells more, and the end is told anyway.
+        return lease.acknowledge().await;
+    }
     let reason = reason.unwrap_or_else(|| {
         let times = home.queue(QueueName::Callbacks).settings().max_receives;
         format!("The callback was taken up {times} times, and whoever delivered it died the last time.")

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use quire_platform::{Error, Home, Result, Shelf, owe_callback, patiently};
+use quire_redact::Redactor;
 use quire_tasks::{
-    Claim, Correction, EngineName, Key, Line, Mode, Page, PageStatus, PageText, Task, Tried, UnixMillis, WhyNot,
+    Claim, Correction, EngineName, Key, Line, Mode, Page, PageStatus, PageText, RedactPolicy, Redaction, Task, Tried,
+    UnixMillis, WhyNot,
 };
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -45,13 +47,17 @@ pub async fn correct_review(home: &Home, name: &str, text: &str, by: &str) -> Re
     let Ok(fields) = fields(&task.read_as.mode, text) else {
         return Ok(kept("the page was read for fields: write a JSON object with their values"));
     };
+    let correction = Correction { by: by.to_owned(), at: Timestamp::now().to_string() };
+    let before = text_of(home, page).await?.unwrap_or_else(|| unread(task, page, &filed));
+    let written = PageText { fields: fields.or_else(|| before.fields.clone()), ..corrected(before, text, correction) };
+    let written = match redacted(task.redact.as_ref(), written) {
+        Ok(written) => written,
+        Err(why) => return Ok(kept(format!("what is to be taken out of it could not be looked for: {why}"))),
+    };
     let filed = match filed.claim(home, by, now()).await? {
         Ok(filed) => filed,
         Err(outcome) => return Ok(outcome),
     };
-    let correction = Correction { by: by.to_owned(), at: Timestamp::now().to_string() };
-    let before = text_of(home, page).await?.unwrap_or_else(|| unread(task, page, &filed));
-    let written = PageText { fields: fields.or_else(|| before.fields.clone()), ..corrected(before, text, correction) };
     let slow = |_| Error::Busy { what: "the home", why: "a correction took too long to be written".to_owned() };
     let Some(task) = timeout(WRITTEN_WITHIN, write(home, &filed, &written)).await.map_err(slow)?? else {
         return Ok(kept("its task was opened again meanwhile: try again when it has ended"));
@@ -93,7 +99,8 @@ async fn conclude_earlier(
     let mut by_us = false;
     if let (Some(_), Some((_, page))) = (&filed.entry.claim, present) {
         let read = text_of(home, page).await?;
-        by_us = read.is_some_and(|read| read.corrected.is_some() && read.lines == lines(text));
+        let redact = present.and_then(|(task, _)| task.redact.as_ref());
+        by_us = read.is_some_and(|read| read.corrected.is_some() && is_of(&read, text, redact));
     }
     filed.settle(home, present).await?;
     Ok(if by_us { ReviewOutcome::Done } else { ReviewOutcome::NotNeeded })
@@ -129,6 +136,25 @@ async fn is_corrected_in(home: &Home, filed: &Filed, round: u32) -> Result<bool>
 
 fn lines(text: &str) -> Vec<Line> {
     text.lines().map(|line| Line { text: line.to_owned(), confidence: None, polygon: None }).collect()
+}
+
+/// Whether a text that is kept is what somebody wrote, as far as that may be kept.
+fn is_of(kept: &PageText, text: &str, redact: Option<&RedactPolicy>) -> bool {
+    let written = PageText { lines: lines(text), ..kept.clone() };
+    redacted(redact, written).is_ok_and(|written| written.lines == kept.lines)
+}
+
+/// What may be kept of what somebody wrote. What was taken out when the page was read is still on the page: its places stay
+/// reported, though in no line any more.
+fn redacted(policy: Option<&RedactPolicy>, mut written: PageText) -> std::result::Result<PageText, String> {
+    let Some(policy) = policy else { return Ok(written) };
+    let before = written.redactions.take().unwrap_or_default();
+    let redactor = Redactor::new(policy).map_err(|error| error.to_string())?;
+    redactor.redact(&mut written).map_err(|error| error.to_string())?;
+    let places = before.into_iter().filter(|redaction| redaction.polygon.is_some());
+    let places = places.map(|place| Redaction { line: None, field: None, start: 0, end: 0, ..place });
+    written.redactions.get_or_insert_default().extend(places);
+    Ok(written)
 }
 
 /// Nothing is left of what was to be known before the text was trusted: a person answers for it.

@@ -1,6 +1,6 @@
 //! A page that nobody could read: it fails, and its task still ends.
 
-use quire_platform::{Delivery, Error, Home, QueueName, Result, file_for_review, owe_callback, patiently};
+use quire_platform::{Delivery, Error, Home, QueueName, Result, file_for_review, forget_page, owe_callback, patiently};
 use quire_tasks::{Failure, FailureCode, Message, Outcome, PageMessage, ReviewEntry, ReviewReason};
 use tracing::warn;
 
@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// Completes the page as failed, owes the callback when that ended the task, and files the letter, and the page for review.
+/// Of a task that was canceled, has expired or was deleted nothing changes; what a worker had stored for the page goes.
 ///
 /// # Errors
 /// Of the home, after waiting them out in vain. The message is then received again.
@@ -24,17 +25,20 @@ pub async fn bury_page(home: Home, delivery: Delivery<PageMessage>) -> Result<()
     match patiently(|| home.tasks.complete_page(message.page, message.round, outcome.clone())).await {
         Ok(completion) => {
             owe_callback(&home, completion.task()).await?;
-            if completion.changed() || failed_here_before(&home, &message).await? {
+            let kept = !completion.task().expired(now());
+            if completion.changed() || (kept && failed_here_before(&home, &message).await?) {
                 warn!(
                     task.id = %message.page.task_id, trace.id = trace_id(completion.task()),
                     document.no = message.page.document, page.no = message.page.page, reason = failure.message, "page given up"
                 );
                 file_for_review(&home, &review(&message, &failure)).await?;
                 file(&home, &letter(&message, failure.message, receives)).await?;
+            } else {
+                forget_page(&home, message.page, message.round).await?;
             }
         }
         // The task was deleted: there is nobody to tell, and nothing to try again.
-        Err(Error::NotFound { .. }) => {}
+        Err(Error::NotFound { .. }) => forget_page(&home, message.page, message.round).await?,
         Err(error) => return Err(error),
     }
     lease.acknowledge().await

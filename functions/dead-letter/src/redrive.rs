@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use quire_platform::{Error, Home, QueueName, Result, owe_callback, patiently, send};
-use quire_tasks::{CallbackMessage, CallbackUpdate, Key, Message, PageMessage, PageRef, PageStatus, PageText, TaskId};
+use quire_platform::{Error, Home, QueueName, Reopen, Result, forget_corrections, owe_callback, patiently, send};
+use quire_tasks::{CallbackMessage, CallbackUpdate, Message, PageMessage, PageRef, PageStatus, Task, TaskId};
 
 use crate::{
     DeadLetter, Kind,
@@ -97,15 +97,13 @@ async fn pages(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
 
 async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLetter)>) -> Result<Vec<Redriven>> {
     let pages: Vec<PageRef> = letters.iter().map(|(page, _)| *page).collect();
-    let statuses = match patiently(|| home.tasks.reopen(task_id, pages.clone())).await {
+    let statuses = match patiently(|| home.tasks.reopen(task_id, Reopen::These(pages.clone()))).await {
         Ok(completion) => {
             let task = completion.task();
-            let statuses = statuses(home, task_id).await?;
+            let statuses = statuses(home, task).await?;
             // Queued is what was opened just now, or by a redrive that was interrupted before it sent anything.
             let queued = || pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
-            for page in queued() {
-                forget_correction(home, *page, task.round).await?;
-            }
+            forget_corrections(home, task).await?;
             let messages: Vec<_> = queued().map(|page| PageMessage::new(task, *page)).collect();
             let queue = home.queue(QueueName::Pages);
             patiently(|| send(queue.as_ref(), task, messages.clone())).await?;
@@ -129,21 +127,9 @@ async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLette
     Ok(redriven)
 }
 
-/// What somebody wrote for a page who died before it counted is not what a worker reads in that round: a worker leaves what
-/// it finds.
-async fn forget_correction(home: &Home, page: PageRef, round: u32) -> Result<()> {
-    let key = Key::PageText { page, round }.to_string();
-    let json = match patiently(|| home.objects.read(&key)).await {
-        Err(Error::NotFound { .. }) => return Ok(()),
-        json => json?,
-    };
-    let is_correction = serde_json::from_slice::<PageText>(&json).is_ok_and(|text| text.corrected.is_some());
-    if is_correction { patiently(|| home.objects.delete(&key)).await } else { Ok(()) }
-}
-
-async fn statuses(home: &Home, task_id: TaskId) -> Result<HashMap<PageRef, PageStatus>> {
-    let pages = patiently(|| home.tasks.pages(task_id)).await?;
-    Ok(pages.into_iter().map(|page| (page.page, page.status)).collect())
+async fn statuses(home: &Home, task: &Task) -> Result<HashMap<PageRef, PageStatus>> {
+    let pages = patiently(|| home.tasks.pages(task.id)).await?;
+    Ok(pages.into_iter().map(|page| (page.page, task.status_of(&page))).collect())
 }
 
 async fn callbacks(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {

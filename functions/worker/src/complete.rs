@@ -1,13 +1,16 @@
 //! How a page ends: the result is stored, the page filed for review where somebody is to look at it, and completed, the
 //! callback owed, and the message acknowledged, in this order. A crash between any two of them repeats the earlier ones, which changes nothing.
+//! What was stored for a task that was canceled or deleted meanwhile is taken out again before that.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use quire_boot::metrics;
-use quire_platform::{Completion, Error, Home, Result, file_for_review, owe_callback, patiently};
+use quire_platform::{
+    Completion, Error, Home, Result, file_for_review, forget_page, owe_callback, owe_progress, patiently,
+};
 use quire_tasks::{Failure, FailureCode, Key, Outcome, PageMessage, PageText};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -20,6 +23,8 @@ use crate::{
 const WHILE_FULL: Duration = Duration::from_secs(5);
 /// When a page is received again whose end could not be kept.
 const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
+/// How long it is tried to tell a customer how far a task is: the next page's end tells more.
+const PROGRESS_LIMIT: Duration = Duration::from_secs(5);
 
 /// The last step.
 #[derive(Debug, Clone)]
@@ -51,11 +56,16 @@ impl Completer {
         let (end, page) = page.split();
         let (id, trace_id) = (page.message.page, page.trace_id());
         match self.keep(&page, end).await {
-            Ok(()) => {
+            Ok(completion) => {
                 self.intake.page_survived();
                 if let Err(error) = page.lease.acknowledge().await {
                     warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
                         "a page could not be acknowledged; it comes again");
+                }
+                // The page is no longer in hand.
+                drop((page.permit, page.pixels));
+                if let Some(completion) = completion {
+                    self.tell_progress(&completion).await;
                 }
             }
             Err(error) => {
@@ -76,7 +86,15 @@ impl Completer {
         self.finish(page.with(Failure::new(FailureCode::TimedOut, why).into())).await;
     }
 
-    async fn keep(&self, held: &InFlight<()>, end: End) -> Result<()> {
+    /// Tells how far the task is, where that is wanted. It holds nothing up, and nothing fails with it.
+    async fn tell_progress(&self, completion: &Completion) {
+        if !matches!(timeout(PROGRESS_LIMIT, owe_progress(&self.home, completion)).await, Ok(Ok(()))) {
+            warn!(task.id = %completion.task().id, "nobody is told how far a task is; the next page's end tells more");
+        }
+    }
+
+    /// What came of completing it; nothing where its task is gone.
+    async fn keep(&self, held: &InFlight<()>, end: End) -> Result<Option<Completion>> {
         let (message, page) = (&held.message, held.message.page);
         let End { read, review } = end;
         let outcome = match read {
@@ -95,10 +113,14 @@ impl Completer {
         match self.while_full(complete).await {
             Ok(completion) => {
                 take_note(held, &completion, &outcome);
-                owe_callback(&self.home, completion.task()).await
+                if !completion.changed() {
+                    forget_page(&self.home, page, message.round).await?;
+                }
+                owe_callback(&self.home, completion.task()).await?;
+                Ok(Some(completion))
             }
             // The task was deleted in the meantime: there is nobody to tell.
-            Err(Error::NotFound { .. }) => Ok(()),
+            Err(Error::NotFound { .. }) => forget_page(&self.home, page, message.round).await.map(|()| None),
             Err(error) => Err(error),
         }
     }

@@ -18,7 +18,7 @@ use crate::lane::{self, Lane, LaneError, Reading};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {
     /// It read it.
-    Text(PageText),
+    Text(Box<PageText>),
     /// It looked at it and failed.
     Failed(Failure),
     /// It is not to be asked, until then if that is known.
@@ -128,7 +128,7 @@ impl Gate {
                         "the engine reads again"
                     );
                 }
-                Answer::Text(text)
+                Answer::Text(Box::new(text))
             }
             Err(LaneError::Failed(failure)) => {
                 self.failed(&mut inside, ticket, now, &failure.to_string());

@@ -24,7 +24,7 @@ pub struct InFlight<T> {
 /// How a page ends.
 #[derive(Debug)]
 pub(crate) struct End {
-    pub(crate) read: Result<PageText, Failure>,
+    pub(crate) read: Result<Box<PageText>, Failure>,
     /// Why somebody is to look at it, if so.
     pub(crate) review: Option<ReviewEntry>,
 }

@@ -19,8 +19,8 @@ use std::{
 
 use anyhow::Context;
 use quire_boot::metrics;
-use quire_platform::{Consumer, Delivery, Error, Home, Undecodable, owe_callback, patiently};
-use quire_tasks::{Failure, FailureCode, Key, PageMessage, PageStatus};
+use quire_platform::{Consumer, Delivery, Error, Home, Undecodable, forget_page, owe_callback, patiently};
+use quire_tasks::{Failure, FailureCode, Key, PageMessage};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -30,6 +30,7 @@ use crate::{
     gate::Room,
     in_flight::{End, InFlight},
     settings::InHand,
+    standing::{Standing, Standings},
 };
 
 /// When a page is received again that could not be fetched.
@@ -43,6 +44,7 @@ const CAREFUL_PAGES: u32 = 4;
 pub(crate) struct Intake {
     home: Home,
     engines: Arc<Engines>,
+    standings: Standings,
     pages_in_hand: u32,
     hands: Arc<Semaphore>,
     /// Pages this process has read.
@@ -53,7 +55,8 @@ impl Intake {
     pub(crate) fn new(home: Home, in_hand: InHand, engines: Arc<Engines>) -> Self {
         let pages_in_hand = in_hand.pages;
         let hands = Arc::new(Semaphore::new(pages_in_hand as usize));
-        Self { home, engines, pages_in_hand, hands, read: AtomicU32::new(0) }
+        let standings = Standings::new(home.clone());
+        Self { home, engines, standings, pages_in_hand, hands, read: AtomicU32::new(0) }
     }
 
     /// Says that a page has made it through the model and to its end.
@@ -151,10 +154,15 @@ impl Intake {
         let trace = trace.and_then(|trace| trace.parse().ok());
         let page = InFlight { message, payload: (), attempt, trace, lease, permit, pixels: None };
         take_note(&page);
-        // A first delivery is nearly always news; asking would cost every page a read of the table.
-        if attempt > 1 && self.has_ended(&page).await {
-            self.acknowledge_again(page).await;
-            return Ok(());
+        match self.standings.of(&page.message, attempt).await {
+            Ok(Standing::Open) => {}
+            Ok(over) => {
+                self.acknowledge_again(page, &over).await;
+                return Ok(());
+            }
+            // Whoever completes it finds out.
+            Err(error) => warn!(task.id = %page.message.page.task_id, trace.id = page.trace_id(), %error,
+                "a task could not be looked at: its page is read"),
         }
         match self.fetch(&page).await {
             Ok(file) => out.to_render.send(page.with(file)).await.ok().context("rendering has ended"),
@@ -179,23 +187,24 @@ impl Intake {
         patiently(|| self.home.objects.local_file(&key)).await
     }
 
-    async fn has_ended(&self, page: &InFlight<()>) -> bool {
-        let record = patiently(|| self.home.tasks.page(page.message.page)).await;
-        matches!(record, Ok(record) if record.status != PageStatus::Queued)
-    }
-
-    /// Whoever read this page before died between its end and its acknowledgment, perhaps before the callback was owed.
-    async fn acknowledge_again(&self, page: InFlight<()>) {
+    /// Whoever read this page before died between its end and its acknowledgment, perhaps before the callback was owed; or
+    /// its task was canceled or deleted, perhaps just when its text was stored.
+    async fn acknowledge_again(&self, page: InFlight<()>, standing: &Standing) {
         let (id, trace_id) = (page.message.page, page.trace_id());
         let told = async {
-            let task = patiently(|| self.home.tasks.task(id.task_id)).await?;
-            owe_callback(&self.home, &task).await?;
+            match standing {
+                Standing::Over(task) => owe_callback(&self.home, task).await?,
+                Standing::Open | Standing::Gone => {}
+            }
+            if page.attempt > 1 || matches!(standing, Standing::Gone) {
+                forget_page(&self.home, id, page.message.round).await?;
+            }
             page.lease.acknowledge().await
         };
         match told.await {
-            Ok(()) => info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, "a page had ended before"),
+            Ok(()) => info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, "nobody waits for a page"),
             Err(error) => warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
-                 "an ended page could not be acknowledged; it comes again"),
+                 "a page that nobody waits for could not be acknowledged; it comes again"),
         }
     }
 }

@@ -26,9 +26,11 @@ mod lane;
 mod local;
 mod model;
 mod read;
+mod redact;
 mod render;
 mod review;
 mod settings;
+mod standing;
 mod stream;
 mod verdict;
 

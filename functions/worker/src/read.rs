@@ -26,7 +26,7 @@ use crate::{
     engines::Engines,
     gate::Answer,
     in_flight::{End, InFlight},
-    review,
+    redact, review,
     verdict::{Tries, Verdict, asks_another, verdict},
 };
 
@@ -171,9 +171,15 @@ impl Reader {
         Tries { attempt, most, back_off: self.settings.back_off(attempt) }
     }
 
+    /// What of a text may be kept: nothing else of it goes further than this.
+    async fn redacted(&self, message: &PageMessage, text: Box<PageText>) -> Result<Box<PageText>, Failure> {
+        let Some(policy) = &message.redact else { return Ok(text) };
+        redact::redacted(policy.clone(), text, self.settings.page_limit).await
+    }
+
     async fn carry_out(&self, page: InFlight<()>, plan: &Plan<'_>, before: Vec<Tried>, verdict: Verdict) {
         let read = match verdict {
-            Verdict::Read(text) => Ok(with_tried(text, before)),
+            Verdict::Read(text) => self.redacted(&page.message, with_tried(text, before)).await,
             Verdict::Failed(failure) => Err(failure),
             other => return put_back(page, other).await,
         };
@@ -185,14 +191,15 @@ impl Reader {
             info!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), engine.name = text.engine.name,
                 engine.version = text.engine.version, "another engine than the first has read a page");
         }
-        let review = review::entry(&page.message, plan, read.as_ref(), now());
+        let review = review::entry(&page.message, plan, read.as_deref(), now());
         self.completer.finish(page.with(End { read, review })).await;
     }
 }
 
-fn with_tried(mut text: PageText, mut before: Vec<Tried>) -> PageText {
+fn with_tried(mut text: Box<PageText>, mut before: Vec<Tried>) -> Box<PageText> {
     before.append(&mut text.tried);
-    PageText { tried: before, ..text }
+    text.tried = before;
+    text
 }
 
 fn is_lost(answer: &Answer) -> bool {

@@ -32,7 +32,7 @@ pub(crate) struct Tries {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Verdict {
     /// It is read.
-    Read(PageText),
+    Read(Box<PageText>),
     /// It cannot be read.
     Failed(Failure),
     /// It is sent anew: this was no attempt.
@@ -73,7 +73,7 @@ pub(crate) fn verdict(plan: &Plan<'_>, first: Answer, second: Option<Answer>, tr
 }
 
 /// Of two texts the one that its engine is surer of; the first where they are as sure, or one of them does not say.
-fn surer(mut first: PageText, mut second: PageText) -> PageText {
+fn surer(mut first: Box<PageText>, mut second: Box<PageText>) -> Box<PageText> {
     let (a, b) = (first.confidence(), second.confidence());
     let less_sure = |text: &PageText, confidence| Tried {
         engine: text.engine.clone(),
@@ -171,9 +171,9 @@ mod tests {
         config(r#", "fallback": "b@1", "fallback_below": 0.8"#)
     }
 
-    fn text(engine: &str, confidence: Option<f32>) -> PageText {
+    fn text(engine: &str, confidence: Option<f32>) -> Box<PageText> {
         let line = Line { text: engine.to_owned(), confidence, polygon: None };
-        PageText::of_lines(engine.parse().expect("a name"), 1, 1, 0, vec![line])
+        Box::new(PageText::of_lines(engine.parse().expect("a name"), 1, 1, 0, vec![line]))
     }
 
     fn sure(engine: &str, confidence: f32) -> Answer {

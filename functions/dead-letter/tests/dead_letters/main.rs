@@ -1,12 +1,13 @@
 //! Dead letters in an embedded home: what becomes of them, of their tasks, and of a second chance.
 
+mod gone;
 mod review;
 mod room;
 
 use std::time::Duration;
 
 use quire_dead_letter::{Kind, RedriveOutcome, Redriven, Selection, bury_all, redrive, show};
-use quire_platform::{Consumer, Delivery, Error, Outgoing, QueueName};
+use quire_platform::{Consumer, Delivery, Error, Outgoing, QueueName, Reopen};
 use quire_tasks::{
     CallbackMessage, CallbackState, CallbackUpdate, DocumentMessage, DocumentState, FailureCode, Format, Job, Message,
     PageMessage, PageRef, PageStatus, ReadAs, Source, Split, Task, TaskId, TaskStatus,
@@ -104,12 +105,37 @@ async fn pages_of_one_task_are_opened_in_one_round() {
 async fn a_redrive_that_was_interrupted_before_it_sent_anything_can_be_repeated() {
     let room = Room::open();
     let task = room.buried_page().await;
-    room.home.tasks.reopen(task.id, vec![page(&task, 1)]).await.expect("reopened");
+    room.home.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1)])).await.expect("reopened");
     assert!(room.is_empty(QueueName::Pages).await);
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
     assert_eq!(room.current(&task).await.round, 2);
     let sent = PageMessage::decode(&room.receive(QueueName::Pages).await.body).expect("a message");
     assert_eq!(sent.round, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_was_canceled_since_is_not_sent_again() {
+    let room = Room::open();
+    let task = room.buried_page().await;
+    room.home.tasks.reopen(task.id, Reopen::Unread).await.expect("reopened");
+    assert!(room.home.tasks.cancel(task.id).await.expect("canceled").changed());
+    assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::NotNeeded]);
+    assert_eq!((room.current(&task).await.status(), room.list(Kind::Pages).await), (TaskStatus::Canceled, vec![]));
+    assert!(room.is_empty(QueueName::Pages).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_document_of_an_earlier_round_does_not_fail_the_one_that_is_fetched_once_more() {
+    let room = Room::open();
+    let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
+    assert!(room.home.tasks.cancel(task.id).await.expect("canceled").changed());
+    room.home.tasks.reopen(task.id, Reopen::Unread).await.expect("reopened");
+    let message = DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split };
+    room.send(QueueName::DeadDocuments, [message]).await;
+    let running = room.start();
+    room.until_empty(QueueName::DeadDocuments).await;
+    running.stop().await;
+    assert_eq!((room.current(&task).await.status(), room.list(Kind::Documents).await), (TaskStatus::Queued, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use quire_tasks::{
 };
 use serde_json::json;
 
-use crate::room::{Room, page};
+use crate::room::{Room, now, page};
 
 const LONG_AGO: UnixMillis = UnixMillis(1);
 
@@ -89,11 +89,6 @@ fn doubtful_text(mode: ModeName) -> PageText {
 
 fn plain(text: &str) -> Line {
     Line { text: text.to_owned(), confidence: None, polygon: None }
-}
-
-fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
 }
 
 #[tokio::test(flavor = "multi_thread")]

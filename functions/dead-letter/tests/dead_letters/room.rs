@@ -5,8 +5,8 @@ use std::time::Duration;
 use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection, list, redrive, run};
 use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings, Received};
 use quire_tasks::{
-    CallbackMessage, Document, DocumentState, Format, Message, Outcome, PageRef, ReadAs, Split, Task, TaskId, Tenant,
-    UnixMillis,
+    CallbackMessage, Document, DocumentState, Format, Message, Outcome, PageRef, ReadAs, RedactPolicy, Split, Task,
+    TaskId, Tenant, UnixMillis,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -65,9 +65,18 @@ impl Room {
         states: impl IntoIterator<Item = DocumentState>,
         read_as: ReadAs,
     ) -> Task {
+        self.create_to_be_redacted(states, read_as, None).await
+    }
+
+    pub(crate) async fn create_to_be_redacted(
+        &self,
+        states: impl IntoIterator<Item = DocumentState>,
+        read_as: ReadAs,
+        redact: Option<RedactPolicy>,
+    ) -> Task {
         let documents = states.into_iter().zip(1..).map(|(state, number)| Document::new(number, None, state));
         let id = TaskId::new(Uuid::now_v7());
-        let task = Task::new(id, Tenant::default(), UnixMillis(0), documents.collect(), Some(URL.to_owned()));
+        let task = Task::new(id, Tenant::default(), now(), documents.collect(), Some(URL.to_owned())).redacted(redact);
         self.home.tasks.create(task.read_as(read_as)).await.expect("created").task().clone()
     }
 
@@ -162,4 +171,9 @@ impl Room {
 
 pub(crate) fn page(task: &Task, page: u32) -> PageRef {
     PageRef { task_id: task.id, document: 1, page }
+}
+
+pub(crate) fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    UnixMillis(since.as_millis() as i64)
 }

@@ -13,6 +13,8 @@ use stage::{ERRS, HANGS, PANICS, WHITE, stage, stage_with_leases};
 
 mod breakers;
 mod canaries;
+mod departed;
+mod redaction;
 mod routes;
 mod server;
 mod stage;

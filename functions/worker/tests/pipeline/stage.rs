@@ -83,7 +83,7 @@ impl Model for Fake {
 type Make = Arc<dyn Fn(&EngineEntry) -> LocalEngine + Send + Sync>;
 
 pub(crate) struct Stage {
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     pub(crate) home: Home,
     pub(crate) fake: Fake,
     pub(crate) config: Arc<Config>,
@@ -117,7 +117,7 @@ fn staged(
     let home = Embedded::open_with(dir.path(), "test", quick).expect("a home").home();
     let (page_limit, back_off) = (Duration::from_secs(5), Duration::from_millis(50));
     let settings = Settings { page_limit, back_off, ..Settings::default() };
-    Stage { _dir: dir, home, fake: Fake::new(), config: Arc::new(config), make: Arc::new(make), settings }
+    Stage { dir, home, fake: Fake::new(), config: Arc::new(config), make: Arc::new(make), settings }
 }
 
 impl Stage {
@@ -138,6 +138,22 @@ impl Stage {
     }
 
     async fn store_as(&self, colors: &[Rgb<u8>], callback_url: Option<String>, read_as: ReadAs) -> Task {
+        self.store_with(colors, callback_url, |task| task.read_as(read_as)).await
+    }
+
+    /// A task of one-page documents of these colors, with a callback, and with whatever else is said of it.
+    pub(crate) async fn submit_with(&self, colors: &[Rgb<u8>], change: impl FnOnce(Task) -> Task) -> Task {
+        let task = self.store_with(colors, Some("https://example.com/callback".to_owned()), change).await;
+        self.send(task.page_messages()).await;
+        task
+    }
+
+    async fn store_with(
+        &self,
+        colors: &[Rgb<u8>],
+        callback_url: Option<String>,
+        change: impl FnOnce(Task) -> Task,
+    ) -> Task {
         let task_id = TaskId::new(Uuid::now_v7());
         let mut documents = Vec::new();
         for (number, color) in (1..).zip(colors) {
@@ -148,7 +164,7 @@ impl Stage {
             let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
             documents.push(Document::new(number, None, state));
         }
-        let task = Task::new(task_id, Tenant::default(), UnixMillis(0), documents, callback_url).read_as(read_as);
+        let task = change(Task::new(task_id, Tenant::default(), now(), documents, callback_url));
         self.home.tasks.create(task.clone()).await.expect("created");
         task
     }
