@@ -1,22 +1,14 @@
 //! What is there to tell, if anything.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use quire_callback::{MAX_TEXT_BYTES, ReadPage};
+use quire_callback::{PROGRESS_EVENT, event_of_end};
 use quire_platform::{Error, Home, Result, patiently};
-use quire_tasks::{CallbackMessage, CallbackState, Key, Page, PageRef, PageStatus, PageText, Task, TaskId, WebhookId};
-use tracing::warn;
-
-/// Texts that are read at once: enough to hide the store's latency, few enough to hold in memory.
-const READS_AT_ONCE: usize = 8;
+use quire_tasks::{Callback, CallbackMessage, CallbackState, Task, UnixMillis, WebhookId};
 
 /// What a message asks for, now that the task has been looked at.
 #[derive(Debug)]
 pub(crate) enum Due {
-    /// This is to be told.
-    Letter(Letter),
+    /// The receiver is to be called.
+    Call(Box<Call>),
     /// The task is gone or goes on, or its receiver was told already.
     Nothing,
     /// The receiver was told in vain for the last time.
@@ -28,83 +20,62 @@ pub(crate) enum Due {
 
 /// What is to be told, and to whom.
 #[derive(Debug)]
-pub(crate) struct Letter {
-    pub(crate) task_id: TaskId,
-    pub(crate) trace_id: Option<String>,
+pub(crate) struct Call {
+    pub(crate) task: Task,
     /// The same on every attempt.
-    pub(crate) webhook_id: String,
+    pub(crate) webhook_id: WebhookId,
+    /// The event's `type`.
+    pub(crate) event: String,
     pub(crate) url: String,
-    pub(crate) body: Bytes,
+    /// Which attempt this is since it was last asked for, from 1.
+    pub(crate) attempt: u32,
 }
 
-pub(crate) async fn load(home: &Home, message: &CallbackMessage) -> Result<Due> {
+impl Call {
+    /// Whether it tells of progress: then it is made once, and nobody misses it when it fails.
+    pub(crate) const fn is_progress(&self) -> bool {
+        self.webhook_id.progress.is_some()
+    }
+}
+
+/// Looks at the task alone: what is told of its pages is read when it is clear that its receiver is called now.
+pub(crate) async fn look(home: &Home, message: &CallbackMessage, now: UnixMillis) -> Result<Due> {
     let task = match patiently(|| home.tasks.task(message.task_id)).await {
         Ok(task) => task,
         Err(Error::NotFound { .. }) => return Ok(Due::Nothing),
         Err(error) => return Err(error),
     };
-    let Some(callback) = task.callback.as_ref().filter(|_| task.round == message.round) else {
-        return Ok(Due::Nothing);
+    let due = match task.callback.as_ref().filter(|_| task.round == message.round && !task.expired(now)) {
+        None => Due::Nothing,
+        Some(callback) => match message.progress {
+            Some(number) => progress(&task, callback, number),
+            None => end(&task, callback),
+        },
     };
+    Ok(due)
+}
+
+fn end(task: &Task, callback: &Callback) -> Due {
     if callback.state == CallbackState::Exhausted {
-        return Ok(Due::GivenUp { reason: callback.last_error.clone().unwrap_or_default() });
+        return Due::GivenUp { reason: callback.last_error.clone().unwrap_or_default() };
     }
     if !task.owes_callback() {
-        return Ok(Due::Nothing);
+        return Due::Nothing;
     }
-    let url = callback.url.clone();
-    let body = body(home, &task).await?;
-    let (task_id, trace_id) = (task.id, task.trace.map(|trace| trace.trace_id()));
-    Ok(Due::Letter(Letter {
-        task_id,
-        trace_id,
-        webhook_id: WebhookId::end_of(task_id, task.round).to_string(),
-        url,
-        body,
-    }))
+    let webhook_id = WebhookId::end_of(task.id, task.round);
+    call(task, callback, webhook_id, event_of_end(task), callback.next_attempt())
 }
 
-async fn body(home: &Home, task: &Task) -> Result<Bytes> {
-    let pages = patiently(|| home.tasks.pages(task.id)).await?;
-    let read = read_pages(home, &pages).await?;
-    Ok(quire_callback::payload(task, &pages, &read).into())
-}
-
-/// The pages that were read. When one is gone, or when there is more text than a callback carries, it goes without any:
-/// what is not to be told is not held in memory either.
-async fn read_pages(home: &Home, pages: &[Page]) -> Result<BTreeMap<PageRef, ReadPage>> {
-    let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
-    let succeeded: Vec<(PageRef, u32)> = succeeded.map(|page| (page.page, page.round)).collect();
-    let reads = succeeded.into_iter().map(|(page, round)| read_page(home.clone(), page, round));
-    let mut arriving = stream::iter(reads).buffered(READS_AT_ONCE);
-    let mut read = BTreeMap::new();
-    let mut bytes = Some(0);
-    while let Some(arrived) = arriving.next().await {
-        let Some((page, mut arrived)) = arrived? else {
-            bytes = None;
-            continue;
-        };
-        let more = arrived.text.as_ref().map_or(0, String::len);
-        bytes = bytes.map(|bytes| bytes + more).filter(|bytes| *bytes <= MAX_TEXT_BYTES);
-        if bytes.is_none() {
-            arrived.text = None;
-        }
-        read.insert(page, arrived);
+/// Of an event that another has followed nothing is told: what would be said now, that one says.
+fn progress(task: &Task, callback: &Callback, number: u32) -> Due {
+    let newest = callback.progress.as_ref().is_some_and(|progress| progress.number == number);
+    if !newest || task.status().ended() {
+        return Due::Nothing;
     }
-    Ok(read)
+    let webhook_id = WebhookId { progress: Some(number), ..WebhookId::end_of(task.id, task.round) };
+    call(task, callback, webhook_id, PROGRESS_EVENT.to_owned(), 1)
 }
 
-async fn read_page(home: Home, page: PageRef, round: u32) -> Result<Option<(PageRef, ReadPage)>> {
-    let key = Key::PageText { page, round }.to_string();
-    let object = match patiently(|| home.objects.read(&key)).await {
-        Ok(object) => object,
-        Err(Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Ok(text) = serde_json::from_slice::<PageText>(&object) else {
-        // What was found is not said: it may be text of the document.
-        warn!(%page, "a stored result cannot be read; the callback goes without text");
-        return Ok(None);
-    };
-    Ok(Some((page, text.into())))
+fn call(task: &Task, callback: &Callback, webhook_id: WebhookId, event: String, attempt: u32) -> Due {
+    Due::Call(Box::new(Call { task: task.clone(), webhook_id, event, url: callback.url.clone(), attempt }))
 }

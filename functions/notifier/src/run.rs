@@ -2,9 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
-use quire_callback::Secrets;
-use quire_platform::{Consumer, Delivery, Home, QueueName, SecretName, Undecodable, patiently};
+use anyhow::ensure;
+use quire_platform::{Consumer, Delivery, QueueName, Undecodable};
 use quire_tasks::CallbackMessage;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -12,8 +11,9 @@ use tracing::{error, warn};
 
 use crate::Notifier;
 
-/// Deliveries at once: most of their time is the receivers', and each holds at most one body of a few megabytes.
-const MAX_IN_HAND: usize = 16;
+/// Deliveries at once: most of their time is the receivers'. Several endpoints may have all their places taken by slow calls
+/// and leave some for others. What bodies take up is bounded apart.
+const MAX_IN_HAND: usize = 64;
 /// After this a delivery is taken for stuck: its time limit and what the home may make it wait.
 const LONGEST_DELIVERY: Duration = Duration::from_mins(3);
 /// What is in hand when a stop is asked for has so long to finish: longer than a receiver has for its answer, so that
@@ -83,16 +83,6 @@ impl Notifier {
             warn!(%error, "a callback was interrupted; it is received again");
         }
     }
-}
-
-/// What this home's callbacks are signed with.
-///
-/// # Errors
-/// When there is no secret, or it is none that signs.
-pub async fn secrets(home: &Home) -> anyhow::Result<Secrets> {
-    let kept = patiently(|| home.secrets.read(SecretName::Webhook)).await?;
-    let kept = kept.context("there is no webhook secret yet: `quire webhook-secret` makes one")?;
-    kept.trim().parse().context("what is kept as the webhook secret is none")
 }
 
 /// How many more may be taken in hand; waits while there are none.

@@ -9,6 +9,8 @@ use quire_tasks::{
 };
 use serde::Serialize;
 
+use crate::event::{event_of_end, result_url};
+
 /// A callback with more text than this goes without: receivers, and what stands before them, take a few megabytes.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
@@ -21,6 +23,8 @@ struct Payload<'a> {
     avg_confidence: Option<f32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     text_omitted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_url: Option<String>,
     documents: Vec<DocumentEntry<'a>>,
     pages: Vec<PageEntry<'a>>,
 }
@@ -70,8 +74,8 @@ impl From<PageText> for ReadPage {
 }
 
 /// What the customer is told of an ended task, as JSON: the same bytes on every attempt. `read` has the pages that were
-/// read. Where the text of one of them lacks, or all together are longer than [`MAX_TEXT_BYTES`], no page has its `text`,
-/// and `text_omitted` says so.
+/// read. Where the text of one of them lacks, or all together are longer than [`MAX_TEXT_BYTES`], no page has its `text`:
+/// `text_omitted` says so, and `result_url` where it is to be had.
 ///
 /// # Panics
 /// Never: the payload is plain data.
@@ -80,14 +84,15 @@ pub fn payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, ReadPage>) 
     let bytes: Option<usize> = succeeded.map(|page| read.get(&page.page)?.text.as_ref().map(String::len)).sum();
     let text_omitted = bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES);
     let payload = Payload {
-        r#type: format!("task.{}", if task.updated { "updated" } else { task.status().as_str() }),
+        r#type: event_of_end(task),
         timestamp: task.ended_at.and_then(rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
         text_omitted,
+        result_url: result_url(task).filter(|_| text_omitted),
         documents: task.documents.iter().map(document_entry).collect(),
-        pages: pages.iter().map(|page| page_entry(page, read.get(&page.page), text_omitted)).collect(),
+        pages: pages.iter().map(|page| page_entry(task, page, read.get(&page.page), text_omitted)).collect(),
     };
     serde_json::to_string(&payload).expect("plain data becomes JSON")
 }
@@ -102,14 +107,14 @@ fn document_entry(document: &Document) -> DocumentEntry<'_> {
 }
 
 /// A page that was not read has the empty text: clients join the texts of all.
-fn page_entry<'a>(page: &'a Page, read: Option<&'a ReadPage>, text_omitted: bool) -> PageEntry<'a> {
+fn page_entry<'a>(task: &Task, page: &'a Page, read: Option<&'a ReadPage>, text_omitted: bool) -> PageEntry<'a> {
     let PageRef { document, page: number, .. } = page.page;
     let read = read.filter(|_| page.status == PageStatus::Succeeded);
     let text = read.and_then(|read| read.text.as_deref()).unwrap_or_default();
     PageEntry {
         document,
         page: number,
-        status: page.status,
+        status: task.status_of(page),
         text: (!text_omitted).then_some(text),
         confidence: page.confidence,
         error: page.failure.as_ref(),
@@ -119,7 +124,7 @@ fn page_entry<'a>(page: &'a Page, read: Option<&'a ReadPage>, text_omitted: bool
     }
 }
 
-fn rfc3339(time: UnixMillis) -> Option<String> {
+pub(crate) fn rfc3339(time: UnixMillis) -> Option<String> {
     Timestamp::from_millisecond(time.0).ok().map(|time| time.to_string())
 }
 
@@ -206,6 +211,25 @@ mod tests {
         assert_eq!(told["pages"][0]["engine"]["name"], "a", "who read it is said all the same");
         let dropped = BTreeMap::from([(pages[0].page, ReadPage { text: None, ..read("") })]);
         assert_eq!(self::told(&task, &pages, &dropped)["text_omitted"], true);
+    }
+
+    #[test]
+    fn what_is_left_out_says_where_it_is_to_be_had_and_what_is_not_does_not() {
+        let (mut task, pages) = ended_task();
+        task.callback.as_mut().expect("a callback").base_url = "https://ocr.example.com".to_owned();
+        let url = format!("https://ocr.example.com/task/{}/result", task.id);
+        assert_eq!(told(&task, &pages, &BTreeMap::new())["result_url"], url);
+        assert_eq!(told(&task, &pages, &[(pages[0].page, read("Hello"))].into()).get("result_url"), None);
+    }
+
+    #[test]
+    fn a_page_that_still_waited_when_its_task_was_canceled_is_told_as_canceled() {
+        let (mut task, mut pages) = ended_task();
+        (pages[1].status, pages[1].failure) = (PageStatus::Queued, None);
+        task.counts = Counts { open: 0, succeeded: 1, failed: 1, canceled: 1 };
+        let told = told(&task, &pages, &[(pages[0].page, read("Hello"))].into());
+        assert_eq!((&told["type"], &told["status"]), (&"task.canceled".into(), &"canceled".into()));
+        assert_eq!((&told["pages"][0]["text"], &told["pages"][1]["status"]), (&"Hello".into(), &"canceled".into()));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::{str::FromStr, time::Duration};
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// No queue holds a message back for longer.
 const LONGEST_WAIT: Duration = Duration::from_hours(12);
+/// The longest wait that is asked of a queue: it counts from when it handed the message out.
+const LONGEST_ASKED_FOR: Duration = Duration::from_mins(12 * 60 - 5);
 /// By this share the waits vary each way, so that callbacks that failed together do not come back together.
 const JITTER: f64 = 0.2;
 
@@ -30,7 +32,7 @@ impl Schedule {
         let scheduled = *self.0.get(attempt.checked_sub(1)? as usize)?;
         let wait = scheduled.mul_f64(1.0 + JITTER * (2.0 * random.clamp(0.0, 1.0) - 1.0));
         let asked_for = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        Some(wait.max(asked_for).min(LONGEST_WAIT))
+        Some(wait.max(asked_for).min(LONGEST_ASKED_FOR))
     }
 }
 
@@ -123,7 +125,7 @@ mod tests {
         ) {
             let schedule = Schedule(vec![Duration::from_secs(wait)]);
             let next = schedule.next(1, asked.map(Duration::from_secs), random).expect("one retry");
-            prop_assert!(next <= LONGEST_WAIT && next > Duration::ZERO);
+            prop_assert!(next <= LONGEST_ASKED_FOR && next > Duration::ZERO);
         }
 
         #[test]

@@ -75,6 +75,16 @@ impl Secrets {
         Self(vec![secret])
     }
 
+    /// Several secrets: the newest, and the older ones that are still in force, newest first.
+    pub fn new(newest: Secret, older: impl IntoIterator<Item = Secret>) -> Self {
+        Self(std::iter::once(newest).chain(older).collect())
+    }
+
+    /// The newest of them: the one to hand out.
+    pub fn newest(&self) -> &Secret {
+        &self.0[0]
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Secret> {
         self.0.iter()
     }

@@ -5,10 +5,10 @@ use std::{convert::Infallible, process::ExitCode, sync::Arc};
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_boot::env;
-use quire_callback::Schedule;
 use quire_egress::{Client, Policy};
-use quire_notifier::{Notifier, secrets};
+use quire_notifier::{Notifier, schedule};
 use quire_platform::{Aws, QueueName};
+use quire_tenants::Signing;
 
 fn main() -> ExitCode {
     quire_boot::run(serve())
@@ -18,9 +18,8 @@ async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
     let home = aws.home();
     let egress = Client::new(Policy { allow_loopback_http: env::switch("QUIRE_DEV")? })?;
-    // Without a secret nothing starts: every invocation fails and says so, until somebody makes one.
-    let secrets = secrets(&home).await?;
-    let notifier = Arc::new(Notifier::new(home, egress, secrets, Schedule::default()));
+    let signing = Signing::load(&home).await?;
+    let notifier = Arc::new(Notifier::new(home, egress, signing, schedule()?));
     notifier.check_schedule()?;
     let deliver = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
         let mut handed = aws.handed(QueueName::Callbacks, payload);

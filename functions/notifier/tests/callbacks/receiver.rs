@@ -2,8 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -26,10 +29,13 @@ pub(crate) enum Answer {
     NotBefore(u32),
     /// 200, after this.
     Late(Duration),
+    /// This status, with a body.
+    Said(StatusCode, String),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
+    pub(crate) at: Instant,
     headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -44,6 +50,14 @@ impl Heard {
 struct Script {
     answers: Arc<Mutex<VecDeque<Answer>>>,
     heard: Arc<Mutex<Vec<Heard>>>,
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+/// Where nobody listens.
+pub(crate) async fn dead() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    format!("http://{}{PATH}", listener.local_addr().expect("an address"))
 }
 
 pub(crate) struct Receiver {
@@ -56,7 +70,7 @@ impl Receiver {
     /// Gives one answer after the other, the last one for ever.
     pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
-        let script = Script { answers, heard: Arc::default() };
+        let script = Script { answers, heard: Arc::default(), now: Arc::default(), most: Arc::default() };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let url = format!("http://{}{PATH}", listener.local_addr().expect("an address"));
         let router = Router::new().route("/hook", post(answer)).with_state(script.clone());
@@ -70,6 +84,11 @@ impl Receiver {
 
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.script.heard.lock().expect("no panic").clone()
+    }
+
+    /// How many calls were under way at once, at most.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.script.most.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn until_heard(&self, count: usize) {
@@ -89,7 +108,8 @@ impl Drop for Receiver {
 }
 
 async fn answer(State(script): State<Script>, headers: HeaderMap, body: Bytes) -> Response {
-    script.heard.lock().expect("no panic").push(Heard { headers, body });
+    script.heard.lock().expect("no panic").push(Heard { at: Instant::now(), headers, body });
+    let _underway = Underway::new(&script);
     let next = {
         let mut answers = script.answers.lock().expect("no panic");
         if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
@@ -100,9 +120,27 @@ async fn answer(State(script): State<Script>, headers: HeaderMap, body: Bytes) -
         Answer::NotBefore(seconds) => {
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
         }
+        Answer::Said(status, body) => (status, body).into_response(),
         Answer::Late(wait) => {
             tokio::time::sleep(wait).await;
             StatusCode::OK.into_response()
         }
+    }
+}
+
+/// A call, from its receipt to its answer.
+struct Underway(Arc<AtomicUsize>);
+
+impl Underway {
+    fn new(script: &Script) -> Self {
+        let now = script.now.fetch_add(1, Ordering::SeqCst) + 1;
+        script.most.fetch_max(now, Ordering::SeqCst);
+        Self(Arc::clone(&script.now))
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use quire_callback::Schedule;
+use quire_callback::{Endpoint, Schedule, endpoint_key};
 use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
-use quire_platform::{Consumer, Depth, Embedded, Home, QueueName, Received, owe_callback};
+use quire_platform::{Completion, Consumer, Depth, Embedded, Home, QueueName, Received, Shelf, owe_callback};
 use quire_tasks::{
-    CallbackMessage, CallbackState, Document, DocumentState, EngineName, Format, Key, Line, Outcome, PageRef, PageText,
-    Split, Task, TaskId, Tenant, UnixMillis,
+    CallbackMessage, CallbackState, DeliveryAttempt, Document, DocumentState, EngineName, Format, Key, Line, Outcome,
+    PageRef, PageText, Split, Task, TaskId, Tenant, UnixMillis,
 };
+use quire_tenants::Signing;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Room {
     pub(crate) home: Home,
+    pub(crate) signing: Signing,
     _dir: TempDir,
 }
 
@@ -51,21 +53,31 @@ pub(crate) fn now_secs() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
 }
 
+pub(crate) fn run(notifier: Notifier) -> Running {
+    let shutdown = CancellationToken::new();
+    let ended = tokio::spawn(notifier.run(shutdown.clone()));
+    Running { shutdown: shutdown.drop_guard(), ended }
+}
+
 impl Room {
-    pub(crate) fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let dir = TempDir::new().expect("a folder");
         let home = Embedded::open(dir.path(), "test").expect("a home").home();
-        Self { home, _dir: dir }
+        let signing =
+            Signing::new(&home, Some(SECRET.parse().expect("a secret"))).await.expect("something to sign with");
+        Self { home, signing, _dir: dir }
     }
 
     pub(crate) fn notifier(&self) -> Notifier {
-        Notifier::new(self.home.clone(), egress(), SECRET.parse().expect("a secret"), schedule())
+        self.notifier_by(schedule())
+    }
+
+    pub(crate) fn notifier_by(&self, schedule: Schedule) -> Notifier {
+        Notifier::new(self.home.clone(), egress(), self.signing.clone(), schedule)
     }
 
     pub(crate) fn start(&self) -> Running {
-        let shutdown = CancellationToken::new();
-        let ended = tokio::spawn(self.notifier().run(shutdown.clone()));
-        Running { shutdown: shutdown.drop_guard(), ended }
+        run(self.notifier())
     }
 
     /// A task of one page that was read, whose callback is owed.
@@ -75,19 +87,67 @@ impl Room {
 
     /// A task of pages that were read with these lines, whose callback is owed.
     pub(crate) async fn ended_task_of(&self, url: &str, texts: &[&str]) -> Task {
-        let state = DocumentState::Split(Split { format: Format::Png, pages: texts.len() as u32 });
-        let documents = vec![Document::new(1, None, state)];
-        let id = TaskId::new(Uuid::now_v7());
-        let task = Task::new(id, Tenant::default(), UnixMillis(0), documents, Some(url.to_owned()));
-        self.home.tasks.create(task.clone()).await.expect("created");
-        for (page, text) in task.pages().zip(texts) {
-            self.store(page, 1, text).await;
-            let outcome = Outcome::read(Some(0.75));
-            self.home.tasks.complete_page(page, 1, outcome).await.expect("completed");
+        self.ended_as(url, texts, |task| task).await
+    }
+
+    /// The same, of a task that is shaped like this.
+    pub(crate) async fn ended_as(&self, url: &str, texts: &[&str], shape: impl FnOnce(Task) -> Task) -> Task {
+        let task = self.open_task(url, texts.len() as u32, shape).await;
+        for (number, text) in (1..).zip(texts) {
+            self.read(&task, number, text).await;
         }
-        let task = self.task(id).await;
+        let task = self.task(task.id).await;
         owe_callback(&self.home, &task).await.expect("owed");
         task
+    }
+
+    /// A task of so many pages that are to be read.
+    pub(crate) async fn open_task(&self, url: &str, pages: u32, shape: impl FnOnce(Task) -> Task) -> Task {
+        let state = DocumentState::Split(Split { format: Format::Png, pages });
+        let (id, now) = (TaskId::new(Uuid::now_v7()), UnixMillis(now_secs() * 1000));
+        let documents = vec![Document::new(1, None, state)];
+        let task = shape(Task::new(id, Tenant::default(), now, documents, Some(url.to_owned())));
+        self.home.tasks.create(task).await.expect("created").task().clone()
+    }
+
+    /// Ends a page.
+    pub(crate) async fn read(&self, task: &Task, number: u32, text: &str) -> Completion {
+        let page = PageRef { task_id: task.id, document: 1, page: number };
+        self.store(page, task.round, text).await;
+        self.home.tasks.complete_page(page, task.round, Outcome::read(Some(0.75))).await.expect("completed")
+    }
+
+    /// The log of a task's attempts.
+    pub(crate) async fn log(&self, id: TaskId) -> Vec<DeliveryAttempt> {
+        let records = self.home.records.list_room(Shelf::Deliveries, &id.to_string(), None, 1000).await.expect("a log");
+        records.iter().map(|record| serde_json::from_str(&record.body).expect("an attempt")).collect()
+    }
+
+    /// What is wrong with an endpoint.
+    pub(crate) async fn endpoint(&self, url: &str) -> Option<Endpoint> {
+        let key = endpoint_key(&Tenant::default(), url);
+        let record = self.home.records.read(Shelf::Endpoints, &key).await.expect("read")?;
+        Some(serde_json::from_str(&record.body).expect("an endpoint"))
+    }
+
+    /// Writes down that something is wrong with it.
+    pub(crate) async fn put_endpoint(&self, url: &str, endpoint: &Endpoint) {
+        let key = endpoint_key(&Tenant::default(), url);
+        let body = serde_json::to_string(endpoint).expect("JSON");
+        self.home.records.set(Shelf::Endpoints, &key, body, None).await.expect("written");
+    }
+
+    /// Somebody enables it.
+    pub(crate) async fn enable(&self, url: &str) {
+        let key = endpoint_key(&Tenant::default(), url);
+        assert!(self.home.records.delete(Shelf::Endpoints, &key, None).await.expect("deleted"), "it was there");
+    }
+
+    /// Nothing is in the queues.
+    pub(crate) async fn is_idle(&self) {
+        for queue in [QueueName::Callbacks, QueueName::DeadCallbacks] {
+            assert_eq!(self.depth(queue).await, Depth::default(), "{queue:?}");
+        }
     }
 
     /// Gives the first page of an ended task another text, and owes the callback anew.

@@ -1,0 +1,105 @@
+//! How many callbacks a second go out to receivers on this machine: `callback_rate [CALLBACKS] [RECEIVERS]`.
+//!
+//! Each is of a task of one page, in an embedded home in a folder of its own, and is read, signed, posted over a connection
+//! of its own, logged, noted and acknowledged.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context;
+use axum::{Router, routing::post};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use quire_callback::Schedule;
+use quire_egress::{Client, Policy};
+use quire_notifier::Notifier;
+use quire_platform::{Embedded, Home, owe_callback};
+use quire_tasks::{
+    CallbackState, Document, DocumentState, EngineName, Format, Key, Line, Outcome, PageText, Split, Task, TaskId,
+    Tenant, UnixMillis,
+};
+use quire_tenants::Signing;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Tasks that are made at once.
+const AT_ONCE: usize = 16;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
+    let callbacks = arguments.next().transpose()?.unwrap_or(2000);
+    let receivers = arguments.next().transpose()?.unwrap_or(1);
+    let folder = tempfile::tempdir()?;
+    let home = Embedded::open(folder.path(), "rate")?.home();
+    let heard = Arc::new(AtomicUsize::new(0));
+    let mut urls = Vec::new();
+    for _ in 0..receivers {
+        urls.push(receiver(Arc::clone(&heard)).await?);
+    }
+    let made = stream::iter((0..callbacks).map(|index| ended(&home, urls[index % receivers].clone())));
+    let ids: Vec<TaskId> = made.buffer_unordered(AT_ONCE).try_collect().await?;
+
+    let took = all(&home, &heard, callbacks).await?;
+    let mut delivered = 0;
+    for id in ids {
+        delivered += usize::from(home.tasks.task(id).await?.callback_state() == CallbackState::Delivered);
+    }
+    let rate = callbacks as f64 / took.as_secs_f64();
+    eprintln!(
+        "{callbacks} callbacks to {receivers} receivers in {took:.1?}: {rate:.0} a second; {delivered} are noted as delivered"
+    );
+    Ok(())
+}
+
+/// How long it takes until all have been heard.
+async fn all(home: &Home, heard: &AtomicUsize, callbacks: usize) -> anyhow::Result<Duration> {
+    let egress = Client::new(Policy { allow_loopback_http: true })?;
+    let notifier = Notifier::new(home.clone(), egress, Signing::new(home, None).await?, Schedule::default());
+    let (shutdown, began) = (CancellationToken::new(), Instant::now());
+    let running = tokio::spawn(notifier.run(shutdown.clone()));
+    while heard.load(Ordering::Relaxed) < callbacks {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let took = began.elapsed();
+    shutdown.cancel();
+    running.await??;
+    Ok(took)
+}
+
+/// A receiver that takes everything; where it is.
+async fn receiver(heard: Arc<AtomicUsize>) -> anyhow::Result<String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("http://{}/hook", listener.local_addr()?);
+    let count = move || {
+        heard.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(())
+    };
+    let router = Router::new().route("/hook", post(count));
+    // It ends with the program.
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(url)
+}
+
+/// A task of one page that was read, whose callback is owed.
+async fn ended(home: &Home, url: String) -> anyhow::Result<TaskId> {
+    let id = TaskId::new(Uuid::now_v7());
+    let document = Document::new(1, None, DocumentState::Split(Split { format: Format::Png, pages: 1 }));
+    let now = UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64);
+    let task = Task::new(id, Tenant::default(), now, vec![document], Some(url));
+    let page = task.pages().next().context("it has a page")?;
+    home.tasks.create(task).await?;
+    let text = "a line of text as it stands on an invoice".to_owned();
+    let line = Line { text, confidence: Some(0.75), polygon: None };
+    let engine = EngineName { name: "rate".to_owned(), version: "1".to_owned() };
+    let text = PageText::of_lines(engine, 1000, 1400, 0, vec![line; 40]);
+    home.objects.put(&Key::PageText { page, round: 1 }.to_string(), serde_json::to_vec(&text)?.into()).await?;
+    let completion = home.tasks.complete_page(page, 1, Outcome::read(Some(0.75))).await?;
+    owe_callback(home, completion.task()).await?;
+    Ok(id)
+}
