@@ -84,6 +84,26 @@ impl Documents {
         guarded(FailureCode::UnreadablePage, || self.read(file, format, page))
     }
 
+    /// How many pixels of the image that [`Documents::page`] makes of this page are an inch on paper. A PDF says how large its
+    /// pages are; what the others say of it is mostly wrong, so that they count as scanned in the usual way.
+    ///
+    /// # Errors
+    /// As [`Documents::page`].
+    pub fn dpi(&mut self, file: &Path, format: Format, page: u32) -> Result<f32, Failure> {
+        if format != Format::Pdf {
+            return Ok(pdf::FULL_DPI as f32);
+        }
+        guarded(FailureCode::UnreadablePage, || {
+            let kept = self.opened(file, format)?;
+            let dpi = match &kept.opened {
+                Opened::Pdf(pdf) => pdf.dpi(page),
+                Opened::Tiff(_) => Ok(pdf::FULL_DPI as f32),
+            };
+            self.kept = Some(kept);
+            dpi
+        })
+    }
+
     fn check(&self, path: &Path) -> Result<Split, Failure> {
         let (mut file, identity) = open(path)?;
         self.limits.check_bytes(identity.bytes)?;

@@ -12,8 +12,10 @@
 //! Everything is synchronous, and everything that a stranger chooses (bytes, pages, pixels) has a limit.
 #![warn(missing_docs)]
 
+mod cover;
 mod documents;
 mod format;
+mod jpeg;
 mod limits;
 mod page_image;
 mod pdf;
@@ -25,6 +27,7 @@ mod tiff;
 
 pub use documents::Documents;
 pub use format::{SNIFF_BYTES, sniff, sniff_file};
+pub use jpeg::Jpeg;
 pub use limits::Limits;
 pub use page_image::PageImage;
 pub use pdf::PdfiumUnavailable;

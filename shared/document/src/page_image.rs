@@ -47,6 +47,10 @@ impl PageImage {
         &self.pixels
     }
 
+    pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
     /// The bytes, for whoever goes on with them.
     pub fn into_pixels(self) -> Vec<u8> {
         self.pixels

@@ -15,7 +15,7 @@ use quire_tasks::{Failure, FailureCode};
 use crate::{PageImage, reduce};
 
 /// What PDF viewers print at, more or less: 8-point type becomes 22 pixels high.
-const FULL_DPI: f64 = 200.0;
+pub(crate) const FULL_DPI: f64 = 200.0;
 
 /// Detection reads a page at about a thousand pixels to a side, so more than A4 at [`FULL_DPI`] (2,339 pixels) is wasted
 /// on it: larger pages are rendered with fewer dots…
@@ -107,6 +107,20 @@ impl PdfFile {
     /// Renders one page, counted from 1, as a viewer shows it: turned and cropped as it says, with annotations and
     /// filled forms.
     pub(crate) fn render(&self, page: u32) -> Result<PageImage, Failure> {
+        self.with(page, render)
+    }
+
+    /// How many pixels of the rendered page are an inch.
+    pub(crate) fn dpi(&self, page: u32) -> Result<f32, Failure> {
+        self.with(page, |page| {
+            let points = f64::from(page.width().value.max(page.height().value));
+            let (width, height) = size_in_pixels(f64::from(page.width().value), f64::from(page.height().value));
+            let dpi = f64::from(width.max(height)) * POINTS_PER_INCH / points;
+            Ok(if dpi.is_finite() { dpi.max(1.0) as f32 } else { FULL_DPI as f32 })
+        })
+    }
+
+    fn with<T>(&self, page: u32, work: impl FnOnce(&PdfPage<'_>) -> Result<T, PdfiumError>) -> Result<T, Failure> {
         let unreadable = |error| {
             let message = format!("Page {page} of the PDF cannot be rendered: {}.", reason(&error));
             Failure::new(FailureCode::UnreadablePage, message)
@@ -116,7 +130,7 @@ impl PdfFile {
             Some(index) => self.document.pages().get(index),
             None => Err(PdfiumError::PageIndexOutOfBounds),
         };
-        page.and_then(|page| render(&page)).map_err(unreadable)
+        page.and_then(|page| work(&page)).map_err(unreadable)
     }
 }
 

@@ -1,51 +1,40 @@
 //! ALTO 4.4: <https://www.loc.gov/standards/alto/>.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
-use quire_tasks::{Line, PageText};
+use quire_tasks::{EngineName, Line, PageText};
 
-use crate::{FormatPage, place::Frame, words::words, xml::Escaped};
+use crate::{place::Frame, words::words, xml::Escaped};
 
-/// An XML document with every page, line and word, and where each stands, in pixels.
-///
-/// # Panics
-/// Never: a string takes everything.
-pub fn alto(pages: &[FormatPage<'_>], file: Option<&str>) -> String {
-    let mut out = String::new();
-    write(&mut out, pages, file).expect("a string takes everything");
-    out
-}
-
-fn write(out: &mut String, pages: &[FormatPage<'_>], file: Option<&str>) -> std::fmt::Result {
+/// What stands before the pages, with who read them.
+pub(crate) fn begin(out: &mut String, file: Option<&str>, engines: &BTreeSet<EngineName>) -> std::fmt::Result {
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<alto xmlns=\"http://www.loc.gov/standards/alto/ns-v4#\">")?;
     writeln!(out, "<Description>\n<MeasurementUnit>pixel</MeasurementUnit>")?;
     if let Some(file) = file {
         writeln!(out, "<sourceImageInformation><fileName>{}</fileName></sourceImageInformation>", Escaped(file))?;
     }
-    write_engines(out, pages)?;
-    writeln!(out, "</Description>\n<Layout>")?;
-    for (number, page) in (1..).zip(pages) {
-        match page.text {
-            Some(text) => write_page(out, number, text)?,
-            None => writeln!(out, "<Page ID=\"page_{number}\" PHYSICAL_IMG_NR=\"{number}\"/>")?,
-        }
-    }
-    writeln!(out, "</Layout>\n</alto>")
-}
-
-/// Who read, each engine once.
-fn write_engines(out: &mut String, pages: &[FormatPage<'_>]) -> std::fmt::Result {
-    let mut engines: Vec<_> = pages.iter().filter_map(|page| Some(&page.text?.engine)).collect();
-    engines.sort();
-    engines.dedup();
     for (number, engine) in (1..).zip(engines) {
         writeln!(out, "<Processing ID=\"engine_{number}\"><processingCategory>contentGeneration</processingCategory>")?;
         let (name, version) = (Escaped(&engine.name), Escaped(&engine.version));
         let software = format!("<softwareName>{name}</softwareName><softwareVersion>{version}</softwareVersion>");
         writeln!(out, "<processingSoftware>{software}</processingSoftware></Processing>")?;
     }
-    Ok(())
+    writeln!(out, "</Description>\n<Layout>")
+}
+
+/// A page, counted from 0: every line and word, and where each stands, in pixels.
+pub(crate) fn page(out: &mut String, index: usize, text: Option<&PageText>) -> std::fmt::Result {
+    let number = index + 1;
+    match text {
+        Some(text) => write_page(out, number, text),
+        None => writeln!(out, "<Page ID=\"page_{number}\" PHYSICAL_IMG_NR=\"{number}\"/>"),
+    }
+}
+
+/// What stands behind the pages.
+pub(crate) fn end(out: &mut String) -> std::fmt::Result {
+    writeln!(out, "</Layout>\n</alto>")
 }
 
 fn write_page(out: &mut String, number: usize, page: &PageText) -> std::fmt::Result {
@@ -84,13 +73,16 @@ fn place(frame: Frame) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::plain::tests::{line, of, page};
+    use crate::{
+        Form,
+        plain::tests::{line, page},
+        scribe::tests::written,
+    };
 
     #[test]
     fn lines_and_words_stand_where_they_were_read() {
         let read = page(vec![line("a \"b\"", 0.5, [[10.0, 20.0], [110.0, 20.0], [110.0, 60.0], [10.0, 60.0]])]);
-        let xml = alto(&[of(Some(&read)), of(None)], Some("x&y.pdf"));
+        let xml = written(Form::Alto, "x&y.pdf", &[Some(&read), None]);
         for part in [
             "<fileName>x&amp;y.pdf</fileName>",
             "<softwareName>test</softwareName><softwareVersion>1</softwareVersion>",

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use pdf_writer::{
-    Content, Finish, Name, Pdf, Rect, Ref, Str,
+    Chunk, Content, Finish, Name, Rect, Ref, Str,
     types::{SystemInfo, UnicodeCmap},
 };
 
@@ -61,25 +61,30 @@ impl Fonts {
         format!("F{font}").into_bytes()
     }
 
-    /// Writes all fonts; `font` says under which reference each goes.
-    pub(crate) fn write(&self, pdf: &mut Pdf, font: impl Fn(usize) -> Ref, mut new: impl FnMut() -> Ref) {
+    /// All fonts, an object a chunk; `font` says under which reference each goes.
+    pub(crate) fn chunks(&self, font: impl Fn(usize) -> Ref, mut new: impl FnMut() -> Ref) -> Vec<Chunk> {
         let glyphs = [(EM / 2.0, new()), (EM, new())];
-        for (width, id) in glyphs {
-            let mut glyph = Content::new();
-            // With a box, or readers take all characters of a line for one place.
-            glyph.start_shape_glyph(width, 0.0, 0.0, width, EM);
-            pdf.stream(id, &glyph.finish());
-        }
+        let mut chunks: Vec<Chunk> = glyphs.iter().map(|(width, id)| glyph(*id, *width)).collect();
         for (number, characters) in self.characters.chunks(CODES).enumerate() {
             let map = new();
-            write_font(pdf, font(number), map, glyphs.map(|(_, id)| id), characters);
-            write_map(pdf, map, characters);
+            chunks.push(font_of(font(number), map, glyphs.map(|(_, id)| id), characters));
+            chunks.push(map_of(map, characters));
         }
+        chunks
     }
 }
 
-fn write_font(pdf: &mut Pdf, id: Ref, map: Ref, [half, whole]: [Ref; 2], characters: &[char]) {
-    let mut font = pdf.type3_font(id);
+fn glyph(id: Ref, width: f32) -> Chunk {
+    let (mut chunk, mut glyph) = (Chunk::new(), Content::new());
+    // With a box, or readers take all characters of a line for one place.
+    glyph.start_shape_glyph(width, 0.0, 0.0, width, EM);
+    chunk.stream(id, &glyph.finish());
+    chunk
+}
+
+fn font_of(id: Ref, map: Ref, [half, whole]: [Ref; 2], characters: &[char]) -> Chunk {
+    let mut chunk = Chunk::new();
+    let mut font = chunk.type3_font(id);
     font.bbox(Rect::new(0.0, 0.0, EM, EM));
     font.matrix([1.0 / EM, 0.0, 0.0, 1.0 / EM, 0.0, 0.0]);
     font.first_char(0).last_char((characters.len() - 1) as u8);
@@ -90,15 +95,18 @@ fn write_font(pdf: &mut Pdf, id: Ref, map: Ref, [half, whole]: [Ref; 2], charact
     font.encoding_custom().differences().consecutive(0, names);
     font.to_unicode(map);
     font.finish();
+    chunk
 }
 
-fn write_map(pdf: &mut Pdf, id: Ref, characters: &[char]) {
+fn map_of(id: Ref, characters: &[char]) -> Chunk {
     let info = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"UCS"), supplement: 0 };
     let mut map = UnicodeCmap::<u8>::new(Name(b"Quire"), info);
     for (code, &character) in characters.iter().enumerate() {
         map.pair(code as u8, character);
     }
-    pdf.cmap(id, &map.finish());
+    let mut chunk = Chunk::new();
+    chunk.cmap(id, &map.finish());
+    chunk
 }
 
 #[cfg(test)]

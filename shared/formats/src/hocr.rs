@@ -4,32 +4,27 @@ use std::fmt::Write;
 
 use quire_tasks::PageText;
 
-use crate::{FormatPage, place::Frame, words::words, xml::Escaped};
+use crate::{place::Frame, words::words, xml::Escaped};
 
-/// A page of HTML with every page, line and word, and where each stands.
-///
-/// # Panics
-/// Never: a string takes everything.
-pub fn hocr(pages: &[FormatPage<'_>], title: &str) -> String {
-    let mut out = String::new();
-    write(&mut out, pages, title).expect("a string takes everything");
-    out
-}
-
-fn write(out: &mut String, pages: &[FormatPage<'_>], title: &str) -> std::fmt::Result {
+/// What stands before the pages.
+pub(crate) fn begin(out: &mut String, title: &str) -> std::fmt::Result {
     writeln!(out, "<!DOCTYPE html>")?;
     writeln!(out, "<html xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>")?;
     writeln!(out, "<title>{}</title>", Escaped(title))?;
     writeln!(out, "<meta name=\"ocr-system\" content=\"quire\"/>")?;
-    writeln!(out, "<meta name=\"ocr-capabilities\" content=\"ocr_page ocr_line ocrx_word\"/>\n</head>\n<body>")?;
-    for (index, page) in pages.iter().enumerate() {
-        match page.text {
-            Some(text) => write_page(out, index, text)?,
-            None => {
-                writeln!(out, "<div class=\"ocr_page\" id=\"page_{}\" title=\"ppageno {index}\"></div>", index + 1)?;
-            }
-        }
+    writeln!(out, "<meta name=\"ocr-capabilities\" content=\"ocr_page ocr_line ocrx_word\"/>\n</head>\n<body>")
+}
+
+/// A page, counted from 0: every line and word, and where each stands.
+pub(crate) fn page(out: &mut String, index: usize, text: Option<&PageText>) -> std::fmt::Result {
+    match text {
+        Some(text) => write_page(out, index, text),
+        None => writeln!(out, "<div class=\"ocr_page\" id=\"page_{}\" title=\"ppageno {index}\"></div>", index + 1),
     }
+}
+
+/// What stands behind the pages.
+pub(crate) fn end(out: &mut String) -> std::fmt::Result {
     writeln!(out, "</body>\n</html>")
 }
 
@@ -59,13 +54,16 @@ fn bbox(frame: Frame) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::plain::tests::{line, of, page};
+    use crate::{
+        Form,
+        plain::tests::{line, page},
+        scribe::tests::written,
+    };
 
     #[test]
     fn lines_and_words_stand_where_they_were_read() {
         let read = page(vec![line("a <b>", 0.876, [[10.0, 20.0], [110.0, 20.0], [110.0, 60.0], [10.0, 60.0]])]);
-        let html = hocr(&[of(Some(&read)), of(None)], "x & y");
+        let html = written(Form::Hocr, "x & y", &[Some(&read), None]);
         for part in [
             "<title>x &amp; y</title>",
             "<div class=\"ocr_page\" id=\"page_1\" title=\"bbox 0 0 1000 1400; ppageno 0\">",

@@ -1,33 +1,31 @@
 //! Plain text and markdown.
 
-use quire_tasks::ModeName;
-
-use crate::FormatPage;
+use quire_tasks::{ModeName, PageText};
 
 /// What ends a page in plain text: printers and pagers know it.
 const FORM_FEED: char = '\u{C}';
 
-/// The pages' texts, each ended by a form feed. A page that could not be read is empty.
-pub fn text(pages: &[FormatPage<'_>]) -> String {
-    let mut out = String::new();
-    for page in pages {
-        if let Some(text) = page.text.map(quire_tasks::PageText::text).filter(|text| !text.is_empty()) {
-            out.push_str(&text);
-            out.push('\n');
-        }
-        out.push(FORM_FEED);
+/// A page's text, ended by a form feed. A page that could not be read is empty.
+pub(crate) fn text(out: &mut String, page: Option<&PageText>) {
+    if let Some(text) = page.map(PageText::text).filter(|text| !text.is_empty()) {
+        out.push_str(&text);
+        out.push('\n');
     }
-    out
+    out.push(FORM_FEED);
 }
 
-/// The pages one after the other, with a rule between two. What was read as markdown, HTML or LaTeX stands as it was read,
+/// A page, with a rule between it and the one before. What was read as markdown, HTML or LaTeX stands as it was read,
 /// everything else line by line and not taken for markup.
-pub fn markdown(pages: &[FormatPage<'_>]) -> String {
-    let texts = pages.iter().map(|page| page.text.map_or_else(String::new, page_as_markdown));
-    texts.collect::<Vec<_>>().join("\n---\n\n")
+pub(crate) fn markdown(out: &mut String, index: usize, page: Option<&PageText>) {
+    if index > 0 {
+        out.push_str("\n---\n\n");
+    }
+    if let Some(page) = page {
+        out.push_str(&page_as_markdown(page));
+    }
 }
 
-fn page_as_markdown(page: &quire_tasks::PageText) -> String {
+fn page_as_markdown(page: &PageText) -> String {
     let mut out = String::new();
     let is_markup = matches!(page.mode, ModeName::Markdown | ModeName::Table | ModeName::Translate);
     if page.mode == ModeName::Formula {
@@ -63,9 +61,10 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use quire_tasks::{EngineName, Line, PageText, Polygon};
+    use quire_tasks::{EngineName, Line, Polygon};
 
     use super::*;
+    use crate::{Form, scribe::tests::written};
 
     pub(crate) fn line(text: &str, confidence: f32, polygon: Polygon) -> Line {
         Line { text: text.to_owned(), confidence: Some(confidence), polygon: Some(polygon) }
@@ -77,14 +76,11 @@ pub(crate) mod tests {
         PageText::of_lines(engine, 1000, 1400, 0, lines)
     }
 
-    pub(crate) fn of(text: Option<&PageText>) -> FormatPage<'_> {
-        FormatPage { document: 1, page: 1, text }
-    }
-
     #[test]
     fn every_page_has_its_place_in_plain_text() {
         let read = page(vec![line("Total", 0.9, [[0.0; 2]; 4]), line("发票", 0.9, [[0.0; 2]; 4])]);
-        assert_eq!(text(&[of(Some(&read)), of(None), of(Some(&read))]), "Total\n发票\n\u{C}\u{C}Total\n发票\n\u{C}");
+        let pages = [Some(&read), None, Some(&read)];
+        assert_eq!(written(Form::Text, "", &pages), "Total\n发票\n\u{C}\u{C}Total\n发票\n\u{C}");
     }
 
     #[test]
@@ -92,6 +88,6 @@ pub(crate) mod tests {
         let plain = page(vec![line("1. *Total* <b>", 0.9, [[0.0; 2]; 4]), line("- 7", 0.9, [[0.0; 2]; 4])]);
         let read = PageText { mode: ModeName::Markdown, ..page(vec![line("# *Total*", 0.9, [[0.0; 2]; 4])]) };
         let expected = "1\\. \\*Total\\* \\<b>\\\n\\- 7\n\n---\n\n# *Total*\n";
-        assert_eq!(markdown(&[of(Some(&plain)), of(Some(&read))]), expected);
+        assert_eq!(written(Form::Markdown, "", &[Some(&plain), Some(&read)]), expected);
     }
 }

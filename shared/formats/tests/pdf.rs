@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use image::ImageEncoder;
 use quire_document::{Documents, Limits, PageImage};
-use quire_formats::{Picture, SearchablePdf};
+use quire_formats::{Picture, SearchablePdf, Sheet};
 use quire_natives::Progress;
 use quire_tasks::{EngineName, Format, Line, PageText, Split};
 
@@ -38,14 +38,15 @@ fn what_is_seen_is_the_picture_and_nothing_of_the_text() {
     let rgb: Vec<u8> = picture.pixels().chunks_exact(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
     encoder.write_image(&rgb, width, height, image::ExtendedColorType::Rgb8).expect("a JPEG");
 
-    let mut pdf = SearchablePdf::new();
+    let mut pdf = SearchablePdf::new(Vec::new()).expect("memory takes everything");
     // As pages are rendered, so that a pixel of the picture is one of the page.
-    let page = Picture { jpeg: &jpeg, width, height, is_gray: false, dpi: 200.0 };
-    pdf.page(page, Some(&read(width, height)));
-    pdf.page(page, None);
+    let picture_of = Picture { jpeg: &jpeg, width, height, is_gray: false };
+    let sheet = Sheet { width, height, dpi: 200.0, picture: Some(picture_of) };
+    pdf.page(&sheet, Some(&read(width, height))).expect("memory takes everything");
+    pdf.page(&sheet, None).expect("memory takes everything");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("letter.pdf");
-    fs::write(&file, pdf.finish("A letter")).expect("written");
+    fs::write(&file, pdf.finish("A letter").expect("memory takes everything")).expect("written");
 
     assert_eq!(documents.inspect(&file), Ok(Split { format: Format::Pdf, pages: 2 }));
     for number in 1..=2 {
