@@ -17,7 +17,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-platform", &["quire-tasks"]),
     ("quire-callback", &["quire-tasks"]),
     ("quire-redact", &["quire-tasks"]),
-    ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback"]),
+    ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback", "quire-boot"]),
     ("quire-document", &["quire-tasks"]),
     ("quire-ocr", &["quire-document", "quire-tasks"]),
     ("quire-remote", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),

@@ -6,12 +6,15 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use quire_platform::{Error, Home, Result};
+use quire_platform::{Completion, Error, Home, Result};
 use quire_tasks::{Document, DocumentState, Key, ReadAs, Source, Task, TaskId, Tenant, TraceParent, UnixMillis};
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 use tracing::{info, warn};
 
-use crate::{Door, check::Checked, dispatch::dispatch, routing::Assigned};
+use crate::{
+    Door, check::Checked, dispatch::dispatch, limits::charge, options::Options, problem::Problem, task::not_found,
+    ticket::Ticket,
+};
 
 /// How many documents of one request are stored at a time: enough to hide the disk's latency in a large batch.
 const STORE_AT_A_TIME: usize = 8;
@@ -19,11 +22,11 @@ const STORE_AT_A_TIME: usize = 8;
 /// What becomes a task.
 #[derive(Debug)]
 pub(crate) struct Submission {
-    /// The task's name.
-    pub(crate) id: TaskId,
+    /// Whose it is.
+    pub(crate) tenant: Tenant,
     pub(crate) read_as: ReadAs,
     pub(crate) content: Content,
-    pub(crate) callback_url: Option<String>,
+    pub(crate) options: Options,
     pub(crate) trace: TraceParent,
 }
 
@@ -36,40 +39,75 @@ pub(crate) enum Content {
     Pending { name: Option<String>, source: Source },
 }
 
-impl Submission {
-    /// A submission of this content.
-    pub(crate) fn new(assigned: Assigned, content: Content, callback_url: Option<String>, trace: TraceParent) -> Self {
-        let Assigned { id, read_as } = assigned;
-        Self { id, read_as, content, callback_url, trace }
+/// Makes a task of a submission, under the name that its ticket has. From here on the client may go away: what has begun
+/// is finished. When this returns, the task is in the table and no crash loses it; its messages are on their way. The
+/// ticket is the caller's to settle, except where there is no task: then it is settled.
+pub(crate) async fn accept(door: &Arc<Door>, submission: Submission, ticket: Ticket) -> Result<(Task, Ticket)> {
+    let (give, taken) = oneshot::channel();
+    door.work.spawn(make(Arc::clone(door), submission, ticket, give));
+    taken.await.map_err(|_| Error::Failed { what: "storing a task", why: "it panicked".to_owned() })?
+}
+
+async fn make(
+    door: Arc<Door>,
+    submission: Submission,
+    mut ticket: Ticket,
+    give: oneshot::Sender<Result<(Task, Ticket)>>,
+) {
+    let made = match store(&door, submission, &mut ticket).await {
+        Ok(task) => Ok((task, ticket)),
+        Err(error) => {
+            ticket.settle().await;
+            Err(error)
+        }
+    };
+    if let Err(Ok((_, ticket))) = give.send(made) {
+        // Nobody waits for the answer any more.
+        ticket.settle().await;
     }
 }
 
-/// Makes a task of a submission. From here on the client may go away: what has begun is finished. When this returns,
-/// the task is in the table and no crash loses it; its messages are on their way.
-pub(crate) async fn accept(door: &Arc<Door>, submission: Submission) -> Result<Task> {
-    let stored = door.work.spawn(store(Arc::clone(door), submission));
-    stored.await.map_err(|error| Error::Failed { what: "storing a task", why: error.to_string() })?
-}
-
-async fn store(door: Arc<Door>, submission: Submission) -> Result<Task> {
-    let Submission { id: task_id, read_as, content, callback_url, trace } = submission;
+async fn store(door: &Arc<Door>, submission: Submission, ticket: &mut Ticket) -> Result<Task> {
+    let Submission { tenant, read_as, content, options, trace } = submission;
+    let id = ticket.task_id;
     let documents = match content {
-        Content::Files(files) => store_files(&door.home, task_id, files).await?,
+        Content::Files(files) => store_files(&door.home, ticket, files).await?,
         Content::Pending { name, source } => {
             vec![Document::new(1, name, DocumentState::Pending { source })]
         }
     };
-    let task = Task::new(task_id, Tenant::default(), now(), documents, callback_url).read_as(read_as).traced(trace);
-    let task = match door.home.tasks.create(task.clone()).await {
-        Ok(created) => created.task().clone(),
-        Err(error) => {
-            forget(&door.home, task_id, task.documents.len()).await;
-            return Err(error);
-        }
-    };
-    log(&task);
-    door.work.spawn(send_messages(Arc::clone(&door), task.clone()));
+    let task = options.of_task(Task::new(id, tenant, now(), documents, None)).read_as(read_as).traced(trace);
+    let created = create(&door.home, task, ticket).await?;
+    ticket.made();
+    let task = created.task().clone();
+    if created.changed() {
+        log(&task);
+        charge(door, &task).await;
+    }
+    if !task.dispatched {
+        door.work.spawn(send_messages(Arc::clone(door), task.clone()));
+    }
     Ok(task)
+}
+
+/// Creates the task, or finds out that it was created although that was answered with an error.
+async fn create(home: &Home, task: Task, ticket: &mut Ticket) -> Result<Completion> {
+    let (id, documents) = (task.id, task.documents.len());
+    ticket.making();
+    let error = match home.tasks.create(task).await {
+        Ok(created) => return Ok(created),
+        Err(error) => error,
+    };
+    match home.tasks.task(id).await {
+        Ok(task) => return Ok(Completion::Now(task)),
+        Err(Error::NotFound { .. }) => {
+            ticket.unmade();
+            forget(home, ticket, documents).await;
+        }
+        // Whether there is such a task nobody can say now: its documents stay.
+        Err(_) => {}
+    }
+    Err(error)
 }
 
 /// Says that there is a new task.
@@ -89,12 +127,12 @@ async fn send_messages(door: Arc<Door>, task: Task) {
     }
 }
 
-async fn store_files(home: &Home, task_id: TaskId, files: Vec<Checked>) -> Result<Vec<Document>> {
+async fn store_files(home: &Home, ticket: &Ticket, files: Vec<Checked>) -> Result<Vec<Document>> {
     let count = files.len();
-    let puts = (1..).zip(files).map(|(number, file)| store_file(home.clone(), task_id, number, file));
+    let puts = (1..).zip(files).map(|(number, file)| store_file(home.clone(), ticket.task_id, number, file));
     let stored = stream::iter(puts).buffered(STORE_AT_A_TIME).try_collect().await;
     if stored.is_err() {
-        forget(home, task_id, count).await;
+        forget(home, ticket, count).await;
     }
     stored
 }
@@ -111,8 +149,13 @@ async fn store_file(home: Home, task_id: TaskId, number: u32, file: Checked) -> 
     Ok(Document::new(number, file.name, state))
 }
 
-/// Removes the documents of a task that could not be created. That one stays behind harms nobody but the disk.
-async fn forget(home: &Home, task_id: TaskId, documents: usize) {
+/// Removes the documents of a task that could not be created, unless somebody else may be about to create it. That one
+/// stays behind harms nobody but the disk.
+async fn forget(home: &Home, ticket: &Ticket, documents: usize) {
+    if ticket.lapsed() {
+        return;
+    }
+    let task_id = ticket.task_id;
     for document in 1..=documents as u32 {
         let key = Key::Document { task_id, document };
         if let Err(error) = home.objects.delete(&key.to_string()).await {
@@ -140,6 +183,15 @@ pub(crate) async fn wait_until(
         }
     }
     Ok(task)
+}
+
+/// The task when it has ended, or as it is when a client that waits for it has waited long enough.
+pub(crate) async fn ended(door: &Door, task: Task) -> std::result::Result<Task, Problem> {
+    let id = task.id;
+    let task = wait_until(door, task, door.settings.sync_limit, |task| task.status().ended()).await;
+    let task = task.map_err(|error| not_found(error).of(id))?;
+    // Its customer no longer wants it.
+    if task.expired(now()) { Err(Problem::task_not_found().of(id)) } else { Ok(task) }
 }
 
 pub(crate) fn now() -> UnixMillis {

@@ -1,13 +1,15 @@
 //! What was read, as JSON: the same for every call that shows it.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use quire_platform::{Home, Result};
+use quire_platform::{Error, Home, Result};
 use quire_tasks::{
-    Counts, Document, DocumentState, Failure, Key, Page, PageStatus, PageText, Task, TaskId, TaskStatus,
+    Counts, Document, DocumentState, Failure, FailureCode, Key, Page, PageStatus, PageText, Task, TaskId, TaskStatus,
     average_confidence,
 };
 use serde::Serialize;
 use tracing::error;
+
+use crate::accept::now;
 
 /// How many results of a task are read from the store at a time: enough to hide its latency, and few enough that a
 /// long document does not take all its connections.
@@ -58,7 +60,7 @@ pub struct PageAnswer {
     /// Its size, rotation, engine and lines, and what else its mode gives, where it was read and the task has ended.
     #[serde(flatten)]
     pub read: Option<PageText>,
-    /// Why it could not be read.
+    /// Why it could not be read, or why what was read is not shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
@@ -70,8 +72,9 @@ impl DocumentAnswer {
         Self { task_id: None, document, file, status, text, avg_confidence: None, pages: Vec::new(), error }
     }
 
-    fn new(task: &Task, document: &Document, pages: Vec<PageAnswer>) -> Self {
-        let status = status(document, &pages);
+    /// The answer for a document of a task, of its pages in order.
+    pub(crate) fn new(task: &Task, document: &Document, pages: Vec<PageAnswer>) -> Self {
+        let status = status(task, document, &pages);
         let error = match &document.state {
             DocumentState::Failed(failure) => Some(failure.clone()),
             _ if status == TaskStatus::Failed => reason(&pages).cloned(),
@@ -91,12 +94,10 @@ impl DocumentAnswer {
 /// each page is.
 ///
 /// # Errors
-/// Any [`quire_platform::Error`].
+/// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
 pub async fn documents(home: &Home, task: &Task) -> Result<Vec<DocumentAnswer>> {
-    let ended = task.status().ended();
     let pages = home.tasks.pages(task.id).await?;
-    let reads = pages.into_iter().map(|page| answer(home.clone(), page, ended));
-    let mut answers: Vec<(u32, PageAnswer)> = stream::iter(reads).buffered(READ_AT_A_TIME).try_collect().await?;
+    let mut answers = answers(home, task, pages).await?;
     let mut documents = Vec::with_capacity(task.documents.len());
     for document in &task.documents {
         let rest = answers.split_off(answers.partition_point(|(number, _)| *number <= document.number));
@@ -107,32 +108,80 @@ pub async fn documents(home: &Home, task: &Task) -> Result<Vec<DocumentAnswer>> 
     Ok(documents)
 }
 
-/// A page with the number of its document.
-async fn answer(home: Home, page: Page, ended: bool) -> Result<(u32, PageAnswer)> {
-    let Page { page: place, status, round, failure, confidence, needs_review, .. } = page;
-    let read = match status {
-        PageStatus::Succeeded if ended => {
-            let key = Key::PageText { page: place, round }.to_string();
-            Some(parse(&key, &home.objects.read(&key).await?)?)
-        }
-        _ => None,
+/// Pages of a task, each with the number of its document.
+pub(crate) async fn answers(home: &Home, task: &Task, pages: Vec<Page>) -> Result<Vec<(u32, PageAnswer)>> {
+    let ended = task.status().ended();
+    let with_text = texts(home, task, pages).await?;
+    let answer = |(page, read): (Page, Text)| {
+        let (status, document) = (task.status_of(&page), page.page.document);
+        let (read, lost) = match read {
+            Text::Read(read) => (Some(*read), None),
+            Text::Lost => (None, Some(lost())),
+            Text::None => (None, None),
+        };
+        let text = (ended && lost.is_none()).then(|| read.as_ref().map_or_else(String::new, PageText::text));
+        let error = page.failure.or(lost);
+        let (confidence, needs_review) = (page.confidence, page.needs_review);
+        (document, PageAnswer { page: page.page.page, status, text, confidence, needs_review, read, error })
     };
-    let text = ended.then(|| read.as_ref().map_or_else(String::new, PageText::text));
-    let page = PageAnswer { page: place.page, status, text, confidence, needs_review, read, error: failure };
-    Ok((place.document, page))
+    Ok(with_text.into_iter().map(answer).collect())
+}
+
+/// What is there of a page to be shown.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Text {
+    /// Nothing yet, or nothing at all.
+    None,
+    /// What was read.
+    Read(Box<PageText>),
+    /// It was read, and what was read is no longer in the store.
+    Lost,
+}
+
+/// What is said of a page whose text is lost.
+pub(crate) fn lost() -> Failure {
+    Failure::new(FailureCode::Internal, "What was read on this page is no longer there.")
+}
+
+/// These pages with what was read on them, once their task has ended.
+///
+/// # Errors
+/// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
+pub(crate) async fn texts(home: &Home, task: &Task, pages: Vec<Page>) -> Result<Vec<(Page, Text)>> {
+    let ended = task.status().ended();
+    let reads = pages.into_iter().map(|page| with_text(home.clone(), page, ended));
+    let texts: Vec<_> = stream::iter(reads).buffered(READ_AT_A_TIME).try_collect().await?;
+    if texts.iter().any(|(_, text)| *text == Text::Lost) && home.tasks.task(task.id).await?.expired(now()) {
+        return Err(Error::NotFound { what: task.id.to_string() });
+    }
+    Ok(texts)
+}
+
+async fn with_text(home: Home, page: Page, ended: bool) -> Result<(Page, Text)> {
+    if !ended || page.status != PageStatus::Succeeded {
+        return Ok((page, Text::None));
+    }
+    let key = Key::PageText { page: page.page, round: page.round }.to_string();
+    let text = match home.objects.read(&key).await {
+        Ok(json) => Text::Read(Box::new(parse(&key, &json)?)),
+        Err(Error::NotFound { .. }) => Text::Lost,
+        Err(error) => return Err(error),
+    };
+    Ok((page, text))
 }
 
 fn parse(key: &str, json: &[u8]) -> Result<PageText> {
     serde_json::from_slice(json).map_err(|error| {
         // The position says enough; the object itself is the customer's text.
         error!(object.key = key, line = error.line(), column = error.column(), "a stored result is malformed");
-        quire_platform::Error::Failed { what: "a stored result", why: "malformed".to_owned() }
+        Error::Failed { what: "a stored result", why: "malformed".to_owned() }
     })
 }
 
-fn status(document: &Document, pages: &[PageAnswer]) -> TaskStatus {
+fn status(task: &Task, document: &Document, pages: &[PageAnswer]) -> TaskStatus {
     let counts = match &document.state {
         DocumentState::Split(_) => pages.iter().fold(Counts::default(), |counts, page| counts.add(1, page.status)),
+        DocumentState::Pending { .. } if task.status().ended() => Counts::default().add(1, PageStatus::Canceled),
         other => {
             let (pages, status) = other.weight();
             Counts::default().add(pages, status)

@@ -8,39 +8,49 @@ use axum::{
     http::HeaderValue,
     response::{IntoResponse, Response},
 };
-use quire_tasks::{Task, TraceParent};
+use quire_tasks::{Task, Tenant};
 
 use crate::{
     Door, Wanted,
-    accept::{Content, Submission, accept, wait_until},
+    accept::{Content, Submission, accept, ended},
     answer::{DocumentAnswer, documents},
+    caller::Caller,
     check::{Checked, check},
-    form::{self, Form, Upload},
-    link::{Base, TASK_ID},
+    create::{Call, NoTask},
+    fields::USUAL,
+    form::{Form, Upload},
+    link::TASK_ID,
+    options::Options,
     problem::Problem,
-    routing::Assigned,
+    task::not_found,
+    ticket::Ticket,
     trace,
 };
 
-const FORM: Form =
-    Form { files: "images", alias: None, callback_url: false, known: "images, mode, keys, language and engine" };
+const PATH: &str = "/ocr/batch";
+const FORM: Form = Form { files: "images", alias: None, fields: &USUAL };
 
-pub(crate) async fn batch(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
-    let base = Base::new(&door, request.headers());
-    let trace = trace::of(request.headers());
-    let uploads = form::receive(&door, request, &FORM, door.settings.max_files).await?;
-    let assigned = door.routing.admit(&door.home, uploads.asked.wanted()?).await??;
-    let task = match make(&door, assigned, uploads.files, trace).await? {
-        Batch::Refused(entries) => return Ok(Json(entries).into_response()),
-        Batch::Accepted(task) => task,
+pub(crate) async fn batch(
+    State(door): State<Arc<Door>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let call = Call::new(&door, PATH, caller, request.headers())?;
+    let (order, files) = call.form(&door, request, &FORM, door.settings.max_files).await?;
+    let content = async |_| {
+        let refused = |entries: Vec<DocumentAnswer>| NoTask::Answered(Json(entries).into_response());
+        checked(&door, files).await.map_err(refused)
     };
+    call.create(&door, order, content, |task| answer(&door, &call, task)).await
+}
+
+async fn answer(door: &Door, call: &Call, task: Task) -> Result<Response, Problem> {
     let id = task.id;
-    let task = wait_until(&door, task, door.settings.sync_limit, |task| task.status().ended()).await;
-    let task = task.map_err(|error| Problem::from(error).of(id))?;
+    let task = ended(door, task).await?;
     if !task.status().ended() {
-        return Ok(base.accepted(&task));
+        return Ok(call.base.accepted(&task));
     }
-    let documents = documents(&door.home, &task).await.map_err(|error| Problem::from(error).of(id))?;
+    let documents = documents(&door.home, &task).await.map_err(|error| not_found(error).of(id))?;
     let id = HeaderValue::from_str(&id.to_string()).expect("a task id is plain");
     Ok(([(TASK_ID, id)], Json(documents)).into_response())
 }
@@ -62,22 +72,24 @@ pub enum Batch {
 /// [`quire_routes::NotOffered`] when nobody here reads like that, or any [`quire_platform::Error`]; then nothing was
 /// stored.
 pub async fn submit(door: &Arc<Door>, uploads: Vec<Upload>, wanted: Wanted) -> anyhow::Result<Batch> {
-    let assigned = door.routing.admit(&door.home, wanted).await??;
-    Ok(make(door, assigned, uploads, trace::new()).await?)
+    let ticket = Ticket::unkeyed();
+    let read_as = door.routing.assign(&door.home, ticket.task_id, wanted).await??;
+    let content = match checked(door, uploads).await {
+        Ok(content) => content,
+        Err(entries) => return Ok(Batch::Refused(entries)),
+    };
+    let (tenant, options, trace) = (Tenant::default(), Options::default(), trace::new());
+    let (task, _) = accept(door, Submission { tenant, read_as, content, options, trace }, ticket).await?;
+    Ok(Batch::Accepted(task))
 }
 
-async fn make(
-    door: &Arc<Door>,
-    assigned: Assigned,
-    uploads: Vec<Upload>,
-    trace: TraceParent,
-) -> quire_platform::Result<Batch> {
+/// The documents among the uploads with what was refused beside them; where there are none, the entries of the answer.
+async fn checked(door: &Arc<Door>, uploads: Vec<Upload>) -> Result<Content, Vec<DocumentAnswer>> {
     let files = check(door, uploads).await;
     if files.iter().any(|Checked { file, .. }| file.is_ok()) {
-        let submission = Submission::new(assigned, Content::Files(files), None, trace);
-        return accept(door, submission).await.map(Batch::Accepted);
+        return Ok(Content::Files(files));
     }
     let refused =
         |(number, Checked { name, file })| file.err().map(|failure| DocumentAnswer::refused(number, name, failure));
-    Ok(Batch::Refused((1..).zip(files).filter_map(refused).collect()))
+    Err((1..).zip(files).filter_map(refused).collect())
 }

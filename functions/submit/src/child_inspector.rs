@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -11,7 +12,10 @@ use quire_tasks::{Failure, FailureCode, Format, Split};
 use tokio::process::Command;
 use tracing::error;
 
-use crate::Inspector;
+use crate::{Inspector, Pictures, child_pictures::ChildPictures};
+
+/// How long a page's picture may take: a second or two, even of a bad page. One that is made to take longer is not shown.
+const PICTURE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The child's side, for a program that was started with `inspect FILE`: prints what the check found as JSON,
 /// `{"Ok": …}` or `{"Err": …}`. `pdfium` is the library, or why there is none.
@@ -29,12 +33,20 @@ pub fn inspect_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCo
 pub struct ChildInspector {
     program: PathBuf,
     limits: Limits,
+    picture_limit: Duration,
 }
 
 impl ChildInspector {
-    /// Checks with `program`, which must do [`inspect_as_child`] when it is started with `inspect FILE`.
+    /// Checks with `program`, which must do [`inspect_as_child`] when it is started with `inspect FILE`, and
+    /// [`crate::picture_as_child`] when it is started with `picture FILE`.
     pub const fn new(program: PathBuf, limits: Limits) -> Self {
-        Self { program, limits }
+        Self { program, limits, picture_limit: PICTURE_LIMIT }
+    }
+
+    /// The same, giving up a page's picture after so long.
+    #[must_use]
+    pub fn picture_limit(self, picture_limit: Duration) -> Self {
+        Self { picture_limit, ..self }
     }
 
     /// `None` for a PDF.
@@ -74,5 +86,9 @@ impl Inspector for ChildInspector {
             Some(found) => found,
             None => self.inspect_in_child(file).await,
         }
+    }
+
+    fn pictures(&self, file: &Path) -> Option<Box<dyn Pictures>> {
+        Some(Box::new(ChildPictures::new(self.program.clone(), file.to_owned(), self.picture_limit)))
     }
 }

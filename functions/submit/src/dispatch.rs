@@ -1,7 +1,7 @@
 //! From the task table onto the queues.
 
 use quire_boot::metrics;
-use quire_platform::{Home, QueueName, Result, patiently, send, send_later};
+use quire_platform::{Error, Home, QueueName, Result, patiently, send, send_later};
 use quire_tasks::{
     Document, DocumentMessage, DocumentState, Job, Key, PageMessage, PageStatus, Source, Task, UnixMillis,
 };
@@ -20,18 +20,26 @@ pub(crate) async fn dispatch(home: &Home, task: &Task, pages: Vec<PageMessage>) 
     patiently(|| send_later(queue.as_ref(), task, announced.clone(), VALID_FOR)).await?;
     send_documents(home, task, ready).await?;
     send_pages(home, task, pages).await?;
-    patiently(|| home.tasks.mark_dispatched(task.id)).await
+    match patiently(|| home.tasks.mark_dispatched(task.id)).await {
+        // Deleted meanwhile: whoever receives its messages finds nothing to do.
+        Err(Error::NotFound { .. }) => Ok(()),
+        marked => marked,
+    }
 }
 
-/// The task's documents that are still to be had.
+/// The task's documents that are still to be had: none where it was canceled.
 pub(crate) fn pending(task: &Task) -> impl Iterator<Item = &Document> {
-    task.documents.iter().filter(|document| matches!(document.state, DocumentState::Pending { .. }))
+    let open = !task.status().ended();
+    task.documents.iter().filter(move |document| open && matches!(document.state, DocumentState::Pending { .. }))
 }
 
-/// Whether it is to be uploaded under the key that the task gave out: perhaps it has not come yet.
+/// Whether it is to be uploaded under the key that the task gave out: perhaps it has not come yet. In a later round the
+/// key takes nothing any more: what has not come by then will not.
 fn is_announced(task: &Task, document: &Document) -> bool {
     match &document.state {
-        DocumentState::Pending { source: Source::Inbox { key, .. } } => Key::inbox_task(key) == Some(task.id),
+        DocumentState::Pending { source: Source::Inbox { key, .. } } => {
+            task.round == 1 && Key::inbox_task(key) == Some(task.id)
+        }
         _ => false,
     }
 }
@@ -65,7 +73,7 @@ pub(crate) async fn send_pages(home: &Home, task: &Task, pages: Vec<PageMessage>
 /// The messages of the task's pages that nobody has read yet.
 pub(crate) async fn queued_pages(home: &Home, task: &Task) -> Result<Vec<PageMessage>> {
     let pages = patiently(|| home.tasks.pages(task.id)).await?;
-    let queued = pages.into_iter().filter(|page| page.status == PageStatus::Queued);
+    let queued = pages.into_iter().filter(|page| task.status_of(page) == PageStatus::Queued);
     Ok(queued.map(|page| PageMessage::new(task, page.page)).collect())
 }
 

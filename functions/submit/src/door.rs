@@ -5,10 +5,14 @@ use std::sync::Arc;
 use quire_egress::Client;
 use quire_platform::Home;
 use quire_routes::Config;
+use quire_tenants::{Allowance, Keys};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{DoorSettings, Health, Inspector, problem::Problem, routing::Routing};
+use crate::{DoorSettings, Health, Inspector, problem::Problem, routing::Routing, webhooks::Webhooks};
+
+/// The most searchable PDFs that are made at the same time: fewer than documents are taken in, so that those go on.
+const MOST_RENDERING: usize = 4;
 
 /// What the door works with.
 #[derive(Debug)]
@@ -20,6 +24,11 @@ pub struct Door {
     pub(crate) health: Arc<dyn Health>,
     pub(crate) routing: Routing,
     pub(crate) inspections: Semaphore,
+    /// How many searchable PDFs are made at the same time: each takes a processor.
+    pub(crate) rendering: Semaphore,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) keys: Keys,
+    pub(crate) allowance: Allowance,
     /// Work that outlives its request: what was begun is finished even when nobody waits for the answer.
     pub(crate) work: TaskTracker,
     pub(crate) closing: CancellationToken,
@@ -36,9 +45,25 @@ impl Door {
         routes: Arc<Config>,
     ) -> Self {
         let inspections = Semaphore::new(settings.max_inspections);
+        let rendering = Semaphore::new((settings.max_inspections / 2).clamp(1, MOST_RENDERING));
         let (work, closing) = (TaskTracker::new(), CancellationToken::new());
-        let routing = Routing::new(routes);
-        Self { home, inspector, egress, settings, health, routing, inspections, work, closing }
+        let (keys, allowance) = (Keys::new(home.clone()), Allowance::new(home.clone()));
+        let (routing, webhooks) = (Routing::new(routes), Webhooks::default());
+        Self {
+            home,
+            inspector,
+            egress,
+            settings,
+            health,
+            routing,
+            inspections,
+            rendering,
+            webhooks,
+            keys,
+            allowance,
+            work,
+            closing,
+        }
     }
 
     /// The problem of a request that is larger than this door takes.

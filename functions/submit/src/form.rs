@@ -7,14 +7,12 @@ use axum::extract::{
     multipart::{Field, MultipartError},
 };
 use quire_tasks::{Failure, FailureCode};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
 
-use crate::{
-    Door,
-    problem::Problem,
-    wanted::{self, Asked},
-};
+use crate::{Door, fields, problem::Problem};
 
 /// What a form may hold.
 #[derive(Debug)]
@@ -23,21 +21,19 @@ pub(crate) struct Form {
     pub(crate) files: &'static str,
     /// Another name that clients use for it.
     pub(crate) alias: Option<&'static str>,
-    /// Whether it may have a `callback_url`.
-    pub(crate) callback_url: bool,
-    /// The same, for a client that sent something else.
-    pub(crate) known: &'static str,
+    /// Its other fields.
+    pub(crate) fields: &'static [&'static str],
 }
 
 /// A form that has arrived whole.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Uploads {
     /// In the order sent.
     pub(crate) files: Vec<Upload>,
-    /// As sent.
-    pub(crate) callback_url: Option<String>,
-    /// How they are to be read, as sent.
-    pub(crate) asked: Asked,
+    /// The SHA-256 of each file, where that was asked for.
+    pub(crate) digests: Vec<[u8; 32]>,
+    /// The other fields, as JSON would have them.
+    pub(crate) fields: Map<String, Value>,
 }
 
 /// A file in the spool, or why it is not there.
@@ -52,35 +48,45 @@ pub struct Upload {
 /// Names are kept and shown: longer ones are cut to what file systems take.
 const MAX_NAME_CHARS: usize = 255;
 
-/// Receives a form with at least one and at most `max_files` files.
-pub(crate) async fn receive(door: &Door, request: Request, form: &Form, max_files: usize) -> Result<Uploads, Problem> {
+/// Receives a form with at least one and at most `max_files` files, whose bytes are hashed where they are to be known
+/// again.
+pub(crate) async fn receive(
+    door: &Door,
+    request: Request,
+    form: &Form,
+    max_files: usize,
+    hashed: bool,
+) -> Result<Uploads, Problem> {
     let mut multipart = Multipart::from_request(request, &()).await?;
-    let mut uploads = Uploads { files: Vec::new(), callback_url: None, asked: Asked::default() };
+    let mut uploads = Uploads::default();
     while let Some(field) = in_time(door, multipart.next_field()).await? {
         let name = field.name().unwrap_or_default().to_owned();
         if name == form.files || form.alias == Some(&name) {
             if uploads.files.len() == max_files {
                 return Err(Problem::too_many_files(&name, max_files));
             }
-            uploads.files.push(spool(door, field).await?);
-        } else if form.callback_url && name == "callback_url" {
-            let too_long = || Problem::url_refused("callback_url", &quire_egress::Refused::TooLong);
-            let url = short_text(door, field, quire_egress::MAX_URL_LENGTH, too_long).await?;
-            uploads.callback_url = Some(url);
-        } else if wanted::FIELDS.contains(&name.as_str()) {
-            let too_long = || {
-                let detail = format!("The field is longer than {} bytes.", wanted::MAX_BYTES);
-                Problem::invalid_field(&name, detail)
-            };
-            uploads.asked.add(&name, short_text(door, field, wanted::MAX_BYTES, too_long).await?)?;
+            let mut hash = hashed.then(Sha256::new);
+            uploads.files.push(spool(door, field, hash.as_mut()).await?);
+            uploads.digests.extend(hash.map(|hash| <[u8; 32]>::from(hash.finalize())));
+        } else if form.fields.contains(&name.as_str()) {
+            let text = short_text(door, &name, field).await?;
+            fields::add(&mut uploads.fields, &name, text)?;
         } else {
-            return Err(Problem::unknown_field(&name, form.known));
+            return Err(Problem::unknown_field(&name, &form.known()));
         }
     }
     if uploads.files.is_empty() { Err(Problem::missing_field(form.files)) } else { Ok(uploads) }
 }
 
-async fn spool(door: &Door, mut field: Field<'_>) -> Result<Upload, Problem> {
+impl Form {
+    /// The names of all its fields.
+    fn known(&self) -> String {
+        let names: Vec<_> = [self.files].into_iter().chain(self.alias).chain(self.fields.iter().copied()).collect();
+        names.join(", ")
+    }
+}
+
+async fn spool(door: &Door, mut field: Field<'_>, mut hash: Option<&mut Sha256>) -> Result<Upload, Problem> {
     let name = field.file_name().map(plain_name).filter(|name| !name.is_empty());
     let (file, path) = new_file(door.home.objects.spool()).await?;
     let mut file = File::from_std(file);
@@ -88,6 +94,9 @@ async fn spool(door: &Door, mut field: Field<'_>) -> Result<Upload, Problem> {
     let mut bytes = 0;
     while let Some(chunk) = in_time(door, field.chunk()).await? {
         bytes += chunk.len() as u64;
+        if let Some(hash) = &mut hash {
+            hash.update(&chunk);
+        }
         // The rest still has to be read, since the next file stands behind it.
         if bytes <= max_bytes {
             file.write_all(&chunk).await?;
@@ -108,22 +117,16 @@ async fn new_file(spool: PathBuf) -> Result<(std::fs::File, TempPath), Problem> 
     Ok(made.await.map_err(|error| Problem::internal(&error))??)
 }
 
-/// A field that is no file: up to `most` bytes of text.
-async fn short_text(
-    door: &Door,
-    mut field: Field<'_>,
-    most: usize,
-    too_long: impl Fn() -> Problem,
-) -> Result<String, Problem> {
-    let name = field.name().unwrap_or_default().to_owned();
+/// A field that is no file: a text of a bounded length.
+async fn short_text(door: &Door, name: &str, mut field: Field<'_>) -> Result<String, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = in_time(door, field.chunk()).await? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > most {
-            return Err(too_long());
+        if bytes.len() > fields::most_bytes(name) {
+            return Err(fields::too_long(name));
         }
     }
-    String::from_utf8(bytes).map_err(|_| Problem::invalid_field(&name, "The field is not UTF-8."))
+    String::from_utf8(bytes).map_err(|_| Problem::invalid_field(name, "The field is not UTF-8."))
 }
 
 async fn in_time<T>(door: &Door, read: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {

@@ -11,7 +11,7 @@ use quire_egress::FetchError;
 use quire_platform::{
     Completion, Consumer, Delivery, Download, Error, QueueName, Undecodable, owe_callback, patiently,
 };
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Key, Source, Split, Task};
+use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Job, Key, Source, Split, Task};
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,11 @@ use tracing::{error, info, warn};
 
 use crate::{
     Door,
+    accept::now,
     check::inspect,
     dispatch::{queued_pages, send_pages},
+    limits::charge_document,
+    searchable,
 };
 
 /// How many documents are fetched at the same time: it is mostly waiting, but each may fill the spool with the largest
@@ -41,7 +44,8 @@ const UPLOAD_WAIT: Duration = Duration::from_mins(10);
 /// When the queue is broken. Throttling and a full disk are waited out.
 pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> {
     // Longer than a fetch and a check may take: a lease that is kept past that belongs to something stuck.
-    let longest = door.settings.fetch_limit + door.settings.inspect_limit + Duration::from_mins(1);
+    let longest = door.settings.fetch_limit + door.settings.inspect_limit;
+    let longest = longest.max(door.settings.result_limit) + Duration::from_mins(1);
     let consumer = Consumer::<DocumentMessage>::new(door.home.queue(QueueName::Documents), longest);
     let mut in_hand = JoinSet::new();
     while !shutdown.is_cancelled() {
@@ -111,20 +115,33 @@ enum Miss {
     },
 }
 
-/// Does what one message asks for: fetches, checks and splits its document, unless that has been done.
+/// Does what one message asks for, unless that has been done: fetches, checks and splits its document, or makes a PDF of all
+/// that was read.
 ///
 /// # Errors
 /// Any error of the home, after patience has ended; the message is then received again.
 pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
+    match delivery.message.job {
+        Job::Split => split(door, delivery).await,
+        Job::SearchablePdf => searchable::make(door, delivery).await,
+    }
+}
+
+async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, attempt, lease, .. } = delivery;
     let tasks = &door.home.tasks;
     let task = match patiently(|| tasks.task(message.task_id)).await {
-        Err(Error::NotFound { .. }) => return Ok(lease.acknowledge().await?),
+        Err(Error::NotFound { .. }) => {
+            // Whoever fetched it may have died after the task was deleted.
+            forget(door, &message).await?;
+            return Ok(lease.acknowledge().await?);
+        }
         task => task?,
     };
+    let is_wanted = !task.status().ended() && !task.expired(now());
     let state = task.document(message.document).map(|document| document.state.clone());
     let completion = match state {
-        Some(DocumentState::Pending { source }) => {
+        Some(DocumentState::Pending { source }) if is_wanted => {
             let last = attempt >= QueueName::Documents.settings().max_receives;
             let state = match obtain(door, &task, message.document, &source, attempt).await? {
                 Ok(split) => DocumentState::Split(split),
@@ -138,10 +155,22 @@ pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Res
                 }
             };
             let settle = || tasks.settle_document(message.task_id, message.document, state.clone());
-            patiently(settle).await?
+            match patiently(settle).await {
+                Err(Error::NotFound { .. }) => {
+                    forget(door, &message).await?;
+                    return Ok(lease.acknowledge().await?);
+                }
+                settled => settled?,
+            }
         }
         _ => Completion::Before(task),
     };
+    if completion.task().expired(now()) {
+        forget(door, &message).await?;
+    }
+    if completion.changed() {
+        charge_document(door, completion.task(), message.document).await;
+    }
     // A document has several messages where an upload was announced, or told of twice: whoever split it sends its pages.
     // Only when that was an earlier attempt at this very message, it may have died before it did.
     if completion.changed() || attempt > 1 {
@@ -149,6 +178,14 @@ pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Res
     }
     owe_callback(&door.home, completion.task()).await?;
     Ok(lease.acknowledge().await?)
+}
+
+/// Removes what was stored of a document after its task was deleted.
+async fn forget(door: &Door, message: &DocumentMessage) -> Result<()> {
+    let key = Key::Document { task_id: message.task_id, document: message.document }.to_string();
+    // What else begins like this is of the same task, and to go as well.
+    patiently(|| door.home.objects.erase(&key)).await?;
+    Ok(())
 }
 
 fn note(task: &Task, message: &DocumentMessage, attempt: u32, failure: &Failure) {
@@ -173,7 +210,7 @@ async fn send_pages_of(door: &Door, task: &Task, document: u32) -> Result<()> {
 
 /// Fetches and checks a document, and stores it when it is one. An error is the home's.
 async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attempt: u32) -> Result<Result<Split, Miss>> {
-    let (_folder, file) = new_file(door).await?;
+    let (_folder, file) = new_file(door, "fetch-").await?;
     let after = back_off(attempt, rand::random());
     let fetched = match source {
         Source::Url { url } => match fetch(door, url, &file).await {
@@ -236,9 +273,10 @@ async fn download(door: &Door, key: &str, version: Option<&str>, file: &Path) ->
     }
 }
 
-async fn new_file(door: &Door) -> Result<(TempDir, PathBuf)> {
+/// A file to be, in a folder of the spool that goes when it is dropped.
+pub(crate) async fn new_file(door: &Door, prefix: &'static str) -> Result<(TempDir, PathBuf)> {
     let spool = door.home.objects.spool();
-    let made = tokio::task::spawn_blocking(move || tempfile::Builder::new().prefix("fetch-").tempdir_in(spool));
+    let made = tokio::task::spawn_blocking(move || tempfile::Builder::new().prefix(prefix).tempdir_in(spool));
     let folder = made.await?.context("the spool cannot be written")?;
     let file = folder.path().join("document");
     Ok((folder, file))

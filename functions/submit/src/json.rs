@@ -9,11 +9,17 @@ use quire_tasks::{MAX_KEYS, MAX_WORD_CHARS};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use crate::{Door, problem::Problem};
+use crate::{
+    Door,
+    fields::MAX_POLICY_BYTES,
+    options::{MAX_TAG_CHARS, MAX_TAGS},
+    problem::Problem,
+};
 
-/// Two URLs of the longest kind and as many keys as are taken, with every character escaped, and as much again for the
-/// rest.
-const MAX_BYTES: usize = 2 * (2 * 6 * quire_egress::MAX_URL_LENGTH + 12 * MAX_KEYS * MAX_WORD_CHARS);
+/// As many keys and tags as are taken, with every character escaped.
+const MAX_TEXTS_BYTES: usize = 12 * (MAX_KEYS * MAX_WORD_CHARS + MAX_TAGS * MAX_TAG_CHARS);
+/// Two URLs of the longest kind besides, a policy, and as much again for the rest.
+const MAX_BYTES: usize = 2 * (2 * 6 * quire_egress::MAX_URL_LENGTH + MAX_TEXTS_BYTES + MAX_POLICY_BYTES);
 
 /// The members of a request's body, of which there are no others than `known`.
 pub(crate) async fn members(door: &Door, request: Request, known: &[&str]) -> Result<Map<String, Value>, Problem> {
@@ -29,10 +35,15 @@ pub(crate) async fn members(door: &Door, request: Request, known: &[&str]) -> Re
     }
 }
 
+/// A member, whatever it is; `null` is as good as nothing.
+pub(crate) fn value<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    members.get(name).filter(|value| !value.is_null())
+}
+
 /// A member that is text; `null` is as good as nothing.
 pub(crate) fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, Problem> {
-    match members.get(name) {
-        None | Some(Value::Null) => Ok(None),
+    match value(members, name) {
+        None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Problem::invalid_field(name, "The field is no string.")),
     }
@@ -40,15 +51,13 @@ pub(crate) fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Op
 
 /// A member that is an array of texts; `null` is as good as none.
 pub(crate) fn texts(members: &Map<String, Value>, name: &str) -> Result<Vec<String>, Problem> {
-    let wrong = || Problem::invalid_field(name, "The field is no array of strings.");
-    match members.get(name) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(texts)) => {
-            let text = |text: &Value| text.as_str().map(str::to_owned).ok_or_else(wrong);
-            texts.iter().map(text).collect()
-        }
-        Some(_) => Err(wrong()),
-    }
+    let Some(value) = value(members, name) else { return Ok(Vec::new()) };
+    let wrong = |place: &str| Problem::invalid_field(place, "The field is no array of strings.");
+    let texts = value.as_array().ok_or_else(|| wrong(name))?;
+    let text = |(place, text): (usize, &Value)| {
+        text.as_str().map(str::to_owned).ok_or_else(|| wrong(&format!("{name}/{place}")))
+    };
+    texts.iter().enumerate().map(text).collect()
 }
 
 /// A member that is a URL we may call.

@@ -22,16 +22,20 @@ use tracing::warn;
 use crate::{
     ChildInspector, Door, DoorSettings, Health, HealthReport,
     carry::{carried, takes_gzip},
-    engines, inspect_as_child,
+    engines, inspect_as_child, picture_as_child,
 };
 
-/// The child's side of a check, where this program was started for one; `None` where it is to be the function.
+/// The child's side of a check, or of making pictures of pages, where this program was started for that; `None` where it
+/// is to be the function.
 pub fn inspect_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    (arguments.next()? == "inspect").then(|| {
-        let file = arguments.next().unwrap_or_default();
-        inspect_as_child(pdfium(), Path::new(&file))
-    })
+    let asked = arguments.next()?;
+    let as_child = match asked.to_str()? {
+        "inspect" => inspect_as_child,
+        "picture" => picture_as_child,
+        _ => return None,
+    };
+    Some(as_child(pdfium(), Path::new(&arguments.next().unwrap_or_default())))
 }
 
 /// The library that `QUIRE_PDFIUM_PATH` names, or else the one in the zip.

@@ -31,6 +31,10 @@ impl Base {
         Self(host.map_or_else(String::new, |host| format!("http://{host}")))
     }
 
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn status_url(&self, task_id: TaskId) -> String {
         format!("{}/task/{task_id}", self.0)
     }

@@ -11,40 +11,46 @@ use quire_tasks::{Task, TaskStatus};
 
 use crate::{
     Door,
-    accept::{Content, Submission, accept, wait_until},
+    accept::{Content, ended},
     answer::documents,
+    caller::Caller,
     check::{Checked, check},
-    form::{self, Form},
-    link::Base,
+    create::{Call, NoTask},
+    fields::USUAL,
+    form::{Form, Upload},
     problem::Problem,
-    trace,
+    task::not_found,
 };
 
-const FORM: Form =
-    Form { files: "image", alias: None, callback_url: false, known: "image, mode, keys, language and engine" };
+const PATH: &str = "/ocr";
+const FORM: Form = Form { files: "image", alias: None, fields: &USUAL };
 
-pub(crate) async fn ocr(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
-    let base = Base::new(&door, request.headers());
-    let trace = trace::of(request.headers());
-    let uploads = form::receive(&door, request, &FORM, 1).await?;
-    let assigned = door.routing.admit(&door.home, uploads.asked.wanted()?).await??;
-    let files = check(&door, uploads.files).await;
-    if let Some(failure) = files.iter().find_map(|Checked { file, .. }| file.as_ref().err()) {
-        return Err(Problem::from(failure.clone()).at("#/image"));
-    }
-    let task = accept(&door, Submission::new(assigned, Content::Files(files), None, trace)).await?;
-    let id = task.id;
-    let task = wait_until(&door, task, door.settings.sync_limit, |task| task.status().ended()).await;
-    let task = task.map_err(|error| Problem::from(error).of(id))?;
-    if task.status().ended() {
-        answer(&door, &task).await.map_err(|problem| problem.of(id))
-    } else {
-        Ok(base.accepted(&task))
+pub(crate) async fn ocr(State(door): State<Arc<Door>>, caller: Caller, request: Request) -> Result<Response, Problem> {
+    let call = Call::new(&door, PATH, caller, request.headers())?;
+    let (order, files) = call.form(&door, request, &FORM, 1).await?;
+    call.create(&door, order, |_| checked(&door, files), |task| answer(&door, &call, task)).await
+}
+
+async fn checked(door: &Arc<Door>, files: Vec<Upload>) -> Result<Content, NoTask> {
+    let files = check(door, files).await;
+    match files.iter().find_map(|Checked { file, .. }| file.as_ref().err()) {
+        Some(failure) => Err(Problem::from(failure.clone()).at("#/image").into()),
+        None => Ok(Content::Files(files)),
     }
 }
 
-async fn answer(door: &Door, task: &Task) -> Result<Response, Problem> {
-    let documents = documents(&door.home, task).await?;
+async fn answer(door: &Door, call: &Call, task: Task) -> Result<Response, Problem> {
+    let id = task.id;
+    let task = ended(door, task).await?;
+    if task.status().ended() {
+        result(door, &task).await.map_err(|problem| problem.of(id))
+    } else {
+        Ok(call.base.accepted(&task))
+    }
+}
+
+async fn result(door: &Door, task: &Task) -> Result<Response, Problem> {
+    let documents = documents(&door.home, task).await.map_err(not_found)?;
     let [document] = &documents[..] else { return Err(Problem::internal(&"a task of POST /ocr has one document")) };
     match &document.error {
         Some(failure) if document.status == TaskStatus::Failed => Err(Problem::from(failure.clone()).at("#/image")),

@@ -8,12 +8,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quire_platform::Error;
+use quire_redact::InvalidPolicy;
 use quire_routes::NotOffered;
 use quire_tasks::{Failure, FailureCode, InvalidMode, TaskId};
 use serde::Serialize;
 
+use crate::codes;
+
 /// A `503` is over soon or it takes an operator; a client that comes back every few seconds harms nobody.
 const BUSY_RETRY_SECS: u64 = 5;
+
+/// Most requests that make a task are answered within a second.
+const IN_USE_RETRY_SECS: u64 = 1;
 
 /// An error on its way to the client. The router gives it its body, its `request_id` and its line in the log.
 #[derive(Debug, Clone)]
@@ -24,7 +30,9 @@ pub(crate) struct Problem {
     retryable: bool,
     pointer: Option<String>,
     task_id: Option<TaskId>,
-    cause: Option<String>,
+    // Without room to grow: a problem is part of every result here.
+    cause: Option<Box<str>>,
+    retry_after_secs: Option<u64>,
 }
 
 /// The body of a problem.
@@ -48,7 +56,9 @@ struct Body<'a> {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let retryable = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
-        Self { status, code, detail: detail.into(), retryable, pointer: None, task_id: None, cause: None }
+        let (detail, busy) = (detail.into(), status == StatusCode::SERVICE_UNAVAILABLE);
+        let retry_after_secs = busy.then_some(BUSY_RETRY_SECS);
+        Self { status, code, detail, retryable, pointer: None, task_id: None, cause: None, retry_after_secs }
     }
 
     /// With the part of the request that is at fault: `#/` and the name of the JSON member, form field or query
@@ -67,6 +77,25 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing under this path.")
     }
 
+    /// Nobody knows whose the request is.
+    pub(crate) fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// The tenant has asked more often than it may.
+    pub(crate) fn rate_limited(quota: u64, retry_after_secs: u64) -> Self {
+        let detail = format!("This tenant may make {quota} requests in a minute; Retry-After says when it may again.");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+        Self { retryable: true, retry_after_secs: Some(retry_after_secs), ..problem }
+    }
+
+    /// The tenant has had as many pages read as it may.
+    pub(crate) fn quota_exceeded(quota: u64, retry_after_secs: u64) -> Self {
+        let detail = format!("This tenant may have {quota} pages read in a day; Retry-After says when it may again.");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", detail);
+        Self { retryable: true, retry_after_secs: Some(retry_after_secs), ..problem }
+    }
+
     /// The resource has no such method.
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "This path does not take this method; Allow names those that it takes.";
@@ -82,6 +111,60 @@ impl Problem {
     pub(crate) fn task_not_ended() -> Self {
         let detail = "The task has not ended yet: GET /task/{task_id}?wait= tells when it has.";
         Self { retryable: true, ..Self::new(StatusCode::CONFLICT, "task_not_ended", detail) }
+    }
+
+    /// An `Idempotency-Key` that is none.
+    pub(crate) fn malformed_idempotency_key(most: usize) -> Self {
+        let detail = format!("Idempotency-Key is one key of 1 to {most} visible ASCII characters.");
+        Self::new(StatusCode::BAD_REQUEST, "malformed_idempotency_key", detail)
+    }
+
+    /// The first request with this key is still at work.
+    pub(crate) fn idempotency_key_in_use() -> Self {
+        let detail = "The first request with this Idempotency-Key has not been answered yet.";
+        let problem = Self::new(StatusCode::CONFLICT, "idempotency_key_in_use", detail);
+        Self { retryable: true, retry_after_secs: Some(IN_USE_RETRY_SECS), ..problem }
+    }
+
+    /// The first request with this key asked for something else.
+    pub(crate) fn idempotency_key_reused() -> Self {
+        let detail = "This Idempotency-Key came with another request before: a new request needs a new key.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    }
+
+    /// What has ended cannot be canceled.
+    pub(crate) fn task_ended() -> Self {
+        let detail = "The task has ended already: there is nothing left to cancel.";
+        Self::new(StatusCode::CONFLICT, "task_ended", detail)
+    }
+
+    /// All was read, or can never be.
+    pub(crate) fn nothing_to_retry() -> Self {
+        let detail = "No page of this task has failed or was canceled, and no document can be fetched again.";
+        Self::new(StatusCode::CONFLICT, "nothing_to_retry", detail)
+    }
+
+    /// Nothing was told under this id.
+    pub(crate) fn delivery_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "delivery_not_found", "There is no delivery with this id.")
+    }
+
+    /// What was told then is no longer so.
+    pub(crate) fn delivery_superseded() -> Self {
+        let detail = "There is newer to tell of the task than this, or it was a notice of its progress.";
+        Self::new(StatusCode::CONFLICT, "delivery_superseded", detail)
+    }
+
+    /// Nothing is wrong with such a receiver.
+    pub(crate) fn endpoint_not_found() -> Self {
+        let detail = "Nothing is held against a receiver with this id.";
+        Self::new(StatusCode::NOT_FOUND, "endpoint_not_found", detail)
+    }
+
+    /// What a tenant signs with is not ours to change.
+    pub(crate) fn secret_is_fixed() -> Self {
+        let detail = "The secret is set by the operator of this server, who alone can replace it.";
+        Self::new(StatusCode::CONFLICT, "secret_is_fixed", detail)
     }
 
     /// The body is none that this call takes.
@@ -153,23 +236,40 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "upload_stalled", detail)
     }
 
+    /// A result that would be larger than any that is made. `why` says by how much.
+    pub(crate) fn result_too_large(why: &str) -> Self {
+        let detail = format!("{why}: ask for another format, or send fewer pages in a task.");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "result_too_large", detail).at("#/format")
+    }
+
+    /// A result that could not be made. What may end better is tried again by a later call.
+    pub(crate) fn result_failed(failure: &Failure) -> Self {
+        if failure.code == FailureCode::DocumentTooLarge {
+            return Self::result_too_large(failure.message.trim_end_matches('.'));
+        }
+        let retryable = failure.code.retryable();
+        let detail = format!("The result could not be made: {}", failure.message);
+        Self { retryable, ..Self::new(StatusCode::CONFLICT, "result_failed", detail) }.at("#/format")
+    }
+
     /// Something that should not happen. The log has the cause, the client has the `request_id`.
     pub(crate) fn internal(cause: &dyn Display) -> Self {
         let detail = "Something went wrong on our side.";
         let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
-        Self { cause: Some(cause.to_string()), ..problem }
+        Self { cause: Some(cause.to_string().into()), ..problem }
     }
 
     fn storage_full(cause: &dyn Display) -> Self {
         let detail = "There is no space left for new documents.";
         let problem = Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail);
-        Self { cause: Some(cause.to_string()), ..problem }
+        Self { cause: Some(cause.to_string().into()), ..problem }
     }
 
-    fn busy(cause: &dyn Display) -> Self {
+    /// Something that is needed is busy, and may be free a little later.
+    pub(crate) fn busy(cause: &dyn Display) -> Self {
         let detail = "The system is busy; try again a little later.";
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
-        Self { cause: Some(cause.to_string()), ..problem }
+        Self { cause: Some(cause.to_string().into()), ..problem }
     }
 
     /// A multipart body that breaks the rules of its format, that breaks off or that grows too large.
@@ -198,6 +298,7 @@ impl Problem {
 
     /// The body, as JSON.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
+        debug_assert!(codes::agrees(self.code, self.status.as_u16(), self.retryable), "{} in codes.rs", self.code);
         let body = Body {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -213,8 +314,8 @@ impl Problem {
     }
 
     /// After how many seconds to come back, where that is known.
-    pub(crate) fn retry_after_secs(&self) -> Option<u64> {
-        (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(BUSY_RETRY_SECS)
+    pub(crate) const fn retry_after_secs(&self) -> Option<u64> {
+        self.retry_after_secs
     }
 }
 
@@ -230,13 +331,8 @@ impl IntoResponse for Problem {
 impl From<Failure> for Problem {
     /// A document that is refused or could not be read.
     fn from(failure: Failure) -> Self {
-        use FailureCode as Code;
-        let status = match failure.code {
-            Code::UnsupportedFormat => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::DocumentTooLarge | Code::TooManyPages | Code::TooManyPixels => StatusCode::PAYLOAD_TOO_LARGE,
-            code if !code.retryable() => StatusCode::UNPROCESSABLE_ENTITY,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        let status = codes::status_of(failure.code);
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retryable = failure.code.retryable();
         Self { retryable, ..Self::new(status, failure.code.as_str(), failure.message) }
     }
@@ -258,6 +354,13 @@ impl From<NotOffered> for Problem {
         };
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&error));
         problem.at(format!("#/{}", error.field()))
+    }
+}
+
+impl From<InvalidPolicy> for Problem {
+    fn from(error: InvalidPolicy) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", sentence(&error));
+        problem.at(format!("#/redact{}", error.pointer()))
     }
 }
 

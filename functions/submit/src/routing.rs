@@ -7,7 +7,6 @@ use quire_routes::{Board, Config, NotOffered, WaitingReason};
 use quire_tasks::{ReadAs, Task, TaskId};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::warn;
-use uuid::Uuid;
 
 use crate::{Wanted, accept::now};
 
@@ -23,22 +22,9 @@ pub(crate) struct Routing {
     board: Mutex<Option<(Instant, Arc<Board>)>>,
 }
 
-/// A new task's name and how it is read: both are known before its documents have been looked at.
-#[derive(Debug)]
-pub(crate) struct Assigned {
-    pub(crate) id: TaskId,
-    pub(crate) read_as: ReadAs,
-}
-
 impl Routing {
     pub(crate) fn new(config: Arc<Config>) -> Self {
         Self { config, board: Mutex::new(None) }
-    }
-
-    /// A new task for what is wanted. The outer error is the home's.
-    pub(crate) async fn admit(&self, home: &Home, wanted: Wanted) -> Result<Result<Assigned, NotOffered>> {
-        let id = TaskId::new(Uuid::now_v7());
-        Ok(self.assign(home, id, wanted).await?.map(|read_as| Assigned { id, read_as }))
     }
 
     /// How this task is read. The outer error is the home's.

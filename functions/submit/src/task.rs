@@ -15,17 +15,18 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use quire_routes::WaitingReason;
-use quire_tasks::{CallbackState, Mode, ModeName, ReadAs, Task, TaskId, TaskStatus, UnixMillis, average_confidence};
+use quire_tasks::{Task, average_confidence};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::summary::rfc3339;
 use crate::{
     Door,
-    accept::wait_until,
+    accept::{now, wait_until},
     answer::{DocumentAnswer, documents},
     caller::Caller,
     problem::Problem,
+    summary::Summary,
 };
 
 /// How soon to ask again about an open task. `?wait=` is the better way to be told soon.
@@ -55,11 +56,20 @@ pub(crate) async fn task(
         None => task.status().ended(),
     });
     let task = task.await.map_err(not_found)?;
-    let waiting = door.routing.waiting_reason(&door.home, &task).await;
-    let etag = etag(&task, waiting.as_ref());
+    if task.expired(now()) {
+        // Deleted while it was waited for.
+        return Err(Problem::task_not_found());
+    }
+    answer(&door, &task, known).await
+}
+
+/// A task as it is now; nothing where that is the version that is known.
+pub(crate) async fn answer(door: &Door, task: &Task, known: Option<&str>) -> Result<Response, Problem> {
+    let waiting = door.routing.waiting_reason(&door.home, task).await;
+    let etag = etag(task, waiting.as_ref());
     let mut response = match known {
         Some(known) if matches(known, &etag) => StatusCode::NOT_MODIFIED.into_response(),
-        _ => Json(TaskAnswer::new(&door, &task, waiting).await?).into_response(),
+        _ => Json(TaskAnswer::new(door, task, waiting).await?).into_response(),
     };
     let value = HeaderValue::from_str(&etag).expect("a number in quotes is plain");
     response.headers_mut().insert(header::ETAG, value);
@@ -99,98 +109,24 @@ fn matches(known: &str, etag: &str) -> bool {
     known.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
+/// A task with its documents.
 #[derive(Debug, Serialize)]
 struct TaskAnswer {
-    task_id: TaskId,
-    status: TaskStatus,
     #[serde(flatten)]
-    read_as: ReadAsAnswer,
+    summary: Summary,
     /// Why it waits, where it is not only for its turn.
     waiting_reason: Option<WaitingReason>,
-    created_at: String,
-    ended_at: Option<String>,
-    progress: Progress,
     avg_confidence: Option<f32>,
     documents: Vec<DocumentAnswer>,
-    callback: CallbackAnswer,
-}
-
-/// How it is read, in the words in which a request asks for it.
-#[derive(Debug, Serialize)]
-struct ReadAsAnswer {
-    mode: ModeName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    language: Option<String>,
-    /// The engine that reads it first; `null` for a task of before engines were assigned.
-    engine: Option<String>,
-    /// Whether no other may.
-    pinned: bool,
-}
-
-impl ReadAsAnswer {
-    fn new(read_as: &ReadAs) -> Self {
-        let (keys, language) = match &read_as.mode {
-            Mode::Fields { keys } => (Some(keys.clone()), None),
-            Mode::Translate { language } => (None, Some(language.clone())),
-            _ => (None, None),
-        };
-        let engine = read_as.engine.as_ref().map(ToString::to_string);
-        Self { mode: read_as.mode.name(), keys, language, engine, pinned: read_as.pinned }
-    }
-}
-
-/// Pages; a document that is not split yet counts as one open page, one that could not be split as one failed page.
-#[derive(Debug, Serialize)]
-struct Progress {
-    pages: u32,
-    open: u32,
-    succeeded: u32,
-    failed: u32,
-    canceled: u32,
-}
-
-#[derive(Debug, Serialize)]
-struct CallbackAnswer {
-    state: CallbackState,
-    attempts: u32,
-    last_error: Option<String>,
 }
 
 impl TaskAnswer {
     async fn new(door: &Door, task: &Task, waiting_reason: Option<WaitingReason>) -> Result<Self, Problem> {
-        let documents = documents(&door.home, task).await?;
+        let documents = documents(&door.home, task).await.map_err(not_found)?;
         let confidences = documents.iter().flat_map(|document| document.pages.iter().map(|page| page.confidence));
-        let counts = task.counts;
-        let callback = task.callback.as_ref();
-        Ok(Self {
-            task_id: task.id,
-            status: task.status(),
-            read_as: ReadAsAnswer::new(&task.read_as),
-            waiting_reason,
-            created_at: rfc3339(task.created_at),
-            ended_at: task.ended_at.map(rfc3339),
-            progress: Progress {
-                pages: counts.total(),
-                open: counts.open,
-                succeeded: counts.succeeded,
-                failed: counts.failed,
-                canceled: counts.canceled,
-            },
-            avg_confidence: average_confidence(confidences),
-            callback: CallbackAnswer {
-                state: task.callback_state(),
-                attempts: callback.map_or(0, |callback| callback.attempts),
-                last_error: callback.and_then(|callback| callback.last_error.clone()),
-            },
-            documents,
-        })
+        let avg_confidence = average_confidence(confidences);
+        Ok(Self { summary: Summary::new(task), waiting_reason, avg_confidence, documents })
     }
-}
-
-pub(crate) fn rfc3339(time: UnixMillis) -> String {
-    Timestamp::from_millisecond(time.0).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }
 
 #[cfg(test)]
@@ -205,10 +141,5 @@ mod tests {
         for known in ["\"77\"", "7", "", "\"6\",W/\"8\""] {
             assert!(!matches(known, "\"7\""), "{known}");
         }
-    }
-
-    #[test]
-    fn times_are_rfc_3339() {
-        assert_eq!(rfc3339(UnixMillis(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
     }
 }

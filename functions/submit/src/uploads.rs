@@ -4,7 +4,7 @@
 //! a task whose upload never comes still ends. The upload itself makes the document be read at once (`inbox`).
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -16,55 +16,62 @@ use axum::{
 };
 use jiff::Timestamp;
 use quire_platform::{UploadUrl, patiently};
-use quire_tasks::{Failure, FailureCode, Key, Source, TaskId};
+use quire_tasks::{Failure, FailureCode, Key, Source, Task, TaskId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
     Door,
-    accept::{Content, Submission, accept},
+    accept::Content,
+    caller::Caller,
+    create::{Call, NoTask},
+    fields::WITH_CALLBACK,
     form::plain_name,
     json,
-    link::Base,
     problem::Problem,
-    trace,
-    wanted::Asked,
 };
 
+const PATH: &str = "/uploads";
 /// How long an upload may begin: enough for somebody who then picks the file, and no longer than SQS can delay the
 /// message that finds it missing.
 pub(crate) const VALID_FOR: Duration = Duration::from_mins(15);
 
-const MEMBERS: [&str; 8] = ["filename", "content_type", "bytes", "callback_url", "mode", "keys", "language", "engine"];
 /// The registered types are shorter.
 const MAX_TYPE_LENGTH: usize = 100;
 
-pub(crate) async fn uploads(State(door): State<Arc<Door>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn uploads(
+    State(door): State<Arc<Door>>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
     if !door.home.objects.takes_uploads() {
         return Err(Problem::uploads_not_taken());
     }
     if json::media_type(request.headers()) != "application/json" {
         return Err(Problem::unsupported_media_type("application/json"));
     }
-    let base = Base::new(&door, request.headers());
-    let trace = trace::of(request.headers());
-    let body = json::members(&door, request, &MEMBERS).await?;
+    let call = Call::new(&door, PATH, caller, request.headers())?;
+    let (order, body) = call.json(&door, request, &["filename", "content_type", "bytes"], &WITH_CALLBACK).await?;
     let announced = Announced::of(&door, &body)?;
-    let assigned = door.routing.admit(&door.home, Asked::of(&body)?.wanted()?).await??;
 
-    let key = Key::Inbox { task_id: assigned.id }.to_string();
-    let expires_at = SystemTime::now() + VALID_FOR;
-    let upload = || door.home.objects.upload_url(&key, &announced.content_type, announced.bytes, VALID_FOR);
-    let upload = patiently(upload).await?.ok_or_else(Problem::uploads_not_taken)?;
-    let content = Content::Pending { name: announced.name, source: Source::Inbox { key, version: None } };
-    let task = accept(&door, Submission::new(assigned, content, announced.callback_url, trace)).await?;
-
-    let answer = Answer {
-        task_id: task.id,
-        status_url: base.status_url(task.id),
-        upload: Upload::new(upload, Timestamp::try_from(expires_at).unwrap_or(Timestamp::MAX)),
+    // Asked for before there is a task, which nobody could upload to without it.
+    let address = OnceLock::new();
+    let content = async |task_id| {
+        let upload = announced.address(&door, task_id).await?;
+        let _ = address.set(upload);
+        let source = Source::Inbox { key: Key::Inbox { task_id }.to_string(), version: None };
+        Ok::<_, NoTask>(Content::Pending { name: announced.name.clone(), source })
     };
-    Ok((StatusCode::CREATED, base.headers(task.id), Json(answer)).into_response())
+    let answer = async |task: Task| {
+        let upload = match address.get() {
+            Some(upload) => upload.clone(),
+            // Of a task that was made before.
+            None => announced.address(&door, task.id).await?,
+        };
+        let answer = Answer { task_id: task.id, status_url: call.base.status_url(task.id), upload };
+        Ok((StatusCode::CREATED, call.base.headers(task.id), Json(answer)).into_response())
+    };
+    call.create(&door, order, content, answer).await
 }
 
 /// What a client says of the document that it will upload.
@@ -72,7 +79,6 @@ struct Announced {
     name: Option<String>,
     content_type: String,
     bytes: u64,
-    callback_url: Option<String>,
 }
 
 impl Announced {
@@ -83,7 +89,16 @@ impl Announced {
         if !is_media_type(&content_type) {
             return Err(Problem::invalid_field("content_type", "The field is no media type, as application/pdf is."));
         }
-        Ok(Self { name, content_type, bytes: bytes(door, body)?, callback_url: json::url(door, body, "callback_url")? })
+        Ok(Self { name, content_type, bytes: bytes(door, body)? })
+    }
+
+    /// Where it is to be put, from now on.
+    async fn address(&self, door: &Door, task_id: TaskId) -> Result<Upload, Problem> {
+        let expires_at = SystemTime::now() + VALID_FOR;
+        let key = Key::Inbox { task_id }.to_string();
+        let upload = || door.home.objects.upload_url(&key, &self.content_type, self.bytes, VALID_FOR);
+        let upload = patiently(upload).await?.ok_or_else(Problem::uploads_not_taken)?;
+        Ok(Upload::new(upload, Timestamp::try_from(expires_at).unwrap_or(Timestamp::MAX)))
     }
 }
 
@@ -120,7 +135,7 @@ struct Answer {
 }
 
 /// One request that the client is to make.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Upload {
     method: &'static str,
     url: String,

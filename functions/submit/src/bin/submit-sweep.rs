@@ -1,4 +1,5 @@
-//! The sweep as a Lambda function, called every minute: it sends the messages of tasks whose submitter died.
+//! The sweeps as a Lambda function, called every minute: it sends the messages of tasks whose submitter died, and removes
+//! what has expired.
 
 use std::{
     process::ExitCode,
@@ -7,7 +8,7 @@ use std::{
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_platform::Aws;
-use quire_submit::sweep;
+use quire_submit::{sweep, sweep_expired};
 use quire_tasks::UnixMillis;
 use serde_json::Value;
 
@@ -21,9 +22,15 @@ fn main() -> ExitCode {
 async fn serve() -> anyhow::Result<()> {
     let home = Aws::from_env().await?.home();
     let sweep = async |_: LambdaEvent<Value>| {
-        let before = SystemTime::now().duration_since(UNIX_EPOCH)?.saturating_sub(SWEEP_AFTER);
-        let swept = sweep(&home, UnixMillis(before.as_millis() as i64)).await?;
-        anyhow::Ok(serde_json::json!({ "swept": swept }))
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let swept = sweep(&home, millis(now.saturating_sub(SWEEP_AFTER))).await;
+        // Whatever became of the other: neither waits for the other's trouble to end.
+        let removed = sweep_expired(&home, millis(now)).await;
+        anyhow::Ok(serde_json::json!({ "swept": swept?, "removed": removed? }))
     };
     lambda_runtime::run(service_fn(sweep)).await.map_err(anyhow::Error::from_boxed)
+}
+
+const fn millis(since_1970: Duration) -> UnixMillis {
+    UnixMillis(since_1970.as_millis() as i64)
 }

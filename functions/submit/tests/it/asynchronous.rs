@@ -1,7 +1,14 @@
 //! `POST /ocr/async`.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use quire_platform::QueueName;
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Part, World, image, images};
 
@@ -20,6 +27,27 @@ async fn a_url_becomes_a_task_at_once_and_nothing_is_fetched() {
     assert_eq!(task["progress"]["open"], 1);
     assert_eq!(task["callback"], json!({"state": "pending", "attempts": 0, "last_error": null}));
     assert!(!task.to_string().contains("token"), "{task}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_slows_no_answer_of_ours() {
+    let world = World::without_worker(|_| {}).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/300-pages.pdf", silent.local_addr().expect("an address"));
+    let shutdown = CancellationToken::new();
+    let ingesting = tokio::spawn(quire_submit::ingest(Arc::clone(&world.door), shutdown.clone()));
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let begun = Instant::now();
+        assert_eq!(world.post_json("/ocr/async", &json!({"image_url": url})).await.status, 202);
+        slowest = slowest.max(begun.elapsed());
+    }
+    // Somebody waits for it meanwhile, and will for a minute.
+    silent.accept().await.expect("it is fetched from");
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    eprintln!("the slowest of 20 answers took {slowest:?}");
+    shutdown.cancel();
+    ingesting.abort();
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::support::{StoreFault, World, body, boundary, image, images};
+use crate::support::{StoreFault, TableFault, World, body, boundary, image, images};
 
 /// A request's head and body as bytes on the wire.
 fn request(path: &str, form: &str) -> String {
@@ -118,4 +118,25 @@ async fn a_client_that_sends_everything_before_it_reads_sees_why_it_is_refused()
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body_too_large"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_task_that_was_created_although_the_answer_says_otherwise_keeps_its_documents() {
+    let world = World::without_worker(|_| {}).await;
+    world.faults.set_table(Some(TableFault::Refuses));
+    world.post("/ocr/async", &images(&["pages=1"])).await.problem(500, "internal");
+    world.holds_nothing().await;
+    world.faults.set_table(Some(TableFault::LosesAnswers));
+    let answer = world.post("/ocr/async", &images(&["pages=1"])).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    world.reaches(QueueName::Pages, 1).await;
+    world.faults.set_table(Some(TableFault::GoesAway));
+    world.post("/ocr/async", &images(&["pages=1", "pages=1"])).await.problem(500, "internal");
+    let stored = world.home.objects.list("documents/").await.expect("a list");
+    assert_eq!(stored.len(), 3, "nobody knows whether they are needed");
+    // The sweep finds the task, and sends its messages.
+    world.faults.set_table(None);
+    let all = quire_tasks::UnixMillis(i64::MAX);
+    assert_eq!(quire_submit::sweep(&world.home, all).await.expect("a sweep"), 1);
+    assert_eq!(world.depth(QueueName::Pages).await, 3);
 }

@@ -83,7 +83,7 @@ async fn an_answer_that_lambda_cannot_carry_is_compressed_or_refused_with_what_t
 }
 
 /// A function's program as its zip has it: with pdfium beside it.
-fn unpacked(program: &str) -> (TempDir, PathBuf) {
+pub(crate) fn unpacked(program: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let bootstrap = folder.path().join("bootstrap");
     std::fs::hard_link(program, &bootstrap).expect("a link within the target folder");

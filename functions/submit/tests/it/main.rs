@@ -1,18 +1,33 @@
 //! The front door, through a real listener, on the embedded home.
 
 mod asynchronous;
+mod auth;
 mod batch;
+mod cancel;
+mod delete;
+mod deliveries;
 mod engines;
+mod expiry;
 mod faults;
+mod idempotency;
+mod idempotency_faults;
 mod inbox;
 mod ingest;
 mod lambda;
+mod limits;
+mod list;
 mod modes;
 mod ocr;
+mod openapi;
+mod options;
+mod pages;
 mod refusals;
 mod result;
+mod retry;
+mod searchable;
 mod support;
 mod sweep;
 mod task;
 mod trace;
 mod uploads;
+mod webhooks;

@@ -148,7 +148,7 @@ async fn fields_of_the_wrong_kind_too_long_or_said_twice_are_refused() {
     for (body, pointer) in [
         (json!({"image_url": url, "mode": 7}), "#/mode"),
         (json!({"image_url": url, "mode": "fields", "keys": "a"}), "#/keys"),
-        (json!({"image_url": url, "mode": "fields", "keys": ["a", 7]}), "#/keys"),
+        (json!({"image_url": url, "mode": "fields", "keys": ["a", 7]}), "#/keys/1"),
         (json!({"image_url": url, "language": ["English"]}), "#/language"),
         (json!({"image_url": url, "engine": {"name": "a"}}), "#/engine"),
     ] {

@@ -45,3 +45,19 @@ async fn a_form_that_there_is_not_and_a_task_that_has_not_ended_are_refused() {
     assert_eq!(unknown["pointer"], "#/format");
     world.get("/task/task_00000000000000000000000000000000/result").await.problem(404, "task_not_found");
 }
+
+#[tokio::test]
+async fn a_result_in_json_is_what_a_batch_is_answered_with_however_long_it_is() {
+    let world = World::new().await;
+    let documents = ["pages=70 broken=69", "pages=1 bad=1", "pages=2"];
+    let batch = world.post("/ocr/batch", &images(&documents)).await;
+    assert_eq!(batch.status, 200, "{}", batch.text);
+    let batch = batch.json();
+    let id = batch[0]["task_id"].as_str().expect("a task id");
+    let result = world.get(&format!("/task/{id}/result")).await.json();
+    assert_eq!(result, batch);
+    assert_eq!(result[0]["pages"].as_array().map(Vec::len), Some(70));
+    let text = world.get(&format!("/task/{id}/result?format=text")).await.text;
+    assert_eq!(text.matches('\u{C}').count(), 73, "every page has its place");
+    assert!(text.ends_with("page 1 of pages=2\n\u{C}page 2 of pages=2\n\u{C}"), "{text}");
+}

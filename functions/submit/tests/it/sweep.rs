@@ -16,6 +16,8 @@ async fn interrupted(world: &World, created_at: i64) -> Task {
     let pending = DocumentState::Pending { source: Source::Url { url: "http://127.0.0.1:9/".to_owned() } };
     let documents = vec![Document::new(1, None, split), Document::new(2, None, pending)];
     let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);
+    // However long ago that was.
+    let task = Task { expires_at: UnixMillis(i64::MAX), ..task };
     world.home.tasks.create(task).await.expect("the task is created").task().clone()
 }
 

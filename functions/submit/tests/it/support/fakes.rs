@@ -30,6 +30,8 @@ use quire_tasks::{
     EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageMessage, PageText, Split, UnixMillis,
 };
 
+use super::table::{FaultyTable, Switch, TableFault};
+
 fn words(text: &str) -> HashMap<&str, &str> {
     text.split_whitespace().map(|word| word.split_once('=').unwrap_or((word, ""))).collect()
 }
@@ -98,14 +100,14 @@ async fn read(home: &Home, delivery: Delivery<PageMessage>) {
     delivery.lease.acknowledge().await.expect("the message is acknowledged");
 }
 
-fn page_text(text: &str) -> PageText {
+pub(super) fn page_text(text: &str) -> PageText {
     let polygon = [[1.0, 2.0], [30.5, 2.0], [30.5, 12.0], [1.0, 12.0]];
     let lines = vec![Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon) }];
     let engine = EngineName { name: "fake".to_owned(), version: "1".to_owned() };
     PageText::of_lines(engine, 640, 480, 90, lines)
 }
 
-/// What the object store does with the next documents.
+/// What the object store does with the next documents, and when it is to erase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreFault {
     Full,
@@ -120,6 +122,9 @@ pub(crate) struct Faults {
     now: Mutex<Option<StoreFault>>,
     takes_uploads: AtomicBool,
     no_records: AtomicBool,
+    no_keys: AtomicBool,
+    no_new_records: AtomicBool,
+    table: Switch,
 }
 
 impl Faults {
@@ -127,18 +132,51 @@ impl Faults {
         *self.now.lock().expect("no test panics while it holds this") = fault;
     }
 
+    pub(crate) fn set_table(&self, fault: Option<TableFault>) {
+        *self.table.lock().expect("no test panics while it holds this") = fault;
+    }
+
     /// From now on the store gives out addresses for uploads, as one does that customers can reach.
     pub(crate) fn take_uploads(&self) {
         self.takes_uploads.store(true, Ordering::Relaxed);
     }
 
-    /// From now on no record can be listed.
+    /// From now on no record can be listed, but keys.
     pub(crate) fn hide_records(&self) {
         self.no_records.store(true, Ordering::Relaxed);
     }
 
+    /// From now on nobody can say whose a key is, nor whether there is any.
+    pub(crate) fn hide_keys(&self) {
+        self.no_keys.store(true, Ordering::Relaxed);
+    }
+
+    fn hides(&self, on: Shelf) -> bool {
+        if on == Shelf::Keys { &self.no_keys } else { &self.no_records }.load(Ordering::Relaxed)
+    }
+
+    /// From now on no record can be put.
+    pub(crate) fn refuse_records(&self) {
+        self.no_new_records.store(true, Ordering::Relaxed);
+    }
+
     fn now(&self) -> Option<StoreFault> {
         *self.now.lock().expect("no test panics while it holds this")
+    }
+
+    /// What the fault of now does to who writes documents and erases objects.
+    async fn strike(&self) -> Result<()> {
+        let (what, why) = ("the object store", "secret detail".to_owned());
+        match self.now() {
+            Some(StoreFault::Full) => Err(Error::Full { what }),
+            Some(StoreFault::Busy) => Err(Error::Busy { what, why }),
+            Some(StoreFault::Broken) => Err(Error::Failed { what, why }),
+            Some(StoreFault::Slow) => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -146,7 +184,8 @@ impl Faults {
 pub(crate) fn faulty(home: &Home, faults: &Arc<Faults>) -> Home {
     let objects = Arc::new(FaultyStore { store: Arc::clone(&home.objects), faults: Arc::clone(faults) });
     let records = Arc::new(FaultyRecords { store: Arc::clone(&home.records), faults: Arc::clone(faults) });
-    let (tasks, secrets) = (Arc::clone(&home.tasks), Arc::clone(&home.secrets));
+    let tasks = Arc::new(FaultyTable::new(Arc::clone(&home.tasks), Arc::clone(&faults.table)));
+    let secrets = Arc::clone(&home.secrets);
     Home::new(objects, tasks, secrets, records, |name| home.queue(name))
 }
 
@@ -167,14 +206,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<()> {
-        let (what, why) = ("the object store", "secret detail".to_owned());
-        match self.faults.now() {
-            Some(StoreFault::Full) => return Err(Error::Full { what }),
-            Some(StoreFault::Busy) => return Err(Error::Busy { what, why }),
-            Some(StoreFault::Broken) => return Err(Error::Failed { what, why }),
-            Some(StoreFault::Slow) => tokio::time::sleep(Duration::from_millis(500)).await,
-            None => {}
-        }
+        self.faults.strike().await?;
         self.store.put_file(key, file).await
     }
 
@@ -200,12 +232,21 @@ impl ObjectStore for FaultyStore {
         Ok(Some(UploadUrl { url: format!("https://store.example/{key}?signature=secret"), headers }))
     }
 
+    async fn download_url(&self, key: &str, name: &str, _: &str, _: Duration) -> Result<Option<String>> {
+        Ok(self.takes_uploads().then(|| format!("https://store.example/{key}?name={name}&signature=secret")))
+    }
+
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {
         self.store.list(prefix).await
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
         self.store.delete(key).await
+    }
+
+    async fn erase(&self, prefix: &str) -> Result<usize> {
+        self.faults.strike().await?;
+        self.store.erase(prefix).await
     }
 
     fn spool(&self) -> PathBuf {
@@ -222,6 +263,9 @@ struct FaultyRecords {
 #[async_trait]
 impl RecordStore for FaultyRecords {
     async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+        if on == Shelf::Keys && self.faults.hides(on) {
+            return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
+        }
         self.store.read(on, key).await
     }
 
@@ -233,6 +277,9 @@ impl RecordStore for FaultyRecords {
         seen: Option<u64>,
         expires_at: Option<UnixMillis>,
     ) -> Result<bool> {
+        if self.faults.no_new_records.load(Ordering::Relaxed) {
+            return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
+        }
         self.store.put(on, key, body, seen, expires_at).await
     }
 
@@ -245,9 +292,16 @@ impl RecordStore for FaultyRecords {
     }
 
     async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        if self.faults.no_records.load(Ordering::Relaxed) {
+        if self.faults.hides(on) {
             return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
         }
         self.store.list(on, after, limit).await
+    }
+
+    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        if self.faults.hides(on) {
+            return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
+        }
+        self.store.list_room(on, room, after, limit).await
     }
 }

@@ -3,6 +3,9 @@
 
 mod fakes;
 mod http;
+mod shop;
+mod steps;
+mod table;
 
 use std::{
     net::SocketAddr,
@@ -23,6 +26,9 @@ use tokio::{
 
 pub(crate) use fakes::{Faults, Fine, StoreFault, work};
 pub(crate) use http::{Answer, Part, body, boundary, image, image_named, images};
+pub(crate) use shop::{Shop, documents, page, rectangle, samples_folder};
+pub(crate) use steps::{id, now};
+pub(crate) use table::TableFault;
 
 pub(crate) struct World {
     pub(crate) door: Arc<Door>,
@@ -33,7 +39,7 @@ pub(crate) struct World {
     pub(crate) routes: Arc<Config>,
     running: JoinSet<()>,
     // Deleted with the world.
-    _folder: TempDir,
+    folder: TempDir,
     // The last to go: the home's database.
     _embedded: Embedded,
 }
@@ -65,20 +71,16 @@ impl World {
         let embedded = Embedded::open(folder.path(), "test").expect("a home");
         let faults = Arc::new(Faults::default());
         let home = fakes::faulty(&embedded.home(), &faults);
-        let mut settings = DoorSettings { sync_limit: Duration::from_secs(20), ..DoorSettings::default() };
-        adjust(&mut settings);
-        let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
         let routes = Arc::new(routes);
-        let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
-        let door = Door::new(home.clone(), inspector, egress, settings, health, Arc::clone(&routes));
-        let door = Arc::new(door);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
         let mut running = JoinSet::new();
-        let app = router(Arc::clone(&door));
-        running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
+        let (door, address) = serve(&home, &routes, adjust, &mut running).await;
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { door, home, address, client, faults, routes, running, _folder: folder, _embedded: embedded }
+        Self { door, home, address, client, faults, routes, running, folder, _embedded: embedded }
+    }
+
+    /// Another door to the same home, as another process would be.
+    pub(crate) async fn another_door(&mut self, adjust: impl FnOnce(&mut DoorSettings)) -> (Arc<Door>, SocketAddr) {
+        serve(&self.home, &self.routes, adjust, &mut self.running).await
     }
 
     /// Lets a worker read pages from now on.
@@ -146,4 +148,23 @@ impl World {
     pub(crate) fn spooled(&self) -> usize {
         std::fs::read_dir(self.home.objects.spool()).expect("a spool").count()
     }
+}
+
+/// A door to a home, and where it listens.
+async fn serve(
+    home: &Home,
+    routes: &Arc<Config>,
+    adjust: impl FnOnce(&mut DoorSettings),
+    running: &mut JoinSet<()>,
+) -> (Arc<Door>, SocketAddr) {
+    let mut settings = DoorSettings { sync_limit: Duration::from_secs(20), ..DoorSettings::default() };
+    adjust(&mut settings);
+    let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
+    let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
+    let door = Arc::new(Door::new(home.clone(), inspector, egress, settings, health, Arc::clone(routes)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let app = router(Arc::clone(&door));
+    running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
+    (door, address)
 }

@@ -1,0 +1,194 @@
+//! What making a searchable PDF costs: `cargo run --release -p quire-submit --example searchable_rate [PAGES] [FILE]`.
+//!
+//! A PDF of so many pages (300 unless said), each with fifty lines of text, or the pages of FILE again and again as documents
+//! of their own, goes through the second door as on AWS: pictures by children of this program, the PDF stored. Prints the time,
+//! the largest memory of this process and of a child, and the PDF's size.
+#![expect(clippy::print_stdout, reason = "its result")]
+
+use std::{
+    fmt::Write as _,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use quire_document::{Documents, Limits};
+use quire_egress::{Client, Policy};
+use quire_platform::{Consumer, Embedded, Home, QueueName, send};
+use quire_routes::Config;
+use quire_submit::{
+    ChildInspector, Door, DoorSettings, Health, HealthReport, ingest_all, inspect_as_child, picture_as_child,
+};
+use quire_tasks::{
+    Document, DocumentMessage, DocumentState, EngineName, Job, Key, Line, Outcome, PageText, Split, Task, TaskId,
+    Tenant, UnixMillis,
+};
+use serde_json::Map;
+
+const LINES: usize = 50;
+
+static DONE: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug)]
+struct Fine;
+
+#[async_trait]
+impl Health for Fine {
+    async fn health(&self) -> HealthReport {
+        HealthReport { ok: true, details: Map::new() }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["inspect", file] => return inspect_as_child(Ok(pdfium()), file.as_ref()),
+        ["picture", file] => return picture_as_child(Ok(pdfium()), file.as_ref()),
+        _ => {}
+    }
+    let pages = arguments.first().map_or(300, |pages| pages.parse().expect("a number of pages"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(measure(pages, arguments.get(1).copied()));
+    ExitCode::SUCCESS
+}
+
+fn pdfium() -> std::path::PathBuf {
+    quire_natives::pdfium(&quire_natives::Progress::Silent).expect("pdfium is to be had")
+}
+
+async fn measure(pages: u32, file: Option<&str>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let embedded = Embedded::open(folder.path(), "rate").expect("a home");
+    let home = embedded.home();
+    let bytes = file.map_or_else(|| pdf(pages), |file| std::fs::read(file).expect("a file"));
+    let task = task(&home, &bytes, pages).await;
+    let program = std::env::current_exe().expect("this program");
+    let inspector = Arc::new(ChildInspector::new(program, Limits::default()));
+    let egress = Client::new(Policy::default()).expect("a client");
+    let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
+    let door = Arc::new(Door::new(home.clone(), inspector, egress, settings, Arc::new(Fine), routes));
+    let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: Job::SearchablePdf };
+    let queue = home.queue(QueueName::Documents);
+    send(queue.as_ref(), &task, [message]).await.expect("sent");
+    let consumer = Consumer::new(queue, Duration::from_hours(1));
+    let received = consumer.receive(1, Duration::from_secs(10)).await.expect("received");
+    let before = resident("/proc/self/status");
+    let watch = std::thread::spawn(watch);
+    let begun = Instant::now();
+    ingest_all(&door, received, Duration::from_hours(1)).await;
+    let took = begun.elapsed();
+    let key = Key::Result { task_id: task.id, round: 1, ending: "pdf" }.to_string();
+    let made = home.objects.local_file(&key).await.expect("it was made");
+    let size = std::fs::metadata(made).expect("it is there").len();
+    let each = took.as_secs_f64() * 1e3 / f64::from(pages);
+    DONE.store(true, Ordering::Relaxed);
+    let (own, child) = (resident("/proc/self/status"), watch.join().expect("it ends"));
+    println!("{pages} pages in {took:.1?}, {each:.0} ms each; {:.1} s of processor time; {} MB", spent(), size >> 20);
+    println!("this process: {before} MB before, at most {own} MB; a child: at most {child} MB");
+}
+
+/// The task, read: every page has its lines.
+async fn task(home: &Home, bytes: &[u8], pages: u32) -> Task {
+    let task_id = TaskId::derived(&["rate"]);
+    let (file, mut opened) = (tempfile::NamedTempFile::new().expect("a file"), documents());
+    std::fs::write(file.path(), bytes).expect("written");
+    let split: Split = opened.inspect(file.path()).expect("a document");
+    let image = opened.page(file.path(), split.format, 1).expect("a page");
+    let text = text(image.page_width(), image.page_height());
+    let mut documents = Vec::new();
+    for number in 1..=pages / split.pages {
+        home.objects
+            .put(&Key::Document { task_id, document: number }.to_string(), bytes.to_vec().into())
+            .await
+            .expect("put");
+        documents.push(Document::new(number, None, DocumentState::Split(split)));
+    }
+    let task = Task::new(task_id, Tenant::default(), UnixMillis(4_000_000_000_000), documents, None);
+    home.tasks.create(task.clone()).await.expect("created");
+    let json = serde_json::to_vec(&text).expect("JSON");
+    for page in task.pages() {
+        home.objects.put(&Key::PageText { page, round: 1 }.to_string(), json.clone().into()).await.expect("put");
+        home.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await.expect("completed");
+    }
+    task
+}
+
+fn documents() -> Documents {
+    Documents::new(Some(pdfium()), Limits::default())
+}
+
+fn text(width: u32, height: u32) -> PageText {
+    let engine: EngineName = "rate@1".parse().expect("a name");
+    let line = |index: usize| {
+        let (left, right) = (100.0, width as f32 - 100.0);
+        let top = height as f32 * (index as f32 + 1.0) / (LINES as f32 + 2.0);
+        let polygon = Some([[left, top], [right, top], [right, top + 30.0], [left, top + 30.0]]);
+        Line { text: format!("Line {index} 第{index}行 of a page that has many"), confidence: Some(0.9), polygon }
+    };
+    PageText::of_lines(engine, width, height, 0, (0..LINES).map(line).collect())
+}
+
+/// A PDF of so many pages in A4, each with as many lines of type as a letter has.
+fn pdf(pages: u32) -> Vec<u8> {
+    let mut file = "%PDF-1.7\n".to_owned();
+    let mut offsets = Vec::new();
+    let mut object = |file: &mut String, content: &str| {
+        offsets.push(file.len());
+        let _ = write!(file, "{} 0 obj\n{content}\nendobj\n", offsets.len());
+    };
+    let kids = (0..pages).fold(String::new(), |kids, page| format!("{kids}{} 0 R ", 4 + 2 * page));
+    object(&mut file, "<</Type/Catalog/Pages 2 0 R>>");
+    object(&mut file, &format!("<</Type/Pages/Count {pages}/Kids[{kids}]>>"));
+    object(&mut file, "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>");
+    for page in 0..pages {
+        let about = "/Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F 3 0 R>>>>";
+        object(&mut file, &format!("<<{about}/Contents {} 0 R>>", 5 + 2 * page));
+        let lines = (0..LINES).fold(String::new(), |lines, line| {
+            format!(
+                "{lines}(Line {line} of page {page}: the quick brown fox jumps over the lazy dog, and so on) Tj T* "
+            )
+        });
+        let text = format!("BT /F 11 Tf 15 TL 50 790 Td {lines}ET");
+        object(&mut file, &format!("<</Length {}>>stream\n{text}\nendstream", text.len()));
+    }
+    let (start, count) = (file.len(), offsets.len() + 1);
+    let entries = offsets.iter().fold(String::new(), |entries, offset| format!("{entries}{offset:010} 00000 n \n"));
+    let _ = write!(file, "xref\n0 {count}\n0000000000 65535 f \n{entries}");
+    let _ = write!(file, "trailer\n<</Size {count}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n");
+    file.into_bytes()
+}
+
+/// The processor time of this process and of its children that have ended, in seconds.
+fn spent() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name: the state is the first, and four times stand together, in hundredths of a second.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    fields.skip(11).take(4).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// The most memory that any child has had, in MB, as long as one looks.
+fn watch() -> u64 {
+    let mut most = 0;
+    while !DONE.load(Ordering::Relaxed) {
+        for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            let sizes = children.split_whitespace().map(|child| resident(&format!("/proc/{child}/status")));
+            most = sizes.fold(most, u64::max);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    most
+}
+
+/// The most memory that a process has had, in MB.
+fn resident(status: &str) -> u64 {
+    let status = std::fs::read_to_string(status).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) >> 10
+}

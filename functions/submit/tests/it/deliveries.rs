@@ -1,0 +1,245 @@
+//! `GET /task/{task_id}/deliveries`, `POST /deliveries/{delivery_id}/resend` and `POST /webhooks/recover`.
+
+use quire_platform::{QueueName, Shelf};
+use quire_tasks::{
+    AttemptEnding, Callback, CallbackUpdate, DeliveryAttempt, Task, TaskId, Tenant, UnixMillis, WebhookId,
+};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Part, World, images};
+
+const HOOK: Part<'_> = Part { field: "callback_url", file: None, content: "http://127.0.0.1:9/hook?token=secret" };
+
+/// A task of the door's, ended, with a callback that nobody has tried.
+async fn ended(world: &World) -> TaskId {
+    let form = [HOOK].into_iter().chain(images(&["pages=1"])).collect::<Vec<_>>();
+    let answer = world.post("/ocr/async", &form).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let id = answer.json()["task_id"].as_str().expect("a task").to_owned();
+    world.ended(&id).await;
+    id.parse().expect("a task's id")
+}
+
+async fn update(world: &World, id: TaskId, update: CallbackUpdate) {
+    let completion = world.home.tasks.update_callback(id, 1, update).await.expect("an update");
+    assert!(completion.changed());
+}
+
+fn exhausted() -> CallbackUpdate {
+    CallbackUpdate::Exhausted { error: "the receiver answered with status 410".to_owned() }
+}
+
+fn attempt(webhook_id: WebhookId, number: u32, at: i64, ending: AttemptEnding) -> DeliveryAttempt {
+    let delivered = ending == AttemptEnding::Delivered;
+    DeliveryAttempt {
+        webhook_id,
+        event: "task.succeeded".to_owned(),
+        attempt: number,
+        at: UnixMillis(at),
+        duration_ms: 12,
+        ending,
+        status: Some(if delivered { 200 } else { 503 }),
+        error: (!delivered).then(|| "the receiver answered with status 503".to_owned()),
+        answer: (!delivered).then(|| "down".to_owned()),
+        next_at: (!delivered).then_some(UnixMillis(at + 1000)),
+    }
+}
+
+async fn note(world: &World, attempt: &DeliveryAttempt) {
+    let body = serde_json::to_string(attempt).expect("JSON");
+    world.home.records.set(Shelf::Deliveries, &attempt.key(), body, None).await.expect("it is written");
+}
+
+async fn resend(world: &World, id: &str) -> Answer {
+    let request = world.client.post(world.url(&format!("/deliveries/{id}/resend")));
+    Answer::of(request.send().await.expect("an answer")).await
+}
+
+/// A task of another tenant that has ended as `own` has.
+async fn of_another(world: &World, own: TaskId) -> TaskId {
+    let own = world.home.tasks.task(own).await.expect("a task");
+    let (id, tenant) = (TaskId::derived(&["another's"]), "another".parse::<Tenant>().expect("a tenant"));
+    let task = Task { id, tenant, ..own };
+    world.home.tasks.create(task).await.expect("it is created");
+    id
+}
+
+#[tokio::test]
+async fn the_log_has_each_attempt_and_the_newest_delivery_first() {
+    let world = World::new().await;
+    let id = ended(&world).await;
+    let path = format!("/task/{id}/deliveries");
+    assert_eq!(world.get(&path).await.json(), json!({"deliveries": [], "next": null}));
+    let (first, second) = (WebhookId::end_of(id, 1), WebhookId::end_of(id, 2));
+    note(&world, &attempt(first, 1, 1_700_000_000_000, AttemptEnding::Retrying)).await;
+    note(&world, &attempt(first, 2, 1_700_000_001_000, AttemptEnding::GivenUp)).await;
+    note(&world, &attempt(second, 1, 1_700_000_002_000, AttemptEnding::Delivered)).await;
+    note(&world, &attempt(first, 1, 1_700_000_003_000, AttemptEnding::Delivered)).await;
+    let log = world.get(&path).await.json();
+    let deliveries = log["deliveries"].as_array().expect("deliveries");
+    assert_eq!(
+        deliveries.iter().map(|delivery| &delivery["id"]).collect::<Vec<_>>(),
+        [&json!(second.to_string()), &json!(first.to_string())]
+    );
+    let endings = |delivery: &Value| -> Vec<String> {
+        let attempts = delivery["attempts"].as_array().expect("attempts").iter();
+        attempts.map(|attempt| attempt["ending"].as_str().expect("an ending").to_owned()).collect()
+    };
+    assert_eq!(endings(&deliveries[1]), ["retrying", "given_up", "delivered"]);
+    let expected = json!({
+        "attempt": 1, "at": "2023-11-14T22:13:20Z", "status": 503, "duration_ms": 12, "ending": "retrying",
+        "error": "the receiver answered with status 503", "answer": "down", "next_at": "2023-11-14T22:13:21Z",
+    });
+    assert_eq!(deliveries[1]["attempts"][0], expected);
+    assert_eq!(log["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_log_is_read_in_pages_while_more_is_told() {
+    let world = World::new().await;
+    let id = ended(&world).await;
+    let notice = |number| WebhookId { progress: Some(number), ..WebhookId::end_of(id, 1) };
+    for number in 1..=7 {
+        note(&world, &attempt(notice(number), 1, i64::from(number), AttemptEnding::Delivered)).await;
+    }
+    let (mut seen, mut query) = (Vec::new(), "limit=3".to_owned());
+    loop {
+        let page = world.get(&format!("/task/{id}/deliveries?{query}")).await.json();
+        let deliveries = page["deliveries"].as_array().expect("deliveries");
+        seen.extend(deliveries.iter().map(|delivery| delivery["id"].as_str().expect("an id").to_owned()));
+        let number = 7 + seen.len() as u32;
+        note(&world, &attempt(notice(number), 1, i64::from(number), AttemptEnding::Delivered)).await;
+        let Some(next) = page["next"].as_str() else { break };
+        query = format!("limit=3&cursor={next}");
+    }
+    let expected: Vec<String> = (1..=7).rev().map(|number| notice(number).to_string()).collect();
+    assert_eq!(seen, expected);
+    for (query, pointer) in [("limit=0", "#/limit"), ("limit=101", "#/limit"), ("cursor=!", "#/cursor")] {
+        let problem = world.get(&format!("/task/{id}/deliveries?{query}")).await.problem(422, "invalid_field");
+        assert_eq!(problem["pointer"], pointer);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_taken_is_sent_once_more_under_its_own_id() {
+    let world = World::new().await;
+    let id = ended(&world).await;
+    let delivery = WebhookId::end_of(id, 1).to_string();
+    for state in [CallbackUpdate::Delivered, exhausted()] {
+        update(&world, id, state).await;
+        let before = world.depth(QueueName::Callbacks).await;
+        let answer = resend(&world, &delivery).await;
+        assert_eq!((answer.status, answer.json()), (202, json!({"task_id": id, "delivery_id": delivery})));
+        assert_eq!(world.depth(QueueName::Callbacks).await, before + 1);
+        assert_eq!(world.get(&format!("/task/{id}")).await.json()["callback"]["state"], "pending");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_to_be_sent_again_is_refused() {
+    let mut world = World::without_worker(|_| {}).await;
+    let form = [HOOK].into_iter().chain(images(&["pages=1"])).collect::<Vec<_>>();
+    let open: TaskId =
+        world.post("/ocr/async", &form).await.json()["task_id"].as_str().expect("an id").parse().expect("an id");
+    resend(&world, &WebhookId::end_of(open, 1).to_string()).await.problem(404, "delivery_not_found");
+    world.hire();
+    world.ended(&open.to_string()).await;
+    let silent =
+        world.post("/ocr/async", &images(&["pages=1"])).await.json()["task_id"].as_str().expect("an id").to_owned();
+    world.ended(&silent).await;
+    let silent = WebhookId::end_of(silent.parse().expect("an id"), 1).to_string();
+    let unknown = WebhookId::end_of(TaskId::derived(&["nobody's"]), 1).to_string();
+    let later = WebhookId::end_of(open, 2).to_string();
+    let foreign = WebhookId::end_of(of_another(&world, open).await, 1).to_string();
+    for id in [&silent, &unknown, &later, &foreign, "msg_1", "..%2F..", "%ff"] {
+        resend(&world, id).await.problem(404, "delivery_not_found");
+    }
+    let notice = WebhookId { progress: Some(1), ..WebhookId::end_of(open, 1) }.to_string();
+    let problem = resend(&world, &notice).await.problem(409, "delivery_superseded");
+    assert_eq!(problem["task_id"], open.to_string());
+    world.home.tasks.reopen(open, quire_platform::Reopen::All).await.expect("it is opened again");
+    resend(&world, &WebhookId::end_of(open, 1).to_string()).await.problem(409, "delivery_superseded");
+    assert_eq!(world.depth(QueueName::Callbacks).await, 0);
+}
+
+#[tokio::test]
+async fn all_that_was_given_up_since_a_time_is_sent_again_once() {
+    let world = World::new().await;
+    let (missed, taken) = (ended(&world).await, ended(&world).await);
+    update(&world, missed, exhausted()).await;
+    update(&world, taken, CallbackUpdate::Delivered).await;
+    let foreign = of_another(&world, missed).await;
+    let before = world.depth(QueueName::Callbacks).await;
+    let recover = async |since: &str| world.post_json("/webhooks/recover", &json!({"since": since})).await;
+    assert_eq!(recover("2999-01-01T00:00:00Z").await.json(), json!({"resent": 0, "next": null}));
+    assert_eq!(recover("2020-01-01T00:00:00Z").await.json(), json!({"resent": 1, "next": null}));
+    assert_eq!(world.depth(QueueName::Callbacks).await, before + 1);
+    update(&world, missed, CallbackUpdate::Delivered).await;
+    assert_eq!(recover("2020-01-01T00:00:00+02:00").await.json(), json!({"resent": 0, "next": null}));
+    let state = world.home.tasks.task(foreign).await.expect("a task").callback_state();
+    assert_eq!(state, quire_tasks::CallbackState::Exhausted, "another tenant's stays as it is");
+}
+
+#[tokio::test]
+async fn what_a_call_that_died_left_half_done_the_next_one_finishes() {
+    let world = World::new().await;
+    let id = ended(&world).await;
+    update(&world, id, exhausted()).await;
+    // Its first step, without the second.
+    update(&world, id, CallbackUpdate::Resend).await;
+    let before = world.depth(QueueName::Callbacks).await;
+    let answer = world.post_json("/webhooks/recover", &json!({"since": "2020-01-01T00:00:00Z"})).await;
+    assert_eq!(answer.json()["resent"], 1);
+    assert_eq!(world.depth(QueueName::Callbacks).await, before + 1);
+}
+
+#[tokio::test]
+async fn a_recovery_of_many_goes_on_where_it_stopped() {
+    let world = World::without_worker(|_| {}).await;
+    let hook = Callback::owed("http://127.0.0.1:9/hook".to_owned());
+    for number in 0..230_i64 {
+        let id = TaskId::derived(&["a task", &number.to_string()]);
+        let created_at = UnixMillis(1_700_000_000_000 + number / 7);
+        let mut task = Task::new(id, Tenant::default(), created_at, Vec::new(), None);
+        (task.callback, task.dispatched, task.expires_at) = (exhausted().apply(&hook), true, UnixMillis(i64::MAX / 2));
+        world.home.tasks.create(task).await.expect("it is created");
+    }
+    let (mut resent, mut cursor) = (0, Value::Null);
+    for calls in 1.. {
+        let body = json!({"since": "2020-01-01T00:00:00Z", "cursor": cursor});
+        let answer = world.post_json("/webhooks/recover", &body).await.json();
+        resent += answer["resent"].as_u64().expect("a number");
+        cursor = answer["next"].clone();
+        if cursor.is_null() {
+            assert!(calls > 1, "one call is bounded");
+            break;
+        }
+    }
+    assert_eq!(resent, 230);
+    assert_eq!(world.depth(QueueName::Callbacks).await, 230);
+}
+
+#[tokio::test]
+async fn a_recovery_without_a_time_is_refused_by_its_field() {
+    let world = World::without_worker(|_| {}).await;
+    let ask = async |body: Value| world.post_json("/webhooks/recover", &body).await;
+    assert_eq!(ask(json!({})).await.problem(422, "missing_field")["pointer"], "#/since");
+    assert_eq!(ask(json!({"since": "yesterday"})).await.problem(422, "invalid_field")["pointer"], "#/since");
+    assert_eq!(ask(json!({"since": 7})).await.problem(422, "invalid_field")["pointer"], "#/since");
+    let wrong = json!({"since": "2020-01-01T00:00:00Z", "cursor": "x"});
+    assert_eq!(ask(wrong).await.problem(422, "invalid_field")["pointer"], "#/cursor");
+    assert_eq!(ask(json!({"until": "x"})).await.problem(422, "unknown_field")["pointer"], "#/until");
+    world.post("/webhooks/recover", &[]).await.problem(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_is_a_problem_without_details() {
+    let world = World::new().await;
+    let id = ended(&world).await;
+    world.faults.hide_records();
+    let answer = world.get(&format!("/task/{id}/deliveries")).await;
+    answer.problem(500, "internal");
+    assert!(!answer.text.contains("secret"), "{}", answer.text);
+    let foreign = of_another(&world, id).await;
+    world.get(&format!("/task/{foreign}/deliveries")).await.problem(404, "task_not_found");
+}

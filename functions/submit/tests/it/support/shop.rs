@@ -1,0 +1,165 @@
+//! A door that makes pictures of real pages, by the functions' own program, and tasks whose pages have been read.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use quire_document::{Documents, Limits};
+use quire_egress::{Client, Policy};
+use quire_platform::{Consumer, QueueName};
+use quire_submit::{ChildInspector, Door, DoorSettings, ingest, ingest_one, router};
+use quire_tasks::{
+    Document, DocumentMessage, DocumentState, EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageText,
+    Polygon, RedactPolicy, Split, Task, TaskId, Tenant,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Answer, Fine, World, now};
+use crate::lambda::unpacked;
+
+/// The size of the pages of the sample invoice, in A4, as they are rendered.
+const SIZE: (u32, u32) = (1654, 2339);
+
+/// A world whose second door makes pictures.
+pub(crate) struct Shop {
+    pub(crate) world: World,
+    door: Arc<Door>,
+    pub(crate) base: String,
+    client: reqwest::Client,
+    running: JoinSet<()>,
+    pub(crate) program: TempDir,
+}
+
+impl Shop {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}, |bootstrap| ChildInspector::new(bootstrap, Limits::default())).await
+    }
+
+    pub(crate) async fn with(
+        adjust: impl FnOnce(&mut DoorSettings),
+        inspector: impl FnOnce(PathBuf) -> ChildInspector,
+    ) -> Self {
+        let world = World::without_worker(|_| {}).await;
+        let (program, bootstrap) = unpacked(env!("CARGO_BIN_EXE_submit-ingest"));
+        let mut settings = DoorSettings::default();
+        adjust(&mut settings);
+        let egress = Client::new(Policy::default()).expect("a client");
+        let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(Fine));
+        let door = Door::new(world.home.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
+        let door = Arc::new(door);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let mut running = JoinSet::new();
+        let app = router(Arc::clone(&door));
+        running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        Self { world, door, base, client: client.build().expect("a client"), running, program }
+    }
+
+    /// Lets somebody work behind the documents queue from now on.
+    pub(crate) fn hire(&mut self) {
+        let door = Arc::clone(&self.door);
+        self.running.spawn(async move { ingest(door, CancellationToken::new()).await.expect("the queue works") });
+    }
+
+    pub(crate) async fn get(&self, task: &Task, parameters: &str) -> Answer {
+        Answer::of(self.response(task, parameters).await).await
+    }
+
+    pub(crate) async fn response(&self, task: &Task, parameters: &str) -> reqwest::Response {
+        let url = format!("{}/task/{}/result?{parameters}", self.base, task.id);
+        self.client.get(url).send().await.expect("an answer")
+    }
+
+    /// The PDF, which is waited for.
+    pub(crate) async fn pdf(&self, task: &Task) -> Vec<u8> {
+        let response = self.response(task, "format=pdf&wait=60").await;
+        assert_eq!(response.headers()["content-type"], "application/pdf");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        response.bytes().await.expect("a body").to_vec()
+    }
+
+    /// The invoice, read like this: a page without a text failed.
+    pub(crate) async fn task(&self, redact: Option<RedactPolicy>, pages: [Option<PageText>; 2]) -> Task {
+        self.task_of(&[("invoice.pdf", Format::Pdf, 2)], redact, pages.into()).await
+    }
+
+    /// These samples, with so many pages each, in one task.
+    pub(crate) async fn task_of(
+        &self,
+        samples: &[(&str, Format, u32)],
+        redact: Option<RedactPolicy>,
+        texts: Vec<Option<PageText>>,
+    ) -> Task {
+        let home = &self.world.home;
+        let task_id = TaskId::new(Uuid::now_v7());
+        let mut documents = Vec::new();
+        for (document, (name, format, pages)) in (1..).zip(samples) {
+            let sample = std::fs::read(samples_folder().join(name)).expect("the sample is there");
+            home.objects.put(&Key::Document { task_id, document }.to_string(), sample.into()).await.expect("put");
+            let split = DocumentState::Split(Split { format: *format, pages: *pages });
+            documents.push(Document::new(document, Some((*name).to_owned()), split));
+        }
+        let task = Task::new(task_id, Tenant::default(), now(), documents, None).redacted(redact);
+        home.tasks.create(task.clone()).await.expect("created");
+        home.tasks.mark_dispatched(task_id).await.expect("marked");
+        for (page, text) in task.pages().zip(texts) {
+            let outcome = match text {
+                Some(text) => {
+                    let (key, json) = (Key::PageText { page, round: 1 }, serde_json::to_vec(&text).expect("JSON"));
+                    home.objects.put(&key.to_string(), json.into()).await.expect("put");
+                    Outcome::read(text.confidence())
+                }
+                None => Outcome::Failed(Failure::new(FailureCode::ModelFailed, "The model failed.")),
+            };
+            home.tasks.complete_page(page, 1, outcome).await.expect("completed");
+        }
+        home.tasks.task(task_id).await.expect("it is there")
+    }
+
+    /// Hands the next message to the second door as the attempt with this number.
+    pub(crate) async fn attempt(&self, number: u32) {
+        let queue = self.world.home.queue(QueueName::Documents);
+        let consumer = Consumer::<DocumentMessage>::new(queue, Duration::from_mins(1));
+        let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
+        let mut delivery = received.pop().expect("a delivery").expect("a readable message");
+        delivery.attempt = number;
+        ingest_one(&self.door, delivery).await.expect("the home does not fail");
+    }
+
+    pub(crate) async fn results(&self, task: &Task) -> Vec<String> {
+        let prefix = format!("results/{}/", task.id);
+        let keys = self.world.home.objects.list(&prefix).await.expect("a list");
+        keys.iter().map(|key| key[prefix.len()..].to_owned()).collect()
+    }
+}
+
+pub(crate) fn page(lines: &[(&str, Polygon)]) -> PageText {
+    let engine: EngineName = "test@1".parse().expect("a name");
+    let line = |(text, polygon): &(&str, Polygon)| Line {
+        text: (*text).to_owned(),
+        confidence: Some(0.9),
+        polygon: Some(*polygon),
+    };
+    PageText::of_lines(engine, SIZE.0, SIZE.1, 0, lines.iter().map(line).collect())
+}
+
+pub(crate) const fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> Polygon {
+    [[left, top], [right, top], [right, bottom], [left, bottom]]
+}
+
+pub(crate) fn documents() -> Documents {
+    let pdfium = quire_natives::pdfium(&quire_natives::Progress::Silent).expect("pdfium is to be had");
+    let documents = Documents::new(Some(pdfium), Limits::default());
+    documents.bind_pdfium().expect("it fits");
+    documents
+}
+
+pub(crate) fn samples_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples")
+}
