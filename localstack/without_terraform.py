@@ -4,6 +4,9 @@ roles, no encryption, no alarms, no workers. `infra/` is what says how Quire is 
 The bucket, the table, the queues and the secret are made by `quire provision`, by the same settings that infra/ reads.
 """
 
+import json
+from pathlib import Path
+
 # Seconds and megabytes, as infra/ has them.
 FUNCTIONS = {
     "submit-api": (29, 1024),
@@ -21,7 +24,9 @@ MAPPINGS = [
     ("pages-dead", "dead-letter", 10),
     ("callbacks-dead", "dead-letter", 10),
 ]
-ROUTES = ["POST /ocr", "POST /ocr/batch", "POST /ocr/async", "POST /uploads", "GET /task/{task_id}", "GET /healthz"]
+# The calls of the door, by its own description of itself.
+PATHS = json.loads((Path(__file__).parents[1] / "functions/submit/openapi.json").read_text())["paths"]
+ROUTES = [f"{method.upper()} {path}" for path, calls in PATHS.items() for method in calls if method in ("delete", "get", "post", "put")]
 ANY_ROLE = "arn:aws:iam::000000000000:role/quire"
 
 

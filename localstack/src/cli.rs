@@ -1,6 +1,7 @@
-//! What the command takes; what the operator's part of it takes is in `operator`.
+//! What the command takes; what the operator's part of it takes is in `operator` and `tenants`.
 
 mod operator;
+mod tenants;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -9,6 +10,7 @@ use quire_routes::Config;
 use quire_tasks::{Mode, ModeName};
 
 pub(crate) use operator::{DeadLetters, Decision, Engines, Named, Review};
+pub(crate) use tenants::{Keys, Tenants, WebhookSecret};
 
 /// Reads documents: PDF, PNG, JPEG, TIFF, WebP and BMP to text.
 #[derive(Debug, Parser)]
@@ -33,8 +35,14 @@ pub(crate) enum Command {
     /// See pages that no engine could read or was sure of, and say what they say.
     #[command(subcommand)]
     Review(Review),
-    /// Print the secret that callbacks are signed with; it is made on first use.
-    WebhookSecret(Place),
+    /// Say who may call the API.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Say what each tenant may ask for.
+    #[command(subcommand)]
+    Tenants(Tenants),
+    /// Print the secret that a tenant's callbacks are signed with.
+    WebhookSecret(WebhookSecret),
     /// Read pages that somebody else takes in, until told to stop.
     Worker(Worker),
     /// Succeed if the worker that gives signs of life is alive: what a container's health check asks.
@@ -46,6 +54,9 @@ pub(crate) enum Command {
     /// Check a file and print what it is: in a process of its own, since PDFs are opened by native code.
     #[command(hide = true)]
     Inspect(Inspect),
+    /// Make pictures of a file's pages as standard input asks for them: in a process of its own likewise.
+    #[command(hide = true)]
+    Picture(Inspect),
 }
 
 #[derive(Debug, Args)]
@@ -104,7 +115,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Where to listen.
+    /// Where to listen. Beyond this machine only once there is a key: see `quire keys create`.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]

@@ -1,14 +1,23 @@
-//! The check of a document in a process of its own: the child's side.
+//! What is done with a document in a process of its own: the child's side.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use quire_natives::Progress;
 use quire_tasks::{Failure, FailureCode};
 
 use crate::cli;
 
+/// The check at the door.
 pub(crate) fn inspect(args: &cli::Inspect) -> ExitCode {
+    quire_submit::inspect_as_child(pdfium(), &args.file)
+}
+
+/// Pictures of its pages.
+pub(crate) fn picture(args: &cli::Inspect) -> ExitCode {
+    quire_submit::picture_as_child(pdfium(), &args.file)
+}
+
+fn pdfium() -> Result<PathBuf, Failure> {
     let pdfium = quire_natives::pdfium(&Progress::Silent);
-    let pdfium = pdfium.map_err(|error| Failure::new(FailureCode::Internal, error.to_string()));
-    quire_submit::inspect_as_child(pdfium, &args.file)
+    pdfium.map_err(|error| Failure::new(FailureCode::Internal, error.to_string()))
 }

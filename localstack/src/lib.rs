@@ -12,6 +12,7 @@ mod engines;
 mod heartbeat;
 mod home_dir;
 mod inspect;
+mod keys;
 mod output;
 mod print;
 mod provision;
@@ -20,6 +21,7 @@ mod review;
 mod serve;
 mod site;
 mod supervisor;
+mod tenants;
 mod webhook_secret;
 mod worker;
 
@@ -62,6 +64,7 @@ fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
     quire_boot::start_tracing(default_log)?;
     match &command {
         Command::Inspect(args) => return Ok(inspect::inspect(args)),
+        Command::Picture(args) => return Ok(inspect::picture(args)),
         Command::Alive => return heartbeat::alive().map(|()| ExitCode::SUCCESS),
         _ => {}
     }
@@ -73,9 +76,11 @@ fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(args) => runtime.block_on(dead_letters::dead_letters(args)).map(|()| ExitCode::SUCCESS),
         Command::Engines(args) => runtime.block_on(engines::engines(args)).map(|()| ExitCode::SUCCESS),
         Command::Review(args) => runtime.block_on(review::review(args)).map(|()| ExitCode::SUCCESS),
-        Command::WebhookSecret(place) => runtime.block_on(webhook_secret::print(&place)).map(|()| ExitCode::SUCCESS),
+        Command::Keys(args) => runtime.block_on(keys::keys(args)).map(|()| ExitCode::SUCCESS),
+        Command::Tenants(args) => runtime.block_on(tenants::tenants(args)).map(|()| ExitCode::SUCCESS),
+        Command::WebhookSecret(args) => runtime.block_on(webhook_secret::print(&args)).map(|()| ExitCode::SUCCESS),
         Command::Provision => runtime.block_on(provision::provision()).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(_) | Command::Alive => unreachable!("handled above"),
+        Command::Inspect(_) | Command::Picture(_) | Command::Alive => unreachable!("handled above"),
     };
     // What still blocks, a native run say, is not waited for: everything that counts is in the store.
     runtime.shutdown_background();

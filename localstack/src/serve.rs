@@ -1,6 +1,7 @@
 //! `quire serve`: the API, the workers, the callbacks and the dead letters, by one command.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -8,24 +9,24 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use async_trait::async_trait;
-use quire_callback::{Schedule, Secrets};
 use quire_document::Limits;
 use quire_natives::Progress;
 use quire_notifier::Notifier;
 use quire_platform::{Home, QueueName};
 use quire_routes::Config;
-use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport};
+use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport, KeyPolicy};
 use quire_tasks::UnixMillis;
+use quire_tenants::{Signing, any_key};
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{cli, engine, print, site::Site, supervisor::Supervisor, webhook_secret};
+use crate::{cli, engine, print, site::Site, supervisor::Supervisor};
 
-/// How often tasks are looked for that were accepted but never sent.
+/// How often tasks are looked for that were accepted but never sent, and those that have expired.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How old such a task is at least: its submitter may still be at it.
 const SWEEP_AFTER: Duration = Duration::from_secs(30);
@@ -43,20 +44,18 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     if site.is_ours_alone() {
         quire_submit::sweep(&home, print::now()).await?;
     }
+    let mut settings = DoorSettings::from_env()?;
+    check_reach(&mut settings, &home, args.listen.ip()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    if !args.listen.ip().is_loopback() {
-        warn!(listen = %args.listen, "the API has no keys yet: whoever reaches this address can use it");
-    }
     let supervisor = Arc::new(supervisor(&args, &routes, site)?);
     fetch_natives(supervisor.workers, Arc::clone(&routes)).await?;
     let allow_loopback_http = args.dev || quire_boot::env::switch("QUIRE_DEV")?;
     let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http })?;
     let inspector = ChildInspector::new(supervisor.program.clone(), Limits::default());
     let health = Arc::new(ServeHealth::new(&home, &supervisor, &routes));
-    let settings = DoorSettings::from_env()?;
     let door = Arc::new(Door::new(home.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
-    let notifier =
-        Notifier::new(home.clone(), egress, Secrets::one(webhook_secret::load(&home).await?), Schedule::default());
+    let notifier = Notifier::new(home.clone(), egress, Signing::load(&home).await?, quire_notifier::schedule()?);
+    notifier.check_schedule()?;
 
     let mut parts = JoinSet::new();
     for slot in 1..=supervisor.workers {
@@ -70,6 +69,21 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     parts.spawn(api(listener, Arc::clone(&door), shutdown.clone()));
     info!(listen = %args.listen, home = %supervisor.site, workers = supervisor.workers, "serving");
     join(parts, &shutdown).await
+}
+
+/// Where others than this machine's users can reach the door, requests need keys whatever happens.
+async fn check_reach(settings: &mut DoorSettings, home: &Home, ip: IpAddr) -> anyhow::Result<()> {
+    if ip.to_canonical().is_loopback() {
+        return Ok(());
+    }
+    ensure!(
+        settings.keys != KeyPolicy::Off,
+        "cannot listen on {ip} with QUIRE_KEYS=off: whoever checks keys is nearer"
+    );
+    let why = "there is no key yet, and whoever reaches this address could use the API";
+    ensure!(any_key(home).await?, "cannot listen on {ip}: {why}; make one by `quire keys create`");
+    settings.keys = KeyPolicy::Required;
+    Ok(())
 }
 
 /// Fetched once, here, with a progress bar; the children then find it. Without workers nobody needs the models.
@@ -126,6 +140,11 @@ async fn sweep(home: Home, shutdown: CancellationToken) -> anyhow::Result<()> {
         let before = UnixMillis(print::now().0 - SWEEP_AFTER.as_millis() as i64);
         if let Err(error) = quire_submit::sweep(&home, before).await {
             warn!(%error, "interrupted tasks could not be looked for; it is tried again");
+        }
+        // Broken off anywhere, it goes on there the next time.
+        let removal = quire_submit::sweep_expired(&home, print::now());
+        if let Some(Err(error)) = shutdown.run_until_cancelled(removal).await {
+            warn!(%error, "what has expired could not be removed; it is tried again");
         }
     }
     Ok(())

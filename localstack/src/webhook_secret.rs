@@ -1,37 +1,19 @@
-//! The secret that callbacks are signed with.
+//! The secret that a tenant's callbacks are signed with.
 
-use std::io::Write;
+use quire_tenants::Signing;
 
-use anyhow::Context;
-use quire_callback::Secret;
-use quire_platform::{Home, SecretName};
+use crate::{cli, print, site::Site};
 
-use crate::{cli, site::Site};
-
-const VARIABLE: &str = "QUIRE_WEBHOOK_SECRET";
-
-/// The secret of `QUIRE_WEBHOOK_SECRET`, or else the one kept in the home, made when there is none.
-///
-/// # Errors
-/// When the variable or the home holds something that is no secret, or none can be made.
-pub(crate) async fn load(home: &Home) -> anyhow::Result<Secret> {
-    if let Some(text) = quire_boot::env::text(VARIABLE)? {
-        return text.parse().with_context(|| format!("{VARIABLE} holds no secret"));
-    }
-    let kept = home.secrets.read(SecretName::Webhook).await?;
-    let text = if let Some(text) = kept {
-        text
+/// Prints the newest secret of a tenant: alone, for a script.
+pub(crate) async fn print(args: &cli::WebhookSecret) -> anyhow::Result<()> {
+    let home = Site::made(&args.place).await?.home();
+    let (signing, now) = (Signing::load(&home).await?, print::now());
+    let secret = if args.rotate {
+        let rotated = signing.rotate(&home, &args.tenant, now).await?;
+        eprintln!("quire: the secret before it signs too until {}", print::time(rotated.both_until));
+        rotated.secret
     } else {
-        let made = Secret::generate(rand::random::<[u8; 32]>());
-        home.secrets.put_new(SecretName::Webhook, &made.reveal()).await?
+        signing.secrets(&home, &args.tenant, now).await?.newest().clone()
     };
-    text.trim().parse().context("what is kept as the webhook secret is none")
-}
-
-/// Prints the secret.
-pub(crate) async fn print(place: &cli::Place) -> anyhow::Result<()> {
-    let home = Site::made(place).await?.home();
-    let secret = load(&home).await?;
-    writeln!(std::io::stdout(), "{}", secret.reveal())?;
-    Ok(())
+    print::lines(&[secret.reveal()])
 }

@@ -140,7 +140,7 @@ pub(crate) enum Review {
 }
 
 /// A few words on one line: they are shown in lists and answers.
-fn words(text: &str) -> Result<String, String> {
+pub(super) fn words(text: &str) -> Result<String, String> {
     let good =
         !text.trim().is_empty() && text.chars().count() <= 2 * MAX_WORD_CHARS && !text.contains(char::is_control);
     if good { Ok(text.to_owned()) } else { Err(format!("must be a line of 1 to {} characters", 2 * MAX_WORD_CHARS)) }
