@@ -8,16 +8,24 @@ locals {
 
   environment = merge(
     {
-      QUIRE_AWS_BUCKET         = module.bucket.name
-      QUIRE_AWS_TABLE          = module.table.name
-      QUIRE_AWS_QUEUE_PREFIX   = var.name
-      QUIRE_AWS_RETENTION_DAYS = tostring(var.retention_days)
-      QUIRE_METRICS_NAMESPACE  = local.metrics
-      QUIRE_LOG_FORMAT         = "json"
+      QUIRE_AWS_BUCKET        = module.bucket.name
+      QUIRE_AWS_TABLE         = module.table.name
+      QUIRE_AWS_QUEUE_PREFIX  = var.name
+      QUIRE_METRICS_NAMESPACE = local.metrics
+      QUIRE_LOG_FORMAT        = "json"
     },
     local.engines == null ? {} : { QUIRE_ENGINES = local.engines },
     var.emulator ? { QUIRE_DEV = "1" } : {},
   )
+
+  # Pages of a searchable PDF that submit-ingest makes in its time.
+  longest_pdf = "1000"
+
+  # The calls that the door takes, and whether each is for everybody: its own description of itself is the one list.
+  calls = merge([for path, methods in jsondecode(file("${path.module}/../functions/submit/openapi.json")).paths : {
+    for method, call in methods : "${upper(method)} ${path}" => try(length(call.security) == 0, false)
+    if contains(["delete", "get", "patch", "post", "put"], method)
+  }]...)
 
   # What several of them do. Every change of a task is a transaction of puts and condition checks.
   change_tasks = {
@@ -47,6 +55,29 @@ locals {
     actions   = ["s3:GetObject"]
     resources = ["${module.bucket.arn}/pages/*"]
   }
+  read_secret = {
+    sid       = "ReadSecret"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.webhook.arn]
+  }
+  # Everything that is kept for a task, in every version.
+  forget = [
+    {
+      sid       = "ForgetObjects"
+      actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+      resources = [for folder in ["dead-letters", "documents", "inbox", "pages", "results"] : "${module.bucket.arn}/${folder}/*"]
+    },
+    {
+      sid       = "FindVersions"
+      actions   = ["s3:ListBucketVersions"]
+      resources = [module.bucket.arn]
+    },
+    {
+      sid       = "ForgetRecords"
+      actions   = ["dynamodb:BatchWriteItem", "dynamodb:DeleteItem"]
+      resources = [module.table.arn]
+    },
+  ]
   put_documents = {
     sid       = "PutDocuments"
     actions   = ["s3:AbortMultipartUpload", "s3:PutObject"]
@@ -73,24 +104,35 @@ module "submit_api" {
     # Lambda takes 6 MB with base64, which adds a third, and headers.
     QUIRE_MAX_BODY_BYTES = "4194304"
     QUIRE_AWS_CACHE_MB   = "64"
+    # What submit-ingest makes in its time; more is refused here already.
+    QUIRE_MAX_RESULT_PAGES = local.longest_pdf
+    # The API's own clients' secrets, which they may ask for, follow from it.
+    QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn
+    # Where API Gateway has checked who calls, what they prove it with is no key of ours.
+    QUIRE_KEYS = lookup({ KEYS = "required", NONE = "auto" }, var.authorization, "off")
   })
   callers = { api = { principal = "apigateway.amazonaws.com", source_arn = "${module.api.execution_arn}/*/*" } }
 
-  permissions = [
-    local.change_tasks, local.list_pages, local.read_results, local.miss_objects, local.put_documents,
-    local.send["documents"], local.send["pages"],
+  permissions = concat(local.forget, [
+    local.change_tasks, local.list_pages, local.read_results, local.miss_objects, local.put_documents, local.read_secret,
+    local.send["documents"], local.send["pages"], local.send["callbacks"],
     {
-      sid       = "TakeBackDocuments"
-      actions   = ["s3:DeleteObject"]
-      resources = ["${module.bucket.arn}/documents/*"]
+      sid       = "ListTasks"
+      actions   = ["dynamodb:Query"]
+      resources = [module.table.index_arns["by_tenant"]]
     },
     {
-      # The addresses that it signs for uploads may do what it may.
+      # The addresses that it signs for uploads and for results may do what it may.
       sid       = "SignUploads"
       actions   = ["s3:PutObject"]
       resources = ["${module.bucket.arn}/inbox/*"]
     },
-  ]
+    {
+      sid       = "KeepResults"
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["${module.bucket.arn}/results/*"]
+    },
+  ])
 }
 
 module "submit_upload" {
@@ -134,8 +176,14 @@ module "submit_ingest" {
   storage_mb         = 2048
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
-  environment        = merge(local.environment, { QUIRE_AWS_CACHE_MB = "512" })
-  queues             = { documents = merge(module.queue["documents"], { batch_size = 1, concurrency = var.concurrency.documents }) }
+  environment = merge(local.environment, {
+    QUIRE_AWS_CACHE_MB = "512"
+    # What a searchable PDF may take of 180 s and of the disk.
+    QUIRE_RESULT_LIMIT_SECS = "150"
+    QUIRE_MAX_RESULT_BYTES  = "1073741824"
+    QUIRE_MAX_RESULT_PAGES  = local.longest_pdf
+  })
+  queues = { documents = merge(module.queue["documents"], { batch_size = 1, concurrency = var.concurrency.documents }) }
 
   permissions = [
     local.change_tasks, local.list_pages, local.miss_objects, local.put_documents,
@@ -145,6 +193,23 @@ module "submit_ingest" {
       actions   = ["s3:GetObject", "s3:GetObjectVersion"]
       resources = ["${module.bucket.arn}/inbox/*"]
     },
+    {
+      # Searchable PDFs are made of what was sent and what was read.
+      sid       = "ReadForResults"
+      actions   = ["s3:GetObject"]
+      resources = [for folder in ["documents", "pages"] : "${module.bucket.arn}/${folder}/*"]
+    },
+    {
+      # Of a task that was deleted meanwhile nothing stays.
+      sid       = "KeepResults"
+      actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:PutObject"]
+      resources = ["${module.bucket.arn}/results/*"]
+    },
+    {
+      sid       = "FindVersions"
+      actions   = ["s3:ListBucketVersions"]
+      resources = [module.bucket.arn]
+    },
   ]
 }
 
@@ -152,7 +217,7 @@ module "submit_sweep" {
   source = "./modules/function"
 
   name                = "${var.name}-submit-sweep"
-  description         = "Sends what an interrupted submission left unsent"
+  description         = "Sends what an interrupted submission left unsent, and removes tasks whose time is over"
   zip                 = "${local.zips}/submit-sweep.zip"
   timeout_secs        = 60
   kms_key_arn         = aws_kms_key.this.arn
@@ -161,14 +226,14 @@ module "submit_sweep" {
   callers             = { clock = { principal = "events.amazonaws.com", source_arn = aws_cloudwatch_event_rule.sweep.arn } }
   failed_events_queue = module.failed_events
 
-  permissions = [
-    local.change_tasks, local.list_pages, local.send["documents"], local.send["pages"],
+  permissions = concat(local.forget, [
+    local.change_tasks, local.list_pages, local.miss_objects, local.send["documents"], local.send["pages"],
     {
-      sid       = "FindUndispatched"
+      sid       = "FindTasks"
       actions   = ["dynamodb:Query"]
-      resources = [module.table.undispatched_arn]
+      resources = [for index in ["by_expiry", "undispatched"] : module.table.index_arns[index]]
     },
-  ]
+  ])
 }
 
 resource "aws_cloudwatch_event_rule" "sweep" {
@@ -191,15 +256,21 @@ module "notifier" {
   timeout_secs       = 60
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
-  environment        = merge(local.environment, { QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn })
-  queues             = { callbacks = merge(module.queue["callbacks"], { batch_size = 10, concurrency = var.concurrency.callbacks }) }
+  environment = merge(
+    local.environment,
+    { QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn },
+    var.callback_schedule == null ? {} : { QUIRE_CALLBACK_SCHEDULE = var.callback_schedule },
+  )
+  queues = { callbacks = merge(module.queue["callbacks"], { batch_size = 10, concurrency = var.concurrency.callbacks }) }
 
   permissions = [
-    local.change_tasks, local.list_pages, local.read_results, local.miss_objects, local.send["callbacks-dead"],
+    local.change_tasks, local.list_pages, local.read_results, local.miss_objects, local.read_secret,
+    # What waits for a receiver that is left alone goes back as a new message.
+    local.send["callbacks"], local.send["callbacks-dead"],
     {
-      sid       = "ReadSecret"
-      actions   = ["secretsmanager:GetSecretValue"]
-      resources = [aws_secretsmanager_secret.webhook.arn]
+      sid       = "ForgetEndpoints"
+      actions   = ["dynamodb:DeleteItem"]
+      resources = [module.table.arn]
     },
   ]
 }
@@ -231,7 +302,8 @@ module "api" {
 
   name                = var.name
   function_invoke_arn = module.submit_api.invoke_arn
-  authorization       = var.authorization
+  calls               = local.calls
+  authorization       = var.authorization == "KEYS" ? "NONE" : var.authorization
   jwt                 = var.jwt
   throttling          = var.throttling
   kms_key_arn         = aws_kms_key.this.arn

@@ -57,7 +57,6 @@ module "bucket" {
 
   name                = "${var.name}-${local.account}-${local.region}"
   kms_key_arn         = aws_kms_key.this.arn
-  retention_days      = var.retention_days
   deletion_protection = var.deletion_protection
 }
 

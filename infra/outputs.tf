@@ -36,7 +36,6 @@ output "environment" {
     QUIRE_AWS_BUCKET         = module.bucket.name
     QUIRE_AWS_TABLE          = module.table.name
     QUIRE_AWS_QUEUE_PREFIX   = var.name
-    QUIRE_AWS_RETENTION_DAYS = var.retention_days
     QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn
     }, local.engines == null ? {} : {
     # As a shell takes it.

@@ -37,17 +37,6 @@ variable "zips" {
   }
 }
 
-variable "retention_days" {
-  description = "How long documents, results, dead letters and the records of tasks are kept."
-  type        = number
-  default     = 30
-
-  validation {
-    condition     = var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
-    error_message = "retention_days must be a whole number from 1 to 3650."
-  }
-}
-
 variable "log_retention_days" {
   description = "How long logs are kept."
   type        = number
@@ -66,13 +55,13 @@ variable "deletion_protection" {
 }
 
 variable "authorization" {
-  description = "Who may call the API: AWS_IAM (signed requests of principals with execute-api:Invoke), JWT (see jwt), or, on an emulator only, NONE."
+  description = "Who may call the API: KEYS (Quire's own API keys, one tenant each, see `quire keys`); or, as one tenant, AWS_IAM (signed requests of principals with execute-api:Invoke), JWT (see jwt), or, on an emulator only, NONE."
   type        = string
-  default     = "AWS_IAM"
+  default     = "KEYS"
 
   validation {
-    condition     = contains(["AWS_IAM", "JWT", "NONE"], var.authorization)
-    error_message = "authorization must be AWS_IAM, JWT or NONE."
+    condition     = contains(["KEYS", "AWS_IAM", "JWT", "NONE"], var.authorization)
+    error_message = "authorization must be KEYS, AWS_IAM, JWT or NONE."
   }
 
   validation {
@@ -133,6 +122,17 @@ variable "inbox_callback_url" {
   validation {
     condition     = var.inbox_callback_url == null || can(regex("^https://", var.inbox_callback_url)) || var.emulator
     error_message = "inbox_callback_url must begin with https://."
+  }
+}
+
+variable "callback_schedule" {
+  description = "The waits before the second attempt at a callback, the third and so on, as 5s,5m,30m,2h,5h,10h,10h; null is 1s,5s,15s."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.callback_schedule == null || can(regex("^[0-9]+[smh](,[0-9]+[smh]){0,10}$", var.callback_schedule))
+    error_message = "callback_schedule must be up to 11 waits as 5s, 2m or 1h, set apart by commas."
   }
 }
 

@@ -63,9 +63,20 @@ module "workers" {
       resources = ["${module.bucket.arn}/documents/*"]
     },
     {
+      # Of a task that was deleted meanwhile nothing stays.
       sid       = "PutResults"
-      actions   = ["s3:PutObject"]
+      actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
       resources = ["${module.bucket.arn}/pages/*"]
+    },
+    {
+      sid       = "FindVersions"
+      actions   = ["s3:ListBucketVersions"]
+      resources = [module.bucket.arn]
+    },
+    {
+      sid       = "ForgetReviews"
+      actions   = ["dynamodb:DeleteItem"]
+      resources = [module.table.arn]
     },
   ]
 }

@@ -8,22 +8,36 @@ variables {
   zips = "./tests/zips"
 }
 
-run "every_call_but_the_health_check_is_authorized" {
+run "the_function_checks_keys_unless_somebody_else_checks_who_calls" {
   assert {
-    condition = module.api.routes == {
-      "POST /ocr"           = "AWS_IAM"
-      "POST /ocr/batch"     = "AWS_IAM"
-      "POST /ocr/async"     = "AWS_IAM"
-      "POST /uploads"       = "AWS_IAM"
-      "GET /task/{task_id}" = "AWS_IAM"
-      "GET /healthz"        = "NONE"
-    }
-    error_message = "A route is missing, or open."
+    condition     = module.submit_api.environment.QUIRE_KEYS == "required" && alltrue([for kind in values(module.api.routes) : kind == "NONE"])
+    error_message = "Nobody checks who calls, or two do."
+  }
+
+  assert {
+    condition     = length(setsubtract(["POST /ocr", "POST /ocr/batch", "POST /ocr/async", "POST /uploads", "GET /task/{task_id}", "DELETE /task/{task_id}", "GET /healthz", "GET /openapi.json"], keys(module.api.routes))) == 0
+    error_message = "A route is missing."
   }
 
   assert {
     condition     = output.api_url == "https://abcdefghij.execute-api.eu-central-1.amazonaws.com"
     error_message = "The API's address is another."
+  }
+}
+
+run "every_call_but_what_is_for_everybody_is_authorized" {
+  variables {
+    authorization = "AWS_IAM"
+  }
+
+  assert {
+    condition     = { for route, kind in module.api.routes : route => kind if kind != "AWS_IAM" } == { "GET /healthz" = "NONE", "GET /openapi.json" = "NONE" }
+    error_message = "A route is open."
+  }
+
+  assert {
+    condition     = module.submit_api.environment.QUIRE_KEYS == "off"
+    error_message = "A signature would be taken for a key."
   }
 }
 
@@ -35,7 +49,7 @@ run "tokens_are_taken_where_an_issuer_is_named" {
   }
 
   assert {
-    condition     = { for route, kind in module.api.routes : route => kind if kind != "JWT" } == { "GET /healthz" = "NONE" }
+    condition     = { for route, kind in module.api.routes : route => kind if kind != "JWT" } == { "GET /healthz" = "NONE", "GET /openapi.json" = "NONE" }
     error_message = "A route takes something else than tokens."
   }
 
@@ -52,6 +66,7 @@ run "calls_are_throttled_and_logged_without_what_customers_put_into_them" {
 
   variables {
     name                = "quire"
+    calls               = { "GET /healthz" = true }
     function_invoke_arn = "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/f/invocations"
     authorization       = "AWS_IAM"
     jwt                 = null
@@ -114,17 +129,17 @@ run "values_that_make_no_sense_are_refused" {
     name               = "Quire_1"
     region             = "Frankfurt"
     zips               = "build/"
-    retention_days     = 0
     log_retention_days = 2
     throttling         = { rate = 0, burst = 1 }
     public_url         = "ocr.example/"
     inbox_callback_url = "http://ocr.example"
+    callback_schedule  = "5s,1d"
     concurrency        = { documents = 1, callbacks = 2, dead = 2 }
     alarm_topics       = ["ops@example.com"]
   }
 
   expect_failures = [
-    var.name, var.region, var.zips, var.retention_days, var.log_retention_days, var.throttling, var.public_url,
-    var.inbox_callback_url, var.concurrency, var.alarm_topics,
+    var.name, var.region, var.zips, var.log_retention_days, var.throttling, var.public_url,
+    var.inbox_callback_url, var.callback_schedule, var.concurrency, var.alarm_topics,
   ]
 }

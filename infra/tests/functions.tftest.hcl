@@ -30,7 +30,7 @@ run "nobody_may_do_more_than_is_named" {
   assert {
     condition = alltrue(flatten([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : [
       for statement in function.policy.Statement : [
-        for resource in statement.Resource : !strcontains(resource, "*") || can(regex("^arn:aws:s3:::bucket/(documents|pages|inbox|dead-letters)/[*]$", resource)) || (statement.Sid == "WriteLogs" && resource == "arn:aws:logs:eu-central-1:123456789012:log-group:group:*")
+        for resource in statement.Resource : !strcontains(resource, "*") || can(regex("^arn:aws:s3:::bucket/(documents|pages|results|inbox|dead-letters)/[*]$", resource)) || (statement.Sid == "WriteLogs" && resource == "arn:aws:logs:eu-central-1:123456789012:log-group:group:*")
       ]
     ]]))
     error_message = "A resource has a wildcard that nothing justifies."
@@ -47,11 +47,11 @@ run "each_function_may_do_its_own_work_alone" {
     condition = jsonencode({ for name, function in { submit-api = module.submit_api, submit-upload = module.submit_upload, submit-ingest = module.submit_ingest, submit-sweep = module.submit_sweep, notifier = module.notifier, dead-letter = module.dead_letter } : name =>
       sort([for statement in function.policy.Statement : statement.Sid if !contains(["ChangeTasks", "WriteLogs", "UseKey"], statement.Sid)])
       }) == jsonencode({
-      submit-api    = ["ListPages", "MissObjects", "PutDocuments", "ReadResults", "SendDocuments", "SendPages", "SignUploads", "TakeBackDocuments"]
+      submit-api    = ["FindVersions", "ForgetObjects", "ForgetRecords", "KeepResults", "ListPages", "ListTasks", "MissObjects", "PutDocuments", "ReadResults", "ReadSecret", "SendCallbacks", "SendDocuments", "SendPages", "SignUploads"]
       submit-upload = ["ListPages", "ReportFailedEvents", "SendDocuments"]
-      submit-ingest = ["ConsumeDocuments", "ListPages", "MissObjects", "PutDocuments", "ReadUploads", "SendCallbacks", "SendDocumentsDead", "SendPages"]
-      submit-sweep  = ["FindUndispatched", "ListPages", "ReportFailedEvents", "SendDocuments", "SendPages"]
-      notifier      = ["ConsumeCallbacks", "ListPages", "MissObjects", "ReadResults", "ReadSecret", "SendCallbacksDead"]
+      submit-ingest = ["ConsumeDocuments", "FindVersions", "KeepResults", "ListPages", "MissObjects", "PutDocuments", "ReadForResults", "ReadUploads", "SendCallbacks", "SendDocumentsDead", "SendPages"]
+      submit-sweep  = ["FindTasks", "FindVersions", "ForgetObjects", "ForgetRecords", "ListPages", "MissObjects", "ReportFailedEvents", "SendDocuments", "SendPages"]
+      notifier      = ["ConsumeCallbacks", "ForgetEndpoints", "ListPages", "MissObjects", "ReadResults", "ReadSecret", "SendCallbacks", "SendCallbacksDead"]
       dead-letter   = ["ConsumeCallbacksDead", "ConsumeDocumentsDead", "ConsumePagesDead", "FileDeadLetters", "ListPages", "SendCallbacks", "SendPages"]
     })
     error_message = "A function may do something else than what it is there for."
@@ -75,7 +75,7 @@ run "queues_feed_in_batches_whose_messages_fail_one_by_one" {
 run "the_functions_are_told_what_they_ask_for" {
   assert {
     condition = alltrue([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] :
-      alltrue([for name in ["QUIRE_AWS_BUCKET", "QUIRE_AWS_TABLE", "QUIRE_AWS_QUEUE_PREFIX", "QUIRE_AWS_RETENTION_DAYS", "QUIRE_METRICS_NAMESPACE"] : lookup(function.environment, name, "") != ""]) && !contains(keys(function.environment), "QUIRE_DEV")
+      alltrue([for name in ["QUIRE_AWS_BUCKET", "QUIRE_AWS_TABLE", "QUIRE_AWS_QUEUE_PREFIX", "QUIRE_METRICS_NAMESPACE"] : lookup(function.environment, name, "") != ""]) && !contains(keys(function.environment), "QUIRE_DEV")
     ])
     error_message = "A function is not told where it keeps things, or may call plain HTTP."
   }
@@ -86,13 +86,24 @@ run "the_functions_are_told_what_they_ask_for" {
   }
 
   assert {
-    condition     = module.notifier.environment.QUIRE_AWS_WEBHOOK_SECRET == "arn:aws:secretsmanager:eu-central-1:123456789012:secret:quire/webhook-AbCdEf"
-    error_message = "The notifier does not know the secret."
+    condition     = alltrue([for function in [module.notifier, module.submit_api] : function.environment.QUIRE_AWS_WEBHOOK_SECRET == "arn:aws:secretsmanager:eu-central-1:123456789012:secret:quire/webhook-AbCdEf"])
+    error_message = "Who signs does not know the secret."
   }
 
   assert {
-    condition     = strcontains(output.environment, "export QUIRE_PLATFORM=aws\n") && strcontains(output.environment, "export QUIRE_AWS_QUEUE_PREFIX=quire\n") && length(regexall("(?m)^export [A-Z_]+=[^ ]+$", output.environment)) == 7
+    condition     = strcontains(output.environment, "export QUIRE_PLATFORM=aws\n") && strcontains(output.environment, "export QUIRE_AWS_QUEUE_PREFIX=quire\n") && length(regexall("(?m)^export [A-Z_]+=[^ ]+$", output.environment)) == 6
     error_message = "A shell cannot take the environment over."
+  }
+}
+
+run "callbacks_are_tried_again_as_is_said" {
+  variables {
+    callback_schedule = "5s,5m,30m,2h,5h,10h,10h"
+  }
+
+  assert {
+    condition     = module.notifier.environment.QUIRE_CALLBACK_SCHEDULE == "5s,5m,30m,2h,5h,10h,10h"
+    error_message = "The notifier does not know the schedule."
   }
 }
 

@@ -105,7 +105,6 @@ run "the_bucket_is_private_versioned_and_encrypted_and_forgets_in_time" {
   variables {
     name                = "quire-123456789012-eu-central-1"
     kms_key_arn         = "arn:aws:kms:eu-central-1:123456789012:key/1"
-    retention_days      = 40
     deletion_protection = true
   }
 
@@ -129,7 +128,7 @@ run "the_bucket_is_private_versioned_and_encrypted_and_forgets_in_time" {
 
   assert {
     condition = { for rule in aws_s3_bucket_lifecycle_configuration.this.rule : one(rule.filter).prefix => one(rule.expiration).days if one(rule.filter).prefix != "" } == {
-      "documents/" = 40, "pages/" = 40, "dead-letters/" = 40, "inbox/" = 7
+      "documents/" = 97, "pages/" = 97, "results/" = 97, "dead-letters/" = 97, "inbox/" = 7
     }
     error_message = "A prefix is kept for ever, or not long enough."
   }
@@ -145,7 +144,7 @@ run "the_bucket_is_private_versioned_and_encrypted_and_forgets_in_time" {
   }
 }
 
-run "the_table_has_the_keys_and_the_index_that_the_platform_reads" {
+run "the_table_has_the_keys_and_the_indexes_that_the_platform_reads" {
   module {
     source = "./modules/table"
   }
@@ -157,14 +156,15 @@ run "the_table_has_the_keys_and_the_index_that_the_platform_reads" {
   }
 
   assert {
-    condition     = [aws_dynamodb_table.this.hash_key, aws_dynamodb_table.this.range_key] == ["pk", "sk"] && { for attribute in aws_dynamodb_table.this.attribute : attribute.name => attribute.type } == { pk = "S", sk = "S", undispatched = "S", created_at = "N" }
+    condition     = [aws_dynamodb_table.this.hash_key, aws_dynamodb_table.this.range_key] == ["pk", "sk"] && { for attribute in aws_dynamodb_table.this.attribute : attribute.name => attribute.type } == { pk = "S", sk = "S", undispatched = "S", created_at = "N", tenant = "S", listed = "S", expiry_shard = "S", expires_at_ms = "N" }
     error_message = "The keys are others than in provision.rs."
   }
 
   assert {
-    condition = [for index in aws_dynamodb_table.this.global_secondary_index : [index.name, index.hash_key, index.range_key, index.projection_type]] == [["undispatched", "undispatched", "created_at", "KEYS_ONLY"]]
-
-    error_message = "The index is another than in provision.rs."
+    condition = toset([for index in aws_dynamodb_table.this.global_secondary_index : join(" ", [index.name, index.hash_key, index.range_key, index.projection_type])]) == toset([
+      "undispatched undispatched created_at KEYS_ONLY", "by_tenant tenant listed KEYS_ONLY", "by_expiry expiry_shard expires_at_ms KEYS_ONLY",
+    ])
+    error_message = "The indexes are others than in provision.rs."
   }
 
   assert {

@@ -49,9 +49,11 @@ run "a_worker_reads_pages_and_does_nothing_else" {
   assert {
     condition = jsonencode({ for statement in module.workers[0].policy.Statement : statement.Sid => sort(statement.Action) }) == jsonencode({
       ChangeTasks   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
+      FindVersions  = ["s3:ListBucketVersions"]
+      ForgetReviews = ["dynamodb:DeleteItem"]
       ListPages     = ["dynamodb:Query"]
       MissObjects   = ["s3:ListBucket"]
-      PutResults    = ["s3:PutObject"]
+      PutResults    = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
       ReadDocuments = ["s3:GetObject"]
       SendCallbacks = ["sqs:GetQueueUrl", "sqs:SendMessage"]
       SendPages     = ["sqs:GetQueueUrl", "sqs:SendMessage"]

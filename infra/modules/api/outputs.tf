@@ -15,7 +15,7 @@ output "execution_arn" {
 
 output "routes" {
   description = "Each route's authorization."
-  value       = { for route in concat(values(aws_apigatewayv2_route.call), [aws_apigatewayv2_route.health]) : route.route_key => route.authorization_type }
+  value       = { for route in aws_apigatewayv2_route.call : route.route_key => route.authorization_type }
 }
 
 output "throttling" {

@@ -8,8 +8,13 @@ variable "function_invoke_arn" {
   type        = string
 }
 
+variable "calls" {
+  description = "The calls that it takes, as `GET /task/{task_id}`, and whether each is for everybody."
+  type        = map(bool)
+}
+
 variable "authorization" {
-  description = "AWS_IAM, JWT or NONE, for all routes but GET /healthz."
+  description = "AWS_IAM, JWT or NONE, for the calls that are not for everybody. With NONE the function checks who calls."
   type        = string
 }
 

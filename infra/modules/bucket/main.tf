@@ -1,13 +1,16 @@
 # Where documents and results are kept.
 
 locals {
-  # Prefixes of keys, as shared/tasks/src/key.rs has them, with the days that each is kept. The inbox is for passing
-  # through: what was accepted has been copied to documents/.
+  # Prefixes of keys, as shared/tasks/src/key.rs has them, with the days after which nothing of them is left even if
+  # nobody removed it in time: submit-sweep does, when a task's own time is over, at most 90 days after it was made. The
+  # inbox is for passing through: what was accepted has been copied to documents/.
+  longest = 97
   kept = {
-    "documents/"    = var.retention_days
-    "pages/"        = var.retention_days
-    "dead-letters/" = var.retention_days
-    "inbox/"        = min(7, var.retention_days)
+    "documents/"    = local.longest
+    "pages/"        = local.longest
+    "results/"      = local.longest
+    "dead-letters/" = local.longest
+    "inbox/"        = 7
   }
 }
 

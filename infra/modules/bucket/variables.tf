@@ -13,11 +13,6 @@ variable "kms_key_arn" {
   type        = string
 }
 
-variable "retention_days" {
-  description = "How long objects are kept."
-  type        = number
-}
-
 variable "deletion_protection" {
   description = "Whether a bucket with something in it refuses to be deleted."
   type        = bool

@@ -1,4 +1,4 @@
-# The task table. Its keys and its index are the ones of shared/platform/src/aws/provision.rs.
+# The task table. Its keys and its indexes are the ones of shared/platform/src/aws/provision.rs.
 
 resource "aws_dynamodb_table" "this" {
   name                        = var.name
@@ -27,11 +27,46 @@ resource "aws_dynamodb_table" "this" {
     type = "N"
   }
 
+  attribute {
+    name = "tenant"
+    type = "S"
+  }
+
+  attribute {
+    name = "listed"
+    type = "S"
+  }
+
+  attribute {
+    name = "expiry_shard"
+    type = "S"
+  }
+
+  attribute {
+    name = "expires_at_ms"
+    type = "N"
+  }
+
   # Sparse: it holds the tasks whose messages were perhaps not sent, and nothing else.
   global_secondary_index {
     name            = "undispatched"
     hash_key        = "undispatched"
     range_key       = "created_at"
+    projection_type = "KEYS_ONLY"
+  }
+
+  # Of a task none of these changes but the end of its time, at most once: what happens to it costs no write here.
+  global_secondary_index {
+    name            = "by_tenant"
+    hash_key        = "tenant"
+    range_key       = "listed"
+    projection_type = "KEYS_ONLY"
+  }
+
+  global_secondary_index {
+    name            = "by_expiry"
+    hash_key        = "expiry_shard"
+    range_key       = "expires_at_ms"
     projection_type = "KEYS_ONLY"
   }
 

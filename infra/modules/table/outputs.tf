@@ -8,7 +8,7 @@ output "arn" {
   value       = aws_dynamodb_table.this.arn
 }
 
-output "undispatched_arn" {
-  description = "ARN of the index of the tasks whose messages were perhaps not sent."
-  value       = "${aws_dynamodb_table.this.arn}/index/undispatched"
+output "index_arns" {
+  description = "ARNs of its indexes by their names: undispatched, of the tasks whose messages were perhaps not sent; by_tenant; by_expiry."
+  value       = { for index in aws_dynamodb_table.this.global_secondary_index : index.name => "${aws_dynamodb_table.this.arn}/index/${index.name}" }
 }
