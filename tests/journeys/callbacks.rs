@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use crate::harness::{Delivery, Launch, Receiver, Serve, Sheet, Upload, dead_letter, png, python, quire};
+use crate::harness::{
+    Delivery, Launch, Receiver, Serve, Sheet, Upload, dead_letter, node, png, python, quire, quire_with,
+};
 
 /// The waits between the attempts, and by which share they vary.
 const SCHEDULE_SECS: [f64; 3] = [1.0, 5.0, 15.0];
@@ -85,11 +87,15 @@ async fn a_receiver_that_refuses_is_not_asked_again() {
     assert_eq!(receiver.deliveries().len(), 1);
 }
 
-/// Whether the library of Standard Webhooks takes it.
+/// Whether the libraries of Standard Webhooks take it: the one for Python and the one for JavaScript.
 pub(crate) async fn is_verified(secret: &str, headers: &BTreeMap<String, String>, body: &str) -> bool {
     let input = json!({ "secret": secret, "headers": headers, "body": body }).to_string();
-    let verified = tokio::task::spawn_blocking(move || python("receiver.py", &[], &input));
-    verified.await.expect("the script does its work").as_bool().expect("it prints a bool")
+    let verified = tokio::task::spawn_blocking(move || {
+        (python("receiver.py", &[], &input).as_bool(), node("receiver.js", &input).as_bool())
+    });
+    let (by_python, by_node) = verified.await.expect("the scripts do their work");
+    assert_eq!(by_python, by_node, "two libraries, one opinion");
+    by_python.expect("it prints a bool")
 }
 
 async fn delivered(launch: Launch) -> (Serve, Delivery) {
@@ -123,4 +129,55 @@ async fn another_implementation_verifies_the_signature_by_the_given_secret() {
     assert!(is_verified(&secret, &headers, &body).await);
     let another = format!("whsec_{}", STANDARD.encode([8; 32]));
     assert!(!is_verified(&another, &headers, &body).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_secret_is_replaced_receivers_verify_with_the_old_one_and_with_the_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let receiver = Receiver::start().await;
+    let serve = Serve::start(Launch::new(folder.path()).dev()).await;
+    let data = serve.data();
+    let data = data.to_str().expect("a plain path");
+    let old = quire(["webhook-secret", "--data", data]).await.printed();
+    serve.api().submit(upload(), &receiver.url()).await.accepted();
+    receiver.received(1).await;
+    let new = quire(["webhook-secret", "--rotate", "--data", data]).await.printed();
+    serve.api().submit(upload(), &receiver.url()).await.accepted();
+    let deliveries = receiver.received(2).await;
+    let (before, after) = (&deliveries[0], &deliveries[1]);
+    let (old, new) = (old.trim(), new.trim());
+    assert_ne!(old, new);
+    assert!(is_verified(old, &after.headers, &after.body).await, "who has not changed it yet");
+    assert!(is_verified(new, &after.headers, &after.body).await, "who has changed it already");
+    assert!(is_verified(old, &before.headers, &before.body).await);
+    assert!(!is_verified(new, &before.headers, &before.body).await, "it was sent before there was a new one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_of_ones_own_is_kept_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let receiver = Receiver::answering([], 503).await;
+    let launch = Launch::new(folder.path()).dev().variable("QUIRE_CALLBACK_SCHEDULE", "2s");
+    let serve = Serve::start(launch).await;
+    let id = serve.api().submit(upload(), &receiver.url()).await.accepted();
+    let task = serve.api().told(&id, "exhausted").await;
+    assert_eq!(task["callback"]["attempts"], 2, "{task:#}");
+    let deliveries = receiver.deliveries();
+    let waited = deliveries[1].at - deliveries[0].at;
+    assert!(waited.as_secs_f64() >= 2.0 * (1.0 - JITTER), "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_cannot_be_kept_refuses_to_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a plain path");
+    let too_long = ["1s"; 12].join(",");
+    for (schedule, complaint) in [("1s,soon", "is no wait between two attempts"), (&too_long, "13 times")] {
+        let arguments = ["serve", "--workers", "0", "--listen", "127.0.0.1:0", "--data", data];
+        let ended = quire_with(arguments, |command| {
+            command.env("QUIRE_CALLBACK_SCHEDULE", schedule);
+        });
+        let ended = ended.await;
+        assert!(ended.code.is_some_and(|code| code != 0) && ended.stderr.contains(complaint), "{ended:#?}");
+    }
 }

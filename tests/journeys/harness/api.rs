@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{
     Client, RequestBuilder,
-    header::HeaderMap,
+    header::{self, HeaderMap},
     multipart::{Form, Part},
 };
 use serde_json::{Value, json};
@@ -81,9 +81,13 @@ impl Api {
     pub(crate) fn new(base: String) -> Self {
         // An error says that the process has one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // No connection is kept: one to a server that was killed would fail the next request.
-        let http = Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build();
-        Self { base, http: http.expect("a client") }
+        Self { base, http: client(HeaderMap::new()) }
+    }
+
+    /// The same, as somebody who has this key.
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        let value = format!("Bearer {key}").parse().expect("a key is plain");
+        Self { http: client(HeaderMap::from_iter([(header::AUTHORIZATION, value)])), ..self }
     }
 
     pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
@@ -188,6 +192,12 @@ impl Api {
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
+}
+
+fn client(headers: HeaderMap) -> Client {
+    // No connection is kept: one to a server that was killed would fail the next request.
+    let http = Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).default_headers(headers);
+    http.build().expect("a client")
 }
 
 fn form(files: impl IntoIterator<Item = Upload>) -> Form {

@@ -11,11 +11,9 @@ use serde_json::Value;
 
 /// Runs a script that lies beside the tests; what it prints.
 pub(crate) fn python(script: &str, arguments: &[&str], input: &str) -> Value {
-    let mut child = Command::new("python3")
+    let mut child = python_with("requirements.txt")
         .arg(scripts().join(script))
         .args(arguments)
-        .env("PYTHONPATH", packages())
-        .env("NO_PROXY", "*")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -26,18 +24,26 @@ pub(crate) fn python(script: &str, arguments: &[&str], input: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("it prints JSON")
 }
 
-fn scripts() -> PathBuf {
+/// Python with the packages that this file pins.
+pub(crate) fn python_with(requirements: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", packages(requirements)).env("NO_PROXY", "*");
+    command
+}
+
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/journeys")
 }
 
-/// A folder with what `requirements.txt` pins, filled on first use. Not a virtual environment, since some systems leave
+/// A folder with what a file of requirements pins, filled on first use. Not a virtual environment, since some systems leave
 /// out what makes one.
-fn packages() -> PathBuf {
+fn packages(requirements: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let requirements = scripts().join("requirements.txt");
+    let name = format!("journeys-{}", requirements.trim_end_matches(".txt"));
+    let requirements = scripts().join(requirements);
     let wanted = fs::read(&requirements).expect("requirements");
-    let (packages, filled) = (target.join("journeys-python"), target.join("journeys-python.filled"));
-    let lock = File::create(target.join("journeys-python.lock")).expect("a lock");
+    let (packages, filled) = (target.join(&name), target.join(format!("{name}.filled")));
+    let lock = File::create(target.join(format!("{name}.lock"))).expect("a lock");
     lock.lock().expect("it can be locked");
     if fs::read(&filled).ok().as_deref() != Some(&wanted) {
         // There is none the first time.

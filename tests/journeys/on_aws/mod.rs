@@ -4,6 +4,7 @@
 
 mod callbacks;
 mod contract;
+mod desk;
 mod emulator;
 mod engines;
 mod faults;
