@@ -6,8 +6,6 @@ use quire_tasks::{Key, Page, PageRef, PageStatus, PageText, ReviewEntry, Task};
 
 use crate::{Error, Home, Result, Shelf, clock::now, patiently};
 
-/// As many entries are looked at together.
-const TOGETHER: usize = 100;
 /// Clocks differ: what is over so soon is taken to be over.
 const SOON: Duration = Duration::from_mins(1);
 
@@ -34,30 +32,19 @@ pub async fn forget_page(home: &Home, page: PageRef, round: u32) -> Result<()> {
 /// # Errors
 /// Any [`Error`].
 pub async fn forget_corrections(home: &Home, task: &Task) -> Result<()> {
-    let prefix = format!("{}-", task.id);
-    let mut after = prefix.clone();
-    loop {
-        let records = patiently(|| home.records.list(Shelf::Review, Some(&after), TOGETHER)).await?;
-        let of_task = records.iter().filter(|record| record.key.starts_with(&prefix));
-        let entries = of_task.filter_map(|record| serde_json::from_str::<ReviewEntry>(&record.body).ok());
-        for entry in entries.filter(|entry| entry.claim.is_some()) {
-            forget_correction(home, entry.page, task.round).await?;
-        }
-        match records.last() {
-            Some(last) if last.key.starts_with(&prefix) => after.clone_from(&last.key),
-            _ => return Ok(()),
+    let (prefix, ending) = Key::page_texts_of(task.id, task.round);
+    let keys = patiently(|| home.objects.list(&prefix)).await?;
+    for key in keys.iter().filter(|key| key.ends_with(&ending)) {
+        let json = match patiently(|| home.objects.read(key)).await {
+            Err(Error::NotFound { .. }) => continue,
+            json => json?,
+        };
+        // What a worker has read already stays: whoever opened the task may have been interrupted, and come again.
+        if serde_json::from_slice::<PageText>(&json).is_ok_and(|text| text.corrected.is_some()) {
+            patiently(|| home.objects.delete(key)).await?;
         }
     }
-}
-
-async fn forget_correction(home: &Home, page: PageRef, round: u32) -> Result<()> {
-    let key = Key::PageText { page, round }.to_string();
-    let json = match patiently(|| home.objects.read(&key)).await {
-        Err(Error::NotFound { .. }) => return Ok(()),
-        json => json?,
-    };
-    let is_correction = serde_json::from_slice::<PageText>(&json).is_ok_and(|text| text.corrected.is_some());
-    if is_correction { patiently(|| home.objects.delete(&key)).await } else { Ok(()) }
+    Ok(())
 }
 
 /// The page, while its task is kept.

@@ -48,6 +48,13 @@ impl Key {
     /// What the keys of all that customers upload begin with.
     pub const INBOX: &str = "inbox/";
 
+    const PAGES: &str = "pages/";
+
+    /// What the keys of all that was read of a task begin with, and what those of one of its rounds end with.
+    pub fn page_texts_of(task_id: TaskId, round: u32) -> (String, String) {
+        (format!("{}{task_id}/", Self::PAGES), format!(".{round}.json"))
+    }
+
     /// The task that a key under [`Key::INBOX`] was given out for; none where somebody chose the key on their own.
     pub fn inbox_task(key: &str) -> Option<TaskId> {
         key.strip_prefix(Self::INBOX)?.strip_suffix("/1")?.parse().ok()
@@ -56,7 +63,7 @@ impl Key {
     /// What the keys of all that is kept for a task begin with, each. An upload whose key a customer chose is not among
     /// them: the task's documents name it.
     pub fn all_of(task_id: TaskId) -> Vec<String> {
-        let folders = ["documents/", Self::INBOX, "pages/", "results/"];
+        let folders = ["documents/", Self::INBOX, Self::PAGES, "results/"];
         let folders = folders.into_iter().map(|folder| format!("{folder}{task_id}/"));
         let letters = ["documents", "pages", "callbacks"];
         folders.chain(letters.into_iter().map(|queue| format!("{}{task_id}-", Self::dead_letters_of(queue)))).collect()
@@ -75,7 +82,7 @@ impl fmt::Display for Key {
             Self::Inbox { task_id } => write!(f, "{}{task_id}/1", Self::INBOX),
             Self::PageText { page, round } => {
                 let PageRef { task_id, document, page } = page;
-                write!(f, "pages/{task_id}/{document}/{page}.{round}.json")
+                write!(f, "{}{task_id}/{document}/{page}.{round}.json", Self::PAGES)
             }
             Self::Result { task_id, round, ending } => write!(f, "results/{task_id}/{round}.{ending}"),
             Self::DeadLetter { queue, name } => write!(f, "{}{name}.json", Self::dead_letters_of(queue)),
@@ -86,6 +93,15 @@ impl fmt::Display for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_in_a_round_is_found_by_its_task_and_round() {
+        let page = PageRef { task_id: TaskId::derived(&["a task"]), document: 1, page: 2 };
+        let key = |round| Key::PageText { page, round }.to_string();
+        let (begins, ends) = Key::page_texts_of(page.task_id, 2);
+        assert!(key(2).starts_with(&begins) && key(2).ends_with(&ends));
+        assert!(!key(12).ends_with(&ends) && !key(1).ends_with(&ends));
+    }
 
     #[test]
     fn the_key_of_an_upload_names_its_task_and_other_keys_name_none() {
