@@ -2,6 +2,7 @@
 //!
 //! Pure data and pure rules: no I/O, no clock, no async. Everything that two functions must agree on is said here once.
 
+mod callback;
 mod delivery;
 mod document;
 mod engine;
@@ -17,6 +18,7 @@ mod state;
 mod task;
 mod trace;
 
+pub use callback::{Callback, CallbackUpdate, PROGRESS_EVERY, Payload, Progress};
 pub use delivery::{AttemptEnding, DeliveryAttempt, WebhookId};
 pub use document::{Document, DocumentState, Format, Source, Split};
 pub use engine::{EngineName, InvalidEngineName, ReadAs};
@@ -29,10 +31,7 @@ pub use page_text::{Correction, Line, PageText, Polygon, Tried, Warning, WhyNot,
 pub use redact::{MAX_PATTERN_BYTES, MAX_PATTERNS, RedactKind, RedactPattern, RedactPolicy, Redaction};
 pub use review::{Claim, ReviewEntry, ReviewReason};
 pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
-pub use task::{
-    Callback, CallbackUpdate, LONGEST_RETENTION, Outcome, PROGRESS_EVERY, Page, Payload, Progress, SHORTEST_RETENTION,
-    Task, USUAL_RETENTION,
-};
+pub use task::{LONGEST_RETENTION, Outcome, Page, SHORTEST_RETENTION, Task, USUAL_RETENTION};
 pub use trace::{InvalidTrace, TraceParent};
 
 /// Whether a value is what is not written down.

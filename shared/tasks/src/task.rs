@@ -1,12 +1,12 @@
 //! The records of the task table.
 
-use serde::{Deserialize, Serialize};
-
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, ReadAs, RedactPolicy,
-    TaskId, TaskStatus, Tenant, TraceParent, UnixMillis, is_usual,
+    Callback, CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, ReadAs,
+    RedactPolicy, TaskId, TaskStatus, Tenant, TraceParent, UnixMillis,
 };
 
 /// How long a task is kept unless its customer says otherwise.
@@ -15,8 +15,6 @@ pub const USUAL_RETENTION: Duration = Duration::from_hours(7 * 24);
 pub const SHORTEST_RETENTION: Duration = Duration::from_hours(1);
 /// The longest.
 pub const LONGEST_RETENTION: Duration = Duration::from_hours(90 * 24);
-/// No two progress events of a task are closer together.
-pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// One submission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -253,126 +251,6 @@ impl Outcome {
     }
 }
 
-/// A task's callback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Callback {
-    /// Where it goes.
-    pub url: String,
-    /// How far it is.
-    pub state: CallbackState,
-    /// How often it was tried in this round.
-    pub attempts: u32,
-    /// How many of these attempts were made before somebody asked for it anew: they do not count for the schedule.
-    #[serde(default, skip_serializing_if = "is_usual")]
-    pub attempts_before: u32,
-    /// Why the last attempt failed.
-    pub last_error: Option<String>,
-    /// How much it tells.
-    #[serde(default, skip_serializing_if = "is_usual")]
-    pub payload: Payload,
-    /// What its customer is told while the task goes on, if that is wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
-    /// What the address of the task's result begins with, as its customer called us; empty where that is not known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub base_url: String,
-}
-
-impl Callback {
-    /// A callback that nobody has tried yet.
-    pub fn owed(url: String) -> Self {
-        let (state, attempts, attempts_before) = (CallbackState::Pending, 0, 0);
-        let (last_error, payload, progress, base_url) = (None, Payload::Full, None, String::new());
-        Self { url, state, attempts, attempts_before, last_error, payload, progress, base_url }
-    }
-
-    /// Which attempt the next one is, from 1, since it was last asked for.
-    pub const fn next_attempt(&self) -> u32 {
-        self.attempts.saturating_sub(self.attempts_before).saturating_add(1)
-    }
-
-    /// The same, in a new round.
-    #[must_use]
-    pub fn again(self) -> Self {
-        let progress = self.progress.map(|_| Progress::default());
-        Self { state: CallbackState::Pending, attempts: 0, attempts_before: 0, last_error: None, progress, ..self }
-    }
-}
-
-/// How much a callback tells.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Payload {
-    /// Every page with its text, as long as that is not too much.
-    #[default]
-    Full,
-    /// How it ended, and where the result is.
-    Thin,
-}
-
-/// How far a customer has been told of, who wants to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// When, last.
-    pub told_at: Option<UnixMillis>,
-    /// How often in this round.
-    pub number: u32,
-    /// The version of the task that was told of last.
-    pub version: u64,
-}
-
-impl Progress {
-    /// With the event that a page's end owes, which makes the task's `version`; `None` where the last was just now.
-    #[must_use]
-    pub fn next(self, version: u64, now: UnixMillis) -> Option<Self> {
-        let soon = self.told_at.is_some_and(|told_at| told_at.plus(PROGRESS_EVERY) > now);
-        (!soon).then_some(Self { told_at: Some(now), number: self.number + 1, version })
-    }
-}
-
-/// How an attempt at a callback ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallbackUpdate {
-    /// The receiver took it.
-    Delivered,
-    /// It did not, and will be asked again.
-    Retrying {
-        /// Why.
-        error: String,
-    },
-    /// It did not, and will not be asked again.
-    Exhausted {
-        /// Why.
-        error: String,
-    },
-    /// An operator wants it tried again.
-    Owed,
-    /// Its customer wants it sent again, even one that was taken.
-    Resend,
-}
-
-impl CallbackUpdate {
-    /// `callback` after this, or `None` where the update comes too late: a delivered callback stays delivered, and an
-    /// exhausted one is only left by [`CallbackUpdate::Owed`] or by a delivery; but [`CallbackUpdate::Resend`] leaves both.
-    pub fn apply(&self, callback: &Callback) -> Option<Callback> {
-        use CallbackState::{Delivered, Exhausted, Pending, Retrying};
-        let after = |state, last_error: Option<&String>| {
-            let (attempts, last_error) = (callback.attempts + 1, last_error.cloned());
-            Some(Callback { state, attempts, last_error, ..callback.clone() })
-        };
-        match (callback.state, self) {
-            (CallbackState::None, Self::Resend) => None,
-            (_, Self::Resend) | (Pending | Retrying | Exhausted, Self::Owed) => {
-                Some(Callback { state: Pending, attempts_before: callback.attempts, ..callback.clone() })
-            }
-            (Delivered | CallbackState::None, _) | (Exhausted, Self::Retrying { .. } | Self::Exhausted { .. }) => None,
-            (_, Self::Delivered) => after(Delivered, None),
-            (_, Self::Retrying { error }) => after(Retrying, Some(error)),
-            (_, Self::Exhausted { error }) => after(Exhausted, Some(error)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -421,38 +299,5 @@ mod tests {
         task.counts = Counts { canceled: 1, open: 1, ..Counts::default() };
         task.round = 2;
         assert_eq!(task.status_of(&page), PageStatus::Canceled, "another was opened again");
-    }
-
-    #[test]
-    fn progress_is_told_at_most_every_five_seconds() {
-        let first = Progress::default().next(2, UnixMillis(1_000)).expect("the first is due at once");
-        assert_eq!(first, Progress { told_at: Some(UnixMillis(1_000)), number: 1, version: 2 });
-        assert_eq!(first.next(3, UnixMillis(5_999)), None);
-        assert_eq!(first.next(4, UnixMillis(6_000)).map(|next| next.number), Some(2));
-    }
-
-    #[test]
-    fn a_delivered_callback_stays_delivered() {
-        let owed = Callback::owed("https://example.com".to_owned());
-        let failed = CallbackUpdate::Retrying { error: "500".to_owned() };
-        let retrying = failed.apply(&owed).expect("a first attempt counts");
-        assert_eq!((retrying.state, retrying.attempts), (CallbackState::Retrying, 1));
-        let delivered = CallbackUpdate::Delivered.apply(&retrying).expect("a second attempt counts");
-        assert_eq!((delivered.state, delivered.last_error.as_ref()), (CallbackState::Delivered, None));
-        for late in [failed, CallbackUpdate::Owed, CallbackUpdate::Delivered] {
-            assert_eq!(late.apply(&delivered), None);
-        }
-        let resent = CallbackUpdate::Resend.apply(&delivered).expect("its customer may");
-        assert_eq!((resent.state, resent.attempts), (CallbackState::Pending, 2));
-        assert_eq!((retrying.next_attempt(), resent.next_attempt()), (2, 1), "a new schedule begins");
-    }
-
-    #[test]
-    fn an_exhausted_callback_can_be_owed_again() {
-        let owed = Callback::owed("https://example.com".to_owned());
-        let exhausted = CallbackUpdate::Exhausted { error: "410".to_owned() }.apply(&owed).expect("counts");
-        assert_eq!(CallbackUpdate::Retrying { error: "late".to_owned() }.apply(&exhausted), None);
-        let again = CallbackUpdate::Owed.apply(&exhausted).expect("an operator may");
-        assert_eq!(again.state, CallbackState::Pending);
     }
 }
