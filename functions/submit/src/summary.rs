@@ -1,6 +1,7 @@
 //! What is said of a task wherever it is shown: all but what was read.
 
 use jiff::Timestamp;
+use quire_callback::PageCounts;
 use quire_tasks::{CallbackState, Mode, ModeName, ReadAs, Task, TaskId, TaskStatus, UnixMillis};
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ pub(crate) struct Summary {
     tags: Vec<String>,
     /// Whether something was to be taken out of its text.
     redacted: bool,
-    progress: Progress,
+    progress: PageCounts,
     callback: CallbackAnswer,
 }
 
@@ -48,16 +49,6 @@ impl ReadAsAnswer {
     }
 }
 
-/// Pages; a document that is not split yet counts as one open page, one that could not be split as one failed page.
-#[derive(Debug, Serialize)]
-struct Progress {
-    pages: u32,
-    open: u32,
-    succeeded: u32,
-    failed: u32,
-    canceled: u32,
-}
-
 #[derive(Debug, Serialize)]
 struct CallbackAnswer {
     state: CallbackState,
@@ -67,7 +58,6 @@ struct CallbackAnswer {
 
 impl Summary {
     pub(crate) fn new(task: &Task) -> Self {
-        let counts = task.counts;
         let callback = task.callback.as_ref();
         Self {
             task_id: task.id,
@@ -78,13 +68,7 @@ impl Summary {
             expires_at: written(task.expires_at),
             tags: task.tags.clone(),
             redacted: task.redact.is_some(),
-            progress: Progress {
-                pages: counts.total(),
-                open: counts.open,
-                succeeded: counts.succeeded,
-                failed: counts.failed,
-                canceled: counts.canceled,
-            },
+            progress: task.counts.into(),
             callback: CallbackAnswer {
                 state: task.callback_state(),
                 attempts: callback.map_or(0, |callback| callback.attempts),

@@ -17,7 +17,7 @@ struct Thin {
     task_id: TaskId,
     status: TaskStatus,
     avg_confidence: Option<f32>,
-    progress: Progress,
+    progress: PageCounts,
     result_url: Option<String>,
 }
 
@@ -27,7 +27,7 @@ struct HowFar {
     timestamp: Option<String>,
     task_id: TaskId,
     status: TaskStatus,
-    progress: Progress,
+    progress: PageCounts,
     percent: u32,
 }
 
@@ -38,10 +38,10 @@ struct Test<'a> {
     tenant: &'a Tenant,
 }
 
-/// As the task's own answer has it. A document that is not split yet counts as one open page, one that could not be split
-/// as one failed page.
-#[derive(Serialize)]
-struct Progress {
+/// How far a task is, as its callbacks and its own answer say. A document that is not split yet counts as one open page, one
+/// that could not be split as one failed page.
+#[derive(Debug, Serialize)]
+pub struct PageCounts {
     pages: u32,
     open: u32,
     succeeded: u32,
@@ -49,7 +49,7 @@ struct Progress {
     canceled: u32,
 }
 
-impl From<Counts> for Progress {
+impl From<Counts> for PageCounts {
     fn from(counts: Counts) -> Self {
         let Counts { open, succeeded, failed, canceled } = counts;
         Self { pages: counts.total(), open, succeeded, failed, canceled }

@@ -16,7 +16,7 @@ mod verdict;
 pub use endpoint::{
     Admission, Change, Condition, Endpoint, EndpointState, FAILURES_TO_OPEN, admission, after, endpoint_key,
 };
-pub use event::{PROGRESS_EVENT, TEST_EVENT, event_of_end, progress_payload, test_payload, thin_payload};
+pub use event::{PROGRESS_EVENT, PageCounts, TEST_EVENT, event_of_end, progress_payload, test_payload, thin_payload};
 pub use payload::{MAX_TEXT_BYTES, ReadPage, payload};
 pub use schedule::{InvalidSchedule, LONGEST_RETRY_AFTER, Schedule};
 pub use secret::{InvalidSecret, Secret, Secrets};
