@@ -3,7 +3,10 @@
 //! ```sh
 //! cargo run --release -p quire-ocr --example read_pages -- [--workers N] FILE…
 //! ```
-#![expect(clippy::print_stdout, reason = "a command's answer goes to its standard output")]
+//!
+//! The last line on its standard error is what reading has cost, as JSON: [`quire_ocr::Work`], and how long the images
+//! took to decode.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's answers go there")]
 
 use std::{
     error::Error,
@@ -11,11 +14,12 @@ use std::{
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use quire_document::PageImage;
 use quire_natives::Progress;
-use quire_ocr::{Device, Engine, ModelFiles, Policy, PpOcr};
+use quire_ocr::{Device, Engine, ModelFiles, Policy, PpOcr, Work};
 use quire_tasks::PageText;
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -31,30 +35,49 @@ fn main() -> Result<(), Failed> {
     let (onnxruntime, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     let models = ModelFiles { onnxruntime, detection, recognition };
     let next = AtomicUsize::new(0);
-    let mut texts: Vec<(usize, PageText)> = thread::scope(|scope| {
+    let mut done = Done::default();
+    thread::scope(|scope| {
         let started: Vec<_> = (0..workers).map(|_| scope.spawn(|| worker(&models, &files, &next))).collect();
-        let joined = started.into_iter().map(|worker| worker.join().map_err(|_| "a worker panicked")?);
-        joined.collect::<Result<Vec<_>, Failed>>()
-    })?
-    .concat();
-    texts.sort_by_key(|(index, _)| *index);
+        for worker in started {
+            let part = worker.join().map_err(|_| "a worker panicked")??;
+            done.texts.extend(part.texts);
+            done.work += &part.work;
+            done.decoding += part.decoding;
+        }
+        Ok::<_, Failed>(())
+    })?;
+    done.texts.sort_by_key(|(index, _)| *index);
     let entries: Vec<_> =
-        texts.iter().map(|(_, text)| serde_json::json!({"text": text.text(), "pages": [text]})).collect();
+        done.texts.iter().map(|(_, text)| serde_json::json!({"text": text.text(), "pages": [text]})).collect();
     println!("{}", serde_json::to_string(&entries)?);
+    eprintln!("{}", serde_json::json!({"work": done.work, "decoding": done.decoding}));
     Ok(())
 }
 
+/// What a worker has read, and what that took.
+#[derive(Default)]
+struct Done {
+    texts: Vec<(usize, PageText)>,
+    work: Work,
+    decoding: Duration,
+}
+
 /// Reads the next file until none is left.
-fn worker(models: &ModelFiles, files: &[String], next: &AtomicUsize) -> Result<Vec<(usize, PageText)>, Failed> {
+fn worker(models: &ModelFiles, files: &[String], next: &AtomicUsize) -> Result<Done, Failed> {
     let mut engine = Engine::new(Box::new(PpOcr::load(models, Device::Cpu, 1)?), Policy::cpu());
-    let mut texts = Vec::new();
+    let mut done = Done::default();
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
-        let Some(file) = files.get(index) else { return Ok(texts) };
-        for text in engine.read(&[decode(Path::new(file))?]) {
-            texts.push((index, text?));
+        let Some(file) = files.get(index) else { break };
+        let started = Instant::now();
+        let page = decode(Path::new(file))?;
+        done.decoding += started.elapsed();
+        for text in engine.read(&[page]) {
+            done.texts.push((index, text?));
         }
     }
+    done.work = engine.take_work();
+    Ok(done)
 }
 
 fn decode(file: &Path) -> Result<PageImage, Failed> {

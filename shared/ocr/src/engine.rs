@@ -3,7 +3,7 @@
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
-use crate::{Model, PageFeed, Policy, line_reader::LineReader};
+use crate::{Model, PageFeed, Policy, Work, line_reader::LineReader};
 
 /// One way of reading pages that are all there: line by line ([`Engine::new`]). It reads text.
 pub trait PageReader: Send {
@@ -16,6 +16,11 @@ pub trait PageReader: Send {
     /// Reads a micro-batch: pages of any documents, one result each, in order. A page on which the model fails even alone
     /// fails, and no other.
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>>;
+
+    /// What reading has cost since this was last asked.
+    fn take_work(&mut self) -> Work {
+        Work::default()
+    }
 }
 
 /// A way of reading pages that come and go while others are in flight ([`HunyuanOcr`](crate::HunyuanOcr)): a page that
@@ -58,6 +63,7 @@ impl std::fmt::Debug for LocalEngine {
 /// Reads pages in micro-batches.
 pub struct Engine {
     reader: Box<dyn PageReader>,
+    beside: Vec<Engine>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -74,7 +80,22 @@ impl Engine {
 
     /// Reads in this way.
     pub fn of(reader: Box<dyn PageReader>) -> Self {
-        Self { reader }
+        Self { reader, beside: Vec::new() }
+    }
+
+    /// Another reader on the same device: the device has a run to do while one of them prepares its next. Each reads its
+    /// own micro-batches, on a thread of its own.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        self.beside.push(other);
+        self
+    }
+
+    /// This reader and those beside it, each alone.
+    pub fn apart(mut self) -> Vec<Self> {
+        let mut readers = std::mem::take(&mut self.beside);
+        readers.push(self);
+        readers
     }
 
     /// What answers are signed with.
@@ -91,5 +112,10 @@ impl Engine {
     /// fails even alone fails its page and no other.
     pub fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
         self.reader.read(pages)
+    }
+
+    /// What reading has cost since this was last asked.
+    pub fn take_work(&mut self) -> Work {
+        self.reader.take_work()
     }
 }

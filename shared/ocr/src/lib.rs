@@ -29,12 +29,14 @@ mod model;
 mod orientation;
 mod policy;
 mod pp_ocr;
+mod provider;
 mod reading_order;
 mod resample;
 mod runs;
 mod runtime;
 mod sheet;
 mod strip;
+mod work;
 
 pub use alphabet::Alphabet;
 pub use answer::page_of_answer;
@@ -46,4 +48,6 @@ pub use hunyuan::{
 pub use model::{Model, ModelError, Step};
 pub use policy::Policy;
 pub use pp_ocr::{ModelFiles, PpOcr};
+pub use provider::{Provider, UnknownProvider};
 pub use runtime::{Device, LoadError};
+pub use work::{Runs, Work};

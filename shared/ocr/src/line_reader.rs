@@ -1,5 +1,7 @@
 //! A page line by line: detect, orient, recognize, put in order.
 
+use std::time::Instant;
+
 use ndarray::{Array4, Axis};
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
@@ -13,23 +15,24 @@ use crate::{
     resample::resample,
     runs::{bounded_runs, run_isolating},
     sheet::{Pick, Sheet},
+    work::{Metered, Work},
 };
 
 /// Reads lines with a model that finds them and a model that reads one.
 pub(crate) struct LineReader {
-    model: Box<dyn Model>,
+    model: Metered,
     policy: Policy,
 }
 
 impl LineReader {
     pub(crate) fn new(model: Box<dyn Model>, policy: Policy) -> Self {
-        Self { model, policy }
+        Self { model: Metered::new(model), policy }
     }
 }
 
 impl PageReader for LineReader {
     fn name(&self) -> EngineName {
-        self.model.name()
+        self.model.model().name()
     }
 
     fn policy(&self) -> &Policy {
@@ -37,6 +40,7 @@ impl PageReader for LineReader {
     }
 
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
+        let started = Instant::now();
         let detected = self.detect(pages);
         let mut sheets: Vec<Sheet<'_>> =
             pages.iter().zip(detected).map(|(page, lines)| Sheet::new(page, lines)).collect();
@@ -55,7 +59,14 @@ impl PageReader for LineReader {
             sheets[pick.sheet].settle_if_better(pick.line, pick.quad, reading);
         }
         let name = self.name();
-        sheets.into_iter().map(|sheet| sheet.into_text(&name)).collect()
+        let texts = sheets.into_iter().map(|sheet| sheet.into_text(&name)).collect();
+        self.model.work.pages += pages.len() as u64;
+        self.model.work.total += started.elapsed();
+        texts
+    }
+
+    fn take_work(&mut self) -> Work {
+        std::mem::take(&mut self.model.work)
     }
 }
 
@@ -72,7 +83,7 @@ impl LineReader {
             let costs = vec![width as usize * height as usize; same_size.len()];
             for run in bounded_runs(&costs, self.policy.detection_max_pixels) {
                 let members = &same_size[run];
-                let model = self.model.as_mut();
+                let model = &mut self.model;
                 let answers = run_isolating(members, &mut |members| {
                     let pages: Vec<&PageImage> = members.iter().map(|&page| &pages[page]).collect();
                     detect_run(model, &pages, (width, height))
@@ -99,7 +110,7 @@ impl LineReader {
                 images.push(LineImage { page: from.page(), quad });
             }
         }
-        let readings = read_lines(self.model.as_mut(), &self.policy, &images);
+        let readings = read_lines(&mut self.model, &self.policy, &images);
         let mut read = Vec::new();
         for (pick, reading) in picks.into_iter().zip(readings) {
             match reading {
@@ -113,7 +124,7 @@ impl LineReader {
 
 /// One detection run over pictures of one size.
 fn detect_run(
-    model: &mut dyn Model,
+    model: &mut Metered,
     pages: &[&PageImage],
     (width, height): (u32, u32),
 ) -> Result<Vec<Vec<Quad>>, ModelError> {
@@ -121,7 +132,7 @@ fn detect_run(
     for (page, target) in pages.iter().zip(input.axis_iter_mut(Axis(0))) {
         resample(page, target);
     }
-    let maps = model.detect(input.view())?;
+    let maps = model.detect(&input.view())?;
     let expected = (pages.len(), height as usize, width as usize);
     if maps.dim() != expected {
         return Err(ModelError::Shape { expected: format!("{expected:?}"), found: format!("{:?}", maps.dim()) });

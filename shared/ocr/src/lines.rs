@@ -4,11 +4,12 @@ use ndarray::{Array3, Array4, Axis, s};
 use quire_document::PageImage;
 
 use crate::{
-    Model, ModelError, Policy, Step,
+    ModelError, Policy, Step,
     ctc::{Reading, decode},
     geometry::Quad,
     runs::{bounded_runs, run_isolating},
     strip::{STRIP_HEIGHT, draw, pieces, strip_width},
+    work::Metered,
 };
 
 /// Narrower runs are padded to this: the recognizer is unsure of a lone digit that nothing surrounds, and 64 columns cost
@@ -32,7 +33,7 @@ struct Strip<'a> {
 
 /// Reads all lines, one result each, in order. Pieces of a line that fail fail the line.
 pub(crate) fn read_lines(
-    model: &mut dyn Model,
+    model: &mut Metered,
     policy: &Policy,
     lines: &[LineImage<'_>],
 ) -> Vec<Result<Reading, ModelError>> {
@@ -82,15 +83,16 @@ fn cut(line: usize, image: LineImage<'_>, max: usize) -> Vec<Strip<'_>> {
 }
 
 /// One recognition run, every strip padded to `width`.
-fn recognize_run(model: &mut dyn Model, strips: &[&Strip<'_>], width: usize) -> Result<Vec<Reading>, ModelError> {
+fn recognize_run(model: &mut Metered, strips: &[&Strip<'_>], width: usize) -> Result<Vec<Reading>, ModelError> {
     let mut input = Array4::zeros((strips.len(), PageImage::CHANNELS, STRIP_HEIGHT, width));
     for (strip, mut target) in strips.iter().zip(input.axis_iter_mut(Axis(0))) {
         let target = target.slice_mut(s![.., .., ..strip.width]);
         draw(strip.image.page, &strip.image.quad, strip.width, target);
     }
-    let answers = model.recognize(input.view())?;
+    let drawn = strips.iter().map(|strip| strip.width).sum();
+    let answers = model.recognize(&input.view(), drawn)?;
     if answers.iter().flatten().any(|step: &Step| !step.probability.is_finite()) {
         return Err(ModelError::NotANumber);
     }
-    Ok(answers.iter().map(|steps| decode(steps, model.alphabet())).collect())
+    Ok(answers.iter().map(|steps| decode(steps, model.model().alphabet())).collect())
 }

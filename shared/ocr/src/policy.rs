@@ -1,5 +1,7 @@
 //! Batching as data: what shares a run of the model, and what shares a micro-batch.
 
+use crate::Provider;
+
 /// How pages and lines are put into runs. An item over a budget runs alone; a budget of 0 has every item run alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -24,6 +26,14 @@ pub struct Policy {
 const PAGE_PIXELS: usize = 672 * 960;
 
 impl Policy {
+    /// For what runs the models.
+    pub const fn of(provider: Provider) -> Self {
+        match provider {
+            Provider::OnnxRuntime | Provider::OpenVino => Self::cpu(),
+            Provider::Cuda | Provider::TensorRt => Self::cuda(),
+        }
+    }
+
     /// For one thread of a CPU: one page and one line at a time, at its own width. In batches of 6 lines of like width a
     /// page costs 1.3 times as much, in batches of 32 twice, and padding changes the text of a few lines.
     pub const fn cpu() -> Self {
