@@ -4,7 +4,7 @@ use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail};
 use quire_natives::Progress;
-use quire_ocr::{Engine, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, ModelFiles, Policy, PpOcr};
+use quire_ocr::{Engine, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, ModelFiles, Policy, PpOcr, Provider};
 use quire_routes::{Config, EngineEntry, HunyuanEntry, Kind};
 
 use crate::Device;
@@ -88,10 +88,10 @@ pub fn pp_ocr_model(device: Device) -> anyhow::Result<PpOcr> {
 }
 
 /// How a device batches.
-pub const fn policy(device: Device) -> Policy {
+pub fn policy(device: Device) -> Policy {
     match device {
-        Device::Cpu => Policy::cpu(),
-        Device::Cuda => Policy::cuda(),
+        Device::Cpu => Policy::of(Provider::OnnxRuntime),
+        Device::Cuda => Policy::of(Provider::Cuda),
     }
 }
 

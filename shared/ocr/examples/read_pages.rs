@@ -19,7 +19,7 @@ use std::{
 
 use quire_document::PageImage;
 use quire_natives::Progress;
-use quire_ocr::{Device, Engine, ModelFiles, Policy, PpOcr, Work};
+use quire_ocr::{Device, Engine, ModelFiles, Policy, PpOcr, Provider, Work};
 use quire_tasks::PageText;
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -64,7 +64,7 @@ struct Done {
 
 /// Reads the next file until none is left.
 fn worker(models: &ModelFiles, files: &[String], next: &AtomicUsize) -> Result<Done, Failed> {
-    let mut engine = Engine::new(Box::new(PpOcr::load(models, Device::Cpu, 1)?), Policy::cpu());
+    let mut engine = Engine::new(Box::new(PpOcr::load(models, Device::Cpu, 1)?), Policy::of(Provider::OnnxRuntime));
     let mut done = Done::default();
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);

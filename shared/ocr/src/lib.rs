@@ -28,6 +28,8 @@ mod lines;
 mod model;
 mod orientation;
 mod policy;
+mod policy_file;
+mod policy_runs;
 mod pp_ocr;
 mod provider;
 mod reading_order;
@@ -47,6 +49,8 @@ pub use hunyuan::{
 };
 pub use model::{Model, ModelError, Step};
 pub use policy::Policy;
+pub use policy_file::InvalidPolicy;
+pub use policy_runs::{PixelRun, StripRun};
 pub use pp_ocr::{ModelFiles, PpOcr};
 pub use provider::{Provider, UnknownProvider};
 pub use runtime::{Device, LoadError};

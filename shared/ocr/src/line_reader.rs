@@ -7,13 +7,13 @@ use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
 use crate::{
-    Model, ModelError, PageReader, Policy,
+    Model, ModelError, PageReader, PixelRun, Policy,
     ctc::Reading,
     detection::{detection_size, text_lines},
     geometry::Quad,
     lines::{LineImage, read_lines},
     resample::resample,
-    runs::{bounded_runs, run_isolating},
+    runs::run_isolating,
     sheet::{Pick, Sheet},
     work::{Metered, Work},
 };
@@ -75,22 +75,15 @@ impl LineReader {
     fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
         let size = |page: &PageImage| detection_size(page.width(), page.height(), self.policy.detection_page_pixels);
         let sizes: Vec<(u32, u32)> = pages.iter().map(size).collect();
-        let mut order: Vec<usize> = (0..pages.len()).collect();
-        order.sort_by_key(|&page| sizes[page]);
         let mut detected: Vec<Result<Vec<Quad>, ModelError>> = pages.iter().map(|_| Ok(Vec::new())).collect();
-        for same_size in order.chunk_by(|&a, &b| sizes[a] == sizes[b]) {
-            let (width, height) = sizes[same_size[0]];
-            let costs = vec![width as usize * height as usize; same_size.len()];
-            for run in bounded_runs(&costs, self.policy.detection_max_pixels) {
-                let members = &same_size[run];
-                let model = &mut self.model;
-                let answers = run_isolating(members, &mut |members| {
-                    let pages: Vec<&PageImage> = members.iter().map(|&page| &pages[page]).collect();
-                    detect_run(model, &pages, (width, height))
-                });
-                for (&page, answer) in members.iter().zip(answers) {
-                    detected[page] = answer;
-                }
+        for PixelRun { members, size, .. } in self.policy.pixel_runs(&sizes) {
+            let model = &mut self.model;
+            let answers = run_isolating(&members, &mut |members| {
+                let pages: Vec<&PageImage> = members.iter().map(|&page| &pages[page]).collect();
+                detect_run(model, &pages, size)
+            });
+            for (page, answer) in members.into_iter().zip(answers) {
+                detected[page] = answer;
             }
         }
         detected

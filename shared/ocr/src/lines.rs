@@ -4,17 +4,13 @@ use ndarray::{Array3, Array4, Axis, s};
 use quire_document::PageImage;
 
 use crate::{
-    ModelError, Policy, Step,
+    ModelError, Policy, Step, StripRun,
     ctc::{Reading, decode},
     geometry::Quad,
-    runs::{bounded_runs, run_isolating},
+    runs::run_isolating,
     strip::{STRIP_HEIGHT, draw, pieces, strip_width},
     work::Metered,
 };
-
-/// Narrower runs are padded to this: the recognizer is unsure of a lone digit that nothing surrounds, and 64 columns cost
-/// next to nothing.
-const MIN_RUN_WIDTH: usize = 64;
 
 /// A line and the page that it stands on.
 #[derive(Debug, Clone, Copy)]
@@ -39,19 +35,14 @@ pub(crate) fn read_lines(
 ) -> Vec<Result<Reading, ModelError>> {
     let strips: Vec<Strip<'_>> =
         lines.iter().enumerate().flat_map(|(line, image)| cut(line, *image, policy.piece_max_width)).collect();
-    let mut order: Vec<usize> = (0..strips.len()).collect();
-    order.sort_by_key(|&strip| std::cmp::Reverse(strips[strip].width));
-    let padded = |strip: &usize| strips[*strip].width.max(MIN_RUN_WIDTH).next_multiple_of(policy.width_multiple);
-    let costs: Vec<usize> = order.iter().map(padded).collect();
+    let widths: Vec<usize> = strips.iter().map(|strip| strip.width).collect();
     let mut answers: Vec<Result<Reading, ModelError>> = strips.iter().map(|_| Ok(Reading::default())).collect();
-    for run in bounded_runs(&costs, policy.recognition_max_width) {
-        let width = costs[run.start];
-        let members = &order[run];
-        let readings = run_isolating(members, &mut |members| {
+    for StripRun { members, width, .. } in policy.strip_runs(&widths) {
+        let readings = run_isolating(&members, &mut |members| {
             let strips: Vec<&Strip<'_>> = members.iter().map(|&strip| &strips[strip]).collect();
             recognize_run(model, &strips, width)
         });
-        for (&strip, reading) in members.iter().zip(readings) {
+        for (strip, reading) in members.into_iter().zip(readings) {
             answers[strip] = reading;
         }
     }

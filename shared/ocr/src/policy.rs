@@ -1,66 +1,60 @@
 //! Batching as data: what shares a run of the model, and what shares a micro-batch.
 
-use crate::Provider;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Provider,
+    policy_file::{self, InvalidPolicy},
+};
 
 /// How pages and lines are put into runs. An item over a budget runs alone; a budget of 0 has every item run alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The defaults stand in `policies.json` beside this crate, each with where it was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Pixels of one picture at detection: larger ones are reduced to about this area.
     pub detection_page_pixels: usize,
     /// Pixels of one detection run. Only pictures of the same size share one.
     pub detection_max_pixels: usize,
-    /// Padded width of one recognition run: its widest strip times their number.
+    /// Widths and heights of pictures at detection, in pixels: a picture is drawn into one of them. Empty: exact sizes.
+    pub detection_shapes: Vec<(u32, u32)>,
+    /// Padded width of one recognition run, in columns: its widest strip times their number.
     pub recognition_max_width: usize,
-    /// Widths of recognition runs are rounded up to a multiple of this.
+    /// Widths of recognition runs, in columns and ascending: a strip is padded to the first that holds it. Empty, or for a
+    /// strip that none holds: its own, rounded up to [`width_multiple`](Self::width_multiple).
+    pub recognition_widths: Vec<usize>,
+    /// Widths of recognition runs are rounded up to a multiple of this, in columns.
     pub width_multiple: usize,
-    /// Wider lines are cut in their gaps and read in pieces. The model's answer takes 9.4 kB a column.
+    /// Whether a run that its items do not fill is filled up with empty ones to what the budget allows, so that a device
+    /// meets few shapes.
+    pub fixed_batches: bool,
+    /// Wider lines are cut in their gaps and read in pieces; in columns. The model's answer takes 9.4 kB a column.
     pub piece_max_width: usize,
-    /// For the worker's micro-batcher: how long the oldest page waits for others.
-    pub max_wait_ms: u64,
     /// For the worker's micro-batcher: pixels of the pages of one micro-batch.
     pub max_batch_pixels: u64,
+    /// For the worker's micro-batcher: how long the oldest page waits for others.
+    pub max_wait_ms: u64,
+    /// Micro-batches in work at once, each on a thread of its own: the device has a run to do while others are prepared.
+    pub readers: usize,
+    /// Threads that prepare a run's input and look through its answer. 1: the reader's own; 0: as many as processors.
+    pub hands: usize,
 }
 
-/// 672 × 960, an A4 page. Printed pages still read without an error at two thirds of this area, so that there is room for
-/// smaller print; twice the area doubles the time of detection, which is a tenth of a page's, and its 100 MB.
-const PAGE_PIXELS: usize = 672 * 960;
-
 impl Policy {
-    /// For what runs the models.
-    pub const fn of(provider: Provider) -> Self {
-        match provider {
-            Provider::OnnxRuntime | Provider::OpenVino => Self::cpu(),
-            Provider::Cuda | Provider::TensorRt => Self::cuda(),
-        }
+    /// The default for what runs the models.
+    pub fn of(provider: Provider) -> Self {
+        policy_file::default_of(provider)
     }
 
-    /// For one thread of a CPU: one page and one line at a time, at its own width. In batches of 6 lines of like width a
-    /// page costs 1.3 times as much, in batches of 32 twice, and padding changes the text of a few lines.
-    pub const fn cpu() -> Self {
-        Self {
-            detection_page_pixels: PAGE_PIXELS,
-            detection_max_pixels: 0,
-            recognition_max_width: 0,
-            width_multiple: 8,
-            // All but 2 % of the lines of A4 pages are narrower. At 1,920 a process takes 20 MB more.
-            piece_max_width: 1_600,
-            max_wait_ms: 0,
-            max_batch_pixels: 0,
-        }
-    }
-
-    /// For a GPU: whole micro-batches in few, large runs of few widths. Chosen by the arithmetic of memory (a run's
-    /// answer takes 0.4 GB), not yet measured.
-    pub const fn cuda() -> Self {
-        Self {
-            detection_page_pixels: PAGE_PIXELS,
-            detection_max_pixels: 16 * PAGE_PIXELS,
-            recognition_max_width: 64 * 640,
-            width_multiple: 64,
-            piece_max_width: 1_600,
-            max_wait_ms: 20,
-            // 16 pages of A4 at 200 dpi.
-            max_batch_pixels: 16 * 1_654 * 2_339,
-        }
+    /// The default for what runs the models, with what a file changes: a JSON object whose members are providers, each an
+    /// object of the fields to change, like `{"cuda": {"max_wait_ms": 10}}`.
+    ///
+    /// # Errors
+    /// [`InvalidPolicy`] when the file cannot be read or is wrong, for whichever provider, and names the field.
+    pub fn from_file(provider: Provider, file: &Path) -> Result<Self, InvalidPolicy> {
+        policy_file::read(provider, file)
     }
 }

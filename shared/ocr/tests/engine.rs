@@ -4,12 +4,12 @@ mod color_model;
 
 use color_model::{ColorModel, Mood, Page};
 use quire_document::PageImage;
-use quire_ocr::{Engine, Policy};
+use quire_ocr::{Engine, Policy, Provider};
 use quire_tasks::{Failure, FailureCode, PageText};
 
 /// Large enough a budget for everything to share one run.
 fn pooled() -> Policy {
-    Policy { detection_max_pixels: usize::MAX, recognition_max_width: usize::MAX, ..Policy::cpu() }
+    Policy { detection_max_pixels: usize::MAX, recognition_max_width: usize::MAX, ..Policy::of(Provider::OnnxRuntime) }
 }
 
 fn read(model: &ColorModel, policy: Policy, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
@@ -37,7 +37,7 @@ fn lines_of_all_pages_share_runs_and_come_back_to_their_pages() {
 #[test]
 fn on_a_cpu_every_page_and_line_runs_alone() {
     let model = ColorModel::default();
-    let results = read(&model, Policy::cpu(), &[Page::of("abcd").image(), Page::of("e").image()]);
+    let results = read(&model, Policy::of(Provider::OnnxRuntime), &[Page::of("abcd").image(), Page::of("e").image()]);
     assert_eq!(texts(&results), some(&["a\nb\nc\nd", "e"]));
     assert_eq!(model.detected(), [1, 1]);
     assert_eq!(model.recognized(), [1; 5]);
@@ -116,8 +116,8 @@ fn a_page_is_read_the_same_whichever_way_up_it_is() {
 fn odd_pages_have_an_answer() {
     let odd = [(1, 1), (10_000, 10), (10, 10_000), (3, 2_000), (33, 31)];
     let pages = odd.map(|(width, height)| PageImage::new(width, height, vec![0; (width * height * 3) as usize]));
-    for result in read(&ColorModel::default(), Policy::cpu(), &pages) {
+    for result in read(&ColorModel::default(), Policy::of(Provider::OnnxRuntime), &pages) {
         assert!(result.is_ok(), "{result:?}");
     }
-    assert_eq!(read(&ColorModel::default(), Policy::cpu(), &[]).len(), 0);
+    assert_eq!(read(&ColorModel::default(), Policy::of(Provider::OnnxRuntime), &[]).len(), 0);
 }

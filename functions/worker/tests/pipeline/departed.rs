@@ -9,7 +9,7 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy};
+use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
 use quire_platform::{QueueName, purge};
 use quire_tasks::{CallbackMessage, EngineName, Failure, Key, Line, Message, PageText, Progress, Task, TaskStatus};
 
@@ -49,7 +49,7 @@ impl PageReader for Holds {
 }
 
 fn holding() -> (Stage, Holds) {
-    let (engine, policy) = ("a@1".parse().expect("a name"), Policy::cpu());
+    let (engine, policy) = ("a@1".parse().expect("a name"), Policy::of(Provider::OnnxRuntime));
     let holds = Holds { engine, policy, begun: Arc::default(), may_go_on: Arc::default() };
     let engine = holds.clone();
     (routed(ROUTE, move |_| LocalEngine::Batches(Engine::of(Box::new(engine.clone())))), holds)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy};
+use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
 use quire_tasks::{
     EngineName, Failure, FailureCode, Line, PageText, RedactKind, RedactPattern, RedactPolicy, TaskStatus,
 };
@@ -44,7 +44,9 @@ impl PageReader for Reads {
 }
 
 fn reading() -> Stage {
-    routed(ROUTE, |entry| LocalEngine::Batches(Engine::of(Box::new(Reads(entry.engine.clone(), Policy::cpu())))))
+    routed(ROUTE, |entry| {
+        LocalEngine::Batches(Engine::of(Box::new(Reads(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
+    })
 }
 
 fn policy(regex: &str) -> RedactPolicy {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy};
+use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
 use quire_routes::EngineEntry;
 use quire_tasks::{
     EngineName, Failure, FailureCode, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason, TaskStatus, WhyNot,
@@ -27,7 +27,7 @@ pub(crate) struct Colors {
 
 impl Colors {
     pub(crate) fn engine(entry: &EngineEntry, less: f32) -> LocalEngine {
-        let reader = Self { engine: entry.engine.clone(), policy: Policy::cpu(), less };
+        let reader = Self { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less };
         LocalEngine::Batches(Engine::of(Box::new(reader)))
     }
 
@@ -74,7 +74,7 @@ fn b_reads_all(entry: &EngineEntry) -> LocalEngine {
     if entry.engine.name == "a" {
         return Colors::engine(entry, 0.0);
     }
-    let colors = Colors { engine: entry.engine.clone(), policy: Policy::cpu(), less: 0.0 };
+    let colors = Colors { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less: 0.0 };
     LocalEngine::Batches(Engine::of(Box::new(Blind(colors))))
 }
 
@@ -171,7 +171,9 @@ async fn a_mode_that_no_engine_reads_in_fails_and_says_so() {
 #[tokio::test]
 async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
     let stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => LocalEngine::Batches(Engine::of(Box::new(Panics(entry.engine.clone(), Policy::cpu())))),
+        "a" => {
+            LocalEngine::Batches(Engine::of(Box::new(Panics(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
+        }
         _ => b_reads_all(entry),
     });
     let task = stage.submit(&[PANICS]).await;
@@ -184,7 +186,9 @@ async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
 #[tokio::test]
 async fn what_an_engine_hangs_on_the_fallback_reads_before_the_worker_ends() {
     let mut stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => LocalEngine::Batches(Engine::of(Box::new(Hangs(entry.engine.clone(), Policy::cpu())))),
+        "a" => {
+            LocalEngine::Batches(Engine::of(Box::new(Hangs(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
+        }
         _ => b_reads_all(entry),
     });
     stage.settings.page_limit = Duration::from_millis(500);
@@ -235,7 +239,9 @@ impl PageReader for Panics {
 
 #[tokio::test]
 async fn an_engine_under_another_name_refuses_to_start_and_says_both() {
-    let make = |_: &EngineEntry| LocalEngine::Batches(Engine::of(Box::new(Panics(name("a@2"), Policy::cpu()))));
+    let make = |_: &EngineEntry| {
+        LocalEngine::Batches(Engine::of(Box::new(Panics(name("a@2"), Policy::of(Provider::OnnxRuntime)))))
+    };
     let error = started(&two(""), make).await.expect_err("it is another");
     let said = format!("{error:#}");
     assert!(said.contains("a@1") && said.contains("a@2"), "{said}");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Step};
+use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
 use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings, Shelf};
 use quire_routes::{Board, Config, EngineEntry};
 use quire_tasks::{
@@ -39,8 +39,12 @@ impl Fake {
     }
 
     fn engine(&self) -> LocalEngine {
-        let policy =
-            Policy { max_batch_pixels: 1_000_000, max_wait_ms: 200, detection_max_pixels: 1_000_000, ..Policy::cuda() };
+        let policy = Policy {
+            max_batch_pixels: 1_000_000,
+            max_wait_ms: 200,
+            detection_max_pixels: 1_000_000,
+            ..Policy::of(Provider::Cuda)
+        };
         LocalEngine::Batches(Engine::new(Box::new(self.clone()), policy))
     }
 

@@ -1,0 +1,139 @@
+//! Which pages and which strips share a run: the policy's arithmetic, without a model.
+
+use crate::{Policy, runs::bounded_runs};
+
+/// Narrower runs are padded to this, in columns: the recognizer is unsure of a lone digit that nothing surrounds, and 64
+/// columns cost next to nothing.
+const MIN_RUN_WIDTH: usize = 64;
+
+/// A run of detection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PixelRun {
+    /// The pictures that share it, by their places.
+    pub members: Vec<usize>,
+    /// Width and height of each, in pixels.
+    pub size: (u32, u32),
+    /// How many pictures are run: the members, and empty ones that fill it up.
+    pub batch: usize,
+}
+
+/// A run of recognition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StripRun {
+    /// The strips that share it, by their places, the widest first.
+    pub members: Vec<usize>,
+    /// What each is padded to, in columns.
+    pub width: usize,
+    /// How many strips are run: the members, and empty ones that fill it up.
+    pub batch: usize,
+}
+
+impl Policy {
+    /// What a strip of so many columns is padded to, in a run of its own.
+    pub fn padded_width(&self, width: usize) -> usize {
+        let width = width.max(MIN_RUN_WIDTH);
+        let bucket = self.recognition_widths.iter().find(|&&bucket| bucket >= width);
+        bucket.copied().unwrap_or_else(|| width.next_multiple_of(self.width_multiple.max(1)))
+    }
+
+    /// Puts strips of these widths into runs.
+    pub fn strip_runs(&self, widths: &[usize]) -> Vec<StripRun> {
+        let mut order: Vec<usize> = (0..widths.len()).collect();
+        order.sort_by_key(|&strip| std::cmp::Reverse(widths[strip]));
+        let padded: Vec<usize> = order.iter().map(|&strip| self.padded_width(widths[strip])).collect();
+        let run = |run: std::ops::Range<usize>| {
+            let (width, members) = (padded[run.start], order[run].to_vec());
+            let batch = self.batch(members.len(), width, self.recognition_max_width);
+            StripRun { members, width, batch }
+        };
+        bounded_runs(&padded, self.recognition_max_width).into_iter().map(run).collect()
+    }
+
+    /// Puts pictures of these widths and heights at detection into runs.
+    pub fn pixel_runs(&self, sizes: &[(u32, u32)]) -> Vec<PixelRun> {
+        let mut order: Vec<usize> = (0..sizes.len()).collect();
+        order.sort_by_key(|&page| sizes[page]);
+        let mut runs = Vec::new();
+        for same_size in order.chunk_by(|&a, &b| sizes[a] == sizes[b]) {
+            let size = sizes[same_size[0]];
+            let pixels = size.0 as usize * size.1 as usize;
+            for run in bounded_runs(&vec![pixels; same_size.len()], self.detection_max_pixels) {
+                let members = same_size[run].to_vec();
+                let batch = self.batch(members.len(), pixels, self.detection_max_pixels);
+                runs.push(PixelRun { members, size, batch });
+            }
+        }
+        runs
+    }
+
+    fn batch(&self, members: usize, cost: usize, budget: usize) -> usize {
+        if self.fixed_batches { members.max(budget / cost.max(1)) } else { members }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Provider;
+
+    fn buckets() -> Policy {
+        Policy {
+            recognition_max_width: 1_280,
+            recognition_widths: vec![160, 320, 640],
+            detection_max_pixels: 4 * 640 * 640,
+            ..Policy::of(Provider::Cuda)
+        }
+    }
+
+    fn strips(runs: &[StripRun]) -> Vec<(Vec<usize>, usize, usize)> {
+        runs.iter().map(|run| (run.members.clone(), run.width, run.batch)).collect()
+    }
+
+    #[test]
+    fn a_strip_is_padded_to_the_first_width_that_holds_it() {
+        let widths = [1, 160, 161, 640, 641].map(|width| buckets().padded_width(width));
+        assert_eq!(widths, [160, 160, 320, 640, 704], "beyond the widest it is a multiple of 64");
+        let exact = [1, 64, 65].map(|width| Policy::of(Provider::OnnxRuntime).padded_width(width));
+        assert_eq!(exact, [64, 64, 72]);
+    }
+
+    #[test]
+    fn strips_of_like_width_share_runs_within_the_budget() {
+        let runs = buckets().strip_runs(&[100, 600, 300, 90, 500]);
+        assert_eq!(strips(&runs), [(vec![1, 4], 640, 2), (vec![2, 0, 3], 320, 3)]);
+    }
+
+    #[test]
+    fn fixed_batches_are_filled_up() {
+        let policy = Policy { fixed_batches: true, ..buckets() };
+        let runs = policy.strip_runs(&[100, 600, 300, 90, 500, 3_000]);
+        assert_eq!(strips(&runs), [(vec![5], 3_008, 1), (vec![1, 4], 640, 2), (vec![2, 0, 3], 320, 4)]);
+        assert_eq!(policy.pixel_runs(&[(640, 640)])[0].batch, 4);
+    }
+
+    #[test]
+    fn pictures_of_one_size_share_runs_within_the_budget() {
+        let [a, b] = [(640, 640), (320, 640)];
+        let runs = buckets().pixel_runs(&[a, b, a, a, a, a]);
+        let found: Vec<_> = runs.iter().map(|run| (run.members.clone(), run.size, run.batch)).collect();
+        assert_eq!(found, [(vec![1], b, 1), (vec![0, 2, 3, 4], a, 4), (vec![5], a, 1)]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_strip_is_in_one_run_that_holds_it(widths in prop::collection::vec(1_usize..2_000, 0..80), fixed: bool) {
+            let policy = Policy { fixed_batches: fixed, ..buckets() };
+            let runs = policy.strip_runs(&widths);
+            let mut seen: Vec<usize> = runs.iter().flat_map(|run| run.members.clone()).collect();
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..widths.len()).collect::<Vec<_>>());
+            for run in runs {
+                prop_assert!(run.members.iter().all(|&strip| widths[strip] <= run.width));
+                prop_assert!(run.batch >= run.members.len());
+                prop_assert!(run.batch == 1 || run.batch * run.width <= policy.recognition_max_width);
+            }
+        }
+    }
+}
