@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Says how right a reading of pages is: wrong characters by kind of page, and whether the confidences mean something.
+
+    target/release/examples/read_pages $(python3 tests/bench/score.py DIR --files) > read.json
+    python3 tests/bench/score.py DIR read.json [another.json …]
+
+DIR is what make_pages.py writes, or has the same form; read.json is what `quire read --format json` or the engine's
+example `read_pages` prints for all of its images in the order that `--files` prints them. It needs numpy.
+"""
+
+import argparse
+from pathlib import Path
+
+from comparing.pages import find_pages, lines_of
+from comparing.reliability import reliability, reliability_table
+from comparing.score import MEASURES, error_rates, errors
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", type=Path, help="the folder of images and truths")
+    parser.add_argument("readings", type=Path, nargs="*", help="what was printed for them")
+    parser.add_argument("--files", action="store_true", help="print the images in the order in which they are to be read")
+    parser.add_argument("--each", action="store_true", help="a row for each page too")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these kinds of pages, with commas between")
+    arguments = parser.parse_args()
+    pages = find_pages(arguments.pages, arguments.kinds)
+    if arguments.files:
+        print(*(page["path"] for page in pages))
+    for path in arguments.readings:
+        print_score(path, pages, arguments.each)
+
+
+def print_score(path, pages, each):
+    lines = lines_of(path.read_text(encoding="utf-8"))
+    texts = [[line["text"] for line in page] for page in lines]
+    rates = error_rates(pages, texts)
+    print(f"\n{path}\n{'kind':12}" + "".join(f"{measure:>12}" for measure in MEASURES))
+    for kind in sorted(rates["cer"], key=lambda kind: (kind == "all", kind)):
+        found = (rates[measure].get(kind) for measure in MEASURES)
+        print(f"{kind:12}" + "".join(f"{'–' if rate is None else f'{100 * rate:.3f} %':>12}" for rate in found))
+    for page, read in zip(pages, texts, strict=True) if each else ():
+        counted = errors(page, read)
+        print(f"{page['file']:24}" + "".join(f"  {measure} {edits}/{length}" for measure, (edits, length) in counted.items()))
+    print("\n" + "\n".join(reliability_table(reliability(pages, lines))))
+
+
+if __name__ == "__main__":
+    main()
