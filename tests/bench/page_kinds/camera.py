@@ -19,8 +19,11 @@ def slanted(image, degrees):
     return image.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=PAPER)
 
 
-def photographed(image, random):
-    """By hand: in perspective on a dark table, unevenly lit, a shadow across it, a little out of focus, with noise."""
+def photographed(image, random, worse=0):
+    """By hand: in perspective on a dark table, unevenly lit, a shadow across it, a little out of focus, with noise.
+
+    `worse` than 0: so much more out of focus, and noisier.
+    """
     width, height = image.size
     frame = (round(width * 1.12), round(height * 1.1))
     corners = [
@@ -35,10 +38,10 @@ def photographed(image, random):
     table = 70 + 10 * noise.standard_normal((frame[1], frame[0]))
     weight = numpy.asarray(covered, dtype=numpy.float64) / 255
     lit = (numpy.asarray(sheet, dtype=numpy.float64) * weight + table * (1 - weight)) * light(frame, random)
-    soft = Image.fromarray(lit.clip(0, 255).astype(numpy.uint8)).filter(ImageFilter.GaussianBlur(random.uniform(0.5, 0.9)))
+    soft = Image.fromarray(lit.clip(0, 255).astype(numpy.uint8)).filter(ImageFilter.GaussianBlur(random.uniform(0.6, 1.0) + 0.7 * worse))
     # Warm light, and grain in each colour.
     tinted = numpy.asarray(soft, dtype=numpy.float64)[:, :, None] * numpy.array([1.0, 0.97, 0.9])
-    grained = tinted + random.uniform(3, 7) * noise.standard_normal(tinted.shape)
+    grained = tinted + (random.uniform(3, 7) + 6 * worse) * noise.standard_normal(tinted.shape)
     return Image.fromarray(grained.clip(0, 255).astype(numpy.uint8), "RGB")
 
 

@@ -26,8 +26,8 @@ def small(number, random):
 
 
 def low_resolution(number, random):
-    """A4 at 75, 100 or 85 dpi, in type of 11 or 12 points: letters of about 12 to 16 pixels."""
-    language, dots, points = [("en", 75, 12), ("zh", 100, 11), ("de", 85, 12)][number % 3]
+    """A4 at 75, 100 or 85 dpi, in type of 9 to 11 points: letters of about 10 to 15 pixels."""
+    language, dots, points = [("en", 75, 10), ("zh", 100, 11), ("de", 85, 10), ("en", 75, 11), ("zh", 90, 10), ("fr", 75, 11)][number % 6]
     return full_page(random, language, dots, points).finished("lowres", language=language, dots=dots)
 
 
@@ -46,10 +46,10 @@ def slanted(number, random):
 
 
 def photo(number, random):
-    """A page photographed by hand, as JPEG."""
-    language = ["en", "zh", "de"][number % 3]
-    page = full_page(random, language, dots=150, points=12, share=0.6)
-    picture = camera.photographed(page.image, random)
+    """A page photographed by hand, as JPEG; every second one by an unsteadier hand, in worse light."""
+    language = ["en", "zh", "de", "zh"][number % 4]
+    page = full_page(random, language, dots=150, points=11, share=0.6)
+    picture = camera.photographed(page.image, random, worse=number % 2)
     return page.finished("photo", picture, (".jpg", {"quality": 82}), language=language)
 
 

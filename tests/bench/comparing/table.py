@@ -1,0 +1,123 @@
+"""What was measured, as text."""
+
+import statistics
+
+from .score import MEASURES
+
+# What each place of the counts of runs stands for: as many pages, or lines, in one run.
+SIZES = ["1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "over 64"]
+
+
+def median(runs, which, key):
+    """Of that figure over the rounds: of reading `one` page, or `all`."""
+    return statistics.median(cost[key] for cost in runs[which])
+
+
+def further(runs, key, count):
+    """The median over the rounds of what a further page cost: all pages less one, by page."""
+    pairs = zip(runs["all"], runs["one"], strict=True)
+    return statistics.median((whole[key] - one[key]) / (count - 1) for whole, one in pairs)
+
+
+def cost_table(runs, count):
+    """A row for each peer. `count` is how many pages there were."""
+    rows = [["", "wall s", "further", "CPU s", "further", "pages/s", "peak MB"]]
+    for name, peer in runs.items():
+        wall, cpu = median(peer, "all", "wall") / count, median(peer, "all", "cpu") / count
+        memory = max(cost["memory"] for cost in peer["all"]) / 1e6
+        costs = [wall, further(peer, "wall", count), cpu, further(peer, "cpu", count)]
+        rows.append([name, *(f"{cost:.3f}" for cost in costs), f"{1 / wall:.2f}", f"{memory:.0f}"])
+    return aligned(rows)
+
+
+def rate_table(rates, measure, kinds):
+    """Of one measure: a row for each kind of page, a column for each peer."""
+    rows = [[measure, *rates]]
+    for kind in (*kinds, "all"):
+        found = [peer[measure].get(kind) for peer in rates.values()]
+        if any(rate is not None for rate in found):
+            rows.append([kind, *("–" if rate is None else f"{100 * rate:.3f} %" for rate in found)])
+    return aligned(rows) if len(rows) > 1 else []
+
+
+def stage_table(runs):
+    """Where the time goes in each peer that says so, by page; how much of what was run was padding; how many shared a run."""
+    rows = [["", "decode s", "detect s", "recognize s", "outside s", "outside", "padding det", "padding rec"]]
+    sizes = []
+    for name, peer in runs.items():
+        works = [cost["work"] for cost in peer["all"] if cost["work"]]
+        if not works:
+            continue
+        stages = {stage: statistics.median(split(work)[stage] for work in works) for stage in split(works[0])}
+        total = sum(stages.values()) - stages["decode"]
+        last = works[-1]["work"]
+        rows.append([
+            name,
+            *(f"{seconds:.3f}" for seconds in stages.values()),
+            f"{100 * stages['outside'] / total:.1f} %",
+            *(f"{100 * waste(last[model]):.2f} %" for model in ("detection", "recognition")),
+        ])
+        for model in ("detection", "recognition"):
+            counts = ", ".join(f"{count} of {size}" for size, count in zip(SIZES, last[model]["by_size"], strict=False) if count)
+            sizes.append(f"{name}, runs of {model}: {counts or 'none'}")
+    return [*aligned(rows), "", *sizes] if sizes else []
+
+
+def split(counted):
+    """Seconds by page of each stage."""
+    work, pages = counted["work"], max(counted["work"]["pages"], 1)
+    detect, recognize = seconds(work["detection"]["busy"]), seconds(work["recognition"]["busy"])
+    stages = {
+        "decode": seconds(counted["decoding"]),
+        "detect": detect,
+        "recognize": recognize,
+        "outside": max(seconds(work["total"]) - detect - recognize, 0.0),
+    }
+    return {stage: spent / pages for stage, spent in stages.items()}
+
+
+def seconds(duration):
+    """Of a duration as `serde` writes it."""
+    return duration["secs"] + duration["nanos"] / 1e9
+
+
+def waste(run):
+    """The share of what was run that showed nothing."""
+    return 1 - run["drawn"] / run["padded"] if run["padded"] else 0.0
+
+
+def verdict(runs, rates, count):
+    """For each that is Quire: how many times as fast as each peer it is, and on which kinds of page it is more often wrong."""
+    said = []
+    for ours in (name for name in runs if name.startswith("Quire")):
+        for peer in (name for name in runs if not name.startswith("Quire")):
+            wall, cpu = (median(runs[peer], "all", key) / median(runs[ours], "all", key) for key in ("wall", "cpu"))
+            page = further(runs[peer], "wall", count) / further(runs[ours], "wall", count)
+            rate, other = rates[ours]["cer"], rates[peer]["cer"]
+            worse = [f"{kind} ({100 * rate[kind]:.3f} % against {100 * other[kind]:.3f} %)" for kind in rate if rate[kind] > other[kind]]
+            said.append(
+                f"{ours} is {wall:.2f} times as fast as {peer} ({page:.2f} times by further page, {cpu:.2f} times by CPU time); "
+                f"its CER is above on: {', '.join(worse) or 'no kind of page'}"
+            )
+    return said
+
+
+def report(machine, runs, rates, kinds, count):
+    """All of it, as lines."""
+    lines = [machine, "wall and CPU: seconds a page, the whole process with its start; further: without start and loading of models"]
+    lines += ["peak: the proportional set size of the process and its descendants, together", "", *cost_table(runs, count)]
+    for measure in MEASURES:
+        table = rate_table(rates, measure, kinds)
+        lines += ["", *table] if table else []
+    stages = stage_table(runs)
+    lines += ["", *stages] if stages else []
+    return [*lines, "", *verdict(runs, rates, count)]
+
+
+def aligned(rows):
+    """The first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
