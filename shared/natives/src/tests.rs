@@ -110,7 +110,49 @@ fn what_a_variable_names_wins_and_nothing_is_fetched() {
     let findings = bench.sources_with(&given).verify().expect("all are given");
     let conditions: Vec<_> = findings.iter().map(|finding| finding.condition).collect();
     let [runtime, pdfium, models] = given.map(|(variable, _)| Condition::Override(variable));
-    assert_eq!(conditions, [runtime, pdfium, models, models]);
+    assert_eq!(conditions, [runtime, pdfium, models, models, Condition::Missing, Condition::Missing]);
+}
+
+#[test]
+fn openvino_is_fetched_only_when_it_is_asked_for() {
+    let bench = Workbench::new(DELIVERS);
+    bench.sources().natives(&Progress::Silent).expect("pip delivers");
+    let of_openvino = || {
+        let findings = bench.sources().verify().expect("it can be looked for");
+        findings.into_iter().filter(|finding| finding.part == "openvino").map(|finding| finding.condition)
+    };
+    assert_eq!(of_openvino().collect::<Vec<_>>(), [Condition::Missing; 2]);
+
+    let library = bench.sources().openvino(&Progress::Silent).expect("pip delivers");
+
+    assert_eq!(fs::read_to_string(&library).expect("it is there"), "openvino");
+    assert_eq!(
+        fs::read_to_string(library.with_file_name("libopenvino_plugin.so")).expect("it too"),
+        "openvino's plug-in"
+    );
+    assert_eq!(of_openvino().collect::<Vec<_>>(), [Condition::Whole; 2]);
+    assert_eq!(bench.calls().len(), 4);
+}
+
+#[test]
+fn a_folder_with_openvino_has_to_have_all_of_it() {
+    let bench = Workbench::new(DELIVERS);
+    let sources = bench.sources_with(&[("QUIRE_OPENVINO_DIR", &bench.folder)]);
+    fs::write(bench.folder.join("libopenvino_c.so"), "mine").expect("the folder can be written");
+    let error = sources.openvino(&Progress::Silent).expect_err("half of it is missing").to_string();
+    assert!(error.contains("QUIRE_OPENVINO_DIR") && error.contains("libopenvino_plugin.so"), "{error}");
+    fs::write(bench.folder.join("libopenvino_plugin.so"), "mine").expect("the folder can be written");
+    assert_eq!(sources.openvino(&Progress::Silent).expect("now it is there"), bench.folder.join("libopenvino_c.so"));
+    assert!(bench.calls().is_empty());
+}
+
+#[test]
+fn a_machine_without_openvino_says_what_to_read_with() {
+    let bench = Workbench::new(DELIVERS);
+    let sources = bench.try_sources(&[], None).expect("paths can be made absolute");
+    assert!(!sources.has_openvino() && bench.sources().has_openvino());
+    let error = sources.openvino(&Progress::Silent).expect_err("none is known").to_string();
+    assert!(error.contains("ONNX Runtime") && error.contains("QUIRE_OPENVINO_DIR"), "{error}");
 }
 
 #[test]
@@ -148,7 +190,8 @@ fn the_cache_is_where_the_user_keeps_such_things() {
 #[test]
 fn every_pinned_member_gets_a_plain_name_and_has_a_whole_hash() {
     let platform = pinned::this_platform().expect("the tests run on a supported machine");
-    for part in [&platform.onnxruntime, &platform.pdfium, &pinned::MODELS] {
+    let parts = [&platform.onnxruntime, &platform.pdfium, &pinned::MODELS];
+    for part in parts.into_iter().chain(&platform.openvino) {
         assert_eq!(part.sha256.len(), 64, "{part}");
         assert!(part.wheel.starts_with(&format!("{}-{}-", part.name, part.version)), "{part}");
         for member in part.members {

@@ -2,15 +2,18 @@
 
 use std::fs;
 
-use quire_natives::{Condition, Progress, locate, verify};
+use quire_natives::{Condition, Progress, has_openvino, locate, openvino, verify};
 
 #[test]
 fn the_parts_for_this_machine_are_fetched_and_have_the_pinned_hashes() {
     let natives = locate(&Progress::Bar).expect("every part is found or fetched");
 
+    let openvino = has_openvino().then(|| openvino(&Progress::Bar).expect("it is found or fetched"));
     let findings = verify().expect("this machine is supported");
+    let mut expected = vec![natives.onnxruntime, natives.pdfium, natives.detection, natives.recognition];
+    expected.extend(openvino);
     let found: Vec<_> = findings.iter().map(|finding| finding.path.clone()).collect();
-    assert_eq!(found, [natives.onnxruntime, natives.pdfium, natives.detection, natives.recognition]);
+    assert_eq!(found[..expected.len()], expected);
     for finding in findings {
         let given = matches!(finding.condition, Condition::Override(_));
         assert!(finding.condition == Condition::Whole || given, "{} is {}", finding.path.display(), finding.condition);

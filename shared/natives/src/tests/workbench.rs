@@ -15,9 +15,11 @@ use crate::sources::Sources;
 use crate::{NativesError, Progress, unpack};
 
 /// What the tiny wheel holds.
-const CONTENT: [(&str, &str); 7] = [
+const CONTENT: [(&str, &str); 9] = [
     ("pkg/libonnxruntime.so", "runtime runtime runtime"),
     ("pkg/libpdfium.so", "pdfium"),
+    ("pkg/libopenvino_c.so", "openvino"),
+    ("pkg/libopenvino_plugin.so", "openvino's plug-in"),
     ("pkg/models/det.onnx", "detection"),
     ("pkg/models/rec.onnx", "recognition"),
     ("pkg/unwanted.py", "print()"),
@@ -116,6 +118,7 @@ impl Workbench {
             arch: "tiny",
             onnxruntime: self.part("runtime", &["pkg/libonnxruntime.so"]),
             pdfium: self.part("pdfium", &["pkg/libpdfium.so"]),
+            openvino: Some(self.part("openvino", &["pkg/libopenvino_c.so", "pkg/libopenvino_plugin.so"])),
         }))
     }
 
