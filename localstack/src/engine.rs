@@ -80,7 +80,7 @@ pub fn local_engine(entry: &EngineEntry, machine: Machine) -> anyhow::Result<Loc
 pub fn pp_ocr_model(device: Device) -> anyhow::Result<PpOcr> {
     let models = quire_natives::models(&Progress::Silent)?;
     let files = ModelFiles {
-        onnxruntime: quire_natives::onnxruntime(&Progress::Silent)?,
+        library: quire_natives::onnxruntime(&Progress::Silent)?,
         detection: models.detection,
         recognition: models.recognition,
     };

@@ -1,7 +1,7 @@
 //! Reads images with the engine alone, without the journey around it, and prints what `quire read --format json` does:
 //!
 //! ```sh
-//! cargo run --release -p quire-ocr --example read_pages -- [--workers N] FILE…
+//! cargo run --release -p quire-ocr --example read_pages -- [--workers N] [--provider onnxruntime|openvino] FILE…
 //! ```
 //!
 //! The last line on its standard error is what reading has cost, as JSON: [`quire_ocr::Work`], and how long the images
@@ -18,26 +18,30 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_natives::Progress;
-use quire_ocr::{Device, Engine, ModelFiles, Policy, PpOcr, Provider, Work};
+use quire_natives::{Models, Progress};
+use quire_ocr::{Engine, ModelFiles, Policy, PpOcr, Provider, Work};
 use quire_tasks::PageText;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), Failed> {
     let mut files: Vec<String> = std::env::args().skip(1).collect();
-    let mut workers = 1;
-    if files.first().is_some_and(|argument| argument == "--workers") {
-        workers = files.get(1).ok_or("--workers asks for a number")?.parse()?;
+    let (mut workers, mut provider) = (1, Provider::OnnxRuntime);
+    while let [option, value, ..] = &files[..]
+        && option.starts_with("--")
+    {
+        match option.as_str() {
+            "--workers" => workers = value.parse()?,
+            "--provider" => provider = value.parse()?,
+            _ => return Err(format!("there is no option {option}").into()),
+        }
         files.drain(..2);
     }
-    let natives = quire_natives::locate(if stderr().is_terminal() { &Progress::Bar } else { &Progress::Silent })?;
-    let (onnxruntime, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
-    let models = ModelFiles { onnxruntime, detection, recognition };
+    let models = natives(provider, if stderr().is_terminal() { &Progress::Bar } else { &Progress::Silent })?;
     let next = AtomicUsize::new(0);
     let mut done = Done::default();
     thread::scope(|scope| {
-        let started: Vec<_> = (0..workers).map(|_| scope.spawn(|| worker(&models, &files, &next))).collect();
+        let started: Vec<_> = (0..workers).map(|_| scope.spawn(|| worker(&models, provider, &files, &next))).collect();
         for worker in started {
             let part = worker.join().map_err(|_| "a worker panicked")??;
             done.texts.extend(part.texts);
@@ -54,6 +58,15 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
+fn natives(provider: Provider, progress: &Progress) -> Result<ModelFiles, Failed> {
+    let Models { detection, recognition } = quire_natives::models(progress)?;
+    let library = match provider {
+        Provider::OpenVino => quire_natives::openvino(progress)?,
+        _ => quire_natives::onnxruntime(progress)?,
+    };
+    Ok(ModelFiles { library, detection, recognition })
+}
+
 /// What a worker has read, and what that took.
 #[derive(Default)]
 struct Done {
@@ -63,8 +76,8 @@ struct Done {
 }
 
 /// Reads the next file until none is left.
-fn worker(models: &ModelFiles, files: &[String], next: &AtomicUsize) -> Result<Done, Failed> {
-    let mut engine = Engine::new(Box::new(PpOcr::load(models, Device::Cpu, 1)?), Policy::of(Provider::OnnxRuntime));
+fn worker(models: &ModelFiles, provider: Provider, files: &[String], next: &AtomicUsize) -> Result<Done, Failed> {
+    let mut engine = Engine::new(Box::new(PpOcr::load(models, provider, 1)?), Policy::of(provider));
     let mut done = Done::default();
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Page images to text through ONNX Runtime: line by line with PP-OCR, or end to end with [`HunyuanOcr`].
+//! Page images to text through ONNX Runtime or OpenVINO: line by line with PP-OCR, or end to end with [`HunyuanOcr`].
 //!
 //! [`Engine::read`] takes a micro-batch of pages of any documents; a [`PageStream`] takes pages while others are in flight,
 //! and [`page_of_answer`] makes of what it says what the mode asks for. Line by line:
@@ -26,6 +26,9 @@ mod hunyuan;
 mod line_reader;
 mod lines;
 mod model;
+mod network;
+mod onnx_file;
+mod openvino;
 mod orientation;
 mod policy;
 mod policy_file;
@@ -48,10 +51,11 @@ pub use hunyuan::{
     Reading, TailGuard, default_prompts, without_repetition,
 };
 pub use model::{Model, ModelError, Step};
+pub use onnx_file::{OnnxFile, Outlet};
 pub use policy::Policy;
 pub use policy_file::InvalidPolicy;
 pub use policy_runs::{PixelRun, StripRun};
 pub use pp_ocr::{ModelFiles, PpOcr};
 pub use provider::{Provider, UnknownProvider};
-pub use runtime::{Device, LoadError};
+pub use runtime::{Device, LoadError, check_cuda};
 pub use work::{Runs, Work};

@@ -1,100 +1,128 @@
-//! PP-OCRv6 through ONNX Runtime.
+//! PP-OCRv6, through whatever runs its models.
 
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, ArrayView4};
-use ort::{
-    session::Session,
-    value::{Outlet, TensorElementType, TensorRef, ValueType},
-};
 use quire_tasks::EngineName;
 
 use crate::{
-    Alphabet, Device, LoadError, Model, ModelError, Step, cuda,
+    Alphabet, Device, LoadError, Model, ModelError, Provider, Step, cuda,
+    network::Network,
+    onnx_file::{OnnxFile, Outlet},
+    openvino::OpenVino,
     runtime::{environment, session},
 };
+
+/// How many classes PP-OCRv6 tells apart, the blank included; other versions have other alphabets.
+const CLASSES: usize = 18_710;
+
+/// What detection answers with; -1 is a free dimension.
+const MAP: [i64; 4] = [-1, 1, -1, -1];
+/// What recognition answers with.
+const STEPS: [i64; 3] = [-1, -1, CLASSES as i64];
 
 /// Where the native parts are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFiles {
-    /// ONNX Runtime's shared library.
-    pub onnxruntime: PathBuf,
+    /// The shared library of what runs the models: `libonnxruntime`, or `libopenvino_c` with the others beside it.
+    pub library: PathBuf,
     /// PP-OCRv6's detection model.
     pub detection: PathBuf,
     /// PP-OCRv6's recognition model.
     pub recognition: PathBuf,
 }
 
-/// PP-OCRv6, small: two sessions of ONNX Runtime.
+/// PP-OCRv6, small: two networks.
 pub struct PpOcr {
-    detection: Session,
-    recognition: Session,
+    detection: Box<dyn Network>,
+    recognition: Box<dyn Network>,
     alphabet: Alphabet,
+    provider: Provider,
 }
 
 impl std::fmt::Debug for PpOcr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PpOcr").field("classes", &self.alphabet.classes()).finish_non_exhaustive()
+        f.debug_struct("PpOcr").field("provider", &self.provider).finish_non_exhaustive()
     }
 }
 
 impl PpOcr {
-    /// Loads both models for a device, with so many threads for one run. On a CPU, several models with one thread each
-    /// read more pages than one with several.
+    /// Loads both models, with so many threads for one run; OpenVINO has one always. On a CPU, several models with one
+    /// thread each read more pages than one with several.
     ///
     /// # Errors
     /// [`LoadError`] says what is missing or wrong, and what to set.
-    pub fn load(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
-        if device == Device::Cuda {
-            cuda::require(&files.onnxruntime)?;
+    pub fn load(files: &ModelFiles, provider: impl Into<Provider>, threads: usize) -> Result<Self, LoadError> {
+        match provider.into() {
+            Provider::OnnxRuntime => Self::by_onnx_runtime(files, Device::Cpu, threads),
+            Provider::Cuda => {
+                cuda::require(&files.library)?;
+                Self::by_onnx_runtime(files, Device::Cuda, threads)
+            }
+            Provider::OpenVino => OpenVino::with(&files.library, |openvino| {
+                let alphabet = check(files)?;
+                let detection = checked(&files.detection, &MAP, |path| openvino.network(path))?;
+                let recognition = checked(&files.recognition, &STEPS, |path| openvino.network(path))?;
+                Ok(Self { detection, recognition, alphabet, provider: Provider::OpenVino })
+            }),
+            other @ Provider::TensorRt => Err(LoadError::Provider(other)),
         }
-        let environment = environment(&files.onnxruntime)?;
-        let detection = session(&environment, &files.detection, device, threads)?;
-        let recognition = session(&environment, &files.recognition, device, threads)?;
-        check(&files.detection, "input", detection.inputs(), &[-1, 3, -1, -1])?;
-        check(&files.detection, "output", detection.outputs(), &[-1, 1, -1, -1])?;
-        check(&files.recognition, "input", recognition.inputs(), &[-1, 3, 48, -1])?;
-        let alphabet = alphabet(&files.recognition, &recognition)?;
-        check(&files.recognition, "output", recognition.outputs(), &[-1, -1, alphabet.classes() as i64])?;
-        Ok(Self { detection, recognition, alphabet })
     }
+
+    fn by_onnx_runtime(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
+        let environment = environment(&files.library)?;
+        let alphabet = check(files)?;
+        let load = |path: &Path| session(&environment, path, device, threads);
+        let detection = checked(&files.detection, &MAP, load)?;
+        let recognition = checked(&files.recognition, &STEPS, load)?;
+        Ok(Self { detection, recognition, alphabet, provider: device.into() })
+    }
+
+    /// What runs its models.
+    pub const fn provider(&self) -> Provider {
+        self.provider
+    }
+}
+
+/// Loads a model and refuses it when its answer has not this shape. The file leaves that to whoever runs it.
+fn checked<N: Network + 'static>(
+    path: &Path,
+    expected: &[i64],
+    load: impl FnOnce(&Path) -> Result<N, LoadError>,
+) -> Result<Box<dyn Network>, LoadError> {
+    let network = load(path)?;
+    check_shape(path, "output", &network.outputs(), expected)?;
+    Ok(Box::new(network))
+}
+
+/// Refuses files that are not PP-OCRv6's two models, and says what the recognizer reads.
+fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
+    let (detection, recognition) = (OnnxFile::read(&files.detection)?, OnnxFile::read(&files.recognition)?);
+    check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
+    check_shape(&files.recognition, "input", &recognition.inputs, &[-1, 3, 48, -1])?;
+    let alphabet = recognition.metadata("character").map(Alphabet::from_metadata);
+    let found = alphabet
+        .as_ref()
+        .map_or_else(|| "without it".to_owned(), |alphabet| format!("with one of {} classes", alphabet.classes()));
+    alphabet.filter(|alphabet| alphabet.classes() == CLASSES).ok_or_else(|| LoadError::OtherModel {
+        path: files.recognition.clone(),
+        part: "metadata",
+        expected: format!("an entry `character` with one character a line, for PP-OCRv6's {CLASSES} classes"),
+        found,
+    })
 }
 
 /// Refuses a model whose only input or output is not of this shape; -1 is a free dimension.
-fn check(path: &Path, part: &'static str, outlets: &[Outlet], expected: &[i64]) -> Result<(), LoadError> {
-    let fits = match outlets {
-        [outlet] => match outlet.dtype() {
-            ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => shape[..] == *expected,
-            _ => false,
-        },
-        _ => false,
-    };
-    let describe = |outlet: &Outlet| format!("{} {}", outlet.name(), outlet.dtype());
-    let other = || LoadError::OtherModel {
+fn check_shape(path: &Path, part: &'static str, outlets: &[Outlet], expected: &[i64]) -> Result<(), LoadError> {
+    if matches!(outlets, [outlet] if outlet.is_f32 && outlet.shape == expected) {
+        return Ok(());
+    }
+    Err(LoadError::OtherModel {
         path: path.to_owned(),
         part,
         expected: format!("one tensor of f32 {expected:?}"),
-        found: outlets.iter().map(describe).collect::<Vec<_>>().join(", "),
-    };
-    if fits { Ok(()) } else { Err(other()) }
-}
-
-fn alphabet(path: &Path, recognition: &Session) -> Result<Alphabet, LoadError> {
-    let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-    let characters = recognition.metadata().map_err(refused)?.custom("character");
-    let other = || LoadError::OtherModel {
-        path: path.to_owned(),
-        part: "metadata",
-        expected: "an entry `character`, one character a line".to_owned(),
-        found: "without it".to_owned(),
-    };
-    characters.map(|characters| Alphabet::from_metadata(&characters)).ok_or_else(other)
-}
-
-impl From<ort::Error> for ModelError {
-    fn from(error: ort::Error) -> Self {
-        Self::Run(error.to_string())
-    }
+        found: outlets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    })
 }
 
 impl Model for PpOcr {
@@ -108,26 +136,32 @@ impl Model for PpOcr {
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
         let (count, _, height, width) = pages.dim();
-        let outputs = self.detection.run(ort::inputs![TensorRef::from_array_view(pages)?])?;
-        let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
-        let wrong =
-            |_| ModelError::Shape { expected: format!("[{count}, 1, {height}, {width}]"), found: shape.to_string() };
-        Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)
+        let mut map = Array3::default((0, 0, 0));
+        self.detection.run(pages, &mut |shape, values| {
+            let expected = || format!("[{count}, 1, {height}, {width}]");
+            let wrong = |_| ModelError::Shape { expected: expected(), found: format!("{shape:?}") };
+            map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
+            Ok(())
+        })?;
+        Ok(map)
     }
 
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
         let (count, classes) = (strips.dim().0, self.alphabet.classes());
-        let outputs = self.recognition.run(ort::inputs![TensorRef::from_array_view(strips)?])?;
-        let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
-        let steps = match shape[..] {
-            [lines, steps, found] if lines == count as i64 && found == classes as i64 => steps as usize,
-            _ => {
-                let expected = format!("[{count}, steps, {classes}]");
-                return Err(ModelError::Shape { expected, found: shape.to_string() });
-            }
-        };
-        let lines = values.chunks_exact((steps * classes).max(1));
-        Ok(lines.map(|line| line.chunks_exact(classes).map(likeliest).collect()).collect())
+        let mut lines = Vec::with_capacity(count);
+        self.recognition.run(strips, &mut |shape, values| {
+            let steps = match *shape {
+                [lines, steps, found] if lines == count as i64 && found == classes as i64 => steps as usize,
+                _ => {
+                    let expected = format!("[{count}, steps, {classes}]");
+                    return Err(ModelError::Shape { expected, found: format!("{shape:?}") });
+                }
+            };
+            let each = values.chunks_exact((steps * classes).max(1));
+            lines.extend(each.map(|line| line.chunks_exact(classes).map(likeliest).collect::<Vec<_>>()));
+            Ok(())
+        })?;
+        Ok(lines)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::{Device, openvino::has_bf16};
+
 /// The libraries and devices that can run the models. Each has a [`Policy`](crate::Policy) of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provider {
@@ -26,6 +28,23 @@ impl Provider {
             Self::OpenVino => "openvino",
             Self::Cuda => "cuda",
             Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+impl Provider {
+    /// What runs the models fastest on this processor, if it can be had: OpenVINO where it has instructions for bf16.
+    pub fn fastest_on_this_cpu() -> Self {
+        if has_bf16() { Self::OpenVino } else { Self::OnnxRuntime }
+    }
+}
+
+impl From<Device> for Provider {
+    /// What every build has for this device.
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::OnnxRuntime,
+            Device::Cuda => Self::Cuda,
         }
     }
 }

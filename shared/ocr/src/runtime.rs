@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use ndarray::ArrayView4;
 use ort::{
     environment::Environment,
     ep,
@@ -12,9 +13,10 @@ use ort::{
         Session,
         builder::{GraphOptimizationLevel, SessionBuilder},
     },
+    value::{TensorElementType, TensorRef, ValueType},
 };
 
-use crate::cuda;
+use crate::{ModelError, Provider, cuda, network::Network, onnx_file::Outlet};
 
 /// What runs the models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,6 +28,14 @@ pub enum Device {
     Cuda,
 }
 
+/// Finds out whether CUDA can be used with this build of ONNX Runtime.
+///
+/// # Errors
+/// [`LoadError`] says what is missing.
+pub fn check_cuda(onnxruntime: &Path) -> Result<(), LoadError> {
+    cuda::require(onnxruntime)
+}
+
 /// Why the models cannot be had. Decision for all of them: refuse to start, and say this.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -35,8 +45,19 @@ pub enum LoadError {
         /// In the loader's words.
         reason: String,
     },
-    /// A process has one ONNX Runtime.
-    #[error("ONNX Runtime was already loaded from {}, it cannot be loaded from {}", loaded.display(), asked.display())]
+    /// OpenVINO's libraries are missing, broken, too old or cannot use this processor.
+    #[error(
+        "OpenVINO cannot be used: {reason}; set QUIRE_OPENVINO_DIR to a folder of its libraries, or read with ONNX Runtime"
+    )]
+    OpenVino {
+        /// In the loader's words.
+        reason: String,
+    },
+    /// This program cannot run PP-OCR so.
+    #[error("PP-OCR cannot be read by {0} in this program")]
+    Provider(Provider),
+    /// A process has one ONNX Runtime, and one OpenVINO.
+    #[error("the runtime was already loaded from {}, it cannot be loaded from {}", loaded.display(), asked.display())]
     OtherRuntime {
         /// What the process has.
         loaded: PathBuf,
@@ -48,7 +69,7 @@ pub enum LoadError {
     Model {
         /// The model's file.
         path: PathBuf,
-        /// In ONNX Runtime's words.
+        /// In a reader's or the runtime's words.
         reason: String,
     },
     /// A model, but another one.
@@ -150,4 +171,33 @@ fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionB
 /// Without the arena every run allocates and faults in its memory anew, which costs detection half its speed.
 fn with_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
     Ok(builder.with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?)
+}
+
+impl Network for Session {
+    fn outputs(&self) -> Vec<Outlet> {
+        let outlet = |outlet: &ort::value::Outlet| {
+            let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+                return Outlet { name: outlet.name().to_owned(), ..Outlet::default() };
+            };
+            let is_f32 = *ty == TensorElementType::Float32;
+            Outlet { name: outlet.name().to_owned(), is_f32, shape: shape.to_vec() }
+        };
+        Session::outputs(self).iter().map(outlet).collect()
+    }
+
+    fn run(
+        &mut self,
+        input: ArrayView4<'_, f32>,
+        read: &mut dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
+        let outputs = Session::run(self, ort::inputs![TensorRef::from_array_view(input)?])?;
+        let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
+        read(shape, values)
+    }
+}
+
+impl From<ort::Error> for ModelError {
+    fn from(error: ort::Error) -> Self {
+        Self::Run(error.to_string())
+    }
 }

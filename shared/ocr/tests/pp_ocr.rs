@@ -13,8 +13,8 @@ use quire_tasks::PageText;
 
 fn files() -> ModelFiles {
     let natives = quire_natives::locate(&Progress::Silent).expect("the native parts can be had");
-    let (onnxruntime, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
-    ModelFiles { onnxruntime, detection, recognition }
+    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    ModelFiles { library, detection, recognition }
 }
 
 fn engine(policy: Policy) -> Engine {
@@ -123,7 +123,7 @@ fn another_model_is_refused_with_what_was_expected() {
 fn a_process_keeps_its_first_runtime() {
     let files = files();
     PpOcr::load(&files, Device::Cpu, 1).expect("the models load");
-    let other = ModelFiles { onnxruntime: data("notice.png"), ..files };
+    let other = ModelFiles { library: data("notice.png"), ..files };
     assert!(matches!(refused(&other), LoadError::OtherRuntime { .. }));
 }
 

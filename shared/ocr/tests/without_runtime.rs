@@ -9,8 +9,8 @@ fn a_missing_or_broken_runtime_is_an_error_that_says_what_to_set() {
     let folder = tempfile::tempdir().expect("a folder");
     let broken = folder.path().join("libonnxruntime.so");
     std::fs::write(&broken, "no library").expect("a file");
-    for onnxruntime in [folder.path().join("none.so"), broken] {
-        let files = ModelFiles { onnxruntime, detection: PathBuf::new(), recognition: PathBuf::new() };
+    for library in [folder.path().join("none.so"), broken] {
+        let files = ModelFiles { library, detection: PathBuf::new(), recognition: PathBuf::new() };
         let error = PpOcr::load(&files, Device::Cpu, 1).expect_err("there is no runtime");
         assert!(matches!(error, LoadError::Runtime { .. }), "{error}");
         assert!(error.to_string().contains("ORT_DYLIB_PATH"), "{error}");

@@ -1,0 +1,21 @@
+//! A model's network, whatever runs it.
+
+use ndarray::ArrayView4;
+
+use crate::{ModelError, onnx_file::Outlet};
+
+/// Maps one tensor to one.
+pub(crate) trait Network: Send {
+    /// What it answers with, as far as that is known before it runs.
+    fn outputs(&self) -> Vec<Outlet>;
+
+    /// Runs, and has the answer read where it is: its shape, and its values in row-major order.
+    ///
+    /// # Errors
+    /// When the run fails, and what `read` returns.
+    fn run(
+        &mut self,
+        input: ArrayView4<'_, f32>,
+        read: &mut dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError>;
+}

@@ -1,0 +1,141 @@
+//! OpenVINO on a CPU, in bf16: half of ONNX Runtime's time where the processor has instructions for that.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use ndarray::{ArrayView4, ArrayViewMut4};
+use openvino::{
+    CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, Node, RwPropertyKey, Shape, Tensor,
+};
+
+use crate::{LoadError, ModelError, network::Network, onnx_file::Outlet};
+
+/// Whether this processor multiplies bf16 by instructions of its own. Those with AMX, which are faster still, have these too.
+/// OpenVINO would emulate it on others, and be slower than with 32-bit floats.
+pub(crate) fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = std::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    let has = false;
+    has
+}
+
+/// The process's one OpenVINO. It stays for good, so that networks never outlive it.
+pub(crate) struct OpenVino(Core);
+
+static LOADED: Mutex<Option<(PathBuf, OpenVino)>> = Mutex::new(None);
+
+impl OpenVino {
+    /// Does something with the OpenVINO of this library; one thread at a time does.
+    ///
+    /// # Errors
+    /// [`LoadError::Runtime`] when it cannot be loaded, [`LoadError::OtherRuntime`] when the process has another one.
+    pub(crate) fn with<T>(
+        library: &Path,
+        make: impl FnOnce(&mut Self) -> Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((loaded, _)) = loaded.as_ref()
+            && loaded != library
+        {
+            return Err(LoadError::OtherRuntime { loaded: loaded.clone(), asked: library.to_owned() });
+        }
+        match loaded.as_mut() {
+            Some((_, openvino)) => make(openvino),
+            None => make(&mut loaded.insert((library.to_owned(), Self::load(library)?)).1),
+        }
+    }
+
+    fn load(library: &Path) -> Result<Self, LoadError> {
+        let refused = |reason: String| LoadError::OpenVino { reason };
+        // Its plug-ins are looked for beside it, by a path that must not depend on the working directory.
+        let absolute = std::path::absolute(library).map_err(|error| refused(error.to_string()))?;
+        openvino_sys::library::load_from(absolute).map_err(refused)?;
+        let mut core = Core::new().map_err(|error| refused(error.to_string()))?;
+        core.set_properties(&DeviceType::CPU, settings()).map_err(|error| refused(error.to_string()))?;
+        Ok(Self(core))
+    }
+
+    /// A model's network, which runs on the thread that asks it to.
+    pub(crate) fn network(&mut self, path: &Path) -> Result<Compiled, LoadError> {
+        let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
+        let name = path.to_str().ok_or_else(|| refused("its path is no UTF-8".to_owned()))?;
+        // In an ONNX file the weights are in it.
+        let model = self.0.read_model_from_file(name, "").map_err(|error| refused(error.to_string()))?;
+        Compiled::new(&mut self.0, &model).map_err(|error| refused(error.to_string()))
+    }
+}
+
+/// What every network is compiled with.
+fn settings() -> [(RwPropertyKey, &'static str); 5] {
+    [
+        (RwPropertyKey::HintInferencePrecision, if has_bf16() { "bf16" } else { "f32" }),
+        (RwPropertyKey::NumStreams, "1"),
+        (RwPropertyKey::InferenceNumThreads, "1"),
+        // Two processes would otherwise pin their only thread to the same first core.
+        (RwPropertyKey::HintEnableCpuPinning, "NO"),
+        (RwPropertyKey::Other("CPU_RUNTIME_CACHE_CAPACITY".into()), CACHED_KERNELS),
+    ]
+}
+
+/// How many kernels made for a shape are kept for the next run of that shape.
+const CACHED_KERNELS: &str = "5000";
+
+/// A network that is ready to run.
+pub(crate) struct Compiled {
+    request: InferRequest,
+    /// Kept from run to run, so that its memory is.
+    input: Tensor,
+    outputs: Vec<Outlet>,
+    /// What the request runs.
+    _model: CompiledModel,
+}
+
+impl Compiled {
+    fn new(core: &mut Core, model: &openvino::Model) -> Result<Self, openvino::InferenceError> {
+        let outputs = (0..model.get_outputs_len()?).map(|index| outlet(&model.get_output_by_index(index)?));
+        let outputs = outputs.collect::<Result<_, _>>()?;
+        let mut model = core.compile_model(model, DeviceType::CPU)?;
+        let request = model.create_infer_request()?;
+        let input = Tensor::new(ElementType::F32, &Shape::new(&[1, 1, 1, 1])?)?;
+        Ok(Self { request, input, outputs, _model: model })
+    }
+
+    fn infer(&mut self, input: &ArrayView4<'_, f32>) -> Result<Tensor, openvino::InferenceError> {
+        let (count, channels, height, width) = input.dim();
+        let shape = [count, channels, height, width].map(|side| side as i64);
+        // What this returns is a second owner of the same tensor, which must not free it.
+        std::mem::forget(self.input.set_shape(&Shape::new(&shape)?)?);
+        let data = self.input.get_data_mut::<f32>()?;
+        ArrayViewMut4::from_shape(input.dim(), data).expect("the tensor has just got this shape").assign(input);
+        self.request.set_input_tensor(&self.input)?;
+        self.request.infer()?;
+        self.request.get_output_tensor()
+    }
+}
+
+fn outlet(node: &Node) -> Result<Outlet, openvino::InferenceError> {
+    let shape = node.get_partial_shape()?;
+    let free_or_size = |side: &Dimension| if side.is_dynamic() { -1 } else { side.get_max() };
+    let shape = shape.get_dimensions().iter().map(free_or_size).collect();
+    Ok(Outlet { name: node.get_name()?, is_f32: node.get_element_type()? == ElementType::F32, shape })
+}
+
+impl Network for Compiled {
+    fn outputs(&self) -> Vec<Outlet> {
+        self.outputs.clone()
+    }
+
+    fn run(
+        &mut self,
+        input: ArrayView4<'_, f32>,
+        read: &mut dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError>,
+    ) -> Result<(), ModelError> {
+        let failed = |error: openvino::InferenceError| ModelError::Run(error.to_string());
+        let output = self.infer(&input).map_err(failed)?;
+        let shape = output.get_shape().map_err(failed)?;
+        read(shape.get_dimensions(), output.get_data().map_err(failed)?)
+    }
+}
