@@ -3,16 +3,20 @@
 /// More pixels than this tell detection and recognition nothing: an A4 page has 16 million at 430 dpi, where the
 /// smallest print is 40 pixels high. It bounds what a page costs after decoding to 48 MB.
 pub(crate) const ENOUGH_PIXELS: u64 = 16_000_000;
+/// The longest side that a JPEG can have. Whoever goes on with a page holds whole rows of it in wider numbers: a row of
+/// all 16 million pixels would take 192 MB then.
+pub(crate) const LONGEST_SIDE: u32 = 65_535;
 
-/// The size with the same proportions and at most [`ENOUGH_PIXELS`]; at least one pixel either way.
+/// The size with the same proportions, at most [`ENOUGH_PIXELS`] and no side over [`LONGEST_SIDE`]; at least one pixel
+/// either way.
 pub(crate) fn reduced((width, height): (u32, u32)) -> (u32, u32) {
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels <= ENOUGH_PIXELS {
+    let (pixels, longest) = (u64::from(width) * u64::from(height), width.max(height));
+    if pixels <= ENOUGH_PIXELS && longest <= LONGEST_SIDE {
         return (width, height);
     }
-    let scale = (ENOUGH_PIXELS as f64 / pixels as f64).sqrt();
-    // A strip one pixel wide would otherwise stay too long.
-    let side = |pixels: u32| ((f64::from(pixels) * scale) as u32).clamp(1, ENOUGH_PIXELS as u32);
+    let by_area = (ENOUGH_PIXELS as f64 / pixels as f64).sqrt();
+    let scale = by_area.min(f64::from(LONGEST_SIDE) / f64::from(longest));
+    let side = |pixels: u32| ((f64::from(pixels) * scale) as u32).clamp(1, LONGEST_SIDE);
     (side(width), side(height))
 }
 
@@ -83,7 +87,9 @@ mod tests {
     fn a_page_that_is_small_enough_keeps_its_size() {
         assert_eq!(reduced((4_000, 4_000)), (4_000, 4_000));
         assert_eq!(reduced((8_000, 8_000)), (4_000, 4_000));
-        assert_eq!(reduced((1, 100_000_000)), (1, 16_000_000));
+        assert_eq!(reduced((1, 100_000_000)), (1, 65_535));
+        assert_eq!(reduced((65_535, 200)), (65_535, 200));
+        assert_eq!(reduced((131_070, 20)), (65_535, 10));
     }
 
     #[test]
@@ -114,6 +120,7 @@ mod tests {
         fn reducing_bounds_pixels_and_keeps_proportions(width in 1..100_000_u32, height in 1..100_000_u32) {
             let (new_width, new_height) = reduced((width, height));
             prop_assert!(u64::from(new_width) * u64::from(new_height) <= ENOUGH_PIXELS);
+            prop_assert!(new_width.max(new_height) <= LONGEST_SIDE);
             let proportion = f64::from(width) / f64::from(height);
             let off = (f64::from(new_width) - f64::from(new_height) * proportion).abs();
             prop_assert!(off <= 1.0 + proportion);

@@ -20,6 +20,7 @@ pub(crate) struct Component {
 
 impl Component {
     /// How many pixels it has.
+    #[cfg(test)]
     pub(crate) fn area(&self) -> usize {
         self.runs.iter().map(|run| run.end - run.start).sum()
     }

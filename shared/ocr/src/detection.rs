@@ -16,8 +16,6 @@ const BOX_THRESHOLD: f32 = 0.45;
 const UNCLIP_RATIO: f32 = 1.6;
 /// Thinner regions, in pixels of the map, are noise: a character needs more.
 const MIN_SIDE: f32 = 3.0;
-/// More lines than any real page has; the largest are kept. It bounds what a page of noise can cost.
-const MAX_LINES: usize = 5_000;
 /// The model halves its input five times.
 const SIDE_MULTIPLE: u32 = 32;
 
@@ -37,11 +35,7 @@ pub(crate) fn detection_size(width: u32, height: u32, max_pixels: usize) -> (u32
 pub(crate) fn text_lines(map: &ArrayView2<'_, f32>, width: u32, height: u32) -> Vec<Quad> {
     let (rows, columns) = map.dim();
     let (x, y) = (width as f32 / columns as f32, height as f32 / rows as f32);
-    let mut regions = components(map, PIXEL_THRESHOLD);
-    if regions.len() > MAX_LINES {
-        regions.sort_by_key(|region| std::cmp::Reverse(region.area()));
-        regions.truncate(MAX_LINES);
-    }
+    let regions = components(map, PIXEL_THRESHOLD);
     let boxes = regions.iter().filter_map(|region| text_box(map, region));
     boxes.map(|rectangle| Quad(rectangle.corners()).scaled(x, y)).collect()
 }
@@ -109,11 +103,5 @@ mod tests {
         map.slice_mut(s![50..52, 20..100]).fill(0.9);
         map.slice_mut(s![0..10, 0..10]).fill(f32::NAN);
         assert_eq!(text_lines(&map.view(), 128, 64), []);
-    }
-
-    #[test]
-    fn a_page_of_noise_has_a_bounded_number_of_lines() {
-        let map = Array2::from_shape_fn((960, 960), |(y, x)| if y % 8 < 5 && x % 8 < 5 { 1.0 } else { 0.0 });
-        assert_eq!(text_lines(&map.view(), 960, 960).len(), MAX_LINES);
     }
 }

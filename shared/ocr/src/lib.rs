@@ -15,6 +15,7 @@
 
 mod alphabet;
 mod answer;
+mod budget;
 mod components;
 mod ctc;
 #[cfg_attr(not(feature = "cuda"), path = "without_cuda.rs")]

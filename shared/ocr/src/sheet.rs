@@ -1,10 +1,11 @@
 //! One page on its way through the engine.
 
 use quire_document::PageImage;
-use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText};
+use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning};
 
 use crate::{
     ModelError,
+    budget::affordable,
     ctc::Reading,
     geometry::Quad,
     orientation::{QuarterTurns, confidence, is_doubtful, sample},
@@ -31,6 +32,8 @@ pub(crate) struct Sheet<'a> {
     /// Where the lines are, from the start of their text.
     lines: Vec<Quad>,
     readings: Vec<Option<Reading>>,
+    /// Whether there are more lines on the page than may be read.
+    is_cut_off: bool,
     failure: Option<ModelError>,
 }
 
@@ -40,10 +43,11 @@ impl<'a> Sheet<'a> {
             Ok(lines) => (lines, None),
             Err(error) => (Vec::new(), Some(error)),
         };
+        let (lines, is_cut_off) = affordable(lines);
         let turns = QuarterTurns::guess(&lines);
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
-        Self { page, turns, lines, readings, failure }
+        Self { page, turns, lines, readings, is_cut_off, failure }
     }
 
     pub(crate) const fn page(&self) -> &'a PageImage {
@@ -123,7 +127,9 @@ impl<'a> Sheet<'a> {
         };
         let lines = reading_order(&quads, self.turns.along()).into_iter().map(line).collect();
         let (width, height) = (self.page.page_width(), self.page.page_height());
-        Ok(PageText::of_lines(engine.clone(), width, height, self.turns.degrees(), lines))
+        let text = PageText::of_lines(engine.clone(), width, height, self.turns.degrees(), lines);
+        let warnings = if self.is_cut_off { vec![Warning::CutOff] } else { Vec::new() };
+        Ok(PageText { warnings, ..text })
     }
 }
 
