@@ -4,12 +4,12 @@
     python3 tests/bench/compare.py [--pages DIR] [--kinds a,b] [--rounds 3] [--cores 2] [--peers quire,rapidocr,…]
 
 Without --pages it makes pages of eleven kinds, with make_pages.py, under target/. Another folder holds images, each with
-its truth beside it: NAME.json with {"file": "NAME.png", "kind": "…", "segs": ["…", …], "lines": [the same, in reading order]}.
+its truth beside it: NAME.json as make_pages.py describes it; "file", "kind" and "segs" will do.
 
 Peers, all on the same cores, each in a process of its own, in turns, `--rounds` times:
 
     quire               the `quire` command with the whole journey, built for release
-    engine              its engine alone: the example `read_pages`; with --providers a row for each
+    engine              its engine alone: the example `read_pages`, on each of --providers
     rapidocr            RapidOCR 3.10.0 as it comes, on ONNX Runtime
     rapidocr-openvino   the same on OpenVINO
     oar-ocr             oar-ocr 0.10.2 as its preset for PP-OCRv6 comes, a pipeline a core
@@ -37,7 +37,7 @@ def main():
     enter_environment()
     # These are installed in the environment, and only there.
     from comparing.measure import measured
-    from comparing.pages import find_pages
+    from comparing.pages import find_pages, texts_of
     from comparing.peers import prepared
     from comparing.reliability import reliability, reliability_table
     from comparing.score import error_rates
@@ -47,7 +47,7 @@ def main():
     kinds = list(dict.fromkeys(page["kind"] for page in pages))
     peers = prepared(arguments)
     runs = measured(peers, [str(page["path"]) for page in pages], arguments.rounds, arguments.cores)
-    rates = {name: error_rates(pages, [[line["text"] for line in page] for page in run["lines"]]) for name, run in runs.items()}
+    rates = {name: error_rates(pages, texts_of(run["lines"])) for name, run in runs.items()}
     machine = f"{len(pages)} pages, {arguments.rounds} rounds, medians; {arguments.cores} cores of {processor()}"
     print("\n" + "\n".join(report(machine, runs, rates, kinds, len(pages))))
     bins = {peer.name: reliability(pages, runs[peer.name]["lines"]) for peer in peers if peer.quire}
@@ -83,7 +83,8 @@ def processor():
     except OSError:
         return platform.machine()
     named = {key.strip(): value.strip() for key, value in told.items()}
-    has = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if flag in named.get("flags", "").split()]
+    flags = set(named.get("flags", "").split())
+    has = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if flag in flags]
     return f"{named.get('model name', platform.machine())} ({', '.join(has)})"
 
 
@@ -100,7 +101,8 @@ def parse_arguments():
     parser.add_argument("--cores", type=int, default=2, help="how many cores each may use (2)")
     known = ["quire", "engine", "rapidocr", "rapidocr-openvino", "oar-ocr", "tesseract"]
     parser.add_argument("--peers", type=names, default=known, help="who reads, with commas between (all)")
-    parser.add_argument("--providers", type=names, help="what runs the engine's models, a row for each (its default)")
+    both = ["onnxruntime", "openvino"]
+    parser.add_argument("--providers", type=names, default=both, help=f"what runs the engine's models ({','.join(both)})")
     parser.add_argument("--no-build", action="store_true", help="take Quire and oar-ocr as they were built last")
     parser.add_argument("--json", type=Path, help="a file for everything that was measured and read")
     arguments = parser.parse_args()

@@ -11,7 +11,7 @@ example `read_pages` prints for all of its images in the order that `--files` pr
 import argparse
 from pathlib import Path
 
-from comparing.pages import find_pages, lines_of
+from comparing.pages import find_pages, lines_of, texts_of
 from comparing.reliability import reliability, reliability_table
 from comparing.score import MEASURES, error_rates, errors
 
@@ -22,7 +22,7 @@ def main():
     parser.add_argument("readings", type=Path, nargs="*", help="what was printed for them")
     parser.add_argument("--files", action="store_true", help="print the images in the order in which they are to be read")
     parser.add_argument("--each", action="store_true", help="a row for each page too")
-    parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these kinds of pages, with commas between")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these kinds, with commas between")
     arguments = parser.parse_args()
     pages = find_pages(arguments.pages, arguments.kinds)
     if arguments.files:
@@ -33,7 +33,7 @@ def main():
 
 def print_score(path, pages, each):
     lines = lines_of(path.read_text(encoding="utf-8"))
-    texts = [[line["text"] for line in page] for page in lines]
+    texts = texts_of(lines)
     rates = error_rates(pages, texts)
     print(f"\n{path}\n{'kind':12}" + "".join(f"{measure:>12}" for measure in MEASURES))
     for kind in sorted(rates["cer"], key=lambda kind: (kind == "all", kind)):
@@ -41,7 +41,8 @@ def print_score(path, pages, each):
         print(f"{kind:12}" + "".join(f"{'–' if rate is None else f'{100 * rate:.3f} %':>12}" for rate in found))
     for page, read in zip(pages, texts, strict=True) if each else ():
         counted = errors(page, read)
-        print(f"{page['file']:24}" + "".join(f"  {measure} {edits}/{length}" for measure, (edits, length) in counted.items()))
+        found = (f"  {measure} {edits}/{length}" for measure, (edits, length) in counted.items())
+        print(f"{page['file']:24}" + "".join(found))
     print("\n" + "\n".join(reliability_table(reliability(pages, lines))))
 
 

@@ -1,1 +1,1 @@
-"""The parts of the benchmark: what is installed, who reads, what reading costs, how right it is, and the table of it all."""
+"""The parts of the benchmark: what is installed, who reads, what that costs, how right it is, and the table of it all."""

@@ -80,7 +80,7 @@ def family(pid):
 
 
 def proportional_bytes(pid):
-    """The process's proportional set size: what it shares with n others counts for 1/n, so that a family's sizes add up."""
+    """The process's proportional set size: what n processes share counts for 1/n in each, so that these sizes add up."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

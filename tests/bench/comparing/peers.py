@@ -15,7 +15,8 @@ HERE = Path(__file__).resolve().parents[1]
 RAPIDOCR = """
 import json, sys
 from rapidocr import EngineType, RapidOCR
-chosen = {} if sys.argv[1] == "default" else {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")}
+on_openvino = {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Cls", "Rec")}
+chosen = on_openvino if sys.argv[1] == "openvino" else {}
 engine = RapidOCR(params={"Global.log_level": "critical", **chosen})
 print(json.dumps([list(engine(file).txts or ()) for file in sys.argv[2:]]))
 """
@@ -56,7 +57,7 @@ class Peer:
 
 
 def prepared(arguments):
-    """The peers that were asked for, built and ready to run. Those that are not installed are left out, and it is said."""
+    """The peers that were asked for, built and ready to run. One that is not installed is left out, and it is said."""
     return [peer for name in arguments.peers for peer in MAKERS[name](arguments)]
 
 
@@ -68,12 +69,12 @@ def quire(arguments):
 
 
 def engine(arguments):
-    """Quire's engine without the journey around it, and with what runs the models, where that is asked for."""
+    """Quire's engine without the journey around it, once for each library that is to run the models."""
     build(arguments, "Quire's engine", "-p", "quire-ocr", "--example", "read_pages")
     command = [str(TARGET / "release/examples/read_pages"), "--workers", str(arguments.cores)]
-    if not arguments.providers:
-        return [Peer("Quire engine", command, quire=True)]
-    return [Peer(f"Quire engine, {provider}", [*command, "--provider", provider], quire=True) for provider in arguments.providers]
+    return [
+        Peer(f"Quire engine {provider}", [*command, "--provider", provider], quire=True) for provider in arguments.providers
+    ]
 
 
 def rapidocr(arguments):

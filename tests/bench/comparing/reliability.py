@@ -34,5 +34,6 @@ def reliability_table(rows):
     table = ["confidence    lines  exactly right   mean confidence"]
     for low, high, count, right, mean in rows:
         if count:
-            table.append(f"{low:.2f} – {high:.2f}  {count:6}  {right:6} {100 * right / count:6.2f} %   {100 * mean:6.2f} %")
+            share = f"{right:6} {100 * right / count:6.2f} %"
+            table.append(f"{low:.2f} – {high:.2f}  {count:6}  {share}   {100 * mean:6.2f} %")
     return table

@@ -7,6 +7,11 @@ from .score import MEASURES
 # What each place of the counts of runs stands for: as many pages, or lines, in one run.
 SIZES = ["1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "over 64"]
 
+LEGEND = [
+    "wall and CPU: seconds a page, the whole process with its start; further: without start and loading of models",
+    "peak: the proportional set size of the process and its descendants, together",
+]
+
 
 def median(runs, which, key):
     """Of that figure over the rounds: of reading `one` page, or `all`."""
@@ -41,7 +46,7 @@ def rate_table(rates, measure, kinds):
 
 
 def stage_table(runs):
-    """Where the time goes in each peer that says so, by page; how much of what was run was padding; how many shared a run."""
+    """Where the time of each peer that says so goes, by page; what share of the runs was padding; how many shared a run."""
     rows = [["", "decode s", "detect s", "recognize s", "outside s", "outside", "padding det", "padding rec"]]
     sizes = []
     for name, peer in runs.items():
@@ -58,8 +63,9 @@ def stage_table(runs):
             *(f"{100 * waste(last[model]):.2f} %" for model in ("detection", "recognition")),
         ])
         for model in ("detection", "recognition"):
-            counts = ", ".join(f"{count} of {size}" for size, count in zip(SIZES, last[model]["by_size"], strict=False) if count)
-            sizes.append(f"{name}, runs of {model}: {counts or 'none'}")
+            counts = zip(SIZES, last[model]["by_size"], strict=False)
+            shared = ", ".join(f"{count} of {size}" for size, count in counts if count)
+            sizes.append(f"{name}, runs of {model}: {shared or 'none'}")
     return [*aligned(rows), "", *sizes] if sizes else []
 
 
@@ -87,25 +93,25 @@ def waste(run):
 
 
 def verdict(runs, rates, count):
-    """For each that is Quire: how many times as fast as each peer it is, and on which kinds of page it is more often wrong."""
+    """How many times as fast as each peer each Quire is, and on which kinds of page it is wrong more often."""
     said = []
     for ours in (name for name in runs if name.startswith("Quire")):
         for peer in (name for name in runs if not name.startswith("Quire")):
             wall, cpu = (median(runs[peer], "all", key) / median(runs[ours], "all", key) for key in ("wall", "cpu"))
             page = further(runs[peer], "wall", count) / further(runs[ours], "wall", count)
             rate, other = rates[ours]["cer"], rates[peer]["cer"]
-            worse = [f"{kind} ({100 * rate[kind]:.3f} % against {100 * other[kind]:.3f} %)" for kind in rate if rate[kind] > other[kind]]
+            worse = [kind for kind in rate if rate[kind] > other[kind]]
+            above = ", ".join(f"{kind} ({100 * rate[kind]:.3f} % against {100 * other[kind]:.3f} %)" for kind in worse)
             said.append(
-                f"{ours} is {wall:.2f} times as fast as {peer} ({page:.2f} times by further page, {cpu:.2f} times by CPU time); "
-                f"its CER is above on: {', '.join(worse) or 'no kind of page'}"
+                f"{ours} is {wall:.2f} times as fast as {peer} ({page:.2f} times by further page, {cpu:.2f} times by "
+                f"CPU time); its CER is above on: {above or 'no kind of page'}"
             )
     return said
 
 
 def report(machine, runs, rates, kinds, count):
     """All of it, as lines."""
-    lines = [machine, "wall and CPU: seconds a page, the whole process with its start; further: without start and loading of models"]
-    lines += ["peak: the proportional set size of the process and its descendants, together", "", *cost_table(runs, count)]
+    lines = [machine, *LEGEND, "", *cost_table(runs, count)]
     for measure in MEASURES:
         table = rate_table(rates, measure, kinds)
         lines += ["", *table] if table else []
@@ -117,7 +123,5 @@ def report(machine, runs, rates, kinds, count):
 def aligned(rows):
     """The first column to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
+    padded = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join([row[0].ljust(widths[0]), *cells[1:]]) for row, cells in zip(rows, padded, strict=True)]

@@ -1,1 +1,5 @@
-"""Makes pages whose text is known exactly: words, fonts, sheets with text on them, kinds of pages, and what scanners and cameras do."""
+"""Makes pages whose text is known exactly.
+
+`words` writes it, `fonts` are what it is set in, `sheet` and `page` are what it is set on, `kinds` and `bills` say how, and
+`camera` is what happens to a page on its way into a file.
+"""

@@ -26,19 +26,25 @@ def photographed(image, random, worse=0):
     """
     width, height = image.size
     frame = (round(width * 1.12), round(height * 1.1))
+    # Every corner of the sheet lies somewhat inside of the frame's: `1 - 2 * x` points inwards.
     corners = [
-        (frame[0] * (x + random.uniform(0.02, 0.07) * (1 - 2 * x)), frame[1] * (y + random.uniform(0.015, 0.06) * (1 - 2 * y)))
+        (
+            frame[0] * (x + random.uniform(0.02, 0.07) * (1 - 2 * x)),
+            frame[1] * (y + random.uniform(0.015, 0.06) * (1 - 2 * y)),
+        )
         for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))
     ]
     source = [(0, 0), (width, 0), (width, height), (0, height)]
     back = perspective(corners, source)
     sheet = image.transform(frame, Image.Transform.PERSPECTIVE, back, Image.Resampling.BICUBIC)
-    covered = Image.new("L", image.size, 255).transform(frame, Image.Transform.PERSPECTIVE, back, Image.Resampling.BILINEAR)
+    white = Image.new("L", image.size, 255)
+    covered = white.transform(frame, Image.Transform.PERSPECTIVE, back, Image.Resampling.BILINEAR)
     noise = numpy.random.default_rng(random.getrandbits(64))
     table = 70 + 10 * noise.standard_normal((frame[1], frame[0]))
     weight = numpy.asarray(covered, dtype=numpy.float64) / 255
     lit = (numpy.asarray(sheet, dtype=numpy.float64) * weight + table * (1 - weight)) * light(frame, random)
-    soft = Image.fromarray(lit.clip(0, 255).astype(numpy.uint8)).filter(ImageFilter.GaussianBlur(random.uniform(0.6, 1.0) + 0.7 * worse))
+    blur = ImageFilter.GaussianBlur(random.uniform(0.6, 1.0) + 0.7 * worse)
+    soft = Image.fromarray(lit.clip(0, 255).astype(numpy.uint8)).filter(blur)
     # Warm light, and grain in each colour.
     tinted = numpy.asarray(soft, dtype=numpy.float64)[:, :, None] * numpy.array([1.0, 0.97, 0.9])
     grained = tinted + (random.uniform(3, 7) + 6 * worse) * noise.standard_normal(tinted.shape)

@@ -4,11 +4,10 @@ It returns the picture, its truth, and how the file is to be written: the suffix
 """
 
 from . import camera
-from .sheet import Sheet
-from .words import CHINESE, GOODS, TOWNS, WARES, Writer
+from .bills import receipt, table
+from .page import JPEG, Page
+from .words import CHINESE, TOWNS, Writer
 
-INCH = 25.4
-PNG = (".png", {"optimize": False, "compress_level": 6})
 LATIN_FACES = ["sans", "serif", "times"]
 CHINESE_FACES = ["chinese", "chinese light"]
 
@@ -27,7 +26,8 @@ def small(number, random):
 
 def low_resolution(number, random):
     """A4 at 75, 100 or 85 dpi, in type of 9 to 11 points: letters of about 10 to 15 pixels."""
-    language, dots, points = [("en", 75, 10), ("zh", 100, 11), ("de", 85, 10), ("en", 75, 11), ("zh", 90, 10), ("fr", 75, 11)][number % 6]
+    language = ["en", "zh", "de", "en", "zh", "fr"][number % 6]
+    dots, points = [(75, 10), (100, 11), (85, 10), (75, 11), (90, 10), (75, 11)][number % 6]
     return full_page(random, language, dots, points).finished("lowres", language=language, dots=dots)
 
 
@@ -50,16 +50,16 @@ def photo(number, random):
     language = ["en", "zh", "de", "zh"][number % 4]
     page = full_page(random, language, dots=150, points=11, share=0.6)
     picture = camera.photographed(page.image, random, worse=number % 2)
-    return page.finished("photo", picture, (".jpg", {"quality": 82}), language=language)
+    return page.finished("photo", picture, JPEG, language=language)
 
 
 def mixed(number, random):
     """Chinese with Latin words and digits in it, umlauts and accents."""
     page = Page(150)
     writer = Writer(random)
-    y = page.margin
-    while y < page.height - page.margin - 60:
-        y = page.paragraph(page.margin, y, page.width - 2 * page.margin, page.height - page.margin, writer.mixed(), "chinese", 25) + 8
+    y, width, bottom = page.margin, page.width - 2 * page.margin, page.height - page.margin
+    while y < bottom - 60:
+        y = page.paragraph(page.margin, y, width, bottom, writer.mixed(), "chinese", 25) + 8
     return page.finished("mixed")
 
 
@@ -75,7 +75,7 @@ def vertical(number, random):
             text += "".join(writer.pick(CHINESE[part]) for part in ("when", "who", "does", "what")) + "。"
         column, text = (text[:rows], text[rows:]) if text[rows] != "。" else (text[: rows - 1], text[rows - 1 :])
         for place, character in enumerate(column):
-            # The full stop of vertical text stands in the upper right of its square, where horizontal text has it in the lower left.
+            # Vertical text has its full stop in the upper right of the square, horizontal text in the lower left.
             aside = (pixels * 0.6, -pixels * 0.55) if character == "。" else (0, 0)
             page.put(x + aside[0], page.margin + place * (pixels + 4) + aside[1], character, "chinese", pixels)
         page.segments.append(column)
@@ -94,83 +94,9 @@ def columns(number, random):
     for x in (page.margin, page.margin + width + gutter):
         y = page.margin + 80
         while y < page.height - page.margin - 70:
-            text = " ".join(writer.sentence(language) for _ in range(4)) if language != "zh" else "".join(writer.chinese() for _ in range(5))
+            text = writer.sentences(language, 5 if language == "zh" else 4)
             y = page.paragraph(x, y, width, page.height - page.margin, text, face, pixels) + pixels // 2
     return page.finished("columns", language=language)
-
-
-def table(number, random):
-    """A bill with a ruled table: each row is one line."""
-    chinese = number % 2 == 1
-    page, writer = Page(150), Writer(random)
-    face, pixels = ("chinese", 22) if chinese else (random.choice(LATIN_FACES[:2]), 20)
-    names = ["序号", "品名", "编号", "数量", "单价", "金额"] if chinese else ["No.", "Article", "Code", "Pieces", "Price", "Total"]
-    title = f"采购清单 {writer.code()}" if chinese else f"Invoice {writer.code()}"
-    page.write(page.margin, page.margin, title, bold("zh" if chinese else "en"), 34)
-    place = f"日期：{writer.number(2015, 2030)}年{writer.number(1, 12)}月{writer.number(1, 28)}日" if chinese else f"{writer.pick(TOWNS)}, {writer.date()}"
-    page.write(page.margin, page.margin + 60, place, face, pixels)
-    edges = [page.margin + round(share * (page.width - 2 * page.margin)) for share in (0, 0.08, 0.36, 0.55, 0.67, 0.82, 1)]
-    top, height = page.margin + 120, 46
-    count = random.randint(18, 26)
-    rows = [names, *(table_row(writer, line, chinese) for line in range(1, count + 1))]
-    for line, cells in enumerate(rows):
-        middle = top + line * height + height // 2
-        placed = [(edges[i] + 10, text, "lm") if i in (1, 2) else (edges[i + 1] - 10, text, "rm") for i, text in enumerate(cells)]
-        page.row(middle, placed, face, pixels)
-    for line in range(len(rows) + 1):
-        page.rule(edges[0], top + line * height, edges[-1], top + line * height, thickness=2 if line < 2 else 1)
-    for x in edges:
-        page.rule(x, top, x, top + len(rows) * height)
-    below = top + len(rows) * height + 40
-    page.paragraph(page.margin, below, edges[-1] - edges[0], page.height, writer.sentence("zh" if chinese else "en"), face, pixels)
-    return page.finished("table", language="zh" if chinese else "en")
-
-
-def table_row(writer, number, chinese):
-    pieces, price = writer.number(1, 60), writer.number(100, 99999) / 100
-    return [str(number), writer.pick(WARES if chinese else GOODS), writer.code(), str(pieces), f"{price:,.2f}", f"{pieces * price:,.2f}"]
-
-
-def receipt(number, random):
-    """A till's slip, 72 mm wide at 203 dpi: names to the left, prices to the right."""
-    chinese = number % 3 == 1
-    writer = Writer(random)
-    count = random.randint(14, 24)
-    page = Page(203, width=576, height=(count + 14) * 40, margin=28)
-    face, pixels = ("chinese", 24) if chinese else (["mono", "sans"][number % 2], 22)
-    middle, right, y = page.width // 2, page.width - page.margin, 40
-    shop = f"{writer.pick(TOWNS)} 超市" if chinese else f"{writer.pick(TOWNS)} Market"
-    page.write(middle, y, shop, "chinese bold" if chinese else "bold", 34, "ma")
-    page.write(middle, y + 56, f"{writer.number(1, 28):02}.{writer.number(1, 12):02}.{writer.number(2019, 2030)} {writer.number(8, 20):02}:{writer.number(0, 59):02}", face, pixels, "ma")
-    page.write(page.margin, y + 100, f"{'收银台' if chinese else 'Till'} {writer.number(1, 20)} / {writer.code()}", face, pixels)
-    y += 160
-    total = 0
-    for _ in range(count):
-        price = writer.number(49, 9999)
-        total += price
-        page.row(y, [(page.margin, writer.pick(WARES if chinese else GOODS), "la"), (right, f"{price / 100:.2f}", "ra")], face, pixels)
-        y += 40
-    page.rule(page.margin, y + 6, right, y + 6, thickness=2)
-    page.row(y + 24, [(page.margin, "合计" if chinese else "TOTAL EUR", "la"), (right, f"{total / 100:.2f}", "ra")], "chinese bold" if chinese else "bold", 28)
-    page.row(y + 80, [(page.margin, "其中税 19%" if chinese else "incl. VAT 19%", "la"), (right, f"{total / 11900 * 19:.2f}", "ra")], face, pixels)
-    page.write(middle, y + 150, "谢谢惠顾，欢迎再来" if chinese else "Thank you, come again!", face, pixels, "ma")
-    return page.finished("receipt", language="zh" if chinese else "en")
-
-
-class Page(Sheet):
-    """A sheet of A4, or of a size in pixels, at so many dots an inch."""
-
-    def __init__(self, dots, width=None, height=None, margin=None):
-        super().__init__(width or round(210 / INCH * dots), height or round(297 / INCH * dots))
-        self.margin = margin or round(18 / INCH * dots)
-
-    def put(self, x, y, character, face, pixels):
-        """A single character that the caller counts as part of a segment."""
-        self.place(x, y, character, face, pixels)
-        self.segments.pop()
-
-    def finished(self, kind, picture=None, file=PNG, **more):
-        return picture or self.image, self.truth(kind, **more), file
 
 
 def full_page(random, language, dots, points, leading=1.45, share=1.0):
@@ -183,8 +109,8 @@ def full_page(random, language, dots, points, leading=1.45, share=1.0):
     page.write(left, y, heading(writer, language), bold(language), round(pixels * 1.6))
     y += round(pixels * 3)
     while y + pixels * leading < bottom:
-        sentences = [writer.sentence(language) for _ in range(writer.number(3, 7))]
-        y = page.paragraph(left, y, width, bottom, ("" if language == "zh" else " ").join(sentences), face, pixels, leading)
+        text = writer.sentences(language, writer.number(3, 7))
+        y = page.paragraph(left, y, width, bottom, text, face, pixels, leading)
         y += round(pixels * 0.7)
     return page
 

@@ -117,6 +117,10 @@ class Writer:
     def date(self):
         return f"{self.number(1, 28)} {self.pick(MONTHS)} {self.number(1987, 2031)}"
 
+    def chinese_date(self, since):
+        """Between that year and 2030."""
+        return f"{self.number(since, 2030)}年{self.number(1, 12)}月{self.number(1, 28)}日"
+
     def code(self):
         letters = "".join(self.pick("ABCDEFGHJKLMNPRSTUVWXYZ") for _ in range(self.number(2, 3)))
         return f"{letters}-{self.number(1000, 99999)}"
@@ -124,6 +128,10 @@ class Writer:
     def sentence(self, language):
         """In `language`: en, de, fr or zh."""
         return {"en": self.english, "de": self.german, "fr": self.french, "zh": self.chinese}[language]()
+
+    def sentences(self, language, count):
+        """So many of them, with white space between where the language has any."""
+        return ("" if language == "zh" else " ").join([self.sentence(language) for _ in range(count)])
 
     def english(self):
         words = {kind: self.pick(choice) for kind, choice in ENGLISH.items()}
@@ -139,13 +147,15 @@ class Writer:
         if extra < 0.32:
             return f"{start} {words['ending']}: write to {words['noun']}@example.org or call 555-{self.number(1000, 9999)}."
         if extra < 0.38:
-            return f"{start} {words['ending']}, which is {self.number(2, 98)}.{self.number(0, 9)}% of {self.number(100, 9000)} kg."
+            share = f"{self.number(2, 98)}.{self.number(0, 9)}% of {self.number(100, 9000)} kg"
+            return f"{start} {words['ending']}, which is {share}."
         return f"{start} {words['ending']}."
 
     def german(self):
         words = {kind: self.pick(choice) for kind, choice in GERMAN.items()}
         extra = f" (Nr. {self.number(10, 9999)})" if self.random.random() < 0.15 else ""
-        return f"{words['opening']} {words['adjective']} {words['noun']}{extra} {words['verb']} {words['object']} {words['ending']}."
+        subject = f"{words['opening']} {words['adjective']} {words['noun']}{extra}"
+        return f"{subject} {words['verb']} {words['object']} {words['ending']}."
 
     def french(self):
         words = {kind: self.pick(choice) for kind, choice in FRENCH.items()}
@@ -156,7 +166,7 @@ class Writer:
         words = {kind: self.pick(choice) for kind, choice in CHINESE.items()}
         extra = self.random.random()
         if extra < 0.1:
-            return f"{self.number(1990, 2030)}年{self.number(1, 12)}月{self.number(1, 28)}日，{words['who']}{words['does']}{words['what']}。"
+            return f"{self.chinese_date(1990)}，{words['who']}{words['does']}{words['what']}。"
         if extra < 0.2:
             return f"{words['who']}以{self.amount(10)}元的价格{words['does']}{words['what']}{words['ending']}。"
         if extra < 0.28:
@@ -166,8 +176,9 @@ class Writer:
     def mixed(self):
         """Chinese with Latin words, digits and units in it, or a name in one script with its other in brackets."""
         word, other = self.pick(ENGLISH["noun"]), self.pick(GERMAN["noun"] + FRENCH["noun"])
+        tool = f"{self.pick(CHINESE['who'])}用 {word.title()} {self.number(2, 99)}.{self.number(0, 9)}"
         return self.pick([
-            f"{self.pick(CHINESE['who'])}用 {word.title()} {self.number(2, 99)}.{self.number(0, 9)} {self.pick(CHINESE['does'])}{self.pick(CHINESE['what'])}，共 {self.number(2, 900)} kg。",
+            f"{tool} {self.pick(CHINESE['does'])}{self.pick(CHINESE['what'])}，共 {self.number(2, 900)} kg。",
             f"{self.pick(WARES)} / {self.pick(GOODS)} / {other}: {self.amount(1, 900)} EUR",
             f"{self.pick(TOWNS)}, {self.date()} – {self.chinese()}",
             f"{self.german()} {self.pick(CHINESE['what'])}（{word}）",
