@@ -29,7 +29,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from comparing.environment import TARGET, enter_environment
+from comparing.environment import PACKAGES, TARGET, enter_environment
 
 
 def main():
@@ -49,6 +49,7 @@ def main():
     runs = measured(peers, [str(page["path"]) for page in pages], arguments.rounds, arguments.cores)
     rates = {name: error_rates(pages, texts_of(run["lines"])) for name, run in runs.items()}
     machine = f"{len(pages)} pages, {arguments.rounds} rounds, medians; {arguments.cores} cores of {processor()}"
+    machine += f"\n{', '.join(PACKAGES[:3]).replace('==', ' ')}, oar-ocr 0.10.2"
     print("\n" + "\n".join(report(machine, runs, rates, kinds, len(pages))))
     bins = {peer.name: reliability(pages, runs[peer.name]["lines"]) for peer in peers if peer.quire}
     for name, rows in bins.items():
