@@ -21,8 +21,13 @@ mod ctc;
 #[cfg_attr(not(feature = "cuda"), path = "without_cuda.rs")]
 mod cuda;
 mod detection;
+mod device;
 mod engine;
 mod geometry;
+mod gpu;
+mod gpu_graph;
+mod gpu_shapes;
+mod hands;
 mod hunyuan;
 mod line_reader;
 mod lines;
@@ -38,6 +43,7 @@ mod pp_ocr;
 mod provider;
 mod reading_order;
 mod resample;
+mod run_buffer;
 mod runs;
 mod runtime;
 mod sheet;
@@ -46,7 +52,9 @@ mod work;
 
 pub use alphabet::Alphabet;
 pub use answer::page_of_answer;
+pub use device::SharedModel;
 pub use engine::{Engine, LocalEngine, PageReader, PageStream};
+pub use gpu::{GpuOptions, GpuPpOcr};
 pub use hunyuan::{
     End, HunyuanFiles, HunyuanOcr, HunyuanOptions, Instruction, InstructionError, PageFeed, PageJob, ReadError,
     Reading, TailGuard, default_prompts, without_repetition,
@@ -58,5 +66,6 @@ pub use policy_file::InvalidPolicy;
 pub use policy_runs::{PixelRun, StripRun};
 pub use pp_ocr::{ModelFiles, PpOcr};
 pub use provider::{Provider, UnknownProvider};
+pub use run_buffer::{Room, RunBuffer};
 pub use runtime::{Device, LoadError, check_cuda};
 pub use work::{Runs, Work};

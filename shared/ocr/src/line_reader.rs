@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
-use ndarray::{Array4, Axis};
+use ndarray::{ArrayView2, s};
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
 use crate::{
-    Model, ModelError, PageReader, PixelRun, Policy,
+    Model, ModelError, PageReader, PixelRun, Policy, RunBuffer,
     ctc::Reading,
     detection::{detection_size, text_lines},
     geometry::Quad,
+    gpu_shapes::{Fit, fit},
+    hands::Hands,
     lines::{LineImage, read_lines},
     resample::resample,
     runs::run_isolating,
@@ -22,11 +24,13 @@ use crate::{
 pub(crate) struct LineReader {
     model: Metered,
     policy: Policy,
+    hands: Hands,
 }
 
 impl LineReader {
     pub(crate) fn new(model: Box<dyn Model>, policy: Policy) -> Self {
-        Self { model: Metered::new(model), policy }
+        let hands = Hands::new(policy.hands);
+        Self { model: Metered::new(model), policy, hands }
     }
 }
 
@@ -73,20 +77,73 @@ impl PageReader for LineReader {
 impl LineReader {
     /// The places of the text lines of each page.
     fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
-        let size = |page: &PageImage| detection_size(page.width(), page.height(), self.policy.detection_page_pixels);
-        let sizes: Vec<(u32, u32)> = pages.iter().map(size).collect();
+        let fits: Vec<Fit> = pages.iter().map(|page| self.fit(page)).collect();
+        let shapes: Vec<(u32, u32)> = fits.iter().map(|fit| fit.shape).collect();
         let mut detected: Vec<Result<Vec<Quad>, ModelError>> = pages.iter().map(|_| Ok(Vec::new())).collect();
-        for PixelRun { members, size, .. } in self.policy.pixel_runs(&sizes) {
-            let model = &mut self.model;
-            let answers = run_isolating(&members, &mut |members| {
-                let pages: Vec<&PageImage> = members.iter().map(|&page| &pages[page]).collect();
-                detect_run(model, &pages, size)
-            });
-            for (page, answer) in members.into_iter().zip(answers) {
-                detected[page] = answer;
+        for PixelRun { members, size, .. } in self.policy.pixel_runs(&shapes) {
+            let mut left = &members[..];
+            while !left.is_empty() {
+                // Fewer than were planned, once there was no memory for as many.
+                let (members, rest) = left.split_at(self.model.fitting_pages(size).min(left.len()));
+                left = rest;
+                let answers = run_isolating(members, &mut |members| {
+                    let pages: Vec<(&PageImage, Fit)> =
+                        members.iter().map(|&page| (&pages[page], fits[page])).collect();
+                    self.detect_run(&pages)
+                });
+                for (&page, answer) in members.iter().zip(answers) {
+                    detected[page] = answer;
+                }
             }
         }
         detected
+    }
+
+    /// How a page is put into a run.
+    fn fit(&self, page: &PageImage) -> Fit {
+        let (width, height) = (page.width(), page.height());
+        let exact = detection_size(width, height, self.policy.detection_page_pixels);
+        fit(&self.policy.detection_shapes, (width, height), exact)
+    }
+
+    /// One detection run over pages that have one shape.
+    fn detect_run(&mut self, pages: &[(&PageImage, Fit)]) -> Result<Vec<Vec<Quad>>, ModelError> {
+        let (width, height) = pages[0].1.shape;
+        let batch = self.policy.batch(pages.len());
+        let shape = [batch, PageImage::CHANNELS, height as usize, width as usize];
+        let mut run = self.model.detection_run(shape);
+        self.hands.draw(pages, run.input_mut(), |(page, fit), mut place| {
+            let (columns, rows) = (fit.content.0 as usize, fit.content.1 as usize);
+            place.slice_mut(s![.., rows.., ..]).fill(0.0);
+            place.slice_mut(s![.., .., columns..]).fill(0.0);
+            resample(page, place.slice_mut(s![.., ..rows, ..columns]));
+        });
+        let drawn = pages.iter().map(|(_, fit)| fit.content.0 as usize * fit.content.1 as usize).sum();
+        let answer = self.model.detect(&mut run, drawn);
+        let lines = answer.and_then(|()| self.lines_found(pages, &run, [batch, shape[2], shape[3]]));
+        self.model.keep_detection(run);
+        lines
+    }
+
+    /// The lines in the maps of a run of this shape.
+    fn lines_found(
+        &self,
+        pages: &[(&PageImage, Fit)],
+        run: &RunBuffer,
+        [batch, height, width]: [usize; 3],
+    ) -> Result<Vec<Vec<Quad>>, ModelError> {
+        let (maps, expected) = (run.answer(), (batch, height, width));
+        if maps.dim() != expected {
+            return Err(ModelError::Shape { expected: format!("{expected:?}"), found: format!("{:?}", maps.dim()) });
+        }
+        let found: Vec<_> = pages.iter().zip(maps.outer_iter()).collect();
+        let lines = self.hands.map(&found, |((page, fit), map)| {
+            let (columns, rows) = (fit.content.0 as usize, fit.content.1 as usize);
+            let map: ArrayView2<'_, f32> = map.slice(s![..rows, ..columns]);
+            let finite = map.iter().all(|value| value.is_finite());
+            if finite { Ok(text_lines(&map, page.width(), page.height())) } else { Err(ModelError::NotANumber) }
+        });
+        lines.into_iter().collect()
     }
 
     /// Reads what `pick` picks of each page, in one pool over all pages. A page of which a line fails has failed.
@@ -103,7 +160,7 @@ impl LineReader {
                 images.push(LineImage { page: from.page(), quad });
             }
         }
-        let readings = read_lines(&mut self.model, &self.policy, &images);
+        let readings = read_lines(&mut self.model, &self.policy, &self.hands, &images);
         let mut read = Vec::new();
         for (pick, reading) in picks.into_iter().zip(readings) {
             match reading {
@@ -113,26 +170,4 @@ impl LineReader {
         }
         read
     }
-}
-
-/// One detection run over pictures of one size.
-fn detect_run(
-    model: &mut Metered,
-    pages: &[&PageImage],
-    (width, height): (u32, u32),
-) -> Result<Vec<Vec<Quad>>, ModelError> {
-    let mut input = Array4::zeros((pages.len(), PageImage::CHANNELS, height as usize, width as usize));
-    for (page, target) in pages.iter().zip(input.axis_iter_mut(Axis(0))) {
-        resample(page, target);
-    }
-    let maps = model.detect(&input.view())?;
-    let expected = (pages.len(), height as usize, width as usize);
-    if maps.dim() != expected {
-        return Err(ModelError::Shape { expected: format!("{expected:?}"), found: format!("{:?}", maps.dim()) });
-    }
-    if !maps.iter().all(|value| value.is_finite()) {
-        return Err(ModelError::NotANumber);
-    }
-    let lines = |(page, map): (&&PageImage, _)| text_lines(&map, page.width(), page.height());
-    Ok(pages.iter().zip(maps.outer_iter()).map(lines).collect())
 }

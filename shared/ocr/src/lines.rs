@@ -1,12 +1,13 @@
 //! Lines of any pages to readings: drawn, sorted by width, recognized in runs, put back.
 
-use ndarray::{Array3, Array4, Axis, s};
+use ndarray::{Array3, s};
 use quire_document::PageImage;
 
 use crate::{
     ModelError, Policy, Step, StripRun,
     ctc::{Reading, decode},
     geometry::Quad,
+    hands::Hands,
     runs::run_isolating,
     strip::{STRIP_HEIGHT, draw, pieces, strip_width},
     work::Metered,
@@ -31,19 +32,27 @@ struct Strip<'a> {
 pub(crate) fn read_lines(
     model: &mut Metered,
     policy: &Policy,
+    hands: &Hands,
     lines: &[LineImage<'_>],
 ) -> Vec<Result<Reading, ModelError>> {
-    let strips: Vec<Strip<'_>> =
-        lines.iter().enumerate().flat_map(|(line, image)| cut(line, *image, policy.piece_max_width)).collect();
+    let numbered: Vec<(usize, LineImage<'_>)> = lines.iter().copied().enumerate().collect();
+    let strips = hands.map(&numbered, |&(line, image)| cut(line, image, policy.piece_max_width));
+    let strips: Vec<Strip<'_>> = strips.into_iter().flatten().collect();
     let widths: Vec<usize> = strips.iter().map(|strip| strip.width).collect();
     let mut answers: Vec<Result<Reading, ModelError>> = strips.iter().map(|_| Ok(Reading::default())).collect();
     for StripRun { members, width, .. } in policy.strip_runs(&widths) {
-        let readings = run_isolating(&members, &mut |members| {
-            let strips: Vec<&Strip<'_>> = members.iter().map(|&strip| &strips[strip]).collect();
-            recognize_run(model, &strips, width)
-        });
-        for (strip, reading) in members.into_iter().zip(readings) {
-            answers[strip] = reading;
+        let mut left = &members[..];
+        while !left.is_empty() {
+            // Fewer than were planned, once there was no memory for as many.
+            let (members, rest) = left.split_at(model.fitting_strips(width).min(left.len()));
+            left = rest;
+            let readings = run_isolating(members, &mut |members| {
+                let strips: Vec<&Strip<'_>> = members.iter().map(|&strip| &strips[strip]).collect();
+                recognize_run(model, hands, &strips, [policy.batch(strips.len()), width])
+            });
+            for (&strip, reading) in members.iter().zip(readings) {
+                answers[strip] = reading;
+            }
         }
     }
     let mut readings: Vec<Result<Reading, ModelError>> = lines.iter().map(|_| Ok(Reading::default())).collect();
@@ -73,17 +82,30 @@ fn cut(line: usize, image: LineImage<'_>, max: usize) -> Vec<Strip<'_>> {
     pieces(&whole.view(), max).into_iter().map(piece).collect()
 }
 
-/// One recognition run, every strip padded to `width`.
-fn recognize_run(model: &mut Metered, strips: &[&Strip<'_>], width: usize) -> Result<Vec<Reading>, ModelError> {
-    let mut input = Array4::zeros((strips.len(), PageImage::CHANNELS, STRIP_HEIGHT, width));
-    for (strip, mut target) in strips.iter().zip(input.axis_iter_mut(Axis(0))) {
-        let target = target.slice_mut(s![.., .., ..strip.width]);
-        draw(strip.image.page, &strip.image.quad, strip.width, target);
-    }
+/// One recognition run of so many strips, each padded to `width`; those that there are not are empty.
+fn recognize_run(
+    model: &mut Metered,
+    hands: &Hands,
+    strips: &[&Strip<'_>],
+    [batch, width]: [usize; 2],
+) -> Result<Vec<Reading>, ModelError> {
+    let mut run = model.recognition_run([batch, PageImage::CHANNELS, STRIP_HEIGHT, width]);
+    hands.draw(strips, run.input_mut(), |strip, mut place| {
+        place.slice_mut(s![.., .., strip.width..]).fill(0.0);
+        draw(strip.image.page, &strip.image.quad, strip.width, place.slice_mut(s![.., .., ..strip.width]));
+    });
     let drawn = strips.iter().map(|strip| strip.width).sum();
-    let answers = model.recognize(&input.view(), drawn)?;
+    let answers = model.recognize(&mut run, drawn);
+    model.keep_recognition(run);
+    let mut answers = answers?;
+    if answers.len() != batch {
+        let expected = format!("[{batch}, …]");
+        return Err(ModelError::Shape { expected, found: format!("[{}, …]", answers.len()) });
+    }
+    answers.truncate(strips.len());
     if answers.iter().flatten().any(|step: &Step| !step.probability.is_finite()) {
         return Err(ModelError::NotANumber);
     }
-    Ok(answers.iter().map(|steps| decode(steps, model.model().alphabet())).collect())
+    let alphabet = model.model().alphabet();
+    Ok(hands.map(&answers, |steps| decode(steps, alphabet)))
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array3, ArrayView4};
 use quire_tasks::EngineName;
 
-use crate::Alphabet;
+use crate::{Alphabet, Room, RunBuffer};
 
 /// Detection and recognition of text. Values are (v / 255 − 0.5) / 0.5 of blue, green and red.
 pub trait Model: Send {
@@ -24,6 +24,29 @@ pub trait Model: Send {
     /// # Errors
     /// When the run fails; it may be tried again with fewer lines.
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError>;
+
+    /// Room for so many numbers of a run's input or answer, where the model takes them from fastest.
+    fn room(&mut self, len: usize) -> Room {
+        Room::ordinary(len)
+    }
+
+    /// [`detect`](Self::detect) in a buffer that is used again.
+    ///
+    /// # Errors
+    /// As for `detect`.
+    fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
+        let maps = self.detect(run.input())?;
+        run.set_answer(maps);
+        Ok(())
+    }
+
+    /// [`recognize`](Self::recognize) from a buffer that is used again.
+    ///
+    /// # Errors
+    /// As for `recognize`.
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<Step>>, ModelError> {
+        self.recognize(run.input())
+    }
 }
 
 /// What the recognizer sees at one place of a line.
@@ -41,6 +64,10 @@ pub enum ModelError {
     /// The runtime refused or broke off the run.
     #[error("the model's run failed: {0}")]
     Run(String),
+    /// The device has no memory for a run of this size. Decision: as above, and later runs are no larger than what is
+    /// left of this one.
+    #[error("there is no memory for the model's run: {0}")]
+    Memory(String),
     /// The answer is not of the shape that was asked for.
     #[error("the model answered in the shape {found}, expected {expected}")]
     Shape {
@@ -52,4 +79,40 @@ pub enum ModelError {
     /// The answer holds values that are no numbers.
     #[error("the model answered with values that are no numbers")]
     NotANumber,
+}
+
+/// What ONNX Runtime says, in small letters, when a device has no memory for a run: of its arena, of CUDA, of cuDNN and
+/// cuBLAS, and of the system. It has no code of its own for that.
+const NO_MEMORY: [&str; 7] = [
+    "failed to allocate memory",
+    "smaller than requested bytes",
+    "out of memory",
+    "out_of_memory",
+    "outofmemory",
+    "alloc_failed",
+    "bad_alloc",
+];
+
+impl ModelError {
+    /// By what a runtime says of a run.
+    pub(crate) fn of_run(text: String) -> Self {
+        let said = text.to_lowercase();
+        let no_memory = NO_MEMORY.iter().any(|known| said.contains(known));
+        if no_memory { Self::Memory(text) } else { Self::Run(text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_memory_is_told_from_one_that_failed() {
+        let told = |text: &str| matches!(ModelError::of_run(text.to_owned()), ModelError::Memory(_));
+        assert!(told("bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 939"));
+        assert!(told("BFCArena::AllocateRawInternal Available memory of 0 is smaller than requested bytes of 97517568"));
+        assert!(told("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);"));
+        assert!(told("CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED"));
+        assert!(!told("CUDA failure 700: an illegal memory access was encountered"));
+    }
 }

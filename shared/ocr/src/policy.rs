@@ -28,8 +28,8 @@ pub struct Policy {
     pub recognition_widths: Vec<usize>,
     /// Widths of recognition runs are rounded up to a multiple of this, in columns.
     pub width_multiple: usize,
-    /// Whether a run that its items do not fill is filled up with empty ones to what the budget allows, so that a device
-    /// meets few shapes.
+    /// Whether a run is filled up with empty items to a power of two, so that a device meets few shapes, all of them at
+    /// start.
     pub fixed_batches: bool,
     /// Wider lines are cut in their gaps and read in pieces; in columns. The model's answer takes 9.4 kB a column.
     pub piece_max_width: usize,

@@ -1,6 +1,8 @@
 //! Which pages and which strips share a run: the policy's arithmetic, without a model.
 
-use crate::{Policy, runs::bounded_runs};
+use std::ops::Range;
+
+use crate::{Policy, gpu_shapes::fixed_runs, runs::bounded_runs};
 
 /// Narrower runs are padded to this, in columns: the recognizer is unsure of a lone digit that nothing surrounds, and 64
 /// columns cost next to nothing.
@@ -41,12 +43,12 @@ impl Policy {
         let mut order: Vec<usize> = (0..widths.len()).collect();
         order.sort_by_key(|&strip| std::cmp::Reverse(widths[strip]));
         let padded: Vec<usize> = order.iter().map(|&strip| self.padded_width(widths[strip])).collect();
-        let run = |run: std::ops::Range<usize>| {
+        let run = |run: Range<usize>| {
             let (width, members) = (padded[run.start], order[run].to_vec());
-            let batch = self.batch(members.len(), width, self.recognition_max_width);
+            let batch = self.batch(members.len());
             StripRun { members, width, batch }
         };
-        bounded_runs(&padded, self.recognition_max_width).into_iter().map(run).collect()
+        self.runs(&padded, self.recognition_max_width).into_iter().map(run).collect()
     }
 
     /// Puts pictures of these widths and heights at detection into runs.
@@ -57,17 +59,23 @@ impl Policy {
         for same_size in order.chunk_by(|&a, &b| sizes[a] == sizes[b]) {
             let size = sizes[same_size[0]];
             let pixels = size.0 as usize * size.1 as usize;
-            for run in bounded_runs(&vec![pixels; same_size.len()], self.detection_max_pixels) {
+            for run in self.runs(&vec![pixels; same_size.len()], self.detection_max_pixels) {
                 let members = same_size[run].to_vec();
-                let batch = self.batch(members.len(), pixels, self.detection_max_pixels);
+                let batch = self.batch(members.len());
                 runs.push(PixelRun { members, size, batch });
             }
         }
         runs
     }
 
-    fn batch(&self, members: usize, cost: usize, budget: usize) -> usize {
-        if self.fixed_batches { members.max(budget / cost.max(1)) } else { members }
+    /// Runs of items that are sorted by cost.
+    fn runs(&self, costs: &[usize], budget: usize) -> Vec<Range<usize>> {
+        if self.fixed_batches { fixed_runs(costs, budget) } else { bounded_runs(costs, budget) }
+    }
+
+    /// With how many items a run of so many is made, empty ones included.
+    pub(crate) fn batch(&self, members: usize) -> usize {
+        if self.fixed_batches { members.next_power_of_two() } else { members }
     }
 }
 
@@ -83,6 +91,7 @@ mod tests {
             recognition_max_width: 1_280,
             recognition_widths: vec![160, 320, 640],
             detection_max_pixels: 4 * 640 * 640,
+            fixed_batches: false,
             ..Policy::of(Provider::Cuda)
         }
     }
@@ -109,8 +118,9 @@ mod tests {
     fn fixed_batches_are_filled_up() {
         let policy = Policy { fixed_batches: true, ..buckets() };
         let runs = policy.strip_runs(&[100, 600, 300, 90, 500, 3_000]);
-        assert_eq!(strips(&runs), [(vec![5], 3_008, 1), (vec![1, 4], 640, 2), (vec![2, 0, 3], 320, 4)]);
-        assert_eq!(policy.pixel_runs(&[(640, 640)])[0].batch, 4);
+        let fixed = [(vec![5], 3_008, 1), (vec![1, 4], 640, 2), (vec![2], 320, 1), (vec![0, 3], 160, 2)];
+        assert_eq!(strips(&runs), fixed);
+        assert_eq!(policy.pixel_runs(&[(640, 640); 3])[0].batch, 4);
     }
 
     #[test]

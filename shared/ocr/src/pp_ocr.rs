@@ -17,9 +17,9 @@ use crate::{
 const CLASSES: usize = 18_710;
 
 /// What detection answers with; -1 is a free dimension.
-const MAP: [i64; 4] = [-1, 1, -1, -1];
+pub(crate) const MAP: [i64; 4] = [-1, 1, -1, -1];
 /// What recognition answers with.
-const STEPS: [i64; 3] = [-1, -1, CLASSES as i64];
+pub(crate) const STEPS: [i64; 3] = [-1, -1, CLASSES as i64];
 
 /// Where the native parts are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn checked<N: Network + 'static>(
 }
 
 /// Refuses files that are not PP-OCRv6's two models, and says what the recognizer reads.
-fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
+pub(crate) fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
     let (detection, recognition) = (OnnxFile::read(&files.detection)?, OnnxFile::read(&files.recognition)?);
     check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
     check_shape(&files.recognition, "input", &recognition.inputs, &[-1, 3, 48, -1])?;
@@ -112,8 +112,13 @@ fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
     })
 }
 
+/// What answers of these models are signed with, whatever runs them.
+pub(crate) fn name() -> EngineName {
+    EngineName { name: "pp-ocr".to_owned(), version: "v6-small".to_owned() }
+}
+
 /// Refuses a model whose only input or output is not of this shape; -1 is a free dimension.
-fn check_shape(path: &Path, part: &'static str, outlets: &[Outlet], expected: &[i64]) -> Result<(), LoadError> {
+pub(crate) fn check_shape(path: &Path, part: &'static str, outlets: &[Outlet], expected: &[i64]) -> Result<(), LoadError> {
     if matches!(outlets, [outlet] if outlet.is_f32 && outlet.shape == expected) {
         return Ok(());
     }
@@ -127,7 +132,7 @@ fn check_shape(path: &Path, part: &'static str, outlets: &[Outlet], expected: &[
 
 impl Model for PpOcr {
     fn name(&self) -> EngineName {
-        EngineName { name: "pp-ocr".to_owned(), version: "v6-small".to_owned() }
+        name()
     }
 
     fn alphabet(&self) -> &Alphabet {

@@ -115,6 +115,17 @@ pub enum LoadError {
         /// The libraries.
         missing: Vec<String>,
     },
+    /// Libraries that TensorRT needs are not on this machine.
+    #[error(
+        "TensorRT cannot be used on this machine: missing {}; set ORT_DYLIB_PATH to the libonnxruntime.so of ONNX Runtime's \
+         GPU build and LD_LIBRARY_PATH to the folders of the TensorRT 10, CUDA 13 and cuDNN 9 libraries, or read with CUDA \
+         alone",
+        missing.join(", ")
+    )]
+    TensorRtMissing {
+        /// The libraries.
+        missing: Vec<String>,
+    },
     /// The libraries are there, the GPU does not work.
     #[error("CUDA cannot be used on this machine: {reason}")]
     Cuda {
@@ -151,12 +162,12 @@ pub(crate) fn session(
     let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
     let mut builder = configured(environment, threads).map_err(refused)?;
     if device == Device::Cuda {
-        builder = cuda::register(builder)?;
+        builder = cuda::register(builder, None)?;
     }
     with_cpu_arena(builder).and_then(|mut builder| builder.commit_from_file(path)).map_err(refused)
 }
 
-fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+pub(crate) fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
     let builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         // Explicit, because ONNX Runtime counts the host's cores and not the container's.
@@ -169,7 +180,7 @@ fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionB
 }
 
 /// Without the arena every run allocates and faults in its memory anew, which costs detection half its speed.
-fn with_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+pub(crate) fn with_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
     Ok(builder.with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?)
 }
 
@@ -198,6 +209,6 @@ impl Network for Session {
 
 impl From<ort::Error> for ModelError {
     fn from(error: ort::Error) -> Self {
-        Self::Run(error.to_string())
+        Self::of_run(error.to_string())
     }
 }

@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ndarray::{Array3, ArrayView4};
 use serde::Serialize;
+use tracing::warn;
 
-use crate::{Model, ModelError, Step};
+use crate::{Model, ModelError, RunBuffer, Step};
 
 /// Sums over everything read since they were last taken.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -34,14 +34,17 @@ pub struct Runs {
     pub drawn: u64,
     /// Units that were run, padding included.
     pub padded: u64,
-    /// From handing over the input to having the answer.
+    /// From when the model took the input to its answer.
     pub busy: Duration,
+    /// What the input has waited before that, for a device that others use too.
+    pub waited: Duration,
 }
 
 impl Work {
-    /// The time spent outside of model runs.
+    /// The time spent outside of model runs, and not waiting for one.
     pub fn outside(&self) -> Duration {
-        self.total.saturating_sub(self.detection.busy + self.recognition.busy)
+        let runs = |runs: &Runs| runs.busy + runs.waited;
+        self.total.saturating_sub(runs(&self.detection) + runs(&self.recognition))
     }
 }
 
@@ -56,13 +59,14 @@ impl Runs {
         if self.padded == 0 { 0.0 } else { 1.0 - self.drawn as f64 / self.padded as f64 }
     }
 
-    fn add(&mut self, items: usize, drawn: usize, padded: usize, busy: Duration) {
+    fn add(&mut self, items: usize, drawn: usize, padded: usize, (busy, waited): (Duration, Duration)) {
         let class = items.max(1).next_power_of_two().trailing_zeros() as usize;
         self.by_size[class.min(self.by_size.len() - 1)] += 1;
         self.items += items as u64;
         self.drawn += drawn as u64;
         self.padded += padded as u64;
         self.busy += busy;
+        self.waited += waited;
     }
 }
 
@@ -82,45 +86,114 @@ impl AddAssign<&Self> for Runs {
         self.drawn += other.drawn;
         self.padded += other.padded;
         self.busy += other.busy;
+        self.waited += other.waited;
     }
 }
 
-/// A model, and what its runs have cost.
+/// A model, what its runs have cost, and what they use again.
 pub(crate) struct Metered {
     model: Box<dyn Model>,
     pub(crate) work: Work,
+    detection: Kept,
+    recognition: Kept,
+}
+
+/// What is kept from a run for the next of its kind.
+struct Kept {
+    run: RunBuffer,
+    /// In the unit of [`Runs`]: a larger run found no memory.
+    most: usize,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { run: RunBuffer::default(), most: usize::MAX }
+    }
+}
+
+impl Kept {
+    fn fitting(&self, each: usize) -> usize {
+        1 << (self.most / each.max(1)).max(1).ilog2()
+    }
+
+    /// What is left after a run of this size: half of it, if there was no memory for it.
+    fn learn<T>(&mut self, what: &str, size: usize, answer: &Result<T, ModelError>) {
+        let Err(ModelError::Memory(reason)) = answer else { return };
+        let half = size / 2;
+        if half < self.most {
+            warn!(what, size, most = half, reason, "no memory for a run: from now on they are half as large");
+            self.most = half;
+        }
+    }
 }
 
 impl Metered {
     pub(crate) fn new(model: Box<dyn Model>) -> Self {
-        Self { model, work: Work::default() }
+        Self { model, work: Work::default(), detection: Kept::default(), recognition: Kept::default() }
     }
 
     pub(crate) fn model(&self) -> &dyn Model {
         self.model.as_ref()
     }
 
-    pub(crate) fn detect(&mut self, pages: &ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        let (items, _, height, width) = pages.dim();
+    /// How many pages of this width and height may share a run, as far as memory has shown: a power of two.
+    pub(crate) fn fitting_pages(&self, (width, height): (u32, u32)) -> usize {
+        self.detection.fitting(width as usize * height as usize)
+    }
+
+    /// How many strips of this width may share a run, as far as memory has shown: a power of two.
+    pub(crate) fn fitting_strips(&self, width: usize) -> usize {
+        self.recognition.fitting(width)
+    }
+
+    /// Room for pictures `[N, 3, H, W]` and their maps. The input holds what it held before.
+    pub(crate) fn detection_run(&mut self, shape: [usize; 4]) -> RunBuffer {
+        let [items, _, height, width] = shape;
+        let run = std::mem::take(&mut self.detection.run);
+        run.shaped(shape, items * height * width, &mut |len| self.model.room(len))
+    }
+
+    /// Room for strips `[N, 3, 48, W]`. The input holds what it held before.
+    pub(crate) fn recognition_run(&mut self, shape: [usize; 4]) -> RunBuffer {
+        let run = std::mem::take(&mut self.recognition.run);
+        run.shaped(shape, 0, &mut |len| self.model.room(len))
+    }
+
+    /// Detection; `drawn` pixels of the input show something.
+    pub(crate) fn detect(&mut self, run: &mut RunBuffer, drawn: usize) -> Result<(), ModelError> {
+        let [items, _, height, width] = run.shape();
+        let padded = items * height * width;
         let started = Instant::now();
-        let answer = self.model.detect(pages.view());
-        let pixels = items * height * width;
-        self.work.detection.add(items, pixels, pixels, started.elapsed());
+        let answer = self.model.detect_buffered(run);
+        self.work.detection.add(items, drawn, padded, timed(run, started));
+        self.detection.learn("detection", padded, &answer);
         answer
     }
 
-    /// `drawn` columns of the strips show something.
-    pub(crate) fn recognize(
-        &mut self,
-        strips: &ArrayView4<'_, f32>,
-        drawn: usize,
-    ) -> Result<Vec<Vec<Step>>, ModelError> {
-        let (items, _, _, width) = strips.dim();
+    /// Recognition; `drawn` columns of the strips show something.
+    pub(crate) fn recognize(&mut self, run: &mut RunBuffer, drawn: usize) -> Result<Vec<Vec<Step>>, ModelError> {
+        let [items, _, _, width] = run.shape();
         let started = Instant::now();
-        let answer = self.model.recognize(strips.view());
-        self.work.recognition.add(items, drawn, items * width, started.elapsed());
+        let answer = self.model.recognize_buffered(run);
+        self.work.recognition.add(items, drawn, items * width, timed(run, started));
+        self.recognition.learn("recognition", items * width, &answer);
         answer
     }
+
+    pub(crate) fn keep_detection(&mut self, run: RunBuffer) {
+        self.detection.run = run;
+    }
+
+    pub(crate) fn keep_recognition(&mut self, run: RunBuffer) {
+        self.recognition.run = run;
+    }
+}
+
+/// How long a run took and what it has waited before.
+fn timed(run: &mut RunBuffer, started: Instant) -> (Duration, Duration) {
+    let all = started.elapsed();
+    let busy = run.busy.take().map_or(all, |busy| busy.min(all));
+    (busy, all.saturating_sub(busy))
 }
 
 #[cfg(test)]
@@ -131,10 +204,11 @@ mod tests {
     fn runs_are_counted_by_how_many_share_one() {
         let mut runs = Runs::default();
         for items in [1, 2, 3, 4, 5, 64, 65, 1000] {
-            runs.add(items, 75 * items, 100 * items, Duration::from_millis(2));
+            runs.add(items, 75 * items, 100 * items, (Duration::from_millis(2), Duration::from_millis(1)));
         }
         assert_eq!(runs.by_size, [1, 1, 2, 1, 0, 0, 1, 2]);
         assert_eq!((runs.count(), runs.items, runs.busy), (8, 1144, Duration::from_millis(16)));
+        assert_eq!(runs.waited, Duration::from_millis(8));
         assert!((runs.waste() - 0.25).abs() < 1e-9);
         assert!(Runs::default().waste().abs() < 1e-9);
     }
@@ -142,12 +216,12 @@ mod tests {
     #[test]
     fn what_is_outside_of_runs_is_never_negative() {
         let mut work = Work { pages: 1, total: Duration::from_millis(10), ..Work::default() };
-        work.detection.add(1, 1, 1, Duration::from_millis(4));
+        work.detection.add(1, 1, 1, (Duration::from_millis(3), Duration::from_millis(1)));
         assert_eq!(work.outside(), Duration::from_millis(6));
         let mut sum = work.clone();
         sum += &work;
         assert_eq!((sum.pages, sum.outside()), (2, Duration::from_millis(12)));
-        work.recognition.add(1, 1, 1, Duration::from_secs(1));
+        work.recognition.add(1, 1, 1, (Duration::from_secs(1), Duration::ZERO));
         assert_eq!(work.outside(), Duration::ZERO);
     }
 }

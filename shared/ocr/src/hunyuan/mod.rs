@@ -33,6 +33,7 @@ use std::path::PathBuf;
 
 use quire_tasks::{EngineName, ModeName};
 
+pub(crate) use binding::Binding;
 pub use instruction::{Instruction, InstructionError, default_prompts};
 pub use page::{End, PageFeed, PageJob, ReadError, Reading};
 pub use repetition::{TailGuard, without_repetition};

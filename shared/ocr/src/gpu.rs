@@ -1,0 +1,253 @@
+//! PP-OCRv6 as a GPU wants it: few shapes that are all met at start, inputs from memory that the device reads by itself,
+//! and only what is needed of the answers copied back.
+
+use std::{
+    fs,
+    num::NonZero,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use ndarray::{Array3, ArrayView4};
+use ort::{
+    environment::Environment,
+    memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
+    session::Session,
+    value::Tensor,
+};
+use quire_tasks::EngineName;
+use tracing::info;
+
+use crate::{
+    Alphabet, LoadError, Model, ModelError, ModelFiles, Policy, Provider, Room, RunBuffer, Step, cuda,
+    gpu_graph::{CLASSES, PROBABILITIES, with_likeliest},
+    hunyuan::Binding,
+    network::Network as _,
+    pp_ocr::{MAP, STEPS, check, check_shape, name},
+    runtime::{configured, environment, with_cpu_arena},
+    strip::{STEP_WIDTH, STRIP_HEIGHT},
+};
+
+/// What the recognizer calls its probabilities.
+const OUTPUT: &str = "fetch_name_0";
+
+/// How a GPU is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// [`Provider::Cuda`] or [`Provider::TensorRt`], which computes in 16-bit floats. With another one the same runs are
+    /// made on the CPU, for tests.
+    pub provider: Provider,
+    /// How much of the device's memory each of the two models may have, in bytes; as much as there is, unless said. What a
+    /// run cannot have fails it, and later runs are smaller.
+    pub memory_bytes: Option<NonZero<usize>>,
+    /// Where TensorRT keeps the engines that it builds for this very device, which takes it minutes.
+    pub engine_cache: PathBuf,
+}
+
+/// PP-OCRv6, small, on a GPU. Who reads several micro-batches at once shares it
+/// ([`SharedModel`](crate::SharedModel)).
+pub struct GpuPpOcr {
+    detection: Network,
+    recognition: Network,
+    alphabet: Alphabet,
+    /// Of memory that stays where it is.
+    pinned: Option<Allocator>,
+    classes: Vec<i64>,
+    probabilities: Vec<f32>,
+}
+
+/// A session and what its input and first output are called.
+struct Network {
+    session: Session,
+    input: String,
+    output: String,
+}
+
+impl std::fmt::Debug for GpuPpOcr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GpuPpOcr").field("classes", &self.alphabet.classes()).finish_non_exhaustive()
+    }
+}
+
+impl GpuPpOcr {
+    /// Loads both models, and has the device meet every shape that runs of this policy have.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what is missing or wrong, and what to set.
+    pub fn load(files: &ModelFiles, policy: &Policy, options: &GpuOptions) -> Result<Self, LoadError> {
+        match options.provider {
+            Provider::Cuda => cuda::require(&files.library)?,
+            Provider::TensorRt => cuda::require_tensorrt(&files.library)?,
+            Provider::OnnxRuntime | Provider::OpenVino => {}
+        }
+        let environment = environment(&files.library)?;
+        let alphabet = check(files)?;
+        let bytes = read(&files.detection)?;
+        let detection = network(&environment, &files.detection, &bytes, options, &detection_profile(policy))?;
+        check_shape(&files.detection, "output", &detection.session.outputs(), &MAP)?;
+        let bytes = with_likeliest(read(&files.recognition)?, OUTPUT);
+        let recognition = network(&environment, &files.recognition, &bytes, options, &recognition_profile(policy))?;
+        // Its own output comes first, and the two that were added after it.
+        let own: Vec<_> = recognition.session.outputs().into_iter().take(1).collect();
+        check_shape(&files.recognition, "output", &own, &STEPS)?;
+        let refused = |error: ort::Error| LoadError::Cuda { reason: error.to_string() };
+        let pinned = match options.provider {
+            Provider::Cuda | Provider::TensorRt => Some(pinned(&detection.session).map_err(refused)?),
+            Provider::OnnxRuntime | Provider::OpenVino => None,
+        };
+        let (classes, probabilities) = (Vec::new(), Vec::new());
+        let mut model = Self { detection, recognition, alphabet, pinned, classes, probabilities };
+        let (shapes, took) = model.warm(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
+        info!(shapes, duration_ms = took.as_millis() as u64, "the device has met all shapes");
+        Ok(model)
+    }
+
+    /// One run of each shape, the largest first, so that the arena grows once. How many, and how long that took.
+    fn warm(&mut self, policy: &Policy) -> Result<(usize, Duration), ModelError> {
+        let started = Instant::now();
+        let (mut detection, mut recognition) = (policy.detection_runs(), policy.recognition_runs());
+        detection.sort_by_key(|&(pages, height, width)| std::cmp::Reverse(pages * height * width));
+        recognition.sort_by_key(|&(strips, width)| std::cmp::Reverse(strips * width));
+        let mut run = RunBuffer::default();
+        for &(pages, height, width) in &detection {
+            run = run.shaped([pages, 3, height, width], pages * height * width, &mut |len| self.room(len));
+            settle(self.detect_buffered(&mut run))?;
+        }
+        for &(strips, width) in &recognition {
+            run = run.shaped([strips, 3, STRIP_HEIGHT, width], 0, &mut |len| self.room(len));
+            settle(self.recognize_buffered(&mut run).map(drop))?;
+        }
+        Ok((detection.len() + recognition.len(), started.elapsed()))
+    }
+}
+
+/// A shape that there is no memory for is met when runs have become smaller.
+fn settle(met: Result<(), ModelError>) -> Result<(), ModelError> {
+    match met {
+        Err(ModelError::Memory(_)) => Ok(()),
+        other => other,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn network(
+    environment: &Environment,
+    path: &Path,
+    bytes: &[u8],
+    options: &GpuOptions,
+    profile: &Profile,
+) -> Result<Network, LoadError> {
+    let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
+    let mut builder = configured(environment, 1).map_err(refused)?;
+    match options.provider {
+        Provider::Cuda => builder = cuda::register(builder, options.memory_bytes)?,
+        Provider::TensorRt => builder = cuda::register_tensorrt(builder, options, profile)?,
+        Provider::OnnxRuntime | Provider::OpenVino => {}
+    }
+    let session = with_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
+    let name = |outlet: Option<&ort::value::Outlet>| outlet.map(|outlet| outlet.name().to_owned()).unwrap_or_default();
+    let (input, output) = (name(session.inputs().first()), name(session.outputs().first()));
+    Ok(Network { session, input, output })
+}
+
+fn pinned(session: &Session) -> ort::Result<Allocator> {
+    let info = MemoryInfo::new(AllocationDevice::CUDA_PINNED, 0, AllocatorType::Device, MemoryType::CPUInput)?;
+    Allocator::new(session, info)
+}
+
+/// The shapes that TensorRT builds an engine for: the smallest, the most usual and the largest.
+pub(crate) type Profile = Option<[String; 3]>;
+
+fn detection_profile(policy: &Policy) -> Profile {
+    let runs: Vec<[usize; 4]> =
+        policy.detection_runs().iter().map(|&(pages, height, width)| [pages, 3, height, width]).collect();
+    profile(&runs)
+}
+
+fn recognition_profile(policy: &Policy) -> Profile {
+    let runs: Vec<[usize; 4]> =
+        policy.recognition_runs().iter().map(|&(strips, width)| [strips, 3, STRIP_HEIGHT, width]).collect();
+    profile(&runs)
+}
+
+/// Each side's smallest and largest, and the largest run.
+fn profile(runs: &[[usize; 4]]) -> Profile {
+    let side = |choose: fn(usize, usize) -> usize| {
+        let sides = |a: [usize; 4], b: &[usize; 4]| std::array::from_fn(|side| choose(a[side], b[side]));
+        runs.split_first().map(|(first, rest)| rest.iter().fold(*first, sides))
+    };
+    let usual = runs.iter().copied().max_by_key(|run| run.iter().product::<usize>());
+    let text = |sides: [usize; 4]| format!("x:{}", sides.map(|side| side.to_string()).join("x"));
+    side(usize::min).zip(usual).zip(side(usize::max)).map(|((least, usual), most)| [least, usual, most].map(text))
+}
+
+impl Model for GpuPpOcr {
+    fn name(&self) -> EngineName {
+        name()
+    }
+
+    fn alphabet(&self) -> &Alphabet {
+        &self.alphabet
+    }
+
+    fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
+        let (items, channels, height, width) = pages.dim();
+        let shape = [items, channels, height, width];
+        let mut run = RunBuffer::default().shaped(shape, items * height * width, &mut Room::ordinary);
+        run.input_mut().assign(&pages);
+        self.detect_buffered(&mut run)?;
+        Ok(run.answer().to_owned())
+    }
+
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        self.recognize_buffered(&mut RunBuffer::copied(&strips))
+    }
+
+    fn room(&mut self, len: usize) -> Room {
+        let pinned = self.pinned.as_ref().and_then(|allocator| Tensor::new(allocator, [len]).ok());
+        pinned.map_or_else(|| Room::ordinary(len), Room::pinned)
+    }
+
+    fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
+        let shape = run.shape();
+        let [pages, _, height, width] = shape;
+        let (input, answer) = run.input_and_answer();
+        let Network { session, input: x, output } = &mut self.detection;
+        let mut binding = Binding::new(session)?;
+        binding.read(x, input, &shape)?;
+        binding.write(output, answer, &[pages, 1, height, width])?;
+        Ok(binding.run()?)
+    }
+
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<Step>>, ModelError> {
+        let shape = run.shape();
+        let [strips, _, _, width] = shape;
+        let steps = width / STEP_WIDTH;
+        self.classes.resize(strips * steps, 0);
+        self.probabilities.resize(strips * steps, 0.0);
+        let Network { session, input, .. } = &mut self.recognition;
+        let mut binding = Binding::new(session)?;
+        binding.read(input, run.numbers(), &shape)?;
+        binding.write(CLASSES, &mut self.classes, &[strips, steps])?;
+        binding.write(PROBABILITIES, &mut self.probabilities, &[strips, steps])?;
+        binding.run()?;
+        let each = self.classes.iter().zip(&self.probabilities);
+        let all: Vec<Step> = each.map(|(&class, &probability)| Step { class: class as u32, probability }).collect();
+        Ok(all.chunks_exact(steps.max(1)).map(<[Step]>::to_vec).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_spans_all_runs() {
+        let profile = profile(&[[1, 3, 960, 672], [8, 3, 960, 672], [4, 3, 672, 960]]);
+        assert_eq!(profile, Some(["x:1x3x672x672", "x:8x3x960x672", "x:8x3x960x960"].map(str::to_owned)));
+        assert_eq!(super::profile(&[]), None);
+    }
+}
