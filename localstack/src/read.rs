@@ -39,7 +39,7 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
     let _at_work = home_dir::enter_as_worker(dir)?;
     let home = Embedded::open(&std::path::absolute(dir)?, &format!("read-{}", std::process::id()))?.home();
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
 
     let inspector = Arc::new(SameProcess(renderer.clone()));
     let egress = quire_egress::Client::new(quire_egress::Policy::default())?;

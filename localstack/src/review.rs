@@ -67,7 +67,7 @@ async fn draw(home: &Home, page: PageRef, file: &Path) -> anyhow::Result<()> {
     let key = Key::Document { task_id: page.task_id, document: page.document }.to_string();
     let document = home.objects.local_file(&key).await.context("the page's document cannot be had")?;
     let pdfium = tokio::task::spawn_blocking(|| quire_natives::pdfium(&Progress::Bar)).await??;
-    let renderer = Renderer::start(|| Documents::new(Some(pdfium), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
     let picture = renderer.page(document, page.page).await.context("the page cannot be drawn")?;
     std::fs::write(file, picture.to_png()).with_context(|| format!("{} cannot be written", file.display()))
 }

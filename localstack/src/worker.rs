@@ -36,7 +36,7 @@ pub(crate) async fn worker(args: cli::Worker, make_engine: MakeEngine) -> anyhow
     // Before there is a model: ending while one is being loaded would crash.
     let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_natives::pdfium(&Progress::Silent)).await??;
-    let renderer = Renderer::start(|| Documents::new(Some(pdfium), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
     let worker = Worker { home: site.home(), renderer, settings, config, name: holder };
     let ready = move || if is_child { say_ready() } else { info!("reading pages") };
     let reading = worker.run(move |entry| make_engine(entry, machine), ready, shutdown);

@@ -184,7 +184,7 @@ impl Stage {
 
     pub(crate) fn work_with(
         &self,
-        documents: impl FnOnce() -> Documents + Send + 'static,
+        documents: impl Fn() -> Documents + Send + Sync + 'static,
     ) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
         let renderer = Renderer::start(documents).expect("a thread");
         let (make, shutdown) = (Arc::clone(&self.make), CancellationToken::new());
