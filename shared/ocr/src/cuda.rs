@@ -50,7 +50,7 @@ fn missing(library: &Path, providers: &[&str], libraries: &[(&str, &str)]) -> Ve
     let absent = providers.filter(|provider| !provider.is_file()).map(|provider| provider.display().to_string());
     let mut missing: Vec<String> = absent.collect();
     for (name, origin) in libraries {
-        if ort::util::preload_dylib(name).is_err() {
+        if ort::util::preload_dylib(*name).is_err() {
             missing.push(format!("{name} ({origin})"));
         }
     }

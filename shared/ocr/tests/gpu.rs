@@ -107,7 +107,7 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
     };
     let expected = {
         let mut alone =
-            Engine::new(Box::new(PpOcr::load(&files(), Device::Cpu, 1).expect("the models load")), Policy::cpu());
+            Engine::new(Box::new(PpOcr::load(&files(), Device::Cpu, 1).expect("the models load")), Policy::of(Provider::OnnxRuntime));
         alone.read(&[notice()]).remove(0).expect("the page can be read").text()
     };
     let engine = Engine::new(Box::new(model.clone()), policy.clone()).beside(Engine::new(Box::new(model), policy));
