@@ -12,6 +12,7 @@ mod deliveries;
 mod door;
 mod fallbacks;
 mod harness;
+mod hostile_pages;
 mod kills;
 mod modes;
 mod on_aws;

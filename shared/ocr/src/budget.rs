@@ -64,7 +64,11 @@ mod tests {
         let (kept, cut_off) = affordable(lines);
         // All cost the least that a line costs.
         assert_eq!((kept.len(), cut_off), (300_000 / 64, true));
-        assert_eq!(kept.iter().filter(|line| line.length() > 15.0).count(), 2_000, "none of the larger ones is missing");
+        assert_eq!(
+            kept.iter().filter(|line| line.length() > 15.0).count(),
+            2_000,
+            "none of the larger ones is missing"
+        );
         assert!(kept.is_sorted_by(|a, b| a.0[0][0] < b.0[0][0]));
     }
 

@@ -31,9 +31,8 @@ fn assert_in_order(text: &PageText) {
     assert!(text.confidence().is_none_or(|confidence| (0.0..=1.0).contains(&confidence)), "{:?}", text.confidence());
     for line in &text.lines {
         assert!(line.confidence.is_some_and(|confidence| (0.0..=1.0).contains(&confidence)), "{line:?}");
-        let inside = |[x, y]: [f32; 2]| {
-            (0.0..=text.width as f32).contains(&x) && (0.0..=text.height as f32).contains(&y)
-        };
+        let inside =
+            |[x, y]: [f32; 2]| (0.0..=text.width as f32).contains(&x) && (0.0..=text.height as f32).contains(&y);
         assert!(line.polygon.is_some_and(|polygon| polygon.into_iter().all(inside)), "{line:?}");
     }
 }
@@ -151,7 +150,9 @@ fn steps_of_any_values_have_an_answer_or_a_code() {
     for probability in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         failed(read(vec![Step { class: 1, probability: 0.9 }, Step { class: 0, probability }]), "no numbers");
     }
-    for (class, probability) in [(1, f32::MAX), (1, f32::MIN), (1, 1e-45), (1, -1.0), (u32::MAX, 0.9), (4, 0.9), (0, 2.0)] {
+    for (class, probability) in
+        [(1, f32::MAX), (1, f32::MIN), (1, 1e-45), (1, -1.0), (u32::MAX, 0.9), (4, 0.9), (0, 2.0)]
+    {
         let text = read(vec![Step { class, probability }; 3]).expect("an answer");
         assert_in_order(&text);
         let text = read((0..6).map(|at| Step { class: class * (at % 2), probability }).collect()).expect("an answer");
@@ -180,17 +181,19 @@ fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
     assert_eq!((work.pages, work.recognition.count()), (64, 13));
 }
 
-/// A page of words in many narrow columns, and how long the whole of it takes with a model that takes none.
+/// Hundreds of columns and thousands of rows of cells are more than a page may cost; what is kept of them is put in order.
 #[test]
-fn thousands_of_lines_in_columns_are_put_in_order_in_time() {
+fn a_page_of_narrow_columns_is_put_in_order_in_time() {
     let columns = |pages: ndarray::ArrayView4<'_, f32>| {
         let (count, _, height, width) = pages.dim();
         Array3::from_shape_fn((count, height, width), |(_, y, x)| f32::from(u8::from(y % 6 < 3 && x % 48 < 44)))
     };
+    let mut engine = Engine::new(Box::new(AnyModel::finding(columns)), Policy::of(Provider::OnnxRuntime));
     let started = Instant::now();
-    let text = AnyModel::finding(columns).read(plain(1_344, 1_920, 255)).expect("an answer");
+    let text = engine.read(&[plain(1_344, 1_920, 255)]).remove(0).expect("an answer");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
-    assert!(text.lines.len() > 1_500, "{}", text.lines.len());
+    assert_eq!(text.warnings, [Warning::CutOff]);
+    assert!(text.lines.len() > 700, "{}", text.lines.len());
 }
 
 fn noise(width: u32, height: u32, seed: u64) -> PageImage {

@@ -14,6 +14,7 @@ use stage::{ERRS, HANGS, PANICS, WHITE, stage, stage_with_leases};
 mod breakers;
 mod canaries;
 mod departed;
+mod model_errors;
 mod redaction;
 mod routes;
 mod server;
