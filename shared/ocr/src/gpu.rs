@@ -19,10 +19,11 @@ use quire_tasks::EngineName;
 use tracing::info;
 
 use crate::{
-    Alphabet, LoadError, Model, ModelError, ModelFiles, Policy, Provider, Room, RunBuffer, Step, cuda,
+    Alphabet, Engine, LoadError, Model, ModelError, ModelFiles, Policy, Provider, Room, RunBuffer, SharedModel, Step,
+    cuda,
     gpu_graph::{CLASSES, PROBABILITIES, with_likeliest},
     hunyuan::Binding,
-    network::Network as _,
+    network::Network,
     pp_ocr::{MAP, STEPS, check, check_shape, name},
     runtime::{configured, environment, with_cpu_arena},
     strip::{STEP_WIDTH, STRIP_HEIGHT},
@@ -47,8 +48,8 @@ pub struct GpuOptions {
 /// PP-OCRv6, small, on a GPU. Who reads several micro-batches at once shares it
 /// ([`SharedModel`](crate::SharedModel)).
 pub struct GpuPpOcr {
-    detection: Network,
-    recognition: Network,
+    detection: Bound,
+    recognition: Bound,
     alphabet: Alphabet,
     /// Of memory that stays where it is.
     pinned: Option<Allocator>,
@@ -57,7 +58,7 @@ pub struct GpuPpOcr {
 }
 
 /// A session and what its input and first output are called.
-struct Network {
+struct Bound {
     session: Session,
     input: String,
     output: String,
@@ -84,11 +85,11 @@ impl GpuPpOcr {
         let alphabet = check(files)?;
         let bytes = read(&files.detection)?;
         let detection = network(&environment, &files.detection, &bytes, options, &detection_profile(policy))?;
-        check_shape(&files.detection, "output", &detection.session.outputs(), &MAP)?;
+        check_shape(&files.detection, "output", &Network::outputs(&detection.session), &MAP)?;
         let bytes = with_likeliest(read(&files.recognition)?, OUTPUT);
         let recognition = network(&environment, &files.recognition, &bytes, options, &recognition_profile(policy))?;
         // Its own output comes first, and the two that were added after it.
-        let own: Vec<_> = recognition.session.outputs().into_iter().take(1).collect();
+        let own: Vec<_> = Network::outputs(&recognition.session).into_iter().take(1).collect();
         check_shape(&files.recognition, "output", &own, &STEPS)?;
         let refused = |error: ort::Error| LoadError::Cuda { reason: error.to_string() };
         let pinned = match options.provider {
@@ -100,6 +101,18 @@ impl GpuPpOcr {
         let (shapes, took) = model.warm(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
         info!(shapes, duration_ms = took.as_millis() as u64, "the device has met all shapes");
         Ok(model)
+    }
+
+    /// Readers on one GPU: as many as the policy has micro-batches in work at once, each to be read with on a thread of its
+    /// own ([`Engine::apart`]).
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn engine(files: ModelFiles, policy: Policy, options: GpuOptions) -> Result<Engine, LoadError> {
+        let (of_model, readers) = (policy.clone(), policy.readers.max(1));
+        let model = SharedModel::start(readers, move || Self::load(&files, &of_model, &options))?;
+        let reader = |model: SharedModel| Engine::new(Box::new(model), policy.clone());
+        Ok((1..readers).fold(reader(model.clone()), |engine, _| engine.beside(reader(model.clone()))))
     }
 
     /// One run of each shape, the largest first, so that the arena grows once. How many, and how long that took.
@@ -139,7 +152,7 @@ fn network(
     bytes: &[u8],
     options: &GpuOptions,
     profile: &Profile,
-) -> Result<Network, LoadError> {
+) -> Result<Bound, LoadError> {
     let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
     let mut builder = configured(environment, 1).map_err(refused)?;
     match options.provider {
@@ -150,7 +163,7 @@ fn network(
     let session = with_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
     let name = |outlet: Option<&ort::value::Outlet>| outlet.map(|outlet| outlet.name().to_owned()).unwrap_or_default();
     let (input, output) = (name(session.inputs().first()), name(session.outputs().first()));
-    Ok(Network { session, input, output })
+    Ok(Bound { session, input, output })
 }
 
 fn pinned(session: &Session) -> ort::Result<Allocator> {
@@ -215,7 +228,7 @@ impl Model for GpuPpOcr {
         let shape = run.shape();
         let [pages, _, height, width] = shape;
         let (input, answer) = run.input_and_answer();
-        let Network { session, input: x, output } = &mut self.detection;
+        let Bound { session, input: x, output } = &mut self.detection;
         let mut binding = Binding::new(session)?;
         binding.read(x, input, &shape)?;
         binding.write(output, answer, &[pages, 1, height, width])?;
@@ -228,7 +241,7 @@ impl Model for GpuPpOcr {
         let steps = width / STEP_WIDTH;
         self.classes.resize(strips * steps, 0);
         self.probabilities.resize(strips * steps, 0.0);
-        let Network { session, input, .. } = &mut self.recognition;
+        let Bound { session, input, .. } = &mut self.recognition;
         let mut binding = Binding::new(session)?;
         binding.read(input, run.numbers(), &shape)?;
         binding.write(CLASSES, &mut self.classes, &[strips, steps])?;

@@ -109,8 +109,12 @@ mod tests {
     #[test]
     fn a_run_without_memory_is_told_from_one_that_failed() {
         let told = |text: &str| matches!(ModelError::of_run(text.to_owned()), ModelError::Memory(_));
-        assert!(told("bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 939"));
-        assert!(told("BFCArena::AllocateRawInternal Available memory of 0 is smaller than requested bytes of 97517568"));
+        assert!(told(
+            "bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 939"
+        ));
+        assert!(told(
+            "BFCArena::AllocateRawInternal Available memory of 0 is smaller than requested bytes of 97517568"
+        ));
         assert!(told("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);"));
         assert!(told("CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED"));
         assert!(!told("CUDA failure 700: an illegal memory access was encountered"));

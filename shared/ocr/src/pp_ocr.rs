@@ -118,7 +118,12 @@ pub(crate) fn name() -> EngineName {
 }
 
 /// Refuses a model whose only input or output is not of this shape; -1 is a free dimension.
-pub(crate) fn check_shape(path: &Path, part: &'static str, outlets: &[Outlet], expected: &[i64]) -> Result<(), LoadError> {
+pub(crate) fn check_shape(
+    path: &Path,
+    part: &'static str,
+    outlets: &[Outlet],
+    expected: &[i64],
+) -> Result<(), LoadError> {
     if matches!(outlets, [outlet] if outlet.is_f32 && outlet.shape == expected) {
         return Ok(());
     }

@@ -53,6 +53,9 @@ pub enum LoadError {
         /// In the loader's words.
         reason: String,
     },
+    /// The system has no thread for what owns the device.
+    #[error("no thread could be started for the device: {0}")]
+    Thread(#[from] std::io::Error),
     /// This program cannot run PP-OCR so.
     #[error("PP-OCR cannot be read by {0} in this program")]
     Provider(Provider),

@@ -17,15 +17,14 @@ use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 use quire_document::PageImage;
 use quire_natives::Progress;
 use quire_ocr::{
-    Alphabet, Device, Engine, GpuOptions, GpuPpOcr, Model, ModelError, ModelFiles, Policy, PpOcr, Provider,
-    SharedModel, Step,
+    Alphabet, Device, Engine, GpuOptions, GpuPpOcr, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, Step,
 };
 use quire_tasks::{EngineName, PageText};
 
 fn files() -> ModelFiles {
     let natives = quire_natives::locate(&Progress::Silent).expect("the native parts can be had");
-    let (onnxruntime, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
-    ModelFiles { onnxruntime, detection, recognition }
+    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    ModelFiles { library, detection, recognition }
 }
 
 /// A GPU's policy, small enough for a CPU to meet all of its shapes at start.
@@ -42,10 +41,12 @@ fn small() -> Policy {
     }
 }
 
+fn options(provider: Provider) -> GpuOptions {
+    GpuOptions { provider, memory_bytes: None, engine_cache: Path::new("").to_owned() }
+}
+
 fn on_the_cpu(policy: &Policy) -> GpuPpOcr {
-    let options =
-        GpuOptions { provider: Provider::OnnxRuntime, memory_bytes: None, engine_cache: Path::new("").to_owned() };
-    GpuPpOcr::load(&files(), policy, &options).expect("the models load")
+    GpuPpOcr::load(&files(), policy, &options(Provider::OnnxRuntime)).expect("the models load")
 }
 
 fn notice() -> PageImage {
@@ -100,19 +101,19 @@ fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
 
 #[test]
 fn readers_that_share_a_device_read_what_one_reads_alone() {
-    let policy = small();
-    let model = {
-        let policy = policy.clone();
-        SharedModel::start(2, move || Ok::<_, std::io::Error>(on_the_cpu(&policy))).expect("it starts")
-    };
+    let policy = Policy { readers: 2, ..small() };
     let expected = {
-        let mut alone =
-            Engine::new(Box::new(PpOcr::load(&files(), Device::Cpu, 1).expect("the models load")), Policy::of(Provider::OnnxRuntime));
+        let mut alone = Engine::new(
+            Box::new(PpOcr::load(&files(), Device::Cpu, 1).expect("the models load")),
+            Policy::of(Provider::OnnxRuntime),
+        );
         alone.read(&[notice()]).remove(0).expect("the page can be read").text()
     };
-    let engine = Engine::new(Box::new(model.clone()), policy.clone()).beside(Engine::new(Box::new(model), policy));
+    let engine = GpuPpOcr::engine(files(), policy, options(Provider::OnnxRuntime)).expect("the models load");
     thread::scope(|scope| {
-        for mut reader in engine.apart() {
+        let readers = engine.apart();
+        assert_eq!(readers.len(), 2);
+        for mut reader in readers {
             let expected = &expected;
             scope.spawn(move || {
                 for text in reader.read(&[notice(), notice()]) {
@@ -129,9 +130,8 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
 #[test]
 fn a_gpu_that_is_not_there_is_refused_with_what_is_missing() {
     for (provider, library) in [(Provider::Cuda, "providers_cuda.so"), (Provider::TensorRt, "providers_tensorrt.so")] {
-        let options = GpuOptions { provider, memory_bytes: None, engine_cache: Path::new("").to_owned() };
         // Of the CPU's runtime, whose folder has no such provider: true on machines with a GPU as well.
-        let text = GpuPpOcr::load(&files(), &small(), &options).expect_err("not here").to_string();
+        let text = GpuPpOcr::load(&files(), &small(), &options(provider)).expect_err("not here").to_string();
         let expected = if cfg!(feature = "cuda") { library } else { "--features cuda" };
         assert!(text.contains(expected), "{text}");
     }
@@ -175,10 +175,27 @@ fn incomplete_batches_are_filled_up_with_nothing() {
 
 #[test]
 fn a_page_that_fails_among_empty_places_fails_alone() {
-    let mut engine = Engine::new(Box::new(ColorModel::with(Mood::DetectionFailsOn('x'))), pooled());
-    assert_eq!(texts(&mut engine, &["a", "x", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
-    let mut engine = Engine::new(Box::new(ColorModel::with(Mood::FailsOn('x'))), pooled());
-    assert_eq!(texts(&mut engine, &["ab", "axb", "c"]), [Some("a\nb".to_owned()), None, Some("c".to_owned())]);
+    for mood in [Mood::DetectionFailsOn('x'), Mood::DetectionNotANumberOn('x')] {
+        let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
+        assert_eq!(texts(&mut engine, &["a", "x", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
+    }
+    for mood in [Mood::FailsOn('x'), Mood::NotANumberOn('x')] {
+        let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
+        assert_eq!(texts(&mut engine, &["ab", "axb", "c"]), [Some("a\nb".to_owned()), None, Some("c".to_owned())]);
+    }
+    let mut engine = Engine::new(Box::new(ColorModel::with(Mood::UnsureOn('x'))), pooled());
+    assert_eq!(texts(&mut engine, &["axb", "x"]), some(&["a\nb", ""]));
+}
+
+#[test]
+fn pages_of_other_sizes_are_put_into_the_shape_that_there_is() {
+    let model = ColorModel::default();
+    let mut engine = Engine::new(Box::new(model.clone()), pooled());
+    let (page, wide) = (Page::of("abc"), Page::of("de").wide(640));
+    let read: Vec<String> =
+        engine.read(&[page.image(), wide.image()]).into_iter().map(|text| text.expect("it is read").text()).collect();
+    assert_eq!(read, ["a\nb\nc", "d\ne"]);
+    assert_eq!(model.detected(), [2], "in one run");
 }
 
 /// A device with memory for so many pages, and so many strips.

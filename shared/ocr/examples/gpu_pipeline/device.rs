@@ -14,8 +14,8 @@ use crate::{Failed, options::Options};
 /// The device's model, with room for a run of each reader in its queue.
 pub(crate) fn open(options: &Options, policy: &Policy) -> Result<SharedModel, Failed> {
     let natives = quire_natives::locate(&Progress::Silent)?;
-    let (onnxruntime, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
-    let files = ModelFiles { onnxruntime, detection, recognition };
+    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    let files = ModelFiles { library, detection, recognition };
     let provider = match options.device.as_str() {
         "stub" => None,
         "cpu" => Some(Provider::OnnxRuntime),
