@@ -23,7 +23,7 @@ mod sources;
 mod tests;
 mod unpack;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use error::NativesError;
 pub use progress::Progress;
@@ -108,4 +108,12 @@ pub fn models(progress: &Progress) -> Result<Models, NativesError> {
 /// [`Finding`].
 pub fn verify() -> Result<Vec<Finding>, NativesError> {
     Sources::from_env()?.verify()
+}
+
+/// The SHA-256 of a file, as a model is known by.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256(file: &Path) -> std::io::Result<String> {
+    unpack::hash_file(file).map(|(_, hash)| hash)
 }

@@ -41,6 +41,8 @@ pub struct Finding {
     pub path: PathBuf,
     /// Its condition.
     pub condition: Condition,
+    /// The variable that names it or its folder.
+    pub variable: Option<&'static str>,
 }
 
 /// The condition of one file.
@@ -71,12 +73,12 @@ impl fmt::Display for Condition {
 impl Finding {
     fn given(part: &'static str, variable: &'static str, path: PathBuf) -> Self {
         let condition = if path.is_file() { Condition::Override(variable) } else { Condition::Missing };
-        Self { part, version: None, path, condition }
+        Self { part, version: None, path, condition, variable: Some(variable) }
     }
 
     fn pinned(part: &'static Part, member: &Member, path: PathBuf) -> Self {
         let condition = install::condition(member, &path);
-        Self { part: part.title, version: Some(part.version), path, condition }
+        Self { part: part.title, version: Some(part.version), path, condition, variable: None }
     }
 }
 
