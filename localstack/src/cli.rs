@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use quire_routes::Config;
 use quire_tasks::{Mode, ModeName};
 
+use crate::provider::Wish;
+
 pub(crate) use operator::{DeadLetters, Decision, Engines, Named, Review};
 pub(crate) use tenants::{Keys, Tenants, WebhookSecret};
 
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Read(Read),
     /// Serve the HTTP API, with workers, callbacks and dead letters.
     Serve(Serve),
+    /// See whether this machine can read, with what, and what to do where it cannot.
+    Doctor(Doctor),
     /// See what could not be done, and have it tried again.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -178,6 +182,9 @@ pub(crate) struct Engine {
     /// What runs the models.
     #[arg(long, value_enum, env = "QUIRE_DEVICE", default_value_t = Device::Cpu)]
     pub(crate) device: Device,
+    /// Which library runs PP-OCR's models. `quire doctor` says which one is chosen, and why.
+    #[arg(long, value_enum, env = "QUIRE_PROVIDER", default_value_t = Wish::Auto)]
+    pub(crate) provider: Wish,
     #[command(flatten)]
     pub(crate) routes: Routes,
 }
@@ -204,6 +211,30 @@ pub enum Device {
     Cpu,
     /// The first NVIDIA GPU; needs a build with `--features cuda`.
     Cuda,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) format: ReportFormat,
+    /// Fetch what is not here yet first.
+    #[arg(long)]
+    pub(crate) fetch: bool,
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) engine: Engine,
+    /// Only try to read, and print how it went as JSON: in a process of its own, since native code may crash.
+    #[arg(long, hide = true)]
+    pub(crate) trial: bool,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]

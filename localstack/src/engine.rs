@@ -2,26 +2,44 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use quire_natives::Progress;
-use quire_ocr::{Engine, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, ModelFiles, Policy, PpOcr, Provider};
+use quire_ocr::{Engine, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, Policy, PpOcr};
 use quire_routes::{Config, EngineEntry, HunyuanEntry, Kind};
 
-use crate::Device;
+use crate::{
+    Device, cli,
+    provider::{self, Wish},
+};
 
 /// What an engine may have of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
     /// What runs its models.
     pub device: Device,
+    /// Which library runs PP-OCR's.
+    pub provider: Wish,
     /// How many processors a run may keep busy, where it is those that run it.
     pub threads: usize,
 }
 
 impl Machine {
     /// The share of one of so many workers.
-    pub(crate) fn shared(device: Device, workers: usize) -> Self {
-        Self { device, threads: (processors() / workers.max(1)).max(1) }
+    pub(crate) fn shared(engine: &cli::Engine, workers: usize) -> Self {
+        Self { device: engine.device, provider: engine.provider, threads: (processors() / workers.max(1)).max(1) }
+    }
+}
+
+impl cli::Engine {
+    /// The same, with the device that the provider is about.
+    ///
+    /// # Errors
+    /// When that is another one than was asked for.
+    pub(crate) fn checked(self) -> anyhow::Result<Self> {
+        let Some(device) = self.provider.device() else { return Ok(self) };
+        let provider = self.provider.as_str();
+        ensure!(device == Device::Cuda || self.device == Device::Cpu, "{provider} runs on the processor, not on a GPU");
+        Ok(Self { device, ..self })
     }
 }
 
@@ -42,16 +60,17 @@ pub(crate) fn workers(given: Option<u16>, device: Device, config: &Config) -> us
     given.map_or_else(|| if one_each { processors() } else { 1 }, usize::from)
 }
 
-/// Has what these engines need fetched where it is not here yet, and says where pdfium is, which everybody needs.
+/// Has what these engines need fetched where it is not here yet, and says where pdfium is, which everybody needs. Where
+/// what would run PP-OCR cannot be had, what does is set.
 ///
 /// # Errors
 /// What is missing, and what to set.
-pub(crate) fn fetch_natives(config: &Config, progress: &Progress) -> anyhow::Result<PathBuf> {
+pub(crate) fn fetch_natives(config: &Config, engine: &mut cli::Engine, progress: &Progress) -> anyhow::Result<PathBuf> {
     let engines = || config.engines.values();
     if engines().any(|entry| matches!(entry.kind, Kind::PpOcr {})) {
-        return Ok(quire_natives::locate(progress)?.pdfium);
+        engine.provider = provider::fetch(engine.provider, engine.device, progress)?;
     }
-    if engines().any(EngineEntry::is_local) {
+    if engines().any(|entry| matches!(entry.kind, Kind::HunyuanOcr(_))) {
         quire_natives::onnxruntime(progress)?;
     }
     Ok(quire_natives::pdfium(progress)?)
@@ -64,35 +83,26 @@ pub(crate) fn fetch_natives(config: &Config, progress: &Progress) -> anyhow::Res
 pub fn local_engine(entry: &EngineEntry, machine: Machine) -> anyhow::Result<LocalEngine> {
     match &entry.kind {
         Kind::PpOcr {} => {
-            let model = Box::new(pp_ocr_model(machine.device)?);
-            Ok(LocalEngine::Batches(Engine::new(model, policy(machine.device))))
+            let model = pp_ocr_model(machine)?;
+            let policy = policy(&model);
+            Ok(LocalEngine::Batches(Engine::new(Box::new(model), policy)))
         }
         Kind::HunyuanOcr(hunyuan) => Ok(LocalEngine::Stream(Box::new(hunyuan_ocr(hunyuan, machine)?))),
         Kind::Openai(_) => bail!("{} is a server: it is not made here", entry.engine),
     }
 }
 
-/// PP-OCRv6's model alone. On a CPU it has one thread: two threads in one run burn 70 % more processor time for nothing, so
-/// there are more workers instead.
+/// PP-OCRv6's model alone.
 ///
 /// # Errors
 /// What is missing, and what to set.
-pub fn pp_ocr_model(device: Device) -> anyhow::Result<PpOcr> {
-    let models = quire_natives::models(&Progress::Silent)?;
-    let files = ModelFiles {
-        library: quire_natives::onnxruntime(&Progress::Silent)?,
-        detection: models.detection,
-        recognition: models.recognition,
-    };
-    PpOcr::load(&files, device.into(), 1).context("PP-OCR could not be loaded")
+pub fn pp_ocr_model(machine: Machine) -> anyhow::Result<PpOcr> {
+    provider::load(machine.provider, machine.device)
 }
 
-/// How a device batches.
-pub fn policy(device: Device) -> Policy {
-    match device {
-        Device::Cpu => Policy::of(Provider::OnnxRuntime),
-        Device::Cuda => Policy::of(Provider::Cuda),
-    }
+/// How what runs this model batches.
+pub fn policy(model: &PpOcr) -> Policy {
+    Policy::of(model.provider())
 }
 
 fn hunyuan_ocr(entry: &HunyuanEntry, machine: Machine) -> anyhow::Result<HunyuanOcr> {
@@ -149,10 +159,24 @@ mod tests {
         assert_eq!(workers(Some(7), Device::Cuda, &pp_ocr), 7);
     }
 
+    fn engine(device: Device, provider: Wish) -> cli::Engine {
+        cli::Engine { device, provider, routes: cli::Routes { said: None } }
+    }
+
+    #[test]
+    fn a_provider_brings_its_device_and_no_other() {
+        let device = |device, provider| engine(device, provider).checked().map(|engine| engine.device).ok();
+        assert_eq!(device(Device::Cpu, Wish::Cuda), Some(Device::Cuda));
+        assert_eq!(device(Device::Cuda, Wish::Auto), Some(Device::Cuda));
+        assert_eq!(device(Device::Cpu, Wish::Openvino), Some(Device::Cpu));
+        assert_eq!(device(Device::Cuda, Wish::Openvino), None);
+    }
+
     #[test]
     fn workers_share_the_processors_and_each_has_one_at_least() {
-        assert_eq!(Machine::shared(Device::Cpu, 1).threads, processors());
-        assert_eq!(Machine::shared(Device::Cpu, 10_000).threads, 1);
+        let engine = engine(Device::Cpu, Wish::Auto);
+        assert_eq!(Machine::shared(&engine, 1).threads, processors());
+        assert_eq!(Machine::shared(&engine, 10_000).threads, 1);
     }
 
     #[test]
@@ -161,7 +185,7 @@ mod tests {
         let Some(Kind::HunyuanOcr(entry)) = config.engines.values().next().map(|entry| &entry.kind) else {
             panic!("{config:?}")
         };
-        let options = options(entry, Machine { device: Device::Cpu, threads: 5 });
+        let options = options(entry, Machine { device: Device::Cpu, provider: Wish::Auto, threads: 5 });
         assert_eq!(options, HunyuanOptions { slots: 3, ..HunyuanOptions::cpu(5) });
     }
 
@@ -169,7 +193,7 @@ mod tests {
     fn a_server_is_not_made_here() {
         let config = config(&[SERVER], "a@1");
         let entry = config.engines.values().next().expect("an engine");
-        let made = local_engine(entry, Machine { device: Device::Cpu, threads: 1 });
+        let made = local_engine(entry, Machine { device: Device::Cpu, provider: Wish::Auto, threads: 1 });
         assert!(made.is_err_and(|error| error.to_string().contains("a@1 is a server")));
     }
 }

@@ -7,6 +7,7 @@
 
 mod cli;
 mod dead_letters;
+mod doctor;
 mod engine;
 mod engines;
 mod heartbeat;
@@ -15,6 +16,7 @@ mod inspect;
 mod keys;
 mod output;
 mod print;
+mod provider;
 mod provision;
 mod read;
 mod review;
@@ -33,6 +35,7 @@ use quire_routes::EngineEntry;
 
 pub use cli::Device;
 pub use engine::{Machine, local_engine, policy, pp_ocr_model};
+pub use provider::Wish;
 
 use crate::cli::{Cli, Command};
 
@@ -60,11 +63,13 @@ fn disable_telemetry() {
 
 fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
     // `read` and the tools speak for themselves; `serve` and its children log what happens.
-    let default_log = if matches!(command, Command::Serve(_) | Command::Worker(_)) { "info,ort=warn" } else { "error" };
+    let logs = matches!(command, Command::Serve(_) | Command::Worker(_));
+    let default_log = if logs { "info,ort=warn" } else { "error,quire::provider=warn" };
     quire_boot::start_tracing(default_log)?;
     match &command {
         Command::Inspect(args) => return Ok(inspect::inspect(args)),
         Command::Picture(args) => return Ok(inspect::picture(args)),
+        Command::Doctor(args) => return doctor::doctor(args),
         Command::Alive => return heartbeat::alive().map(|()| ExitCode::SUCCESS),
         _ => {}
     }
@@ -80,7 +85,9 @@ fn run(command: Command, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
         Command::Tenants(args) => runtime.block_on(tenants::tenants(args)).map(|()| ExitCode::SUCCESS),
         Command::WebhookSecret(args) => runtime.block_on(webhook_secret::print(&args)).map(|()| ExitCode::SUCCESS),
         Command::Provision => runtime.block_on(provision::provision()).map(|()| ExitCode::SUCCESS),
-        Command::Inspect(_) | Command::Picture(_) | Command::Alive => unreachable!("handled above"),
+        Command::Inspect(_) | Command::Picture(_) | Command::Doctor(_) | Command::Alive => {
+            unreachable!("handled above")
+        }
     };
     // What still blocks, a native run say, is not waited for: everything that counts is in the store.
     runtime.shutdown_background();

@@ -33,8 +33,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// Reads the files and prints them. Success only when every page of every file was read.
 pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
     let (wanted, routes) = (args.wanted.checked()?, Arc::new(args.engine.routes.config()?));
-    let config = Arc::clone(&routes);
-    let pdfium = tokio::task::spawn_blocking(move || engine::fetch_natives(&config, &Progress::Bar)).await??;
+    let (config, mut given) = (Arc::clone(&routes), args.engine.checked()?);
+    let fetch = move || engine::fetch_natives(&config, &mut given, &Progress::Bar).map(|pdfium| (pdfium, given));
+    let (pdfium, given) = tokio::task::spawn_blocking(fetch).await??;
     let temporary = args.data.is_none().then(|| tempfile::Builder::new().prefix("quire-").tempdir()).transpose()?;
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
     let _at_work = home_dir::enter_as_worker(dir)?;
@@ -49,8 +50,8 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
     let documents = match quire_submit::submit(&Arc::new(door), uploads, wanted).await? {
         Batch::Refused(documents) => documents,
         Batch::Accepted(task) => {
-            let count = engine::workers(args.workers, args.engine.device, &routes);
-            let machine = Machine::shared(args.engine.device, count);
+            let count = engine::workers(args.workers, given.device, &routes);
+            let machine = Machine::shared(&given, count);
             let make = move |entry: &EngineEntry| make_engine(entry, machine);
             let shutdown = CancellationToken::new();
             let mut workers = start_workers(count, &home, &renderer, &routes, make, &shutdown)?;

@@ -47,8 +47,9 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let mut settings = DoorSettings::from_env()?;
     check_reach(&mut settings, &home, args.listen.ip()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let supervisor = Arc::new(supervisor(&args, &routes, site)?);
-    fetch_natives(supervisor.workers, Arc::clone(&routes)).await?;
+    let mut supervisor = supervisor(&args, &routes, site)?;
+    supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
+    let supervisor = Arc::new(supervisor);
     let allow_loopback_http = args.dev || quire_boot::env::switch("QUIRE_DEV")?;
     let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http })?;
     let inspector = ChildInspector::new(supervisor.program.clone(), Limits::default());
@@ -86,19 +87,24 @@ async fn check_reach(settings: &mut DoorSettings, home: &Home, ip: IpAddr) -> an
     Ok(())
 }
 
-/// Fetched once, here, with a progress bar; the children then find it. Without workers nobody needs the models.
-async fn fetch_natives(workers: usize, routes: Arc<Config>) -> anyhow::Result<()> {
-    let fetch = move || match workers {
-        0 => Ok(quire_natives::pdfium(&Progress::Bar)?),
-        _ => engine::fetch_natives(&routes, &Progress::Bar),
+/// Fetched once, here, with a progress bar; the children then find it. Without workers nobody needs the models. What cannot
+/// be had and another will do for, is not asked of the children.
+async fn fetch_natives(workers: usize, mut given: cli::Engine, routes: Arc<Config>) -> anyhow::Result<cli::Engine> {
+    let fetch = move || {
+        match workers {
+            0 => quire_natives::pdfium(&Progress::Bar)?,
+            _ => engine::fetch_natives(&routes, &mut given, &Progress::Bar)?,
+        };
+        Ok(given)
     };
-    tokio::task::spawn_blocking(fetch).await?.map(drop)
+    tokio::task::spawn_blocking(fetch).await?
 }
 
 fn supervisor(args: &cli::Serve, routes: &Config, site: Site) -> anyhow::Result<Supervisor> {
     let program = std::env::current_exe().context("this program's own file cannot be found")?;
     let (ready, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let (engine, workers) = (args.engine.clone(), engine::workers(args.workers, args.engine.device, routes));
+    let engine = args.engine.clone().checked()?;
+    let workers = engine::workers(args.workers, engine.device, routes);
     let drain_limit = quire_worker::Settings::from_env()?.drain_limit;
     Ok(Supervisor { program, site, engine, drain_limit, workers, ready, restarts, proven: AtomicBool::new(false) })
 }

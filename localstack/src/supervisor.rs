@@ -86,12 +86,13 @@ impl Supervisor {
     }
 
     async fn run_one(&self, holder: &str, shutdown: &CancellationToken) -> anyhow::Result<ExitStatus> {
-        let Machine { device, threads } = Machine::shared(self.engine.device, self.workers);
+        let Machine { device, provider, threads } = Machine::shared(&self.engine, self.workers);
         let device = clap::ValueEnum::to_possible_value(&device).context("every device has a name")?;
         let mut child = Command::new(&self.program)
             .arg("worker")
             .args(self.site.arguments())
-            .args(["--holder", holder, "--device", device.get_name(), "--threads", &threads.to_string()])
+            .args(["--holder", holder, "--device", device.get_name(), "--provider", provider.as_str()])
+            .args(["--threads", &threads.to_string()])
             // Not as an argument: it may be long.
             .envs(self.engine.routes.said.iter().map(|said| ("QUIRE_ENGINES", said)))
             .envs(give_memory_back())

@@ -31,7 +31,7 @@ pub(crate) async fn worker(args: cli::Worker, make_engine: MakeEngine) -> anyhow
         watch_parent(shutdown.clone())?;
     }
     let (settings, config) = (Settings::from_env()?, Arc::new(args.engine.routes.config()?));
-    let machine = Machine::shared(args.engine.device, 1);
+    let machine = Machine::shared(&args.engine.checked()?, 1);
     let machine = Machine { threads: args.threads.unwrap_or(machine.threads), ..machine };
     // Before there is a model: ending while one is being loaded would crash.
     let heartbeat = Heartbeat::start().await?;

@@ -50,8 +50,9 @@ fn is_of(page: &ArrayView3<'_, f32>, color: [f32; 3]) -> bool {
 fn main() -> ExitCode {
     quire::main(|entry, machine| match entry.kind {
         Kind::PpOcr {} => {
-            let model = Faulty(quire::pp_ocr_model(machine.device)?);
-            Ok(LocalEngine::Batches(Engine::new(Box::new(model), quire::policy(machine.device))))
+            let model = quire::pp_ocr_model(machine)?;
+            let policy = quire::policy(&model);
+            Ok(LocalEngine::Batches(Engine::new(Box::new(Faulty(model)), policy)))
         }
         _ => quire::local_engine(entry, machine),
     })

@@ -9,6 +9,7 @@ mod canary;
 mod clients;
 mod contract;
 mod deliveries;
+mod doctor;
 mod door;
 mod fallbacks;
 mod harness;

@@ -187,7 +187,7 @@ async fn nothing_is_kept_or_reported_outside_of_the_cache() {
     let models = natives.detection.parent().expect("models lie in a folder");
     let ended = quire_with(["read".as_ref(), card.as_os_str()], |command| {
         command.env("HOME", &home).env_remove("XDG_CACHE_HOME").env_remove("ORT_DISABLE_TELEMETRY");
-        command.env("ORT_DYLIB_PATH", &natives.onnxruntime);
+        command.env("QUIRE_PROVIDER", "onnxruntime").env("ORT_DYLIB_PATH", &natives.onnxruntime);
         command.env("QUIRE_PDFIUM_PATH", &natives.pdfium).env("QUIRE_MODELS_DIR", models);
     });
     assert_eq!(squeezed(&ended.await.printed()), "Nobodyelse");
