@@ -4,7 +4,9 @@ use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use quire_natives::Progress;
-use quire_ocr::{Engine, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, Policy, PpOcr};
+use quire_ocr::{
+    Engine, GpuOptions, GpuPpOcr, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, Policy, PpOcr, Provider,
+};
 use quire_routes::{Config, EngineEntry, HunyuanEntry, Kind};
 
 use crate::{
@@ -82,14 +84,27 @@ pub(crate) fn fetch_natives(config: &Config, engine: &mut cli::Engine, progress:
 /// What is missing, and what to set; and for one that runs elsewhere.
 pub fn local_engine(entry: &EngineEntry, machine: Machine) -> anyhow::Result<LocalEngine> {
     match &entry.kind {
-        Kind::PpOcr {} => {
-            let model = pp_ocr_model(machine)?;
-            let policy = policy(&model);
-            Ok(LocalEngine::Batches(Engine::new(Box::new(model), policy)))
-        }
+        Kind::PpOcr {} => Ok(LocalEngine::Batches(pp_ocr(machine)?.0)),
         Kind::HunyuanOcr(hunyuan) => Ok(LocalEngine::Stream(Box::new(hunyuan_ocr(hunyuan, machine)?))),
         Kind::Openai(_) => bail!("{} is a server: it is not made here", entry.engine),
     }
+}
+
+/// PP-OCRv6, and what runs it. On a GPU it has several readers.
+///
+/// # Errors
+/// What is missing, and what to set.
+pub(crate) fn pp_ocr(machine: Machine) -> anyhow::Result<(Engine, Provider)> {
+    let provider = machine.provider.choice(machine.device).provider;
+    if matches!(provider, Provider::Cuda | Provider::TensorRt) {
+        let engine_cache = quire_natives::cache_folder()?.join("tensorrt");
+        let options = GpuOptions { provider, memory_bytes: None, engine_cache };
+        let engine = GpuPpOcr::engine(provider::files(provider)?, policy(provider)?, options);
+        return engine.context("PP-OCR could not be loaded").map(|engine| (engine, provider));
+    }
+    let model = pp_ocr_model(machine)?;
+    let provider = model.provider();
+    Ok((Engine::new(Box::new(model), policy(provider)?), provider))
 }
 
 /// PP-OCRv6's model alone.
@@ -100,9 +115,12 @@ pub fn pp_ocr_model(machine: Machine) -> anyhow::Result<PpOcr> {
     provider::load(machine.provider, machine.device)
 }
 
-/// How what runs this model batches.
-pub fn policy(model: &PpOcr) -> Policy {
-    Policy::of(model.provider())
+/// How what runs the models batches.
+///
+/// # Errors
+/// Which field of a changed policy is wrong, and why.
+pub fn policy(provider: Provider) -> anyhow::Result<Policy> {
+    Ok(Policy::of(provider))
 }
 
 fn hunyuan_ocr(entry: &HunyuanEntry, machine: Machine) -> anyhow::Result<HunyuanOcr> {

@@ -129,10 +129,17 @@ pub(crate) fn load(wish: Wish, device: Device) -> anyhow::Result<PpOcr> {
 }
 
 fn load_by(provider: Provider) -> anyhow::Result<PpOcr> {
+    PpOcr::load(&files(provider)?, provider, 1).context("PP-OCR could not be loaded")
+}
+
+/// What a provider needs, fetched where it is not here yet.
+///
+/// # Errors
+/// What is missing, and what to set.
+pub(crate) fn files(provider: Provider) -> Result<ModelFiles, NativesError> {
     let models = quire_natives::models(&Progress::Silent)?;
     let library = library(provider, &Progress::Silent)?;
-    let files = ModelFiles { library, detection: models.detection, recognition: models.recognition };
-    PpOcr::load(&files, provider, 1).context("PP-OCR could not be loaded")
+    Ok(ModelFiles { library, detection: models.detection, recognition: models.recognition })
 }
 
 fn warn_of_fallback(provider: Provider, error: &(dyn std::error::Error + 'static)) {

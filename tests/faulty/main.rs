@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     quire::main(|entry, machine| match entry.kind {
         Kind::PpOcr {} => {
             let model = quire::pp_ocr_model(machine)?;
-            let policy = quire::policy(&model);
+            let policy = quire::policy(model.provider())?;
             Ok(LocalEngine::Batches(Engine::new(Box::new(Faulty(model)), policy)))
         }
         _ => quire::local_engine(entry, machine),

@@ -11,11 +11,10 @@ use anyhow::Context;
 use clap::ValueEnum;
 use quire_document::{Documents, Limits};
 use quire_natives::Progress;
-use quire_ocr::Engine;
 use quire_tasks::Format;
 use serde::{Deserialize, Serialize};
 
-use crate::{cli, policy, provider};
+use crate::{Machine, cli, engine};
 
 /// What the page says.
 const TEXT: &str = "Quire reads 0123456789";
@@ -73,21 +72,20 @@ pub(super) fn run(engine: &cli::Engine) -> anyhow::Result<ExitCode> {
     Ok(if trial.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn read(engine: &cli::Engine) -> anyhow::Result<Trial> {
+fn read(given: &cli::Engine) -> anyhow::Result<Trial> {
     let started = Instant::now();
-    let model = provider::load(engine.provider, engine.device)?;
-    let (provider, policy) = (model.provider().to_string(), policy(&model));
+    let (mut reader, provider) = engine::pp_ocr(Machine::shared(given, 1))?;
     let load_seconds = started.elapsed().as_secs_f64();
     let started = Instant::now();
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(pdf(TEXT).as_bytes())?;
     let mut documents = Documents::new(Some(quire_natives::pdfium(&Progress::Silent)?), Limits::default());
     let page = documents.page(file.path(), Format::Pdf, 1).context("a PDF of ours could not be drawn")?;
-    let text = Engine::new(Box::new(model), policy).read(&[page]).remove(0).context("it could not be read")?.text();
+    let text = reader.read(&[page]).remove(0).context("it could not be read")?.text();
     let read_seconds = started.elapsed().as_secs_f64();
     let squeezed = |text: &str| text.split_whitespace().collect::<String>();
     let ok = squeezed(&text) == squeezed(TEXT);
-    Ok(Trial { ok, provider: Some(provider), load_seconds, read_seconds, text, problem: None })
+    Ok(Trial { ok, provider: Some(provider.to_string()), load_seconds, read_seconds, text, problem: None })
 }
 
 /// One page, as large as a card, with a line of text in a font that every reader of PDFs has.

@@ -110,6 +110,14 @@ pub fn verify() -> Result<Vec<Finding>, NativesError> {
     Sources::from_env()?.verify()
 }
 
+/// Where fetched files are kept, and other things that can be made again.
+///
+/// # Errors
+/// [`NativesError::NoCacheFolder`].
+pub fn cache_folder() -> Result<PathBuf, NativesError> {
+    Sources::from_env()?.cache().map(Path::to_owned)
+}
+
 /// The SHA-256 of a file, as a model is known by.
 ///
 /// # Errors

@@ -214,7 +214,7 @@ impl Sources {
         })
     }
 
-    fn cache(&self) -> Result<&Path, NativesError> {
+    pub(crate) fn cache(&self) -> Result<&Path, NativesError> {
         self.cache.as_deref().ok_or(NativesError::NoCacheFolder)
     }
 
