@@ -115,12 +115,12 @@ pub fn pp_ocr_model(machine: Machine) -> anyhow::Result<PpOcr> {
     provider::load(machine.provider, machine.device)
 }
 
-/// How what runs the models batches.
+/// How what runs the models batches, with what `QUIRE_POLICY` changes.
 ///
 /// # Errors
 /// Which field of a changed policy is wrong, and why.
 pub fn policy(provider: Provider) -> anyhow::Result<Policy> {
-    Ok(Policy::of(provider))
+    quire_worker::policy_from_env(provider)
 }
 
 fn hunyuan_ocr(entry: &HunyuanEntry, machine: Machine) -> anyhow::Result<HunyuanOcr> {

@@ -6,9 +6,14 @@ use std::{
 };
 
 use anyhow::Context;
+use quire_ocr::Policy;
 use tokio::sync::mpsc;
 
-use crate::{lane::Ask, model::ModelHandle, render};
+use crate::{
+    lane::Ask,
+    model::{ModelHandle, Queued},
+    render,
+};
 
 /// What bounds a micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +24,14 @@ pub struct BatchLimits {
     pub max_wait: Duration,
 }
 
-/// The policy: a batch leaves when it is full, when its oldest entry has waited long enough, or at once when the model is
+impl BatchLimits {
+    /// Those of a policy.
+    pub const fn of(policy: &Policy) -> Self {
+        Self { max_cost: policy.max_batch_pixels, max_wait: Duration::from_millis(policy.max_wait_ms) }
+    }
+}
+
+/// The policy: a batch leaves when it is full, when its oldest entry has waited long enough, or at once when a reader is
 /// idle. Pure: time is passed in.
 #[derive(Debug)]
 pub struct Batcher<T> {
@@ -40,7 +52,7 @@ struct Entry<T> {
 pub enum Leaves {
     /// Now.
     Now,
-    /// At this time, unless it is full or the model idle before.
+    /// At this time, unless it is full or a reader idle before.
     At(Instant),
     /// Nothing waits.
     Never,
@@ -65,10 +77,10 @@ impl<T> Batcher<T> {
     }
 
     /// When the next batch leaves. The wait counts from the oldest entry: later ones do not extend it.
-    pub fn leaves(&self, now: Instant, model_idle: bool) -> Leaves {
+    pub fn leaves(&self, now: Instant, reader_idle: bool) -> Leaves {
         let Some(oldest) = self.waiting.front() else { return Leaves::Never };
         let due = oldest.since + self.limits.max_wait;
-        if model_idle || self.is_full() || due <= now { Leaves::Now } else { Leaves::At(due) }
+        if reader_idle || self.is_full() || due <= now { Leaves::Now } else { Leaves::At(due) }
     }
 
     /// The next batch, oldest entries first: at least one, and as many as the cost allows.
@@ -91,20 +103,23 @@ pub(crate) async fn run(limits: BatchLimits, mut pages: mpsc::Receiver<Ask>, mod
     loop {
         let now = Instant::now();
         // With no page to come, waiting for company is of no use.
-        let leaves = batcher.leaves(now, model.is_idle() || !open);
+        let leaves = batcher.leaves(now, model.has_idle_reader() || !open);
         if leaves == Leaves::Never && !open {
             return Ok(());
         }
         tokio::select! {
             biased;
             permit = model.reserve(), if leaves == Leaves::Now => {
-                permit.context("the model's thread has ended")?.send(batcher.take());
+                permit.context("the model's threads have ended")?.send(batcher.take());
             }
             page = pages.recv(), if open && !batcher.is_full() => match page {
-                Some(page) => batcher.push(now, render::cost(&page.image), page),
+                Some(ask) => {
+                    let since = Instant::now();
+                    batcher.push(since, render::cost(&ask.image), Queued { ask, since });
+                }
                 None => open = false,
             },
-            () = model.becomes_idle(), if leaves != Leaves::Never => {}
+            () = model.reader_becomes_idle(), if leaves != Leaves::Never => {}
             () = sleep_until(leaves) => {}
         }
     }
@@ -137,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_model_is_not_kept_waiting() {
+    fn an_idle_reader_is_not_kept_waiting() {
         let now = Instant::now();
         let mut batcher = Batcher::new(LIMITS);
         assert_eq!(batcher.leaves(now, true), Leaves::Never);

@@ -6,7 +6,7 @@
 //! permit   thread   the fallback's → verdict
 //!
 //! lanes, one for each engine                          behind a gate: circuit breaker, statistics
-//!   batch ─ model     micro-batches, on one thread
+//!   batch ─ model     micro-batches, each on the thread of one reader
 //!   stream            pages that come and go, on one thread
 //!   remote            a server
 //! ```
@@ -19,6 +19,7 @@ mod board;
 mod canary;
 mod complete;
 mod engines;
+mod figures;
 mod gate;
 mod in_flight;
 mod intake;
@@ -30,6 +31,7 @@ mod redact;
 mod render;
 mod review;
 mod settings;
+pub mod simulate;
 mod standing;
 mod stream;
 mod verdict;
@@ -51,7 +53,7 @@ use tracing::warn;
 pub use batch::{BatchLimits, Batcher};
 pub use in_flight::InFlight;
 pub use render::Renderer;
-pub use settings::Settings;
+pub use settings::{Settings, policy_from_env};
 
 use crate::{board::BoardWatch, complete::Completer, engines::Engines, intake::Intake, read::Reader};
 

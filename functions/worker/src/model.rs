@@ -1,68 +1,100 @@
-//! Micro-batches, on the one thread that owns the model.
+//! Micro-batches, each with one of the threads that own a reader of the model.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use quire_document::PageImage;
-use quire_ocr::Engine;
-use quire_tasks::{Failure, PageText};
-use tokio::sync::{Notify, mpsc, oneshot};
+use quire_ocr::{Engine, Work};
+use quire_tasks::{EngineName, Failure, PageText};
+use tokio::{
+    sync::{Mutex, Notify, mpsc, oneshot},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::{
     batch::{self, BatchLimits},
+    figures::{BatchFigures, BusyShare},
     lane::{self, Answer, Ask, LaneError, Reading},
 };
 
 type Texts = Vec<Result<PageText, Failure>>;
 
-/// Images for the thread, and where their texts go.
-pub(crate) type Job = (Vec<PageImage>, oneshot::Sender<Texts>);
+/// Images for a thread, and where their texts go, with what reading them has cost.
+pub(crate) type Job = (Vec<PageImage>, oneshot::Sender<(Texts, Work)>);
+
+/// A page that waits for its micro-batch.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) ask: Ask,
+    pub(crate) since: Instant,
+}
 
 /// For whoever feeds the model.
 #[derive(Debug)]
 pub(crate) struct ModelHandle {
-    /// A channel of one: the next batch is ready while this one is read.
-    batches: mpsc::Sender<Vec<Ask>>,
+    /// A channel of one: the next batch is ready while others are read.
+    batches: mpsc::Sender<Vec<Queued>>,
     load: Arc<Load>,
 }
 
-#[derive(Debug, Default)]
+/// What all readers share.
+#[derive(Debug)]
 struct Load {
-    running: AtomicBool,
+    readers: usize,
+    /// Batches that have left for the readers and are not read yet.
+    in_work: AtomicUsize,
     idle: Notify,
+    busy: std::sync::Mutex<BusyShare>,
 }
 
 impl ModelHandle {
-    /// Room for a batch, once there is some; `None` when the thread has ended.
-    pub(crate) async fn reserve(&self) -> Option<mpsc::Permit<'_, Vec<Ask>>> {
-        self.batches.reserve().await.ok()
+    /// Room for a batch, once there is some; `None` when the threads have ended.
+    pub(crate) async fn reserve(&self) -> Option<Room<'_>> {
+        let permit = self.batches.reserve().await.ok()?;
+        Some(Room { permit, load: &self.load })
     }
 
-    /// Whether the model has nothing to do.
-    pub(crate) fn is_idle(&self) -> bool {
-        !self.load.running.load(Ordering::SeqCst) && self.batches.capacity() == self.batches.max_capacity()
+    /// Whether a reader has nothing to do, and no batch is on its way to it.
+    pub(crate) fn has_idle_reader(&self) -> bool {
+        self.load.in_work.load(Ordering::SeqCst) < self.load.readers
     }
 
-    /// Waits until a run has ended.
-    pub(crate) async fn becomes_idle(&self) {
+    /// Waits until a batch has been read.
+    pub(crate) async fn reader_becomes_idle(&self) {
         self.load.idle.notified().await;
     }
 }
 
-/// What the thread does: it reads batch after batch, until none comes any more.
+/// Room for a batch.
+pub(crate) struct Room<'a> {
+    permit: mpsc::Permit<'a, Vec<Queued>>,
+    load: &'a Load,
+}
+
+impl Room<'_> {
+    /// Counts the batch before a reader can have ended it.
+    pub(crate) fn send(self, batch: Vec<Queued>) {
+        self.load.in_work.fetch_add(1, Ordering::SeqCst);
+        self.permit.send(batch);
+    }
+}
+
+/// What a thread does: it reads batch after batch, until none comes any more.
 pub(crate) fn own(mut engine: Engine, mut jobs: mpsc::Receiver<Job>) {
     while let Some((images, answer)) = jobs.blocking_recv() {
+        let texts = read(&mut engine, &images);
         // Nobody waits for it any more when the process is stopping.
-        let _ = answer.send(read(&mut engine, &images));
+        let _ = answer.send((texts, engine.take_work()));
     }
 }
 
@@ -76,50 +108,95 @@ fn read(engine: &mut Engine, images: &[PageImage]) -> Texts {
     }
 }
 
-/// Gathers what is asked into batches and has them read, until nothing is asked any more or the thread is lost.
-pub(crate) async fn drive(
-    limits: BatchLimits,
-    asks: mpsc::Receiver<Ask>,
-    jobs: mpsc::Sender<Job>,
-    page_limit: Duration,
-    lost: CancellationToken,
-) {
-    let (sender, batches) = mpsc::channel(1);
-    let load = Arc::<Load>::default();
-    let handle = ModelHandle { batches: sender, load: Arc::clone(&load) };
-    let driven = tokio::try_join!(batch::run(limits, asks, handle), run(batches, jobs, &load, page_limit));
-    if let Err(error) = driven {
-        error!(%error, "an engine is lost");
-        lost.cancel();
+/// The threads of an engine, from the side of those who feed them.
+#[derive(Debug)]
+pub(crate) struct ModelThreads {
+    /// What is loaded, for the log.
+    pub(crate) engine: EngineName,
+    /// One for each reader.
+    pub(crate) readers: Vec<mpsc::Sender<Job>>,
+    /// How long a page may take.
+    pub(crate) page_limit: Duration,
+}
+
+impl ModelThreads {
+    /// Gathers what is asked into batches and has them read, until nothing is asked any more or a thread is lost. Then what
+    /// has not begun is lost as well, and what other readers have begun they finish.
+    pub(crate) async fn drive(self, limits: BatchLimits, asks: mpsc::Receiver<Ask>, lost: CancellationToken) {
+        let Self { engine, readers, page_limit } = self;
+        let (sender, batches) = mpsc::channel(1);
+        let busy = std::sync::Mutex::new(BusyShare::new(Instant::now()));
+        let load = Load { readers: readers.len(), in_work: AtomicUsize::new(0), idle: Notify::new(), busy };
+        let (load, batches) = (Arc::new(load), Arc::new(Mutex::new(batches)));
+        let mut reading = JoinSet::new();
+        for jobs in readers {
+            let (engine, load) = (engine.clone(), Arc::clone(&load));
+            let reader = Reader { engine, jobs, load, page_limit, free_since: Instant::now() };
+            reading.spawn(reader.run(Arc::clone(&batches)));
+        }
+        let mut ended = {
+            let mut feeding = pin!(batch::run(limits, asks, ModelHandle { batches: sender, load }));
+            tokio::select! {
+                fed = &mut feeding => fed,
+                // Before its feed has ended, a reader ends only when it is lost.
+                Some(reader) = reading.join_next() => joined(reader),
+            }
+        };
+        while let Some(reader) = reading.join_next().await {
+            ended = ended.and(joined(reader));
+        }
+        if let Err(error) = ended {
+            error!(engine.name, engine.version, %error, "an engine is lost");
+            lost.cancel();
+        }
     }
 }
 
-async fn run(
-    mut batches: mpsc::Receiver<Vec<Ask>>,
+fn joined(reader: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+    reader.context("whoever feeds a reader has died")?
+}
+
+/// Feeds one thread.
+struct Reader {
+    engine: EngineName,
     jobs: mpsc::Sender<Job>,
-    load: &Load,
+    load: Arc<Load>,
     page_limit: Duration,
-) -> anyhow::Result<()> {
-    while let Some(batch) = batches.recv().await {
-        load.running.store(true, Ordering::SeqCst);
-        let (images, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(split).unzip();
-        let limit = page_limit * images.len() as u32;
+    free_since: Instant,
+}
+
+impl Reader {
+    async fn run(mut self, batches: Arc<Mutex<mpsc::Receiver<Vec<Queued>>>>) -> anyhow::Result<()> {
+        loop {
+            // Whoever waits for the next batch holds the lock, and the others wait for that.
+            let next = batches.lock().await.recv().await;
+            let Some(batch) = next else { return Ok(()) };
+            self.read(batch).await?;
+        }
+    }
+
+    async fn read(&mut self, batch: Vec<Queued>) -> anyhow::Result<()> {
         let started = Instant::now();
+        let since: Vec<Instant> = batch.iter().map(|queued| queued.since).collect();
+        let (images, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|queued| split(queued.ask)).unzip();
+        let (pages, limit) = (images.len(), self.page_limit * images.len() as u32);
         let (answer, answered) = oneshot::channel();
-        jobs.send((images, answer)).await.ok().context("the model's thread has ended")?;
-        let Ok(texts) = tokio::time::timeout(limit, answered).await else { return stuck(answers, limit) };
-        let texts = texts.context("the model's thread has died")?;
-        load.running.store(false, Ordering::SeqCst);
-        load.idle.notify_one();
-        let (pages, took) = (answers.len(), started.elapsed());
-        info!(batch.pages = pages, duration_ms = took.as_millis() as u64, "read");
+        self.jobs.send((images, answer)).await.ok().context("the model's thread has ended")?;
+        let Ok(read) = tokio::time::timeout(limit, answered).await else { return stuck(answers, limit) };
+        let (texts, work) = read.context("the model's thread has died")?;
+        let ended = Instant::now();
+        self.load.in_work.fetch_sub(1, Ordering::SeqCst);
+        self.load.idle.notify_one();
+        let busy = self.load.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(ended, &work);
+        BatchFigures::new(&since, self.free_since, started, ended, &work, busy).tell(&self.engine);
+        self.free_since = ended;
         for (answer, text) in answers.into_iter().zip(texts) {
-            let took = took / pages as u32;
+            let took = (ended - started) / pages as u32;
             // Whoever asked may have gone.
             let _ = answer.send(text.map(|text| Reading { text, took }).map_err(LaneError::Failed));
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Where a second engine may be asked for the page, it has an image of its own.

@@ -1,10 +1,13 @@
 //! What a worker may hold and how long.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
+use anyhow::Context;
 use quire_boot::env::{self, Misconfigured};
+use quire_ocr::{Policy, Provider};
 
 const PAGES: &str = "QUIRE_PAGES_IN_HAND";
+const POLICY: &str = "QUIRE_POLICY";
 const PIXELS: &str = "QUIRE_PIXELS_IN_HAND";
 /// One is read, one is ready, the others are being rendered or stored: enough for an engine that reads one page after the
 /// other.
@@ -53,6 +56,16 @@ impl Default for Settings {
             back_off: Duration::from_secs(15),
         }
     }
+}
+
+/// How this provider's runs and micro-batches are made up: its default, with what the file `QUIRE_POLICY` changes where that
+/// is set ([`Policy::from_file`]).
+///
+/// # Errors
+/// When the file cannot be read or is wrong, with the field's name.
+pub fn policy_from_env(provider: Provider) -> anyhow::Result<Policy> {
+    let file = env::text(POLICY)?;
+    file.map_or_else(|| Ok(Policy::of(provider)), |file| Policy::from_file(provider, Path::new(&file)).context(POLICY))
 }
 
 impl Settings {

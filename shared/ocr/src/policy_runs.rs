@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 
-use crate::{Policy, gpu_shapes::fixed_runs, runs::bounded_runs};
+use crate::{
+    Policy,
+    gpu_shapes::{Fit, fit, fixed_runs},
+    runs::bounded_runs,
+};
 
 /// Narrower runs are padded to this, in columns: the recognizer is unsure of a lone digit that nothing surrounds, and 64
 /// columns cost next to nothing.
@@ -36,6 +40,13 @@ impl Policy {
         let width = width.max(MIN_RUN_WIDTH);
         let bucket = self.recognition_widths.iter().find(|&&bucket| bucket >= width);
         bucket.copied().unwrap_or_else(|| width.next_multiple_of(self.width_multiple.max(1)))
+    }
+
+    /// Width and height of detection's input for a picture of this width and height, and what the picture takes of it,
+    /// where it would have `exact` by itself; in pixels.
+    pub fn detection_shape(&self, picture: (u32, u32), exact: (u32, u32)) -> ((u32, u32), (u32, u32)) {
+        let Fit { shape, content } = fit(&self.detection_shapes, picture, exact);
+        (shape, content)
     }
 
     /// Puts strips of these widths into runs.

@@ -15,6 +15,7 @@ mod breakers;
 mod canaries;
 mod departed;
 mod model_errors;
+mod readers;
 mod redaction;
 mod routes;
 mod server;
