@@ -37,8 +37,10 @@ impl PageReader for Paired {
         let text = |page: &PageImage| {
             let color = Rgb([2, 1, 0].map(|channel| page.pixels()[channel]));
             assert!(color != PANICS, "as it should");
-            while color == HANGS {
-                std::thread::park();
+            if color == HANGS {
+                loop {
+                    std::thread::park();
+                }
             }
             if color == GRAY {
                 self.both.wait();
