@@ -17,8 +17,8 @@ use quire_document::PageImage;
 use quire_ocr::{Engine, ModelError, Policy, Provider, Step};
 use quire_tasks::{Failure, FailureCode, PageText, Warning};
 
-/// Far above what anything here takes, and far below the two minutes that a page may take.
-const LIMIT: Duration = Duration::from_secs(60);
+/// What a page may take in the worker. Nothing here takes more than two seconds of a processor.
+const LIMIT: Duration = Duration::from_secs(120);
 
 fn failed(result: Result<PageText, Failure>, reason: &str) {
     let failure = result.expect_err(reason);
