@@ -19,6 +19,7 @@ import io
 import json
 import os
 import random
+import signal
 import socket
 import statistics
 import subprocess
@@ -49,6 +50,8 @@ MB = 1e6
 
 def main():
     arguments = parse_arguments()
+    # A shell has what it runs in the background ignore Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     use_environment()
     images = find_images(arguments.pages)
     quire = str(arguments.quire or built())
