@@ -48,6 +48,7 @@ mod runs;
 mod runtime;
 mod sheet;
 mod strip;
+mod taps;
 mod work;
 
 pub use alphabet::Alphabet;

@@ -73,7 +73,7 @@ fn cut(line: usize, image: LineImage<'_>, max: usize) -> Vec<Strip<'_>> {
         return vec![Strip { line, image, width }];
     }
     let mut whole = Array3::zeros((PageImage::CHANNELS, STRIP_HEIGHT, width));
-    draw(image.page, &image.quad, width, whole.view_mut());
+    draw(image.page, &image.quad, whole.view_mut());
     let fraction = |column: usize| column as f32 / width as f32;
     let piece = |piece: std::ops::Range<usize>| {
         let quad = image.quad.part(fraction(piece.start), fraction(piece.end));
@@ -92,7 +92,7 @@ fn recognize_run(
     let mut run = model.recognition_run([batch, PageImage::CHANNELS, STRIP_HEIGHT, width]);
     hands.draw(strips, run.input_mut(), |strip, mut place| {
         place.slice_mut(s![.., .., strip.width..]).fill(0.0);
-        draw(strip.image.page, &strip.image.quad, strip.width, place.slice_mut(s![.., .., ..strip.width]));
+        draw(strip.image.page, &strip.image.quad, place.slice_mut(s![.., .., ..strip.width]));
     });
     let drawn = strips.iter().map(|strip| strip.width).sum();
     let answers = model.recognize(&mut run, drawn);
