@@ -47,6 +47,7 @@ mod run_buffer;
 mod runs;
 mod runtime;
 mod sheet;
+mod spacing;
 mod strip;
 mod taps;
 mod work;

@@ -8,7 +8,6 @@ use quire_tasks::{EngineName, Failure, PageText};
 
 use crate::{
     Model, ModelError, PageReader, PixelRun, Policy, RunBuffer,
-    ctc::Reading,
     detection::{detection_size, text_lines},
     geometry::Quad,
     gpu_shapes::{Fit, fit},
@@ -17,6 +16,7 @@ use crate::{
     resample::resample,
     runs::run_isolating,
     sheet::{Pick, Sheet},
+    spacing::{Spaced, USUAL, width_of_page},
     work::{Metered, Work},
 };
 
@@ -48,19 +48,27 @@ impl PageReader for LineReader {
         let detected = self.detect(pages);
         let mut sheets: Vec<Sheet<'_>> =
             pages.iter().zip(detected).map(|(page, lines)| Sheet::new(page, lines)).collect();
-        // A few lines of each page first: they tell whether it stands on its head.
-        for (pick, reading) in self.read_picks(&mut sheets, Sheet::samples) {
-            sheets[pick.sheet].settle(pick.line, reading);
+        // A few lines of each page first: they tell whether it stands on its head, and how wide its lines are best drawn.
+        let usual = vec![USUAL; pages.len()];
+        let mut telling: Vec<Vec<Spaced>> = vec![Vec::new(); pages.len()];
+        for (pick, line) in self.read_picks(&mut sheets, &usual, Sheet::samples) {
+            sheets[pick.sheet].settle(pick.line, line.reading.clone());
+            telling[pick.sheet].extend(Some(line).filter(Spaced::is_telling));
         }
-        let upside_down = self.read_picks(&mut sheets, Sheet::doubtful_samples_upside_down);
+        let mut upside_down = Vec::new();
+        for (pick, line) in self.read_picks(&mut sheets, &usual, Sheet::doubtful_samples_upside_down) {
+            upside_down.push((pick, line.reading.clone()));
+            telling[pick.sheet].extend(Some(line).filter(Spaced::is_telling));
+        }
         for readings in upside_down.chunk_by(|a, b| a.0.sheet == b.0.sheet) {
             sheets[readings[0].0.sheet].turn_if_better(readings);
         }
-        for (pick, reading) in self.read_picks(&mut sheets, Sheet::unread) {
-            sheets[pick.sheet].settle(pick.line, reading);
+        let widths: Vec<f32> = telling.into_iter().map(width_of_page).collect();
+        for (pick, line) in self.read_picks(&mut sheets, &widths, Sheet::unread) {
+            sheets[pick.sheet].settle(pick.line, line.reading);
         }
-        for (pick, reading) in self.read_picks(&mut sheets, Sheet::doubtful_otherwise) {
-            sheets[pick.sheet].settle_if_better(pick.line, pick.quad, reading);
+        for (pick, line) in self.read_picks(&mut sheets, &usual, Sheet::doubtful_otherwise) {
+            sheets[pick.sheet].settle_if_better(pick.line, pick.quad, line.reading);
         }
         let name = self.name();
         let texts = sheets.into_iter().map(|sheet| sheet.into_text(&name)).collect();
@@ -146,18 +154,20 @@ impl LineReader {
         lines.into_iter().collect()
     }
 
-    /// Reads what `pick` picks of each page, in one pool over all pages. A page of which a line fails has failed.
+    /// Reads what `pick` picks of each page, in one pool over all pages, drawn as wide as `widths` says of each. A page of
+    /// which a line fails has failed.
     fn read_picks<'a>(
         &mut self,
         sheets: &mut [Sheet<'a>],
+        widths: &[f32],
         pick: impl Fn(&Sheet<'a>) -> Vec<(usize, Quad)>,
-    ) -> Vec<(Pick, Reading)> {
+    ) -> Vec<(Pick, Spaced)> {
         let mut picks = Vec::new();
         let mut images = Vec::new();
         for (sheet, from) in sheets.iter().enumerate() {
             for (line, quad) in pick(from) {
                 picks.push(Pick { sheet, line, quad });
-                images.push(LineImage { page: from.page(), quad });
+                images.push(LineImage { page: from.page(), quad, drawn: widths[sheet] });
             }
         }
         let readings = read_lines(&mut self.model, &self.policy, &self.hands, &images);

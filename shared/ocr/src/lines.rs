@@ -5,10 +5,11 @@ use quire_document::PageImage;
 
 use crate::{
     ModelError, Policy, Step, StripRun,
-    ctc::{Reading, decode},
+    ctc::decode,
     geometry::Quad,
     hands::Hands,
     runs::run_isolating,
+    spacing::{Spaced, USUAL, width_of_line},
     strip::{STRIP_HEIGHT, draw, pieces, strip_width},
     work::Metered,
 };
@@ -18,6 +19,8 @@ use crate::{
 pub(crate) struct LineImage<'a> {
     pub(crate) page: &'a PageImage,
     pub(crate) quad: Quad,
+    /// How wide it is drawn, to its width on the page.
+    pub(crate) drawn: f32,
 }
 
 /// What goes through the recognizer as one: a line, or a piece of a wide one.
@@ -34,12 +37,32 @@ pub(crate) fn read_lines(
     policy: &Policy,
     hands: &Hands,
     lines: &[LineImage<'_>],
-) -> Vec<Result<Reading, ModelError>> {
+) -> Vec<Result<Spaced, ModelError>> {
+    let usual = |line: &LineImage<'_>| strip_width(&line.quad, USUAL, policy.piece_max_width);
+    let width = |line: &LineImage<'_>| width_of_line(line.drawn, usual(line));
+    let lines: Vec<_> = lines.iter().map(|line| LineImage { drawn: width(line), ..*line }).collect();
+    let mut readings = read_as_drawn(model, policy, hands, &lines);
+    // What was drawn too narrow is read again.
+    let again = |line: usize| Some((line, readings[line].as_ref().ok()?.again(lines[line].drawn)?));
+    let (again, wider): (Vec<usize>, Vec<LineImage<'_>>) =
+        (0..lines.len()).filter_map(again).map(|(line, drawn)| (line, LineImage { drawn, ..lines[line] })).unzip();
+    for (line, reading) in again.into_iter().zip(read_as_drawn(model, policy, hands, &wider)) {
+        readings[line] = reading;
+    }
+    readings
+}
+
+fn read_as_drawn(
+    model: &mut Metered,
+    policy: &Policy,
+    hands: &Hands,
+    lines: &[LineImage<'_>],
+) -> Vec<Result<Spaced, ModelError>> {
     let numbered: Vec<(usize, LineImage<'_>)> = lines.iter().copied().enumerate().collect();
     let strips = hands.map(&numbered, |&(line, image)| cut(line, image, policy.piece_max_width));
     let strips: Vec<Strip<'_>> = strips.into_iter().flatten().collect();
     let widths: Vec<usize> = strips.iter().map(|strip| strip.width).collect();
-    let mut answers: Vec<Result<Reading, ModelError>> = strips.iter().map(|_| Ok(Reading::default())).collect();
+    let mut answers: Vec<Result<Spaced, ModelError>> = strips.iter().map(|_| Ok(Spaced::default())).collect();
     for StripRun { members, width, .. } in policy.strip_runs(&widths) {
         let mut left = &members[..];
         while !left.is_empty() {
@@ -55,7 +78,7 @@ pub(crate) fn read_lines(
             }
         }
     }
-    let mut readings: Vec<Result<Reading, ModelError>> = lines.iter().map(|_| Ok(Reading::default())).collect();
+    let mut readings: Vec<Result<Spaced, ModelError>> = lines.iter().map(|_| Ok(Spaced::default())).collect();
     for (strip, answer) in strips.iter().zip(answers) {
         match (&mut readings[strip.line], answer) {
             (Ok(reading), Ok(piece)) => reading.append(&piece),
@@ -68,7 +91,7 @@ pub(crate) fn read_lines(
 
 /// The line as one strip, or, where that would be wider than `max`, as several.
 fn cut(line: usize, image: LineImage<'_>, max: usize) -> Vec<Strip<'_>> {
-    let width = strip_width(&image.quad, max);
+    let width = strip_width(&image.quad, image.drawn, max);
     if width <= max {
         return vec![Strip { line, image, width }];
     }
@@ -88,7 +111,7 @@ fn recognize_run(
     hands: &Hands,
     strips: &[&Strip<'_>],
     [batch, width]: [usize; 2],
-) -> Result<Vec<Reading>, ModelError> {
+) -> Result<Vec<Spaced>, ModelError> {
     let mut run = model.recognition_run([batch, PageImage::CHANNELS, STRIP_HEIGHT, width]);
     hands.draw(strips, run.input_mut(), |strip, mut place| {
         place.slice_mut(s![.., .., strip.width..]).fill(0.0);
@@ -107,5 +130,6 @@ fn recognize_run(
         return Err(ModelError::NotANumber);
     }
     let alphabet = model.model().alphabet();
-    Ok(hands.map(&answers, |steps| decode(steps, alphabet)))
+    let read: Vec<(&Vec<Step>, &Strip<'_>)> = answers.iter().zip(strips.iter().copied()).collect();
+    Ok(hands.map(&read, |(steps, strip)| Spaced::of(decode(steps, alphabet), steps, strip.width, strip.image.drawn)))
 }
