@@ -8,6 +8,7 @@ use quire_tasks::{EngineName, Failure, PageText};
 
 use crate::{
     Model, ModelError, PageReader, PixelRun, Policy, RunBuffer,
+    ctc::Reading,
     detection::{detection_size, text_lines},
     geometry::Quad,
     gpu_shapes::{Fit, fit},
@@ -62,6 +63,15 @@ impl PageReader for LineReader {
         }
         for readings in upside_down.chunk_by(|a, b| a.0.sheet == b.0.sheet) {
             sheets[readings[0].0.sheet].turn_if_better(readings);
+        }
+        // Vertical text runs along the page's side, but its characters stand upright.
+        let upright: Vec<(Pick, Reading)> = self
+            .read_picks(&mut sheets, &usual, Sheet::upright_cells)
+            .into_iter()
+            .map(|(pick, cell)| (pick, cell.reading))
+            .collect();
+        for readings in upright.chunk_by(|a, b| a.0.sheet == b.0.sheet) {
+            sheets[readings[0].0.sheet].set_vertically_if_upright(readings);
         }
         let widths: Vec<f32> = telling.into_iter().map(width_of_page).collect();
         for (pick, line) in self.read_picks(&mut sheets, &widths, Sheet::unread) {

@@ -131,5 +131,8 @@ fn recognize_run(
     }
     let alphabet = model.model().alphabet();
     let read: Vec<(&Vec<Step>, &Strip<'_>)> = answers.iter().zip(strips.iter().copied()).collect();
-    Ok(hands.map(&read, |(steps, strip)| Spaced::of(decode(steps, alphabet), steps, strip.width, strip.image.drawn)))
+    Ok(hands.map(&read, |(steps, strip)| {
+        let reading = decode(steps, strip.width, alphabet);
+        Spaced::of(reading, steps, strip.width, strip.image.drawn)
+    }))
 }

@@ -20,6 +20,14 @@ const DIRECTED: f32 = 2.0;
 const TALL: f32 = 1.5;
 /// A box this much taller than wide is no single character.
 const VERTICAL: f32 = 2.5;
+/// On a page that is set vertically, this is enough: two characters, or the last ones of a paragraph.
+const VERTICAL_BESIDE_VERTICAL: f32 = 1.2;
+/// So many characters are looked at upright to tell whether text is set vertically.
+const CELLS: usize = 6;
+/// With fewer there is nothing to tell.
+const MIN_CELLS: usize = 3;
+/// How much of the distance between two characters is cut out on either side of one's middle.
+const HALF_CELL: f32 = 0.55;
 
 impl QuarterTurns {
     pub(crate) const fn degrees(self) -> u16 {
@@ -38,6 +46,15 @@ impl QuarterTurns {
 
     pub(crate) const fn upside_down(self) -> Self {
         Self((self.0 + 2) % 4)
+    }
+
+    pub(crate) const fn on_side(self) -> bool {
+        self.0 % 2 == 1
+    }
+
+    /// Which way up the page is when what was taken for lines on their side are columns of upright characters.
+    pub(crate) const fn if_set_vertically(self) -> Self {
+        Self((self.0 + 1) % 4)
     }
 
     /// What the boxes alone tell: whether the page lies on its side. Text that runs downward is the better first guess
@@ -63,6 +80,12 @@ impl QuarterTurns {
         if level.breadth() > VERTICAL * level.length() { level.turned(1) } else { level }
     }
 
+    /// The same on a page whose text is set vertically, where less than that makes a column.
+    pub(crate) fn oriented_beside_vertical(self, line: Quad) -> Quad {
+        let level = line.towards(self.along());
+        if level.breadth() > VERTICAL_BESIDE_VERTICAL * level.length() { level.turned(1) } else { level }
+    }
+
     /// Another way to read a tall box, which its shape allows too.
     pub(crate) fn otherwise(self, line: &Quad) -> Option<Quad> {
         let level = line.towards(self.along());
@@ -78,6 +101,32 @@ pub(crate) fn sample(lines: &[Quad], turns: QuarterTurns) -> Vec<usize> {
     let mut candidates: Vec<(usize, f32)> = directed.map(|(index, (length, _))| (index, length)).collect();
     candidates.sort_by(|a, b| b.1.total_cmp(&a.1));
     candidates.into_iter().take(SAMPLE_LINES).map(|(index, _)| index).collect()
+}
+
+/// Chinese characters and kana, which are set vertically too.
+pub(crate) const fn is_east_asian(character: char) -> bool {
+    matches!(character, '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
+}
+
+/// Some characters of a line that runs along a page's side, each with its place as it is upright when the line is a
+/// column of vertical text. The recognizer reads such columns too, so that only its characters tell them from a page that
+/// lies on its side.
+pub(crate) fn cells(line: &Quad, reading: &Reading) -> Vec<(char, Quad)> {
+    let characters: Vec<char> = reading.text.chars().collect();
+    let mut distances: Vec<usize> = reading.places.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    distances.sort_unstable();
+    let middles = characters.iter().zip(&reading.places).filter(|(character, _)| is_east_asian(**character));
+    let middles: Vec<(char, usize)> = middles.map(|(&character, &place)| (character, place)).collect();
+    if characters.len() != reading.places.len() || middles.len() < MIN_CELLS || reading.columns == 0 {
+        return Vec::new();
+    }
+    let half = distances[distances.len() / 2] as f32 * HALF_CELL;
+    let cell = |(character, middle): (char, usize)| {
+        let at = |column: f32| (column / reading.columns as f32).clamp(0.0, 1.0);
+        (character, line.part(at(middle as f32 - half), at(middle as f32 + half)).turned(3))
+    };
+    let count = middles.len().min(CELLS);
+    (0..count).map(|index| cell(middles[index * middles.len() / count])).collect()
 }
 
 /// How sure the recognizer is of a sample: the mean by characters, 0 where it saw nothing.
@@ -134,6 +183,25 @@ mod tests {
         let spine = QuarterTurns(0).oriented(line(10.0, 10.0, 20.0, 100.0));
         assert_eq!(QuarterTurns(0).otherwise(&spine).map(|quad| quad.0[0]), Some([10.0, 110.0]), "upward");
         assert_eq!(QuarterTurns(0).otherwise(&line(0.0, 0.0, 20.0, 20.0)), None);
+    }
+
+    #[test]
+    fn characters_of_a_vertical_column_are_cut_out_upright() {
+        let column = QuarterTurns(3).oriented(line(100.0, 0.0, 30.0, 400.0));
+        let alphabet = crate::Alphabet::from_metadata("天\n地\na");
+        let steps = [1, 0, 3, 0, 2, 0, 1, 0, 2].map(|class| crate::Step { class, probability: 1.0 });
+        let reading = crate::ctc::decode(&steps, 80, &alphabet);
+        let cells = cells(&column, &reading);
+        assert_eq!(cells.iter().map(|(character, _)| *character).collect::<String>(), "天地天地");
+        // 80 columns are 400 pixels; the second is in the middle of column 36, which is at 180, and 16 columns are a cell.
+        let [start, end, ..] = cells[1].1.0;
+        assert!((start[1] - 136.0).abs() < 0.1 && (end[1] - 136.0).abs() < 0.1, "{start:?} {end:?}");
+        assert!((start[0] - 100.0).abs() < 0.1 && (end[0] - 130.0).abs() < 0.1);
+        assert_eq!(
+            (QuarterTurns(3).if_set_vertically().degrees(), QuarterTurns(1).if_set_vertically().degrees()),
+            (0, 180)
+        );
+        assert!(super::cells(&column, &Reading::default()).is_empty());
     }
 
     #[test]

@@ -1,167 +1,193 @@
-//! In which order lines are read: column by column where the page is set in columns, else row by row.
+//! In which order lines are read: column by column where running text is set in columns, else row by row.
 
-use crate::geometry::{Point, Quad};
+use crate::{
+    geometry::{Point, Quad},
+    leveling::leveled,
+    paragraphs::{Bounds, group_rows, paragraphs, union},
+};
 
-/// What a line covers on the page once that is upright and straight.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Bounds {
-    left: f32,
-    right: f32,
-    top: f32,
-    bottom: f32,
+/// A stand-alone line belongs to the column whose left edge it shares within so many heights of a line,
+const SAME_EDGE: f32 = 1.5;
+/// whose width it does not exceed by more,
+const SAME_WIDTH: f32 = 1.1;
+/// and whose lines are as tall as it, within this factor.
+const SAME_HEIGHT: f32 = 1.25;
+/// Two rows of a table are no further apart, in heights of a line.
+const ROW_DISTANCE: f32 = 3.0;
+/// Parts of a page are apart when one begins no further above the other's end than this share of a line.
+const BAND_OVERLAP: f32 = 0.3;
+
+/// What is read without anything in between: running text, a row of a table, or a line.
+#[derive(Debug)]
+struct Part {
+    bounds: Bounds,
+    /// The line that says where it begins.
+    first: Bounds,
+    lines: Vec<usize>,
+    /// Whether it is text that runs on below, so that a column may consist of it.
+    runs: bool,
 }
-
-impl Bounds {
-    fn width(&self) -> f32 {
-        self.right - self.left
-    }
-
-    fn height(&self) -> f32 {
-        self.bottom - self.top
-    }
-
-    fn middle(&self) -> f32 {
-        f32::midpoint(self.top, self.bottom)
-    }
-}
-
-/// A side of a gutter holds running text, rather than cells of a table, when it has at least so many lines,
-const MIN_COLUMN_LINES: usize = 3;
-/// when its lines are at least so many times as long as tall (a price is 3 to 5, eight Chinese characters are 8),
-const MIN_COLUMN_ASPECT: f32 = 7.0;
-/// and when they fill this share of its width: running text fills 0.8 and more, a table's cells half.
-const MIN_COLUMN_FILL: f32 = 0.62;
-/// In how many places a gutter is looked for: one hundredth of a page's width is less than a gutter has.
-const GUTTER_PLACES: usize = 200;
-/// Two lines are in one row when they share this part of the taller one's height.
-const ROW_OVERLAP: f32 = 0.4;
 
 /// The order in which lines are read: indices into `lines`, whose text runs in the direction `along` when the page is
 /// upright.
 pub(crate) fn reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
-    let along = straightened(lines, along);
+    let bounds: Vec<Bounds> = leveled(lines, along).iter().map(Bounds::of).collect();
+    order(parts(&bounds))
+}
+
+/// The same for a page whose text is set vertically, downward from right to left. Lines that run across it, headings
+/// say, are read before the columns below them.
+pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
     let down = [-along[1], along[0]];
-    let bounds: Vec<Bounds> = lines.iter().map(|line| bounds(line, along, down)).collect();
-    order(&bounds, (0..lines.len()).collect())
-}
-
-/// The direction that lines of text really have on this page: a scan is seldom laid straight.
-fn straightened(lines: &[Quad], along: Point) -> Point {
-    let down = [-along[1], along[0]];
-    let mut slopes: Vec<(f32, f32)> = lines.iter().map(|line| slope(line, along, down)).collect();
-    slopes.retain(|(slope, _)| slope.abs() < 0.5);
-    slopes.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let half = slopes.iter().map(|(_, length)| length).sum::<f32>() / 2.0;
-    let mut passed = 0.0;
-    let median = slopes.iter().find(|(_, length)| {
-        passed += length;
-        passed >= half
-    });
-    let slope = median.map_or(0.0, |(slope, _)| *slope);
-    let norm = slope.hypot(1.0);
-    [(along[0] + slope * down[0]) / norm, (along[1] + slope * down[1]) / norm]
-}
-
-/// How steeply a line falls, and its length, which is how well that is known.
-fn slope(line: &Quad, along: Point, down: Point) -> (f32, f32) {
-    let edge = [line.0[1][0] - line.0[0][0], line.0[1][1] - line.0[0][1]];
-    let (run, fall) = (edge[0] * along[0] + edge[1] * along[1], edge[0] * down[0] + edge[1] * down[1]);
-    if run > 2.0 * line.breadth() { (fall / run, run) } else { (f32::INFINITY, 0.0) }
-}
-
-fn bounds(line: &Quad, along: Point, down: Point) -> Bounds {
-    let extent = |unit: Point| {
-        let places = line.0.iter().map(|corner| corner[0] * unit[0] + corner[1] * unit[1]);
-        places.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), place| (low.min(place), high.max(place)))
+    let middle =
+        |line: &Quad| (0..4).map(|corner| line.0[corner][0] * down[0] + line.0[corner][1] * down[1]).sum::<f32>();
+    let across = |line: &Quad| {
+        let edge = [line.0[1][0] - line.0[0][0], line.0[1][1] - line.0[0][1]];
+        edge[0] * along[0] + edge[1] * along[1] > edge[0] * down[0] + edge[1] * down[1]
+            && line.length() > line.breadth()
     };
-    let ((left, right), (top, bottom)) = (extent(along), extent(down));
-    // Boxes are grown around their text; without that margin neighboring columns do not seem to touch.
-    let margin = ((bottom - top).min(right - left) / 5.0).max(0.0);
-    Bounds { left: left + margin, right: right - margin, top: top + margin, bottom: bottom - margin }
-}
-
-fn order(all: &[Bounds], lines: Vec<usize>) -> Vec<usize> {
-    let Some(gutter) = gutter(all, &lines) else { return rows(all, lines) };
-    let (mut crossing, beside): (Vec<usize>, Vec<usize>) =
-        lines.into_iter().partition(|&line| all[line].left < gutter && gutter < all[line].right);
-    let (mut left, mut right): (Vec<usize>, Vec<usize>) =
-        beside.into_iter().partition(|&line| all[line].right <= gutter);
-    crossing.sort_by(|&a, &b| all[a].middle().total_cmp(&all[b].middle()));
+    let (mut headings, mut columns): (Vec<usize>, Vec<usize>) =
+        (0..lines.len()).partition(|&line| across(&lines[line]));
+    headings.sort_by(|&a, &b| middle(&lines[a]).total_cmp(&middle(&lines[b])));
+    let read = |columns: Vec<usize>| {
+        let quads: Vec<Quad> = columns.iter().map(|&line| lines[line]).collect();
+        reading_order(&quads, down).into_iter().map(move |index| columns[index])
+    };
     let mut ordered = Vec::new();
-    // Lines across the gutter, headings say, divide the columns: what stands above one is read before it.
-    for line in crossing {
-        let above = |&other: &usize| all[other].middle() < all[line].middle();
-        for column in [&mut left, &mut right] {
-            let (before, after) = column.iter().copied().partition(above);
-            *column = after;
-            ordered.extend(order(all, before));
-        }
-        ordered.push(line);
+    for heading in headings {
+        let (above, below) = columns.into_iter().partition(|&line| middle(&lines[line]) < middle(&lines[heading]));
+        ordered.extend(read(above));
+        ordered.push(heading);
+        columns = below;
     }
-    ordered.extend(order(all, left));
-    ordered.extend(order(all, right));
+    ordered.extend(read(columns));
     ordered
 }
 
-/// Where a blank gutter divides running text from running text; of several such places the middle of those with the
-/// most lines beside it.
-fn gutter(all: &[Bounds], lines: &[usize]) -> Option<f32> {
-    if lines.len() < 2 * MIN_COLUMN_LINES {
-        return None;
-    }
-    let left = lines.iter().map(|&line| all[line].left).fold(f32::INFINITY, f32::min);
-    let right = lines.iter().map(|&line| all[line].right).fold(f32::NEG_INFINITY, f32::max);
-    let place = |index: usize| left + (right - left) * index as f32 / GUTTER_PLACES as f32;
-    let beside = |&x: &f32| lines.iter().filter(|&&line| all[line].right <= x || x <= all[line].left).count();
-    let divides = |&x: &f32| {
-        let of_side = |inside: &dyn Fn(&Bounds) -> bool| -> Vec<Bounds> {
-            lines.iter().map(|&line| all[line]).filter(|line| inside(line)).collect()
+/// Running text, and of what is left the rows that are in a table, and single lines.
+fn parts(all: &[Bounds]) -> Vec<Part> {
+    let running = paragraphs(all);
+    let mut alone = vec![true; all.len()];
+    running.iter().flatten().for_each(|&line| alone[line] = false);
+    let columns: Vec<(Bounds, f32)> =
+        running.iter().map(|lines| (union(all, lines), median_height(all, lines))).collect();
+    let part = |lines: Vec<usize>, runs: bool| Part { bounds: union(all, &lines), first: all[lines[0]], lines, runs };
+    let fits = |line: &usize| columns.iter().any(|column| continues(column, &all[*line]));
+    let rows = group_rows(all, (0..all.len()).filter(|&line| alone[line]).collect());
+    let mut parts = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let beside = |other: Option<&Vec<usize>>| {
+            other.is_some_and(|other| {
+                let distance = (all[other[0]].middle() - all[row[0]].middle()).abs();
+                other.len() >= 2 && distance < ROW_DISTANCE * all[row[0]].height()
+            })
         };
-        is_column(&of_side(&|line| line.right <= x), left, x) && is_column(&of_side(&|line| x <= line.left), x, right)
-    };
-    let places: Vec<(f32, usize)> = (1..GUTTER_PLACES).map(place).filter(divides).map(|x| (x, beside(&x))).collect();
-    let most = places.iter().map(|(_, beside)| *beside).max()?;
-    let best: Vec<f32> = places.iter().filter(|(_, beside)| *beside == most).map(|(x, _)| *x).collect();
-    best.get(best.len() / 2).copied()
-}
-
-/// Whether these lines are running text that fills the page from `left` to `right`.
-fn is_column(lines: &[Bounds], left: f32, right: f32) -> bool {
-    if lines.len() < MIN_COLUMN_LINES {
-        return false;
-    }
-    let mut aspects: Vec<f32> = lines.iter().map(|line| line.width() / line.height().max(1.0)).collect();
-    aspects.sort_by(f32::total_cmp);
-    let rows = group_rows(lines, (0..lines.len()).collect()).len();
-    let fill = lines.iter().map(Bounds::width).sum::<f32>() / ((right - left).max(1.0) * rows as f32);
-    aspects[aspects.len() / 2] >= MIN_COLUMN_ASPECT && fill >= MIN_COLUMN_FILL
-}
-
-fn rows(all: &[Bounds], lines: Vec<usize>) -> Vec<usize> {
-    let mut rows = group_rows(all, lines);
-    for row in &mut rows {
-        row.sort_by(|&a, &b| all[a].left.total_cmp(&all[b].left));
-    }
-    rows.concat()
-}
-
-/// Lines that stand beside each other, from the top down.
-fn group_rows(all: &[Bounds], mut lines: Vec<usize>) -> Vec<Vec<usize>> {
-    lines.sort_by(|&a, &b| all[a].middle().total_cmp(&all[b].middle()));
-    let mut rows: Vec<Vec<usize>> = Vec::new();
-    for line in lines {
-        let beside = |row: &&mut Vec<usize>| row.last().is_some_and(|&last| in_one_row(&all[last], &all[line]));
-        match rows.last_mut().filter(beside) {
-            Some(row) => row.push(line),
-            None => rows.push(vec![line]),
+        let in_table = row.len() >= 3
+            || row.len() == 2 && (index > 0 && beside(rows.get(index - 1)) || beside(rows.get(index + 1)));
+        if in_table && !row.iter().all(fits) {
+            let mut row = row.clone();
+            row.sort_by(|&a, &b| all[a].left.total_cmp(&all[b].left));
+            parts.push(part(row, false));
+        } else {
+            parts.extend(row.iter().map(|line| part(vec![*line], fits(line))));
         }
     }
-    rows
+    parts.extend(running.into_iter().map(|lines| part(lines, true)));
+    parts
 }
 
-fn in_one_row(a: &Bounds, b: &Bounds) -> bool {
-    let shared = a.bottom.min(b.bottom) - a.top.max(b.top);
-    shared > ROW_OVERLAP * a.height().max(b.height())
+fn median_height(all: &[Bounds], lines: &[usize]) -> f32 {
+    let mut heights: Vec<f32> = lines.iter().map(|&line| all[line].height()).collect();
+    heights.sort_by(f32::total_cmp);
+    heights[heights.len() / 2]
+}
+
+/// Whether a single line looks like a short paragraph of a column.
+fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
+    let (low, high) = (height.min(line.height()), height.max(line.height()));
+    (column.left - line.left).abs() < SAME_EDGE * line.height()
+        && line.width() <= SAME_WIDTH * column.width()
+        && high < SAME_HEIGHT * low
+}
+
+/// Bands of the page from the top down; a band that a gutter divides is read column by column.
+fn order(parts: Vec<Part>) -> Vec<usize> {
+    if !parts.iter().any(|part| part.runs) {
+        return rows(parts);
+    }
+    let mut bands = join_columns(bands(parts));
+    if bands.len() > 1 {
+        return bands.into_iter().flat_map(|band| if divides(&band) { order(band) } else { rows(band) }).collect();
+    }
+    let parts = bands.pop().unwrap_or_default();
+    let Some(gutter) = gutter(&parts.iter().collect::<Vec<_>>()) else { return rows(parts) };
+    let (left, right) = parts.into_iter().partition(|part| part.bounds.left < gutter);
+    [order(left), order(right)].concat()
+}
+
+/// The parts between which a level line crosses the whole page without touching text.
+fn bands(mut parts: Vec<Part>) -> Vec<Vec<Part>> {
+    parts.sort_by(|a, b| a.bounds.top.total_cmp(&b.bounds.top));
+    let mut bands: Vec<Vec<Part>> = Vec::new();
+    let mut reach = f32::NEG_INFINITY;
+    for part in parts {
+        let apart = part.bounds.top >= reach - BAND_OVERLAP * part.first.height();
+        reach = reach.max(part.bounds.bottom);
+        match bands.last_mut().filter(|_| !apart) {
+            Some(band) => band.push(part),
+            None => bands.push(vec![part]),
+        }
+    }
+    bands
+}
+
+/// Bands that one gutter divides are one: paragraphs of neighboring columns may happen to end at the same height. A line
+/// with nothing beside it that is no part of a column, and that columns follow, stays alone: it is a heading.
+fn join_columns(bands: Vec<Vec<Part>>) -> Vec<Vec<Part>> {
+    let mut joined: Vec<Vec<Part>> = Vec::new();
+    let mut after_heading = true;
+    let is_heading = |(index, band): (usize, &Vec<Part>)| {
+        band.len() == 1 && !band[0].runs && divides(bands[index + 1..].iter().flatten())
+    };
+    let headings: Vec<bool> = bands.iter().enumerate().map(is_heading).collect();
+    for (band, heading) in bands.into_iter().zip(headings) {
+        let apart = heading || after_heading;
+        after_heading = heading;
+        match joined.last_mut().filter(|last| !apart && divides(last.iter().chain(&band))) {
+            Some(last) => last.extend(band),
+            None => joined.push(band),
+        }
+    }
+    joined
+}
+
+fn divides<'a>(parts: impl IntoIterator<Item = &'a Part>) -> bool {
+    gutter(&parts.into_iter().collect::<Vec<_>>()).is_some()
+}
+
+/// The left edge of what stands right of the first blank gutter that has running text on both sides.
+fn gutter(parts: &[&Part]) -> Option<f32> {
+    let mut from_left = parts.to_vec();
+    from_left.sort_by(|a, b| a.bounds.left.total_cmp(&b.bounds.left));
+    let last_running = from_left.iter().rposition(|part| part.runs)?;
+    let (mut reach, mut running) = (f32::NEG_INFINITY, false);
+    for part in &from_left[..=last_running] {
+        if running && part.bounds.left > reach {
+            return Some(part.bounds.left);
+        }
+        reach = reach.max(part.bounds.right);
+        running |= part.runs;
+    }
+    None
+}
+
+fn rows(parts: Vec<Part>) -> Vec<usize> {
+    let firsts: Vec<Bounds> = parts.iter().map(|part| part.first).collect();
+    let mut rows = group_rows(&firsts, (0..parts.len()).collect());
+    for row in &mut rows {
+        row.sort_by(|&a, &b| parts[a].bounds.left.total_cmp(&parts[b].bounds.left));
+    }
+    rows.concat().into_iter().flat_map(|part| parts[part].lines.clone()).collect()
 }
 
 #[cfg(test)]
@@ -243,6 +269,68 @@ mod tests {
         };
         let lines = [upward(0.0, 900.0), upward(0.0, 600.0), upward(40.0, 900.0), upward(40.0, 600.0)];
         assert_eq!(reading_order(&lines, [0.0, -1.0]), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn paragraphs_that_end_at_the_same_height_do_not_divide_the_columns() {
+        let paragraphs = |left: f32| {
+            let mut lines = column(left, 0.0, 430.0, 2);
+            lines.extend(column(left, 90.0, 430.0, 5));
+            lines.extend(column(left, 270.0, 430.0, 2));
+            lines
+        };
+        assert!(in_order(&[paragraphs(50.0), paragraphs(520.0)].concat()));
+    }
+
+    #[test]
+    fn a_heading_in_a_column_with_nothing_beside_it_divides_the_page() {
+        let mut lines = [column(50.0, 0.0, 430.0, 6), column(520.0, 0.0, 430.0, 6)].concat();
+        lines.push(line(50.0, 220.0, 250.0, 40.0));
+        lines.extend([column(50.0, 300.0, 430.0, 6), column(520.0, 300.0, 430.0, 6)].concat());
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_table_between_columns_is_read_row_by_row() {
+        let mut lines = [column(50.0, 0.0, 430.0, 6), column(520.0, 0.0, 430.0, 6)].concat();
+        let cells = [(60.0, 30.0), (140.0, 120.0), (300.0, 120.0), (550.0, 40.0), (700.0, 80.0), (850.0, 100.0)];
+        lines.extend(
+            (0..4).flat_map(|row| cells.map(|(left, width)| line(left, 240.0 + 50.0 * row as f32, width, 24.0))),
+        );
+        lines.extend([column(50.0, 480.0, 430.0, 6), column(520.0, 480.0, 430.0, 6)].concat());
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_table_with_cells_of_several_lines_has_no_columns() {
+        let row = |top: f32| {
+            let mut cells =
+                vec![line(50.0, top, 30.0, 24.0), line(120.0, top, 180.0, 24.0), line(400.0, top, 240.0, 24.0)];
+            cells.extend([line(700.0, top, 60.0, 24.0), line(850.0, top, 110.0, 24.0)]);
+            cells.push(line(400.0, top + 35.0, 240.0, 24.0));
+            cells
+        };
+        assert!(in_order(&(0..8).flat_map(|index| row(90.0 * index as f32)).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn a_note_in_the_margin_is_read_after_the_paragraph_beside_it() {
+        let mut lines = column(300.0, 0.0, 600.0, 8);
+        lines.push(line(50.0, 95.0, 150.0, 18.0));
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn vertical_text_is_read_from_right_to_left_below_its_title() {
+        let downward = |left: f32, height: f32| {
+            Quad([[left + 30.0, 100.0], [left + 30.0, 100.0 + height], [left, 100.0 + height], [left, 100.0]])
+        };
+        let mut lines = vec![line(300.0, 20.0, 300.0, 50.0)];
+        lines.extend(
+            (0..10).map(|index| downward(800.0 - 60.0 * index as f32, if index % 4 == 3 { 400.0 } else { 800.0 })),
+        );
+        lines.push(line(440.0, 1000.0, 60.0, 20.0));
+        assert_eq!(vertical_reading_order(&lines, RIGHT), (0..12).collect::<Vec<_>>());
     }
 
     proptest! {

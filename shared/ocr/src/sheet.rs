@@ -8,8 +8,8 @@ use crate::{
     budget::affordable,
     ctc::Reading,
     geometry::Quad,
-    orientation::{QuarterTurns, confidence, is_doubtful, sample},
-    reading_order::reading_order,
+    orientation::{QuarterTurns, cells, confidence, is_doubtful, is_east_asian, sample},
+    reading_order::{reading_order, vertical_reading_order},
 };
 
 /// Less sure lines are noise, or stains that were taken for text.
@@ -29,6 +29,8 @@ pub(crate) struct Pick {
 pub(crate) struct Sheet<'a> {
     page: &'a PageImage,
     turns: QuarterTurns,
+    /// Whether its text runs downward, from right to left, when it is upright.
+    is_vertical: bool,
     /// Where the lines are, from the start of their text.
     lines: Vec<Quad>,
     readings: Vec<Option<Reading>>,
@@ -47,7 +49,7 @@ impl<'a> Sheet<'a> {
         let turns = QuarterTurns::guess(&lines);
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
-        Self { page, turns, lines, readings, is_cut_off, failure }
+        Self { page, turns, is_vertical: false, lines, readings, is_cut_off, failure }
     }
 
     pub(crate) const fn page(&self) -> &'a PageImage {
@@ -91,6 +93,39 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    /// Where lines run along the page's side, characters of one that tell whether they stand upright nevertheless.
+    pub(crate) fn upright_cells(&self) -> Vec<(usize, Quad)> {
+        if !self.turns.on_side() {
+            return Vec::new();
+        }
+        let cells_of = |&line: &usize| {
+            let cells = cells(&self.lines[line], self.readings[line].as_ref()?);
+            (!cells.is_empty()).then(|| cells.into_iter().map(|(_, quad)| (line, quad)).collect())
+        };
+        sample(&self.lines, self.turns).iter().find_map(cells_of).unwrap_or_default()
+    }
+
+    /// Takes the page for one that is set vertically where its characters say upright what they said in their line.
+    pub(crate) fn set_vertically_if_upright(&mut self, upright: &[(Pick, Reading)]) {
+        let Some(line) = upright.first().map(|(pick, _)| pick.line).filter(|line| *line < self.lines.len()) else {
+            return;
+        };
+        let Some(reading) = self.readings[line].as_ref() else { return };
+        let in_line = cells(&self.lines[line], reading);
+        let same =
+            in_line.iter().zip(upright).filter(|((character, _), (_, upright))| upright.text.contains(*character));
+        if 2 * same.count() < in_line.len() {
+            return;
+        }
+        self.turns = self.turns.if_set_vertically();
+        self.is_vertical = true;
+        for (line, reading) in self.lines.iter_mut().zip(&self.readings) {
+            if reading.is_none() {
+                *line = self.turns.oriented_beside_vertical(*line);
+            }
+        }
+    }
+
     pub(crate) fn unread(&self) -> Vec<(usize, Quad)> {
         let lines = self.lines.iter().copied().enumerate();
         lines.filter(|&(line, _)| self.readings[line].is_none()).collect()
@@ -121,16 +156,27 @@ impl<'a> Sheet<'a> {
         let (quads, readings): (Vec<Quad>, Vec<Reading>) =
             read.filter_map(|(quad, reading)| Some((quad, reading.filter(legible)?))).unzip();
         let line = |index: usize| Line {
-            text: readings[index].text.trim().to_owned(),
-            confidence: Some(readings[index].confidence.min(1.0)),
+            text: if self.is_vertical {
+                vertical_text(&readings[index].text)
+            } else {
+                readings[index].text.trim().to_owned()
+            },
+            confidence: Some(readings[index].certainty()),
             polygon: Some(polygon(self.page, quads[index])),
         };
-        let lines = reading_order(&quads, self.turns.along()).into_iter().map(line).collect();
+        let order = if self.is_vertical { vertical_reading_order } else { reading_order };
+        let lines = order(&quads, self.turns.along()).into_iter().map(line).collect();
         let (width, height) = (self.page.page_width(), self.page.page_height());
         let text = PageText::of_lines(engine.clone(), width, height, self.turns.degrees(), lines);
         let warnings = if self.is_cut_off { vec![Warning::CutOff] } else { Vec::new() };
         Ok(PageText { warnings, ..text })
     }
+}
+
+/// In a vertical line a comma stands in the upper right of its place; the recognizer, to which the line lies on its side,
+/// takes it for an apostrophe, which Chinese and Japanese have no use for.
+fn vertical_text(text: &str) -> String {
+    if text.chars().any(is_east_asian) { text.trim().replace('\u{2019}', "，") } else { text.trim().to_owned() }
 }
 
 /// In pixels of the page as it was sent, and never beyond its edges.
