@@ -99,7 +99,7 @@ pub(crate) fn pp_ocr(machine: Machine) -> anyhow::Result<(Engine, Provider)> {
     if matches!(provider, Provider::Cuda | Provider::TensorRt) {
         let engine_cache = quire_natives::cache_folder()?.join("tensorrt");
         let options = GpuOptions { provider, memory_bytes: None, engine_cache };
-        let engine = GpuPpOcr::engine(provider::files(provider)?, policy(provider)?, options);
+        let engine = GpuPpOcr::engine(provider::files(provider)?, &policy(provider)?, options);
         return engine.context("PP-OCR could not be loaded").map(|engine| (engine, provider));
     }
     let model = pp_ocr_model(machine)?;

@@ -14,7 +14,7 @@ pub(crate) struct Reading {
     /// How many characters the recognizer saw, spaces included.
     pub(crate) characters: usize,
     /// The sum of the logarithms of the characters' probabilities.
-    log_likelihood: f32,
+    pub(crate) log_likelihood: f32,
     /// In the middle of which of the recognizer's columns each character stands.
     pub(crate) places: Vec<usize>,
     /// How many columns the line was read from.
@@ -58,13 +58,12 @@ pub(crate) fn decode(steps: &[Step], columns: usize, alphabet: &Alphabet) -> Rea
     for (index, step) in steps.iter().enumerate() {
         let repeated = std::mem::replace(&mut before, step.class) == step.class;
         let Some(character) = alphabet.character(step.class) else { continue };
-        match probabilities.last_mut().filter(|_| repeated) {
-            Some(probability) => *probability = probability.max(step.probability),
-            None => {
-                reading.text.push_str(character);
-                reading.places.push(index * STEP_WIDTH + STEP_WIDTH / 2);
-                probabilities.push(step.probability);
-            }
+        if let Some(probability) = probabilities.last_mut().filter(|_| repeated) {
+            *probability = probability.max(step.probability);
+        } else {
+            reading.text.push_str(character);
+            reading.places.push(index * STEP_WIDTH + STEP_WIDTH / 2);
+            probabilities.push(step.probability);
         }
     }
     reading.characters = probabilities.len();

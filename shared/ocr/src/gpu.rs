@@ -108,7 +108,7 @@ impl GpuPpOcr {
     ///
     /// # Errors
     /// As for [`load`](Self::load).
-    pub fn engine(files: ModelFiles, policy: Policy, options: GpuOptions) -> Result<Engine, LoadError> {
+    pub fn engine(files: ModelFiles, policy: &Policy, options: GpuOptions) -> Result<Engine, LoadError> {
         let (of_model, readers) = (policy.clone(), policy.readers.max(1));
         let model = SharedModel::start(readers, move || Self::load(&files, &of_model, &options))?;
         let reader = |model: SharedModel| Engine::new(Box::new(model), policy.clone());

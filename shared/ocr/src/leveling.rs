@@ -34,10 +34,14 @@ pub(crate) fn leveled(lines: &[Quad], along: Point) -> Vec<Quad> {
     };
     let mut lines: Vec<Quad> = lines.iter().map(|line| Quad(line.0.map(framed))).collect();
     if let Some(rows) = Pencil::of(rows(&lines), extent(&lines, 1)) {
-        lines.iter_mut().for_each(|line| line.0 = line.0.map(|[u, v]| [u, rows.place(v, u)]));
+        for line in &mut lines {
+            line.0 = line.0.map(|[u, v]| [u, rows.place(v, u)]);
+        }
     }
     if let Some(edges) = Pencil::of(edges(&lines), extent(&lines, 0)) {
-        lines.iter_mut().for_each(|line| line.0 = line.0.map(|[u, v]| [edges.place(u, v), v]));
+        for line in &mut lines {
+            line.0 = line.0.map(|[u, v]| [edges.place(u, v), v]);
+        }
     }
     lines
 }

@@ -4,6 +4,9 @@ use ndarray::ArrayView4;
 
 use crate::{ModelError, onnx_file::Outlet};
 
+/// Reads an answer: its shape, and its values in row-major order.
+pub(crate) type Read<'a> = dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError> + 'a;
+
 /// Maps one tensor to one.
 pub(crate) trait Network: Send {
     /// What it answers with, as far as that is known before it runs.
@@ -13,9 +16,5 @@ pub(crate) trait Network: Send {
     ///
     /// # Errors
     /// When the run fails, and what `read` returns.
-    fn run(
-        &mut self,
-        input: ArrayView4<'_, f32>,
-        read: &mut dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError>,
-    ) -> Result<(), ModelError>;
+    fn run(&mut self, input: ArrayView4<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError>;
 }

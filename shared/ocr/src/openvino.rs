@@ -10,7 +10,11 @@ use openvino::{
     CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, Node, RwPropertyKey, Shape, Tensor,
 };
 
-use crate::{LoadError, ModelError, network::Network, onnx_file::Outlet};
+use crate::{
+    LoadError, ModelError,
+    network::{Network, Read},
+    onnx_file::Outlet,
+};
 
 /// Whether this processor multiplies bf16 by instructions of its own. Those with AMX, which are faster still, have these too.
 /// OpenVINO would emulate it on others, and be slower than with 32-bit floats.
@@ -129,11 +133,7 @@ impl Network for Compiled {
         self.outputs.clone()
     }
 
-    fn run(
-        &mut self,
-        input: ArrayView4<'_, f32>,
-        read: &mut dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError>,
-    ) -> Result<(), ModelError> {
+    fn run(&mut self, input: ArrayView4<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
         let failed = |error: openvino::InferenceError| ModelError::Run(error.to_string());
         let output = self.infer(&input).map_err(failed)?;
         let shape = output.get_shape().map_err(failed)?;

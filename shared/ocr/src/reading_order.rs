@@ -113,14 +113,14 @@ fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
 /// Bands of the page from the top down; a band that a gutter divides is read column by column.
 fn order(parts: Vec<Part>) -> Vec<usize> {
     if !parts.iter().any(|part| part.runs) {
-        return rows(parts);
+        return rows(&parts);
     }
     let mut bands = join_columns(bands(parts));
     if bands.len() > 1 {
-        return bands.into_iter().flat_map(|band| if divides(&band) { order(band) } else { rows(band) }).collect();
+        return bands.into_iter().flat_map(|band| if divides(&band) { order(band) } else { rows(&band) }).collect();
     }
     let parts = bands.pop().unwrap_or_default();
-    let Some(gutter) = gutter(&parts.iter().collect::<Vec<_>>()) else { return rows(parts) };
+    let Some(gutter) = gutter(&parts.iter().collect::<Vec<_>>()) else { return rows(&parts) };
     let (left, right) = parts.into_iter().partition(|part| part.bounds.left < gutter);
     [order(left), order(right)].concat()
 }
@@ -181,7 +181,7 @@ fn gutter(parts: &[&Part]) -> Option<f32> {
     None
 }
 
-fn rows(parts: Vec<Part>) -> Vec<usize> {
+fn rows(parts: &[Part]) -> Vec<usize> {
     let firsts: Vec<Bounds> = parts.iter().map(|part| part.first).collect();
     let mut rows = group_rows(&firsts, (0..parts.len()).collect());
     for row in &mut rows {

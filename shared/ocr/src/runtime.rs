@@ -16,7 +16,11 @@ use ort::{
     value::{TensorElementType, TensorRef, ValueType},
 };
 
-use crate::{ModelError, Provider, cuda, network::Network, onnx_file::Outlet};
+use crate::{
+    ModelError, Provider, cuda,
+    network::{Network, Read},
+    onnx_file::Outlet,
+};
 
 /// What runs the models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -199,11 +203,7 @@ impl Network for Session {
         Session::outputs(self).iter().map(outlet).collect()
     }
 
-    fn run(
-        &mut self,
-        input: ArrayView4<'_, f32>,
-        read: &mut dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError>,
-    ) -> Result<(), ModelError> {
+    fn run(&mut self, input: ArrayView4<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
         let outputs = Session::run(self, ort::inputs![TensorRef::from_array_view(input)?])?;
         let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
         read(shape, values)

@@ -109,7 +109,7 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
         );
         alone.read(&[notice()]).remove(0).expect("the page can be read").text()
     };
-    let engine = GpuPpOcr::engine(files(), policy, options(Provider::OnnxRuntime)).expect("the models load");
+    let engine = GpuPpOcr::engine(files(), &policy, options(Provider::OnnxRuntime)).expect("the models load");
     thread::scope(|scope| {
         let readers = engine.apart();
         assert_eq!(readers.len(), 2);

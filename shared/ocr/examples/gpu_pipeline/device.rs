@@ -96,7 +96,7 @@ impl Model for Stub {
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
         let (items, _, _, width) = strips.dim();
         // A character every third step, of which no two neighbors are the same.
-        let step = |index: usize| if index % 3 == 0 { 100 + index as u32 % 7 } else { Alphabet::BLANK };
+        let step = |index: usize| if index.is_multiple_of(3) { 100 + index as u32 % 7 } else { Alphabet::BLANK };
         let steps = (0..width / 8).map(|index| Step { class: step(index), probability: 0.97 });
         let steps: Vec<Step> = steps.collect();
         sleep(self.pace.run + self.pace.kcolumn * (items * width) as f64 / 1e3);
