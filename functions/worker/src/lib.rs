@@ -136,13 +136,13 @@ async fn work(
     let (to_render, rendering) = mpsc::channel(1);
     let (to_read, reading) = mpsc::channel(1);
     let (to_complete, completing) = mpsc::channel(1);
-    let rendered = render::Out { to_read, to_complete: to_complete.clone() };
+    let pages_out = render::Out { to_read, to_complete: to_complete.clone() };
 
     // Each step ends when the one before it has, so that a shutdown of the intake drains them all in order.
     let steps = async {
         tokio::try_join!(
             intake.run(&consumer, to_render, to_complete, stopping.clone()),
-            render::run(renderer, settings.page_limit, in_hand, rendering, rendered, &completer),
+            render::run(renderer, settings.page_limit, in_hand, rendering, pages_out, &completer),
             read::run(&reader, reading, stopping.clone()),
             completer.run(completing),
         )
