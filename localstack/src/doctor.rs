@@ -16,7 +16,7 @@ use quire_natives::{Condition, Finding, Progress};
 use quire_ocr::{OnnxFile, Outlet, Provider};
 use serde::Serialize;
 
-use crate::{Device, cli, engine, provider};
+use crate::{Device, cli, engine};
 use machine::{Disk, Gpu, Machine};
 use trial::Trial;
 
@@ -141,13 +141,13 @@ fn report(args: &cli::Doctor, given: &cli::Engine, mut advice: Vec<String>) -> a
 
 /// What to do about parts that are needed and not whole. True where there is nothing.
 fn advice_on_parts(parts: &[PartFile], advice: &mut Vec<String>) -> bool {
-    let wrong = |condition: &str| parts.iter().filter(move |part| part.needed && part.condition == condition);
     let before = advice.len();
-    for part in wrong("damaged") {
+    let needed = || parts.iter().filter(|part| part.needed);
+    for part in needed().filter(|part| part.condition == "damaged") {
         let folder = part.path.parent().unwrap_or(Path::new("/"));
         advice.push(format!("Remove {}, whose files are not the pinned ones: it is fetched again.", folder.display()));
     }
-    for part in wrong("missing") {
+    for part in needed().filter(|part| part.condition == "missing") {
         advice.push(match part.given_by {
             Some(variable) => format!("Correct or unset {variable}: {} is not there.", part.path.display()),
             None => format!(
