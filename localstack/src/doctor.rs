@@ -110,17 +110,16 @@ fn report(args: &cli::Doctor, given: &cli::Engine, mut advice: Vec<String>) -> a
             Vec::new()
         }
     };
-    let whole = advice_on_parts(&parts, &mut advice) && advice.is_empty();
+    let worth_a_trial = advice.is_empty() && !parts.iter().any(|part| part.is_in_the_way(choice.is_settled));
+    advise_on_parts(&parts, &mut advice);
     let models = parts.iter().filter(|part| part.path.extension().is_some_and(|extension| extension == "onnx"));
     let models = models.filter(|part| part.path.is_file()).map(ModelFile::new).collect();
     let data = Disk::of(&args.data.dir()?);
     if !data.writable {
         advice.push(format!("Name a data folder that can be written, with --data: {} cannot be.", data.path.display()));
     }
-    let trial = whole.then(|| trial::in_child(given));
-    if let Some(trial) = trial.as_ref().filter(|trial| !trial.ok) {
-        advice.push(trial.advice());
-    }
+    let trial = worth_a_trial.then(|| trial::in_child(given));
+    advice.extend(trial.as_ref().and_then(|trial| trial.advice(choice.provider)));
     let runtime = parts.iter().find(|part| part.part == ONNX_RUNTIME).map(|part| part.path.as_path());
     let gpu = Gpu::of_this_machine(given.device == Device::Cuda, runtime);
     let cache = parts.first().and_then(|part| part.path.parent()?.parent()).map(Disk::of);
@@ -139,9 +138,8 @@ fn report(args: &cli::Doctor, given: &cli::Engine, mut advice: Vec<String>) -> a
     })
 }
 
-/// What to do about parts that are needed and not whole. True where there is nothing.
-fn advice_on_parts(parts: &[PartFile], advice: &mut Vec<String>) -> bool {
-    let before = advice.len();
+/// What to do about parts that are needed and not whole.
+fn advise_on_parts(parts: &[PartFile], advice: &mut Vec<String>) {
     let needed = || parts.iter().filter(|part| part.needed);
     for part in needed().filter(|part| part.condition == "damaged") {
         let folder = part.path.parent().unwrap_or(Path::new("/"));
@@ -157,7 +155,6 @@ fn advice_on_parts(parts: &[PartFile], advice: &mut Vec<String>) -> bool {
         });
     }
     advice.dedup();
-    advice.len() == before
 }
 
 impl PartFile {
@@ -175,6 +172,13 @@ impl PartFile {
             _ => "damaged",
         };
         Self { part, version, path, condition, given_by: variable, needed }
+    }
+
+    /// Whether there is nothing to be read without it. Where OpenVINO was not asked for, ONNX Runtime will do for one that
+    /// somebody named and is not there; one that is not there yet is fetched.
+    fn is_in_the_way(&self, settled: bool) -> bool {
+        let will_do_without = self.part == OPENVINO && !settled && self.given_by.is_some();
+        self.needed && !will_do_without && matches!(self.condition, "missing" | "damaged")
     }
 }
 

@@ -1,6 +1,7 @@
 //! What there is to read with.
 
 use std::{
+    collections::BTreeMap,
     fs,
     num::NonZero,
     path::{Path, PathBuf},
@@ -16,7 +17,7 @@ pub(super) struct Machine {
     pub(super) arch: &'static str,
     pub(super) processor: Option<String>,
     /// Instructions that models are run with, and whether the processor has them.
-    pub(super) instructions: Vec<(&'static str, bool)>,
+    pub(super) instructions: BTreeMap<&'static str, bool>,
     /// How many processors this process may keep busy, by its affinity and its control group.
     pub(super) processors: usize,
     /// How much memory this process may have, by the machine and by its control group.
@@ -101,18 +102,19 @@ fn processor() -> Option<String> {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn instructions() -> Vec<(&'static str, bool)> {
-    vec![
+fn instructions() -> BTreeMap<&'static str, bool> {
+    [
         ("AVX2", std::is_x86_feature_detected!("avx2")),
         ("AVX-512", std::is_x86_feature_detected!("avx512f")),
         ("AVX-512 VNNI", std::is_x86_feature_detected!("avx512vnni")),
         ("AVX-512 BF16", std::is_x86_feature_detected!("avx512bf16")),
     ]
+    .into()
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn instructions() -> Vec<(&'static str, bool)> {
-    Vec::new()
+fn instructions() -> BTreeMap<&'static str, bool> {
+    BTreeMap::new()
 }
 
 fn kilobytes(meminfo: &str, name: &str) -> Option<u64> {

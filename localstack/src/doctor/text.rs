@@ -1,6 +1,9 @@
 //! The report for eyes.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use super::{Disk, Gpu, Machine, ModelFile, PartFile, Report};
 
@@ -40,12 +43,12 @@ fn line(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
 
 fn processor(machine: &Machine) -> String {
     let name = machine.processor.as_deref().unwrap_or("unknown");
-    let (has, lacks): (Vec<_>, Vec<_>) = machine.instructions.iter().partition(|(_, has)| *has);
-    let names = |of: &[&(&'static str, bool)]| of.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let (has, lacks): (Vec<_>, Vec<_>) = machine.instructions.iter().partition(|(_, has)| **has);
+    let names = |of: &[(&&'static str, &bool)]| of.iter().map(|(name, _)| **name).collect::<Vec<_>>().join(", ");
     let mut text = format!("{name}, {} to be used", machine.processors);
     for (word, of) in [("with", has), ("without", lacks)] {
         if !of.is_empty() {
-            text.push_str(&format!("; {word} {}", names(&of)));
+            let _ = write!(text, "; {word} {}", names(&of));
         }
     }
     text
@@ -77,7 +80,7 @@ fn part(out: &mut impl Write, files: &[PartFile]) -> io::Result<()> {
             (_, "missing", false) => "not fetched, not needed".to_owned(),
             (_, condition, _) => condition.to_owned(),
         };
-        writeln!(out, "  {:<24} {condition:<10} {}", format!("{} {version}", file.part).trim(), path.display())?;
+        writeln!(out, "  {:<24} {condition:<23} {}", format!("{} {version}", file.part).trim(), path.display())?;
     }
     Ok(())
 }
@@ -85,8 +88,8 @@ fn part(out: &mut impl Write, files: &[PartFile]) -> io::Result<()> {
 fn description(model: &ModelFile) -> String {
     let name = model.path.file_name().unwrap_or_default().to_string_lossy();
     let hash = model.sha256.as_deref().unwrap_or("unreadable");
-    let shapes = model.problem.clone().unwrap_or_else(|| model.inputs.join(", "));
-    format!("{name}  sha256 {hash}\n    input {shapes}")
+    let shapes = || format!("input {}", model.inputs.join(", "));
+    format!("{name}  sha256 {hash}\n    {}", model.problem.clone().unwrap_or_else(shapes))
 }
 
 fn gigabytes(bytes: u64) -> String {

@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use quire_document::{Documents, Limits};
 use quire_natives::Progress;
+use quire_ocr::Provider;
 use quire_tasks::Format;
 use serde::{Deserialize, Serialize};
 
@@ -34,11 +35,16 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    pub(super) fn advice(&self) -> String {
-        self.problem.as_ref().map_or_else(
-            || format!("The page that says {TEXT:?} was read as {:?}: try another --provider.", self.text),
-            |problem| format!("A page could not be read: {problem}. Mend that, or try another --provider."),
-        )
+    /// What to do about what went otherwise than it should, where these were to run the models.
+    pub(super) fn advice(&self, chosen: Provider) -> Option<String> {
+        if let Some(problem) = &self.problem {
+            return Some(format!("A page could not be read: {problem}. Mend that, or try another --provider."));
+        }
+        if !self.ok {
+            return Some(format!("The page that says {TEXT:?} was read as {:?}: try another --provider.", self.text));
+        }
+        let other = self.provider.as_deref().filter(|provider| *provider != chosen.as_str())?;
+        Some(format!("Reading with {other} takes longer than with {chosen}; --provider {chosen} says what it lacks."))
     }
 
     fn failed(problem: String) -> Self {
