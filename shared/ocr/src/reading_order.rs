@@ -17,6 +17,10 @@ const ROW_DISTANCE: f32 = 3.0;
 /// Parts of a page are apart when one begins no further above the other's end than this share of a line.
 const BAND_OVERLAP: f32 = 0.3;
 
+/// No gutter is wider than this share of the narrower column beside it: cells of a table may be as long as lines of running
+/// text, but not as close.
+const MAX_GUTTER: f32 = 0.5;
+
 /// What is read without anything in between: running text, a row of a table, or a line.
 #[derive(Debug)]
 struct Part {
@@ -32,7 +36,7 @@ struct Part {
 /// upright.
 pub(crate) fn reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
     let bounds: Vec<Bounds> = leveled(lines, along).iter().map(Bounds::of).collect();
-    order(parts(&bounds))
+    order(&bounds, parts(&bounds))
 }
 
 /// The same for a page whose text is set vertically, downward from right to left. Lines that run across it, headings
@@ -85,9 +89,7 @@ fn parts(all: &[Bounds]) -> Vec<Part> {
         let in_table = row.len() >= 3
             || row.len() == 2 && (index > 0 && beside(rows.get(index - 1)) || beside(rows.get(index + 1)));
         if in_table && !row.iter().all(fits) {
-            let mut row = row.clone();
-            row.sort_by(|&a, &b| all[a].left.total_cmp(&all[b].left));
-            parts.push(part(row, false));
+            parts.push(part(from_left(row.clone(), all), false));
         } else {
             parts.extend(row.iter().map(|line| part(vec![*line], fits(line))));
         }
@@ -111,18 +113,21 @@ fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
 }
 
 /// Bands of the page from the top down; a band that a gutter divides is read column by column.
-fn order(parts: Vec<Part>) -> Vec<usize> {
+fn order(all: &[Bounds], parts: Vec<Part>) -> Vec<usize> {
     if !parts.iter().any(|part| part.runs) {
-        return rows(&parts);
+        return rows(all, &parts);
     }
     let mut bands = join_columns(bands(parts));
     if bands.len() > 1 {
-        return bands.into_iter().flat_map(|band| if divides(&band) { order(band) } else { rows(&band) }).collect();
+        return bands
+            .into_iter()
+            .flat_map(|band| if divides(&band) { order(all, band) } else { rows(all, &band) })
+            .collect();
     }
     let parts = bands.pop().unwrap_or_default();
-    let Some(gutter) = gutter(&parts.iter().collect::<Vec<_>>()) else { return rows(&parts) };
+    let Some(gutter) = gutter(&parts.iter().collect::<Vec<_>>()) else { return rows(all, &parts) };
     let (left, right) = parts.into_iter().partition(|part| part.bounds.left < gutter);
-    [order(left), order(right)].concat()
+    [order(all, left), order(all, right)].concat()
 }
 
 /// The parts between which a level line crosses the whole page without touching text.
@@ -167,27 +172,43 @@ fn divides<'a>(parts: impl IntoIterator<Item = &'a Part>) -> bool {
 
 /// The left edge of what stands right of the first blank gutter that has running text on both sides.
 fn gutter(parts: &[&Part]) -> Option<f32> {
-    let mut from_left = parts.to_vec();
-    from_left.sort_by(|a, b| a.bounds.left.total_cmp(&b.bounds.left));
-    let last_running = from_left.iter().rposition(|part| part.runs)?;
-    let (mut reach, mut running) = (f32::NEG_INFINITY, false);
-    for part in &from_left[..=last_running] {
-        if running && part.bounds.left > reach {
+    let mut parts = parts.to_vec();
+    parts.sort_by(|a, b| a.bounds.left.total_cmp(&b.bounds.left));
+    let mut reach = f32::NEG_INFINITY;
+    for (place, part) in parts.iter().enumerate() {
+        let (left, right) = parts.split_at(place);
+        let blank = part.bounds.left - reach;
+        if blank > 0.0 && blank <= MAX_GUTTER * widest(left).min(widest(right)) {
             return Some(part.bounds.left);
         }
         reach = reach.max(part.bounds.right);
-        running |= part.runs;
     }
     None
 }
 
-fn rows(parts: &[Part]) -> Vec<usize> {
-    let firsts: Vec<Bounds> = parts.iter().map(|part| part.first).collect();
-    let mut rows = group_rows(&firsts, (0..parts.len()).collect());
-    for row in &mut rows {
-        row.sort_by(|&a, &b| parts[a].bounds.left.total_cmp(&parts[b].bounds.left));
+/// The width of the widest column of running text; 0 without any.
+fn widest(parts: &[&Part]) -> f32 {
+    parts.iter().filter(|part| part.runs).map(|part| part.bounds.width()).fold(0.0, f32::max)
+}
+
+fn rows(all: &[Bounds], parts: &[Part]) -> Vec<usize> {
+    let running: Vec<&Bounds> = parts.iter().filter(|part| part.runs).map(|part| &part.bounds).collect();
+    let beside = |a: &Bounds, b: &Bounds| a.top < b.bottom && b.top < a.bottom;
+    let is_table = running.iter().enumerate().any(|(index, a)| running[..index].iter().any(|b| beside(a, b)));
+    if is_table {
+        // Nothing that reads as columns: its cells are as long as lines of running text.
+        let lines = parts.iter().flat_map(|part| part.lines.clone()).collect();
+        return group_rows(all, lines).into_iter().flat_map(|row| from_left(row, all)).collect();
     }
-    rows.concat().into_iter().flat_map(|part| parts[part].lines.clone()).collect()
+    let firsts: Vec<Bounds> = parts.iter().map(|part| part.first).collect();
+    let covered: Vec<Bounds> = parts.iter().map(|part| part.bounds).collect();
+    let rows = group_rows(&firsts, (0..parts.len()).collect());
+    rows.into_iter().flat_map(|row| from_left(row, &covered)).flat_map(|part| parts[part].lines.clone()).collect()
+}
+
+fn from_left(mut row: Vec<usize>, all: &[Bounds]) -> Vec<usize> {
+    row.sort_by(|&a, &b| all[a].left.total_cmp(&all[b].left));
+    row
 }
 
 #[cfg(test)]
