@@ -47,8 +47,9 @@ mod tests {
         for provider in Provider::ALL {
             let (policy, report) = (Policy::of(provider), with_default(provider, &full));
             assert_eq!(report.added.last(), Some(&Duration::ZERO), "{provider}");
-            // At the beginning whoever is idle takes what there is, and at the end what is left.
-            let few = report.batches.len() / 4;
+            // At the beginning whoever is idle takes what there is, and at the end what is left; and what has waited long
+            // enough leaves while others are being rendered.
+            let few = report.batches.len() / 3;
             let sizes = || report.batch_pixels.iter().filter(|pixels| **pixels + 8_000_000 < policy.max_batch_pixels);
             assert!(sizes().count() <= few, "{provider}: {:?}", report.batches);
         }
@@ -92,11 +93,11 @@ mod tests {
         assert!(trickle < 1.5 && full > 8.0, "{trickle} {full}");
     }
 
-    /// Two pages on one processor that renders in 1 ms, prepares in 2 and runs in 10: all of it can be said beforehand.
+    /// Two pages, a reader and a device: 1 ms to render, 4 to prepare, 10 for each of three runs: all of it can be said beforehand.
     #[test]
     fn every_millisecond_is_accounted_for() {
         let machine = Machine {
-            processors: 1,
+            processors: 2,
             workers: 1,
             has_device: true,
             renderers: 1,
