@@ -3,6 +3,7 @@
 use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use quire_boot::env::{self, Misconfigured};
 use quire_natives::Progress;
 use quire_ocr::{
     Engine, GpuOptions, GpuPpOcr, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, Policy, PpOcr, Provider,
@@ -98,13 +99,19 @@ pub(crate) fn pp_ocr(machine: Machine) -> anyhow::Result<(Engine, Provider)> {
     let provider = machine.provider.choice(machine.device).provider;
     if matches!(provider, Provider::Cuda | Provider::TensorRt) {
         let engine_cache = quire_natives::cache_folder()?.join("tensorrt");
-        let options = GpuOptions { provider, memory_bytes: None, engine_cache };
+        let options = GpuOptions { provider, memory_bytes: gpu_memory_each()?, engine_cache };
         let engine = GpuPpOcr::engine(provider::files(provider)?, &policy(provider)?, options);
         return engine.context("PP-OCR could not be loaded").map(|engine| (engine, provider));
     }
     let model = pp_ocr_model(machine)?;
     let provider = model.provider();
     Ok((Engine::new(Box::new(model), policy(provider)?), provider))
+}
+
+/// Bytes of a GPU's memory for each of the two models: half of `QUIRE_GPU_MEMORY_MB`; 0 is as much as there is.
+fn gpu_memory_each() -> Result<Option<NonZero<usize>>, Misconfigured> {
+    let megabytes = env::within("QUIRE_GPU_MEMORY_MB", 0_usize, 0..=1_000_000)?;
+    Ok(NonZero::new((megabytes << 20) / 2))
 }
 
 /// PP-OCRv6's model alone.
