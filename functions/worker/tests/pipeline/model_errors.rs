@@ -4,6 +4,7 @@ use image::Rgb;
 use ndarray::{Array3, ArrayView3, ArrayView4};
 use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
 use quire_tasks::{EngineName, FailureCode, PageStatus, TaskStatus};
+use quire_worker::Stopped;
 
 use crate::stage::{ERRS, WHITE, name, routed};
 
@@ -87,22 +88,19 @@ async fn each_page_that_fails_says_why_and_those_beside_it_have_their_text() {
     let ended = stage.ended(&task).await;
     assert_eq!((ended.status(), ended.counts.succeeded, ended.counts.failed), (TaskStatus::PartiallySucceeded, 26, 4));
     for (index, page) in stage.pages(&task).await.iter().enumerate() {
-        match bad.iter().find(|(bad, ..)| *bad == index) {
-            Some((_, _, why)) => {
-                let failure = page.failure.as_ref().expect("a failure");
-                assert_eq!(failure.code, FailureCode::ModelFailed);
-                assert!(failure.message.contains(why), "{index}: {failure} does not say {why:?}");
-            }
-            None => {
-                assert_eq!(page.status, PageStatus::Succeeded, "{index}: {page:?}");
-                assert_eq!(stage.text(&task, index + 1).await.text(), "a");
-            }
+        if let Some((_, _, why)) = bad.iter().find(|(bad, ..)| *bad == index) {
+            let failure = page.failure.as_ref().expect("a failure");
+            assert_eq!(failure.code, FailureCode::ModelFailed);
+            assert!(failure.message.contains(why), "{index}: {failure} does not say {why:?}");
+        } else {
+            assert_eq!(page.status, PageStatus::Succeeded, "{index}: {page:?}");
+            assert_eq!(stage.text(&task, index + 1).await.text(), "a");
         }
     }
     assert!(!running.is_finished(), "the worker goes on");
     // What the board shows is written at its end for good.
     shutdown.cancel();
-    running.await.expect("no panic").expect("no error");
+    assert_eq!(running.await.expect("no panic").expect("no error"), Stopped::Finished);
     let stats = stage.board().await.stats(&name("pp-ocr@v6-small"));
     assert_eq!((stats.pages, stats.failures), (30, 4));
 }
