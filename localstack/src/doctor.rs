@@ -74,7 +74,7 @@ struct ModelFile {
 }
 
 /// Prints the report. Success when this machine can read.
-pub(crate) fn doctor(args: cli::Doctor) -> anyhow::Result<ExitCode> {
+pub(crate) fn doctor(args: &cli::Doctor) -> anyhow::Result<ExitCode> {
     let mut given = args.engine.clone().checked()?;
     let config = given.routes.config()?;
     if args.trial {
@@ -86,7 +86,7 @@ pub(crate) fn doctor(args: cli::Doctor) -> anyhow::Result<ExitCode> {
     {
         advice.push(format!("{error:#}"));
     }
-    let report = report(&args, &given, advice)?;
+    let report = report(args, &given, advice)?;
     let mut out = io::stdout().lock();
     let printed = match args.format {
         cli::ReportFormat::Json => {

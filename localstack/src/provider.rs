@@ -67,9 +67,8 @@ impl Wish {
         match (self, device, fastest) {
             (Self::Onnxruntime, ..) => asked(Provider::OnnxRuntime),
             (Self::Openvino, ..) => asked(Provider::OpenVino),
-            (Self::Cuda, ..) => asked(Provider::Cuda),
+            (Self::Cuda, ..) | (Self::Auto, Device::Cuda, _) => asked(Provider::Cuda),
             (Self::Tensorrt, ..) => asked(Provider::TensorRt),
-            (Self::Auto, Device::Cuda, _) => asked(Provider::Cuda),
             (Self::Auto, Device::Cpu, Provider::OpenVino) if has_openvino => {
                 found(Provider::OpenVino, "the processor multiplies bf16 (AVX-512 BF16)")
             }
