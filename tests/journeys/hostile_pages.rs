@@ -72,7 +72,7 @@ async fn pages_of_any_shape_and_without_text_have_an_answer() {
     ];
     let started = Instant::now();
     let answers = read(files).await;
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     for (name, said) in answers {
         let expected = if name == "bomb.png" { "too_many_pixels" } else { "" };
         assert_eq!(said, expected, "{name}");
