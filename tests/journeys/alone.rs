@@ -86,19 +86,31 @@ async fn a_worker_that_is_stopped_gives_back_at_once_what_it_cannot_finish() {
     let status = other.stop().await;
     assert_eq!(status.code(), Some(0), "{}", other.log());
     assert!(asked.elapsed() < Duration::from_secs(20), "with nothing in hand it took {:?}", asked.elapsed());
-    assert_eq!(counted(&other.output), ["PagesTakenUp", "PagesRetried", "PagesSucceeded"]);
-    let told = other.log();
+    let told = counted(&other.output);
+    let of_pages: Vec<&str> = told.iter().map(String::as_str).filter(|name| name.starts_with("Pages")).collect();
+    assert_eq!(of_pages, ["PagesTakenUp", "PagesRetried", "PagesSucceeded"]);
+    assert!(
+        ["BatchPages", "AddedWait", "RecognitionTime"].iter().all(|name| told.iter().any(|told| told == name)),
+        "{told:?}"
+    );
+    let log = other.log();
     let of_the_page = |line: &&str| line.contains("taken up again") || line.contains("a page succeeded");
-    let traced: Vec<&str> = told.lines().filter(of_the_page).filter(|line| line.contains("trace.id=")).collect();
-    assert_eq!(traced.len(), 2, "{told}");
+    let traced: Vec<&str> = log.lines().filter(of_the_page).filter(|line| line.contains("trace.id=")).collect();
+    assert_eq!(traced.len(), 2, "{log}");
 }
 
 /// The names of the metrics in a worker's output.
 fn counted(output: &Path) -> Vec<String> {
     let output = fs::read_to_string(output).expect("it is UTF-8");
     let lines = output.lines().map(|line| serde_json::from_str::<Value>(line).expect("nothing else is printed"));
-    let name = |line: Value| line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"].as_str().map(str::to_owned);
-    lines.map(|line| name(line).expect("a metric has a name")).collect()
+    let name = |metric: &Value| metric["Name"].as_str().map(str::to_owned).expect("a metric has a name");
+    let names = |line: Value| {
+        let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+            .as_array()
+            .map(|metrics| metrics.iter().map(name).collect());
+        metrics.unwrap_or_else(|| panic!("no metrics: {line}"))
+    };
+    lines.flat_map(|line| -> Vec<String> { names(line) }).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
