@@ -11,7 +11,7 @@ use crate::{
     ctc::Reading,
     detection::{detection_size, text_lines},
     geometry::Quad,
-    gpu_shapes::{Fit, fit},
+    gpu_shapes::Fit,
     hands::Hands,
     lines::{LineImage, read_lines},
     resample::resample,
@@ -121,7 +121,7 @@ impl LineReader {
     fn fit(&self, page: &PageImage) -> Fit {
         let (width, height) = (page.width(), page.height());
         let exact = detection_size(width, height, self.policy.detection_page_pixels);
-        fit(&self.policy.detection_shapes, (width, height), exact)
+        self.policy.detection_fit((width, height), exact)
     }
 
     /// One detection run over pages that have one shape.

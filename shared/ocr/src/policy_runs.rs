@@ -12,6 +12,10 @@ use crate::{
 /// columns cost next to nothing.
 const MIN_RUN_WIDTH: usize = 64;
 
+/// A listed shape shows a picture well when this share of the pixels that it would have exactly is left: print loses a tenth
+/// of its height at most.
+const SHOWN: f64 = 0.8;
+
 /// A run of detection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelRun {
@@ -45,8 +49,16 @@ impl Policy {
     /// Width and height of detection's input for a picture of this width and height, and what the picture takes of it,
     /// where it would have `exact` by itself; in pixels.
     pub fn detection_shape(&self, picture: (u32, u32), exact: (u32, u32)) -> ((u32, u32), (u32, u32)) {
-        let Fit { shape, content } = fit(&self.detection_shapes, picture, exact);
+        let Fit { shape, content } = self.detection_fit(picture, exact);
         (shape, content)
+    }
+
+    /// How a picture is put into a run. Where other shapes may be run, too, one that no listed shape shows well has its own.
+    pub(crate) fn detection_fit(&self, picture: (u32, u32), exact: (u32, u32)) -> Fit {
+        let listed = fit(&self.detection_shapes, picture, exact);
+        let area = |(width, height): (u32, u32)| f64::from(width) * f64::from(height);
+        let shows_it = self.fixed_batches || area(listed.content) >= SHOWN * area(exact);
+        if shows_it { listed } else { Fit { shape: exact, content: exact } }
     }
 
     /// Puts strips of these widths into runs.
@@ -105,6 +117,16 @@ mod tests {
             fixed_batches: false,
             ..Policy::of(Provider::Cuda)
         }
+    }
+
+    #[test]
+    fn what_no_listed_shape_shows_well_has_its_own_unless_all_shapes_are_known_beforehand() {
+        let listed = Policy { detection_shapes: vec![(672, 960), (800, 800)], fixed_batches: false, ..buckets() };
+        assert_eq!(listed.detection_shape((1654, 2339), (672, 960)), ((672, 960), (672, 960)));
+        assert_eq!(listed.detection_shape((1654, 2100), (704, 896)), ((672, 960), (672, 960)), "nearly its shape");
+        assert_eq!(listed.detection_shape((600, 6000), (256, 2528)), ((256, 2528), (256, 2528)), "a receipt");
+        let fixed = Policy { fixed_batches: true, ..listed };
+        assert_eq!(fixed.detection_shape((600, 6000), (256, 2528)), ((672, 960), (96, 960)));
     }
 
     fn strips(runs: &[StripRun]) -> Vec<(Vec<usize>, usize, usize)> {
