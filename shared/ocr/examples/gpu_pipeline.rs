@@ -16,10 +16,11 @@
 mod device;
 #[path = "gpu_pipeline/options.rs"]
 mod options;
+mod pictures;
 
 use std::{
     error::Error,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -32,7 +33,7 @@ use std::{
 use quire_document::PageImage;
 use quire_ocr::{Engine, Work};
 
-use crate::options::Options;
+use crate::{options::Options, pictures::decode};
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -175,14 +176,6 @@ fn read(
     }
     done.lock().unwrap_or_else(PoisonError::into_inner).work += &engine.take_work();
     Ok(())
-}
-
-fn decode(file: &Path) -> Result<PageImage, Failed> {
-    let image = image::open(file)?.into_rgb8();
-    let (width, height) = image.dimensions();
-    let mut pixels = image.into_raw();
-    pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
-    Ok(PageImage::new(width, height, pixels))
 }
 
 /// Where the pages are.

@@ -8,6 +8,8 @@
 //! took to decode.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's answers go there")]
 
+mod pictures;
+
 use std::{
     error::Error,
     io::{IsTerminal, stderr},
@@ -17,10 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_document::PageImage;
 use quire_natives::{Models, Progress};
 use quire_ocr::{Engine, ModelFiles, Policy, PpOcr, Provider, Work};
 use quire_tasks::PageText;
+
+use pictures::decode;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -91,12 +94,4 @@ fn worker(models: &ModelFiles, provider: Provider, files: &[String], next: &Atom
     }
     done.work = engine.take_work();
     Ok(done)
-}
-
-fn decode(file: &Path) -> Result<PageImage, Failed> {
-    let image = image::open(file)?.into_rgb8();
-    let (width, height) = image.dimensions();
-    let mut pixels = image.into_raw();
-    pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
-    Ok(PageImage::new(width, height, pixels))
 }

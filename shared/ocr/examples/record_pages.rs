@@ -9,6 +9,8 @@
 //! what is by chance has a fixed seed.
 #![expect(clippy::print_stderr, reason = "a command's progress goes there")]
 
+mod pictures;
+
 use std::{
     error::Error,
     fmt::Write as _,
@@ -18,11 +20,12 @@ use std::{
 };
 
 use ndarray::{Array3, ArrayView4, s};
-use quire_document::PageImage;
 use quire_natives::{Models, Progress};
 use quire_ocr::{Alphabet, Engine, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, Step};
 use quire_tasks::EngineName;
 use serde_json::json;
+
+use pictures::decode;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -130,12 +133,4 @@ impl Chance {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
-}
-
-fn decode(file: &Path) -> Result<PageImage, Failed> {
-    let image = image::open(file)?.into_rgb8();
-    let (width, height) = image.dimensions();
-    let mut pixels = image.into_raw();
-    pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
-    Ok(PageImage::new(width, height, pixels))
 }
