@@ -44,7 +44,7 @@ pub type MakeEngine = fn(&EngineEntry, Machine) -> anyhow::Result<LocalEngine>;
 
 /// The command. Prints what went wrong, with its causes, and fails. To be called before any other thread is started.
 pub fn main(make_engine: MakeEngine) -> ExitCode {
-    disable_telemetry();
+    prepare_environment();
     return_large_blocks();
     run(Cli::parse().command, make_engine).unwrap_or_else(|error| {
         eprintln!("quire: {error:#}");
@@ -64,13 +64,22 @@ fn return_large_blocks() {
     }
 }
 
-/// ONNX Runtime's builds for Linux report to their maker from the moment they are loaded, and keep a database for it in
-/// the user's cache folder. Only this variable stops them that early. Children inherit it.
-fn disable_telemetry() {
-    #[expect(unsafe_code, reason = "no other thread runs yet that could read the environment")]
-    // SAFETY: see the reason above; `main` says so to its callers.
-    unsafe {
-        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+/// Sets what native libraries look for in the environment as they are loaded. Children inherit it.
+fn prepare_environment() {
+    let variables = [
+        // ONNX Runtime's builds for Linux report to their maker from the moment they are loaded, and keep a database for it in
+        // the user's cache folder. Only this stops them that early.
+        ("ORT_DISABLE_TELEMETRY", "1"),
+        // OpenVINO keeps what it makes for a shape, as much as it is told. What is beneath it keeps the same things once more,
+        // for longer: 1,024 of them, which after pages of many sizes are 100 MB.
+        ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0"),
+    ];
+    for (name, value) in variables {
+        #[expect(unsafe_code, reason = "no other thread runs yet that could read the environment")]
+        // SAFETY: see the reason above; `main` says so to its callers.
+        unsafe {
+            std::env::set_var(name, value);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A model's network, whatever runs it.
 
-use ndarray::ArrayView4;
+use ndarray::ArrayViewD;
 
 use crate::{ModelError, onnx_file::Outlet};
 
@@ -16,5 +16,5 @@ pub(crate) trait Network: Send {
     ///
     /// # Errors
     /// When the run fails, and what `read` returns.
-    fn run(&mut self, input: ArrayView4<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError>;
+    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError>;
 }

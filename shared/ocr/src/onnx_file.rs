@@ -5,16 +5,19 @@
 
 use std::{fmt, fs, path::Path};
 
-use crate::LoadError;
+use crate::{
+    LoadError,
+    protobuf::{Damage, Fields, Value, nested, number, put_bytes, put_number, text},
+};
 
 /// `ModelProto`'s fields.
-const GRAPH: u64 = 7;
+pub(crate) const GRAPH: u64 = 7;
 const METADATA: u64 = 14;
 /// `GraphProto`'s fields.
-const INPUT: u64 = 11;
-const OUTPUT: u64 = 12;
+pub(crate) const INPUT: u64 = 11;
+pub(crate) const OUTPUT: u64 = 12;
 /// `TensorProto.DataType` of 32-bit floats.
-const FLOAT: u64 = 1;
+pub(crate) const FLOAT: u64 = 1;
 
 /// The outside of a model.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -107,111 +110,26 @@ impl Outlet {
     }
 }
 
-/// Why bytes are no ONNX file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Damage {
-    #[error("it is cut off: it should have at least {needed} bytes and has {found}")]
-    CutOff { needed: u64, found: u64 },
-    #[error("it is no ONNX file")]
-    NoModel,
-}
-
-/// A field's value, of those kinds that are of use here.
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Other,
-}
-
-/// The fields of one protocol buffer message.
-struct Fields<'a> {
-    all: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Fields<'a> {
-    const fn of(all: &'a [u8]) -> Self {
-        Self { all, at: 0 }
-    }
-
-    fn field(&mut self) -> Result<(u64, Value<'a>), Damage> {
-        let key = self.varint()?;
-        let value = match key & 7 {
-            0 => Value::Number(self.varint()?),
-            1 => self.take(8).map(|_| Value::Other)?,
-            2 => {
-                let length = self.varint()?;
-                Value::Bytes(self.take(length)?)
-            }
-            5 => self.take(4).map(|_| Value::Other)?,
-            _ => return Err(Damage::NoModel),
-        };
-        if key >> 3 == 0 { Err(Damage::NoModel) } else { Ok((key >> 3, value)) }
-    }
-
-    fn varint(&mut self) -> Result<u64, Damage> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
+/// A `ValueInfoProto`: what an input or output is called, the number of its elements' type, and its shape, in which -1 is a
+/// free dimension.
+pub(crate) fn value_info(name: &str, element: u64, shape: &[i64]) -> Vec<u8> {
+    let mut dimensions = Vec::new();
+    for &size in shape {
+        let mut dimension = Vec::new();
+        if size >= 0 {
+            put_number(&mut dimension, 1, size.cast_unsigned());
         }
-        Err(Damage::NoModel)
+        put_bytes(&mut dimensions, 1, &dimension);
     }
-
-    fn take(&mut self, length: u64) -> Result<&'a [u8], Damage> {
-        let end = (self.at as u64).saturating_add(length);
-        let found = self.all.len() as u64;
-        if end > found {
-            return Err(Damage::CutOff { needed: end, found });
-        }
-        let taken = &self.all[self.at..end as usize];
-        self.at = end as usize;
-        Ok(taken)
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Value<'a>), Damage>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.at == self.all.len() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_err() {
-            self.at = self.all.len();
-        }
-        Some(field)
-    }
-}
-
-fn nested(message: &[u8], number: u64) -> Result<&[u8], Damage> {
-    for field in Fields::of(message) {
-        if let (found, Value::Bytes(bytes)) = field?
-            && found == number
-        {
-            return Ok(bytes);
-        }
-    }
-    Ok(&[])
-}
-
-fn text(message: &[u8], number: u64) -> Result<String, Damage> {
-    String::from_utf8(nested(message, number)?.to_vec()).map_err(|_| Damage::NoModel)
-}
-
-fn number(message: &[u8], number: u64) -> Result<Option<u64>, Damage> {
-    for field in Fields::of(message) {
-        if let (found, Value::Number(value)) = field?
-            && found == number
-        {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
+    let mut tensor = Vec::new();
+    put_number(&mut tensor, 1, element);
+    put_bytes(&mut tensor, 2, &dimensions);
+    let mut kind = Vec::new();
+    put_bytes(&mut kind, 1, &tensor);
+    let mut info = Vec::new();
+    put_bytes(&mut info, 1, name.as_bytes());
+    put_bytes(&mut info, 2, &kind);
+    info
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ndarray::{ArrayView4, ArrayViewMut4};
+use ndarray::{ArrayViewD, ArrayViewMutD};
 use openvino::{
     CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, Node, RwPropertyKey, Shape, Tensor,
 };
@@ -62,31 +62,33 @@ impl OpenVino {
         Ok(Self(core))
     }
 
-    /// A model's network, which runs on the thread that asks it to.
-    pub(crate) fn network(&mut self, path: &Path) -> Result<Compiled, LoadError> {
-        let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
-        let name = path.to_str().ok_or_else(|| refused("its path is no UTF-8".to_owned()))?;
-        // In an ONNX file the weights are in it.
-        let model = self.0.read_model_from_file(name, "").map_err(|error| refused(error.to_string()))?;
-        Compiled::new(&mut self.0, &model).map_err(|error| refused(error.to_string()))
+    /// The network of a model, whose bytes are of the file at `path`. It runs on the thread that asks it to, and keeps so
+    /// many kernels for the next run of their shape; beyond that the one that was not used for longest goes.
+    pub(crate) fn network(&mut self, path: &Path, model: &[u8], kernels: u32) -> Result<Compiled, LoadError> {
+        let refused =
+            |error: openvino::InferenceError| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
+        self.0
+            .set_property(&DeviceType::CPU, &RwPropertyKey::Other(KERNELS.into()), &kernels.to_string())
+            .map_err(refused)?;
+        // In an ONNX model the weights are in it.
+        let model = self.0.read_model_from_buffer(model, None).map_err(refused)?;
+        Compiled::new(&mut self.0, &model).map_err(refused)
     }
 }
 
 /// What every network is compiled with.
-fn settings() -> [(RwPropertyKey, &'static str); 5] {
+fn settings() -> [(RwPropertyKey, &'static str); 4] {
     [
         (RwPropertyKey::HintInferencePrecision, if has_bf16() { "bf16" } else { "f32" }),
         (RwPropertyKey::NumStreams, "1"),
         (RwPropertyKey::InferenceNumThreads, "1"),
         // Two processes would otherwise pin their only thread to the same first core.
         (RwPropertyKey::HintEnableCpuPinning, "NO"),
-        (RwPropertyKey::Other("CPU_RUNTIME_CACHE_CAPACITY".into()), CACHED_KERNELS),
     ]
 }
 
-/// How many kernels made for a shape are kept for the next run of that shape: enough for all widths of the policy, at the
-/// full speed. The default of 5,000 keeps 5 MB more for every further size of a page, measured over 43 sizes.
-const CACHED_KERNELS: &str = "800";
+/// How many kernels that were made for a shape are kept, of each network.
+const KERNELS: &str = "CPU_RUNTIME_CACHE_CAPACITY";
 
 /// A network that is ready to run.
 pub(crate) struct Compiled {
@@ -108,13 +110,12 @@ impl Compiled {
         Ok(Self { request, input, outputs, _model: model })
     }
 
-    fn infer(&mut self, input: &ArrayView4<'_, f32>) -> Result<Tensor, openvino::InferenceError> {
-        let (count, channels, height, width) = input.dim();
-        let shape = [count, channels, height, width].map(|side| side as i64);
+    fn infer(&mut self, input: &ArrayViewD<'_, f32>) -> Result<Tensor, openvino::InferenceError> {
+        let shape: Vec<i64> = input.shape().iter().map(|&side| side as i64).collect();
         // What this returns is a second owner of the same tensor, which must not free it.
         std::mem::forget(self.input.set_shape(&Shape::new(&shape)?)?);
         let data = self.input.get_data_mut::<f32>()?;
-        ArrayViewMut4::from_shape(input.dim(), data).expect("the tensor has just got this shape").assign(input);
+        ArrayViewMutD::from_shape(input.raw_dim(), data).expect("the tensor has just got this shape").assign(input);
         self.request.set_input_tensor(&self.input)?;
         self.request.infer()?;
         self.request.get_output_tensor()
@@ -133,7 +134,7 @@ impl Network for Compiled {
         self.outputs.clone()
     }
 
-    fn run(&mut self, input: ArrayView4<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
+    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
         let failed = |error: openvino::InferenceError| ModelError::Run(error.to_string());
         let output = self.infer(&input).map_err(failed)?;
         let shape = output.get_shape().map_err(failed)?;

@@ -16,6 +16,10 @@ const MIN_RUN_WIDTH: usize = 64;
 /// of its height at most.
 const SHOWN: f64 = 0.8;
 
+/// A listed shape may have so many times the pixels that a picture would have exactly: more would cost more than what a
+/// shape that was run before saves, a tenth of a run.
+const BLANK: f64 = 1.1;
+
 /// A run of detection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelRun {
@@ -53,12 +57,13 @@ impl Policy {
         (shape, content)
     }
 
-    /// How a picture is put into a run. Where other shapes may be run, too, one that no listed shape shows well has its own.
+    /// How a picture is put into a run. Where other shapes may be run, too, one that no listed shape shows well, or that would
+    /// leave much of it blank, has its own.
     pub(crate) fn detection_fit(&self, picture: (u32, u32), exact: (u32, u32)) -> Fit {
         let listed = fit(&self.detection_shapes, picture, exact);
         let area = |(width, height): (u32, u32)| f64::from(width) * f64::from(height);
-        let shows_it = self.fixed_batches || area(listed.content) >= SHOWN * area(exact);
-        if shows_it { listed } else { Fit { shape: exact, content: exact } }
+        let suits_it = area(listed.content) >= SHOWN * area(exact) && area(listed.shape) <= BLANK * area(exact);
+        if self.fixed_batches || suits_it { listed } else { Fit { shape: exact, content: exact } }
     }
 
     /// Puts strips of these widths into runs.
@@ -125,6 +130,7 @@ mod tests {
         assert_eq!(listed.detection_shape((1654, 2339), (672, 960)), ((672, 960), (672, 960)));
         assert_eq!(listed.detection_shape((1654, 2100), (704, 896)), ((672, 960), (672, 960)), "nearly its shape");
         assert_eq!(listed.detection_shape((600, 6000), (256, 2528)), ((256, 2528), (256, 2528)), "a receipt");
+        assert_eq!(listed.detection_shape((700, 120), (704, 128)), ((704, 128), (704, 128)), "a line");
         let fixed = Policy { fixed_batches: true, ..listed };
         assert_eq!(fixed.detection_shape((600, 6000), (256, 2528)), ((672, 960), (96, 960)));
     }

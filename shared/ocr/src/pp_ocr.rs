@@ -1,16 +1,20 @@
 //! PP-OCRv6, through whatever runs its models.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use ndarray::{Array3, ArrayView4};
+use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_tasks::EngineName;
 
 use crate::{
     Alphabet, Device, LoadError, Model, ModelError, Provider, Step, cuda,
     network::Network,
     onnx_file::{OnnxFile, Outlet},
+    onnx_split::{Split, split_head},
     openvino::OpenVino,
-    runtime::{environment, session},
+    runtime::{environment, session_of},
 };
 
 /// How many classes PP-OCRv6 tells apart, the blank included; other versions have other alphabets.
@@ -32,10 +36,24 @@ pub struct ModelFiles {
     pub recognition: PathBuf,
 }
 
-/// PP-OCRv6, small: two networks.
+/// What recognition's backbone answers with: of each step, so many numbers.
+const FEATURES: [i64; 3] = [-1, -1, 120];
+
+/// How many steps recognition's head is asked about at a time. Their 18,710 classes are 1.5 MB, which a processor's cache
+/// holds; all steps of a line of 1,600 columns would be 15 MB, twice. Measured in bf16, one thread: the head takes 16 to
+/// 17 ms for 200 steps in pieces of 20 to 67, and 19 ms in one.
+const HEAD_STEPS: usize = 20;
+
+/// How many kernels OpenVINO keeps of detection: those of two to five shapes. New ones take 25 ms of a page's 250, and
+/// each further shape 3 MB; 800 kernels, which are dozens of shapes, take 60 MB more. Measured in bf16, one thread.
+const DETECTION_KERNELS: u32 = 128;
+/// How many of recognition: those of all widths of its policy, at 3.3 MB each. Without them a run takes 1.3 times as long.
+const RECOGNITION_KERNELS: u32 = 800;
+
+/// PP-OCRv6, small: detection and recognition, the latter in two networks.
 pub struct PpOcr {
     detection: Box<dyn Network>,
-    recognition: Box<dyn Network>,
+    recognition: Recognition,
     alphabet: Alphabet,
     provider: Provider,
 }
@@ -60,10 +78,10 @@ impl PpOcr {
                 Self::by_onnx_runtime(files, Device::Cuda, threads)
             }
             Provider::OpenVino => OpenVino::with(&files.library, |openvino| {
-                let alphabet = check(files)?;
-                let detection = checked(&files.detection, &MAP, |path| openvino.network(path))?;
-                let recognition = checked(&files.recognition, &STEPS, |path| openvino.network(path))?;
-                Ok(Self { detection, recognition, alphabet, provider: Provider::OpenVino })
+                let mut load = |path: &Path, model: &[u8], kernels| {
+                    openvino.network(path, model, kernels).map(|network| Box::new(network) as Box<dyn Network>)
+                };
+                Self::of(files, Provider::OpenVino, &mut load)
             }),
             other @ Provider::TensorRt => Err(LoadError::Provider(other)),
         }
@@ -71,11 +89,27 @@ impl PpOcr {
 
     fn by_onnx_runtime(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
         let environment = environment(&files.library)?;
+        let mut load = |path: &Path, model: &[u8], _| {
+            session_of(&environment, path, model, device, threads).map(|session| Box::new(session) as Box<dyn Network>)
+        };
+        Self::of(files, device.into(), &mut load)
+    }
+
+    fn of(files: &ModelFiles, provider: Provider, load: &mut Load<'_>) -> Result<Self, LoadError> {
         let alphabet = check(files)?;
-        let load = |path: &Path| session(&environment, path, device, threads);
-        let detection = checked(&files.detection, &MAP, load)?;
-        let recognition = checked(&files.recognition, &STEPS, load)?;
-        Ok(Self { detection, recognition, alphabet, provider: device.into() })
+        let mut checked = |path: &Path, model: &[u8], kernels, expected: &[i64]| {
+            let network = load(path, model, kernels)?;
+            check_shape(path, "output", &network.outputs(), expected)?;
+            Ok::<_, LoadError>(network)
+        };
+        let detection = checked(&files.detection, &read(&files.detection)?, DETECTION_KERNELS, &MAP)?;
+        let path = &files.recognition;
+        let Split { backbone, head } = recognition_parts(path)?;
+        let recognition = Recognition {
+            backbone: checked(path, &backbone, RECOGNITION_KERNELS, &FEATURES)?,
+            head: checked(path, &head, RECOGNITION_KERNELS, &STEPS)?,
+        };
+        Ok(Self { detection, recognition, alphabet, provider })
     }
 
     /// What runs its models.
@@ -84,15 +118,17 @@ impl PpOcr {
     }
 }
 
-/// Loads a model and refuses it when its answer has not this shape. The file leaves that to whoever runs it.
-fn checked<N: Network + 'static>(
-    path: &Path,
-    expected: &[i64],
-    load: impl FnOnce(&Path) -> Result<N, LoadError>,
-) -> Result<Box<dyn Network>, LoadError> {
-    let network = load(path)?;
-    check_shape(path, "output", &network.outputs(), expected)?;
-    Ok(Box::new(network))
+/// Makes a network of a file's model, or of a part of it; OpenVINO keeps so many of its kernels.
+type Load<'a> = dyn FnMut(&Path, &[u8], u32) -> Result<Box<dyn Network>, LoadError> + 'a;
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn recognition_parts(path: &Path) -> Result<Split, LoadError> {
+    let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
+    let split = split_head(&read(path)?).map_err(|error| refused(error.to_string()))?;
+    split.ok_or_else(|| refused("it does not end in one matrix product for its classes, as PP-OCRv6's does".to_owned()))
 }
 
 /// Refuses files that are not PP-OCRv6's two models, and says what the recognizer reads.
@@ -147,7 +183,7 @@ impl Model for PpOcr {
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
         let (count, _, height, width) = pages.dim();
         let mut map = Array3::default((0, 0, 0));
-        self.detection.run(pages, &mut |shape, values| {
+        self.detection.run(pages.into_dyn(), &mut |shape, values| {
             let expected = || format!("[{count}, 1, {height}, {width}]");
             let wrong = |_| ModelError::Shape { expected: expected(), found: format!("{shape:?}") };
             map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
@@ -157,21 +193,47 @@ impl Model for PpOcr {
     }
 
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
-        let (count, classes) = (strips.dim().0, self.alphabet.classes());
-        let mut lines = Vec::with_capacity(count);
-        self.recognition.run(strips, &mut |shape, values| {
-            let steps = match *shape {
-                [lines, steps, found] if lines == count as i64 && found == classes as i64 => steps as usize,
-                _ => {
-                    let expected = format!("[{count}, steps, {classes}]");
+        self.recognition.run(&strips)
+    }
+}
+
+/// The recognizer: what looks at whole strips, and what tells its classes of a few steps at a time, which would otherwise be
+/// most of what a run keeps in memory.
+struct Recognition {
+    backbone: Box<dyn Network>,
+    head: Box<dyn Network>,
+}
+
+impl Recognition {
+    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        let count = strips.dim().0;
+        let mut features = Array3::default((0, 0, 0));
+        self.backbone.run(strips.view().into_dyn(), &mut |shape, values| {
+            let wrong =
+                || ModelError::Shape { expected: format!("[{count}, steps, depth]"), found: format!("{shape:?}") };
+            let [lines, steps, depth] = *shape else { return Err(wrong()) };
+            let shape = [lines, steps, depth].map(|side| side as usize);
+            features = Array3::from_shape_vec(shape, values.to_vec()).map_err(|_| wrong())?;
+            if shape[0] == count { Ok(()) } else { Err(wrong()) }
+        })?;
+        features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect()
+    }
+
+    /// The likeliest classes of a line, from its features `[1, steps, depth]`.
+    fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<Step>, ModelError> {
+        let mut classified = Vec::with_capacity(line.dim().1);
+        for some in line.axis_chunks_iter(Axis(1), HEAD_STEPS) {
+            let steps = some.dim().1;
+            self.head.run(some.into_dyn(), &mut |shape, values| {
+                if shape != [1, steps as i64, CLASSES as i64] {
+                    let expected = format!("[1, {steps}, {CLASSES}]");
                     return Err(ModelError::Shape { expected, found: format!("{shape:?}") });
                 }
-            };
-            let each = values.chunks_exact((steps * classes).max(1));
-            lines.extend(each.map(|line| line.chunks_exact(classes).map(likeliest).collect::<Vec<_>>()));
-            Ok(())
-        })?;
-        Ok(lines)
+                classified.extend(values.chunks_exact(CLASSES).map(likeliest));
+                Ok(())
+            })?;
+        }
+        Ok(classified)
     }
 }
 

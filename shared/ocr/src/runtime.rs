@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ndarray::ArrayView4;
+use ndarray::ArrayViewD;
 use ort::{
     environment::Environment,
     ep,
@@ -159,19 +159,40 @@ pub(crate) fn environment(library: &Path) -> Result<Environment, LoadError> {
     Ok(built)
 }
 
-/// A session for one model.
+/// A session for the model of a file.
 pub(crate) fn session(
     environment: &Environment,
     path: &Path,
     device: Device,
     threads: usize,
 ) -> Result<Session, LoadError> {
+    commit(environment, path, device, threads, |mut builder| builder.commit_from_file(path))
+}
+
+/// A session for a model in memory, which is that of the file at `path`, or a part of it.
+pub(crate) fn session_of(
+    environment: &Environment,
+    path: &Path,
+    model: &[u8],
+    device: Device,
+    threads: usize,
+) -> Result<Session, LoadError> {
+    commit(environment, path, device, threads, |mut builder| builder.commit_from_memory(model))
+}
+
+fn commit(
+    environment: &Environment,
+    path: &Path,
+    device: Device,
+    threads: usize,
+    commit: impl FnOnce(SessionBuilder) -> ort::Result<Session>,
+) -> Result<Session, LoadError> {
     let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
     let mut builder = configured(environment, threads).map_err(refused)?;
     if device == Device::Cuda {
         builder = cuda::register(builder, None)?;
     }
-    with_cpu_arena(builder).and_then(|mut builder| builder.commit_from_file(path)).map_err(refused)
+    with_cpu_arena(builder).and_then(commit).map_err(refused)
 }
 
 pub(crate) fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
@@ -203,7 +224,7 @@ impl Network for Session {
         Session::outputs(self).iter().map(outlet).collect()
     }
 
-    fn run(&mut self, input: ArrayView4<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
+    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
         let outputs = Session::run(self, ort::inputs![TensorRef::from_array_view(input)?])?;
         let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
         read(shape, values)

@@ -79,6 +79,10 @@ fn strips(page: &PageImage, width: usize) -> Array4<f32> {
     strips
 }
 
+fn classes(lines: &[Vec<Step>]) -> Vec<Vec<u32>> {
+    lines.iter().map(|line| line.iter().map(|step| step.class).collect()).collect()
+}
+
 #[test]
 fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
     let mut plain = PpOcr::load(&files(), Device::Cpu, 1).expect("the models load");
@@ -86,7 +90,12 @@ fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
     assert_eq!((plain.name(), plain.alphabet()), (bound.name(), bound.alphabet()));
     let strips = strips(&notice(), 320);
     let expected = plain.recognize(strips.view()).expect("an answer");
-    assert_eq!(bound.recognize(strips.view()).expect("an answer"), expected);
+    let found = bound.recognize(strips.view()).expect("an answer");
+    assert_eq!(classes(&found), classes(&expected));
+    // One sums up a line's steps in one matrix product and the other in several, whose last bits may differ.
+    let pairs = found.iter().flatten().zip(expected.iter().flatten());
+    let farthest = pairs.map(|(a, b)| (a.probability - b.probability).abs()).fold(0.0, f32::max);
+    assert!(farthest < 1e-4, "{farthest}");
     let seen = expected.iter().flatten().filter(|step| step.class != Alphabet::BLANK && step.probability > 0.9).count();
     assert!(seen > 10, "the strips show text: {seen}");
 
