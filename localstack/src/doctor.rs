@@ -47,6 +47,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Chosen {
     name: &'static str,
+    /// What it computes with.
+    precision: &'static str,
     reason: &'static str,
 }
 
@@ -127,7 +129,11 @@ fn report(args: &cli::Doctor, given: &cli::Engine, mut advice: Vec<String>) -> a
         ok: trial.as_ref().is_some_and(|trial| trial.ok) && data.writable,
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine::this(),
-        provider: Chosen { name: choice.provider.as_str(), reason: choice.reason },
+        provider: Chosen {
+            name: choice.provider.as_str(),
+            precision: choice.provider.precision(),
+            reason: choice.reason,
+        },
         gpu,
         models,
         cache,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::ValueEnum;
 use quire_natives::{NativesError, Progress};
-use quire_ocr::{ModelFiles, PpOcr, Provider};
+use quire_ocr::{ModelFiles, PpOcr, Processor, Provider};
 use tracing::warn;
 
 use crate::Device;
@@ -18,7 +18,7 @@ pub enum Wish {
     Auto,
     /// ONNX Runtime on the processor.
     Onnxruntime,
-    /// OpenVINO on the processor, in bf16 where that has instructions for it.
+    /// OpenVINO on the processor, in bf16 or 32-bit floats, as that is faster.
     Openvino,
     /// ONNX Runtime on an NVIDIA GPU.
     Cuda,
@@ -58,26 +58,24 @@ impl Wish {
 
     /// What that means on this machine.
     pub(crate) fn choice(self, device: Device) -> Choice {
-        self.choice_with(device, Provider::fastest_on_this_cpu(), quire_natives::has_openvino())
+        self.choice_with(device, Processor::this(), quire_natives::has_openvino())
     }
 
-    fn choice_with(self, device: Device, fastest: Provider, has_openvino: bool) -> Choice {
+    fn choice_with(self, device: Device, processor: Processor, has_openvino: bool) -> Choice {
         let asked = |provider| Choice { provider, reason: "it was asked for", is_settled: true };
         let found = |provider, reason| Choice { provider, reason, is_settled: false };
-        match (self, device, fastest) {
-            (Self::Onnxruntime, ..) => asked(Provider::OnnxRuntime),
-            (Self::Openvino, ..) => asked(Provider::OpenVino),
-            (Self::Cuda, ..) | (Self::Auto, Device::Cuda, _) => asked(Provider::Cuda),
-            (Self::Tensorrt, ..) => asked(Provider::TensorRt),
-            (Self::Auto, Device::Cpu, Provider::OpenVino) if has_openvino => {
-                found(Provider::OpenVino, "the processor multiplies bf16 (AVX-512 BF16)")
-            }
-            (Self::Auto, Device::Cpu, Provider::OpenVino) => {
-                found(Provider::OnnxRuntime, "the processor multiplies bf16, but no OpenVINO is known for this system")
-            }
-            (Self::Auto, Device::Cpu, _) => {
-                found(Provider::OnnxRuntime, "the processor has no instructions for bf16 (AVX-512 BF16)")
-            }
+        match (self, device) {
+            (Self::Onnxruntime, _) => asked(Provider::OnnxRuntime),
+            (Self::Openvino, _) => asked(Provider::OpenVino),
+            (Self::Cuda, _) | (Self::Auto, Device::Cuda) => asked(Provider::Cuda),
+            (Self::Tensorrt, _) => asked(Provider::TensorRt),
+            (Self::Auto, Device::Cpu) => match processor.fastest() {
+                (Provider::OpenVino, _) if !has_openvino => found(
+                    Provider::OnnxRuntime,
+                    "OpenVINO would be faster on this processor, but none is known for this system",
+                ),
+                (provider, reason) => found(provider, reason),
+            },
         }
     }
 }
@@ -149,20 +147,24 @@ fn warn_of_fallback(provider: Provider, error: &(dyn std::error::Error + 'static
 mod tests {
     use super::*;
 
+    const PLAIN: Processor =
+        Processor { is_intel: false, has_avx512: false, has_avx512_bf16: false, has_amx_bf16: false };
+
     #[test]
     fn by_itself_the_fastest_that_can_be_had_is_chosen() {
-        let chosen = |device, fastest, has| Wish::Auto.choice_with(device, fastest, has).provider;
-        assert_eq!(chosen(Device::Cpu, Provider::OpenVino, true), Provider::OpenVino);
-        assert_eq!(chosen(Device::Cpu, Provider::OpenVino, false), Provider::OnnxRuntime);
-        assert_eq!(chosen(Device::Cpu, Provider::OnnxRuntime, true), Provider::OnnxRuntime);
-        assert_eq!(chosen(Device::Cuda, Provider::OpenVino, true), Provider::Cuda);
+        let chosen = |device, processor, has| Wish::Auto.choice_with(device, processor, has).provider;
+        let with_bf16 = Processor { has_avx512_bf16: true, ..PLAIN };
+        assert_eq!(chosen(Device::Cpu, with_bf16, true), Provider::OpenVino);
+        assert_eq!(chosen(Device::Cpu, with_bf16, false), Provider::OnnxRuntime);
+        assert_eq!(chosen(Device::Cpu, PLAIN, true), Provider::OnnxRuntime);
+        assert_eq!(chosen(Device::Cuda, with_bf16, true), Provider::Cuda);
     }
 
     #[test]
     fn what_is_asked_for_is_chosen_and_nothing_else_will_do() {
         for wish in [Wish::Onnxruntime, Wish::Openvino, Wish::Cuda, Wish::Tensorrt] {
             let device = wish.device().expect("it is about one");
-            let choice = wish.choice_with(device, Provider::OnnxRuntime, false);
+            let choice = wish.choice_with(device, PLAIN, false);
             assert_eq!((choice.provider.as_str(), choice.is_settled), (wish.as_str(), true));
             let name = wish.to_possible_value().map(|value| value.get_name().to_owned());
             assert_eq!(name.as_deref(), Some(wish.as_str()));

@@ -1,4 +1,4 @@
-//! OpenVINO on a CPU, in bf16: half of ONNX Runtime's time where the processor has instructions for that.
+//! OpenVINO on a CPU, with the floats that the processor multiplies fastest.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,20 +11,10 @@ use openvino::{
 };
 
 use crate::{
-    LoadError, ModelError,
+    LoadError, ModelError, Processor,
     network::{Network, Read},
     onnx_file::Outlet,
 };
-
-/// Whether this processor multiplies bf16 by instructions of its own. Those with AMX, which are faster still, have these too.
-/// OpenVINO would emulate it on others, and be slower than with 32-bit floats.
-pub(crate) fn has_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let has = std::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    let has = false;
-    has
-}
 
 /// The process's one OpenVINO. It stays for good, so that networks never outlive it.
 pub(crate) struct OpenVino(Core);
@@ -79,7 +69,7 @@ impl OpenVino {
 /// What every network is compiled with.
 fn settings() -> [(RwPropertyKey, &'static str); 4] {
     [
-        (RwPropertyKey::HintInferencePrecision, if has_bf16() { "bf16" } else { "f32" }),
+        (RwPropertyKey::HintInferencePrecision, Processor::this().precision().as_str()),
         (RwPropertyKey::NumStreams, "1"),
         (RwPropertyKey::InferenceNumThreads, "1"),
         // Two processes would otherwise pin their only thread to the same first core.

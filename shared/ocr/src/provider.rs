@@ -2,14 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Device, openvino::has_bf16};
+use crate::{Device, Processor};
 
 /// The libraries and devices that can run the models. Each has a [`Policy`](crate::Policy) of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provider {
     /// ONNX Runtime on a CPU, in 32-bit floats.
     OnnxRuntime,
-    /// OpenVINO on a CPU, in bf16 where that has instructions for it.
+    /// OpenVINO on a CPU, with the floats that it multiplies fastest: [`Processor::precision`](crate::Processor::precision).
     OpenVino,
     /// ONNX Runtime's CUDA execution provider.
     Cuda,
@@ -30,12 +30,14 @@ impl Provider {
             Self::TensorRt => "tensorrt",
         }
     }
-}
 
-impl Provider {
-    /// What runs the models fastest on this processor, if it can be had: OpenVINO where it has instructions for bf16.
-    pub fn fastest_on_this_cpu() -> Self {
-        if has_bf16() { Self::OpenVino } else { Self::OnnxRuntime }
+    /// The floats that the models are computed with on this machine.
+    pub fn precision(self) -> &'static str {
+        match self {
+            Self::OnnxRuntime | Self::Cuda => "f32",
+            Self::OpenVino => Processor::this().precision().as_str(),
+            Self::TensorRt => "f16",
+        }
     }
 }
 
