@@ -16,7 +16,7 @@ use quire_natives::{Condition, Finding, Progress};
 use quire_ocr::{OnnxFile, Outlet, Provider};
 use serde::Serialize;
 
-use crate::{Device, cli, engine};
+use crate::{Device, cli, engine, provider::Choice};
 use machine::{Disk, Gpu, Machine};
 use trial::Trial;
 
@@ -47,9 +47,18 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Chosen {
     name: &'static str,
-    /// What it computes with.
-    precision: &'static str,
+    /// What it detects with.
+    detection: &'static str,
+    /// What it recognizes with.
+    recognition: &'static str,
     reason: &'static str,
+}
+
+impl Chosen {
+    fn new(choice: &Choice) -> Self {
+        let [detection, recognition] = choice.provider.precisions();
+        Self { name: choice.provider.as_str(), detection, recognition, reason: choice.reason }
+    }
 }
 
 /// A file of a native part.
@@ -129,11 +138,7 @@ fn report(args: &cli::Doctor, given: &cli::Engine, mut advice: Vec<String>) -> a
         ok: trial.as_ref().is_some_and(|trial| trial.ok) && data.writable,
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine::this(),
-        provider: Chosen {
-            name: choice.provider.as_str(),
-            precision: choice.provider.precision(),
-            reason: choice.reason,
-        },
+        provider: Chosen::new(&choice),
         gpu,
         models,
         cache,

@@ -17,7 +17,8 @@ pub(super) fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if let Some(cache) = &report.cache {
         line(out, "cache", &disk(cache))?;
     }
-    line(out, "PP-OCR by", &format!("{} in {}: {}", provider.name, provider.precision, provider.reason))?;
+    line(out, "PP-OCR by", &format!("{}: {}", provider.name, provider.reason))?;
+    line(out, "floats", &format!("{} for detection, {} for recognition", provider.detection, provider.recognition))?;
     writeln!(out, "\nnative parts")?;
     for files in parts.chunk_by(|a, b| a.part == b.part) {
         part(out, files)?;

@@ -11,7 +11,7 @@ use openvino::{
 };
 
 use crate::{
-    LoadError, ModelError, Processor,
+    LoadError, ModelError, Precision,
     network::{Network, Read},
     onnx_file::Outlet,
 };
@@ -52,24 +52,33 @@ impl OpenVino {
         Ok(Self(core))
     }
 
-    /// The network of a model, whose bytes are of the file at `path`. It runs on the thread that asks it to, and keeps so
-    /// many kernels for the next run of their shape; beyond that the one that was not used for longest goes.
-    pub(crate) fn network(&mut self, path: &Path, model: &[u8], kernels: u32) -> Result<Compiled, LoadError> {
+    /// The network of a model, whose bytes are of the file at `path`. It runs on the thread that asks it to, computes with
+    /// these floats, and keeps so many kernels for the next run of their shape; beyond that the one that was not used for
+    /// longest goes.
+    pub(crate) fn network(
+        &mut self,
+        path: &Path,
+        model: &[u8],
+        precision: Precision,
+        kernels: u32,
+    ) -> Result<Compiled, LoadError> {
         let refused =
             |error: openvino::InferenceError| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-        self.0
-            .set_property(&DeviceType::CPU, &RwPropertyKey::Other(KERNELS.into()), &kernels.to_string())
-            .map_err(refused)?;
+        let kernels = kernels.to_string();
+        let settings = [
+            (RwPropertyKey::HintInferencePrecision, precision.as_str()),
+            (RwPropertyKey::Other(KERNELS.into()), kernels.as_str()),
+        ];
+        self.0.set_properties(&DeviceType::CPU, settings).map_err(refused)?;
         // In an ONNX model the weights are in it.
         let model = self.0.read_model_from_buffer(model, None).map_err(refused)?;
         Compiled::new(&mut self.0, &model).map_err(refused)
     }
 }
 
-/// What every network is compiled with.
-fn settings() -> [(RwPropertyKey, &'static str); 4] {
+/// What every network is compiled with, whatever it is for.
+fn settings() -> [(RwPropertyKey, &'static str); 3] {
     [
-        (RwPropertyKey::HintInferencePrecision, Processor::this().precision().as_str()),
         (RwPropertyKey::NumStreams, "1"),
         (RwPropertyKey::InferenceNumThreads, "1"),
         // Two processes would otherwise pin their only thread to the same first core.

@@ -9,7 +9,7 @@ use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_tasks::EngineName;
 
 use crate::{
-    Alphabet, Device, LoadError, Model, ModelError, Provider, Step, cuda,
+    Alphabet, Device, LoadError, Model, ModelError, Processor, Provider, Step, cuda,
     network::Network,
     onnx_file::{OnnxFile, Outlet},
     onnx_split::{Split, split_head},
@@ -78,8 +78,15 @@ impl PpOcr {
                 Self::by_onnx_runtime(files, Device::Cuda, threads)
             }
             Provider::OpenVino => OpenVino::with(&files.library, |openvino| {
-                let mut load = |path: &Path, model: &[u8], kernels| {
-                    openvino.network(path, model, kernels).map(|network| Box::new(network) as Box<dyn Network>)
+                let processor = Processor::this();
+                let mut load = |path: &Path, model: &[u8], part| {
+                    let (precision, kernels) = match part {
+                        Part::Detection => (processor.detection(), DETECTION_KERNELS),
+                        Part::Recognition => (processor.recognition(), RECOGNITION_KERNELS),
+                    };
+                    openvino
+                        .network(path, model, precision, kernels)
+                        .map(|network| Box::new(network) as Box<dyn Network>)
                 };
                 Self::of(files, Provider::OpenVino, &mut load)
             }),
@@ -97,17 +104,17 @@ impl PpOcr {
 
     fn of(files: &ModelFiles, provider: Provider, load: &mut Load<'_>) -> Result<Self, LoadError> {
         let alphabet = check(files)?;
-        let mut checked = |path: &Path, model: &[u8], kernels, expected: &[i64]| {
-            let network = load(path, model, kernels)?;
+        let mut checked = |path: &Path, model: &[u8], part, expected: &[i64]| {
+            let network = load(path, model, part)?;
             check_shape(path, "output", &network.outputs(), expected)?;
             Ok::<_, LoadError>(network)
         };
-        let detection = checked(&files.detection, &read(&files.detection)?, DETECTION_KERNELS, &MAP)?;
+        let detection = checked(&files.detection, &read(&files.detection)?, Part::Detection, &MAP)?;
         let path = &files.recognition;
         let Split { backbone, head } = recognition_parts(path)?;
         let recognition = Recognition {
-            backbone: checked(path, &backbone, RECOGNITION_KERNELS, &FEATURES)?,
-            head: checked(path, &head, RECOGNITION_KERNELS, &STEPS)?,
+            backbone: checked(path, &backbone, Part::Recognition, &FEATURES)?,
+            head: checked(path, &head, Part::Recognition, &STEPS)?,
         };
         Ok(Self { detection, recognition, alphabet, provider })
     }
@@ -118,8 +125,15 @@ impl PpOcr {
     }
 }
 
-/// Makes a network of a file's model, or of a part of it; OpenVINO keeps so many of its kernels.
-type Load<'a> = dyn FnMut(&Path, &[u8], u32) -> Result<Box<dyn Network>, LoadError> + 'a;
+/// What a network is for.
+#[derive(Clone, Copy)]
+enum Part {
+    Detection,
+    Recognition,
+}
+
+/// Makes a network of a file's model, or of a part of it.
+type Load<'a> = dyn FnMut(&Path, &[u8], Part) -> Result<Box<dyn Network>, LoadError> + 'a;
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })

@@ -2,14 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Device, Processor};
+use crate::{Device, Precision, Processor};
 
 /// The libraries and devices that can run the models. Each has a [`Policy`](crate::Policy) of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provider {
     /// ONNX Runtime on a CPU, in 32-bit floats.
     OnnxRuntime,
-    /// OpenVINO on a CPU, with the floats that it multiplies fastest: [`Processor::precision`](crate::Processor::precision).
+    /// OpenVINO on a CPU, with the floats that suit it: [`Processor`].
     OpenVino,
     /// ONNX Runtime's CUDA execution provider.
     Cuda,
@@ -31,12 +31,15 @@ impl Provider {
         }
     }
 
-    /// The floats that the models are computed with on this machine.
-    pub fn precision(self) -> &'static str {
+    /// The floats that detection and recognition are computed with on this machine.
+    pub fn precisions(self) -> [&'static str; 2] {
         match self {
-            Self::OnnxRuntime | Self::Cuda => "f32",
-            Self::OpenVino => Processor::this().precision().as_str(),
-            Self::TensorRt => "f16",
+            Self::OnnxRuntime | Self::Cuda => ["f32"; 2],
+            Self::OpenVino => {
+                let processor = Processor::this();
+                [processor.detection(), processor.recognition()].map(Precision::as_str)
+            }
+            Self::TensorRt => ["f16"; 2],
         }
     }
 }
