@@ -48,7 +48,7 @@ pub(crate) struct Platform {
     pub(crate) arch: &'static str,
     pub(crate) onnxruntime: Part,
     pub(crate) pdfium: Part,
-    /// Only where it is worth having: its gain is bf16, for which few processors have instructions.
+    /// Only where it is worth having: it is faster on some processors with AVX-512.
     pub(crate) openvino: Option<Part>,
 }
 
