@@ -46,10 +46,28 @@ pub type MakeEngine = fn(&EngineEntry, Machine) -> anyhow::Result<LocalEngine>;
 pub fn main(make_engine: MakeEngine) -> ExitCode {
     prepare_environment();
     return_large_blocks();
-    run(Cli::parse().command, make_engine).unwrap_or_else(|error| {
+    let code = run(Cli::parse().command, make_engine).unwrap_or_else(|error| {
         eprintln!("quire: {error:#}");
         ExitCode::FAILURE
-    })
+    });
+    leave(code)
+}
+
+/// Ends the process without the destructors of native libraries: a thread that still runs one of them, or gives back what
+/// it holds of it, would lose its ground and end the process by a signal. Everything that counts is in the store.
+fn leave(code: ExitCode) -> ExitCode {
+    use std::io::Write as _;
+    if std::io::stdout().flush().is_err() {
+        return ExitCode::FAILURE;
+    }
+    #[cfg(unix)]
+    #[expect(unsafe_code, reason = "nothing safe ends a process without them")]
+    // SAFETY: it takes a number, and what is buffered has been written.
+    unsafe {
+        libc::_exit(i32::from(code != ExitCode::SUCCESS));
+    }
+    #[cfg(not(unix))]
+    code
 }
 
 /// glibc raises the size from which a block is given back to the system with every large block that is freed, and keeps what
