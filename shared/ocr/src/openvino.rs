@@ -1,4 +1,4 @@
-//! OpenVINO on a CPU, with the floats that the processor multiplies fastest.
+//! OpenVINO on a CPU, with the floats that suit the processor.
 
 use std::{
     path::{Path, PathBuf},
