@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 
 use crate::{
     components::{Component, components},
-    geometry::{Quad, Rectangle, convex_hull},
+    geometry::{Rectangle, convex_hull},
 };
 
 /// A pixel is text from this probability on; PP-OCRv6's own value.
@@ -31,36 +31,44 @@ pub(crate) fn detection_size(width: u32, height: u32, max_pixels: usize) -> (u32
     (round(width), round(height))
 }
 
-/// The places of text lines in a probability map, in a picture of `width` × `height`. Their corners begin anywhere.
-pub(crate) fn text_lines(map: &ArrayView2<'_, f32>, width: u32, height: u32) -> Vec<Quad> {
-    let (rows, columns) = map.dim();
-    let (x, y) = (width as f32 / columns as f32, height as f32 / rows as f32);
-    let regions = components(map, PIXEL_THRESHOLD);
-    let boxes = regions.iter().filter_map(|region| text_box(map, region));
-    boxes.map(|rectangle| Quad(rectangle.corners()).scaled(x, y)).collect()
+/// A region that is text, in pixels of the map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct TextBox {
+    /// As the model draws it: smaller than the text.
+    pub(crate) rectangle: Rectangle,
+    /// How likely its pixels are text, in the mean.
+    pub(crate) mean: f32,
 }
 
-fn text_box(map: &ArrayView2<'_, f32>, region: &Component) -> Option<Rectangle> {
+impl TextBox {
+    /// As large as the text.
+    pub(crate) fn grown(&self) -> Rectangle {
+        self.rectangle.unclipped(UNCLIP_RATIO)
+    }
+}
+
+/// The text in a probability map.
+pub(crate) fn text_boxes(map: &ArrayView2<'_, f32>) -> Vec<TextBox> {
+    let regions = components(map, PIXEL_THRESHOLD);
+    regions.iter().filter_map(|region| text_box(map, region)).collect()
+}
+
+fn text_box(map: &ArrayView2<'_, f32>, region: &Component) -> Option<TextBox> {
     let rectangle = Rectangle::around(&convex_hull(region.outline()))?;
-    let thick = rectangle.short_side() >= MIN_SIDE;
-    (thick && mean_inside(map, &rectangle) >= BOX_THRESHOLD).then(|| rectangle.unclipped(UNCLIP_RATIO))
+    if rectangle.short_side() < MIN_SIDE {
+        return None;
+    }
+    let mean = mean_inside(map, &rectangle);
+    (mean >= BOX_THRESHOLD).then_some(TextBox { rectangle, mean })
 }
 
 /// The mean of the values whose pixel centers lie inside a rectangle.
 fn mean_inside(map: &ArrayView2<'_, f32>, rectangle: &Rectangle) -> f32 {
-    let corners = rectangle.corners();
-    let top = corners.iter().map(|corner| corner[1]).fold(f32::INFINITY, f32::min).max(0.0) as usize;
-    let bottom = corners.iter().map(|corner| corner[1]).fold(0.0, f32::max).ceil() as usize;
     let (rows, columns) = map.dim();
     let (mut sum, mut count) = (0.0, 0_usize);
-    for row in top..bottom.min(rows) {
-        let Some((left, right)) = rectangle.span_at(row as f32 + 0.5) else { continue };
-        let first = (left - 0.5).ceil().max(0.0) as usize;
-        let last = ((right + 0.5).floor().max(0.0) as usize).min(columns);
-        if first < last {
-            sum += map.slice(ndarray::s![row, first..last]).sum();
-            count += last - first;
-        }
+    for (row, inside) in rectangle.pixels(rows, columns) {
+        count += inside.len();
+        sum += map.slice(ndarray::s![row, inside]).sum();
     }
     if count == 0 { 0.0 } else { sum / count as f32 }
 }
@@ -70,6 +78,7 @@ mod tests {
     use ndarray::{Array2, s};
 
     use super::*;
+    use crate::geometry::Quad;
 
     #[test]
     fn sides_are_multiples_of_32_and_the_area_is_bounded() {
@@ -85,15 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_of_text_becomes_a_grown_box_in_the_pictures_pixels() {
+    fn a_bar_of_text_becomes_a_box_that_is_grown() {
         let mut map = Array2::zeros((64, 128));
         map.slice_mut(s![20..30, 20..100]).fill(0.9);
-        let lines = text_lines(&map.view(), 256, 128);
-        let quad = lines.first().expect("one line").towards([1.0, 0.0]);
-        // 80 × 10 grown by 800 × 1.6 / 180 = 7.11 on each side, then twice as large.
-        assert_eq!(lines.len(), 1);
-        assert!((quad.length() - 2.0 * 94.22).abs() < 0.1 && (quad.breadth() - 2.0 * 24.22).abs() < 0.1);
-        assert!((quad.0[0][0] - 2.0 * 12.89).abs() < 0.1 && (quad.0[0][1] - 2.0 * 12.89).abs() < 0.1);
+        let boxes = text_boxes(&map.view());
+        let [text] = boxes[..] else { panic!("one box, not {boxes:?}") };
+        assert!((text.mean - 0.9).abs() < 1e-4);
+        // 80 × 10 grown by 800 × 1.6 / 180 = 7.11 on each side.
+        let quad = Quad(text.grown().corners()).towards([1.0, 0.0]);
+        assert!((quad.length() - 94.22).abs() < 0.1 && (quad.breadth() - 24.22).abs() < 0.1);
+        assert!((quad.0[0][0] - 12.89).abs() < 0.1 && (quad.0[0][1] - 12.89).abs() < 0.1);
     }
 
     #[test]
@@ -102,6 +112,6 @@ mod tests {
         map.slice_mut(s![20..30, 20..100]).fill(0.3);
         map.slice_mut(s![50..52, 20..100]).fill(0.9);
         map.slice_mut(s![0..10, 0..10]).fill(f32::NAN);
-        assert_eq!(text_lines(&map.view(), 128, 64), []);
+        assert_eq!(text_boxes(&map.view()), []);
     }
 }

@@ -1,5 +1,7 @@
 //! Points, hulls and rotated rectangles. Coordinates grow to the right and downward; pixel k covers [k, k + 1).
 
+use std::ops::Range;
+
 /// `[x, y]`.
 pub(crate) type Point = [f32; 2];
 
@@ -112,6 +114,19 @@ impl Rectangle {
         [corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)]
     }
 
+    /// Of a picture of so many rows and columns, the pixels whose centers lie inside, row by row.
+    pub(crate) fn pixels(self, rows: usize, columns: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let corners = self.corners();
+        let top = corners.iter().map(|corner| corner[1]).fold(f32::INFINITY, f32::min).max(0.0) as usize;
+        let bottom = corners.iter().map(|corner| corner[1]).fold(0.0, f32::max).ceil() as usize;
+        (top..bottom.min(rows)).filter_map(move |row| {
+            let (left, right) = self.span_at(row as f32 + 0.5)?;
+            let first = (left - 0.5).ceil().max(0.0) as usize;
+            let last = ((right + 0.5).floor().max(0.0) as usize).min(columns);
+            (first < last).then_some((row, first..last))
+        })
+    }
+
     /// The part of the horizontal line at `y` that lies inside: left and right end.
     pub(crate) fn span_at(&self, y: f32) -> Option<(f32, f32)> {
         let normal = [-self.axis[1], self.axis[0]];
@@ -140,6 +155,20 @@ impl Quad {
     /// The same place scaled, as from a reduced picture to its page.
     pub(crate) fn scaled(self, x: f32, y: f32) -> Self {
         Self(self.0.map(|point| [point[0] * x, point[1] * y]))
+    }
+
+    /// The same place, so far to the right and down.
+    pub(crate) fn shifted(self, by: Point) -> Self {
+        Self(self.0.map(|point| [point[0] + by[0], point[1] + by[1]]))
+    }
+
+    pub(crate) fn center(&self) -> Point {
+        [0, 1].map(|axis| self.0.iter().map(|corner| corner[axis]).sum::<f32>() / 4.0)
+    }
+
+    /// Whether a point lies in it or on its edge.
+    pub(crate) fn holds(&self, point: Point) -> bool {
+        (0..4).all(|corner| cross(self.0[corner], self.0[(corner + 1) % 4], point) >= 0.0)
     }
 
     /// Along the text.
@@ -256,6 +285,14 @@ mod tests {
         let (left, right) = square.span_at(5.0).expect("the row crosses");
         assert!((left + 5.0).abs() < 0.01 && (right - 5.0).abs() < 0.01);
         assert_eq!(square.span_at(11.0), None);
+    }
+
+    #[test]
+    fn a_place_holds_what_lies_in_it() {
+        let quad = Quad([[0.0, 0.0], [50.0, 10.0], [48.0, 20.0], [-2.0, 10.0]]).shifted([100.0, 0.0]);
+        assert_eq!(quad.center(), [124.0, 10.0]);
+        assert!(quad.holds(quad.center()) && quad.holds([100.0, 0.0]));
+        assert!(!quad.holds([124.0, 3.0]) && !quad.holds([124.0, 17.0]) && !quad.holds([24.0, 10.0]));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 mod alphabet;
 mod answer;
 mod budget;
+mod closer;
 mod components;
 mod ctc;
 #[cfg_attr(not(feature = "cuda"), path = "without_cuda.rs")]
@@ -39,6 +40,7 @@ mod onnx_split;
 mod openvino;
 mod orientation;
 mod paragraphs;
+mod part;
 mod policy;
 mod policy_file;
 mod policy_runs;

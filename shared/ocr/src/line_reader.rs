@@ -8,18 +8,44 @@ use quire_tasks::{EngineName, Failure, PageText};
 
 use crate::{
     Model, ModelError, PageReader, PixelRun, Policy, RunBuffer,
+    closer::{Found, found},
     ctc::Reading,
-    detection::{detection_size, text_lines},
+    detection::detection_size,
     geometry::Quad,
     gpu_shapes::Fit,
     hands::Hands,
     lines::{LineImage, read_lines},
+    part::Part,
     resample::resample,
     runs::run_isolating,
     sheet::{Pick, Sheet},
     spacing::{Spaced, USUAL, width_of_page},
     work::{Metered, Work},
 };
+
+/// How often a page is looked at: as a whole, its halves or a part that has small print, and the halves of these.
+const LOOKS: usize = 3;
+
+/// A look at a part of a page of the micro-batch.
+struct Look {
+    page: usize,
+    part: Part,
+}
+
+/// A part of a page, and how it is put into a run.
+type Drawn<'a> = (&'a PageImage, Part, Fit);
+
+/// Puts the lines that were found in a part of a page in the place of those that were known there. At the part's edge a
+/// sliver of a line beyond it may look like one.
+fn replace(lines: &mut Vec<Quad>, part: &Part, found: Vec<Quad>) {
+    lines.retain(|line| !part.holds(line.center()));
+    let beyond = lines.len();
+    for line in found {
+        if !lines[..beyond].iter().any(|known| known.holds(line.center())) {
+            lines.push(line);
+        }
+    }
+}
 
 /// Reads lines with a model that finds them and a model that reads one.
 pub(crate) struct LineReader {
@@ -93,11 +119,34 @@ impl PageReader for LineReader {
 }
 
 impl LineReader {
-    /// The places of the text lines of each page.
+    /// The places of the text lines of each page. Parts with small print are looked at once more, closer, and what a closer
+    /// look finds there holds.
     fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
-        let fits: Vec<Fit> = pages.iter().map(|page| self.fit(page)).collect();
-        let shapes: Vec<(u32, u32)> = fits.iter().map(|fit| fit.shape).collect();
         let mut detected: Vec<Result<Vec<Quad>, ModelError>> = pages.iter().map(|_| Ok(Vec::new())).collect();
+        let whole = |(page, image)| Look { page, part: Part::whole(image) };
+        let mut looks: Vec<Look> = pages.iter().enumerate().map(whole).collect();
+        for _ in 0..LOOKS {
+            let mut closer = Vec::new();
+            for (look, found) in looks.iter().zip(self.look(pages, &looks)) {
+                match (&mut detected[look.page], found) {
+                    (Ok(lines), Ok(found)) => {
+                        replace(lines, &look.part, found.lines);
+                        closer.extend(found.closer.into_iter().map(|part| Look { page: look.page, part }));
+                    }
+                    (detected, Err(error)) => *detected = Err(error),
+                    (Err(_), Ok(_)) => {}
+                }
+            }
+            looks = closer;
+        }
+        detected
+    }
+
+    /// What there is in parts of pages.
+    fn look(&mut self, pages: &[PageImage], looks: &[Look]) -> Vec<Result<Found, ModelError>> {
+        let fits: Vec<Fit> = looks.iter().map(|look| self.fit(&look.part)).collect();
+        let shapes: Vec<(u32, u32)> = fits.iter().map(|fit| fit.shape).collect();
+        let mut found: Vec<Option<Result<Found, ModelError>>> = looks.iter().map(|_| None).collect();
         for PixelRun { members, size, .. } in self.policy.pixel_runs(&shapes) {
             let mut left = &members[..];
             while !left.is_empty() {
@@ -105,63 +154,64 @@ impl LineReader {
                 let (members, rest) = left.split_at(self.model.fitting_pages(size).min(left.len()));
                 left = rest;
                 let answers = run_isolating(members, &mut |members| {
-                    let pages: Vec<(&PageImage, Fit)> =
-                        members.iter().map(|&page| (&pages[page], fits[page])).collect();
-                    self.detect_run(&pages)
+                    let drawn = |&look: &usize| (&pages[looks[look].page], looks[look].part, fits[look]);
+                    self.detect_run(&members.iter().map(drawn).collect::<Vec<_>>())
                 });
-                for (&page, answer) in members.iter().zip(answers) {
-                    detected[page] = answer;
+                for (&look, answer) in members.iter().zip(answers) {
+                    found[look] = Some(answer);
                 }
             }
         }
-        detected
+        found.into_iter().map(|found| found.expect("every look is a member of a run")).collect()
     }
 
-    /// How a page is put into a run.
-    fn fit(&self, page: &PageImage) -> Fit {
-        let (width, height) = (page.width(), page.height());
-        let exact = detection_size(width, height, self.policy.detection_page_pixels);
-        self.policy.detection_fit((width, height), exact)
+    /// How a part of a page is put into a run.
+    fn fit(&self, part: &Part) -> Fit {
+        let exact = detection_size(part.width, part.height, self.policy.detection_page_pixels);
+        self.policy.detection_fit((part.width, part.height), exact)
     }
 
-    /// One detection run over pages that have one shape.
-    fn detect_run(&mut self, pages: &[(&PageImage, Fit)]) -> Result<Vec<Vec<Quad>>, ModelError> {
-        let (width, height) = pages[0].1.shape;
-        let batch = self.policy.batch(pages.len());
+    /// One detection run over parts of pages that have one shape.
+    fn detect_run(&mut self, parts: &[Drawn<'_>]) -> Result<Vec<Found>, ModelError> {
+        let (width, height) = parts[0].2.shape;
+        let batch = self.policy.batch(parts.len());
         let shape = [batch, PageImage::CHANNELS, height as usize, width as usize];
         let mut run = self.model.detection_run(shape);
-        self.hands.draw(pages, run.input_mut(), |(page, fit), mut place| {
+        self.hands.draw(parts, run.input_mut(), |(page, part, fit), mut place| {
             let (columns, rows) = (fit.content.0 as usize, fit.content.1 as usize);
             place.slice_mut(s![.., rows.., ..]).fill(0.0);
             place.slice_mut(s![.., .., columns..]).fill(0.0);
-            resample(page, place.slice_mut(s![.., ..rows, ..columns]));
+            resample(page, part, place.slice_mut(s![.., ..rows, ..columns]));
         });
-        let drawn = pages.iter().map(|(_, fit)| fit.content.0 as usize * fit.content.1 as usize).sum();
+        let drawn = parts.iter().map(|(.., fit)| fit.content.0 as usize * fit.content.1 as usize).sum();
         let answer = self.model.detect(&mut run, drawn);
-        let lines = answer.and_then(|()| self.lines_found(pages, &run, [batch, shape[2], shape[3]]));
+        let found = answer.and_then(|()| self.found(parts, &run, [batch, shape[2], shape[3]]));
         self.model.keep_detection(run);
-        lines
+        found
     }
 
-    /// The lines in the maps of a run of this shape.
-    fn lines_found(
+    /// What the maps of a run of this shape show.
+    fn found(
         &self,
-        pages: &[(&PageImage, Fit)],
+        parts: &[Drawn<'_>],
         run: &RunBuffer,
         [batch, height, width]: [usize; 3],
-    ) -> Result<Vec<Vec<Quad>>, ModelError> {
-        let (maps, expected) = (run.answer(), (batch, height, width));
+    ) -> Result<Vec<Found>, ModelError> {
+        let (pictures, maps, expected) = (run.input(), run.answer(), (batch, height, width));
         if maps.dim() != expected {
             return Err(ModelError::Shape { expected: format!("{expected:?}"), found: format!("{:?}", maps.dim()) });
         }
-        let found: Vec<_> = pages.iter().zip(maps.outer_iter()).collect();
-        let lines = self.hands.map(&found, |((page, fit), map)| {
+        let max_pixels = self.policy.detection_page_pixels;
+        let answers: Vec<_> = parts.iter().zip(pictures.outer_iter()).zip(maps.outer_iter()).collect();
+        let found = self.hands.map(&answers, |(((_, part, fit), picture), map)| {
             let (columns, rows) = (fit.content.0 as usize, fit.content.1 as usize);
             let map: ArrayView2<'_, f32> = map.slice(s![..rows, ..columns]);
-            let finite = map.iter().all(|value| value.is_finite());
-            if finite { Ok(text_lines(&map, page.width(), page.height())) } else { Err(ModelError::NotANumber) }
+            if !map.iter().all(|value| value.is_finite()) {
+                return Err(ModelError::NotANumber);
+            }
+            Ok(found(part, &picture.slice(s![1, ..rows, ..columns]), &map, max_pixels))
         });
-        lines.into_iter().collect()
+        found.into_iter().collect()
     }
 
     /// Reads what `pick` picks of each page, in one pool over all pages, drawn as wide as `widths` says of each. A page of

@@ -1,5 +1,7 @@
 //! Resampling along rows and columns: which pixels make up one pixel of the result, and how much each counts.
 
+use std::ops::Range;
+
 use ndarray::ArrayViewMut3;
 use quire_document::PageImage;
 
@@ -17,8 +19,9 @@ pub(crate) struct Taps {
 
 impl Taps {
     /// A triangle as wide as two pixels of the result, or of the source where that is the coarser one: bilinear when
-    /// enlarging, and no aliasing when reducing.
-    pub(crate) fn triangles(from: usize, to: usize) -> Self {
+    /// enlarging, and no aliasing when reducing. `part` is what of the source is drawn, as if there were no more of it.
+    pub(crate) fn triangles(part: Range<usize>, to: usize) -> Self {
+        let from = part.len();
         let scale = from as f32 / to as f32;
         let reach = scale.max(1.0);
         let center = |index: usize| (index as f32 + 0.5) * scale;
@@ -33,6 +36,7 @@ impl Taps {
             let sum: f32 = range.clone().map(weight).sum();
             range.for_each(|pixel| taps.add(index, pixel, weight(pixel) / sum));
         }
+        taps.starts.iter_mut().for_each(|start| *start += part.start);
         taps
     }
 
@@ -59,7 +63,7 @@ impl Taps {
     }
 
     /// Without weights yet. All are as long as the longest, so that loops over them are of one length.
-    fn of_ranges(from: usize, ranges: impl Iterator<Item = std::ops::Range<usize>> + Clone) -> Self {
+    fn of_ranges(from: usize, ranges: impl Iterator<Item = Range<usize>> + Clone) -> Self {
         let length = ranges.clone().map(|range| range.len()).max().unwrap_or(1);
         let starts: Vec<usize> = ranges.map(|range| range.start.min(from - length)).collect();
         Self { weights: vec![0.0; starts.len() * length], starts, length }
@@ -74,7 +78,7 @@ impl Taps {
     }
 
     /// The pixels of the source that any pixel of the result is made of.
-    fn span(&self) -> std::ops::Range<usize> {
+    fn span(&self) -> Range<usize> {
         let first = self.starts.iter().copied().min().unwrap_or(0);
         first..self.starts.iter().copied().max().unwrap_or(0) + self.length
     }

@@ -24,6 +24,20 @@ def small(number, random):
     return full_page(random, language, dots=200, points=6, leading=1.35, share=0.5).finished("small", language=language)
 
 
+def footnotes(number, random):
+    """A page in 10 points that ends in footnotes of 5 to 8, at 200 dpi."""
+    language = ["en", "zh", "de"][number % 3]
+    points, leading = random.choice([5, 6, 7, 8]), random.choice([1.2, 1.35])
+    page = full_page(random, language, dots=200, points=10, share=random.uniform(0.3, 0.8))
+    writer, face, pixels = Writer(random), face_for(language, random), round(points / 72 * 200)
+    left, width, bottom = page.margin, page.width - 2 * page.margin, page.height - page.margin
+    y = page.margin + round(0.85 * (page.height - 2 * page.margin))
+    page.rule(left, y - 20, left + width // 3, y - 20)
+    for _ in range(3):
+        y = page.paragraph(left, y, width, bottom, writer.sentences(language, 4), face, pixels, leading)
+    return page.finished("footnotes", language=language, points=points)
+
+
 def low_resolution(number, random):
     """A4 at 75, 100 or 85 dpi, in type of 9 to 11 points: letters of about 10 to 15 pixels."""
     language = ["en", "zh", "de", "en", "zh", "fr"][number % 6]
@@ -132,6 +146,7 @@ def heading(writer, language):
 KINDS = {
     "dense": dense,
     "small": small,
+    "footnotes": footnotes,
     "receipt": receipt,
     "columns": columns,
     "table": table,
