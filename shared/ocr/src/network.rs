@@ -2,7 +2,7 @@
 
 use ndarray::ArrayViewD;
 
-use crate::{ModelError, onnx_file::Outlet};
+use crate::{ModelError, Room, RunBuffer, onnx_file::Outlet};
 
 /// Reads an answer: its shape, and its values in row-major order.
 pub(crate) type Read<'a> = dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError> + 'a;
@@ -17,4 +17,17 @@ pub(crate) trait Network: Send {
     /// # Errors
     /// When the run fails, and what `read` returns.
     fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError>;
+
+    /// Room for so many numbers of an input, where the network takes them from fastest.
+    fn room(&self, len: usize) -> Room {
+        Room::ordinary(len)
+    }
+
+    /// [`run`](Self::run) on the input of a buffer.
+    ///
+    /// # Errors
+    /// As for `run`.
+    fn run_buffered(&mut self, run: &mut RunBuffer, read: &mut Read<'_>) -> Result<(), ModelError> {
+        self.run(run.input().into_dyn(), read)
+    }
 }

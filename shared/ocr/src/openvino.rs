@@ -7,11 +7,12 @@ use std::{
 
 use ndarray::{ArrayViewD, ArrayViewMutD};
 use openvino::{
-    CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, Node, RwPropertyKey, Shape, Tensor,
+    CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, InferenceError, Node, RwPropertyKey, Shape,
+    Tensor,
 };
 
 use crate::{
-    LoadError, ModelError, Precision,
+    LoadError, ModelError, Precision, Room, RunBuffer,
     network::{Network, Read},
     onnx_file::Outlet,
 };
@@ -62,8 +63,7 @@ impl OpenVino {
         precision: Precision,
         kernels: u32,
     ) -> Result<Compiled, LoadError> {
-        let refused =
-            |error: openvino::InferenceError| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
+        let refused = |error: InferenceError| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
         let kernels = kernels.to_string();
         let settings = [
             (RwPropertyKey::HintInferencePrecision, precision.as_str()),
@@ -89,39 +89,89 @@ fn settings() -> [(RwPropertyKey, &'static str); 3] {
 /// How many kernels that were made for a shape are kept, of each network.
 const KERNELS: &str = "CPU_RUNTIME_CACHE_CAPACITY";
 
+/// Numbers where a network reads them, without a copy.
+pub(crate) struct Input {
+    tensor: Tensor,
+    len: usize,
+}
+
+impl Input {
+    /// So many zeros.
+    fn new(len: usize) -> Result<Self, InferenceError> {
+        Ok(Self { tensor: Tensor::new(ElementType::F32, &Shape::new(&[len as i64])?)?, len })
+    }
+
+    pub(crate) fn numbers(&self) -> &[f32] {
+        self.tensor.get_data().expect("a tensor of f32 has them")
+    }
+
+    pub(crate) fn numbers_mut(&mut self) -> &mut [f32] {
+        self.tensor.get_data_mut().expect("a tensor of f32 has them")
+    }
+
+    /// Takes its first numbers for a tensor of this shape, or all of them for one side. The memory stays.
+    fn set_shape(&mut self, shape: &[i64]) -> Result<(), InferenceError> {
+        // What this returns is a second owner of the same tensor, which must not free it.
+        std::mem::forget(self.tensor.set_shape(&Shape::new(shape)?)?);
+        Ok(())
+    }
+
+    /// Has a request read its first numbers as a tensor of this shape.
+    fn infer(&mut self, request: &mut InferRequest, shape: &[usize]) -> Result<Tensor, InferenceError> {
+        let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
+        self.set_shape(&shape)?;
+        let output = request
+            .set_input_tensor(&self.tensor)
+            .and_then(|()| request.infer())
+            .and_then(|()| request.get_output_tensor());
+        self.set_shape(&[self.len as i64])?;
+        output
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
 /// A network that is ready to run.
 pub(crate) struct Compiled {
     request: InferRequest,
-    /// Kept from run to run, so that its memory is.
-    input: Tensor,
+    /// For what stands elsewhere. Kept from run to run, so that its memory is.
+    copy: Input,
     outputs: Vec<Outlet>,
     /// What the request runs.
     _model: CompiledModel,
 }
 
 impl Compiled {
-    fn new(core: &mut Core, model: &openvino::Model) -> Result<Self, openvino::InferenceError> {
+    fn new(core: &mut Core, model: &openvino::Model) -> Result<Self, InferenceError> {
         let outputs = (0..model.get_outputs_len()?).map(|index| outlet(&model.get_output_by_index(index)?));
         let outputs = outputs.collect::<Result<_, _>>()?;
         let mut model = core.compile_model(model, DeviceType::CPU)?;
         let request = model.create_infer_request()?;
-        let input = Tensor::new(ElementType::F32, &Shape::new(&[1, 1, 1, 1])?)?;
-        Ok(Self { request, input, outputs, _model: model })
+        Ok(Self { request, copy: Input::new(1)?, outputs, _model: model })
     }
 
-    fn infer(&mut self, input: &ArrayViewD<'_, f32>) -> Result<Tensor, openvino::InferenceError> {
-        let shape: Vec<i64> = input.shape().iter().map(|&side| side as i64).collect();
-        // What this returns is a second owner of the same tensor, which must not free it.
-        std::mem::forget(self.input.set_shape(&Shape::new(&shape)?)?);
-        let data = self.input.get_data_mut::<f32>()?;
-        ArrayViewMutD::from_shape(input.raw_dim(), data).expect("the tensor has just got this shape").assign(input);
-        self.request.set_input_tensor(&self.input)?;
-        self.request.infer()?;
-        self.request.get_output_tensor()
+    fn infer_copy(&mut self, input: &ArrayViewD<'_, f32>) -> Result<Tensor, InferenceError> {
+        if self.copy.len < input.len() {
+            self.copy = Input::new(input.len())?;
+        }
+        let numbers = &mut self.copy.numbers_mut()[..input.len()];
+        ArrayViewMutD::from_shape(input.raw_dim(), numbers).expect("as many numbers as the shape has").assign(input);
+        self.copy.infer(&mut self.request, input.shape())
     }
 }
 
-fn outlet(node: &Node) -> Result<Outlet, openvino::InferenceError> {
+fn answer(output: Result<Tensor, InferenceError>, read: &mut Read<'_>) -> Result<(), ModelError> {
+    let failed = |error: InferenceError| ModelError::Run(error.to_string());
+    let output = output.map_err(failed)?;
+    let shape = output.get_shape().map_err(failed)?;
+    read(shape.get_dimensions(), output.get_data().map_err(failed)?)
+}
+
+fn outlet(node: &Node) -> Result<Outlet, InferenceError> {
     let shape = node.get_partial_shape()?;
     let free_or_size = |side: &Dimension| if side.is_dynamic() { -1 } else { side.get_max() };
     let shape = shape.get_dimensions().iter().map(free_or_size).collect();
@@ -134,9 +184,18 @@ impl Network for Compiled {
     }
 
     fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
-        let failed = |error: openvino::InferenceError| ModelError::Run(error.to_string());
-        let output = self.infer(&input).map_err(failed)?;
-        let shape = output.get_shape().map_err(failed)?;
-        read(shape.get_dimensions(), output.get_data().map_err(failed)?)
+        answer(self.infer_copy(&input), read)
+    }
+
+    fn room(&self, len: usize) -> Room {
+        Input::new(len).map_or_else(|_| Room::ordinary(len), Room::of_openvino)
+    }
+
+    fn run_buffered(&mut self, run: &mut RunBuffer, read: &mut Read<'_>) -> Result<(), ModelError> {
+        let shape = run.shape();
+        match run.openvino_input() {
+            Some(input) => answer(input.infer(&mut self.request, &shape), read),
+            None => self.run(run.input().into_dyn(), read),
+        }
     }
 }

@@ -9,7 +9,7 @@ use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_tasks::EngineName;
 
 use crate::{
-    Alphabet, Device, LoadError, Model, ModelError, Processor, Provider, Step, cuda,
+    Alphabet, Device, LoadError, Model, ModelError, Processor, Provider, Room, RunBuffer, Step, cuda,
     network::Network,
     onnx_file::{OnnxFile, Outlet},
     onnx_split::{Split, split_head},
@@ -195,15 +195,26 @@ impl Model for PpOcr {
     }
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        let (count, _, height, width) = pages.dim();
+        let mut run = RunBuffer::copied(&pages);
+        self.detect_buffered(&mut run)?;
+        Ok(run.answer().to_owned())
+    }
+
+    fn room(&mut self, len: usize) -> Room {
+        self.detection.room(len)
+    }
+
+    fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
+        let [count, _, height, width] = run.shape();
         let mut map = Array3::default((0, 0, 0));
-        self.detection.run(pages.into_dyn(), &mut |shape, values| {
+        self.detection.run_buffered(run, &mut |shape, values| {
             let expected = || format!("[{count}, 1, {height}, {width}]");
             let wrong = |_| ModelError::Shape { expected: expected(), found: format!("{shape:?}") };
             map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
             Ok(())
         })?;
-        Ok(map)
+        run.set_answer(map);
+        Ok(())
     }
 
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {

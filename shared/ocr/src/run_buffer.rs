@@ -6,6 +6,8 @@ use std::time::Duration;
 use ndarray::{Array3, ArrayView3, ArrayView4, ArrayViewMut4};
 use ort::value::Tensor;
 
+use crate::openvino::Input;
+
 /// Numbers of this machine's memory.
 #[derive(Debug)]
 pub struct Room(Place);
@@ -15,12 +17,17 @@ enum Place {
     Ordinary(Vec<f32>),
     /// Memory that a device reads and writes by itself, because the system never moves it.
     Pinned(Tensor<f32>),
+    OpenVino(Input),
 }
 
 impl Room {
     /// Room for so many numbers in ordinary memory.
     pub fn ordinary(len: usize) -> Self {
         Self(Place::Ordinary(vec![0.0; len]))
+    }
+
+    pub(crate) const fn of_openvino(input: Input) -> Self {
+        Self(Place::OpenVino(input))
     }
 
     pub(crate) const fn pinned(tensor: Tensor<f32>) -> Self {
@@ -31,6 +38,7 @@ impl Room {
         match &self.0 {
             Place::Ordinary(numbers) => numbers,
             Place::Pinned(tensor) => tensor.extract_tensor().1,
+            Place::OpenVino(input) => input.numbers(),
         }
     }
 
@@ -38,6 +46,7 @@ impl Room {
         match &mut self.0 {
             Place::Ordinary(numbers) => numbers,
             Place::Pinned(tensor) => tensor.extract_tensor_mut().1,
+            Place::OpenVino(input) => input.numbers_mut(),
         }
     }
 }
@@ -92,6 +101,14 @@ impl RunBuffer {
     /// The input, item after item.
     pub(crate) fn numbers(&self) -> &[f32] {
         &self.input.numbers()[..self.shape.iter().product()]
+    }
+
+    /// The input where OpenVINO reads it, if it stands there.
+    pub(crate) const fn openvino_input(&mut self) -> Option<&mut Input> {
+        match &mut self.input.0 {
+            Place::OpenVino(input) => Some(input),
+            _ => None,
+        }
     }
 
     /// The input, and room for an answer of `[N, H, W]`, for a model that writes it there itself.

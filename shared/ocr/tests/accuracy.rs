@@ -76,6 +76,26 @@ fn a_page_cut_close_to_its_text_loses_no_line() {
     assert_eq!(without_blanks(&read(cut).text()), without_blanks(&expected()));
 }
 
+/// With at most four blank rows between two lines.
+fn closely_set(image: &RgbImage) -> RgbImage {
+    let is_blank = |y: u32| (0..image.width()).all(|x| image.get_pixel(x, y).0[1] > 200);
+    let rows: Vec<u32> = (4..image.height()).filter(|&y| !(y - 4..=y).all(is_blank)).collect();
+    RgbImage::from_fn(image.width(), rows.len() as u32, |x, y| *image.get_pixel(x, rows[y as usize]))
+}
+
+#[test]
+fn small_print_below_large_print_is_read() {
+    let notice = notice();
+    let (width, height) = notice.dimensions();
+    let large = imageops::resize(&notice, 4 * width, 4 * height, imageops::FilterType::Triangle);
+    let small = closely_set(&notice);
+    let mut page = RgbImage::from_pixel(3000, 4000, Rgb([255; 3]));
+    imageops::overlay(&mut page, &large, 100, 100);
+    imageops::overlay(&mut page, &small, 200, 3500);
+    let twice = [expected(), expected()].concat();
+    assert_eq!(without_blanks(&read(page).text()), without_blanks(&twice));
+}
+
 #[test]
 fn a_line_that_cannot_be_read_surely_says_so() {
     let notice = notice();

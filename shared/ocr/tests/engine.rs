@@ -82,6 +82,16 @@ fn a_page_on_which_detection_fails_fails_alone() {
 }
 
 #[test]
+fn a_page_on_which_a_closer_look_fails_fails_alone() {
+    let reduced = Policy { detection_page_pixels: 224 * 288, ..pooled() };
+    for (mood, second) in [(Mood::Reads, Some("x\nx")), (Mood::DetectionFailsCloserOn('x'), None)] {
+        let pages = ["a", "xx", "b"].map(|text| Page::of(text).image());
+        let results = read(&ColorModel::with(mood), reduced.clone(), &pages);
+        assert_eq!(texts(&results), [Some("a"), second, Some("b")].map(|text| text.map(str::to_owned)), "{mood:?}");
+    }
+}
+
+#[test]
 fn lines_that_the_model_is_unsure_of_are_left_out() {
     let model = ColorModel::with(Mood::UnsureOn('x'));
     let results = read(&model, pooled(), &[Page::of("axb").image()]);
