@@ -3,7 +3,7 @@
 
     python3 tests/bench/compare.py [--pages DIR] [--kinds a,b] [--rounds 3] [--cores 2] [--peers quire,rapidocr,…]
 
-Without --pages it makes pages of eleven kinds, with make_pages.py, under target/. Another folder holds images, each with
+Without --pages it makes pages of twelve kinds, with make_pages.py, under target/. Another folder holds images, each with
 its truth beside it: NAME.json as make_pages.py describes it; "file", "kind" and "segs" will do.
 
 Peers, all on the same cores, each in a process of its own, in turns, `--rounds` times:

@@ -122,7 +122,7 @@ impl Area {
         let meets = |line: &Self| {
             line.top < self.bottom && self.top < line.bottom && line.left < self.right && self.left < line.right
         };
-        boxes.iter().map(|text| Self::of_line(text)).filter(meets).fold(self, Self::and)
+        boxes.iter().map(Self::of_line).filter(meets).fold(self, Self::and)
     }
 
     /// Detection's boxes are half as high as their text.
@@ -184,15 +184,17 @@ fn halves(area: Area, map: &ArrayView2<'_, f32>) -> [Area; 2] {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "small whole numbers, which are exact")]
 mod tests {
     use super::*;
 
-    /// A page of twice its map's size, 320 × 448, with a settled line of text at these rows.
+    /// What detection was shown of a part of a page, and what it answered.
     struct Seen {
         picture: Array2<f32>,
         map: Array2<f32>,
     }
 
+    /// Twice as large as its map.
     const PAGE: Part = Part { left: 100, top: 200, width: 640, height: 896 };
     const PIXELS: usize = 320 * 448;
 

@@ -26,9 +26,9 @@ pub struct Work {
 /// The runs of one model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Runs {
-    /// How many there were, by the number of pages or strips in one: 1, 2, up to 4, up to 8, … and more than 64.
+    /// How many there were, by the number of pages (or parts of pages) or strips in one: 1, 2, up to 4, up to 8, … and more than 64.
     pub by_size: [u64; 8],
-    /// How many pages or strips they had.
+    /// How many pages, parts of pages or strips they had.
     pub items: u64,
     /// Units that show something.
     pub drawn: u64,

@@ -188,6 +188,9 @@ fn a_page_that_fails_among_empty_places_fails_alone() {
         let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
         assert_eq!(texts(&mut engine, &["a", "x", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
     }
+    let reduced = Policy { detection_shapes: vec![(192, 288)], ..pooled() };
+    let mut engine = Engine::new(Box::new(ColorModel::with(Mood::DetectionFailsCloserOn('x'))), reduced);
+    assert_eq!(texts(&mut engine, &["a", "xx", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
     for mood in [Mood::FailsOn('x'), Mood::NotANumberOn('x')] {
         let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
         assert_eq!(texts(&mut engine, &["ab", "axb", "c"]), [Some("a\nb".to_owned()), None, Some("c".to_owned())]);

@@ -80,7 +80,7 @@ pub(crate) enum Mood {
     UnsureOn(char),
     DetectionFailsOn(char),
     DetectionNotANumberOn(char),
-    /// Detection has no more than an inkling where there is this letter, and fails when it is shown that larger.
+    /// Detection has no more than an inkling on a page with this letter, and fails when it is shown that in a later run.
     DetectionFailsCloserOn(char),
 }
 
@@ -128,11 +128,14 @@ impl ColorModel {
 }
 
 fn class_at(picture: &ArrayView3<'_, f32>, y: usize, x: usize) -> u8 {
-    class_of_color(picture[[0, y, x]])
+    ((picture[[0, y, x]] + 1.0) * 127.5 / 20.0).round() as u8
 }
 
-fn class_of_color(blue: f32) -> u8 {
-    ((blue + 1.0) * 127.5 / 20.0).round() as u8
+/// Whether more than the edge of a bar, which is of all colors, is of a letter's.
+fn has_bar(picture: &ArrayView3<'_, f32>, letter: char) -> bool {
+    let (_, height, width) = picture.dim();
+    let is_letter = |&y: &usize| class_at(picture, y, width / 2) == class_of(letter);
+    (0..height).filter(is_letter).count() > 4
 }
 
 impl Model for ColorModel {
@@ -145,7 +148,7 @@ impl Model for ColorModel {
     }
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        let is_closer = pages.dim().3 >= 320;
+        let is_closer = !self.detected().is_empty();
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).0.push(pages.dim().0);
         let mut maps = pages.index_axis(Axis(1), 1).mapv(|green| f32::from(u8::from(green < 0.0)));
         for (page, mut map) in pages.outer_iter().zip(maps.outer_iter_mut()) {
@@ -154,9 +157,7 @@ impl Model for ColorModel {
             match self.mood {
                 Mood::DetectionFailsOn(letter) if shows(letter) => return Err(ModelError::Run("poison".to_owned())),
                 Mood::DetectionNotANumberOn(letter) if shows(letter) => map.slice_mut(s![0, 0]).fill(f32::NAN),
-                Mood::DetectionFailsCloserOn(letter)
-                    if page.index_axis(Axis(0), 0).iter().any(|&blue| class_of_color(blue) == class_of(letter)) =>
-                {
+                Mood::DetectionFailsCloserOn(letter) if has_bar(&page, letter) => {
                     if is_closer {
                         return Err(ModelError::Run("poison".to_owned()));
                     }
