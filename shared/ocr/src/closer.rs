@@ -1,7 +1,7 @@
 //! Where a page is looked at once more, and closer: where print is so small that detection sees that there is some, but not
 //! its lines.
 
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 
 use crate::{
     detection::{TextBox, detection_size, text_boxes},
@@ -47,7 +47,8 @@ pub(crate) fn found(part: &Part, picture: &ArrayView2<'_, f32>, map: &ArrayView2
         Vec::new()
     } else {
         let unsettled = unsettled(picture, map, &boxes);
-        unsettled.map(|area| closer_parts(part, map, area.around_lines(&boxes), max_pixels)).unwrap_or_default()
+        let around_lines = |area: Area| area.around_lines(&boxes, map.dim());
+        unsettled.map(|area| closer_parts(part, map, around_lines(area), max_pixels)).unwrap_or_default()
     };
     Found { lines, closer }
 }
@@ -118,11 +119,12 @@ impl Area {
     }
 
     /// With the whole of each line that it would cut, as far as one look at all of them finds these.
-    fn around_lines(self, boxes: &[TextBox]) -> Self {
+    fn around_lines(self, boxes: &[TextBox], (rows, columns): (usize, usize)) -> Self {
         let meets = |line: &Self| {
             line.top < self.bottom && self.top < line.bottom && line.left < self.right && self.left < line.right
         };
-        boxes.iter().map(Self::of_line).filter(meets).fold(self, Self::and)
+        let around = boxes.iter().map(Self::of_line).filter(meets).fold(self, Self::and);
+        Self { bottom: around.bottom.min(rows), right: around.right.min(columns), ..around }
     }
 
     /// Detection's boxes are half as high as their text.
@@ -142,7 +144,7 @@ impl Area {
     /// In pixels of the page, where the map shows a part of it.
     fn on_page(self, part: &Part, map: &ArrayView2<'_, f32>) -> Part {
         let (rows, columns) = map.dim();
-        let along = |at: usize, from: usize, to: u32| (at.min(from) as u64 * u64::from(to) / from as u64) as u32;
+        let along = |at: usize, from: usize, to: u32| (at as u64 * u64::from(to) / from as u64) as u32;
         let (left, right) = (along(self.left, columns, part.width), along(self.right, columns, part.width));
         let (top, bottom) = (along(self.top, rows, part.height), along(self.bottom, rows, part.height));
         Part {
@@ -167,20 +169,24 @@ fn closer_parts(part: &Part, map: &ArrayView2<'_, f32>, area: Area, max_pixels: 
 
 /// Cuts an area in two, through as little text as can be.
 fn halves(area: Area, map: &ArrayView2<'_, f32>) -> [Area; 2] {
-    let Area { top, left, bottom, right } = area;
-    let (bottom, right) = (bottom.min(map.nrows()), right.min(map.ncols()));
-    let middle = |from: usize, to: usize| from + (to - from) / 3..to - (to - from) / 3;
-    let mean = |row: usize| map.slice(s![row, left..right]).iter().sum::<f32>() / (right - left) as f32;
-    let rows = middle(top, bottom).map(|row| (mean(row), row)).min_by(|a, b| a.0.total_cmp(&b.0));
-    let mean = |column: usize| map.slice(s![top..bottom, column]).iter().sum::<f32>() / (bottom - top) as f32;
-    let columns = middle(left, right).map(|column| (mean(column), column)).min_by(|a, b| a.0.total_cmp(&b.0));
-    match (rows, columns) {
-        (Some((across, row)), Some((down, _))) if across <= down => {
-            [Area { bottom: row, ..area }, Area { top: row, ..area }]
-        }
-        (_, Some((_, column))) => [Area { right: column, ..area }, Area { left: column, ..area }],
-        _ => [area, area],
+    let text = map.slice(s![area.top..area.bottom, area.left..area.right]);
+    let (across, row) = blankest(&text, Axis(0));
+    let (down, column) = blankest(&text, Axis(1));
+    if across <= down {
+        let row = area.top + row;
+        [Area { bottom: row, ..area }, Area { top: row, ..area }]
+    } else {
+        let column = area.left + column;
+        [Area { right: column, ..area }, Area { left: column, ..area }]
     }
+}
+
+/// The row or column with the least text in the middle third along an axis: how much, and which.
+fn blankest(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
+    let len = text.len_of(axis);
+    let middle = len / 3..len - len / 3;
+    let mean = |index: usize| text.index_axis(axis, index).mean().unwrap_or(0.0);
+    middle.map(|index| (mean(index), index)).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
 }
 
 #[cfg(test)]
