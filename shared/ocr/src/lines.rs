@@ -60,7 +60,8 @@ fn read_as_drawn(
 ) -> Vec<Result<Spaced, ModelError>> {
     let numbered: Vec<(usize, LineImage<'_>)> = lines.iter().copied().enumerate().collect();
     let strips = hands.map(&numbered, |&(line, image)| cut(line, image, policy.piece_max_width));
-    let strips: Vec<Strip<'_>> = strips.into_iter().flatten().collect();
+    let mut strips: Vec<Strip<'_>> = strips.into_iter().flatten().collect();
+    strips.iter_mut().for_each(|strip| strip.width = policy.drawn_width(strip.width));
     let widths: Vec<usize> = strips.iter().map(|strip| strip.width).collect();
     let mut answers: Vec<Result<Spaced, ModelError>> = strips.iter().map(|_| Ok(Spaced::default())).collect();
     for StripRun { members, width, .. } in policy.strip_runs(&widths) {

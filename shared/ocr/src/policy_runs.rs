@@ -42,7 +42,16 @@ pub struct StripRun {
     pub batch: usize,
 }
 
+/// A strip is drawn narrower by one part in so many, rather than in a run of the next listed width.
+const SQUEEZED: usize = 25;
+
 impl Policy {
+    /// How wide a strip of so many columns is drawn: as a listed width where it is but little wider.
+    pub(crate) fn drawn_width(&self, width: usize) -> usize {
+        let below = self.recognition_widths.iter().rfind(|&&listed| listed <= width);
+        below.copied().filter(|listed| width - listed <= listed / SQUEEZED).unwrap_or(width)
+    }
+
     /// What a strip of so many columns is padded to, in a run of its own.
     pub fn padded_width(&self, width: usize) -> usize {
         let width = width.max(MIN_RUN_WIDTH);
@@ -145,6 +154,13 @@ mod tests {
         assert_eq!(widths, [160, 160, 320, 640, 704], "beyond the widest it is a multiple of 64");
         let exact = [1, 64, 65].map(|width| Policy::of(Provider::OnnxRuntime).padded_width(width));
         assert_eq!(exact, [64, 64, 72]);
+    }
+
+    #[test]
+    fn a_strip_that_is_hardly_wider_than_a_listed_width_is_drawn_as_that() {
+        let widths = [100, 160, 166, 167, 665, 666].map(|width| buckets().drawn_width(width));
+        assert_eq!(widths, [100, 160, 160, 167, 640, 666]);
+        assert_eq!(Policy::of(Provider::OnnxRuntime).drawn_width(65), 65);
     }
 
     #[test]
