@@ -61,7 +61,9 @@ fn read_as_drawn(
     let numbered: Vec<(usize, LineImage<'_>)> = lines.iter().copied().enumerate().collect();
     let strips = hands.map(&numbered, |&(line, image)| cut(line, image, policy.piece_max_width));
     let mut strips: Vec<Strip<'_>> = strips.into_iter().flatten().collect();
-    strips.iter_mut().for_each(|strip| strip.width = policy.drawn_width(strip.width));
+    for strip in &mut strips {
+        strip.width = policy.drawn_width(strip.width);
+    }
     let widths: Vec<usize> = strips.iter().map(|strip| strip.width).collect();
     let mut answers: Vec<Result<Spaced, ModelError>> = strips.iter().map(|_| Ok(Spaced::default())).collect();
     for StripRun { members, width, .. } in policy.strip_runs(&widths) {
