@@ -44,9 +44,10 @@ const FEATURES: [i64; 3] = [-1, -1, 120];
 /// 17 ms for 200 steps in pieces of 20 to 67, and 19 ms in one.
 const HEAD_STEPS: usize = 20;
 
-/// How many kernels OpenVINO keeps of detection: those of two to five shapes. New ones take 25 ms of a page's 250, and
-/// each further shape 3 MB; 800 kernels, which are dozens of shapes, take 60 MB more. Measured in bf16, one thread.
-const DETECTION_KERNELS: u32 = 128;
+/// How many kernels OpenVINO keeps of detection: those of one to four shapes. New ones take 25 ms of a page's 250, and
+/// each further shape 3 MB. Measured in bf16 over 1,600 pages of all sizes: with 128 kernels two workers have 23 MB more, and
+/// take as long; 800, which are dozens of shapes, are 60 MB a worker more.
+const DETECTION_KERNELS: u32 = 96;
 /// How many of recognition: those of all widths of its policy, at 3.3 MB each. Without them a run takes 1.3 times as long.
 const RECOGNITION_KERNELS: u32 = 800;
 
