@@ -46,7 +46,7 @@ async fn what_is_missing_is_told_with_what_to_do_and_nothing_is_fetched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_is_cut_off_is_refused_with_what_was_expected() {
     let folder = tempfile::tempdir().expect("a folder");
-    let models = tokio::task::spawn_blocking(|| quire_natives::models(&quire_natives::Progress::Silent));
+    let models = tokio::task::spawn_blocking(|| quire_native_libs::models(&quire_native_libs::Progress::Silent));
     let models = models.await.expect("no panic").expect("the models");
     for model in [&models.detection, &models.recognition] {
         let bytes = fs::read(model).expect("a model");

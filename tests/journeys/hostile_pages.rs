@@ -110,7 +110,7 @@ async fn a_text_reads_the_same_in_every_kind_of_image() {
 /// What is made for printers, and what has few colors, decodes: what it says is its tests' business.
 #[tokio::test(flavor = "multi_thread")]
 async fn images_of_rare_kinds_have_an_answer() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/document/tests/fixtures");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/document/tests/fixtures");
     let names = ["cmyk.jpg", "cmyk.tif", "palette.tif", "g4.tif", "big.tif"];
     let files = names.map(|name| (name, fs::read(fixtures.join(name)).expect("a fixture")));
     for (name, said) in read(files.into()).await {

@@ -14,7 +14,7 @@ use crate::harness::{
 };
 
 fn samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples")
 }
 
 /// How many characters have to be changed, left out or put in to make one text of the other.
@@ -182,7 +182,7 @@ async fn nothing_is_kept_or_reported_outside_of_the_cache() {
     let (card, home) = (folder.path().join("card.png"), folder.path().join("home"));
     fs::write(&card, png(&Sheet::new("Nobody else"))).expect("a file");
     fs::create_dir(&home).expect("a folder");
-    let natives = tokio::task::spawn_blocking(|| quire_natives::locate(&quire_natives::Progress::Silent));
+    let natives = tokio::task::spawn_blocking(|| quire_native_libs::locate(&quire_native_libs::Progress::Silent));
     let natives = natives.await.expect("no panic").expect("the native parts");
     let models = natives.detection.parent().expect("models lie in a folder");
     let ended = quire_with(["read".as_ref(), card.as_os_str()], |command| {

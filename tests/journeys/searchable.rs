@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use pdfium_render::prelude::Pdfium;
 use quire_document::{Documents, Limits};
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use serde_json::Value;
 
 use crate::harness::{Api, Launch, PATIENCE, Serve, Sheet, Upload, pdf, squeezed, text_of};
@@ -16,7 +16,7 @@ const CARD: &str = "4111111111111111";
 /// What is found on the pages of a PDF.
 fn found(pdf: &[u8]) -> Vec<String> {
     static PDFIUM: OnceLock<Pdfium> = OnceLock::new();
-    let library = quire_natives::pdfium(&Progress::Silent).expect("pdfium");
+    let library = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium");
     // A process has one: the binding is that of our own documents.
     Documents::new(Some(library), Limits::default()).bind_pdfium().expect("it fits");
     let pdf = PDFIUM.get_or_init(Pdfium::default).load_pdf_from_byte_vec(pdf.to_vec(), None).expect("a PDF");

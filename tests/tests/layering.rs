@@ -10,18 +10,18 @@ use serde_json::Value;
 /// Every crate of the workspace, with those of the workspace that it may depend on. `*` is all of them.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-tasks", &[]),
-    ("quire-boot", &[]),
+    ("quire-telemetry", &[]),
     ("quire-egress", &[]),
     ("quire-formats", &["quire-tasks"]),
-    ("quire-natives", &[]),
+    ("quire-native-libs", &[]),
     ("quire-platform", &["quire-tasks"]),
     ("quire-callback", &["quire-tasks"]),
     ("quire-redact", &["quire-tasks"]),
-    ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback", "quire-boot"]),
+    ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback", "quire-telemetry"]),
     ("quire-document", &["quire-tasks"]),
     ("quire-ocr", &["quire-document", "quire-tasks"]),
-    ("quire-remote", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
-    ("quire-routes", &["quire-tasks", "quire-platform", "quire-boot"]),
+    ("quire-openai-engine", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
+    ("quire-routes", &["quire-tasks", "quire-platform", "quire-telemetry"]),
     (
         "quire-submit",
         &[
@@ -34,7 +34,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "quire-tenants",
             "quire-callback",
             "quire-egress",
-            "quire-boot",
+            "quire-telemetry",
         ],
     ),
     (
@@ -46,16 +46,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "quire-document",
             "quire-ocr",
             "quire-redact",
-            "quire-remote",
-            "quire-boot",
+            "quire-openai-engine",
+            "quire-telemetry",
         ],
     ),
     (
         "quire-notifier",
-        &["quire-tasks", "quire-platform", "quire-callback", "quire-tenants", "quire-egress", "quire-boot"],
+        &["quire-tasks", "quire-platform", "quire-callback", "quire-tenants", "quire-egress", "quire-telemetry"],
     ),
-    ("quire-dead-letter", &["quire-tasks", "quire-platform", "quire-redact", "quire-boot"]),
-    ("quire-package", &["quire-natives"]),
+    ("quire-dead-letter", &["quire-tasks", "quire-platform", "quire-redact", "quire-telemetry"]),
+    ("quire-package", &["quire-native-libs"]),
     ("quire", &["*"]),
     ("quire-tests", &[]),
 ];
@@ -67,7 +67,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("aws-config", &[PLATFORM]),
     ("aws-smithy-*", &[PLATFORM]),
     // The command may speak to its own server, as a client does.
-    ("reqwest", &["quire-egress", "quire-remote", "quire"]),
+    ("reqwest", &["quire-egress", "quire-openai-engine", "quire"]),
     ("ort", &["quire-ocr"]),
     ("pdfium-render", &["quire-document"]),
     ("image", &["quire-document"]),

@@ -1,8 +1,8 @@
 //! A callback that its receiver did not take: it is given up until an operator says otherwise.
 
-use quire_boot::metrics;
-use quire_platform::{Delivery, Error, Home, QueueName, Result, patiently};
+use quire_platform::{Backend, Delivery, Error, QueueName, Result, retry_with_backoff};
 use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, Message, Task};
+use quire_telemetry::metrics;
 use tracing::warn;
 
 use crate::{
@@ -14,19 +14,19 @@ use crate::{
 /// no more than progress, is dropped.
 ///
 /// # Errors
-/// Of the home, after waiting them out in vain. The message is then received again.
-pub async fn bury_callback(home: Home, delivery: Delivery<CallbackMessage>) -> Result<()> {
+/// Of the backend, after waiting them out in vain. The message is then received again.
+pub async fn bury_callback(backend: Backend, delivery: Delivery<CallbackMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
     if message.progress.is_some() {
         // The next one tells more, and the end is told anyway.
         return lease.acknowledge().await;
     }
     let reason = reason.unwrap_or_else(|| {
-        let times = home.queue(QueueName::Callbacks).settings().max_receives;
+        let times = backend.queue(QueueName::Callbacks).settings().max_receives;
         format!("The callback was taken up {times} times, and whoever delivered it died the last time.")
     });
     let update = CallbackUpdate::Exhausted { error: reason.clone() };
-    match patiently(|| home.tasks.update_callback(message.task_id, message.round, update.clone())).await {
+    match retry_with_backoff(|| backend.tasks.update_callback(message.task_id, message.round, update.clone())).await {
         Ok(completion) => {
             if completion.changed() {
                 metrics::count("CallbacksExhausted", 1);
@@ -34,7 +34,7 @@ pub async fn bury_callback(home: Home, delivery: Delivery<CallbackMessage>) -> R
             let task = completion.task();
             if task.round == message.round && task.callback_state() == CallbackState::Exhausted {
                 warn!(task.id = %task.id, trace.id = trace_id(task), reason, "callback filed with the dead letters");
-                file(&home, &letter(task, &message, reason)).await?;
+                file(&backend, &letter(task, &message, reason)).await?;
             }
         }
         // The task was deleted: there is nothing to tell any more.

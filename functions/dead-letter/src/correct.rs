@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use quire_platform::{Error, Home, Result, Shelf, owe_callback, patiently};
+use quire_platform::{Backend, Collection, Error, Result, enqueue_callback, retry_with_backoff};
 use quire_redact::Redactor;
 use quire_tasks::{
     Claim, Correction, EngineName, Key, Line, Mode, Page, PageStatus, PageText, RedactPolicy, Redaction, Task, Tried,
@@ -31,15 +31,15 @@ const TRIES: usize = 10;
 /// out. The page has succeeded then and has no confidence: a person's word is no probability.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is no entry with this name, or another of the home's: then the same call again, a minute
+/// [`Error::NotFound`] where there is no entry with this name, or another of the backend's: then the same call again, a minute
 /// later, finishes what was begun.
-pub async fn correct_review(home: &Home, name: &str, text: &str, by: &str) -> Result<ReviewOutcome> {
-    let filed = Filed::find(home, name).await?;
-    let present = present(home, &filed.entry).await?;
+pub async fn correct_review(backend: &Backend, name: &str, text: &str, by: &str) -> Result<ReviewOutcome> {
+    let filed = Filed::find(backend, name).await?;
+    let present = present(backend, &filed.entry).await?;
     let (task, page) = match (standing(&filed.entry, present.as_ref()), &present) {
         (Standing::Waiting, Some(present)) => present,
         (Standing::BeingRead, _) => return Ok(kept("its page is being read: look at it when that has ended")),
-        _ => return conclude_earlier(home, &filed, present.as_ref(), text).await,
+        _ => return conclude_earlier(backend, &filed, present.as_ref(), text).await,
     };
     if !task.status().ended() {
         return Ok(kept("its task is still open: try again when it has ended"));
@@ -48,22 +48,22 @@ pub async fn correct_review(home: &Home, name: &str, text: &str, by: &str) -> Re
         return Ok(kept("the page was read for fields: write a JSON object with their values"));
     };
     let correction = Correction { by: by.to_owned(), at: Timestamp::now().to_string() };
-    let before = text_of(home, page).await?.unwrap_or_else(|| unread(task, page, &filed));
+    let before = text_of(backend, page).await?.unwrap_or_else(|| unread(task, page, &filed));
     let written = PageText { fields: fields.or_else(|| before.fields.clone()), ..corrected(before, text, correction) };
     let written = match redacted(task.redact.as_ref(), written) {
         Ok(written) => written,
         Err(why) => return Ok(kept(format!("what is to be taken out of it could not be looked for: {why}"))),
     };
-    let filed = match filed.claim(home, by, now()).await? {
+    let filed = match filed.claim(backend, by, now()).await? {
         Ok(filed) => filed,
         Err(outcome) => return Ok(outcome),
     };
-    let slow = |_| Error::Busy { what: "the home", why: "a correction took too long to be written".to_owned() };
-    let Some(task) = timeout(WRITTEN_WITHIN, write(home, &filed, &written)).await.map_err(slow)?? else {
+    let slow = |_| Error::Busy { what: "the backend", why: "a correction took too long to be written".to_owned() };
+    let Some(task) = timeout(WRITTEN_WITHIN, write(backend, &filed, &written)).await.map_err(slow)?? else {
         return Ok(kept("its task was opened again meanwhile: try again when it has ended"));
     };
-    owe_callback(home, &task).await?;
-    filed.delete(home).await?;
+    enqueue_callback(backend, &task).await?;
+    filed.delete(backend).await?;
     let page = filed.entry.page;
     info!(task.id = %page.task_id, document.no = page.document, page.no = page.page, by, "a page was corrected");
     Ok(ReviewOutcome::Done)
@@ -71,7 +71,12 @@ pub async fn correct_review(home: &Home, name: &str, text: &str, by: &str) -> Re
 
 impl Filed {
     /// Takes it in hand, so that nobody else writes for the same page; or says who has it.
-    async fn claim(self, home: &Home, by: &str, now: UnixMillis) -> Result<std::result::Result<Self, ReviewOutcome>> {
+    async fn claim(
+        self,
+        backend: &Backend,
+        by: &str,
+        now: UnixMillis,
+    ) -> Result<std::result::Result<Self, ReviewOutcome>> {
         if let Some(claim) = self.claimed(now) {
             return Ok(Err(in_hand(claim)));
         }
@@ -81,37 +86,39 @@ impl Filed {
         let body = serde_json::to_string(&entry)
             .map_err(|error| Error::Failed { what: "a review entry", why: error.to_string() })?;
         let faster = || Ok(Err(kept("somebody else was faster: look at it again")));
-        if !patiently(|| home.records.put(Shelf::Review, &name, body.clone(), Some(seen), None)).await? {
+        if !retry_with_backoff(|| backend.records.put(Collection::Review, &name, body.clone(), Some(seen), None))
+            .await?
+        {
             return faster();
         }
-        let claimed = Self::find(home, &name).await?;
+        let claimed = Self::find(backend, &name).await?;
         if claimed.entry == entry { Ok(Ok(claimed)) } else { faster() }
     }
 }
 
 /// The page is settled: by this very correction, of which only the end lacks, or by something else.
 async fn conclude_earlier(
-    home: &Home,
+    backend: &Backend,
     filed: &Filed,
     present: Option<&(Task, Page)>,
     text: &str,
 ) -> Result<ReviewOutcome> {
     let mut by_us = false;
     if let (Some(_), Some((_, page))) = (&filed.entry.claim, present) {
-        let read = text_of(home, page).await?;
+        let read = text_of(backend, page).await?;
         let redact = present.and_then(|(task, _)| task.redact.as_ref());
         by_us = read.is_some_and(|read| read.corrected.is_some() && is_of(&read, text, redact));
     }
-    filed.settle(home, present).await?;
+    filed.settle(backend, present).await?;
     Ok(if by_us { ReviewOutcome::Done } else { ReviewOutcome::NotNeeded })
 }
 
 /// Stores the text and begins the round in which it counts; `None` where the task has been opened again.
-async fn write(home: &Home, filed: &Filed, text: &PageText) -> Result<Option<Task>> {
+async fn write(backend: &Backend, filed: &Filed, text: &PageText) -> Result<Option<Task>> {
     let json = serde_json::to_vec(text)
         .map_err(|error| Error::Failed { what: "the page's result", why: error.to_string() })?;
     for _ in 0..TRIES {
-        let Some((task, page)) = present(home, &filed.entry).await? else { return Ok(None) };
+        let Some((task, page)) = present(backend, &filed.entry).await? else { return Ok(None) };
         let ended = matches!(page.status, PageStatus::Succeeded | PageStatus::Failed);
         if !task.status().ended() || !ended {
             return Ok(None);
@@ -119,18 +126,18 @@ async fn write(home: &Home, filed: &Filed, text: &PageText) -> Result<Option<Tas
         let (page, round) = (page.page, task.round + 1);
         let key = Key::PageText { page, round }.to_string();
         // In place of what somebody left there who died before the round began.
-        patiently(|| home.objects.put(&key, json.clone().into())).await?;
-        let completion = patiently(|| home.tasks.correct_page(page, round, text.confidence())).await?;
+        retry_with_backoff(|| backend.objects.put(&key, json.clone().into())).await?;
+        let completion = retry_with_backoff(|| backend.tasks.correct_page(page, round, text.confidence())).await?;
         // It may have been taken by a try whose answer was lost.
-        if completion.changed() || is_corrected_in(home, filed, round).await? {
+        if completion.changed() || is_corrected_in(backend, filed, round).await? {
             return Ok(Some(completion.task().clone()));
         }
     }
     Err(Error::Busy { what: "the task", why: "others keep changing it".to_owned() })
 }
 
-async fn is_corrected_in(home: &Home, filed: &Filed, round: u32) -> Result<bool> {
-    let page = patiently(|| home.tasks.page(filed.entry.page)).await?;
+async fn is_corrected_in(backend: &Backend, filed: &Filed, round: u32) -> Result<bool> {
+    let page = retry_with_backoff(|| backend.tasks.page(filed.entry.page)).await?;
     Ok(page.status == PageStatus::Succeeded && page.round == round)
 }
 

@@ -1,8 +1,8 @@
 //! A document that could not be fetched, checked or split: it fails, and its task still ends.
 
-use quire_boot::metrics;
-use quire_platform::{Delivery, Error, Home, QueueName, Result, owe_callback, patiently, send};
+use quire_platform::{Backend, Delivery, Error, QueueName, Result, enqueue_callback, retry_with_backoff, send};
 use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Job, Message, PageMessage, PageStatus, Task};
+use quire_telemetry::metrics;
 use tracing::warn;
 
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 /// was split after all has the messages of its pages sent again: perhaps nobody lived to send them.
 ///
 /// # Errors
-/// Of the home, after waiting them out in vain. The message is then received again.
-pub async fn bury_document(home: Home, delivery: Delivery<DocumentMessage>) -> Result<()> {
+/// Of the backend, after waiting them out in vain. The message is then received again.
+pub async fn bury_document(backend: Backend, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
     if message.job == Job::SearchablePdf {
         // Whoever makes it has given it up earlier than its queue, and said so to those who wait. Its task has ended, and
@@ -23,28 +23,29 @@ pub async fn bury_document(home: Home, delivery: Delivery<DocumentMessage>) -> R
         warn!(task.id = %message.task_id, "a searchable PDF was given up");
         return lease.acknowledge().await;
     }
-    let times = home.queue(QueueName::Documents).settings().max_receives;
+    let times = backend.queue(QueueName::Documents).settings().max_receives;
     let receives = reason.is_none().then_some(times);
     let reason = reason.unwrap_or_else(|| {
         format!("The document was taken up {times} times, and whoever fetched or split it died each time.")
     });
     let failed = DocumentState::Failed(Failure::new(FailureCode::AttemptsExhausted, reason.clone()));
-    if is_of_another_round(&home, &message).await? {
+    if is_of_another_round(&backend, &message).await? {
         // Somebody has had it fetched once more since: that has messages of its own.
         return lease.acknowledge().await;
     }
-    match patiently(|| home.tasks.settle_document(message.task_id, message.document, failed.clone())).await {
+    match retry_with_backoff(|| backend.tasks.settle_document(message.task_id, message.document, failed.clone())).await
+    {
         Ok(completion) => {
             let task = completion.task();
-            owe_callback(&home, task).await?;
+            enqueue_callback(&backend, task).await?;
             match task.document(message.document).map(|document| &document.state) {
-                Some(DocumentState::Split(_)) if !task.status().ended() => send_pages(&home, task, &message).await?,
+                Some(DocumentState::Split(_)) if !task.status().ended() => send_pages(&backend, task, &message).await?,
                 Some(DocumentState::Failed(failure))
                     if failure.code == FailureCode::AttemptsExhausted && !task.expired(now()) =>
                 {
                     let (number, trace) = (message.document, trace_id(task));
                     warn!(task.id = %task.id, trace.id = trace, document.no = number, reason, "document given up");
-                    file(&home, &letter(&message, reason, receives)).await?;
+                    file(&backend, &letter(&message, reason, receives)).await?;
                 }
                 _ => {}
             }
@@ -56,8 +57,8 @@ pub async fn bury_document(home: Home, delivery: Delivery<DocumentMessage>) -> R
     lease.acknowledge().await
 }
 
-async fn is_of_another_round(home: &Home, message: &DocumentMessage) -> Result<bool> {
-    match patiently(|| home.tasks.task(message.task_id)).await {
+async fn is_of_another_round(backend: &Backend, message: &DocumentMessage) -> Result<bool> {
+    match retry_with_backoff(|| backend.tasks.task(message.task_id)).await {
         Ok(task) => {
             let waits = task.document(message.document).map(|document| &document.state);
             Ok(task.round != message.round && matches!(waits, Some(DocumentState::Pending { .. })))
@@ -67,14 +68,14 @@ async fn is_of_another_round(home: &Home, message: &DocumentMessage) -> Result<b
     }
 }
 
-async fn send_pages(home: &Home, task: &Task, message: &DocumentMessage) -> Result<()> {
-    let pages = patiently(|| home.tasks.pages(task.id)).await?;
+async fn send_pages(backend: &Backend, task: &Task, message: &DocumentMessage) -> Result<()> {
+    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
     let queued = pages
         .iter()
         .filter(|page| task.status_of(page) == PageStatus::Queued && page.page.document == message.document);
     let messages: Vec<PageMessage> = queued.map(|page| PageMessage::new(task, page.page)).collect();
-    let queue = home.queue(QueueName::Pages);
-    patiently(|| send(queue.as_ref(), task, messages.clone())).await?;
+    let queue = backend.queue(QueueName::Pages);
+    retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await?;
     if !messages.is_empty() {
         metrics::count("PagesQueued", messages.len() as u64);
     }

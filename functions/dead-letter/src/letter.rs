@@ -6,9 +6,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use quire_boot::metrics;
-use quire_platform::{Error, Home, Result, patiently};
+use quire_platform::{Backend, Error, Result, retry_with_backoff};
 use quire_tasks::{Key, Task, TaskId, UnixMillis};
+use quire_telemetry::metrics;
 use serde::{Deserialize, Serialize};
 
 /// The queue that a dead letter comes from.
@@ -87,10 +87,10 @@ pub struct DeadLetter {
 }
 
 /// Puts a letter into its file.
-pub(crate) async fn file(home: &Home, letter: &DeadLetter) -> Result<()> {
+pub(crate) async fn file(backend: &Backend, letter: &DeadLetter) -> Result<()> {
     let key = letter.queue.key(&letter.name);
     let json = serde_json::to_vec(letter).expect("plain data becomes JSON");
-    patiently(|| home.objects.put(&key, json.clone().into())).await?;
+    retry_with_backoff(|| backend.objects.put(&key, json.clone().into())).await?;
     metrics::count("DeadLetters", 1);
     Ok(())
 }
@@ -101,8 +101,8 @@ pub(crate) fn trace_id(task: &Task) -> Option<String> {
 }
 
 /// Removes a dead letter that was sent again, unless it has come back meanwhile, under the same name.
-pub(crate) async fn discard(home: &Home, letter: &DeadLetter) -> Result<()> {
-    let filed_now = match show(home, letter.queue, &letter.name).await {
+pub(crate) async fn discard(backend: &Backend, letter: &DeadLetter) -> Result<()> {
+    let filed_now = match show(backend, letter.queue, &letter.name).await {
         Ok(filed) => filed.filed_at,
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
@@ -111,18 +111,18 @@ pub(crate) async fn discard(home: &Home, letter: &DeadLetter) -> Result<()> {
         return Ok(());
     }
     let key = letter.queue.key(&letter.name);
-    patiently(|| home.objects.delete(&key)).await
+    retry_with_backoff(|| backend.objects.delete(&key)).await
 }
 
 /// The dead letters of one kind, by name, which begins with the task's: the oldest tasks first.
 ///
 /// # Errors
-/// Of the home.
-pub async fn list(home: &Home, kind: Kind) -> Result<Vec<DeadLetter>> {
+/// Of the backend.
+pub async fn list(backend: &Backend, kind: Kind) -> Result<Vec<DeadLetter>> {
     let prefix = Key::dead_letters_of(kind.as_str());
     let mut letters = Vec::new();
-    for key in patiently(|| home.objects.list(&prefix)).await? {
-        match read(home, &key).await {
+    for key in retry_with_backoff(|| backend.objects.list(&prefix)).await? {
+        match read(backend, &key).await {
             Ok(letter) => letters.push(letter),
             // Redriven in the meantime.
             Err(Error::NotFound { .. }) => {}
@@ -135,12 +135,12 @@ pub async fn list(home: &Home, kind: Kind) -> Result<Vec<DeadLetter>> {
 /// One dead letter.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none with this name, or another of the home's.
-pub async fn show(home: &Home, kind: Kind, name: &str) -> Result<DeadLetter> {
+/// [`Error::NotFound`] where there is none with this name, or another of the backend's.
+pub async fn show(backend: &Backend, kind: Kind, name: &str) -> Result<DeadLetter> {
     if !is_name(name) {
         return Err(Error::NotFound { what: format!("dead letter {name:?}") });
     }
-    read(home, &kind.key(name)).await
+    read(backend, &kind.key(name)).await
 }
 
 /// An operator types the name; nothing but a name may become a part of a key.
@@ -148,8 +148,8 @@ pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-async fn read(home: &Home, key: &str) -> Result<DeadLetter> {
-    let json = patiently(|| home.objects.read(key)).await?;
+async fn read(backend: &Backend, key: &str) -> Result<DeadLetter> {
+    let json = retry_with_backoff(|| backend.objects.read(key)).await?;
     serde_json::from_slice(&json)
         .map_err(|error| Error::Failed { what: "reading a dead letter", why: format!("{key}: {error}") })
 }

@@ -1,6 +1,8 @@
 //! A page that nobody could read: it fails, and its task still ends.
 
-use quire_platform::{Delivery, Error, Home, QueueName, Result, file_for_review, forget_page, owe_callback, patiently};
+use quire_platform::{
+    Backend, Delivery, Error, QueueName, Result, enqueue_callback, file_for_review, forget_page, retry_with_backoff,
+};
 use quire_tasks::{Failure, FailureCode, Message, Outcome, PageMessage, ReviewEntry, ReviewReason};
 use tracing::warn;
 
@@ -13,32 +15,32 @@ use crate::{
 /// Of a task that was canceled, has expired or was deleted nothing changes; what a worker had stored for the page goes.
 ///
 /// # Errors
-/// Of the home, after waiting them out in vain. The message is then received again.
-pub async fn bury_page(home: Home, delivery: Delivery<PageMessage>) -> Result<()> {
+/// Of the backend, after waiting them out in vain. The message is then received again.
+pub async fn bury_page(backend: Backend, delivery: Delivery<PageMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
-    let times = home.queue(QueueName::Pages).settings().max_receives;
+    let times = backend.queue(QueueName::Pages).settings().max_receives;
     let receives = reason.is_none().then_some(times);
     let reason =
         reason.unwrap_or_else(|| format!("The page was taken up {times} times, and whoever read it died each time."));
     let failure = Failure::new(FailureCode::AttemptsExhausted, reason);
     let outcome = Outcome::Failed(failure.clone());
-    match patiently(|| home.tasks.complete_page(message.page, message.round, outcome.clone())).await {
+    match retry_with_backoff(|| backend.tasks.complete_page(message.page, message.round, outcome.clone())).await {
         Ok(completion) => {
-            owe_callback(&home, completion.task()).await?;
+            enqueue_callback(&backend, completion.task()).await?;
             let kept = !completion.task().expired(now());
-            if completion.changed() || (kept && failed_here_before(&home, &message).await?) {
+            if completion.changed() || (kept && failed_here_before(&backend, &message).await?) {
                 warn!(
                     task.id = %message.page.task_id, trace.id = trace_id(completion.task()),
                     document.no = message.page.document, page.no = message.page.page, reason = failure.message, "page given up"
                 );
-                file_for_review(&home, &review(&message, &failure)).await?;
-                file(&home, &letter(&message, failure.message, receives)).await?;
+                file_for_review(&backend, &review(&message, &failure)).await?;
+                file(&backend, &letter(&message, failure.message, receives)).await?;
             } else {
-                forget_page(&home, message.page, message.round).await?;
+                forget_page(&backend, message.page, message.round).await?;
             }
         }
         // The task was deleted: there is nobody to tell, and nothing to try again.
-        Err(Error::NotFound { .. }) => forget_page(&home, message.page, message.round).await?,
+        Err(Error::NotFound { .. }) => forget_page(&backend, message.page, message.round).await?,
         Err(error) => return Err(error),
     }
     lease.acknowledge().await
@@ -46,8 +48,8 @@ pub async fn bury_page(home: Home, delivery: Delivery<PageMessage>) -> Result<()
 
 /// Whether the page failed by this very message, whose burial was then interrupted; it may also have been read, by
 /// somebody who could not acknowledge it any more.
-async fn failed_here_before(home: &Home, message: &PageMessage) -> Result<bool> {
-    let page = patiently(|| home.tasks.page(message.page)).await?;
+async fn failed_here_before(backend: &Backend, message: &PageMessage) -> Result<bool> {
+    let page = retry_with_backoff(|| backend.tasks.page(message.page)).await?;
     let exhausted = page.failure.is_some_and(|failure| failure.code == FailureCode::AttemptsExhausted);
     Ok(exhausted && page.round == message.round)
 }

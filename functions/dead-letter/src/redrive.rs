@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use quire_platform::{Error, Home, QueueName, Reopen, Result, forget_corrections, owe_callback, patiently, send};
+use quire_platform::{
+    Backend, Error, QueueName, Reopen, Result, enqueue_callback, forget_corrections, retry_with_backoff, send,
+};
 use quire_tasks::{CallbackMessage, CallbackUpdate, Message, PageMessage, PageRef, PageStatus, Task, TaskId};
 
 use crate::{
@@ -48,13 +50,13 @@ pub enum RedriveOutcome {
 /// Sends dead letters again: pages in a new round of their task, callbacks with a full new count of attempts.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a name that there is not, before anything is sent; otherwise of the home. What was sent
+/// [`Error::NotFound`] for a name that there is not, before anything is sent; otherwise of the backend. What was sent
 /// before the error stays sent.
-pub async fn redrive(home: &Home, kind: Kind, selection: Selection) -> Result<Vec<Redriven>> {
-    let letters = select(home, kind, selection).await?;
+pub async fn redrive(backend: &Backend, kind: Kind, selection: Selection) -> Result<Vec<Redriven>> {
+    let letters = select(backend, kind, selection).await?;
     match kind {
-        Kind::Pages => pages(home, letters).await,
-        Kind::Callbacks => callbacks(home, letters).await,
+        Kind::Pages => pages(backend, letters).await,
+        Kind::Callbacks => callbacks(backend, letters).await,
         Kind::Documents => {
             let why = "a document that failed stays failed: it must be submitted again";
             Ok(letters.into_iter().map(|letter| kept(letter, why)).collect())
@@ -62,13 +64,13 @@ pub async fn redrive(home: &Home, kind: Kind, selection: Selection) -> Result<Ve
     }
 }
 
-async fn select(home: &Home, kind: Kind, selection: Selection) -> Result<Vec<DeadLetter>> {
+async fn select(backend: &Backend, kind: Kind, selection: Selection) -> Result<Vec<DeadLetter>> {
     let Selection::Named(names) = selection else {
-        return list(home, kind).await;
+        return list(backend, kind).await;
     };
     let mut letters = Vec::new();
     for name in names {
-        letters.push(show(home, kind, &name).await?);
+        letters.push(show(backend, kind, &name).await?);
     }
     Ok(letters)
 }
@@ -80,7 +82,7 @@ fn kept(letter: DeadLetter, why: &'static str) -> Redriven {
 const UNREADABLE: &str = "nobody can read this message";
 
 /// All pages of a task go together: each opening of a task is a round of its own.
-async fn pages(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+async fn pages(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
     let mut redriven = Vec::new();
     let mut tasks: BTreeMap<TaskId, Vec<(PageRef, DeadLetter)>> = BTreeMap::new();
     for letter in letters {
@@ -90,24 +92,24 @@ async fn pages(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
         }
     }
     for (task_id, letters) in tasks {
-        redriven.extend(pages_of(home, task_id, letters).await?);
+        redriven.extend(pages_of(backend, task_id, letters).await?);
     }
     Ok(redriven)
 }
 
-async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLetter)>) -> Result<Vec<Redriven>> {
+async fn pages_of(backend: &Backend, task_id: TaskId, letters: Vec<(PageRef, DeadLetter)>) -> Result<Vec<Redriven>> {
     let pages: Vec<PageRef> = letters.iter().map(|(page, _)| *page).collect();
-    let statuses = match patiently(|| home.tasks.reopen(task_id, Reopen::These(pages.clone()))).await {
+    let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::These(pages.clone()))).await {
         Ok(completion) => {
             let task = completion.task();
-            let statuses = statuses(home, task).await?;
+            let statuses = statuses(backend, task).await?;
             // Queued is what was opened just now, or by a redrive that was interrupted before it sent anything.
             let queued = || pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
-            forget_corrections(home, task).await?;
+            forget_corrections(backend, task).await?;
             let messages: Vec<_> = queued().map(|page| PageMessage::new(task, *page)).collect();
-            let queue = home.queue(QueueName::Pages);
-            patiently(|| send(queue.as_ref(), task, messages.clone())).await?;
-            patiently(|| home.tasks.mark_dispatched(task_id)).await?;
+            let queue = backend.queue(QueueName::Pages);
+            retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await?;
+            retry_with_backoff(|| backend.tasks.mark_dispatched(task_id)).await?;
             statuses
         }
         Err(Error::NotFound { .. }) => HashMap::new(),
@@ -122,31 +124,31 @@ async fn pages_of(home: &Home, task_id: TaskId, letters: Vec<(PageRef, DeadLette
             }
             Some(PageStatus::Succeeded | PageStatus::Canceled) | None => RedriveOutcome::NotNeeded,
         };
-        redriven.push(conclude(home, letter, outcome).await?);
+        redriven.push(conclude(backend, letter, outcome).await?);
     }
     Ok(redriven)
 }
 
-async fn statuses(home: &Home, task: &Task) -> Result<HashMap<PageRef, PageStatus>> {
-    let pages = patiently(|| home.tasks.pages(task.id)).await?;
+async fn statuses(backend: &Backend, task: &Task) -> Result<HashMap<PageRef, PageStatus>> {
+    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
     Ok(pages.into_iter().map(|page| (page.page, task.status_of(&page))).collect())
 }
 
-async fn callbacks(home: &Home, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+async fn callbacks(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
     let mut redriven = Vec::new();
     for letter in letters {
         let outcome = match CallbackMessage::decode(&letter.body) {
-            Ok(message) => callback(home, &message).await?,
+            Ok(message) => callback(backend, &message).await?,
             Err(_) => RedriveOutcome::Kept { why: UNREADABLE },
         };
-        redriven.push(conclude(home, letter, outcome).await?);
+        redriven.push(conclude(backend, letter, outcome).await?);
     }
     Ok(redriven)
 }
 
-async fn callback(home: &Home, message: &CallbackMessage) -> Result<RedriveOutcome> {
+async fn callback(backend: &Backend, message: &CallbackMessage) -> Result<RedriveOutcome> {
     let CallbackMessage { task_id, round, .. } = *message;
-    let task = match patiently(|| home.tasks.update_callback(task_id, round, CallbackUpdate::Owed)).await {
+    let task = match retry_with_backoff(|| backend.tasks.update_callback(task_id, round, CallbackUpdate::Owed)).await {
         Ok(completion) => completion.task().clone(),
         Err(Error::NotFound { .. }) => return Ok(RedriveOutcome::NotNeeded),
         Err(error) => return Err(error),
@@ -154,13 +156,13 @@ async fn callback(home: &Home, message: &CallbackMessage) -> Result<RedriveOutco
     if task.round != round || !task.owes_callback() {
         return Ok(RedriveOutcome::NotNeeded);
     }
-    owe_callback(home, &task).await?;
+    enqueue_callback(backend, &task).await?;
     Ok(RedriveOutcome::Sent)
 }
 
-async fn conclude(home: &Home, letter: DeadLetter, outcome: RedriveOutcome) -> Result<Redriven> {
+async fn conclude(backend: &Backend, letter: DeadLetter, outcome: RedriveOutcome) -> Result<Redriven> {
     if !matches!(outcome, RedriveOutcome::Kept { .. }) {
-        discard(home, &letter).await?;
+        discard(backend, &letter).await?;
     }
     Ok(Redriven { name: letter.name, outcome })
 }

@@ -1,6 +1,6 @@
 //! The review room: pages that no engine could read, or that its engine was not sure of, for somebody to look at.
 
-use quire_platform::{Error, Home, Record, Result, Shelf, owe_callback, patiently};
+use quire_platform::{Backend, Collection, Error, Record, Result, enqueue_callback, retry_with_backoff};
 use quire_tasks::{Claim, Failure, Key, Page, PageStatus, PageText, ReviewEntry, Task, UnixMillis};
 use serde::Serialize;
 use tracing::info;
@@ -77,18 +77,19 @@ pub(crate) struct Filed {
 /// The entries of pages that still need somebody, oldest task first. Those that are settled are cleared away.
 ///
 /// # Errors
-/// Of the home.
-pub async fn list_reviews(home: &Home) -> Result<Vec<ReviewCase>> {
+/// Of the backend.
+pub async fn list_reviews(backend: &Backend) -> Result<Vec<ReviewCase>> {
     let (mut cases, mut after) = (Vec::new(), None::<String>);
     loop {
-        let records = patiently(|| home.records.list(Shelf::Review, after.as_deref(), LISTED_AT_A_TIME)).await?;
+        let records =
+            retry_with_backoff(|| backend.records.list(Collection::Review, after.as_deref(), LISTED_AT_A_TIME)).await?;
         let Some(last) = records.last() else { return Ok(cases) };
         after = Some(last.key.clone());
         for record in records {
             let (name, filed) = (record.key.clone(), Filed::parse(&record)?);
-            let present = present(home, &filed.entry).await?;
+            let present = present(backend, &filed.entry).await?;
             match standing(&filed.entry, present.as_ref()) {
-                Standing::Settled => filed.settle(home, present.as_ref()).await?,
+                Standing::Settled => filed.settle(backend, present.as_ref()).await?,
                 standing => cases.push(ReviewCase { name, standing, entry: filed.entry }),
             }
         }
@@ -98,14 +99,14 @@ pub async fn list_reviews(home: &Home) -> Result<Vec<ReviewCase>> {
 /// One entry, with what its page says at present. That text is the customer's: for the one who looks at it only.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none with this name, or another of the home's.
-pub async fn show_review(home: &Home, name: &str) -> Result<ReviewSheet> {
-    let Filed { entry, .. } = Filed::find(home, name).await?;
-    let present = present(home, &entry).await?;
+/// [`Error::NotFound`] where there is none with this name, or another of the backend's.
+pub async fn show_review(backend: &Backend, name: &str) -> Result<ReviewSheet> {
+    let Filed { entry, .. } = Filed::find(backend, name).await?;
+    let present = present(backend, &entry).await?;
     let standing = standing(&entry, present.as_ref());
     let page = present.map(|(_, page)| page).filter(|page| page.status != PageStatus::Queued);
     let text = match &page {
-        Some(page) => text_of(home, page).await?,
+        Some(page) => text_of(backend, page).await?,
         None => None,
     };
     let (status, failure) = (page.as_ref().map(|page| page.status), page.and_then(|page| page.failure));
@@ -116,13 +117,13 @@ pub async fn show_review(home: &Home, name: &str) -> Result<ReviewSheet> {
 /// of the page, for that does not change.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none with this name, or another of the home's.
-pub async fn accept_review(home: &Home, name: &str, by: &str) -> Result<ReviewOutcome> {
-    let filed = Filed::find(home, name).await?;
-    let present = present(home, &filed.entry).await?;
+/// [`Error::NotFound`] where there is none with this name, or another of the backend's.
+pub async fn accept_review(backend: &Backend, name: &str, by: &str) -> Result<ReviewOutcome> {
+    let filed = Filed::find(backend, name).await?;
+    let present = present(backend, &filed.entry).await?;
     match standing(&filed.entry, present.as_ref()) {
         Standing::Settled => {
-            filed.settle(home, present.as_ref()).await?;
+            filed.settle(backend, present.as_ref()).await?;
             return Ok(ReviewOutcome::NotNeeded);
         }
         Standing::BeingRead => return Ok(kept("its page is being read: look at it when that has ended")),
@@ -131,7 +132,7 @@ pub async fn accept_review(home: &Home, name: &str, by: &str) -> Result<ReviewOu
     if let Some(claim) = filed.claimed(now()) {
         return Ok(in_hand(claim));
     }
-    if !filed.delete(home).await? {
+    if !filed.delete(backend).await? {
         return Ok(kept("somebody else was faster: look at it again"));
     }
     let page = filed.entry.page;
@@ -146,12 +147,12 @@ impl Filed {
         Ok(Self { entry, version: record.version })
     }
 
-    pub(crate) async fn find(home: &Home, name: &str) -> Result<Self> {
+    pub(crate) async fn find(backend: &Backend, name: &str) -> Result<Self> {
         let missing = || Error::NotFound { what: format!("review entry {name:?}") };
         if !is_name(name) || name.len() > 128 {
             return Err(missing());
         }
-        let record = patiently(|| home.records.read(Shelf::Review, name)).await?;
+        let record = retry_with_backoff(|| backend.records.read(Collection::Review, name)).await?;
         Self::parse(&record.ok_or_else(missing)?)
     }
 
@@ -161,29 +162,29 @@ impl Filed {
     }
 
     /// Takes it out; whether it was as it was seen.
-    pub(crate) async fn delete(&self, home: &Home) -> Result<bool> {
+    pub(crate) async fn delete(&self, backend: &Backend) -> Result<bool> {
         let key = self.entry.key();
-        patiently(|| home.records.delete(Shelf::Review, &key, Some(self.version))).await
+        retry_with_backoff(|| backend.records.delete(Collection::Review, &key, Some(self.version))).await
     }
 
     /// Takes it out once its page is settled. Where somebody who corrected it died in the midst, the customer is told first.
-    pub(crate) async fn settle(&self, home: &Home, present: Option<&(Task, Page)>) -> Result<()> {
+    pub(crate) async fn settle(&self, backend: &Backend, present: Option<&(Task, Page)>) -> Result<()> {
         if let (Some(_), Some((task, _))) = (&self.entry.claim, present) {
-            owe_callback(home, task).await?;
+            enqueue_callback(backend, task).await?;
         }
         // An entry that has been changed is looked at again with the next list.
-        self.delete(home).await.map(drop)
+        self.delete(backend).await.map(drop)
     }
 }
 
 /// The task and the page of an entry as they are now; none where they are gone.
-pub(crate) async fn present(home: &Home, entry: &ReviewEntry) -> Result<Option<(Task, Page)>> {
+pub(crate) async fn present(backend: &Backend, entry: &ReviewEntry) -> Result<Option<(Task, Page)>> {
     // The page first: whatever it is then, the task's round is not older.
-    let page = match patiently(|| home.tasks.page(entry.page)).await {
+    let page = match retry_with_backoff(|| backend.tasks.page(entry.page)).await {
         Err(Error::NotFound { .. }) => return Ok(None),
         page => page?,
     };
-    match patiently(|| home.tasks.task(entry.page.task_id)).await {
+    match retry_with_backoff(|| backend.tasks.task(entry.page.task_id)).await {
         Err(Error::NotFound { .. }) => Ok(None),
         task => Ok(Some((task?, page))),
     }
@@ -201,12 +202,12 @@ pub(crate) fn standing(entry: &ReviewEntry, present: Option<&(Task, Page)>) -> S
 }
 
 /// What a page says, where it was read.
-pub(crate) async fn text_of(home: &Home, page: &Page) -> Result<Option<PageText>> {
+pub(crate) async fn text_of(backend: &Backend, page: &Page) -> Result<Option<PageText>> {
     if page.status != PageStatus::Succeeded {
         return Ok(None);
     }
     let key = Key::PageText { page: page.page, round: page.round }.to_string();
-    let json = patiently(|| home.objects.read(&key)).await?;
+    let json = retry_with_backoff(|| backend.objects.read(&key)).await?;
     let malformed = |_| Error::Failed { what: "a stored result", why: format!("{key} is malformed") };
     serde_json::from_slice(&json).map(Some).map_err(malformed)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quire_platform::{Consumer, Delivery, Home, QueueName, Result, Undecodable};
+use quire_platform::{Backend, Consumer, Delivery, MalformedMessage, QueueName, Result};
 use quire_tasks::{CallbackMessage, DocumentMessage, Message, PageMessage};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -13,9 +13,9 @@ use crate::{
     letter::{file, now},
 };
 
-/// Received at once, and handled one after the other: there are few, and nobody waits for the next.
+/// ReceivedMessage at once, and handled one after the other: there are few, and nobody waits for the next.
 const BATCH: usize = 10;
-/// After this whoever buries a letter is taken for stuck: what the home may make a batch wait.
+/// After this whoever buries a letter is taken for stuck: what the backend may make a batch wait.
 const LONGEST_BURIAL: Duration = Duration::from_mins(5);
 /// Pause after a queue could not be received from.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -28,15 +28,15 @@ pub trait Mortal: Message {
     const QUEUE: QueueName;
 
     /// Ends what it was about, files it, and acknowledges it.
-    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send;
+    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send;
 }
 
 impl Mortal for PageMessage {
     const KIND: Kind = Kind::Pages;
     const QUEUE: QueueName = QueueName::DeadPages;
 
-    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
-        bury_page(home, delivery)
+    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        bury_page(backend, delivery)
     }
 }
 
@@ -44,8 +44,8 @@ impl Mortal for DocumentMessage {
     const KIND: Kind = Kind::Documents;
     const QUEUE: QueueName = QueueName::DeadDocuments;
 
-    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
-        bury_document(home, delivery)
+    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        bury_document(backend, delivery)
     }
 }
 
@@ -53,31 +53,31 @@ impl Mortal for CallbackMessage {
     const KIND: Kind = Kind::Callbacks;
     const QUEUE: QueueName = QueueName::DeadCallbacks;
 
-    fn bury(home: Home, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
-        bury_callback(home, delivery)
+    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        bury_callback(backend, delivery)
     }
 }
 
 /// Buries dead pages, documents and callbacks until `shutdown`, then finishes what is in hand.
 ///
 /// # Errors
-/// None so far: trouble of the home is logged, and waited out.
-pub async fn run(home: Home, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// None so far: trouble of the backend is logged, and waited out.
+pub async fn run(backend: Backend, shutdown: CancellationToken) -> anyhow::Result<()> {
     tokio::join!(
-        consume::<PageMessage>(&home, &shutdown),
-        consume::<DocumentMessage>(&home, &shutdown),
-        consume::<CallbackMessage>(&home, &shutdown),
+        consume::<PageMessage>(&backend, &shutdown),
+        consume::<DocumentMessage>(&backend, &shutdown),
+        consume::<CallbackMessage>(&backend, &shutdown),
     );
     Ok(())
 }
 
-async fn consume<M: Mortal>(home: &Home, shutdown: &CancellationToken) {
-    let consumer = Consumer::<M>::new(home.queue(M::QUEUE), LONGEST_BURIAL);
+async fn consume<M: Mortal>(backend: &Backend, shutdown: &CancellationToken) {
+    let consumer = Consumer::<M>::new(backend.queue(M::QUEUE), LONGEST_BURIAL);
     while !shutdown.is_cancelled() {
         match consumer.receive_until(BATCH, shutdown).await {
             Ok(received) => {
                 for delivery in received {
-                    take(home.clone(), delivery).await;
+                    take(backend.clone(), delivery).await;
                 }
             }
             Err(error) => {
@@ -90,14 +90,18 @@ async fn consume<M: Mortal>(home: &Home, shutdown: &CancellationToken) {
 
 /// Buries all of these, side by side, within `limit`: for a function that is called with them and killed at its
 /// deadline. What is broken off is received again.
-pub async fn bury_all<M: Mortal>(home: &Home, deliveries: Vec<Result<Delivery<M>, Undecodable>>, limit: Duration) {
-    quire_boot::finish_within(limit, deliveries.into_iter().map(|delivery| take(home.clone(), delivery))).await;
+pub async fn bury_all<M: Mortal>(
+    backend: &Backend,
+    deliveries: Vec<Result<Delivery<M>, MalformedMessage>>,
+    limit: Duration,
+) {
+    quire_telemetry::finish_within(limit, deliveries.into_iter().map(|delivery| take(backend.clone(), delivery))).await;
 }
 
-async fn take<M: Mortal>(home: Home, delivery: Result<Delivery<M>, Undecodable>) {
+async fn take<M: Mortal>(backend: Backend, delivery: Result<Delivery<M>, MalformedMessage>) {
     let buried = match delivery {
-        Ok(delivery) => M::bury(home, delivery).await,
-        Err(unreadable) => bury_unreadable(&home, M::KIND, unreadable).await,
+        Ok(delivery) => M::bury(backend, delivery).await,
+        Err(unreadable) => bury_unreadable(&backend, M::KIND, unreadable).await,
     };
     if let Err(error) = buried {
         warn!(queue = M::QUEUE.as_str(), %error, "a dead letter was left; it is received again");
@@ -105,14 +109,14 @@ async fn take<M: Mortal>(home: Home, delivery: Result<Delivery<M>, Undecodable>)
 }
 
 /// Files a message that nobody can read. It fails no page, for nobody knows which.
-async fn bury_unreadable(home: &Home, kind: Kind, unreadable: Undecodable) -> Result<()> {
-    let Undecodable { body, error, lease } = unreadable;
+async fn bury_unreadable(backend: &Backend, kind: Kind, unreadable: MalformedMessage) -> Result<()> {
+    let MalformedMessage { body, error, lease } = unreadable;
     let digest: [u8; 32] = Sha256::digest(&body).into();
     let head = digest.first_chunk().expect("a digest has 32 bytes");
     let name = format!("unreadable-{:032x}", u128::from_be_bytes(*head));
     warn!(queue = kind.as_str(), %error, name, "a message that nobody can read was filed with the dead letters");
     let reason = error.to_string();
     let letter = DeadLetter { queue: kind, name, task_id: None, body, reason, receives: None, filed_at: now() };
-    file(home, &letter).await?;
+    file(backend, &letter).await?;
     lease.acknowledge().await
 }

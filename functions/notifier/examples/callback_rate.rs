@@ -1,6 +1,6 @@
 //! How many callbacks a second go out to receivers on this machine: `callback_rate [CALLBACKS] [RECEIVERS]`.
 //!
-//! Each is of a task of one page, in an embedded home in a folder of its own, and is read, signed, posted over a connection
+//! Each is of a task of one page, in an embedded backend in a folder of its own, and is read, signed, posted over a connection
 //! of its own, logged, noted and acknowledged.
 
 use std::{
@@ -17,7 +17,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_callback::Schedule;
 use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
-use quire_platform::{Embedded, Home, owe_callback};
+use quire_platform::{Backend, Embedded, enqueue_callback};
 use quire_tasks::{
     CallbackState, Document, DocumentState, EngineName, Format, Key, Line, Outcome, PageText, Split, Task, TaskId,
     Tenant, UnixMillis,
@@ -36,19 +36,19 @@ async fn main() -> anyhow::Result<()> {
     let callbacks = arguments.next().transpose()?.unwrap_or(2000);
     let receivers = arguments.next().transpose()?.unwrap_or(1);
     let folder = tempfile::tempdir()?;
-    let home = Embedded::open(folder.path(), "rate")?.home();
+    let backend = Embedded::open(folder.path(), "rate")?.backend();
     let heard = Arc::new(AtomicUsize::new(0));
     let mut urls = Vec::new();
     for _ in 0..receivers {
         urls.push(receiver(Arc::clone(&heard)).await?);
     }
-    let made = stream::iter((0..callbacks).map(|index| ended(&home, urls[index % receivers].clone())));
+    let made = stream::iter((0..callbacks).map(|index| ended(&backend, urls[index % receivers].clone())));
     let ids: Vec<TaskId> = made.buffer_unordered(AT_ONCE).try_collect().await?;
 
-    let took = all(&home, &heard, callbacks).await?;
+    let took = all(&backend, &heard, callbacks).await?;
     let mut delivered = 0;
     for id in ids {
-        delivered += usize::from(home.tasks.task(id).await?.callback_state() == CallbackState::Delivered);
+        delivered += usize::from(backend.tasks.task(id).await?.callback_state() == CallbackState::Delivered);
     }
     let rate = callbacks as f64 / took.as_secs_f64();
     eprintln!(
@@ -58,9 +58,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// How long it takes until all have been heard.
-async fn all(home: &Home, heard: &AtomicUsize, callbacks: usize) -> anyhow::Result<Duration> {
+async fn all(backend: &Backend, heard: &AtomicUsize, callbacks: usize) -> anyhow::Result<Duration> {
     let egress = Client::new(Policy { allow_loopback_http: true })?;
-    let notifier = Notifier::new(home.clone(), egress, Signing::new(home, None).await?, Schedule::default());
+    let notifier = Notifier::new(backend.clone(), egress, Signing::new(backend, None).await?, Schedule::default());
     let (shutdown, began) = (CancellationToken::new(), Instant::now());
     let running = tokio::spawn(notifier.run(shutdown.clone()));
     while heard.load(Ordering::Relaxed) < callbacks {
@@ -87,19 +87,19 @@ async fn receiver(heard: Arc<AtomicUsize>) -> anyhow::Result<String> {
 }
 
 /// A task of one page that was read, whose callback is owed.
-async fn ended(home: &Home, url: String) -> anyhow::Result<TaskId> {
+async fn ended(backend: &Backend, url: String) -> anyhow::Result<TaskId> {
     let id = TaskId::new(Uuid::now_v7());
     let document = Document::new(1, None, DocumentState::Split(Split { format: Format::Png, pages: 1 }));
     let now = UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64);
     let task = Task::new(id, Tenant::default(), now, vec![document], Some(url));
     let page = task.pages().next().context("it has a page")?;
-    home.tasks.create(task).await?;
+    backend.tasks.create(task).await?;
     let text = "a line of text as it stands on an invoice".to_owned();
     let line = Line { text, confidence: Some(0.75), polygon: None };
     let engine = EngineName { name: "rate".to_owned(), version: "1".to_owned() };
     let text = PageText::of_lines(engine, 1000, 1400, 0, vec![line; 40]);
-    home.objects.put(&Key::PageText { page, round: 1 }.to_string(), serde_json::to_vec(&text)?.into()).await?;
-    let completion = home.tasks.complete_page(page, 1, Outcome::read(Some(0.75))).await?;
-    owe_callback(home, completion.task()).await?;
+    backend.objects.put(&Key::PageText { page, round: 1 }.to_string(), serde_json::to_vec(&text)?.into()).await?;
+    let completion = backend.tasks.complete_page(page, 1, Outcome::read(Some(0.75))).await?;
+    enqueue_callback(backend, completion.task()).await?;
     Ok(id)
 }

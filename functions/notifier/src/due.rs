@@ -1,7 +1,7 @@
 //! What is there to tell, if anything.
 
 use quire_callback::{PROGRESS_EVENT, event_of_end};
-use quire_platform::{Error, Home, Result, patiently};
+use quire_platform::{Backend, Error, Result, retry_with_backoff};
 use quire_tasks::{Callback, CallbackMessage, CallbackState, Task, UnixMillis, WebhookId};
 
 /// What a message asks for, now that the task has been looked at.
@@ -39,8 +39,8 @@ impl Call {
 }
 
 /// Looks at the task alone: what is told of its pages is read when it is clear that its receiver is called now.
-pub(crate) async fn look(home: &Home, message: &CallbackMessage, now: UnixMillis) -> Result<Due> {
-    let task = match patiently(|| home.tasks.task(message.task_id)).await {
+pub(crate) async fn look(backend: &Backend, message: &CallbackMessage, now: UnixMillis) -> Result<Due> {
+    let task = match retry_with_backoff(|| backend.tasks.task(message.task_id)).await {
         Ok(task) => task,
         Err(Error::NotFound { .. }) => return Ok(Due::Nothing),
         Err(error) => return Err(error),

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_boot::metrics;
 use quire_callback::{Admission, Change, Condition, Endpoint, EndpointState, admission, after, endpoint_key};
-use quire_platform::{Home, Result, Shelf};
-use quire_tasks::{LONGEST_RETENTION, Tenant, UnixMillis};
+use quire_platform::{Backend, Collection, Result};
+use quire_tasks::{MAX_RETENTION, Tenant, UnixMillis};
+use quire_telemetry::metrics;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -39,7 +39,7 @@ const KEPT: Duration = Duration::from_hours(24);
 /// The endpoints that callbacks go to.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    home: Home,
+    backend: Backend,
     known: Mutex<HashMap<String, Arc<Known>>>,
 }
 
@@ -91,14 +91,14 @@ struct Seen {
 }
 
 impl Endpoints {
-    pub(crate) fn new(home: Home) -> Self {
-        Self { home, known: Mutex::default() }
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self { backend, known: Mutex::default() }
     }
 
     /// Whether a tenant's callback to this URL is made now. A record that cannot be read keeps nobody from being told.
     pub(crate) async fn turn(&self, tenant: &Tenant, url: &str) -> Manners {
         let known = self.known(tenant, url);
-        let seen = known.record(&self.home).await;
+        let seen = known.record(&self.backend).await;
         match admission(seen.as_ref().map(|seen| &seen.endpoint), now()) {
             Admission::Free => known.place().await,
             Admission::Disabled => Manners::Disabled { why: why("has said that it is gone", seen) },
@@ -109,7 +109,7 @@ impl Endpoints {
 
     /// What the call has shown of the endpoint.
     pub(crate) async fn report(&self, turn: &Turn, condition: Condition, error: &str) {
-        if let Err(error) = turn.known.changed(&self.home, turn.probe, condition, error).await {
+        if let Err(error) = turn.known.changed(&self.backend, turn.probe, condition, error).await {
             warn!(%error, "what is wrong with an endpoint could not be written down");
         }
     }
@@ -132,7 +132,7 @@ impl Endpoints {
             return known.left_alone(now(), None);
         }
         let turn = known.turn(true, None);
-        match known.write(&self.home, &endpoint.clone().tried(now()), Some(version)).await {
+        match known.write(&self.backend, &endpoint.clone().tried(now()), Some(version)).await {
             Ok(true) => Manners::Now(turn),
             Ok(false) => known.left_alone(now(), None),
             Err(error) => {
@@ -153,7 +153,7 @@ impl Known {
     }
 
     /// The endpoint's record, as it was a moment ago at worst.
-    async fn record(&self, home: &Home) -> Option<Seen> {
+    async fn record(&self, backend: &Backend) -> Option<Seen> {
         let (fresh, record) = self.with(|state| {
             let fresh = state.read_at.is_some_and(|read_at| read_at.elapsed() < FRESH);
             (fresh, state.record.clone())
@@ -161,14 +161,14 @@ impl Known {
         if fresh {
             return record;
         }
-        self.read(home).await.unwrap_or_else(|error| {
+        self.read(backend).await.unwrap_or_else(|error| {
             warn!(%error, "what is wrong with an endpoint could not be read");
             record
         })
     }
 
-    async fn read(&self, home: &Home) -> Result<Option<Seen>> {
-        let record = home.records.read(Shelf::Endpoints, &self.key).await?;
+    async fn read(&self, backend: &Backend) -> Result<Option<Seen>> {
+        let record = backend.records.read(Collection::Endpoints, &self.key).await?;
         // A record of a later version of this program is none that keeps us from anything.
         let seen = record.and_then(|record| {
             let endpoint = serde_json::from_str(&record.body).ok()?;
@@ -207,7 +207,7 @@ impl Known {
         Manners::LeftAlone { after, why: why("is left alone for a while, since it does not work", seen) }
     }
 
-    async fn changed(&self, home: &Home, probe: bool, condition: Condition, why: &str) -> Result<()> {
+    async fn changed(&self, backend: &Backend, probe: bool, condition: Condition, why: &str) -> Result<()> {
         let change = |seen: Option<&Seen>, failures| {
             after(seen.map(|seen| &seen.endpoint), &self.url, condition, failures, probe, why, now())
         };
@@ -220,17 +220,17 @@ impl Known {
             return Ok(());
         }
         // Only what changes something looks closer: others may have changed it meanwhile.
-        let record = self.read(home).await?;
+        let record = self.read(backend).await?;
         let version = record.as_ref().map(|seen| seen.version);
         match change(record.as_ref(), failures) {
             Change::Nothing => {}
             Change::Forget => {
-                home.records.delete(Shelf::Endpoints, &self.key, version).await?;
+                backend.records.delete(Collection::Endpoints, &self.key, version).await?;
                 self.forget();
                 info!(endpoint = self.key, "an endpoint works again");
             }
             Change::Keep(endpoint) => {
-                if self.write(home, &endpoint, version).await? {
+                if self.write(backend, &endpoint, version).await? {
                     self.tell_of(&endpoint);
                 }
             }
@@ -238,15 +238,15 @@ impl Known {
         Ok(())
     }
 
-    async fn write(&self, home: &Home, endpoint: &Endpoint, seen: Option<u64>) -> Result<bool> {
+    async fn write(&self, backend: &Backend, endpoint: &Endpoint, seen: Option<u64>) -> Result<bool> {
         let body = serde_json::to_string(endpoint).expect("plain data becomes JSON");
         let expires_at = match endpoint.state {
             EndpointState::Open { until } => until.plus(KEPT),
             // No task that calls it is kept for longer, and whoever is gone for good may say so again.
-            EndpointState::Disabled => now().plus(LONGEST_RETENTION),
+            EndpointState::Disabled => now().plus(MAX_RETENTION),
         };
-        let written = home.records.put(Shelf::Endpoints, &self.key, body, seen, Some(expires_at)).await?;
-        self.read(home).await?;
+        let written = backend.records.put(Collection::Endpoints, &self.key, body, seen, Some(expires_at)).await?;
+        self.read(backend).await?;
         Ok(written)
     }
 

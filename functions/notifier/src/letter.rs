@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use quire_callback::{MAX_TEXT_BYTES, ReadPage};
-use quire_platform::{Error, Home, Result, patiently};
+use quire_platform::{Backend, Error, Result, retry_with_backoff};
 use quire_tasks::{Key, Page, PageRef, PageStatus, PageText, Payload, Task, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
@@ -38,17 +38,17 @@ impl Default for Desk {
 
 impl Desk {
     /// What this call tells at `now`; waits while there is no room for it.
-    pub(crate) async fn write(&self, home: &Home, call: &Call, now: UnixMillis) -> Result<Letter> {
+    pub(crate) async fn write(&self, backend: &Backend, call: &Call, now: UnixMillis) -> Result<Letter> {
         let task = &call.task;
         if call.is_progress() {
             return Ok(Letter::small(quire_callback::progress_payload(task, now)));
         }
         if task.callback.as_ref().is_some_and(|callback| callback.payload == Payload::Thin) {
-            let pages = patiently(|| home.tasks.pages(task.id)).await?;
+            let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
             return Ok(Letter::small(quire_callback::thin_payload(task, &pages)));
         }
         let room = Arc::clone(&self.0).acquire_many_owned(MAX_BODY_KIB).await;
-        let body = full(home, task).await?;
+        let body = full(backend, task).await?;
         Ok(Letter { _room: room.ok().map(|room| shrunk(room, body.len())), body })
     }
 }
@@ -66,18 +66,18 @@ fn shrunk(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit 
     room
 }
 
-async fn full(home: &Home, task: &Task) -> Result<Bytes> {
-    let pages = patiently(|| home.tasks.pages(task.id)).await?;
-    let read = read_pages(home, &pages).await?;
+async fn full(backend: &Backend, task: &Task) -> Result<Bytes> {
+    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
+    let read = read_pages(backend, &pages).await?;
     Ok(quire_callback::payload(task, &pages, &read).into())
 }
 
 /// The pages that were read. When one is gone, or when there is more text than a callback carries, it goes without any:
 /// what is not to be told is not held in memory either.
-async fn read_pages(home: &Home, pages: &[Page]) -> Result<BTreeMap<PageRef, ReadPage>> {
+async fn read_pages(backend: &Backend, pages: &[Page]) -> Result<BTreeMap<PageRef, ReadPage>> {
     let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
     let succeeded: Vec<(PageRef, u32)> = succeeded.map(|page| (page.page, page.round)).collect();
-    let reads = succeeded.into_iter().map(|(page, round)| read_page(home.clone(), page, round));
+    let reads = succeeded.into_iter().map(|(page, round)| read_page(backend.clone(), page, round));
     let mut arriving = stream::iter(reads).buffered(READS_AT_ONCE);
     let mut read = BTreeMap::new();
     let mut bytes = Some(0);
@@ -96,9 +96,9 @@ async fn read_pages(home: &Home, pages: &[Page]) -> Result<BTreeMap<PageRef, Rea
     Ok(read)
 }
 
-async fn read_page(home: Home, page: PageRef, round: u32) -> Result<Option<(PageRef, ReadPage)>> {
+async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option<(PageRef, ReadPage)>> {
     let key = Key::PageText { page, round }.to_string();
-    let object = match patiently(|| home.objects.read(&key)).await {
+    let object = match retry_with_backoff(|| backend.objects.read(&key)).await {
         Ok(object) => object,
         Err(Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),

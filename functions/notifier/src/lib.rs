@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quire_callback::Schedule;
 use quire_egress::Client;
-use quire_platform::{Delivery, Home, Lease, Result};
+use quire_platform::{Backend, Delivery, Lease, Result};
 use quire_tasks::{CallbackMessage, UnixMillis};
 use quire_tenants::Signing;
 
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_hours(1);
 /// Delivers callbacks.
 #[derive(Debug)]
 pub struct Notifier {
-    home: Home,
+    backend: Backend,
     egress: Client,
     signing: Signing,
     schedule: Schedule,
@@ -54,10 +54,10 @@ pub struct Notifier {
 
 impl Notifier {
     /// A notifier that signs with each tenant's secrets and tries again by `schedule`.
-    pub fn new(home: Home, egress: Client, signing: Signing, schedule: Schedule) -> Self {
+    pub fn new(backend: Backend, egress: Client, signing: Signing, schedule: Schedule) -> Self {
         let (time_limit, patience) = (TIME_LIMIT, PATIENCE);
-        let (endpoints, desk) = (Endpoints::new(home.clone()), Desk::default());
-        Self { home, egress, signing, schedule, time_limit, patience, endpoints, desk }
+        let (endpoints, desk) = (Endpoints::new(backend.clone()), Desk::default());
+        Self { backend, egress, signing, schedule, time_limit, patience, endpoints, desk }
     }
 
     /// With another time limit for a receiver's answer than 15 seconds.
@@ -76,14 +76,14 @@ impl Notifier {
     /// Takes one delivery to its end: told, to be told again, or given up.
     ///
     /// # Errors
-    /// Of the home, after waiting them out in vain. The message is then received again.
+    /// Of the backend, after waiting them out in vain. The message is then received again.
     pub async fn deliver(&self, delivery: Delivery<CallbackMessage>) -> Result<()> {
         let Delivery { message, attempt: receives, lease, .. } = delivery;
         if message.progress.is_some() && receives > 1 {
             // Whoever received it first was interrupted. What it would say is old by now.
             return lease.acknowledge().await;
         }
-        match due::look(&self.home, &message, now()).await? {
+        match due::look(&self.backend, &message, now()).await? {
             Due::Call(call) => self.make(&call, receives, &message, lease).await,
             Due::Nothing => lease.acknowledge().await,
             // Given up, but not yet with the dead letters: whoever did it was interrupted.
@@ -100,8 +100,8 @@ impl Notifier {
         let ending = self.ending(call, receives, &told);
         let attempt = Attempt { call, told, ending };
         attempt.log();
-        log::keep(&self.home, &call.task, &attempt.record()).await;
-        attempt.settle(&self.home, message, lease).await
+        log::keep(&self.backend, &call.task, &attempt.record()).await;
+        attempt.settle(&self.backend, message, lease).await
     }
 }
 

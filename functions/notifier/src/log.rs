@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quire_platform::{Error, Home, Result, Shelf};
+use quire_platform::{Backend, Collection, Error, Result};
 use quire_tasks::{DeliveryAttempt, Task};
 use tokio::time::timeout;
 use tracing::warn;
@@ -21,28 +21,28 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Keeps an attempt for as long as its task is kept. An entry that cannot be written is given up: it is for people to look
 /// at, and the table, which decides whether a receiver is told again, must not wait for it. If it did, a log that is out
 /// of order would have receivers told again for ever of what they took.
-pub(crate) async fn keep(home: &Home, task: &Task, attempt: &DeliveryAttempt) {
-    let kept = timeout(LIMIT, write(home, task, attempt)).await;
+pub(crate) async fn keep(backend: &Backend, task: &Task, attempt: &DeliveryAttempt) {
+    let kept = timeout(LIMIT, write(backend, task, attempt)).await;
     if let Err(error) = kept.map_err(|_| "the time is over".to_owned()).and_then(|kept| kept.map_err(|e| e.to_string()))
     {
         warn!(task.id = %task.id, error, "an attempt at a callback is missing in its task's log");
     }
 }
 
-async fn write(home: &Home, task: &Task, attempt: &DeliveryAttempt) -> Result<()> {
+async fn write(backend: &Backend, task: &Task, attempt: &DeliveryAttempt) -> Result<()> {
     let body = serde_json::to_string(attempt).expect("plain data becomes JSON");
-    home.records.set(Shelf::Deliveries, &attempt.key(), body, Some(task.expires_at)).await?;
-    if is_gone(home, task).await? {
+    backend.records.set(Collection::Deliveries, &attempt.key(), body, Some(task.expires_at)).await?;
+    if is_gone(backend, task).await? {
         // Whoever deletes a task lets it expire first and then clears its log, perhaps before this entry was there.
-        home.records.delete(Shelf::Deliveries, &attempt.key(), None).await?;
+        backend.records.delete(Collection::Deliveries, &attempt.key(), None).await?;
     } else if is_due(task) {
-        trim(home, task).await?;
+        trim(backend, task).await?;
     }
     Ok(())
 }
 
-async fn is_gone(home: &Home, task: &Task) -> Result<bool> {
-    match home.tasks.task(task.id).await {
+async fn is_gone(backend: &Backend, task: &Task) -> Result<bool> {
+    match backend.tasks.task(task.id).await {
         Ok(task) => Ok(task.expired(now())),
         Err(Error::NotFound { .. }) => Ok(true),
         Err(error) => Err(error),
@@ -59,10 +59,10 @@ fn is_due(task: &Task) -> bool {
 }
 
 /// Drops the oldest.
-async fn trim(home: &Home, task: &Task) -> Result<()> {
-    let records = home.records.list_room(Shelf::Deliveries, &task.id.to_string(), None, ALL).await?;
+async fn trim(backend: &Backend, task: &Task) -> Result<()> {
+    let records = backend.records.list_partition(Collection::Deliveries, &task.id.to_string(), None, ALL).await?;
     for record in records.iter().rev().skip(KEPT) {
-        home.records.delete(Shelf::Deliveries, &record.key, None).await?;
+        backend.records.delete(Collection::Deliveries, &record.key, None).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use quire_platform::{Consumer, Delivery, QueueName, Undecodable};
+use quire_platform::{Consumer, Delivery, MalformedMessage, QueueName};
 use quire_tasks::CallbackMessage;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -14,10 +14,10 @@ use crate::Notifier;
 /// Deliveries at once: most of their time is the receivers'. Several endpoints may have all their places taken by slow calls
 /// and leave some for others. What bodies take up is bounded apart.
 const MAX_IN_HAND: usize = 64;
-/// After this a delivery is taken for stuck: its time limit and what the home may make it wait.
+/// After this a delivery is taken for stuck: its time limit and what the backend may make it wait.
 const LONGEST_DELIVERY: Duration = Duration::from_mins(3);
 /// What is in hand when a stop is asked for has so long to finish: longer than a receiver has for its answer, so that
-/// only a home out of order makes us leave anything. What is left is received again when its lease has run out.
+/// only a backend out of order makes us leave anything. What is left is received again when its lease has run out.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
 /// Pause after the queue could not be received from.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ impl Notifier {
     /// When the schedule has more attempts than the queue hands a message out.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         self.check_schedule()?;
-        let consumer = Consumer::new(self.home.queue(QueueName::Callbacks), LONGEST_DELIVERY);
+        let consumer = Consumer::new(self.backend.queue(QueueName::Callbacks), LONGEST_DELIVERY);
         let notifier = Arc::new(self);
         let mut in_hand = JoinSet::new();
         while !shutdown.is_cancelled() {
@@ -55,7 +55,7 @@ impl Notifier {
     /// # Errors
     /// When the schedule has more attempts than the queue hands a message out.
     pub fn check_schedule(&self) -> anyhow::Result<()> {
-        let limit = self.home.queue(QueueName::Callbacks).settings().max_receives;
+        let limit = self.backend.queue(QueueName::Callbacks).settings().max_receives;
         let attempts = self.schedule.attempts();
         ensure!(
             attempts <= limit,
@@ -68,16 +68,16 @@ impl Notifier {
     /// deadline. What is broken off is told again; a receiver that was told already sees the same `webhook-id`.
     pub async fn deliver_all(
         self: &Arc<Self>,
-        deliveries: Vec<Result<Delivery<CallbackMessage>, Undecodable>>,
+        deliveries: Vec<Result<Delivery<CallbackMessage>, MalformedMessage>>,
         limit: Duration,
     ) {
-        quire_boot::finish_within(limit, deliveries.into_iter().map(|one| Arc::clone(self).take(one))).await;
+        quire_telemetry::finish_within(limit, deliveries.into_iter().map(|one| Arc::clone(self).take(one))).await;
     }
 
-    async fn take(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, Undecodable>) {
+    async fn take(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, MalformedMessage>) {
         let ended = match delivery {
             Ok(delivery) => self.deliver(delivery).await,
-            Err(Undecodable { error, lease, .. }) => lease.dead_letter(&error.to_string()).await,
+            Err(MalformedMessage { error, lease, .. }) => lease.dead_letter(&error.to_string()).await,
         };
         if let Err(error) = ended {
             warn!(%error, "a callback was interrupted; it is received again");

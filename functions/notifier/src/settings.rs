@@ -1,7 +1,7 @@
 //! What the environment says.
 
-use quire_boot::env::{self, Misconfigured};
 use quire_callback::{InvalidSchedule, Schedule};
+use quire_telemetry::env::{self, Misconfigured};
 
 const SCHEDULE: &str = "QUIRE_CALLBACK_SCHEDULE";
 

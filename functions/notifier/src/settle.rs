@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use quire_boot::metrics;
 use quire_callback::Verdict;
 use quire_egress::Url;
-use quire_platform::{Home, Lease, QueueName, Result, patiently};
+use quire_platform::{Backend, Lease, QueueName, Result, retry_with_backoff};
 use quire_tasks::{AttemptEnding, CallbackMessage, CallbackUpdate, DeliveryAttempt};
+use quire_telemetry::metrics;
 use tracing::{info, warn};
 
 use crate::{Notifier, due::Call, tell::Told};
@@ -34,7 +34,7 @@ impl Notifier {
     /// `receives` is how often the queue has handed the message out.
     pub(crate) fn ending(&self, call: &Call, receives: u32, told: &Told) -> Ending {
         // Released once more than this, the queue would dead-letter it without a reason.
-        let last = receives >= self.home.queue(QueueName::Callbacks).settings().max_receives;
+        let last = receives >= self.backend.queue(QueueName::Callbacks).settings().max_receives;
         match told.verdict {
             Verdict::Delivered => Ending::Delivered,
             Verdict::Retry if !last && !call.is_progress() => {
@@ -71,13 +71,13 @@ impl Attempt<'_> {
     }
 
     /// Notes it in the table, then gives up the lease.
-    pub(crate) async fn settle(self, home: &Home, message: &CallbackMessage, lease: Lease) -> Result<()> {
+    pub(crate) async fn settle(self, backend: &Backend, message: &CallbackMessage, lease: Lease) -> Result<()> {
         if self.call.is_progress() {
             return lease.acknowledge().await;
         }
         let error = self.told.error.unwrap_or_default();
         let note = async |update: CallbackUpdate| {
-            patiently(|| home.tasks.update_callback(message.task_id, message.round, update.clone())).await
+            retry_with_backoff(|| backend.tasks.update_callback(message.task_id, message.round, update.clone())).await
         };
         match self.ending {
             Ending::Delivered => {

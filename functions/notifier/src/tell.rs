@@ -75,8 +75,8 @@ impl Notifier {
 
     /// Signs and posts, at this moment: a signature is good for minutes, a message may have waited for hours.
     async fn call(&self, call: &Call, url: &Url, turn: &Turn) -> Result<Told> {
-        let letter = self.desk.write(&self.home, call, now()).await?;
-        let secrets = self.signing.secrets(&self.home, &call.task.tenant, now()).await?;
+        let letter = self.desk.write(&self.backend, call, now()).await?;
+        let secrets = self.signing.secrets(&self.backend, &call.task.tenant, now()).await?;
         let headers = headers(&secrets, call, &letter.body);
         let (began, started) = (now(), Instant::now());
         let told = self.post(url, headers, letter.body.clone()).await;

@@ -18,7 +18,7 @@ use std::{
 use async_trait::async_trait;
 use quire_document::{Documents, Limits};
 use quire_egress::{Client, Policy};
-use quire_platform::{Consumer, Embedded, Home, QueueName, send};
+use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
 use quire_routes::Config;
 use quire_submit::{
     ChildInspector, Door, DoorSettings, Health, HealthReport, ingest_all, inspect_as_child, picture_as_child,
@@ -58,22 +58,22 @@ fn main() -> ExitCode {
 }
 
 fn pdfium() -> std::path::PathBuf {
-    quire_natives::pdfium(&quire_natives::Progress::Silent).expect("pdfium is to be had")
+    quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is to be had")
 }
 
 async fn measure(pages: u32, file: Option<&str>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let embedded = Embedded::open(folder.path(), "rate").expect("a home");
-    let home = embedded.home();
+    let embedded = Embedded::open(folder.path(), "rate").expect("open the backend");
+    let backend = embedded.backend();
     let bytes = file.map_or_else(|| pdf(pages), |file| std::fs::read(file).expect("a file"));
-    let task = task(&home, &bytes, pages).await;
+    let task = task(&backend, &bytes, pages).await;
     let program = std::env::current_exe().expect("this program");
     let inspector = Arc::new(ChildInspector::new(program, Limits::default()));
     let egress = Client::new(Policy::default()).expect("a client");
     let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
-    let door = Arc::new(Door::new(home.clone(), inspector, egress, settings, Arc::new(Fine), routes));
+    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
     let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: Job::SearchablePdf };
-    let queue = home.queue(QueueName::Documents);
+    let queue = backend.queue(QueueName::Documents);
     send(queue.as_ref(), &task, [message]).await.expect("sent");
     let consumer = Consumer::new(queue, Duration::from_hours(1));
     let received = consumer.receive(1, Duration::from_secs(10)).await.expect("received");
@@ -83,7 +83,7 @@ async fn measure(pages: u32, file: Option<&str>) {
     ingest_all(&door, received, Duration::from_hours(1)).await;
     let took = begun.elapsed();
     let key = Key::Result { task_id: task.id, round: 1, ending: "pdf" }.to_string();
-    let made = home.objects.local_file(&key).await.expect("it was made");
+    let made = backend.objects.local_file(&key).await.expect("it was made");
     let size = std::fs::metadata(made).expect("it is there").len();
     let each = took.as_secs_f64() * 1e3 / f64::from(pages);
     DONE.store(true, Ordering::Relaxed);
@@ -93,7 +93,7 @@ async fn measure(pages: u32, file: Option<&str>) {
 }
 
 /// The task, read: every page has its lines.
-async fn task(home: &Home, bytes: &[u8], pages: u32) -> Task {
+async fn task(backend: &Backend, bytes: &[u8], pages: u32) -> Task {
     let task_id = TaskId::derived(&["rate"]);
     let (file, mut opened) = (tempfile::NamedTempFile::new().expect("a file"), documents());
     std::fs::write(file.path(), bytes).expect("written");
@@ -102,18 +102,19 @@ async fn task(home: &Home, bytes: &[u8], pages: u32) -> Task {
     let text = text(image.page_width(), image.page_height());
     let mut documents = Vec::new();
     for number in 1..=pages / split.pages {
-        home.objects
+        backend
+            .objects
             .put(&Key::Document { task_id, document: number }.to_string(), bytes.to_vec().into())
             .await
             .expect("put");
         documents.push(Document::new(number, None, DocumentState::Split(split)));
     }
     let task = Task::new(task_id, Tenant::default(), UnixMillis(4_000_000_000_000), documents, None);
-    home.tasks.create(task.clone()).await.expect("created");
+    backend.tasks.create(task.clone()).await.expect("created");
     let json = serde_json::to_vec(&text).expect("JSON");
     for page in task.pages() {
-        home.objects.put(&Key::PageText { page, round: 1 }.to_string(), json.clone().into()).await.expect("put");
-        home.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await.expect("completed");
+        backend.objects.put(&Key::PageText { page, round: 1 }.to_string(), json.clone().into()).await.expect("put");
+        backend.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await.expect("completed");
     }
     task
 }

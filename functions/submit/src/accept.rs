@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use quire_platform::{Completion, Error, Home, Result};
+use quire_platform::{Backend, Completion, Error, Result};
 use quire_tasks::{Document, DocumentState, Key, ReadAs, Source, Task, TaskId, Tenant, TraceParent, UnixMillis};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{info, warn};
@@ -71,13 +71,13 @@ async fn store(door: &Arc<Door>, submission: Submission, ticket: &mut Ticket) ->
     let Submission { tenant, read_as, content, options, trace } = submission;
     let id = ticket.task_id;
     let documents = match content {
-        Content::Files(files) => store_files(&door.home, ticket, files).await?,
+        Content::Files(files) => store_files(&door.backend, ticket, files).await?,
         Content::Pending { name, source } => {
             vec![Document::new(1, name, DocumentState::Pending { source })]
         }
     };
     let task = options.of_task(Task::new(id, tenant, now(), documents, None)).read_as(read_as).traced(trace);
-    let created = create(&door.home, task, ticket).await?;
+    let created = create(&door.backend, task, ticket).await?;
     ticket.made();
     let task = created.task().clone();
     if created.changed() {
@@ -91,18 +91,18 @@ async fn store(door: &Arc<Door>, submission: Submission, ticket: &mut Ticket) ->
 }
 
 /// Creates the task, or finds out that it was created although that was answered with an error.
-async fn create(home: &Home, task: Task, ticket: &mut Ticket) -> Result<Completion> {
+async fn create(backend: &Backend, task: Task, ticket: &mut Ticket) -> Result<Completion> {
     let (id, documents) = (task.id, task.documents.len());
     ticket.making();
-    let error = match home.tasks.create(task).await {
+    let error = match backend.tasks.create(task).await {
         Ok(created) => return Ok(created),
         Err(error) => error,
     };
-    match home.tasks.task(id).await {
+    match backend.tasks.task(id).await {
         Ok(task) => return Ok(Completion::Now(task)),
         Err(Error::NotFound { .. }) => {
             ticket.unmade();
-            forget(home, ticket, documents).await;
+            forget(backend, ticket, documents).await;
         }
         // Whether there is such a task nobody can say now: its documents stay.
         Err(_) => {}
@@ -122,26 +122,26 @@ pub(crate) fn log(task: &Task) {
 }
 
 async fn send_messages(door: Arc<Door>, task: Task) {
-    if let Err(error) = dispatch(&door.home, &task, task.page_messages().collect()).await {
+    if let Err(error) = dispatch(&door.backend, &task, task.page_messages().collect()).await {
         warn!(task.id = %task.id, %error, "messages could not be sent; the next sweep sends them");
     }
 }
 
-async fn store_files(home: &Home, ticket: &Ticket, files: Vec<Checked>) -> Result<Vec<Document>> {
+async fn store_files(backend: &Backend, ticket: &Ticket, files: Vec<Checked>) -> Result<Vec<Document>> {
     let count = files.len();
-    let puts = (1..).zip(files).map(|(number, file)| store_file(home.clone(), ticket.task_id, number, file));
+    let puts = (1..).zip(files).map(|(number, file)| store_file(backend.clone(), ticket.task_id, number, file));
     let stored = stream::iter(puts).buffered(STORE_AT_A_TIME).try_collect().await;
     if stored.is_err() {
-        forget(home, ticket, count).await;
+        forget(backend, ticket, count).await;
     }
     stored
 }
 
-async fn store_file(home: Home, task_id: TaskId, number: u32, file: Checked) -> Result<Document> {
+async fn store_file(backend: Backend, task_id: TaskId, number: u32, file: Checked) -> Result<Document> {
     let state = match file.file {
         Ok((path, split)) => {
             let key = Key::Document { task_id, document: number };
-            home.objects.put_file(&key.to_string(), &path).await?;
+            backend.objects.put_file(&key.to_string(), &path).await?;
             DocumentState::Split(split)
         }
         Err(failure) => DocumentState::Failed(failure),
@@ -151,14 +151,14 @@ async fn store_file(home: Home, task_id: TaskId, number: u32, file: Checked) -> 
 
 /// Removes the documents of a task that could not be created, unless somebody else may be about to create it. That one
 /// stays behind harms nobody but the disk.
-async fn forget(home: &Home, ticket: &Ticket, documents: usize) {
+async fn forget(backend: &Backend, ticket: &Ticket, documents: usize) {
     if ticket.lapsed() {
         return;
     }
     let task_id = ticket.task_id;
     for document in 1..=documents as u32 {
         let key = Key::Document { task_id, document };
-        if let Err(error) = home.objects.delete(&key.to_string()).await {
+        if let Err(error) = backend.objects.delete(&key.to_string()).await {
             warn!(task.id = %task_id, %error, "a document of a task that was not created is left behind");
         }
     }
@@ -178,7 +178,7 @@ pub(crate) async fn wait_until(
             break;
         }
         tokio::select! {
-            changed = door.home.tasks.changed(task.id, task.version, left) => task = changed?,
+            changed = door.backend.tasks.changed(task.id, task.version, left) => task = changed?,
             () = door.closing.cancelled() => break,
         }
     }

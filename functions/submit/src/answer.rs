@@ -1,7 +1,7 @@
 //! What was read, as JSON: the same for every call that shows it.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use quire_platform::{Error, Home, Result};
+use quire_platform::{Backend, Error, Result};
 use quire_tasks::{
     Counts, Document, DocumentState, Failure, FailureCode, Key, Page, PageStatus, PageText, Task, TaskId, TaskStatus,
     average_confidence,
@@ -95,9 +95,9 @@ impl DocumentAnswer {
 ///
 /// # Errors
 /// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
-pub async fn documents(home: &Home, task: &Task) -> Result<Vec<DocumentAnswer>> {
-    let pages = home.tasks.pages(task.id).await?;
-    let mut answers = answers(home, task, pages).await?;
+pub async fn documents(backend: &Backend, task: &Task) -> Result<Vec<DocumentAnswer>> {
+    let pages = backend.tasks.pages(task.id).await?;
+    let mut answers = answers(backend, task, pages).await?;
     let mut documents = Vec::with_capacity(task.documents.len());
     for document in &task.documents {
         let rest = answers.split_off(answers.partition_point(|(number, _)| *number <= document.number));
@@ -109,9 +109,9 @@ pub async fn documents(home: &Home, task: &Task) -> Result<Vec<DocumentAnswer>> 
 }
 
 /// Pages of a task, each with the number of its document.
-pub(crate) async fn answers(home: &Home, task: &Task, pages: Vec<Page>) -> Result<Vec<(u32, PageAnswer)>> {
+pub(crate) async fn answers(backend: &Backend, task: &Task, pages: Vec<Page>) -> Result<Vec<(u32, PageAnswer)>> {
     let ended = task.status().ended();
-    let with_text = texts(home, task, pages).await?;
+    let with_text = texts(backend, task, pages).await?;
     let answer = |(page, read): (Page, Text)| {
         let (status, document) = (task.status_of(&page), page.page.document);
         let (read, lost) = match read {
@@ -147,22 +147,22 @@ pub(crate) fn lost() -> Failure {
 ///
 /// # Errors
 /// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
-pub(crate) async fn texts(home: &Home, task: &Task, pages: Vec<Page>) -> Result<Vec<(Page, Text)>> {
+pub(crate) async fn texts(backend: &Backend, task: &Task, pages: Vec<Page>) -> Result<Vec<(Page, Text)>> {
     let ended = task.status().ended();
-    let reads = pages.into_iter().map(|page| with_text(home.clone(), page, ended));
+    let reads = pages.into_iter().map(|page| with_text(backend.clone(), page, ended));
     let texts: Vec<_> = stream::iter(reads).buffered(READ_AT_A_TIME).try_collect().await?;
-    if texts.iter().any(|(_, text)| *text == Text::Lost) && home.tasks.task(task.id).await?.expired(now()) {
+    if texts.iter().any(|(_, text)| *text == Text::Lost) && backend.tasks.task(task.id).await?.expired(now()) {
         return Err(Error::NotFound { what: task.id.to_string() });
     }
     Ok(texts)
 }
 
-async fn with_text(home: Home, page: Page, ended: bool) -> Result<(Page, Text)> {
+async fn with_text(backend: Backend, page: Page, ended: bool) -> Result<(Page, Text)> {
     if !ended || page.status != PageStatus::Succeeded {
         return Ok((page, Text::None));
     }
     let key = Key::PageText { page: page.page, round: page.round }.to_string();
-    let text = match home.objects.read(&key).await {
+    let text = match backend.objects.read(&key).await {
         Ok(json) => Text::Read(Box::new(parse(&key, &json)?)),
         Err(Error::NotFound { .. }) => Text::Lost,
         Err(error) => return Err(error),

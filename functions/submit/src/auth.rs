@@ -1,4 +1,4 @@
-//! Whose a request is: `Authorization: Bearer`, and what a home without keys does.
+//! Whose a request is: `Authorization: Bearer`, and what a backend without keys does.
 
 use axum::http::{HeaderMap, header};
 use quire_platform::Error;
@@ -31,7 +31,7 @@ impl Credentials<'_> {
 }
 
 impl Door {
-    /// Whose a request with these headers is. Without a key it is the default tenant's, as long as the home has no keys and
+    /// Whose a request with these headers is. Without a key it is the default tenant's, as long as the backend has no keys and
     /// nobody said that they are needed, or that somebody else checks who calls. What is not known for sure is let in by
     /// nobody.
     pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {

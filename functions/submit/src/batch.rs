@@ -50,7 +50,7 @@ async fn answer(door: &Door, call: &Call, task: Task) -> Result<Response, Proble
     if !task.status().ended() {
         return Ok(call.base.accepted(&task));
     }
-    let documents = documents(&door.home, &task).await.map_err(|error| not_found(error).of(id))?;
+    let documents = documents(&door.backend, &task).await.map_err(|error| not_found(error).of(id))?;
     let id = HeaderValue::from_str(&id.to_string()).expect("a task id is plain");
     Ok(([(TASK_ID, id)], Json(documents)).into_response())
 }
@@ -73,7 +73,7 @@ pub enum Batch {
 /// stored.
 pub async fn submit(door: &Arc<Door>, uploads: Vec<Upload>, wanted: Wanted) -> anyhow::Result<Batch> {
     let ticket = Ticket::unkeyed();
-    let read_as = door.routing.assign(&door.home, ticket.task_id, wanted).await??;
+    let read_as = door.routing.assign(&door.backend, ticket.task_id, wanted).await??;
     let content = match checked(door, uploads).await {
         Ok(content) => content,
         Err(entries) => return Ok(Batch::Refused(entries)),

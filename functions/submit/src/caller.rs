@@ -30,7 +30,7 @@ impl Door {
     /// The same, as long as anything may be kept for it: for who removes that.
     pub(crate) async fn stored_task_of(&self, caller: &Caller, id: &str) -> Result<Task, Problem> {
         let id: TaskId = id.parse().map_err(|_| Problem::task_not_found())?;
-        let task = self.home.tasks.task(id).await.map_err(not_found)?;
+        let task = self.backend.tasks.task(id).await.map_err(not_found)?;
         if task.tenant == caller.tenant { Ok(task) } else { Err(Problem::task_not_found()) }
     }
 }

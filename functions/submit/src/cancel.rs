@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::Response,
 };
-use quire_platform::{Completion, Result, owe_callback, patiently};
+use quire_platform::{Completion, Result, enqueue_callback, retry_with_backoff};
 use quire_tasks::{TaskId, TaskStatus};
 use tracing::info;
 
@@ -37,12 +37,12 @@ pub(crate) async fn cancel(
 /// The client may go away meanwhile. The callback is owed again to who asks again: whoever asked first may have died
 /// before it was.
 async fn end(door: Arc<Door>, id: TaskId) -> Result<Completion> {
-    let completion = patiently(|| door.home.tasks.cancel(id)).await?;
+    let completion = retry_with_backoff(|| door.backend.tasks.cancel(id)).await?;
     let task = completion.task();
     if completion.changed() {
         let (trace, pages) = (task.trace.map(|trace| trace.trace_id()), task.counts.canceled);
         info!(task.id = %id, trace.id = trace, task.canceled = pages, "task canceled");
     }
-    owe_callback(&door.home, task).await?;
+    enqueue_callback(&door.backend, task).await?;
     Ok(completion)
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, io, path::PathBuf};
 
 use quire_formats::{Form, Scribe};
-use quire_platform::{Error, Home, Result};
+use quire_platform::{Backend, Error, Result};
 use quire_tasks::{EngineName, Page, Task};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::{fs::File, io::AsyncWriteExt};
@@ -33,8 +33,8 @@ pub(crate) enum Made {
 }
 
 impl Draft {
-    fn new(home: &Home, most: usize) -> Self {
-        Self { spool: home.objects.spool(), most, head: Vec::new(), rest: None, bytes: 0 }
+    fn new(backend: &Backend, most: usize) -> Self {
+        Self { spool: backend.objects.spool(), most, head: Vec::new(), rest: None, bytes: 0 }
     }
 
     async fn write(&mut self, text: &str) -> io::Result<()> {
@@ -76,16 +76,16 @@ fn spool_failure(error: &io::Error) -> Error {
 ///
 /// # Errors
 /// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
-pub(crate) async fn as_text(home: &Home, task: &Task, form: Form, most: usize) -> Result<Made> {
-    let pages = home.tasks.pages(task.id).await?;
+pub(crate) async fn as_text(backend: &Backend, task: &Task, form: Form, most: usize) -> Result<Made> {
+    let pages = backend.tasks.pages(task.id).await?;
     let file = name(task);
-    let engines = if form == Form::Alto { engines(home, task, &pages).await? } else { BTreeSet::new() };
-    let (mut draft, mut scribe) = (Draft::new(home, most), Scribe::new(form));
+    let engines = if form == Form::Alto { engines(backend, task, &pages).await? } else { BTreeSet::new() };
+    let (mut draft, mut scribe) = (Draft::new(backend, most), Scribe::new(form));
     let title = file.map_or_else(|| task.id.to_string(), str::to_owned);
     draft.write(&scribe.begin(&title, file, &engines)).await.map_err(|error| spool_failure(&error))?;
     for pages in pages.chunks(AT_A_TIME) {
         let mut written = String::new();
-        for (_, text) in texts(home, task, pages.to_vec()).await? {
+        for (_, text) in texts(backend, task, pages.to_vec()).await? {
             let text = if let Text::Read(text) = &text { Some(&**text) } else { None };
             written.push_str(&scribe.page(text));
         }
@@ -96,10 +96,10 @@ pub(crate) async fn as_text(home: &Home, task: &Task, form: Form, most: usize) -
 }
 
 /// Who read any of the pages. It takes reading them all once more, since ALTO names them before the first page.
-async fn engines(home: &Home, task: &Task, pages: &[Page]) -> Result<BTreeSet<EngineName>> {
+async fn engines(backend: &Backend, task: &Task, pages: &[Page]) -> Result<BTreeSet<EngineName>> {
     let mut engines = BTreeSet::new();
     for pages in pages.chunks(AT_A_TIME) {
-        for (_, text) in texts(home, task, pages.to_vec()).await? {
+        for (_, text) in texts(backend, task, pages.to_vec()).await? {
             if let Text::Read(text) = text {
                 engines.insert(text.engine);
             }
@@ -112,9 +112,9 @@ async fn engines(home: &Home, task: &Task, pages: &[Page]) -> Result<BTreeSet<En
 ///
 /// # Errors
 /// As [`as_text`].
-pub(crate) async fn as_json(home: &Home, task: &Task, most: usize) -> Result<Made> {
-    let pages = home.tasks.pages(task.id).await?;
-    let (mut draft, mut rest) = (Draft::new(home, most), &pages[..]);
+pub(crate) async fn as_json(backend: &Backend, task: &Task, most: usize) -> Result<Made> {
+    let pages = backend.tasks.pages(task.id).await?;
+    let (mut draft, mut rest) = (Draft::new(backend, most), &pages[..]);
     let malformed = |error: serde_json::Error| Error::Failed { what: "a result", why: error.to_string() };
     for (index, document) in task.documents.iter().enumerate() {
         let (own, others) = rest.split_at(rest.partition_point(|page| page.page.document <= document.number));
@@ -127,7 +127,7 @@ pub(crate) async fn as_json(home: &Home, task: &Task, most: usize) -> Result<Mad
         let mut told = Vec::with_capacity(own.len());
         for pages in own.chunks(AT_A_TIME) {
             let mut written = String::new();
-            for (_, page) in answers(home, task, pages.to_vec()).await? {
+            for (_, page) in answers(backend, task, pages.to_vec()).await? {
                 if !told.is_empty() {
                     written.push(',');
                 }

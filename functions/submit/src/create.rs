@@ -109,7 +109,7 @@ impl Call {
             Entry::Again(task) => return Ok(replayed(answer(task).await)),
         };
         let prepared = async {
-            let read_as = door.routing.assign(&door.home, ticket.task_id, wanted).await??;
+            let read_as = door.routing.assign(&door.backend, ticket.task_id, wanted).await??;
             Ok::<_, NoTask>((read_as, content(ticket.task_id).await?))
         };
         let (read_as, content) = match prepared.await {

@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
 };
-use quire_platform::{Error, patiently, purge};
+use quire_platform::{Error, purge, retry_with_backoff};
 use quire_tasks::Task;
 use tracing::info;
 
@@ -28,8 +28,8 @@ pub(crate) async fn delete(
 
 async fn forget(door: Arc<Door>, task: Task) -> quire_platform::Result<()> {
     // First, so that whoever has a page of it in hand leaves nothing behind.
-    match patiently(|| door.home.tasks.expire(task.id, now())).await {
-        Ok(_) => purge(&door.home, &task).await?,
+    match retry_with_backoff(|| door.backend.tasks.expire(task.id, now())).await {
+        Ok(_) => purge(&door.backend, &task).await?,
         // Somebody else was faster, and the task is the last that goes.
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),

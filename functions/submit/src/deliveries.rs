@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::PathRejection},
 };
-use quire_platform::{Home, Result, Shelf};
+use quire_platform::{Backend, Collection, Result};
 use quire_tasks::{AttemptEnding, DeliveryAttempt, TaskId, WebhookId};
 use serde::Serialize;
 use tracing::error;
@@ -63,7 +63,7 @@ pub(crate) async fn deliveries(
     let parameters = Parameters::of(query.as_deref());
     let (limit, before) = (parameters.limit()?, parameters.cursor(place)?);
     let task = door.task_of(&caller, &id).await?;
-    let mut deliveries = grouped(log(&door.home, task.id).await?);
+    let mut deliveries = grouped(log(&door.backend, task.id).await?);
     if let Some(before) = before {
         deliveries.retain(|delivery| delivery.first < before);
     }
@@ -79,11 +79,12 @@ fn place(cursor: &str) -> Result<String, Problem> {
 }
 
 /// All attempts of a task that are known, in the order made.
-async fn log(home: &Home, task_id: TaskId) -> Result<Vec<DeliveryAttempt>> {
+async fn log(backend: &Backend, task_id: TaskId) -> Result<Vec<DeliveryAttempt>> {
     let room = task_id.to_string();
     let (mut attempts, mut after) = (Vec::new(), None::<String>);
     while attempts.len() < MOST_ATTEMPTS {
-        let records = home.records.list_room(Shelf::Deliveries, &room, after.as_deref(), READ_AT_A_TIME).await?;
+        let records =
+            backend.records.list_partition(Collection::Deliveries, &room, after.as_deref(), READ_AT_A_TIME).await?;
         after = records.last().map(|record| record.key.clone());
         for record in &records {
             if let Ok(attempt) = serde_json::from_str(&record.body) {

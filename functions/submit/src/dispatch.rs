@@ -1,10 +1,10 @@
 //! From the task table onto the queues.
 
-use quire_boot::metrics;
-use quire_platform::{Error, Home, QueueName, Result, patiently, send, send_later};
+use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send, send_later};
 use quire_tasks::{
     Document, DocumentMessage, DocumentState, Job, Key, PageMessage, PageStatus, Source, Task, UnixMillis,
 };
+use quire_telemetry::metrics;
 use tracing::info;
 
 use crate::uploads::VALID_FOR;
@@ -13,14 +13,14 @@ use crate::uploads::VALID_FOR;
 const SWEEP_BATCH: usize = 100;
 
 /// Sends what a new task needs, and notes that it was sent. Sending twice is harmless: ended pages are not read again.
-pub(crate) async fn dispatch(home: &Home, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
+pub(crate) async fn dispatch(backend: &Backend, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
     let (announced, ready): (Vec<_>, Vec<_>) = pending(task).partition(|document| is_announced(task, document));
     let announced: Vec<_> = announced.into_iter().map(|document| message(task, document)).collect();
-    let queue = home.queue(QueueName::Documents);
-    patiently(|| send_later(queue.as_ref(), task, announced.clone(), VALID_FOR)).await?;
-    send_documents(home, task, ready).await?;
-    send_pages(home, task, pages).await?;
-    match patiently(|| home.tasks.mark_dispatched(task.id)).await {
+    let queue = backend.queue(QueueName::Documents);
+    retry_with_backoff(|| send_later(queue.as_ref(), task, announced.clone(), VALID_FOR)).await?;
+    send_documents(backend, task, ready).await?;
+    send_pages(backend, task, pages).await?;
+    match retry_with_backoff(|| backend.tasks.mark_dispatched(task.id)).await {
         // Deleted meanwhile: whoever receives its messages finds nothing to do.
         Err(Error::NotFound { .. }) => Ok(()),
         marked => marked,
@@ -50,19 +50,19 @@ fn message(task: &Task, document: &Document) -> DocumentMessage {
 
 /// Sends messages of documents that can be had now.
 pub(crate) async fn send_documents(
-    home: &Home,
+    backend: &Backend,
     task: &Task,
     documents: impl IntoIterator<Item = &Document>,
 ) -> Result<()> {
     let messages: Vec<_> = documents.into_iter().map(|document| message(task, document)).collect();
-    let queue = home.queue(QueueName::Documents);
-    patiently(|| send(queue.as_ref(), task, messages.clone())).await
+    let queue = backend.queue(QueueName::Documents);
+    retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await
 }
 
 /// Sends messages of a task's pages.
-pub(crate) async fn send_pages(home: &Home, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
-    let queue = home.queue(QueueName::Pages);
-    patiently(|| send(queue.as_ref(), task, pages.clone())).await?;
+pub(crate) async fn send_pages(backend: &Backend, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
+    let queue = backend.queue(QueueName::Pages);
+    retry_with_backoff(|| send(queue.as_ref(), task, pages.clone())).await?;
     // Workers that sleep are woken by this: what the queue itself tells comes minutes later.
     if !pages.is_empty() {
         metrics::count("PagesQueued", pages.len() as u64);
@@ -71,8 +71,8 @@ pub(crate) async fn send_pages(home: &Home, task: &Task, pages: Vec<PageMessage>
 }
 
 /// The messages of the task's pages that nobody has read yet.
-pub(crate) async fn queued_pages(home: &Home, task: &Task) -> Result<Vec<PageMessage>> {
-    let pages = patiently(|| home.tasks.pages(task.id)).await?;
+pub(crate) async fn queued_pages(backend: &Backend, task: &Task) -> Result<Vec<PageMessage>> {
+    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
     let queued = pages.into_iter().filter(|page| task.status_of(page) == PageStatus::Queued);
     Ok(queued.map(|page| PageMessage::new(task, page.page)).collect())
 }
@@ -82,13 +82,13 @@ pub(crate) async fn queued_pages(home: &Home, task: &Task) -> Result<Vec<PageMes
 ///
 /// # Errors
 /// Any [`quire_platform::Error`]; the next sweep goes on where this one ended.
-pub async fn sweep(home: &Home, before: UnixMillis) -> Result<usize> {
+pub async fn sweep(backend: &Backend, before: UnixMillis) -> Result<usize> {
     let mut swept = 0;
     loop {
-        let tasks = home.tasks.undispatched(before, SWEEP_BATCH).await?;
+        let tasks = backend.tasks.undispatched(before, SWEEP_BATCH).await?;
         for task in &tasks {
-            let pages = queued_pages(home, task).await?;
-            dispatch(home, task, pages).await?;
+            let pages = queued_pages(backend, task).await?;
+            dispatch(backend, task, pages).await?;
             info!(task.id = %task.id, "the messages of an interrupted task were sent again");
         }
         swept += tasks.len();

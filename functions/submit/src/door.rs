@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quire_egress::Client;
-use quire_platform::Home;
+use quire_platform::Backend;
 use quire_routes::Config;
 use quire_tenants::{Allowance, Keys};
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ const MOST_RENDERING: usize = 4;
 /// What the door works with.
 #[derive(Debug)]
 pub struct Door {
-    pub(crate) home: Home,
+    pub(crate) backend: Backend,
     pub(crate) inspector: Arc<dyn Inspector>,
     pub(crate) egress: Client,
     pub(crate) settings: DoorSettings,
@@ -37,7 +37,7 @@ pub struct Door {
 impl Door {
     /// A door of these parts.
     pub fn new(
-        home: Home,
+        backend: Backend,
         inspector: Arc<dyn Inspector>,
         egress: Client,
         settings: DoorSettings,
@@ -47,10 +47,10 @@ impl Door {
         let inspections = Semaphore::new(settings.max_inspections);
         let rendering = Semaphore::new((settings.max_inspections / 2).clamp(1, MOST_RENDERING));
         let (work, closing) = (TaskTracker::new(), CancellationToken::new());
-        let (keys, allowance) = (Keys::new(home.clone()), Allowance::new(home.clone()));
+        let (keys, allowance) = (Keys::new(backend.clone()), Allowance::new(backend.clone()));
         let (routing, webhooks) = (Routing::new(routes), Webhooks::default());
         Self {
-            home,
+            backend,
             inspector,
             egress,
             settings,
@@ -68,7 +68,7 @@ impl Door {
 
     /// The problem of a request that is larger than this door takes.
     pub(crate) fn too_large(&self) -> Problem {
-        let elsewhere = self.home.objects.takes_uploads();
+        let elsewhere = self.backend.objects.takes_uploads();
         let instead =
             if elsewhere { " Announce a larger document by POST /uploads, and put it where that says." } else { "" };
         Problem::body_too_large(self.settings.max_body_bytes, instead)

@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
 };
 use quire_callback::{Endpoint, EndpointState};
-use quire_platform::{Record, Shelf};
+use quire_platform::{Collection, Record};
 use serde::Serialize;
 use tracing::{error, info};
 
@@ -46,7 +46,8 @@ pub(crate) async fn endpoints(
     let room = caller.tenant.as_str();
     let after = after.map(|id| format!("{room}/{id}"));
     // One more, to know whether there are more.
-    let mut records = door.home.records.list_room(Shelf::Endpoints, room, after.as_deref(), limit + 1).await?;
+    let mut records =
+        door.backend.records.list_partition(Collection::Endpoints, room, after.as_deref(), limit + 1).await?;
     let more = records.len() > limit;
     records.truncate(limit);
     let id = |record: &Record| record.key.rsplit('/').next().unwrap_or_default().to_owned();
@@ -80,7 +81,7 @@ pub(crate) async fn enable(
 ) -> Result<StatusCode, Problem> {
     let Path(id) = id.map_err(|_| Problem::endpoint_not_found())?;
     let key = format!("{}/{id}", caller.tenant);
-    if !is_id(&id) || !door.home.records.delete(Shelf::Endpoints, &key, None).await? {
+    if !is_id(&id) || !door.backend.records.delete(Collection::Endpoints, &key, None).await? {
         return Err(Problem::endpoint_not_found());
     }
     info!(tenant = caller.tenant.as_str(), endpoint.id = id, "receiver enabled");

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use quire_platform::{Home, Result};
-use quire_routes::{Board, Config, Note, Route, State};
+use quire_platform::{Backend, Result};
+use quire_routes::{Config, EngineStatuses, OperatorNote, Route, State};
 use quire_tasks::{EngineName, ModeName, UnixMillis};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,12 +16,12 @@ use crate::{accept::now, task::rfc3339};
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn engines(home: &Home, routes: &Config) -> Result<Map<String, Value>> {
-    let board = Board::read(home).await?;
+pub async fn engines(backend: &Backend, routes: &Config) -> Result<Map<String, Value>> {
+    let board = EngineStatuses::read(backend).await?;
     Ok(members(&board, routes, now()))
 }
 
-fn members(board: &Board, routes: &Config, now: UnixMillis) -> Map<String, Value> {
+fn members(board: &EngineStatuses, routes: &Config, now: UnixMillis) -> Map<String, Value> {
     let engines: Vec<_> = routes.engines.keys().map(|engine| EngineAnswer::new(engine, board, routes, now)).collect();
     let missed = engines.iter().filter(|engine| engine.is_missed()).map(|engine| engine.engine.clone());
     let unavailable: Vec<String> = missed.collect();
@@ -77,7 +77,7 @@ struct RolledBack {
 }
 
 impl<'a> EngineAnswer<'a> {
-    fn new(engine: &EngineName, board: &'a Board, routes: &'a Config, now: UnixMillis) -> Self {
+    fn new(engine: &EngineName, board: &'a EngineStatuses, routes: &'a Config, now: UnixMillis) -> Self {
         let (state, counted) = (board.state(engine, now), board.stats(engine));
         let (live, not_closed) = board.workers(engine, now);
         let rolled_back = board.control(engine).rolled_back;
@@ -92,7 +92,7 @@ impl<'a> EngineAnswer<'a> {
             empty: counted.empty,
             mean_confidence: counted.mean_confidence(),
             mean_ms: counted.mean_millis().map(|millis| millis.round() as u64),
-            rolled_back: rolled_back.map(|Note { reason, by, at }| RolledBack { reason, by, at: rfc3339(at) }),
+            rolled_back: rolled_back.map(|OperatorNote { reason, by, at }| RolledBack { reason, by, at: rfc3339(at) }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The end of a task's time: all that was kept for it goes.
 
 use futures_util::{StreamExt, stream};
-use quire_platform::{Home, Result, purge};
+use quire_platform::{Backend, Result, purge};
 use quire_tasks::{Task, UnixMillis};
 use tracing::{info, warn};
 
@@ -17,12 +17,12 @@ const PURGE_AT_A_TIME: usize = 4;
 /// # Errors
 /// Any [`quire_platform::Error`]; the next sweep goes on where this one ended. Tasks that cannot be removed do not keep
 /// others from being removed.
-pub async fn sweep_expired(home: &Home, now: UnixMillis) -> Result<usize> {
+pub async fn sweep_expired(backend: &Backend, now: UnixMillis) -> Result<usize> {
     let mut swept = 0;
     for _ in 0..MOST_BATCHES {
-        let tasks = home.tasks.expired(now, SWEEP_BATCH).await?;
+        let tasks = backend.tasks.expired(now, SWEEP_BATCH).await?;
         let is_last = tasks.len() < SWEEP_BATCH;
-        let removed = remove(home, tasks).await?;
+        let removed = remove(backend, tasks).await?;
         swept += removed;
         // Those that could not be removed would be the next batch again.
         if is_last || removed == 0 {
@@ -33,9 +33,9 @@ pub async fn sweep_expired(home: &Home, now: UnixMillis) -> Result<usize> {
 }
 
 /// Removes these tasks; how many of them it could. An error where there are some, and none could be.
-async fn remove(home: &Home, tasks: Vec<Task>) -> Result<usize> {
+async fn remove(backend: &Backend, tasks: Vec<Task>) -> Result<usize> {
     let removals = tasks.into_iter().map(async |task| {
-        let removed = purge(home, &task).await;
+        let removed = purge(backend, &task).await;
         match &removed {
             Ok(()) => info!(task.id = %task.id, "an expired task was removed"),
             Err(error) => warn!(task.id = %task.id, %error, "an expired task could not be removed; it is tried again"),

@@ -88,7 +88,7 @@ impl Form {
 
 async fn spool(door: &Door, mut field: Field<'_>, mut hash: Option<&mut Sha256>) -> Result<Upload, Problem> {
     let name = field.file_name().map(plain_name).filter(|name| !name.is_empty());
-    let (file, path) = new_file(door.home.objects.spool()).await?;
+    let (file, path) = new_file(door.backend.objects.spool()).await?;
     let mut file = File::from_std(file);
     let max_bytes = door.settings.limits.max_bytes;
     let mut bytes = 0;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use percent_encoding::percent_decode_str;
-use quire_platform::{Error, Home, patiently};
+use quire_platform::{Backend, Error, retry_with_backoff};
 use quire_routes::Config;
 use quire_tasks::{Document, DocumentState, Key, ReadAs, Source, Task, TaskId, Tenant};
 use serde::Deserialize;
@@ -80,7 +80,7 @@ impl Object {
 /// # Errors
 /// When one of the objects could not be taken in; the others were, and the event may come again.
 pub async fn take_uploads(
-    home: &Home,
+    backend: &Backend,
     routes: &Arc<Config>,
     event: StoreEvent,
     callback_url: Option<&str>,
@@ -88,7 +88,7 @@ pub async fn take_uploads(
     let routing = Routing::new(Arc::clone(routes));
     let mut failed = 0;
     for Record { s3: Stored { bucket, object } } in event.records {
-        if let Err(error) = take_upload(home, &routing, &bucket.name, &object, callback_url).await {
+        if let Err(error) = take_upload(backend, &routing, &bucket.name, &object, callback_url).await {
             failed += 1;
             let error = format!("{error:#}");
             error!(error, "an upload could not be taken in");
@@ -101,7 +101,7 @@ pub async fn take_uploads(
 }
 
 async fn take_upload(
-    home: &Home,
+    backend: &Backend,
     routing: &Routing,
     bucket: &str,
     object: &Object,
@@ -113,18 +113,18 @@ async fn take_upload(
         return Ok(());
     }
     match Key::inbox_task(&key) {
-        Some(task_id) => announced(home, task_id).await,
-        None => unannounced(home, routing, bucket, key, object, callback_url).await,
+        Some(task_id) => announced(backend, task_id).await,
+        None => unannounced(backend, routing, bucket, key, object, callback_url).await,
     }
 }
 
 /// The upload of a task that waits for it.
-async fn announced(home: &Home, task_id: TaskId) -> Result<()> {
-    match patiently(|| home.tasks.task(task_id)).await {
+async fn announced(backend: &Backend, task_id: TaskId) -> Result<()> {
+    match retry_with_backoff(|| backend.tasks.task(task_id)).await {
         Ok(task) => {
             let trace = task.trace.map(|trace| trace.trace_id());
             info!(task.id = %task_id, trace.id = trace, "the announced upload has come");
-            Ok(send_documents(home, &task, pending(&task)).await?)
+            Ok(send_documents(backend, &task, pending(&task)).await?)
         }
         Err(Error::NotFound { .. }) => {
             warn!(task.id = %task_id, "an upload for a task that there is not is ignored");
@@ -136,7 +136,7 @@ async fn announced(home: &Home, task_id: TaskId) -> Result<()> {
 
 /// An object that somebody put there without a word.
 async fn unannounced(
-    home: &Home,
+    backend: &Backend,
     routing: &Routing,
     bucket: &str,
     key: String,
@@ -149,22 +149,22 @@ async fn unannounced(
     let source = Source::Inbox { key, version: object.version().map(str::to_owned) };
     let document = Document::new(1, name, DocumentState::Pending { source });
     let callback_url = callback_url.map(str::to_owned);
-    let read_as = text(home, routing, id).await?;
+    let read_as = text(backend, routing, id).await?;
     let task = Task::new(id, Tenant::default(), now(), vec![document], callback_url).read_as(read_as);
     let task = task.traced(trace::new());
-    let completion = patiently(|| home.tasks.create(task.clone())).await?;
+    let completion = retry_with_backoff(|| backend.tasks.create(task.clone())).await?;
     let task = completion.task();
     if completion.changed() {
         log(task);
     }
     // Of a task that is there already, whoever made it may have died before this.
-    if task.dispatched { Ok(()) } else { Ok(dispatch(home, task, Vec::new()).await?) }
+    if task.dispatched { Ok(()) } else { Ok(dispatch(backend, task, Vec::new()).await?) }
 }
 
 /// Nobody has said how it is to be read, so it is read as text. Where no engine does that, there is nobody to tell but
 /// the receiver of the callback: the task is made all the same, and its pages fail.
-async fn text(home: &Home, routing: &Routing, id: TaskId) -> Result<ReadAs> {
-    let assigned = patiently(|| routing.assign(home, id, Wanted::default())).await?;
+async fn text(backend: &Backend, routing: &Routing, id: TaskId) -> Result<ReadAs> {
+    let assigned = retry_with_backoff(|| routing.assign(backend, id, Wanted::default())).await?;
     Ok(assigned.unwrap_or_else(|refused| {
         warn!(task.id = %id, %refused, "an upload cannot be read as text");
         ReadAs::default()

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use quire_egress::FetchError;
 use quire_platform::{
-    Completion, Consumer, Delivery, Download, Error, QueueName, Undecodable, owe_callback, patiently,
+    Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName, enqueue_callback, retry_with_backoff,
 };
 use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Job, Key, Source, Split, Task};
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> 
     // Longer than a fetch and a check may take: a lease that is kept past that belongs to something stuck.
     let longest = door.settings.fetch_limit + door.settings.inspect_limit;
     let longest = longest.max(door.settings.result_limit) + Duration::from_mins(1);
-    let consumer = Consumer::<DocumentMessage>::new(door.home.queue(QueueName::Documents), longest);
+    let consumer = Consumer::<DocumentMessage>::new(door.backend.queue(QueueName::Documents), longest);
     let mut in_hand = JoinSet::new();
     while !shutdown.is_cancelled() {
         while in_hand.try_join_next().is_some() {}
@@ -76,13 +76,14 @@ pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> 
 /// deadline. What is broken off is received again.
 pub async fn ingest_all(
     door: &Arc<Door>,
-    deliveries: Vec<Result<Delivery<DocumentMessage>, Undecodable>>,
+    deliveries: Vec<Result<Delivery<DocumentMessage>, MalformedMessage>>,
     limit: Duration,
 ) {
-    quire_boot::finish_within(limit, deliveries.into_iter().map(|delivery| take(Arc::clone(door), delivery))).await;
+    quire_telemetry::finish_within(limit, deliveries.into_iter().map(|delivery| take(Arc::clone(door), delivery)))
+        .await;
 }
 
-async fn take(door: Arc<Door>, delivery: Result<Delivery<DocumentMessage>, Undecodable>) {
+async fn take(door: Arc<Door>, delivery: Result<Delivery<DocumentMessage>, MalformedMessage>) {
     match delivery {
         Ok(delivery) => {
             let DocumentMessage { task_id, document, .. } = delivery.message;
@@ -93,7 +94,7 @@ async fn take(door: Arc<Door>, delivery: Result<Delivery<DocumentMessage>, Undec
                 error!(task.id = %task_id, document, delivery.attempt = attempt, error, "ingest failed");
             }
         }
-        Err(Undecodable { error, lease, .. }) => {
+        Err(MalformedMessage { error, lease, .. }) => {
             warn!(%error, "a document message is unreadable");
             if let Err(error) = lease.dead_letter(&error.to_string()).await {
                 error!(%error, "an unreadable document message could not be dead-lettered");
@@ -119,7 +120,7 @@ enum Miss {
 /// that was read.
 ///
 /// # Errors
-/// Any error of the home, after patience has ended; the message is then received again.
+/// Any error of the backend, after patience has ended; the message is then received again.
 pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
     match delivery.message.job {
         Job::Split => split(door, delivery).await,
@@ -129,8 +130,8 @@ pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Res
 
 async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, attempt, lease, .. } = delivery;
-    let tasks = &door.home.tasks;
-    let task = match patiently(|| tasks.task(message.task_id)).await {
+    let tasks = &door.backend.tasks;
+    let task = match retry_with_backoff(|| tasks.task(message.task_id)).await {
         Err(Error::NotFound { .. }) => {
             // Whoever fetched it may have died after the task was deleted.
             forget(door, &message).await?;
@@ -155,7 +156,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
                 }
             };
             let settle = || tasks.settle_document(message.task_id, message.document, state.clone());
-            match patiently(settle).await {
+            match retry_with_backoff(settle).await {
                 Err(Error::NotFound { .. }) => {
                     forget(door, &message).await?;
                     return Ok(lease.acknowledge().await?);
@@ -176,7 +177,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
     if completion.changed() || attempt > 1 {
         send_pages_of(door, completion.task(), message.document).await?;
     }
-    owe_callback(&door.home, completion.task()).await?;
+    enqueue_callback(&door.backend, completion.task()).await?;
     Ok(lease.acknowledge().await?)
 }
 
@@ -184,7 +185,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
 async fn forget(door: &Door, message: &DocumentMessage) -> Result<()> {
     let key = Key::Document { task_id: message.task_id, document: message.document }.to_string();
     // What else begins like this is of the same task, and to go as well.
-    patiently(|| door.home.objects.erase(&key)).await?;
+    retry_with_backoff(|| door.backend.objects.erase(&key)).await?;
     Ok(())
 }
 
@@ -203,12 +204,12 @@ fn trace_id(task: &Task) -> Option<String> {
 
 /// Sends the messages of a document's pages that nobody has read. Repeating it is harmless.
 async fn send_pages_of(door: &Door, task: &Task, document: u32) -> Result<()> {
-    let mut pages = queued_pages(&door.home, task).await?;
+    let mut pages = queued_pages(&door.backend, task).await?;
     pages.retain(|message| message.page.document == document);
-    Ok(send_pages(&door.home, task, pages).await?)
+    Ok(send_pages(&door.backend, task, pages).await?)
 }
 
-/// Fetches and checks a document, and stores it when it is one. An error is the home's.
+/// Fetches and checks a document, and stores it when it is one. An error is the backend's.
 async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attempt: u32) -> Result<Result<Split, Miss>> {
     let (_folder, file) = new_file(door, "fetch-").await?;
     let after = back_off(attempt, rand::random());
@@ -228,7 +229,7 @@ async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attemp
         Err(failure) => return Ok(Err(Miss::Final(failure))),
     };
     let key = Key::Document { task_id: task.id, document }.to_string();
-    patiently(|| door.home.objects.put_file(&key, &file)).await?;
+    retry_with_backoff(|| door.backend.objects.put_file(&key, &file)).await?;
     let trace = trace_id(task);
     info!(task.id = %task.id, trace.id = trace, document, document.pages = split.pages, "document fetched and split");
     Ok(Ok(split))
@@ -253,10 +254,10 @@ fn miss(error: FetchError, after: Duration) -> Result<Miss> {
     Ok(if transient { Miss::Transient { failure, after } } else { Miss::Final(failure) })
 }
 
-/// Writes what a customer uploaded to a file. An error is the home's.
+/// Writes what a customer uploaded to a file. An error is the backend's.
 async fn download(door: &Door, key: &str, version: Option<&str>, file: &Path) -> Result<Result<(), Miss>> {
     let most = door.settings.limits.max_bytes;
-    let download = patiently(|| door.home.objects.download(key, version, most, file));
+    let download = retry_with_backoff(|| door.backend.objects.download(key, version, most, file));
     let downloaded = timeout(door.settings.fetch_limit, download).await;
     match downloaded.context("an upload could not be read from the store in time")? {
         Ok(Download::Whole { .. }) => Ok(Ok(())),
@@ -275,7 +276,7 @@ async fn download(door: &Door, key: &str, version: Option<&str>, file: &Path) ->
 
 /// A file to be, in a folder of the spool that goes when it is dropped.
 pub(crate) async fn new_file(door: &Door, prefix: &'static str) -> Result<(TempDir, PathBuf)> {
-    let spool = door.home.objects.spool();
+    let spool = door.backend.objects.spool();
     let made = tokio::task::spawn_blocking(move || tempfile::Builder::new().prefix(prefix).tempdir_in(spool));
     let folder = made.await?.context("the spool cannot be written")?;
     let file = folder.path().join("document");

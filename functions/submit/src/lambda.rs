@@ -10,11 +10,11 @@ use std::{
 use anyhow::Context;
 use async_trait::async_trait;
 use axum::{Router, body::Body, extract::Request, response::Response};
-use quire_boot::env;
 use quire_egress::{Client, Policy};
-use quire_platform::{Error, Home};
+use quire_platform::{Backend, Error};
 use quire_routes::Config;
 use quire_tasks::{Failure, FailureCode, TaskId};
+use quire_telemetry::env;
 use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::warn;
@@ -60,13 +60,13 @@ pub fn egress() -> anyhow::Result<Client> {
 ///
 /// # Errors
 /// When a variable makes no sense.
-pub fn door(home: Home) -> anyhow::Result<Door> {
+pub fn door(backend: Backend) -> anyhow::Result<Door> {
     let settings = DoorSettings::from_env()?;
     let program = std::env::current_exe().context("this program's own file cannot be found")?;
     let inspector = Arc::new(ChildInspector::new(program, settings.limits));
     let routes = Arc::new(Config::from_env()?);
-    let health = Arc::new(HomeHealth { home: home.clone(), routes: Arc::clone(&routes) });
-    Ok(Door::new(home, inspector, egress()?, settings, health, routes))
+    let health = Arc::new(HomeHealth { backend: backend.clone(), routes: Arc::clone(&routes) });
+    Ok(Door::new(backend, inspector, egress()?, settings, health, routes))
 }
 
 /// Answers one request, and leaves nothing for afterwards: the process stands still as soon as it has answered. What
@@ -81,10 +81,10 @@ pub async fn answer(door: &Door, router: Router, request: Request, limit: Durati
     carried(response, takes_gzip).await
 }
 
-/// A Lambda knows of workers what they have written down. It is well when its home answers.
+/// A Lambda knows of workers what they have written down. It is well when its backend answers.
 #[derive(Debug)]
 struct HomeHealth {
-    home: Home,
+    backend: Backend,
     routes: Arc<Config>,
 }
 
@@ -92,9 +92,9 @@ struct HomeHealth {
 impl Health for HomeHealth {
     async fn health(&self) -> HealthReport {
         // Reading a task needs no right that the door does not have anyway.
-        let nobody = self.home.tasks.task(TaskId::derived(&["nobody's"])).await;
+        let nobody = self.backend.tasks.task(TaskId::derived(&["nobody's"])).await;
         let ok = matches!(nobody, Ok(_) | Err(Error::NotFound { .. }));
-        let engines = engines(&self.home, &self.routes).await;
+        let engines = engines(&self.backend, &self.routes).await;
         let ok = ok && engines.is_ok();
         let version = ("version".to_owned(), env!("CARGO_PKG_VERSION").into());
         HealthReport { ok, details: engines.unwrap_or_default().into_iter().chain([version]).collect() }

@@ -97,7 +97,7 @@ async fn find(
     let at_a_time = if filter.takes_all() { limit + 1 } else { READ_AT_A_TIME };
     while examined < MOST_EXAMINED {
         let most = at_a_time.min(MOST_EXAMINED - examined);
-        let tasks = door.home.tasks.list(&caller.tenant, filter.created_after, after, most).await?;
+        let tasks = door.backend.tasks.list(&caller.tenant, filter.created_after, after, most).await?;
         if tasks.is_empty() {
             return Ok((found, None));
         }

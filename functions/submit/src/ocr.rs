@@ -50,7 +50,7 @@ async fn answer(door: &Door, call: &Call, task: Task) -> Result<Response, Proble
 }
 
 async fn result(door: &Door, task: &Task) -> Result<Response, Problem> {
-    let documents = documents(&door.home, task).await.map_err(not_found)?;
+    let documents = documents(&door.backend, task).await.map_err(not_found)?;
     let [document] = &documents[..] else { return Err(Problem::internal(&"a task of POST /ocr has one document")) };
     match &document.error {
         Some(failure) if document.status == TaskStatus::Failed => Err(Problem::from(failure.clone()).at("#/image")),

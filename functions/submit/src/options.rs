@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use quire_redact::Redactor;
 use quire_tasks::{
-    Callback, LONGEST_RETENTION, Payload, Progress, RedactKind, RedactPattern, RedactPolicy, SHORTEST_RETENTION, Task,
-    USUAL_RETENTION,
+    Callback, DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Payload, Progress, RedactKind, RedactPattern,
+    RedactPolicy, Task,
 };
 use serde_json::{Map, Value};
 
@@ -30,7 +30,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tags: Vec::new(), retention: USUAL_RETENTION, redact: None, callback: None }
+        Self { tags: Vec::new(), retention: DEFAULT_RETENTION, redact: None, callback: None }
     }
 }
 
@@ -71,9 +71,9 @@ fn tags(fields: &Map<String, Value>) -> Result<Vec<String>, Problem> {
 }
 
 fn retention(fields: &Map<String, Value>) -> Result<Duration, Problem> {
-    let Some(said) = json::value(fields, "retention_hours") else { return Ok(USUAL_RETENTION) };
+    let Some(said) = json::value(fields, "retention_hours") else { return Ok(DEFAULT_RETENTION) };
     let hours = |duration: Duration| duration.as_secs() / HOUR.as_secs();
-    let (shortest, longest) = (hours(SHORTEST_RETENTION), hours(LONGEST_RETENTION));
+    let (shortest, longest) = (hours(MIN_RETENTION), hours(MAX_RETENTION));
     let taken = said.as_u64().filter(|hours| (shortest..=longest).contains(hours));
     taken.map(Duration::from_hours).ok_or_else(|| {
         let detail = format!("The field is no whole number from {shortest} to {longest}.");

@@ -72,12 +72,12 @@ pub(crate) async fn pages(
     let (status, limit) = (parameters.word::<PageStatus>("status", STATUSES)?, parameters.limit()?);
     let task = door.task_of(&caller, &id).await?;
     let after = parameters.cursor(|text| cursor::page(&task, text))?;
-    let mut pages = door.home.tasks.pages(task.id).await?;
+    let mut pages = door.backend.tasks.pages(task.id).await?;
     pages.retain(|page| after.is_none_or(|after| page.page > after));
     pages.retain(|page| status.is_none_or(|status| task.status_of(page) == status));
     let next = (pages.len() > limit).then(|| cursor::of_page(pages[limit - 1].page));
     pages.truncate(limit);
-    let texts = texts(&door.home, &task, pages).await.map_err(not_found)?;
+    let texts = texts(&door.backend, &task, pages).await.map_err(not_found)?;
     let pages = texts.into_iter().map(|(page, text)| PageEntry::new(&task, page, text)).collect();
     Ok(Json(Pages { pages, next }))
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use quire_platform::{Error, Home, QueueName, Result, patiently, send};
+use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send};
 use quire_tasks::{DocumentMessage, Failure, Job, Key, Task, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
@@ -54,9 +54,9 @@ impl Preparation {
     }
 
     /// How far it is; `None` where nobody has asked for it.
-    pub(crate) async fn read(home: &Home, task: &Task) -> Result<Option<Self>> {
+    pub(crate) async fn read(backend: &Backend, task: &Task) -> Result<Option<Self>> {
         let key = Self::key(task);
-        let json = match patiently(|| home.objects.read(&key)).await {
+        let json = match retry_with_backoff(|| backend.objects.read(&key)).await {
             Err(Error::NotFound { .. }) => return Ok(None),
             json => json?,
         };
@@ -65,9 +65,9 @@ impl Preparation {
     }
 
     /// Writes down that it is this far.
-    pub(crate) async fn write(&self, home: &Home, task: &Task) -> Result<()> {
+    pub(crate) async fn write(&self, backend: &Backend, task: &Task) -> Result<()> {
         let (key, json) = (Self::key(task), self.encode());
-        patiently(|| home.objects.put(&key, json.clone().into())).await
+        retry_with_backoff(|| backend.objects.put(&key, json.clone().into())).await
     }
 
     fn encode(&self) -> String {
@@ -87,9 +87,9 @@ impl Preparation {
 /// Asks for it, unless somebody has; and waits for it that long.
 pub(crate) async fn prepared(door: &Door, task: &Task, wait: Duration) -> Result<Preparation> {
     let deadline = Instant::now() + wait;
-    let mut preparation = match Preparation::read(&door.home, task).await? {
+    let mut preparation = match Preparation::read(&door.backend, task).await? {
         Some(known) if !known.lapsed(door.settings.result_limit, now()) => known,
-        known => ask(&door.home, task, known.is_some()).await?,
+        known => ask(&door.backend, task, known.is_some()).await?,
     };
     let mut pause = FIRST_PAUSE;
     while matches!(preparation, Preparation::Asked { .. }) {
@@ -101,25 +101,25 @@ pub(crate) async fn prepared(door: &Door, task: &Task, wait: Duration) -> Result
             () = sleep(pause.min(left)) => pause = (2 * pause).min(LONGEST_PAUSE),
             () = door.closing.cancelled() => break,
         }
-        preparation = Preparation::read(&door.home, task).await?.unwrap_or(preparation);
+        preparation = Preparation::read(&door.backend, task).await?.unwrap_or(preparation);
     }
     Ok(preparation)
 }
 
-async fn ask(home: &Home, task: &Task, again: bool) -> Result<Preparation> {
+async fn ask(backend: &Backend, task: &Task, again: bool) -> Result<Preparation> {
     let asked = Preparation::Asked { at: now() };
     if again {
-        asked.write(home, task).await?;
-    } else if !home.objects.put_new(&Preparation::key(task), asked.encode().into()).await? {
+        asked.write(backend, task).await?;
+    } else if !backend.objects.put_new(&Preparation::key(task), asked.encode().into()).await? {
         // Somebody else was faster.
-        return Ok(Preparation::read(home, task).await?.unwrap_or(asked));
+        return Ok(Preparation::read(backend, task).await?.unwrap_or(asked));
     }
     let message = DocumentMessage { task_id: task.id, document: 0, round: task.round, job: Job::SearchablePdf };
-    let queue = home.queue(QueueName::Documents);
-    if let Err(error) = patiently(|| send(queue.as_ref(), task, [message.clone()])).await {
+    let queue = backend.queue(QueueName::Documents);
+    if let Err(error) = retry_with_backoff(|| send(queue.as_ref(), task, [message.clone()])).await {
         // Or nobody would ask for it again for long.
         let key = Preparation::key(task);
-        patiently(|| home.objects.delete(&key)).await?;
+        retry_with_backoff(|| backend.objects.delete(&key)).await?;
         return Err(error);
     }
     Ok(asked)

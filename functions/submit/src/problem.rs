@@ -214,7 +214,7 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
-    /// The home has no place where a client could put a document on its own.
+    /// The backend has no place where a client could put a document on its own.
     pub(crate) fn uploads_not_taken() -> Self {
         let detail = "This server takes documents of every size itself: send the file to POST /ocr/async.";
         Self::new(StatusCode::NOT_FOUND, "uploads_not_taken", detail)

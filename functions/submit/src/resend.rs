@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use quire_platform::{Error, Listed, Result, owe_callback, patiently};
+use quire_platform::{Error, Listed, Result, enqueue_callback, retry_with_backoff};
 use quire_tasks::{CallbackState, CallbackUpdate, Task, TaskId, Tenant, UnixMillis, WebhookId};
 use serde::Serialize;
 
@@ -76,10 +76,10 @@ fn check(task: &Task, id: WebhookId) -> Result<(), Problem> {
 /// Owes the callback once more, whatever became of it. If this dies between its two steps, the callback is pending and
 /// nobody is at it; whoever asked has no answer then, and asks again.
 async fn send_again(door: Arc<Door>, id: WebhookId) -> Result<Task> {
-    let update = || door.home.tasks.update_callback(id.task_id, id.round, CallbackUpdate::Resend);
-    let task = patiently(update).await?.task().clone();
+    let update = || door.backend.tasks.update_callback(id.task_id, id.round, CallbackUpdate::Resend);
+    let task = retry_with_backoff(update).await?.task().clone();
     if task.round == id.round {
-        owe_callback(&door.home, &task).await?;
+        enqueue_callback(&door.backend, &task).await?;
     }
     Ok(task)
 }
@@ -117,7 +117,7 @@ async fn recover_since(
 ) -> Result<Recovered> {
     let mut resent = 0;
     for _ in 0..LOOK_AT / READ_AT_A_TIME {
-        let tasks = door.home.tasks.list(&tenant, Some(since), after, READ_AT_A_TIME).await?;
+        let tasks = door.backend.tasks.list(&tenant, Some(since), after, READ_AT_A_TIME).await?;
         let is_last = tasks.len() < READ_AT_A_TIME;
         after = tasks.last().map(Listed::of);
         let missed = tasks.into_iter().filter(|task| was_missed(task, now()));

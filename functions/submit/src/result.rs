@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quire_formats::Form as TextForm;
-use quire_platform::{Error, patiently};
+use quire_platform::{Error, retry_with_backoff};
 use quire_tasks::{Failure, FailureCode, Key, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
@@ -103,7 +103,7 @@ impl FromStr for Form {
     }
 }
 
-/// The task's pages, as a file to be kept; or where it is, where it is large and the home has an address for it.
+/// The task's pages, as a file to be kept; or where it is, where it is large and the backend has an address for it.
 pub(crate) async fn result(
     State(door): State<Arc<Door>>,
     caller: Caller,
@@ -133,8 +133,8 @@ pub(crate) async fn result(
     }
     let most = door.settings.inline_result_bytes;
     let made = match text {
-        Some(text) => as_text(&door.home, &task, text, most).await,
-        None => as_json(&door.home, &task, most).await,
+        Some(text) => as_text(&door.backend, &task, text, most).await,
+        None => as_json(&door.backend, &task, most).await,
     };
     match made.map_err(not_found)? {
         Made::Bytes(bytes) => Ok(file(form, &task, Body::from(bytes))),
@@ -152,22 +152,22 @@ fn wait_of(door: &Door, wait: Option<&str>) -> Result<Duration, Problem> {
 async fn stored(door: &Door, form: Form, task: &Task) -> Result<Option<Response>, Problem> {
     let Some(url) = address(door, form, task).await? else { return Ok(None) };
     let key = form.key(task);
-    let found = door.home.objects.list(&key).await?;
+    let found = door.backend.objects.list(&key).await?;
     Ok(found.contains(&key).then(|| elsewhere(&url)))
 }
 
-/// A large result: by its address, where the home has one; otherwise as it is.
+/// A large result: by its address, where the backend has one; otherwise as it is.
 async fn large(door: &Door, form: Form, task: &Task, path: TempPath, bytes: u64) -> Result<Response, Problem> {
     let Some(url) = address(door, form, task).await? else {
         return Ok(sent(form, task, opened(&path).await?, bytes));
     };
     let key = form.key(task);
-    patiently(|| door.home.objects.put_file(&key, &path)).await?;
+    retry_with_backoff(|| door.backend.objects.put_file(&key, &path)).await?;
     // Deleted meanwhile, it would stay for ever.
-    match door.home.tasks.task(task.id).await {
+    match door.backend.tasks.task(task.id).await {
         Ok(task) if !task.expired(now()) => Ok(elsewhere(&url)),
         Ok(_) | Err(Error::NotFound { .. }) => {
-            door.home.objects.erase(&key).await?;
+            door.backend.objects.erase(&key).await?;
             Err(Problem::task_not_found())
         }
         Err(error) => Err(error.into()),
@@ -199,17 +199,17 @@ async fn ready(door: &Door, task: &Task, bytes: u64) -> Result<Response, Problem
         if is_large {
             return Ok(elsewhere(&url));
         }
-        let bytes = patiently(|| door.home.objects.read(&key)).await.map_err(not_found)?;
+        let bytes = retry_with_backoff(|| door.backend.objects.read(&key)).await.map_err(not_found)?;
         return Ok(file(Form::Pdf, task, Body::from(bytes)));
     }
-    let local = patiently(|| door.home.objects.local_file(&key)).await.map_err(not_found)?;
+    let local = retry_with_backoff(|| door.backend.objects.local_file(&key)).await.map_err(not_found)?;
     Ok(sent(Form::Pdf, task, opened(&local).await?, bytes))
 }
 
-/// Where anybody can fetch it for a while; none where the home has no such addresses.
+/// Where anybody can fetch it for a while; none where the backend has no such addresses.
 async fn address(door: &Door, form: Form, task: &Task) -> Result<Option<String>, Problem> {
     let (key, name) = (form.key(task), form.file_name(task));
-    Ok(door.home.objects.download_url(&key, &name, form.media().0, ADDRESS_VALID_FOR).await?)
+    Ok(door.backend.objects.download_url(&key, &name, form.media().0, ADDRESS_VALID_FOR).await?)
 }
 
 #[derive(Debug, Serialize)]

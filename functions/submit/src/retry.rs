@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use quire_platform::{Completion, Reopen, Result, forget_corrections, patiently};
+use quire_platform::{Completion, Reopen, Result, forget_corrections, retry_with_backoff};
 use quire_tasks::{Task, TaskId};
 use serde::Serialize;
 use tracing::{info, warn};
@@ -78,7 +78,7 @@ async fn scope(door: &Door, request: Request) -> Result<Reopen, Problem> {
 
 /// Opens the task again; its messages are sent behind the answer, as those of a new task are.
 async fn begin(door: Arc<Door>, id: TaskId, scope: Reopen) -> Result<Completion> {
-    let completion = patiently(|| door.home.tasks.reopen(id, scope.clone())).await?;
+    let completion = retry_with_backoff(|| door.backend.tasks.reopen(id, scope.clone())).await?;
     if let Completion::Now(task) = &completion {
         let (trace, pages, round) = (task.trace.map(|trace| trace.trace_id()), task.counts.open, task.round);
         info!(task.id = %id, trace.id = trace, task.pages = pages, task.round = round, "task opened again");
@@ -90,8 +90,8 @@ async fn begin(door: Arc<Door>, id: TaskId, scope: Reopen) -> Result<Completion>
 
 async fn send(door: Arc<Door>, task: Task) {
     let sent = async {
-        forget_corrections(&door.home, &task).await?;
-        dispatch(&door.home, &task, queued_pages(&door.home, &task).await?).await
+        forget_corrections(&door.backend, &task).await?;
+        dispatch(&door.backend, &task, queued_pages(&door.backend, &task).await?).await
     };
     if let Err(error) = sent.await {
         warn!(task.id = %task.id, %error, "messages could not be sent; the next sweep sends them");

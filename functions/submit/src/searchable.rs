@@ -8,7 +8,7 @@ use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use quire_formats::{Picture, SearchablePdf, Sheet};
-use quire_platform::{Delivery, Error, Home, patiently};
+use quire_platform::{Backend, Delivery, Error, retry_with_backoff};
 use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Key, Page, PageText, Polygon, Task};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -39,12 +39,12 @@ type Pdf = SearchablePdf<BufWriter<File>>;
 /// Does what a message asks for, unless it has been done. However it ends, that is written down for those who wait.
 ///
 /// # Errors
-/// Any error of the home; the message is then received again.
+/// Any error of the backend; the message is then received again.
 pub(crate) async fn make(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, attempt, lease, .. } = delivery;
-    let home = &door.home;
-    let Some(task) = wanted(home, &message).await? else { return Ok(lease.acknowledge().await?) };
-    if matches!(Preparation::read(home, &task).await?, Some(Preparation::Ready { .. })) {
+    let backend = &door.backend;
+    let Some(task) = wanted(backend, &message).await? else { return Ok(lease.acknowledge().await?) };
+    if matches!(Preparation::read(backend, &task).await?, Some(Preparation::Ready { .. })) {
         return Ok(lease.acknowledge().await?);
     }
     // Not to be waited for in line: documents come by the same queue.
@@ -64,18 +64,18 @@ pub(crate) async fn make(door: &Door, delivery: Delivery<DocumentMessage>) -> Re
             Preparation::Failed { at: now(), failure }
         }
     };
-    preparation.write(home, &task).await?;
+    preparation.write(backend, &task).await?;
     // It may have been deleted meanwhile.
-    wanted(home, &message).await?;
+    wanted(backend, &message).await?;
     Ok(lease.acknowledge().await?)
 }
 
 /// The task, where it is still there and in the round of the message. Of one that is gone nothing stays.
-async fn wanted(home: &Home, message: &DocumentMessage) -> Result<Option<Task>> {
-    let task = match patiently(|| home.tasks.task(message.task_id)).await {
+async fn wanted(backend: &Backend, message: &DocumentMessage) -> Result<Option<Task>> {
+    let task = match retry_with_backoff(|| backend.tasks.task(message.task_id)).await {
         Ok(task) if !task.expired(now()) => task,
         Ok(_) | Err(Error::NotFound { .. }) => {
-            forget(home, message).await?;
+            forget(backend, message).await?;
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -83,16 +83,16 @@ async fn wanted(home: &Home, message: &DocumentMessage) -> Result<Option<Task>> 
     Ok(Some(task).filter(|task| task.round == message.round && task.status().ended()))
 }
 
-async fn forget(home: &Home, message: &DocumentMessage) -> Result<()> {
+async fn forget(backend: &Backend, message: &DocumentMessage) -> Result<()> {
     let DocumentMessage { task_id, round, .. } = *message;
     for ending in ["pdf", "pdf.json"] {
         let key = Key::Result { task_id, round, ending }.to_string();
-        patiently(|| home.objects.erase(&key)).await?;
+        retry_with_backoff(|| backend.objects.erase(&key)).await?;
     }
     Ok(())
 }
 
-/// Makes it, and stores it; says how large it is, or why there is none. An error is the home's.
+/// Makes it, and stores it; says how large it is, or why there is none. An error is the backend's.
 async fn pdf(door: &Door, task: &Task) -> Result<Result<u64, Failure>> {
     let begun = std::time::Instant::now();
     let (_folder, file) = new_file(door, "result-").await?;
@@ -101,7 +101,7 @@ async fn pdf(door: &Door, task: &Task) -> Result<Result<u64, Failure>> {
         Err(failure) => return Ok(Err(failure)),
     };
     let key = Preparation::pdf(task).to_string();
-    patiently(|| door.home.objects.put_file(&key, &file)).await?;
+    retry_with_backoff(|| door.backend.objects.put_file(&key, &file)).await?;
     let duration_ms = begun.elapsed().as_millis() as u64;
     info!(task.id = %task.id, task.pages = task.counts.total(), result.bytes = written, duration_ms, "searchable PDF made");
     Ok(Ok(written))
@@ -111,7 +111,7 @@ async fn write(door: &Door, task: &Task, file: &Path) -> Result<Result<u64, Fail
     let path = file.to_owned();
     let begin = move || SearchablePdf::new(BufWriter::new(File::create(path)?));
     let mut pdf = tokio::task::spawn_blocking(begin).await?.context("the spool cannot be written")?;
-    let pages = patiently(|| door.home.tasks.pages(task.id)).await?;
+    let pages = retry_with_backoff(|| door.backend.tasks.pages(task.id)).await?;
     let mut rest = &pages[..];
     for document in &task.documents {
         let (own, others) = rest.split_at(rest.partition_point(|page| page.page.document <= document.number));
@@ -120,7 +120,7 @@ async fn write(door: &Door, task: &Task, file: &Path) -> Result<Result<u64, Fail
             continue;
         }
         let key = Key::Document { task_id: task.id, document: document.number }.to_string();
-        let local = match patiently(|| door.home.objects.local_file(&key)).await {
+        let local = match retry_with_backoff(|| door.backend.objects.local_file(&key)).await {
             Err(Error::NotFound { .. }) => return Ok(Err(gone())),
             local => local?,
         };
@@ -154,7 +154,7 @@ async fn add(
     pages: &[Page],
     pictures: &mut dyn Pictures,
 ) -> Result<Result<Pdf, Failure>> {
-    for (page, text) in texts(&door.home, task, pages.to_vec()).await? {
+    for (page, text) in texts(&door.backend, task, pages.to_vec()).await? {
         let text = if let Text::Read(text) = text { Some(*text) } else { None };
         let cover = cover(task.redact.is_some(), text.as_ref());
         let picture = match pictures.picture(page.page.page, &cover).await {

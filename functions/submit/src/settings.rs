@@ -2,8 +2,8 @@
 
 use std::{num::NonZero, ops::RangeInclusive, time::Duration};
 
-use quire_boot::env::{self, Misconfigured};
 use quire_document::Limits;
+use quire_telemetry::env::{self, Misconfigured};
 use url::Url;
 
 /// A day: what a time-out that is longer than any would-be mistake may be.
@@ -50,7 +50,7 @@ pub struct DoorSettings {
     /// How much longer than its limits a request with such a key may take before it is believed dead, and another one
     /// takes its place.
     pub keyed_margin: Duration,
-    /// The largest result that is answered as it is, where the home has addresses for larger ones: what a function can
+    /// The largest result that is answered as it is, where the backend has addresses for larger ones: what a function can
     /// answer, with what its envelope adds.
     pub inline_result_bytes: usize,
     /// The most pages of a searchable PDF.

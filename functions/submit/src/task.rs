@@ -50,7 +50,7 @@ pub(crate) async fn task(
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let task = door.task_of(&caller, &id).await?;
     // What an engine does wakes nobody: it is told of at the beginning and at the end of a wait.
-    let waiting = if known.is_some() { door.routing.waiting_reason(&door.home, &task).await } else { None };
+    let waiting = if known.is_some() { door.routing.waiting_reason(&door.backend, &task).await } else { None };
     let task = wait_until(&door, task, wait, |task| match known {
         Some(known) => !matches(known, &etag(task, waiting.as_ref())),
         None => task.status().ended(),
@@ -65,7 +65,7 @@ pub(crate) async fn task(
 
 /// A task as it is now; nothing where that is the version that is known.
 pub(crate) async fn answer(door: &Door, task: &Task, known: Option<&str>) -> Result<Response, Problem> {
-    let waiting = door.routing.waiting_reason(&door.home, task).await;
+    let waiting = door.routing.waiting_reason(&door.backend, task).await;
     let etag = etag(task, waiting.as_ref());
     let mut response = match known {
         Some(known) if matches(known, &etag) => StatusCode::NOT_MODIFIED.into_response(),
@@ -122,7 +122,7 @@ struct TaskAnswer {
 
 impl TaskAnswer {
     async fn new(door: &Door, task: &Task, waiting_reason: Option<WaitingReason>) -> Result<Self, Problem> {
-        let documents = documents(&door.home, task).await.map_err(not_found)?;
+        let documents = documents(&door.backend, task).await.map_err(not_found)?;
         let confidences = documents.iter().flat_map(|document| document.pages.iter().map(|page| page.confidence));
         let avg_confidence = average_confidence(confidences);
         Ok(Self { summary: Summary::new(task), waiting_reason, avg_confidence, documents })

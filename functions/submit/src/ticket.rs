@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use quire_platform::{Error, Home, Record, Shelf, patiently};
+use quire_platform::{Backend, Collection, Error, Record, retry_with_backoff};
 use quire_tasks::{Task, TaskId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -73,7 +73,7 @@ impl Entry {
 
 /// Finds out what a request is that has a key.
 pub(crate) async fn enter(door: &Door, Key(key): &Key, fingerprint: String) -> Result<Entry, Problem> {
-    let records = &door.home.records;
+    let records = &door.backend.records;
     let fresh = Note { fingerprint, task_id: new_id(), run: Uuid::now_v7(), running_until: None };
     for _ in 0..TRIES {
         let begun = now();
@@ -82,7 +82,7 @@ pub(crate) async fn enter(door: &Door, Key(key): &Key, fingerprint: String) -> R
         if let Some(ticket) = write(door, key, note.clone(), None, expires_at).await? {
             return Ok(Entry::First(ticket));
         }
-        let Some(record) = records.read(Shelf::Idempotency, key).await? else { continue };
+        let Some(record) = records.read(Collection::Idempotency, key).await? else { continue };
         let there = read(&record)?;
         if there.run == note.run {
             // Written by this very call, whose first answer was lost on its way.
@@ -112,7 +112,7 @@ async fn write(
     let body = written(&note);
     // Held before it is written: a client that goes away meanwhile leaves nothing either way.
     let mut ticket = Ticket::new(door, key, note, expires_at);
-    let first = door.home.records.put(Shelf::Idempotency, key, body, seen, Some(expires_at)).await?;
+    let first = door.backend.records.put(Collection::Idempotency, key, body, seen, Some(expires_at)).await?;
     if first {
         return Ok(Some(ticket));
     }
@@ -127,7 +127,7 @@ async fn found(door: &Door, there: &Note, fingerprint: &str, now: UnixMillis) ->
     if !same && standing != Standing::Lapsed {
         return Err(Problem::idempotency_key_reused());
     }
-    let task = match door.home.tasks.task(there.task_id).await {
+    let task = match door.backend.tasks.task(there.task_id).await {
         Ok(task) => Some(task).filter(|task| !task.expired(now)),
         Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
@@ -165,7 +165,7 @@ pub(crate) struct Ticket {
 /// What is held of a key.
 #[derive(Debug)]
 struct Held {
-    home: Home,
+    backend: Backend,
     work: TaskTracker,
     key: String,
     note: Note,
@@ -191,8 +191,8 @@ impl Ticket {
     }
 
     fn new(door: &Door, key: &str, note: Note, expires_at: UnixMillis) -> Self {
-        let (home, work, key, ending) = (door.home.clone(), door.work.clone(), key.to_owned(), Ending::Refused);
-        Self { task_id: note.task_id, held: Some(Held { home, work, key, note, expires_at, ending }) }
+        let (backend, work, key, ending) = (door.backend.clone(), door.work.clone(), key.to_owned(), Ending::Refused);
+        Self { task_id: note.task_id, held: Some(Held { backend, work, key, note, expires_at, ending }) }
     }
 
     /// Whether somebody else may have taken it over, believing this request dead.
@@ -242,26 +242,26 @@ impl Drop for Ticket {
 impl Held {
     async fn settle(self) {
         // Where it cannot be noted, the note lapses.
-        if let Err(error) = patiently(|| self.note()).await {
+        if let Err(error) = retry_with_backoff(|| self.note()).await {
             warn!(task.id = %self.note.task_id, %error, "how a request with an idempotency key ended was not noted");
         }
     }
 
     async fn note(&self) -> quire_platform::Result<()> {
-        let Self { home, key, .. } = self;
-        let Some(record) = home.records.read(Shelf::Idempotency, key).await? else { return Ok(()) };
+        let Self { backend, key, .. } = self;
+        let Some(record) = backend.records.read(Collection::Idempotency, key).await? else { return Ok(()) };
         if read(&record)?.run != self.note.run {
             return Ok(());
         }
         let seen = Some(record.version);
         let running_until = match self.ending {
-            Ending::Refused => return home.records.delete(Shelf::Idempotency, key, seen).await.map(drop),
+            Ending::Refused => return backend.records.delete(Collection::Idempotency, key, seen).await.map(drop),
             Ending::Unknown => Some(UnixMillis(0)),
             Ending::Made => None,
         };
         let body = written(&Note { running_until, ..self.note.clone() });
         // Who was faster has taken it over, or is an earlier try of this very call.
-        home.records.put(Shelf::Idempotency, key, body, seen, Some(self.expires_at)).await.map(drop)
+        backend.records.put(Collection::Idempotency, key, body, seen, Some(self.expires_at)).await.map(drop)
     }
 }
 

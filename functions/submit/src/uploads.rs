@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use quire_platform::{UploadUrl, patiently};
+use quire_platform::{UploadUrl, retry_with_backoff};
 use quire_tasks::{Failure, FailureCode, Key, Source, Task, TaskId};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -44,7 +44,7 @@ pub(crate) async fn uploads(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !door.home.objects.takes_uploads() {
+    if !door.backend.objects.takes_uploads() {
         return Err(Problem::uploads_not_taken());
     }
     if json::media_type(request.headers()) != "application/json" {
@@ -96,8 +96,8 @@ impl Announced {
     async fn address(&self, door: &Door, task_id: TaskId) -> Result<Upload, Problem> {
         let expires_at = SystemTime::now() + VALID_FOR;
         let key = Key::Inbox { task_id }.to_string();
-        let upload = || door.home.objects.upload_url(&key, &self.content_type, self.bytes, VALID_FOR);
-        let upload = patiently(upload).await?.ok_or_else(Problem::uploads_not_taken)?;
+        let upload = || door.backend.objects.upload_url(&key, &self.content_type, self.bytes, VALID_FOR);
+        let upload = retry_with_backoff(upload).await?.ok_or_else(Problem::uploads_not_taken)?;
         Ok(Upload::new(upload, Timestamp::try_from(expires_at).unwrap_or(Timestamp::MAX)))
     }
 }

@@ -14,7 +14,7 @@ use axum::{
 };
 use quire_callback::{Verdict, endpoint_key, verdict};
 use quire_egress::{HeaderMap, HeaderName, PostError, Url};
-use quire_platform::{Shelf, patiently};
+use quire_platform::{Collection, retry_with_backoff};
 use quire_tasks::{Tenant, UnixMillis};
 use quire_tenants::{Signing, SigningError};
 use serde::Serialize;
@@ -54,7 +54,7 @@ impl Default for Webhooks {
 
 impl Door {
     async fn signing(&self) -> Result<&Signing, SigningError> {
-        self.webhooks.signing.get_or_try_init(|| Signing::load(&self.home)).await
+        self.webhooks.signing.get_or_try_init(|| Signing::load(&self.backend)).await
     }
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn test(
     );
     if tested.delivered {
         let key = endpoint_key(&caller.tenant, url.as_str());
-        patiently(|| door.home.records.delete(Shelf::Endpoints, &key, None)).await?;
+        retry_with_backoff(|| door.backend.records.delete(Collection::Endpoints, &key, None)).await?;
     }
     Ok(Json(tested))
 }
@@ -122,7 +122,7 @@ async fn post(door: &Door, tenant: &Tenant, url: &Url, limit: Duration) -> Resul
 }
 
 async fn headers(door: &Door, tenant: &Tenant, id: &str, at: UnixMillis, body: &[u8]) -> Result<HeaderMap, Problem> {
-    let secrets = door.signing().await?.secrets(&door.home, tenant, at).await?;
+    let secrets = door.signing().await?.secrets(&door.backend, tenant, at).await?;
     let signed = quire_callback::headers(&secrets, id, at.0 / 1000, body);
     let signed = signed.into_iter().chain([("content-type", "application/json".to_owned())]);
     let value = |text: String| HeaderValue::try_from(text).expect("identifiers, numbers and base64 are plain");
@@ -145,13 +145,13 @@ impl SecretAnswer {
 
 pub(crate) async fn secret(State(door): State<Arc<Door>>, caller: Caller) -> Result<Response, Problem> {
     let (signing, at) = (door.signing().await?, now());
-    let secrets = signing.secrets(&door.home, &caller.tenant, at).await?;
-    let older_until = signing.older_until(&door.home, &caller.tenant, at).await?.map(rfc3339);
+    let secrets = signing.secrets(&door.backend, &caller.tenant, at).await?;
+    let older_until = signing.older_until(&door.backend, &caller.tenant, at).await?.map(rfc3339);
     Ok(SecretAnswer { secret: secrets.newest().reveal(), older_until }.answer())
 }
 
 pub(crate) async fn rotate(State(door): State<Arc<Door>>, caller: Caller) -> Result<Response, Problem> {
-    let rotated = door.signing().await?.rotate(&door.home, &caller.tenant, now()).await?;
+    let rotated = door.signing().await?.rotate(&door.backend, &caller.tenant, now()).await?;
     info!(tenant = caller.tenant.as_str(), "webhook secret replaced");
     let older_until = Some(rfc3339(rotated.both_until));
     Ok(SecretAnswer { secret: rotated.secret.reveal(), older_until }.answer())
@@ -161,7 +161,7 @@ impl From<SigningError> for Problem {
     fn from(error: SigningError) -> Self {
         match error {
             SigningError::Fixed => Self::secret_is_fixed(),
-            SigningError::Home(error) => error.into(),
+            SigningError::Backend(error) => error.into(),
             other => Self::internal(&other),
         }
     }

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use quire_boot::metrics;
-use quire_platform::Home;
-use quire_routes::{Board, Note, Route, State, drop_out, report, roll_back};
+use quire_platform::Backend;
+use quire_routes::{EngineStatuses, OperatorNote, Route, State, drop_out, report, roll_back};
 use quire_tasks::{EngineName, UnixMillis};
+use quire_telemetry::metrics;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
@@ -27,7 +27,7 @@ const JUDGE: &str = "canary judge";
 /// Reads the board for this worker's engines and writes on it.
 #[derive(Debug)]
 pub(crate) struct BoardWatch {
-    home: Home,
+    backend: Backend,
     engines: Arc<Engines>,
     worker: String,
     /// What was written last, and when.
@@ -43,8 +43,8 @@ pub(crate) fn now() -> UnixMillis {
 }
 
 impl BoardWatch {
-    pub(crate) const fn new(home: Home, engines: Arc<Engines>, worker: String) -> Self {
-        Self { home, engines, worker, said: None, unreadable: false }
+    pub(crate) const fn new(backend: Backend, engines: Arc<Engines>, worker: String) -> Self {
+        Self { backend, engines, worker, said: None, unreadable: false }
     }
 
     /// Looks at it and writes on it for as long as pages are read.
@@ -63,7 +63,7 @@ impl BoardWatch {
 
     /// Does what it says. A worker that cannot read it goes on as before.
     pub(crate) async fn look(&mut self) {
-        match Board::read_controls(&self.home).await {
+        match EngineStatuses::read_controls(&self.backend).await {
             Ok(board) => {
                 for (engine, gate) in self.engines.gates() {
                     gate.follow(&board.control(engine));
@@ -87,7 +87,7 @@ impl BoardWatch {
     async fn say(&mut self) {
         self.said = Some((self.engines.states(), Instant::now()));
         for last in self.engines.reports(&self.worker, now()) {
-            if let Err(error) = report(&self.home, &last).await {
+            if let Err(error) = report(&self.backend, &last).await {
                 return warn!(%error, "how the engines do could not be reported");
             }
         }
@@ -99,11 +99,11 @@ impl BoardWatch {
     }
 
     async fn judge(&self) -> quire_platform::Result<()> {
-        let board = Board::read(&self.home).await?;
+        let board = EngineStatuses::read(&self.backend).await?;
         for route in &self.engines.config().routes {
             if let Some((canary, reason)) = self.condemned(route, &board) {
-                let note = Note { reason: reason.clone(), by: JUDGE.to_owned(), at: now() };
-                if roll_back(&self.home, canary, note).await? {
+                let note = OperatorNote { reason: reason.clone(), by: JUDGE.to_owned(), at: now() };
+                if roll_back(&self.backend, canary, note).await? {
                     metrics::count("CanaryRolledBack", 1);
                     warn!(
                         engine.name = canary.name,
@@ -117,7 +117,7 @@ impl BoardWatch {
         Ok(())
     }
 
-    fn condemned<'a>(&self, route: &'a Route, board: &Board) -> Option<(&'a EngineName, String)> {
+    fn condemned<'a>(&self, route: &'a Route, board: &EngineStatuses) -> Option<(&'a EngineName, String)> {
         let canary = &route.canary.as_ref()?.engine;
         if board.is_rolled_back(canary) {
             return None;
@@ -130,7 +130,7 @@ impl BoardWatch {
     pub(crate) async fn drop_out(&self) {
         let words = async {
             for last in self.engines.reports(&self.worker, now()) {
-                drop_out(&self.home, &last).await?;
+                drop_out(&self.backend, &last).await?;
             }
             Ok::<_, quire_platform::Error>(())
         };

@@ -5,11 +5,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use quire_boot::metrics;
 use quire_platform::{
-    Completion, Error, Home, Result, file_for_review, forget_page, owe_callback, owe_progress, patiently,
+    Backend, Completion, Error, Result, enqueue_callback, enqueue_progress, file_for_review, forget_page,
+    retry_with_backoff,
 };
 use quire_tasks::{Failure, FailureCode, Key, Outcome, PageMessage, PageText};
+use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -29,14 +30,14 @@ const PROGRESS_LIMIT: Duration = Duration::from_secs(5);
 /// The last step.
 #[derive(Debug, Clone)]
 pub(crate) struct Completer {
-    home: Home,
+    backend: Backend,
     intake: Arc<Intake>,
     shutdown: CancellationToken,
 }
 
 impl Completer {
-    pub(crate) const fn new(home: Home, intake: Arc<Intake>, shutdown: CancellationToken) -> Self {
-        Self { home, intake, shutdown }
+    pub(crate) const fn new(backend: Backend, intake: Arc<Intake>, shutdown: CancellationToken) -> Self {
+        Self { backend, intake, shutdown }
     }
 
     /// Ends pages, side by side: their number is bounded by what is in hand.
@@ -88,7 +89,7 @@ impl Completer {
 
     /// Tells how far the task is, where that is wanted. It holds nothing up, and nothing fails with it.
     async fn tell_progress(&self, completion: &Completion) {
-        if !matches!(timeout(PROGRESS_LIMIT, owe_progress(&self.home, completion)).await, Ok(Ok(()))) {
+        if !matches!(timeout(PROGRESS_LIMIT, enqueue_progress(&self.backend, completion)).await, Ok(Ok(()))) {
             warn!(task.id = %completion.task().id, "nobody is told how far a task is; the next page's end tells more");
         }
     }
@@ -106,21 +107,21 @@ impl Completer {
         };
         // Before the page ends: one that says that it needs a review is there to be found.
         if let Some(entry) = &review {
-            self.while_full(|| file_for_review(&self.home, entry)).await?;
+            self.while_full(|| file_for_review(&self.backend, entry)).await?;
             metrics::count("PagesForReview", 1);
         }
-        let complete = || self.home.tasks.complete_page(page, message.round, outcome.clone());
+        let complete = || self.backend.tasks.complete_page(page, message.round, outcome.clone());
         match self.while_full(complete).await {
             Ok(completion) => {
                 take_note(held, &completion, &outcome);
                 if !completion.changed() {
-                    forget_page(&self.home, page, message.round).await?;
+                    forget_page(&self.backend, page, message.round).await?;
                 }
-                owe_callback(&self.home, completion.task()).await?;
+                enqueue_callback(&self.backend, completion.task()).await?;
                 Ok(Some(completion))
             }
             // The task was deleted in the meantime: there is nobody to tell.
-            Err(Error::NotFound { .. }) => forget_page(&self.home, page, message.round).await.map(|()| None),
+            Err(Error::NotFound { .. }) => forget_page(&self.backend, page, message.round).await.map(|()| None),
             Err(error) => Err(error),
         }
     }
@@ -130,14 +131,14 @@ impl Completer {
         let key = Key::PageText { page: message.page, round: message.round }.to_string();
         let json = serde_json::to_vec(text)
             .map_err(|error| Error::Failed { what: "the page's result", why: error.to_string() })?;
-        self.home.objects.put_new(&key, Bytes::from(json)).await?;
+        self.backend.objects.put_new(&key, Bytes::from(json)).await?;
         Ok(())
     }
 
     /// Tries until there is space again, or the worker is to stop.
     async fn while_full<T, F: Future<Output = Result<T>>>(&self, operation: impl Fn() -> F) -> Result<T> {
         loop {
-            let ended = patiently(&operation).await;
+            let ended = retry_with_backoff(&operation).await;
             let Err(Error::Full { what }) = ended else { return ended };
             error!(what, "no space left: pages wait until there is some");
             if self.shutdown.run_until_cancelled(tokio::time::sleep(WHILE_FULL)).await.is_none() {

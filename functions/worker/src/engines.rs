@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use quire_ocr::LocalEngine;
-use quire_routes::{Config, EngineEntry, Kind, Report, State};
+use quire_routes::{Config, EngineEntry, EngineReport, Kind, State};
 use quire_tasks::{EngineName, UnixMillis};
 use tokio::{
     sync::watch,
@@ -88,7 +88,7 @@ impl Engines {
     }
 
     /// How each does, for the board.
-    pub(crate) fn reports(&self, worker: &str, at: UnixMillis) -> Vec<Report> {
+    pub(crate) fn reports(&self, worker: &str, at: UnixMillis) -> Vec<EngineReport> {
         self.gates.values().map(|gate| gate.report(worker, at)).collect()
     }
 

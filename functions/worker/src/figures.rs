@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_boot::metrics::{self, Measure, Unit};
 use quire_ocr::Work;
 use quire_tasks::EngineName;
+use quire_telemetry::metrics::{self, Measure, Unit};
 use tracing::info;
 
 /// How far back the device's share of time is counted: long enough for several micro-batches.

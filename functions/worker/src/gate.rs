@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_boot::metrics;
 use quire_document::PageImage;
-use quire_routes::{Breaker, BreakerSettings, Control, Permit, Report, State, Ticket};
+use quire_routes::{Breaker, BreakerSettings, EngineControl, EngineReport, Permit, State, Ticket};
 use quire_tasks::{EngineName, Failure, Mode, PageText, UnixMillis};
+use quire_telemetry::metrics;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -61,9 +61,9 @@ struct Inside {
     breaker: Breaker,
     /// Whether the page that decides about the breaker is on its way.
     trying: bool,
-    stats: quire_routes::Stats,
+    stats: quire_routes::EngineStats,
     /// What the board last said, if it was ever looked at.
-    control: Option<Control>,
+    control: Option<EngineControl>,
 }
 
 impl Inside {
@@ -79,7 +79,7 @@ impl Inside {
 
 impl Gate {
     pub(crate) fn new(engine: EngineName, lane: Lane, breaker: BreakerSettings, changes: watch::Sender<()>) -> Self {
-        let (breaker, stats) = (Breaker::new(breaker), quire_routes::Stats::default());
+        let (breaker, stats) = (Breaker::new(breaker), quire_routes::EngineStats::default());
         Self { engine, lane, inside: Mutex::new(Inside { breaker, trying: false, stats, control: None }), changes }
     }
 
@@ -194,7 +194,7 @@ impl Gate {
     }
 
     /// Does what the board says.
-    pub(crate) fn follow(&self, control: &Control) {
+    pub(crate) fn follow(&self, control: &EngineControl) {
         let mut inside = self.inside();
         let before = inside.control.replace(control.clone());
         let known = before.clone().unwrap_or_default();
@@ -222,7 +222,7 @@ impl Gate {
             );
         }
         if control.trial != known.trial {
-            inside.stats = quire_routes::Stats::default();
+            inside.stats = quire_routes::EngineStats::default();
         }
         drop(inside);
         self.changes.send_replace(());
@@ -239,9 +239,9 @@ impl Gate {
     }
 
     /// The same, for the board.
-    pub(crate) fn report(&self, worker: &str, at: UnixMillis) -> Report {
+    pub(crate) fn report(&self, worker: &str, at: UnixMillis) -> EngineReport {
         let inside = self.inside();
-        Report {
+        EngineReport {
             engine: self.engine.clone(),
             worker: worker.to_owned(),
             at,

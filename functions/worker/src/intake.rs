@@ -18,9 +18,11 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_boot::metrics;
-use quire_platform::{Consumer, Delivery, Error, Home, Undecodable, forget_page, owe_callback, patiently};
+use quire_platform::{
+    Backend, Consumer, Delivery, Error, MalformedMessage, enqueue_callback, forget_page, retry_with_backoff,
+};
 use quire_tasks::{Failure, FailureCode, Key, PageMessage};
+use quire_telemetry::metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -42,7 +44,7 @@ const CAREFUL_PAGES: u32 = 4;
 /// The first step.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    home: Home,
+    backend: Backend,
     engines: Arc<Engines>,
     standings: Standings,
     pages_in_hand: u32,
@@ -52,11 +54,11 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(home: Home, in_hand: InHand, engines: Arc<Engines>) -> Self {
+    pub(crate) fn new(backend: Backend, in_hand: InHand, engines: Arc<Engines>) -> Self {
         let pages_in_hand = in_hand.pages;
         let hands = Arc::new(Semaphore::new(pages_in_hand as usize));
-        let standings = Standings::new(home.clone());
-        Self { home, engines, standings, pages_in_hand, hands, read: AtomicU32::new(0) }
+        let standings = Standings::new(backend.clone());
+        Self { backend, engines, standings, pages_in_hand, hands, read: AtomicU32::new(0) }
     }
 
     /// Says that a page has made it through the model and to its end.
@@ -111,7 +113,7 @@ impl Intake {
         consumer: &Consumer<PageMessage>,
         max: usize,
         shutdown: &CancellationToken,
-    ) -> anyhow::Result<Vec<Result<Delivery<PageMessage>, Undecodable>>> {
+    ) -> anyhow::Result<Vec<Result<Delivery<PageMessage>, MalformedMessage>>> {
         let stop = shutdown.child_token();
         let mut receiving = pin!(consumer.receive_until(max, &stop));
         tokio::select! {
@@ -184,7 +186,7 @@ impl Intake {
     async fn fetch(&self, page: &InFlight<()>) -> quire_platform::Result<PathBuf> {
         let quire_tasks::PageRef { task_id, document, .. } = page.message.page;
         let key = Key::Document { task_id, document }.to_string();
-        patiently(|| self.home.objects.local_file(&key)).await
+        retry_with_backoff(|| self.backend.objects.local_file(&key)).await
     }
 
     /// Whoever read this page before died between its end and its acknowledgment, perhaps before the callback was owed; or
@@ -193,11 +195,11 @@ impl Intake {
         let (id, trace_id) = (page.message.page, page.trace_id());
         let told = async {
             match standing {
-                Standing::Over(task) => owe_callback(&self.home, task).await?,
+                Standing::Over(task) => enqueue_callback(&self.backend, task).await?,
                 Standing::Open | Standing::Gone => {}
             }
             if page.attempt > 1 || matches!(standing, Standing::Gone) {
-                forget_page(&self.home, id, page.message.round).await?;
+                forget_page(&self.backend, id, page.message.round).await?;
             }
             page.lease.acknowledge().await
         };
@@ -224,7 +226,7 @@ fn take_note(page: &InFlight<()>) {
     }
 }
 
-async fn discard(Undecodable { error, lease, .. }: Undecodable) {
+async fn discard(MalformedMessage { error, lease, .. }: MalformedMessage) {
     error!(%error, "a message cannot be read");
     if let Err(error) = lease.dead_letter(&error.to_string()).await {
         warn!(%error, "a message could not be dead-lettered; it comes again");

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use quire_document::PageImage;
-use quire_remote::{Remote, RemoteError, RemoteSettings};
+use quire_openai_engine::{Remote, RemoteError, RemoteSettings};
 use quire_routes::{Dialect, EngineEntry, OpenAiEntry};
 use quire_tasks::{Failure, FailureCode, Mode, PageText};
 use tokio::sync::{mpsc, oneshot};
@@ -102,8 +102,8 @@ pub(crate) fn to_server(entry: &EngineEntry, server: &OpenAiEntry) -> anyhow::Re
         url: server.url.parse().with_context(|| format!("{engine}: its url is none"))?,
         model: server.model.clone(),
         dialect: match server.dialect {
-            Dialect::Plain => quire_remote::Dialect::Plain,
-            Dialect::Vllm => quire_remote::Dialect::Vllm,
+            Dialect::Plain => quire_openai_engine::Dialect::Plain,
+            Dialect::Vllm => quire_openai_engine::Dialect::Vllm,
         },
         concurrency: server.concurrency,
         time_limit: Duration::from_secs(server.timeout_secs),

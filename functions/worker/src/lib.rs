@@ -40,7 +40,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use quire_ocr::LocalEngine;
-use quire_platform::{Consumer, Home, QueueName};
+use quire_platform::{Backend, Consumer, QueueName};
 use quire_routes::{Config, EngineEntry};
 use quire_tasks::PageMessage;
 use tokio::{
@@ -75,7 +75,7 @@ pub enum Stopped {
 #[derive(Debug)]
 pub struct Worker {
     /// Where pages come from and results go.
-    pub home: Home,
+    pub backend: Backend,
     /// Renders pages; shared by the workers of one process, since pdfium takes one thread at a time.
     pub renderer: Renderer,
     /// How much is in hand at once, and how long.
@@ -92,7 +92,7 @@ impl Worker {
     /// will own it; `ready` is called once all are there.
     ///
     /// # Errors
-    /// When an engine cannot be made or is another than the configuration says, when the home fails for good, or when a
+    /// When an engine cannot be made or is another than the configuration says, when the backend fails for good, or when a
     /// page is stuck in native code: then the process must end, since nothing else frees the thread.
     pub async fn run(
         self,
@@ -100,17 +100,17 @@ impl Worker {
         ready: impl FnOnce() + Send,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Stopped> {
-        let Self { home, renderer, settings, config, name } = self;
+        let Self { backend, renderer, settings, config, name } = self;
         let starting = engines::start(config, Arc::new(make_engine), settings.page_limit);
         let Some(started) = shutdown.run_until_cancelled(starting).await else { return Ok(Stopped::BrokenOff) };
         // Held for as long as pages are read: dropped, they end.
         let (engines, _drivers) = started.context("an engine could not start")?;
-        let mut board = BoardWatch::new(home.clone(), Arc::clone(&engines), name);
+        let mut board = BoardWatch::new(backend.clone(), Arc::clone(&engines), name);
         // What an operator has paused is not asked even once.
         let Some(()) = shutdown.run_until_cancelled(board.look()).await else { return Ok(Stopped::BrokenOff) };
         ready();
         let stopped = tokio::select! {
-            stopped = work(home, renderer, settings, engines, shutdown) => stopped,
+            stopped = work(backend, renderer, settings, engines, shutdown) => stopped,
             never = board.run() => match never {},
         };
         board.drop_out().await;
@@ -119,7 +119,7 @@ impl Worker {
 }
 
 async fn work(
-    home: Home,
+    backend: Backend,
     renderer: Renderer,
     settings: Settings,
     engines: Arc<Engines>,
@@ -127,12 +127,12 @@ async fn work(
 ) -> anyhow::Result<Stopped> {
     let in_hand = settings.in_hand(engines.appetite());
     let longest_lease = settings.longest_lease(in_hand.pages);
-    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), longest_lease);
+    let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), longest_lease);
     // Stops the intake when an engine is lost, too: what is in hand is ended, then the process.
     let stopping = shutdown.child_token();
-    let intake = Arc::new(Intake::new(home.clone(), in_hand, Arc::clone(&engines)));
-    let completer = Completer::new(home.clone(), Arc::clone(&intake), shutdown.clone());
-    let reader = Arc::new(Reader::new(home, engines, completer.clone(), settings));
+    let intake = Arc::new(Intake::new(backend.clone(), in_hand, Arc::clone(&engines)));
+    let completer = Completer::new(backend.clone(), Arc::clone(&intake), shutdown.clone());
+    let reader = Arc::new(Reader::new(backend, engines, completer.clone(), settings));
     let (to_render, rendering) = mpsc::channel(1);
     let (to_read, reading) = mpsc::channel(1);
     let (to_complete, completing) = mpsc::channel(1);

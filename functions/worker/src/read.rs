@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::bail;
-use quire_boot::metrics;
 use quire_document::PageImage;
-use quire_platform::{Home, QueueName, patiently};
+use quire_platform::{Backend, QueueName, retry_with_backoff};
 use quire_routes::{EngineEntry, Plan};
 use quire_tasks::{
     EngineName, Failure, FailureCode, Mode, PageMessage, PageText, ReadAs, TaskId, Tried, UnixMillis, WhyNot,
 };
+use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -40,7 +40,7 @@ const MOST_DECIDED: usize = 10_000;
 /// The step between rendering and completing. Cheap to share.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    home: Home,
+    backend: Backend,
     engines: Arc<Engines>,
     completer: Completer,
     settings: Settings,
@@ -83,8 +83,8 @@ pub(crate) async fn run(
 }
 
 impl Reader {
-    pub(crate) fn new(home: Home, engines: Arc<Engines>, completer: Completer, settings: Settings) -> Self {
-        Self { home, engines, completer, settings, decided: Mutex::default() }
+    pub(crate) fn new(backend: Backend, engines: Arc<Engines>, completer: Completer, settings: Settings) -> Self {
+        Self { backend, engines, completer, settings, decided: Mutex::default() }
     }
 
     /// Reads a page and ends it, or puts it back.
@@ -139,7 +139,7 @@ impl Reader {
         if let Some(stays) = self.decided.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(*stays);
         }
-        let pages = patiently(|| self.home.tasks.pages(id.task_id)).await.map_err(|error| {
+        let pages = retry_with_backoff(|| self.backend.tasks.pages(id.task_id)).await.map_err(|error| {
             warn!(task.id = %id.task_id, %error, "a task's pages could not be looked at");
             Unplanned::Later(AFTER_AN_ERROR)
         })?;
@@ -167,7 +167,7 @@ impl Reader {
     }
 
     fn tries(&self, attempt: u32) -> Tries {
-        let most = self.home.queue(QueueName::Pages).settings().max_receives;
+        let most = self.backend.queue(QueueName::Pages).settings().max_receives;
         Tries { attempt, most, back_off: self.settings.back_off(attempt) }
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use quire_boot::metrics;
 use quire_redact::Redactor;
 use quire_tasks::{Failure, FailureCode, PageText, RedactPolicy};
+use quire_telemetry::metrics;
 use tokio::{task::spawn_blocking, time::timeout};
 
 /// The text without what its task's policy names. Whatever goes wrong is a failure of the page, of which nothing is kept

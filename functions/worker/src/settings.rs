@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Context;
-use quire_boot::env::{self, Misconfigured};
 use quire_ocr::{Policy, Provider};
+use quire_telemetry::env::{self, Misconfigured};
 
 const PAGES: &str = "QUIRE_PAGES_IN_HAND";
 const POLICY: &str = "QUIRE_POLICY";

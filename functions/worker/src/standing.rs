@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_platform::{Error, Home, Result, patiently};
+use quire_platform::{Backend, Error, Result, retry_with_backoff};
 use quire_tasks::{PageMessage, PageStatus, Task, TaskId};
 
 use crate::board::now;
@@ -35,20 +35,20 @@ pub(crate) enum Standing {
 /// What is known of tasks.
 #[derive(Debug)]
 pub(crate) struct Standings {
-    home: Home,
+    backend: Backend,
     /// When a task was last taken up or asked about; never again unasked where it did not go on.
     asked: Mutex<HashMap<TaskId, Option<Instant>>>,
 }
 
 impl Standings {
-    pub(crate) fn new(home: Home) -> Self {
-        Self { home, asked: Mutex::default() }
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self { backend, asked: Mutex::default() }
     }
 
     /// How a page stands that was taken up `attempt` times.
     ///
     /// # Errors
-    /// Of the home, after waiting them out in vain.
+    /// Of the backend, after waiting them out in vain.
     pub(crate) async fn of(&self, message: &PageMessage, attempt: u32) -> Result<Standing> {
         if attempt > 1 {
             return self.of_repeated(message).await;
@@ -69,16 +69,18 @@ impl Standings {
         if !matches!(standing, Standing::Open) {
             return Ok(standing);
         }
-        match patiently(|| self.home.tasks.page(message.page)).await {
+        match retry_with_backoff(|| self.backend.tasks.page(message.page)).await {
             Ok(page) if page.status == PageStatus::Queued => Ok(Standing::Open),
-            Ok(_) => Ok(Standing::Over(Box::new(patiently(|| self.home.tasks.task(message.page.task_id)).await?))),
+            Ok(_) => Ok(Standing::Over(Box::new(
+                retry_with_backoff(|| self.backend.tasks.task(message.page.task_id)).await?,
+            ))),
             Err(Error::NotFound { .. }) => Ok(Standing::Gone),
             Err(error) => Err(error),
         }
     }
 
     async fn of_task(&self, message: &PageMessage) -> Result<Standing> {
-        let task = match patiently(|| self.home.tasks.task(message.page.task_id)).await {
+        let task = match retry_with_backoff(|| self.backend.tasks.task(message.page.task_id)).await {
             Err(Error::NotFound { .. }) => return Ok(Standing::Gone),
             task => task?,
         };
@@ -123,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_page_of_a_task_is_taken_unasked_and_then_one_a_second_asks() {
         let dir = tempfile::tempdir().expect("a folder");
-        let standings = Standings::new(Embedded::open(dir.path(), "test").expect("a home").home());
+        let standings = Standings::new(Embedded::open(dir.path(), "test").expect("open the backend").backend());
         let (task, other, start) = (TaskId::derived(&["a"]), TaskId::derived(&["b"]), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
         let asked: Vec<bool> =
@@ -135,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_of_no_task_is_gone_and_the_next_one_asks_again() {
         let dir = tempfile::tempdir().expect("a folder");
-        let standings = Standings::new(Embedded::open(dir.path(), "test").expect("a home").home());
+        let standings = Standings::new(Embedded::open(dir.path(), "test").expect("open the backend").backend());
         let page = quire_tasks::PageRef { task_id: TaskId::derived(&["a"]), document: 1, page: 1 };
         let message = PageMessage { page, round: 1, read_as: quire_tasks::ReadAs::default(), redact: None };
         assert!(matches!(standings.of(&message, 1).await, Ok(Standing::Open)), "nobody has asked");

@@ -97,9 +97,9 @@ fn nothing_comes_from_a_place_that_checks_no_hash() {
 
 #[test]
 fn pdfium_and_the_models_are_those_that_everybody_else_reads_with() {
-    let pinned = read("shared/natives/src/pinned.rs");
+    let pinned = read("shared/native-libs/src/pinned.rs");
     for (path, digest) in parts().iter().filter(|(path, _)| path.starts_with("models/") || path.contains("pdfium")) {
-        assert!(pinned.contains(digest), "{path} differs from the one in shared/natives");
+        assert!(pinned.contains(digest), "{path} differs from the one in shared/native-libs");
     }
     let requirements = read("functions/worker/parts/requirements.txt").replace("\\\n", " ");
     for package in ["pypdfium2", "rapidocr"] {

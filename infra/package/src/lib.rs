@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 
 use archive::Entry;
 
@@ -70,7 +70,7 @@ pub fn package(args: &Args) -> anyhow::Result<Vec<(PathBuf, u64)>> {
         on_lambda || args.bins.is_some(),
         "programs for Lambda are built on Linux on x86-64 only: build them there, and name their folder with --bins DIR"
     );
-    let pdfium = quire_natives::pdfium(&Progress::Bar)?;
+    let pdfium = quire_native_libs::pdfium(&Progress::Bar)?;
     let programs = match &args.bins {
         Some(folder) => ready_made(folder)?,
         None => built()?,

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use image::ImageEncoder;
 use quire_document::{Documents, Limits, PageImage};
 use quire_formats::{Picture, SearchablePdf, Sheet};
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_tasks::{EngineName, Format, Line, PageText, Split};
 
 /// A photographed letter in English.
@@ -28,7 +28,7 @@ fn mean_difference(one: &PageImage, other: &PageImage) -> f64 {
 
 #[test]
 fn what_is_seen_is_the_picture_and_nothing_of_the_text() {
-    let pdfium = quire_natives::pdfium(&Progress::Silent).expect("pdfium is to be had");
+    let pdfium = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium is to be had");
     let mut documents = Documents::new(Some(pdfium), Limits::default());
     let picture = documents.page(Path::new(LETTER), Format::Jpeg, 1).expect("a picture");
     let (width, height) = (picture.width(), picture.height());

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use pdfium_render::prelude::{PdfDocument, PdfRect, Pdfium};
 use quire_formats::{Picture, SearchablePdf, Sheet};
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_tasks::{EngineName, Line, PageText, Polygon};
 
 const WIDTH: u32 = 1000;
@@ -15,7 +15,7 @@ const DPI: f32 = 72.0;
 fn pdfium() -> &'static Pdfium {
     static PDFIUM: OnceLock<Pdfium> = OnceLock::new();
     PDFIUM.get_or_init(|| {
-        let library = quire_natives::pdfium(&Progress::Silent).expect("pdfium is to be had");
+        let library = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium is to be had");
         Pdfium::new(Pdfium::bind_to_library(library).expect("it fits"))
     })
 }

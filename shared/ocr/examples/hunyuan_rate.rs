@@ -16,7 +16,7 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_ocr::{Device, HunyuanFiles, HunyuanOcr, HunyuanOptions, PageFeed, PageJob, PageStream, ReadError, Reading};
 use quire_tasks::Mode;
 
@@ -39,7 +39,8 @@ fn main() -> Result<(), Failed> {
     let plan = plan(std::env::args().skip(1))?;
     let [folder, files @ ..] = &plan.files[..] else { return Err("FOLDER PAGE… are needed".into()) };
     let pages = files.iter().map(|file| decode(file)).collect::<Result<Vec<_>, _>>()?;
-    let natives = HunyuanFiles { onnxruntime: quire_natives::onnxruntime(&Progress::Silent)?, folder: folder.into() };
+    let natives =
+        HunyuanFiles { onnxruntime: quire_native_libs::onnxruntime(&Progress::Silent)?, folder: folder.into() };
     pages_alone(&natives, &plan, &pages)?;
     println!("\nslots  ms/step  pages/s  tokens/s  ms/token  slots' MB  failed");
     for &slots in &plan.slots {

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_natives::{Models, Progress};
+use quire_native_libs::{Models, Progress};
 use quire_ocr::{Engine, ModelFiles, Policy, PpOcr, Provider, Work};
 use quire_tasks::PageText;
 
@@ -62,10 +62,10 @@ fn main() -> Result<(), Failed> {
 }
 
 fn natives(provider: Provider, progress: &Progress) -> Result<ModelFiles, Failed> {
-    let Models { detection, recognition } = quire_natives::models(progress)?;
+    let Models { detection, recognition } = quire_native_libs::models(progress)?;
     let library = match provider {
-        Provider::OpenVino => quire_natives::openvino(progress)?,
-        _ => quire_natives::onnxruntime(progress)?,
+        Provider::OpenVino => quire_native_libs::openvino(progress)?,
+        _ => quire_native_libs::onnxruntime(progress)?,
     };
     Ok(ModelFiles { library, detection, recognition })
 }

@@ -20,7 +20,7 @@ use std::{
 };
 
 use ndarray::{Array3, ArrayView4, s};
-use quire_natives::{Models, Progress};
+use quire_native_libs::{Models, Progress};
 use quire_ocr::{Alphabet, Engine, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, Step};
 use quire_tasks::EngineName;
 use serde_json::json;
@@ -36,8 +36,8 @@ const FULL_PAGES: usize = 600;
 fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((folder, files)) = arguments.split_first() else { return Err("which folder, and which pages?".into()) };
-    let Models { detection, recognition } = quire_natives::models(&Progress::Silent)?;
-    let models = ModelFiles { library: quire_natives::onnxruntime(&Progress::Silent)?, detection, recognition };
+    let Models { detection, recognition } = quire_native_libs::models(&Progress::Silent)?;
+    let models = ModelFiles { library: quire_native_libs::onnxruntime(&Progress::Silent)?, detection, recognition };
     let seen = Arc::<Mutex<Seen>>::default();
     let model = Watched { model: PpOcr::load(&models, Provider::OnnxRuntime, 1)?, seen: Arc::clone(&seen) };
     // All that is read together shows in one run, which the model here takes apart again.

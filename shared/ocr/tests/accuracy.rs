@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage, imageops};
 use quire_document::PageImage;
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_ocr::{Device, Engine, ModelFiles, Policy, PpOcr, Provider};
 use quire_tasks::PageText;
 
 fn engine() -> Engine {
-    let natives = quire_natives::locate(&Progress::Silent).expect("the native parts can be had");
+    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native parts can be had");
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     let files = ModelFiles { library, detection, recognition };
     let model = PpOcr::load(&files, Device::Cpu, 1).expect("the models load");

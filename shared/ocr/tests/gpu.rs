@@ -15,14 +15,14 @@ use std::{
 use color_model::{ColorModel, Mood, Page};
 use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 use quire_document::PageImage;
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_ocr::{
     Alphabet, Device, Engine, GpuOptions, GpuPpOcr, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, Step,
 };
 use quire_tasks::{EngineName, PageText};
 
 fn files() -> ModelFiles {
-    let natives = quire_natives::locate(&Progress::Silent).expect("the native parts can be had");
+    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native parts can be had");
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     ModelFiles { library, detection, recognition }
 }

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use image::{RgbImage, imageops};
 use ndarray::Array4;
 use quire_document::PageImage;
-use quire_natives::{Models, Progress, has_openvino};
+use quire_native_libs::{Models, Progress, has_openvino};
 use quire_ocr::{Engine, LoadError, Model, ModelFiles, Policy, PpOcr, Provider, Step};
 
 fn providers() -> Vec<Provider> {
@@ -15,10 +15,11 @@ fn providers() -> Vec<Provider> {
 }
 
 fn files(provider: Provider) -> ModelFiles {
-    let Models { detection, recognition } = quire_natives::models(&Progress::Silent).expect("the models can be had");
+    let Models { detection, recognition } =
+        quire_native_libs::models(&Progress::Silent).expect("the models can be had");
     let library = match provider {
-        Provider::OpenVino => quire_natives::openvino(&Progress::Silent),
-        _ => quire_natives::onnxruntime(&Progress::Silent),
+        Provider::OpenVino => quire_native_libs::openvino(&Progress::Silent),
+        _ => quire_native_libs::onnxruntime(&Progress::Silent),
     };
     ModelFiles { library: library.expect("the library can be had"), detection, recognition }
 }

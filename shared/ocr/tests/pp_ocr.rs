@@ -7,12 +7,12 @@ use std::{
 
 use image::{RgbImage, imageops};
 use quire_document::PageImage;
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_ocr::{Device, Engine, LoadError, ModelFiles, Policy, PpOcr, Provider};
 use quire_tasks::PageText;
 
 fn files() -> ModelFiles {
-    let natives = quire_natives::locate(&Progress::Silent).expect("the native parts can be had");
+    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native parts can be had");
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     ModelFiles { library, detection, recognition }
 }

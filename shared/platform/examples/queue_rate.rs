@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_platform::{Embedded, Outgoing, QueueName};
+use quire_platform::{Embedded, OutgoingMessage, QueueName};
 use quire_tasks::{Message, PageMessage, PageRef, ReadAs, TaskId};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let dir = tempfile::tempdir_in(&folder)?;
         let embedded = Embedded::open(dir.path(), "rate")?;
         for from in (0..backlog).step_by(1_000) {
-            embedded.home().queue(QueueName::Pages).send(messages(from, 1_000, groups)).await?;
+            embedded.backend().queue(QueueName::Pages).send(messages(from, 1_000, groups)).await?;
         }
         let rate = rate(&embedded, groups).await?;
         println!("with {backlog:>6} messages of {groups:>4} groups waiting: {rate:>6.0} messages/s");
@@ -41,7 +41,7 @@ async fn rate(embedded: &Embedded, groups: usize) -> Result<f64, Box<dyn Error>>
     let started = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        let queue = embedded.home().queue(QueueName::Pages);
+        let queue = embedded.backend().queue(QueueName::Pages);
         callers.spawn(async move {
             let mut done = 0;
             while started.elapsed() < LASTS {
@@ -57,7 +57,7 @@ async fn rate(embedded: &Embedded, groups: usize) -> Result<f64, Box<dyn Error>>
     Ok(done as f64 / started.elapsed().as_secs_f64())
 }
 
-fn messages(from: usize, count: usize, groups: usize) -> Vec<Outgoing> {
+fn messages(from: usize, count: usize, groups: usize) -> Vec<OutgoingMessage> {
     let task_id = TaskId::new(Uuid::now_v7());
     let body = |page| {
         PageMessage {
@@ -70,7 +70,7 @@ fn messages(from: usize, count: usize, groups: usize) -> Vec<Outgoing> {
     };
     let message = |n: usize| {
         let group = format!("tenant-{}", n % groups);
-        Outgoing { body: body(n), group, delay: Duration::ZERO, trace: None }
+        OutgoingMessage { body: body(n), group, delay: Duration::ZERO, trace: None }
     };
     (from..from + count).map(message).collect()
 }

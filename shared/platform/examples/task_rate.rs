@@ -1,4 +1,4 @@
-//! How many tasks a second the embedded home takes in, and how many it reads: a task is created, its message is sent and
+//! How many tasks a second the embedded backend takes in, and how many it reads: a task is created, its message is sent and
 //! it is noted as dispatched, as it is for a document to be fetched, with every commit durable.
 //!
 //! `cargo run --release -p quire-platform --example task_rate [FOLDER]`
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use quire_platform::{Embedded, Home, QueueName, send};
+use quire_platform::{Backend, Embedded, QueueName, send};
 use quire_tasks::{Document, DocumentMessage, DocumentState, Job, Source, Task, TaskId, Tenant, UnixMillis};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -24,20 +24,22 @@ const BACKLOG: usize = 20_000;
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::args_os().nth(1).map_or_else(env::temp_dir, PathBuf::from);
     let dir = tempfile::tempdir_in(&folder)?;
-    let home = Embedded::open(dir.path(), "rate")?.home();
+    let backend = Embedded::open(dir.path(), "rate")?.backend();
     for _ in 0..BACKLOG / 100 {
-        let mut creating: JoinSet<_> = (0..100).map(|_| accept(home.clone())).collect();
+        let mut creating: JoinSet<_> = (0..100).map(|_| accept(backend.clone())).collect();
         while let Some(created) = creating.join_next().await {
             created??;
         }
     }
-    let known = accept(home.clone()).await?;
+    let known = accept(backend.clone()).await?;
     for callers in [1, 8, 64] {
-        let accepted = measure(callers, || accept(home.clone())).await?;
-        let shown = measure(callers, || read(home.clone(), known)).await?;
+        let accepted = measure(callers, || accept(backend.clone())).await?;
+        let shown = measure(callers, || read(backend.clone(), known)).await?;
         println!("{callers:>3} callers: {accepted:>6.0} tasks/s taken in, {shown:>6.0} tasks/s read");
-        let (accepted, shown) =
-            tokio::join!(measure(callers, || accept(home.clone())), measure(callers, || read(home.clone(), known)));
+        let (accepted, shown) = tokio::join!(
+            measure(callers, || accept(backend.clone())),
+            measure(callers, || read(backend.clone(), known))
+        );
         println!(
             "{callers:>3} callers: {:>6.0} tasks/s taken in, {:>6.0} tasks/s read at the same time",
             accepted?, shown?
@@ -63,19 +65,19 @@ where
     Ok(f64::from(done) / started.elapsed().as_secs_f64())
 }
 
-async fn accept(home: Home) -> quire_platform::Result<TaskId> {
+async fn accept(backend: Backend) -> quire_platform::Result<TaskId> {
     let now = UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64);
     let state = DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } };
     let documents = vec![Document::new(1, None, state)];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now, documents, None);
-    home.tasks.create(task.clone()).await?;
+    backend.tasks.create(task.clone()).await?;
     let message = DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split };
-    send(home.queue(QueueName::Documents).as_ref(), &task, [message]).await?;
-    home.tasks.mark_dispatched(task.id).await?;
+    send(backend.queue(QueueName::Documents).as_ref(), &task, [message]).await?;
+    backend.tasks.mark_dispatched(task.id).await?;
     Ok(task.id)
 }
 
-async fn read(home: Home, id: TaskId) -> quire_platform::Result<Task> {
-    home.tasks.pages(id).await?;
-    home.tasks.task(id).await
+async fn read(backend: Backend, id: TaskId) -> quire_platform::Result<Task> {
+    backend.tasks.pages(id).await?;
+    backend.tasks.task(id).await
 }

@@ -1,4 +1,4 @@
-//! The homes' clock.
+//! The backends' clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

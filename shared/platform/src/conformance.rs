@@ -1,8 +1,8 @@
-//! What every home promises, as tests against the traits.
+//! What every backend promises, as tests against the traits.
 //!
-//! A promise is a function that takes a [`Home`] and panics where it is not kept. [`every_home_promises`] makes a test
-//! of each. The home's queues must have leases of [`LEASE`], so that some promises are seen in seconds, and
-//! [`MAX_RECEIVES`]. Names of tasks, keys and messages are new on each run, so that a home may be used again; but two
+//! A promise is a function that takes a [`Backend`] and panics where it is not kept. [`every_home_promises`] makes a test
+//! of each. The backend's queues must have leases of [`LEASE`], so that some promises are seen in seconds, and
+//! [`MAX_RECEIVES`]. Names of tasks, keys and messages are new on each run, so that a backend may be used again; but two
 //! tests at a time must not share its queues.
 //!
 //! Nothing is assumed beyond what the traits say: no exact order, nothing faster than a second.
@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::{Home, QueueName, QueueSettings};
+use crate::{Backend, QueueName, QueueSettings};
 
 pub mod canceled;
 pub mod consumers;
@@ -28,23 +28,23 @@ pub mod turns {
     pub use super::queues::groups_take_turns;
 }
 
-/// The leases of the queues of a home that is tested.
+/// The leases of the queues of a backend that is tested.
 pub const LEASE: Duration = Duration::from_secs(2);
-/// How often a message is received before it is taken for dead, in a home that is tested.
+/// How often a message is received before it is taken for dead, in a backend that is tested.
 pub const MAX_RECEIVES: u32 = 3;
-/// Long enough for whatever must happen, in any home.
+/// Long enough for whatever must happen, in any backend.
 const AT_LENGTH: Duration = Duration::from_secs(20);
 /// Longer than anything may take to become visible.
 const A_MOMENT: Duration = Duration::from_secs(1);
 
-/// The settings of the queues of a home that is tested.
+/// The settings of the queues of a backend that is tested.
 pub const fn settings(name: QueueName) -> QueueSettings {
     let max_receives = if name.dead_letter_queue().is_some() { MAX_RECEIVES } else { u32::MAX };
     QueueSettings { lease: LEASE, max_receives }
 }
 
-/// Makes a `#[tokio::test]` of every promise. `$open` is an async function that returns a [`Home`], opened with
-/// [`settings`], and whatever must live as long. An emulator that stands in for a home, but gives out its messages in the
+/// Makes a `#[tokio::test]` of every promise. `$open` is an async function that returns a [`Backend`], opened with
+/// [`settings`], and whatever must live as long. An emulator that stands in for a backend, but gives out its messages in the
 /// order in which they came, is tested with `$open except turns`: which group's turn it is, only the real queues know.
 #[macro_export]
 macro_rules! every_home_promises {
@@ -165,8 +165,8 @@ macro_rules! every_home_promises {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $promise() {
-                    let (home, _kept) = super::$open().await;
-                    $crate::conformance::$part::$promise(&home).await;
+                    let (backend, _kept) = super::$open().await;
+                    $crate::conformance::$part::$promise(&backend).await;
                 }
             )+
         }
@@ -180,6 +180,6 @@ fn unique(what: &str) -> String {
 }
 
 /// The parts that tests need most.
-fn pages_queue(home: &Home) -> std::sync::Arc<dyn crate::Queue> {
-    home.queue(QueueName::Pages)
+fn pages_queue(backend: &Backend) -> std::sync::Arc<dyn crate::Queue> {
+    backend.queue(QueueName::Pages)
 }

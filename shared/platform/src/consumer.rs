@@ -13,7 +13,7 @@ use tokio::{task::AbortHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{Queue, Receipt, Received, Result, patiently};
+use crate::{Queue, Receipt, ReceivedMessage, Result, retry_with_backoff};
 
 /// How long one receive waits for a message: as long as SQS allows.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ pub struct Delivery<M> {
 
 /// A message whose text nobody can read. It must be dead-lettered.
 #[derive(Debug)]
-pub struct Undecodable {
+pub struct MalformedMessage {
     /// Its text.
     pub body: String,
     /// Why it cannot be read.
@@ -63,7 +63,7 @@ pub struct Lease {
     queue: Arc<dyn Queue>,
     held: Arc<Held>,
     // In a box, so that whoever passes a lease on does not pass the whole message with it.
-    received: Box<Received>,
+    received: Box<ReceivedMessage>,
 }
 
 /// The leases that somebody holds.
@@ -119,8 +119,8 @@ impl<M: Message> Consumer<M> {
     ///
     /// # Errors
     /// As [`Queue::receive`].
-    pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Result<Delivery<M>, Undecodable>>> {
-        let received = patiently(|| self.queue.receive(max, wait)).await?;
+    pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Result<Delivery<M>, MalformedMessage>>> {
+        let received = retry_with_backoff(|| self.queue.receive(max, wait)).await?;
         Ok(received.into_iter().map(|received| open(&self.queue, &self.held, received)).collect())
     }
 
@@ -133,7 +133,7 @@ impl<M: Message> Consumer<M> {
         &self,
         max: usize,
         stop: &CancellationToken,
-    ) -> Result<Vec<Result<Delivery<M>, Undecodable>>> {
+    ) -> Result<Vec<Result<Delivery<M>, MalformedMessage>>> {
         let mut receiving = pin!(self.receive(max, LONG_POLL));
         tokio::select! {
             biased;
@@ -151,7 +151,7 @@ impl<M: Message> Consumer<M> {
     pub async fn release_held(&self) -> Result<usize> {
         let receipts = self.held.give_back();
         if !receipts.is_empty() {
-            patiently(|| self.queue.release(receipts.clone(), Duration::ZERO)).await?;
+            retry_with_backoff(|| self.queue.release(receipts.clone(), Duration::ZERO)).await?;
         }
         Ok(receipts.len())
     }
@@ -161,14 +161,14 @@ impl<M: Message> Consumer<M> {
 pub(crate) fn open<M: Message>(
     queue: &Arc<dyn Queue>,
     held: &Arc<Held>,
-    received: Received,
-) -> Result<Delivery<M>, Undecodable> {
-    let Received { attempt, reason, trace, body, receipt, .. } = received.clone();
+    received: ReceivedMessage,
+) -> Result<Delivery<M>, MalformedMessage> {
+    let ReceivedMessage { attempt, reason, trace, body, receipt, .. } = received.clone();
     held.with(|held| held.insert(receipt, Hold { since: Instant::now(), given_back: false }));
     let lease = Lease { queue: Arc::clone(queue), held: Arc::clone(held), received: Box::new(received) };
     match M::decode(&body) {
         Ok(message) => Ok(Delivery { message, attempt, reason, trace, lease }),
-        Err(error) => Err(Undecodable { body, error, lease }),
+        Err(error) => Err(MalformedMessage { body, error, lease }),
     }
 }
 
@@ -188,7 +188,7 @@ impl Lease {
         if self.given_back() {
             return Ok(());
         }
-        patiently(|| self.queue.acknowledge(vec![self.received.receipt.clone()])).await
+        retry_with_backoff(|| self.queue.acknowledge(vec![self.received.receipt.clone()])).await
     }
 
     /// The work is not done: the message is received again after `delay`.
@@ -199,7 +199,7 @@ impl Lease {
         if self.given_back() {
             return Ok(());
         }
-        patiently(|| self.queue.release(vec![self.received.receipt.clone()], delay)).await
+        retry_with_backoff(|| self.queue.release(vec![self.received.receipt.clone()], delay)).await
     }
 
     /// The work is put off, for a reason that has nothing to do with the message: it is sent anew and received again after
@@ -211,7 +211,7 @@ impl Lease {
         if self.given_back() {
             return Ok(());
         }
-        patiently(|| self.queue.send_again(&self.received, delay)).await
+        retry_with_backoff(|| self.queue.send_again(&self.received, delay)).await
     }
 
     /// The work cannot be done: the message goes to the dead-letter queue.
@@ -222,7 +222,7 @@ impl Lease {
         if self.given_back() {
             return Ok(());
         }
-        patiently(|| self.queue.dead_letter(&self.received, reason)).await
+        retry_with_backoff(|| self.queue.dead_letter(&self.received, reason)).await
     }
 
     /// Whether its consumer has given it back: then its message may be in other hands, and is left alone.

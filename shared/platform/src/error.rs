@@ -1,10 +1,10 @@
 //! What can go wrong where things are kept.
 
-/// An error of the home. Each variant is a decision.
+/// An error of the backend. Each variant is a decision.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Throttled, locked or briefly out of reach. Decision: wait and try again ([`crate::patiently`]); it spends no attempt.
+    /// Throttled, locked or briefly out of reach. Decision: wait and try again ([`crate::retry_with_backoff`]); it spends no attempt.
     #[error("{what} is busy: {why}")]
     Busy {
         /// Which part.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quire_tasks::{Key, Page, PageRef, PageStatus, PageText, ReviewEntry, Task};
 
-use crate::{Error, Home, Result, Shelf, clock::now, patiently};
+use crate::{Backend, Collection, Error, Result, clock::now, retry_with_backoff};
 
 /// Clocks differ: what is over so soon is taken to be over.
 const SOON: Duration = Duration::from_mins(1);
@@ -15,15 +15,15 @@ const SOON: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 /// Any [`Error`], after waiting them out in vain.
-pub async fn forget_page(home: &Home, page: PageRef, round: u32) -> Result<()> {
-    let present = present(home, page).await?;
+pub async fn forget_page(backend: &Backend, page: PageRef, round: u32) -> Result<()> {
+    let present = present(backend, page).await?;
     let ended = present.filter(|page| page.round == round).map(|page| page.status);
     if ended == Some(PageStatus::Succeeded) {
         return Ok(());
     }
     let key = Key::PageText { page, round }.to_string();
-    patiently(|| home.objects.erase_version(&key, None)).await?;
-    if ended == Some(PageStatus::Failed) { Ok(()) } else { forget_review(home, page, round).await }
+    retry_with_backoff(|| backend.objects.erase_version(&key, None)).await?;
+    if ended == Some(PageStatus::Failed) { Ok(()) } else { forget_review(backend, page, round).await }
 }
 
 /// Removes what somebody wrote for pages of a task that has just been opened again, and died before it counted: a worker
@@ -31,39 +31,41 @@ pub async fn forget_page(home: &Home, page: PageRef, round: u32) -> Result<()> {
 ///
 /// # Errors
 /// Any [`Error`].
-pub async fn forget_corrections(home: &Home, task: &Task) -> Result<()> {
+pub async fn forget_corrections(backend: &Backend, task: &Task) -> Result<()> {
     let (prefix, ending) = Key::page_texts_of(task.id, task.round);
-    let keys = patiently(|| home.objects.list(&prefix)).await?;
+    let keys = retry_with_backoff(|| backend.objects.list(&prefix)).await?;
     for key in keys.iter().filter(|key| key.ends_with(&ending)) {
-        let json = match patiently(|| home.objects.read(key)).await {
+        let json = match retry_with_backoff(|| backend.objects.read(key)).await {
             Err(Error::NotFound { .. }) => continue,
             json => json?,
         };
         // What a worker has read already stays: whoever opened the task may have been interrupted, and come again.
         if serde_json::from_slice::<PageText>(&json).is_ok_and(|text| text.corrected.is_some()) {
-            patiently(|| home.objects.delete(key)).await?;
+            retry_with_backoff(|| backend.objects.delete(key)).await?;
         }
     }
     Ok(())
 }
 
 /// The page, while its task is kept.
-async fn present(home: &Home, page: PageRef) -> Result<Option<Page>> {
-    let kept = match patiently(|| home.tasks.task(page.task_id)).await {
+async fn present(backend: &Backend, page: PageRef) -> Result<Option<Page>> {
+    let kept = match retry_with_backoff(|| backend.tasks.task(page.task_id)).await {
         Err(Error::NotFound { .. }) => false,
         task => !task?.expired(now().plus(SOON)),
     };
-    match patiently(|| home.tasks.page(page)).await {
+    match retry_with_backoff(|| backend.tasks.page(page)).await {
         Err(Error::NotFound { .. }) => Ok(None),
         present => Ok(Some(present?).filter(|_| kept)),
     }
 }
 
-async fn forget_review(home: &Home, page: PageRef, round: u32) -> Result<()> {
+async fn forget_review(backend: &Backend, page: PageRef, round: u32) -> Result<()> {
     let key = ReviewEntry::key_of(page);
-    let Some(filed) = patiently(|| home.records.read(Shelf::Review, &key)).await? else { return Ok(()) };
+    let Some(filed) = retry_with_backoff(|| backend.records.read(Collection::Review, &key)).await? else {
+        return Ok(());
+    };
     if serde_json::from_str::<ReviewEntry>(&filed.body).is_ok_and(|entry| entry.round == round) {
-        patiently(|| home.records.delete(Shelf::Review, &key, Some(filed.version))).await?;
+        retry_with_backoff(|| backend.records.delete(Collection::Review, &key, Some(filed.version))).await?;
     }
     Ok(())
 }

@@ -1,18 +1,18 @@
 //! Where things are kept: objects, queues and the task table.
 //!
 //! The traits [`ObjectStore`], [`Queue`], [`TaskTable`], [`RecordStore`] and [`SecretStore`] say what Quire needs from wherever
-//! it runs; a [`Home`] holds one of each. [`Embedded`] is the home on one machine, made of files and SQLite; [`Aws`] is the
-//! one made of S3, SQS and DynamoDB. Nothing outside this crate knows which home it is in, and only this crate names SQLite
-//! and the AWS SDK. Every home passes [`conformance`].
+//! it runs; a [`Backend`] holds one of each. [`Embedded`] is the backend on one machine, made of files and SQLite; [`Aws`] is the
+//! one made of S3, SQS and DynamoDB. Nothing outside this crate knows which backend it is in, and only this crate names SQLite
+//! and the AWS SDK. Every backend passes [`conformance`].
 
 mod aws;
+mod backend;
 mod clock;
 pub mod conformance;
 mod consumer;
 mod embedded;
 mod error;
 mod forget;
-mod home;
 mod object_store;
 mod owe;
 mod patience;
@@ -24,18 +24,20 @@ mod secret_store;
 mod task_table;
 mod transitions;
 
-pub use aws::{Aws, AwsSettings, Handed};
-pub use consumer::{Consumer, Delivery, Lease, Undecodable};
+pub use aws::{Aws, AwsSettings, LambdaBatch};
+pub use backend::Backend;
+pub use consumer::{Consumer, Delivery, Lease, MalformedMessage};
 pub use embedded::Embedded;
 pub use error::Error;
 pub use forget::{forget_corrections, forget_page};
-pub use home::Home;
 pub use object_store::{Download, ObjectStore, UploadUrl};
-pub use owe::{owe_callback, owe_progress};
-pub use patience::patiently;
+pub use owe::{enqueue_callback, enqueue_progress};
+pub use patience::retry_with_backoff;
 pub use purge::purge;
-pub use queue::{Depth, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, send, send_later};
-pub use record_store::{Record, RecordStore, Shelf};
+pub use queue::{
+    OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, send, send_later,
+};
+pub use record_store::{Collection, Record, RecordStore};
 pub use review::file_for_review;
 pub use secret_store::{SecretName, SecretStore};
 pub use task_table::{Completion, Listed, Reopen, TaskTable};

@@ -69,7 +69,7 @@ pub trait ObjectStore: Debug + Send + Sync {
     async fn read(&self, key: &str) -> Result<Bytes>;
 
     /// A file with the object's bytes, to be read only: the object itself where it is a file anyway, otherwise a copy
-    /// that the home keeps for a while.
+    /// that the backend keeps for a while.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] where there is none.
@@ -87,7 +87,7 @@ pub trait ObjectStore: Debug + Send + Sync {
         false
     }
 
-    /// An address where an object of this type and size can be put by whoever knows it; none where the home takes no
+    /// An address where an object of this type and size can be put by whoever knows it; none where the backend takes no
     /// uploads of its own.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ pub trait ObjectStore: Debug + Send + Sync {
     }
 
     /// An address where whoever knows it can fetch this object for a while, as a file of this name and type; none where the
-    /// home has no such addresses. Whether there is an object is not looked at.
+    /// backend has no such addresses. Whether there is an object is not looked at.
     ///
     /// # Errors
     /// Any [`crate::Error`].

@@ -2,7 +2,7 @@
 
 use quire_tasks::{CallbackMessage, Task};
 
-use crate::{Completion, Home, QueueName, Result, patiently, send};
+use crate::{Backend, Completion, QueueName, Result, retry_with_backoff, send};
 
 /// Sends the message that makes the notifier tell the customer, where the task has ended and the customer has not been
 /// told. To be called whenever a completed task is met, before the message that led there is acknowledged: owing twice
@@ -10,13 +10,13 @@ use crate::{Completion, Home, QueueName, Result, patiently, send};
 ///
 /// # Errors
 /// As [`crate::Queue::send`].
-pub async fn owe_callback(home: &Home, task: &Task) -> Result<()> {
+pub async fn enqueue_callback(backend: &Backend, task: &Task) -> Result<()> {
     if !task.owes_callback() {
         return Ok(());
     }
-    let queue = home.queue(QueueName::Callbacks);
+    let queue = backend.queue(QueueName::Callbacks);
     let message = CallbackMessage::end_of(task.id, task.round);
-    patiently(|| send(queue.as_ref(), task, [message.clone()])).await
+    retry_with_backoff(|| send(queue.as_ref(), task, [message.clone()])).await
 }
 
 /// Sends the message that makes the notifier tell the customer how far a task is, where this very change owes that. One
@@ -24,10 +24,10 @@ pub async fn owe_callback(home: &Home, task: &Task) -> Result<()> {
 ///
 /// # Errors
 /// As [`crate::Queue::send`].
-pub async fn owe_progress(home: &Home, completion: &Completion) -> Result<()> {
+pub async fn enqueue_progress(backend: &Backend, completion: &Completion) -> Result<()> {
     let Completion::Now(task) = completion else { return Ok(()) };
     let Some(number) = task.progress_due() else { return Ok(()) };
-    let queue = home.queue(QueueName::Callbacks);
+    let queue = backend.queue(QueueName::Callbacks);
     let message = CallbackMessage { task_id: task.id, round: task.round, progress: Some(number) };
-    patiently(|| send(queue.as_ref(), task, [message.clone()])).await
+    retry_with_backoff(|| send(queue.as_ref(), task, [message.clone()])).await
 }

@@ -18,7 +18,7 @@ const RETRIES: usize = 6;
 ///
 /// # Errors
 /// The last error of `operation`.
-pub async fn patiently<T, F>(operation: impl FnMut() -> F) -> Result<T>
+pub async fn retry_with_backoff<T, F>(operation: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
@@ -47,7 +47,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn throttling_is_waited_out_with_growing_waits() {
         let (tries, started) = (Cell::new(0), Instant::now());
-        let ended = patiently(|| async {
+        let ended = retry_with_backoff(|| async {
             tries.set(tries.get() + 1);
             if tries.get() <= 4 { Err(busy()) } else { Ok("done") }
         });
@@ -60,7 +60,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_ends() {
         let tries = Cell::new(0);
-        let ended = patiently(|| async {
+        let ended = retry_with_backoff(|| async {
             tries.set(tries.get() + 1);
             Err::<(), _>(busy())
         });
@@ -71,7 +71,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_waiting_does_not_help_is_not_waited_for() {
         let started = Instant::now();
-        let full = patiently(|| async { Err::<(), _>(Error::Full { what: "a disk" }) });
+        let full = retry_with_backoff(|| async { Err::<(), _>(Error::Full { what: "a disk" }) });
         assert!(matches!(full.await, Err(Error::Full { .. })));
         assert_eq!(started.elapsed(), Duration::ZERO);
     }

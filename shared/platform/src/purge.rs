@@ -2,7 +2,7 @@
 
 use quire_tasks::{DocumentState, Key, Source, Task};
 
-use crate::{Error, Home, Record, Result, Shelf, patiently};
+use crate::{Backend, Collection, Error, Record, Result, retry_with_backoff};
 
 /// As many records are looked at together.
 const TOGETHER: usize = 100;
@@ -14,21 +14,21 @@ const TOGETHER: usize = 100;
 ///
 /// # Errors
 /// Any [`Error`], after waiting them out in vain.
-pub async fn purge(home: &Home, task: &Task) -> Result<()> {
-    match patiently(|| home.tasks.expire(task.id, task.expires_at)).await {
+pub async fn purge(backend: &Backend, task: &Task) -> Result<()> {
+    match retry_with_backoff(|| backend.tasks.expire(task.id, task.expires_at)).await {
         // It may be that only its table's records were removed in time: the rest is looked for all the same.
         Ok(_) | Err(Error::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
     for prefix in Key::all_of(task.id) {
-        patiently(|| home.objects.erase(&prefix)).await?;
+        retry_with_backoff(|| backend.objects.erase(&prefix)).await?;
     }
     for (key, version) in uploads(task) {
-        patiently(|| home.objects.erase_version(key, version)).await?;
+        retry_with_backoff(|| backend.objects.erase_version(key, version)).await?;
     }
-    clear_review(home, task).await?;
-    clear_deliveries(home, task).await?;
-    patiently(|| home.tasks.remove(task.id)).await
+    clear_review(backend, task).await?;
+    clear_deliveries(backend, task).await?;
+    retry_with_backoff(|| backend.tasks.remove(task.id)).await
 }
 
 /// What its customer uploaded, under whatever keys: other uploads' keys may begin like these, and other versions of them
@@ -43,32 +43,35 @@ fn uploads(task: &Task) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-async fn clear_review(home: &Home, task: &Task) -> Result<()> {
+async fn clear_review(backend: &Backend, task: &Task) -> Result<()> {
     let prefix = format!("{}-", task.id);
     loop {
-        let mut records = patiently(|| home.records.list(Shelf::Review, Some(&prefix), TOGETHER)).await?;
+        let mut records =
+            retry_with_backoff(|| backend.records.list(Collection::Review, Some(&prefix), TOGETHER)).await?;
         records.retain(|record| record.key.starts_with(&prefix));
         if records.is_empty() {
             return Ok(());
         }
-        clear(home, Shelf::Review, records).await?;
+        clear(backend, Collection::Review, records).await?;
     }
 }
 
-async fn clear_deliveries(home: &Home, task: &Task) -> Result<()> {
+async fn clear_deliveries(backend: &Backend, task: &Task) -> Result<()> {
     let room = task.id.to_string();
     loop {
-        let records = patiently(|| home.records.list_room(Shelf::Deliveries, &room, None, TOGETHER)).await?;
+        let records =
+            retry_with_backoff(|| backend.records.list_partition(Collection::Deliveries, &room, None, TOGETHER))
+                .await?;
         if records.is_empty() {
             return Ok(());
         }
-        clear(home, Shelf::Deliveries, records).await?;
+        clear(backend, Collection::Deliveries, records).await?;
     }
 }
 
-async fn clear(home: &Home, shelf: Shelf, records: Vec<Record>) -> Result<()> {
+async fn clear(backend: &Backend, shelf: Collection, records: Vec<Record>) -> Result<()> {
     for record in records {
-        patiently(|| home.records.delete(shelf, &record.key, None)).await?;
+        retry_with_backoff(|| backend.records.delete(shelf, &record.key, None)).await?;
     }
     Ok(())
 }

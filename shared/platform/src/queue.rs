@@ -59,7 +59,7 @@ impl QueueName {
         QueueSettings { lease: declared.lease.min(LONGEST_KEPT), ..declared }
     }
 
-    /// What this queue does with its messages as it is declared in `queues.json`, the one definition for every home and
+    /// What this queue does with its messages as it is declared in `queues.json`, the one definition for every backend and
     /// for Terraform. Its lease is for those who cannot extend it: a Lambda's time-out, six times.
     ///
     /// # Panics
@@ -94,7 +94,7 @@ pub struct QueueSettings {
 
 /// A message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct OutgoingMessage {
     /// Its text.
     pub body: String,
     /// Queues take turns between groups: the tenant.
@@ -105,7 +105,7 @@ pub struct Outgoing {
     pub trace: Option<String>,
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     /// A message of a tenant, visible at once.
     pub fn new(message: &impl Message, tenant: &Tenant) -> Self {
         Self { body: message.encode(), group: tenant.to_string(), delay: Duration::ZERO, trace: None }
@@ -124,7 +124,7 @@ pub struct Receipt(pub String);
 
 /// A message as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
+pub struct ReceivedMessage {
     /// Its text.
     pub body: String,
     /// Its group.
@@ -141,7 +141,7 @@ pub struct Received {
 
 /// What lies in a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Depth {
+pub struct QueueDepth {
     /// Can be received now.
     pub ready: u64,
     /// Leased.
@@ -163,14 +163,14 @@ pub trait Queue: Debug + Send + Sync {
     ///
     /// # Errors
     /// Any [`crate::Error`]; some of the messages may have been sent.
-    async fn send(&self, messages: Vec<Outgoing>) -> Result<()>;
+    async fn send(&self, messages: Vec<OutgoingMessage>) -> Result<()>;
 
     /// Leases up to `max` messages for [`QueueSettings::lease`]; where there is none, waits up to `wait` for the first.
     /// Messages past [`QueueSettings::max_receives`] go to the dead-letter queue instead.
     ///
     /// # Errors
     /// Any [`crate::Error`].
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received>>;
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>>;
 
     /// Deletes received messages. A receipt whose lease has ended changes nothing.
     ///
@@ -195,20 +195,20 @@ pub trait Queue: Debug + Send + Sync {
     ///
     /// # Errors
     /// Any [`crate::Error`]; the message is in one of both queues.
-    async fn dead_letter(&self, received: &Received, reason: &str) -> Result<()>;
+    async fn dead_letter(&self, received: &ReceivedMessage, reason: &str) -> Result<()>;
 
     /// Sends a message anew, as one that nobody has received yet, visible after `delay` (at most 15 minutes), in place of
     /// this receive of it. A receipt whose lease has ended changes nothing.
     ///
     /// # Errors
     /// Any [`crate::Error`]; the message is there at least once.
-    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()>;
+    async fn send_again(&self, received: &ReceivedMessage, delay: Duration) -> Result<()>;
 
     /// What lies in it, roughly.
     ///
     /// # Errors
     /// Any [`crate::Error`].
-    async fn depth(&self) -> Result<Depth>;
+    async fn depth(&self) -> Result<QueueDepth>;
 }
 
 /// Sends messages about a task: its tenant is their group, and its trace is theirs.
@@ -229,7 +229,7 @@ pub async fn send_later<M: Message>(
     messages: impl IntoIterator<Item = M>,
     delay: Duration,
 ) -> Result<()> {
-    let outgoing: Vec<_> = messages.into_iter().map(|message| Outgoing::about(task, &message, delay)).collect();
+    let outgoing: Vec<_> = messages.into_iter().map(|message| OutgoingMessage::about(task, &message, delay)).collect();
     if outgoing.is_empty() { Ok(()) } else { queue.send(outgoing).await }
 }
 

@@ -16,7 +16,7 @@ const LONGEST_BODY: usize = 128 * 1024;
 
 /// Records of one kind lie on one shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Shelf {
+pub enum Collection {
     /// What is decided about engines.
     Engines,
     /// What workers tell of engines.
@@ -39,7 +39,7 @@ pub enum Shelf {
     Webhooks,
 }
 
-impl Shelf {
+impl Collection {
     /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Engines,
@@ -96,7 +96,7 @@ pub trait RecordStore: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Failed`] where this can be no key; otherwise any.
-    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>>;
+    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>>;
 
     /// Writes the record, where it still is of the version `seen`, or, where that is `None`, where there is none; whether
     /// it did. If not, somebody else was faster; perhaps an earlier try of the same call, whose answer was lost.
@@ -105,7 +105,7 @@ pub trait RecordStore: Debug + Send + Sync {
     /// [`Error::Failed`] where this can be no key or the body is too large; otherwise any.
     async fn put(
         &self,
-        on: Shelf,
+        on: Collection,
         key: &str,
         body: String,
         seen: Option<u64>,
@@ -116,28 +116,34 @@ pub trait RecordStore: Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`RecordStore::put`].
-    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()>;
+    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()>;
 
     /// Deletes the record, where it still is of the version `seen`, or, where that is `None`, whatever its version;
     /// whether it did.
     ///
     /// # Errors
     /// As [`RecordStore::read`].
-    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool>;
+    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool>;
 
     /// Up to `limit` records of a shelf, in the order of their keys, from the first behind `after`, which need not be
-    /// there itself. Of a spread shelf, nobody can say: see [`RecordStore::list_room`].
+    /// there itself. Of a spread shelf, nobody can say: see [`RecordStore::list_partition`].
     ///
     /// # Errors
     /// As [`RecordStore::read`]; also of a spread shelf.
-    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
+    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
 
     /// Up to `limit` records of a shelf whose keys begin with `room` and `/`, in the order of their keys, from the first
     /// behind the key `after`, which need not be there itself.
     ///
     /// # Errors
     /// As [`RecordStore::read`]; a room's name holds no `/`.
-    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
+    async fn list_partition(
+        &self,
+        on: Collection,
+        room: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>>;
 }
 
 /// A version that nothing has had before. It fits an `i64`.
@@ -146,8 +152,8 @@ pub(crate) fn new_version() -> u64 {
     Uuid::now_v7().as_u64_pair().1 & (u64::MAX >> 2)
 }
 
-/// Refuses what some home would not take as a key on this shelf.
-pub(crate) fn check_key(on: Shelf, key: &str) -> Result<()> {
+/// Refuses what some backend would not take as a key on this shelf.
+pub(crate) fn check_key(on: Collection, key: &str) -> Result<()> {
     let good = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !good {
         return Err(refused(format!("a key is 1 to {LONGEST_KEY} visible ASCII characters")));
@@ -159,8 +165,8 @@ pub(crate) fn check_key(on: Shelf, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what some home cannot list as a whole, or not from there on.
-pub(crate) fn check_list(on: Shelf, after: Option<&str>) -> Result<()> {
+/// Refuses what some backend cannot list as a whole, or not from there on.
+pub(crate) fn check_list(on: Collection, after: Option<&str>) -> Result<()> {
     if on.is_spread() {
         return Err(refused(format!("the shelf of {} is listed by rooms", on.as_str())));
     }
@@ -168,7 +174,7 @@ pub(crate) fn check_list(on: Shelf, after: Option<&str>) -> Result<()> {
 }
 
 /// What the keys of a room begin with; refuses what is no room, or no key in it.
-pub(crate) fn check_room(on: Shelf, room: &str, after: Option<&str>) -> Result<String> {
+pub(crate) fn check_room(on: Collection, room: &str, after: Option<&str>) -> Result<String> {
     let prefix = format!("{room}/");
     // As long as some key in it can be, and with a room that has a name.
     check_key(on, &format!("{prefix}-"))?;
@@ -179,7 +185,7 @@ pub(crate) fn check_room(on: Shelf, room: &str, after: Option<&str>) -> Result<S
     Ok(prefix)
 }
 
-/// Refuses what some home would not take as a body.
+/// Refuses what some backend would not take as a body.
 pub(crate) fn check_body(body: &str) -> Result<()> {
     if body.len() <= LONGEST_BODY { Ok(()) } else { Err(refused(format!("a body is up to {LONGEST_BODY} bytes"))) }
 }

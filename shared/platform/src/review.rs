@@ -2,7 +2,7 @@
 
 use quire_tasks::ReviewEntry;
 
-use crate::{Error, Home, Result, Shelf, patiently};
+use crate::{Backend, Collection, Error, Result, retry_with_backoff};
 
 /// How often it is tried while others change the same entry.
 const TRIES: usize = 10;
@@ -13,18 +13,18 @@ const TRIES: usize = 10;
 ///
 /// # Errors
 /// As [`crate::RecordStore::put`].
-pub async fn file_for_review(home: &Home, entry: &ReviewEntry) -> Result<()> {
+pub async fn file_for_review(backend: &Backend, entry: &ReviewEntry) -> Result<()> {
     let key = entry.key();
     let body = serde_json::to_string(entry)
         .map_err(|error| Error::Failed { what: "a review entry", why: error.to_string() })?;
     for _ in 0..TRIES {
-        let filed = patiently(|| home.records.read(Shelf::Review, &key)).await?;
+        let filed = retry_with_backoff(|| backend.records.read(Collection::Review, &key)).await?;
         let before = filed.as_ref().and_then(|record| serde_json::from_str::<ReviewEntry>(&record.body).ok());
         if before.is_some_and(|before| before.round >= entry.round) {
             return Ok(());
         }
         let seen = filed.map(|record| record.version);
-        if patiently(|| home.records.put(Shelf::Review, &key, body.clone(), seen, None)).await? {
+        if retry_with_backoff(|| backend.records.put(Collection::Review, &key, body.clone(), seen, None)).await? {
             return Ok(());
         }
     }

@@ -13,7 +13,7 @@ pub enum SecretName {
     Webhook,
 }
 
-/// Secrets, as text. Each is written once, by whoever is first; an operator changes it by the home's own means.
+/// Secrets, as text. Each is written once, by whoever is first; an operator changes it by the backend's own means.
 #[async_trait]
 pub trait SecretStore: Debug + Send + Sync {
     /// The secret, where it has been written.

@@ -1,4 +1,4 @@
-//! What a change makes of a task and its pages: the same in every home, which adds the transaction around it.
+//! What a change makes of a task and its pages: the same in every backend, which adds the transaction around it.
 
 use quire_tasks::{
     Callback, CallbackUpdate, Counts, Document, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId,

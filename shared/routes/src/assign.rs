@@ -3,7 +3,7 @@
 use quire_tasks::{EngineName, Mode, ModeName, ReadAs, TaskId, UnixMillis};
 use sha2::{Digest, Sha256};
 
-use crate::{Board, Canary, Config, EngineEntry, Route, State};
+use crate::{Canary, Config, EngineEntry, EngineStatuses, Route, State};
 
 /// Why something cannot be read here. Decision: refuse the request; of a page that was accepted before, fail it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +80,13 @@ impl Config {
     ///
     /// # Errors
     /// [`NotOffered`] when there is nobody who could.
-    pub fn assign(&self, task: TaskId, mode: Mode, wanted: Option<&str>, board: &Board) -> Result<ReadAs, NotOffered> {
+    pub fn assign(
+        &self,
+        task: TaskId,
+        mode: Mode,
+        wanted: Option<&str>,
+        board: &EngineStatuses,
+    ) -> Result<ReadAs, NotOffered> {
         if let Some(wanted) = wanted {
             let entry = self.named(wanted)?;
             check_mode(entry, mode.name())?;
@@ -124,7 +130,7 @@ impl Config {
     }
 
     /// Why a task that is read like this waits, if there is a reason beyond its turn.
-    pub fn waiting_reason(&self, read_as: &ReadAs, board: &Board, now: UnixMillis) -> Option<WaitingReason> {
+    pub fn waiting_reason(&self, read_as: &ReadAs, board: &EngineStatuses, now: UnixMillis) -> Option<WaitingReason> {
         let plan = self.plan(read_as).ok()?;
         // Half-open, all pages but one wait still, for as long as that one takes.
         let blocked = |entry: &EngineEntry| board.state(&entry.engine, now) != State::Closed;
@@ -194,7 +200,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Control, Note, Report, Stats};
+    use crate::{EngineControl, EngineReport, EngineStats, OperatorNote};
 
     const ROUTE: &str = r#""modes": ["text"], "primary": "a@1""#;
 
@@ -215,16 +221,16 @@ mod tests {
         read_as.engine.as_ref().expect("one is assigned").to_string()
     }
 
-    fn rolled_back(engine: &str) -> Board {
-        let note = Note { reason: "worse".to_owned(), by: "a test".to_owned(), at: UnixMillis(1) };
-        let control = Control { rolled_back: Some(note), ..Control::default() };
-        Board::new([(engine.parse().expect("a name"), control)].into(), Vec::new())
+    fn rolled_back(engine: &str) -> EngineStatuses {
+        let note = OperatorNote { reason: "worse".to_owned(), by: "a test".to_owned(), at: UnixMillis(1) };
+        let control = EngineControl { rolled_back: Some(note), ..EngineControl::default() };
+        EngineStatuses::new([(engine.parse().expect("a name"), control)].into(), Vec::new())
     }
 
     #[test]
     fn a_task_is_read_by_its_route_and_by_nobody_else() {
         let config = config(ROUTE);
-        let read_as = config.assign(task(1), Mode::Text, None, &Board::default()).expect("it is offered");
+        let read_as = config.assign(task(1), Mode::Text, None, &EngineStatuses::default()).expect("it is offered");
         assert_eq!((engine(&read_as).as_str(), read_as.pinned), ("a@1", false));
         let plan = config.plan(&read_as).expect("it is offered");
         assert_eq!((plan.first.engine.to_string().as_str(), plan.fallback), ("a@1", None));
@@ -233,7 +239,8 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_refused_with_what_there_is() {
         let config = config(ROUTE);
-        let refused = |mode, wanted| config.assign(task(1), mode, wanted, &Board::default()).expect_err("not offered");
+        let refused =
+            |mode, wanted| config.assign(task(1), mode, wanted, &EngineStatuses::default()).expect_err("not offered");
         let mode = refused(Mode::Markdown, None);
         assert_eq!(
             (mode.field(), mode.to_string().as_str()),
@@ -250,13 +257,14 @@ mod tests {
     fn a_task_that_names_its_engine_gets_it_and_no_other() {
         let config = config(&format!(r#"{ROUTE}, "fallback": "b@1", "review_below": 0.5"#));
         for (wanted, expected) in [("a@2", "a@2"), ("b", "b@1")] {
-            let read_as = config.assign(task(1), Mode::Text, Some(wanted), &Board::default()).expect("it is offered");
+            let read_as =
+                config.assign(task(1), Mode::Text, Some(wanted), &EngineStatuses::default()).expect("it is offered");
             assert_eq!((engine(&read_as).as_str(), read_as.pinned), (expected, true));
             let plan = config.plan(&read_as).expect("it is offered");
             assert_eq!((plan.first.engine.to_string().as_str(), plan.fallback), (expected, None));
         }
         // Its own modes count, not those that have a route.
-        assert!(config.assign(task(1), Mode::Table, Some("b@1"), &Board::default()).is_ok());
+        assert!(config.assign(task(1), Mode::Table, Some("b@1"), &EngineStatuses::default()).is_ok());
         let gone = ReadAs { engine: "c@1".parse().ok(), pinned: true, ..ReadAs::default() };
         assert!(config.plan(&gone).is_err());
     }
@@ -272,10 +280,10 @@ mod tests {
     #[test]
     fn a_canary_gets_its_share_until_it_is_rolled_back() {
         let config = config(&format!(r#"{ROUTE}, "canary": {{"engine": "a@2", "share": 0.25}}"#));
-        let assign = |board: &Board, number| {
+        let assign = |board: &EngineStatuses, number| {
             engine(&config.assign(task(number), Mode::Text, None, board).expect("it is offered"))
         };
-        let taken = (0..4000).filter(|&number| assign(&Board::default(), number) == "a@2").count();
+        let taken = (0..4000).filter(|&number| assign(&EngineStatuses::default(), number) == "a@2").count();
         assert!((900..1100).contains(&taken), "{taken} of 4000");
         let back = rolled_back("a@2");
         assert!((0..100).all(|number| assign(&back, number) == "a@1"));
@@ -299,23 +307,24 @@ mod tests {
 
     #[test]
     fn a_task_waits_for_an_engine_that_is_paused_unless_another_may_answer() {
-        let note = Note { reason: "new weights".to_owned(), by: "ops".to_owned(), at: UnixMillis(1) };
-        let control = Control { paused: Some(note), ..Control::default() };
-        let board = Board::new([("a@1".parse().expect("a name"), control)].into(), Vec::new());
+        let note = OperatorNote { reason: "new weights".to_owned(), by: "ops".to_owned(), at: UnixMillis(1) };
+        let control = EngineControl { paused: Some(note), ..EngineControl::default() };
+        let board = EngineStatuses::new([("a@1".parse().expect("a name"), control)].into(), Vec::new());
         let reason = |route: &str| config(route).waiting_reason(&ReadAs::default(), &board, UnixMillis(2));
         let waiting = reason(ROUTE).expect("it waits");
         assert_eq!((waiting.code, waiting.detail.as_str()), ("engine_paused", "a@1 is paused: new weights"));
         assert_eq!(reason(&format!(r#"{ROUTE}, "fallback": "b@1""#)), None);
-        assert_eq!(config(ROUTE).waiting_reason(&ReadAs::default(), &Board::default(), UnixMillis(2)), None);
+        assert_eq!(config(ROUTE).waiting_reason(&ReadAs::default(), &EngineStatuses::default(), UnixMillis(2)), None);
     }
 
     #[test]
     fn a_task_waits_for_an_engine_as_long_as_no_page_of_it_was_read_again() {
         let waits = |state| {
             let engine = "a@1".parse().expect("a name");
-            let (reason, stats) = (Some("h does not read".to_owned()), Stats::default());
-            let report = Report { engine, worker: "w".to_owned(), at: UnixMillis(1), state, reason, stats, trial: 0 };
-            let board = Board::new(BTreeMap::new(), vec![report]);
+            let (reason, stats) = (Some("h does not read".to_owned()), EngineStats::default());
+            let report =
+                EngineReport { engine, worker: "w".to_owned(), at: UnixMillis(1), state, reason, stats, trial: 0 };
+            let board = EngineStatuses::new(BTreeMap::new(), vec![report]);
             config(ROUTE).waiting_reason(&ReadAs::default(), &board, UnixMillis(2)).map(|waiting| waiting.code)
         };
         assert_eq!(waits(State::Open), Some("engine_unavailable"));

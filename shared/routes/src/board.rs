@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use quire_platform::{Error, Home, Result, Shelf, patiently};
+use quire_platform::{Backend, Collection, Error, Result, retry_with_backoff};
 use quire_tasks::{EngineName, UnixMillis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{State, Stats};
+use crate::{EngineStats, State};
 
 /// A worker that has not reported for this long has ended.
 const SILENT_AFTER_MILLIS: i64 = 60_000;
@@ -19,7 +19,7 @@ const TRIES: usize = 10;
 
 /// Who did something to an engine, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub struct OperatorNote {
     /// Why.
     pub reason: String,
     /// Who.
@@ -30,16 +30,16 @@ pub struct Note {
 
 /// What is to be done with an engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Control {
+pub struct EngineControl {
     /// It is not to be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<Note>,
+    pub paused: Option<OperatorNote>,
     /// It is to be tried once although its breaker is open; each time is a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probed: Option<Note>,
+    pub probed: Option<OperatorNote>,
     /// It was on trial, and was worse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rolled_back: Option<Note>,
+    pub rolled_back: Option<OperatorNote>,
     /// Goes up when it is put on trial again: what was counted before no longer counts.
     #[serde(default)]
     pub trial: u32,
@@ -47,7 +47,7 @@ pub struct Control {
 
 /// How an engine does in one worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct EngineReport {
     /// The engine.
     pub engine: EngineName,
     /// The worker.
@@ -60,7 +60,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What it has counted since it began, or since the trial began.
-    pub stats: Stats,
+    pub stats: EngineStats,
     /// Which trial of the engine it counts for.
     #[serde(default)]
     pub trial: u32,
@@ -68,14 +68,14 @@ pub struct Report {
 
 /// All that is written down.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Board {
-    controls: BTreeMap<EngineName, Control>,
-    reports: Vec<Report>,
+pub struct EngineStatuses {
+    controls: BTreeMap<EngineName, EngineControl>,
+    reports: Vec<EngineReport>,
 }
 
-impl Board {
+impl EngineStatuses {
     /// A board with this on it.
-    pub const fn new(controls: BTreeMap<EngineName, Control>, reports: Vec<Report>) -> Self {
+    pub const fn new(controls: BTreeMap<EngineName, EngineControl>, reports: Vec<EngineReport>) -> Self {
         Self { controls, reports }
     }
 
@@ -83,9 +83,9 @@ impl Board {
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
-    pub async fn read(home: &Home) -> Result<Self> {
-        let Self { controls, .. } = Self::read_controls(home).await?;
-        let reports = home.records.list(Shelf::Reports, None, MOST).await?;
+    pub async fn read(backend: &Backend) -> Result<Self> {
+        let Self { controls, .. } = Self::read_controls(backend).await?;
+        let reports = backend.records.list(Collection::Reports, None, MOST).await?;
         Ok(Self::new(controls, reports.iter().filter_map(|record| parse(&record.body).ok()).collect()))
     }
 
@@ -93,15 +93,15 @@ impl Board {
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
-    pub async fn read_controls(home: &Home) -> Result<Self> {
-        let controls = home.records.list(Shelf::Engines, None, MOST).await?;
+    pub async fn read_controls(backend: &Backend) -> Result<Self> {
+        let controls = backend.records.list(Collection::Engines, None, MOST).await?;
         let controls =
             controls.into_iter().filter_map(|record| Some((record.key.parse().ok()?, parse(&record.body).ok()?)));
         Ok(Self::new(controls.collect(), Vec::new()))
     }
 
     /// What is to be done with an engine.
-    pub fn control(&self, engine: &EngineName) -> Control {
+    pub fn control(&self, engine: &EngineName) -> EngineControl {
         self.controls.get(engine).cloned().unwrap_or_default()
     }
 
@@ -137,13 +137,13 @@ impl Board {
     }
 
     /// What all workers have counted in an engine's present trial.
-    pub fn stats(&self, engine: &EngineName) -> Stats {
+    pub fn stats(&self, engine: &EngineName) -> EngineStats {
         let trial = self.controls.get(engine).map_or(0, |control| control.trial);
         let counted = self.reports.iter().filter(|report| report.engine == *engine && report.trial == trial);
-        counted.fold(Stats::default(), |sum, report| sum.plus(report.stats))
+        counted.fold(EngineStats::default(), |sum, report| sum.plus(report.stats))
     }
 
-    fn live(&self, engine: &EngineName, now: UnixMillis) -> impl Iterator<Item = &Report> {
+    fn live(&self, engine: &EngineName, now: UnixMillis) -> impl Iterator<Item = &EngineReport> {
         let since = now.0 - SILENT_AFTER_MILLIS;
         self.reports.iter().filter(move |report| report.engine == *engine && report.at.0 >= since)
     }
@@ -152,7 +152,7 @@ impl Board {
     /// the pause is over.
     fn states(&self, engine: &EngineName, now: UnixMillis) -> impl Iterator<Item = State> {
         let is_paused = self.controls.get(engine).is_some_and(|control| control.paused.is_some());
-        let resumed = move |report: &Report| !is_paused && report.state == State::Paused;
+        let resumed = move |report: &EngineReport| !is_paused && report.state == State::Paused;
         self.live(engine, now).map(move |report| if resumed(report) { State::Closed } else { report.state })
     }
 }
@@ -161,51 +161,54 @@ impl Board {
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn report(home: &Home, report: &Report) -> Result<()> {
+pub async fn report(backend: &Backend, report: &EngineReport) -> Result<()> {
     let expires_at = UnixMillis(report.at.0 + REMEMBERED_MILLIS);
-    home.records.set(Shelf::Reports, &key(&report.engine, &report.worker), written(report)?, Some(expires_at)).await
+    backend
+        .records
+        .set(Collection::Reports, &key(&report.engine, &report.worker), written(report)?, Some(expires_at))
+        .await
 }
 
 /// Says that a worker has ended as it should: what it counted is remembered, and nothing is waited for.
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn drop_out(home: &Home, last: &Report) -> Result<()> {
+pub async fn drop_out(backend: &Backend, last: &EngineReport) -> Result<()> {
     let silent = UnixMillis(last.at.0 - SILENT_AFTER_MILLIS - 1);
-    report(home, &Report { at: silent, ..last.clone() }).await
+    report(backend, &EngineReport { at: silent, ..last.clone() }).await
 }
 
 /// Has nobody ask an engine until it is resumed.
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn pause(home: &Home, engine: &EngineName, note: Note) -> Result<()> {
-    change(home, engine, |control| control.paused = Some(note.clone())).await
+pub async fn pause(backend: &Backend, engine: &EngineName, note: OperatorNote) -> Result<()> {
+    change(backend, engine, |control| control.paused = Some(note.clone())).await
 }
 
 /// Ends a pause.
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn resume(home: &Home, engine: &EngineName) -> Result<()> {
-    change(home, engine, |control| control.paused = None).await
+pub async fn resume(backend: &Backend, engine: &EngineName) -> Result<()> {
+    change(backend, engine, |control| control.paused = None).await
 }
 
 /// Has every worker whose breaker is open try one page now.
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn probe(home: &Home, engine: &EngineName, note: Note) -> Result<()> {
-    change(home, engine, |control| control.probed = Some(note.clone())).await
+pub async fn probe(backend: &Backend, engine: &EngineName, note: OperatorNote) -> Result<()> {
+    change(backend, engine, |control| control.probed = Some(note.clone())).await
 }
 
 /// Ends a canary's trial: no further task gets it. Of several who say so the first one's reason stays.
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn roll_back(home: &Home, engine: &EngineName, note: Note) -> Result<bool> {
+pub async fn roll_back(backend: &Backend, engine: &EngineName, note: OperatorNote) -> Result<bool> {
     let mut first = false;
-    change(home, engine, |control| {
+    change(backend, engine, |control| {
         first = control.rolled_back.is_none();
         control.rolled_back.get_or_insert_with(|| note.clone());
     })
@@ -217,22 +220,23 @@ pub async fn roll_back(home: &Home, engine: &EngineName, note: Note) -> Result<b
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
-pub async fn reinstate(home: &Home, engine: &EngineName) -> Result<()> {
-    change(home, engine, |control| {
+pub async fn reinstate(backend: &Backend, engine: &EngineName) -> Result<()> {
+    change(backend, engine, |control| {
         control.rolled_back = None;
         control.trial += 1;
     })
     .await
 }
 
-async fn change(home: &Home, engine: &EngineName, mut change: impl FnMut(&mut Control)) -> Result<()> {
+async fn change(backend: &Backend, engine: &EngineName, mut change: impl FnMut(&mut EngineControl)) -> Result<()> {
     let name = engine.to_string();
     for _ in 0..TRIES {
-        let record = patiently(|| home.records.read(Shelf::Engines, &name)).await?;
-        let mut control: Control = record.as_ref().map(|record| parse(&record.body)).transpose()?.unwrap_or_default();
+        let record = retry_with_backoff(|| backend.records.read(Collection::Engines, &name)).await?;
+        let mut control: EngineControl =
+            record.as_ref().map(|record| parse(&record.body)).transpose()?.unwrap_or_default();
         change(&mut control);
         let (body, seen) = (written(&control)?, record.map(|record| record.version));
-        if patiently(|| home.records.put(Shelf::Engines, &name, body.clone(), seen, None)).await? {
+        if retry_with_backoff(|| backend.records.put(Collection::Engines, &name, body.clone(), seen, None)).await? {
             return Ok(());
         }
     }
@@ -261,16 +265,16 @@ mod tests {
         "a@1".parse().expect("a name")
     }
 
-    fn note(reason: &str) -> Note {
-        Note { reason: reason.to_owned(), by: "a test".to_owned(), at: UnixMillis(1) }
+    fn note(reason: &str) -> OperatorNote {
+        OperatorNote { reason: reason.to_owned(), by: "a test".to_owned(), at: UnixMillis(1) }
     }
 
-    /// As of now, by the clock that the home goes by.
-    fn said(worker: &str, state: State, at: UnixMillis) -> Report {
-        let mut counted = Stats::default();
+    /// As of now, by the clock that the backend goes by.
+    fn said(worker: &str, state: State, at: UnixMillis) -> EngineReport {
+        let mut counted = EngineStats::default();
         counted.answered(Some(0.5), false, 10);
         let reason = (state == State::Open).then(|| "connection refused".to_owned());
-        Report { engine: engine(), worker: worker.to_owned(), at, state, reason, stats: counted, trial: 0 }
+        EngineReport { engine: engine(), worker: worker.to_owned(), at, state, reason, stats: counted, trial: 0 }
     }
 
     fn now() -> UnixMillis {
@@ -278,62 +282,65 @@ mod tests {
         UnixMillis(since.as_millis() as i64)
     }
 
-    fn home() -> (Home, tempfile::TempDir) {
+    fn backend() -> (Backend, tempfile::TempDir) {
         let dir = tempfile::tempdir().expect("a folder");
-        (Embedded::open(dir.path(), "board").expect("a home").home(), dir)
+        (Embedded::open(dir.path(), "board").expect("open the backend").backend(), dir)
     }
 
     #[test]
     fn an_engine_is_open_where_it_is_open_in_all_workers_that_are_at_work() {
         let now = UnixMillis(1_000_000);
         let silent = UnixMillis(now.0 - SILENT_AFTER_MILLIS - 1);
-        let state = |reports: Vec<Report>| Board::new(BTreeMap::new(), reports).state(&engine(), now);
+        let state = |reports: Vec<EngineReport>| EngineStatuses::new(BTreeMap::new(), reports).state(&engine(), now);
         assert_eq!(state(vec![]), State::Closed);
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::Closed, now)]), State::Closed);
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::Closed, silent)]), State::Open);
         assert_eq!(state(vec![said("1", State::Open, now), said("2", State::HalfOpen, now)]), State::HalfOpen);
         assert_eq!(state(vec![said("1", State::Paused, now)]), State::Closed, "the pause is over");
-        let paused = Control { paused: Some(note("new weights")), ..Control::default() };
-        let board = Board::new([(engine(), paused)].into(), vec![said("1", State::Paused, now)]);
+        let paused = EngineControl { paused: Some(note("new weights")), ..EngineControl::default() };
+        let board = EngineStatuses::new([(engine(), paused)].into(), vec![said("1", State::Paused, now)]);
         assert_eq!((board.state(&engine(), now), board.workers(&engine(), now)), (State::Paused, (1, 1)));
     }
 
     #[tokio::test]
     async fn what_operators_say_is_on_the_board() {
-        let (home, _dir) = home();
-        pause(&home, &engine(), note("new weights")).await.expect("paused");
-        let board = Board::read(&home).await.expect("a board");
+        let (backend, _dir) = backend();
+        pause(&backend, &engine(), note("new weights")).await.expect("paused");
+        let board = EngineStatuses::read(&backend).await.expect("a board");
         assert_eq!(
             (board.state(&engine(), now()), board.reason(&engine(), now())),
             (State::Paused, Some("new weights"))
         );
-        resume(&home, &engine()).await.expect("resumed");
-        probe(&home, &engine(), note("is it back?")).await.expect("probed");
-        assert!(roll_back(&home, &engine(), note("worse")).await.expect("rolled back"));
-        assert!(!roll_back(&home, &engine(), note("worse still")).await.expect("was rolled back before"));
-        let control = Board::read(&home).await.expect("a board").control(&engine());
-        let expected =
-            Control { probed: Some(note("is it back?")), rolled_back: Some(note("worse")), ..Control::default() };
+        resume(&backend, &engine()).await.expect("resumed");
+        probe(&backend, &engine(), note("is it back?")).await.expect("probed");
+        assert!(roll_back(&backend, &engine(), note("worse")).await.expect("rolled back"));
+        assert!(!roll_back(&backend, &engine(), note("worse still")).await.expect("was rolled back before"));
+        let control = EngineStatuses::read(&backend).await.expect("a board").control(&engine());
+        let expected = EngineControl {
+            probed: Some(note("is it back?")),
+            rolled_back: Some(note("worse")),
+            ..EngineControl::default()
+        };
         assert_eq!(control, expected);
     }
 
     #[tokio::test]
     async fn what_was_counted_before_a_new_trial_no_longer_counts() {
-        let (home, _dir) = home();
-        report(&home, &said("1", State::Closed, now())).await.expect("reported");
-        report(&home, &said("2", State::Closed, now())).await.expect("reported");
-        assert_eq!(Board::read(&home).await.expect("a board").stats(&engine()).pages, 2);
-        roll_back(&home, &engine(), note("worse")).await.expect("rolled back");
-        reinstate(&home, &engine()).await.expect("reinstated");
-        let board = Board::read(&home).await.expect("a board");
+        let (backend, _dir) = backend();
+        report(&backend, &said("1", State::Closed, now())).await.expect("reported");
+        report(&backend, &said("2", State::Closed, now())).await.expect("reported");
+        assert_eq!(EngineStatuses::read(&backend).await.expect("a board").stats(&engine()).pages, 2);
+        roll_back(&backend, &engine(), note("worse")).await.expect("rolled back");
+        reinstate(&backend, &engine()).await.expect("reinstated");
+        let board = EngineStatuses::read(&backend).await.expect("a board");
         assert_eq!((board.stats(&engine()).pages, board.is_rolled_back(&engine())), (0, false));
     }
 
     #[tokio::test]
     async fn a_worker_that_has_ended_is_not_waited_for_and_what_it_counted_stays() {
-        let (home, _dir) = home();
-        drop_out(&home, &said("1", State::Open, now())).await.expect("reported");
-        let board = Board::read(&home).await.expect("a board");
+        let (backend, _dir) = backend();
+        drop_out(&backend, &said("1", State::Open, now())).await.expect("reported");
+        let board = EngineStatuses::read(&backend).await.expect("a board");
         assert_eq!((board.state(&engine(), now()), board.workers(&engine(), now())), (State::Closed, (0, 0)));
         assert_eq!(board.stats(&engine()).pages, 1);
     }

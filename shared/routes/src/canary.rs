@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::Stats;
+use crate::EngineStats;
 
 /// So many standard deviations are no chance: one in a few hundred canaries that are as good is rolled back by it.
 const SURE: f64 = 3.0;
@@ -31,7 +31,7 @@ impl Default for CanaryLimits {
 
 impl CanaryLimits {
     /// Why the canary is to be rolled back, if it is.
-    pub fn verdict(&self, stable: &Stats, canary: &Stats) -> Option<String> {
+    pub fn verdict(&self, stable: &EngineStats, canary: &EngineStats) -> Option<String> {
         if canary.pages < self.min_pages || stable.pages < self.min_pages {
             return None;
         }
@@ -77,10 +77,10 @@ mod tests {
 
     use super::*;
 
-    fn stats(pages: u64, failures: u64, empty: u64, confidence: f64, millis: u64) -> Stats {
+    fn stats(pages: u64, failures: u64, empty: u64, confidence: f64, millis: u64) -> EngineStats {
         let answers = pages - failures;
         let sum = confidence * answers as f64;
-        Stats {
+        EngineStats {
             pages,
             failures,
             empty,
@@ -92,7 +92,7 @@ mod tests {
         }
     }
 
-    fn verdict(canary: Stats) -> Option<String> {
+    fn verdict(canary: EngineStats) -> Option<String> {
         CanaryLimits::default().verdict(&stats(1000, 5, 20, 0.95, 100), &canary)
     }
 

@@ -5,8 +5,8 @@ use std::{
     path::PathBuf,
 };
 
-use quire_boot::env::{self, Misconfigured};
 use quire_tasks::{EngineName, ModeName};
+use quire_telemetry::env::{self, Misconfigured};
 use serde::Deserialize;
 
 use crate::{BreakerSettings, CanaryLimits};

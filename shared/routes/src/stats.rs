@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is known of the pages that an engine was asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Stats {
+pub struct EngineStats {
     /// Pages that it has answered or failed on.
     pub pages: u64,
     /// Of these, failures.
@@ -21,7 +21,7 @@ pub struct Stats {
     pub millis: u64,
 }
 
-impl Stats {
+impl EngineStats {
     /// One answer more.
     pub fn answered(&mut self, confidence: Option<f32>, is_empty: bool, millis: u64) {
         self.pages += 1;
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_several_workers_count_adds_up() {
-        let (mut one, mut other) = (Stats::default(), Stats::default());
+        let (mut one, mut other) = (EngineStats::default(), EngineStats::default());
         one.answered(Some(0.5), false, 100);
         one.failed();
         other.answered(Some(1.0), false, 300);
@@ -91,6 +91,6 @@ mod tests {
         let all = one.plus(other);
         assert_eq!((all.pages, all.failures, all.answers(), all.empty), (4, 1, 3, 1));
         assert_eq!((all.mean_confidence(), all.mean_millis()), (Some(0.75), Some(200.0)));
-        assert_eq!((Stats::default().mean_confidence(), Stats::default().mean_millis()), (None, None));
+        assert_eq!((EngineStats::default().mean_confidence(), EngineStats::default().mean_millis()), (None, None));
     }
 }

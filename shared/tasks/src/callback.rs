@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{CallbackState, UnixMillis, is_usual};
 
 /// No two progress events of a task are closer together.
-pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A task's callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ impl Progress {
     /// With the event that a page's end owes, which makes the task's `version`; `None` where the last was just now.
     #[must_use]
     pub fn next(self, version: u64, now: UnixMillis) -> Option<Self> {
-        let soon = self.told_at.is_some_and(|told_at| told_at.plus(PROGRESS_EVERY) > now);
+        let soon = self.told_at.is_some_and(|told_at| told_at.plus(PROGRESS_INTERVAL) > now);
         (!soon).then_some(Self { told_at: Some(now), number: self.number + 1, version })
     }
 }

@@ -102,7 +102,7 @@ impl Tenant {
 }
 
 impl Default for Tenant {
-    /// The one tenant of a home without API keys.
+    /// The one tenant of a backend without API keys.
     fn default() -> Self {
         Self("default".to_owned())
     }

@@ -18,7 +18,7 @@ mod state;
 mod task;
 mod trace;
 
-pub use callback::{Callback, CallbackUpdate, PROGRESS_EVERY, Payload, Progress};
+pub use callback::{Callback, CallbackUpdate, PROGRESS_INTERVAL, Payload, Progress};
 pub use delivery::{AttemptEnding, DeliveryAttempt, WebhookId};
 pub use document::{Document, DocumentState, Format, Source, Split};
 pub use engine::{EngineName, InvalidEngineName, ReadAs};
@@ -31,7 +31,7 @@ pub use page_text::{Correction, Line, PageText, Polygon, Tried, Warning, WhyNot,
 pub use redact::{MAX_PATTERN_BYTES, MAX_PATTERNS, RedactKind, RedactPattern, RedactPolicy, Redaction};
 pub use review::{Claim, ReviewEntry, ReviewReason};
 pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
-pub use task::{LONGEST_RETENTION, Outcome, Page, SHORTEST_RETENTION, Task, USUAL_RETENTION};
+pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, Task};
 pub use trace::{InvalidTrace, TraceParent};
 
 /// Whether a value is what is not written down.

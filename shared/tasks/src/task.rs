@@ -10,11 +10,11 @@ use crate::{
 };
 
 /// How long a task is kept unless its customer says otherwise.
-pub const USUAL_RETENTION: Duration = Duration::from_hours(7 * 24);
+pub const DEFAULT_RETENTION: Duration = Duration::from_hours(7 * 24);
 /// The shortest that a customer may ask for.
-pub const SHORTEST_RETENTION: Duration = Duration::from_hours(1);
+pub const MIN_RETENTION: Duration = Duration::from_hours(1);
 /// The longest.
-pub const LONGEST_RETENTION: Duration = Duration::from_hours(90 * 24);
+pub const MAX_RETENTION: Duration = Duration::from_hours(90 * 24);
 
 /// One submission.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Task {
         let (round, version) = (1, 1);
         let (ended_at, dispatched, trace) = (None, false, None);
         let (read_as, updated) = (ReadAs::default(), false);
-        let expires_at = created_at.plus(USUAL_RETENTION);
+        let expires_at = created_at.plus(DEFAULT_RETENTION);
         let (tags, redact) = (Vec::new(), None);
         Self {
             id,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quire_platform::{Error, Home, Result, Shelf};
+use quire_platform::{Backend, Collection, Error, Result};
 use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
@@ -125,17 +125,17 @@ impl Counting {
 /// What is left of all tenants' limits. A tenant without limits costs a look at them every few seconds, and nothing else.
 #[derive(Debug)]
 pub struct Allowance {
-    home: Home,
+    backend: Backend,
     limits: Mutex<Aging<Tenant, (UnixMillis, Limits)>>,
     requests: Mutex<Aging<Tenant, Arc<tokio::sync::Mutex<Held>>>>,
 }
 
 impl Allowance {
-    /// The limits of a home's tenants.
-    pub fn new(home: Home) -> Self {
+    /// The limits of a backend's tenants.
+    pub fn new(backend: Backend) -> Self {
         let limits = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
         let requests = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
-        Self { home, limits, requests }
+        Self { backend, limits, requests }
     }
 
     /// What a tenant may ask for, as it was within the last seconds.
@@ -147,7 +147,7 @@ impl Allowance {
         if let Some((_, limits)) = remembered.filter(|(until, _)| now < *until) {
             return Ok(limits);
         }
-        let limits = Limits::read(&self.home, tenant).await?;
+        let limits = Limits::read(&self.backend, tenant).await?;
         let until = UnixMillis(now.0.saturating_add(REMEMBERED_MILLIS));
         self.limits.lock().unwrap_or_else(PoisonError::into_inner).put(tenant.clone(), (until, limits));
         Ok(limits)
@@ -185,7 +185,7 @@ impl Allowance {
     async fn fetch(&self, tenant: &Tenant, held: &mut Held, counting: &Counting, now: UnixMillis) -> Result<bool> {
         let (rate, key) = (&counting.rate, Policy::Requests.room(tenant));
         for _ in 0..TRIES {
-            let (bucket, seen) = record::read::<Option<Bucket>>(&self.home, Shelf::Limits, &key).await?;
+            let (bucket, seen) = record::read::<Option<Bucket>>(&self.backend, Collection::Limits, &key).await?;
             let mut bucket = bucket.unwrap_or_else(|| Bucket::full(rate, now)).refilled(rate, now);
             bucket.put_back(held.block.left, held.block.taken_at);
             let taken = bucket.take(held.block.next_size(counting.largest_block));
@@ -196,7 +196,7 @@ impl Allowance {
                 held.bucket = Some(bucket);
                 return Ok(false);
             }
-            if self.home.records.put(Shelf::Limits, &key, record::written(&bucket)?, seen, None).await? {
+            if self.backend.records.put(Collection::Limits, &key, record::written(&bucket)?, seen, None).await? {
                 *held = Held { block: Block::new(taken, now), bucket: Some(bucket), empty_until: None };
                 return Ok(true);
             }
@@ -211,7 +211,7 @@ impl Allowance {
     pub async fn pages(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<Taken>> {
         let Some(rate) = by_the_day(&self.limits(tenant, now).await?) else { return Ok(None) };
         let key = Policy::Pages.room(tenant);
-        let (bucket, _) = record::read::<Option<Bucket>>(&self.home, Shelf::Limits, &key).await?;
+        let (bucket, _) = record::read::<Option<Bucket>>(&self.backend, Collection::Limits, &key).await?;
         let bucket = bucket.unwrap_or_else(|| Bucket::full(&rate, now)).refilled(&rate, now);
         Ok(Some(Taken::new(Policy::Pages, &rate, bucket.level >= 1.0, bucket.level)))
     }
@@ -231,7 +231,7 @@ impl Allowance {
             bucket.charge(pages);
             Some(bucket)
         };
-        record::change(&self.home, Shelf::Limits, &Policy::Pages.room(tenant), charged).await.map(drop)
+        record::change(&self.backend, Collection::Limits, &Policy::Pages.room(tenant), charged).await.map(drop)
     }
 }
 

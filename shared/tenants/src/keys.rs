@@ -6,7 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use quire_platform::{Error, Home, Record, Result, Shelf};
+use quire_platform::{Backend, Collection, Error, Record, Result};
 use quire_tasks::{Tenant, UnixMillis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -124,7 +124,7 @@ impl KeyEntry {
 /// # Errors
 /// Any [`Error`].
 pub async fn create_key(
-    home: &Home,
+    backend: &Backend,
     tenant: &Tenant,
     name: &str,
     now: UnixMillis,
@@ -134,11 +134,12 @@ pub async fn create_key(
     let digest = key.digest().to_string();
     let id = digest.chars().take(ID_LENGTH).collect();
     let entry = KeyEntry { id, tenant: tenant.clone(), name: name.to_owned(), created_at: now, revoked_at: None };
-    if home.records.put(Shelf::Keys, &digest, entry.written()?, None, None).await? {
+    if backend.records.put(Collection::Keys, &digest, entry.written()?, None, None).await? {
         return Ok((entry, key));
     }
     // Only these very random bytes lead here: the same call, whose first answer was lost.
-    let kept = home.records.read(Shelf::Keys, &digest).await?.map(|record| KeyEntry::of(&record)).transpose()?;
+    let kept =
+        backend.records.read(Collection::Keys, &digest).await?.map(|record| KeyEntry::of(&record)).transpose()?;
     let same = kept.is_some_and(|kept| kept == entry);
     if same { Ok((entry, key)) } else { Err(failed("these random bytes were used before".to_owned())) }
 }
@@ -147,10 +148,10 @@ pub async fn create_key(
 ///
 /// # Errors
 /// Any [`Error`].
-pub async fn list_keys(home: &Home) -> Result<Vec<KeyEntry>> {
+pub async fn list_keys(backend: &Backend) -> Result<Vec<KeyEntry>> {
     let (mut entries, mut after) = (Vec::new(), None::<String>);
     while entries.len() < MOST {
-        let records = home.records.list(Shelf::Keys, after.as_deref(), AT_A_TIME).await?;
+        let records = backend.records.list(Collection::Keys, after.as_deref(), AT_A_TIME).await?;
         let Some(last) = records.last() else { break };
         after = Some(last.key.clone());
         for record in &records {
@@ -164,14 +165,14 @@ pub async fn list_keys(home: &Home) -> Result<Vec<KeyEntry>> {
 ///
 /// # Errors
 /// Any [`Error`].
-pub async fn revoke_key(home: &Home, id: &str, now: UnixMillis) -> Result<Option<KeyEntry>> {
+pub async fn revoke_key(backend: &Backend, id: &str, now: UnixMillis) -> Result<Option<KeyEntry>> {
     let is_id = id.len() == ID_LENGTH && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if !is_id {
         return Ok(None);
     }
     for _ in 0..TRIES {
         // An id is the beginning of its record's key, which therefore is the next one behind it.
-        let found = home.records.list(Shelf::Keys, Some(id), 2).await?;
+        let found = backend.records.list(Collection::Keys, Some(id), 2).await?;
         let found: Vec<&Record> = found.iter().filter(|record| record.key.starts_with(id)).collect();
         let [record] = found[..] else {
             // Two keys with one id: one in 10¹⁴ pairs. Better none is revoked than the wrong one.
@@ -182,7 +183,7 @@ pub async fn revoke_key(home: &Home, id: &str, now: UnixMillis) -> Result<Option
             return Ok(Some(entry));
         }
         entry.revoked_at = Some(now);
-        if home.records.put(Shelf::Keys, &record.key, entry.written()?, Some(record.version), None).await? {
+        if backend.records.put(Collection::Keys, &record.key, entry.written()?, Some(record.version), None).await? {
             return Ok(Some(entry));
         }
     }
@@ -193,8 +194,8 @@ pub async fn revoke_key(home: &Home, id: &str, now: UnixMillis) -> Result<Option
 ///
 /// # Errors
 /// Any [`Error`].
-pub async fn any_key(home: &Home) -> Result<bool> {
-    Ok(!home.records.list(Shelf::Keys, None, 1).await?.is_empty())
+pub async fn any_key(backend: &Backend) -> Result<bool> {
+    Ok(!backend.records.list(Collection::Keys, None, 1).await?.is_empty())
 }
 
 fn failed(why: String) -> Error {

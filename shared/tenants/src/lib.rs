@@ -1,7 +1,7 @@
 //! Whose a request is, how much each tenant may ask for, and what their callbacks are signed with.
 //!
 //! An operator makes API keys ([`create_key`]), each for one tenant; [`Keys`] tells whose a key is. What a tenant may ask
-//! for is said in [`Limits`]; [`Allowance`] tells what is left of it, over all processes of a home. [`Signing`] has the
+//! for is said in [`Limits`]; [`Allowance`] tells what is left of it, over all processes of a backend. [`Signing`] has the
 //! secrets that callbacks are signed with. All of it is kept as records: without keys and without limits nothing is
 //! written, and next to nothing is read.
 

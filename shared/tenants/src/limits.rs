@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use quire_platform::{Home, Result, Shelf};
+use quire_platform::{Backend, Collection, Result};
 use quire_tasks::Tenant;
 use serde::{Deserialize, Serialize};
 
@@ -31,15 +31,15 @@ impl Limits {
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
-    pub async fn read(home: &Home, tenant: &Tenant) -> Result<Self> {
-        Ok(record::read(home, Shelf::Tenants, tenant.as_str()).await?.0)
+    pub async fn read(backend: &Backend, tenant: &Tenant) -> Result<Self> {
+        Ok(record::read(backend, Collection::Tenants, tenant.as_str()).await?.0)
     }
 
     /// Changes what a tenant may ask for; what that is now. The doors follow within seconds.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
-    pub async fn change(home: &Home, tenant: &Tenant, to: impl FnMut(Self) -> Self) -> Result<Self> {
-        record::change(home, Shelf::Tenants, tenant.as_str(), to).await
+    pub async fn change(backend: &Backend, tenant: &Tenant, to: impl FnMut(Self) -> Self) -> Result<Self> {
+        record::change(backend, Collection::Tenants, tenant.as_str(), to).await
     }
 }

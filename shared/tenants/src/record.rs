@@ -1,29 +1,33 @@
 //! Records as values: read, and changed although others change them at the same time.
 
-use quire_platform::{Error, Home, Result, Shelf};
+use quire_platform::{Backend, Collection, Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// How often a change is tried that others get in the way of. Each time, one of them has got on.
 const TRIES: usize = 20;
 
 /// What a record says, with its version; the default where there is none.
-pub(crate) async fn read<T: DeserializeOwned + Default>(home: &Home, on: Shelf, key: &str) -> Result<(T, Option<u64>)> {
-    let Some(record) = home.records.read(on, key).await? else { return Ok((T::default(), None)) };
+pub(crate) async fn read<T: DeserializeOwned + Default>(
+    backend: &Backend,
+    on: Collection,
+    key: &str,
+) -> Result<(T, Option<u64>)> {
+    let Some(record) = backend.records.read(on, key).await? else { return Ok((T::default(), None)) };
     Ok((parse(&record.body)?, Some(record.version)))
 }
 
 /// Changes a record; what it says now.
 pub(crate) async fn change<T: DeserializeOwned + Serialize + Default>(
-    home: &Home,
-    on: Shelf,
+    backend: &Backend,
+    on: Collection,
     key: &str,
     mut to: impl FnMut(T) -> T,
 ) -> Result<T> {
     for _ in 0..TRIES {
-        let (before, seen) = read(home, on, key).await?;
+        let (before, seen) = read(backend, on, key).await?;
         let after = to(before);
         let body = written(&after)?;
-        if home.records.put(on, key, body, seen, None).await? {
+        if backend.records.put(on, key, body, seen, None).await? {
             return Ok(after);
         }
     }

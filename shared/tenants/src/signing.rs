@@ -3,10 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use hmac::{Hmac, KeyInit, Mac};
-use quire_boot::env;
 use quire_callback::{InvalidSecret, Secret, Secrets};
-use quire_platform::{Error, Home, SecretName, Shelf, patiently};
+use quire_platform::{Backend, Collection, Error, SecretName, retry_with_backoff};
 use quire_tasks::{Tenant, UnixMillis};
+use quire_telemetry::env;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -36,9 +36,9 @@ pub enum SigningError {
     /// An operator has said what this tenant's callbacks are signed with. Decision: refuse to replace it.
     #[error("the secret is the one of {VARIABLE}: it is replaced there")]
     Fixed,
-    /// Of the home. Decision: its own.
+    /// Of the backend. Decision: its own.
     #[error(transparent)]
-    Home(#[from] Error),
+    Backend(#[from] Error),
 }
 
 /// What callbacks are signed with. Cheap to clone.
@@ -91,26 +91,26 @@ impl Generations {
 }
 
 impl Signing {
-    /// The root secret of the home, made when there is none, and what `QUIRE_WEBHOOK_SECRET` says.
+    /// The root secret of the backend, made when there is none, and what `QUIRE_WEBHOOK_SECRET` says.
     ///
     /// # Errors
     /// [`SigningError`].
-    pub async fn load(home: &Home) -> Result<Self, SigningError> {
+    pub async fn load(backend: &Backend) -> Result<Self, SigningError> {
         let fixed = env::text(VARIABLE)?.map(|text| text.parse()).transpose().map_err(SigningError::Variable)?;
-        Self::new(home, fixed).await
+        Self::new(backend, fixed).await
     }
 
-    /// The root secret of the home, made when there is none; the tenant `default` signs with `fixed`, where that is given.
+    /// The root secret of the backend, made when there is none; the tenant `default` signs with `fixed`, where that is given.
     ///
     /// # Errors
-    /// [`SigningError::Root`] and [`SigningError::Home`].
-    pub async fn new(home: &Home, fixed: Option<Secrets>) -> Result<Self, SigningError> {
-        let kept = patiently(|| home.secrets.read(SecretName::Webhook)).await?;
+    /// [`SigningError::Root`] and [`SigningError::Backend`].
+    pub async fn new(backend: &Backend, fixed: Option<Secrets>) -> Result<Self, SigningError> {
+        let kept = retry_with_backoff(|| backend.secrets.read(SecretName::Webhook)).await?;
         let text = if let Some(text) = kept {
             text
         } else {
             let made = Secret::generate(rand::random()).reveal();
-            patiently(|| home.secrets.put_new(SecretName::Webhook, &made)).await?
+            retry_with_backoff(|| backend.secrets.put_new(SecretName::Webhook, &made)).await?
         };
         let root = text.trim().parse().map_err(SigningError::Root)?;
         Ok(Self(Arc::new(Roots { root, fixed })))
@@ -120,12 +120,12 @@ impl Signing {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn secrets(&self, home: &Home, tenant: &Tenant, now: UnixMillis) -> Result<Secrets, Error> {
+    pub async fn secrets(&self, backend: &Backend, tenant: &Tenant, now: UnixMillis) -> Result<Secrets, Error> {
         if let Some(fixed) = self.fixed(tenant) {
             return Ok(fixed.clone());
         }
-        let read = || record::read::<Generations>(home, Shelf::Webhooks, tenant.as_str());
-        let (generations, _) = patiently(read).await?;
+        let read = || record::read::<Generations>(backend, Collection::Webhooks, tenant.as_str());
+        let (generations, _) = retry_with_backoff(read).await?;
         let older = generations.in_force(now).map(|generation| self.derived(tenant, generation));
         Ok(Secrets::new(self.derived(tenant, generations.newest), older))
     }
@@ -136,27 +136,28 @@ impl Signing {
     /// Any [`Error`].
     pub async fn older_until(
         &self,
-        home: &Home,
+        backend: &Backend,
         tenant: &Tenant,
         now: UnixMillis,
     ) -> Result<Option<UnixMillis>, Error> {
         if self.fixed(tenant).is_some() {
             return Ok(None);
         }
-        let (generations, _) = record::read::<Generations>(home, Shelf::Webhooks, tenant.as_str()).await?;
+        let (generations, _) = record::read::<Generations>(backend, Collection::Webhooks, tenant.as_str()).await?;
         Ok(generations.older.first().map(|older| older.until).filter(|until| now < *until))
     }
 
     /// Replaces the newest secret of a tenant by a new one. The one before it signs too for [`BOTH_SIGN_FOR`].
     ///
     /// # Errors
-    /// [`SigningError::Fixed`] and [`SigningError::Home`].
-    pub async fn rotate(&self, home: &Home, tenant: &Tenant, now: UnixMillis) -> Result<Rotated, SigningError> {
+    /// [`SigningError::Fixed`] and [`SigningError::Backend`].
+    pub async fn rotate(&self, backend: &Backend, tenant: &Tenant, now: UnixMillis) -> Result<Rotated, SigningError> {
         if self.fixed(tenant).is_some() {
             return Err(SigningError::Fixed);
         }
         let next =
-            record::change(home, Shelf::Webhooks, tenant.as_str(), |before: Generations| before.next(now)).await?;
+            record::change(backend, Collection::Webhooks, tenant.as_str(), |before: Generations| before.next(now))
+                .await?;
         let both_until = next.older.first().map_or(now, |older| older.until);
         Ok(Rotated { secret: self.derived(tenant, next.newest), both_until })
     }

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-use quire_platform::{Home, Result, Shelf};
+use quire_platform::{Backend, Collection, Result};
 use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     keys::{ApiKey, Digested, KeyEntry, any_key},
 };
 
-/// So long a key that was revoked may still be let through, and a home be taken for one without keys.
+/// So long a key that was revoked may still be let through, and a backend be taken for one without keys.
 pub const REMEMBERED_MILLIS: i64 = 5_000;
 /// How many answers are remembered, of either kind. They are apart, so that whoever tries keys pushes no real one out.
 const MOST_REMEMBERED: usize = 10_000;
@@ -30,7 +30,7 @@ pub struct Identity {
 /// Verifies keys, and remembers for [`REMEMBERED_MILLIS`] what came of it.
 #[derive(Debug)]
 pub struct Keys {
-    home: Home,
+    backend: Backend,
     known: Mutex<Aging<Digested, (UnixMillis, Identity)>>,
     unknown: Mutex<Aging<Digested, UnixMillis>>,
     /// There is a key. It never becomes false again.
@@ -40,11 +40,11 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys of a home.
-    pub fn new(home: Home) -> Self {
+    /// The keys of a backend.
+    pub fn new(backend: Backend) -> Self {
         let known = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
         let unknown = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
-        Self { home, known, unknown, any: AtomicBool::new(false), none_until: AtomicI64::new(i64::MIN) }
+        Self { backend, known, unknown, any: AtomicBool::new(false), none_until: AtomicI64::new(i64::MIN) }
     }
 
     /// Whose key this is; `None` where it is nobody's, or no longer.
@@ -62,7 +62,7 @@ impl Keys {
         if unknown.is_some_and(|until| now < until) {
             return Ok(None);
         }
-        let record = self.home.records.read(Shelf::Keys, &digest.to_string()).await?;
+        let record = self.backend.records.read(Collection::Keys, &digest.to_string()).await?;
         let entry = record.map(|record| KeyEntry::of(&record)).transpose()?;
         let identity = entry.filter(|entry| entry.revoked_at.is_none());
         let identity = identity.map(|entry| Identity { tenant: entry.tenant, key_id: Some(entry.id) });
@@ -81,7 +81,7 @@ impl Keys {
         }
     }
 
-    /// Whether the home has keys, and a request needs one.
+    /// Whether the backend has keys, and a request needs one.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
@@ -92,7 +92,7 @@ impl Keys {
         if now.0 < self.none_until.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let any = any_key(&self.home).await?;
+        let any = any_key(&self.backend).await?;
         if any {
             self.any.store(true, Ordering::Relaxed);
         } else {

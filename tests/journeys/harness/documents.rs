@@ -8,7 +8,7 @@ use std::{
 
 use image::{ImageFormat, RgbImage};
 use quire_document::{Documents, Limits};
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 
 /// Points; read in about a tenth of a second.
 const WIDTH: u32 = 340;
@@ -111,7 +111,7 @@ pub(crate) fn png(sheet: &Sheet) -> Vec<u8> {
     std::fs::write(file.path(), pdf(std::slice::from_ref(sheet))).expect("a PDF");
     let page = {
         let _alone = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
-        let pdfium = quire_natives::pdfium(&Progress::Silent).expect("pdfium");
+        let pdfium = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium");
         let mut documents = Documents::new(Some(pdfium), Limits::default());
         documents.page(file.path(), quire_tasks::Format::Pdf, 1).expect("a page")
     };

@@ -28,7 +28,7 @@ pub(crate) fn node(script: &str, input: &str) -> Value {
 
 /// The folder of scripts, with the packages that `package-lock.json` pins, filled on first use.
 fn folder() -> PathBuf {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/journeys/node");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/journeys/node");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let read = |name| fs::read(sources.join(name)).expect("it is in the repository");
     let wanted: Vec<u8> = FILES.iter().flat_map(read).collect();

@@ -32,7 +32,7 @@ pub(crate) fn python_with(requirements: &str) -> Command {
 }
 
 pub(crate) fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/journeys")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/journeys")
 }
 
 /// A folder with what a file of requirements pins, filled on first use. Not a virtual environment, since some systems leave

@@ -96,7 +96,7 @@ impl Stack {
         let [port, inbox_port, model_port] = std::array::from_fn(|_| free_port());
         let mut command = Command::new("python3");
         command
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("up"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../localstack/up"))
             .args(["--tied", "--port", &port.to_string(), "--folder"])
             .arg(&folder)
             .arg("--bins")
@@ -201,7 +201,7 @@ fn bins() -> &'static Path {
 /// Cargo builds the programs of all packages when it tests the workspace, but not when it runs these tests alone.
 fn functions_are_built(bins: &Path) {
     const BUILD: &str = "build them as `cargo test --workspace --no-run` does";
-    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for (name, package) in FUNCTIONS {
         let program = bins.join(name);
         assert!(program.is_file(), "{} is missing: {BUILD}", program.display());

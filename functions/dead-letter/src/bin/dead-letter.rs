@@ -10,7 +10,7 @@ use quire_platform::{Aws, QueueName};
 use quire_tasks::{CallbackMessage, DocumentMessage, PageMessage};
 
 fn main() -> ExitCode {
-    quire_boot::run(serve())
+    quire_telemetry::run(serve())
 }
 
 async fn serve() -> anyhow::Result<()> {
@@ -21,12 +21,12 @@ async fn serve() -> anyhow::Result<()> {
 
 async fn bury(aws: &Aws, LambdaEvent { payload, context }: LambdaEvent<SqsEvent>) -> anyhow::Result<SqsBatchResponse> {
     let queue = queue(&payload)?;
-    let (home, limit) = (aws.home(), quire_boot::time_left(context.deadline));
+    let (backend, limit) = (aws.backend(), quire_telemetry::time_left(context.deadline));
     let mut handed = aws.handed(queue, payload);
     match queue {
-        QueueName::DeadPages => bury_all::<PageMessage>(&home, handed.deliveries(), limit).await,
-        QueueName::DeadDocuments => bury_all::<DocumentMessage>(&home, handed.deliveries(), limit).await,
-        QueueName::DeadCallbacks => bury_all::<CallbackMessage>(&home, handed.deliveries(), limit).await,
+        QueueName::DeadPages => bury_all::<PageMessage>(&backend, handed.deliveries(), limit).await,
+        QueueName::DeadDocuments => bury_all::<DocumentMessage>(&backend, handed.deliveries(), limit).await,
+        QueueName::DeadCallbacks => bury_all::<CallbackMessage>(&backend, handed.deliveries(), limit).await,
         live => bail!("{} is no queue of dead letters", live.as_str()),
     }
     Ok(handed.response().await)

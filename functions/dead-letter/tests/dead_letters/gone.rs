@@ -1,7 +1,7 @@
 //! Dead letters of tasks that were canceled or are no more, and corrections of what is to be redacted.
 
 use quire_dead_letter::{Kind, RedriveOutcome, ReviewOutcome, correct_review, list_reviews};
-use quire_platform::{QueueName, Reopen, Shelf, file_for_review};
+use quire_platform::{Collection, QueueName, Reopen, file_for_review};
 use quire_tasks::{
     CallbackMessage, CallbackState, Claim, DocumentState, Failure, FailureCode, Format, Key, Line, Outcome,
     PageMessage, PageRef, PageStatus, PageText, ReadAs, RedactKind, RedactPolicy, ReviewEntry, ReviewReason, Split,
@@ -19,11 +19,11 @@ fn text(lines: &[&str]) -> PageText {
 impl Room {
     async fn store_text(&self, page: PageRef, text: &PageText) {
         let key = Key::PageText { page, round: 1 }.to_string();
-        self.home.objects.put(&key, serde_json::to_vec(text).expect("JSON").into()).await.expect("stored");
+        self.backend.objects.put(&key, serde_json::to_vec(text).expect("JSON").into()).await.expect("stored");
     }
 
     async fn texts(&self, task: &Task) -> Vec<String> {
-        self.home.objects.list(&format!("pages/{}/", task.id)).await.expect("a list")
+        self.backend.objects.list(&format!("pages/{}/", task.id)).await.expect("a list")
     }
 
     /// Buries all pages that are dead.
@@ -40,11 +40,11 @@ async fn a_dead_page_of_a_canceled_task_changes_nothing_and_leaves_no_text() {
     let room = Room::open();
     let task = room.task(1).await;
     room.store_text(page(&task, 1), &text(&["what a worker read that died"])).await;
-    room.home.tasks.cancel(task.id).await.expect("canceled");
+    room.backend.tasks.cancel(task.id).await.expect("canceled");
     room.bury().await;
     let after = room.current(&task).await;
     assert_eq!((after.status(), after.counts.failed), (TaskStatus::Canceled, 0));
-    assert_eq!((room.list(Kind::Pages).await, list_reviews(&room.home).await.expect("a list")), (vec![], vec![]));
+    assert_eq!((room.list(Kind::Pages).await, list_reviews(&room.backend).await.expect("a list")), (vec![], vec![]));
     assert_eq!(room.texts(&task).await, Vec::<String>::new());
 }
 
@@ -52,8 +52,8 @@ async fn a_dead_page_of_a_canceled_task_changes_nothing_and_leaves_no_text() {
 async fn a_dead_page_of_an_expired_or_deleted_task_leaves_no_text() {
     let room = Room::open();
     let (expired, deleted) = (room.task(1).await, room.task(1).await);
-    room.home.tasks.expire(expired.id, now()).await.expect("expired");
-    room.home.tasks.remove(deleted.id).await.expect("removed");
+    room.backend.tasks.expire(expired.id, now()).await.expect("expired");
+    room.backend.tasks.remove(deleted.id).await.expect("removed");
     for task in [&expired, &deleted] {
         room.store_text(page(task, 1), &text(&["what a worker read that died"])).await;
     }
@@ -71,13 +71,13 @@ async fn a_redrive_does_not_send_pages_that_were_canceled() {
     // The first one dies and is buried; the second waits, and is canceled.
     let messages: Vec<PageMessage> = task.page_messages().collect();
     let outcome = Outcome::Failed(Failure::new(FailureCode::AttemptsExhausted, "dead"));
-    room.home.tasks.complete_page(messages[0].page, 1, outcome).await.expect("completed");
-    room.home.tasks.cancel(task.id).await.expect("canceled");
+    room.backend.tasks.complete_page(messages[0].page, 1, outcome).await.expect("completed");
+    room.backend.tasks.cancel(task.id).await.expect("canceled");
     room.bury().await;
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
-    let depth = room.home.queue(QueueName::Pages).depth().await.expect("a depth");
+    let depth = room.backend.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!(depth.ready, 1, "only the one that failed");
-    let again = room.home.tasks.reopen(task.id, Reopen::These(vec![page(&task, 2)])).await.expect("asked");
+    let again = room.backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 2)])).await.expect("asked");
     assert!(!again.changed());
 }
 
@@ -88,7 +88,7 @@ async fn a_progress_event_that_nobody_took_is_dropped_and_its_task_s_callback_go
     room.send(QueueName::Callbacks, [CallbackMessage { progress: Some(1), ..CallbackMessage::end_of(task.id, 1) }])
         .await;
     let received = room.receive(QueueName::Callbacks).await;
-    room.home.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
+    room.backend.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
     let running = room.start();
     room.until_empty(QueueName::DeadCallbacks).await;
     running.stop().await;
@@ -116,16 +116,16 @@ async fn a_correction_goes_through_the_task_s_policy_and_keeps_the_places_of_wha
         filed_at: now(),
         claim: None,
     };
-    file_for_review(&room.home, &entry).await.expect("filed");
+    file_for_review(&room.backend, &entry).await.expect("filed");
     let outcome = Outcome::Succeeded { confidence: Some(0.4), needs_review: true };
-    room.home.tasks.complete_page(page, 1, outcome).await.expect("completed");
+    room.backend.tasks.complete_page(page, 1, outcome).await.expect("completed");
 
     let written = "write to [email]\nor to john@example.com\n";
-    let done = correct_review(&room.home, &entry.key(), written, "Ada").await.expect("an outcome");
+    let done = correct_review(&room.backend, &entry.key(), written, "Ada").await.expect("an outcome");
     assert_eq!(done, ReviewOutcome::Done);
-    let present = room.home.tasks.page(page).await.expect("a page");
+    let present = room.backend.tasks.page(page).await.expect("a page");
     assert_eq!((present.status, present.round), (PageStatus::Succeeded, 2));
-    let stored = room.home.objects.read(&Key::PageText { page, round: 2 }.to_string()).await.expect("stored");
+    let stored = room.backend.objects.read(&Key::PageText { page, round: 2 }.to_string()).await.expect("stored");
     let kept: PageText = serde_json::from_slice(&stored).expect("a text");
     assert_eq!(kept.text(), "write to [email]\nor to [email]");
     let report = kept.redactions.expect("a report");
@@ -135,7 +135,7 @@ async fn a_correction_goes_through_the_task_s_policy_and_keeps_the_places_of_wha
     // Whoever wrote it died before the entry was taken out: the same call again finds its own words.
     let claim = Some(Claim { by: "Ada".to_owned(), at: UnixMillis(1) });
     let body = serde_json::to_string(&ReviewEntry { claim, ..entry.clone() }).expect("JSON");
-    room.home.records.set(Shelf::Review, &entry.key(), body, None).await.expect("as before");
-    let again = correct_review(&room.home, &entry.key(), written, "Ada").await.expect("an outcome");
+    room.backend.records.set(Collection::Review, &entry.key(), body, None).await.expect("as before");
+    let again = correct_review(&room.backend, &entry.key(), written, "Ada").await.expect("an outcome");
     assert_eq!(again, ReviewOutcome::Done);
 }

@@ -1,4 +1,4 @@
-//! Dead letters in an embedded home: what becomes of them, of their tasks, and of a second chance.
+//! Dead letters in an embedded backend: what becomes of them, of their tasks, and of a second chance.
 
 mod gone;
 mod review;
@@ -7,7 +7,7 @@ mod room;
 use std::time::Duration;
 
 use quire_dead_letter::{Kind, RedriveOutcome, Redriven, Selection, bury_all, redrive, show};
-use quire_platform::{Consumer, Delivery, Error, Outgoing, QueueName, Reopen};
+use quire_platform::{Consumer, Delivery, Error, OutgoingMessage, QueueName, Reopen};
 use quire_tasks::{
     CallbackMessage, CallbackState, CallbackUpdate, DocumentMessage, DocumentState, FailureCode, Format, Job, Message,
     PageMessage, PageRef, PageStatus, ReadAs, Source, Split, Task, TaskId, TaskStatus,
@@ -28,7 +28,7 @@ async fn a_page_that_kills_whoever_reads_it_fails_and_its_task_still_ends() {
 
     assert_eq!(CallbackMessage::decode(&callback.body).ok(), Some(CallbackMessage::end_of(task.id, 1)));
     assert_eq!(room.current(&task).await.status(), TaskStatus::PartiallySucceeded);
-    let failed = room.home.tasks.page(page(&task, 2)).await.expect("a page");
+    let failed = room.backend.tasks.page(page(&task, 2)).await.expect("a page");
     let failure = failed.failure.expect("a failure");
     assert_eq!((failed.status, failure.code), (PageStatus::Failed, FailureCode::AttemptsExhausted));
     assert_eq!(failure.message, "The page was taken up 2 times, and whoever read it died each time.");
@@ -39,7 +39,7 @@ async fn a_page_that_kills_whoever_reads_it_fails_and_its_task_still_ends() {
     let name = format!("{}-1-2-1", task.id);
     assert_eq!((&letters[0].name, letters[0].receives, letters[0].task_id), (&name, Some(2), Some(task.id)));
     assert_eq!(letters[0].reason, failure.message);
-    assert_eq!(show(&room.home, Kind::Pages, &name).await.expect("a letter"), letters[0]);
+    assert_eq!(show(&room.backend, Kind::Pages, &name).await.expect("a letter"), letters[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn pages_of_one_task_are_opened_in_one_round() {
     running.stop().await;
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent; 3]);
     assert_eq!(room.current(&task).await.round, 2);
-    let sent = room.home.queue(QueueName::Pages).receive(10, PATIENCE).await.expect("received");
+    let sent = room.backend.queue(QueueName::Pages).receive(10, PATIENCE).await.expect("received");
     let rounds: Vec<u32> = sent.iter().filter_map(|m| PageMessage::decode(&m.body).ok()).map(|m| m.round).collect();
     assert_eq!(rounds, [2, 2, 2]);
 }
@@ -105,7 +105,7 @@ async fn pages_of_one_task_are_opened_in_one_round() {
 async fn a_redrive_that_was_interrupted_before_it_sent_anything_can_be_repeated() {
     let room = Room::open();
     let task = room.buried_page().await;
-    room.home.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1)])).await.expect("reopened");
+    room.backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1)])).await.expect("reopened");
     assert!(room.is_empty(QueueName::Pages).await);
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
     assert_eq!(room.current(&task).await.round, 2);
@@ -117,8 +117,8 @@ async fn a_redrive_that_was_interrupted_before_it_sent_anything_can_be_repeated(
 async fn a_page_that_was_canceled_since_is_not_sent_again() {
     let room = Room::open();
     let task = room.buried_page().await;
-    room.home.tasks.reopen(task.id, Reopen::Unread).await.expect("reopened");
-    assert!(room.home.tasks.cancel(task.id).await.expect("canceled").changed());
+    room.backend.tasks.reopen(task.id, Reopen::Unread).await.expect("reopened");
+    assert!(room.backend.tasks.cancel(task.id).await.expect("canceled").changed());
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::NotNeeded]);
     assert_eq!((room.current(&task).await.status(), room.list(Kind::Pages).await), (TaskStatus::Canceled, vec![]));
     assert!(room.is_empty(QueueName::Pages).await);
@@ -128,8 +128,8 @@ async fn a_page_that_was_canceled_since_is_not_sent_again() {
 async fn a_dead_document_of_an_earlier_round_does_not_fail_the_one_that_is_fetched_once_more() {
     let room = Room::open();
     let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
-    assert!(room.home.tasks.cancel(task.id).await.expect("canceled").changed());
-    room.home.tasks.reopen(task.id, Reopen::Unread).await.expect("reopened");
+    assert!(room.backend.tasks.cancel(task.id).await.expect("canceled").changed());
+    room.backend.tasks.reopen(task.id, Reopen::Unread).await.expect("reopened");
     let message = DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split };
     room.send(QueueName::DeadDocuments, [message]).await;
     let running = room.start();
@@ -178,14 +178,14 @@ async fn a_document_split_by_somebody_who_then_died_has_its_pages_sent() {
     let room = Room::open();
     let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
-    room.home.tasks.settle_document(task.id, 1, split).await.expect("split");
+    room.backend.tasks.settle_document(task.id, 1, split).await.expect("split");
     room.send(QueueName::DeadDocuments, [DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split }])
         .await;
     let running = room.start();
     room.until_empty(QueueName::DeadDocuments).await;
     running.stop().await;
     assert_eq!(room.list(Kind::Documents).await, []);
-    let sent = room.home.queue(QueueName::Pages).receive(10, PATIENCE).await.expect("received");
+    let sent = room.backend.queue(QueueName::Pages).receive(10, PATIENCE).await.expect("received");
     let mut pages: Vec<_> = sent.iter().filter_map(|m| PageMessage::decode(&m.body).ok()).map(|m| m.page).collect();
     pages.sort_unstable();
     assert_eq!(pages, [page(&task, 1), page(&task, 2)]);
@@ -212,7 +212,7 @@ async fn a_callback_given_up_is_filed_and_can_be_sent_again_under_its_old_name()
 async fn a_callback_delivered_after_all_is_no_dead_letter() {
     let room = Room::open();
     let task = room.buried_callback().await;
-    room.home.tasks.update_callback(task.id, 1, CallbackUpdate::Delivered).await.expect("noted");
+    room.backend.tasks.update_callback(task.id, 1, CallbackUpdate::Delivered).await.expect("noted");
     assert_eq!(room.redrive(Kind::Callbacks).await, [RedriveOutcome::NotNeeded]);
     assert!(room.is_empty(QueueName::Callbacks).await);
 
@@ -227,9 +227,13 @@ async fn a_callback_delivered_after_all_is_no_dead_letter() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_nobody_can_read_is_filed_and_kept() {
     let room = Room::open();
-    let nonsense =
-        Outgoing { body: "nonsense".to_owned(), group: "default".to_owned(), delay: Duration::ZERO, trace: None };
-    let queue = room.home.queue(QueueName::DeadPages);
+    let nonsense = OutgoingMessage {
+        body: "nonsense".to_owned(),
+        group: "default".to_owned(),
+        delay: Duration::ZERO,
+        trace: None,
+    };
+    let queue = room.backend.queue(QueueName::DeadPages);
     queue.send(vec![nonsense.clone(), nonsense]).await.expect("sent");
     let running = room.start();
     room.until_empty(QueueName::DeadPages).await;
@@ -248,11 +252,11 @@ async fn only_the_named_letters_are_redriven_and_a_wrong_name_redrives_nothing()
     let name = |task: &Task| format!("{}-1-1-1", task.id);
     for wrong in ["no-such-letter", "../../quire", ""] {
         let names = vec![name(&first), wrong.to_owned()];
-        let ended = redrive(&room.home, Kind::Pages, Selection::Named(names)).await;
+        let ended = redrive(&room.backend, Kind::Pages, Selection::Named(names)).await;
         assert!(matches!(ended, Err(Error::NotFound { .. })), "{wrong}: {ended:?}");
     }
     let named = Selection::Named(vec![name(&first)]);
-    let redriven = redrive(&room.home, Kind::Pages, named).await.expect("redriven");
+    let redriven = redrive(&room.backend, Kind::Pages, named).await.expect("redriven");
     assert_eq!(redriven, [Redriven { name: name(&first), outcome: RedriveOutcome::Sent }]);
     let left: Vec<String> = room.list(Kind::Pages).await.into_iter().map(|letter| letter.name).collect();
     assert_eq!(left, [name(&second)]);
@@ -263,10 +267,10 @@ async fn one_delivery_can_be_buried_on_its_own() {
     let room = Room::open();
     let task = room.task(1).await;
     room.send(QueueName::DeadPages, [PageMessage::new(&task, page(&task, 1))]).await;
-    let consumer: Consumer<PageMessage> = Consumer::new(room.home.queue(QueueName::DeadPages), PATIENCE);
+    let consumer: Consumer<PageMessage> = Consumer::new(room.backend.queue(QueueName::DeadPages), PATIENCE);
     let delivery: Delivery<_> =
         consumer.receive(1, PATIENCE).await.expect("received").pop().expect("a message").expect("a page message");
-    quire_dead_letter::bury_page(room.home.clone(), delivery).await.expect("buried");
+    quire_dead_letter::bury_page(room.backend.clone(), delivery).await.expect("buried");
     assert_eq!(room.current(&task).await.status(), TaskStatus::Failed);
     assert!(room.is_empty(QueueName::DeadPages).await);
 }
@@ -276,15 +280,16 @@ async fn all_that_a_function_is_called_with_is_buried_side_by_side_and_what_nobo
     let room = Room::open();
     let tasks = [room.task(1).await, room.task(1).await];
     room.send(QueueName::DeadPages, tasks.iter().map(|task| PageMessage::new(task, page(task, 1)))).await;
-    let queue = room.home.queue(QueueName::DeadPages);
-    let nonsense = Outgoing { body: "nonsense".to_owned(), group: String::new(), delay: Duration::ZERO, trace: None };
+    let queue = room.backend.queue(QueueName::DeadPages);
+    let nonsense =
+        OutgoingMessage { body: "nonsense".to_owned(), group: String::new(), delay: Duration::ZERO, trace: None };
     queue.send(vec![nonsense]).await.expect("sent");
     let consumer = Consumer::<PageMessage>::new(queue, PATIENCE);
     let mut received = Vec::new();
     while received.len() < 3 {
         received.extend(consumer.receive(10, PATIENCE).await.expect("received"));
     }
-    bury_all(&room.home, received, PATIENCE).await;
+    bury_all(&room.backend, received, PATIENCE).await;
     assert!(room.is_empty(QueueName::DeadPages).await);
     assert_eq!(room.list(Kind::Pages).await.len(), 3);
     for task in &tasks {

@@ -3,7 +3,7 @@
 use quire_dead_letter::{
     Kind, RedriveOutcome, ReviewCase, ReviewOutcome, Standing, accept_review, correct_review, list_reviews, show_review,
 };
-use quire_platform::{Error, QueueName, Shelf, file_for_review};
+use quire_platform::{Collection, Error, QueueName, file_for_review};
 use quire_tasks::{
     CallbackMessage, Claim, Correction, DocumentState, FailureCode, Format, Key, Line, Message, Mode, ModeName,
     Outcome, PageRef, PageStatus, PageText, ReadAs, ReviewEntry, ReviewReason, Split, Task, TaskStatus, UnixMillis,
@@ -22,37 +22,37 @@ impl Room {
         let task = self.create_to_be_read([split], ReadAs { mode, ..ReadAs::default() }).await;
         for page in task.pages() {
             self.store(page, 1, &doubtful_text(task.read_as.mode.name())).await;
-            file_for_review(&self.home, &entry(page, 1)).await.expect("filed");
+            file_for_review(&self.backend, &entry(page, 1)).await.expect("filed");
             let outcome = Outcome::Succeeded { confidence: Some(0.4), needs_review: true };
-            self.home.tasks.complete_page(page, 1, outcome).await.expect("completed");
+            self.backend.tasks.complete_page(page, 1, outcome).await.expect("completed");
         }
         self.current(&task).await
     }
 
     async fn store(&self, page: PageRef, round: u32, text: &PageText) {
         let key = Key::PageText { page, round }.to_string();
-        self.home.objects.put(&key, serde_json::to_vec(text).expect("JSON").into()).await.expect("stored");
+        self.backend.objects.put(&key, serde_json::to_vec(text).expect("JSON").into()).await.expect("stored");
     }
 
     async fn reviews(&self) -> Vec<ReviewCase> {
-        list_reviews(&self.home).await.expect("a list")
+        list_reviews(&self.backend).await.expect("a list")
     }
 
     async fn correct(&self, page: PageRef, text: &str) -> ReviewOutcome {
-        correct_review(&self.home, &ReviewEntry::key_of(page), text, "Ada").await.expect("an outcome")
+        correct_review(&self.backend, &ReviewEntry::key_of(page), text, "Ada").await.expect("an outcome")
     }
 
     async fn text(&self, page: PageRef) -> PageText {
-        let round = self.home.tasks.page(page).await.expect("a page").round;
+        let round = self.backend.tasks.page(page).await.expect("a page").round;
         let key = Key::PageText { page, round }.to_string();
-        serde_json::from_slice(&self.home.objects.read(&key).await.expect("a text")).expect("JSON")
+        serde_json::from_slice(&self.backend.objects.read(&key).await.expect("a text")).expect("JSON")
     }
 
     /// Somebody took the entry in hand, and has not been seen since.
     async fn claim(&self, page: PageRef, at: UnixMillis) {
         let claim = Some(Claim { by: "Bob".to_owned(), at });
         let body = serde_json::to_string(&ReviewEntry { claim, ..entry(page, 1) }).expect("JSON");
-        self.home.records.set(Shelf::Review, &ReviewEntry::key_of(page), body, None).await.expect("claimed");
+        self.backend.records.set(Collection::Review, &ReviewEntry::key_of(page), body, None).await.expect("claimed");
     }
 
     /// The rounds that callbacks are on their way for.
@@ -61,7 +61,7 @@ impl Room {
         while !self.is_empty(QueueName::Callbacks).await {
             let received = self.receive(QueueName::Callbacks).await;
             rounds.push(CallbackMessage::decode(&received.body).expect("a message").round);
-            self.home.queue(QueueName::Callbacks).acknowledge(vec![received.receipt]).await.expect("acknowledged");
+            self.backend.queue(QueueName::Callbacks).acknowledge(vec![received.receipt]).await.expect("acknowledged");
         }
         rounds
     }
@@ -101,7 +101,7 @@ async fn a_page_that_nobody_could_read_is_written_by_a_person_and_the_customer_i
     let ReviewCase { name, standing, entry } = &cases[0];
     assert_eq!((name, *standing, entry.reason), (&entry.key(), Standing::Waiting, ReviewReason::Unreadable));
     assert!(entry.detail.contains("2 times"), "{}", entry.detail);
-    let sheet = show_review(&room.home, name).await.expect("a sheet");
+    let sheet = show_review(&room.backend, name).await.expect("a sheet");
     assert_eq!((sheet.status, sheet.text), (Some(PageStatus::Failed), None));
     assert_eq!(sheet.failure.map(|failure| failure.code), Some(FailureCode::AttemptsExhausted));
 
@@ -114,7 +114,7 @@ async fn a_page_that_nobody_could_read_is_written_by_a_person_and_the_customer_i
     assert_eq!((text.engine.to_string().as_str(), text.width), ("reviewer@1", 0), "no engine has read it");
     assert_eq!(text.corrected.map(|Correction { by, .. }| by).as_deref(), Some("Ada"));
     assert_eq!(room.reviews().await, []);
-    let again = correct_review(&room.home, name, "x", "Ada").await;
+    let again = correct_review(&room.backend, name, "x", "Ada").await;
     assert!(matches!(again, Err(Error::NotFound { .. })), "{again:?}");
     // There is nothing to be read again either.
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::NotNeeded]);
@@ -129,7 +129,7 @@ async fn a_correction_keeps_what_is_known_of_the_page_and_drops_what_no_longer_h
     let before = doubtful_text(ModeName::Text);
     let expected = PageText { lines: vec![plain("Invoice")], warnings: vec![], corrected, ..before };
     assert_eq!(room.text(page(&task, 1)).await, PageText { lines, ..expected });
-    let corrected = room.home.tasks.page(page(&task, 1)).await.expect("a page");
+    let corrected = room.backend.tasks.page(page(&task, 1)).await.expect("a page");
     assert_eq!((corrected.needs_review, corrected.confidence, corrected.round), (false, None, 2));
 }
 
@@ -138,15 +138,15 @@ async fn a_page_that_is_accepted_stays_as_it_is_and_nobody_is_told() {
     let room = Room::open();
     let task = room.doubtful(2, Mode::Text).await;
     let name = ReviewEntry::key_of(page(&task, 1));
-    let sheet = show_review(&room.home, &name).await.expect("a sheet");
+    let sheet = show_review(&room.backend, &name).await.expect("a sheet");
     assert_eq!(sheet.text, Some(doubtful_text(ModeName::Text)));
-    assert_eq!(accept_review(&room.home, &name, "Ada").await.expect("an outcome"), ReviewOutcome::Done);
+    assert_eq!(accept_review(&room.backend, &name, "Ada").await.expect("an outcome"), ReviewOutcome::Done);
     assert_eq!(room.current(&task).await, task);
     assert_eq!(room.owed().await, [0_u32; 0]);
     let left: Vec<String> = room.reviews().await.into_iter().map(|case| case.name).collect();
     assert_eq!(left, [ReviewEntry::key_of(page(&task, 2))]);
     for wrong in [name.as_str(), "no-such-entry", "../../quire", "a b", ""] {
-        let ended = accept_review(&room.home, wrong, "Ada").await;
+        let ended = accept_review(&room.backend, wrong, "Ada").await;
         assert!(matches!(ended, Err(Error::NotFound { .. })), "{wrong}: {ended:?}");
     }
 }
@@ -159,7 +159,7 @@ async fn a_page_that_somebody_has_in_hand_is_left_to_them_until_they_must_have_d
     room.claim(doubtful, now()).await;
     let refused = ReviewOutcome::Kept { why: "Bob has it in hand: try again in a minute".to_owned() };
     assert_eq!(room.correct(doubtful, "Invoice").await, refused);
-    let accepted = accept_review(&room.home, &ReviewEntry::key_of(doubtful), "Ada").await;
+    let accepted = accept_review(&room.backend, &ReviewEntry::key_of(doubtful), "Ada").await;
     assert_eq!(accepted.expect("an outcome"), refused);
     assert_eq!(room.current(&task).await, task);
 
@@ -179,7 +179,7 @@ async fn counted_and_not_told(room: &Room) -> PageRef {
     let corrected = Some(Correction { by: "Bob".to_owned(), at: "2026-01-01T00:00:00Z".to_owned() });
     room.store(written, 2, &PageText { lines: vec![plain("Invoice")], corrected, ..doubtful_text(ModeName::Text) })
         .await;
-    assert!(room.home.tasks.correct_page(written, 2, None).await.expect("counted").changed());
+    assert!(room.backend.tasks.correct_page(written, 2, None).await.expect("counted").changed());
     assert!(room.is_empty(QueueName::Callbacks).await);
     written
 }
@@ -202,7 +202,7 @@ async fn a_list_clears_away_what_is_settled_and_tells_a_customer_who_was_not() {
     counted_and_not_told(&room).await;
     assert_eq!(room.reviews().await, []);
     assert_eq!(room.owed().await, [2]);
-    let shelf = room.home.records.list(Shelf::Review, None, 9).await.expect("a shelf");
+    let shelf = room.backend.records.list(Collection::Review, None, 9).await.expect("a shelf");
     assert_eq!(shelf, []);
 }
 
@@ -213,12 +213,12 @@ async fn a_page_that_is_read_again_is_left_alone_and_then_no_longer_needs_anybod
     let read = page(&task, 1);
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
     assert_eq!(room.reviews().await[0].standing, Standing::BeingRead);
-    let accepted = accept_review(&room.home, &ReviewEntry::key_of(read), "Ada").await.expect("an outcome");
+    let accepted = accept_review(&room.backend, &ReviewEntry::key_of(read), "Ada").await.expect("an outcome");
     for outcome in [accepted, room.correct(read, "Invoice").await] {
         assert!(matches!(outcome, ReviewOutcome::Kept { .. }), "{outcome:?}");
     }
     room.complete(read, 2).await;
-    let sheet = show_review(&room.home, &ReviewEntry::key_of(read)).await;
+    let sheet = show_review(&room.backend, &ReviewEntry::key_of(read)).await;
     assert!(matches!(sheet, Err(Error::NotFound { .. })), "its text was never stored: {sheet:?}");
     assert_eq!(room.reviews().await, []);
 }
@@ -228,9 +228,9 @@ async fn a_page_of_an_open_task_has_to_wait_for_its_correction() {
     let room = Room::open();
     let task = room.task(2).await;
     let doubtful = page(&task, 1);
-    file_for_review(&room.home, &entry(doubtful, 1)).await.expect("filed");
+    file_for_review(&room.backend, &entry(doubtful, 1)).await.expect("filed");
     let outcome = Outcome::Succeeded { confidence: Some(0.4), needs_review: true };
-    room.home.tasks.complete_page(doubtful, 1, outcome).await.expect("completed");
+    room.backend.tasks.complete_page(doubtful, 1, outcome).await.expect("completed");
     room.store(doubtful, 1, &doubtful_text(ModeName::Text)).await;
     let why = "its task is still open: try again when it has ended".to_owned();
     assert_eq!(room.correct(doubtful, "Invoice").await, ReviewOutcome::Kept { why });
@@ -246,7 +246,7 @@ async fn what_a_dead_corrector_left_is_not_what_a_worker_reads() {
     room.store(page(&task, 1), 2, &PageText { corrected, ..doubtful_text(ModeName::Text) }).await;
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
     let key = Key::PageText { page: page(&task, 1), round: 2 }.to_string();
-    assert!(matches!(room.home.objects.read(&key).await, Err(Error::NotFound { .. })));
+    assert!(matches!(room.backend.objects.read(&key).await, Err(Error::NotFound { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +289,7 @@ async fn an_unread_page_names_the_engine_that_failed_on_it() {
     let task = room.buried_page().await;
     let engine = "a@1".parse().ok();
     let unreadable = ReviewEntry { engine, ..entry(page(&task, 1), 2) };
-    file_for_review(&room.home, &unreadable).await.expect("filed in place of the first");
+    file_for_review(&room.backend, &unreadable).await.expect("filed in place of the first");
     assert_eq!(room.correct(page(&task, 1), "").await, ReviewOutcome::Done);
     let text = room.text(page(&task, 1)).await;
     assert_eq!(text.lines, [], "a page may be empty");

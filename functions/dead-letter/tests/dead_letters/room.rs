@@ -1,9 +1,9 @@
-//! A home of its own for each test, and what a test does in it.
+//! A backend of its own for each test, and what a test does in it.
 
 use std::time::Duration;
 
 use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection, list, redrive, run};
-use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings, Received};
+use quire_platform::{Backend, Embedded, OutgoingMessage, QueueName, QueueSettings, ReceivedMessage};
 use quire_tasks::{
     CallbackMessage, Document, DocumentState, Format, Message, Outcome, PageRef, ReadAs, RedactPolicy, Split, Task,
     TaskId, Tenant, UnixMillis,
@@ -18,7 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const URL: &str = "https://example.com/hook";
 
 pub(crate) struct Room {
-    pub(crate) home: Home,
+    pub(crate) backend: Backend,
     _dir: TempDir,
 }
 
@@ -37,7 +37,7 @@ impl Running {
 }
 
 impl Room {
-    /// A home that has enough after two short leases.
+    /// A backend that has enough after two short leases.
     pub(crate) fn open() -> Self {
         let dir = TempDir::new().expect("a folder");
         let settings = |name: QueueName| match name {
@@ -46,13 +46,13 @@ impl Room {
             }
             dead => dead.settings(),
         };
-        let home = Embedded::open_with(dir.path(), "test", settings).expect("a home").home();
-        Self { home, _dir: dir }
+        let backend = Embedded::open_with(dir.path(), "test", settings).expect("open the backend").backend();
+        Self { backend, _dir: dir }
     }
 
     pub(crate) fn start(&self) -> Running {
         let shutdown = CancellationToken::new();
-        let ended = tokio::spawn(run(self.home.clone(), shutdown.clone()));
+        let ended = tokio::spawn(run(self.backend.clone(), shutdown.clone()));
         Running { shutdown: shutdown.drop_guard(), ended }
     }
 
@@ -77,7 +77,7 @@ impl Room {
         let documents = states.into_iter().zip(1..).map(|(state, number)| Document::new(number, None, state));
         let id = TaskId::new(Uuid::now_v7());
         let task = Task::new(id, Tenant::default(), now(), documents.collect(), Some(URL.to_owned())).redacted(redact);
-        self.home.tasks.create(task.read_as(read_as)).await.expect("created").task().clone()
+        self.backend.tasks.create(task.read_as(read_as)).await.expect("created").task().clone()
     }
 
     /// A task of one document with so many pages, whose messages are on their way.
@@ -89,13 +89,13 @@ impl Room {
     }
 
     pub(crate) async fn send<M: Message>(&self, queue: QueueName, messages: impl IntoIterator<Item = M>) {
-        let messages = messages.into_iter().map(|message| Outgoing::new(&message, &Tenant::default())).collect();
-        self.home.queue(queue).send(messages).await.expect("sent");
+        let messages = messages.into_iter().map(|message| OutgoingMessage::new(&message, &Tenant::default())).collect();
+        self.backend.queue(queue).send(messages).await.expect("sent");
     }
 
     /// Receives until nothing is left, and dies each time.
     pub(crate) async fn die_of(&self, queue: QueueName) {
-        let queue = self.home.queue(queue);
+        let queue = self.backend.queue(queue);
         let died = async {
             loop {
                 queue.receive(10, Duration::from_millis(100)).await.expect("received");
@@ -108,12 +108,12 @@ impl Room {
         tokio::time::timeout(PATIENCE, died).await.expect("in time");
     }
 
-    pub(crate) async fn receive(&self, queue: QueueName) -> Received {
-        self.home.queue(queue).receive(1, PATIENCE).await.expect("received").pop().expect("a message")
+    pub(crate) async fn receive(&self, queue: QueueName) -> ReceivedMessage {
+        self.backend.queue(queue).receive(1, PATIENCE).await.expect("received").pop().expect("a message")
     }
 
     pub(crate) async fn is_empty(&self, queue: QueueName) -> bool {
-        let depth = self.home.queue(queue).depth().await.expect("a depth");
+        let depth = self.backend.queue(queue).depth().await.expect("a depth");
         depth.ready + depth.in_flight + depth.delayed == 0
     }
 
@@ -127,21 +127,21 @@ impl Room {
     }
 
     pub(crate) async fn current(&self, task: &Task) -> Task {
-        self.home.tasks.task(task.id).await.expect("a task")
+        self.backend.tasks.task(task.id).await.expect("a task")
     }
 
     pub(crate) async fn list(&self, kind: Kind) -> Vec<DeadLetter> {
-        list(&self.home, kind).await.expect("a list")
+        list(&self.backend, kind).await.expect("a list")
     }
 
     pub(crate) async fn redrive(&self, kind: Kind) -> Vec<RedriveOutcome> {
-        let redriven = redrive(&self.home, kind, Selection::All).await.expect("redriven");
+        let redriven = redrive(&self.backend, kind, Selection::All).await.expect("redriven");
         redriven.into_iter().map(|redriven| redriven.outcome).collect()
     }
 
     pub(crate) async fn complete(&self, page: PageRef, round: u32) -> Task {
         let outcome = Outcome::read(None);
-        self.home.tasks.complete_page(page, round, outcome).await.expect("completed").task().clone()
+        self.backend.tasks.complete_page(page, round, outcome).await.expect("completed").task().clone()
     }
 
     /// A dead page, buried: its task has ended, and its letter is filed.
@@ -161,7 +161,7 @@ impl Room {
         self.complete(PageRef { task_id: task.id, document: 1, page: 1 }, 1).await;
         self.send(QueueName::Callbacks, [CallbackMessage::end_of(task.id, 1)]).await;
         let received = self.receive(QueueName::Callbacks).await;
-        self.home.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
+        self.backend.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
         let running = self.start();
         self.until_empty(QueueName::DeadCallbacks).await;
         running.stop().await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use quire_platform::owe_callback;
+use quire_platform::enqueue_callback;
 
 use crate::{
     OK,
@@ -31,7 +31,7 @@ async fn delays(bad: &[String]) -> Vec<Duration> {
         let task = room.open_task(&url, 1, |task| task).await;
         let task = room.read(&task, 1, "Hello").await.task().clone();
         let ended = Instant::now();
-        owe_callback(&room.home, &task).await.expect("owed");
+        enqueue_callback(&room.backend, &task).await.expect("owed");
         (task.id.to_string(), ended)
     };
     let mut ended = HashMap::new();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::http::StatusCode;
 use quire_notifier::Notifier;
-use quire_platform::{Error, Home, Record, RecordStore, Result, Shelf, owe_callback, purge};
+use quire_platform::{Backend, Collection, Error, Record, RecordStore, Result, enqueue_callback, purge};
 use quire_tasks::{AttemptEnding, CallbackState, CallbackUpdate, UnixMillis, WebhookId};
 
 use crate::{
@@ -58,8 +58,8 @@ async fn the_log_of_a_task_that_is_sent_again_and_again_is_bounded() {
     let notifier = room.notifier();
     room.deliver_next(&notifier).await;
     for _ in 0..210 {
-        let resent = room.home.tasks.update_callback(task.id, 1, CallbackUpdate::Resend).await.expect("noted");
-        owe_callback(&room.home, resent.task()).await.expect("owed");
+        let resent = room.backend.tasks.update_callback(task.id, 1, CallbackUpdate::Resend).await.expect("noted");
+        enqueue_callback(&room.backend, resent.task()).await.expect("owed");
         room.deliver_next(&notifier).await;
     }
     let log = room.log(task.id).await;
@@ -75,8 +75,8 @@ async fn a_task_that_is_deleted_while_its_receiver_is_told_leaves_nothing_in_the
     let task = room.ended_task(&receiver.url()).await;
     let running = room.start();
     receiver.until_heard(1).await;
-    let gone = room.home.tasks.expire(task.id, UnixMillis(1)).await.expect("expired").task().clone();
-    purge(&room.home, &gone).await.expect("purged");
+    let gone = room.backend.tasks.expire(task.id, UnixMillis(1)).await.expect("expired").task().clone();
+    purge(&room.backend, &gone).await.expect("purged");
     running.stop().await;
     assert_eq!(room.log(task.id).await.len(), 0);
 }
@@ -85,21 +85,21 @@ async fn a_task_that_is_deleted_while_its_receiver_is_told_leaves_nothing_in_the
 #[derive(Debug)]
 struct OutOfOrder(Arc<dyn RecordStore>);
 
-fn working(on: Shelf) -> Result<()> {
-    let broken = matches!(on, Shelf::Deliveries | Shelf::Endpoints);
+fn working(on: Collection) -> Result<()> {
+    let broken = matches!(on, Collection::Deliveries | Collection::Endpoints);
     if broken { Err(Error::Failed { what: "records", why: "as the test wants".to_owned() }) } else { Ok(()) }
 }
 
 #[async_trait]
 impl RecordStore for OutOfOrder {
-    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
         working(on)?;
         self.0.read(on, key).await
     }
 
     async fn put(
         &self,
-        on: Shelf,
+        on: Collection,
         key: &str,
         body: String,
         seen: Option<u64>,
@@ -109,22 +109,28 @@ impl RecordStore for OutOfOrder {
         self.0.put(on, key, body, seen, expires_at).await
     }
 
-    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
         working(on)?;
         self.0.set(on, key, body, expires_at).await
     }
 
-    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
         working(on)?;
         self.0.delete(on, key, seen).await
     }
 
-    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         self.0.list(on, after, limit).await
     }
 
-    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        self.0.list_room(on, room, after, limit).await
+    async fn list_partition(
+        &self,
+        on: Collection,
+        room: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.0.list_partition(on, room, after, limit).await
     }
 }
 
@@ -133,10 +139,10 @@ async fn a_log_that_is_out_of_order_has_nobody_told_twice() {
     let receiver = Receiver::start([OK]).await;
     let room = Room::open().await;
     let task = room.ended_task(&receiver.url()).await;
-    let records: Arc<dyn RecordStore> = Arc::new(OutOfOrder(Arc::clone(&room.home.records)));
-    let mut home: Home = room.home.clone();
-    home.records = records;
-    room.deliver_next(&Notifier::new(home, egress(), room.signing.clone(), schedule())).await;
+    let records: Arc<dyn RecordStore> = Arc::new(OutOfOrder(Arc::clone(&room.backend.records)));
+    let mut backend: Backend = room.backend.clone();
+    backend.records = records;
+    room.deliver_next(&Notifier::new(backend, egress(), room.signing.clone(), schedule())).await;
     assert_eq!(room.task(task.id).await.callback_state(), CallbackState::Delivered);
     assert_eq!((receiver.heard().len(), room.log(task.id).await.len()), (1, 0));
     room.is_idle().await;

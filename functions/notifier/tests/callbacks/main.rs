@@ -1,4 +1,4 @@
-//! Callbacks to a real receiver on loopback, from an embedded home.
+//! Callbacks to a real receiver on loopback, from an embedded backend.
 
 mod crowd;
 mod deliveries;
@@ -11,7 +11,7 @@ mod told;
 use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
-use quire_platform::{Consumer, Depth, Outgoing, QueueName, owe_callback};
+use quire_platform::{Consumer, OutgoingMessage, QueueDepth, QueueName, enqueue_callback};
 use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, TaskId, Tenant, WebhookId};
 use receiver::{Answer, Receiver};
 use room::Room;
@@ -34,7 +34,7 @@ async fn a_receiver_that_fails_twice_is_told_until_it_accepts() {
     assert_eq!(heard.len(), 3);
     assert!(heard.iter().all(|heard| heard.header("webhook-id") == WebhookId::end_of(task.id, 1).to_string()));
     assert!(heard.iter().all(|again| again.body == heard[0].body));
-    assert_eq!(room.depth(QueueName::Callbacks).await, Depth::default());
+    assert_eq!(room.depth(QueueName::Callbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,9 +50,9 @@ async fn a_receiver_that_never_accepts_is_given_up_and_told_again_when_an_operat
     let dead = room.receive(QueueName::DeadCallbacks).await;
     assert_eq!(dead.reason.as_deref(), Some("the receiver answered with status 500"));
 
-    let tasks = &room.home.tasks;
+    let tasks = &room.backend.tasks;
     let owed = tasks.update_callback(task.id, 1, CallbackUpdate::Owed).await.expect("owed").task().clone();
-    owe_callback(&room.home, &owed).await.expect("sent");
+    enqueue_callback(&room.backend, &owed).await.expect("sent");
     room.until(task.id, CallbackState::Delivered).await;
     running.stop().await;
     let heard = receiver.heard();
@@ -68,7 +68,7 @@ async fn a_receiver_that_says_no_is_not_asked_again() {
         let task = room.ended_task(&receiver.url()).await;
         room.deliver_next(&room.notifier()).await;
         assert_eq!(room.task(task.id).await.callback_state(), CallbackState::Exhausted);
-        assert_eq!(room.depth(QueueName::Callbacks).await, Depth::default());
+        assert_eq!(room.depth(QueueName::Callbacks).await, QueueDepth::default());
         let reason = format!("the receiver answered with status {}", status.as_u16());
         assert_eq!(room.receive(QueueName::DeadCallbacks).await.reason, Some(reason));
         assert_eq!(receiver.heard().len(), 1);
@@ -106,7 +106,7 @@ async fn a_receiver_that_asks_for_patience_gets_it() {
     room.deliver_next(&room.notifier()).await;
     assert_eq!(room.task(task.id).await.callback_state(), CallbackState::Retrying);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(room.depth(QueueName::Callbacks).await, Depth { ready: 0, in_flight: 0, delayed: 1 });
+    assert_eq!(room.depth(QueueName::Callbacks).await, QueueDepth { ready: 0, in_flight: 0, delayed: 1 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,12 +114,12 @@ async fn a_receiver_that_took_it_is_not_told_again() {
     let receiver = Receiver::start([OK]).await;
     let room = Room::open().await;
     let task = room.ended_task(&receiver.url()).await;
-    owe_callback(&room.home, &task).await.expect("owed twice");
+    enqueue_callback(&room.backend, &task).await.expect("owed twice");
     let notifier = room.notifier();
     room.deliver_next(&notifier).await;
     room.deliver_next(&notifier).await;
     assert_eq!(receiver.heard().len(), 1);
-    assert_eq!(room.depth(QueueName::Callbacks).await, Depth::default());
+    assert_eq!(room.depth(QueueName::Callbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +128,7 @@ async fn a_callback_given_up_by_somebody_who_was_then_interrupted_still_becomes_
     let room = Room::open().await;
     let task = room.ended_task(&receiver.url()).await;
     let given_up = CallbackUpdate::Exhausted { error: "it said no".to_owned() };
-    room.home.tasks.update_callback(task.id, 1, given_up).await.expect("noted");
+    room.backend.tasks.update_callback(task.id, 1, given_up).await.expect("noted");
     room.deliver_next(&room.notifier()).await;
     assert_eq!(room.receive(QueueName::DeadCallbacks).await.reason.as_deref(), Some("it said no"));
     assert_eq!(receiver.heard().len(), 0);
@@ -143,13 +143,13 @@ async fn a_message_about_no_task_or_an_earlier_round_is_dropped() {
     room.deliver_next(&notifier).await;
     let gone = TaskId::new(Uuid::now_v7());
     for message in [CallbackMessage::end_of(gone, 1), CallbackMessage::end_of(task.id, 2)] {
-        let outgoing = Outgoing::new(&message, &Tenant::default());
-        room.home.queue(QueueName::Callbacks).send(vec![outgoing]).await.expect("sent");
+        let outgoing = OutgoingMessage::new(&message, &Tenant::default());
+        room.backend.queue(QueueName::Callbacks).send(vec![outgoing]).await.expect("sent");
         room.deliver_next(&notifier).await;
     }
     assert_eq!(receiver.heard().len(), 1);
-    assert_eq!(room.depth(QueueName::Callbacks).await, Depth::default());
-    assert_eq!(room.depth(QueueName::DeadCallbacks).await, Depth::default());
+    assert_eq!(room.depth(QueueName::Callbacks).await, QueueDepth::default());
+    assert_eq!(room.depth(QueueName::DeadCallbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,9 +165,13 @@ async fn a_private_address_is_never_called_and_its_path_is_not_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_nobody_can_read_becomes_a_dead_letter() {
     let room = Room::open().await;
-    let nonsense =
-        Outgoing { body: "nonsense".to_owned(), group: "default".to_owned(), delay: Duration::ZERO, trace: None };
-    room.home.queue(QueueName::Callbacks).send(vec![nonsense]).await.expect("sent");
+    let nonsense = OutgoingMessage {
+        body: "nonsense".to_owned(),
+        group: "default".to_owned(),
+        delay: Duration::ZERO,
+        trace: None,
+    };
+    room.backend.queue(QueueName::Callbacks).send(vec![nonsense]).await.expect("sent");
     let running = room.start();
     let dead = room.receive(QueueName::DeadCallbacks).await;
     running.stop().await;
@@ -184,13 +188,13 @@ async fn what_is_in_hand_when_a_stop_is_asked_for_is_finished() {
     receiver.until_heard(1).await;
     running.stop().await;
     assert_eq!(room.task(task.id).await.callback_state(), CallbackState::Delivered);
-    assert_eq!(room.depth(QueueName::Callbacks).await, Depth::default());
+    assert_eq!(room.depth(QueueName::Callbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_that_the_queue_cannot_hold_refuses_to_start() {
     let room = Room::open().await;
-    let most = room.home.queue(QueueName::Callbacks).settings().max_receives;
+    let most = room.backend.queue(QueueName::Callbacks).settings().max_receives;
     let schedule = |attempts: u32| (1..attempts).map(|_| Duration::from_secs(1)).collect();
     assert!(room.notifier_by(schedule(most)).check_schedule().is_ok());
     let refused = room.notifier_by(schedule(most + 1)).run(tokio_util::sync::CancellationToken::new()).await;
@@ -203,8 +207,9 @@ async fn of_several_deliveries_one_that_takes_too_long_is_broken_off_and_the_oth
     let good = Receiver::start([OK]).await;
     let room = Room::open().await;
     let (first, second) = (room.ended_task(&stuck.url()).await, room.ended_task(&good.url()).await);
-    let queue = room.home.queue(QueueName::Callbacks);
-    let nonsense = Outgoing { body: "nonsense".to_owned(), group: String::new(), delay: Duration::ZERO, trace: None };
+    let queue = room.backend.queue(QueueName::Callbacks);
+    let nonsense =
+        OutgoingMessage { body: "nonsense".to_owned(), group: String::new(), delay: Duration::ZERO, trace: None };
     queue.send(vec![nonsense]).await.expect("sent");
     let consumer = Consumer::new(queue, Duration::from_mins(1));
     let mut received = Vec::new();

@@ -8,7 +8,7 @@ use std::{
 use axum::http::StatusCode;
 use quire_callback::{Endpoint, EndpointState};
 use quire_notifier::Notifier;
-use quire_platform::{Consumer, Depth, QueueName};
+use quire_platform::{Consumer, QueueDepth, QueueName};
 use quire_tasks::{AttemptEnding, CallbackState, Task, UnixMillis};
 
 use crate::{
@@ -60,7 +60,7 @@ async fn an_endpoint_that_fails_five_times_in_a_row_is_left_alone_and_callbacks_
     room.deliver_next(&patient(&room)).await;
     assert_eq!(callback_of(&room, &task).await, (CallbackState::Pending, 0));
     assert_eq!(room.log(task.id).await.len(), 0, "nobody was called");
-    assert_eq!(room.depth(QueueName::Callbacks).await, Depth { ready: 0, in_flight: 0, delayed: 6 });
+    assert_eq!(room.depth(QueueName::Callbacks).await, QueueDepth { ready: 0, in_flight: 0, delayed: 6 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +105,7 @@ async fn an_endpoint_that_is_back_is_found_out_by_one_call_and_forgotten() {
     for _ in 0..4 {
         room.ended_task(&url).await;
     }
-    let consumer = Consumer::new(room.home.queue(QueueName::Callbacks), Duration::from_mins(1));
+    let consumer = Consumer::new(room.backend.queue(QueueName::Callbacks), Duration::from_mins(1));
     let all = consumer.receive(4, Duration::from_secs(5)).await.expect("received");
     assert_eq!(all.len(), 4);
     Arc::new(notifier).deliver_all(all, Duration::from_secs(10)).await;

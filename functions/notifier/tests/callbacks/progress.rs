@@ -1,6 +1,6 @@
 //! What is told while a task goes on.
 
-use quire_platform::{Outgoing, QueueName, owe_progress};
+use quire_platform::{OutgoingMessage, QueueName, enqueue_progress};
 use quire_tasks::{AttemptEnding, CallbackMessage, CallbackState, Progress, Task};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ async fn how_far_a_task_is_is_told_once_and_is_no_attempt_at_its_callback() {
     let room = Room::open().await;
     let task = room.open_task(&receiver.url(), 3, watched).await;
     let first = room.read(&task, 1, "Hello").await;
-    owe_progress(&room.home, &first).await.expect("owed");
+    enqueue_progress(&room.backend, &first).await.expect("owed");
     room.deliver_next(&room.notifier()).await;
     let heard = receiver.heard().remove(0);
     let told: Value = serde_json::from_slice(&heard.body).expect("JSON");
@@ -37,7 +37,7 @@ async fn progress_that_is_not_taken_is_neither_told_again_nor_a_dead_letter() {
     let room = Room::open().await;
     let task = room.open_task(&receiver.url(), 3, watched).await;
     let first = room.read(&task, 1, "Hello").await;
-    owe_progress(&room.home, &first).await.expect("owed");
+    enqueue_progress(&room.backend, &first).await.expect("owed");
     room.deliver_next(&room.notifier()).await;
     assert_eq!(receiver.heard().len(), 1);
     room.is_idle().await;
@@ -52,15 +52,15 @@ async fn progress_is_not_told_of_a_task_that_has_ended_or_began_another_round_or
     let notifier = room.notifier();
     let ended = room.open_task(&receiver.url(), 2, watched).await;
     let first = room.read(&ended, 1, "Hello").await;
-    owe_progress(&room.home, &first).await.expect("owed");
+    enqueue_progress(&room.backend, &first).await.expect("owed");
     room.read(&ended, 2, "Hello").await;
     room.deliver_next(&notifier).await;
     let open = room.open_task(&receiver.url(), 3, watched).await;
     room.read(&open, 1, "Hello").await;
     for (round, number) in [(2, 1), (1, 7), (1, 0)] {
         let message = CallbackMessage { progress: Some(number), ..CallbackMessage::end_of(open.id, round) };
-        let outgoing = Outgoing::new(&message, &open.tenant);
-        room.home.queue(QueueName::Callbacks).send(vec![outgoing]).await.expect("sent");
+        let outgoing = OutgoingMessage::new(&message, &open.tenant);
+        room.backend.queue(QueueName::Callbacks).send(vec![outgoing]).await.expect("sent");
         room.deliver_next(&notifier).await;
     }
     assert_eq!(receiver.heard().len(), 0);

@@ -1,11 +1,13 @@
-//! A home of its own for each test, and what a test does in it.
+//! A backend of its own for each test, and what a test does in it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quire_callback::{Endpoint, Schedule, endpoint_key};
 use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
-use quire_platform::{Completion, Consumer, Depth, Embedded, Home, QueueName, Received, Shelf, owe_callback};
+use quire_platform::{
+    Backend, Collection, Completion, Consumer, Embedded, QueueDepth, QueueName, ReceivedMessage, enqueue_callback,
+};
 use quire_tasks::{
     CallbackMessage, CallbackState, DeliveryAttempt, Document, DocumentState, EngineName, Format, Key, Line, Outcome,
     PageRef, PageText, Split, Task, TaskId, Tenant, UnixMillis,
@@ -21,7 +23,7 @@ pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Room {
-    pub(crate) home: Home,
+    pub(crate) backend: Backend,
     pub(crate) signing: Signing,
     _dir: TempDir,
 }
@@ -62,10 +64,10 @@ pub(crate) fn run(notifier: Notifier) -> Running {
 impl Room {
     pub(crate) async fn open() -> Self {
         let dir = TempDir::new().expect("a folder");
-        let home = Embedded::open(dir.path(), "test").expect("a home").home();
+        let backend = Embedded::open(dir.path(), "test").expect("open the backend").backend();
         let signing =
-            Signing::new(&home, Some(SECRET.parse().expect("a secret"))).await.expect("something to sign with");
-        Self { home, signing, _dir: dir }
+            Signing::new(&backend, Some(SECRET.parse().expect("a secret"))).await.expect("something to sign with");
+        Self { backend, signing, _dir: dir }
     }
 
     pub(crate) fn notifier(&self) -> Notifier {
@@ -73,7 +75,7 @@ impl Room {
     }
 
     pub(crate) fn notifier_by(&self, schedule: Schedule) -> Notifier {
-        Notifier::new(self.home.clone(), egress(), self.signing.clone(), schedule)
+        Notifier::new(self.backend.clone(), egress(), self.signing.clone(), schedule)
     }
 
     pub(crate) fn start(&self) -> Running {
@@ -97,7 +99,7 @@ impl Room {
             self.read(&task, number, text).await;
         }
         let task = self.task(task.id).await;
-        owe_callback(&self.home, &task).await.expect("owed");
+        enqueue_callback(&self.backend, &task).await.expect("owed");
         task
     }
 
@@ -107,26 +109,31 @@ impl Room {
         let (id, now) = (TaskId::new(Uuid::now_v7()), UnixMillis(now_secs() * 1000));
         let documents = vec![Document::new(1, None, state)];
         let task = shape(Task::new(id, Tenant::default(), now, documents, Some(url.to_owned())));
-        self.home.tasks.create(task).await.expect("created").task().clone()
+        self.backend.tasks.create(task).await.expect("created").task().clone()
     }
 
     /// Ends a page.
     pub(crate) async fn read(&self, task: &Task, number: u32, text: &str) -> Completion {
         let page = PageRef { task_id: task.id, document: 1, page: number };
         self.store(page, task.round, text).await;
-        self.home.tasks.complete_page(page, task.round, Outcome::read(Some(0.75))).await.expect("completed")
+        self.backend.tasks.complete_page(page, task.round, Outcome::read(Some(0.75))).await.expect("completed")
     }
 
     /// The log of a task's attempts.
     pub(crate) async fn log(&self, id: TaskId) -> Vec<DeliveryAttempt> {
-        let records = self.home.records.list_room(Shelf::Deliveries, &id.to_string(), None, 1000).await.expect("a log");
+        let records = self
+            .backend
+            .records
+            .list_partition(Collection::Deliveries, &id.to_string(), None, 1000)
+            .await
+            .expect("a log");
         records.iter().map(|record| serde_json::from_str(&record.body).expect("an attempt")).collect()
     }
 
     /// What is wrong with an endpoint.
     pub(crate) async fn endpoint(&self, url: &str) -> Option<Endpoint> {
         let key = endpoint_key(&Tenant::default(), url);
-        let record = self.home.records.read(Shelf::Endpoints, &key).await.expect("read")?;
+        let record = self.backend.records.read(Collection::Endpoints, &key).await.expect("read")?;
         Some(serde_json::from_str(&record.body).expect("an endpoint"))
     }
 
@@ -134,19 +141,19 @@ impl Room {
     pub(crate) async fn put_endpoint(&self, url: &str, endpoint: &Endpoint) {
         let key = endpoint_key(&Tenant::default(), url);
         let body = serde_json::to_string(endpoint).expect("JSON");
-        self.home.records.set(Shelf::Endpoints, &key, body, None).await.expect("written");
+        self.backend.records.set(Collection::Endpoints, &key, body, None).await.expect("written");
     }
 
     /// Somebody enables it.
     pub(crate) async fn enable(&self, url: &str) {
         let key = endpoint_key(&Tenant::default(), url);
-        assert!(self.home.records.delete(Shelf::Endpoints, &key, None).await.expect("deleted"), "it was there");
+        assert!(self.backend.records.delete(Collection::Endpoints, &key, None).await.expect("deleted"), "it was there");
     }
 
     /// Nothing is in the queues.
     pub(crate) async fn is_idle(&self) {
         for queue in [QueueName::Callbacks, QueueName::DeadCallbacks] {
-            assert_eq!(self.depth(queue).await, Depth::default(), "{queue:?}");
+            assert_eq!(self.depth(queue).await, QueueDepth::default(), "{queue:?}");
         }
     }
 
@@ -154,8 +161,8 @@ impl Room {
     pub(crate) async fn correct(&self, task: &Task, text: &str) -> Task {
         let (page, round) = (task.pages().next().expect("a page"), task.round + 1);
         self.store(page, round, text).await;
-        let corrected = self.home.tasks.correct_page(page, round, None).await.expect("corrected").task().clone();
-        owe_callback(&self.home, &corrected).await.expect("owed");
+        let corrected = self.backend.tasks.correct_page(page, round, None).await.expect("corrected").task().clone();
+        enqueue_callback(&self.backend, &corrected).await.expect("owed");
         corrected
     }
 
@@ -164,18 +171,18 @@ impl Room {
         let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
         let read = PageText::of_lines(engine, 1, 1, 0, text.lines().map(line).collect());
         let json = serde_json::to_vec(&read).expect("JSON");
-        self.home.objects.put(&Key::PageText { page, round }.to_string(), json.into()).await.expect("stored");
+        self.backend.objects.put(&Key::PageText { page, round }.to_string(), json.into()).await.expect("stored");
     }
 
     pub(crate) async fn task(&self, id: TaskId) -> Task {
-        self.home.tasks.task(id).await.expect("a task")
+        self.backend.tasks.task(id).await.expect("a task")
     }
 
     pub(crate) async fn until(&self, id: TaskId, state: CallbackState) -> Task {
         let reached = async {
             let mut task = self.task(id).await;
             while task.callback_state() != state {
-                task = self.home.tasks.changed(id, task.version, PATIENCE).await.expect("a task");
+                task = self.backend.tasks.changed(id, task.version, PATIENCE).await.expect("a task");
             }
             task
         };
@@ -184,17 +191,17 @@ impl Room {
 
     /// Receives one message and delivers it.
     pub(crate) async fn deliver_next(&self, notifier: &Notifier) {
-        let queue = self.home.queue(QueueName::Callbacks);
+        let queue = self.backend.queue(QueueName::Callbacks);
         let consumer: Consumer<CallbackMessage> = Consumer::new(queue, PATIENCE);
         let delivery = consumer.receive(1, PATIENCE).await.expect("received").pop().expect("a message");
-        notifier.deliver(delivery.expect("a callback message")).await.expect("the home works");
+        notifier.deliver(delivery.expect("a callback message")).await.expect("the backend works");
     }
 
-    pub(crate) async fn receive(&self, queue: QueueName) -> Received {
-        self.home.queue(queue).receive(1, PATIENCE).await.expect("received").pop().expect("a message")
+    pub(crate) async fn receive(&self, queue: QueueName) -> ReceivedMessage {
+        self.backend.queue(queue).receive(1, PATIENCE).await.expect("received").pop().expect("a message")
     }
 
-    pub(crate) async fn depth(&self, queue: QueueName) -> Depth {
-        self.home.queue(queue).depth().await.expect("a depth")
+    pub(crate) async fn depth(&self, queue: QueueName) -> QueueDepth {
+        self.backend.queue(queue).depth().await.expect("a depth")
     }
 }

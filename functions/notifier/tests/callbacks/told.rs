@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use quire_callback::Secrets;
-use quire_platform::owe_callback;
+use quire_platform::enqueue_callback;
 use quire_tasks::{CallbackState, CallbackUpdate, Payload, Task, Tenant, UnixMillis, WebhookId};
 use quire_tenants::Signing;
 use serde_json::{Value, json};
@@ -91,8 +91,8 @@ async fn a_task_that_was_canceled_is_told_as_that_with_what_was_read_before() {
     let room = Room::open().await;
     let task = room.open_task(&receiver.url(), 2, |task| task).await;
     room.read(&task, 1, "Hello").await;
-    let canceled = room.home.tasks.cancel(task.id).await.expect("canceled").task().clone();
-    owe_callback(&room.home, &canceled).await.expect("owed");
+    let canceled = room.backend.tasks.cancel(task.id).await.expect("canceled").task().clone();
+    enqueue_callback(&room.backend, &canceled).await.expect("owed");
     room.deliver_next(&room.notifier()).await;
     let told: Value = serde_json::from_slice(&receiver.heard()[0].body).expect("JSON");
     assert_eq!((&told["type"], &told["status"]), (&"task.canceled".into(), &"canceled".into()));
@@ -105,10 +105,10 @@ async fn of_a_task_that_has_expired_or_was_deleted_nobody_is_told() {
     let room = Room::open().await;
     let notifier = room.notifier();
     let expired = room.ended_task(&receiver.url()).await;
-    room.home.tasks.expire(expired.id, UnixMillis(1)).await.expect("expired");
+    room.backend.tasks.expire(expired.id, UnixMillis(1)).await.expect("expired");
     room.deliver_next(&notifier).await;
     let deleted = room.ended_task(&receiver.url()).await;
-    room.home.tasks.remove(deleted.id).await.expect("removed");
+    room.backend.tasks.remove(deleted.id).await.expect("removed");
     room.deliver_next(&notifier).await;
     assert_eq!(receiver.heard().len(), 0);
     room.is_idle().await;
@@ -124,8 +124,8 @@ async fn each_tenant_has_secrets_of_its_own_and_both_sign_while_one_is_replaced(
         task
     };
     let now = UnixMillis(room::now_secs() * 1000);
-    let before = room.signing.secrets(&room.home, &acme, now).await.expect("secrets");
-    let rotated = room.signing.rotate(&room.home, &acme, now).await.expect("rotated");
+    let before = room.signing.secrets(&room.backend, &acme, now).await.expect("secrets");
+    let rotated = room.signing.rotate(&room.backend, &acme, now).await.expect("rotated");
     let task = room.ended_as(&receiver.url(), &["Hello"], of_acme).await;
     room.deliver_next(&room.notifier()).await;
     let heard = receiver.heard().remove(0);
@@ -147,8 +147,8 @@ async fn a_callback_that_is_asked_for_again_has_the_whole_schedule_before_it() {
     let task = room.ended_task(&receiver.url()).await;
     let notifier = room.notifier();
     room.deliver_next(&notifier).await;
-    let resent = room.home.tasks.update_callback(task.id, 1, CallbackUpdate::Resend).await.expect("noted");
-    owe_callback(&room.home, resent.task()).await.expect("owed");
+    let resent = room.backend.tasks.update_callback(task.id, 1, CallbackUpdate::Resend).await.expect("noted");
+    enqueue_callback(&room.backend, resent.task()).await.expect("owed");
     room.deliver_next(&notifier).await;
     assert_eq!(room.task(task.id).await.callback_state(), CallbackState::Retrying);
     room.deliver_next(&notifier).await;
@@ -162,7 +162,7 @@ async fn a_callback_that_is_asked_for_again_has_the_whole_schedule_before_it() {
 async fn the_secret_is_made_when_there_is_none_and_stays_the_same() {
     let room = Room::open().await;
     let (tenant, now) = (Tenant::default(), UnixMillis(0));
-    let first = Signing::new(&room.home, None).await.expect("made").secrets(&room.home, &tenant, now).await;
-    let again = Signing::new(&room.home, None).await.expect("kept").secrets(&room.home, &tenant, now).await;
+    let first = Signing::new(&room.backend, None).await.expect("made").secrets(&room.backend, &tenant, now).await;
+    let again = Signing::new(&room.backend, None).await.expect("kept").secrets(&room.backend, &tenant, now).await;
     assert_eq!(first.expect("secrets"), again.expect("secrets"));
 }

@@ -8,14 +8,14 @@ use quire_platform::Aws;
 use quire_submit::{lambda, router};
 
 fn main() -> ExitCode {
-    lambda::inspect_if_asked().unwrap_or_else(|| quire_boot::run(serve()))
+    lambda::inspect_if_asked().unwrap_or_else(|| quire_telemetry::run(serve()))
 }
 
 async fn serve() -> anyhow::Result<()> {
-    let door = Arc::new(lambda::door(Aws::from_env().await?.home())?);
+    let door = Arc::new(lambda::door(Aws::from_env().await?.backend())?);
     let router = router(Arc::clone(&door));
     let answer = async |request: Request| {
-        let limit = quire_boot::time_left(request.lambda_context().deadline);
+        let limit = quire_telemetry::time_left(request.lambda_context().deadline);
         let answer = lambda::answer(&door, router.clone(), request.map(Body::new), limit);
         Ok::<_, std::convert::Infallible>(answer.await)
     };

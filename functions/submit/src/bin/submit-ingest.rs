@@ -8,15 +8,15 @@ use quire_platform::{Aws, QueueName};
 use quire_submit::{ingest_all, lambda};
 
 fn main() -> ExitCode {
-    lambda::inspect_if_asked().unwrap_or_else(|| quire_boot::run(serve()))
+    lambda::inspect_if_asked().unwrap_or_else(|| quire_telemetry::run(serve()))
 }
 
 async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
-    let door = Arc::new(lambda::door(aws.home())?);
+    let door = Arc::new(lambda::door(aws.backend())?);
     let ingest = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
         let mut handed = aws.handed(QueueName::Documents, payload);
-        ingest_all(&door, handed.deliveries(), quire_boot::time_left(context.deadline)).await;
+        ingest_all(&door, handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
         Ok::<_, std::convert::Infallible>(handed.response().await)
     };
     lambda_runtime::run(service_fn(ingest)).await.map_err(anyhow::Error::from_boxed)

@@ -16,16 +16,16 @@ use serde_json::Value;
 const SWEEP_AFTER: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
-    quire_boot::run(serve())
+    quire_telemetry::run(serve())
 }
 
 async fn serve() -> anyhow::Result<()> {
-    let home = Aws::from_env().await?.home();
+    let backend = Aws::from_env().await?.backend();
     let sweep = async |_: LambdaEvent<Value>| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let swept = sweep(&home, millis(now.saturating_sub(SWEEP_AFTER))).await;
+        let swept = sweep(&backend, millis(now.saturating_sub(SWEEP_AFTER))).await;
         // Whatever became of the other: neither waits for the other's trouble to end.
-        let removed = sweep_expired(&home, millis(now)).await;
+        let removed = sweep_expired(&backend, millis(now)).await;
         anyhow::Ok(serde_json::json!({ "swept": swept?, "removed": removed? }))
     };
     lambda_runtime::run(service_fn(sweep)).await.map_err(anyhow::Error::from_boxed)

@@ -18,7 +18,7 @@ const MADE: UnixMillis = UnixMillis(1_700_000_000_000);
 /// A new key of a tenant: its id, and itself.
 pub(crate) async fn key(world: &World, tenant: &str, random: u8) -> (String, String) {
     let tenant: Tenant = tenant.parse().expect("a name");
-    let (entry, key) = create_key(&world.home, &tenant, "", MADE, [random; 32]).await.expect("a key");
+    let (entry, key) = create_key(&world.backend, &tenant, "", MADE, [random; 32]).await.expect("a key");
     (entry.id, key.reveal().to_owned())
 }
 
@@ -90,7 +90,7 @@ async fn a_home_without_keys_is_the_default_tenants_and_a_wrong_key_is_wrong_all
     let answer = world.post("/ocr", &[image("pages=1")]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let id = answer.json()["task_id"].as_str().expect("an id").to_owned();
-    let task = world.home.tasks.task(id.parse().expect("an id")).await.expect("the task");
+    let task = world.backend.tasks.task(id.parse().expect("an id")).await.expect("the task");
     assert_eq!(task.tenant, Tenant::default());
     let path = format!("/task/{id}");
     for wrong in ["nonsense", &format!("quire_{}", "A".repeat(43))] {
@@ -117,7 +117,7 @@ async fn a_task_is_its_tenants_and_to_others_it_is_not_there() {
     let answer = send(&world, "/ocr", &[image("pages=1")], &acme).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let id = answer.json()["task_id"].as_str().expect("an id").to_owned();
-    let task = world.home.tasks.task(id.parse().expect("an id")).await.expect("the task");
+    let task = world.backend.tasks.task(id.parse().expect("an id")).await.expect("the task");
     assert_eq!(task.tenant.as_str(), "acme");
     let delivery = quire_tasks::WebhookId::end_of(task.id, task.round).to_string();
     let named = calls().into_iter().filter(|(_, path)| path.contains('{'));
@@ -157,7 +157,7 @@ async fn every_create_makes_a_task_of_the_callers() {
     ids.push(post("/uploads", serde_json::json!({"content_type": "application/pdf", "bytes": 9})).await);
     for answer in ids {
         let id = answer.json()["task_id"].as_str().unwrap_or_else(|| panic!("{}", answer.text)).to_owned();
-        let task = world.home.tasks.task(id.parse().expect("an id")).await.expect("the task");
+        let task = world.backend.tasks.task(id.parse().expect("an id")).await.expect("the task");
         assert_eq!(task.tenant.as_str(), "acme", "{}", answer.text);
     }
 }
@@ -167,7 +167,7 @@ async fn a_revoked_key_is_refused_within_seconds_everywhere() {
     let mut world = World::without_worker(|_| {}).await;
     let (id, good) = key(&world, "acme", 1).await;
     assert_eq!(ask(&world, Method::GET, "/task", Some(&good)).await.status, 200);
-    revoke_key(&world.home, &id, MADE).await.expect("it is written").expect("it is there");
+    revoke_key(&world.backend, &id, MADE).await.expect("it is written").expect("it is there");
     let (_, address) = world.another_door(|_| {}).await;
     let other = world.client.get(format!("http://{address}/task")).bearer_auth(&good).send().await.expect("an answer");
     Answer::of(other).await.problem(401, "unauthorized");

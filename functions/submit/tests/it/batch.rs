@@ -27,7 +27,7 @@ async fn entries_come_in_the_order_sent_and_one_bad_file_harms_none() {
     let task_id = answer.header("quire-task-id").expect("a task id");
     assert!(entries.iter().all(|entry| entry["task_id"] == task_id));
     assert_eq!(world.ended(task_id).await["status"], "partially_succeeded");
-    let stored = world.home.objects.list("documents/").await.expect("a list");
+    let stored = world.backend.objects.list("documents/").await.expect("a list");
     assert_eq!(stored.len(), 3, "what is refused is not stored: {stored:?}");
 }
 
@@ -92,7 +92,7 @@ async fn past_the_sync_limit_a_batch_answers_202() {
 async fn a_batch_of_the_same_process_is_answered_as_one_over_http() {
     let world = World::new().await;
     let upload = |content: &str| {
-        let file = tempfile::NamedTempFile::new_in(world.home.objects.spool()).expect("a file in the spool");
+        let file = tempfile::NamedTempFile::new_in(world.backend.objects.spool()).expect("a file in the spool");
         std::fs::write(file.path(), content).expect("its content");
         Upload { name: Some("scan.png".to_owned()), file: Ok(file.into_temp_path()) }
     };
@@ -100,17 +100,17 @@ async fn a_batch_of_the_same_process_is_answered_as_one_over_http() {
 
     let submitted = submit(&world.door, vec![upload("pages=2"), missing()], Wanted::default())
         .await
-        .expect("the home does not fail");
+        .expect("the backend does not fail");
     let Batch::Accepted(task) = submitted else { panic!("{submitted:?}") };
     world.ended(&task.id.to_string()).await;
-    let task = world.home.tasks.task(task.id).await.expect("the task");
-    let answer = documents(&world.home, &task).await.expect("an answer");
+    let task = world.backend.tasks.task(task.id).await.expect("the task");
+    let answer = documents(&world.backend, &task).await.expect("an answer");
     assert_eq!(answer[0].text.as_deref(), Some("page 1 of pages=2\n\npage 2 of pages=2"));
     assert_eq!(answer[1].error.as_ref().map(|error| error.code), Some(FailureCode::UnreadableDocument));
 
     let submitted = submit(&world.door, vec![missing(), upload("garbage")], Wanted::default())
         .await
-        .expect("the home does not fail");
+        .expect("the backend does not fail");
     let Batch::Refused(entries) = submitted else { panic!("{submitted:?}") };
     let codes: Vec<_> = entries.iter().filter_map(|entry| entry.error.as_ref()).map(|error| error.code).collect();
     assert_eq!(codes, [FailureCode::UnreadableDocument, FailureCode::UnsupportedFormat]);

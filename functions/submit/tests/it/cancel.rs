@@ -46,7 +46,7 @@ async fn a_page_that_ends_after_its_task_was_canceled_changes_nothing() {
     let id = submitted(&world, &["pages=1"]).await;
     let page = world.task(&id).await.pages().next().expect("a page");
     let canceled = world.post_empty(&format!("/task/{id}/cancel")).await.json();
-    let late = world.home.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await.expect("it is no error");
+    let late = world.backend.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await.expect("it is no error");
     assert!(!late.changed());
     assert_eq!(world.get(&format!("/task/{id}")).await.json(), canceled);
 }
@@ -59,7 +59,7 @@ async fn cancel_and_the_last_page_race_and_one_of_them_wins() {
         let page = world.task(&id).await.pages().next().expect("a page");
         let path = format!("/task/{id}/cancel");
         let outcome = Outcome::Failed(quire_tasks::Failure::new(quire_tasks::FailureCode::UnreadablePage, "broken"));
-        let complete = world.home.tasks.complete_page(page, 1, outcome);
+        let complete = world.backend.tasks.complete_page(page, 1, outcome);
         let (answer, completion) = tokio::join!(world.post_empty(&path), complete);
         let task = world.get(&format!("/task/{id}")).await.json();
         if completion.expect("it is no error").changed() {
@@ -82,7 +82,7 @@ async fn a_document_that_was_still_to_be_fetched_is_canceled_too_and_fetched_no_
     let task = world.post_empty(&format!("/task/{id}/cancel")).await.json();
     assert_eq!((&task["status"], &task["documents"][0]["status"]), (&json!("canceled"), &json!("canceled")));
     let (_consumer, delivery) = world.document_delivery().await;
-    quire_submit::ingest_one(&world.door, delivery).await.expect("the home does not fail");
+    quire_submit::ingest_one(&world.door, delivery).await.expect("the backend does not fail");
     assert_eq!(world.get(&format!("/task/{id}")).await.json(), task);
     assert_eq!(world.depth(QueueName::Documents).await, 0);
 }
@@ -108,9 +108,9 @@ async fn the_messages_of_a_task_that_was_canceled_before_they_were_sent_are_not_
     world.reaches(QueueName::Pages, 2).await;
     world.post_empty(&format!("/task/{id}/cancel")).await;
     // A round that somebody opened and canceled before anybody had sent its messages.
-    world.home.tasks.reopen(world.task(&id).await.id, quire_platform::Reopen::All).await.expect("opened");
+    world.backend.tasks.reopen(world.task(&id).await.id, quire_platform::Reopen::All).await.expect("opened");
     world.post_empty(&format!("/task/{id}/cancel")).await;
-    sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep");
+    sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
     assert_eq!(world.depth(QueueName::Pages).await, 2, "those of the first round");
 }
 

@@ -22,13 +22,13 @@ async fn is_gone(world: &World, task_id: &str) {
     }
     world.delete(&format!("/task/{task_id}")).await.problem(404, MISSING);
     assert_eq!(world.get("/task").await.json()["tasks"], json!([]));
-    assert!(matches!(world.home.tasks.task(id(task_id)).await, Err(Error::NotFound { .. })));
-    assert_eq!(world.home.tasks.pages(id(task_id)).await.expect("a list"), []);
+    assert!(matches!(world.backend.tasks.task(id(task_id)).await, Err(Error::NotFound { .. })));
+    assert_eq!(world.backend.tasks.pages(id(task_id)).await.expect("a list"), []);
 }
 
 /// No object is named after it.
 async fn nothing_is_kept(world: &World, task_id: &str) {
-    let kept = world.home.objects.list("").await.expect("a list");
+    let kept = world.backend.objects.list("").await.expect("a list");
     assert_eq!(kept.iter().filter(|key| key.contains(task_id)).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
@@ -57,7 +57,7 @@ async fn an_open_task_is_deleted_and_a_page_in_hand_ends_as_nothing() {
     let task_id = world.submitted(&["pages=2"]).await;
     let page = world.task(&task_id).await.pages().next().expect("a page");
     assert_eq!(world.delete(&format!("/task/{task_id}")).await.status, 204);
-    let late = world.home.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await;
+    let late = world.backend.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await;
     assert!(matches!(late, Err(Error::NotFound { .. })), "{late:?}");
     is_gone(&world, &task_id).await;
     nothing_is_kept(&world, &task_id).await;
@@ -88,7 +88,7 @@ async fn what_could_not_be_removed_is_no_task_any_more_and_goes_with_a_second_tr
     world.get(&path).await.problem(404, MISSING);
     assert_eq!(world.get("/task").await.json()["tasks"], json!([]));
     world.delete(&path).await.problem(500, "internal");
-    assert!(sweep_expired(&world.home, now()).await.is_err(), "the sweep cannot either");
+    assert!(sweep_expired(&world.backend, now()).await.is_err(), "the sweep cannot either");
     world.faults.set(None);
     assert_eq!(world.delete(&path).await.status, 204);
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
@@ -165,11 +165,11 @@ async fn only_its_owner_can_delete_a_task() {
     let mut of_another = world.task(&task_id).await;
     of_another.id = quire_tasks::TaskId::derived(&["of another"]);
     of_another.tenant = "another".parse().expect("a tenant");
-    let of_another = world.home.tasks.create(of_another).await.expect("created").task().id;
+    let of_another = world.backend.tasks.create(of_another).await.expect("created").task().id;
     let key = Key::Document { task_id: of_another, document: 1 }.to_string();
-    world.home.objects.put(&key, "pages=1".into()).await.expect("stored");
+    world.backend.objects.put(&key, "pages=1".into()).await.expect("stored");
     world.delete(&format!("/task/{of_another}")).await.problem(404, MISSING);
-    assert!(world.home.objects.read(&key).await.is_ok() && world.home.tasks.task(of_another).await.is_ok());
+    assert!(world.backend.objects.read(&key).await.is_ok() && world.backend.tasks.task(of_another).await.is_ok());
     for wrong in ["task_00000000000000000000000000000000", "1", "%ff"] {
         world.delete(&format!("/task/{wrong}")).await.problem(404, MISSING);
     }

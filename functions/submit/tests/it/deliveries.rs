@@ -1,6 +1,6 @@
 //! `GET /task/{task_id}/deliveries`, `POST /deliveries/{delivery_id}/resend` and `POST /webhooks/recover`.
 
-use quire_platform::{QueueName, Shelf};
+use quire_platform::{Collection, QueueName};
 use quire_tasks::{
     AttemptEnding, Callback, CallbackUpdate, DeliveryAttempt, Task, TaskId, Tenant, UnixMillis, WebhookId,
 };
@@ -21,7 +21,7 @@ async fn ended(world: &World) -> TaskId {
 }
 
 async fn update(world: &World, id: TaskId, update: CallbackUpdate) {
-    let completion = world.home.tasks.update_callback(id, 1, update).await.expect("an update");
+    let completion = world.backend.tasks.update_callback(id, 1, update).await.expect("an update");
     assert!(completion.changed());
 }
 
@@ -47,7 +47,7 @@ fn attempt(webhook_id: WebhookId, number: u32, at: i64, ending: AttemptEnding) -
 
 async fn note(world: &World, attempt: &DeliveryAttempt) {
     let body = serde_json::to_string(attempt).expect("JSON");
-    world.home.records.set(Shelf::Deliveries, &attempt.key(), body, None).await.expect("it is written");
+    world.backend.records.set(Collection::Deliveries, &attempt.key(), body, None).await.expect("it is written");
 }
 
 async fn resend(world: &World, id: &str) -> Answer {
@@ -57,10 +57,10 @@ async fn resend(world: &World, id: &str) -> Answer {
 
 /// A task of another tenant that has ended as `own` has.
 async fn of_another(world: &World, own: TaskId) -> TaskId {
-    let own = world.home.tasks.task(own).await.expect("a task");
+    let own = world.backend.tasks.task(own).await.expect("a task");
     let (id, tenant) = (TaskId::derived(&["another's"]), "another".parse::<Tenant>().expect("a tenant"));
     let task = Task { id, tenant, ..own };
-    world.home.tasks.create(task).await.expect("it is created");
+    world.backend.tasks.create(task).await.expect("it is created");
     id
 }
 
@@ -157,7 +157,7 @@ async fn what_is_not_there_to_be_sent_again_is_refused() {
     let notice = WebhookId { progress: Some(1), ..WebhookId::end_of(open, 1) }.to_string();
     let problem = resend(&world, &notice).await.problem(409, "delivery_superseded");
     assert_eq!(problem["task_id"], open.to_string());
-    world.home.tasks.reopen(open, quire_platform::Reopen::All).await.expect("it is opened again");
+    world.backend.tasks.reopen(open, quire_platform::Reopen::All).await.expect("it is opened again");
     resend(&world, &WebhookId::end_of(open, 1).to_string()).await.problem(409, "delivery_superseded");
     assert_eq!(world.depth(QueueName::Callbacks).await, 0);
 }
@@ -176,7 +176,7 @@ async fn all_that_was_given_up_since_a_time_is_sent_again_once() {
     assert_eq!(world.depth(QueueName::Callbacks).await, before + 1);
     update(&world, missed, CallbackUpdate::Delivered).await;
     assert_eq!(recover("2020-01-01T00:00:00+02:00").await.json(), json!({"resent": 0, "next": null}));
-    let state = world.home.tasks.task(foreign).await.expect("a task").callback_state();
+    let state = world.backend.tasks.task(foreign).await.expect("a task").callback_state();
     assert_eq!(state, quire_tasks::CallbackState::Exhausted, "another tenant's stays as it is");
 }
 
@@ -202,7 +202,7 @@ async fn a_recovery_of_many_goes_on_where_it_stopped() {
         let created_at = UnixMillis(1_700_000_000_000 + number / 7);
         let mut task = Task::new(id, Tenant::default(), created_at, Vec::new(), None);
         (task.callback, task.dispatched, task.expires_at) = (exhausted().apply(&hook), true, UnixMillis(i64::MAX / 2));
-        world.home.tasks.create(task).await.expect("it is created");
+        world.backend.tasks.create(task).await.expect("it is created");
     }
     let (mut resent, mut cursor) = (0, Value::Null);
     for calls in 1.. {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{body::Body, extract::Request};
-use quire_routes::{Note, Report, State, Stats, pause, reinstate, report, resume, roll_back};
+use quire_routes::{EngineReport, EngineStats, OperatorNote, State, pause, reinstate, report, resume, roll_back};
 use quire_submit::{engines, lambda, router};
 use quire_tasks::{EngineName, UnixMillis};
 use serde_json::{Value, json};
@@ -26,8 +26,8 @@ fn engine(name: &str) -> EngineName {
     name.parse().expect("a name")
 }
 
-fn note(reason: &str) -> Note {
-    Note { reason: reason.to_owned(), by: "ops".to_owned(), at: UnixMillis(1_700_000_000_123) }
+fn note(reason: &str) -> OperatorNote {
+    OperatorNote { reason: reason.to_owned(), by: "ops".to_owned(), at: UnixMillis(1_700_000_000_123) }
 }
 
 fn now() -> UnixMillis {
@@ -56,7 +56,7 @@ async fn a_canary_gets_its_share_of_the_tasks_until_it_is_rolled_back_and_keeps_
     let taken = tasks.values().filter(|engine| *engine == "a@2").count();
     // One run in some hundred million has fewer or more by chance.
     assert!((8..=52).contains(&taken), "{taken} of 60");
-    assert!(roll_back(&world.home, &engine("a@2"), note("worse")).await.expect("rolled back"));
+    assert!(roll_back(&world.backend, &engine("a@2"), note("worse")).await.expect("rolled back"));
     tokio::time::sleep(STALE).await;
     for _ in 0..30 {
         assert_eq!(submitted(&world, "text").await.1, "a@1");
@@ -64,7 +64,7 @@ async fn a_canary_gets_its_share_of_the_tasks_until_it_is_rolled_back_and_keeps_
     for (id, engine) in tasks {
         assert_eq!(world.get(&format!("/task/{id}")).await.json()["engine"], engine);
     }
-    reinstate(&world.home, &engine("a@2")).await.expect("reinstated");
+    reinstate(&world.backend, &engine("a@2")).await.expect("reinstated");
     tokio::time::sleep(STALE).await;
     let mut again = Vec::new();
     while !again.iter().any(|engine| engine == "a@2") {
@@ -82,7 +82,7 @@ async fn a_task_whose_engine_is_paused_says_why_it_waits() {
     let before = world.get(&path).await;
     assert_eq!(before.json()["waiting_reason"], Value::Null);
 
-    pause(&world.home, &engine("a@1"), note("new weights")).await.expect("paused");
+    pause(&world.backend, &engine("a@1"), note("new weights")).await.expect("paused");
     tokio::time::sleep(STALE).await;
     let expected = json!({"code": "engine_paused", "detail": "a@1 is paused: new weights"});
     let etag = before.header("etag").expect("a tag").to_owned();
@@ -101,11 +101,11 @@ async fn a_task_whose_engine_is_paused_says_why_it_waits() {
 #[tokio::test]
 async fn a_pause_that_is_over_is_no_reason() {
     let world = World::with_routes(r#""routes": [{"modes": ["text"], "primary": "a@1"}]"#).await;
-    pause(&world.home, &engine("a@1"), note("new weights")).await.expect("paused");
+    pause(&world.backend, &engine("a@1"), note("new weights")).await.expect("paused");
     let (id, _) = submitted(&world, "text").await;
     let reason = async || world.get(&format!("/task/{id}")).await.json()["waiting_reason"].clone();
     assert_eq!(reason().await["code"], "engine_paused");
-    resume(&world.home, &engine("a@1")).await.expect("resumed");
+    resume(&world.backend, &engine("a@1")).await.expect("resumed");
     tokio::time::sleep(STALE).await;
     assert_eq!(reason().await, Value::Null);
 }
@@ -121,29 +121,29 @@ async fn a_board_that_cannot_be_read_hides_no_task_and_gives_no_canary_a_task() 
     let answer = world.post("/ocr", &[image("pages=1")]).await;
     answer.problem(500, "internal");
     assert!(!answer.text.contains("secret"), "{}", answer.text);
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list"), Vec::<String>::new());
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list"), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn what_is_known_of_engines_is_told_one_by_one() {
     let world = World::with_routes(CANARY).await;
-    let told = async || Value::from(engines(&world.home, &world.routes).await.expect("members"));
+    let told = async || Value::from(engines(&world.backend, &world.routes).await.expect("members"));
     let quiet = told().await;
     assert_eq!((&quiet["degraded"], quiet.get("unavailable")), (&false.into(), None));
     assert_eq!(quiet["engines"].as_array().map(Vec::len), Some(4));
 
-    let mut stats = Stats::default();
+    let mut stats = EngineStats::default();
     stats.answered(Some(0.5), false, 100);
     stats.answered(None, true, 201);
     stats.failed();
     let (open, reason) = (State::Open, Some("h:8000 refused the connection".to_owned()));
     let failing =
-        Report { engine: engine("b@1"), worker: "1".to_owned(), at: now(), state: open, reason, stats, trial: 0 };
-    report(&world.home, &failing).await.expect("reported");
-    report(&world.home, &Report { worker: "2".to_owned(), ..failing }).await.expect("reported");
-    roll_back(&world.home, &engine("a@2"), note("worse")).await.expect("rolled back");
-    pause(&world.home, &engine("a@2"), note("worse")).await.expect("paused");
-    pause(&world.home, &engine("pp-ocr@v6-small"), note("no route has it")).await.expect("paused");
+        EngineReport { engine: engine("b@1"), worker: "1".to_owned(), at: now(), state: open, reason, stats, trial: 0 };
+    report(&world.backend, &failing).await.expect("reported");
+    report(&world.backend, &EngineReport { worker: "2".to_owned(), ..failing }).await.expect("reported");
+    roll_back(&world.backend, &engine("a@2"), note("worse")).await.expect("rolled back");
+    pause(&world.backend, &engine("a@2"), note("worse")).await.expect("paused");
+    pause(&world.backend, &engine("pp-ocr@v6-small"), note("no route has it")).await.expect("paused");
     let told = told().await;
     assert_eq!((&told["degraded"], &told["unavailable"]), (&true.into(), &json!(["b@1"])));
     let of = |name: &str| {
@@ -168,7 +168,7 @@ async fn what_is_known_of_engines_is_told_one_by_one() {
 #[tokio::test]
 async fn the_health_of_a_function_tells_of_engines_too() {
     let world = World::without_worker(|_| {}).await;
-    let app = router(Arc::new(lambda::door(world.home.clone()).expect("a door by the environment")));
+    let app = router(Arc::new(lambda::door(world.backend.clone()).expect("a door by the environment")));
     let health = async || {
         let request = Request::get("/healthz").body(Body::empty()).expect("a request");
         let response = lambda::answer(&world.door, app.clone(), request, Duration::from_secs(20)).await;
@@ -177,7 +177,7 @@ async fn the_health_of_a_function_tells_of_engines_too() {
         (status, serde_json::from_slice::<Value>(&body).expect("JSON"))
     };
     let pp_ocr = engine("pp-ocr@v6-small");
-    pause(&world.home, &pp_ocr, note("maintenance")).await.expect("paused");
+    pause(&world.backend, &pp_ocr, note("maintenance")).await.expect("paused");
     let (status, told) = health().await;
     assert_eq!((status, &told["ok"], &told["degraded"]), (200, &true.into(), &true.into()), "nothing is lost: {told}");
     assert_eq!(

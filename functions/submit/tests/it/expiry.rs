@@ -14,15 +14,15 @@ use crate::support::{StoreFault, World, now};
 async fn stored(world: &World, created_at: i64, hours: u64) -> Task {
     let id = TaskId::new(Uuid::now_v7());
     let key = Key::Document { task_id: id, document: 1 }.to_string();
-    world.home.objects.put(&key, "pages=1 confidential_words".into()).await.expect("the document is stored");
+    world.backend.objects.put(&key, "pages=1 confidential_words".into()).await.expect("the document is stored");
     let documents = vec![Document::new(1, None, DocumentState::Split(Split { format: Format::Pdf, pages: 1 }))];
     let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);
     let task = task.kept_for(Duration::from_hours(hours));
-    world.home.tasks.create(task).await.expect("the task is created").task().clone()
+    world.backend.tasks.create(task).await.expect("the task is created").task().clone()
 }
 
 async fn is_there(world: &World, task: &Task) -> bool {
-    match world.home.tasks.task(task.id).await {
+    match world.backend.tasks.task(task.id).await {
         Ok(_) => true,
         Err(Error::NotFound { .. }) => false,
         Err(error) => panic!("{error}"),
@@ -37,13 +37,13 @@ fn hours(count: u64) -> UnixMillis {
 async fn what_has_expired_is_removed_at_its_time_and_not_before() {
     let world = World::without_worker(|_| {}).await;
     let (short, long) = (stored(&world, 0, 1).await, stored(&world, 0, 2).await);
-    assert_eq!(sweep_expired(&world.home, UnixMillis(hours(1).0 - 1)).await.expect("a sweep"), 0);
-    assert_eq!(sweep_expired(&world.home, hours(1)).await.expect("a sweep"), 1);
+    assert_eq!(sweep_expired(&world.backend, UnixMillis(hours(1).0 - 1)).await.expect("a sweep"), 0);
+    assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 1);
     assert_eq!((is_there(&world, &short).await, is_there(&world, &long).await), (false, true));
     assert_eq!(world.files_with("confidential_words").len(), 1);
-    assert_eq!(sweep_expired(&world.home, hours(3)).await.expect("a sweep"), 1);
+    assert_eq!(sweep_expired(&world.backend, hours(3)).await.expect("a sweep"), 1);
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
-    assert_eq!(sweep_expired(&world.home, hours(9)).await.expect("a sweep"), 0);
+    assert_eq!(sweep_expired(&world.backend, hours(9)).await.expect("a sweep"), 0);
 }
 
 #[tokio::test]
@@ -67,8 +67,8 @@ async fn more_than_one_batch_is_removed_by_one_sweep() {
     let world = World::without_worker(|_| {}).await;
     join_all((0..250).map(|_| stored(&world, 0, 1))).await;
     let kept = stored(&world, 0, 2).await;
-    assert_eq!(sweep_expired(&world.home, hours(1)).await.expect("a sweep"), 250);
-    let left = world.home.objects.list("documents/").await.expect("a list");
+    assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 250);
+    let left = world.backend.objects.list("documents/").await.expect("a list");
     assert_eq!(left, [Key::Document { task_id: kept.id, document: 1 }.to_string()]);
 }
 
@@ -77,10 +77,10 @@ async fn what_cannot_be_removed_now_is_removed_later_and_is_no_task_meanwhile() 
     let world = World::without_worker(|_| {}).await;
     let task = stored(&world, 0, 1).await;
     world.faults.set(Some(StoreFault::Broken));
-    assert!(sweep_expired(&world.home, hours(1)).await.is_err());
+    assert!(sweep_expired(&world.backend, hours(1)).await.is_err());
     assert!(is_there(&world, &task).await, "else nobody would know what is to be removed");
     world.faults.set(None);
-    assert_eq!(sweep_expired(&world.home, hours(1)).await.expect("a sweep"), 1);
+    assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 1);
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
 }
 
@@ -88,18 +88,18 @@ async fn what_cannot_be_removed_now_is_removed_later_and_is_no_task_meanwhile() 
 async fn sweeps_at_the_same_time_do_not_harm_each_other() {
     let world = World::without_worker(|_| {}).await;
     join_all((0..20).map(|_| stored(&world, 0, 1))).await;
-    let sweeps = join_all((0..4).map(|_| sweep_expired(&world.home, hours(1)))).await;
+    let sweeps = join_all((0..4).map(|_| sweep_expired(&world.backend, hours(1)))).await;
     let removed: usize = sweeps.into_iter().map(|sweep| sweep.expect("no sweep fails")).sum();
     assert!(removed >= 20, "{removed}");
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list"), Vec::<String>::new());
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list"), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn an_open_task_ends_with_its_time_and_is_not_sent_again() {
     let world = World::without_worker(|_| {}).await;
     let task = stored(&world, 0, 1).await;
-    world.home.tasks.expire(task.id, hours(1)).await.expect("expired");
-    sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep");
+    world.backend.tasks.expire(task.id, hours(1)).await.expect("expired");
+    sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
     assert_eq!(world.depth(QueueName::Pages).await, 0);
-    assert_eq!(sweep_expired(&world.home, hours(1)).await.expect("a sweep"), 1);
+    assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 1);
 }

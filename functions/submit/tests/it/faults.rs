@@ -1,4 +1,4 @@
-//! Clients that go away or stand still, and a home that fails.
+//! Clients that go away or stand still, and a backend that fails.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ async fn a_client_that_goes_away_while_its_document_is_stored_or_read_changes_no
     assert_eq!(world.depth(QueueName::Pages).await, 0, "the store is not slow enough for this test");
     drop(client);
     world.reaches(QueueName::Pages, 3).await;
-    let stored = world.home.objects.list("documents/").await.expect("a list");
+    let stored = world.backend.objects.list("documents/").await.expect("a list");
     let task_id = stored[0].split('/').nth(1).expect("a task id").to_owned();
     world.hire();
     assert_eq!(world.ended(&task_id).await["status"], "succeeded");
@@ -132,11 +132,11 @@ async fn a_task_that_was_created_although_the_answer_says_otherwise_keeps_its_do
     world.reaches(QueueName::Pages, 1).await;
     world.faults.set_table(Some(TableFault::GoesAway));
     world.post("/ocr/async", &images(&["pages=1", "pages=1"])).await.problem(500, "internal");
-    let stored = world.home.objects.list("documents/").await.expect("a list");
+    let stored = world.backend.objects.list("documents/").await.expect("a list");
     assert_eq!(stored.len(), 3, "nobody knows whether they are needed");
     // The sweep finds the task, and sends its messages.
     world.faults.set_table(None);
     let all = quire_tasks::UnixMillis(i64::MAX);
-    assert_eq!(quire_submit::sweep(&world.home, all).await.expect("a sweep"), 1);
+    assert_eq!(quire_submit::sweep(&world.backend, all).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 3);
 }

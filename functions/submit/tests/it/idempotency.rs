@@ -74,7 +74,7 @@ async fn calls_that_answer_with_what_was_read_answer_with_it_again() {
         assert_eq!((first.status, without_request_id(&first)), (again.status, without_request_id(&again)));
         assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
     }
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list").len(), 4);
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list").len(), 4);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn of_many_requests_at_once_one_makes_a_task_at_whichever_door() {
     assert_eq!(firsts.count(), 1);
     world.door.drained().await;
     world.reaches(QueueName::Pages, 3).await;
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list").len(), 2);
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list").len(), 2);
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn a_task_that_was_deleted_meanwhile_is_not_made_again() {
     let first = json(&world, "key", "/ocr/async", &url()).await;
     world.door.drained().await;
     let id: TaskId = task_id(&first).parse().expect("an id");
-    world.home.tasks.remove(id).await.expect("removed");
+    world.backend.tasks.remove(id).await.expect("removed");
     let again = json(&world, "key", "/ocr/async", &url()).await;
     again.problem(404, "task_not_found");
 }

@@ -82,7 +82,7 @@ async fn a_client_that_goes_away_finds_its_task_when_it_comes_back() {
     world.hire();
     let answer = insisted(&world, "read", "/ocr", &[image("pages=1")]).await;
     assert_eq!((answer.status, answer.header("idempotency-replayed")), (200, Some("true")), "{}", answer.text);
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list").len(), 2);
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list").len(), 2);
 }
 
 /// Sends a request to a door of its own, whose process dies when `until` has come.
@@ -124,7 +124,7 @@ async fn what_died_before_there_was_a_task_is_taken_over_after_a_while() {
     assert_eq!((answer.status, answer.header("idempotency-replayed")), (202, None), "{}", answer.text);
     assert_replayed(&answer, &form(&world, "key", "/ocr/async", &parts).await);
     world.reaches(QueueName::Pages, 2).await;
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list").len(), 1, "under the name it had");
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list").len(), 1, "under the name it had");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn what_died_when_there_was_a_task_is_that_task() {
     let mut world = World::without_worker(hurried).await;
     let parts = [image("pages=1")];
     sent_to_one_that_dies(&mut world, "/ocr", &parts, Duration::from_millis(250)).await;
-    let stored = world.home.objects.list("documents/").await.expect("a list");
+    let stored = world.backend.objects.list("documents/").await.expect("a list");
     assert_eq!(stored.len(), 1, "it was not quick enough for this test");
     form(&world, "key", "/ocr", &[image("pages=2")]).await.problem(422, "idempotency_key_reused");
     let answer = insisted(&world, "key", "/ocr", &parts).await;
@@ -164,5 +164,5 @@ async fn when_nobody_knows_whether_there_is_a_task_the_next_request_finds_out() 
         let answer = form(&world, &key, "/ocr/async", &parts).await;
         assert_eq!((answer.status, answer.header("idempotency-replayed")), (202, replayed), "{}", answer.text);
     }
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list").len(), 2);
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list").len(), 2);
 }

@@ -26,23 +26,23 @@ fn event(records: &[Value]) -> StoreEvent {
 
 async fn take(world: &World, records: &[Value]) {
     let (event, callback_url) = (event(records), Some("https://example.com/hook"));
-    take_uploads(&world.home, &world.routes, event, callback_url).await.expect("the home does not fail");
+    take_uploads(&world.backend, &world.routes, event, callback_url).await.expect("the backend does not fail");
 }
 
 /// The next delivery of the documents queue, ingested; its task.
 async fn ingested(world: &World) -> Task {
-    let consumer = Consumer::<DocumentMessage>::new(world.home.queue(QueueName::Documents), Duration::from_mins(1));
+    let consumer = Consumer::<DocumentMessage>::new(world.backend.queue(QueueName::Documents), Duration::from_mins(1));
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let delivery = received.pop().expect("a delivery").expect("a readable message");
     let id = delivery.message.task_id;
-    ingest_one(&world.door, delivery).await.expect("the home does not fail");
-    world.home.tasks.task(id).await.expect("the task")
+    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    world.backend.tasks.task(id).await.expect("the task")
 }
 
 #[tokio::test]
 async fn an_object_that_somebody_put_into_the_inbox_becomes_a_task_once_however_often_it_is_told_of() {
     let world = World::without_worker(|_| {}).await;
-    world.home.objects.put("inbox/scans/two words.pdf", "pages=2".into()).await.expect("put");
+    world.backend.objects.put("inbox/scans/two words.pdf", "pages=2".into()).await.expect("put");
     let record = record("inbox/scans/two+words.pdf", &json!({}));
     take(&world, &[record.clone(), record.clone()]).await;
     take(&world, &[record]).await;
@@ -60,10 +60,10 @@ async fn where_no_engine_reads_text_an_object_becomes_a_task_all_the_same() {
     let world = World::with_routes(r#""routes": [{"modes": ["markdown"], "primary": "a@1"}]"#).await;
     take(&world, &[record("inbox/a.pdf", &json!({}))]).await;
     let mut received =
-        world.home.queue(QueueName::Documents).receive(1, Duration::from_secs(10)).await.expect("received");
+        world.backend.queue(QueueName::Documents).receive(1, Duration::from_secs(10)).await.expect("received");
     let body = received.pop().expect("a message").body;
     let DocumentMessage { task_id, .. } = quire_tasks::Message::decode(&body).expect("a message");
-    let task = world.home.tasks.task(task_id).await.expect("a task");
+    let task = world.backend.tasks.task(task_id).await.expect("a task");
     assert!(task.read_as.is_usual(), "whoever reads it says that it is not offered: {task:?}");
 }
 
@@ -75,10 +75,11 @@ async fn another_version_of_an_object_is_another_task() {
     take(&world, &versions.map(|version| record("inbox/a.pdf", &version))).await;
     assert_eq!(world.depth(QueueName::Documents).await, 4);
     let mut sources = Vec::new();
-    let received = world.home.queue(QueueName::Documents).receive(10, Duration::from_secs(10)).await.expect("received");
+    let received =
+        world.backend.queue(QueueName::Documents).receive(10, Duration::from_secs(10)).await.expect("received");
     for message in received {
         let DocumentMessage { task_id, .. } = quire_tasks::Message::decode(&message.body).expect("a message");
-        let task = world.home.tasks.task(task_id).await.expect("a task");
+        let task = world.backend.tasks.task(task_id).await.expect("a task");
         let DocumentState::Pending { source: Source::Inbox { key, version } } = task.documents[0].state.clone() else {
             panic!("{task:?}")
         };
@@ -97,10 +98,10 @@ async fn a_task_whose_maker_died_before_it_sent_anything_is_sent_when_its_object
     let source = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("v1".to_owned()) };
     let document = Document::new(1, None, DocumentState::Pending { source });
     let task = Task::new(id, Tenant::default(), UnixMillis(1), vec![document], None);
-    world.home.tasks.create(task).await.expect("created");
+    world.backend.tasks.create(task).await.expect("created");
     take(&world, &[record]).await;
     assert_eq!(world.depth(QueueName::Documents).await, 1);
-    assert!(world.home.tasks.task(id).await.expect("the task").dispatched);
+    assert!(world.backend.tasks.task(id).await.expect("the task").dispatched);
 }
 
 #[tokio::test]
@@ -111,12 +112,12 @@ async fn an_announced_upload_has_its_document_fetched_now_and_only_while_it_is_w
     let task_id: TaskId = answer.json()["task_id"].as_str().expect("a task id").parse().expect("an id");
     world.door.drained().await;
     let key = Key::Inbox { task_id }.to_string();
-    world.home.objects.put(&key, "pages=1".into()).await.expect("uploaded");
+    world.backend.objects.put(&key, "pages=1".into()).await.expect("uploaded");
     take(&world, &[record(&key, &json!({"versionId": "v1"}))]).await;
     let task = ingested(&world).await;
     assert_eq!((task.id, task.counts.open, world.depth(QueueName::Pages).await), (task_id, 1, 1));
     take(&world, &[record(&key, &json!({"versionId": "v1"}))]).await;
-    let depth = world.home.queue(QueueName::Documents).depth().await.expect("a depth");
+    let depth = world.backend.queue(QueueName::Documents).depth().await.expect("a depth");
     assert_eq!((depth.ready, depth.delayed), (0, 1), "only the message that waits for the upload is left");
 }
 
@@ -128,7 +129,7 @@ async fn what_is_no_upload_is_ignored() {
     take(&world, &keys.map(|key| record(key, &json!({})))).await;
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b", "RequestId": "x"});
     let test: StoreEvent = serde_json::from_value(test).expect("an event");
-    take_uploads(&world.home, &world.routes, test, None).await.expect("nothing to do");
+    take_uploads(&world.backend, &world.routes, test, None).await.expect("nothing to do");
     world.holds_nothing().await;
 }
 
@@ -136,7 +137,7 @@ async fn what_is_no_upload_is_ignored() {
 async fn one_object_that_cannot_be_taken_in_keeps_no_other_out_and_is_told_of_again() {
     let world = World::without_worker(|_| {}).await;
     let records = [record("inbox/%FF.pdf", &json!({})), record("inbox/good.pdf", &json!({}))];
-    let failed = take_uploads(&world.home, &world.routes, event(&records), None).await.expect_err("one failed");
+    let failed = take_uploads(&world.backend, &world.routes, event(&records), None).await.expect_err("one failed");
     assert_eq!(failed.to_string(), "1 uploads could not be taken in");
     assert_eq!(world.depth(QueueName::Documents).await, 1);
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, http::StatusCode, routing::get};
-use quire_platform::{Consumer, Delivery, Outgoing, QueueName};
+use quire_platform::{Consumer, Delivery, OutgoingMessage, QueueName};
 use quire_submit::{ingest, ingest_all, ingest_one};
 use quire_tasks::{DocumentMessage, Job, Tenant};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ async fn submit(world: &World, url: String) -> String {
 
 /// The next delivery of the documents queue, with the consumer that keeps its lease.
 async fn delivery(world: &World) -> (Consumer<DocumentMessage>, Delivery<DocumentMessage>) {
-    let consumer = Consumer::new(world.home.queue(QueueName::Documents), Duration::from_mins(1));
+    let consumer = Consumer::new(world.backend.queue(QueueName::Documents), Duration::from_mins(1));
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let delivery = received.pop().expect("a delivery").expect("a readable message");
     (consumer, delivery)
@@ -74,7 +74,7 @@ async fn attempt(world: &World, url: String, number: u32) -> Value {
     let id = submit(world, url).await;
     let (_consumer, mut delivery) = delivery(world).await;
     delivery.attempt = number;
-    ingest_one(&world.door, delivery).await.expect("the home does not fail");
+    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
     world.get(&format!("/task/{id}")).await.json()
 }
 
@@ -133,7 +133,7 @@ async fn what_may_come_later_is_tried_again_until_the_last_attempt() {
         let (_consumer, mut last) = delivery(&world).await;
         assert_eq!(last.attempt, 2);
         last.attempt = QueueName::Documents.settings().max_receives;
-        ingest_one(&world.door, last).await.expect("the home does not fail");
+        ingest_one(&world.door, last).await.expect("the backend does not fail");
         let id = task["task_id"].as_str().expect("a task id");
         let task = world.get(&format!("/task/{id}")).await.json();
         assert_eq!(task["documents"][0]["error"]["code"], "fetch_failed");
@@ -151,12 +151,12 @@ async fn a_document_that_is_split_already_is_not_fetched_and_its_pages_are_sent_
     assert_eq!(world.depth(QueueName::Pages).await, 2);
     let task_id = id["task_id"].as_str().expect("a task id").parse().expect("an id");
     let message = DocumentMessage { task_id, document: 1, round: 1, job: Job::Split };
-    let queue = world.home.queue(QueueName::Documents);
-    queue.send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("a second delivery");
+    let queue = world.backend.queue(QueueName::Documents);
+    queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a second delivery");
     let (_consumer, another) = delivery(&world).await;
     ingest_one(&world.door, another).await.expect("the server is gone, and nobody asks it");
     assert_eq!(world.depth(QueueName::Pages).await, 2, "whoever split the document sent its pages");
-    queue.send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("a third delivery");
+    queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a third delivery");
     let (_consumer, mut again) = delivery(&world).await;
     again.attempt = 2;
     ingest_one(&world.door, again).await.expect("the server is gone, and nobody asks it");
@@ -169,7 +169,7 @@ async fn one_document_that_panics_and_one_that_takes_too_long_do_not_keep_others
     let world = World::without_worker(|_| {}).await;
     beside_server(async |address| {
         let mut deliveries = Vec::new();
-        let consumer = Consumer::new(world.home.queue(QueueName::Documents), Duration::from_mins(1));
+        let consumer = Consumer::new(world.backend.queue(QueueName::Documents), Duration::from_mins(1));
         let mut ids = Vec::new();
         for path in ["/panic", "/stuck", "/good"] {
             ids.push(submit(&world, format!("http://{address}{path}")).await);
@@ -192,12 +192,12 @@ async fn one_document_that_panics_and_one_that_takes_too_long_do_not_keep_others
 #[tokio::test]
 async fn messages_about_nothing_and_unreadable_ones_do_not_stay() {
     let world = World::without_worker(|_| {}).await;
-    let queue = world.home.queue(QueueName::Documents);
+    let queue = world.backend.queue(QueueName::Documents);
     let task_id = "task_00000000000000000000000000000000".parse().expect("an id");
     let message = DocumentMessage { task_id, document: 1, round: 1, job: Job::Split };
-    queue.send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("a message about nothing");
+    queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a message about nothing");
     let body = r#"{"v":99}"#.to_owned();
-    let unreadable = Outgoing { body, group: "default".to_owned(), delay: Duration::ZERO, trace: None };
+    let unreadable = OutgoingMessage { body, group: "default".to_owned(), delay: Duration::ZERO, trace: None };
     queue.send(vec![unreadable]).await.expect("an unreadable message");
     let stop = CancellationToken::new();
     let check = async {

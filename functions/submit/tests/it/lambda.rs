@@ -87,7 +87,7 @@ pub(crate) fn unpacked(program: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let bootstrap = folder.path().join("bootstrap");
     std::fs::hard_link(program, &bootstrap).expect("a link within the target folder");
-    let pdfium = quire_natives::pdfium(&quire_natives::Progress::Silent).expect("pdfium");
+    let pdfium = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium");
     std::fs::copy(pdfium, folder.path().join("libpdfium.so")).expect("a copy");
     (folder, bootstrap)
 }
@@ -139,15 +139,15 @@ async fn a_pdf_of_3_000_pages_goes_through_the_second_door_within_a_function_s_t
     std::fs::set_permissions(&limited, PermissionsExt::from_mode(0o755)).expect("its permissions");
     let egress = Client::new(Policy::default()).expect("a client");
     let inspector = Arc::new(ChildInspector::new(limited, Limits::default()));
-    let (home, settings) = (world.home.clone(), DoorSettings::default());
+    let (backend, settings) = (world.backend.clone(), DoorSettings::default());
     let routes = Arc::clone(&world.routes);
-    let door = Arc::new(Door::new(home.clone(), inspector, egress, settings, Arc::new(Fine), Arc::clone(&routes)));
+    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), Arc::clone(&routes)));
 
-    home.objects.put("inbox/long.pdf", pdf(3000).into()).await.expect("put");
+    backend.objects.put("inbox/long.pdf", pdf(3000).into()).await.expect("put");
     let object = json!({"key": "inbox/long.pdf", "versionId": "1"});
     let event = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": object}}]});
-    take_uploads(&home, &routes, serde_json::from_value(event).expect("an event"), None).await.expect("taken in");
-    let consumer = Consumer::new(home.queue(QueueName::Documents), Duration::from_mins(3));
+    take_uploads(&backend, &routes, serde_json::from_value(event).expect("an event"), None).await.expect("taken in");
+    let consumer = Consumer::new(backend.queue(QueueName::Documents), Duration::from_mins(3));
     let received = consumer.receive(1, Duration::from_secs(10)).await.expect("received");
 
     let begun = Instant::now();

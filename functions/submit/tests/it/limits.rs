@@ -16,7 +16,7 @@ use crate::{
 async fn limited(limits: Limits) -> (World, String) {
     let world = World::without_worker(|_| {}).await;
     let acme: Tenant = "acme".parse().expect("a name");
-    Limits::change(&world.home, &acme, |_| limits).await.expect("it is written");
+    Limits::change(&world.backend, &acme, |_| limits).await.expect("it is written");
     let (_, key) = key(&world, "acme", 1).await;
     (world, key)
 }
@@ -126,10 +126,10 @@ async fn pages_of_a_document_that_is_had_later_are_charged_once() {
     assert_eq!(answer.header("ratelimit"), Some("\"pages\";r=10;t=0"), "{}", answer.text);
     let task_id = answer.json()["task_id"].as_str().expect("an id").parse().expect("an id");
     let key = quire_tasks::Key::Inbox { task_id }.to_string();
-    world.home.objects.put(&key, "pages=7".into()).await.expect("it is put there");
+    world.backend.objects.put(&key, "pages=7".into()).await.expect("it is put there");
     let message = quire_tasks::DocumentMessage { task_id, document: 1, round: 1, job: quire_tasks::Job::Split };
-    let queue = world.home.queue(quire_platform::QueueName::Documents);
-    let outgoing = || quire_platform::Outgoing::new(&message, &"acme".parse().expect("a name"));
+    let queue = world.backend.queue(quire_platform::QueueName::Documents);
+    let outgoing = || quire_platform::OutgoingMessage::new(&message, &"acme".parse().expect("a name"));
     queue.send(vec![outgoing(), outgoing()]).await.expect("it is told twice");
     let consumer = quire_platform::Consumer::new(queue, std::time::Duration::from_mins(1));
     let mut taken = 0;

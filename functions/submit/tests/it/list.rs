@@ -20,7 +20,7 @@ fn task(ago: i64) -> Task {
 }
 
 async fn add(world: &World, task: Task) -> String {
-    world.home.tasks.create(task).await.expect("the task is created").task().id.to_string()
+    world.backend.tasks.create(task).await.expect("the task is created").task().id.to_string()
 }
 
 fn ids(list: &Value) -> Vec<String> {
@@ -74,9 +74,9 @@ async fn what_is_asked_for_is_what_is_listed() {
     let (at, page) = (told.created_at, told.pages().next().expect("a page"));
     let (old, told, new) = (add(&world, old).await, add(&world, told).await, add(&world, task(0)).await);
     let failed = Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"));
-    world.home.tasks.complete_page(page, 1, failed).await.expect("the page ends");
+    world.backend.tasks.complete_page(page, 1, failed).await.expect("the page ends");
     let exhausted = CallbackUpdate::Exhausted { error: "410".to_owned() };
-    world.home.tasks.update_callback(page.task_id, 1, exhausted).await.expect("the callback is given up");
+    world.backend.tasks.update_callback(page.task_id, 1, exhausted).await.expect("the callback is given up");
 
     let at = jiff::Timestamp::from_millisecond(at.0).expect("a time");
     for (query, expected) in [
@@ -111,7 +111,7 @@ async fn page_by_page_nothing_is_lost_or_repeated_while_tasks_are_added_and_remo
     let gone = add(&world, task(4000)).await.parse().expect("an id");
     let disturb = async || {
         add(&world, task(0)).await;
-        world.home.tasks.remove(gone).await.expect("removed");
+        world.backend.tasks.remove(gone).await.expect("removed");
     };
     let walked = walked(&world, "limit=2", disturb).await;
     let known: BTreeSet<&String> = expected.iter().collect();

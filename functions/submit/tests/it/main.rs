@@ -1,4 +1,4 @@
-//! The front door, through a real listener, on the embedded home.
+//! The front door, through a real listener, on the embedded backend.
 
 mod asynchronous;
 mod auth;

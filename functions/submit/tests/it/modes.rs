@@ -22,7 +22,7 @@ const fn field<'a>(field: &'a str, content: &'a str) -> Part<'a> {
 
 /// What the next page message says, and what `GET /task` says of the same task.
 async fn sent(world: &World) -> (ReadAs, Value) {
-    let consumer = Consumer::<PageMessage>::new(world.home.queue(QueueName::Pages), Duration::from_mins(1));
+    let consumer = Consumer::<PageMessage>::new(world.backend.queue(QueueName::Pages), Duration::from_mins(1));
     let delivery = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive").pop().expect("a delivery");
     let delivery = delivery.expect("a page message");
     let message = delivery.message;
@@ -32,7 +32,7 @@ async fn sent(world: &World) -> (ReadAs, Value) {
 
 async fn task_of(world: &World, answer: &Value) -> Task {
     let id: TaskId = answer["task_id"].as_str().expect("a task id").parse().expect("an id");
-    world.home.tasks.task(id).await.expect("the task")
+    world.backend.tasks.task(id).await.expect("the task")
 }
 
 #[tokio::test]
@@ -202,9 +202,9 @@ async fn a_page_of_another_mode_is_answered_with_all_that_its_mode_gives() {
         confidence: Some(0.2),
     }];
     let key = Key::PageText { page, round: 1 }.to_string();
-    world.home.objects.put(&key, serde_json::to_vec(&read).expect("JSON").into()).await.expect("stored");
+    world.backend.objects.put(&key, serde_json::to_vec(&read).expect("JSON").into()).await.expect("stored");
     let outcome = Outcome::Succeeded { confidence: Some(0.25), needs_review: true };
-    world.home.tasks.complete_page(page, 1, outcome).await.expect("the page ends");
+    world.backend.tasks.complete_page(page, 1, outcome).await.expect("the page ends");
     let answer = world.ended(&task.id.to_string()).await;
     let page = &answer["documents"][0]["pages"][0];
     assert_eq!((&page["mode"], &page["needs_review"]), (&"fields".into(), &true.into()));

@@ -24,7 +24,7 @@ async fn world() -> World {
 
 async fn task_of(world: &World, answer: &Value) -> Task {
     let id: TaskId = answer["task_id"].as_str().expect("a task id").parse().expect("an id");
-    world.home.tasks.task(id).await.expect("the task")
+    world.backend.tasks.task(id).await.expect("the task")
 }
 
 fn kept_for(task: &Task) -> Duration {
@@ -78,7 +78,7 @@ async fn every_form_takes_tags_a_time_and_a_policy_before_its_files_and_behind_t
 async fn a_policy_travels_with_every_page() {
     let world = world().await;
     world.post("/ocr", &[image("pages=1"), field("redact", POLICY)]).await;
-    let consumer = Consumer::<PageMessage>::new(world.home.queue(QueueName::Pages), Duration::from_mins(1));
+    let consumer = Consumer::<PageMessage>::new(world.backend.queue(QueueName::Pages), Duration::from_mins(1));
     let delivery = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive").pop().expect("a delivery");
     let policy = delivery.expect("a page message").message.redact.expect("a policy");
     assert_eq!(policy.kinds, [RedactKind::Email, RedactKind::CnId]);

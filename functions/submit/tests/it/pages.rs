@@ -65,7 +65,7 @@ async fn a_text_that_is_lost_is_an_error_of_its_page_and_of_nothing_else() {
     let id = world.submitted(&["pages=2"]).await;
     world.ended(&id).await;
     let page = PageRef { task_id: id.parse().expect("an id"), document: 1, page: 1 };
-    world.home.objects.delete(&Key::PageText { page, round: 1 }.to_string()).await.expect("deleted");
+    world.backend.objects.delete(&Key::PageText { page, round: 1 }.to_string()).await.expect("deleted");
     let list = world.get(&format!("/task/{id}/pages")).await.json();
     assert_eq!(
         (&list["pages"][0]["status"], &list["pages"][0]["error"]["code"]),

@@ -27,7 +27,7 @@ async fn retry(world: &World, task_id: &str, pages: &str) -> Value {
 /// What stands in the store in place of a document, from now on.
 async fn replace(world: &World, task_id: &str, document: u32, text: &'static str) {
     let key = Key::Document { task_id: id(task_id), document }.to_string();
-    world.home.objects.put(&key, text.into()).await.expect("stored");
+    world.backend.objects.put(&key, text.into()).await.expect("stored");
 }
 
 /// A server whose document is missing at first, and there from the second time on.
@@ -95,11 +95,11 @@ async fn a_document_that_could_not_be_fetched_is_fetched_again() {
         let answer = world.post_json("/ocr/async", &json!({"image_url": format!("http://{address}/late")})).await;
         let task_id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
         let (_consumer, delivery) = world.document_delivery().await;
-        ingest_one(&world.door, delivery).await.expect("the home does not fail");
+        ingest_one(&world.door, delivery).await.expect("the backend does not fail");
         assert_eq!(world.ended(&task_id).await["documents"][0]["error"]["code"], "fetch_failed");
         assert_eq!(retry(&world, &task_id, "failed").await["reopened"], 1);
         let (_consumer, delivery) = world.document_delivery().await;
-        ingest_one(&world.door, delivery).await.expect("the home does not fail");
+        ingest_one(&world.door, delivery).await.expect("the backend does not fail");
         let task = world.ended(&task_id).await;
         assert_eq!(task["documents"][0]["text"], "page 1 of pages=2\n\npage 2 of pages=2");
         assert_eq!(task["progress"], json!({"pages": 2, "open": 0, "succeeded": 2, "failed": 0, "canceled": 0}));
@@ -116,18 +116,18 @@ async fn an_upload_that_never_came_is_looked_for_at_once() {
     world.faults.take_uploads();
     let answer = world.post_json("/uploads", &json!({"content_type": "application/pdf", "bytes": 7})).await;
     let task_id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
-    let delayed = async || world.home.queue(QueueName::Documents).depth().await.expect("a depth").delayed;
+    let delayed = async || world.backend.queue(QueueName::Documents).depth().await.expect("a depth").delayed;
     world.reaches(QueueName::Documents, 1).await;
     assert_eq!(delayed().await, 1, "it has time to come");
     let missing = DocumentState::Failed(Failure::new(FailureCode::UploadMissing, "It never came."));
-    world.home.tasks.settle_document(id(&task_id), 1, missing).await.expect("settled");
+    world.backend.tasks.settle_document(id(&task_id), 1, missing).await.expect("settled");
     let key = Key::Inbox { task_id: id(&task_id) }.to_string();
-    world.home.objects.put(&key, "pages=1".into()).await.expect("it has come after all");
+    world.backend.objects.put(&key, "pages=1".into()).await.expect("it has come after all");
     retry(&world, &task_id, "failed").await;
     world.reaches(QueueName::Documents, 2).await;
     assert_eq!(delayed().await, 1, "the new message is not delayed");
     let (_consumer, delivery) = world.document_delivery().await;
-    ingest_one(&world.door, delivery).await.expect("the home does not fail");
+    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
     assert_eq!(world.task(&task_id).await.counts.total(), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 1);
 }
@@ -139,7 +139,7 @@ async fn the_customer_is_told_of_the_new_round() {
     let answer = world.post("/ocr/async", &[Part { field: "images", ..image("pages=1") }, hook]).await;
     let task_id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
     world.read_page(&task_id, 1, 1, "read").await;
-    world.home.tasks.update_callback(id(&task_id), 1, CallbackUpdate::Delivered).await.expect("told");
+    world.backend.tasks.update_callback(id(&task_id), 1, CallbackUpdate::Delivered).await.expect("told");
     retry(&world, &task_id, "all").await;
     let task = world.task(&task_id).await;
     assert_eq!((task.round, task.callback_state(), task.updated), (2, CallbackState::Pending, false));
@@ -150,10 +150,10 @@ async fn what_a_killed_submitter_had_opened_is_sent_by_the_sweep() {
     let world = World::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=2"]).await;
     world.post_empty(&format!("/task/{task_id}/cancel")).await;
-    world.home.tasks.reopen(id(&task_id), Reopen::Unread).await.expect("opened, and nothing more");
-    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
+    world.backend.tasks.reopen(id(&task_id), Reopen::Unread).await.expect("opened, and nothing more");
+    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 4, "two of each round");
-    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
 }
 
 #[tokio::test]

@@ -245,7 +245,7 @@ async fn a_task_without_a_single_page_has_no_pdf() {
     let failed = DocumentState::Failed(Failure::new(FailureCode::EncryptedDocument, "It asks for a password."));
     let documents = vec![Document::new(1, None, failed)];
     let task = Task::new(TaskId::derived(&["locked"]), Tenant::default(), now(), documents, None);
-    shop.world.home.tasks.create(task.clone()).await.expect("created");
+    shop.world.backend.tasks.create(task.clone()).await.expect("created");
     let problem = shop.get(&task, "format=pdf").await.problem(409, "result_failed");
     assert_eq!(problem["retryable"], json!(false));
 }
@@ -261,7 +261,7 @@ async fn a_job_that_runs_out_of_time_or_of_attempts_ends() {
         let problem = shop.get(&task, "format=pdf&wait=0").await.problem(409, "result_failed");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(said)), "{problem}");
         assert_eq!(shop.world.depth(QueueName::Documents).await, 0);
-        let task = shop.world.home.tasks.task(task.id).await.expect("it is there");
+        let task = shop.world.backend.tasks.task(task.id).await.expect("it is there");
         assert_eq!(task.documents[0].state, DocumentState::Split(Split { format: Format::Pdf, pages: 2 }));
     }
     assert_eq!(shop.world.spooled(), 0);
@@ -272,7 +272,7 @@ async fn of_a_task_that_is_gone_no_result_stays() {
     let shop = Shop::new().await;
     let task = shop.task(None, [None, None]).await;
     assert_eq!(shop.get(&task, "format=pdf&wait=0").await.status, 202);
-    shop.world.home.tasks.expire(task.id, UnixMillis(1)).await.expect("expired");
+    shop.world.backend.tasks.expire(task.id, UnixMillis(1)).await.expect("expired");
     shop.attempt(1).await;
     assert_eq!(shop.results(&task).await, [""; 0]);
     shop.get(&task, "format=pdf").await.problem(404, "task_not_found");
@@ -302,7 +302,7 @@ async fn a_large_result_is_fetched_from_the_store_where_that_has_addresses() {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
     assert_eq!(shop.results(&task).await, ["1.hocr", "1.json", "1.pdf", "1.pdf.json"]);
-    let stored = shop.world.home.objects.read(&format!("results/{}/1.json", task.id)).await.expect("stored");
+    let stored = shop.world.backend.objects.read(&format!("results/{}/1.json", task.id)).await.expect("stored");
     assert_eq!(stored, whole.text);
     let short = shop.get(&task, "format=text").await;
     assert_eq!((short.status, short.text.as_str()), (200, "Text\n\u{C}\u{C}"), "a short one is answered at once");
@@ -313,7 +313,7 @@ async fn a_message_of_another_round_makes_nothing() {
     let shop = Shop::new().await;
     let task = shop.task(None, [None, None]).await;
     let message = DocumentMessage { task_id: task.id, document: 0, round: 2, job: Job::SearchablePdf };
-    let queue = shop.world.home.queue(QueueName::Documents);
+    let queue = shop.world.backend.queue(QueueName::Documents);
     quire_platform::send(queue.as_ref(), &task, [message]).await.expect("sent");
     shop.attempt(1).await;
     assert_eq!(shop.results(&task).await, [""; 0]);

@@ -11,25 +11,25 @@ use crate::support::World;
 async fn interrupted(world: &World, created_at: i64) -> Task {
     let id = TaskId::new(Uuid::now_v7());
     let key = Key::Document { task_id: id, document: 1 }.to_string();
-    world.home.objects.put(&key, "pages=2".into()).await.expect("the document is stored");
+    world.backend.objects.put(&key, "pages=2".into()).await.expect("the document is stored");
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
     let pending = DocumentState::Pending { source: Source::Url { url: "http://127.0.0.1:9/".to_owned() } };
     let documents = vec![Document::new(1, None, split), Document::new(2, None, pending)];
     let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);
     // However long ago that was.
     let task = Task { expires_at: UnixMillis(i64::MAX), ..task };
-    world.home.tasks.create(task).await.expect("the task is created").task().clone()
+    world.backend.tasks.create(task).await.expect("the task is created").task().clone()
 }
 
 #[tokio::test]
 async fn the_messages_of_an_interrupted_task_are_sent_and_only_once() {
     let world = World::without_worker(|_| {}).await;
     let task = interrupted(&world, 1_000).await;
-    assert_eq!(sweep(&world.home, UnixMillis(1_000)).await.expect("a sweep"), 0, "it may still be on its way");
-    assert_eq!(sweep(&world.home, UnixMillis(1_001)).await.expect("a sweep"), 1);
+    assert_eq!(sweep(&world.backend, UnixMillis(1_000)).await.expect("a sweep"), 0, "it may still be on its way");
+    assert_eq!(sweep(&world.backend, UnixMillis(1_001)).await.expect("a sweep"), 1);
     assert_eq!((world.depth(QueueName::Pages).await, world.depth(QueueName::Documents).await), (2, 1));
-    assert!(world.home.tasks.task(task.id).await.expect("the task").dispatched);
-    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    assert!(world.backend.tasks.task(task.id).await.expect("the task").dispatched);
+    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
     assert_eq!(world.depth(QueueName::Pages).await, 2);
 }
 
@@ -39,8 +39,8 @@ async fn a_page_that_ended_is_not_sent_again() {
     let task = interrupted(&world, 1_000).await;
     let page = task.pages().next().expect("a page");
     let outcome = quire_tasks::Outcome::read(None);
-    world.home.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
-    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
+    world.backend.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
+    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 1);
 }
 
@@ -50,5 +50,5 @@ async fn what_the_door_dispatched_is_not_swept() {
     let answer = world.post("/ocr", &[crate::support::image("pages=1")]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     world.door.drained().await;
-    assert_eq!(sweep(&world.home, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
 }

@@ -66,7 +66,7 @@ async fn a_wait_ends_with_the_task() {
     let begun = Instant::now();
     let work = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        crate::support::work(world.home.clone()).await;
+        crate::support::work(world.backend.clone()).await;
     };
     let answer = tokio::select! {
         answer = world.get(&path) => answer,
@@ -113,12 +113,12 @@ async fn a_wait_for_another_version_shows_progress_before_the_end() {
     let path = format!("/task/{id}?wait=20");
     let etag = world.get(&format!("/task/{id}")).await.header("etag").expect("an etag").to_owned();
     let first_page = async {
-        let task = world.home.tasks.task(id.parse().expect("an id")).await.expect("the task");
+        let task = world.backend.tasks.task(id.parse().expect("an id")).await.expect("the task");
         let page = task.pages().next().expect("a page");
         let failure = quire_tasks::Failure::new(quire_tasks::FailureCode::UnreadablePage, "broken");
         tokio::time::sleep(Duration::from_millis(200)).await;
         let outcome = quire_tasks::Outcome::Failed(failure);
-        world.home.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
+        world.backend.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
     };
     let (answer, ()) = tokio::join!(known(&world, &path, &etag), first_page);
     assert_eq!(answer.status, 200);

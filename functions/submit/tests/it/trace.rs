@@ -17,7 +17,7 @@ async fn submitted(world: &World, traceparent: Option<&str>) -> Task {
     let answer = Answer::of(request.send().await.expect("an answer")).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     let id = answer.json()["task_id"].as_str().expect("a task id").parse().expect("an id");
-    world.home.tasks.task(id).await.expect("the task")
+    world.backend.tasks.task(id).await.expect("the task")
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn a_client_s_trace_is_kept_in_the_task_and_goes_with_its_messages() {
     let world = World::without_worker(|_| {}).await;
     let task = submitted(&world, Some(THEIRS)).await;
     assert_eq!(task.trace.map(|trace| trace.to_string()).as_deref(), Some(THEIRS));
-    let queue = world.home.queue(QueueName::Documents);
+    let queue = world.backend.queue(QueueName::Documents);
     let received = queue.receive(1, std::time::Duration::from_secs(10)).await.expect("received");
     assert_eq!(received[0].trace.as_deref(), Some(THEIRS));
 }

@@ -1,4 +1,4 @@
-//! `POST /uploads`, on a home that takes uploads and on one that does not.
+//! `POST /uploads`, on a backend that takes uploads and on one that does not.
 
 use std::time::Duration;
 
@@ -28,15 +28,15 @@ async fn announced(world: &World) -> (TaskId, Value) {
 
 /// Gives ingest an attempt, numbered so, at the message that is sent along with the task.
 async fn attempt(world: &World, task_id: TaskId, number: u32) -> Value {
-    let queue = world.home.queue(QueueName::Documents);
+    let queue = world.backend.queue(QueueName::Documents);
     let message = DocumentMessage { task_id, document: 1, round: 1, job: Job::Split };
-    let task = world.home.tasks.task(task_id).await.expect("the task");
+    let task = world.backend.tasks.task(task_id).await.expect("the task");
     quire_platform::send(queue.as_ref(), &task, [message]).await.expect("sent");
     let consumer = Consumer::<DocumentMessage>::new(queue, Duration::from_mins(1));
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let mut delivery = received.pop().expect("a delivery").expect("a readable message");
     delivery.attempt = number;
-    ingest_one(&world.door, delivery).await.expect("the home does not fail");
+    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
     world.get(&format!("/task/{task_id}")).await.json()
 }
 
@@ -54,7 +54,7 @@ async fn an_announced_upload_is_a_task_at_once_with_an_address_to_put_it_to() {
     assert_eq!(task["callback"]["state"], "pending");
     assert!(!task.to_string().contains("secret"), "the address is its client's only");
     // The message that ends the task when the upload never comes.
-    let depth = world.home.queue(QueueName::Documents).depth().await.expect("a depth");
+    let depth = world.backend.queue(QueueName::Documents).depth().await.expect("a depth");
     assert_eq!((depth.ready, depth.delayed), (0, 1));
 }
 
@@ -62,11 +62,11 @@ async fn an_announced_upload_is_a_task_at_once_with_an_address_to_put_it_to() {
 async fn an_upload_that_has_come_is_checked_and_split() {
     let world = world().await;
     let (task_id, _) = announced(&world).await;
-    world.home.objects.put(&Key::Inbox { task_id }.to_string(), "pages=2".into()).await.expect("uploaded");
+    world.backend.objects.put(&Key::Inbox { task_id }.to_string(), "pages=2".into()).await.expect("uploaded");
     let task = attempt(&world, task_id, 1).await;
     assert_eq!((&task["status"], &task["progress"]["open"]), (&"queued".into(), &2.into()));
     assert_eq!(world.depth(QueueName::Pages).await, 2);
-    assert_eq!(world.home.objects.list("documents/").await.expect("a list"), [format!("documents/{task_id}/1")]);
+    assert_eq!(world.backend.objects.list("documents/").await.expect("a list"), [format!("documents/{task_id}/1")]);
     assert_eq!(world.spooled(), 0);
 }
 
@@ -76,7 +76,7 @@ async fn an_upload_that_never_comes_is_waited_for_and_then_the_task_ends() {
     let (task_id, _) = announced(&world).await;
     let task = attempt(&world, task_id, 1).await;
     assert_eq!(task["status"], "queued");
-    let depth = world.home.queue(QueueName::Documents).depth().await.expect("a depth");
+    let depth = world.backend.queue(QueueName::Documents).depth().await.expect("a depth");
     assert_eq!((depth.ready, depth.delayed + depth.in_flight), (0, 2), "it is looked for again after a while");
     let task = attempt(&world, task_id, QueueName::Documents.settings().max_receives).await;
     assert_eq!((&task["status"], &task["documents"][0]["error"]["code"]), (&"failed".into(), &"upload_missing".into()));
@@ -88,7 +88,7 @@ async fn an_upload_that_is_larger_than_is_taken_fails_without_being_read() {
     let world = world().await;
     let (task_id, _) = announced(&world).await;
     let large = format!("pages=1 {}", "x".repeat(1000));
-    world.home.objects.put(&Key::Inbox { task_id }.to_string(), large.into()).await.expect("uploaded");
+    world.backend.objects.put(&Key::Inbox { task_id }.to_string(), large.into()).await.expect("uploaded");
     let task = attempt(&world, task_id, 1).await;
     assert_eq!(task["documents"][0]["error"]["code"], "document_too_large", "{task}");
     assert_eq!(world.spooled(), 0);

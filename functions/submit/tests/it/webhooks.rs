@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use quire_callback::{Endpoint, EndpointState, Secrets, endpoint_key, sign};
-use quire_platform::Shelf;
+use quire_platform::Collection;
 use quire_tasks::{Tenant, UnixMillis};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -65,7 +65,7 @@ async fn disable(world: &World, tenant: &Tenant, url: &str, state: EndpointState
     let (since, last_error) = (UnixMillis(1_700_000_000_000), Some("the receiver answered with status 410".to_owned()));
     let endpoint = Endpoint { id: id.clone(), url: plain, state, since, failures: 5, last_error };
     let body = serde_json::to_string(&endpoint).expect("JSON");
-    world.home.records.set(Shelf::Endpoints, &key, body, None).await.expect("it is written");
+    world.backend.records.set(Collection::Endpoints, &key, body, None).await.expect("it is written");
     id
 }
 

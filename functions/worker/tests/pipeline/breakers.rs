@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quire_platform::QueueName;
-use quire_routes::{Note, State, pause, probe, resume};
+use quire_routes::{OperatorNote, State, pause, probe, resume};
 use quire_tasks::{PageStatus, TaskStatus, WhyNot};
 
 use crate::{
@@ -26,8 +26,8 @@ fn before(server: &Server, route: &str, open_secs: f64) -> Stage {
     routed(&config, |entry| Colors::engine(entry, 0.0))
 }
 
-fn note(reason: &str) -> Note {
-    Note { reason: reason.to_owned(), by: "a test".to_owned(), at: now() }
+fn note(reason: &str) -> OperatorNote {
+    OperatorNote { reason: reason.to_owned(), by: "a test".to_owned(), at: now() }
 }
 
 async fn state(stage: &Stage, wanted: State) {
@@ -36,7 +36,7 @@ async fn state(stage: &Stage, wanted: State) {
 
 /// How often each message is received when all are, once they are visible.
 async fn attempts(stage: &Stage, messages: usize) -> Vec<u32> {
-    let queue = stage.home.queue(QueueName::Pages);
+    let queue = stage.backend.queue(QueueName::Pages);
     let mut attempts = Vec::new();
     while attempts.len() < messages {
         let received = queue.receive(messages, Duration::from_secs(10)).await.expect("received");
@@ -58,11 +58,11 @@ async fn while_a_breaker_is_open_nothing_is_received_and_no_attempt_is_spent() {
     assert!(why.contains("another key"), "{why}");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.calls(), 1, "it is left alone");
-    let depth = stage.home.queue(QueueName::Pages).depth().await.expect("a depth");
+    let depth = stage.backend.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!(depth.in_flight, 0, "nothing is received");
     shutdown.cancel();
     assert!(running.await.expect("no panic").is_ok());
-    assert_eq!(stage.home.tasks.task(task.id).await.expect("a task").counts.open, 20);
+    assert_eq!(stage.backend.tasks.task(task.id).await.expect("a task").counts.open, 20);
     // The first opened the breaker: nobody has seen it. Its message is delayed for as long as the breaker would have been
     // open.
     assert_eq!(attempts(&stage, 19).await, [1; 19]);
@@ -100,13 +100,13 @@ async fn while_a_breaker_is_open_the_fallback_reads() {
 async fn what_an_operator_has_paused_is_not_asked_until_it_is_resumed() {
     let server = Server::start(200).await;
     let stage = before(&server, "", 1.0);
-    pause(&stage.home, &name("a@1"), note("new weights")).await.expect("paused");
+    pause(&stage.backend, &name("a@1"), note("new weights")).await.expect("paused");
     let task = stage.submit(&[WHITE; 3]).await;
     let (_running, _shutdown) = stage.work();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let depth = stage.home.queue(QueueName::Pages).depth().await.expect("a depth");
+    let depth = stage.backend.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!((server.calls(), depth.ready, depth.in_flight), (0, 3, 0));
-    resume(&stage.home, &name("a@1")).await.expect("resumed");
+    resume(&stage.backend, &name("a@1")).await.expect("resumed");
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
 }
 
@@ -117,7 +117,7 @@ async fn a_pause_stops_a_worker_that_is_waiting_for_pages() {
     let first = stage.submit(&[WHITE; 6]).await;
     let (_running, _shutdown) = stage.work();
     stage.ended(&first).await;
-    pause(&stage.home, &name("a@1"), note("new weights")).await.expect("paused");
+    pause(&stage.backend, &name("a@1"), note("new weights")).await.expect("paused");
     stage
         .until("the pause is reported", |board| {
             board.control(&name("a@1")).paused.is_some() && board.workers(&name("a@1"), now()) == (1, 1)
@@ -127,7 +127,7 @@ async fn a_pause_stops_a_worker_that_is_waiting_for_pages() {
     let second = stage.submit(&[WHITE; 3]).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.calls(), calls);
-    resume(&stage.home, &name("a@1")).await.expect("resumed");
+    resume(&stage.backend, &name("a@1")).await.expect("resumed");
     assert_eq!(stage.ended(&second).await.status(), TaskStatus::Succeeded);
 }
 
@@ -139,11 +139,11 @@ async fn an_operator_has_an_engine_tried_at_once() {
     let (_running, _shutdown) = stage.work();
     state(&stage, State::Open).await;
     server.says(200);
-    probe(&stage.home, &name("a@1"), note("is it back?")).await.expect("probed");
+    probe(&stage.backend, &name("a@1"), note("is it back?")).await.expect("probed");
     state(&stage, State::Closed).await;
     // All but the one that opened the breaker, which is put off for half a minute.
     let most = async {
-        while stage.home.tasks.task(task.id).await.expect("a task").counts.succeeded < 5 {
+        while stage.backend.tasks.task(task.id).await.expect("a task").counts.succeeded < 5 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -173,7 +173,7 @@ async fn a_page_that_its_engine_never_survives_is_a_dead_letter_with_its_reason(
     config.breaker.min_calls = 100;
     let task = stage.submit(&[WHITE]).await;
     let (_running, _shutdown) = stage.work();
-    let dead = stage.home.queue(QueueName::DeadPages).receive(1, Duration::from_mins(1)).await.expect("received");
+    let dead = stage.backend.queue(QueueName::DeadPages).receive(1, Duration::from_mins(1)).await.expect("received");
     let reason = dead[0].reason.clone().unwrap_or_default();
     assert!(reason.contains("5 times") && reason.contains("did not answer"), "{reason}");
     assert!(!reason.contains("127.0.0.1"), "the customer reads this: {reason}");

@@ -1,7 +1,7 @@
 //! A new version on trial.
 
 use image::Rgb;
-use quire_routes::{Note, roll_back};
+use quire_routes::{OperatorNote, roll_back};
 use quire_tasks::{Mode, ReadAs, TaskId, TaskStatus, WhyNot};
 use uuid::Uuid;
 
@@ -56,8 +56,8 @@ async fn what_was_meant_for_a_canary_that_is_rolled_back_is_read_by_what_it_was_
         assert!(running.await.expect("no panic").is_ok());
     }
     assert_eq!(stage.text(&before, 1).await.engine, name("a@2"));
-    let note = Note { reason: "worse".to_owned(), by: "a test".to_owned(), at: now() };
-    assert!(roll_back(&stage.home, &name("a@2"), note).await.expect("rolled back"));
+    let note = OperatorNote { reason: "worse".to_owned(), by: "a test".to_owned(), at: now() };
+    assert!(roll_back(&stage.backend, &name("a@2"), note).await.expect("rolled back"));
     let after = stage.submit_as(&[WHITE, WHITE], canary()).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&after).await.status(), TaskStatus::Succeeded);
@@ -71,8 +71,8 @@ async fn what_was_meant_for_a_canary_that_is_rolled_back_is_read_by_what_it_was_
 #[tokio::test]
 async fn a_customer_may_still_name_a_canary_that_is_rolled_back() {
     let stage = on_trial(0.0);
-    let note = Note { reason: "worse".to_owned(), by: "a test".to_owned(), at: now() };
-    roll_back(&stage.home, &name("a@2"), note).await.expect("rolled back");
+    let note = OperatorNote { reason: "worse".to_owned(), by: "a test".to_owned(), at: now() };
+    roll_back(&stage.backend, &name("a@2"), note).await.expect("rolled back");
     let task = stage.submit_as(&[WHITE], ReadAs { pinned: true, ..canary() }).await;
     let (_running, _shutdown) = stage.work();
     stage.ended(&task).await;

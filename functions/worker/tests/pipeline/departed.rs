@@ -70,11 +70,11 @@ impl Holds {
 impl Stage {
     /// The keys of all that is stored of a task's pages.
     pub(crate) async fn texts(&self, task: &Task) -> Vec<String> {
-        self.home.objects.list(&format!("pages/{}/", task.id)).await.expect("a list")
+        self.backend.objects.list(&format!("pages/{}/", task.id)).await.expect("a list")
     }
 
     async fn current(&self, task: &Task) -> Task {
-        self.home.tasks.task(task.id).await.expect("a task")
+        self.backend.tasks.task(task.id).await.expect("a task")
     }
 }
 
@@ -84,12 +84,12 @@ async fn a_task_that_is_deleted_while_its_page_is_read_leaves_nothing() {
     let task = stage.submit(&[WHITE]).await;
     let (_running, _shutdown) = stage.work();
     holds.until_begun().await;
-    stage.home.tasks.expire(task.id, now()).await.expect("expired");
-    purge(&stage.home, &stage.current(&task).await).await.expect("purged");
+    stage.backend.tasks.expire(task.id, now()).await.expect("expired");
+    purge(&stage.backend, &stage.current(&task).await).await.expect("purged");
     holds.go_on();
     stage.queue_is_empty().await;
     assert_eq!((stage.texts(&task).await, stage.reviews().await), (vec![], vec![]));
-    assert!(stage.home.tasks.task(task.id).await.is_err(), "it stays gone");
+    assert!(stage.backend.tasks.task(task.id).await.is_err(), "it stays gone");
 }
 
 #[tokio::test]
@@ -100,9 +100,9 @@ async fn a_task_that_expires_or_is_canceled_while_its_page_is_read_keeps_no_text
         let (_running, _shutdown) = stage.work();
         holds.until_begun().await;
         if expires {
-            stage.home.tasks.expire(task.id, now()).await.expect("expired");
+            stage.backend.tasks.expire(task.id, now()).await.expect("expired");
         } else {
-            stage.home.tasks.cancel(task.id).await.expect("canceled");
+            stage.backend.tasks.cancel(task.id).await.expect("canceled");
         }
         holds.go_on();
         stage.queue_is_empty().await;
@@ -116,13 +116,13 @@ async fn a_task_that_expires_or_is_canceled_while_its_page_is_read_keeps_no_text
 async fn a_page_of_a_deleted_task_that_comes_again_takes_its_text_along() {
     let stage = stage();
     let task = stage.submit(&[WHITE]).await;
-    // Received by somebody who stored what it read, and died.
-    let lost = stage.home.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
+    // ReceivedMessage by somebody who stored what it read, and died.
+    let lost = stage.backend.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
     assert_eq!(lost.len(), 1);
     let page = task.pages().next().expect("a page");
-    stage.home.tasks.remove(task.id).await.expect("removed");
+    stage.backend.tasks.remove(task.id).await.expect("removed");
     let key = Key::PageText { page, round: 1 }.to_string();
-    stage.home.objects.put(&key, "{}".into()).await.expect("stored");
+    stage.backend.objects.put(&key, "{}".into()).await.expect("stored");
     let (_running, _shutdown) = stage.work();
     stage.queue_is_empty().await;
     assert_eq!(stage.texts(&task).await, Vec::<String>::new());
@@ -133,7 +133,7 @@ async fn a_page_of_a_deleted_task_that_comes_again_takes_its_text_along() {
 async fn pages_of_a_canceled_task_are_acknowledged_and_change_nothing() {
     let stage = stage();
     let task = stage.submit(&[WHITE; 5]).await;
-    stage.home.tasks.cancel(task.id).await.expect("canceled");
+    stage.backend.tasks.cancel(task.id).await.expect("canceled");
     let before = stage.current(&task).await;
     let (_running, _shutdown) = stage.work();
     stage.queue_is_empty().await;
@@ -157,7 +157,7 @@ async fn how_far_a_task_is_is_told_at_most_every_five_seconds() {
     let mut told = Vec::new();
     while !told.contains(&None) || !told.contains(&Some(1)) {
         let received =
-            stage.home.queue(QueueName::Callbacks).receive(10, Duration::from_secs(10)).await.expect("received");
+            stage.backend.queue(QueueName::Callbacks).receive(10, Duration::from_secs(10)).await.expect("received");
         assert!(!received.is_empty(), "both are told: {told:?}");
         told.extend(received.iter().map(|it| CallbackMessage::decode(&it.body).expect("a message").progress));
     }

@@ -1,9 +1,9 @@
-//! The worker on an embedded home, with engines that do what a page's color says, or what a server says.
+//! The worker on an embedded backend, with engines that do what a page's color says, or what a server says.
 
 use std::time::Duration;
 
 use quire_document::{Documents, Limits};
-use quire_platform::{Outgoing, QueueName};
+use quire_platform::{OutgoingMessage, QueueName};
 use quire_routes::EngineEntry;
 use quire_tasks::{CallbackState, FailureCode, Key, PageStatus, TaskStatus, Tenant};
 use quire_worker::{Renderer, Stopped};
@@ -32,11 +32,11 @@ async fn pages_of_many_documents_are_read_and_their_callback_is_owed() {
         assert_eq!((ended.status(), ended.callback_state()), (TaskStatus::Succeeded, CallbackState::Pending));
         for page in stage.pages(task).await {
             let key = Key::PageText { page: page.page, round: 1 }.to_string();
-            assert!(stage.home.objects.read(&key).await.is_ok(), "a result is stored");
+            assert!(stage.backend.objects.read(&key).await.is_ok(), "a result is stored");
         }
     }
     stage.queue_is_empty().await;
-    let callbacks = stage.home.queue(QueueName::Callbacks).depth().await.expect("a depth");
+    let callbacks = stage.backend.queue(QueueName::Callbacks).depth().await.expect("a depth");
     assert_eq!(callbacks.ready, 2, "one message a task");
     assert!(stage.fake.runs().iter().any(|pages| *pages > 1), "pages share micro-batches");
 }
@@ -85,8 +85,8 @@ async fn a_page_that_is_never_rendered_times_out_and_ends_the_worker() {
 async fn a_page_that_is_received_again_is_read_alone() {
     let stage = stage();
     let suspect = stage.submit(&[WHITE]).await;
-    // Received, and given up by a death.
-    let lost = stage.home.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
+    // ReceivedMessage, and given up by a death.
+    let lost = stage.backend.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
     assert_eq!(lost.len(), 1);
     let others = stage.submit(&[WHITE; 24]).await;
     let (_running, _shutdown) = stage.work();
@@ -117,7 +117,7 @@ async fn a_repeated_message_of_an_ended_page_changes_nothing() {
     stage.queue_is_empty().await;
     stage.send(task.page_messages()).await;
     stage.queue_is_empty().await;
-    let after = stage.home.tasks.task(task.id).await.expect("a task");
+    let after = stage.backend.tasks.task(task.id).await.expect("a task");
     assert_eq!((after.counts, after.ended_at, after.version), (ended.counts, ended.ended_at, ended.version));
 }
 
@@ -125,7 +125,7 @@ async fn a_repeated_message_of_an_ended_page_changes_nothing() {
 async fn a_page_whose_document_is_gone_fails_and_says_so() {
     let stage = stage();
     let task = stage.store(&[WHITE], None).await;
-    stage.home.objects.delete(&Key::Document { task_id: task.id, document: 1 }.to_string()).await.expect("deleted");
+    stage.backend.objects.delete(&Key::Document { task_id: task.id, document: 1 }.to_string()).await.expect("deleted");
     stage.send(task.page_messages()).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
@@ -137,8 +137,8 @@ async fn a_page_of_a_broken_file_fails_with_its_code() {
     let stage = stage();
     let task = stage.store(&[WHITE, WHITE], None).await;
     let key = Key::Document { task_id: task.id, document: 2 }.to_string();
-    let whole = stage.home.objects.read(&key).await.expect("stored");
-    stage.home.objects.put(&key, whole.slice(..whole.len() / 2)).await.expect("stored");
+    let whole = stage.backend.objects.read(&key).await.expect("stored");
+    stage.backend.objects.put(&key, whole.slice(..whole.len() / 2)).await.expect("stored");
     stage.send(task.page_messages()).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::PartiallySucceeded);
@@ -148,15 +148,15 @@ async fn a_page_of_a_broken_file_fails_with_its_code() {
 #[tokio::test]
 async fn a_message_that_nobody_can_read_is_dead_lettered() {
     let stage = stage();
-    let message = Outgoing {
+    let message = OutgoingMessage {
         body: r#"{"v":99}"#.to_owned(),
         group: Tenant::default().to_string(),
         delay: Duration::ZERO,
         trace: None,
     };
-    stage.home.queue(QueueName::Pages).send(vec![message]).await.expect("sent");
+    stage.backend.queue(QueueName::Pages).send(vec![message]).await.expect("sent");
     let (_running, _shutdown) = stage.work();
-    let dead = stage.home.queue(QueueName::DeadPages).receive(1, Duration::from_secs(10)).await.expect("received");
+    let dead = stage.backend.queue(QueueName::DeadPages).receive(1, Duration::from_secs(10)).await.expect("received");
     assert_eq!(dead.len(), 1);
     assert!(dead[0].reason.as_ref().is_some_and(|reason| reason.contains("version 99")), "{dead:?}");
 }
@@ -166,14 +166,14 @@ async fn a_shutdown_finishes_what_is_in_hand_and_leaves_the_rest() {
     let stage = stage();
     let task = stage.submit(&[WHITE; 200]).await;
     let (running, shutdown) = stage.work();
-    let begun = stage.home.tasks.changed(task.id, 1, Duration::from_secs(10)).await.expect("a task");
+    let begun = stage.backend.tasks.changed(task.id, 1, Duration::from_secs(10)).await.expect("a task");
     assert!(begun.counts.succeeded > 0);
     shutdown.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it drains in time");
     assert_eq!(ended.expect("no panic").expect("no error"), Stopped::Finished);
-    let after = stage.home.tasks.task(task.id).await.expect("a task");
+    let after = stage.backend.tasks.task(task.id).await.expect("a task");
     assert!(after.counts.open > 0, "the rest stays queued");
-    let depth = stage.home.queue(QueueName::Pages).depth().await.expect("a depth");
+    let depth = stage.backend.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!((depth.in_flight, depth.ready), (0, u64::from(after.counts.open)), "nothing is in hand");
 }
 
@@ -192,9 +192,9 @@ async fn a_stop_whose_time_is_up_gives_back_what_is_not_finished() {
     shutdown.cancel();
     let stopped = tokio::time::timeout(Duration::from_secs(5), running).await.expect("it stops in time");
     assert_eq!(stopped.expect("no panic").expect("no error"), Stopped::BrokenOff);
-    let again = stage.home.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
+    let again = stage.backend.queue(QueueName::Pages).receive(1, Duration::ZERO).await.expect("received");
     assert_eq!((again.len(), again[0].attempt), (1, 2), "others may read it now, not when the lease has run out");
-    assert_eq!(stage.home.tasks.task(task.id).await.expect("a task").counts.open, 1, "it has not ended");
+    assert_eq!(stage.backend.tasks.task(task.id).await.expect("a task").counts.open, 1, "it has not ended");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A home, engines that do what a page's color says, and a worker.
+//! A backend, engines that do what a page's color says, and a worker.
 
 use std::{
     sync::{Arc, Mutex},
@@ -10,8 +10,8 @@ use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
 use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
-use quire_platform::{Embedded, Home, Outgoing, QueueName, QueueSettings, Shelf};
-use quire_routes::{Board, Config, EngineEntry};
+use quire_platform::{Backend, Collection, Embedded, OutgoingMessage, QueueName, QueueSettings};
+use quire_routes::{Config, EngineEntry, EngineStatuses};
 use quire_tasks::{
     Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageText, ReadAs, ReviewEntry,
     Split, Task, TaskId, Tenant, UnixMillis,
@@ -88,7 +88,7 @@ type Make = Arc<dyn Fn(&EngineEntry) -> LocalEngine + Send + Sync>;
 
 pub(crate) struct Stage {
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) home: Home,
+    pub(crate) backend: Backend,
     pub(crate) fake: Fake,
     pub(crate) config: Arc<Config>,
     make: Make,
@@ -118,10 +118,10 @@ fn staged(
 ) -> Stage {
     let dir = tempfile::tempdir().expect("a folder");
     let quick = |name: QueueName| QueueSettings { lease, ..name.settings() };
-    let home = Embedded::open_with(dir.path(), "test", quick).expect("a home").home();
+    let backend = Embedded::open_with(dir.path(), "test", quick).expect("open the backend").backend();
     let (page_limit, back_off) = (Duration::from_secs(5), Duration::from_millis(50));
     let settings = Settings { page_limit, back_off, ..Settings::default() };
-    Stage { dir, home, fake: Fake::new(), config: Arc::new(config), make: Arc::new(make), settings }
+    Stage { dir, backend, fake: Fake::new(), config: Arc::new(config), make: Arc::new(make), settings }
 }
 
 impl Stage {
@@ -164,18 +164,18 @@ impl Stage {
             let mut png = std::io::Cursor::new(Vec::new());
             RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("a PNG");
             let key = Key::Document { task_id, document: number }.to_string();
-            self.home.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
+            self.backend.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
             let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
             documents.push(Document::new(number, None, state));
         }
         let task = change(Task::new(task_id, Tenant::default(), now(), documents, callback_url));
-        self.home.tasks.create(task.clone()).await.expect("created");
+        self.backend.tasks.create(task.clone()).await.expect("created");
         task
     }
 
     pub(crate) async fn send(&self, messages: impl IntoIterator<Item = PageMessage>) {
-        let messages = messages.into_iter().map(|message| Outgoing::new(&message, &Tenant::default())).collect();
-        self.home.queue(QueueName::Pages).send(messages).await.expect("sent");
+        let messages = messages.into_iter().map(|message| OutgoingMessage::new(&message, &Tenant::default())).collect();
+        self.backend.queue(QueueName::Pages).send(messages).await.expect("sent");
     }
 
     pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
@@ -193,15 +193,15 @@ impl Stage {
     }
 
     pub(crate) fn worker(&self, renderer: Renderer) -> Worker {
-        let (home, config, name) = (self.home.clone(), Arc::clone(&self.config), "worker-1".to_owned());
-        Worker { home, renderer, settings: self.settings, config, name }
+        let (backend, config, name) = (self.backend.clone(), Arc::clone(&self.config), "worker-1".to_owned());
+        Worker { backend, renderer, settings: self.settings, config, name }
     }
 
     pub(crate) async fn ended(&self, task: &Task) -> Task {
         let mut task = task.clone();
         let wait = async {
             while !task.status().ended() {
-                task = self.home.tasks.changed(task.id, task.version, Duration::from_secs(5)).await.expect("a task");
+                task = self.backend.tasks.changed(task.id, task.version, Duration::from_secs(5)).await.expect("a task");
             }
             task
         };
@@ -209,7 +209,7 @@ impl Stage {
     }
 
     pub(crate) async fn pages(&self, task: &Task) -> Vec<Page> {
-        self.home.tasks.pages(task.id).await.expect("pages")
+        self.backend.tasks.pages(task.id).await.expect("pages")
     }
 
     pub(crate) async fn code(&self, task: &Task, document: usize) -> Option<FailureCode> {
@@ -219,7 +219,7 @@ impl Stage {
     pub(crate) async fn queue_is_empty(&self) {
         let empty = async {
             loop {
-                let depth = self.home.queue(QueueName::Pages).depth().await.expect("a depth");
+                let depth = self.backend.queue(QueueName::Pages).depth().await.expect("a depth");
                 if depth.ready + depth.in_flight + depth.delayed == 0 {
                     return;
                 }
@@ -233,22 +233,22 @@ impl Stage {
     pub(crate) async fn text(&self, task: &Task, document: usize) -> PageText {
         let page = self.pages(task).await[document - 1].page;
         let stored =
-            self.home.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("a result is stored");
+            self.backend.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("a result is stored");
         serde_json::from_slice(&stored).expect("a page's text")
     }
 
     /// What somebody is to look at.
     pub(crate) async fn reviews(&self) -> Vec<ReviewEntry> {
-        let records = self.home.records.list(Shelf::Review, None, 100).await.expect("a shelf");
+        let records = self.backend.records.list(Collection::Review, None, 100).await.expect("a shelf");
         records.iter().map(|record| serde_json::from_str(&record.body).expect("an entry")).collect()
     }
 
-    pub(crate) async fn board(&self) -> Board {
-        Board::read(&self.home).await.expect("a board")
+    pub(crate) async fn board(&self) -> EngineStatuses {
+        EngineStatuses::read(&self.backend).await.expect("a board")
     }
 
     /// Waits until the board says so.
-    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Board) -> bool) {
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&EngineStatuses) -> bool) {
         let wait = async {
             while !is_so(&self.board().await) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -262,7 +262,7 @@ pub(crate) fn name(engine: &str) -> EngineName {
     engine.parse().expect("a name")
 }
 
-/// The time, as the home has it.
+/// The time, as the backend has it.
 pub(crate) fn now() -> UnixMillis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     UnixMillis(since.as_millis() as i64)

@@ -17,7 +17,7 @@ pub(crate) const RED: [u8; 3] = [0, 0, 255];
 
 /// A reader with pdfium, which is fetched where the machine has none yet.
 pub(crate) fn documents() -> Documents {
-    let library = quire_natives::pdfium(&quire_natives::Progress::Silent).expect("pdfium can be had");
+    let library = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium can be had");
     Documents::new(Some(library), Limits::default())
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayView4, Axis};
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_ocr::{
     Alphabet, Device, GpuOptions, GpuPpOcr, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, SharedModel, Step,
 };
@@ -13,7 +13,7 @@ use crate::{Failed, options::Options};
 
 /// The device's model, with room for a run of each reader in its queue.
 pub(crate) fn open(options: &Options, policy: &Policy) -> Result<SharedModel, Failed> {
-    let natives = quire_natives::locate(&Progress::Silent)?;
+    let natives = quire_native_libs::locate(&Progress::Silent)?;
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     let files = ModelFiles { library, detection, recognition };
     let provider = match options.device.as_str() {

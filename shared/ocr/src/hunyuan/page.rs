@@ -18,7 +18,7 @@ use crate::ModelError;
 /// A page to read.
 #[derive(Debug, Clone)]
 pub struct PageJob<'p> {
-    /// Handed back with the answer.
+    /// LambdaBatch back with the answer.
     pub ticket: u64,
     /// The page.
     pub image: Cow<'p, PageImage>,

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, path::PathBuf};
 
 use quire_document::PageImage;
-use quire_natives::Progress;
+use quire_native_libs::Progress;
 use quire_ocr::{Device, HunyuanFiles, HunyuanOcr, HunyuanOptions, PageFeed, PageJob, ReadError, Reading};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn image(name: &str) -> PageImage {
 }
 
 pub(crate) fn files() -> HunyuanFiles {
-    let onnxruntime = quire_natives::onnxruntime(&Progress::Silent).expect("ONNX Runtime");
+    let onnxruntime = quire_native_libs::onnxruntime(&Progress::Silent).expect("ONNX Runtime");
     HunyuanFiles { onnxruntime, folder: data("model") }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 
 use super::envelope::{STRING, TRACE};
-use crate::{Error, Outgoing, Result};
+use crate::{Error, OutgoingMessage, Result};
 
 /// As many entries as SQS takes in one call.
 pub(super) const BATCH: usize = 10;
@@ -27,7 +27,7 @@ pub(super) enum Verdict {
 }
 
 /// The messages in their order, by the call in which they are sent. One that is too large even by itself is SQS's to refuse.
-pub(super) fn by_calls(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
+pub(super) fn by_calls(messages: &[OutgoingMessage]) -> Vec<&[OutgoingMessage]> {
     let mut calls = Vec::new();
     let (mut first, mut bytes) = (0, 0);
     for (number, message) in messages.iter().enumerate() {
@@ -43,7 +43,7 @@ pub(super) fn by_calls(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
 }
 
 /// What SQS counts of a message: its text, and its attributes with their names and types.
-fn size(message: &Outgoing) -> usize {
+fn size(message: &OutgoingMessage) -> usize {
     message.body.len() + message.trace.as_ref().map_or(0, |trace| TRACE.len() + STRING.len() + trace.len())
 }
 
@@ -99,8 +99,8 @@ mod tests {
 
     use super::*;
 
-    fn of_size(bytes: usize) -> Outgoing {
-        Outgoing { body: "x".repeat(bytes), group: "acme".to_owned(), delay: Duration::ZERO, trace: None }
+    fn of_size(bytes: usize) -> OutgoingMessage {
+        OutgoingMessage { body: "x".repeat(bytes), group: "acme".to_owned(), delay: Duration::ZERO, trace: None }
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
             let messages: Vec<_> = sizes.iter().map(|&bytes| of_size(bytes)).collect();
             let calls = by_calls(&messages);
             assert_eq!(calls.concat(), messages, "all of them, in their order");
-            calls.into_iter().map(<[Outgoing]>::len).collect::<Vec<_>>()
+            calls.into_iter().map(<[OutgoingMessage]>::len).collect::<Vec<_>>()
         };
         assert_eq!(counts(&[]), [0; 0]);
         assert_eq!(counts(&[100; 25]), [10, 10, 5]);
@@ -122,7 +122,7 @@ mod tests {
     fn attributes_are_counted_with_their_names() {
         let plain = of_size(BATCH_BYTES / 2);
         assert_eq!(by_calls(&[plain.clone(), plain.clone()]).len(), 1);
-        let traced = Outgoing { trace: Some("00-".to_owned()), ..plain.clone() };
+        let traced = OutgoingMessage { trace: Some("00-".to_owned()), ..plain.clone() };
         assert_eq!(by_calls(&[plain, traced]).len(), 2);
     }
 
@@ -132,7 +132,8 @@ mod tests {
         let page = PageRef { task_id: TaskId::new(Uuid::nil()), document: u32::MAX, page: u32::MAX };
         let engine = format!("{0}@{0}", "e".repeat(64)).parse().expect("a name");
         let read_as = ReadAs { mode, engine: Some(engine), pinned: true };
-        let message = Outgoing::new(&PageMessage { page, round: u32::MAX, read_as, redact: None }, &Tenant::default());
+        let message =
+            OutgoingMessage::new(&PageMessage { page, round: u32::MAX, read_as, redact: None }, &Tenant::default());
         assert!(size(&message) < BATCH_BYTES / 9, "{}", size(&message));
     }
 

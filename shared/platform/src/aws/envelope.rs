@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry};
 
 use super::fault::chain;
-use crate::{Error, Outgoing, Receipt, Received, Result};
+use crate::{Error, OutgoingMessage, Receipt, ReceivedMessage, Result};
 
 pub(super) const WHAT: &str = "queue";
 /// The message attribute that tells why a message was dead-lettered.
@@ -20,7 +20,7 @@ const LONGEST_DELAY: Duration = Duration::from_mins(15);
 pub(super) type Built<T> = Result<T, aws_sdk_sqs::error::BuildError>;
 
 /// The number in a batch is the entry's id.
-pub(super) fn outgoing(number: usize, message: &Outgoing) -> Built<SendMessageBatchRequestEntry> {
+pub(super) fn outgoing(number: usize, message: &OutgoingMessage) -> Built<SendMessageBatchRequestEntry> {
     let trace = message.trace.clone().map(text).transpose()?;
     SendMessageBatchRequestEntry::builder()
         .id(number.to_string())
@@ -36,13 +36,13 @@ pub(super) fn text(value: String) -> Built<MessageAttributeValue> {
     MessageAttributeValue::builder().data_type(STRING).string_value(value).build()
 }
 
-pub(super) fn received(message: Message) -> Received {
+pub(super) fn received(message: Message) -> ReceivedMessage {
     let told = |name| message.attributes.as_ref().and_then(|told| told.get(&name));
     let attempt = told(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|count| count.parse().ok());
     let group = told(MessageSystemAttributeName::MessageGroupId).cloned().unwrap_or_default();
     let attribute = |name| message.message_attributes.as_ref().and_then(|told| told.get(name)?.string_value.clone());
     let (reason, trace) = (attribute(REASON), attribute(TRACE));
-    Received {
+    ReceivedMessage {
         group,
         attempt: attempt.unwrap_or(1),
         reason,

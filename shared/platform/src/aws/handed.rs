@@ -16,33 +16,34 @@ use tracing::warn;
 
 use super::envelope::{REASON, TRACE};
 use crate::{
-    Delivery, Depth, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, Result, Undecodable,
+    Delivery, MalformedMessage, OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage,
+    Result,
     consumer::{Held, open},
 };
 
 /// The messages of one invocation. Their leases mean the same as a [`crate::Consumer`]'s, and Lambda is told what became
-/// of each by [`Handed::response`].
+/// of each by [`LambdaBatch::response`].
 #[derive(Debug)]
-pub struct Handed {
+pub struct LambdaBatch {
     queue: Arc<HandedQueue>,
     held: Arc<Held>,
     /// What Lambda calls each message, and its receipt.
     names: Vec<(String, Receipt)>,
-    received: Vec<Received>,
+    received: Vec<ReceivedMessage>,
 }
 
-impl Handed {
+impl LambdaBatch {
     pub(super) fn new(queue: Arc<dyn Queue>, event: SqsEvent) -> Self {
         let queue = Arc::new(HandedQueue { queue, settled: Mutex::default() });
         let name = |message: &SqsMessage| message.message_id.clone().unwrap_or_default();
         let both = event.records.into_iter().map(|message| (name(&message), received(message)));
-        let (names, received): (Vec<String>, Vec<Received>) = both.unzip();
+        let (names, received): (Vec<String>, Vec<ReceivedMessage>) = both.unzip();
         let names = names.into_iter().zip(&received).map(|(name, message)| (name, message.receipt.clone())).collect();
         Self { queue, held: Arc::default(), names, received }
     }
 
     /// The messages, once: a second call has none.
-    pub fn deliveries<M: Message>(&mut self) -> Vec<Result<Delivery<M>, Undecodable>> {
+    pub fn deliveries<M: Message>(&mut self) -> Vec<Result<Delivery<M>, MalformedMessage>> {
         let queue: Arc<dyn Queue> = Arc::clone(&self.queue) as Arc<dyn Queue>;
         std::mem::take(&mut self.received).into_iter().map(|received| open(&queue, &self.held, received)).collect()
     }
@@ -106,11 +107,11 @@ impl Queue for HandedQueue {
         self.queue.settings()
     }
 
-    async fn send(&self, messages: Vec<Outgoing>) -> Result<()> {
+    async fn send(&self, messages: Vec<OutgoingMessage>) -> Result<()> {
         self.queue.send(messages).await
     }
 
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received>> {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>> {
         self.queue.receive(max, wait).await
     }
 
@@ -129,27 +130,27 @@ impl Queue for HandedQueue {
         Ok(())
     }
 
-    async fn dead_letter(&self, received: &Received, reason: &str) -> Result<()> {
+    async fn dead_letter(&self, received: &ReceivedMessage, reason: &str) -> Result<()> {
         self.queue.dead_letter(received, reason).await?;
         self.with(|settled| settled.done.insert(received.receipt.clone()));
         Ok(())
     }
 
-    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()> {
+    async fn send_again(&self, received: &ReceivedMessage, delay: Duration) -> Result<()> {
         self.queue.send_again(received, delay).await?;
         self.with(|settled| settled.done.insert(received.receipt.clone()));
         Ok(())
     }
 
-    async fn depth(&self) -> Result<Depth> {
+    async fn depth(&self) -> Result<QueueDepth> {
         self.queue.depth().await
     }
 }
 
-fn received(message: SqsMessage) -> Received {
+fn received(message: SqsMessage) -> ReceivedMessage {
     let told = |name: &str| message.attributes.get(name);
     let attribute = |name: &str| message.message_attributes.get(name).and_then(|told| told.string_value.clone());
-    Received {
+    ReceivedMessage {
         group: told("MessageGroupId").cloned().unwrap_or_default(),
         attempt: told("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),
         reason: attribute(REASON),

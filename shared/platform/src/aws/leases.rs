@@ -15,7 +15,7 @@ use crate::Receipt;
 /// How long a lost lease is remembered. Whoever has not noticed by then asks SQS.
 const MEMORY: Duration = Duration::from_hours(1);
 
-/// The leases of all queues of a home.
+/// The leases of all queues of a backend.
 #[derive(Debug, Default)]
 pub(super) struct Leases(Mutex<HashMap<Receipt, Lease>>);
 

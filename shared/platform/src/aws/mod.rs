@@ -1,7 +1,7 @@
-//! The home made of S3, SQS, DynamoDB and Secrets Manager.
+//! The backend made of S3, SQS, DynamoDB and Secrets Manager.
 //!
-//! The SDK's own retries are off: whoever calls a home waits throttling out by [`crate::patiently`], with one policy for
-//! both homes, and two on top of each other would multiply. What is retried in here are collisions of a moment, and
+//! The SDK's own retries are off: whoever calls a backend waits throttling out by [`crate::retry_with_backoff`], with one policy for
+//! both backends, and two on top of each other would multiply. What is retried in here are collisions of a moment, and
 //! entries of a batch that failed alone.
 
 mod batches;
@@ -33,9 +33,9 @@ use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use crate::{Home, QueueName, QueueSettings, Result};
+use crate::{Backend, QueueName, QueueSettings, Result};
 use dynamo::Dynamo;
-pub use handed::Handed;
+pub use handed::LambdaBatch;
 use leases::Leases;
 use objects::S3Objects;
 use queue::SqsQueue;
@@ -49,14 +49,14 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// An answer that begins later is not waited for: more than the 20 s of a long poll, and than a part of an upload takes.
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
-/// The home on AWS, or on something that stands in for it. Cheap to clone.
+/// The backend on AWS, or on something that stands in for it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    home: Home,
+    backend: Backend,
 }
 
 impl Aws {
-    /// The home that the environment names: see [`AwsSettings::from_env`].
+    /// The backend that the environment names: see [`AwsSettings::from_env`].
     ///
     /// # Errors
     /// [`crate::Error::Failed`] where a setting is missing or makes no sense, or there is no folder for temporary files.
@@ -64,7 +64,7 @@ impl Aws {
         Self::connect(AwsSettings::from_env()?).await
     }
 
-    /// The home that the settings name. Nothing is asked of AWS yet.
+    /// The backend that the settings name. Nothing is asked of AWS yet.
     ///
     /// # Errors
     /// [`crate::Error::Failed`] where there is no folder for temporary files.
@@ -89,21 +89,21 @@ impl Aws {
         let sqs = aws_sdk_sqs::Client::new(&config);
         let leases = Arc::new(Leases::default());
         protection::watch(&leases);
-        let home = Home::new(Arc::new(objects), Arc::new(tasks), Arc::new(secrets), records, |name| {
+        let backend = Backend::new(Arc::new(objects), Arc::new(tasks), Arc::new(secrets), records, |name| {
             let terms = (name, queue_settings(name));
             Arc::new(SqsQueue::new(sqs.clone(), &settings.queue_prefix, terms, Arc::clone(&leases)))
         });
-        Ok(Self { home })
+        Ok(Self { backend })
     }
 
     /// Its parts.
-    pub fn home(&self) -> Home {
-        self.home.clone()
+    pub fn backend(&self) -> Backend {
+        self.backend.clone()
     }
 
     /// What Lambda hands a function of a queue.
-    pub fn handed(&self, name: QueueName, event: SqsEvent) -> Handed {
-        Handed::new(self.home.queue(name), event)
+    pub fn handed(&self, name: QueueName, event: SqsEvent) -> LambdaBatch {
+        LambdaBatch::new(self.backend.queue(name), event)
     }
 
     /// Makes the bucket, the table, the queues and the secret, for an emulator and for tests. What is there already stays.

@@ -95,7 +95,7 @@ impl S3Objects {
         for (number, offset) in (1..).zip((0..size).step_by(PART as usize)) {
             // A part is retried here: whoever retries the whole file would send all the others again.
             let put = || self.put_part(key, id, file, number, offset..size.min(offset + PART));
-            parts.push(crate::patiently(put).await?);
+            parts.push(crate::retry_with_backoff(put).await?);
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let complete = self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(id);

@@ -48,7 +48,7 @@ const PACE: Pace = Pace {
     lasts: Duration::from_mins(10),
 };
 
-/// Protects this task while it holds leases, until the home is dropped. Does nothing outside of ECS.
+/// Protects this task while it holds leases, until the backend is dropped. Does nothing outside of ECS.
 pub(super) fn watch(leases: &Arc<Leases>) {
     if let Some(agent) = env::var(AGENT).ok().filter(|agent| !agent.is_empty()) {
         // It ends by itself: within a second after the last that has to do with leases.
@@ -214,7 +214,10 @@ mod tests {
         assert!(off.ends_with(r#"{"ProtectionEnabled":false}"#), "{off}");
         assert!(given_up.elapsed() >= QUICK.idle / 2);
         drop(leases);
-        tokio::time::timeout(Duration::from_secs(10), keeping).await.expect("it ends with the home").expect("no panic");
+        tokio::time::timeout(Duration::from_secs(10), keeping)
+            .await
+            .expect("it ends with the backend")
+            .expect("no panic");
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use super::{
     leases::Leases,
     together::Together,
 };
-use crate::{Depth, Error, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, Result};
+use crate::{Error, OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, Result};
 
 /// So many batches are sent at the same time: the messages of 3,000 pages are then on their way within a second.
 const BATCHES_TOGETHER: usize = 8;
@@ -76,7 +76,7 @@ impl SqsQueue {
     }
 
     /// One receive, of up to ten messages.
-    async fn poll(&self, max: usize, wait: Duration) -> Result<Vec<Received>> {
+    async fn poll(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>> {
         let receive = self
             .client
             .receive_message()
@@ -89,14 +89,14 @@ impl SqsQueue {
             .message_attribute_names(REASON)
             .message_attribute_names(TRACE);
         let messages = receive.send().await.map_err(|error| fault(WHAT, &error))?.messages.unwrap_or_default();
-        let received: Vec<Received> = messages.into_iter().map(received).collect();
+        let received: Vec<ReceivedMessage> = messages.into_iter().map(received).collect();
         let receipts = received.iter().map(|message| message.receipt.clone());
         self.leases.take(receipts, self.settings.lease);
         Ok(received)
     }
 
     /// Sends up to ten messages.
-    async fn send_batch(&self, url: &str, batch: &[Outgoing]) -> Result<()> {
+    async fn send_batch(&self, url: &str, batch: &[OutgoingMessage]) -> Result<()> {
         let call = |numbers: Vec<usize>| async move {
             let entries = whole(numbers.into_iter().map(|number| outgoing(number, &batch[number])))?;
             let send = self.client.send_message_batch().queue_url(url).set_entries(Some(entries));
@@ -166,7 +166,7 @@ impl Queue for SqsQueue {
         self.settings
     }
 
-    async fn send(&self, messages: Vec<Outgoing>) -> Result<()> {
+    async fn send(&self, messages: Vec<OutgoingMessage>) -> Result<()> {
         let url = self.url().await?;
         for together in by_calls(&messages).chunks(BATCHES_TOGETHER) {
             try_join_all(together.iter().map(|batch| self.send_batch(url, batch))).await?;
@@ -174,7 +174,7 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received>> {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>> {
         let deadline = Instant::now() + wait;
         let mut all = Vec::new();
         while all.len() < max {
@@ -228,7 +228,7 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    async fn dead_letter(&self, received: &Received, reason: &str) -> Result<()> {
+    async fn dead_letter(&self, received: &ReceivedMessage, reason: &str) -> Result<()> {
         let Some(dead) = self.name.dead_letter_queue() else {
             return Err(Error::Failed { what: WHAT, why: format!("{} has no dead-letter queue", self.name.as_str()) });
         };
@@ -255,17 +255,17 @@ impl Queue for SqsQueue {
         self.acknowledge(vec![received.receipt.clone()]).await
     }
 
-    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()> {
+    async fn send_again(&self, received: &ReceivedMessage, delay: Duration) -> Result<()> {
         // As with a dead letter: somebody else may be reading it.
         if !self.extend(vec![received.receipt.clone()]).await?.is_empty() {
             return Ok(());
         }
-        let Received { body, group, trace, .. } = received.clone();
-        self.send(vec![Outgoing { body, group, delay, trace }]).await?;
+        let ReceivedMessage { body, group, trace, .. } = received.clone();
+        self.send(vec![OutgoingMessage { body, group, delay, trace }]).await?;
         self.acknowledge(vec![received.receipt.clone()]).await
     }
 
-    async fn depth(&self) -> Result<Depth> {
+    async fn depth(&self) -> Result<QueueDepth> {
         use QueueAttributeName::{
             ApproximateNumberOfMessages as Ready, ApproximateNumberOfMessagesDelayed as Delayed,
             ApproximateNumberOfMessagesNotVisible as InFlight,
@@ -274,6 +274,6 @@ impl Queue for SqsQueue {
         let ask = ask.set_attribute_names(Some(vec![Ready, Delayed, InFlight]));
         let told = ask.send().await.map_err(|error| fault(WHAT, &error))?.attributes.unwrap_or_default();
         let count = |name| told.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default();
-        Ok(Depth { ready: count(Ready), in_flight: count(InFlight), delayed: count(Delayed) })
+        Ok(QueueDepth { ready: count(Ready), in_flight: count(InFlight), delayed: count(Delayed) })
     }
 }

@@ -10,7 +10,7 @@ const CACHE_MB: u64 = 1024;
 /// Less would fetch one large document again for each of its pages, more than this no machine has.
 const CACHE_MB_RANGE: RangeInclusive<u64> = 16..=1_048_576;
 
-/// What the home on AWS is made of. Region, credentials and endpoint are the SDK's to find: `AWS_REGION`,
+/// What the backend on AWS is made of. Region, credentials and endpoint are the SDK's to find: `AWS_REGION`,
 /// `AWS_ENDPOINT_URL` and their like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsSettings {

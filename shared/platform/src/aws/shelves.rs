@@ -21,7 +21,7 @@ use super::{
     items::{EXPIRES_AT, EXPIRES_AT_MILLIS, Item, PARTITION, RECORD, SORT, VERSION, number, text},
 };
 use crate::{
-    Record, RecordStore, Result, Shelf,
+    Collection, Record, RecordStore, Result,
     clock::now,
     record_store::{above, check_body, check_key, check_list, check_room, new_version},
 };
@@ -86,7 +86,7 @@ impl Must {
 
 #[async_trait]
 impl RecordStore for DynamoShelves {
-    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
         check_key(on, key)?;
         let items = self.dynamo.read(vec![place(on, key)]).await?;
         items.first().map_or(Ok(None), record)
@@ -94,7 +94,7 @@ impl RecordStore for DynamoShelves {
 
     async fn put(
         &self,
-        on: Shelf,
+        on: Collection,
         key: &str,
         body: String,
         seen: Option<u64>,
@@ -103,11 +103,11 @@ impl RecordStore for DynamoShelves {
         self.write(item(on, key, body, expires_at)?, Some(seen.map_or(Must::Lack, Must::Match))).await
     }
 
-    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
         self.write(item(on, key, body, expires_at)?, None).await.map(drop)
     }
 
-    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
         check_key(on, key)?;
         let Expression { text, names, values } = seen.map_or(Must::Exist, Must::Match).expression();
         let delete = self.dynamo.client.delete_item().table_name(&self.dynamo.table).set_key(Some(place(on, key)));
@@ -115,13 +115,19 @@ impl RecordStore for DynamoShelves {
         unless_refused(delete.set_expression_attribute_values(Some(values)).send().await)
     }
 
-    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         check_list(on, after)?;
         // Every key lies behind a blank, and before this one.
         self.range(shelf_partition(on), after.unwrap_or(" "), "\x7f", limit).await
     }
 
-    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list_partition(
+        &self,
+        on: Collection,
+        room: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
         let prefix = check_room(on, room, after)?;
         let after = after.filter(|after| **after > *prefix).unwrap_or(&prefix);
         self.range(partition(on, &prefix), after, &above(&prefix), limit).await
@@ -161,24 +167,24 @@ impl DynamoShelves {
     }
 }
 
-fn shelf_partition(shelf: Shelf) -> String {
+fn shelf_partition(shelf: Collection) -> String {
     format!("shelf#{}", shelf.as_str())
 }
 
 /// Where a key, or what the keys of a room begin with, lies.
-fn partition(shelf: Shelf, key: &str) -> String {
+fn partition(shelf: Collection, key: &str) -> String {
     match key.split_once('/').filter(|_| shelf.is_spread()) {
         Some((room, _)) => format!("{}#{room}", shelf_partition(shelf)),
         None => shelf_partition(shelf),
     }
 }
 
-fn place(shelf: Shelf, key: &str) -> Item {
+fn place(shelf: Collection, key: &str) -> Item {
     let pair = |name: &str, value| (name.to_owned(), AttributeValue::S(value));
     HashMap::from([pair(PARTITION, partition(shelf, key)), pair(SORT, key.to_owned())])
 }
 
-fn item(shelf: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Item> {
+fn item(shelf: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Item> {
     check_key(shelf, key)?;
     check_body(&body)?;
     let mut item = place(shelf, key);

@@ -5,204 +5,204 @@ use quire_tasks::{
 };
 
 use super::tasks::{complete, created, failure, now, page, pending, split, succeeded, task};
-use crate::{Completion, Home, QueueName, Reopen, owe_progress};
+use crate::{Backend, Completion, QueueName, Reopen, enqueue_progress};
 
-async fn reopen(home: &Home, task: &Task, scope: Reopen) -> Completion {
-    home.tasks.reopen(task.id, scope).await.expect("reopen")
+async fn reopen(backend: &Backend, task: &Task, scope: Reopen) -> Completion {
+    backend.tasks.reopen(task.id, scope).await.expect("reopen")
 }
 
-async fn cancel(home: &Home, task: &Task) -> Task {
-    let canceled = home.tasks.cancel(task.id).await.expect("cancel");
+async fn cancel(backend: &Backend, task: &Task) -> Task {
+    let canceled = backend.tasks.cancel(task.id).await.expect("cancel");
     assert!(canceled.changed(), "{canceled:?}");
     canceled.task().clone()
 }
 
 /// Of each page: how far it is by its task, and the round that its record names.
-async fn pages(home: &Home, task: &Task) -> Vec<(PageStatus, u32)> {
-    let task = home.tasks.task(task.id).await.expect("task");
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+async fn pages(backend: &Backend, task: &Task) -> Vec<(PageStatus, u32)> {
+    let task = backend.tasks.task(task.id).await.expect("task");
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     for of in &pages {
-        assert_eq!(&home.tasks.page(of.page).await.expect("page"), of);
+        assert_eq!(&backend.tasks.page(of.page).await.expect("page"), of);
     }
     pages.iter().map(|page| (task.status_of(page), page.round)).collect()
 }
 
 /// A task with a page that was read, one that failed, two that were canceled, a document of unknown whereabouts that
 /// failed, one that failed and can be had again, and one that was canceled before it was fetched.
-async fn canceled_halfway(home: &Home) -> Task {
-    let task = created(home, [split(4), DocumentState::Failed(failure()), pending(), pending()]).await;
-    complete(home, page(&task, 1, 1), succeeded()).await;
-    complete(home, page(&task, 1, 2), Outcome::Failed(failure())).await;
-    home.tasks.settle_document(task.id, 3, DocumentState::Failed(failure())).await.expect("settle");
-    let task = cancel(home, &task).await;
+async fn canceled_halfway(backend: &Backend) -> Task {
+    let task = created(backend, [split(4), DocumentState::Failed(failure()), pending(), pending()]).await;
+    complete(backend, page(&task, 1, 1), succeeded()).await;
+    complete(backend, page(&task, 1, 2), Outcome::Failed(failure())).await;
+    backend.tasks.settle_document(task.id, 3, DocumentState::Failed(failure())).await.expect("settle");
+    let task = cancel(backend, &task).await;
     assert_eq!(task.counts, Counts { open: 0, succeeded: 1, failed: 3, canceled: 3 });
     task
 }
 
 /// And all that is open with it; its customer is told.
-pub async fn an_open_task_is_canceled_at_once(home: &Home) {
+pub async fn an_open_task_is_canceled_at_once(backend: &Backend) {
     use PageStatus::{Canceled, Failed, Succeeded};
-    let task = canceled_halfway(home).await;
+    let task = canceled_halfway(backend).await;
     assert_eq!(task.status(), TaskStatus::Canceled);
     assert!(task.ended_at.is_some() && task.owes_callback() && task.dispatched);
-    assert_eq!(home.tasks.task(task.id).await.expect("task"), task);
-    assert_eq!(pages(home, &task).await, [(Succeeded, 1), (Failed, 1), (Canceled, 1), (Canceled, 1)]);
+    assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
+    assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Failed, 1), (Canceled, 1), (Canceled, 1)]);
     let before = Completion::Before(task.clone());
-    assert_eq!(complete(home, page(&task, 1, 3), succeeded()).await, before, "too late");
-    assert_eq!(home.tasks.settle_document(task.id, 4, split(2)).await.expect("settle"), before);
-    assert_eq!(home.tasks.correct_page(page(&task, 1, 3), 2, None).await.expect("correct"), before);
-    assert_eq!(home.tasks.cancel(task.id).await.expect("cancel"), before, "once");
-    let undispatched = home.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
+    assert_eq!(complete(backend, page(&task, 1, 3), succeeded()).await, before, "too late");
+    assert_eq!(backend.tasks.settle_document(task.id, 4, split(2)).await.expect("settle"), before);
+    assert_eq!(backend.tasks.correct_page(page(&task, 1, 3), 2, None).await.expect("correct"), before);
+    assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), before, "once");
+    let undispatched = backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
     assert!(undispatched.iter().all(|other| other.id != task.id), "nothing of it is sent any more");
 }
 
 /// An end is final.
-pub async fn an_ended_task_is_not_canceled(home: &Home) {
-    let task = created(home, [split(1)]).await;
-    let ended = complete(home, page(&task, 1, 1), succeeded()).await.task().clone();
-    assert_eq!(home.tasks.cancel(task.id).await.expect("cancel"), Completion::Before(ended));
+pub async fn an_ended_task_is_not_canceled(backend: &Backend) {
+    let task = created(backend, [split(1)]).await;
+    let ended = complete(backend, page(&task, 1, 1), succeeded()).await.task().clone();
+    assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), Completion::Before(ended));
 }
 
 /// Failed and canceled pages, and the documents that can be had once more; but nothing that was read.
-pub async fn what_was_not_read_is_opened_again(home: &Home) {
+pub async fn what_was_not_read_is_opened_again(backend: &Backend) {
     use PageStatus::{Queued, Succeeded};
-    let task = canceled_halfway(home).await;
-    let opened = reopen(home, &task, Reopen::Unread).await;
+    let task = canceled_halfway(backend).await;
+    let opened = reopen(backend, &task, Reopen::Unread).await;
     assert!(opened.changed());
     let opened = opened.task().clone();
     assert_eq!((opened.round, opened.status(), opened.ended_at), (2, TaskStatus::Processing, None));
     assert_eq!(opened.counts, Counts { open: 5, succeeded: 1, failed: 1, canceled: 0 });
     assert_eq!((opened.callback_state(), opened.dispatched), (CallbackState::Pending, false));
-    assert_eq!(home.tasks.task(task.id).await.expect("task"), opened);
+    assert_eq!(backend.tasks.task(task.id).await.expect("task"), opened);
     let waits = |number| matches!(opened.document(number).map(|one| &one.state), Some(DocumentState::Pending { .. }));
     assert_eq!([2, 3, 4].map(waits), [false, true, true]);
-    assert_eq!(pages(home, &task).await, [(Succeeded, 1), (Queued, 2), (Queued, 2), (Queued, 2)]);
+    assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Queued, 2), (Queued, 2), (Queued, 2)]);
 
-    assert!(!complete(home, page(&task, 1, 3), succeeded()).await.changed(), "of the round before");
+    assert!(!complete(backend, page(&task, 1, 3), succeeded()).await.changed(), "of the round before");
     for (document, found) in [(3, split(1)), (4, DocumentState::Failed(failure()))] {
-        assert!(home.tasks.settle_document(task.id, document, found).await.expect("settle").changed());
+        assert!(backend.tasks.settle_document(task.id, document, found).await.expect("settle").changed());
     }
     for of in [page(&task, 1, 2), page(&task, 1, 3), page(&task, 1, 4), page(&task, 3, 1)] {
-        let read = home.tasks.complete_page(of, 2, succeeded()).await.expect("complete");
+        let read = backend.tasks.complete_page(of, 2, succeeded()).await.expect("complete");
         assert!(read.changed(), "{read:?}");
     }
-    let ended = home.tasks.task(task.id).await.expect("task");
+    let ended = backend.tasks.task(task.id).await.expect("task");
     assert_eq!((ended.status(), ended.counts.succeeded), (TaskStatus::PartiallySucceeded, 5));
     assert!(ended.owes_callback());
 }
 
 /// Also what was read; and what was read again is then not opened with what was not.
-pub async fn all_of_a_task_is_opened_again(home: &Home) {
+pub async fn all_of_a_task_is_opened_again(backend: &Backend) {
     use PageStatus::{Canceled, Queued, Succeeded};
-    let task = created(home, [split(3)]).await;
+    let task = created(backend, [split(3)]).await;
     for of in task.pages() {
-        complete(home, of, succeeded()).await;
+        complete(backend, of, succeeded()).await;
     }
-    let opened = reopen(home, &task, Reopen::All).await;
+    let opened = reopen(backend, &task, Reopen::All).await;
     assert_eq!((opened.changed(), opened.task().counts.open, opened.task().round), (true, 3, 2));
-    let anew = home.tasks.page(page(&task, 1, 1)).await.expect("page");
+    let anew = backend.tasks.page(page(&task, 1, 1)).await.expect("page");
     assert_eq!((anew.status, anew.confidence, anew.ended_at), (Queued, None, None));
-    let read = home.tasks.complete_page(page(&task, 1, 2), 2, Outcome::read(Some(0.5))).await.expect("complete");
+    let read = backend.tasks.complete_page(page(&task, 1, 2), 2, Outcome::read(Some(0.5))).await.expect("complete");
     assert!(read.changed());
-    cancel(home, &task).await;
-    assert_eq!(pages(home, &task).await, [(Canceled, 2), (Succeeded, 2), (Canceled, 2)]);
-    let opened = reopen(home, &task, Reopen::Unread).await;
+    cancel(backend, &task).await;
+    assert_eq!(pages(backend, &task).await, [(Canceled, 2), (Succeeded, 2), (Canceled, 2)]);
+    let opened = reopen(backend, &task, Reopen::Unread).await;
     assert_eq!(opened.task().counts, Counts { open: 2, succeeded: 1, ..Counts::default() });
-    assert_eq!(pages(home, &task).await, [(Queued, 3), (Succeeded, 2), (Queued, 3)]);
+    assert_eq!(pages(backend, &task).await, [(Queued, 3), (Succeeded, 2), (Queued, 3)]);
     for number in [1, 3] {
-        assert!(home.tasks.complete_page(page(&task, 1, number), 3, succeeded()).await.expect("complete").changed());
+        assert!(backend.tasks.complete_page(page(&task, 1, number), 3, succeeded()).await.expect("complete").changed());
     }
-    assert_eq!(home.tasks.task(task.id).await.expect("task").status(), TaskStatus::Succeeded);
+    assert_eq!(backend.tasks.task(task.id).await.expect("task").status(), TaskStatus::Succeeded);
 }
 
 /// Somebody gave it up, and did not ask for it.
-pub async fn a_canceled_page_stays_so_while_a_failed_one_is_opened(home: &Home) {
+pub async fn a_canceled_page_stays_so_while_a_failed_one_is_opened(backend: &Backend) {
     use PageStatus::{Canceled, Failed, Queued, Succeeded};
-    let task = canceled_halfway(home).await;
+    let task = canceled_halfway(backend).await;
     let (failed, canceled) = (page(&task, 1, 2), page(&task, 1, 3));
-    let opened = reopen(home, &task, Reopen::These(vec![failed, canceled])).await;
+    let opened = reopen(backend, &task, Reopen::These(vec![failed, canceled])).await;
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 2, canceled: 3 });
-    assert_eq!(pages(home, &task).await, [(Succeeded, 1), (Queued, 2), (Canceled, 1), (Canceled, 1)]);
+    assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Queued, 2), (Canceled, 1), (Canceled, 1)]);
     for round in [1, 2] {
-        let stray = home.tasks.complete_page(canceled, round, succeeded()).await.expect("an answer");
+        let stray = backend.tasks.complete_page(canceled, round, succeeded()).await.expect("an answer");
         assert_eq!(stray, Completion::Before(opened.task().clone()));
     }
-    let failed = home.tasks.complete_page(failed, 2, Outcome::Failed(failure())).await.expect("complete");
+    let failed = backend.tasks.complete_page(failed, 2, Outcome::Failed(failure())).await.expect("complete");
     assert_eq!((failed.changed(), failed.task().status()), (true, TaskStatus::Canceled));
-    let corrected = home.tasks.correct_page(page(&task, 1, 2), 3, None).await.expect("correct");
+    let corrected = backend.tasks.correct_page(page(&task, 1, 2), 3, None).await.expect("correct");
     assert!(corrected.changed());
-    assert_eq!(pages(home, &task).await, [(Succeeded, 1), (Succeeded, 3), (Canceled, 1), (Canceled, 1)]);
-    let opened = reopen(home, &task, Reopen::Unread).await;
+    assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Succeeded, 3), (Canceled, 1), (Canceled, 1)]);
+    let opened = reopen(backend, &task, Reopen::Unread).await;
     assert_eq!((opened.task().counts.open, opened.task().counts.failed), (4, 1));
-    assert_eq!(pages(home, &task).await, [(Succeeded, 1), (Succeeded, 3), (Queued, 4), (Queued, 4)]);
+    assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Succeeded, 3), (Queued, 4), (Queued, 4)]);
     assert_ne!(Failed, Queued);
 }
 
 /// Neither what is open, nor what was read, nor a document that nobody has.
-pub async fn where_there_is_nothing_to_open_nothing_changes(home: &Home) {
-    let open = created(home, [split(2)]).await;
-    let open = complete(home, page(&open, 1, 1), Outcome::Failed(failure())).await.task().clone();
-    let lost = created(home, [DocumentState::Failed(failure())]).await;
+pub async fn where_there_is_nothing_to_open_nothing_changes(backend: &Backend) {
+    let open = created(backend, [split(2)]).await;
+    let open = complete(backend, page(&open, 1, 1), Outcome::Failed(failure())).await.task().clone();
+    let lost = created(backend, [DocumentState::Failed(failure())]).await;
     for (task, scopes) in [(&open, vec![Reopen::Unread, Reopen::All]), (&lost, vec![Reopen::Unread, Reopen::All])] {
         for scope in scopes {
-            assert_eq!(reopen(home, task, scope).await, Completion::Before(task.clone()));
+            assert_eq!(reopen(backend, task, scope).await, Completion::Before(task.clone()));
         }
     }
-    let read = complete(home, page(&open, 1, 2), succeeded()).await.task().clone();
-    let corrected = home.tasks.correct_page(page(&read, 1, 1), 2, None).await.expect("correct").task().clone();
-    assert_eq!(reopen(home, &read, Reopen::Unread).await, Completion::Before(corrected));
+    let read = complete(backend, page(&open, 1, 2), succeeded()).await.task().clone();
+    let corrected = backend.tasks.correct_page(page(&read, 1, 1), 2, None).await.expect("correct").task().clone();
+    assert_eq!(reopen(backend, &read, Reopen::Unread).await, Completion::Before(corrected));
 }
 
 /// However many pages it has.
-pub async fn a_task_of_thousands_of_pages_is_canceled_and_opened_again(home: &Home) {
+pub async fn a_task_of_thousands_of_pages_is_canceled_and_opened_again(backend: &Backend) {
     const PAGES: u32 = 3_000;
-    let task = created(home, [split(PAGES)]).await;
-    complete(home, page(&task, 1, 7), succeeded()).await;
-    complete(home, page(&task, 1, 8), Outcome::Failed(failure())).await;
-    assert_eq!(cancel(home, &task).await.counts.canceled, PAGES - 2);
-    let opened = reopen(home, &task, Reopen::Unread).await;
+    let task = created(backend, [split(PAGES)]).await;
+    complete(backend, page(&task, 1, 7), succeeded()).await;
+    complete(backend, page(&task, 1, 8), Outcome::Failed(failure())).await;
+    assert_eq!(cancel(backend, &task).await.counts.canceled, PAGES - 2);
+    let opened = reopen(backend, &task, Reopen::Unread).await;
     assert_eq!(opened.task().counts, Counts { open: PAGES - 1, succeeded: 1, ..Counts::default() });
-    let statuses = home.tasks.pages(task.id).await.expect("pages");
+    let statuses = backend.tasks.pages(task.id).await.expect("pages");
     assert_eq!(statuses.len(), PAGES as usize);
     assert!(statuses.iter().all(|one| (one.page.page == 7) == (one.status == PageStatus::Succeeded)));
-    let last = home.tasks.complete_page(page(&task, 1, PAGES), 2, succeeded()).await.expect("complete");
+    let last = backend.tasks.complete_page(page(&task, 1, PAGES), 2, succeeded()).await.expect("complete");
     assert!(last.changed());
-    cancel(home, &task).await;
-    assert_eq!(reopen(home, &task, Reopen::All).await.task().counts.open, PAGES);
-    let statuses = home.tasks.pages(task.id).await.expect("pages");
+    cancel(backend, &task).await;
+    assert_eq!(reopen(backend, &task, Reopen::All).await.task().counts.open, PAGES);
+    let statuses = backend.tasks.pages(task.id).await.expect("pages");
     assert!(statuses.iter().all(|one| (one.status, one.round) == (PageStatus::Queued, 3)));
 }
 
 /// It is noted with the change that owes it, not too often, and sent by whoever made that change.
-pub async fn progress_is_owed_by_the_page_that_makes_it(home: &Home) {
+pub async fn progress_is_owed_by_the_page_that_makes_it(backend: &Backend) {
     let mut task = task([split(3)]);
     if let Some(callback) = &mut task.callback {
         callback.progress = Some(Progress::default());
     }
-    home.tasks.create(task.clone()).await.expect("create");
-    let first = complete(home, page(&task, 1, 1), succeeded()).await;
+    backend.tasks.create(task.clone()).await.expect("create");
+    let first = complete(backend, page(&task, 1, 1), succeeded()).await;
     assert_eq!(first.task().progress_due(), Some(1));
-    assert_eq!(home.tasks.task(task.id).await.expect("task").progress_due(), Some(1));
-    let again = complete(home, page(&task, 1, 1), succeeded()).await;
-    let second = complete(home, page(&task, 1, 2), succeeded()).await;
+    assert_eq!(backend.tasks.task(task.id).await.expect("task").progress_due(), Some(1));
+    let again = complete(backend, page(&task, 1, 1), succeeded()).await;
+    let second = complete(backend, page(&task, 1, 2), succeeded()).await;
     assert_eq!(second.task().progress_due(), None, "too soon after the first");
-    let last = complete(home, page(&task, 1, 3), succeeded()).await;
+    let last = complete(backend, page(&task, 1, 3), succeeded()).await;
     assert_eq!(last.task().progress_due(), None, "of the end its customer is told anyway");
     for completion in [&first, &again, &second, &last] {
-        owe_progress(home, completion).await.expect("owed");
+        enqueue_progress(backend, completion).await.expect("owed");
     }
-    let sent = home.queue(QueueName::Callbacks).receive(10, super::A_MOMENT).await.expect("received");
+    let sent = backend.queue(QueueName::Callbacks).receive(10, super::A_MOMENT).await.expect("received");
     let [message] = sent.as_slice() else { panic!("one message: {sent:?}") };
     assert!(message.body.contains(r#""progress":1"#), "{}", message.body);
 }
 
 /// Where a document can be had is not forgotten when it fails.
-pub async fn a_document_that_failed_says_where_it_was_to_be_had(home: &Home) {
-    let task = created(home, [pending()]).await;
-    let failed = home.tasks.settle_document(task.id, 1, DocumentState::Failed(failure())).await.expect("settle");
+pub async fn a_document_that_failed_says_where_it_was_to_be_had(backend: &Backend) {
+    let task = created(backend, [pending()]).await;
+    let failed = backend.tasks.settle_document(task.id, 1, DocumentState::Failed(failure())).await.expect("settle");
     let source = failed.task().documents[0].source.clone();
     assert!(matches!(source, Some(Source::Url { .. })), "{source:?}");
-    let opened = reopen(home, &task, Reopen::Unread).await;
+    let opened = reopen(backend, &task, Reopen::Unread).await;
     assert!(
         matches!(&opened.task().documents[0].state, DocumentState::Pending { source: again } if Some(again) == source.as_ref())
     );

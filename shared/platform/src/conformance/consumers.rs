@@ -1,4 +1,4 @@
-//! What a [`Consumer`] promises on every home.
+//! What a [`Consumer`] promises on every backend.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use quire_tasks::{PageMessage, PageRef, ReadAs, TaskId, Tenant};
 use uuid::Uuid;
 
 use super::{A_MOMENT, AT_LENGTH, LEASE, MAX_RECEIVES, pages_queue};
-use crate::{Consumer, Delivery, Home, Outgoing, QueueName};
+use crate::{Backend, Consumer, Delivery, OutgoingMessage, QueueName};
 
 fn message() -> PageMessage {
     PageMessage {
@@ -17,9 +17,9 @@ fn message() -> PageMessage {
     }
 }
 
-async fn sent(home: &Home) -> PageMessage {
+async fn sent(backend: &Backend) -> PageMessage {
     let message = message();
-    pages_queue(home).send(vec![Outgoing::new(&message, &Tenant::default())]).await.expect("send");
+    pages_queue(backend).send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("send");
     message
 }
 
@@ -29,9 +29,9 @@ async fn next(consumer: &Consumer<PageMessage>, within: Duration) -> Option<Deli
 }
 
 /// Three times as long as a lease, say.
-pub async fn a_held_lease_is_kept_past_its_time(home: &Home) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH);
-    let message = sent(home).await;
+pub async fn a_held_lease_is_kept_past_its_time(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH);
+    let message = sent(backend).await;
     let delivery = next(&consumer, AT_LENGTH).await.expect("a delivery");
     assert_eq!((&delivery.message, delivery.attempt), (&message, 1));
     assert!(next(&consumer, 3 * LEASE).await.is_none(), "it is held");
@@ -39,9 +39,9 @@ pub async fn a_held_lease_is_kept_past_its_time(home: &Home) {
 }
 
 /// Whoever holds it longer than anybody may is taken for stuck.
-pub async fn a_lease_held_too_long_is_given_up(home: &Home) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(home), LEASE);
-    sent(home).await;
+pub async fn a_lease_held_too_long_is_given_up(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), LEASE);
+    sent(backend).await;
     let stuck = next(&consumer, AT_LENGTH).await.expect("a delivery");
     let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
     assert_eq!((&again.message, again.attempt), (&stuck.message, 2));
@@ -52,9 +52,9 @@ pub async fn a_lease_held_too_long_is_given_up(home: &Home) {
 }
 
 /// That is what becomes of the work of a task that panics.
-pub async fn a_dropped_lease_runs_out(home: &Home) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH);
-    sent(home).await;
+pub async fn a_dropped_lease_runs_out(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH);
+    sent(backend).await;
     drop(next(&consumer, AT_LENGTH).await.expect("a delivery"));
     let started = Instant::now();
     let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
@@ -64,12 +64,12 @@ pub async fn a_dropped_lease_runs_out(home: &Home) {
 }
 
 /// A worker that has to end before its pages do, and more of them than ten.
-pub async fn leases_that_are_given_back_are_free_at_once(home: &Home) {
+pub async fn leases_that_are_given_back_are_free_at_once(backend: &Backend) {
     const COUNT: usize = 12;
-    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH));
+    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH));
     let mut held = Vec::new();
     for _ in 0..COUNT {
-        sent(home).await;
+        sent(backend).await;
         held.push(next(&leaving, AT_LENGTH).await.expect("a delivery"));
     }
     let started = Instant::now();
@@ -85,10 +85,10 @@ pub async fn leases_that_are_given_back_are_free_at_once(home: &Home) {
 }
 
 /// Its message is in other hands by then.
-pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(home: &Home) {
-    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH));
+pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(backend: &Backend) {
+    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH));
     for ending in ["acknowledge", "release", "dead-letter", "send again"] {
-        sent(home).await;
+        sent(backend).await;
         let late = next(&leaving, AT_LENGTH).await.expect("a delivery").lease;
         leaving.release_held().await.expect("released");
         let other = next(&staying, AT_LENGTH).await.expect("it comes again");
@@ -105,15 +105,16 @@ pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(home: &Ho
         assert_eq!(last.attempt, 3, "{ending}");
         last.lease.acknowledge().await.expect("acknowledge");
     }
-    assert!(home.queue(QueueName::DeadPages).receive(1, Duration::ZERO).await.expect("receive").is_empty());
+    assert!(backend.queue(QueueName::DeadPages).receive(1, Duration::ZERO).await.expect("receive").is_empty());
 }
 
 /// It does not hide in an error, and it does not harm its neighbors.
-pub async fn an_undecodable_message_can_be_dead_lettered(home: &Home) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(home), AT_LENGTH);
-    let junk = Outgoing { body: r#"{"v":99}"#.to_owned(), ..Outgoing::new(&message(), &Tenant::default()) };
-    pages_queue(home).send(vec![junk.clone()]).await.expect("send");
-    let message = sent(home).await;
+pub async fn an_undecodable_message_can_be_dead_lettered(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), AT_LENGTH);
+    let junk =
+        OutgoingMessage { body: r#"{"v":99}"#.to_owned(), ..OutgoingMessage::new(&message(), &Tenant::default()) };
+    pages_queue(backend).send(vec![junk.clone()]).await.expect("send");
+    let message = sent(backend).await;
     let (mut read, mut unread) = (None, None);
     let deadline = Instant::now() + AT_LENGTH;
     while (read.is_none() || unread.is_none()) && Instant::now() < deadline {
@@ -128,20 +129,20 @@ pub async fn an_undecodable_message_can_be_dead_lettered(home: &Home) {
     assert_eq!((read.message, unread.body), (message, junk.body.clone()));
     read.lease.acknowledge().await.expect("acknowledge");
     unread.lease.dead_letter("of another version").await.expect("dead-letter");
-    let dead = home.queue(QueueName::DeadPages);
+    let dead = backend.queue(QueueName::DeadPages);
     let letters = dead.receive(1, AT_LENGTH).await.expect("receive");
     assert_eq!(letters.iter().map(|letter| &letter.body).collect::<Vec<_>>(), [&junk.body]);
     dead.acknowledge(vec![letters[0].receipt.clone()]).await.expect("acknowledge");
 }
 
 /// It was put off more often than it may be received.
-pub async fn a_message_that_is_sent_again_begins_anew(home: &Home) {
+pub async fn a_message_that_is_sent_again_begins_anew(backend: &Backend) {
     const DELAY: Duration = Duration::from_secs(2);
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let consumer = Consumer::<PageMessage>::new(pages_queue(home), 10 * AT_LENGTH);
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH);
     let (message, tenant) = (message(), "acme".parse::<Tenant>().expect("a tenant"));
-    let outgoing = Outgoing { trace: Some(TRACE.to_owned()), ..Outgoing::new(&message, &tenant) };
-    pages_queue(home).send(vec![outgoing.clone()]).await.expect("send");
+    let outgoing = OutgoingMessage { trace: Some(TRACE.to_owned()), ..OutgoingMessage::new(&message, &tenant) };
+    pages_queue(backend).send(vec![outgoing.clone()]).await.expect("send");
     let first = next(&consumer, AT_LENGTH).await.expect("a delivery");
     first.lease.release(Duration::ZERO).await.expect("release");
     for attempt in [2].into_iter().chain([1; MAX_RECEIVES as usize]) {
@@ -153,18 +154,18 @@ pub async fn a_message_that_is_sent_again_begins_anew(home: &Home) {
     let put_off = next(&consumer, AT_LENGTH).await.expect("it comes again");
     let since = Instant::now();
     put_off.lease.send_again(DELAY).await.expect("sent again");
-    let [received] = pages_queue(home).receive(1, AT_LENGTH).await.expect("receive").try_into().expect("one");
+    let [received] = pages_queue(backend).receive(1, AT_LENGTH).await.expect("receive").try_into().expect("one");
     assert!(since.elapsed() + A_MOMENT / 10 >= DELAY, "{:?}", since.elapsed());
-    let Outgoing { body, group, .. } = outgoing;
+    let OutgoingMessage { body, group, .. } = outgoing;
     assert_eq!((received.body, received.group, received.attempt), (body, group, 1));
-    pages_queue(home).acknowledge(vec![received.receipt]).await.expect("acknowledge");
+    pages_queue(backend).acknowledge(vec![received.receipt]).await.expect("acknowledge");
     assert!(next(&consumer, A_MOMENT).await.is_none(), "there is one of it");
 }
 
 /// Otherwise there would be two of it, and more with every time.
-pub async fn whoever_has_lost_a_lease_sends_nothing_again(home: &Home) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(home), LEASE);
-    sent(home).await;
+pub async fn whoever_has_lost_a_lease_sends_nothing_again(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), LEASE);
+    sent(backend).await;
     let stuck = next(&consumer, AT_LENGTH).await.expect("a delivery");
     let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
     stuck.lease.send_again(Duration::ZERO).await.expect("it is no error");

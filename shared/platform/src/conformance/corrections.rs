@@ -6,14 +6,14 @@ use quire_tasks::{
 use tokio::task::JoinSet;
 
 use super::tasks::{complete, created, failure, half_failed, page, split, succeeded};
-use crate::{Completion, Error, Home, Reopen};
+use crate::{Backend, Completion, Error, Reopen};
 
-async fn correct(home: &Home, of: PageRef, round: u32) -> Completion {
-    home.tasks.correct_page(of, round, Some(1.0)).await.expect("correct")
+async fn correct(backend: &Backend, of: PageRef, round: u32) -> Completion {
+    backend.tasks.correct_page(of, round, Some(1.0)).await.expect("correct")
 }
 
-async fn told(home: &Home, task: &Task) {
-    let told = home.tasks.update_callback(task.id, task.round, CallbackUpdate::Delivered).await.expect("update");
+async fn told(backend: &Backend, task: &Task) {
+    let told = backend.tasks.update_callback(task.id, task.round, CallbackUpdate::Delivered).await.expect("update");
     assert_eq!(told.task().callback_state(), CallbackState::Delivered);
 }
 
@@ -30,97 +30,99 @@ fn is_corrected(page: &Page, round: u32) {
 }
 
 /// And its task with it.
-pub async fn a_failed_page_is_corrected(home: &Home) {
-    let task = half_failed(home).await;
-    told(home, &task).await;
+pub async fn a_failed_page_is_corrected(backend: &Backend) {
+    let task = half_failed(backend).await;
+    told(backend, &task).await;
     let failed = page(&task, 1, 2);
-    let before = home.tasks.page(failed).await.expect("page");
-    let corrected = correct(home, failed, 2).await;
+    let before = backend.tasks.page(failed).await.expect("page");
+    let corrected = correct(backend, failed, 2).await;
     assert!(corrected.changed() && corrected.task().version > task.version + 1);
-    let after = home.tasks.task(task.id).await.expect("task");
+    let after = backend.tasks.task(task.id).await.expect("task");
     assert_eq!(&after, corrected.task());
     is_told_anew(&after, 2);
     assert_eq!(after.status(), TaskStatus::Succeeded);
     assert_eq!(after.counts, Counts { succeeded: 2, ..Counts::default() });
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     is_corrected(&pages[1], 2);
     assert!(pages[1].ended_at >= before.ended_at && after.ended_at >= pages[1].ended_at);
     assert_eq!((pages[0].status, pages[0].round), (PageStatus::Succeeded, 1), "the other stays as it was");
 }
 
 /// It was read, but nobody was sure.
-pub async fn a_page_that_needs_a_review_is_corrected(home: &Home) {
-    let task = created(home, [split(1)]).await;
+pub async fn a_page_that_needs_a_review_is_corrected(backend: &Backend) {
+    let task = created(backend, [split(1)]).await;
     let unsure = page(&task, 1, 1);
-    let read = complete(home, unsure, Outcome::Succeeded { confidence: Some(0.25), needs_review: true }).await;
-    assert!(home.tasks.page(unsure).await.expect("page").needs_review);
-    told(home, read.task()).await;
-    let corrected = correct(home, unsure, 2).await;
+    let read = complete(backend, unsure, Outcome::Succeeded { confidence: Some(0.25), needs_review: true }).await;
+    assert!(backend.tasks.page(unsure).await.expect("page").needs_review);
+    told(backend, read.task()).await;
+    let corrected = correct(backend, unsure, 2).await;
     is_told_anew(corrected.task(), 2);
     assert_eq!(corrected.task().counts, read.task().counts);
-    is_corrected(&home.tasks.page(unsure).await.expect("page"), 2);
+    is_corrected(&backend.tasks.page(unsure).await.expect("page"), 2);
     // It may be corrected once more: also by somebody who finds that it has no text at all.
-    let again = home.tasks.correct_page(unsure, 3, None).await.expect("correct");
+    let again = backend.tasks.correct_page(unsure, 3, None).await.expect("correct");
     is_told_anew(again.task(), 3);
-    assert_eq!(home.tasks.page(unsure).await.expect("page").confidence, None);
+    assert_eq!(backend.tasks.page(unsure).await.expect("page").confidence, None);
 }
 
 /// Neither of a task or a page that is open, nor in any other round than the next.
-pub async fn only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round(home: &Home) {
-    let task = half_failed(home).await;
+pub async fn only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round(backend: &Backend) {
+    let task = half_failed(backend).await;
     for (round, number) in [(0, 2), (1, 2), (3, 2), (1, 1)] {
-        assert_eq!(correct(home, page(&task, 1, number), round).await, Completion::Before(task.clone()), "{round}");
+        assert_eq!(correct(backend, page(&task, 1, number), round).await, Completion::Before(task.clone()), "{round}");
     }
-    let failed = home.tasks.page(page(&task, 1, 2)).await.expect("page");
+    let failed = backend.tasks.page(page(&task, 1, 2)).await.expect("page");
     assert_eq!((failed.status, failed.failure), (PageStatus::Failed, Some(failure())));
 
-    let open = created(home, [split(2)]).await;
-    let ended = complete(home, page(&open, 1, 1), Outcome::Failed(failure())).await;
+    let open = created(backend, [split(2)]).await;
+    let ended = complete(backend, page(&open, 1, 1), Outcome::Failed(failure())).await;
     for number in [1, 2] {
-        let corrected = correct(home, page(&open, 1, number), 2).await;
+        let corrected = correct(backend, page(&open, 1, number), 2).await;
         assert_eq!(corrected, Completion::Before(ended.task().clone()), "the task is open");
     }
 
     for unknown in [page(&task, 1, 3), page(&task, 2, 1), page(&super::tasks::task([]), 1, 1)] {
-        let corrected = home.tasks.correct_page(unknown, 2, None).await;
+        let corrected = backend.tasks.correct_page(unknown, 2, None).await;
         assert!(matches!(corrected, Err(Error::NotFound { .. })), "{corrected:?}");
     }
 }
 
 /// Whether of the same page or of two of them: each has seen the round before.
-pub async fn of_two_corrections_at_once_one_is_made(home: &Home) {
-    let task = created(home, [split(2)]).await;
+pub async fn of_two_corrections_at_once_one_is_made(backend: &Backend) {
+    let task = created(backend, [split(2)]).await;
     for of in task.pages() {
-        complete(home, of, Outcome::Failed(failure())).await;
+        complete(backend, of, Outcome::Failed(failure())).await;
     }
     let mut tries = JoinSet::new();
     for of in (0..3).flat_map(|_| task.pages()) {
-        let tasks = home.tasks.clone();
-        tries.spawn(async move { crate::patiently(|| tasks.correct_page(of, 2, None)).await.expect("correct") });
+        let tasks = backend.tasks.clone();
+        tries.spawn(
+            async move { crate::retry_with_backoff(|| tasks.correct_page(of, 2, None)).await.expect("correct") },
+        );
     }
     let made = tries.join_all().await.into_iter().filter(Completion::changed).count();
     assert_eq!(made, 1);
-    let after = home.tasks.task(task.id).await.expect("task");
+    let after = backend.tasks.task(task.id).await.expect("task");
     assert_eq!((after.round, after.counts), (2, Counts { succeeded: 1, failed: 1, ..Counts::default() }));
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     assert_eq!(pages.iter().filter(|page| page.status == PageStatus::Succeeded).count(), 1);
     assert_eq!(pages.iter().filter(|page| page.round == 2).count(), 1);
 }
 
 /// What was corrected stays; and that the customer was told of a correction is no longer news.
-pub async fn what_still_fails_is_opened_again_after_a_correction(home: &Home) {
-    let task = created(home, [split(2), DocumentState::Failed(failure())]).await;
+pub async fn what_still_fails_is_opened_again_after_a_correction(backend: &Backend) {
+    let task = created(backend, [split(2), DocumentState::Failed(failure())]).await;
     for of in task.pages() {
-        complete(home, of, Outcome::Failed(failure())).await;
+        complete(backend, of, Outcome::Failed(failure())).await;
     }
     let (corrected, failed) = (page(&task, 1, 1), page(&task, 1, 2));
-    assert_eq!(correct(home, corrected, 2).await.task().status(), TaskStatus::PartiallySucceeded);
-    assert!(!home.tasks.complete_page(failed, 2, succeeded()).await.expect("complete").changed());
-    let opened = home.tasks.reopen(task.id, Reopen::These(vec![corrected, failed])).await.expect("reopen");
+    assert_eq!(correct(backend, corrected, 2).await.task().status(), TaskStatus::PartiallySucceeded);
+    assert!(!backend.tasks.complete_page(failed, 2, succeeded()).await.expect("complete").changed());
+    let opened = backend.tasks.reopen(task.id, Reopen::These(vec![corrected, failed])).await.expect("reopen");
     assert!(opened.changed());
     assert_eq!((opened.task().round, opened.task().updated), (3, false));
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 1, ..Counts::default() });
-    is_corrected(&home.tasks.page(corrected).await.expect("page"), 2);
-    let completion = home.tasks.complete_page(failed, 3, succeeded()).await.expect("complete");
+    is_corrected(&backend.tasks.page(corrected).await.expect("page"), 2);
+    let completion = backend.tasks.complete_page(failed, 3, succeeded()).await.expect("complete");
     assert!(completion.changed() && completion.task().owes_callback() && !completion.task().updated);
 }

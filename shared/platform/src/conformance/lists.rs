@@ -8,14 +8,14 @@ use super::{
     tasks::{complete, created, failure, now, page, pending, split, succeeded, task},
     unique,
 };
-use crate::{Completion, Error, Home, Listed, Reopen};
+use crate::{Backend, Completion, Error, Listed, Reopen};
 
 const HOUR: Duration = Duration::from_hours(1);
 
 /// A task of this tenant, accepted at this time.
-async fn accepted(home: &Home, tenant: &Tenant, at: i64) -> Task {
+async fn accepted(backend: &Backend, tenant: &Tenant, at: i64) -> Task {
     let task = Task { tenant: tenant.clone(), created_at: UnixMillis(at), ..task([split(1)]) };
-    match home.tasks.create(task).await.expect("create") {
+    match backend.tasks.create(task).await.expect("create") {
         Completion::Now(task) => task,
         Completion::Before(task) => panic!("{} was there before", task.id),
     }
@@ -26,16 +26,16 @@ fn tenant() -> Tenant {
 }
 
 /// Also where several were accepted at the same time; nobody else's; and none that is older than asked for.
-pub async fn tasks_are_listed_newest_first_one_page_after_the_other(home: &Home) {
+pub async fn tasks_are_listed_newest_first_one_page_after_the_other(backend: &Backend) {
     let (mine, other, start) = (tenant(), tenant(), now().0);
     let mut tasks = Vec::new();
     for at in [1, 0, 2, 1, 1, 0, 3] {
-        tasks.push(accepted(home, &mine, start + at).await);
-        accepted(home, &other, start + at).await;
+        tasks.push(accepted(backend, &mine, start + at).await);
+        accepted(backend, &other, start + at).await;
     }
     tasks.sort_by_key(|task| std::cmp::Reverse(Listed::of(task)));
     let list = async |since: Option<i64>, after, limit| {
-        home.tasks.list(&mine, since.map(UnixMillis), after, limit).await.expect("list")
+        backend.tasks.list(&mine, since.map(UnixMillis), after, limit).await.expect("list")
     };
     assert_eq!(list(None, None, 100).await, tasks);
     let (mut listed, mut after) = (Vec::new(), None);
@@ -53,99 +53,99 @@ pub async fn tasks_are_listed_newest_first_one_page_after_the_other(home: &Home)
     assert_eq!(list(None, None, 0).await, []);
     let gone = Listed { created_at: UnixMillis(start + 3), id: quire_tasks::TaskId::derived(&["gone"]) };
     assert!(list(None, Some(gone), 100).await.len() >= 6, "the place need not be taken");
-    assert_eq!(home.tasks.list(&tenant(), None, None, 100).await.expect("list"), []);
+    assert_eq!(backend.tasks.list(&tenant(), None, None, 100).await.expect("list"), []);
 }
 
 /// A list is of tasks as they are now.
-pub async fn a_list_shows_tasks_as_they_are_now(home: &Home) {
+pub async fn a_list_shows_tasks_as_they_are_now(backend: &Backend) {
     let mine = tenant();
-    let task = accepted(home, &mine, now().0).await;
-    let ended = complete(home, page(&task, 1, 1), succeeded()).await;
-    assert_eq!(home.tasks.list(&mine, None, None, 10).await.expect("list"), [ended.task().clone()]);
-    home.tasks.remove(task.id).await.expect("remove");
-    assert_eq!(home.tasks.list(&mine, None, None, 10).await.expect("list"), []);
+    let task = accepted(backend, &mine, now().0).await;
+    let ended = complete(backend, page(&task, 1, 1), succeeded()).await;
+    assert_eq!(backend.tasks.list(&mine, None, None, 10).await.expect("list"), [ended.task().clone()]);
+    backend.tasks.remove(task.id).await.expect("remove");
+    assert_eq!(backend.tasks.list(&mine, None, None, 10).await.expect("list"), []);
 }
 
 /// The one whose time was over first comes first.
-pub async fn expired_tasks_are_found_in_the_order_in_which_they_expired(home: &Home) {
+pub async fn expired_tasks_are_found_in_the_order_in_which_they_expired(backend: &Backend) {
     let now = now();
     let mut tasks = Vec::new();
     for ago in [30, 10, 20, 40, 15, 35, 25] {
         let expires_at = UnixMillis(now.0 - ago * 1000);
-        let created = home.tasks.create(Task { expires_at, ..task([split(1)]) }).await.expect("create");
+        let created = backend.tasks.create(Task { expires_at, ..task([split(1)]) }).await.expect("create");
         tasks.push(created.task().clone());
     }
-    let later = created(home, [split(1)]).await;
+    let later = created(backend, [split(1)]).await;
     tasks.sort_by_key(|task| task.expires_at);
-    let expired = home.tasks.expired(now, 10_000).await.expect("expired");
+    let expired = backend.tasks.expired(now, 10_000).await.expect("expired");
     assert!(expired.is_sorted_by_key(|task| task.expires_at));
     let mine = expired.into_iter().filter(|one| tasks.iter().any(|task| task.id == one.id)).collect::<Vec<_>>();
     assert_eq!(mine, tasks);
-    assert_eq!(home.tasks.expired(now, 3).await.expect("expired").len(), 3);
-    assert_eq!(home.tasks.expired(now, 0).await.expect("expired"), []);
-    assert!(!home.tasks.expired(now, 10_000).await.expect("expired").contains(&later));
+    assert_eq!(backend.tasks.expired(now, 3).await.expect("expired").len(), 3);
+    assert_eq!(backend.tasks.expired(now, 0).await.expect("expired"), []);
+    assert!(!backend.tasks.expired(now, 10_000).await.expect("expired").contains(&later));
     let at = tasks[0].expires_at;
-    assert!(home.tasks.expired(at, 10_000).await.expect("expired").contains(&tasks[0]), "at that very time");
-    assert!(!home.tasks.expired(UnixMillis(at.0 - 1), 10_000).await.expect("expired").contains(&tasks[0]));
+    assert!(backend.tasks.expired(at, 10_000).await.expect("expired").contains(&tasks[0]), "at that very time");
+    assert!(!backend.tasks.expired(UnixMillis(at.0 - 1), 10_000).await.expect("expired").contains(&tasks[0]));
 }
 
 /// Nobody reads, corrects, opens or tells of what is deleted.
-pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(home: &Home) {
-    let task = created(home, [split(2), pending()]).await;
-    complete(home, page(&task, 1, 1), Outcome::Failed(failure())).await;
+pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend) {
+    let task = created(backend, [split(2), pending()]).await;
+    complete(backend, page(&task, 1, 1), Outcome::Failed(failure())).await;
     let at = now();
-    let expired = home.tasks.expire(task.id, at).await.expect("expire");
+    let expired = backend.tasks.expire(task.id, at).await.expect("expire");
     assert!(expired.changed());
     let expired = expired.task().clone();
     assert_eq!((expired.status(), expired.expires_at), (TaskStatus::Canceled, at));
     assert_eq!(expired.counts, Counts { failed: 1, canceled: 2, ..Counts::default() });
     assert_eq!((expired.callback_state(), expired.owes_callback()), (CallbackState::None, false));
     let before = Completion::Before(expired.clone());
-    assert_eq!(complete(home, page(&task, 1, 2), succeeded()).await, before);
-    assert_eq!(home.tasks.settle_document(task.id, 2, split(1)).await.expect("settle"), before);
+    assert_eq!(complete(backend, page(&task, 1, 2), succeeded()).await, before);
+    assert_eq!(backend.tasks.settle_document(task.id, 2, split(1)).await.expect("settle"), before);
     for scope in [Reopen::Unread, Reopen::All, Reopen::These(vec![page(&task, 1, 1)])] {
-        assert_eq!(home.tasks.reopen(task.id, scope).await.expect("reopen"), before);
+        assert_eq!(backend.tasks.reopen(task.id, scope).await.expect("reopen"), before);
     }
-    assert_eq!(home.tasks.correct_page(page(&task, 1, 1), 2, None).await.expect("correct"), before);
+    assert_eq!(backend.tasks.correct_page(page(&task, 1, 1), 2, None).await.expect("correct"), before);
     for update in [CallbackUpdate::Resend, CallbackUpdate::Owed] {
-        assert_eq!(home.tasks.update_callback(task.id, 1, update).await.expect("update"), before);
+        assert_eq!(backend.tasks.update_callback(task.id, 1, update).await.expect("update"), before);
     }
     for at in [at, at.plus(HOUR)] {
-        assert_eq!(home.tasks.expire(task.id, at).await.expect("expire"), before, "it is never put off");
+        assert_eq!(backend.tasks.expire(task.id, at).await.expect("expire"), before, "it is never put off");
     }
-    assert!(home.tasks.expired(at, 10_000).await.expect("expired").contains(&expired));
-    let undispatched = home.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
+    assert!(backend.tasks.expired(at, 10_000).await.expect("expired").contains(&expired));
+    let undispatched = backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
     assert!(!undispatched.contains(&expired));
 }
 
 /// Its time may be over while it is still worked on.
-pub async fn a_task_that_has_expired_is_worked_on_no_more(home: &Home) {
+pub async fn a_task_that_has_expired_is_worked_on_no_more(backend: &Backend) {
     let old = Task { created_at: UnixMillis(now().0 - 2_000), ..task([split(2)]) }.kept_for(Duration::from_secs(1));
-    let created = home.tasks.create(old.clone()).await.expect("create").task().clone();
-    assert_eq!(complete(home, page(&old, 1, 1), succeeded()).await, Completion::Before(created.clone()));
-    let expired = home.tasks.expire(old.id, created.expires_at).await.expect("expire");
+    let created = backend.tasks.create(old.clone()).await.expect("create").task().clone();
+    assert_eq!(complete(backend, page(&old, 1, 1), succeeded()).await, Completion::Before(created.clone()));
+    let expired = backend.tasks.expire(old.id, created.expires_at).await.expect("expire");
     assert!(expired.changed(), "what was open is not any more");
     assert_eq!((expired.task().status(), expired.task().expires_at), (TaskStatus::Canceled, old.expires_at));
 }
 
 /// As if it had never been there.
-pub async fn a_removed_task_is_gone(home: &Home) {
-    let task = created(home, [split(150), pending()]).await;
-    let other = created(home, [split(2)]).await;
+pub async fn a_removed_task_is_gone(backend: &Backend) {
+    let task = created(backend, [split(150), pending()]).await;
+    let other = created(backend, [split(2)]).await;
     for _ in 0..2 {
-        home.tasks.remove(task.id).await.expect("remove");
+        backend.tasks.remove(task.id).await.expect("remove");
     }
     let missing = |found: Result<(), Error>| assert!(matches!(found, Err(Error::NotFound { .. })), "{found:?}");
-    missing(home.tasks.task(task.id).await.map(drop));
-    missing(home.tasks.page(page(&task, 1, 1)).await.map(drop));
-    missing(home.tasks.cancel(task.id).await.map(drop));
-    missing(home.tasks.expire(task.id, now()).await.map(drop));
-    missing(home.tasks.complete_page(page(&task, 1, 1), 1, succeeded()).await.map(drop));
-    assert_eq!(home.tasks.pages(task.id).await.expect("pages"), []);
-    assert!(!home.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched").contains(&task));
-    assert_eq!(home.tasks.task(other.id).await.expect("task"), other);
-    assert_eq!(home.tasks.pages(other.id).await.expect("pages").len(), 2);
-    let anew = home.tasks.create(Task { documents: Vec::new(), ..task.clone() }).await.expect("create");
+    missing(backend.tasks.task(task.id).await.map(drop));
+    missing(backend.tasks.page(page(&task, 1, 1)).await.map(drop));
+    missing(backend.tasks.cancel(task.id).await.map(drop));
+    missing(backend.tasks.expire(task.id, now()).await.map(drop));
+    missing(backend.tasks.complete_page(page(&task, 1, 1), 1, succeeded()).await.map(drop));
+    assert_eq!(backend.tasks.pages(task.id).await.expect("pages"), []);
+    assert!(!backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched").contains(&task));
+    assert_eq!(backend.tasks.task(other.id).await.expect("task"), other);
+    assert_eq!(backend.tasks.pages(other.id).await.expect("pages").len(), 2);
+    let anew = backend.tasks.create(Task { documents: Vec::new(), ..task.clone() }).await.expect("create");
     assert!(anew.changed(), "its name is free");
-    assert_eq!(home.tasks.pages(task.id).await.expect("pages"), []);
+    assert_eq!(backend.tasks.pages(task.id).await.expect("pages"), []);
 }

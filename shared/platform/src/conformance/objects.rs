@@ -6,79 +6,79 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::unique;
-use crate::{Download, Error, Home};
+use crate::{Backend, Download, Error};
 
 fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
 /// What was put is read, whatever its size.
-pub async fn an_object_that_was_put_is_read_back(home: &Home) {
+pub async fn an_object_that_was_put_is_read_back(backend: &Backend) {
     for (size, name) in [(0, "empty"), (1, "one"), (3_000_000, "large")] {
         let key = format!("{}/{name}", unique("put"));
         let content: Bytes = (0..size).map(|n: u32| n.to_le_bytes()[0]).collect();
-        home.objects.put(&key, content.clone()).await.expect("put");
-        assert_eq!(home.objects.read(&key).await.expect("read"), content, "{name}");
+        backend.objects.put(&key, content.clone()).await.expect("put");
+        assert_eq!(backend.objects.read(&key).await.expect("read"), content, "{name}");
     }
 }
 
 /// The last put counts.
-pub async fn a_second_put_replaces_the_first(home: &Home) {
+pub async fn a_second_put_replaces_the_first(backend: &Backend) {
     let key = unique("replaced");
-    home.objects.put(&key, bytes("the first, and longer")).await.expect("put");
-    home.objects.put(&key, bytes("the second")).await.expect("put again");
-    assert_eq!(home.objects.read(&key).await.expect("read"), "the second");
+    backend.objects.put(&key, bytes("the first, and longer")).await.expect("put");
+    backend.objects.put(&key, bytes("the second")).await.expect("put again");
+    assert_eq!(backend.objects.read(&key).await.expect("read"), "the second");
 }
 
 /// The first `put_new` counts.
-pub async fn put_new_writes_once(home: &Home) {
+pub async fn put_new_writes_once(backend: &Backend) {
     let key = format!("{}/a/b", unique("new"));
-    assert!(home.objects.put_new(&key, bytes("the first")).await.expect("put"));
-    assert!(!home.objects.put_new(&key, bytes("the second")).await.expect("not put"));
-    assert_eq!(home.objects.read(&key).await.expect("read"), "the first");
+    assert!(backend.objects.put_new(&key, bytes("the first")).await.expect("put"));
+    assert!(!backend.objects.put_new(&key, bytes("the second")).await.expect("not put"));
+    assert_eq!(backend.objects.read(&key).await.expect("read"), "the first");
 }
 
 /// However many try at once, one `put_new` counts, and it is whole.
-pub async fn of_many_who_put_new_one_succeeds(home: &Home) {
+pub async fn of_many_who_put_new_one_succeeds(backend: &Backend) {
     let key = unique("contended");
     let mut tries = JoinSet::new();
     for n in 0..8_u8 {
-        let (objects, key) = (home.objects.clone(), key.clone());
+        let (objects, key) = (backend.objects.clone(), key.clone());
         tries.spawn(async move { (n, objects.put_new(&key, vec![n; 100_000].into()).await.expect("put")) });
     }
     let winners: Vec<u8> = tries.join_all().await.into_iter().filter_map(|(n, won)| won.then_some(n)).collect();
     assert_eq!(winners.len(), 1, "{winners:?}");
-    assert_eq!(home.objects.read(&key).await.expect("read"), vec![winners[0]; 100_000]);
+    assert_eq!(backend.objects.read(&key).await.expect("read"), vec![winners[0]; 100_000]);
 }
 
 /// A file from the spool, and one from elsewhere, become objects.
-pub async fn a_file_is_taken_in(home: &Home) {
+pub async fn a_file_is_taken_in(backend: &Backend) {
     let elsewhere = tempfile::tempdir().expect("a folder");
-    for folder in [home.objects.spool(), elsewhere.path().to_owned()] {
+    for folder in [backend.objects.spool(), elsewhere.path().to_owned()] {
         let (key, file) = (format!("{}/1", unique("file")), folder.join(unique("upload")));
         fs::write(&file, "a document").expect("a file");
-        home.objects.put_file(&key, &file).await.expect("put");
-        assert_eq!(home.objects.read(&key).await.expect("read"), "a document");
+        backend.objects.put_file(&key, &file).await.expect("put");
+        assert_eq!(backend.objects.read(&key).await.expect("read"), "a document");
         // It may have been moved or copied.
         let _ = fs::remove_file(file);
     }
 }
 
 /// Whoever needs a file gets one.
-pub async fn an_object_can_be_read_as_a_file(home: &Home) {
+pub async fn an_object_can_be_read_as_a_file(backend: &Backend) {
     let key = format!("{}/1", unique("local"));
-    home.objects.put(&key, bytes("a document")).await.expect("put");
-    let file = home.objects.local_file(&key).await.expect("a file");
+    backend.objects.put(&key, bytes("a document")).await.expect("put");
+    let file = backend.objects.local_file(&key).await.expect("a file");
     assert_eq!(fs::read(file).expect("read"), b"a document");
 }
 
 /// Nothing is written of what is too large.
-pub async fn a_download_is_whole_or_refused_for_its_size(home: &Home) {
+pub async fn a_download_is_whole_or_refused_for_its_size(backend: &Backend) {
     let (key, folder) = (format!("{}/1", unique("download")), tempfile::tempdir().expect("a folder"));
     let download = async |key: &str, max_bytes, name: &str| {
-        home.objects.download(key, None, max_bytes, &folder.path().join(name)).await
+        backend.objects.download(key, None, max_bytes, &folder.path().join(name)).await
     };
-    home.objects.put(&key, bytes("a document")).await.expect("put");
+    backend.objects.put(&key, bytes("a document")).await.expect("put");
     assert_eq!(download(&key, 9, "large").await.expect("an answer"), Download::TooLarge { bytes: 10 });
     assert!(!folder.path().join("large").exists());
     assert_eq!(download(&key, 10, "whole").await.expect("downloaded"), Download::Whole { bytes: 10 });
@@ -89,66 +89,66 @@ pub async fn a_download_is_whole_or_refused_for_its_size(home: &Home) {
 }
 
 /// A prefix may end within a name.
-pub async fn a_list_is_sorted_and_holds_what_begins_with_the_prefix(home: &Home) {
+pub async fn a_list_is_sorted_and_holds_what_begins_with_the_prefix(backend: &Backend) {
     let root = unique("list");
     for name in ["b/2", "a/10", "a/9", "ab", "c"] {
-        home.objects.put(&format!("{root}/{name}"), bytes("x")).await.expect("put");
+        backend.objects.put(&format!("{root}/{name}"), bytes("x")).await.expect("put");
     }
     for (prefix, expected) in
         [("", vec!["a/10", "a/9", "ab", "b/2", "c"]), ("a", vec!["a/10", "a/9", "ab"]), ("a/", vec!["a/10", "a/9"])]
     {
-        let keys = home.objects.list(&format!("{root}/{prefix}")).await.expect("list");
+        let keys = backend.objects.list(&format!("{root}/{prefix}")).await.expect("list");
         let expected: Vec<String> = expected.into_iter().map(|name| format!("{root}/{name}")).collect();
         assert_eq!(keys, expected, "{prefix:?}");
     }
-    assert!(home.objects.list(&unique("nothing")).await.expect("list").is_empty());
+    assert!(backend.objects.list(&unique("nothing")).await.expect("list").is_empty());
 }
 
 /// Deleting twice is no error.
-pub async fn a_deleted_object_is_gone(home: &Home) {
+pub async fn a_deleted_object_is_gone(backend: &Backend) {
     let key = format!("{}/1", unique("deleted"));
-    home.objects.put(&key, bytes("x")).await.expect("put");
+    backend.objects.put(&key, bytes("x")).await.expect("put");
     for _ in 0..2 {
-        home.objects.delete(&key).await.expect("delete");
-        assert!(matches!(home.objects.read(&key).await, Err(Error::NotFound { .. })));
-        assert!(home.objects.list(&key).await.expect("list").is_empty());
+        backend.objects.delete(&key).await.expect("delete");
+        assert!(matches!(backend.objects.read(&key).await, Err(Error::NotFound { .. })));
+        assert!(backend.objects.list(&key).await.expect("list").is_empty());
     }
 }
 
 /// An object that is not there is told from other errors.
-pub async fn what_is_not_there_is_not_found(home: &Home) {
+pub async fn what_is_not_there_is_not_found(backend: &Backend) {
     let key = format!("{}/1", unique("missing"));
-    assert!(matches!(home.objects.read(&key).await, Err(Error::NotFound { .. })));
-    assert!(matches!(home.objects.local_file(&key).await, Err(Error::NotFound { .. })));
+    assert!(matches!(backend.objects.read(&key).await, Err(Error::NotFound { .. })));
+    assert!(matches!(backend.objects.local_file(&key).await, Err(Error::NotFound { .. })));
 }
 
 /// In whatever folder, also where the prefix ends within a name; and nothing else.
-pub async fn all_that_begins_with_a_prefix_is_erased(home: &Home) {
+pub async fn all_that_begins_with_a_prefix_is_erased(backend: &Backend) {
     let mark = unique("erased");
     let key = |name: &str| format!("{mark}/{name}");
     for name in ["a/1", "a/2/3", "a/2/4", "ab", "b/task-1", "b/task-2", "b/tas", "b/taskless"] {
-        home.objects.put(&key(name), bytes("x")).await.expect("put");
+        backend.objects.put(&key(name), bytes("x")).await.expect("put");
     }
-    assert_eq!(home.objects.erase(&key("a/")).await.expect("erase"), 3);
+    assert_eq!(backend.objects.erase(&key("a/")).await.expect("erase"), 3);
     let left = ["ab", "b/tas", "b/task-1", "b/task-2", "b/taskless"].map(key);
-    assert_eq!(home.objects.list(&mark).await.expect("list"), left);
-    assert_eq!(home.objects.erase(&key("b/task-")).await.expect("erase"), 2);
-    assert_eq!(home.objects.erase(&key("b/task-")).await.expect("erase"), 0, "it is gone");
-    assert_eq!(home.objects.erase(&key("never/")).await.expect("erase"), 0);
-    assert_eq!(home.objects.list(&mark).await.expect("list"), ["ab", "b/tas", "b/taskless"].map(key));
-    home.objects.put(&key("a/1"), bytes("anew")).await.expect("put");
-    assert_eq!(home.objects.read(&key("a/1")).await.expect("read"), "anew");
+    assert_eq!(backend.objects.list(&mark).await.expect("list"), left);
+    assert_eq!(backend.objects.erase(&key("b/task-")).await.expect("erase"), 2);
+    assert_eq!(backend.objects.erase(&key("b/task-")).await.expect("erase"), 0, "it is gone");
+    assert_eq!(backend.objects.erase(&key("never/")).await.expect("erase"), 0);
+    assert_eq!(backend.objects.list(&mark).await.expect("list"), ["ab", "b/tas", "b/taskless"].map(key));
+    backend.objects.put(&key("a/1"), bytes("anew")).await.expect("put");
+    assert_eq!(backend.objects.read(&key("a/1")).await.expect("read"), "anew");
     for _ in 0..2 {
-        home.objects.erase_version(&key("b/tas"), None).await.expect("erase");
+        backend.objects.erase_version(&key("b/tas"), None).await.expect("erase");
     }
-    assert_eq!(home.objects.list(&mark).await.expect("list"), ["a/1", "ab", "b/taskless"].map(key));
+    assert_eq!(backend.objects.list(&mark).await.expect("list"), ["a/1", "ab", "b/taskless"].map(key));
 }
 
 /// That would be everything.
-pub async fn an_empty_prefix_erases_nothing(home: &Home) {
+pub async fn an_empty_prefix_erases_nothing(backend: &Backend) {
     let key = unique("kept");
-    home.objects.put(&key, bytes("x")).await.expect("put");
-    let refused = home.objects.erase("").await;
+    backend.objects.put(&key, bytes("x")).await.expect("put");
+    let refused = backend.objects.erase("").await;
     assert!(matches!(refused, Err(Error::Failed { .. })), "{refused:?}");
-    assert_eq!(home.objects.read(&key).await.expect("read"), "x");
+    assert_eq!(backend.objects.read(&key).await.expect("read"), "x");
 }

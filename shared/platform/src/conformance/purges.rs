@@ -1,4 +1,4 @@
-//! What every home promises about what is to be gone.
+//! What every backend promises about what is to be gone.
 
 use std::sync::{
     Arc,
@@ -16,19 +16,19 @@ use super::{
     tasks::{created, now, page, split, task},
     unique,
 };
-use crate::{Error, Home, Record, RecordStore, Result, Shelf, file_for_review, purge};
+use crate::{Backend, Collection, Error, Record, RecordStore, Result, file_for_review, purge};
 
 /// More than are looked at together.
 const ATTEMPTS: i64 = 120;
 
 /// A task with something of everything that is kept for one, and the keys of its objects.
-async fn furnished(home: &Home) -> (Task, Vec<String>) {
+async fn furnished(backend: &Backend) -> (Task, Vec<String>) {
     let key = format!("{}{}.pdf", Key::INBOX, unique("upload"));
     let source = Source::Inbox { key: key.clone(), version: None };
     let mut task = task([split(2)]);
     task.documents.push(Document::new(2, None, DocumentState::Pending { source }));
     task.counts = task.counts.add(1, quire_tasks::PageStatus::Queued);
-    let task = home.tasks.create(task).await.expect("create").task().clone();
+    let task = backend.tasks.create(task).await.expect("create").task().clone();
     let id = task.id;
     let pages = (1..=2).map(|round| Key::PageText { page: page(&task, 1, 1), round });
     let letters = ["documents", "pages", "callbacks"].map(|queue| Key::DeadLetter { queue, name: format!("{id}-1") });
@@ -37,15 +37,15 @@ async fn furnished(home: &Home) -> (Task, Vec<String>) {
     let keys = own.into_iter().chain(pages).chain(letters).chain(results).map(|key| key.to_string());
     let keys: Vec<String> = keys.chain([key]).collect();
     for key in &keys {
-        home.objects.put(key, Bytes::from_static(b"x")).await.expect("put");
+        backend.objects.put(key, Bytes::from_static(b"x")).await.expect("put");
     }
     for of in task.pages() {
-        file_for_review(home, &review(of)).await.expect("filed");
+        file_for_review(backend, &review(of)).await.expect("filed");
     }
     for number in 0..ATTEMPTS {
         let attempt = attempt(&task, number);
         let body = serde_json::to_string(&attempt).expect("JSON");
-        home.records.set(Shelf::Deliveries, &attempt.key(), body, None).await.expect("set");
+        backend.records.set(Collection::Deliveries, &attempt.key(), body, None).await.expect("set");
     }
     (task, keys)
 }
@@ -72,62 +72,65 @@ fn attempt(task: &Task, number: i64) -> DeliveryAttempt {
 }
 
 /// How many objects, entries for review and attempts at deliveries there are of it, and whether there is a task.
-async fn left(home: &Home, task: &Task, keys: &[String]) -> (usize, usize, usize, bool) {
+async fn left(backend: &Backend, task: &Task, keys: &[String]) -> (usize, usize, usize, bool) {
     let mut objects = 0;
     for key in keys {
-        objects += home.objects.list(key).await.expect("list").iter().filter(|found| *found == key).count();
+        objects += backend.objects.list(key).await.expect("list").iter().filter(|found| *found == key).count();
     }
     let mut entries = 0;
     for of in task.pages() {
-        entries +=
-            usize::from(home.records.read(Shelf::Review, &ReviewEntry::key_of(of)).await.expect("read").is_some());
+        entries += usize::from(
+            backend.records.read(Collection::Review, &ReviewEntry::key_of(of)).await.expect("read").is_some(),
+        );
     }
     let room = task.id.to_string();
-    let attempts = home.records.list_room(Shelf::Deliveries, &room, None, usize::MAX).await.expect("list").len();
-    (objects, entries, attempts, home.tasks.task(task.id).await.is_ok())
+    let attempts =
+        backend.records.list_partition(Collection::Deliveries, &room, None, usize::MAX).await.expect("list").len();
+    (objects, entries, attempts, backend.tasks.task(task.id).await.is_ok())
 }
 
 /// And nothing of any other.
-pub async fn nothing_of_a_purged_task_is_left(home: &Home) {
-    let (task, keys) = furnished(home).await;
-    let (other, others) = furnished(home).await;
+pub async fn nothing_of_a_purged_task_is_left(backend: &Backend) {
+    let (task, keys) = furnished(backend).await;
+    let (other, others) = furnished(backend).await;
     let neighbor = format!("{}.bak", keys.last().expect("a key that its customer chose"));
-    home.objects.put(&neighbor, Bytes::from_static(b"x")).await.expect("put");
+    backend.objects.put(&neighbor, Bytes::from_static(b"x")).await.expect("put");
     let whole = (keys.len(), 2, ATTEMPTS as usize, true);
-    assert_eq!(left(home, &task, &keys).await, whole);
+    assert_eq!(left(backend, &task, &keys).await, whole);
     for _ in 0..2 {
-        purge(home, &task).await.expect("purged");
-        assert_eq!(left(home, &task, &keys).await, (0, 0, 0, false));
+        purge(backend, &task).await.expect("purged");
+        assert_eq!(left(backend, &task, &keys).await, (0, 0, 0, false));
     }
     for prefix in Key::all_of(task.id) {
-        assert_eq!(home.objects.list(&prefix).await.expect("list"), [""; 0]);
+        assert_eq!(backend.objects.list(&prefix).await.expect("list"), [""; 0]);
     }
-    assert_eq!(left(home, &other, &others).await, whole);
-    assert_eq!(home.objects.list(&neighbor).await.expect("list"), [neighbor]);
+    assert_eq!(left(backend, &other, &others).await, whole);
+    assert_eq!(backend.objects.list(&neighbor).await.expect("list"), [neighbor]);
 }
 
 /// Whoever has nothing is purged too.
-pub async fn a_task_for_which_nothing_is_kept_is_purged(home: &Home) {
-    let task = created(home, [split(1)]).await;
-    purge(home, &task).await.expect("purged");
-    assert!(matches!(home.tasks.task(task.id).await, Err(Error::NotFound { .. })));
+pub async fn a_task_for_which_nothing_is_kept_is_purged(backend: &Backend) {
+    let task = created(backend, [split(1)]).await;
+    purge(backend, &task).await.expect("purged");
+    assert!(matches!(backend.tasks.task(task.id).await, Err(Error::NotFound { .. })));
 }
 
 /// Until then it is found.
-pub async fn a_purge_that_was_interrupted_is_made_whole_by_the_next(home: &Home) {
-    let (task, keys) = furnished(home).await;
+pub async fn a_purge_that_was_interrupted_is_made_whole_by_the_next(backend: &Backend) {
+    let (task, keys) = furnished(backend).await;
     let at = now();
-    let task = home.tasks.expire(task.id, at).await.expect("expire").task().clone();
+    let task = backend.tasks.expire(task.id, at).await.expect("expire").task().clone();
     for deletions in [0, 1, 50] {
-        let failing = FailingRecords { store: Arc::clone(&home.records), left: AtomicUsize::new(deletions) };
-        let (objects, tasks, secrets) = (Arc::clone(&home.objects), Arc::clone(&home.tasks), Arc::clone(&home.secrets));
-        let mortal = Home::new(objects, tasks, secrets, Arc::new(failing), |name| home.queue(name));
+        let failing = FailingRecords { store: Arc::clone(&backend.records), left: AtomicUsize::new(deletions) };
+        let (objects, tasks, secrets) =
+            (Arc::clone(&backend.objects), Arc::clone(&backend.tasks), Arc::clone(&backend.secrets));
+        let mortal = Backend::new(objects, tasks, secrets, Arc::new(failing), |name| backend.queue(name));
         assert!(matches!(purge(&mortal, &task).await, Err(Error::Failed { .. })));
-        assert!(home.tasks.expired(at, 10_000).await.expect("expired").contains(&task), "after {deletions}");
+        assert!(backend.tasks.expired(at, 10_000).await.expect("expired").contains(&task), "after {deletions}");
     }
-    purge(home, &task).await.expect("purged");
-    assert_eq!(left(home, &task, &keys).await, (0, 0, 0, false));
-    assert!(!home.tasks.expired(at, 10_000).await.expect("expired").iter().any(|one| one.id == task.id));
+    purge(backend, &task).await.expect("purged");
+    assert_eq!(left(backend, &task, &keys).await, (0, 0, 0, false));
+    assert!(!backend.tasks.expired(at, 10_000).await.expect("expired").iter().any(|one| one.id == task.id));
 }
 
 /// Records of which only so many can be deleted.
@@ -139,13 +142,13 @@ struct FailingRecords {
 
 #[async_trait]
 impl RecordStore for FailingRecords {
-    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
         self.store.read(on, key).await
     }
 
     async fn put(
         &self,
-        on: Shelf,
+        on: Collection,
         key: &str,
         body: String,
         seen: Option<u64>,
@@ -154,21 +157,27 @@ impl RecordStore for FailingRecords {
         self.store.put(on, key, body, seen, expires_at).await
     }
 
-    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
         self.store.set(on, key, body, expires_at).await
     }
 
-    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
         let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         taken.map_err(|_| Error::Failed { what: "records", why: "the process is killed here".to_owned() })?;
         self.store.delete(on, key, seen).await
     }
 
-    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         self.store.list(on, after, limit).await
     }
 
-    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        self.store.list_room(on, room, after, limit).await
+    async fn list_partition(
+        &self,
+        on: Collection,
+        room: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.store.list_partition(on, room, after, limit).await
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{A_MOMENT, AT_LENGTH, LEASE, MAX_RECEIVES, pages_queue, unique};
-use crate::{Depth, Home, Outgoing, Queue, QueueName, Receipt, Received};
+use crate::{Backend, OutgoingMessage, Queue, QueueDepth, QueueName, Receipt, ReceivedMessage};
 
 /// The messages of one test in a queue that others may have used before.
 struct Mail {
@@ -16,13 +16,13 @@ struct Mail {
 }
 
 impl Mail {
-    fn new(home: &Home) -> Self {
-        Self { queue: pages_queue(home), mark: unique("mail") }
+    fn new(backend: &Backend) -> Self {
+        Self { queue: pages_queue(backend), mark: unique("mail") }
     }
 
     /// The same messages, in another queue.
-    fn at(&self, home: &Home, name: QueueName) -> Self {
-        Self { queue: home.queue(name), mark: self.mark.clone() }
+    fn at(&self, backend: &Backend, name: QueueName) -> Self {
+        Self { queue: backend.queue(name), mark: self.mark.clone() }
     }
 
     async fn send(&self, names: impl IntoIterator<Item = impl ToString>) {
@@ -34,12 +34,12 @@ impl Mail {
         self.queue.send(messages).await.expect("send");
     }
 
-    fn outgoing(&self, name: &str, delay: Duration) -> Outgoing {
-        Outgoing { body: format!("{} {name}", self.mark), group: self.mark.clone(), delay, trace: None }
+    fn outgoing(&self, name: &str, delay: Duration) -> OutgoingMessage {
+        OutgoingMessage { body: format!("{} {name}", self.mark), group: self.mark.clone(), delay, trace: None }
     }
 
     /// Up to `count` of this test's messages, of those that come in time.
-    async fn receive(&self, count: usize, within: Duration) -> Vec<Received> {
+    async fn receive(&self, count: usize, within: Duration) -> Vec<ReceivedMessage> {
         let deadline = Instant::now() + within;
         let mut mine = Vec::new();
         while mine.len() < count {
@@ -54,7 +54,7 @@ impl Mail {
         mine
     }
 
-    async fn next(&self) -> Received {
+    async fn next(&self) -> ReceivedMessage {
         self.receive(1, AT_LENGTH).await.pop().expect("a message comes")
     }
 
@@ -63,22 +63,22 @@ impl Mail {
         assert!(received.is_empty(), "{received:?}");
     }
 
-    async fn acknowledge(&self, received: &[Received]) {
+    async fn acknowledge(&self, received: &[ReceivedMessage]) {
         self.queue.acknowledge(receipts(received)).await.expect("acknowledge");
     }
 }
 
-fn receipts(received: &[Received]) -> Vec<Receipt> {
+fn receipts(received: &[ReceivedMessage]) -> Vec<Receipt> {
     received.iter().map(|message| message.receipt.clone()).collect()
 }
 
-fn bodies(received: &[Received]) -> BTreeSet<&str> {
+fn bodies(received: &[ReceivedMessage]) -> BTreeSet<&str> {
     received.iter().map(|message| message.body.as_str()).collect()
 }
 
 /// While it is leased nobody else gets it; acknowledged, it never comes again.
-pub async fn a_message_is_received_once_and_gone_once_acknowledged(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn a_message_is_received_once_and_gone_once_acknowledged(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send(["only"]).await;
     let message = mail.next().await;
     assert_eq!((message.body.clone(), message.group.as_str()), (format!("{} only", mail.mark), mail.mark.as_str()));
@@ -89,8 +89,8 @@ pub async fn a_message_is_received_once_and_gone_once_acknowledged(home: &Home) 
 }
 
 /// Ten is a number of AWS's, not of ours.
-pub async fn batches_over_ten_are_sent_received_and_acknowledged(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn batches_over_ten_are_sent_received_and_acknowledged(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.queue.send(Vec::new()).await.expect("nothing is sent");
     mail.send(0..25).await;
     let received = mail.receive(25, AT_LENGTH).await;
@@ -101,8 +101,8 @@ pub async fn batches_over_ten_are_sent_received_and_acknowledged(home: &Home) {
 }
 
 /// Ten of them are more than SQS takes at a time.
-pub async fn messages_too_large_for_one_call_are_all_sent(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn messages_too_large_for_one_call_are_all_sent(backend: &Backend) {
+    let mail = Mail::new(backend);
     let large = "的".repeat(40_000);
     mail.send((0..12).map(|number| format!("{number} {large}"))).await;
     let received = mail.receive(12, AT_LENGTH).await;
@@ -112,8 +112,8 @@ pub async fn messages_too_large_for_one_call_are_all_sent(home: &Home) {
 }
 
 /// Whoever held it is taken for dead.
-pub async fn a_message_comes_again_when_its_lease_has_ended(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn a_message_comes_again_when_its_lease_has_ended(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send(["again"]).await;
     let (first, started) = (mail.next().await, Instant::now());
     let second = mail.next().await;
@@ -124,8 +124,8 @@ pub async fn a_message_comes_again_when_its_lease_has_ended(home: &Home) {
 }
 
 /// Work may take longer than a lease.
-pub async fn an_extended_lease_keeps_its_message(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn an_extended_lease_keeps_its_message(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send(["long"]).await;
     let message = mail.next().await;
     for _ in 0..4 {
@@ -137,8 +137,8 @@ pub async fn an_extended_lease_keeps_its_message(home: &Home) {
 }
 
 /// Whoever extends learns which messages are no longer theirs.
-pub async fn a_lost_lease_is_reported_when_it_is_extended(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn a_lost_lease_is_reported_when_it_is_extended(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send(["lost"]).await;
     let lost = mail.next().await;
     let found = mail.next().await;
@@ -150,12 +150,12 @@ pub async fn a_lost_lease_is_reported_when_it_is_extended(home: &Home) {
 }
 
 /// Neither of a lease that has ended, nor of a message that is gone.
-pub async fn a_stale_receipt_changes_nothing(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn a_stale_receipt_changes_nothing(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send(["contended"]).await;
     let stale = mail.next().await;
     let fresh = mail.next().await;
-    let try_all = async |receipt: &Received| {
+    let try_all = async |receipt: &ReceivedMessage| {
         mail.acknowledge(std::slice::from_ref(receipt)).await;
         mail.queue.release(vec![receipt.receipt.clone()], Duration::ZERO).await.expect("release");
         mail.queue.dead_letter(receipt, "stale").await.expect("dead-letter");
@@ -167,12 +167,12 @@ pub async fn a_stale_receipt_changes_nothing(home: &Home) {
     mail.acknowledge(std::slice::from_ref(&fresh)).await;
     try_all(&fresh).await;
     mail.nothing_for(LEASE + A_MOMENT).await;
-    mail.at(home, QueueName::DeadPages).nothing_for(A_MOMENT).await;
+    mail.at(backend, QueueName::DeadPages).nothing_for(A_MOMENT).await;
 }
 
 /// Not much later, either.
-pub async fn a_delayed_message_comes_when_its_delay_is_over(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn a_delayed_message_comes_when_its_delay_is_over(backend: &Backend) {
+    let mail = Mail::new(backend);
     let started = Instant::now();
     mail.send_later(["late"], Duration::from_secs(2)).await;
     mail.send(["prompt"]).await;
@@ -184,8 +184,8 @@ pub async fn a_delayed_message_comes_when_its_delay_is_over(home: &Home) {
 }
 
 /// At once, or after a while.
-pub async fn a_released_message_comes_again_after_its_delay(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn a_released_message_comes_again_after_its_delay(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send(["released"]).await;
     let first = mail.next().await;
     mail.queue.release(vec![first.receipt], Duration::ZERO).await.expect("release");
@@ -201,9 +201,9 @@ pub async fn a_released_message_comes_again_after_its_delay(home: &Home) {
 }
 
 /// After its last attempt it is received from there, and never again from here.
-pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(home: &Home) {
-    let mail = Mail::new(home);
-    let dead = mail.at(home, QueueName::DeadPages);
+pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(backend: &Backend) {
+    let mail = Mail::new(backend);
+    let dead = mail.at(backend, QueueName::DeadPages);
     mail.send(["poison"]).await;
     for attempt in 1..=MAX_RECEIVES {
         let message = mail.next().await;
@@ -221,9 +221,9 @@ pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(home: &H
 }
 
 /// Whoever gives up can say why.
-pub async fn a_message_is_dead_lettered_with_its_reason(home: &Home) {
-    let mail = Mail::new(home);
-    let dead = mail.at(home, QueueName::DeadPages);
+pub async fn a_message_is_dead_lettered_with_its_reason(backend: &Backend) {
+    let mail = Mail::new(backend);
+    let dead = mail.at(backend, QueueName::DeadPages);
     mail.send(["hopeless"]).await;
     let message = mail.next().await;
     mail.queue.dead_letter(&message, "the receiver said 410").await.expect("dead-letter");
@@ -235,10 +235,10 @@ pub async fn a_message_is_dead_lettered_with_its_reason(home: &Home) {
 }
 
 /// Through every receive, and to the dead letters.
-pub async fn a_message_keeps_its_trace(home: &Home) {
+pub async fn a_message_keeps_its_trace(backend: &Backend) {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let mail = Mail::new(home);
-    let traced = Outgoing { trace: Some(TRACE.to_owned()), ..mail.outgoing("traced", Duration::ZERO) };
+    let mail = Mail::new(backend);
+    let traced = OutgoingMessage { trace: Some(TRACE.to_owned()), ..mail.outgoing("traced", Duration::ZERO) };
     mail.queue.send(vec![traced, mail.outgoing("plain", Duration::ZERO)]).await.expect("send");
     let received = mail.receive(2, AT_LENGTH).await;
     let (traced, plain) = (&received[0], &received[1]);
@@ -246,16 +246,16 @@ pub async fn a_message_keeps_its_trace(home: &Home) {
     assert_eq!((traced.trace.as_deref(), plain.trace.as_ref()), (Some(TRACE), None));
     mail.queue.dead_letter(traced, "hopeless").await.expect("dead-letter");
     mail.acknowledge(std::slice::from_ref(plain)).await;
-    let letter = mail.at(home, QueueName::DeadPages).next().await;
+    let letter = mail.at(backend, QueueName::DeadPages).next().await;
     assert_eq!((letter.trace.as_deref(), letter.reason.as_deref()), (Some(TRACE), Some("hopeless")));
-    mail.at(home, QueueName::DeadPages).acknowledge(&[letter]).await;
+    mail.at(backend, QueueName::DeadPages).acknowledge(&[letter]).await;
 }
 
 /// A tenant with little to do is not kept waiting by one with much.
-pub async fn groups_take_turns(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn groups_take_turns(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send(0..50).await;
-    let small = Outgoing { group: unique("small"), ..mail.outgoing("small", Duration::ZERO) };
+    let small = OutgoingMessage { group: unique("small"), ..mail.outgoing("small", Duration::ZERO) };
     mail.queue.send(vec![small]).await.expect("send");
     let mut before = 0;
     loop {
@@ -273,8 +273,8 @@ pub async fn groups_take_turns(home: &Home) {
 }
 
 /// Long polling: it need not wait to the end.
-pub async fn a_waiting_receive_wakes_up_for_a_message(home: &Home) {
-    let mail = Arc::new(Mail::new(home));
+pub async fn a_waiting_receive_wakes_up_for_a_message(backend: &Backend) {
+    let mail = Arc::new(Mail::new(backend));
     let waiting = tokio::spawn({
         let mail = Arc::clone(&mail);
         async move {
@@ -292,8 +292,8 @@ pub async fn a_waiting_receive_wakes_up_for_a_message(home: &Home) {
 }
 
 /// It does wait, though.
-pub async fn a_receive_in_vain_ends_when_its_wait_is_over(home: &Home) {
-    let queue = home.queue(QueueName::Documents);
+pub async fn a_receive_in_vain_ends_when_its_wait_is_over(backend: &Backend) {
+    let queue = backend.queue(QueueName::Documents);
     for wait in [Duration::ZERO, A_MOMENT] {
         let started = Instant::now();
         assert!(queue.receive(10, wait).await.expect("receive").is_empty());
@@ -303,12 +303,12 @@ pub async fn a_receive_in_vain_ends_when_its_wait_is_over(home: &Home) {
 }
 
 /// What scaling and sleeping go by.
-pub async fn depth_tells_ready_from_leased_and_delayed(home: &Home) {
-    let mail = Mail::new(home);
+pub async fn depth_tells_ready_from_leased_and_delayed(backend: &Backend) {
+    let mail = Mail::new(backend);
     mail.send_later(0..2, AT_LENGTH).await;
     mail.send(0..4).await;
     let leased = mail.receive(1, AT_LENGTH).await;
-    let expected = Depth { ready: 3, in_flight: 1, delayed: 2 };
+    let expected = QueueDepth { ready: 3, in_flight: 1, delayed: 2 };
     let deadline = Instant::now() + LEASE / 2;
     while Instant::now() < deadline && mail.queue.depth().await.expect("depth") != expected {
         tokio::time::sleep(A_MOMENT / 20).await;

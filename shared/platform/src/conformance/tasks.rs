@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{A_MOMENT, AT_LENGTH};
-use crate::{Completion, Error, Home, Reopen};
+use crate::{Backend, Completion, Error, Reopen};
 
 const CALLBACK: &str = "https://example.com/callback";
 
@@ -41,8 +41,8 @@ pub(super) fn task(states: impl IntoIterator<Item = DocumentState>) -> Task {
     Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now(), documents, Some(CALLBACK.to_owned()))
 }
 
-pub(super) async fn created(home: &Home, states: impl IntoIterator<Item = DocumentState>) -> Task {
-    match home.tasks.create(task(states)).await.expect("create") {
+pub(super) async fn created(backend: &Backend, states: impl IntoIterator<Item = DocumentState>) -> Task {
+    match backend.tasks.create(task(states)).await.expect("create") {
         Completion::Now(task) => task,
         Completion::Before(task) => panic!("{} was there before", task.id),
     }
@@ -52,139 +52,140 @@ pub(super) fn page(task: &Task, document: u32, page: u32) -> PageRef {
     PageRef { task_id: task.id, document, page }
 }
 
-pub(super) async fn complete(home: &Home, of: PageRef, outcome: Outcome) -> Completion {
-    home.tasks.complete_page(of, 1, outcome).await.expect("complete")
+pub(super) async fn complete(backend: &Backend, of: PageRef, outcome: Outcome) -> Completion {
+    backend.tasks.complete_page(of, 1, outcome).await.expect("complete")
 }
 
 /// A task whose first page was read and whose second one failed.
-pub(super) async fn half_failed(home: &Home) -> Task {
-    let task = created(home, [split(2)]).await;
-    complete(home, page(&task, 1, 1), succeeded()).await;
-    let completion = complete(home, page(&task, 1, 2), Outcome::Failed(failure())).await;
+pub(super) async fn half_failed(backend: &Backend) -> Task {
+    let task = created(backend, [split(2)]).await;
+    complete(backend, page(&task, 1, 1), succeeded()).await;
+    let completion = complete(backend, page(&task, 1, 2), Outcome::Failed(failure())).await;
     assert_eq!(completion.task().status(), TaskStatus::PartiallySucceeded);
     completion.task().clone()
 }
 
 /// A submission that comes twice is one.
-pub async fn a_task_is_created_once(home: &Home) {
-    let task = created(home, [split(1)]).await;
+pub async fn a_task_is_created_once(backend: &Backend) {
+    let task = created(backend, [split(1)]).await;
     let other = Task { documents: Vec::new(), counts: Counts::default(), ..task.clone() };
-    let again = home.tasks.create(other).await.expect("create");
+    let again = backend.tasks.create(other).await.expect("create");
     assert_eq!(again, Completion::Before(task.clone()));
-    assert_eq!(home.tasks.task(task.id).await.expect("task"), task);
+    assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
 }
 
 /// Whoever reads after it was created sees all of it.
-pub async fn a_task_reads_back_with_its_pages(home: &Home) {
+pub async fn a_task_reads_back_with_its_pages(backend: &Backend) {
     let failed = DocumentState::Failed(failure());
-    let task = created(home, [split(2), failed, pending(), split(1)]).await;
-    assert_eq!(home.tasks.task(task.id).await.expect("task"), task);
+    let task = created(backend, [split(2), failed, pending(), split(1)]).await;
+    assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
     assert_eq!((task.ended_at, task.dispatched), (None, false));
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     assert_eq!(pages.iter().map(|page| page.page).collect::<Vec<_>>(), task.pages().collect::<Vec<_>>());
     for page in pages {
         assert_eq!(page.status, PageStatus::Queued);
         assert_eq!((page.failure.as_ref(), page.confidence, page.ended_at), (None, None, None));
-        assert_eq!(home.tasks.page(page.page).await.expect("page"), page);
+        assert_eq!(backend.tasks.page(page.page).await.expect("page"), page);
     }
 }
 
 /// Nothing is left to wait for.
-pub async fn a_task_without_a_readable_document_has_ended_at_once(home: &Home) {
-    let task = created(home, [DocumentState::Failed(failure())]).await;
+pub async fn a_task_without_a_readable_document_has_ended_at_once(backend: &Backend) {
+    let task = created(backend, [DocumentState::Failed(failure())]).await;
     assert_eq!(task.status(), TaskStatus::Failed);
     assert!(task.ended_at.is_some() && task.owes_callback());
-    assert_eq!(home.tasks.task(task.id).await.expect("task"), task);
+    assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
 }
 
 /// Neither a task, nor a document, nor a page.
-pub async fn what_is_not_there_is_not_found(home: &Home) {
-    let (known, unknown) = (created(home, [split(1)]).await, task([]));
+pub async fn what_is_not_there_is_not_found(backend: &Backend) {
+    let (known, unknown) = (created(backend, [split(1)]).await, task([]));
     let missing = |found: Result<(), Error>| assert!(matches!(found, Err(Error::NotFound { .. })), "{found:?}");
     for of in [page(&known, 1, 2), page(&known, 2, 1), page(&unknown, 1, 1)] {
-        missing(home.tasks.page(of).await.map(drop));
-        missing(home.tasks.complete_page(of, 1, succeeded()).await.map(drop));
+        missing(backend.tasks.page(of).await.map(drop));
+        missing(backend.tasks.complete_page(of, 1, succeeded()).await.map(drop));
     }
-    missing(home.tasks.settle_document(known.id, 2, split(1)).await.map(drop));
+    missing(backend.tasks.settle_document(known.id, 2, split(1)).await.map(drop));
     let id = unknown.id;
-    missing(home.tasks.task(id).await.map(drop));
-    missing(home.tasks.mark_dispatched(id).await);
-    missing(home.tasks.update_callback(id, 1, CallbackUpdate::Delivered).await.map(drop));
-    missing(home.tasks.reopen(id, Reopen::These(Vec::new())).await.map(drop));
-    missing(home.tasks.cancel(id).await.map(drop));
-    missing(home.tasks.expire(id, now()).await.map(drop));
-    missing(home.tasks.reopen(id, Reopen::All).await.map(drop));
-    missing(home.tasks.changed(id, 1, Duration::ZERO).await.map(drop));
-    assert!(home.tasks.pages(id).await.expect("pages").is_empty());
+    missing(backend.tasks.task(id).await.map(drop));
+    missing(backend.tasks.mark_dispatched(id).await);
+    missing(backend.tasks.update_callback(id, 1, CallbackUpdate::Delivered).await.map(drop));
+    missing(backend.tasks.reopen(id, Reopen::These(Vec::new())).await.map(drop));
+    missing(backend.tasks.cancel(id).await.map(drop));
+    missing(backend.tasks.expire(id, now()).await.map(drop));
+    missing(backend.tasks.reopen(id, Reopen::All).await.map(drop));
+    missing(backend.tasks.changed(id, 1, Duration::ZERO).await.map(drop));
+    assert!(backend.tasks.pages(id).await.expect("pages").is_empty());
 }
 
 /// Its pages are queued with it.
-pub async fn a_pending_document_is_settled_once(home: &Home) {
-    let task = created(home, [split(1), pending()]).await;
-    let settled = home.tasks.settle_document(task.id, 2, split(3)).await.expect("settle");
+pub async fn a_pending_document_is_settled_once(backend: &Backend) {
+    let task = created(backend, [split(1), pending()]).await;
+    let settled = backend.tasks.settle_document(task.id, 2, split(3)).await.expect("settle");
     assert!(settled.changed());
     let counts = Counts { open: 4, ..Counts::default() };
     assert_eq!((settled.task().counts, settled.task().version > task.version), (counts, true));
     assert_eq!(settled.task().pages().count(), 4);
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     assert_eq!(pages.iter().map(|page| page.page).collect::<Vec<_>>(), settled.task().pages().collect::<Vec<_>>());
     for late in [split(1), DocumentState::Failed(failure()), pending()] {
-        let again = home.tasks.settle_document(task.id, 2, late).await.expect("settle");
+        let again = backend.tasks.settle_document(task.id, 2, late).await.expect("settle");
         assert_eq!(again, Completion::Before(settled.task().clone()));
     }
 }
 
 /// It counts as a failed page.
-pub async fn a_document_that_fails_may_end_its_task(home: &Home) {
-    let task = created(home, [split(1), pending()]).await;
-    complete(home, page(&task, 1, 1), succeeded()).await;
-    let settled = home.tasks.settle_document(task.id, 2, DocumentState::Failed(failure())).await.expect("settle");
+pub async fn a_document_that_fails_may_end_its_task(backend: &Backend) {
+    let task = created(backend, [split(1), pending()]).await;
+    complete(backend, page(&task, 1, 1), succeeded()).await;
+    let settled = backend.tasks.settle_document(task.id, 2, DocumentState::Failed(failure())).await.expect("settle");
     assert!(settled.changed());
     assert_eq!(settled.task().status(), TaskStatus::PartiallySucceeded);
     assert!(settled.task().ended_at.is_some());
 }
 
 /// The first outcome stands, whatever comes later.
-pub async fn a_page_ends_once(home: &Home) {
-    let task = created(home, [split(2)]).await;
+pub async fn a_page_ends_once(backend: &Backend) {
+    let task = created(backend, [split(2)]).await;
     let (first, second) = (page(&task, 1, 1), page(&task, 1, 2));
-    let completion = complete(home, first, succeeded()).await;
+    let completion = complete(backend, first, succeeded()).await;
     assert!(completion.changed());
     assert_eq!(completion.task().status(), TaskStatus::Processing);
     assert_eq!(completion.task().ended_at, None);
-    let ended = home.tasks.page(first).await.expect("page");
+    let ended = backend.tasks.page(first).await.expect("page");
     assert_eq!((ended.status, ended.round, ended.confidence), (PageStatus::Succeeded, 1, Some(0.75)));
     assert!(ended.ended_at.is_some());
     for late in [succeeded(), Outcome::Failed(failure())] {
-        assert_eq!(complete(home, first, late).await, Completion::Before(completion.task().clone()));
-        assert_eq!(home.tasks.page(first).await.expect("page"), ended);
+        assert_eq!(complete(backend, first, late).await, Completion::Before(completion.task().clone()));
+        assert_eq!(backend.tasks.page(first).await.expect("page"), ended);
     }
-    let last = complete(home, second, Outcome::Failed(failure())).await;
+    let last = complete(backend, second, Outcome::Failed(failure())).await;
     assert_eq!(last.task().status(), TaskStatus::PartiallySucceeded);
     assert!(last.task().ended_at.is_some() && last.task().owes_callback());
-    let failed = home.tasks.page(second).await.expect("page");
+    let failed = backend.tasks.page(second).await.expect("page");
     assert_eq!((failed.status, failed.failure), (PageStatus::Failed, Some(failure())));
 }
 
 /// Neither of one that is over, nor of one that has not begun.
-pub async fn an_outcome_of_another_round_changes_nothing(home: &Home) {
-    let task = created(home, [split(1)]).await;
+pub async fn an_outcome_of_another_round_changes_nothing(backend: &Backend) {
+    let task = created(backend, [split(1)]).await;
     for round in [0, 2] {
-        let completion = home.tasks.complete_page(page(&task, 1, 1), round, succeeded()).await.expect("complete");
+        let completion = backend.tasks.complete_page(page(&task, 1, 1), round, succeeded()).await.expect("complete");
         assert_eq!(completion, Completion::Before(task.clone()));
     }
-    assert_eq!(home.tasks.page(page(&task, 1, 1)).await.expect("page").status, PageStatus::Queued);
+    assert_eq!(backend.tasks.page(page(&task, 1, 1)).await.expect("page").status, PageStatus::Queued);
 }
 
 /// One of them, too, is the one that ends the task.
-pub async fn of_many_who_complete_a_page_one_succeeds(home: &Home) {
+pub async fn of_many_who_complete_a_page_one_succeeds(backend: &Backend) {
     const PAGES: u32 = 20;
-    let task = created(home, [split(PAGES)]).await;
+    let task = created(backend, [split(PAGES)]).await;
     let mut tries = JoinSet::new();
     for of in (0..4).flat_map(|_| task.pages()) {
-        let tasks = home.tasks.clone();
+        let tasks = backend.tasks.clone();
         tries.spawn(async move {
-            let completion = crate::patiently(|| tasks.complete_page(of, 1, succeeded())).await.expect("complete");
+            let completion =
+                crate::retry_with_backoff(|| tasks.complete_page(of, 1, succeeded())).await.expect("complete");
             (of, completion)
         });
     }
@@ -199,112 +200,112 @@ pub async fn of_many_who_complete_a_page_one_succeeds(home: &Home) {
     pages.sort_unstable();
     assert_eq!(pages, task.pages().collect::<Vec<_>>(), "each page once");
     assert_eq!(ending, 1, "one completion ends the task");
-    let ended = home.tasks.task(task.id).await.expect("task");
+    let ended = backend.tasks.task(task.id).await.expect("task");
     assert_eq!(ended.counts, Counts { succeeded: PAGES, ..Counts::default() });
     assert!(ended.ended_at.is_some());
 }
 
 /// And never after it was delivered.
-pub async fn a_callback_is_updated_in_its_round_only(home: &Home) {
-    let task = half_failed(home).await;
+pub async fn a_callback_is_updated_in_its_round_only(backend: &Backend) {
+    let task = half_failed(backend).await;
     let retrying = CallbackUpdate::Retrying { error: "503".to_owned() };
-    let other_round = home.tasks.update_callback(task.id, 2, retrying.clone()).await.expect("update");
+    let other_round = backend.tasks.update_callback(task.id, 2, retrying.clone()).await.expect("update");
     assert_eq!(other_round, Completion::Before(task.clone()));
-    let tried = home.tasks.update_callback(task.id, 1, retrying.clone()).await.expect("update");
+    let tried = backend.tasks.update_callback(task.id, 1, retrying.clone()).await.expect("update");
     assert!(tried.changed() && tried.task().version > task.version);
     assert_eq!(tried.task().callback_state(), CallbackState::Retrying);
-    let delivered = home.tasks.update_callback(task.id, 1, CallbackUpdate::Delivered).await.expect("update");
+    let delivered = backend.tasks.update_callback(task.id, 1, CallbackUpdate::Delivered).await.expect("update");
     assert_eq!(delivered.task().callback.as_ref().map(|callback| callback.attempts), Some(2));
-    let late = home.tasks.update_callback(task.id, 1, retrying).await.expect("update");
+    let late = backend.tasks.update_callback(task.id, 1, retrying).await.expect("update");
     assert_eq!(late, Completion::Before(delivered.task().clone()));
     let plain = Task { callback: None, ..self::task([split(1)]) };
-    home.tasks.create(plain.clone()).await.expect("create");
-    let none = home.tasks.update_callback(plain.id, 1, CallbackUpdate::Delivered).await.expect("update");
+    backend.tasks.create(plain.clone()).await.expect("create");
+    let none = backend.tasks.update_callback(plain.id, 1, CallbackUpdate::Delivered).await.expect("update");
     assert!(!none.changed());
 }
 
 /// In a new round, whose callback is owed anew; what was read stays read.
-pub async fn a_failed_page_is_opened_again(home: &Home) {
-    let task = half_failed(home).await;
-    home.tasks.update_callback(task.id, 1, CallbackUpdate::Delivered).await.expect("update");
+pub async fn a_failed_page_is_opened_again(backend: &Backend) {
+    let task = half_failed(backend).await;
+    backend.tasks.update_callback(task.id, 1, CallbackUpdate::Delivered).await.expect("update");
     let failed = page(&task, 1, 2);
     let opened =
-        home.tasks.reopen(task.id, Reopen::These(vec![failed, failed, page(&task, 1, 1)])).await.expect("reopen");
+        backend.tasks.reopen(task.id, Reopen::These(vec![failed, failed, page(&task, 1, 1)])).await.expect("reopen");
     assert!(opened.changed());
     let opened = opened.task().clone();
     assert_eq!((opened.round, opened.ended_at, opened.status()), (2, None, TaskStatus::Processing));
     assert_eq!(opened.counts, Counts { open: 1, succeeded: 1, ..Counts::default() });
     assert_eq!(opened.callback.as_ref().map(|c| (c.state, c.attempts)), Some((CallbackState::Pending, 0)));
-    let (first, second) = (home.tasks.page(page(&task, 1, 1)).await, home.tasks.page(failed).await);
+    let (first, second) = (backend.tasks.page(page(&task, 1, 1)).await, backend.tasks.page(failed).await);
     assert_eq!(first.map(|page| (page.status, page.round)).expect("page"), (PageStatus::Succeeded, 1));
     assert_eq!(second.map(|page| (page.status, page.failure)).expect("page"), (PageStatus::Queued, None));
-    assert!(!complete(home, failed, succeeded()).await.changed(), "the first round is over");
-    let completion = home.tasks.complete_page(failed, 2, succeeded()).await.expect("complete");
+    assert!(!complete(backend, failed, succeeded()).await.changed(), "the first round is over");
+    let completion = backend.tasks.complete_page(failed, 2, succeeded()).await.expect("complete");
     assert_eq!((completion.changed(), completion.task().status()), (true, TaskStatus::Succeeded));
 }
 
 /// A page that was read is final, and so is a task's round until it has ended.
-pub async fn only_failed_pages_of_an_ended_task_are_opened_again(home: &Home) {
-    let task = half_failed(home).await;
+pub async fn only_failed_pages_of_an_ended_task_are_opened_again(backend: &Backend) {
+    let task = half_failed(backend).await;
     for pages in [vec![], vec![page(&task, 1, 1)]] {
         assert_eq!(
-            home.tasks.reopen(task.id, Reopen::These(pages)).await.expect("reopen"),
+            backend.tasks.reopen(task.id, Reopen::These(pages)).await.expect("reopen"),
             Completion::Before(task.clone())
         );
     }
-    let open = created(home, [split(2)]).await;
+    let open = created(backend, [split(2)]).await;
     let failed = page(&open, 1, 1);
-    complete(home, failed, Outcome::Failed(failure())).await;
-    assert!(!home.tasks.reopen(open.id, Reopen::These(vec![failed])).await.expect("reopen").changed());
+    complete(backend, failed, Outcome::Failed(failure())).await;
+    assert!(!backend.tasks.reopen(open.id, Reopen::These(vec![failed])).await.expect("reopen").changed());
 }
 
 /// Whoever died between the two can be helped.
-pub async fn an_undispatched_task_is_found_until_it_is_dispatched(home: &Home) {
-    let (first, second) = (created(home, [split(1)]).await, created(home, [split(1)]).await);
+pub async fn an_undispatched_task_is_found_until_it_is_dispatched(backend: &Backend) {
+    let (first, second) = (created(backend, [split(1)]).await, created(backend, [split(1)]).await);
     let later = UnixMillis(now().0 + 1);
-    let found = home.tasks.undispatched(later, 10_000).await.expect("undispatched");
+    let found = backend.tasks.undispatched(later, 10_000).await.expect("undispatched");
     assert!(found.contains(&first) && found.contains(&second));
     assert!(found.is_sorted_by_key(|task| task.created_at), "the oldest come first");
-    assert!(!home.tasks.undispatched(first.created_at, 10_000).await.expect("undispatched").contains(&first));
-    assert_eq!(home.tasks.undispatched(later, 1).await.expect("undispatched").len(), 1);
+    assert!(!backend.tasks.undispatched(first.created_at, 10_000).await.expect("undispatched").contains(&first));
+    assert_eq!(backend.tasks.undispatched(later, 1).await.expect("undispatched").len(), 1);
     for _ in 0..2 {
-        home.tasks.mark_dispatched(first.id).await.expect("mark");
+        backend.tasks.mark_dispatched(first.id).await.expect("mark");
     }
-    assert!(home.tasks.task(first.id).await.expect("task").dispatched);
-    let found = home.tasks.undispatched(later, 10_000).await.expect("undispatched");
+    assert!(backend.tasks.task(first.id).await.expect("task").dispatched);
+    let found = backend.tasks.undispatched(later, 10_000).await.expect("undispatched");
     assert!(!found.iter().any(|task| task.id == first.id) && found.contains(&second));
 }
 
 /// Its messages have to be sent again.
-pub async fn a_reopened_task_is_undispatched(home: &Home) {
-    let task = half_failed(home).await;
-    home.tasks.mark_dispatched(task.id).await.expect("mark");
-    let opened = home.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1, 2)])).await.expect("reopen");
-    let found = home.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
+pub async fn a_reopened_task_is_undispatched(backend: &Backend) {
+    let task = half_failed(backend).await;
+    backend.tasks.mark_dispatched(task.id).await.expect("mark");
+    let opened = backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1, 2)])).await.expect("reopen");
+    let found = backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
     assert!(found.contains(opened.task()));
 }
 
 /// Long polling of a task.
-pub async fn a_change_ends_the_waiting_for_it(home: &Home) {
-    let task = created(home, [split(1)]).await;
-    let (tasks, id, seen) = (home.tasks.clone(), task.id, task.version);
+pub async fn a_change_ends_the_waiting_for_it(backend: &Backend) {
+    let task = created(backend, [split(1)]).await;
+    let (tasks, id, seen) = (backend.tasks.clone(), task.id, task.version);
     let waiting =
         tokio::spawn(async move { tasks.changed(id, seen, AT_LENGTH).await.map(|task| (task, Instant::now())) });
     tokio::time::sleep(A_MOMENT / 2).await;
     let made = Instant::now();
-    let completion = complete(home, page(&task, 1, 1), succeeded()).await;
+    let completion = complete(backend, page(&task, 1, 1), succeeded()).await;
     let (changed, noticed) = waiting.await.expect("waited").expect("task");
     assert_eq!(&changed, completion.task());
     assert!(noticed.duration_since(made) < 2 * A_MOMENT);
-    let at_once = home.tasks.changed(id, seen, AT_LENGTH).await.expect("task");
+    let at_once = backend.tasks.changed(id, seen, AT_LENGTH).await.expect("task");
     assert_eq!(&at_once, completion.task(), "a change from before is noticed at once");
 }
 
 /// The task as it is, then.
-pub async fn waiting_for_a_change_in_vain_ends(home: &Home) {
-    let task = created(home, [split(1)]).await;
+pub async fn waiting_for_a_change_in_vain_ends(backend: &Backend) {
+    let task = created(backend, [split(1)]).await;
     let started = Instant::now();
-    let same = home.tasks.changed(task.id, task.version, A_MOMENT / 2).await.expect("task");
+    let same = backend.tasks.changed(task.id, task.version, A_MOMENT / 2).await.expect("task");
     assert_eq!(same, task);
     let waited = started.elapsed();
     assert!(waited >= A_MOMENT * 4 / 10 && waited < 3 * A_MOMENT, "{waited:?}");

@@ -1,6 +1,6 @@
 //! Bells: how a commit in one process ends the waiting in all of them within about a millisecond.
 //!
-//! Each process has a datagram socket in the home's `bells` folder. Whoever commits something that others may wait for
+//! Each process has a datagram socket in the backend's `bells` folder. Whoever commits something that others may wait for
 //! sends one datagram to each. A bell is a hint only: those who wait look again after [`LONGEST_DEAFNESS`] anyway, so
 //! that a lost datagram costs time and nothing else.
 

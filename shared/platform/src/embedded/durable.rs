@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Whoever writes a spool file for longer than this has died.
 pub(super) const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
-/// Makes the home's folders; returns the absolute path of the first.
+/// Makes the backend's folders; returns the absolute path of the first.
 pub(super) fn prepare(dir: &Path) -> Result<PathBuf> {
     let failed = |error: &io::Error| failure("data folder", &dir.display().to_string(), error);
     make_folder(dir).map_err(|error| failed(&error))?;

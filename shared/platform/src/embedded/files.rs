@@ -28,7 +28,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The objects of the home in `dir`.
+    /// The objects of the backend in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self> {
         let files = Self { objects: dir.join("objects"), spool: dir.join("spool") };
         durable::sweep(&files.spool, durable::ABANDONED_AFTER)
@@ -273,8 +273,8 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Files) {
         let dir = tempfile::tempdir().expect("a folder");
-        let home = durable::prepare(dir.path()).expect("folders");
-        let files = Files::open(&home).expect("a store");
+        let backend = durable::prepare(dir.path()).expect("folders");
+        let files = Files::open(&backend).expect("a store");
         (dir, files)
     }
 

@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     turns::{leave_line, line_up, next_in, pick},
 };
-use crate::{Depth, Outgoing, QueueName, QueueSettings, Receipt, Received, clock::now};
+use crate::{OutgoingMessage, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, clock::now};
 
 /// So many times may the whole system be interrupted while a message is leased, before the message is suspected.
 const MAX_INTERRUPTIONS: i64 = 20;
@@ -29,7 +29,7 @@ pub(super) struct Terms {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// The leased messages.
-    pub(super) received: Vec<Received>,
+    pub(super) received: Vec<ReceivedMessage>,
     /// Where there were none: how long until one becomes visible, as far as is known.
     pub(super) next_in: Option<Duration>,
 }
@@ -65,12 +65,12 @@ pub(super) fn send(
     connection: &Connection,
     changes: &mut Changes,
     queue: QueueName,
-    messages: &[Outgoing],
+    messages: &[OutgoingMessage],
 ) -> Result<(), Fault> {
     let now = now().0;
     let mut insert = connection
         .prepare_cached("INSERT INTO messages (queue, grp, body, visible_at, trace) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for Outgoing { body, group, delay, trace } in messages {
+    for OutgoingMessage { body, group, delay, trace } in messages {
         insert.execute(params![queue.as_str(), group, body, now + millis(*delay), trace])?;
     }
     let groups: BTreeSet<&str> = messages.iter().map(|message| message.group.as_str()).collect();
@@ -187,7 +187,7 @@ pub(super) fn dead_letter(
 }
 
 /// Counts a queue's messages.
-pub(super) fn depth(connection: &Connection, queue: QueueName) -> Result<Depth, Fault> {
+pub(super) fn depth(connection: &Connection, queue: QueueName) -> Result<QueueDepth, Fault> {
     let now = now().0;
     let count = |sql: &str| -> Result<u64, Fault> {
         let count: i64 = connection.prepare_cached(sql)?.query_row(params![queue.as_str(), now], |row| row.get(0))?;
@@ -196,7 +196,7 @@ pub(super) fn depth(connection: &Connection, queue: QueueName) -> Result<Depth, 
     let ready = count("SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at <= ?2")?;
     let hidden = count("SELECT count(*) FROM messages WHERE queue = ?1 AND visible_at > ?2")?;
     let in_flight = count("SELECT count(*) FROM messages WHERE holder IS NOT NULL AND queue = ?1 AND visible_at > ?2")?;
-    Ok(Depth { ready, in_flight, delayed: hidden.saturating_sub(in_flight) })
+    Ok(QueueDepth { ready, in_flight, delayed: hidden.saturating_sub(in_flight) })
 }
 
 /// Ends the leases of a holder that died.
@@ -230,7 +230,7 @@ pub(super) fn reclaim(connection: &Connection, changes: &mut Changes) -> Result<
 }
 
 /// Leases a visible message, unless it has been received too often.
-fn lease(connection: &Connection, terms: &Terms, id: i64, now: i64) -> Result<Option<Received>, Fault> {
+fn lease(connection: &Connection, terms: &Terms, id: i64, now: i64) -> Result<Option<ReceivedMessage>, Fault> {
     let mut update = connection.prepare_cached(
         "UPDATE messages SET receives = receives + 1, leases = leases + 1, holder = ?2, visible_at = ?3
          WHERE id = ?1 AND receives < ?4 RETURNING body, grp, receives, reason, leases, trace",
@@ -238,7 +238,7 @@ fn lease(connection: &Connection, terms: &Terms, id: i64, now: i64) -> Result<Op
     let received = |row: &Row<'_>| {
         let receipt = Lease { id, number: row.get(4)? }.receipt();
         let (body, group, attempt, reason, trace) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(5)?);
-        Ok(Received { body, group, attempt, reason, trace, receipt })
+        Ok(ReceivedMessage { body, group, attempt, reason, trace, receipt })
     };
     let QueueSettings { lease, max_receives } = terms.settings;
     let values = params![id, &*terms.holder, now + millis(lease), max_receives];

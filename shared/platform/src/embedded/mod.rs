@@ -1,4 +1,4 @@
-//! The home on one machine, made of files and SQLite.
+//! The backend on one machine, made of files and SQLite.
 //!
 //! ```text
 //! DIR/quire.db   queues, task table and records
@@ -27,7 +27,7 @@ mod turns;
 
 use std::{path::Path, sync::Arc};
 
-use crate::{Home, ObjectStore, QueueName, QueueSettings, Result};
+use crate::{Backend, ObjectStore, QueueName, QueueSettings, Result};
 use bell::Bells;
 use database::Database;
 use files::Files;
@@ -36,16 +36,16 @@ use secrets::FileSecrets;
 use shelves::SqliteShelves;
 use table::SqliteTable;
 
-/// The home on one machine. Cheap to clone.
+/// The backend on one machine. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Embedded {
-    home: Home,
+    backend: Backend,
     files: Arc<Files>,
     database: Arc<Database>,
 }
 
 impl Embedded {
-    /// Opens the home in a folder, and makes it where there is none. `holder` names this process on the leases it
+    /// Opens the backend in a folder, and makes it where there is none. `holder` names this process on the leases it
     /// takes. Blocks while it does.
     ///
     /// # Errors
@@ -68,15 +68,15 @@ impl Embedded {
         let secrets = Arc::new(FileSecrets::new(dir));
         let records = Arc::new(SqliteShelves::new(Arc::clone(&database)));
         let holder: Arc<str> = holder.into();
-        let home = Home::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, secrets, records, |name| {
+        let backend = Backend::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, secrets, records, |name| {
             Arc::new(SqliteQueue::new(name, settings(name), Arc::clone(&holder), Arc::clone(&database)))
         });
-        Ok(Self { home, files, database })
+        Ok(Self { backend, files, database })
     }
 
     /// Its parts.
-    pub fn home(&self) -> Home {
-        self.home.clone()
+    pub fn backend(&self) -> Backend {
+        self.backend.clone()
     }
 
     /// The process that was named `holder` has died: its leases end now, and their receives count, for whatever it was
@@ -89,7 +89,7 @@ impl Embedded {
         self.database.write(move |connection, changes| messages::forfeit(connection, changes, &holder)).await
     }
 
-    /// Nobody else uses this home, says the caller: all leases end now. Their receives do not count, for the whole
+    /// Nobody else uses this backend, says the caller: all leases end now. Their receives do not count, for the whole
     /// system was interrupted, and no message is to blame. One that is interrupted again and again goes to the
     /// dead-letter queue all the same: perhaps it is what brings the machine down. And what was in the spool is nobody's.
     ///

@@ -12,7 +12,7 @@ use super::{
     database::Database,
     messages::{self, Terms},
 };
-use crate::{Depth, Outgoing, Queue, QueueName, QueueSettings, Receipt, Received, Result};
+use crate::{OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, Result};
 
 /// One of the queues.
 #[derive(Debug)]
@@ -37,12 +37,12 @@ impl Queue for SqliteQueue {
         self.terms.settings
     }
 
-    async fn send(&self, messages: Vec<Outgoing>) -> Result<()> {
+    async fn send(&self, messages: Vec<OutgoingMessage>) -> Result<()> {
         let queue = self.name();
         self.database.write(move |connection, changes| messages::send(connection, changes, queue, &messages)).await
     }
 
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received>> {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>> {
         let deadline = Instant::now() + wait;
         if max == 0 {
             return Ok(Vec::new());
@@ -80,21 +80,21 @@ impl Queue for SqliteQueue {
             .await
     }
 
-    async fn dead_letter(&self, received: &Received, reason: &str) -> Result<()> {
+    async fn dead_letter(&self, received: &ReceivedMessage, reason: &str) -> Result<()> {
         let (queue, receipt, reason) = (self.name(), received.receipt.clone(), reason.to_owned());
         self.database
             .write(move |connection, changes| messages::dead_letter(connection, changes, queue, &receipt, &reason))
             .await
     }
 
-    async fn send_again(&self, received: &Received, delay: Duration) -> Result<()> {
+    async fn send_again(&self, received: &ReceivedMessage, delay: Duration) -> Result<()> {
         let (queue, receipt) = (self.name(), received.receipt.clone());
         self.database
             .write(move |connection, changes| messages::send_again(connection, changes, queue, &receipt, delay))
             .await
     }
 
-    async fn depth(&self) -> Result<Depth> {
+    async fn depth(&self) -> Result<QueueDepth> {
         let queue = self.name();
         self.database.read(move |connection| messages::depth(connection, queue)).await
     }

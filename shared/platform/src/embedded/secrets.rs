@@ -15,7 +15,7 @@ use crate::{Error, Result, SecretName, SecretStore};
 
 const WHAT: &str = "secret";
 
-/// The secrets in a home's folder.
+/// The secrets in a backend's folder.
 #[derive(Debug)]
 pub(super) struct FileSecrets {
     dir: PathBuf,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{database::Database, fault::Fault};
 use crate::{
-    Record, RecordStore, Result, Shelf,
+    Collection, Record, RecordStore, Result,
     clock::now,
     record_store::{above, check_body, check_key, check_list, check_room, new_version},
 };
@@ -21,7 +21,7 @@ pub(super) struct SqliteShelves {
 
 /// A record to be written.
 struct Writing {
-    shelf: Shelf,
+    shelf: Collection,
     key: String,
     body: String,
     expires_at: Option<i64>,
@@ -34,7 +34,7 @@ impl SqliteShelves {
 }
 
 impl Writing {
-    fn new(shelf: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Self> {
+    fn new(shelf: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Self> {
         check_key(shelf, key)?;
         check_body(&body)?;
         Ok(Self { shelf, key: key.to_owned(), body, expires_at: expires_at.map(|at| at.0) })
@@ -43,7 +43,7 @@ impl Writing {
 
 #[async_trait]
 impl RecordStore for SqliteShelves {
-    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
+    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
         check_key(on, key)?;
         let key = key.to_owned();
         self.database.read(move |connection| find(connection, on, &key)).await
@@ -51,7 +51,7 @@ impl RecordStore for SqliteShelves {
 
     async fn put(
         &self,
-        on: Shelf,
+        on: Collection,
         key: &str,
         body: String,
         seen: Option<u64>,
@@ -66,7 +66,7 @@ impl RecordStore for SqliteShelves {
             .await
     }
 
-    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
         let writing = Writing::new(on, key, body, expires_at)?;
         self.database
             .write(move |connection, _| {
@@ -76,20 +76,26 @@ impl RecordStore for SqliteShelves {
             .await
     }
 
-    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
         check_key(on, key)?;
         let key = key.to_owned();
         self.database.write(move |connection, _| delete(connection, on, &key, seen)).await
     }
 
-    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         check_list(on, after)?;
         // Every key lies behind the empty one, and before this one.
         let (after, below) = (after.unwrap_or_default().to_owned(), "\x7f".to_owned());
         self.database.read(move |connection| list(connection, on, &after, &below, limit)).await
     }
 
-    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list_partition(
+        &self,
+        on: Collection,
+        room: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
         let prefix = check_room(on, room, after)?;
         let after = after.filter(|after| **after > *prefix).unwrap_or(&prefix).to_owned();
         let below = above(&prefix);
@@ -97,14 +103,20 @@ impl RecordStore for SqliteShelves {
     }
 }
 
-fn find(connection: &Connection, shelf: Shelf, key: &str) -> Result<Option<Record>, Fault> {
+fn find(connection: &Connection, shelf: Collection, key: &str) -> Result<Option<Record>, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT key, version, body FROM records WHERE shelf = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
     )?;
     Ok(select.query_row(params![shelf.as_str(), key, now().0], record).optional()?)
 }
 
-fn list(connection: &Connection, shelf: Shelf, after: &str, below: &str, limit: usize) -> Result<Vec<Record>, Fault> {
+fn list(
+    connection: &Connection,
+    shelf: Collection,
+    after: &str,
+    below: &str,
+    limit: usize,
+) -> Result<Vec<Record>, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT key, version, body FROM records WHERE shelf = ?1 AND key > ?2 AND key < ?3
          AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT ?5",
@@ -132,7 +144,7 @@ fn replace(connection: &Connection, writing: &Writing, seen: u64) -> Result<bool
     Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
 }
 
-fn delete(connection: &Connection, shelf: Shelf, key: &str, seen: Option<u64>) -> Result<bool, Fault> {
+fn delete(connection: &Connection, shelf: Collection, key: &str, seen: Option<u64>) -> Result<bool, Fault> {
     forget_expired(connection)?;
     let sql = "DELETE FROM records WHERE shelf = ?1 AND key = ?2 AND (?3 IS NULL OR version = ?3)";
     let seen = seen.map(|seen| seen as i64);

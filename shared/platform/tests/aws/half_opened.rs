@@ -2,7 +2,7 @@
 //! opened none, whatever happens to the task afterwards.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use quire_platform::{Aws, AwsSettings, Completion, Home, Reopen, conformance};
+use quire_platform::{Aws, AwsSettings, Backend, Completion, Reopen, conformance};
 use quire_tasks::{
     Counts, Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Split, Task, TaskId,
     TaskStatus, Tenant,
@@ -16,22 +16,22 @@ fn failed() -> Outcome {
 }
 
 /// A task with so many pages, all failed, of which the last two are opened by halves for round 2.
-async fn half_opened(pages: u32) -> (Home, Task) {
+async fn half_opened(pages: u32) -> (Backend, Task) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
-    let home = connected(&settings).await;
+    let backend = connected(&settings).await;
     let state = DocumentState::Split(Split { format: Format::Pdf, pages });
     let documents = vec![Document::new(1, None, state)];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now(), documents, None);
-    home.tasks.create(task.clone()).await.expect("created");
+    backend.tasks.create(task.clone()).await.expect("created");
     for page in task.pages() {
-        assert!(home.tasks.complete_page(page, 1, failed()).await.expect("completed").changed());
+        assert!(backend.tasks.complete_page(page, 1, failed()).await.expect("completed").changed());
     }
     for number in [pages - 1, pages] {
         open_by_half(&settings, page(&task, number)).await;
-        is(&home, page(&task, number), PageStatus::Failed, 1).await;
+        is(&backend, page(&task, number), PageStatus::Failed, 1).await;
     }
-    (home, task)
+    (backend, task)
 }
 
 async fn open_by_half(settings: &AwsSettings, of: PageRef) {
@@ -48,64 +48,65 @@ fn page(task: &Task, page: u32) -> PageRef {
     PageRef { task_id: task.id, document: 1, page }
 }
 
-async fn is(home: &Home, page: PageRef, status: PageStatus, round: u32) {
-    let page = home.tasks.page(page).await.expect("a page");
+async fn is(backend: &Backend, page: PageRef, status: PageStatus, round: u32) {
+    let page = backend.tasks.page(page).await.expect("a page");
     assert_eq!((page.status, page.round), (status, round));
 }
 
-async fn correct(home: &Home, of: PageRef, round: u32) -> Completion {
-    home.tasks.correct_page(of, round, None).await.expect("corrected")
+async fn correct(backend: &Backend, of: PageRef, round: u32) -> Completion {
+    backend.tasks.correct_page(of, round, None).await.expect("corrected")
 }
 
 #[tokio::test]
 async fn a_page_that_was_opened_by_half_is_corrected_as_the_failed_one_it_is() {
-    let (home, task) = half_opened(3).await;
-    let corrected = correct(&home, page(&task, 2), 2).await;
+    let (backend, task) = half_opened(3).await;
+    let corrected = correct(&backend, page(&task, 2), 2).await;
     assert!(corrected.changed());
     assert_eq!(corrected.task().counts, Counts { succeeded: 1, failed: 2, ..Counts::default() });
-    is(&home, page(&task, 2), PageStatus::Succeeded, 2).await;
-    is(&home, page(&task, 3), PageStatus::Failed, 1).await;
+    is(&backend, page(&task, 2), PageStatus::Succeeded, 2).await;
+    is(&backend, page(&task, 3), PageStatus::Failed, 1).await;
 }
 
 #[tokio::test]
 async fn pages_that_were_opened_by_half_stay_as_they_were_until_somebody_opens_them() {
-    let (home, task) = half_opened(4).await;
-    assert!(correct(&home, page(&task, 1), 2).await.changed());
-    let opened = home.tasks.reopen(task.id, Reopen::These(vec![page(&task, 2), page(&task, 3)])).await.expect("opened");
+    let (backend, task) = half_opened(4).await;
+    assert!(correct(&backend, page(&task, 1), 2).await.changed());
+    let opened =
+        backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 2), page(&task, 3)])).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 2, succeeded: 1, failed: 1, ..Counts::default() });
     for round in [2, 3] {
-        let stray = home.tasks.complete_page(page(&task, 4), round, Outcome::read(None)).await.expect("an answer");
+        let stray = backend.tasks.complete_page(page(&task, 4), round, Outcome::read(None)).await.expect("an answer");
         assert!(!stray.changed(), "nobody opened it: {stray:?}");
     }
     for number in [2, 3] {
-        assert!(home.tasks.complete_page(page(&task, number), 3, failed()).await.expect("completed").changed());
+        assert!(backend.tasks.complete_page(page(&task, number), 3, failed()).await.expect("completed").changed());
     }
-    let opened = home.tasks.reopen(task.id, Reopen::Unread).await.expect("opened");
+    let opened = backend.tasks.reopen(task.id, Reopen::Unread).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 3, succeeded: 1, ..Counts::default() });
     for number in [2, 3, 4] {
-        let read = home.tasks.complete_page(page(&task, number), 4, Outcome::read(None)).await.expect("completed");
+        let read = backend.tasks.complete_page(page(&task, number), 4, Outcome::read(None)).await.expect("completed");
         assert!(read.changed(), "{read:?}");
     }
-    assert_eq!(home.tasks.task(task.id).await.expect("a task").status(), TaskStatus::Succeeded);
+    assert_eq!(backend.tasks.task(task.id).await.expect("a task").status(), TaskStatus::Succeeded);
 }
 
 #[tokio::test]
 async fn very_many_pages_that_are_opened_by_their_names_leave_those_that_were_opened_by_half() {
     const PAGES: u32 = 112;
-    let (home, task) = half_opened(PAGES).await;
+    let (backend, task) = half_opened(PAGES).await;
     let named: Vec<PageRef> = task.pages().take(110).collect();
-    let opened = home.tasks.reopen(task.id, Reopen::These(named)).await.expect("opened");
+    let opened = backend.tasks.reopen(task.id, Reopen::These(named)).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 110, failed: 2, ..Counts::default() });
-    is(&home, page(&task, 110), PageStatus::Queued, 2).await;
-    is(&home, page(&task, 111), PageStatus::Failed, 1).await;
-    assert!(!home.tasks.complete_page(page(&task, 111), 2, failed()).await.expect("an answer").changed());
-    assert!(home.tasks.complete_page(page(&task, 1), 2, failed()).await.expect("completed").changed());
-    is(&home, page(&task, 1), PageStatus::Failed, 2).await;
-    let canceled = home.tasks.cancel(task.id).await.expect("canceled");
+    is(&backend, page(&task, 110), PageStatus::Queued, 2).await;
+    is(&backend, page(&task, 111), PageStatus::Failed, 1).await;
+    assert!(!backend.tasks.complete_page(page(&task, 111), 2, failed()).await.expect("an answer").changed());
+    assert!(backend.tasks.complete_page(page(&task, 1), 2, failed()).await.expect("completed").changed());
+    is(&backend, page(&task, 1), PageStatus::Failed, 2).await;
+    let canceled = backend.tasks.cancel(task.id).await.expect("canceled");
     assert_eq!(canceled.task().counts, Counts { failed: 3, canceled: 109, ..Counts::default() });
-    is(&home, page(&task, 110), PageStatus::Queued, 2).await;
-    let opened = home.tasks.reopen(task.id, Reopen::Unread).await.expect("opened");
+    is(&backend, page(&task, 110), PageStatus::Queued, 2).await;
+    let opened = backend.tasks.reopen(task.id, Reopen::Unread).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: PAGES, ..Counts::default() });
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     assert!(pages.iter().all(|page| (page.status, page.round) == (PageStatus::Queued, 3)));
 }

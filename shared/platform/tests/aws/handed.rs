@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use quire_platform::{Aws, Delivery, Home, Outgoing, QueueName, Receipt, Received, conformance};
+use quire_platform::{Aws, Backend, Delivery, OutgoingMessage, QueueName, Receipt, ReceivedMessage, conformance};
 use quire_tasks::{PageMessage, PageRef, ReadAs, TaskId, Tenant};
 use serde_json::json;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// Lambda, and the function that it calls: each knows the queue on its own.
 struct Stage {
-    service: Home,
+    service: Backend,
     function: Aws,
 }
 
@@ -36,12 +36,14 @@ fn message(page: u32) -> PageMessage {
 
 impl Stage {
     async fn send(&self, count: u32) {
-        let outgoing =
-            |page| Outgoing { trace: Some(TRACE.to_owned()), ..Outgoing::new(&message(page), &Tenant::default()) };
+        let outgoing = |page| OutgoingMessage {
+            trace: Some(TRACE.to_owned()),
+            ..OutgoingMessage::new(&message(page), &Tenant::default())
+        };
         self.service.queue(QueueName::Pages).send((1..=count).map(outgoing).collect()).await.expect("sent");
     }
 
-    async fn receive(&self, name: QueueName, count: usize) -> Vec<Received> {
+    async fn receive(&self, name: QueueName, count: usize) -> Vec<ReceivedMessage> {
         let (mut all, deadline) = (Vec::new(), Instant::now() + AT_LENGTH);
         while all.len() < count && Instant::now() < deadline {
             let left = count - all.len();
@@ -52,7 +54,7 @@ impl Stage {
     }
 
     /// Deletes what the function does not report, as Lambda does.
-    async fn conclude(&self, received: &[Received], response: &SqsBatchResponse) {
+    async fn conclude(&self, received: &[ReceivedMessage], response: &SqsBatchResponse) {
         let failed: Vec<&str> = response.batch_item_failures.iter().map(|one| one.item_identifier.as_str()).collect();
         let done = received.iter().filter(|message| !failed.contains(&name(message).as_str()));
         let done: Vec<Receipt> = done.map(|message| message.receipt.clone()).collect();
@@ -64,13 +66,13 @@ impl Stage {
     }
 }
 
-fn name(message: &Received) -> String {
+fn name(message: &ReceivedMessage) -> String {
     format!("message {}", message.receipt.0)
 }
 
 /// The JSON that Lambda calls a function with.
-fn event(received: &[Received]) -> SqsEvent {
-    let record = |message: &Received| {
+fn event(received: &[ReceivedMessage]) -> SqsEvent {
+    let record = |message: &ReceivedMessage| {
         json!({
             "messageId": name(message),
             "receiptHandle": message.receipt.0,
@@ -152,7 +154,7 @@ async fn a_released_message_stays_hidden_for_as_long_as_the_function_said() {
 #[tokio::test]
 async fn an_unreadable_message_does_not_harm_its_neighbors() {
     let stage = stage().await;
-    let junk = Outgoing { body: "junk".to_owned(), ..Outgoing::new(&message(1), &Tenant::default()) };
+    let junk = OutgoingMessage { body: "junk".to_owned(), ..OutgoingMessage::new(&message(1), &Tenant::default()) };
     stage.service.queue(QueueName::Pages).send(vec![junk]).await.expect("sent");
     stage.send(1).await;
     let received = stage.receive(QueueName::Pages, 2).await;

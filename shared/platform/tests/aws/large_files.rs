@@ -6,13 +6,13 @@ use crate::open;
 
 #[tokio::test]
 async fn a_large_file_goes_up_in_parts() {
-    let (home, ()) = open().await;
-    let file = home.objects.spool().join("large");
+    let (backend, ()) = open().await;
+    let file = backend.objects.spool().join("large");
     let bytes: Vec<u8> = (0..9_000_000_u32).flat_map(u32::to_le_bytes).collect();
     fs::write(&file, &bytes).expect("a file");
-    home.objects.put_file("documents/large/1", &file).await.expect("put");
-    assert!(home.objects.read("documents/large/1").await.expect("read") == bytes);
-    let copy = home.objects.local_file("documents/large/1").await.expect("a copy");
+    backend.objects.put_file("documents/large/1", &file).await.expect("put");
+    assert!(backend.objects.read("documents/large/1").await.expect("read") == bytes);
+    let copy = backend.objects.local_file("documents/large/1").await.expect("a copy");
     assert!(fs::read(&copy).expect("the copy") == bytes);
-    assert_eq!(home.objects.local_file("documents/large/1").await.expect("the same copy"), copy);
+    assert_eq!(backend.objects.local_file("documents/large/1").await.expect("the same copy"), copy);
 }

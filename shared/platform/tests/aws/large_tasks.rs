@@ -1,6 +1,6 @@
 //! Tasks too large for one transaction or for one item, and tasks in more hands than one.
 
-use quire_platform::{Aws, Completion, Home, Reopen, conformance, patiently};
+use quire_platform::{Aws, Backend, Completion, Reopen, conformance, retry_with_backoff};
 use quire_tasks::{
     Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Source, Split, Task, TaskId,
     TaskStatus, Tenant,
@@ -24,62 +24,62 @@ fn failed() -> Outcome {
     Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"))
 }
 
-async fn created(home: &Home, states: impl IntoIterator<Item = DocumentState>) -> Task {
+async fn created(backend: &Backend, states: impl IntoIterator<Item = DocumentState>) -> Task {
     let document = |(number, state)| Document::new(number, Some("a.pdf".to_owned()), state);
     let documents = (1..).zip(states).map(document).collect();
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), crate::now(), documents, None);
-    match home.tasks.create(task).await.expect("create") {
+    match backend.tasks.create(task).await.expect("create") {
         Completion::Now(task) => task,
         Completion::Before(task) => panic!("{} was there before", task.id),
     }
 }
 
-async fn agrees(home: &Home, task: &Task) {
-    assert_eq!(&home.tasks.task(task.id).await.expect("task"), task);
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+async fn agrees(backend: &Backend, task: &Task) {
+    assert_eq!(&backend.tasks.task(task.id).await.expect("task"), task);
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     assert_eq!(pages.iter().map(|page| page.page).collect::<Vec<_>>(), task.pages().collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_task_of_very_many_pages_is_created_whole() {
-    let (home, ()) = open().await;
-    let task = created(&home, [split(350), pending()]).await;
-    agrees(&home, &task).await;
-    let again = home.tasks.create(task.clone()).await.expect("create");
+    let (backend, ()) = open().await;
+    let task = created(&backend, [split(350), pending()]).await;
+    agrees(&backend, &task).await;
+    let again = backend.tasks.create(task.clone()).await.expect("create");
     assert_eq!(again, Completion::Before(task.clone()));
-    let settled = home.tasks.settle_document(task.id, 2, split(250)).await.expect("settle");
+    let settled = backend.tasks.settle_document(task.id, 2, split(250)).await.expect("settle");
     assert!(settled.changed());
     assert_eq!(settled.task().counts.open, 600);
-    agrees(&home, settled.task()).await;
+    agrees(&backend, settled.task()).await;
 }
 
 #[tokio::test]
 async fn a_task_of_very_many_documents_is_kept_in_several_items() {
-    let (home, ()) = open().await;
-    let task = created(&home, (1..=900).map(|n| if n % 3 == 0 { pending() } else { split(1) })).await;
-    agrees(&home, &task).await;
-    let settled = home.tasks.settle_document(task.id, 450, split(2)).await.expect("settle");
+    let (backend, ()) = open().await;
+    let task = created(&backend, (1..=900).map(|n| if n % 3 == 0 { pending() } else { split(1) })).await;
+    agrees(&backend, &task).await;
+    let settled = backend.tasks.settle_document(task.id, 450, split(2)).await.expect("settle");
     assert!(settled.changed());
-    agrees(&home, settled.task()).await;
+    agrees(&backend, settled.task()).await;
     let page = PageRef { task_id: task.id, document: 450, page: 2 };
-    let completion = home.tasks.complete_page(page, 1, failed()).await.expect("complete");
+    let completion = backend.tasks.complete_page(page, 1, failed()).await.expect("complete");
     assert!(completion.changed());
-    agrees(&home, completion.task()).await;
+    agrees(&backend, completion.task()).await;
 }
 
 #[tokio::test]
 async fn very_many_failed_pages_are_opened_again() {
     const PAGES: u32 = 130;
-    let (home, ()) = open().await;
-    let task = created(&home, [split(PAGES)]).await;
+    let (backend, ()) = open().await;
+    let task = created(&backend, [split(PAGES)]).await;
     for page in task.pages() {
-        assert!(home.tasks.complete_page(page, 1, failed()).await.expect("complete").changed());
+        assert!(backend.tasks.complete_page(page, 1, failed()).await.expect("complete").changed());
     }
-    assert_eq!(home.tasks.task(task.id).await.expect("task").status(), TaskStatus::Failed);
-    let opened = home.tasks.reopen(task.id, Reopen::These(task.pages().collect())).await.expect("reopen");
+    assert_eq!(backend.tasks.task(task.id).await.expect("task").status(), TaskStatus::Failed);
+    let opened = backend.tasks.reopen(task.id, Reopen::These(task.pages().collect())).await.expect("reopen");
     assert!(opened.changed());
     assert_eq!((opened.task().counts.open, opened.task().round), (PAGES, 2));
-    let pages = home.tasks.pages(task.id).await.expect("pages");
+    let pages = backend.tasks.pages(task.id).await.expect("pages");
     assert!(pages.iter().all(|page| page.status == PageStatus::Queued && page.round == 2));
 }
 
@@ -92,11 +92,11 @@ async fn of_several_processes_one_completes_each_page() {
     let task = created(&connected(&settings).await, [split(PAGES)]).await;
     for _ in 0..3 {
         // Each with turns of its own, as a process has.
-        let home = connected(&settings).await;
+        let backend = connected(&settings).await;
         for page in task.pages() {
-            let tasks = home.tasks.clone();
+            let tasks = backend.tasks.clone();
             tries.spawn(async move {
-                patiently(|| tasks.complete_page(page, 1, failed())).await.expect("complete").changed()
+                retry_with_backoff(|| tasks.complete_page(page, 1, failed())).await.expect("complete").changed()
             });
         }
     }

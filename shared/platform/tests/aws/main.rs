@@ -1,8 +1,8 @@
-//! The home on AWS, on an emulator: what every home promises, and what is its own.
+//! The backend on AWS, on an emulator: what every backend promises, and what is its own.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use quire_platform::{Aws, AwsSettings, Home, conformance};
+use quire_platform::{Aws, AwsSettings, Backend, conformance};
 use quire_tasks::UnixMillis;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ fn now() -> UnixMillis {
     UnixMillis(since.as_millis() as i64)
 }
 
-/// A home of its own for each test.
+/// A backend of its own for each test.
 fn settings() -> AwsSettings {
     let name = format!("quire-{}", Uuid::now_v7().simple());
     AwsSettings {
@@ -36,18 +36,18 @@ fn settings() -> AwsSettings {
     }
 }
 
-async fn open() -> (Home, ()) {
+async fn open() -> (Backend, ()) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     (connected(&settings).await, ())
 }
 
-async fn connected(settings: &AwsSettings) -> Home {
-    aws(settings).await.home()
+async fn connected(settings: &AwsSettings) -> Backend {
+    aws(settings).await.backend()
 }
 
 async fn aws(settings: &AwsSettings) -> Aws {
-    Aws::connect_with(settings.clone(), conformance::settings).await.expect("a home")
+    Aws::connect_with(settings.clone(), conformance::settings).await.expect("open the backend")
 }
 
 // The emulator does not know fair queues.

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use quire_platform::{Outgoing, QueueName};
+use quire_platform::{OutgoingMessage, QueueName};
 
 use crate::open;
 
-fn message(group: &str) -> Outgoing {
-    Outgoing { body: "a message".to_owned(), group: group.to_owned(), delay: Duration::ZERO, trace: None }
+fn message(group: &str) -> OutgoingMessage {
+    OutgoingMessage { body: "a message".to_owned(), group: group.to_owned(), delay: Duration::ZERO, trace: None }
 }
 
 #[tokio::test]
 async fn a_message_keeps_its_group_for_fair_queues() {
-    let (home, ()) = open().await;
-    let queue = home.queue(QueueName::Pages);
+    let (backend, ()) = open().await;
+    let queue = backend.queue(QueueName::Pages);
     queue.send(vec![message("one"), message("two")]).await.expect("send");
     let mut groups: Vec<String> = Vec::new();
     while groups.len() < 2 {
@@ -27,8 +27,8 @@ async fn a_message_keeps_its_group_for_fair_queues() {
 
 #[tokio::test]
 async fn more_than_ten_come_in_one_receive() {
-    let (home, ()) = open().await;
-    let queue = home.queue(QueueName::Pages);
+    let (backend, ()) = open().await;
+    let queue = backend.queue(QueueName::Pages);
     queue.send(vec![message("tenant"); 25]).await.expect("send");
     assert_eq!(queue.receive(25, Duration::from_secs(5)).await.expect("receive").len(), 25);
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region},
 };
-use quire_platform::{Aws, Home, Reopen, Shelf, conformance};
+use quire_platform::{Aws, Backend, Collection, Reopen, conformance};
 use quire_tasks::{
     Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, Source, Split, Task, TaskId, Tenant,
     UnixMillis,
@@ -24,25 +24,26 @@ pub(crate) fn client() -> Client {
 }
 
 /// A task with documents in items of their own and with pages, some of which have ended.
-async fn worked_on(home: &Home, created_at: UnixMillis) -> Task {
+async fn worked_on(backend: &Backend, created_at: UnixMillis) -> Task {
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
     let pending =
         DocumentState::Pending { source: Source::Url { url: "https://example.com/".to_owned() + &"a".repeat(3000) } };
     let documents =
         [split.clone(), pending].into_iter().zip(1..).map(|(state, number)| Document::new(number, None, state));
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents.collect(), None);
-    home.tasks.create(task.clone()).await.expect("created");
-    home.tasks.settle_document(task.id, 2, split).await.expect("settled");
+    backend.tasks.create(task.clone()).await.expect("created");
+    backend.tasks.settle_document(task.id, 2, split).await.expect("settled");
     for document in 1..=2 {
         let page = PageRef { task_id: task.id, document, page: 1 };
         let failed = Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"));
-        assert!(home.tasks.complete_page(page, 1, failed).await.expect("completed").changed());
+        assert!(backend.tasks.complete_page(page, 1, failed).await.expect("completed").changed());
     }
-    home.tasks
+    backend
+        .tasks
         .reopen(task.id, Reopen::These(vec![PageRef { task_id: task.id, document: 1, page: 1 }]))
         .await
         .expect("an answer");
-    home.tasks.task(task.id).await.expect("a task")
+    backend.tasks.task(task.id).await.expect("a task")
 }
 
 #[tokio::test]
@@ -72,8 +73,8 @@ async fn a_record_expires_when_it_was_told_to_and_no_other_does() {
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let records = connected(&settings).await.records;
     let at = now().0 + 60_000;
-    records.set(Shelf::Reports, "for-a-while", "1".to_owned(), Some(UnixMillis(at))).await.expect("set");
-    records.set(Shelf::Reports, "for-ever", "1".to_owned(), None).await.expect("set");
+    records.set(Collection::Reports, "for-a-while", "1".to_owned(), Some(UnixMillis(at))).await.expect("set");
+    records.set(Collection::Reports, "for-ever", "1".to_owned(), None).await.expect("set");
     let items = client().scan().table_name(&settings.table).send().await.expect("scanned").items.expect("items");
     let told = |key: &str| {
         let item =

@@ -10,14 +10,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use quire_platform::{Consumer, Embedded, Home, QueueName, send};
+use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
 use quire_tasks::{
     Counts, Document, DocumentState, Format, Key, Outcome, PageMessage, PageRef, Split, Task, TaskId, Tenant,
     UnixMillis,
 };
 use uuid::Uuid;
 
-/// Where it is set, this test is the process to be killed, and this is its home.
+/// Where it is set, this test is the process to be killed, and this is its backend.
 const CHILD: &str = "QUIRE_TEST_CRASH";
 const PAGES: u32 = 3;
 
@@ -85,42 +85,42 @@ fn say(line: &str) {
 }
 
 async fn work_until_killed(dir: &Path) {
-    let embedded = Embedded::open(dir, "child").expect("a home");
+    let embedded = Embedded::open(dir, "child").expect("open the backend");
     embedded.reclaim().await.expect("reclaimed");
-    let home = embedded.home();
-    tokio::join!(submit(&home), submit(&home), read(&home), read(&home));
+    let backend = embedded.backend();
+    tokio::join!(submit(&backend), submit(&backend), read(&backend), read(&backend));
 }
 
-async fn submit(home: &Home) {
+async fn submit(backend: &Backend) {
     loop {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let state = DocumentState::Split(Split { format: Format::Pdf, pages: PAGES });
         let documents = vec![Document::new(1, None, state)];
         let created_at = UnixMillis(now.as_millis() as i64);
         let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents, None);
-        home.tasks.create(task.clone()).await.expect("created");
+        backend.tasks.create(task.clone()).await.expect("created");
         say(&format!("accepted {}", task.id));
-        dispatch(home, &task).await;
+        dispatch(backend, &task).await;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-async fn dispatch(home: &Home, task: &Task) {
+async fn dispatch(backend: &Backend, task: &Task) {
     let messages = task.page_messages();
-    send(&*home.queue(QueueName::Pages), task, messages).await.expect("sent");
-    home.tasks.mark_dispatched(task.id).await.expect("marked");
+    send(&*backend.queue(QueueName::Pages), task, messages).await.expect("sent");
+    backend.tasks.mark_dispatched(task.id).await.expect("marked");
 }
 
-async fn read(home: &Home) {
-    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), Duration::from_mins(1));
+async fn read(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), Duration::from_mins(1));
     loop {
-        read_some(home, &consumer, Duration::from_secs(1), |page| say(&format!("ended {page}"))).await;
+        read_some(backend, &consumer, Duration::from_secs(1), |page| say(&format!("ended {page}"))).await;
     }
 }
 
 /// Reads up to ten pages; returns how many, and tells which of them ended by it.
 async fn read_some(
-    home: &Home,
+    backend: &Backend,
     consumer: &Consumer<PageMessage>,
     wait: Duration,
     mut ended: impl FnMut(PageRef),
@@ -131,9 +131,9 @@ async fn read_some(
         let delivery = delivery.expect("a page message");
         let PageMessage { page, round, .. } = delivery.message;
         let key = Key::PageText { page, round }.to_string();
-        home.objects.put_new(&key, text(page).into()).await.expect("stored");
+        backend.objects.put_new(&key, text(page).into()).await.expect("stored");
         let succeeded = Outcome::read(None);
-        if home.tasks.complete_page(page, round, succeeded).await.expect("completed").changed() {
+        if backend.tasks.complete_page(page, round, succeeded).await.expect("completed").changed() {
             ended(page);
         }
         delivery.lease.acknowledge().await.expect("acknowledged");
@@ -146,22 +146,22 @@ fn text(page: PageRef) -> String {
 }
 
 async fn finish(dir: &Path, mut said: Said) {
-    let embedded = Embedded::open(dir, "last").expect("a home");
+    let embedded = Embedded::open(dir, "last").expect("open the backend");
     embedded.reclaim().await.expect("reclaimed");
-    let home = embedded.home();
-    let undispatched = home.tasks.undispatched(UnixMillis(i64::MAX), 10_000).await.expect("undispatched");
+    let backend = embedded.backend();
+    let undispatched = backend.tasks.undispatched(UnixMillis(i64::MAX), 10_000).await.expect("undispatched");
     for task in undispatched {
         said.accepted.insert(task.id);
-        dispatch(&home, &task).await;
+        dispatch(&backend, &task).await;
     }
-    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), Duration::from_mins(1));
-    while read_some(&home, &consumer, Duration::ZERO, |page| said.ended.push(page.to_string())).await > 0 {}
+    let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), Duration::from_mins(1));
+    while read_some(&backend, &consumer, Duration::ZERO, |page| said.ended.push(page.to_string())).await > 0 {}
     for id in said.accepted {
-        let task = home.tasks.task(id).await.expect("an accepted task is there");
+        let task = backend.tasks.task(id).await.expect("an accepted task is there");
         assert_eq!(task.counts, Counts { succeeded: PAGES, ..Counts::default() }, "{id}");
         assert!(task.ended_at.is_some());
         for page in task.pages() {
-            let stored = home.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("its text");
+            let stored = backend.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("its text");
             assert_eq!(stored, text(page), "whole");
         }
     }
@@ -169,6 +169,6 @@ async fn finish(dir: &Path, mut said: Said) {
     let different: BTreeSet<String> = said.ended.into_iter().collect();
     assert_eq!(different.len(), ended, "no page ended twice");
     for name in [QueueName::Pages, QueueName::DeadPages] {
-        assert_eq!(home.queue(name).depth().await.expect("depth"), quire_platform::Depth::default());
+        assert_eq!(backend.queue(name).depth().await.expect("depth"), quire_platform::QueueDepth::default());
     }
 }

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use quire_platform::{Embedded, Error, Outgoing, QueueName};
+use quire_platform::{Embedded, Error, OutgoingMessage, QueueName};
 
-/// Where it is set, this test is the process with little space, and this is its home.
+/// Where it is set, this test is the process with little space, and this is its backend.
 const CHILD: &str = "QUIRE_TEST_FULL";
 
 #[test]
@@ -55,30 +55,30 @@ fn without_space_there_is_an_error_and_nothing_half_written() {
     let sent: u64 = said.trim().parse().expect("how many messages were sent");
 
     runtime.block_on(async {
-        let home = Embedded::open(dir.path(), "test").expect("a home").home();
-        let depth = home.queue(QueueName::Pages).depth().await.expect("depth");
+        let backend = Embedded::open(dir.path(), "test").expect("open the backend").backend();
+        let depth = backend.queue(QueueName::Pages).depth().await.expect("depth");
         assert_eq!(depth.ready, sent, "all that were sent, and nothing of the others");
-        assert_eq!(home.objects.list("").await.expect("list"), ["small"]);
-        assert_eq!(home.objects.read("small").await.expect("read"), "text");
-        let spool = fs::read_dir(home.objects.spool()).expect("the spool");
+        assert_eq!(backend.objects.list("").await.expect("list"), ["small"]);
+        assert_eq!(backend.objects.read("small").await.expect("read"), "text");
+        let spool = fs::read_dir(backend.objects.spool()).expect("the spool");
         assert_eq!(spool.count(), 0);
     });
 }
 
 async fn fill(dir: &Path) {
-    let embedded = Embedded::open(dir, "test").expect("a home");
-    let home = embedded.home();
+    let embedded = Embedded::open(dir, "test").expect("open the backend");
+    let backend = embedded.backend();
     let large = vec![7; 2_000_000];
-    assert!(matches!(home.objects.put("large", large.clone().into()).await, Err(Error::Full { .. })));
-    assert!(matches!(home.objects.put_new("new", large.clone().into()).await, Err(Error::Full { .. })));
-    home.objects.put("small", "text".into()).await.expect("a small one fits");
-    assert!(matches!(home.objects.put("small", large.into()).await, Err(Error::Full { .. })));
+    assert!(matches!(backend.objects.put("large", large.clone().into()).await, Err(Error::Full { .. })));
+    assert!(matches!(backend.objects.put_new("new", large.clone().into()).await, Err(Error::Full { .. })));
+    backend.objects.put("small", "text".into()).await.expect("a small one fits");
+    assert!(matches!(backend.objects.put("small", large.into()).await, Err(Error::Full { .. })));
 
-    let queue = home.queue(QueueName::Pages);
+    let queue = backend.queue(QueueName::Pages);
     let mut sent = 0;
     let error = loop {
         let message =
-            Outgoing { body: "x".repeat(10_000), group: "acme".to_owned(), delay: Duration::ZERO, trace: None };
+            OutgoingMessage { body: "x".repeat(10_000), group: "acme".to_owned(), delay: Duration::ZERO, trace: None };
         match queue.send(vec![message; 3]).await {
             Ok(()) => sent += 3,
             Err(error) => break error,

@@ -1,6 +1,6 @@
-//! The embedded home: what every home promises, and what is its own.
+//! The embedded backend: what every backend promises, and what is its own.
 
-use quire_platform::{Embedded, Home, conformance};
+use quire_platform::{Backend, Embedded, conformance};
 use tempfile::TempDir;
 
 mod crash;
@@ -8,10 +8,10 @@ mod limits;
 mod model;
 mod sharing;
 
-async fn open() -> (Home, (TempDir, Embedded)) {
+async fn open() -> (Backend, (TempDir, Embedded)) {
     let dir = TempDir::new().expect("a folder");
-    let embedded = Embedded::open_with(dir.path(), "test", conformance::settings).expect("a home");
-    (embedded.home(), (dir, embedded))
+    let embedded = Embedded::open_with(dir.path(), "test", conformance::settings).expect("open the backend");
+    (embedded.backend(), (dir, embedded))
 }
 
 conformance::every_home_promises!(open);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proptest::{prelude::*, sample::Index};
-use quire_platform::{Depth, Embedded, Home, Outgoing, QueueName, QueueSettings, Received};
+use quire_platform::{Backend, Embedded, OutgoingMessage, QueueDepth, QueueName, QueueSettings, ReceivedMessage};
 
 const MAX_RECEIVES: u32 = 2;
 
@@ -50,16 +50,16 @@ struct Message {
 #[derive(Debug, Default)]
 struct Model {
     messages: BTreeMap<String, Message>,
-    history: Vec<Received>,
+    history: Vec<ReceivedMessage>,
 }
 
 impl Model {
-    fn send(&mut self, group: u8, count: usize) -> Vec<Outgoing> {
+    fn send(&mut self, group: u8, count: usize) -> Vec<OutgoingMessage> {
         let mut sent = Vec::new();
         for _ in 0..count {
             let body = format!("{:04}", self.messages.len());
             self.messages.insert(body.clone(), Message { place: Place::Ready, receives: 0 });
-            sent.push(Outgoing { body, group: group.to_string(), delay: Duration::ZERO, trace: None });
+            sent.push(OutgoingMessage { body, group: group.to_string(), delay: Duration::ZERO, trace: None });
         }
         sent
     }
@@ -68,7 +68,7 @@ impl Model {
         self.messages.values().filter(|message| of(message)).count()
     }
 
-    fn received(&mut self, received: Vec<Received>, max: usize) {
+    fn received(&mut self, received: Vec<ReceivedMessage>, max: usize) {
         let receivable = self.count(|message| message.place == Place::Ready && message.receives < MAX_RECEIVES);
         assert!(received.len() <= max.min(receivable));
         assert_eq!(received.is_empty(), receivable == 0);
@@ -83,7 +83,7 @@ impl Model {
     }
 
     /// Some receive, and its message where it still holds it.
-    fn pick(&mut self, index: Index) -> Option<(Received, Option<&mut Message>)> {
+    fn pick(&mut self, index: Index) -> Option<(ReceivedMessage, Option<&mut Message>)> {
         if self.history.is_empty() {
             return None;
         }
@@ -101,8 +101,8 @@ impl Model {
     }
 }
 
-async fn take(model: &mut Model, embedded: &Embedded, home: &Home, step: Step) {
-    let queue = home.queue(QueueName::Pages);
+async fn take(model: &mut Model, embedded: &Embedded, backend: &Backend, step: Step) {
+    let queue = backend.queue(QueueName::Pages);
     let move_to = |message: Option<&mut Message>, place| message.into_iter().for_each(|m| m.place = place);
     match step {
         Step::Send { group, count } => queue.send(model.send(group, count)).await.expect("send"),
@@ -138,9 +138,9 @@ async fn take(model: &mut Model, embedded: &Embedded, home: &Home, step: Step) {
 }
 
 /// What lies in the queues is what the model says.
-async fn check(model: &Model, home: &Home) {
-    let pages = home.queue(QueueName::Pages).depth().await.expect("depth");
-    let dead = home.queue(QueueName::DeadPages).depth().await.expect("depth");
+async fn check(model: &Model, backend: &Backend) {
+    let pages = backend.queue(QueueName::Pages).depth().await.expect("depth");
+    let dead = backend.queue(QueueName::DeadPages).depth().await.expect("depth");
     assert_eq!(pages.in_flight as usize, model.count(|message| matches!(message.place, Place::Leased(_))));
     assert_eq!(pages.delayed, 0);
     let resting = model.count(|message| matches!(message.place, Place::Ready | Place::Dead));
@@ -149,8 +149,8 @@ async fn check(model: &Model, home: &Home) {
 }
 
 /// Receives until nothing comes: then all is dead that should be.
-async fn drain(model: &mut Model, home: &Home) {
-    let queue = home.queue(QueueName::Pages);
+async fn drain(model: &mut Model, backend: &Backend) {
+    let queue = backend.queue(QueueName::Pages);
     loop {
         let received = queue.receive(3, Duration::ZERO).await.expect("receive");
         let receipts: Vec<_> = received.iter().map(|message| message.receipt.clone()).collect();
@@ -167,10 +167,10 @@ async fn drain(model: &mut Model, home: &Home) {
             }
         }
     }
-    let left = Depth { ready: 0, ..queue.depth().await.expect("depth") };
+    let left = QueueDepth { ready: 0, ..queue.depth().await.expect("depth") };
     assert_eq!(queue.depth().await.expect("depth"), left, "nothing is ready");
     let mut dead = Vec::new();
-    let letters = home.queue(QueueName::DeadPages);
+    let letters = backend.queue(QueueName::DeadPages);
     loop {
         let received = letters.receive(10, Duration::ZERO).await.expect("receive");
         if received.is_empty() {
@@ -196,13 +196,13 @@ proptest! {
             None => QueueSettings { max_receives: u32::MAX, ..settings(name) },
         };
         runtime.block_on(async {
-            let embedded = Embedded::open_with(dir.path(), "model", dead_or_not).expect("a home");
-            let (home, mut model) = (embedded.home(), Model::default());
+            let embedded = Embedded::open_with(dir.path(), "model", dead_or_not).expect("open the backend");
+            let (backend, mut model) = (embedded.backend(), Model::default());
             for step in steps {
-                take(&mut model, &embedded, &home, step).await;
-                check(&model, &home).await;
+                take(&mut model, &embedded, &backend, step).await;
+                check(&model, &backend).await;
             }
-            drain(&mut model, &home).await;
+            drain(&mut model, &backend).await;
         });
     }
 }

@@ -7,26 +7,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_platform::{Embedded, Home, Outgoing, Queue, QueueName, Received};
+use quire_platform::{Backend, Embedded, OutgoingMessage, Queue, QueueName, ReceivedMessage};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 const AT_LENGTH: Duration = Duration::from_secs(20);
 
 fn open(dir: &Path, holder: &str) -> Embedded {
-    Embedded::open(dir, holder).expect("a home")
+    Embedded::open(dir, holder).expect("open the backend")
 }
 
 fn pages(embedded: &Embedded) -> Arc<dyn Queue> {
-    embedded.home().queue(QueueName::Pages)
+    embedded.backend().queue(QueueName::Pages)
 }
 
 async fn send(queue: &dyn Queue, count: usize) {
-    let message = |n| Outgoing { body: format!("{n}"), group: "acme".to_owned(), delay: Duration::ZERO, trace: None };
+    let message =
+        |n| OutgoingMessage { body: format!("{n}"), group: "acme".to_owned(), delay: Duration::ZERO, trace: None };
     queue.send((0..count).map(message).collect()).await.expect("send");
 }
 
-async fn next(queue: &dyn Queue) -> Received {
+async fn next(queue: &dyn Queue) -> ReceivedMessage {
     queue.receive(1, AT_LENGTH).await.expect("receive").pop().expect("a message")
 }
 
@@ -40,11 +41,11 @@ async fn a_home_that_was_not_closed_opens_again_with_everything_in_it() {
     let first = open(dir.path(), "first");
     send(&*pages(&first), 2).await;
     let held = next(&*pages(&first)).await;
-    first.home().objects.put("a/b", "text".into()).await.expect("put");
+    first.backend().objects.put("a/b", "text".into()).await.expect("put");
     // Neither waits for its thread, nor is there anything to close.
     drop(first);
     let second = open(dir.path(), "second");
-    assert_eq!(second.home().objects.read("a/b").await.expect("read"), "text");
+    assert_eq!(second.backend().objects.read("a/b").await.expect("read"), "text");
     assert_ne!(next(&*pages(&second)).await.body, held.body);
     nothing(&*pages(&second)).await;
     pages(&second).acknowledge(vec![held.receipt]).await.expect("acknowledge");
@@ -146,14 +147,14 @@ async fn an_interruption_of_everything_is_no_attempt() {
 async fn what_is_interrupted_again_and_again_goes_to_the_dead_letter_queue() {
     let dir = TempDir::new().expect("a folder");
     let embedded = open(dir.path(), "serve");
-    let home: Home = embedded.home();
+    let backend: Backend = embedded.backend();
     send(&*pages(&embedded), 1).await;
     for _ in 0..20 {
         assert_eq!(next(&*pages(&embedded)).await.attempt, 1);
         embedded.reclaim().await.expect("reclaim");
     }
     nothing(&*pages(&embedded)).await;
-    let dead = home.queue(QueueName::DeadPages);
+    let dead = backend.queue(QueueName::DeadPages);
     for _ in 0..3 {
         let letter = next(&*dead).await;
         assert_eq!(letter.body, "0");

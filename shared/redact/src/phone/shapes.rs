@@ -158,7 +158,7 @@ fn is_north_american(shape: &Shape) -> bool {
     }
 }
 
-/// As most of Europe and Asia write them at home: a 0, the area, the number, set apart from each other.
+/// As most of Europe and Asia write them at backend: a 0, the area, the number, set apart from each other.
 fn is_with_trunk_prefix(shape: &Shape) -> bool {
     let groups = shape.lengths.len();
     let begins = shape.digits.starts_with('0') && !shape.digits.starts_with("00");

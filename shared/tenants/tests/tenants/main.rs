@@ -1,16 +1,16 @@
-//! Keys, limits and secrets, on the embedded home.
+//! Keys, limits and secrets, on the embedded backend.
 
 mod keys;
 mod limits;
 mod signing;
 
-use quire_platform::{Embedded, Home};
+use quire_platform::{Backend, Embedded};
 use quire_tasks::{Tenant, UnixMillis};
 use tempfile::TempDir;
 
-/// A home that is gone with its folder.
+/// A backend that is gone with its folder.
 struct Room {
-    home: Home,
+    backend: Backend,
     folder: TempDir,
     _embedded: Embedded,
 }
@@ -18,11 +18,11 @@ struct Room {
 impl Room {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let embedded = Embedded::open(folder.path(), "test").expect("a home");
-        Self { home: embedded.home(), folder, _embedded: embedded }
+        let embedded = Embedded::open(folder.path(), "test").expect("open the backend");
+        Self { backend: embedded.backend(), folder, _embedded: embedded }
     }
 
-    /// Whether a text is in any file of the home.
+    /// Whether a text is in any file of the backend.
     fn holds(&self, text: &str) -> bool {
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {

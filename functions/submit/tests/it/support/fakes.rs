@@ -23,7 +23,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use quire_platform::{
-    Consumer, Delivery, Download, Error, Home, ObjectStore, QueueName, Record, RecordStore, Result, Shelf, UploadUrl,
+    Backend, Collection, Consumer, Delivery, Download, Error, ObjectStore, QueueName, Record, RecordStore, Result,
+    UploadUrl,
 };
 use quire_submit::{Health, HealthReport, Inspector};
 use quire_tasks::{
@@ -67,20 +68,20 @@ impl Health for Fine {
 }
 
 /// Reads pages until it is aborted.
-pub(crate) async fn work(home: Home) {
-    let consumer = Consumer::<PageMessage>::new(home.queue(QueueName::Pages), Duration::from_mins(1));
+pub(crate) async fn work(backend: Backend) {
+    let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), Duration::from_mins(1));
     loop {
         for delivery in consumer.receive(10, Duration::from_secs(5)).await.expect("a receive") {
-            read(&home, delivery.expect("a page message")).await;
+            read(&backend, delivery.expect("a page message")).await;
         }
     }
 }
 
 /// What the worker does with one page: store, complete, acknowledge.
-async fn read(home: &Home, delivery: Delivery<PageMessage>) {
+async fn read(backend: &Backend, delivery: Delivery<PageMessage>) {
     let PageMessage { page, round, .. } = delivery.message;
     let document = Key::Document { task_id: page.task_id, document: page.document };
-    let bytes = home.objects.read(&document.to_string()).await.expect("the document is in the store");
+    let bytes = backend.objects.read(&document.to_string()).await.expect("the document is in the store");
     let text = String::from_utf8(bytes.to_vec()).expect("text");
     let words = words(&text);
     let is = |word: &str| words.get(word) == Some(&page.page.to_string().as_str());
@@ -93,10 +94,10 @@ async fn read(home: &Home, delivery: Delivery<PageMessage>) {
         let read = page_text(&format!("page {} of {text}", page.page));
         let key = Key::PageText { page, round }.to_string();
         let bytes = serde_json::to_vec(&read).expect("JSON");
-        home.objects.put_new(&key, bytes.into()).await.expect("the result is stored");
+        backend.objects.put_new(&key, bytes.into()).await.expect("the result is stored");
         Outcome::read(read.confidence())
     };
-    home.tasks.complete_page(page, round, outcome).await.expect("the page is completed");
+    backend.tasks.complete_page(page, round, outcome).await.expect("the page is completed");
     delivery.lease.acknowledge().await.expect("the message is acknowledged");
 }
 
@@ -151,8 +152,8 @@ impl Faults {
         self.no_keys.store(true, Ordering::Relaxed);
     }
 
-    fn hides(&self, on: Shelf) -> bool {
-        if on == Shelf::Keys { &self.no_keys } else { &self.no_records }.load(Ordering::Relaxed)
+    fn hides(&self, on: Collection) -> bool {
+        if on == Collection::Keys { &self.no_keys } else { &self.no_records }.load(Ordering::Relaxed)
     }
 
     /// From now on no record can be put.
@@ -180,13 +181,13 @@ impl Faults {
     }
 }
 
-/// The home with an object store and a record store that can be told to fail.
-pub(crate) fn faulty(home: &Home, faults: &Arc<Faults>) -> Home {
-    let objects = Arc::new(FaultyStore { store: Arc::clone(&home.objects), faults: Arc::clone(faults) });
-    let records = Arc::new(FaultyRecords { store: Arc::clone(&home.records), faults: Arc::clone(faults) });
-    let tasks = Arc::new(FaultyTable::new(Arc::clone(&home.tasks), Arc::clone(&faults.table)));
-    let secrets = Arc::clone(&home.secrets);
-    Home::new(objects, tasks, secrets, records, |name| home.queue(name))
+/// The backend with an object store and a record store that can be told to fail.
+pub(crate) fn faulty(backend: &Backend, faults: &Arc<Faults>) -> Backend {
+    let objects = Arc::new(FaultyStore { store: Arc::clone(&backend.objects), faults: Arc::clone(faults) });
+    let records = Arc::new(FaultyRecords { store: Arc::clone(&backend.records), faults: Arc::clone(faults) });
+    let tasks = Arc::new(FaultyTable::new(Arc::clone(&backend.tasks), Arc::clone(&faults.table)));
+    let secrets = Arc::clone(&backend.secrets);
+    Backend::new(objects, tasks, secrets, records, |name| backend.queue(name))
 }
 
 #[derive(Debug)]
@@ -262,8 +263,8 @@ struct FaultyRecords {
 
 #[async_trait]
 impl RecordStore for FaultyRecords {
-    async fn read(&self, on: Shelf, key: &str) -> Result<Option<Record>> {
-        if on == Shelf::Keys && self.faults.hides(on) {
+    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
+        if on == Collection::Keys && self.faults.hides(on) {
             return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
         }
         self.store.read(on, key).await
@@ -271,7 +272,7 @@ impl RecordStore for FaultyRecords {
 
     async fn put(
         &self,
-        on: Shelf,
+        on: Collection,
         key: &str,
         body: String,
         seen: Option<u64>,
@@ -283,25 +284,31 @@ impl RecordStore for FaultyRecords {
         self.store.put(on, key, body, seen, expires_at).await
     }
 
-    async fn set(&self, on: Shelf, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
         self.store.set(on, key, body, expires_at).await
     }
 
-    async fn delete(&self, on: Shelf, key: &str, seen: Option<u64>) -> Result<bool> {
+    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
         self.store.delete(on, key, seen).await
     }
 
-    async fn list(&self, on: Shelf, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         if self.faults.hides(on) {
             return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
         }
         self.store.list(on, after, limit).await
     }
 
-    async fn list_room(&self, on: Shelf, room: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+    async fn list_partition(
+        &self,
+        on: Collection,
+        room: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
         if self.faults.hides(on) {
             return Err(Error::Failed { what: "records", why: "secret detail".to_owned() });
         }
-        self.store.list_room(on, room, after, limit).await
+        self.store.list_partition(on, room, after, limit).await
     }
 }

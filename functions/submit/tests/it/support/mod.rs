@@ -1,4 +1,4 @@
-//! A door with everything around it: a home in a temporary folder, a listener, an inspector and a worker that do what
+//! A door with everything around it: a backend in a temporary folder, a listener, an inspector and a worker that do what
 //! the documents tell them.
 
 mod fakes;
@@ -14,7 +14,7 @@ use std::{
 };
 
 use quire_egress::{Client, Policy};
-use quire_platform::{Embedded, Home, QueueName};
+use quire_platform::{Backend, Embedded, QueueName};
 use quire_routes::Config;
 use quire_submit::{Door, DoorSettings, router};
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub(crate) use table::TableFault;
 
 pub(crate) struct World {
     pub(crate) door: Arc<Door>,
-    pub(crate) home: Home,
+    pub(crate) backend: Backend,
     pub(crate) address: SocketAddr,
     pub(crate) client: reqwest::Client,
     pub(crate) faults: Arc<Faults>,
@@ -40,7 +40,7 @@ pub(crate) struct World {
     running: JoinSet<()>,
     // Deleted with the world.
     folder: TempDir,
-    // The last to go: the home's database.
+    // The last to go: the backend's database.
     _embedded: Embedded,
 }
 
@@ -68,24 +68,24 @@ impl World {
 
     async fn open(adjust: impl FnOnce(&mut DoorSettings), routes: Config) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let embedded = Embedded::open(folder.path(), "test").expect("a home");
+        let embedded = Embedded::open(folder.path(), "test").expect("open the backend");
         let faults = Arc::new(Faults::default());
-        let home = fakes::faulty(&embedded.home(), &faults);
+        let backend = fakes::faulty(&embedded.backend(), &faults);
         let routes = Arc::new(routes);
         let mut running = JoinSet::new();
-        let (door, address) = serve(&home, &routes, adjust, &mut running).await;
+        let (door, address) = serve(&backend, &routes, adjust, &mut running).await;
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { door, home, address, client, faults, routes, running, folder, _embedded: embedded }
+        Self { door, backend, address, client, faults, routes, running, folder, _embedded: embedded }
     }
 
-    /// Another door to the same home, as another process would be.
+    /// Another door to the same backend, as another process would be.
     pub(crate) async fn another_door(&mut self, adjust: impl FnOnce(&mut DoorSettings)) -> (Arc<Door>, SocketAddr) {
-        serve(&self.home, &self.routes, adjust, &mut self.running).await
+        serve(&self.backend, &self.routes, adjust, &mut self.running).await
     }
 
     /// Lets a worker read pages from now on.
     pub(crate) fn hire(&mut self) -> AbortHandle {
-        self.running.spawn(work(self.home.clone()))
+        self.running.spawn(work(self.backend.clone()))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -121,7 +121,7 @@ impl World {
     }
 
     pub(crate) async fn depth(&self, queue: QueueName) -> u64 {
-        let depth = self.home.queue(queue).depth().await.expect("a depth");
+        let depth = self.backend.queue(queue).depth().await.expect("a depth");
         depth.ready + depth.in_flight + depth.delayed
     }
 
@@ -141,18 +141,18 @@ impl World {
             assert!(begun.elapsed() < Duration::from_secs(5), "{} spool files stay", self.spooled());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert_eq!(self.home.objects.list("documents/").await.expect("a list"), Vec::<String>::new());
+        assert_eq!(self.backend.objects.list("documents/").await.expect("a list"), Vec::<String>::new());
         assert_eq!(self.depth(QueueName::Pages).await + self.depth(QueueName::Documents).await, 0);
     }
 
     pub(crate) fn spooled(&self) -> usize {
-        std::fs::read_dir(self.home.objects.spool()).expect("a spool").count()
+        std::fs::read_dir(self.backend.objects.spool()).expect("a spool").count()
     }
 }
 
-/// A door to a home, and where it listens.
+/// A door to a backend, and where it listens.
 async fn serve(
-    home: &Home,
+    backend: &Backend,
     routes: &Arc<Config>,
     adjust: impl FnOnce(&mut DoorSettings),
     running: &mut JoinSet<()>,
@@ -161,7 +161,7 @@ async fn serve(
     adjust(&mut settings);
     let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
     let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
-    let door = Arc::new(Door::new(home.clone(), inspector, egress, settings, health, Arc::clone(routes)));
+    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, health, Arc::clone(routes)));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let app = router(Arc::clone(&door));

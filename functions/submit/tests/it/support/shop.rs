@@ -50,7 +50,7 @@ impl Shop {
         adjust(&mut settings);
         let egress = Client::new(Policy::default()).expect("a client");
         let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(Fine));
-        let door = Door::new(world.home.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
+        let door = Door::new(world.backend.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
         let door = Arc::new(door);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
@@ -96,45 +96,45 @@ impl Shop {
         redact: Option<RedactPolicy>,
         texts: Vec<Option<PageText>>,
     ) -> Task {
-        let home = &self.world.home;
+        let backend = &self.world.backend;
         let task_id = TaskId::new(Uuid::now_v7());
         let mut documents = Vec::new();
         for (document, (name, format, pages)) in (1..).zip(samples) {
             let sample = std::fs::read(samples_folder().join(name)).expect("the sample is there");
-            home.objects.put(&Key::Document { task_id, document }.to_string(), sample.into()).await.expect("put");
+            backend.objects.put(&Key::Document { task_id, document }.to_string(), sample.into()).await.expect("put");
             let split = DocumentState::Split(Split { format: *format, pages: *pages });
             documents.push(Document::new(document, Some((*name).to_owned()), split));
         }
         let task = Task::new(task_id, Tenant::default(), now(), documents, None).redacted(redact);
-        home.tasks.create(task.clone()).await.expect("created");
-        home.tasks.mark_dispatched(task_id).await.expect("marked");
+        backend.tasks.create(task.clone()).await.expect("created");
+        backend.tasks.mark_dispatched(task_id).await.expect("marked");
         for (page, text) in task.pages().zip(texts) {
             let outcome = match text {
                 Some(text) => {
                     let (key, json) = (Key::PageText { page, round: 1 }, serde_json::to_vec(&text).expect("JSON"));
-                    home.objects.put(&key.to_string(), json.into()).await.expect("put");
+                    backend.objects.put(&key.to_string(), json.into()).await.expect("put");
                     Outcome::read(text.confidence())
                 }
                 None => Outcome::Failed(Failure::new(FailureCode::ModelFailed, "The model failed.")),
             };
-            home.tasks.complete_page(page, 1, outcome).await.expect("completed");
+            backend.tasks.complete_page(page, 1, outcome).await.expect("completed");
         }
-        home.tasks.task(task_id).await.expect("it is there")
+        backend.tasks.task(task_id).await.expect("it is there")
     }
 
     /// Hands the next message to the second door as the attempt with this number.
     pub(crate) async fn attempt(&self, number: u32) {
-        let queue = self.world.home.queue(QueueName::Documents);
+        let queue = self.world.backend.queue(QueueName::Documents);
         let consumer = Consumer::<DocumentMessage>::new(queue, Duration::from_mins(1));
         let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
         let mut delivery = received.pop().expect("a delivery").expect("a readable message");
         delivery.attempt = number;
-        ingest_one(&self.door, delivery).await.expect("the home does not fail");
+        ingest_one(&self.door, delivery).await.expect("the backend does not fail");
     }
 
     pub(crate) async fn results(&self, task: &Task) -> Vec<String> {
         let prefix = format!("results/{}/", task.id);
-        let keys = self.world.home.objects.list(&prefix).await.expect("a list");
+        let keys = self.world.backend.objects.list(&prefix).await.expect("a list");
         keys.iter().map(|key| key[prefix.len()..].to_owned()).collect()
     }
 }
@@ -154,7 +154,7 @@ pub(crate) const fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> P
 }
 
 pub(crate) fn documents() -> Documents {
-    let pdfium = quire_natives::pdfium(&quire_natives::Progress::Silent).expect("pdfium is to be had");
+    let pdfium = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is to be had");
     let documents = Documents::new(Some(pdfium), Limits::default());
     documents.bind_pdfium().expect("it fits");
     documents

@@ -31,7 +31,7 @@ impl World {
     }
 
     pub(crate) async fn task(&self, task_id: &str) -> Task {
-        self.home.tasks.task(id(task_id)).await.expect("the task")
+        self.backend.tasks.task(id(task_id)).await.expect("the task")
     }
 
     pub(crate) async fn post_empty(&self, path: &str) -> Answer {
@@ -48,19 +48,19 @@ impl World {
         let page = PageRef { task_id: id(task_id), document, page };
         let read = serde_json::to_vec(&page_text(text)).expect("JSON");
         let key = Key::PageText { page, round }.to_string();
-        self.home.objects.put_new(&key, read.into()).await.expect("the result is stored");
-        self.home.tasks.complete_page(page, round, Outcome::read(Some(0.9))).await.expect("the page is completed")
+        self.backend.objects.put_new(&key, read.into()).await.expect("the result is stored");
+        self.backend.tasks.complete_page(page, round, Outcome::read(Some(0.9))).await.expect("the page is completed")
     }
 
     /// The next delivery of the documents queue, with the consumer that keeps its lease.
     pub(crate) async fn document_delivery(&self) -> (Consumer<DocumentMessage>, Delivery<DocumentMessage>) {
-        let consumer = Consumer::new(self.home.queue(QueueName::Documents), Duration::from_mins(1));
+        let consumer = Consumer::new(self.backend.queue(QueueName::Documents), Duration::from_mins(1));
         let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
         let delivery = received.pop().expect("a delivery").expect("a readable message");
         (consumer, delivery)
     }
 
-    /// The files of the home in which this stands, or whose name has it.
+    /// The files of the backend in which this stands, or whose name has it.
     pub(crate) fn files_with(&self, what: &str) -> Vec<String> {
         let mut found = Vec::new();
         search(self.folder.path(), what.as_bytes(), &mut found);
