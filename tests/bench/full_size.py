@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes a folder to read with that has HunyuanOCR's real dimensions and random weights: to measure cost, never quality.
 
-    python3 -m venv venv && venv/bin/pip install -r shared/ocr/export/requirements.txt
+    python3 -m venv venv && venv/bin/pip install -r shared/hunyuan-ocr/export/requirements.txt
     venv/bin/python tests/bench/full_size.py OUT [--dtype fp16]
-    cargo run --release -p quire-ocr --example hunyuan_rate -- --tokens 32 OUT PAGE…
+    cargo run --release -p quire-hunyuan-ocr --example hunyuan_rate -- --tokens 32 OUT PAGE…
 
 It reads nonsense at the price of the real model: 996 million parameters, 4 GB on disk in float32, and about three times
 as much memory while it is made. The tokenizer is the tiny model's.

@@ -5,7 +5,7 @@ load; or, without a GPU, the pipeline around it with a stub that takes a GPU's t
     ORT_DYLIB_PATH=…/libonnxruntime.so LD_LIBRARY_PATH=… tests/bench/on_gpu.py [--device cuda|tensorrt] PAGE…
     tests/bench/on_gpu.py --stub PAGE…
 
-Both have the example `gpu_pipeline` of `quire-ocr` built first, for a GPU with `--features cuda`. The first row reads one
+Both have the example `gpu_pipeline` of `quire-pp-ocr` built first, for a GPU with `--features cuda`. The first row reads one
 page after the other and one line after the other; the others are told beside it. `busy` is the share of the time in which
 the device's owner had a run in work, `gpu` what nvidia-smi says, `cpu` the processor time of a page with its decoding.
 """
@@ -51,7 +51,7 @@ class Watch:
 
 
 def build(arguments):
-    command = ["cargo", "build", "--quiet", "--release", "-p", "quire-ocr", "--example", "gpu_pipeline"]
+    command = ["cargo", "build", "--quiet", "--release", "-p", "quire-pp-ocr", "--example", "gpu_pipeline"]
     subprocess.run(command + ([] if arguments.stub else ["--features", "cuda"]), cwd=ROOT, check=True)
 
 

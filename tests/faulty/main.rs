@@ -4,9 +4,10 @@
 use std::process::ExitCode;
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, PpOcr, Step};
+use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, PpOcr, Step};
 use quire_routes::Kind;
 use quire_tasks::EngineName;
+use quire_worker::LocalEngine;
 
 /// A page is of a color when each channel's mean is as near as this: a line of black text does not change it.
 const NEAR: f32 = 0.3;

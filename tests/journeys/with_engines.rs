@@ -89,7 +89,7 @@ async fn a_worker_that_is_killed_while_a_server_reads_for_it_loses_no_page() {
 }
 
 fn tiny_model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/ocr/tests/data/hunyuan-tiny/model")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/hunyuan-ocr/tests/data/hunyuan-tiny/model")
 }
 
 /// Random weights: what it says has no meaning, but it is always the same.

@@ -19,7 +19,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-redact", &["quire-tasks"]),
     ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback", "quire-telemetry"]),
     ("quire-document", &["quire-tasks"]),
+    ("quire-hunyuan-ocr", &["quire-document", "quire-inference", "quire-ocr", "quire-tasks"]),
+    ("quire-inference", &[]),
     ("quire-ocr", &["quire-document", "quire-tasks"]),
+    ("quire-pp-ocr", &["quire-document", "quire-inference", "quire-tasks"]),
     ("quire-openai-engine", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
     ("quire-routes", &["quire-tasks", "quire-platform", "quire-telemetry"]),
     (
@@ -45,6 +48,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "quire-routes",
             "quire-document",
             "quire-ocr",
+            "quire-pp-ocr",
             "quire-redact",
             "quire-openai-engine",
             "quire-telemetry",
@@ -68,7 +72,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("aws-smithy-*", &[PLATFORM]),
     // The command may speak to its own server, as a client does.
     ("reqwest", &["quire-egress", "quire-openai-engine", "quire"]),
-    ("ort", &["quire-ocr"]),
+    ("ort", &["quire-inference"]),
     ("pdfium-render", &["quire-document"]),
     ("image", &["quire-document"]),
     ("tiff", &["quire-document"]),

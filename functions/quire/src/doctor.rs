@@ -12,8 +12,9 @@ use std::{
     process::ExitCode,
 };
 
+use quire_inference::{OnnxFile, Outlet};
 use quire_native_libs::{Condition, Finding, Progress};
-use quire_ocr::{OnnxFile, Outlet, Provider};
+use quire_pp_ocr::Provider;
 use serde::Serialize;
 
 use crate::{Device, cli, engine, provider::Choice};

@@ -3,12 +3,12 @@
 use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use quire_hunyuan_ocr::{HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
-use quire_ocr::{
-    Engine, GpuOptions, GpuPpOcr, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, Policy, PpOcr, Provider,
-};
+use quire_pp_ocr::{Engine, GpuOptions, GpuPpOcr, Policy, PpOcr, Provider};
 use quire_routes::{Config, EngineEntry, HunyuanEntry, Kind};
 use quire_telemetry::env::{self, Misconfigured};
+use quire_worker::LocalEngine;
 
 use crate::{
     Device, cli,
@@ -150,7 +150,7 @@ fn options(entry: &HunyuanEntry, machine: Machine) -> HunyuanOptions {
     }
 }
 
-impl From<Device> for quire_ocr::Device {
+impl From<Device> for quire_pp_ocr::Device {
     fn from(device: Device) -> Self {
         match device {
             Device::Cpu => Self::Cpu,

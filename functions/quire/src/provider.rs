@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use quire_inference::Processor;
 use quire_native_libs::{NativesError, Progress};
-use quire_ocr::{ModelFiles, PpOcr, Processor, Provider};
+use quire_pp_ocr::{ModelFiles, PpOcr, Provider};
 use tracing::warn;
 
 use crate::Device;

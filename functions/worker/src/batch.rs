@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_ocr::Policy;
+use quire_pp_ocr::Policy;
 use tokio::sync::mpsc;
 
 use crate::{

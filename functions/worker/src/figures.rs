@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_ocr::Work;
+use quire_pp_ocr::Work;
 use quire_tasks::EngineName;
 use quire_telemetry::metrics::{self, Measure, Unit};
 use tracing::info;

@@ -4,7 +4,7 @@
 use std::{pin::Pin, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
-use quire_ocr::{Engine, LocalEngine};
+use quire_pp_ocr::Engine;
 use quire_routes::EngineEntry;
 use quire_tasks::EngineName;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +14,7 @@ use tracing::info;
 use crate::{
     batch::BatchLimits,
     lane::{Ask, Lane},
+    local_engine::LocalEngine,
     model::{self, Job, ModelThreads},
     stream::{self, Open},
 };
@@ -130,7 +131,7 @@ fn local(engine: &EngineName, made: Made, page_limit: Duration) -> Local {
 
 #[cfg(test)]
 mod tests {
-    use quire_ocr::{Policy, Provider};
+    use quire_pp_ocr::{Policy, Provider};
 
     use super::*;
 

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use quire_document::PageImage;
-use quire_ocr::{Engine, Work};
+use quire_pp_ocr::{Engine, Work};
 use quire_tasks::{EngineName, Failure, PageText};
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},

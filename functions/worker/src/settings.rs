@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Context;
-use quire_ocr::{Policy, Provider};
+use quire_pp_ocr::{Policy, Provider};
 use quire_telemetry::env::{self, Misconfigured};
 
 const PAGES: &str = "QUIRE_PAGES_IN_HAND";

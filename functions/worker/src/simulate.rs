@@ -9,7 +9,7 @@ mod recording;
 mod report;
 mod world;
 
-use quire_ocr::Policy;
+use quire_pp_ocr::Policy;
 
 pub use machine::Machine;
 pub use recording::{InvalidRecording, Recording};
@@ -24,7 +24,7 @@ pub fn simulate(policy: &Policy, machine: &Machine, recording: &Recording) -> Re
 mod tests {
     use std::time::Duration;
 
-    use quire_ocr::Provider;
+    use quire_pp_ocr::Provider;
 
     use super::*;
 

@@ -70,7 +70,7 @@ def quire(arguments):
 
 def engine(arguments):
     """Quire's engine without the journey around it, once for each library that is to run the models."""
-    build(arguments, "Quire's engine", "-p", "quire-ocr", "--example", "read_pages")
+    build(arguments, "Quire's engine", "-p", "quire-pp-ocr", "--example", "read_pages")
     command = [str(TARGET / "release/examples/read_pages"), "--workers", str(arguments.cores)]
     return [
         Peer(f"Quire engine {provider}", [*command, "--provider", provider], quire=True) for provider in arguments.providers

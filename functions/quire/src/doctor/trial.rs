@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use quire_document::{Documents, Limits};
 use quire_native_libs::Progress;
-use quire_ocr::Provider;
+use quire_pp_ocr::Provider;
 use quire_tasks::Format;
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use quire_ocr::{PixelRun, StripRun};
+use quire_pp_ocr::{PixelRun, StripRun};
 
 /// The figures of a simulation. The worker logs and measures the same of what it really does.
 #[derive(Debug, Clone, PartialEq)]

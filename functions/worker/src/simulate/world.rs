@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_ocr::Policy;
+use quire_pp_ocr::Policy;
 
 use super::{Machine, Recording, Report, machine::Servers, recording::PageShape, report::Padding};
 use crate::{

@@ -9,9 +9,10 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
 use quire_platform::{QueueName, purge};
+use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
 use quire_tasks::{CallbackMessage, EngineName, Failure, Key, Line, Message, PageText, Progress, Task, TaskStatus};
+use quire_worker::LocalEngine;
 
 use crate::stage::{Stage, WHITE, now, routed, stage};
 

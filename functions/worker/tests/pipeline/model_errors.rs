@@ -2,8 +2,9 @@
 
 use image::Rgb;
 use ndarray::{Array3, ArrayView3, ArrayView4};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
+use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, Policy, Provider, Step};
 use quire_tasks::{EngineName, FailureCode, PageStatus, TaskStatus};
+use quire_worker::LocalEngine;
 use quire_worker::Stopped;
 
 use crate::stage::{ERRS, WHITE, name, routed};

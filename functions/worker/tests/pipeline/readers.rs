@@ -8,8 +8,9 @@ use std::{
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
 use quire_tasks::{EngineName, Failure, FailureCode, PageStatus, PageText, TaskStatus};
+use quire_worker::LocalEngine;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 

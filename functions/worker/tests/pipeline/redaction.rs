@@ -7,10 +7,11 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
 use quire_tasks::{
     EngineName, Failure, FailureCode, Line, PageText, RedactKind, RedactPattern, RedactPolicy, TaskStatus,
 };
+use quire_worker::LocalEngine;
 
 use crate::stage::{Stage, WHITE, routed};
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
 use quire_routes::EngineEntry;
 use quire_tasks::{
     EngineName, Failure, FailureCode, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason, TaskStatus, WhyNot,
 };
+use quire_worker::LocalEngine;
 use quire_worker::{Renderer, Stopped};
 use tokio_util::sync::CancellationToken;
 

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
 use quire_platform::{Backend, Collection, Embedded, OutgoingMessage, QueueName, QueueSettings};
+use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, Policy, Provider, Step};
 use quire_routes::{Config, EngineEntry, EngineStatuses};
 use quire_tasks::{
     Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageText, ReadAs, ReviewEntry,
     Split, Task, TaskId, Tenant, UnixMillis,
 };
+use quire_worker::LocalEngine;
 use quire_worker::{Renderer, Settings, Stopped, Worker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use image::Rgb;
-use quire_ocr::{End, LocalEngine, PageFeed, PageJob, PageStream, ReadError, Reading};
+use quire_ocr::{End, PageFeed, PageJob, PageStream, ReadError, Reading};
 use quire_tasks::{EngineName, FailureCode, PageStatus, PageText, TaskStatus};
+use quire_worker::LocalEngine;
 
 use crate::stage::{ERRS, HANGS, PANICS, Stage, WHITE, routed};
 

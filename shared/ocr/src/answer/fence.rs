@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::End;
+use crate::end::End;
 
 const FENCE: &str = "```";
 

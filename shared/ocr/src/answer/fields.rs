@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::{Answer, Taken};
+use super::parsed::{Answer, Taken};
 
 /// Every wanted key with its value, and no other key. A value is `null` where there is none; the answer itself stands in
 /// the lines.

@@ -12,7 +12,7 @@ use std::ops::Range;
 use quire_tasks::{Line, Polygon};
 use serde_json::Value;
 
-use super::{Answer, Taken, one_line};
+use super::parsed::{Answer, Taken, one_line};
 
 /// Places are in thousandths of the page.
 const FRAME: f32 = 1000.0;

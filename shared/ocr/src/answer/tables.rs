@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Answer, Taken};
+use super::parsed::{Answer, Taken};
 
 /// The tables of an answer, without what is said around them. The last may be cut off.
 pub(super) fn tables(answer: &Answer, body: Range<usize>) -> Taken {

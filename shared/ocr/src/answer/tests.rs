@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use quire_tasks::{ModeName, Polygon};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 

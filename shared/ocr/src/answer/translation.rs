@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Answer, Taken};
+use super::parsed::{Answer, Taken};
 
 /// "The text in the picture is". The releases' own prompts ask for it to be read first.
 const SOURCE: &str = "图中的文字是";

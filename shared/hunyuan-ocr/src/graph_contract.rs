@@ -1,0 +1,82 @@
+//! Whether a graph takes and gives what its manifest says.
+
+use std::path::Path;
+
+use quire_inference::{LoadError, Session, SessionOutlet, TensorElementType, ValueType};
+
+use crate::{manifest::Manifest, positions::AXES};
+
+/// A tensor's name, its element and its shape, in which -1 is free.
+struct Expected(String, TensorElementType, Vec<i64>);
+
+/// Refuses a vision graph that is not of this manifest.
+pub(crate) fn check_vision(manifest: &Manifest, session: &Session) -> Result<(), LoadError> {
+    let hidden = manifest.decoder.hidden as i64;
+    let inputs = [expected("pixel_values", TensorElementType::Float32, &[-1, 3, -1, -1])];
+    let outputs = [expected("image_features", manifest.element(), &[-1, -1, hidden])];
+    check(&manifest.vision(), "inputs", session.inputs(), &inputs)?;
+    check(&manifest.vision(), "outputs", session.outputs(), &outputs)
+}
+
+/// Refuses a decoder graph that is not of this manifest.
+pub(crate) fn check_decoder(manifest: &Manifest, session: &Session) -> Result<(), LoadError> {
+    use TensorElementType::{Bool, Float32, Int32, Int64};
+    let decoder = &manifest.decoder;
+    let (hidden, vocabulary) = (decoder.hidden as i64, decoder.vocabulary as i64);
+    let mut inputs = vec![
+        expected("input_ids", Int64, &[-1, -1]),
+        expected("image_features", manifest.element(), &[-1, hidden]),
+        expected("image_index", Int64, &[-1, -1]),
+        expected("position_ids", Int64, &[AXES as i64, -1, -1]),
+        expected("seqlens_k", Int32, &[-1]),
+        expected("total_sequence_length", Int32, &[]),
+        expected("seen", Bool, &[-1, vocabulary]),
+        expected("penalty", Float32, &[]),
+    ];
+    let mut outputs = vec![
+        expected("next_token", Int64, &[-1, 1]),
+        expected("probability", Float32, &[-1, 1]),
+        expected("seen_out", Bool, &[-1, vocabulary]),
+    ];
+    let cache = [-1, decoder.kv_heads as i64, -1, decoder.head_dim as i64];
+    for part in cache_parts(decoder.layers) {
+        inputs.push(expected(&format!("past_key_values.{part}"), manifest.element(), &cache));
+        outputs.push(expected(&format!("present.{part}"), manifest.element(), &cache));
+    }
+    check(&manifest.decoder_graph(), "inputs", session.inputs(), &inputs)?;
+    check(&manifest.decoder_graph(), "outputs", session.outputs(), &outputs)
+}
+
+/// The names of the caches' tensors, less what comes before: `0.key`, `0.value`, `1.key` …
+pub(crate) fn cache_parts(layers: usize) -> impl Iterator<Item = String> {
+    (0..layers).flat_map(|layer| ["key", "value"].map(|part| format!("{layer}.{part}")))
+}
+
+fn expected(name: &str, element: TensorElementType, shape: &[i64]) -> Expected {
+    Expected(name.to_owned(), element, shape.to_vec())
+}
+
+fn fits(outlet: &SessionOutlet, Expected(name, element, expected): &Expected) -> bool {
+    let tensor = match outlet.dtype() {
+        ValueType::Tensor { ty, shape, .. } => ty == element && shape[..] == expected[..],
+        _ => false,
+    };
+    outlet.name() == name && tensor
+}
+
+fn check(path: &Path, part: &'static str, outlets: &[SessionOutlet], expected: &[Expected]) -> Result<(), LoadError> {
+    let wrong = |expected: Option<&Expected>, found: Option<&SessionOutlet>| LoadError::OtherModel {
+        path: path.to_owned(),
+        part,
+        expected: expected
+            .map_or("no more".to_owned(), |Expected(name, element, shape)| format!("{name} {element}{shape:?}")),
+        found: found.map_or("nothing more".to_owned(), |outlet| format!("{} {}", outlet.name(), outlet.dtype())),
+    };
+    for index in 0..outlets.len().max(expected.len()) {
+        match (expected.get(index), outlets.get(index)) {
+            (Some(expected), Some(outlet)) if fits(outlet, expected) => {}
+            (expected, outlet) => return Err(wrong(expected, outlet)),
+        }
+    }
+    Ok(())
+}

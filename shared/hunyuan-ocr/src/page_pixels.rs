@@ -1,0 +1,31 @@
+//! A page's pixels as the vision encoder takes them.
+
+use quire_document::PageImage;
+
+use crate::{
+    manifest::Picture,
+    resize::{Size, resize},
+};
+
+/// A table of what each byte becomes, a channel each: (v / 255 − mean) / std.
+#[derive(Debug)]
+pub(crate) struct Normalization([[f32; 256]; 3]);
+
+impl Normalization {
+    pub(crate) fn new(picture: &Picture) -> Self {
+        let value = |channel: usize, byte: usize| {
+            let share = (byte as f64 / 255.0) as f32;
+            (share - picture.mean[channel]) / picture.std[channel]
+        };
+        Self(std::array::from_fn(|channel| std::array::from_fn(|byte| value(channel, byte))))
+    }
+
+    /// Appends a page as `[3, height, width]`: red, green, blue.
+    pub(crate) fn append(&self, pixels: &mut Vec<f32>, page: &PageImage, size: Size) {
+        let resized = resize(page, size);
+        for (channel, table) in self.0.iter().enumerate() {
+            let plane = resized.iter().skip(channel).step_by(PageImage::CHANNELS);
+            pixels.extend(plane.map(|&byte| table[usize::from(byte)]));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Where each token of a prompt stands: in the sequence and in the picture.
+
+use crate::resize::Size;
+
+/// Sequence, column, row, picture.
+pub(crate) const AXES: usize = 4;
+
+/// A picture's cells as tokens: one for each, one at each row's end, one before and one after them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grid {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
+}
+
+impl Grid {
+    /// Of a resized page; a cell has so many pixels a side.
+    pub(crate) const fn of(size: Size, cell: usize) -> Self {
+        Self { columns: size.width / cell, rows: size.height / cell }
+    }
+
+    pub(crate) const fn tokens(self) -> usize {
+        self.rows * (self.columns + 1) + 2
+    }
+}
+
+/// `[4, length]`: text counts on along all axes; cells and row ends have their column and row, and are of picture 0. The
+/// picture's tokens start at `start`.
+pub(crate) fn positions(length: usize, start: usize, grid: Grid) -> Vec<i64> {
+    let mut positions: Vec<i64> = (0..AXES).flat_map(|_| 0..length as i64).collect();
+    let across = grid.columns + 1;
+    for cell in 0..grid.rows * across {
+        // The token before the cells keeps its place in the sequence on all axes, and so does the one after them.
+        let token = start + 1 + cell;
+        positions[length + token] = (cell % across) as i64;
+        positions[2 * length + token] = (cell / across) as i64;
+        positions[3 * length + token] = 0;
+    }
+    positions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_have_columns_and_rows_and_all_else_counts_on() {
+        let grid = Grid::of(Size { width: 64, height: 64 }, 32);
+        assert_eq!(grid.tokens(), 8);
+        let all = positions(11, 2, grid);
+        let axis = |axis: usize| &all[axis * 11..(axis + 1) * 11];
+        assert_eq!(axis(0), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(axis(1), [0, 1, 2, 0, 1, 2, 0, 1, 2, 9, 10]);
+        assert_eq!(axis(2), [0, 1, 2, 0, 0, 0, 1, 1, 1, 9, 10]);
+        assert_eq!(axis(3), [0, 1, 2, 0, 0, 0, 0, 0, 0, 9, 10]);
+    }
+}

@@ -1,0 +1,265 @@
+//! Pages in flight: looked at, started, decoded together, ended.
+
+use std::{collections::VecDeque, time::Instant};
+
+use quire_inference::{ModelError, run_isolating};
+use quire_ocr::{Instruction, PageFeed, PageJob, ReadError, Reading};
+use quire_tasks::EngineName;
+
+use crate::{
+    manifest::Manifest,
+    network::{Choice, Network},
+    options::HunyuanOptions,
+    page_pixels::Normalization,
+    positions::Grid,
+    prompt::Prompt,
+    resize::{Sides, Size},
+    sequence::Sequence,
+    slots::{Row, Slots, Step},
+    vocabulary::Vocabulary,
+};
+
+/// The model has failed on a page.
+fn model_failed(error: &ModelError) -> ReadError {
+    ReadError::Model(error.to_string())
+}
+
+/// All that stays the same from page to page.
+#[derive(Debug)]
+pub(crate) struct Reader<N> {
+    pub(crate) network: N,
+    pub(crate) manifest: Manifest,
+    vocabulary: Vocabulary,
+    normalization: Normalization,
+    sides: Sides,
+    slots: usize,
+    capacity: usize,
+    vision_max_pixels: usize,
+}
+
+/// A page that waits to be looked at.
+struct Waiting<'p> {
+    job: PageJob<'p>,
+    prompt: Prompt,
+    size: Size,
+}
+
+/// A page that waits for a slot.
+struct Seen<'p, F> {
+    job: PageJob<'p>,
+    prompt: Prompt,
+    features: F,
+}
+
+/// Pages on their way through the reader, from one feed.
+struct Flight<'r, 'p, N: Network> {
+    reader: &'r mut Reader<N>,
+    feed: &'r mut dyn PageFeed<'p>,
+    waiting: VecDeque<Waiting<'p>>,
+    seen: VecDeque<Seen<'p, N::Features>>,
+    inside: Vec<Option<Sequence<'p>>>,
+    slots: Slots,
+}
+
+impl<N: Network> Reader<N> {
+    pub(crate) fn new(
+        network: N,
+        manifest: Manifest,
+        vocabulary: Vocabulary,
+        options: &HunyuanOptions,
+        capacity: usize,
+    ) -> Self {
+        Self {
+            network,
+            vocabulary,
+            normalization: Normalization::new(&manifest.picture),
+            sides: manifest.picture.sides(options.max_pixels),
+            slots: options.slots,
+            capacity,
+            vision_max_pixels: options.vision_max_pixels,
+            manifest,
+        }
+    }
+
+    pub(crate) fn name(&self) -> EngineName {
+        EngineName { name: self.manifest.name.clone(), version: self.manifest.version.clone() }
+    }
+
+    pub(crate) const fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Reads pages until the feed ends.
+    pub(crate) fn read(&mut self, feed: &mut dyn PageFeed<'_>) {
+        let slots = self.slots;
+        let inside = (0..slots).map(|_| None).collect();
+        let (waiting, seen) = (VecDeque::new(), VecDeque::new());
+        Flight { reader: self, feed, waiting, seen, inside, slots: Slots::new(slots) }.run();
+    }
+
+    /// What a page's prompt is, and the size that it is looked at in.
+    fn prepare(&self, job: &PageJob<'_>) -> Result<(Prompt, Size), ReadError> {
+        let (width, height) = (job.image.width(), job.image.height());
+        let size = self.sides.fit(width, height).ok_or(ReadError::TooNarrow { width, height })?;
+        let grid = Grid::of(size, self.manifest.picture.cell());
+        let prompt = Prompt::new(&self.manifest.prompt, &self.vocabulary, &self.instruction(job)?, grid)
+            .map_err(|error| ReadError::Instruction(error.to_string()))?;
+        if prompt.len() >= self.capacity {
+            return Err(ReadError::TooManyTokens { tokens: prompt.len(), capacity: self.capacity });
+        }
+        Ok((prompt, size))
+    }
+
+    /// The caller's own words, or else the folder's for the mode.
+    fn instruction(&self, job: &PageJob<'_>) -> Result<Instruction, ReadError> {
+        job.instruction.clone().map_or_else(
+            || {
+                Instruction::for_mode(&self.manifest.modes, &job.mode)
+                    .map_err(|error| ReadError::Instruction(error.to_string()))
+            },
+            Ok,
+        )
+    }
+
+    /// The most tokens for a page: the model's limit, the caller's and what the slot has room for.
+    fn token_cap(&self, job: &PageJob<'_>, prompt: &Prompt) -> usize {
+        let own = self.manifest.generation.token_cap(prompt.image.len());
+        own.min(self.capacity - prompt.len()).min(job.max_tokens.unwrap_or(usize::MAX)).max(1)
+    }
+}
+
+impl<'p, N: Network> Flight<'_, 'p, N> {
+    fn run(&mut self) {
+        while self.admit() {
+            self.give_up();
+            if self.seen.is_empty() && self.slots.takes_a_page() {
+                self.look();
+            }
+            match self.slots.next(!self.seen.is_empty()) {
+                Step::Prefill(slot) => self.start(slot),
+                Step::Decode(rows) => self.decode(&rows),
+                Step::Rest => {}
+            }
+        }
+    }
+
+    /// Takes pages from the feed, as many as there are slots ahead of those in flight. False when there is nothing left.
+    fn admit(&mut self) -> bool {
+        while self.waiting.len() + self.seen.len() < self.inside.len() {
+            let idle = self.slots.is_empty() && self.waiting.is_empty() && self.seen.is_empty();
+            let Some(job) = self.feed.next(idle) else { return !idle };
+            match self.reader.prepare(&job) {
+                Ok((prompt, size)) => self.waiting.push_back(Waiting { job, prompt, size }),
+                Err(error) => self.feed.ended(job.ticket, Err(error)),
+            }
+        }
+        true
+    }
+
+    /// Lets go of pages that nobody wants any more or whose time is over.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        let feed = &mut *self.feed;
+        let mut keep = |job: &PageJob<'p>| {
+            let error = job.given_up(now);
+            error.map(|error| feed.ended(job.ticket, Err(error))).is_none()
+        };
+        self.waiting.retain(|page| keep(&page.job));
+        self.seen.retain(|page| keep(&page.job));
+        for (slot, inside) in self.inside.iter_mut().enumerate() {
+            if inside.as_ref().is_some_and(|sequence| !keep(sequence.job())) {
+                *inside = None;
+                self.slots.release(slot);
+            }
+        }
+    }
+
+    /// Looks at the page that has waited longest, and with it at all of the same size that fit into a run.
+    fn look(&mut self) {
+        let Some(first) = self.waiting.front() else { return };
+        let size = first.size;
+        let room = (self.reader.vision_max_pixels / (size.width * size.height)).max(1);
+        let (mut group, mut others) = (Vec::new(), VecDeque::new());
+        for page in self.waiting.drain(..) {
+            if page.size == size && group.len() < room { group.push(page) } else { others.push_back(page) }
+        }
+        self.waiting = others;
+        let Reader { network, normalization, .. } = &mut *self.reader;
+        let members: Vec<usize> = (0..group.len()).collect();
+        let looked = run_isolating(&members, &mut |members| {
+            let mut pixels = Vec::with_capacity(3 * size.width * size.height * members.len());
+            for &page in members {
+                normalization.append(&mut pixels, &group[page].job.image, size);
+            }
+            network.encode(&pixels, size)
+        });
+        for (Waiting { job, prompt, .. }, features) in group.into_iter().zip(looked) {
+            match features {
+                Ok(features) => self.seen.push_back(Seen { job, prompt, features }),
+                Err(error) => self.feed.ended(job.ticket, Err(model_failed(&error))),
+            }
+        }
+    }
+
+    /// Runs the next page's prompt into a slot.
+    fn start(&mut self, slot: usize) {
+        let Some(Seen { job, prompt, features }) = self.seen.pop_front() else { return };
+        let reader = &mut *self.reader;
+        match reader.network.prefill(slot, &prompt, &features) {
+            Ok(choice) => {
+                let cap = reader.token_cap(&job, &prompt);
+                self.slots.start(slot, prompt.len(), choice.token);
+                self.inside[slot] = Some(Sequence::new(job, cap, &reader.manifest.repetition));
+                self.take(slot, choice);
+            }
+            Err(error) => self.feed.ended(job.ticket, Err(model_failed(&error))),
+        }
+    }
+
+    /// One more token for every page in flight. If the run fails, each is tried alone: only one that fails alone is failed.
+    fn decode(&mut self, rows: &[Row]) {
+        let network = &mut self.reader.network;
+        let choices = match network.decode(0, rows) {
+            Ok(choices) => choices.into_iter().map(Ok).collect(),
+            Err(error) if rows.len() == 1 => vec![Err(error)],
+            Err(_) => {
+                let alone = |(slot, row): (usize, &Row)| Ok(network.decode(slot, std::slice::from_ref(row))?[0]);
+                rows.iter().enumerate().map(alone).collect::<Vec<Result<_, ModelError>>>()
+            }
+        };
+        for (slot, (choice, row)) in choices.into_iter().zip(rows).enumerate() {
+            match choice {
+                _ if !row.occupied => {}
+                Ok(choice) => {
+                    self.slots.advance(slot, choice.token);
+                    self.take(slot, choice);
+                }
+                Err(error) => self.end(slot, |_| Err(model_failed(&error))),
+            }
+        }
+    }
+
+    /// A page has a new token, which may be its last.
+    fn take(&mut self, slot: usize, choice: Choice) {
+        let Some(sequence) = &mut self.inside[slot] else { return };
+        let Reader { manifest, vocabulary, .. } = &*self.reader;
+        match sequence.push(choice, manifest, vocabulary) {
+            Ok(None) => {}
+            Ok(Some(end)) => {
+                let name = self.reader.name();
+                let rule = self.reader.manifest.repetition.clone();
+                self.end(slot, |sequence| Ok(sequence.into_reading(end, &rule, name)));
+            }
+            Err(error) => self.end(slot, |_| Err(model_failed(&error))),
+        }
+    }
+
+    /// Frees a slot and answers.
+    fn end(&mut self, slot: usize, outcome: impl FnOnce(Sequence<'p>) -> Result<Reading, ReadError>) {
+        self.slots.release(slot);
+        if let Some(sequence) = self.inside[slot].take() {
+            let ticket = sequence.job().ticket;
+            self.feed.ended(ticket, outcome(sequence));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How items are put into model runs, and what happens when a run fails.
+
+use crate::model_error::ModelError;
+
+/// Runs all items at once. When that fails, each half by itself, down to single items: what fails alone has failed, and
+/// nothing else has. An answer of the wrong length is a failure.
+pub fn run_isolating<T, R>(
+    items: &[T],
+    run: &mut impl FnMut(&[T]) -> Result<Vec<R>, ModelError>,
+) -> Vec<Result<R, ModelError>> {
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let counted = run(items).and_then(|answers| {
+        let (expected, found) = (items.len(), answers.len());
+        let wrong = || ModelError::Shape { expected: format!("[{expected}, …]"), found: format!("[{found}, …]") };
+        if expected == found { Ok(answers) } else { Err(wrong()) }
+    });
+    match counted {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(error) if items.len() == 1 => vec![Err(error)],
+        Err(_) => {
+            let (first, second) = items.split_at(items.len() / 2);
+            let mut answers = run_isolating(first, run);
+            answers.extend(run_isolating(second, run));
+            answers
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn only_poison_items_fail_and_answers_keep_their_places(poison in prop::collection::vec(any::<bool>(), 0..40)) {
+            let items: Vec<(usize, bool)> = poison.iter().copied().enumerate().collect();
+            let mut run = |items: &[(usize, bool)]| {
+                let poisoned = items.iter().any(|item| item.1);
+                let answers = items.iter().map(|item| item.0).collect();
+                if poisoned { Err(ModelError::NotANumber) } else { Ok(answers) }
+            };
+            let answers = run_isolating(&items, &mut run);
+            prop_assert_eq!(answers.len(), items.len());
+            for (answer, (index, poison)) in answers.into_iter().zip(items) {
+                prop_assert_eq!(answer, if poison { Err(ModelError::NotANumber) } else { Ok(index) });
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_short_is_a_failure() {
+        let answers = run_isolating(&[1, 2], &mut |_: &[i32]| Ok(Vec::<i32>::new()));
+        assert!(answers.iter().all(Result::is_err));
+    }
+}

@@ -1,0 +1,51 @@
+//! ONNX Runtime, OpenVINO and CUDA: sessions, memory, and what runs a model fastest.
+#![warn(missing_docs)]
+
+mod bisect;
+mod bound_session;
+#[cfg_attr(not(feature = "cuda"), path = "without_cuda.rs")]
+mod cuda;
+mod device;
+mod gpu_options;
+mod io_binding;
+mod load_error;
+mod model_error;
+mod onnx_argmax;
+mod onnx_file;
+mod onnx_split;
+mod onnxruntime;
+mod openvino;
+mod openvino_tensor;
+mod processor;
+mod protobuf;
+mod provider;
+mod run_buffer;
+mod session;
+mod thread_pool;
+
+pub use bisect::run_isolating;
+pub use bound_session::{BoundSession, PinnedMemory};
+pub use cuda::{check_cuda, check_tensorrt};
+pub use device::Device;
+pub use gpu_options::{GpuOptions, ShapeProfile};
+pub use io_binding::{Binding, Memory};
+pub use load_error::LoadError;
+pub use model_error::ModelError;
+pub use onnx_argmax::{CLASSES, PROBABILITIES, with_likeliest};
+pub use onnx_file::{OnnxFile, Outlet};
+pub use onnx_split::{Split, split_head};
+pub use onnxruntime::{environment, session, session_of};
+pub use openvino::{Compiled, OpenVino};
+/// ONNX Runtime's types, as this crate gives and takes them.
+pub use ort::{
+    Error as SessionError,
+    environment::Environment,
+    session::Session,
+    value::{Outlet as SessionOutlet, TensorElementType, ValueType},
+};
+pub use processor::{Precision, Processor};
+pub use protobuf::Damage;
+pub use provider::{Provider, UnknownProvider};
+pub use run_buffer::{Room, RunBuffer};
+pub use session::{Network, Read};
+pub use thread_pool::Hands;

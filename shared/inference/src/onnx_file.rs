@@ -1,0 +1,187 @@
+//! What an ONNX file says of its model, without a runtime: so that every runtime refuses the same files in the same words.
+//!
+//! An ONNX file is a protocol buffer; `onnx.proto` of the ONNX project numbers its fields. Of the graph only the inputs and
+//! outputs are looked at.
+
+use std::{fmt, fs, path::Path};
+
+use crate::{
+    load_error::LoadError,
+    protobuf::{Damage, Fields, Value, nested, number, put_bytes, put_number, text},
+};
+
+/// `ModelProto`'s fields.
+pub(crate) const GRAPH: u64 = 7;
+const METADATA: u64 = 14;
+/// `GraphProto`'s fields.
+pub(crate) const INPUT: u64 = 11;
+pub(crate) const OUTPUT: u64 = 12;
+/// `TensorProto.DataType` of 32-bit floats.
+pub(crate) const FLOAT: u64 = 1;
+
+/// The outside of a model.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct OnnxFile {
+    /// What goes in.
+    pub inputs: Vec<Outlet>,
+    /// What comes out; the shape is often left to whoever runs it.
+    pub outputs: Vec<Outlet>,
+    metadata: Vec<(String, String)>,
+}
+
+/// A tensor that goes in or comes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlet {
+    /// What the model calls it.
+    pub name: String,
+    /// Whether its elements are 32-bit floats.
+    pub is_f32: bool,
+    /// -1 is a free dimension.
+    pub shape: Vec<i64>,
+}
+
+impl fmt::Display for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{:?}", self.name, if self.is_f32 { "f32" } else { "of no f32 " }, self.shape)
+    }
+}
+
+impl OnnxFile {
+    /// Reads a model's file.
+    ///
+    /// # Errors
+    /// [`LoadError::Model`] when it cannot be read, is cut off or is no ONNX file.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
+        let bytes = fs::read(path).map_err(|error| refused(error.to_string()))?;
+        Self::parse(&bytes).map_err(|error| refused(error.to_string()))
+    }
+
+    /// An entry of its metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+        let mut file = Self::default();
+        let mut has_graph = false;
+        for field in Fields::of(bytes) {
+            match field? {
+                (GRAPH, Value::Bytes(graph)) => {
+                    has_graph = true;
+                    file.add_graph(graph)?;
+                }
+                (METADATA, Value::Bytes(entry)) => file.metadata.push((text(entry, 1)?, text(entry, 2)?)),
+                _ => {}
+            }
+        }
+        if has_graph { Ok(file) } else { Err(Damage::NoModel) }
+    }
+
+    fn add_graph(&mut self, graph: &[u8]) -> Result<(), Damage> {
+        for field in Fields::of(graph) {
+            match field? {
+                (INPUT, Value::Bytes(outlet)) => self.inputs.push(Outlet::parse(outlet)?),
+                (OUTPUT, Value::Bytes(outlet)) => self.outputs.push(Outlet::parse(outlet)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Outlet {
+    /// A `ValueInfoProto`: a name, and a type, of which that of a tensor has an element type and a shape.
+    fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+        let mut outlet = Self { name: text(bytes, 1)?, ..Self::default() };
+        for field in Fields::of(nested(nested(bytes, 2)?, 1)?) {
+            match field? {
+                (1, Value::Number(element)) => outlet.is_f32 = element == FLOAT,
+                (2, Value::Bytes(shape)) => {
+                    for dimension in Fields::of(shape) {
+                        let (_, Value::Bytes(dimension)) = dimension? else { return Err(Damage::NoModel) };
+                        outlet.shape.push(number(dimension, 1)?.map_or(-1, |size| size as i64));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(outlet)
+    }
+}
+
+/// A `ValueInfoProto`: what an input or output is called, the number of its elements' type, and its shape, in which -1 is a
+/// free dimension.
+pub(crate) fn value_info(name: &str, element: u64, shape: &[i64]) -> Vec<u8> {
+    let mut dimensions = Vec::new();
+    for &size in shape {
+        let mut dimension = Vec::new();
+        if size >= 0 {
+            put_number(&mut dimension, 1, size.cast_unsigned());
+        }
+        put_bytes(&mut dimensions, 1, &dimension);
+    }
+    let mut tensor = Vec::new();
+    put_number(&mut tensor, 1, element);
+    put_bytes(&mut tensor, 2, &dimensions);
+    let mut kind = Vec::new();
+    put_bytes(&mut kind, 1, &tensor);
+    let mut info = Vec::new();
+    put_bytes(&mut info, 1, name.as_bytes());
+    put_bytes(&mut info, 2, &kind);
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
+    }
+
+    /// A model with the input `x` f32 [-1, 3] and one entry of metadata.
+    fn model() -> Vec<u8> {
+        let shape = [field(1, &field(2, b"N")), field(1, &[1 << 3, 3])].concat();
+        let tensor = [vec![1 << 3, 1], field(2, &shape)].concat();
+        let input = [field(1, b"x"), field(2, &field(1, &tensor))].concat();
+        let graph = [field(2, b"graph"), field(11, &input)].concat();
+        [vec![1 << 3, 8], field(7, &graph), field(14, &[field(1, b"key"), field(2, b"value")].concat())].concat()
+    }
+
+    #[test]
+    fn inputs_and_metadata_are_found() {
+        let file = OnnxFile::parse(&model()).expect("a model");
+        assert_eq!(file.inputs, [Outlet { name: "x".to_owned(), is_f32: true, shape: vec![-1, 3] }]);
+        assert_eq!((file.metadata("key"), file.metadata("other")), (Some("value"), None));
+        assert_eq!(file.inputs[0].to_string(), "x f32[-1, 3]");
+    }
+
+    #[test]
+    fn what_is_cut_off_says_how_much_it_should_have() {
+        let bytes = model();
+        let length = 4 + bytes[3] as usize;
+        let error = OnnxFile::parse(&bytes[..10]).expect_err("it is cut off");
+        assert_eq!(error.to_string(), format!("it is cut off: it should have at least {length} bytes and has 10"));
+    }
+
+    #[test]
+    fn other_files_are_none() {
+        for bytes in [&b""[..], b"<html><body>not found</body></html>", &[0, 0, 0, 0], &[0xff; 20]] {
+            assert!(OnnxFile::parse(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..200) {
+            let _ = OnnxFile::parse(&bytes);
+            let mut model = model();
+            let length = model.len();
+            model[cut % length] ^= bytes.first().copied().unwrap_or(1);
+            let _ = OnnxFile::parse(&model);
+        }
+    }
+}

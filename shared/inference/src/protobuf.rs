@@ -1,0 +1,153 @@
+//! Protocol buffers, as far as an ONNX file needs them: <https://protobuf.dev/programming-guides/encoding>.
+
+/// Why bytes are no ONNX file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// It ends too early.
+    #[error("it is cut off: it should have at least {needed} bytes and has {found}")]
+    CutOff {
+        /// Bytes that it should have at least.
+        needed: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// It is something else.
+    #[error("it is no ONNX file")]
+    NoModel,
+}
+
+/// A field's value, of those kinds that are of use here.
+pub(crate) enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+/// The fields of one protocol buffer message.
+pub(crate) struct Fields<'a> {
+    all: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) const fn of(all: &'a [u8]) -> Self {
+        Self { all, at: 0 }
+    }
+
+    fn field(&mut self) -> Result<(u64, Value<'a>), Damage> {
+        let key = self.varint()?;
+        let value = match key & 7 {
+            0 => Value::Number(self.varint()?),
+            1 => self.take(8).map(|_| Value::Other)?,
+            2 => {
+                let length = self.varint()?;
+                Value::Bytes(self.take(length)?)
+            }
+            5 => self.take(4).map(|_| Value::Other)?,
+            _ => return Err(Damage::NoModel),
+        };
+        if key >> 3 == 0 { Err(Damage::NoModel) } else { Ok((key >> 3, value)) }
+    }
+
+    fn varint(&mut self) -> Result<u64, Damage> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.take(1)?[0];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Damage::NoModel)
+    }
+
+    fn take(&mut self, length: u64) -> Result<&'a [u8], Damage> {
+        let end = (self.at as u64).saturating_add(length);
+        let found = self.all.len() as u64;
+        if end > found {
+            return Err(Damage::CutOff { needed: end, found });
+        }
+        let taken = &self.all[self.at..end as usize];
+        self.at = end as usize;
+        Ok(taken)
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(u64, Value<'a>), Damage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at == self.all.len() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_err() {
+            self.at = self.all.len();
+        }
+        Some(field)
+    }
+}
+
+pub(crate) fn nested(message: &[u8], number: u64) -> Result<&[u8], Damage> {
+    for field in Fields::of(message) {
+        if let (found, Value::Bytes(bytes)) = field?
+            && found == number
+        {
+            return Ok(bytes);
+        }
+    }
+    Ok(&[])
+}
+
+pub(crate) fn text(message: &[u8], number: u64) -> Result<String, Damage> {
+    String::from_utf8(nested(message, number)?.to_vec()).map_err(|_| Damage::NoModel)
+}
+
+pub(crate) fn number(message: &[u8], number: u64) -> Result<Option<u64>, Damage> {
+    for field in Fields::of(message) {
+        if let (found, Value::Number(value)) = field?
+            && found == number
+        {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes a field whose value is bytes, a text or another message.
+pub(crate) fn put_bytes(target: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+    varint(target, field << 3 | 2);
+    varint(target, bytes.len() as u64);
+    target.extend_from_slice(bytes);
+}
+
+/// Writes a field whose value is a whole number.
+pub(crate) fn put_number(target: &mut Vec<u8>, field: u64, value: u64) {
+    varint(target, field << 3);
+    varint(target, value);
+}
+
+fn varint(target: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        target.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    target.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_protocol_buffers_have_them() {
+        let written = |value| {
+            let mut bytes = Vec::new();
+            varint(&mut bytes, value);
+            bytes
+        };
+        assert_eq!(written(1), [1]);
+        assert_eq!(written(150), [0x96, 0x01]);
+        assert_eq!(written((-1_i64).cast_unsigned()), [[0xff; 9].as_slice(), &[0x01]].concat());
+    }
+}

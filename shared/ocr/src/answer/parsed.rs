@@ -1,0 +1,74 @@
+//! An answer in lines, and what it is taken for.
+
+use std::ops::Range;
+
+use quire_tasks::Line;
+use serde_json::{Map, Value};
+
+/// What an answer is taken for.
+pub(super) struct Taken {
+    pub(super) lines: Vec<Line>,
+    pub(super) fields: Option<Map<String, Value>>,
+    pub(super) in_form: bool,
+}
+
+impl Taken {
+    pub(super) fn in_form(lines: impl IntoIterator<Item = Line>) -> Self {
+        Self { lines: lines.into_iter().collect(), fields: None, in_form: true }
+    }
+}
+
+/// An answer as it stands, without blanks at its end.
+pub(super) struct Answer {
+    pub(super) text: String,
+    /// Where each line is, and how sure the model was of it.
+    pub(super) lines: Vec<(Range<usize>, Option<f32>)>,
+}
+
+impl Answer {
+    pub(super) fn new(lines: Vec<(String, Option<f32>)>) -> Self {
+        let (mut text, mut places) = (String::new(), Vec::new());
+        for (said, confidence) in lines {
+            for line in said.split('\n') {
+                let start = text.len();
+                text.push_str(line);
+                places.push((start..text.len(), confidence));
+                text.push('\n');
+            }
+        }
+        text.truncate(text.trim_end().len());
+        Self { text, lines: places }
+    }
+
+    /// The lines of a part of it, blank ones too.
+    pub(super) fn lines(&self, part: Range<usize>) -> impl Iterator<Item = Line> {
+        let lines = self.lines.iter().filter_map(move |(line, confidence)| {
+            let shared = line.start.max(part.start)..line.end.min(part.end);
+            let there = !shared.is_empty() || (line.is_empty() && shared == *line && !part.is_empty());
+            there.then_some((shared, *confidence))
+        });
+        lines.map(move |(range, confidence)| Line { text: self.text[range].to_owned(), confidence, polygon: None })
+    }
+
+    /// A part of it as one line.
+    pub(super) fn line(&self, part: Range<usize>) -> Line {
+        Line { text: one_line(&self.text[part.clone()]), confidence: self.confidence(part), polygon: None }
+    }
+
+    /// How sure the model was of a part: of its lines, by what each has of it.
+    pub(super) fn confidence(&self, part: Range<usize>) -> Option<f32> {
+        let shared = self.lines.iter().filter_map(|(line, confidence)| {
+            let bytes = line.end.min(part.end).saturating_sub(line.start.max(part.start));
+            Some((bytes as f32, (*confidence)?))
+        });
+        let (bytes, sum) =
+            shared.fold((0.0, 0.0), |(all, sum), (bytes, confidence)| (all + bytes, sum + bytes * confidence));
+        (bytes > 0.0).then(|| sum / bytes)
+    }
+}
+
+/// A text that stands in one line.
+pub(super) fn one_line(text: &str) -> String {
+    let pieces: Vec<&str> = text.lines().map(str::trim).filter(|piece| !piece.is_empty()).collect();
+    pieces.join(" ")
+}

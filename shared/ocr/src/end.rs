@@ -1,0 +1,12 @@
+//! Why a page's text ends where it does.
+
+/// Why a page's text ends where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The model said that this is all.
+    Said,
+    /// It had as many tokens as it may; there may be more on the page.
+    TokenCap,
+    /// It went round in circles and was stopped.
+    Repetition,
+}

@@ -1,0 +1,162 @@
+//! What a model is asked to do with a page.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use quire_tasks::{Mode, ModeName};
+
+/// The prompts that HunyuanOCR was trained on. The same file goes into the manifest of an exported folder.
+static PROMPTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../prompts/hunyuan-ocr.json")).expect("hunyuan-ocr.json is checked by a test")
+});
+
+/// What to do with a page, in words that the model knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction(String);
+
+/// Why there is no such instruction.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InstructionError {
+    /// There is no prompt for the mode. Decision: refuse the request.
+    #[error("there is no prompt for the mode {mode}; there are some for {}", known.join(", "))]
+    UnknownMode {
+        /// What was asked for.
+        mode: ModeName,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The prompt has no place for what the mode says, or asks for what it does not say. Decision: refuse the request;
+    /// only other prompts help.
+    #[error("the prompt for the mode {mode} does not fit it: {{{name}}}")]
+    Misfit {
+        /// The mode.
+        mode: ModeName,
+        /// `keys` or `language`.
+        name: &'static str,
+    },
+}
+
+/// HunyuanOCR's own prompts, by the name of the mode; others degrade what it reads without a word.
+///
+/// `{keys}` and `{language}` stand for what the customer says. `translate.english` is used in place of `translate` where
+/// the language is English, so that the prompt is to the letter one that the model was trained on.
+pub fn default_prompts() -> &'static BTreeMap<String, String> {
+    &PROMPTS
+}
+
+impl Instruction {
+    /// An instruction in one's own words. The model reads worse than with those that it was trained on.
+    pub fn of(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The instruction of a mode, with what the customer says put into it. That is text and nothing else: neither a
+    /// `{name}` nor a special token in it has a meaning.
+    ///
+    /// # Errors
+    /// When there is no such prompt, or one that does not fit.
+    pub fn for_mode(prompts: &BTreeMap<String, String>, mode: &Mode) -> Result<Self, InstructionError> {
+        let name = mode.name();
+        let said = match mode {
+            Mode::Fields { keys } => Some(("keys", list(keys))),
+            Mode::Translate { language } => {
+                if let Some(prompt) = prompts.get(&format!("{name}.{}", language.to_lowercase())) {
+                    return Ok(Self(prompt.clone()));
+                }
+                Some(("language", language.clone()))
+            }
+            Mode::Text | Mode::Markdown | Mode::Spotting | Mode::Table | Mode::Formula | Mode::Subtitles => None,
+        };
+        let unknown = || InstructionError::UnknownMode { mode: name, known: modes(prompts).collect() };
+        let prompt = prompts.get(name.as_str()).ok_or_else(unknown)?;
+        for place in ["keys", "language"] {
+            let expected = said.as_ref().is_some_and(|(said, _)| *said == place);
+            if prompt.contains(&format!("{{{place}}}")) != expected {
+                return Err(InstructionError::Misfit { mode: name, name: place });
+            }
+        }
+        Ok(Self(match said {
+            Some((place, value)) => prompt.replace(&format!("{{{place}}}"), &value),
+            None => prompt.clone(),
+        }))
+    }
+
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The names of the modes that there are prompts for.
+fn modes(prompts: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    ModeName::ALL.into_iter().map(|mode| mode.as_str().to_owned()).filter(|mode| prompts.contains_key(mode))
+}
+
+/// Keys as the model's prompt has them: `['total','date']`.
+fn list(keys: &[String]) -> String {
+    let quoted: Vec<String> =
+        keys.iter().map(|key| if key.contains('\'') { format!("\"{key}\"") } else { format!("'{key}'") }).collect();
+    format!("[{}]", quoted.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(keys: &[&str]) -> Mode {
+        Mode::Fields { keys: keys.iter().map(|key| (*key).to_owned()).collect() }
+    }
+
+    fn translate(language: &str) -> Mode {
+        Mode::Translate { language: language.to_owned() }
+    }
+
+    fn default(mode: &Mode) -> String {
+        Instruction::for_mode(default_prompts(), mode).expect("there is a prompt").as_str().to_owned()
+    }
+
+    #[test]
+    fn every_mode_has_a_prompt_that_fits_it() {
+        for name in ModeName::ALL {
+            let keys = if name == ModeName::Fields { vec!["total".to_owned()] } else { Vec::new() };
+            let language = (name == ModeName::Translate).then(|| "French".to_owned());
+            let prompt = default(&Mode::new(name, keys, language).expect("a mode"));
+            assert!(prompt.ends_with('。') && !prompt.contains(['{', '}']), "{name}: {prompt}");
+        }
+        let known = ModeName::ALL.map(ModeName::as_str);
+        let stray = default_prompts().keys().find(|key| !known.contains(&key.split('.').next().unwrap_or_default()));
+        assert_eq!(stray, None);
+    }
+
+    #[test]
+    fn what_the_customer_says_is_put_in_and_means_nothing() {
+        assert_eq!(
+            default(&fields(&["total", "{language} {keys}", "payer's name"])),
+            "提取图片中的: ['total','{language} {keys}',\"payer's name\"] 的字段内容，并按照JSON格式返回。"
+        );
+        assert!(default(&translate("{keys}")).ends_with("翻译为{keys}。"));
+    }
+
+    #[test]
+    fn a_language_with_a_prompt_of_its_own_gets_it_to_the_letter() {
+        assert!(default(&translate("English")).ends_with("再将文字内容翻译为英文。"));
+        assert!(default(&translate("chinese")).ends_with("再将文字内容翻译为中文。"));
+        assert!(default(&translate("French")).ends_with("再将文字内容翻译为French。"));
+    }
+
+    #[test]
+    fn a_mode_without_a_prompt_and_a_prompt_that_does_not_fit_are_refused_by_name() {
+        let prompts: BTreeMap<String, String> =
+            [("text", "Read {keys}."), ("fields", "Find all."), ("table", "As [{\"a\": {}}].")]
+                .map(|(mode, text)| (mode.into(), text.into()))
+                .into();
+        let refused = |mode: &Mode| Instruction::for_mode(&prompts, mode).expect_err("no such prompt").to_string();
+        assert_eq!(
+            refused(&Mode::Formula),
+            "there is no prompt for the mode formula; there are some for text, table, fields"
+        );
+        assert_eq!(refused(&Mode::Text), "the prompt for the mode text does not fit it: {keys}");
+        assert_eq!(refused(&fields(&["total"])), "the prompt for the mode fields does not fit it: {keys}");
+        let table = Instruction::for_mode(&prompts, &Mode::Table).map(|table| table.as_str().to_owned());
+        assert_eq!(table.as_deref(), Ok("As [{\"a\": {}}]."), "other braces are text");
+    }
+}

@@ -1,0 +1,188 @@
+//! When a model goes round in circles, and what of its text to keep.
+
+use serde::Deserialize;
+
+/// When a page's text is looked at, and what counts as going round in circles. Sizes are in characters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepetitionRule {
+    /// The length at which a text is first looked at.
+    pub first_check: usize,
+    /// Thereafter it is looked at whenever it has grown by so much.
+    pub check_every: usize,
+    /// How much of its end is looked at.
+    pub tail: usize,
+    /// The longest unit that is looked for.
+    pub longest_unit: usize,
+    /// A unit that stands so many times at the end stops the page.
+    pub repeats: usize,
+    /// Shorter texts are kept as they are.
+    pub clean_from: usize,
+    /// A unit that stands so many times at the end of an ended page is cut down to one.
+    pub clean_repeats: usize,
+}
+
+impl RepetitionRule {
+    /// The model's own, as `export/manifest.py` has it.
+    pub const DEFAULT: Self = Self {
+        first_check: 4_000,
+        check_every: 1_000,
+        tail: 8_000,
+        longest_unit: 256,
+        repeats: 8,
+        clean_from: 2_000,
+        clean_repeats: 10,
+    };
+}
+
+/// Watches an answer grow that comes from elsewhere, by the rule that HunyuanOCR's releases have.
+#[derive(Debug)]
+pub struct TailGuard {
+    guard: RepetitionGuard,
+    bytes: usize,
+    characters: usize,
+}
+
+impl TailGuard {
+    /// For an answer that is yet to come.
+    pub const fn new() -> Self {
+        Self { guard: RepetitionGuard::new(&RepetitionRule::DEFAULT), bytes: 0, characters: 0 }
+    }
+
+    /// Whether the answer, which is what it was at the last call and maybe more, has come to go round in circles. Looks
+    /// only now and then.
+    pub fn trips(&mut self, answer: &str) -> bool {
+        self.characters += answer.get(self.bytes..).map_or(0, |more| more.chars().count());
+        self.bytes = answer.len();
+        self.guard.trips(&RepetitionRule::DEFAULT, answer, self.characters)
+    }
+}
+
+impl Default for TailGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An ended answer up to the first of the units that repeat at its end, or all of it.
+pub fn without_repetition(text: &str) -> &str {
+    &text[..kept(&RepetitionRule::DEFAULT, text)]
+}
+
+/// Watches the text of one page grow.
+#[derive(Debug)]
+pub struct RepetitionGuard {
+    next_check: usize,
+}
+
+impl RepetitionGuard {
+    /// For a page whose text is yet to come.
+    pub const fn new(rule: &RepetitionRule) -> Self {
+        Self { next_check: rule.first_check }
+    }
+
+    /// Whether the text, which has so many characters, has come to go round in circles. Looks only now and then.
+    pub fn trips(&mut self, rule: &RepetitionRule, text: &str, characters: usize) -> bool {
+        if characters < self.next_check {
+            return false;
+        }
+        self.next_check = characters + rule.check_every;
+        let skip = text.char_indices().rev().nth(rule.tail.saturating_sub(1)).map_or(0, |(index, _)| index);
+        let tail: Vec<char> = text[skip..].chars().collect();
+        let longest = rule.longest_unit.min(tail.len() / rule.repeats.max(1));
+        // Blanks in a row are how tables and code are set.
+        let blank = tail.iter().rev().take_while(|character| character.is_whitespace()).count();
+        (blank + 1..=longest).any(|unit| repeats(&tail, unit) >= rule.repeats)
+    }
+}
+
+/// How often the last `unit` characters stand at the end, one after the other: at least once.
+fn repeats(text: &[char], unit: usize) -> usize {
+    let same = text.iter().rev().zip(text.iter().rev().skip(unit)).take_while(|(a, b)| a == b).count();
+    1 + same / unit
+}
+
+/// The length in bytes of what to keep of an ended page: all of it, or up to the first of the units that repeat at its end.
+pub fn kept(rule: &RepetitionRule, text: &str) -> usize {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() < rule.clean_from.max(1) || rule.clean_repeats == 0 {
+        return text.len();
+    }
+    let found = (2..=characters.len() / rule.clean_repeats)
+        .map(|unit| (unit, repeats(&characters, unit)))
+        .find(|&(_, repeats)| repeats >= rule.clean_repeats);
+    found.map_or(text.len(), |(unit, repeats)| {
+        let dropped = &characters[characters.len() - unit * (repeats - 1)..];
+        text.len() - dropped.iter().map(|character| character.len_utf8()).sum::<usize>()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULE: RepetitionRule = RepetitionRule {
+        first_check: 40,
+        check_every: 10,
+        tail: 80,
+        longest_unit: 8,
+        repeats: 8,
+        clean_from: 20,
+        clean_repeats: 10,
+    };
+
+    fn trips(text: &str) -> bool {
+        RepetitionGuard::new(&RULE).trips(&RULE, text, text.chars().count())
+    }
+
+    #[test]
+    fn eight_units_at_the_end_stop_a_page() {
+        assert!(trips(&format!("A page of text that is right. {}", "文字 ".repeat(8))));
+        assert!(!trips(&format!("A page of text that is right. {}", "文字 ".repeat(7))));
+        assert!(!trips(&format!("A page of text that is right. {}and more", "文字 ".repeat(8))), "not at the end");
+        assert!(!trips(&"123456789 ".repeat(8)), "the unit is longer than what is looked for");
+        assert!(!trips(&format!("A page of text that is right. {}", " ".repeat(20))), "blanks say nothing");
+    }
+
+    #[test]
+    fn an_answer_from_elsewhere_is_watched_by_the_rule_of_the_releases() {
+        let (start, unit) = ("A page that begins well. ", "行 and 文 ");
+        let mut guard = TailGuard::new();
+        let mut answer = start.to_owned();
+        while !guard.trips(&answer) {
+            answer.push_str(unit);
+            assert!(answer.len() < 10_000, "it should have been stopped");
+        }
+        assert!((4_000..4_010).contains(&answer.chars().count()), "at the first look");
+        assert_eq!(without_repetition(&answer), format!("{start}{unit}"));
+        assert_eq!(without_repetition(start), start);
+    }
+
+    #[test]
+    fn a_text_is_looked_at_only_when_it_has_grown() {
+        let mut guard = RepetitionGuard::new(&RULE);
+        let circles = "ab".repeat(30);
+        assert!(!guard.trips(&RULE, &circles, 39), "too short to tell");
+        assert!(!guard.trips(&RULE, "no circles here, nothing to see at all", 40));
+        assert!(!guard.trips(&RULE, &circles, 49), "it has hardly grown since");
+        assert!(guard.trips(&RULE, &circles, 50));
+    }
+
+    #[test]
+    fn ten_units_are_cut_down_to_one() {
+        let text = format!("The start, then {}", "行 ".repeat(10));
+        assert_eq!(&text[..kept(&RULE, &text)], "The start, then 行 ");
+        let fewer = format!("The start, then {}", "行 ".repeat(9));
+        assert_eq!(kept(&RULE, &fewer), fewer.len());
+        assert_eq!(kept(&RULE, "aaaaaaaaaaaaaaaaaaa"), 19, "too short to be touched");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_a_beginning_of_the_text(text in "[ab行 ]{0,80}") {
+            prop_assert!(text.is_char_boundary(kept(&RULE, &text)));
+        }
+    }
+}

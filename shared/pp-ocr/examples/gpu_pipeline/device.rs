@@ -1,0 +1,109 @@
+//! A GPU, or what takes its time.
+
+use std::{collections::HashMap, thread, time::Duration};
+
+use ndarray::{Array2, Array3, ArrayView3, ArrayView4, Axis};
+use quire_native_libs::Progress;
+use quire_pp_ocr::{
+    Alphabet, Device, GpuOptions, GpuPpOcr, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, SharedModel, Step,
+};
+use quire_tasks::EngineName;
+
+use crate::{Failed, options::Options};
+
+/// The device's model, with room for a run of each reader in its queue.
+pub(crate) fn open(options: &Options, policy: &Policy) -> Result<SharedModel, Failed> {
+    let natives = quire_native_libs::locate(&Progress::Silent)?;
+    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    let files = ModelFiles { library, detection, recognition };
+    let provider = match options.device.as_str() {
+        "stub" => None,
+        "cpu" => Some(Provider::OnnxRuntime),
+        other => Some(other.parse()?),
+    };
+    let readers = options.readers;
+    let pace = Pace {
+        run: options.run_ms * options.slower,
+        mpixel: options.mpixel_ms * options.slower,
+        kcolumn: options.kcolumn_ms * options.slower,
+    };
+    let Some(provider) = provider else {
+        return SharedModel::start(readers, move || {
+            Ok::<_, Failed>(Stub::new(PpOcr::load(&files, Device::Cpu, 1)?, pace))
+        });
+    };
+    let (policy, engine_cache) = (policy.clone(), std::env::temp_dir().join("quire-engines"));
+    let options = GpuOptions { provider, memory_bytes: options.memory_bytes, engine_cache };
+    SharedModel::start(readers, move || Ok::<_, Failed>(GpuPpOcr::load(&files, &policy, &options)?))
+}
+
+/// Milliseconds.
+#[derive(Clone, Copy)]
+struct Pace {
+    run: f64,
+    mpixel: f64,
+    kcolumn: f64,
+}
+
+/// Answers at once what the real model has answered for the same picture, and then sleeps for as long as a GPU takes.
+struct Stub {
+    real: PpOcr,
+    pace: Pace,
+    maps: HashMap<u64, Array2<f32>>,
+}
+
+impl Stub {
+    fn new(real: PpOcr, pace: Pace) -> Self {
+        Self { real, pace, maps: HashMap::new() }
+    }
+}
+
+/// A picture's name: of a sample of it, because all of it would take as long as drawing it did.
+fn fingerprint(page: &ArrayView3<'_, f32>) -> u64 {
+    let (_, height, width) = page.dim();
+    let samples = page.index_axis(Axis(0), 1);
+    let mix = |hash: u64, index: usize| {
+        let value = samples[[index * 7919 % height, index * 104_729 % width]];
+        (hash ^ u64::from(value.to_bits())).wrapping_mul(0x0100_0000_01b3)
+    };
+    (0..512).fold((height * width) as u64, mix)
+}
+
+impl Model for Stub {
+    fn name(&self) -> EngineName {
+        self.real.name()
+    }
+
+    fn alphabet(&self) -> &Alphabet {
+        self.real.alphabet()
+    }
+
+    fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
+        let (items, _, height, width) = pages.dim();
+        let mut maps = Array3::zeros((items, height, width));
+        for (page, mut map) in pages.outer_iter().zip(maps.outer_iter_mut()) {
+            let name = fingerprint(&page);
+            if !self.maps.contains_key(&name) {
+                let found = self.real.detect(page.insert_axis(Axis(0)))?;
+                self.maps.insert(name, found.index_axis_move(Axis(0), 0));
+            }
+            map.assign(&self.maps[&name]);
+        }
+        sleep(self.pace.run + self.pace.mpixel * (items * height * width) as f64 / 1e6);
+        Ok(maps)
+    }
+
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        let (items, _, _, width) = strips.dim();
+        // A character every third step, of which no two neighbors are the same.
+        let step = |index: usize| if index.is_multiple_of(3) { 100 + index as u32 % 7 } else { Alphabet::BLANK };
+        let steps = (0..width / 8).map(|index| Step { class: step(index), probability: 0.97 });
+        let steps: Vec<Step> = steps.collect();
+        sleep(self.pace.run + self.pace.kcolumn * (items * width) as f64 / 1e3);
+        Ok(vec![steps; items])
+    }
+}
+
+fn sleep(milliseconds: f64) {
+    thread::sleep(Duration::from_secs_f64(milliseconds / 1e3));
+}

@@ -1,0 +1,228 @@
+//! What reading costs: counted at the model's door, for logs, metrics and benchmarks.
+
+use std::{
+    ops::AddAssign,
+    time::{Duration, Instant},
+};
+
+use quire_inference::{ModelError, RunBuffer};
+use serde::Serialize;
+use tracing::warn;
+
+use crate::model::{Model, Step};
+
+/// Sums over everything read since they were last taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Work {
+    /// Pages read.
+    pub pages: u64,
+    /// From getting the pages to giving back their text.
+    pub total: Duration,
+    /// Runs of detection; their unit is the pixel.
+    pub detection: Runs,
+    /// Runs of recognition; their unit is the column of a strip.
+    pub recognition: Runs,
+}
+
+/// The runs of one model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Runs {
+    /// How many there were, by the number of pages (or parts of pages) or strips in one: 1, 2, up to 4, up to 8, … and more than 64.
+    pub by_size: [u64; 8],
+    /// How many pages, parts of pages or strips they had.
+    pub items: u64,
+    /// Units that show something.
+    pub drawn: u64,
+    /// Units that were run, padding included.
+    pub padded: u64,
+    /// From when the model took the input to its answer.
+    pub busy: Duration,
+    /// What the input has waited before that, for a device that others use too.
+    pub waited: Duration,
+}
+
+impl Work {
+    /// The time spent outside of model runs, and not waiting for one.
+    pub fn outside(&self) -> Duration {
+        let runs = |runs: &Runs| runs.busy + runs.waited;
+        self.total.saturating_sub(runs(&self.detection) + runs(&self.recognition))
+    }
+}
+
+impl Runs {
+    /// How many runs there were.
+    pub fn count(&self) -> u64 {
+        self.by_size.iter().sum()
+    }
+
+    /// The share of what was run that showed nothing, between 0 and 1.
+    pub fn waste(&self) -> f64 {
+        if self.padded == 0 { 0.0 } else { 1.0 - self.drawn as f64 / self.padded as f64 }
+    }
+
+    fn add(&mut self, items: usize, drawn: usize, padded: usize, (busy, waited): (Duration, Duration)) {
+        let class = items.max(1).next_power_of_two().trailing_zeros() as usize;
+        self.by_size[class.min(self.by_size.len() - 1)] += 1;
+        self.items += items as u64;
+        self.drawn += drawn as u64;
+        self.padded += padded as u64;
+        self.busy += busy;
+        self.waited += waited;
+    }
+}
+
+impl AddAssign<&Self> for Work {
+    fn add_assign(&mut self, other: &Self) {
+        self.pages += other.pages;
+        self.total += other.total;
+        self.detection += &other.detection;
+        self.recognition += &other.recognition;
+    }
+}
+
+impl AddAssign<&Self> for Runs {
+    fn add_assign(&mut self, other: &Self) {
+        self.by_size.iter_mut().zip(other.by_size).for_each(|(sum, count)| *sum += count);
+        self.items += other.items;
+        self.drawn += other.drawn;
+        self.padded += other.padded;
+        self.busy += other.busy;
+        self.waited += other.waited;
+    }
+}
+
+/// A model, what its runs have cost, and what they use again.
+pub(crate) struct Metered {
+    model: Box<dyn Model>,
+    pub(crate) work: Work,
+    detection: Kept,
+    recognition: Kept,
+}
+
+/// What is kept from a run for the next of its kind.
+struct Kept {
+    run: RunBuffer,
+    /// In the unit of [`Runs`]: a larger run found no memory.
+    most: usize,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { run: RunBuffer::default(), most: usize::MAX }
+    }
+}
+
+impl Kept {
+    fn fitting(&self, each: usize) -> usize {
+        1 << (self.most / each.max(1)).max(1).ilog2()
+    }
+
+    /// What is left after a run of this size: half of it, if there was no memory for it.
+    fn learn<T>(&mut self, what: &str, size: usize, answer: &Result<T, ModelError>) {
+        let Err(ModelError::Memory(reason)) = answer else { return };
+        let half = size / 2;
+        if half < self.most {
+            warn!(what, size, most = half, reason, "no memory for a run: from now on they are half as large");
+            self.most = half;
+        }
+    }
+}
+
+impl Metered {
+    pub(crate) fn new(model: Box<dyn Model>) -> Self {
+        Self { model, work: Work::default(), detection: Kept::default(), recognition: Kept::default() }
+    }
+
+    pub(crate) fn model(&self) -> &dyn Model {
+        self.model.as_ref()
+    }
+
+    /// How many pages of this width and height may share a run, as far as memory has shown: a power of two.
+    pub(crate) fn fitting_pages(&self, (width, height): (u32, u32)) -> usize {
+        self.detection.fitting(width as usize * height as usize)
+    }
+
+    /// How many strips of this width may share a run, as far as memory has shown: a power of two.
+    pub(crate) fn fitting_strips(&self, width: usize) -> usize {
+        self.recognition.fitting(width)
+    }
+
+    /// Room for pictures `[N, 3, H, W]` and their maps. The input holds what it held before.
+    pub(crate) fn detection_run(&mut self, shape: [usize; 4]) -> RunBuffer {
+        let [items, _, height, width] = shape;
+        let run = std::mem::take(&mut self.detection.run);
+        run.shaped(shape, items * height * width, &mut |len| self.model.room(len))
+    }
+
+    /// Room for strips `[N, 3, 48, W]`. The input holds what it held before.
+    pub(crate) fn recognition_run(&mut self, shape: [usize; 4]) -> RunBuffer {
+        let run = std::mem::take(&mut self.recognition.run);
+        run.shaped(shape, 0, &mut |len| self.model.room(len))
+    }
+
+    /// Detection; `drawn` pixels of the input show something.
+    pub(crate) fn detect(&mut self, run: &mut RunBuffer, drawn: usize) -> Result<(), ModelError> {
+        let [items, _, height, width] = run.shape();
+        let padded = items * height * width;
+        let started = Instant::now();
+        let answer = self.model.detect_buffered(run);
+        self.work.detection.add(items, drawn, padded, timed(run, started));
+        self.detection.learn("detection", padded, &answer);
+        answer
+    }
+
+    /// Recognition; `drawn` columns of the strips show something.
+    pub(crate) fn recognize(&mut self, run: &mut RunBuffer, drawn: usize) -> Result<Vec<Vec<Step>>, ModelError> {
+        let [items, _, _, width] = run.shape();
+        let started = Instant::now();
+        let answer = self.model.recognize_buffered(run);
+        self.work.recognition.add(items, drawn, items * width, timed(run, started));
+        self.recognition.learn("recognition", items * width, &answer);
+        answer
+    }
+
+    pub(crate) fn keep_detection(&mut self, run: RunBuffer) {
+        self.detection.run = run;
+    }
+
+    pub(crate) fn keep_recognition(&mut self, run: RunBuffer) {
+        self.recognition.run = run;
+    }
+}
+
+/// How long a run took and what it has waited before.
+fn timed(run: &mut RunBuffer, started: Instant) -> (Duration, Duration) {
+    let all = started.elapsed();
+    let busy = run.busy.take().map_or(all, |busy| busy.min(all));
+    (busy, all.saturating_sub(busy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_counted_by_how_many_share_one() {
+        let mut runs = Runs::default();
+        for items in [1, 2, 3, 4, 5, 64, 65, 1000] {
+            runs.add(items, 75 * items, 100 * items, (Duration::from_millis(2), Duration::from_millis(1)));
+        }
+        assert_eq!(runs.by_size, [1, 1, 2, 1, 0, 0, 1, 2]);
+        assert_eq!((runs.count(), runs.items, runs.busy), (8, 1144, Duration::from_millis(16)));
+        assert_eq!(runs.waited, Duration::from_millis(8));
+        assert!((runs.waste() - 0.25).abs() < 1e-9);
+        assert!(Runs::default().waste().abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_outside_of_runs_is_never_negative() {
+        let mut work = Work { pages: 1, total: Duration::from_millis(10), ..Work::default() };
+        work.detection.add(1, 1, 1, (Duration::from_millis(3), Duration::from_millis(1)));
+        assert_eq!(work.outside(), Duration::from_millis(6));
+        let mut sum = work.clone();
+        sum += &work;
+        assert_eq!((sum.pages, sum.outside()), (2, Duration::from_millis(12)));
+        work.recognition.add(1, 1, 1, (Duration::from_secs(1), Duration::ZERO));
+        assert_eq!(work.outside(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,178 @@
+//! Few shapes for a device that takes long over each new one: what is put into which.
+
+use std::ops::Range;
+
+use crate::policy::Policy;
+
+/// A picture may be stretched by so much to fill its shape: text detection does not see it, and blank space costs as much
+/// as text.
+const STRETCH: f64 = 1.15;
+
+/// How a picture is put into the input of detection, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fit {
+    /// Width and height of the input.
+    pub(crate) shape: (u32, u32),
+    /// Width and height that the picture takes of it, from its start; the rest is blank.
+    pub(crate) content: (u32, u32),
+}
+
+/// The shape that shows most of a picture of this size, and of those the smallest; `exact` where there is none to choose.
+pub(crate) fn fit(shapes: &[(u32, u32)], (width, height): (u32, u32), exact: (u32, u32)) -> Fit {
+    let fits = shapes.iter().map(|&shape| within(shape, (width, height)));
+    let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+    let best = fits.max_by_key(|fit| (area(fit.content), std::cmp::Reverse(area(fit.shape))));
+    best.unwrap_or(Fit { shape: exact, content: exact })
+}
+
+/// A picture is reduced as much as the shape asks for, never enlarged beyond what fills it.
+fn within(shape: (u32, u32), (width, height): (u32, u32)) -> Fit {
+    let (across, down) = (f64::from(shape.0) / f64::from(width), f64::from(shape.1) / f64::from(height));
+    let scale = across.min(down).min(1.0);
+    let side = |length: u32, limit: u32, room: f64| {
+        if room <= scale * STRETCH { limit } else { ((f64::from(length) * scale).round() as u32).clamp(1, limit) }
+    };
+    Fit { shape, content: (side(width, shape.0, across), side(height, shape.1, down)) }
+}
+
+/// Cuts items that are sorted by cost, the costliest first, into runs: each item is padded to the first one's cost, and
+/// a run's padded cost stays within the budget. An item over the budget runs alone.
+pub(crate) fn bounded_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut start = 0;
+    while let Some(&largest) = costs.get(start) {
+        let fitting = (budget / largest.max(1)).max(1);
+        let end = (start + fitting).min(costs.len());
+        runs.push(start..end);
+        start = end;
+    }
+    runs
+}
+
+/// Cuts items that are sorted by cost, the costliest first, into runs that are filled up to a power of two: each item is
+/// padded to the first one's cost, and a run's padded cost stays within the budget. An item over the budget runs alone.
+///
+/// A run has the items of the first one's cost; cheaper ones only take places that would be empty, since padding a full
+/// batch of them to that cost would be dearer than a run of their own.
+pub(crate) fn fixed_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut start = 0;
+    while let Some(&largest) = costs.get(start) {
+        let fitting = 1 << (budget / largest.max(1)).max(1).ilog2();
+        let alike = costs[start..].iter().take_while(|&&cost| cost == largest).count();
+        let end = (start + alike.next_power_of_two().min(fitting)).min(costs.len());
+        runs.push(start..end);
+        start = end;
+    }
+    runs
+}
+
+impl Policy {
+    /// All shapes of recognition runs that fixed batches of listed widths can have: how many strips, and how wide.
+    pub(crate) fn recognition_runs(&self) -> Vec<(usize, usize)> {
+        let batches =
+            |&width: &usize| powers_of_two(self.recognition_max_width / width.max(1)).map(move |n| (n, width));
+        self.recognition_widths.iter().flat_map(batches).collect()
+    }
+
+    /// All shapes of detection runs that fixed batches of listed shapes can have: how many pages, their height and width.
+    pub(crate) fn detection_runs(&self) -> Vec<(usize, usize, usize)> {
+        let batches = |&(width, height): &(u32, u32)| {
+            let (width, height) = (width as usize, height as usize);
+            powers_of_two(self.detection_max_pixels / (width * height).max(1)).map(move |n| (n, height, width))
+        };
+        self.detection_shapes.iter().flat_map(batches).collect()
+    }
+}
+
+fn powers_of_two(most: usize) -> impl Iterator<Item = usize> {
+    (0..=most.max(1).ilog2()).map(|power| 1 << power)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use quire_inference::Provider;
+
+    const SHAPES: [(u32, u32); 4] = [(672, 960), (960, 672), (800, 800), (480, 672)];
+
+    fn fixed() -> Policy {
+        Policy { fixed_batches: true, recognition_widths: vec![160, 320, 640], ..Policy::of(Provider::OnnxRuntime) }
+    }
+
+    #[test]
+    fn a_page_is_put_where_most_of_it_shows() {
+        let fit = |size| fit(&SHAPES, size, (32, 32));
+        assert_eq!(fit((1654, 2339)), Fit { shape: (672, 960), content: (672, 960) });
+        assert_eq!(fit((2339, 1654)), Fit { shape: (960, 672), content: (960, 672) });
+        assert_eq!(fit((3000, 3000)), Fit { shape: (800, 800), content: (800, 800) });
+        // A receipt keeps its shape, and the rest is blank.
+        assert_eq!(fit((600, 6000)), Fit { shape: (672, 960), content: (96, 960) });
+        // A small picture is not enlarged, and has the smallest shape.
+        assert_eq!(fit((200, 300)), Fit { shape: (480, 672), content: (200, 300) });
+        assert_eq!(fit((u32::MAX, 1)), Fit { shape: (960, 672), content: (960, 1) });
+        assert_eq!(super::fit(&[], (600, 6000), (256, 2528)), Fit { shape: (256, 2528), content: (256, 2528) });
+    }
+
+    #[test]
+    fn a_run_is_padded_to_its_costliest_item() {
+        assert_eq!(bounded_runs(&[300, 200, 100, 100], 600), [0..2, 2..4]);
+        assert_eq!(bounded_runs(&[900, 300, 200], 600), [0..1, 1..3]);
+        assert!(bounded_runs(&[], 600).is_empty());
+    }
+
+    #[test]
+    fn without_a_budget_every_item_runs_alone() {
+        assert_eq!(bounded_runs(&[0, 5, 3], 0), [0..1, 1..2, 2..3]);
+    }
+
+    #[test]
+    fn cheaper_items_only_fill_up_a_fixed_batch() {
+        let costs = [640, 640, 640, 320, 320, 160];
+        assert_eq!(fixed_runs(&costs, 4000), [0..4, 4..5, 5..6], "three, and one that would be an empty place");
+        assert_eq!(fixed_runs(&costs, 2000), [0..2, 2..3, 3..5, 5..6], "three would fit, but two are a batch");
+        assert_eq!(fixed_runs(&[9, 9], 0), [0..1, 1..2]);
+        assert!(fixed_runs(&[], 640).is_empty());
+    }
+
+    #[test]
+    fn all_shapes_are_known_beforehand() {
+        let policy = Policy { recognition_max_width: 1300, detection_max_pixels: 1_400_000, ..fixed() };
+        assert_eq!(policy.recognition_runs().len(), 4 + 3 + 2);
+        let policy = Policy { detection_shapes: vec![(672, 960)], ..policy };
+        assert_eq!(policy.detection_runs(), [(1, 960, 672), (2, 960, 672)]);
+        assert!(Policy { detection_shapes: Vec::new(), ..policy }.detection_runs().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn fixed_batches_have_known_shapes_within_the_budget(widths in prop::collection::vec(1_usize..640, 0..80), budget in 640_usize..9000) {
+            let policy = Policy { recognition_max_width: budget, ..fixed() };
+            let known = policy.recognition_runs();
+            for run in policy.strip_runs(&widths) {
+                prop_assert!(known.contains(&(run.batch, run.width)), "{:?} is a new shape", run);
+                prop_assert!(run.batch * run.width <= budget);
+            }
+        }
+
+        #[test]
+        fn a_picture_lies_within_its_shape_and_is_hardly_stretched(width in 1_u32..20_000, height in 1_u32..20_000) {
+            let Fit { shape, content } = fit(&SHAPES, (width, height), (32, 32));
+            prop_assert!(content.0 >= 1 && content.1 >= 1 && content.0 <= shape.0 && content.1 <= shape.1);
+            let stretch = f64::from(content.0) / f64::from(width) * f64::from(height) / f64::from(content.1);
+            let rounding = 1.0 + 1.0 / f64::from(content.0.min(content.1));
+            let bound = STRETCH * rounding;
+            prop_assert!(content.0.min(content.1) == 1 || (1.0 / bound..=bound).contains(&stretch), "{}", stretch);
+        }
+
+        #[test]
+        fn runs_cover_all_items_within_the_budget(mut costs in prop::collection::vec(0_usize..500, 0..60), budget in 0_usize..2000) {
+            costs.sort_unstable_by(|a, b| b.cmp(a));
+            let runs = bounded_runs(&costs, budget);
+            prop_assert_eq!(runs.iter().cloned().flatten().collect::<Vec<_>>(), (0..costs.len()).collect::<Vec<_>>());
+            prop_assert!(runs.iter().all(|run| run.len() == 1 || costs[run.start] * run.len() <= budget));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! PP-OCRv6 as a GPU wants it: few shapes that are all met at start, inputs from memory that the device reads by itself,
+//! and only what is needed of the answers copied back.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use ndarray::{Array3, ArrayView4};
+use quire_inference::{
+    Binding, BoundSession, CLASSES, GpuOptions, LoadError, ModelError, Network, PROBABILITIES, PinnedMemory, Provider,
+    Room, RunBuffer, SessionError, ShapeProfile, check_cuda, check_tensorrt, environment, with_likeliest,
+};
+use quire_tasks::EngineName;
+use tracing::info;
+
+use crate::{
+    alphabet::Alphabet,
+    engine::Engine,
+    line_image::{STEP_WIDTH, STRIP_HEIGHT},
+    model::{Model, Step},
+    policy::Policy,
+    pp_ocr::{MAP, ModelFiles, STEPS, check, check_shape, name},
+    shared_model::SharedModel,
+};
+
+/// What the recognizer calls its probabilities.
+const OUTPUT: &str = "fetch_name_0";
+
+/// PP-OCRv6, small, on a GPU. Who reads several micro-batches at once shares it
+/// ([`SharedModel`](crate::SharedModel)).
+pub struct GpuPpOcr {
+    detection: BoundSession,
+    recognition: BoundSession,
+    alphabet: Alphabet,
+    /// Of memory that stays where it is.
+    pinned: Option<PinnedMemory>,
+    classes: Vec<i64>,
+    probabilities: Vec<f32>,
+}
+
+impl std::fmt::Debug for GpuPpOcr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GpuPpOcr").field("classes", &self.alphabet.classes()).finish_non_exhaustive()
+    }
+}
+
+impl GpuPpOcr {
+    /// Loads both models, and has the device meet every shape that runs of this policy have.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what is missing or wrong, and what to set.
+    pub fn load(files: &ModelFiles, policy: &Policy, options: &GpuOptions) -> Result<Self, LoadError> {
+        match options.provider {
+            Provider::Cuda => check_cuda(&files.library)?,
+            Provider::TensorRt => check_tensorrt(&files.library)?,
+            Provider::OnnxRuntime | Provider::OpenVino => {}
+        }
+        let environment = environment(&files.library)?;
+        let alphabet = check(files)?;
+        let bytes = read(&files.detection)?;
+        let detection =
+            BoundSession::load(&environment, &files.detection, &bytes, options, &detection_profile(policy))?;
+        check_shape(&files.detection, "output", &Network::outputs(&detection.session), &MAP)?;
+        let bytes = with_likeliest(read(&files.recognition)?, OUTPUT);
+        let recognition =
+            BoundSession::load(&environment, &files.recognition, &bytes, options, &recognition_profile(policy))?;
+        // Its own output comes first, and the two that were added after it.
+        let own: Vec<_> = Network::outputs(&recognition.session).into_iter().take(1).collect();
+        check_shape(&files.recognition, "output", &own, &STEPS)?;
+        let refused = |error: SessionError| LoadError::Cuda { reason: error.to_string() };
+        let pinned = match options.provider {
+            Provider::Cuda | Provider::TensorRt => Some(PinnedMemory::new(&detection.session).map_err(refused)?),
+            Provider::OnnxRuntime | Provider::OpenVino => None,
+        };
+        let (classes, probabilities) = (Vec::new(), Vec::new());
+        let mut model = Self { detection, recognition, alphabet, pinned, classes, probabilities };
+        let (shapes, took) = model.warm(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
+        info!(shapes, duration_ms = took.as_millis() as u64, "the device has met all shapes");
+        Ok(model)
+    }
+
+    /// Readers on one GPU: as many as the policy has micro-batches in work at once, each to be read with on a thread of its
+    /// own ([`Engine::apart`]).
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn engine(files: ModelFiles, policy: &Policy, options: GpuOptions) -> Result<Engine, LoadError> {
+        let (of_model, readers) = (policy.clone(), policy.readers.max(1));
+        let model = SharedModel::start(readers, move || Self::load(&files, &of_model, &options))?;
+        let reader = |model: SharedModel| Engine::new(Box::new(model), policy.clone());
+        Ok((1..readers).fold(reader(model.clone()), |engine, _| engine.beside(reader(model.clone()))))
+    }
+
+    /// One run of each shape, the largest first, so that the arena grows once. How many, and how long that took.
+    fn warm(&mut self, policy: &Policy) -> Result<(usize, Duration), ModelError> {
+        let started = Instant::now();
+        let (mut detection, mut recognition) = (policy.detection_runs(), policy.recognition_runs());
+        detection.sort_by_key(|&(pages, height, width)| std::cmp::Reverse(pages * height * width));
+        recognition.sort_by_key(|&(strips, width)| std::cmp::Reverse(strips * width));
+        let mut run = RunBuffer::default();
+        for &(pages, height, width) in &detection {
+            run = run.shaped([pages, 3, height, width], pages * height * width, &mut |len| self.room(len));
+            settle(self.detect_buffered(&mut run))?;
+        }
+        for &(strips, width) in &recognition {
+            run = run.shaped([strips, 3, STRIP_HEIGHT, width], 0, &mut |len| self.room(len));
+            settle(self.recognize_buffered(&mut run).map(drop))?;
+        }
+        Ok((detection.len() + recognition.len(), started.elapsed()))
+    }
+}
+
+/// A shape that there is no memory for is met when runs have become smaller.
+fn settle(met: Result<(), ModelError>) -> Result<(), ModelError> {
+    match met {
+        Err(ModelError::Memory(_)) => Ok(()),
+        other => other,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn detection_profile(policy: &Policy) -> ShapeProfile {
+    let runs: Vec<[usize; 4]> =
+        policy.detection_runs().iter().map(|&(pages, height, width)| [pages, 3, height, width]).collect();
+    profile(&runs)
+}
+
+fn recognition_profile(policy: &Policy) -> ShapeProfile {
+    let runs: Vec<[usize; 4]> =
+        policy.recognition_runs().iter().map(|&(strips, width)| [strips, 3, STRIP_HEIGHT, width]).collect();
+    profile(&runs)
+}
+
+/// Each side's smallest and largest, and the largest run.
+fn profile(runs: &[[usize; 4]]) -> ShapeProfile {
+    let side = |choose: fn(usize, usize) -> usize| {
+        let sides = |a: [usize; 4], b: &[usize; 4]| std::array::from_fn(|side| choose(a[side], b[side]));
+        runs.split_first().map(|(first, rest)| rest.iter().fold(*first, sides))
+    };
+    let usual = runs.iter().copied().max_by_key(|run| run.iter().product::<usize>());
+    let text = |sides: [usize; 4]| format!("x:{}", sides.map(|side| side.to_string()).join("x"));
+    side(usize::min).zip(usual).zip(side(usize::max)).map(|((least, usual), most)| [least, usual, most].map(text))
+}
+
+impl Model for GpuPpOcr {
+    fn name(&self) -> EngineName {
+        name()
+    }
+
+    fn alphabet(&self) -> &Alphabet {
+        &self.alphabet
+    }
+
+    fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
+        let (items, channels, height, width) = pages.dim();
+        let shape = [items, channels, height, width];
+        let mut run = RunBuffer::default().shaped(shape, items * height * width, &mut Room::ordinary);
+        run.input_mut().assign(&pages);
+        self.detect_buffered(&mut run)?;
+        Ok(run.answer().to_owned())
+    }
+
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        self.recognize_buffered(&mut RunBuffer::copied(&strips))
+    }
+
+    fn room(&mut self, len: usize) -> Room {
+        self.pinned.as_ref().and_then(|memory| memory.room(len)).unwrap_or_else(|| Room::ordinary(len))
+    }
+
+    fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
+        let shape = run.shape();
+        let [pages, _, height, width] = shape;
+        let (input, answer) = run.input_and_answer();
+        let BoundSession { session, input: x, output } = &mut self.detection;
+        let mut binding = Binding::new(session)?;
+        binding.read(x, input, &shape)?;
+        binding.write(output, answer, &[pages, 1, height, width])?;
+        Ok(binding.run()?)
+    }
+
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<Step>>, ModelError> {
+        let shape = run.shape();
+        let [strips, _, _, width] = shape;
+        let steps = width / STEP_WIDTH;
+        self.classes.resize(strips * steps, 0);
+        self.probabilities.resize(strips * steps, 0.0);
+        let BoundSession { session, input, .. } = &mut self.recognition;
+        let mut binding = Binding::new(session)?;
+        binding.read(input, run.numbers(), &shape)?;
+        binding.write(CLASSES, &mut self.classes, &[strips, steps])?;
+        binding.write(PROBABILITIES, &mut self.probabilities, &[strips, steps])?;
+        binding.run()?;
+        let each = self.classes.iter().zip(&self.probabilities);
+        let all: Vec<Step> = each.map(|(&class, &probability)| Step { class: class as u32, probability }).collect();
+        Ok(all.chunks_exact(steps.max(1)).map(<[Step]>::to_vec).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_spans_all_runs() {
+        let profile = profile(&[[1, 3, 960, 672], [8, 3, 960, 672], [4, 3, 672, 960]]);
+        assert_eq!(profile, Some(["x:1x3x672x672", "x:8x3x960x672", "x:8x3x960x960"].map(str::to_owned)));
+        assert_eq!(super::profile(&[]), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! Page images to text with PP-OCR, line by line, through ONNX Runtime or OpenVINO.
+//!
+//! [`Engine::read`] takes a micro-batch of pages of any documents:
+//!
+//! ```text
+//! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> places of lines
+//!                                                                                      │ orientation
+//! text <── page_state, reading_order <── ctc <── [N,W/8] <── recognize <── [N,3,48,W] <── line_image, line_batches
+//! ```
+//!
+//! The two model runs stand behind [`Model`]; everything else is pure. [`Policy`] says what shares a run. Synchronous,
+//! one thread, no network.
+#![warn(missing_docs)]
+
+mod alphabet;
+mod components;
+mod cost_counters;
+mod crop_rect;
+mod ctc;
+mod deskew;
+mod detection;
+mod engine;
+mod fixed_shapes;
+mod geometry;
+mod gpu_pp_ocr;
+mod line_batches;
+mod line_image;
+mod line_limit;
+mod line_reader;
+mod line_width;
+mod model;
+mod orientation;
+mod page_reader;
+mod page_state;
+mod paragraphs;
+mod policy;
+mod policy_file;
+mod policy_runs;
+mod pp_ocr;
+mod reading_order;
+mod resample;
+mod resampling_kernel;
+mod shared_model;
+mod zoomed_detection;
+
+pub use alphabet::Alphabet;
+pub use cost_counters::{Runs, Work};
+pub use engine::Engine;
+pub use gpu_pp_ocr::GpuPpOcr;
+pub use model::{Model, Step};
+pub use page_reader::PageReader;
+pub use policy::Policy;
+pub use policy_file::InvalidPolicy;
+pub use policy_runs::{PixelRun, StripRun};
+pub use pp_ocr::{ModelFiles, PpOcr};
+pub use quire_inference::{Device, GpuOptions, LoadError, ModelError, Provider, Room, RunBuffer};
+pub use shared_model::SharedModel;

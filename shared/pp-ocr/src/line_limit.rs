@@ -1,0 +1,82 @@
+//! What a page may cost: more lines than that are not read, and its text says so.
+
+use crate::{geometry::Quad, line_image::STRIP_HEIGHT};
+
+/// Columns of the strips of one page: ten times as many as a densely printed A4 page has (28,000). On one thread of a
+/// processor they take half a minute, where a page may take two; nothing else bounds what a page of specks can cost.
+const MAX_COLUMNS: f32 = 300_000.0;
+/// What a line costs at least, in columns: a run takes its time even for a single character.
+const MIN_OF_LINE: f32 = 64.0;
+/// And at most: longer ones are squeezed.
+const MAX_OF_LINE: f32 = 50_000.0;
+
+/// The lines that are worth reading, in the order in which they came, and whether some were left out: the smallest.
+pub(crate) fn affordable(mut lines: Vec<Quad>) -> (Vec<Quad>, bool) {
+    if lines.iter().map(columns).sum::<f32>() <= MAX_COLUMNS {
+        return (lines, false);
+    }
+    let mut by_area: Vec<usize> = (0..lines.len()).collect();
+    by_area.sort_by(|&a, &b| area(&lines[b]).total_cmp(&area(&lines[a])));
+    let mut is_kept = vec![false; lines.len()];
+    let mut spent = 0.0;
+    for index in by_area {
+        spent += columns(&lines[index]);
+        if spent > MAX_COLUMNS {
+            break;
+        }
+        is_kept[index] = true;
+    }
+    let mut is_kept = is_kept.into_iter();
+    lines.retain(|_| is_kept.next() == Some(true));
+    (lines, true)
+}
+
+/// The columns of a line's strip, whichever way it is read.
+fn columns(line: &Quad) -> f32 {
+    let (length, breadth) = (line.length(), line.breadth());
+    let aspect = length.max(breadth) / length.min(breadth).max(1e-3);
+    (STRIP_HEIGHT as f32 * aspect).clamp(MIN_OF_LINE, MAX_OF_LINE)
+}
+
+fn area(line: &Quad) -> f32 {
+    line.length() * line.breadth()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(left: f32, width: f32, height: f32) -> Quad {
+        Quad([[left, 0.0], [left + width, 0.0], [left + width, height], [left, height]])
+    }
+
+    #[test]
+    fn a_page_with_as_much_text_as_pages_have_is_read_whole() {
+        let lines: Vec<Quad> = (0..400).map(|index| line(index as f32, 600.0, 40.0)).collect();
+        assert_eq!(affordable(lines.clone()), (lines, false));
+        assert_eq!(affordable(Vec::new()), (Vec::new(), false));
+    }
+
+    #[test]
+    fn of_more_the_largest_are_kept_in_their_order() {
+        let size = |index: usize| if index.is_multiple_of(10) { 20.0 } else { 10.0 };
+        let lines: Vec<Quad> = (0..20_000).map(|index| line(index as f32, size(index), size(index))).collect();
+        let (kept, cut_off) = affordable(lines);
+        // All cost the least that a line costs.
+        assert_eq!((kept.len(), cut_off), (300_000 / 64, true));
+        assert_eq!(
+            kept.iter().filter(|line| line.length() > 15.0).count(),
+            2_000,
+            "none of the larger ones is missing"
+        );
+        assert!(kept.is_sorted_by(|a, b| a.0[0][0] < b.0[0][0]));
+    }
+
+    #[test]
+    fn hairlines_and_points_cost_something_and_not_everything() {
+        let hairlines = vec![line(0.0, 1e6, 0.0); 100];
+        assert_eq!(affordable(hairlines).0.len(), 6);
+        let points = vec![Quad([[1.0, 1.0]; 4]); 5_000];
+        assert_eq!(affordable(points).0.len(), 300_000 / 64);
+    }
+}

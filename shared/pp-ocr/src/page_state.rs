@@ -1,0 +1,187 @@
+//! One page on its way through the engine.
+
+use quire_document::PageImage;
+use quire_inference::ModelError;
+use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning};
+
+use crate::{
+    ctc::Reading,
+    geometry::Quad,
+    line_limit::affordable,
+    orientation::{QuarterTurns, cells, confidence, is_doubtful, is_east_asian, sample},
+    reading_order::{reading_order, vertical_reading_order},
+};
+
+/// Less sure lines are noise, or stains that were taken for text.
+const MIN_CONFIDENCE: f32 = 0.5;
+
+/// A line of a page of the micro-batch, picked to be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pick {
+    pub(crate) sheet: usize,
+    pub(crate) line: usize,
+    /// Where it was read, and in which direction.
+    pub(crate) quad: Quad,
+}
+
+/// A page, its lines as far as they are read, and which way up it is.
+#[derive(Debug)]
+pub(crate) struct Sheet<'a> {
+    page: &'a PageImage,
+    turns: QuarterTurns,
+    /// Whether its text runs downward, from right to left, when it is upright.
+    is_vertical: bool,
+    /// Where the lines are, from the start of their text.
+    lines: Vec<Quad>,
+    readings: Vec<Option<Reading>>,
+    /// Whether there are more lines on the page than may be read.
+    is_cut_off: bool,
+    failure: Option<ModelError>,
+}
+
+impl<'a> Sheet<'a> {
+    pub(crate) fn new(page: &'a PageImage, detected: Result<Vec<Quad>, ModelError>) -> Self {
+        let (lines, failure) = match detected {
+            Ok(lines) => (lines, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let (lines, is_cut_off) = affordable(lines);
+        let turns = QuarterTurns::guess(&lines);
+        let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
+        let readings = vec![None; lines.len()];
+        Self { page, turns, is_vertical: false, lines, readings, is_cut_off, failure }
+    }
+
+    pub(crate) const fn page(&self) -> &'a PageImage {
+        self.page
+    }
+
+    /// The page cannot be read. The first reason stays.
+    pub(crate) fn fail(&mut self, error: ModelError) {
+        self.failure.get_or_insert(error);
+        // Nobody will see its other lines.
+        self.lines.clear();
+        self.readings.clear();
+    }
+
+    pub(crate) fn settle(&mut self, line: usize, reading: Reading) {
+        if let Some(settled) = self.readings.get_mut(line) {
+            *settled = Some(reading);
+        }
+    }
+
+    pub(crate) fn samples(&self) -> Vec<(usize, Quad)> {
+        sample(&self.lines, self.turns).into_iter().map(|line| (line, self.lines[line])).collect()
+    }
+
+    pub(crate) fn doubtful_samples_upside_down(&self) -> Vec<(usize, Quad)> {
+        let sample = sample(&self.lines, self.turns);
+        let sure = !is_doubtful(confidence(sample.iter().filter_map(|&line| self.readings[line].as_ref())));
+        if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].turned(2))).collect() }
+    }
+
+    /// Turns the page upside down where its sample reads better so.
+    pub(crate) fn turn_if_better(&mut self, upside_down: &[(Pick, Reading)]) {
+        let now = confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
+        if confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
+            return;
+        }
+        self.turns = self.turns.upside_down();
+        self.lines.iter_mut().for_each(|line| *line = line.turned(2));
+        for (pick, reading) in upside_down {
+            self.settle(pick.line, reading.clone());
+        }
+    }
+
+    /// Where lines run along the page's side, characters of one that tell whether they stand upright nevertheless.
+    pub(crate) fn upright_cells(&self) -> Vec<(usize, Quad)> {
+        if !self.turns.on_side() {
+            return Vec::new();
+        }
+        let cells_of = |&line: &usize| {
+            let cells = cells(&self.lines[line], self.readings[line].as_ref()?);
+            (!cells.is_empty()).then(|| cells.into_iter().map(|(_, quad)| (line, quad)).collect())
+        };
+        sample(&self.lines, self.turns).iter().find_map(cells_of).unwrap_or_default()
+    }
+
+    /// Takes the page for one that is set vertically where its characters say upright what they said in their line.
+    pub(crate) fn set_vertically_if_upright(&mut self, upright: &[(Pick, Reading)]) {
+        let Some(line) = upright.first().map(|(pick, _)| pick.line).filter(|line| *line < self.lines.len()) else {
+            return;
+        };
+        let Some(reading) = self.readings[line].as_ref() else { return };
+        let in_line = cells(&self.lines[line], reading);
+        let same =
+            in_line.iter().zip(upright).filter(|((character, _), (_, upright))| upright.text.contains(*character));
+        if 2 * same.count() < in_line.len() {
+            return;
+        }
+        self.turns = self.turns.if_set_vertically();
+        self.is_vertical = true;
+        for (line, reading) in self.lines.iter_mut().zip(&self.readings) {
+            if reading.is_none() {
+                *line = self.turns.oriented_beside_vertical(*line);
+            }
+        }
+    }
+
+    pub(crate) fn unread(&self) -> Vec<(usize, Quad)> {
+        let lines = self.lines.iter().copied().enumerate();
+        lines.filter(|&(line, _)| self.readings[line].is_none()).collect()
+    }
+
+    /// Tall boxes may be read in more than one direction: where the first reading is poor, another one.
+    pub(crate) fn doubtful_otherwise(&self) -> Vec<(usize, Quad)> {
+        let doubtful = |line: usize| self.readings[line].as_ref().is_none_or(|reading| is_doubtful(reading.confidence));
+        let lines = self.lines.iter().enumerate().filter(|(line, _)| doubtful(*line));
+        lines.filter_map(|(line, quad)| Some((line, self.turns.otherwise(quad)?))).collect()
+    }
+
+    pub(crate) fn settle_if_better(&mut self, line: usize, quad: Quad, reading: Reading) {
+        let now = self.readings.get(line).and_then(Option::as_ref).map_or(0.0, |reading| reading.confidence);
+        if reading.confidence > now && line < self.lines.len() {
+            self.lines[line] = quad;
+            self.settle(line, reading);
+        }
+    }
+
+    /// What was read, in the frame of the page as it was sent.
+    pub(crate) fn into_text(self, engine: &EngineName) -> Result<PageText, Failure> {
+        if let Some(error) = self.failure {
+            return Err(Failure::new(FailureCode::ModelFailed, format!("the page could not be read: {error}")));
+        }
+        let legible = |reading: &Reading| reading.confidence >= MIN_CONFIDENCE && !reading.text.trim().is_empty();
+        let read = self.lines.into_iter().zip(self.readings);
+        let (quads, readings): (Vec<Quad>, Vec<Reading>) =
+            read.filter_map(|(quad, reading)| Some((quad, reading.filter(legible)?))).unzip();
+        let line = |index: usize| Line {
+            text: if self.is_vertical {
+                vertical_text(&readings[index].text)
+            } else {
+                readings[index].text.trim().to_owned()
+            },
+            confidence: Some(readings[index].certainty()),
+            polygon: Some(polygon(self.page, quads[index])),
+        };
+        let order = if self.is_vertical { vertical_reading_order } else { reading_order };
+        let lines = order(&quads, self.turns.along()).into_iter().map(line).collect();
+        let (width, height) = (self.page.page_width(), self.page.page_height());
+        let text = PageText::of_lines(engine.clone(), width, height, self.turns.degrees(), lines);
+        let warnings = if self.is_cut_off { vec![Warning::CutOff] } else { Vec::new() };
+        Ok(PageText { warnings, ..text })
+    }
+}
+
+/// In a vertical line a comma stands in the upper right of its place; the recognizer, to which the line lies on its side,
+/// takes it for an apostrophe, which Chinese and Japanese have no use for.
+fn vertical_text(text: &str) -> String {
+    if text.chars().any(is_east_asian) { text.trim().replace('\u{2019}', "，") } else { text.trim().to_owned() }
+}
+
+/// In pixels of the page as it was sent, and never beyond its edges.
+fn polygon(page: &PageImage, quad: Quad) -> [[f32; 2]; 4] {
+    let (width, height) = (page.page_width() as f32, page.page_height() as f32);
+    let scaled = quad.scaled(width / page.width() as f32, height / page.height() as f32);
+    scaled.0.map(|[x, y]| [x.clamp(0.0, width), y.clamp(0.0, height)])
+}

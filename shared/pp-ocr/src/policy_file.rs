@@ -1,0 +1,233 @@
+//! Policies from JSON: the defaults that come along, and what an operator changes.
+
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use quire_inference::Provider;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::policy::Policy;
+
+const DEFAULTS: &str = include_str!("../policies.json");
+
+/// A strip has one step of the recognizer at least, 8 columns, and the widest line in pieces is this wide.
+const WIDTHS: RangeInclusive<usize> = 8..=51_200;
+/// A side of a picture at detection: what the model halves five times, up to the longest that any page has.
+const SIDES: RangeInclusive<u32> = 32..=20_160;
+/// Detection's map of an A4 page has 645,120; 100 times that is a run of 3 GB.
+const MOST_PIXELS: usize = 100_000_000;
+/// More readers or hands than any machine has processors.
+const MOST_THREADS: usize = 1_024;
+/// A page is made to wait no longer, whatever its company.
+const LONGEST_WAIT_MS: u64 = 60_000;
+
+/// Why a policy's file is not followed. Decision for all of them: refuse to start, and say this.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidPolicy {
+    /// It cannot be read.
+    #[error("the policy {} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// In the system's words.
+        source: std::io::Error,
+    },
+    /// It is no JSON object of objects.
+    #[error("the policy is no JSON object of one object for each provider: {0}")]
+    Malformed(String),
+    /// A member that is no provider.
+    #[error("the policy of {0:?}: onnxruntime, openvino, cuda and tensorrt have one")]
+    Provider(String),
+    /// A member that a policy does not have.
+    #[error("the policy of {provider}: there is no field {field:?}; its fields are {known}")]
+    UnknownField {
+        /// Whose.
+        provider: Provider,
+        /// As it was written.
+        field: String,
+        /// What there is.
+        known: String,
+    },
+    /// A value that cannot be.
+    #[error("the policy of {provider}: {field} {why}")]
+    Field {
+        /// Whose.
+        provider: Provider,
+        /// Which.
+        field: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Policy {
+    /// The default for what runs the models.
+    pub fn of(provider: Provider) -> Self {
+        default_of(provider)
+    }
+
+    /// The default for what runs the models, with what a file changes: a JSON object whose members are providers, each an
+    /// object of the fields to change, like `{"cuda": {"max_wait_ms": 10}}`.
+    ///
+    /// # Errors
+    /// [`InvalidPolicy`] when the file cannot be read or is wrong, for whichever provider, and names the field.
+    pub fn from_file(provider: Provider, file: &Path) -> Result<Self, InvalidPolicy> {
+        read(provider, file)
+    }
+}
+
+/// A default, and where it was measured.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sourced {
+    value: Value,
+    /// For those who read the file.
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+/// The default of a provider.
+///
+/// # Panics
+/// Where the file that comes along is wrong: a test reads all of it.
+fn default_of(provider: Provider) -> Policy {
+    changed(provider, &Map::new()).expect("the file that comes along is right")
+}
+
+/// The default of a provider with what a file changes.
+fn read(provider: Provider, file: &Path) -> Result<Policy, InvalidPolicy> {
+    let text =
+        std::fs::read_to_string(file).map_err(|source| InvalidPolicy::Unreadable { path: file.to_owned(), source })?;
+    parse(provider, &text)
+}
+
+/// What is said of other providers is checked as well: it would be a surprise on the day they are used.
+fn parse(provider: Provider, text: &str) -> Result<Policy, InvalidPolicy> {
+    let changes: BTreeMap<String, Map<String, Value>> =
+        serde_json::from_str(text).map_err(|error| InvalidPolicy::Malformed(error.to_string()))?;
+    let mut policy = default_of(provider);
+    for (name, changes) in changes {
+        let of: Provider = name.parse().map_err(|_| InvalidPolicy::Provider(name))?;
+        let other = changed(of, &changes)?;
+        if of == provider {
+            policy = other;
+        }
+    }
+    Ok(policy)
+}
+
+fn changed(provider: Provider, changes: &Map<String, Value>) -> Result<Policy, InvalidPolicy> {
+    let mut defaults: BTreeMap<String, BTreeMap<String, Sourced>> =
+        serde_json::from_str(DEFAULTS).map_err(|error| InvalidPolicy::Malformed(error.to_string()))?;
+    let fields = defaults.remove(provider.as_str()).unwrap_or_default();
+    let mut fields: Map<String, Value> = fields.into_iter().map(|(name, field)| (name, field.value)).collect();
+    let invalid = |field: &str, why: String| InvalidPolicy::Field { provider, field: field.to_owned(), why };
+    for (field, value) in changes {
+        let Some(place) = fields.get_mut(field) else {
+            let known = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(InvalidPolicy::UnknownField { provider, field: field.clone(), known });
+        };
+        *place = value.clone();
+        // One after the other, so that the one at fault is known.
+        let typed = serde_json::from_value::<Policy>(Value::Object(fields.clone()));
+        typed.map_err(|error| invalid(field, format!("is {value}: {error}")))?;
+    }
+    let policy: Policy = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| InvalidPolicy::Malformed(format!("{provider}: {error}")))?;
+    check(&policy).map_err(|(field, why)| invalid(field, why))?;
+    Ok(policy)
+}
+
+/// The first field that is out of its range, and why.
+fn check(policy: &Policy) -> Result<(), (&'static str, String)> {
+    let widths = &policy.recognition_widths;
+    let sides = || policy.detection_shapes.iter().flat_map(|(width, height)| [*width, *height]);
+    within("detection_page_pixels", policy.detection_page_pixels, 1_024..=MOST_PIXELS)?;
+    within("detection_max_pixels", policy.detection_max_pixels, 0..=MOST_PIXELS)?;
+    for side in sides() {
+        within("detection_shapes", side, SIDES)?;
+        ensure("detection_shapes", side % 32 == 0, || format!("has {side}, which is no multiple of 32"))?;
+    }
+    within("recognition_max_width", policy.recognition_max_width, 0..=10_000_000)?;
+    for &width in widths {
+        within("recognition_widths", width, WIDTHS)?;
+    }
+    ensure("recognition_widths", widths.is_sorted_by(|a, b| a < b), || format!("is not ascending: {widths:?}"))?;
+    within("width_multiple", policy.width_multiple, 1..=1_600)?;
+    within("piece_max_width", policy.piece_max_width, 64..=WIDTHS.end() / 32)?;
+    within("max_wait_ms", policy.max_wait_ms, 0..=LONGEST_WAIT_MS)?;
+    within("max_batch_pixels", policy.max_batch_pixels, 0..=1_000_000_000)?;
+    within("readers", policy.readers, 1..=MOST_THREADS)?;
+    within("hands", policy.hands, 0..=MOST_THREADS)
+}
+
+fn within<T>(field: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), (&'static str, String)>
+where
+    T: Copy + PartialOrd + std::fmt::Display,
+{
+    ensure(field, range.contains(&value), || format!("is {value}, must be from {} to {}", range.start(), range.end()))
+}
+
+fn ensure(field: &'static str, is_so: bool, why: impl FnOnce() -> String) -> Result<(), (&'static str, String)> {
+    if is_so { Ok(()) } else { Err((field, why())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        parse(Provider::Cuda, text).expect_err("it is wrong").to_string()
+    }
+
+    #[test]
+    fn every_default_is_there_in_its_range_and_says_where_it_comes_from() {
+        let all: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(DEFAULTS).expect("it is right");
+        assert_eq!(all.len(), Provider::ALL.len(), "one for each provider, and no other");
+        for provider in Provider::ALL {
+            assert_eq!(check(&default_of(provider)), Ok(()), "{provider}");
+            let sources = all[provider.as_str()].values().map(|field| field["source"].as_str().unwrap_or_default());
+            assert!(sources.clone().all(|source| source.ends_with('.') && source.len() > 10), "{provider}");
+        }
+    }
+
+    #[test]
+    fn a_file_changes_what_it_names_and_nothing_else() {
+        let text = r#"{"cuda": {"max_wait_ms": 7, "detection_shapes": [[672, 960]]}, "openvino": {"readers": 2}}"#;
+        let changed = parse(Provider::Cuda, text).expect("it is right");
+        let expected = Policy { max_wait_ms: 7, detection_shapes: vec![(672, 960)], ..Policy::of(Provider::Cuda) };
+        assert_eq!(changed, expected);
+        assert_eq!(parse(Provider::TensorRt, text).ok(), Some(Policy::of(Provider::TensorRt)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_by_its_name() {
+        let cases = [
+            (r#"{"cuda": {"max_wait": 7}}"#, "no field \"max_wait\""),
+            (r#"{"cuda": {"max_wait_ms": -1}}"#, "max_wait_ms is -1"),
+            (r#"{"cuda": {"max_wait_ms": 60001}}"#, "max_wait_ms is 60001, must be from 0 to 60000"),
+            (r#"{"cuda": {"readers": "two"}}"#, "readers is \"two\""),
+            (r#"{"openvino": {"readers": 0}}"#, "openvino: readers is 0, must be from 1"),
+            (r#"{"cuda": {"width_multiple": 0}}"#, "width_multiple is 0"),
+            (r#"{"cuda": {"recognition_widths": [640, 320]}}"#, "recognition_widths is not ascending"),
+            (r#"{"cuda": {"detection_shapes": [[672, 950]]}}"#, "detection_shapes has 950"),
+            (r#"{"abacus": {}}"#, "\"abacus\""),
+            (r#"{"cuda": 7}"#, "no JSON object of one object for each provider"),
+            ("", "no JSON object"),
+        ];
+        for (text, part) in cases {
+            let said = refused(text);
+            assert!(said.contains(part), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_refused_by_its_path() {
+        let said = read(Provider::Cuda, Path::new("/nowhere/policy.json")).expect_err("it is not there").to_string();
+        assert!(said.contains("/nowhere/policy.json"), "{said}");
+    }
+}

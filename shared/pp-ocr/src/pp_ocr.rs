@@ -1,0 +1,321 @@
+//! PP-OCRv6, through whatever runs its models.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
+use quire_inference::{
+    Device, LoadError, ModelError, Network, OnnxFile, OpenVino, Outlet, Processor, Provider, Room, RunBuffer, Split,
+    check_cuda, environment, session_of, split_head,
+};
+use quire_tasks::EngineName;
+
+use crate::{
+    alphabet::Alphabet,
+    model::{Model, Step},
+};
+
+/// How many classes PP-OCRv6 tells apart, the blank included; other versions have other alphabets.
+const CLASSES: usize = 18_710;
+
+/// What detection answers with; -1 is a free dimension.
+pub(crate) const MAP: [i64; 4] = [-1, 1, -1, -1];
+/// What recognition answers with.
+pub(crate) const STEPS: [i64; 3] = [-1, -1, CLASSES as i64];
+
+/// Where the native parts are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFiles {
+    /// The shared library of what runs the models: `libonnxruntime`, or `libopenvino_c` with the others beside it.
+    pub library: PathBuf,
+    /// PP-OCRv6's detection model.
+    pub detection: PathBuf,
+    /// PP-OCRv6's recognition model.
+    pub recognition: PathBuf,
+}
+
+/// What recognition's backbone answers with: of each step, so many numbers.
+const FEATURES: [i64; 3] = [-1, -1, 120];
+
+/// How many steps recognition's head is asked about at a time. Their 18,710 classes are 1.5 MB, which a processor's cache
+/// holds; all steps of a line of 1,600 columns would be 15 MB, twice. Measured in bf16, one thread: the head takes 16 to
+/// 17 ms for 200 steps in pieces of 20 to 67, and 19 ms in one.
+const HEAD_STEPS: usize = 20;
+
+/// How many kernels OpenVINO keeps of detection: those of one to four shapes. New ones take 25 ms of a page's 250, and
+/// each further shape 3 MB. Measured in bf16 over 1,600 pages of all sizes: with 128 kernels two workers have 23 MB more, and
+/// take as long; 800, which are dozens of shapes, are 60 MB a worker more.
+const DETECTION_KERNELS: u32 = 96;
+/// How many of recognition: those of all widths of its policy, at 3.3 MB each. Without them a run takes 1.3 times as long.
+const RECOGNITION_KERNELS: u32 = 800;
+
+/// PP-OCRv6, small: detection and recognition, the latter in two networks.
+pub struct PpOcr {
+    detection: Box<dyn Network>,
+    recognition: Recognition,
+    alphabet: Alphabet,
+    provider: Provider,
+}
+
+impl std::fmt::Debug for PpOcr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PpOcr").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+impl PpOcr {
+    /// Loads both models, with so many threads for one run; OpenVINO has one always. On a CPU, several models with one
+    /// thread each read more pages than one with several.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what is missing or wrong, and what to set.
+    pub fn load(files: &ModelFiles, provider: impl Into<Provider>, threads: usize) -> Result<Self, LoadError> {
+        match provider.into() {
+            Provider::OnnxRuntime => Self::by_onnx_runtime(files, Device::Cpu, threads),
+            Provider::Cuda => {
+                check_cuda(&files.library)?;
+                Self::by_onnx_runtime(files, Device::Cuda, threads)
+            }
+            Provider::OpenVino => OpenVino::with(&files.library, |openvino| {
+                let processor = Processor::this();
+                let mut load = |path: &Path, model: &[u8], part| {
+                    let (precision, kernels) = match part {
+                        Part::Detection => (processor.detection(), DETECTION_KERNELS),
+                        Part::Recognition => (processor.recognition(), RECOGNITION_KERNELS),
+                    };
+                    openvino
+                        .network(path, model, precision, kernels)
+                        .map(|network| Box::new(network) as Box<dyn Network>)
+                };
+                Self::of(files, Provider::OpenVino, &mut load)
+            }),
+            other @ Provider::TensorRt => Err(LoadError::Provider(other)),
+        }
+    }
+
+    fn by_onnx_runtime(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
+        let environment = environment(&files.library)?;
+        let mut load = |path: &Path, model: &[u8], _| {
+            session_of(&environment, path, model, device, threads).map(|session| Box::new(session) as Box<dyn Network>)
+        };
+        Self::of(files, device.into(), &mut load)
+    }
+
+    fn of(files: &ModelFiles, provider: Provider, load: &mut Load<'_>) -> Result<Self, LoadError> {
+        let alphabet = check(files)?;
+        let mut checked = |path: &Path, model: &[u8], part, expected: &[i64]| {
+            let network = load(path, model, part)?;
+            check_shape(path, "output", &network.outputs(), expected)?;
+            Ok::<_, LoadError>(network)
+        };
+        let detection = checked(&files.detection, &read(&files.detection)?, Part::Detection, &MAP)?;
+        let path = &files.recognition;
+        let Split { backbone, head } = recognition_parts(path)?;
+        let recognition = Recognition {
+            backbone: checked(path, &backbone, Part::Recognition, &FEATURES)?,
+            head: checked(path, &head, Part::Recognition, &STEPS)?,
+        };
+        Ok(Self { detection, recognition, alphabet, provider })
+    }
+
+    /// What runs its models.
+    pub const fn provider(&self) -> Provider {
+        self.provider
+    }
+}
+
+/// What a network is for.
+#[derive(Clone, Copy)]
+enum Part {
+    Detection,
+    Recognition,
+}
+
+/// Makes a network of a file's model, or of a part of it.
+type Load<'a> = dyn FnMut(&Path, &[u8], Part) -> Result<Box<dyn Network>, LoadError> + 'a;
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn recognition_parts(path: &Path) -> Result<Split, LoadError> {
+    let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
+    let split = split_head(&read(path)?).map_err(|error| refused(error.to_string()))?;
+    split.ok_or_else(|| refused("it does not end in one matrix product for its classes, as PP-OCRv6's does".to_owned()))
+}
+
+/// Refuses files that are not PP-OCRv6's two models, and says what the recognizer reads.
+pub(crate) fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
+    let (detection, recognition) = (OnnxFile::read(&files.detection)?, OnnxFile::read(&files.recognition)?);
+    check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
+    check_shape(&files.recognition, "input", &recognition.inputs, &[-1, 3, 48, -1])?;
+    let alphabet = recognition.metadata("character").map(Alphabet::from_metadata);
+    let found = alphabet
+        .as_ref()
+        .map_or_else(|| "without it".to_owned(), |alphabet| format!("with one of {} classes", alphabet.classes()));
+    alphabet.filter(|alphabet| alphabet.classes() == CLASSES).ok_or_else(|| LoadError::OtherModel {
+        path: files.recognition.clone(),
+        part: "metadata",
+        expected: format!("an entry `character` with one character a line, for PP-OCRv6's {CLASSES} classes"),
+        found,
+    })
+}
+
+/// What answers of these models are signed with, whatever runs them.
+pub(crate) fn name() -> EngineName {
+    EngineName { name: "pp-ocr".to_owned(), version: "v6-small".to_owned() }
+}
+
+/// Refuses a model whose only input or output is not of this shape; -1 is a free dimension.
+pub(crate) fn check_shape(
+    path: &Path,
+    part: &'static str,
+    outlets: &[Outlet],
+    expected: &[i64],
+) -> Result<(), LoadError> {
+    if matches!(outlets, [outlet] if outlet.is_f32 && outlet.shape == expected) {
+        return Ok(());
+    }
+    Err(LoadError::OtherModel {
+        path: path.to_owned(),
+        part,
+        expected: format!("one tensor of f32 {expected:?}"),
+        found: outlets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    })
+}
+
+impl Model for PpOcr {
+    fn name(&self) -> EngineName {
+        name()
+    }
+
+    fn alphabet(&self) -> &Alphabet {
+        &self.alphabet
+    }
+
+    fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
+        let mut run = RunBuffer::copied(&pages);
+        self.detect_buffered(&mut run)?;
+        Ok(run.answer().to_owned())
+    }
+
+    fn room(&mut self, len: usize) -> Room {
+        self.detection.room(len)
+    }
+
+    fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
+        let [count, _, height, width] = run.shape();
+        let mut map = Array3::default((0, 0, 0));
+        self.detection.run_buffered(run, &mut |shape, values| {
+            let expected = || format!("[{count}, 1, {height}, {width}]");
+            let wrong = |_| ModelError::Shape { expected: expected(), found: format!("{shape:?}") };
+            map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
+            Ok(())
+        })?;
+        run.set_answer(map);
+        Ok(())
+    }
+
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        self.recognition.run(&strips)
+    }
+}
+
+/// The recognizer: what looks at whole strips, and what tells its classes of a few steps at a time, which would otherwise be
+/// most of what a run keeps in memory.
+struct Recognition {
+    backbone: Box<dyn Network>,
+    head: Box<dyn Network>,
+}
+
+impl Recognition {
+    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        let count = strips.dim().0;
+        let mut features = Array3::default((0, 0, 0));
+        self.backbone.run(strips.view().into_dyn(), &mut |shape, values| {
+            let wrong =
+                || ModelError::Shape { expected: format!("[{count}, steps, depth]"), found: format!("{shape:?}") };
+            let [lines, steps, depth] = *shape else { return Err(wrong()) };
+            let shape = [lines, steps, depth].map(|side| side as usize);
+            features = Array3::from_shape_vec(shape, values.to_vec()).map_err(|_| wrong())?;
+            if shape[0] == count { Ok(()) } else { Err(wrong()) }
+        })?;
+        features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect()
+    }
+
+    /// The likeliest classes of a line, from its features `[1, steps, depth]`.
+    fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<Step>, ModelError> {
+        let mut classified = Vec::with_capacity(line.dim().1);
+        for some in line.axis_chunks_iter(Axis(1), HEAD_STEPS) {
+            let steps = some.dim().1;
+            self.head.run(some.into_dyn(), &mut |shape, values| {
+                if shape != [1, steps as i64, CLASSES as i64] {
+                    let expected = format!("[1, {steps}, {CLASSES}]");
+                    return Err(ModelError::Shape { expected, found: format!("{shape:?}") });
+                }
+                classified.extend(values.chunks_exact(CLASSES).map(likeliest));
+                Ok(())
+            })?;
+        }
+        Ok(classified)
+    }
+}
+
+/// The class with the largest probability; no number at all where there is none to be found.
+///
+/// A line of 800 pixels has 100 steps of 18,710 classes. Keeping only the maximum of a block is what vector units do in
+/// one pass over memory; the class is then looked for in one block.
+fn likeliest(probabilities: &[f32]) -> Step {
+    const LANES: usize = 16;
+    const BLOCK: usize = 64 * LANES;
+    let maximum = |block: &[f32]| {
+        let (chunks, rest) = block.as_chunks::<LANES>();
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane = if value > *lane { value } else { *lane };
+            }
+        }
+        lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &value| if value > max { value } else { max })
+    };
+    let (mut best, mut best_block) = (f32::NEG_INFINITY, 0);
+    for (index, block) in probabilities.chunks(BLOCK).enumerate() {
+        let maximum = maximum(block);
+        if maximum > best {
+            (best, best_block) = (maximum, index);
+        }
+    }
+    let start = best_block * BLOCK;
+    match probabilities[start..].iter().position(|&value| value >= best) {
+        Some(offset) if best > f32::NEG_INFINITY => Step { class: (start + offset) as u32, probability: best },
+        _ => Step { class: Alphabet::BLANK, probability: f32::NAN },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_likeliest_of_no_numbers_is_no_number() {
+        assert!(likeliest(&[f32::NAN; 2000]).probability.is_nan());
+        assert!(likeliest(&[]).probability.is_nan());
+        let mut one = vec![f32::NAN; 2000];
+        one[1500] = 0.25;
+        assert_eq!(likeliest(&one), Step { class: 1500, probability: 0.25 });
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_of_the_largest_wins(values in prop::collection::vec(0_u8..200, 1..5000)) {
+            let probabilities: Vec<f32> = values.iter().map(|&value| f32::from(value) / 200.0).collect();
+            let largest = values.iter().max().expect("at least one");
+            let first = values.iter().position(|value| value == largest).expect("it is there") as u32;
+            prop_assert_eq!(likeliest(&probabilities).class, first);
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! In which order lines are read: column by column where running text is set in columns, else row by row.
+
+use crate::{
+    deskew::leveled,
+    geometry::{Point, Quad},
+    paragraphs::{Bounds, group_rows, paragraphs, union},
+};
+
+/// A stand-alone line belongs to the column whose left edge it shares within so many heights of a line,
+const SAME_EDGE: f32 = 1.5;
+/// whose width it does not exceed by more,
+const SAME_WIDTH: f32 = 1.1;
+/// and whose lines are as tall as it, within this factor.
+const SAME_HEIGHT: f32 = 1.25;
+/// Two rows of a table are no further apart, in heights of a line.
+const ROW_DISTANCE: f32 = 3.0;
+/// Parts of a page are apart when one begins no further above the other's end than this share of a line.
+const BAND_OVERLAP: f32 = 0.3;
+
+/// No gutter is wider than this share of the narrower column beside it: cells of a table may be as long as lines of running
+/// text, but not as close.
+const MAX_GUTTER: f32 = 0.5;
+
+/// What is read without anything in between: running text, a row of a table, or a line.
+#[derive(Debug)]
+struct Part {
+    bounds: Bounds,
+    /// The line that says where it begins.
+    first: Bounds,
+    lines: Vec<usize>,
+    /// Whether it is text that runs on below, so that a column may consist of it.
+    runs: bool,
+}
+
+/// The order in which lines are read: indices into `lines`, whose text runs in the direction `along` when the page is
+/// upright.
+pub(crate) fn reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
+    let bounds: Vec<Bounds> = leveled(lines, along).iter().map(Bounds::of).collect();
+    order(&bounds, parts(&bounds))
+}
+
+/// The same for a page whose text is set vertically, downward from right to left. Lines that run across it, headings
+/// say, are read before the columns below them.
+pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
+    let down = [-along[1], along[0]];
+    let middle =
+        |line: &Quad| (0..4).map(|corner| line.0[corner][0] * down[0] + line.0[corner][1] * down[1]).sum::<f32>();
+    let across = |line: &Quad| {
+        let edge = [line.0[1][0] - line.0[0][0], line.0[1][1] - line.0[0][1]];
+        edge[0] * along[0] + edge[1] * along[1] > edge[0] * down[0] + edge[1] * down[1]
+            && line.length() > line.breadth()
+    };
+    let (mut headings, mut columns): (Vec<usize>, Vec<usize>) =
+        (0..lines.len()).partition(|&line| across(&lines[line]));
+    headings.sort_by(|&a, &b| middle(&lines[a]).total_cmp(&middle(&lines[b])));
+    let read = |columns: Vec<usize>| {
+        let quads: Vec<Quad> = columns.iter().map(|&line| lines[line]).collect();
+        reading_order(&quads, down).into_iter().map(move |index| columns[index])
+    };
+    let mut ordered = Vec::new();
+    for heading in headings {
+        let (above, below) = columns.into_iter().partition(|&line| middle(&lines[line]) < middle(&lines[heading]));
+        ordered.extend(read(above));
+        ordered.push(heading);
+        columns = below;
+    }
+    ordered.extend(read(columns));
+    ordered
+}
+
+/// Running text, and of what is left the rows that are in a table, and single lines.
+fn parts(all: &[Bounds]) -> Vec<Part> {
+    let running = paragraphs(all);
+    let mut alone = vec![true; all.len()];
+    running.iter().flatten().for_each(|&line| alone[line] = false);
+    let columns: Vec<(Bounds, f32)> =
+        running.iter().map(|lines| (union(all, lines), median_height(all, lines))).collect();
+    let part = |lines: Vec<usize>, runs: bool| Part { bounds: union(all, &lines), first: all[lines[0]], lines, runs };
+    let fits = |line: &usize| columns.iter().any(|column| continues(column, &all[*line]));
+    let rows = group_rows(all, (0..all.len()).filter(|&line| alone[line]).collect());
+    let mut parts = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let beside = |other: Option<&Vec<usize>>| {
+            other.is_some_and(|other| {
+                let distance = (all[other[0]].middle() - all[row[0]].middle()).abs();
+                other.len() >= 2 && distance < ROW_DISTANCE * all[row[0]].height()
+            })
+        };
+        let in_table = row.len() >= 3
+            || row.len() == 2 && (index > 0 && beside(rows.get(index - 1)) || beside(rows.get(index + 1)));
+        if in_table && !row.iter().all(fits) {
+            parts.push(part(from_left(row.clone(), all), false));
+        } else {
+            parts.extend(row.iter().map(|line| part(vec![*line], fits(line))));
+        }
+    }
+    parts.extend(running.into_iter().map(|lines| part(lines, true)));
+    parts
+}
+
+fn median_height(all: &[Bounds], lines: &[usize]) -> f32 {
+    let mut heights: Vec<f32> = lines.iter().map(|&line| all[line].height()).collect();
+    heights.sort_by(f32::total_cmp);
+    heights[heights.len() / 2]
+}
+
+/// Whether a single line looks like a short paragraph of a column.
+fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
+    let (low, high) = (height.min(line.height()), height.max(line.height()));
+    (column.left - line.left).abs() < SAME_EDGE * line.height()
+        && line.width() <= SAME_WIDTH * column.width()
+        && high < SAME_HEIGHT * low
+}
+
+/// Bands of the page from the top down; a band that a gutter divides is read column by column.
+fn order(all: &[Bounds], parts: Vec<Part>) -> Vec<usize> {
+    if !parts.iter().any(|part| part.runs) {
+        return rows(all, &parts);
+    }
+    let mut bands = join_columns(bands(parts));
+    if bands.len() > 1 {
+        return bands
+            .into_iter()
+            .flat_map(|band| if divides(&band) { order(all, band) } else { rows(all, &band) })
+            .collect();
+    }
+    let parts = bands.pop().unwrap_or_default();
+    let Some(gutter) = gutter(&parts.iter().collect::<Vec<_>>()) else { return rows(all, &parts) };
+    let (left, right) = parts.into_iter().partition(|part| part.bounds.left < gutter);
+    [order(all, left), order(all, right)].concat()
+}
+
+/// The parts between which a level line crosses the whole page without touching text.
+fn bands(mut parts: Vec<Part>) -> Vec<Vec<Part>> {
+    parts.sort_by(|a, b| a.bounds.top.total_cmp(&b.bounds.top));
+    let mut bands: Vec<Vec<Part>> = Vec::new();
+    let mut reach = f32::NEG_INFINITY;
+    for part in parts {
+        let apart = part.bounds.top >= reach - BAND_OVERLAP * part.first.height();
+        reach = reach.max(part.bounds.bottom);
+        match bands.last_mut().filter(|_| !apart) {
+            Some(band) => band.push(part),
+            None => bands.push(vec![part]),
+        }
+    }
+    bands
+}
+
+/// Bands that one gutter divides are one: paragraphs of neighboring columns may happen to end at the same height. A line
+/// with nothing beside it that is no part of a column, and that columns follow, stays alone: it is a heading.
+fn join_columns(bands: Vec<Vec<Part>>) -> Vec<Vec<Part>> {
+    let mut joined: Vec<Vec<Part>> = Vec::new();
+    let mut after_heading = true;
+    let is_heading = |(index, band): (usize, &Vec<Part>)| {
+        band.len() == 1 && !band[0].runs && divides(bands[index + 1..].iter().flatten())
+    };
+    let headings: Vec<bool> = bands.iter().enumerate().map(is_heading).collect();
+    for (band, heading) in bands.into_iter().zip(headings) {
+        let apart = heading || after_heading;
+        after_heading = heading;
+        match joined.last_mut().filter(|last| !apart && divides(last.iter().chain(&band))) {
+            Some(last) => last.extend(band),
+            None => joined.push(band),
+        }
+    }
+    joined
+}
+
+fn divides<'a>(parts: impl IntoIterator<Item = &'a Part>) -> bool {
+    gutter(&parts.into_iter().collect::<Vec<_>>()).is_some()
+}
+
+/// The left edge of what stands right of the first blank gutter that has running text on both sides.
+fn gutter(parts: &[&Part]) -> Option<f32> {
+    let mut parts = parts.to_vec();
+    parts.sort_by(|a, b| a.bounds.left.total_cmp(&b.bounds.left));
+    let mut reach = f32::NEG_INFINITY;
+    for (place, part) in parts.iter().enumerate() {
+        let (left, right) = parts.split_at(place);
+        let blank = part.bounds.left - reach;
+        if blank > 0.0 && blank <= MAX_GUTTER * widest(left).min(widest(right)) {
+            return Some(part.bounds.left);
+        }
+        reach = reach.max(part.bounds.right);
+    }
+    None
+}
+
+/// The width of the widest column of running text; 0 without any.
+fn widest(parts: &[&Part]) -> f32 {
+    parts.iter().filter(|part| part.runs).map(|part| part.bounds.width()).fold(0.0, f32::max)
+}
+
+fn rows(all: &[Bounds], parts: &[Part]) -> Vec<usize> {
+    let running: Vec<&Bounds> = parts.iter().filter(|part| part.runs).map(|part| &part.bounds).collect();
+    let beside = |a: &Bounds, b: &Bounds| a.top < b.bottom && b.top < a.bottom;
+    let is_table = running.iter().enumerate().any(|(index, a)| running[..index].iter().any(|b| beside(a, b)));
+    if is_table {
+        // Nothing that reads as columns: its cells are as long as lines of running text.
+        let lines = parts.iter().flat_map(|part| part.lines.clone()).collect();
+        return group_rows(all, lines).into_iter().flat_map(|row| from_left(row, all)).collect();
+    }
+    let firsts: Vec<Bounds> = parts.iter().map(|part| part.first).collect();
+    let covered: Vec<Bounds> = parts.iter().map(|part| part.bounds).collect();
+    let rows = group_rows(&firsts, (0..parts.len()).collect());
+    rows.into_iter().flat_map(|row| from_left(row, &covered)).flat_map(|part| parts[part].lines.clone()).collect()
+}
+
+fn from_left(mut row: Vec<usize>, all: &[Bounds]) -> Vec<usize> {
+    row.sort_by(|&a, &b| all[a].left.total_cmp(&all[b].left));
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RIGHT: Point = [1.0, 0.0];
+
+    fn line(left: f32, top: f32, width: f32, height: f32) -> Quad {
+        Quad([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
+    }
+
+    /// `count` lines of one column, of which the last is short.
+    fn column(left: f32, top: f32, width: f32, count: usize) -> Vec<Quad> {
+        let width_of = |index| if index + 1 == count { width / 3.0 } else { width };
+        (0..count).map(|index| line(left, top + 30.0 * index as f32, width_of(index), 24.0)).collect()
+    }
+
+    fn in_order(lines: &[Quad]) -> bool {
+        reading_order(lines, RIGHT) == (0..lines.len()).collect::<Vec<_>>()
+    }
+
+    #[test]
+    fn two_columns_under_a_title_are_read_one_after_the_other() {
+        let mut lines = vec![line(50.0, 20.0, 900.0, 60.0)];
+        lines.extend(column(50.0, 120.0, 430.0, 20));
+        lines.extend(column(520.0, 120.0, 430.0, 19));
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn three_columns_are_read_one_after_the_other() {
+        let lines: Vec<Quad> =
+            [50.0, 370.0, 690.0].into_iter().flat_map(|left| column(left, 100.0, 290.0, 12)).collect();
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_heading_in_the_middle_divides_the_columns() {
+        let mut lines = column(50.0, 0.0, 430.0, 6);
+        lines.extend(column(520.0, 0.0, 430.0, 6));
+        lines.push(line(50.0, 200.0, 900.0, 30.0));
+        lines.extend(column(50.0, 260.0, 430.0, 6));
+        lines.extend(column(520.0, 260.0, 430.0, 6));
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_table_is_read_row_by_row() {
+        let cells = [(50.0, 30.0), (120.0, 160.0), (400.0, 150.0), (620.0, 40.0), (700.0, 100.0), (850.0, 110.0)];
+        let row =
+            |index: usize| cells.map(|(left, width)| line(left, 40.0 * index as f32 + (left * 0.01), width, 24.0));
+        assert!(in_order(&(0..15).flat_map(row).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn one_column_with_ragged_lines_has_no_gutter() {
+        let widths = [900.0, 300.0, 880.0, 890.0, 250.0, 910.0, 400.0, 900.0];
+        let lines: Vec<Quad> =
+            widths.iter().enumerate().map(|(index, &width)| line(50.0, 30.0 * index as f32, width, 24.0)).collect();
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_slanted_row_stays_a_row() {
+        let slanted = |quad: Quad| Quad(quad.0.map(|[x, y]| [x - 0.05 * y, y + 0.05 * x]));
+        let row = |top: f32| [0.0, 300.0, 600.0, 900.0].map(|left| line(left, top, 120.0, 24.0));
+        let lines: Vec<Quad> = (0..8).flat_map(|index| row(36.0 * index as f32)).map(slanted).collect();
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_page_that_lies_on_its_side_is_read_in_the_direction_of_its_text() {
+        // Text runs upward: the first line is the leftmost one, and starts at its bottom.
+        let upward = |left: f32, bottom: f32| {
+            Quad([[left, bottom], [left, bottom - 200.0], [left + 24.0, bottom - 200.0], [left + 24.0, bottom]])
+        };
+        let lines = [upward(0.0, 900.0), upward(0.0, 600.0), upward(40.0, 900.0), upward(40.0, 600.0)];
+        assert_eq!(reading_order(&lines, [0.0, -1.0]), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn paragraphs_that_end_at_the_same_height_do_not_divide_the_columns() {
+        let paragraphs = |left: f32| {
+            let mut lines = column(left, 0.0, 430.0, 2);
+            lines.extend(column(left, 90.0, 430.0, 5));
+            lines.extend(column(left, 270.0, 430.0, 2));
+            lines
+        };
+        assert!(in_order(&[paragraphs(50.0), paragraphs(520.0)].concat()));
+    }
+
+    #[test]
+    fn a_heading_in_a_column_with_nothing_beside_it_divides_the_page() {
+        let mut lines = [column(50.0, 0.0, 430.0, 6), column(520.0, 0.0, 430.0, 6)].concat();
+        lines.push(line(50.0, 220.0, 250.0, 40.0));
+        lines.extend([column(50.0, 300.0, 430.0, 6), column(520.0, 300.0, 430.0, 6)].concat());
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_table_between_columns_is_read_row_by_row() {
+        let mut lines = [column(50.0, 0.0, 430.0, 6), column(520.0, 0.0, 430.0, 6)].concat();
+        let cells = [(60.0, 30.0), (140.0, 120.0), (300.0, 120.0), (550.0, 40.0), (700.0, 80.0), (850.0, 100.0)];
+        lines.extend(
+            (0..4).flat_map(|row| cells.map(|(left, width)| line(left, 240.0 + 50.0 * row as f32, width, 24.0))),
+        );
+        lines.extend([column(50.0, 480.0, 430.0, 6), column(520.0, 480.0, 430.0, 6)].concat());
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn a_table_with_cells_of_several_lines_has_no_columns() {
+        let row = |top: f32| {
+            let mut cells =
+                vec![line(50.0, top, 30.0, 24.0), line(120.0, top, 180.0, 24.0), line(400.0, top, 240.0, 24.0)];
+            cells.extend([line(700.0, top, 60.0, 24.0), line(850.0, top, 110.0, 24.0)]);
+            cells.push(line(400.0, top + 35.0, 240.0, 24.0));
+            cells
+        };
+        assert!(in_order(&(0..8).flat_map(|index| row(90.0 * index as f32)).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn a_note_in_the_margin_is_read_after_the_paragraph_beside_it() {
+        let mut lines = column(300.0, 0.0, 600.0, 8);
+        lines.push(line(50.0, 95.0, 150.0, 18.0));
+        assert!(in_order(&lines));
+    }
+
+    #[test]
+    fn vertical_text_is_read_from_right_to_left_below_its_title() {
+        let downward = |left: f32, height: f32| {
+            Quad([[left + 30.0, 100.0], [left + 30.0, 100.0 + height], [left, 100.0 + height], [left, 100.0]])
+        };
+        let mut lines = vec![line(300.0, 20.0, 300.0, 50.0)];
+        lines.extend(
+            (0..10).map(|index| downward(800.0 - 60.0 * index as f32, if index % 4 == 3 { 400.0 } else { 800.0 })),
+        );
+        lines.push(line(440.0, 1000.0, 60.0, 20.0));
+        assert_eq!(vertical_reading_order(&lines, RIGHT), (0..12).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_is_read_exactly_once(
+            places in prop::collection::vec((0_u16..1000, 0_u16..1000, 0_u16..600, 0_u16..80), 0..120)
+        ) {
+            let lines: Vec<Quad> = places
+                .into_iter()
+                .map(|(left, top, width, height)| line(left.into(), top.into(), width.into(), height.into()))
+                .collect();
+            let mut order = reading_order(&lines, RIGHT);
+            order.sort_unstable();
+            prop_assert_eq!(order, (0..lines.len()).collect::<Vec<_>>());
+        }
+    }
+}

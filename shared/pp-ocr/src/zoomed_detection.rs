@@ -1,0 +1,271 @@
+//! Where a page is looked at once more, and closer: where print is so small that detection sees that there is some, but not
+//! its lines.
+
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+
+use crate::{
+    crop_rect::Part,
+    detection::{TextBox, detection_size, text_boxes},
+    geometry::Quad,
+};
+
+/// A line is sure to be one from this mean probability on. Measured at 80 dots an inch on 110 pages of all kinds: of print
+/// of 8 points and more no line is below 0.6, save on pages that lie on their side (0.5); where lines of 7 points and less
+/// run together, they are.
+const SETTLED: f32 = 0.58;
+/// Detection sees that there may be text from this probability on.
+const HINT: f32 = 0.05;
+/// Print differs from its paper by so much, of 2 between black and white. On blank paper hints mean nothing.
+const INK: f32 = 0.375;
+/// Hints and ink are looked for in squares of so many pixels of the map.
+const BLOCK: usize = 4;
+/// Small print takes more than a stroke: of so many blocks a side…
+const CELL: usize = 8;
+/// …so many are hints.
+const HINTS_OF_CELL: u8 = 4;
+/// Less is not worth a look: each side becomes longer by so much at least.
+const GAIN: f64 = 1.25;
+
+/// What a look at a part of a page has found.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Found {
+    /// Lines of text, in pixels of the page.
+    pub(crate) lines: Vec<Quad>,
+    /// Parts of it where a closer look finds more.
+    pub(crate) closer: Vec<Part>,
+}
+
+/// What there is in a part of a page, by the picture that detection was shown, its second channel, and the map that it has
+/// answered; a closer look has so many pixels.
+pub(crate) fn found(part: &Part, picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, max_pixels: usize) -> Found {
+    let (rows, columns) = map.dim();
+    let (x, y) = (part.width as f32 / columns as f32, part.height as f32 / rows as f32);
+    let boxes = text_boxes(map);
+    let quad = |text: &TextBox| Quad(text.grown().corners()).scaled(x, y).shifted([part.left as f32, part.top as f32]);
+    let lines = boxes.iter().map(quad).collect();
+    let closer = if magnification(part, rows * columns) * GAIN > 1.0 {
+        Vec::new()
+    } else {
+        let unsettled = unsettled(picture, map, &boxes);
+        let around_lines = |area: Area| area.around_lines(&boxes, map.dim());
+        unsettled.map(|area| closer_parts(part, map, around_lines(area), max_pixels)).unwrap_or_default()
+    };
+    Found { lines, closer }
+}
+
+/// How long a side of a part becomes when it is drawn with so many pixels: 1 where it stays as it is.
+fn magnification(part: &Part, pixels: usize) -> f64 {
+    (pixels as f64 / part.area() as f64).sqrt()
+}
+
+/// An upright area of a map: from a row and a column to others, which do not belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Area {
+    top: usize,
+    left: usize,
+    bottom: usize,
+    right: usize,
+}
+
+/// Where detection has seen print, but no line that it is sure of.
+fn unsettled(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, boxes: &[TextBox]) -> Option<Area> {
+    let settled = settled(map.dim(), boxes);
+    let mut hints = Array2::<u8>::zeros((map.nrows().div_ceil(BLOCK * CELL), map.ncols().div_ceil(BLOCK * CELL)));
+    let square = (BLOCK, BLOCK);
+    Zip::indexed(map.exact_chunks(square))
+        .and(picture.exact_chunks(square))
+        .and(settled.exact_chunks(square))
+        .for_each(|(row, column), map, picture, settled| {
+            let is_hint = map.iter().any(|&probability| probability > HINT) && !settled.iter().any(|&settled| settled);
+            if is_hint && contrast(&picture) > INK {
+                hints[[row / CELL, column / CELL]] += 1;
+            }
+        });
+    let cells = hints.indexed_iter().filter(|(_, hints)| **hints >= HINTS_OF_CELL).map(|(cell, _)| cell);
+    // With the cells around: small print ends in blocks that are too few.
+    let around = |(row, column): (usize, usize)| {
+        let before = |index: usize| index.saturating_sub(1) * BLOCK * CELL;
+        let behind = |index: usize, end: usize| ((index + 2) * BLOCK * CELL).min(end);
+        let (bottom, right) = (behind(row, map.nrows()), behind(column, map.ncols()));
+        Area { top: before(row), left: before(column), bottom, right }
+    };
+    cells.map(around).reduce(Area::and)
+}
+
+/// Which pixels belong to a line that is sure to be one.
+fn settled((rows, columns): (usize, usize), boxes: &[TextBox]) -> Array2<bool> {
+    let mut settled = Array2::from_elem((rows, columns), false);
+    for text in boxes.iter().filter(|text| text.mean >= SETTLED) {
+        for (row, inside) in text.grown().pixels(rows, columns) {
+            settled.slice_mut(s![row, inside]).fill(true);
+        }
+    }
+    settled
+}
+
+fn contrast(block: &ArrayView2<'_, f32>) -> f32 {
+    let (low, high) = block.iter().fold((f32::MAX, f32::MIN), |(low, high), &value| (low.min(value), high.max(value)));
+    high - low
+}
+
+impl Area {
+    fn and(self, other: Self) -> Self {
+        Self {
+            top: self.top.min(other.top),
+            left: self.left.min(other.left),
+            bottom: self.bottom.max(other.bottom),
+            right: self.right.max(other.right),
+        }
+    }
+
+    /// With the whole of each line that it would cut, as far as one look at all of them finds these.
+    fn around_lines(self, boxes: &[TextBox], (rows, columns): (usize, usize)) -> Self {
+        let meets = |line: &Self| {
+            line.top < self.bottom && self.top < line.bottom && line.left < self.right && self.left < line.right
+        };
+        let around = boxes.iter().map(Self::of_line).filter(meets).fold(self, Self::and);
+        Self { bottom: around.bottom.min(rows), right: around.right.min(columns), ..around }
+    }
+
+    /// Detection's boxes are half as high as their text.
+    fn of_line(text: &TextBox) -> Self {
+        let margin = text.rectangle.short_side() / 2.0;
+        let corners = text.rectangle.corners();
+        let low = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f32::INFINITY, f32::min) - margin;
+        let high = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(0.0, f32::max) + margin;
+        Self {
+            top: low(1).max(0.0) as usize,
+            left: low(0).max(0.0) as usize,
+            bottom: high(1).ceil() as usize,
+            right: high(0).ceil() as usize,
+        }
+    }
+
+    /// In pixels of the page, where the map shows a part of it.
+    fn on_page(self, part: &Part, map: &ArrayView2<'_, f32>) -> Part {
+        let (rows, columns) = map.dim();
+        let along = |at: usize, from: usize, to: u32| (at as u64 * u64::from(to) / from as u64) as u32;
+        let (left, right) = (along(self.left, columns, part.width), along(self.right, columns, part.width));
+        let (top, bottom) = (along(self.top, rows, part.height), along(self.bottom, rows, part.height));
+        Part {
+            left: part.left + left,
+            top: part.top + top,
+            width: (right - left).max(1),
+            height: (bottom - top).max(1),
+        }
+    }
+}
+
+/// The area itself where that is small enough to be seen closer, or its two halves.
+fn closer_parts(part: &Part, map: &ArrayView2<'_, f32>, area: Area, max_pixels: usize) -> Vec<Part> {
+    let around = area.on_page(part, map);
+    let (width, height) = detection_size(around.width, around.height, max_pixels);
+    let now = magnification(part, map.len());
+    if magnification(&around, width as usize * height as usize) >= GAIN * now {
+        return vec![around];
+    }
+    halves(area, map).map(|half| half.on_page(part, map)).to_vec()
+}
+
+/// Cuts an area in two, through as little text as can be.
+fn halves(area: Area, map: &ArrayView2<'_, f32>) -> [Area; 2] {
+    let text = map.slice(s![area.top..area.bottom, area.left..area.right]);
+    let (across, row) = blankest(&text, Axis(0));
+    let (down, column) = blankest(&text, Axis(1));
+    if across <= down {
+        let row = area.top + row;
+        [Area { bottom: row, ..area }, Area { top: row, ..area }]
+    } else {
+        let column = area.left + column;
+        [Area { right: column, ..area }, Area { left: column, ..area }]
+    }
+}
+
+/// The row or column with the least text in the middle third along an axis: how much, and which.
+fn blankest(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
+    let len = text.len_of(axis);
+    let middle = len / 3..len - len / 3;
+    let mean = |index: usize| text.index_axis(axis, index).mean().unwrap_or(0.0);
+    middle.map(|index| (mean(index), index)).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "small whole numbers, which are exact")]
+mod tests {
+    use super::*;
+
+    /// What detection was shown of a part of a page, and what it answered.
+    struct Seen {
+        picture: Array2<f32>,
+        map: Array2<f32>,
+    }
+
+    /// Twice as large as its map.
+    const PAGE: Part = Part { left: 100, top: 200, width: 640, height: 896 };
+    const PIXELS: usize = 320 * 448;
+
+    impl Seen {
+        fn blank() -> Self {
+            Self { picture: Array2::from_elem((448, 320), 1.0), map: Array2::zeros((448, 320)) }
+        }
+
+        fn with_line(mut self, rows: std::ops::Range<usize>, probability: f32) -> Self {
+            self.map.slice_mut(s![rows.clone(), 40..280]).fill(probability);
+            self.with_ink(rows)
+        }
+
+        /// Strokes of a pixel.
+        fn with_ink(mut self, rows: std::ops::Range<usize>) -> Self {
+            self.picture.slice_mut(s![rows, 40..280;2]).fill(-1.0);
+            self
+        }
+
+        fn found(&self, part: &Part) -> Found {
+            found(part, &self.picture.view(), &self.map.view(), PIXELS)
+        }
+    }
+
+    #[test]
+    fn lines_that_are_sure_and_hints_on_blank_paper_need_no_closer_look() {
+        let mut seen = Seen::blank().with_line(30..36, 0.9).with_line(60..66, 0.7).with_ink(100..160);
+        seen.map.slice_mut(s![200..400, 40..280]).fill(0.15);
+        let found = seen.found(&PAGE);
+        assert_eq!((found.lines.len(), found.closer), (2, vec![]));
+        assert_eq!(found.lines[0].center(), [100.0 + 2.0 * 160.0, 200.0 + 2.0 * 33.0]);
+    }
+
+    #[test]
+    fn small_print_is_looked_at_by_itself_with_the_whole_of_a_line_that_it_cuts() {
+        let footnotes = Seen::blank().with_line(30..36, 0.9).with_line(384..448, 0.1);
+        let below = |top: u32| Part { left: 100, top, width: 640, height: 200 + 896 - top };
+        assert_eq!(footnotes.found(&PAGE).closer, [below(200 + 2 * 352)], "from the cells above");
+        let cut = footnotes.with_line(350..356, 0.9);
+        assert_eq!(cut.found(&PAGE).closer, [below(200 + 2 * 347)], "with half of its height above");
+    }
+
+    #[test]
+    fn lines_that_run_together_are_looked_at_closer() {
+        let sure = |probability| Seen::blank().with_line(384..400, probability).found(&PAGE).closer.is_empty();
+        assert!(sure(0.6));
+        assert!(!sure(0.5));
+    }
+
+    #[test]
+    fn a_page_of_small_print_is_cut_where_it_is_blank() {
+        let seen = Seen::blank().with_line(10..240, 0.1).with_line(244..440, 0.1);
+        let part = |top, height| Part { left: 100, top, width: 640, height };
+        let [above, below] = seen.found(&PAGE).closer[..] else { panic!("two halves") };
+        assert_eq!((above, below), (part(200, 480), part(680, 416)));
+        let mut columns = Seen::blank().with_line(10..440, 0.1);
+        columns.map.slice_mut(s![.., 150..152]).fill(0.0);
+        let [left, right] = columns.found(&PAGE).closer[..] else { panic!("two halves") };
+        assert_eq!((left.width, right.left, right.width), (300, 400, 340));
+    }
+
+    #[test]
+    fn no_look_is_closer_than_the_page_has_pixels() {
+        let seen = Seen::blank().with_line(384..448, 0.1);
+        assert_eq!(seen.found(&Part { width: 360, height: 504, ..PAGE }).closer, []);
+        assert_eq!(seen.found(&Part { width: 420, height: 588, ..PAGE }).closer.len(), 1);
+    }
+}
