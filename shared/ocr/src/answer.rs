@@ -34,7 +34,7 @@ pub fn page_of_answer(
         Mode::Spotting => spotting::spots(&answer, body, (width, height)),
         Mode::Translate { .. } => translation::translation(&answer, body),
     };
-    let mut page = PageText::of_lines(engine, width, height, 0, taken.lines);
+    let mut page = PageText::from_lines(engine, width, height, 0, taken.lines);
     page.mode = mode.name();
     page.fields = taken.fields;
     page.warnings = match end {

@@ -167,7 +167,7 @@ impl<'a> Sheet<'a> {
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
         let lines = order(&quads, self.turns.along()).into_iter().map(line).collect();
         let (width, height) = (self.page.page_width(), self.page.page_height());
-        let text = PageText::of_lines(engine.clone(), width, height, self.turns.degrees(), lines);
+        let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);
         let warnings = if self.is_cut_off { vec![Warning::CutOff] } else { Vec::new() };
         Ok(PageText { warnings, ..text })
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 fn page(lines: &[&str]) -> PageText {
     let polygon = Some([[0.0, 0.0], [100.0, 0.0], [100.0, 10.0], [0.0, 10.0]]);
     let line = |text: &&str| Line { text: (*text).to_owned(), confidence: Some(0.5), polygon };
-    PageText::of_lines("test@1".parse().expect("a name"), 100, 100, 0, lines.iter().map(line).collect())
+    PageText::from_lines("test@1".parse().expect("a name"), 100, 100, 0, lines.iter().map(line).collect())
 }
 
 fn only(kind: RedactKind) -> RedactPolicy {

@@ -113,7 +113,7 @@ pub(crate) fn png(sheet: &Sheet) -> Vec<u8> {
         let _alone = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
         let pdfium = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium");
         let mut documents = Documents::new(Some(pdfium), Limits::default());
-        documents.page(file.path(), quire_tasks::Format::Pdf, 1).expect("a page")
+        documents.page(file.path(), quire_tasks::DocumentFormat::Pdf, 1).expect("a page")
     };
     let rgb = page.pixels().chunks_exact(3).flat_map(|bgr| [bgr[2], bgr[1], bgr[0]]).collect();
     let image = RgbImage::from_raw(page.width(), page.height(), rgb).expect("three bytes a pixel");

@@ -11,7 +11,9 @@ use std::{
 use quire_document::PageImage;
 use quire_platform::{QueueName, purge};
 use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
-use quire_tasks::{CallbackMessage, EngineName, Failure, Key, Line, Message, PageText, Progress, Task, TaskStatus};
+use quire_tasks::{
+    CallbackMessage, CallbackProgress, EngineName, Failure, Line, Message, ObjectKey, PageText, Task, TaskStatus,
+};
 use quire_worker::LocalEngine;
 
 use crate::stage::{Stage, WHITE, now, routed, stage};
@@ -44,7 +46,7 @@ impl PageReader for Holds {
         }
         let line = Line { text: "unsure".to_owned(), confidence: Some(0.4), polygon: None };
         let text =
-            |page: &PageImage| PageText::of_lines(self.name(), page.width(), page.height(), 0, vec![line.clone()]);
+            |page: &PageImage| PageText::from_lines(self.name(), page.width(), page.height(), 0, vec![line.clone()]);
         pages.iter().map(|page| Ok(text(page))).collect()
     }
 }
@@ -122,7 +124,7 @@ async fn a_page_of_a_deleted_task_that_comes_again_takes_its_text_along() {
     assert_eq!(lost.len(), 1);
     let page = task.pages().next().expect("a page");
     stage.backend.tasks.remove(task.id).await.expect("removed");
-    let key = Key::PageText { page, round: 1 }.to_string();
+    let key = ObjectKey::PageText { page, round: 1 }.to_string();
     stage.backend.objects.put(&key, "{}".into()).await.expect("stored");
     let (_running, _shutdown) = stage.work();
     stage.queue_is_empty().await;
@@ -148,7 +150,7 @@ async fn how_far_a_task_is_is_told_at_most_every_five_seconds() {
     let stage = stage();
     let begun = Instant::now();
     let wanted = |mut task: Task| {
-        task.callback.as_mut().expect("a callback").progress = Some(Progress::default());
+        task.callback.as_mut().expect("a callback").progress = Some(CallbackProgress::default());
         task
     };
     let task = stage.submit_with(&[WHITE; 12], wanted).await;

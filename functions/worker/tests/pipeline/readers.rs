@@ -46,7 +46,7 @@ impl PageReader for Paired {
             if color == GRAY {
                 self.both.wait();
             }
-            Ok(PageText::of_lines(self.name(), page.width(), page.height(), 0, Vec::new()))
+            Ok(PageText::from_lines(self.name(), page.width(), page.height(), 0, Vec::new()))
         };
         pages.iter().map(text).collect()
     }

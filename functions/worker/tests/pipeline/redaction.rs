@@ -38,7 +38,7 @@ impl PageReader for Reads {
         let line = |secret: &str| Line { text: format!("see {secret}; thanks"), confidence: Some(0.4), polygon };
         let text = |page: &PageImage| {
             let lines = SECRETS.map(line).to_vec();
-            Ok(PageText::of_lines(self.name(), page.width(), page.height(), 0, lines))
+            Ok(PageText::from_lines(self.name(), page.width(), page.height(), 0, lines))
         };
         pages.iter().map(text).collect()
     }
@@ -95,7 +95,7 @@ fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
 async fn what_is_to_be_taken_out_is_in_no_file_no_table_and_no_log() {
     let (log, _logging) = logged();
     let stage = reading();
-    let task = stage.submit_with(&[WHITE, WHITE], |task| task.redacted(Some(policy(r"ORDER-\d{4}")))).await;
+    let task = stage.submit_with(&[WHITE, WHITE], |task| task.with_redaction(Some(policy(r"ORDER-\d{4}")))).await;
     let (running, shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
     stage.queue_is_empty().await;
@@ -122,7 +122,7 @@ async fn what_is_to_be_taken_out_is_in_no_file_no_table_and_no_log() {
 #[tokio::test]
 async fn a_page_that_cannot_be_redacted_fails_and_nothing_of_it_is_kept() {
     let stage = reading();
-    let task = stage.submit_with(&[WHITE], |task| task.redacted(Some(policy("ORDER(")))).await;
+    let task = stage.submit_with(&[WHITE], |task| task.with_redaction(Some(policy("ORDER(")))).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
     assert_eq!(stage.code(&task, 1).await, Some(FailureCode::RedactionFailed));

@@ -7,7 +7,8 @@ use quire_document::PageImage;
 use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
 use quire_routes::EngineEntry;
 use quire_tasks::{
-    EngineName, Failure, FailureCode, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason, TaskStatus, WhyNot,
+    EngineName, Failure, FailureCode, FallbackReason, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason,
+    TaskStatus,
 };
 use quire_worker::LocalEngine;
 use quire_worker::{Renderer, Stopped};
@@ -39,7 +40,7 @@ impl Colors {
         }
         let line =
             Line { text: self.engine.to_string(), confidence: Some(f32::from(red) / 255.0 - self.less), polygon: None };
-        Ok(PageText::of_lines(self.engine.clone(), page.width(), page.height(), 0, vec![line]))
+        Ok(PageText::from_lines(self.engine.clone(), page.width(), page.height(), 0, vec![line]))
     }
 }
 
@@ -93,7 +94,7 @@ impl PageReader for Blind {
     }
 
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
-        let text = |page: &PageImage| PageText::of_lines(self.name(), page.width(), page.height(), 0, Vec::new());
+        let text = |page: &PageImage| PageText::from_lines(self.name(), page.width(), page.height(), 0, Vec::new());
         pages.iter().map(|page| Ok(text(page))).collect()
     }
 }
@@ -108,7 +109,10 @@ async fn what_the_first_engine_fails_on_the_fallback_reads_and_both_are_named() 
     assert_eq!((first.engine, first.tried), (name("a@1"), vec![]));
     assert_eq!((second.engine, second.tried.len()), (name("b@1"), 1));
     let tried = &second.tried[0];
-    assert_eq!((&tried.engine, tried.why, tried.code), (&name("a@1"), WhyNot::Failed, Some(FailureCode::ModelFailed)));
+    assert_eq!(
+        (&tried.engine, tried.why, tried.code),
+        (&name("a@1"), FallbackReason::Failed, Some(FailureCode::ModelFailed))
+    );
     assert_eq!(stage.reviews().await, []);
 }
 
@@ -122,7 +126,7 @@ async fn of_two_texts_the_surer_one_stands_and_the_other_is_named() {
     assert_eq!((sure.engine, sure.tried), (name("a@1"), vec![]));
     assert_eq!((unsure.engine, unsure.tried.len()), (name("b@1"), 1));
     let tried = &unsure.tried[0];
-    assert_eq!((&tried.engine, tried.why), (&name("a@1"), WhyNot::LessSure));
+    assert_eq!((&tried.engine, tried.why), (&name("a@1"), FallbackReason::LessSure));
     assert!(tried.confidence.is_some_and(|confidence| (confidence - 0.302).abs() < 0.001), "{tried:?}");
 }
 
@@ -180,7 +184,7 @@ async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
     let task = stage.submit(&[PANICS]).await;
     let (running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
-    assert_eq!(stage.text(&task, 1).await.tried[0].why, WhyNot::Failed);
+    assert_eq!(stage.text(&task, 1).await.tried[0].why, FallbackReason::Failed);
     assert!(!running.is_finished(), "the worker goes on");
 }
 

@@ -51,7 +51,7 @@ impl Inside {
         if self.color == ERRS {
             return Some(Err(ReadError::TooManyTokens { tokens: 2, capacity: 1 }));
         }
-        let page = PageText::of_lines(engine.clone(), 64, 64, 0, Vec::new());
+        let page = PageText::from_lines(engine.clone(), 64, 64, 0, Vec::new());
         let is_read = self.steps >= 5 && self.color != SLOW;
         is_read.then(|| Ok(Reading { page, tokens: Vec::new(), end: End::Said }))
     }

@@ -7,14 +7,14 @@ use std::{
 };
 
 use quire_platform::{Backend, Error, Result, retry_with_backoff};
-use quire_tasks::{Key, Task, TaskId, UnixMillis};
+use quire_tasks::{ObjectKey, Task, TaskId, UnixMillis};
 use quire_telemetry::metrics;
 use serde::{Deserialize, Serialize};
 
 /// The queue that a dead letter comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DeadLetterKind {
     /// A page that nobody could read.
     Pages,
     /// A document that could not be fetched, checked or split.
@@ -25,9 +25,9 @@ pub enum Kind {
 
 /// A text names no kind of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownKind;
+pub struct UnknownDeadLetterKind;
 
-impl Kind {
+impl DeadLetterKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Pages, Self::Documents, Self::Callbacks];
 
@@ -41,37 +41,37 @@ impl Kind {
     }
 
     fn key(self, name: &str) -> String {
-        Key::DeadLetter { queue: self.as_str(), name: name.to_owned() }.to_string()
+        ObjectKey::DeadLetter { queue: self.as_str(), name: name.to_owned() }.to_string()
     }
 }
 
-impl FromStr for Kind {
-    type Err = UnknownKind;
+impl FromStr for DeadLetterKind {
+    type Err = UnknownDeadLetterKind;
 
-    fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownKind)
+    fn from_str(text: &str) -> Result<Self, UnknownDeadLetterKind> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownDeadLetterKind)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for DeadLetterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Display for UnknownKind {
+impl fmt::Display for UnknownDeadLetterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("dead letters are of pages, documents or callbacks")
     }
 }
 
-impl std::error::Error for UnknownKind {}
+impl std::error::Error for UnknownDeadLetterKind {}
 
 /// A message past its last attempt, as it is filed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// Where it comes from.
-    pub queue: Kind,
+    pub queue: DeadLetterKind,
     /// Its name among these: made of what it is about, so that filing twice is filing once.
     pub name: String,
     /// The task it is about; none where nobody can read the message.
@@ -87,7 +87,7 @@ pub struct DeadLetter {
 }
 
 /// Puts a letter into its file.
-pub(crate) async fn file(backend: &Backend, letter: &DeadLetter) -> Result<()> {
+pub(crate) async fn file_dead_letter(backend: &Backend, letter: &DeadLetter) -> Result<()> {
     let key = letter.queue.key(&letter.name);
     let json = serde_json::to_vec(letter).expect("plain data becomes JSON");
     retry_with_backoff(|| backend.objects.put(&key, json.clone().into())).await?;
@@ -101,8 +101,8 @@ pub(crate) fn trace_id(task: &Task) -> Option<String> {
 }
 
 /// Removes a dead letter that was sent again, unless it has come back meanwhile, under the same name.
-pub(crate) async fn discard(backend: &Backend, letter: &DeadLetter) -> Result<()> {
-    let filed_now = match show(backend, letter.queue, &letter.name).await {
+pub(crate) async fn discard_dead_letter(backend: &Backend, letter: &DeadLetter) -> Result<()> {
+    let filed_now = match show_dead_letter(backend, letter.queue, &letter.name).await {
         Ok(filed) => filed.filed_at,
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
@@ -118,8 +118,8 @@ pub(crate) async fn discard(backend: &Backend, letter: &DeadLetter) -> Result<()
 ///
 /// # Errors
 /// Of the backend.
-pub async fn list(backend: &Backend, kind: Kind) -> Result<Vec<DeadLetter>> {
-    let prefix = Key::dead_letters_of(kind.as_str());
+pub async fn list_dead_letters(backend: &Backend, kind: DeadLetterKind) -> Result<Vec<DeadLetter>> {
+    let prefix = ObjectKey::dead_letter_prefix(kind.as_str());
     let mut letters = Vec::new();
     for key in retry_with_backoff(|| backend.objects.list(&prefix)).await? {
         match read(backend, &key).await {
@@ -136,7 +136,7 @@ pub async fn list(backend: &Backend, kind: Kind) -> Result<Vec<DeadLetter>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is none with this name, or another of the backend's.
-pub async fn show(backend: &Backend, kind: Kind, name: &str) -> Result<DeadLetter> {
+pub async fn show_dead_letter(backend: &Backend, kind: DeadLetterKind, name: &str) -> Result<DeadLetter> {
     if !is_name(name) {
         return Err(Error::NotFound { what: format!("dead letter {name:?}") });
     }

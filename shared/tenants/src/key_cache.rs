@@ -9,41 +9,41 @@ use quire_platform::{Backend, Collection, Result};
 use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
-    aging::Aging,
-    keys::{ApiKey, Digested, KeyEntry, any_key},
+    keys::{ApiKey, KeyDigest, KeyEntry, any_key_exists},
+    lookup_cache::LookupCache,
 };
 
 /// So long a key that was revoked may still be let through, and a backend be taken for one without keys.
-pub const REMEMBERED_MILLIS: i64 = 5_000;
+pub const KEY_CACHE_TTL_MILLIS: i64 = 5_000;
 /// How many answers are remembered, of either kind. They are apart, so that whoever tries keys pushes no real one out.
 const MOST_REMEMBERED: usize = 10_000;
 
 /// Whose a request is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct KeyOwner {
     /// The tenant.
     pub tenant: Tenant,
     /// The public name of the key; none where no key was needed.
     pub key_id: Option<String>,
 }
 
-/// Verifies keys, and remembers for [`REMEMBERED_MILLIS`] what came of it.
+/// Verifies keys, and remembers for [`KEY_CACHE_TTL_MILLIS`] what came of it.
 #[derive(Debug)]
-pub struct Keys {
+pub struct KeyCache {
     backend: Backend,
-    known: Mutex<Aging<Digested, (UnixMillis, Identity)>>,
-    unknown: Mutex<Aging<Digested, UnixMillis>>,
+    known: Mutex<LookupCache<KeyDigest, (UnixMillis, KeyOwner)>>,
+    unknown: Mutex<LookupCache<KeyDigest, UnixMillis>>,
     /// There is a key. It never becomes false again.
     any: AtomicBool,
     /// Until when there is taken to be none.
     none_until: AtomicI64,
 }
 
-impl Keys {
+impl KeyCache {
     /// The keys of a backend.
     pub fn new(backend: Backend) -> Self {
-        let known = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
-        let unknown = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
+        let known = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
+        let unknown = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
         Self { backend, known, unknown, any: AtomicBool::new(false), none_until: AtomicI64::new(i64::MIN) }
     }
 
@@ -51,33 +51,33 @@ impl Keys {
     ///
     /// # Errors
     /// Any [`quire_platform::Error`]. What is not known for sure is let through by nobody.
-    pub async fn verify(&self, bearer: &str, now: UnixMillis) -> Result<Option<Identity>> {
+    pub async fn verify(&self, bearer: &str, now: UnixMillis) -> Result<Option<KeyOwner>> {
         let Ok(key) = bearer.parse::<ApiKey>() else { return Ok(None) };
         let digest = key.digest();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).find(&digest);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&digest);
         if let Some((_, identity)) = known.filter(|(until, _)| now < *until) {
             return Ok(Some(identity));
         }
-        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner).find(&digest);
+        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner).get(&digest);
         if unknown.is_some_and(|until| now < until) {
             return Ok(None);
         }
         let record = self.backend.records.read(Collection::Keys, &digest.to_string()).await?;
-        let entry = record.map(|record| KeyEntry::of(&record)).transpose()?;
+        let entry = record.map(|record| KeyEntry::from_record(&record)).transpose()?;
         let identity = entry.filter(|entry| entry.revoked_at.is_none());
-        let identity = identity.map(|entry| Identity { tenant: entry.tenant, key_id: Some(entry.id) });
+        let identity = identity.map(|entry| KeyOwner { tenant: entry.tenant, key_id: Some(entry.id) });
         self.remember(digest, identity.as_ref(), now);
         Ok(identity)
     }
 
-    fn remember(&self, digest: Digested, identity: Option<&Identity>, now: UnixMillis) {
+    fn remember(&self, digest: KeyDigest, identity: Option<&KeyOwner>, now: UnixMillis) {
         let until = later(now);
         match identity {
             Some(identity) => {
                 let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.put(digest, (until, identity.clone()));
+                known.insert(digest, (until, identity.clone()));
             }
-            None => self.unknown.lock().unwrap_or_else(PoisonError::into_inner).put(digest, until),
+            None => self.unknown.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, until),
         }
     }
 
@@ -92,7 +92,7 @@ impl Keys {
         if now.0 < self.none_until.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let any = any_key(&self.backend).await?;
+        let any = any_key_exists(&self.backend).await?;
         if any {
             self.any.store(true, Ordering::Relaxed);
         } else {
@@ -103,5 +103,5 @@ impl Keys {
 }
 
 fn later(now: UnixMillis) -> UnixMillis {
-    UnixMillis(now.0.saturating_add(REMEMBERED_MILLIS))
+    UnixMillis(now.0.saturating_add(KEY_CACHE_TTL_MILLIS))
 }

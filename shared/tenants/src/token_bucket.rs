@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Rate {
+pub(crate) struct RefillRate {
     /// So many tokens come in a window, evenly.
     pub(crate) quota: u64,
     /// How long a window is.
@@ -14,7 +14,7 @@ pub(crate) struct Rate {
     pub(crate) capacity: f64,
 }
 
-impl Rate {
+impl RefillRate {
     fn tokens_in(&self, millis: i64) -> f64 {
         millis.max(0) as f64 * self.quota as f64 / self.window_ms as f64
     }
@@ -27,7 +27,7 @@ impl Rate {
 
 /// What is left of a limit. It is kept as a record, so that all processes take from one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Bucket {
+pub(crate) struct TokenBucket {
     /// The tokens in it; below zero where more was used than there was.
     pub(crate) level: f64,
     /// When that was so.
@@ -36,15 +36,15 @@ pub(crate) struct Bucket {
     ample_at: UnixMillis,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full one.
-    pub(crate) fn full(rate: &Rate, now: UnixMillis) -> Self {
+    pub(crate) fn full(rate: &RefillRate, now: UnixMillis) -> Self {
         Self { level: rate.capacity, at: now, ample_at: now }
     }
 
     /// With what has come in since. A clock that is behind those of others adds nothing, and takes nothing back.
     #[must_use]
-    pub(crate) fn refilled(self, rate: &Rate, now: UnixMillis) -> Self {
+    pub(crate) fn refilled(self, rate: &RefillRate, now: UnixMillis) -> Self {
         let level = (self.level + rate.tokens_in(now.0.saturating_sub(self.at.0))).min(rate.capacity);
         let at = self.at.max(now);
         let ample_at = if level >= rate.capacity / 2.0 { at } else { self.ample_at };
@@ -74,13 +74,13 @@ impl Bucket {
 
 /// What a process has taken out of a bucket in advance, so that not every request writes a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Block {
+pub(crate) struct TokenBlock {
     pub(crate) left: u64,
     size: u64,
     pub(crate) taken_at: UnixMillis,
 }
 
-impl Block {
+impl TokenBlock {
     /// What a process has before it has taken anything.
     pub(crate) const NONE: Self = Self::new(0, UnixMillis(0));
 
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    const RATE: Rate = Rate { quota: 60, window_ms: 60_000, capacity: 10.0 };
+    const RATE: RefillRate = RefillRate { quota: 60, window_ms: 60_000, capacity: 10.0 };
 
     fn at(millis: i64) -> UnixMillis {
         UnixMillis(millis)
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_what_it_holds_and_then_what_comes_in() {
-        let mut bucket = Bucket::full(&RATE, at(0));
+        let mut bucket = TokenBucket::full(&RATE, at(0));
         assert_eq!(bucket.take(7), 7);
         assert_eq!(bucket.take(7), 3);
         assert_eq!(bucket.take(1), 0);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn debt_is_paid_back_before_anything_is_given() {
-        let mut bucket = Bucket::full(&RATE, at(0));
+        let mut bucket = TokenBucket::full(&RATE, at(0));
         bucket.charge(15);
         assert_eq!(bucket.refilled(&RATE, at(5_000)).take(1), 0);
         assert_eq!(bucket.refilled(&RATE, at(6_000)).take(9), 1);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_adds_nothing() {
-        let mut bucket = Bucket::full(&RATE, at(100_000));
+        let mut bucket = TokenBucket::full(&RATE, at(100_000));
         bucket.take(10);
         let back = bucket.refilled(&RATE, at(50_000));
         assert_eq!((back.level, back.at), (0.0, at(100_000)));
@@ -146,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_slow_bucket_loses_nothing_to_rounding() {
-        let rate = Rate { quota: 1, window_ms: 86_400_000, capacity: 1.0 };
-        let mut bucket = Bucket::full(&rate, at(0));
+        let rate = RefillRate { quota: 1, window_ms: 86_400_000, capacity: 1.0 };
+        let mut bucket = TokenBucket::full(&rate, at(0));
         bucket.take(1);
         for millis in (0..=86_400_000).step_by(1_000) {
             bucket = bucket.refilled(&rate, at(millis));
@@ -157,15 +157,15 @@ mod tests {
 
     #[test]
     fn blocks_follow_what_is_asked_for() {
-        let mut block = Block::new(1, at(0));
+        let mut block = TokenBlock::new(1, at(0));
         assert!(block.take_one(1_000, at(5)));
         assert!(!block.take_one(1_000, at(5)));
         assert_eq!(block.next_size(50), 2);
-        let mut large = Block::new(32, at(0));
+        let mut large = TokenBlock::new(32, at(0));
         assert!((0..3).all(|_| large.take_one(1_000, at(10))));
         assert!(!large.take_one(1_000, at(1_000)), "it is too old");
         assert_eq!((large.left, large.next_size(50)), (29, 3));
-        assert_eq!(Block::new(32, at(0)).next_size(50), 1, "nothing was used of it");
+        assert_eq!(TokenBlock::new(32, at(0)).next_size(50), 1, "nothing was used of it");
     }
 
     proptest! {
@@ -176,9 +176,9 @@ mod tests {
             asks in prop::collection::vec((0_usize..4, 0_i64..400), 1..600),
         ) {
             const HOLD: i64 = 1_000;
-            let rate = Rate { quota: 600, window_ms: 60_000, capacity: 100.0 };
-            let (mut bucket, mut now) = (Bucket::full(&rate, at(0)), 0);
-            let mut blocks = [Block::NONE; 4];
+            let rate = RefillRate { quota: 600, window_ms: 60_000, capacity: 100.0 };
+            let (mut bucket, mut now) = (TokenBucket::full(&rate, at(0)), 0);
+            let mut blocks = [TokenBlock::NONE; 4];
             let mut allowed = Vec::new();
             for (process, wait) in asks {
                 now += wait;
@@ -186,7 +186,7 @@ mod tests {
                 if !block.take_one(HOLD, at(now)) {
                     bucket = bucket.refilled(&rate, at(now));
                     bucket.put_back(block.left, block.taken_at);
-                    *block = Block::new(bucket.take(block.next_size(5)), at(now));
+                    *block = TokenBlock::new(bucket.take(block.next_size(5)), at(now));
                     if !block.take_one(HOLD, at(now)) {
                         continue;
                     }

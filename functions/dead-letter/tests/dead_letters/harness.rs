@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection, list, redrive, run};
+use quire_dead_letter::{
+    DeadLetter, DeadLetterKind, DeadLetterSelection, RedriveOutcome, list_dead_letters, redrive, run,
+};
 use quire_platform::{Backend, Embedded, OutgoingMessage, QueueName, QueueSettings, ReceivedMessage};
 use quire_tasks::{
-    CallbackMessage, Document, DocumentState, Format, Message, Outcome, PageRef, ReadAs, RedactPolicy, Split, Task,
-    TaskId, Tenant, UnixMillis,
+    CallbackMessage, Document, DocumentFormat, DocumentState, Message, Outcome, PageRef, ReadAs, RedactPolicy,
+    SplitDocument, Task, TaskId, Tenant, UnixMillis,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -17,18 +19,18 @@ use uuid::Uuid;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const URL: &str = "https://example.com/hook";
 
-pub(crate) struct Room {
+pub(crate) struct Harness {
     pub(crate) backend: Backend,
     _dir: TempDir,
 }
 
 /// The function at work, until it is dropped.
-pub(crate) struct Running {
+pub(crate) struct RunningConsumers {
     shutdown: DropGuard,
     ended: JoinHandle<anyhow::Result<()>>,
 }
 
-impl Running {
+impl RunningConsumers {
     pub(crate) async fn stop(self) {
         drop(self.shutdown);
         let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("it stops in time");
@@ -36,7 +38,7 @@ impl Running {
     }
 }
 
-impl Room {
+impl Harness {
     /// A backend that has enough after two short leases.
     pub(crate) fn open() -> Self {
         let dir = TempDir::new().expect("a folder");
@@ -50,10 +52,10 @@ impl Room {
         Self { backend, _dir: dir }
     }
 
-    pub(crate) fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> RunningConsumers {
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(run(self.backend.clone(), shutdown.clone()));
-        Running { shutdown: shutdown.drop_guard(), ended }
+        RunningConsumers { shutdown: shutdown.drop_guard(), ended }
     }
 
     pub(crate) async fn create(&self, states: impl IntoIterator<Item = DocumentState>) -> Task {
@@ -76,13 +78,14 @@ impl Room {
     ) -> Task {
         let documents = states.into_iter().zip(1..).map(|(state, number)| Document::new(number, None, state));
         let id = TaskId::new(Uuid::now_v7());
-        let task = Task::new(id, Tenant::default(), now(), documents.collect(), Some(URL.to_owned())).redacted(redact);
-        self.backend.tasks.create(task.read_as(read_as)).await.expect("created").task().clone()
+        let task =
+            Task::new(id, Tenant::default(), now(), documents.collect(), Some(URL.to_owned())).with_redaction(redact);
+        self.backend.tasks.create(task.with_read_as(read_as)).await.expect("created").task().clone()
     }
 
     /// A task of one document with so many pages, whose messages are on their way.
     pub(crate) async fn task(&self, pages: u32) -> Task {
-        let task = self.create([DocumentState::Split(Split { format: Format::Pdf, pages })]).await;
+        let task = self.create([DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages })]).await;
         let messages: Vec<_> = task.page_messages().collect();
         self.send(QueueName::Pages, messages).await;
         task
@@ -130,17 +133,17 @@ impl Room {
         self.backend.tasks.task(task.id).await.expect("a task")
     }
 
-    pub(crate) async fn list(&self, kind: Kind) -> Vec<DeadLetter> {
-        list(&self.backend, kind).await.expect("a list")
+    pub(crate) async fn list(&self, kind: DeadLetterKind) -> Vec<DeadLetter> {
+        list_dead_letters(&self.backend, kind).await.expect("a list")
     }
 
-    pub(crate) async fn redrive(&self, kind: Kind) -> Vec<RedriveOutcome> {
-        let redriven = redrive(&self.backend, kind, Selection::All).await.expect("redriven");
+    pub(crate) async fn redrive(&self, kind: DeadLetterKind) -> Vec<RedriveOutcome> {
+        let redriven = redrive(&self.backend, kind, DeadLetterSelection::All).await.expect("redriven");
         redriven.into_iter().map(|redriven| redriven.outcome).collect()
     }
 
     pub(crate) async fn complete(&self, page: PageRef, round: u32) -> Task {
-        let outcome = Outcome::read(None);
+        let outcome = Outcome::succeeded(None);
         self.backend.tasks.complete_page(page, round, outcome).await.expect("completed").task().clone()
     }
 
@@ -159,7 +162,7 @@ impl Room {
         let task = self.task(1).await;
         self.receive(QueueName::Pages).await;
         self.complete(PageRef { task_id: task.id, document: 1, page: 1 }, 1).await;
-        self.send(QueueName::Callbacks, [CallbackMessage::end_of(task.id, 1)]).await;
+        self.send(QueueName::Callbacks, [CallbackMessage::for_round_end(task.id, 1)]).await;
         let received = self.receive(QueueName::Callbacks).await;
         self.backend.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
         let running = self.start();

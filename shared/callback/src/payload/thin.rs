@@ -1,17 +1,12 @@
 //! The bodies of callbacks without pages: thin ones, those of progress, and the one of a test.
 
-use quire_tasks::{Counts, Page, Task, TaskId, TaskStatus, Tenant, UnixMillis, average_confidence};
+use quire_tasks::{Page, Task, TaskId, TaskStatus, Tenant, UnixMillis, average_confidence};
 use serde::Serialize;
 
-use crate::payload::rfc3339;
-
-/// The `type` of an event that says how far a task is.
-pub const PROGRESS_EVENT: &str = "task.progress";
-/// The `type` of an event that somebody asked for in order to see it arrive.
-pub const TEST_EVENT: &str = "webhook.test";
+use super::common_fields::{PROGRESS_EVENT, PageCounts, TEST_EVENT, completion_event, result_url, rfc3339, to_json};
 
 #[derive(Serialize)]
-struct Thin {
+struct ThinPayload {
     r#type: String,
     timestamp: Option<String>,
     task_id: TaskId,
@@ -22,7 +17,7 @@ struct Thin {
 }
 
 #[derive(Serialize)]
-struct HowFar {
+struct ProgressPayload {
     r#type: &'static str,
     timestamp: Option<String>,
     task_id: TaskId,
@@ -32,46 +27,17 @@ struct HowFar {
 }
 
 #[derive(Serialize)]
-struct Test<'a> {
+struct TestPayload<'a> {
     r#type: &'static str,
     timestamp: Option<String>,
     tenant: &'a Tenant,
 }
 
-/// How far a task is, as its callbacks and its own answer say. A document that is not split yet counts as one open page, one
-/// that could not be split as one failed page.
-#[derive(Debug, Serialize)]
-pub struct PageCounts {
-    pages: u32,
-    open: u32,
-    succeeded: u32,
-    failed: u32,
-    canceled: u32,
-}
-
-impl From<Counts> for PageCounts {
-    fn from(counts: Counts) -> Self {
-        let Counts { open, succeeded, failed, canceled } = counts;
-        Self { pages: counts.total(), open, succeeded, failed, canceled }
-    }
-}
-
-/// The `type` of the event of a task's end: `task.` and its status, or `task.updated` after a correction.
-pub fn event_of_end(task: &Task) -> String {
-    format!("task.{}", if task.updated { "updated" } else { task.status().as_str() })
-}
-
-/// Where the result of a task is to be had; `None` where nobody knows how its customer calls us.
-pub(crate) fn result_url(task: &Task) -> Option<String> {
-    let base = task.callback.as_ref().map(|callback| callback.base_url.trim_end_matches('/'));
-    base.filter(|base| !base.is_empty()).map(|base| format!("{base}/task/{}/result", task.id))
-}
-
 /// What the customer is told of an ended task who wants to know no more than how it ended and where the result is: the
 /// same bytes on every attempt.
 pub fn thin_payload(task: &Task, pages: &[Page]) -> String {
-    written(&Thin {
-        r#type: event_of_end(task),
+    to_json(&ThinPayload {
+        r#type: completion_event(task),
         timestamp: task.ended_at.and_then(rfc3339),
         task_id: task.id,
         status: task.status(),
@@ -84,7 +50,7 @@ pub fn thin_payload(task: &Task, pages: &[Page]) -> String {
 /// How far an open task is at `now`.
 pub fn progress_payload(task: &Task, now: UnixMillis) -> String {
     let counts = task.counts;
-    written(&HowFar {
+    to_json(&ProgressPayload {
         r#type: PROGRESS_EVENT,
         timestamp: rfc3339(now),
         task_id: task.id,
@@ -97,15 +63,12 @@ pub fn progress_payload(task: &Task, now: UnixMillis) -> String {
 
 /// What is told when a tenant wants to see something arrive.
 pub fn test_payload(tenant: &Tenant, now: UnixMillis) -> String {
-    written(&Test { r#type: TEST_EVENT, timestamp: rfc3339(now), tenant })
-}
-
-fn written(event: &impl Serialize) -> String {
-    serde_json::to_string(event).expect("plain data becomes JSON")
+    to_json(&TestPayload { r#type: TEST_EVENT, timestamp: rfc3339(now), tenant })
 }
 
 #[cfg(test)]
 mod tests {
+    use quire_tasks::Counts;
     use serde_json::{Value, json};
 
     use super::*;

@@ -9,8 +9,8 @@ use quire_platform::{
     Backend, Collection, Completion, Consumer, Embedded, QueueDepth, QueueName, ReceivedMessage, enqueue_callback,
 };
 use quire_tasks::{
-    CallbackMessage, CallbackState, DeliveryAttempt, Document, DocumentState, EngineName, Format, Key, Line, Outcome,
-    PageRef, PageText, Split, Task, TaskId, Tenant, UnixMillis,
+    CallbackMessage, CallbackState, DeliveryAttempt, Document, DocumentFormat, DocumentState, EngineName, Line,
+    ObjectKey, Outcome, PageRef, PageText, SplitDocument, Task, TaskId, Tenant, UnixMillis,
 };
 use quire_tenants::Signing;
 use tempfile::TempDir;
@@ -22,19 +22,19 @@ pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) struct Room {
+pub(crate) struct Harness {
     pub(crate) backend: Backend,
     pub(crate) signing: Signing,
     _dir: TempDir,
 }
 
 /// A notifier at work, until it is dropped.
-pub(crate) struct Running {
+pub(crate) struct RunningNotifier {
     shutdown: DropGuard,
     ended: JoinHandle<anyhow::Result<()>>,
 }
 
-impl Running {
+impl RunningNotifier {
     pub(crate) async fn stop(self) {
         drop(self.shutdown);
         let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("it stops in time");
@@ -55,13 +55,13 @@ pub(crate) fn now_secs() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64
 }
 
-pub(crate) fn run(notifier: Notifier) -> Running {
+pub(crate) fn run(notifier: Notifier) -> RunningNotifier {
     let shutdown = CancellationToken::new();
     let ended = tokio::spawn(notifier.run(shutdown.clone()));
-    Running { shutdown: shutdown.drop_guard(), ended }
+    RunningNotifier { shutdown: shutdown.drop_guard(), ended }
 }
 
-impl Room {
+impl Harness {
     pub(crate) async fn open() -> Self {
         let dir = TempDir::new().expect("a folder");
         let backend = Embedded::open(dir.path(), "test").expect("open the backend").backend();
@@ -78,7 +78,7 @@ impl Room {
         Notifier::new(self.backend.clone(), egress(), self.signing.clone(), schedule)
     }
 
-    pub(crate) fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> RunningNotifier {
         run(self.notifier())
     }
 
@@ -105,7 +105,7 @@ impl Room {
 
     /// A task of so many pages that are to be read.
     pub(crate) async fn open_task(&self, url: &str, pages: u32, shape: impl FnOnce(Task) -> Task) -> Task {
-        let state = DocumentState::Split(Split { format: Format::Png, pages });
+        let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages });
         let (id, now) = (TaskId::new(Uuid::now_v7()), UnixMillis(now_secs() * 1000));
         let documents = vec![Document::new(1, None, state)];
         let task = shape(Task::new(id, Tenant::default(), now, documents, Some(url.to_owned())));
@@ -116,7 +116,7 @@ impl Room {
     pub(crate) async fn read(&self, task: &Task, number: u32, text: &str) -> Completion {
         let page = PageRef { task_id: task.id, document: 1, page: number };
         self.store(page, task.round, text).await;
-        self.backend.tasks.complete_page(page, task.round, Outcome::read(Some(0.75))).await.expect("completed")
+        self.backend.tasks.complete_page(page, task.round, Outcome::succeeded(Some(0.75))).await.expect("completed")
     }
 
     /// The log of a task's attempts.
@@ -169,9 +169,9 @@ impl Room {
     async fn store(&self, page: PageRef, round: u32, text: &str) {
         let line = |text: &str| Line { text: text.to_owned(), confidence: Some(0.75), polygon: None };
         let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
-        let read = PageText::of_lines(engine, 1, 1, 0, text.lines().map(line).collect());
+        let read = PageText::from_lines(engine, 1, 1, 0, text.lines().map(line).collect());
         let json = serde_json::to_vec(&read).expect("JSON");
-        self.backend.objects.put(&Key::PageText { page, round }.to_string(), json.into()).await.expect("stored");
+        self.backend.objects.put(&ObjectKey::PageText { page, round }.to_string(), json.into()).await.expect("stored");
     }
 
     pub(crate) async fn task(&self, id: TaskId) -> Task {

@@ -2,7 +2,7 @@
 
 /// What to do after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ResponseClass {
     /// The receiver took it. Decision: never tell again.
     Delivered,
     /// The receiver cannot take it now. Decision: tell again, by the schedule.
@@ -12,11 +12,11 @@ pub enum Verdict {
 }
 
 /// 2xx is taken; time-outs, 429 and 5xx say "not now"; everything else, redirects among it, says "no".
-pub const fn verdict(status: u16) -> Verdict {
+pub const fn classify_response(status: u16) -> ResponseClass {
     match status {
-        200..=299 => Verdict::Delivered,
-        408 | 425 | 429 | 500..=599 => Verdict::Retry,
-        _ => Verdict::GiveUp,
+        200..=299 => ResponseClass::Delivered,
+        408 | 425 | 429 | 500..=599 => ResponseClass::Retry,
+        _ => ResponseClass::GiveUp,
     }
 }
 
@@ -27,17 +27,17 @@ mod tests {
     #[test]
     fn a_receiver_that_says_no_is_not_asked_again() {
         for status in [301, 302, 307, 400, 401, 403, 404, 410, 422] {
-            assert_eq!(verdict(status), Verdict::GiveUp, "{status}");
+            assert_eq!(classify_response(status), ResponseClass::GiveUp, "{status}");
         }
     }
 
     #[test]
     fn a_receiver_that_says_not_now_is_asked_again() {
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
-            assert_eq!(verdict(status), Verdict::Retry, "{status}");
+            assert_eq!(classify_response(status), ResponseClass::Retry, "{status}");
         }
         for status in [200, 201, 202, 204] {
-            assert_eq!(verdict(status), Verdict::Delivered, "{status}");
+            assert_eq!(classify_response(status), ResponseClass::Delivered, "{status}");
         }
     }
 }

@@ -21,9 +21,10 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Keeps an attempt for as long as its task is kept. An entry that cannot be written is given up: it is for people to look
 /// at, and the table, which decides whether a receiver is told again, must not wait for it. If it did, a log that is out
 /// of order would have receivers told again for ever of what they took.
-pub(crate) async fn keep(backend: &Backend, task: &Task, attempt: &DeliveryAttempt) {
-    let kept = timeout(LIMIT, write(backend, task, attempt)).await;
-    if let Err(error) = kept.map_err(|_| "the time is over".to_owned()).and_then(|kept| kept.map_err(|e| e.to_string()))
+pub(crate) async fn append_attempt(backend: &Backend, task: &Task, attempt: &DeliveryAttempt) {
+    let written = timeout(LIMIT, write(backend, task, attempt)).await;
+    if let Err(error) =
+        written.map_err(|_| "the time is over".to_owned()).and_then(|written| written.map_err(|e| e.to_string()))
     {
         warn!(task.id = %task.id, error, "an attempt at a callback is missing in its task's log");
     }
@@ -32,16 +33,16 @@ pub(crate) async fn keep(backend: &Backend, task: &Task, attempt: &DeliveryAttem
 async fn write(backend: &Backend, task: &Task, attempt: &DeliveryAttempt) -> Result<()> {
     let body = serde_json::to_string(attempt).expect("plain data becomes JSON");
     backend.records.set(Collection::Deliveries, &attempt.key(), body, Some(task.expires_at)).await?;
-    if is_gone(backend, task).await? {
+    if is_deleted(backend, task).await? {
         // Whoever deletes a task lets it expire first and then clears its log, perhaps before this entry was there.
         backend.records.delete(Collection::Deliveries, &attempt.key(), None).await?;
-    } else if is_due(task) {
-        trim(backend, task).await?;
+    } else if needs_trim(task) {
+        trim_log(backend, task).await?;
     }
     Ok(())
 }
 
-async fn is_gone(backend: &Backend, task: &Task) -> Result<bool> {
+async fn is_deleted(backend: &Backend, task: &Task) -> Result<bool> {
     match backend.tasks.task(task.id).await {
         Ok(task) => Ok(task.expired(now())),
         Err(Error::NotFound { .. }) => Ok(true),
@@ -51,7 +52,7 @@ async fn is_gone(backend: &Backend, task: &Task) -> Result<bool> {
 
 /// Whether so much has happened since the log was trimmed last. Attempts and progress count up within a round, and rounds
 /// count up themselves: eight rounds of fewer than eight attempts each lie between two trims at most.
-fn is_due(task: &Task) -> bool {
+fn needs_trim(task: &Task) -> bool {
     let callback = task.callback.as_ref();
     let attempts = callback.map_or(0, |callback| callback.attempts);
     let progress = callback.and_then(|callback| callback.progress).map_or(0, |progress| progress.number);
@@ -59,7 +60,7 @@ fn is_due(task: &Task) -> bool {
 }
 
 /// Drops the oldest.
-async fn trim(backend: &Backend, task: &Task) -> Result<()> {
+async fn trim_log(backend: &Backend, task: &Task) -> Result<()> {
     let records = backend.records.list_partition(Collection::Deliveries, &task.id.to_string(), None, ALL).await?;
     for record in records.iter().rev().skip(KEPT) {
         backend.records.delete(Collection::Deliveries, &record.key, None).await?;

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use quire_callback::{MAX_TEXT_BYTES, ReadPage};
+use quire_callback::{MAX_TEXT_BYTES, PageContent};
 use quire_platform::{Backend, Error, Result, retry_with_backoff};
-use quire_tasks::{Key, Page, PageRef, PageStatus, PageText, Payload, Task, UnixMillis};
+use quire_tasks::{CallbackPayload, ObjectKey, Page, PageRef, PageStatus, PageText, Task, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
-use crate::due::Call;
+use crate::schedule::CallbackRequest;
 
 /// Texts that are read at once: enough to hide the store's latency, few enough to hold in memory.
 const READS_AT_ONCE: usize = 8;
@@ -21,60 +21,65 @@ const MAX_BODY_KIB: u32 = (3 * MAX_TEXT_BYTES / 1024) as u32;
 
 /// Room for the bodies in hand.
 #[derive(Debug)]
-pub(crate) struct Desk(Arc<Semaphore>);
+pub(crate) struct PayloadBuilder(Arc<Semaphore>);
 
 /// A body, and the room that it takes up.
 #[derive(Debug)]
-pub(crate) struct Letter {
+pub(crate) struct BuiltPayload {
     pub(crate) body: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Default for Desk {
+impl Default for PayloadBuilder {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(MAX_HELD_KIB)))
     }
 }
 
-impl Desk {
+impl PayloadBuilder {
     /// What this call tells at `now`; waits while there is no room for it.
-    pub(crate) async fn write(&self, backend: &Backend, call: &Call, now: UnixMillis) -> Result<Letter> {
-        let task = &call.task;
-        if call.is_progress() {
-            return Ok(Letter::small(quire_callback::progress_payload(task, now)));
+    pub(crate) async fn build(
+        &self,
+        backend: &Backend,
+        request: &CallbackRequest,
+        now: UnixMillis,
+    ) -> Result<BuiltPayload> {
+        let task = &request.task;
+        if request.is_progress() {
+            return Ok(BuiltPayload::small(quire_callback::progress_payload(task, now)));
         }
-        if task.callback.as_ref().is_some_and(|callback| callback.payload == Payload::Thin) {
+        if task.callback.as_ref().is_some_and(|callback| callback.payload == CallbackPayload::Thin) {
             let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
-            return Ok(Letter::small(quire_callback::thin_payload(task, &pages)));
+            return Ok(BuiltPayload::small(quire_callback::thin_payload(task, &pages)));
         }
-        let room = Arc::clone(&self.0).acquire_many_owned(MAX_BODY_KIB).await;
-        let body = full(backend, task).await?;
-        Ok(Letter { _room: room.ok().map(|room| shrunk(room, body.len())), body })
+        let permit = Arc::clone(&self.0).acquire_many_owned(MAX_BODY_KIB).await;
+        let body = build_full_body(backend, task).await?;
+        Ok(BuiltPayload { _permit: permit.ok().map(|permit| shrink_permit(permit, body.len())), body })
     }
 }
 
-impl Letter {
+impl BuiltPayload {
     fn small(body: String) -> Self {
-        Self { body: body.into(), _room: None }
+        Self { body: body.into(), _permit: None }
     }
 }
 
 /// What a body of so many bytes takes up of the room that it was made in.
-fn shrunk(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
-    let needed = bytes.div_ceil(1024).min(room.num_permits());
-    drop(room.split(room.num_permits() - needed));
-    room
+fn shrink_permit(mut permit: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
+    let needed = bytes.div_ceil(1024).min(permit.num_permits());
+    drop(permit.split(permit.num_permits() - needed));
+    permit
 }
 
-async fn full(backend: &Backend, task: &Task) -> Result<Bytes> {
+async fn build_full_body(backend: &Backend, task: &Task) -> Result<Bytes> {
     let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
     let read = read_pages(backend, &pages).await?;
-    Ok(quire_callback::payload(task, &pages, &read).into())
+    Ok(quire_callback::full_payload(task, &pages, &read).into())
 }
 
 /// The pages that were read. When one is gone, or when there is more text than a callback carries, it goes without any:
 /// what is not to be told is not held in memory either.
-async fn read_pages(backend: &Backend, pages: &[Page]) -> Result<BTreeMap<PageRef, ReadPage>> {
+async fn read_pages(backend: &Backend, pages: &[Page]) -> Result<BTreeMap<PageRef, PageContent>> {
     let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
     let succeeded: Vec<(PageRef, u32)> = succeeded.map(|page| (page.page, page.round)).collect();
     let reads = succeeded.into_iter().map(|(page, round)| read_page(backend.clone(), page, round));
@@ -96,8 +101,8 @@ async fn read_pages(backend: &Backend, pages: &[Page]) -> Result<BTreeMap<PageRe
     Ok(read)
 }
 
-async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option<(PageRef, ReadPage)>> {
-    let key = Key::PageText { page, round }.to_string();
+async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option<(PageRef, PageContent)>> {
+    let key = ObjectKey::PageText { page, round }.to_string();
     let object = match retry_with_backoff(|| backend.objects.read(&key)).await {
         Ok(object) => object,
         Err(Error::NotFound { .. }) => return Ok(None),
@@ -116,12 +121,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_takes_up_the_room_that_it_needs() {
-        let room = Arc::new(Semaphore::new(MAX_HELD_KIB));
-        let whole = Arc::clone(&room).try_acquire_many_owned(MAX_BODY_KIB).expect("room");
-        let small = shrunk(whole, 1025);
-        assert_eq!((small.num_permits(), room.available_permits()), (2, MAX_HELD_KIB - 2));
-        let whole = Arc::clone(&room).try_acquire_many_owned(MAX_BODY_KIB).expect("room");
-        assert_eq!(shrunk(whole, usize::MAX).num_permits(), MAX_BODY_KIB as usize, "no more than it has");
+    fn a_body_takes_up_the_permit_that_it_needs() {
+        let capacity = Arc::new(Semaphore::new(MAX_HELD_KIB));
+        let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
+        let small = shrink_permit(whole, 1025);
+        assert_eq!((small.num_permits(), capacity.available_permits()), (2, MAX_HELD_KIB - 2));
+        let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
+        assert_eq!(shrink_permit(whole, usize::MAX).num_permits(), MAX_BODY_KIB as usize, "no more than it has");
     }
 }

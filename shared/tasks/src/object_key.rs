@@ -6,7 +6,7 @@ use crate::{PageRef, TaskId};
 
 /// Where an object lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
+pub enum ObjectKey {
     /// A document as it was sent.
     Document {
         /// The task.
@@ -44,38 +44,40 @@ pub enum Key {
     },
 }
 
-impl Key {
+impl ObjectKey {
     /// What the keys of all that customers upload begin with.
     pub const INBOX: &str = "inbox/";
 
     const PAGES: &str = "pages/";
 
     /// What the keys of all that was read of a task begin with, and what those of one of its rounds end with.
-    pub fn page_texts_of(task_id: TaskId, round: u32) -> (String, String) {
+    pub fn page_text_affixes(task_id: TaskId, round: u32) -> (String, String) {
         (format!("{}{task_id}/", Self::PAGES), format!(".{round}.json"))
     }
 
-    /// The task that a key under [`Key::INBOX`] was given out for; none where somebody chose the key on their own.
+    /// The task that a key under [`ObjectKey::INBOX`] was given out for; none where somebody chose the key on their own.
     pub fn inbox_task(key: &str) -> Option<TaskId> {
         key.strip_prefix(Self::INBOX)?.strip_suffix("/1")?.parse().ok()
     }
 
     /// What the keys of all that is kept for a task begin with, each. An upload whose key a customer chose is not among
     /// them: the task's documents name it.
-    pub fn all_of(task_id: TaskId) -> Vec<String> {
+    pub fn task_prefixes(task_id: TaskId) -> Vec<String> {
         let folders = ["documents/", Self::INBOX, Self::PAGES, "results/"];
         let folders = folders.into_iter().map(|folder| format!("{folder}{task_id}/"));
         let letters = ["documents", "pages", "callbacks"];
-        folders.chain(letters.into_iter().map(|queue| format!("{}{task_id}-", Self::dead_letters_of(queue)))).collect()
+        folders
+            .chain(letters.into_iter().map(|queue| format!("{}{task_id}-", Self::dead_letter_prefix(queue))))
+            .collect()
     }
 
     /// What all keys of the dead letters of one queue begin with.
-    pub fn dead_letters_of(queue: &str) -> String {
+    pub fn dead_letter_prefix(queue: &str) -> String {
         format!("dead-letters/{queue}/")
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Document { task_id, document } => write!(f, "documents/{task_id}/{document}"),
@@ -85,7 +87,7 @@ impl fmt::Display for Key {
                 write!(f, "{}{task_id}/{document}/{page}.{round}.json", Self::PAGES)
             }
             Self::Result { task_id, round, ending } => write!(f, "results/{task_id}/{round}.{ending}"),
-            Self::DeadLetter { queue, name } => write!(f, "{}{name}.json", Self::dead_letters_of(queue)),
+            Self::DeadLetter { queue, name } => write!(f, "{}{name}.json", Self::dead_letter_prefix(queue)),
         }
     }
 }
@@ -96,21 +98,21 @@ mod tests {
 
     #[test]
     fn what_was_read_in_a_round_is_found_by_its_task_and_round() {
-        let page = PageRef { task_id: TaskId::derived(&["a task"]), document: 1, page: 2 };
-        let key = |round| Key::PageText { page, round }.to_string();
-        let (begins, ends) = Key::page_texts_of(page.task_id, 2);
+        let page = PageRef { task_id: TaskId::derive_from(&["a task"]), document: 1, page: 2 };
+        let key = |round| ObjectKey::PageText { page, round }.to_string();
+        let (begins, ends) = ObjectKey::page_text_affixes(page.task_id, 2);
         assert!(key(2).starts_with(&begins) && key(2).ends_with(&ends));
         assert!(!key(12).ends_with(&ends) && !key(1).ends_with(&ends));
     }
 
     #[test]
     fn the_key_of_an_upload_names_its_task_and_other_keys_name_none() {
-        let task_id = TaskId::derived(&["a task"]);
-        assert_eq!(Key::inbox_task(&Key::Inbox { task_id }.to_string()), Some(task_id));
+        let task_id = TaskId::derive_from(&["a task"]);
+        assert_eq!(ObjectKey::inbox_task(&ObjectKey::Inbox { task_id }.to_string()), Some(task_id));
         let others = ["inbox/a.pdf", "inbox/task_12/1", &format!("inbox/{task_id}/2"), &format!("inbox/{task_id}/1/1")];
         for other in others {
-            assert_eq!(Key::inbox_task(other), None, "{other}");
+            assert_eq!(ObjectKey::inbox_task(other), None, "{other}");
         }
-        assert_eq!(Key::inbox_task(&format!("documents/{task_id}/1")), None);
+        assert_eq!(ObjectKey::inbox_task(&format!("documents/{task_id}/1")), None);
     }
 }

@@ -10,8 +10,8 @@ use quire_platform::enqueue_callback;
 
 use crate::{
     OK,
-    receiver::{Answer, Receiver, dead},
-    room::{self, Room},
+    harness::{self, Harness},
+    receiver::{ScriptedResponse, WebhookReceiver, dead},
 };
 
 const GOOD: usize = 8;
@@ -20,23 +20,23 @@ const NEVER: Duration = Duration::from_mins(10);
 
 /// How long after its task's end each good receiver's callback came, sorted, where `bad` ones are told as well.
 async fn delays(bad: &[String]) -> Vec<Duration> {
-    let room = Room::open().await;
+    let test = Harness::open().await;
     let mut good = Vec::new();
     for _ in 0..GOOD {
-        good.push(Receiver::start([OK]).await);
+        good.push(WebhookReceiver::start([OK]).await);
     }
     let running =
-        room::run(room.notifier_by("1s,5s,15s".parse().expect("a schedule")).time_limit(Duration::from_secs(2)));
+        harness::run(test.notifier_by("1s,5s,15s".parse().expect("a schedule")).time_limit(Duration::from_secs(2)));
     let end = async |url: String| {
-        let task = room.open_task(&url, 1, |task| task).await;
-        let task = room.read(&task, 1, "Hello").await.task().clone();
+        let task = test.open_task(&url, 1, |task| task).await;
+        let task = test.read(&task, 1, "Hello").await.task().clone();
         let ended = Instant::now();
-        enqueue_callback(&room.backend, &task).await.expect("owed");
+        enqueue_callback(&test.backend, &task).await.expect("owed");
         (task.id.to_string(), ended)
     };
     let mut ended = HashMap::new();
     for _ in 0..CALLBACKS {
-        let urls = bad.iter().cloned().chain(good.iter().map(Receiver::url));
+        let urls = bad.iter().cloned().chain(good.iter().map(WebhookReceiver::url));
         ended.extend(join_all(urls.map(&end)).await);
     }
     let mut delays = Vec::new();
@@ -59,7 +59,7 @@ fn p95(delays: &[Duration]) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_dead_and_one_that_never_answers_delay_nobody_else() {
-    let never = Receiver::start([Answer::Late(NEVER)]).await;
+    let never = WebhookReceiver::start([ScriptedResponse::Late(NEVER)]).await;
     let alone = delays(&[]).await;
     let among = delays(&[dead().await, never.url()]).await;
     assert_eq!((alone.len(), among.len()), (GOOD * CALLBACKS, GOOD * CALLBACKS), "each once");

@@ -9,21 +9,22 @@ use jiff::Timestamp;
 use quire_platform::{Backend, Collection, Error, Result, enqueue_callback, retry_with_backoff};
 use quire_redact::Redactor;
 use quire_tasks::{
-    Claim, Correction, EngineName, Key, Line, Mode, Page, PageStatus, PageText, RedactPolicy, Redaction, Task, Tried,
-    UnixMillis, WhyNot,
+    Correction, EngineName, FallbackReason, Line, Mode, ObjectKey, Page, PageStatus, PageText, RedactPolicy, Redaction,
+    ReviewClaim, Task, TriedEngine, UnixMillis,
 };
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 use tracing::info;
 
-use crate::{
-    letter::now,
-    review::{CLAIM_MILLIS, Filed, ReviewOutcome, Standing, in_hand, kept, present, standing, text_of},
+use super::entry::{
+    CLAIM_TIMEOUT_MILLIS, FiledReview, ReviewOutcome, ReviewStatus, claimed_by, current_page, read_page_text, refuse,
+    review_status,
 };
+use crate::record::now;
 
 /// After this whoever writes gives up: well before others may take the entry over, so that no two write the same object.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(45);
-const _: () = assert!(WRITTEN_WITHIN.as_millis() < CLAIM_MILLIS as u128);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(45);
+const _: () = assert!(WRITE_TIMEOUT.as_millis() < CLAIM_TIMEOUT_MILLIS as u128);
 /// How often it is tried while other rounds of the task begin: those of its other pages' corrections.
 const TRIES: usize = 10;
 
@@ -34,33 +35,33 @@ const TRIES: usize = 10;
 /// [`Error::NotFound`] where there is no entry with this name, or another of the backend's: then the same call again, a minute
 /// later, finishes what was begun.
 pub async fn correct_review(backend: &Backend, name: &str, text: &str, by: &str) -> Result<ReviewOutcome> {
-    let filed = Filed::find(backend, name).await?;
-    let present = present(backend, &filed.entry).await?;
-    let (task, page) = match (standing(&filed.entry, present.as_ref()), &present) {
-        (Standing::Waiting, Some(present)) => present,
-        (Standing::BeingRead, _) => return Ok(kept("its page is being read: look at it when that has ended")),
+    let filed = FiledReview::find(backend, name).await?;
+    let present = current_page(backend, &filed.entry).await?;
+    let (task, page) = match (review_status(&filed.entry, present.as_ref()), &present) {
+        (ReviewStatus::Waiting, Some(present)) => present,
+        (ReviewStatus::BeingRead, _) => return Ok(refuse("its page is being read: look at it when that has ended")),
         _ => return conclude_earlier(backend, &filed, present.as_ref(), text).await,
     };
     if !task.status().ended() {
-        return Ok(kept("its task is still open: try again when it has ended"));
+        return Ok(refuse("its task is still open: try again when it has ended"));
     }
     let Ok(fields) = fields(&task.read_as.mode, text) else {
-        return Ok(kept("the page was read for fields: write a JSON object with their values"));
+        return Ok(refuse("the page was read for fields: write a JSON object with their values"));
     };
     let correction = Correction { by: by.to_owned(), at: Timestamp::now().to_string() };
-    let before = text_of(backend, page).await?.unwrap_or_else(|| unread(task, page, &filed));
+    let before = read_page_text(backend, page).await?.unwrap_or_else(|| unread(task, page, &filed));
     let written = PageText { fields: fields.or_else(|| before.fields.clone()), ..corrected(before, text, correction) };
     let written = match redacted(task.redact.as_ref(), written) {
         Ok(written) => written,
-        Err(why) => return Ok(kept(format!("what is to be taken out of it could not be looked for: {why}"))),
+        Err(why) => return Ok(refuse(format!("what is to be taken out of it could not be looked for: {why}"))),
     };
     let filed = match filed.claim(backend, by, now()).await? {
         Ok(filed) => filed,
         Err(outcome) => return Ok(outcome),
     };
     let slow = |_| Error::Busy { what: "the backend", why: "a correction took too long to be written".to_owned() };
-    let Some(task) = timeout(WRITTEN_WITHIN, write(backend, &filed, &written)).await.map_err(slow)?? else {
-        return Ok(kept("its task was opened again meanwhile: try again when it has ended"));
+    let Some(task) = timeout(WRITE_TIMEOUT, write(backend, &filed, &written)).await.map_err(slow)?? else {
+        return Ok(refuse("its task was opened again meanwhile: try again when it has ended"));
     };
     enqueue_callback(backend, &task).await?;
     filed.delete(backend).await?;
@@ -69,7 +70,7 @@ pub async fn correct_review(backend: &Backend, name: &str, text: &str, by: &str)
     Ok(ReviewOutcome::Done)
 }
 
-impl Filed {
+impl FiledReview {
     /// Takes it in hand, so that nobody else writes for the same page; or says who has it.
     async fn claim(
         self,
@@ -77,15 +78,15 @@ impl Filed {
         by: &str,
         now: UnixMillis,
     ) -> Result<std::result::Result<Self, ReviewOutcome>> {
-        if let Some(claim) = self.claimed(now) {
-            return Ok(Err(in_hand(claim)));
+        if let Some(claim) = self.active_claim(now) {
+            return Ok(Err(claimed_by(claim)));
         }
         let (mut entry, seen) = (self.entry, self.version);
-        entry.claim = Some(Claim { by: by.to_owned(), at: now });
+        entry.claim = Some(ReviewClaim { by: by.to_owned(), at: now });
         let name = entry.key();
         let body = serde_json::to_string(&entry)
             .map_err(|error| Error::Failed { what: "a review entry", why: error.to_string() })?;
-        let faster = || Ok(Err(kept("somebody else was faster: look at it again")));
+        let faster = || Ok(Err(refuse("somebody else was faster: look at it again")));
         if !retry_with_backoff(|| backend.records.put(Collection::Review, &name, body.clone(), Some(seen), None))
             .await?
         {
@@ -99,32 +100,32 @@ impl Filed {
 /// The page is settled: by this very correction, of which only the end lacks, or by something else.
 async fn conclude_earlier(
     backend: &Backend,
-    filed: &Filed,
+    filed: &FiledReview,
     present: Option<&(Task, Page)>,
     text: &str,
 ) -> Result<ReviewOutcome> {
     let mut by_us = false;
     if let (Some(_), Some((_, page))) = (&filed.entry.claim, present) {
-        let read = text_of(backend, page).await?;
+        let read = read_page_text(backend, page).await?;
         let redact = present.and_then(|(task, _)| task.redact.as_ref());
         by_us = read.is_some_and(|read| read.corrected.is_some() && is_of(&read, text, redact));
     }
-    filed.settle(backend, present).await?;
+    filed.close(backend, present).await?;
     Ok(if by_us { ReviewOutcome::Done } else { ReviewOutcome::NotNeeded })
 }
 
 /// Stores the text and begins the round in which it counts; `None` where the task has been opened again.
-async fn write(backend: &Backend, filed: &Filed, text: &PageText) -> Result<Option<Task>> {
+async fn write(backend: &Backend, filed: &FiledReview, text: &PageText) -> Result<Option<Task>> {
     let json = serde_json::to_vec(text)
         .map_err(|error| Error::Failed { what: "the page's result", why: error.to_string() })?;
     for _ in 0..TRIES {
-        let Some((task, page)) = present(backend, &filed.entry).await? else { return Ok(None) };
+        let Some((task, page)) = current_page(backend, &filed.entry).await? else { return Ok(None) };
         let ended = matches!(page.status, PageStatus::Succeeded | PageStatus::Failed);
         if !task.status().ended() || !ended {
             return Ok(None);
         }
         let (page, round) = (page.page, task.round + 1);
-        let key = Key::PageText { page, round }.to_string();
+        let key = ObjectKey::PageText { page, round }.to_string();
         // In place of what somebody left there who died before the round began.
         retry_with_backoff(|| backend.objects.put(&key, json.clone().into())).await?;
         let completion = retry_with_backoff(|| backend.tasks.correct_page(page, round, text.confidence())).await?;
@@ -136,7 +137,7 @@ async fn write(backend: &Backend, filed: &Filed, text: &PageText) -> Result<Opti
     Err(Error::Busy { what: "the task", why: "others keep changing it".to_owned() })
 }
 
-async fn is_corrected_in(backend: &Backend, filed: &Filed, round: u32) -> Result<bool> {
+async fn is_corrected_in(backend: &Backend, filed: &FiledReview, round: u32) -> Result<bool> {
     let page = retry_with_backoff(|| backend.tasks.page(filed.entry.page)).await?;
     Ok(page.status == PageStatus::Succeeded && page.round == round)
 }
@@ -170,12 +171,12 @@ fn corrected(before: PageText, text: &str, correction: Correction) -> PageText {
 }
 
 /// A page of which nothing is known, not even its size: it is signed by nobody's engine, and names the one that failed.
-fn unread(task: &Task, page: &Page, filed: &Filed) -> PageText {
+fn unread(task: &Task, page: &Page, filed: &FiledReview) -> PageText {
     let engine = EngineName { name: "reviewer".to_owned(), version: "1".to_owned() };
     let code = page.failure.as_ref().map(|failure| failure.code);
     let asked = filed.entry.engine.clone().or_else(|| task.read_as.engine.clone());
-    let tried = asked.map(|engine| Tried { engine, why: WhyNot::Failed, code, confidence: None });
-    let text = PageText::of_lines(engine, 0, 0, 0, Vec::new());
+    let tried = asked.map(|engine| TriedEngine { engine, why: FallbackReason::Failed, code, confidence: None });
+    let text = PageText::from_lines(engine, 0, 0, 0, Vec::new());
     PageText { mode: task.read_as.mode.name(), tried: tried.into_iter().collect(), ..text }
 }
 

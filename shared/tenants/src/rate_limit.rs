@@ -6,16 +6,16 @@ use quire_platform::{Backend, Collection, Error, Result};
 use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
-    Limits,
-    aging::Aging,
-    bucket::{Block, Bucket, Rate},
+    TenantLimits,
+    lookup_cache::LookupCache,
     record,
+    token_bucket::{RefillRate, TokenBlock, TokenBucket},
 };
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 /// So long a change of a tenant's limits may go unnoticed.
-const REMEMBERED_MILLIS: i64 = 5_000;
+const LIMITS_TTL_MILLIS: i64 = 5_000;
 /// How many tenants are remembered.
 const MOST_REMEMBERED: usize = 10_000;
 /// A process takes at most this part of a bucket in advance, so that twenty of them find something,
@@ -29,14 +29,14 @@ const TRIES: usize = 50;
 
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Policy {
+pub enum RateLimitPolicy {
     /// Requests, by the minute.
     Requests,
     /// Pages, by the day.
     Pages,
 }
 
-impl Policy {
+impl RateLimitPolicy {
     /// Its name in headers and records.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,16 +45,16 @@ impl Policy {
         }
     }
 
-    fn room(self, tenant: &Tenant) -> String {
+    fn record_key(self, tenant: &Tenant) -> String {
         format!("{tenant}/{}", self.as_str())
     }
 }
 
 /// How a limit stands after somebody asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
+pub struct RateLimitStatus {
     /// Which limit.
-    pub policy: Policy,
+    pub policy: RateLimitPolicy,
     /// Whether there was something left.
     pub allowed: bool,
     /// How much is left now.
@@ -69,8 +69,8 @@ pub struct Taken {
     pub window_secs: u64,
 }
 
-impl Taken {
-    fn new(policy: Policy, rate: &Rate, allowed: bool, available: f64) -> Self {
+impl RateLimitStatus {
+    fn new(policy: RateLimitPolicy, rate: &RefillRate, allowed: bool, available: f64) -> Self {
         let secs = |millis: i64| millis.max(0).cast_unsigned().div_ceil(1_000);
         let wait = if allowed { 0 } else { secs(rate.millis_for(1.0 - available)).max(1) };
         Self {
@@ -87,32 +87,32 @@ impl Taken {
 
 /// What a process knows of one tenant's requests.
 #[derive(Debug)]
-struct Held {
-    block: Block,
+struct LocalTokens {
+    block: TokenBlock,
     /// The bucket as it was last seen.
-    bucket: Option<Bucket>,
+    bucket: Option<TokenBucket>,
     /// Until then there is nothing to be had.
     empty_until: Option<UnixMillis>,
 }
 
-impl Held {
-    const NOTHING: Self = Self { block: Block::NONE, bucket: None, empty_until: None };
+impl LocalTokens {
+    const NOTHING: Self = Self { block: TokenBlock::NONE, bucket: None, empty_until: None };
 }
 
 /// How requests are counted.
 #[derive(Debug, Clone, Copy)]
-struct Counting {
-    rate: Rate,
+struct RequestLimit {
+    rate: RefillRate,
     largest_block: u64,
     hold_ms: i64,
 }
 
-impl Counting {
-    fn of(limits: &Limits) -> Option<Self> {
+impl RequestLimit {
+    fn of(limits: &TenantLimits) -> Option<Self> {
         let quota = limits.requests_per_minute?.get();
         let burst = limits.burst.or(limits.requests_per_minute)?.get();
         let largest_block = (burst / SHARES).clamp(1, LARGEST_BLOCK);
-        let mut rate = Rate { quota, window_ms: MINUTE_MS, capacity: burst as f64 };
+        let mut rate = RefillRate { quota, window_ms: MINUTE_MS, capacity: burst as f64 };
         let hold_ms = (burst.saturating_mul(MINUTE_MS) / quota.saturating_mul(4)).min(LONGEST_HOLD_MS);
         if largest_block > 1 {
             // What comes in while blocks are held, so that they and the bucket are no more than the burst together.
@@ -124,17 +124,17 @@ impl Counting {
 
 /// What is left of all tenants' limits. A tenant without limits costs a look at them every few seconds, and nothing else.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct RateLimiter {
     backend: Backend,
-    limits: Mutex<Aging<Tenant, (UnixMillis, Limits)>>,
-    requests: Mutex<Aging<Tenant, Arc<tokio::sync::Mutex<Held>>>>,
+    limits: Mutex<LookupCache<Tenant, (UnixMillis, TenantLimits)>>,
+    requests: Mutex<LookupCache<Tenant, Arc<tokio::sync::Mutex<LocalTokens>>>>,
 }
 
-impl Allowance {
+impl RateLimiter {
     /// The limits of a backend's tenants.
     pub fn new(backend: Backend) -> Self {
-        let limits = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
-        let requests = Mutex::new(Aging::new(MOST_REMEMBERED / 2));
+        let limits = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
+        let requests = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
         Self { backend, limits, requests }
     }
 
@@ -142,14 +142,14 @@ impl Allowance {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn limits(&self, tenant: &Tenant, now: UnixMillis) -> Result<Limits> {
-        let remembered = self.limits.lock().unwrap_or_else(PoisonError::into_inner).find(tenant);
+    pub async fn limits(&self, tenant: &Tenant, now: UnixMillis) -> Result<TenantLimits> {
+        let remembered = self.limits.lock().unwrap_or_else(PoisonError::into_inner).get(tenant);
         if let Some((_, limits)) = remembered.filter(|(until, _)| now < *until) {
             return Ok(limits);
         }
-        let limits = Limits::read(&self.backend, tenant).await?;
-        let until = UnixMillis(now.0.saturating_add(REMEMBERED_MILLIS));
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner).put(tenant.clone(), (until, limits));
+        let limits = TenantLimits::read(&self.backend, tenant).await?;
+        let until = UnixMillis(now.0.saturating_add(LIMITS_TTL_MILLIS));
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), (until, limits));
         Ok(limits)
     }
 
@@ -157,8 +157,8 @@ impl Allowance {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn take_request(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<Taken>> {
-        let Some(counting) = Counting::of(&self.limits(tenant, now).await?) else { return Ok(None) };
+    pub async fn take_request(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
+        let Some(counting) = RequestLimit::of(&self.limits(tenant, now).await?) else { return Ok(None) };
         let held = self.held(tenant);
         // One at a time: what one of them fetches is enough for those behind it.
         let mut held = held.lock().await;
@@ -169,24 +169,30 @@ impl Allowance {
         let level = held.bucket.map_or(counting.rate.capacity, |seen| seen.refilled(&counting.rate, now).level);
         let available = (level + held.block.left as f64).min(counting.rate.capacity);
         let available = if allowed { available } else { available.min(1.0 - f64::EPSILON) };
-        Ok(Some(Taken::new(Policy::Requests, &counting.rate, allowed, available)))
+        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Requests, &counting.rate, allowed, available)))
     }
 
-    fn held(&self, tenant: &Tenant) -> Arc<tokio::sync::Mutex<Held>> {
+    fn held(&self, tenant: &Tenant) -> Arc<tokio::sync::Mutex<LocalTokens>> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.find(tenant).unwrap_or_else(|| {
-            let held = Arc::new(tokio::sync::Mutex::new(Held::NOTHING));
-            requests.put(tenant.clone(), Arc::clone(&held));
+        requests.get(tenant).unwrap_or_else(|| {
+            let held = Arc::new(tokio::sync::Mutex::new(LocalTokens::NOTHING));
+            requests.insert(tenant.clone(), Arc::clone(&held));
             held
         })
     }
 
     /// Changes the old block for a new one; whether there is anything in it.
-    async fn fetch(&self, tenant: &Tenant, held: &mut Held, counting: &Counting, now: UnixMillis) -> Result<bool> {
-        let (rate, key) = (&counting.rate, Policy::Requests.room(tenant));
+    async fn fetch(
+        &self,
+        tenant: &Tenant,
+        held: &mut LocalTokens,
+        counting: &RequestLimit,
+        now: UnixMillis,
+    ) -> Result<bool> {
+        let (rate, key) = (&counting.rate, RateLimitPolicy::Requests.record_key(tenant));
         for _ in 0..TRIES {
-            let (bucket, seen) = record::read::<Option<Bucket>>(&self.backend, Collection::Limits, &key).await?;
-            let mut bucket = bucket.unwrap_or_else(|| Bucket::full(rate, now)).refilled(rate, now);
+            let (bucket, seen) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
+            let mut bucket = bucket.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now);
             bucket.put_back(held.block.left, held.block.taken_at);
             let taken = bucket.take(held.block.next_size(counting.largest_block));
             if taken == 0 {
@@ -197,7 +203,7 @@ impl Allowance {
                 return Ok(false);
             }
             if self.backend.records.put(Collection::Limits, &key, record::written(&bucket)?, seen, None).await? {
-                *held = Held { block: Block::new(taken, now), bucket: Some(bucket), empty_until: None };
+                *held = LocalTokens { block: TokenBlock::new(taken, now), bucket: Some(bucket), empty_until: None };
                 return Ok(true);
             }
         }
@@ -208,12 +214,12 @@ impl Allowance {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn pages(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<Taken>> {
+    pub async fn pages(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
         let Some(rate) = by_the_day(&self.limits(tenant, now).await?) else { return Ok(None) };
-        let key = Policy::Pages.room(tenant);
-        let (bucket, _) = record::read::<Option<Bucket>>(&self.backend, Collection::Limits, &key).await?;
-        let bucket = bucket.unwrap_or_else(|| Bucket::full(&rate, now)).refilled(&rate, now);
-        Ok(Some(Taken::new(Policy::Pages, &rate, bucket.level >= 1.0, bucket.level)))
+        let key = RateLimitPolicy::Pages.record_key(tenant);
+        let (bucket, _) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
+        let bucket = bucket.unwrap_or_else(|| TokenBucket::full(&rate, now)).refilled(&rate, now);
+        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Pages, &rate, bucket.level >= 1.0, bucket.level)))
     }
 
     /// Charges pages, where they are limited: they are known only when a document has been taken, so the last document of
@@ -226,16 +232,18 @@ impl Allowance {
         if pages == 0 {
             return Ok(());
         }
-        let charged = |bucket: Option<Bucket>| {
-            let mut bucket = bucket.unwrap_or_else(|| Bucket::full(&rate, now)).refilled(&rate, now);
+        let charged = |bucket: Option<TokenBucket>| {
+            let mut bucket = bucket.unwrap_or_else(|| TokenBucket::full(&rate, now)).refilled(&rate, now);
             bucket.charge(pages);
             Some(bucket)
         };
-        record::change(&self.backend, Collection::Limits, &Policy::Pages.room(tenant), charged).await.map(drop)
+        record::change(&self.backend, Collection::Limits, &RateLimitPolicy::Pages.record_key(tenant), charged)
+            .await
+            .map(drop)
     }
 }
 
-fn by_the_day(limits: &Limits) -> Option<Rate> {
+fn by_the_day(limits: &TenantLimits) -> Option<RefillRate> {
     let quota = limits.pages_per_day?.get();
-    Some(Rate { quota, window_ms: DAY_MS, capacity: quota as f64 })
+    Some(RefillRate { quota, window_ms: DAY_MS, capacity: quota as f64 })
 }

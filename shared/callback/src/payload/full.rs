@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use quire_tasks::{
     Document, DocumentState, EngineName, Failure, ModeName, Page, PageRef, PageStatus, PageText, Task, TaskId,
-    TaskStatus, UnixMillis, average_confidence,
+    TaskStatus, average_confidence,
 };
 use serde::Serialize;
 
-use crate::event::{event_of_end, result_url};
+use super::common_fields::{completion_event, result_url, rfc3339, to_json};
 
 /// A callback with more text than this goes without: receivers, and what stands before them, take a few megabytes.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Serialize)]
-struct Payload<'a> {
+struct FullPayload<'a> {
     r#type: String,
     timestamp: Option<String>,
     task_id: TaskId,
@@ -25,12 +24,12 @@ struct Payload<'a> {
     text_omitted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     result_url: Option<String>,
-    documents: Vec<DocumentEntry<'a>>,
-    pages: Vec<PageEntry<'a>>,
+    documents: Vec<DocumentPayload<'a>>,
+    pages: Vec<PagePayload<'a>>,
 }
 
 #[derive(Serialize)]
-struct DocumentEntry<'a> {
+struct DocumentPayload<'a> {
     document: u32,
     name: Option<&'a str>,
     pages: u32,
@@ -39,7 +38,7 @@ struct DocumentEntry<'a> {
 }
 
 #[derive(Serialize)]
-struct PageEntry<'a> {
+struct PagePayload<'a> {
     document: u32,
     page: u32,
     status: PageStatus,
@@ -58,7 +57,7 @@ struct PageEntry<'a> {
 
 /// What is told of a page that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadPage {
+pub struct PageContent {
     /// Its text; `None` where it is known already that there is too much in all.
     pub text: Option<String>,
     /// Who read it.
@@ -67,7 +66,7 @@ pub struct ReadPage {
     pub mode: ModeName,
 }
 
-impl From<PageText> for ReadPage {
+impl From<PageText> for PageContent {
     fn from(read: PageText) -> Self {
         Self { text: Some(read.text()), engine: read.engine, mode: read.mode }
     }
@@ -79,39 +78,39 @@ impl From<PageText> for ReadPage {
 ///
 /// # Panics
 /// Never: the payload is plain data.
-pub fn payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, ReadPage>) -> String {
+pub fn full_payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, PageContent>) -> String {
     let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
     let bytes: Option<usize> = succeeded.map(|page| read.get(&page.page)?.text.as_ref().map(String::len)).sum();
     let text_omitted = bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES);
-    let payload = Payload {
-        r#type: event_of_end(task),
+    let payload = FullPayload {
+        r#type: completion_event(task),
         timestamp: task.ended_at.and_then(rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
         text_omitted,
         result_url: result_url(task).filter(|_| text_omitted),
-        documents: task.documents.iter().map(document_entry).collect(),
-        pages: pages.iter().map(|page| page_entry(task, page, read.get(&page.page), text_omitted)).collect(),
+        documents: task.documents.iter().map(document_payload).collect(),
+        pages: pages.iter().map(|page| page_payload(task, page, read.get(&page.page), text_omitted)).collect(),
     };
-    serde_json::to_string(&payload).expect("plain data becomes JSON")
+    to_json(&payload)
 }
 
-fn document_entry(document: &Document) -> DocumentEntry<'_> {
+fn document_payload(document: &Document) -> DocumentPayload<'_> {
     let (pages, error) = match &document.state {
         DocumentState::Pending { .. } => (0, None),
         DocumentState::Split(split) => (split.pages, None),
         DocumentState::Failed(failure) => (0, Some(failure)),
     };
-    DocumentEntry { document: document.number, name: document.name.as_deref(), pages, error }
+    DocumentPayload { document: document.number, name: document.name.as_deref(), pages, error }
 }
 
 /// A page that was not read has the empty text: clients join the texts of all.
-fn page_entry<'a>(task: &Task, page: &'a Page, read: Option<&'a ReadPage>, text_omitted: bool) -> PageEntry<'a> {
+fn page_payload<'a>(task: &Task, page: &'a Page, read: Option<&'a PageContent>, text_omitted: bool) -> PagePayload<'a> {
     let PageRef { document, page: number, .. } = page.page;
     let read = read.filter(|_| page.status == PageStatus::Succeeded);
     let text = read.and_then(|read| read.text.as_deref()).unwrap_or_default();
-    PageEntry {
+    PagePayload {
         document,
         page: number,
         status: task.status_of(page),
@@ -124,13 +123,9 @@ fn page_entry<'a>(task: &Task, page: &'a Page, read: Option<&'a ReadPage>, text_
     }
 }
 
-pub(crate) fn rfc3339(time: UnixMillis) -> Option<String> {
-    Timestamp::from_millisecond(time.0).ok().map(|time| time.to_string())
-}
-
 #[cfg(test)]
 mod tests {
-    use quire_tasks::{Counts, FailureCode, Format, Split, Tenant};
+    use quire_tasks::{Counts, DocumentFormat, FailureCode, SplitDocument, Tenant, UnixMillis};
     use serde_json::{Value, json};
 
     use super::*;
@@ -138,7 +133,7 @@ mod tests {
     /// A task with a document of two pages, the second of which failed, and a document that failed as a whole.
     fn ended_task() -> (Task, Vec<Page>) {
         let id: TaskId = "task_0192abcd000070008000000000000001".parse().expect("an id");
-        let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
+        let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 });
         let failed = DocumentState::Failed(Failure::new(FailureCode::EmptyDocument, "it is empty"));
         let documents = vec![Document::new(1, Some("a.pdf".to_owned()), split), Document::new(2, None, failed)];
         let url = Some("https://example.com/hook?token=abc".to_owned());
@@ -161,13 +156,13 @@ mod tests {
         (task, pages)
     }
 
-    fn told(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, ReadPage>) -> Value {
-        serde_json::from_str(&payload(task, pages, read)).expect("JSON")
+    fn told(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, PageContent>) -> Value {
+        serde_json::from_str(&full_payload(task, pages, read)).expect("JSON")
     }
 
-    fn read(text: impl Into<String>) -> ReadPage {
+    fn read(text: impl Into<String>) -> PageContent {
         let engine = EngineName { name: "a".to_owned(), version: "1".to_owned() };
-        ReadPage { text: Some(text.into()), engine, mode: ModeName::Text }
+        PageContent { text: Some(text.into()), engine, mode: ModeName::Text }
     }
 
     #[test]
@@ -209,7 +204,7 @@ mod tests {
         assert!(told["pages"].as_array().is_some_and(|pages| pages.iter().all(|page| page.get("text").is_none())));
         assert_eq!(told["pages"][0]["confidence"], 0.75);
         assert_eq!(told["pages"][0]["engine"]["name"], "a", "who read it is said all the same");
-        let dropped = BTreeMap::from([(pages[0].page, ReadPage { text: None, ..read("") })]);
+        let dropped = BTreeMap::from([(pages[0].page, PageContent { text: None, ..read("") })]);
         assert_eq!(self::told(&task, &pages, &dropped)["text_omitted"], true);
     }
 
@@ -236,7 +231,7 @@ mod tests {
     fn a_page_of_another_mode_and_one_that_is_not_sure_say_so() {
         let (task, mut pages) = ended_task();
         pages[0].needs_review = true;
-        let told = told(&task, &pages, &[(pages[0].page, ReadPage { mode: ModeName::Table, ..read("") })].into());
+        let told = told(&task, &pages, &[(pages[0].page, PageContent { mode: ModeName::Table, ..read("") })].into());
         assert_eq!((&told["pages"][0]["mode"], &told["pages"][0]["needs_review"]), (&"table".into(), &true.into()));
         assert_eq!((told["pages"][1].get("mode"), told["pages"][1].get("needs_review")), (None, None));
     }
@@ -252,7 +247,7 @@ mod tests {
     #[test]
     fn what_receivers_know_keeps_its_place() {
         let (task, pages) = ended_task();
-        let body = payload(&task, &pages, &BTreeMap::from([(pages[0].page, read("Hello"))]));
+        let body = full_payload(&task, &pages, &BTreeMap::from([(pages[0].page, read("Hello"))]));
         let page = r#"{"document":1,"page":1,"status":"succeeded","text":"Hello","confidence":0.75,"engine":"#;
         assert!(body.contains(page), "{body}");
     }
@@ -268,6 +263,6 @@ mod tests {
     #[test]
     fn the_address_of_the_receiver_is_not_told() {
         let (task, pages) = ended_task();
-        assert!(!payload(&task, &pages, &BTreeMap::new()).contains("token=abc"));
+        assert!(!full_payload(&task, &pages, &BTreeMap::new()).contains("token=abc"));
     }
 }
