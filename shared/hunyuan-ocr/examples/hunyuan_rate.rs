@@ -7,7 +7,7 @@
 //!     [--tokens N] [--rounds 8] FOLDER PAGE…
 //! ```
 //!
-//! How the single runs are timed is said at `Stopwatch`.
+//! How the single runs are timed is said at `RunTimer`.
 #![expect(clippy::print_stdout, reason = "a command's answer goes to its standard output")]
 
 use std::{
@@ -18,16 +18,16 @@ use std::{
 use quire_document::PageImage;
 use quire_hunyuan_ocr::{Device, HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
-use quire_ocr::{PageFeed, PageJob, PageStream, ReadError, Reading};
+use quire_ocr::{PageFeed, PageJob, PageReading, PageStream, ReadError};
 use quire_tasks::Mode;
 
-type Failed = Box<dyn Error + Send + Sync>;
+type RateError = Box<dyn Error + Send + Sync>;
 
 /// Of the costs of a page alone, the fastest of so many tries counts.
 const MOST_TRIES: usize = 3;
 
 /// What to measure.
-struct Plan {
+struct MeasurementPlan {
     options: HunyuanOptions,
     slots: Vec<usize>,
     max_tokens: Option<usize>,
@@ -36,7 +36,7 @@ struct Plan {
     files: Vec<String>,
 }
 
-fn main() -> Result<(), Failed> {
+fn main() -> Result<(), RateError> {
     let plan = plan(std::env::args().skip(1))?;
     let [folder, files @ ..] = &plan.files[..] else { return Err("FOLDER PAGE… are needed".into()) };
     let pages = files.iter().map(|file| decode(file)).collect::<Result<Vec<_>, _>>()?;
@@ -50,9 +50,9 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-fn plan(arguments: impl Iterator<Item = String>) -> Result<Plan, Failed> {
+fn plan(arguments: impl Iterator<Item = String>) -> Result<MeasurementPlan, RateError> {
     let options = HunyuanOptions::cpu(1);
-    let mut plan = Plan { options, slots: vec![1, 2, 4, 8], max_tokens: None, rounds: 8, files: Vec::new() };
+    let mut plan = MeasurementPlan { options, slots: vec![1, 2, 4, 8], max_tokens: None, rounds: 8, files: Vec::new() };
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().ok_or(format!("{argument} asks for a number"));
@@ -71,7 +71,7 @@ fn plan(arguments: impl Iterator<Item = String>) -> Result<Plan, Failed> {
 }
 
 /// What it costs to look at each page, and to run its prompt.
-fn pages_alone(natives: &HunyuanFiles, plan: &Plan, pages: &[PageImage]) -> Result<(), Failed> {
+fn pages_alone(natives: &HunyuanFiles, plan: &MeasurementPlan, pages: &[PageImage]) -> Result<(), RateError> {
     // Two pages of one size are looked at in one run, with the first prompt right behind it; the second prompt runs alone.
     let options = HunyuanOptions { slots: 2, vision_max_pixels: usize::MAX, ..plan.options.clone() };
     let mut engine = HunyuanOcr::load(natives, &options)?;
@@ -79,7 +79,7 @@ fn pages_alone(natives: &HunyuanFiles, plan: &Plan, pages: &[PageImage]) -> Resu
     for (number, page) in pages.iter().enumerate() {
         let mut fastest: Option<(f64, f64)> = None;
         for _ in 0..plan.rounds.clamp(1, MOST_TRIES) {
-            let mut feed = Rounds::new(std::slice::from_ref(page), 2, Some(2));
+            let mut feed = RepeatingFeed::new(std::slice::from_ref(page), 2, Some(2));
             engine.serve(&mut feed);
             // What ran: both looked at and the first prompt, a step, which ends the first page, and the second prompt.
             let (runs, as_expected) = (feed.watch.runs(2), feed.watch.first_end == Some(3));
@@ -99,12 +99,12 @@ fn pages_alone(natives: &HunyuanFiles, plan: &Plan, pages: &[PageImage]) -> Resu
 }
 
 /// One line of the table: all rounds over the pages, after one page a slot, by which the steps are timed.
-fn rate(natives: &HunyuanFiles, plan: &Plan, slots: usize, pages: &[PageImage]) -> Result<(), Failed> {
+fn rate(natives: &HunyuanFiles, plan: &MeasurementPlan, slots: usize, pages: &[PageImage]) -> Result<(), RateError> {
     let mut engine = HunyuanOcr::load(natives, &HunyuanOptions { slots, ..plan.options.clone() })?;
-    let mut wave = Rounds::new(pages, slots, plan.max_tokens);
+    let mut wave = RepeatingFeed::new(pages, slots, plan.max_tokens);
     engine.serve(&mut wave);
     let step = wave.watch.full_step(slots).map_or_else(|| "-".to_owned(), |step| format!("{:.2}", millis(step)));
-    let mut feed = Rounds::new(pages, plan.rounds * pages.len(), plan.max_tokens);
+    let mut feed = RepeatingFeed::new(pages, plan.rounds * pages.len(), plan.max_tokens);
     let started = Instant::now();
     engine.serve(&mut feed);
     let seconds = started.elapsed().as_secs_f64();
@@ -119,23 +119,23 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// So many pages, one after the other and again from the first.
-struct Rounds<'p> {
+struct RepeatingFeed<'p> {
     images: &'p [PageImage],
     max_tokens: Option<usize>,
     next: usize,
     count: usize,
     tokens: usize,
     failed: usize,
-    watch: Stopwatch,
+    watch: RunTimer,
 }
 
-impl<'p> Rounds<'p> {
+impl<'p> RepeatingFeed<'p> {
     fn new(images: &'p [PageImage], count: usize, max_tokens: Option<usize>) -> Self {
-        Self { images, max_tokens, next: 0, count, tokens: 0, failed: 0, watch: Stopwatch::default() }
+        Self { images, max_tokens, next: 0, count, tokens: 0, failed: 0, watch: RunTimer::default() }
     }
 }
 
-impl<'p> PageFeed<'p> for Rounds<'p> {
+impl<'p> PageFeed<'p> for RepeatingFeed<'p> {
     fn next(&mut self, _wait: bool) -> Option<PageJob<'p>> {
         self.watch.asked();
         let page = self.next;
@@ -145,7 +145,7 @@ impl<'p> PageFeed<'p> for Rounds<'p> {
         (page < self.count).then_some(PageJob { max_tokens: self.max_tokens, ..job })
     }
 
-    fn ended(&mut self, _ticket: u64, outcome: Result<Reading, ReadError>) {
+    fn ended(&mut self, _ticket: u64, outcome: Result<PageReading, ReadError>) {
         self.watch.ended();
         match outcome {
             Ok(reading) => self.tokens += reading.tokens.len(),
@@ -158,13 +158,13 @@ impl<'p> PageFeed<'p> for Rounds<'p> {
 /// is one run. This holds for a feed that has as many pages as there are slots: those are asked for without a run between
 /// them, and from then on the reader asks in vain.
 #[derive(Default)]
-struct Stopwatch {
+struct RunTimer {
     questions: Vec<Instant>,
     /// How many questions there had been when the first page ended.
     first_end: Option<usize>,
 }
 
-impl Stopwatch {
+impl RunTimer {
     fn asked(&mut self) {
         self.questions.push(Instant::now());
     }
@@ -189,7 +189,7 @@ impl Stopwatch {
     }
 }
 
-fn decode(file: &str) -> Result<PageImage, Failed> {
+fn decode(file: &str) -> Result<PageImage, RateError> {
     let image = image::open(file)?.into_rgb8();
     let (width, height) = image.dimensions();
     let mut pixels = image.into_raw();

@@ -6,16 +6,16 @@ use quire_tasks::{EngineName, ModeName};
 
 use crate::{
     manifest::Manifest,
-    onnx::Onnx,
+    onnx::OnnxNetwork,
     options::{HunyuanFiles, HunyuanOptions},
-    reader::Reader,
+    reader::HunyuanReader,
     vocabulary::Vocabulary,
 };
 
 /// HunyuanOCR through ONNX Runtime. One thread's.
 #[derive(Debug)]
 pub struct HunyuanOcr {
-    reader: Reader<Onnx>,
+    reader: HunyuanReader<OnnxNetwork>,
 }
 
 impl HunyuanOcr {
@@ -24,13 +24,13 @@ impl HunyuanOcr {
     /// # Errors
     /// [`LoadError`] says what is missing or wrong, and what was expected.
     pub fn load(files: &HunyuanFiles, options: &HunyuanOptions) -> Result<Self, LoadError> {
-        let manifest = Manifest::open(&files.folder)?;
+        let manifest = Manifest::load(&files.folder)?;
         let vocabulary = Vocabulary::load(&manifest)?;
         let slots = options.slots.max(1);
         let options = HunyuanOptions { slots, ..options.clone() };
         let capacity = options.slot_tokens.min(manifest.decoder.max_positions);
-        let network = Onnx::load(&files.onnxruntime, &manifest, &options, capacity)?;
-        Ok(Self { reader: Reader::new(network, manifest, vocabulary, &options, capacity) })
+        let network = OnnxNetwork::load(&files.onnxruntime, &manifest, &options, capacity)?;
+        Ok(Self { reader: HunyuanReader::new(network, manifest, vocabulary, &options, capacity) })
     }
 
     /// The modes that the folder has an instruction for.
@@ -54,6 +54,6 @@ impl PageStream for HunyuanOcr {
     }
 
     fn serve(&mut self, feed: &mut dyn PageFeed<'_>) {
-        self.reader.read(feed);
+        self.reader.read_pages(feed);
     }
 }

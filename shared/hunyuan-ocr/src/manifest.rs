@@ -12,7 +12,7 @@ use quire_ocr::RepetitionRule;
 use quire_tasks::ModeName;
 use serde::Deserialize;
 
-use crate::resize::Sides;
+use crate::resize::SizeLimits;
 
 /// What this engine reads, and no other.
 const FORMAT: (&str, u32) = ("quire.hunyuan-ocr", 1);
@@ -28,17 +28,17 @@ pub(crate) struct Manifest {
     /// What answers are signed with.
     pub(crate) name: String,
     pub(crate) version: String,
-    dtype: Dtype,
+    dtype: WeightType,
     #[serde(rename = "xdrope")]
     _xdrope: String,
-    graphs: Graphs,
+    graphs: GraphFiles,
     tokenizer: String,
-    pub(crate) picture: Picture,
-    pub(crate) decoder: Decoder,
+    pub(crate) picture: ImageConfig,
+    pub(crate) decoder: DecoderConfig,
     positions: Vec<String>,
     pub(crate) prompt: PromptParts,
     pub(crate) end_tokens: Vec<u32>,
-    pub(crate) generation: Generation,
+    pub(crate) generation: GenerationConfig,
     pub(crate) repetition: RepetitionRule,
     /// The instructions that the model was trained on, by mode.
     pub(crate) modes: BTreeMap<String, String>,
@@ -49,14 +49,14 @@ pub(crate) struct Manifest {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Dtype {
+enum WeightType {
     Float32,
     Float16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Graphs {
+struct GraphFiles {
     vision: String,
     decoder: String,
 }
@@ -64,7 +64,7 @@ struct Graphs {
 /// How a page becomes pixel values.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Picture {
+pub(crate) struct ImageConfig {
     patch: usize,
     merge: usize,
     min_pixels: usize,
@@ -78,7 +78,7 @@ pub(crate) struct Picture {
 /// The decoder's dimensions.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Decoder {
+pub(crate) struct DecoderConfig {
     pub(crate) layers: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
@@ -101,31 +101,31 @@ pub(crate) struct PromptParts {
 /// How tokens are chosen, and how many a page may have.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Generation {
+pub(crate) struct GenerationConfig {
     pub(crate) repetition_penalty: f32,
     max_tokens: usize,
     base_tokens: usize,
     tokens_per_image_token: usize,
 }
 
-impl Generation {
+impl GenerationConfig {
     /// The most tokens for a page whose picture has so many: a dense page is a large one.
     pub(crate) fn token_cap(&self, image_tokens: usize) -> usize {
         self.max_tokens.min(self.base_tokens + self.tokens_per_image_token * image_tokens)
     }
 }
 
-impl Picture {
+impl ImageConfig {
     /// The side of what becomes one token, in pixels.
     pub(crate) const fn cell(&self) -> usize {
         self.patch * self.merge
     }
 
     /// What sizes the model takes, with no more pixels than `cap`.
-    pub(crate) fn sides(&self, cap: Option<usize>) -> Sides {
+    pub(crate) fn sides(&self, cap: Option<usize>) -> SizeLimits {
         let max_pixels = cap.map_or(self.max_pixels, |cap| cap.min(self.max_pixels));
         let (factor, max_aspect) = (self.cell(), self.max_aspect);
-        Sides { factor, min_pixels: self.min_pixels.min(max_pixels), max_pixels, max_aspect }
+        SizeLimits { factor, min_pixels: self.min_pixels.min(max_pixels), max_pixels, max_aspect }
     }
 }
 
@@ -134,7 +134,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Says what is missing, or what was expected instead.
-    pub(crate) fn open(folder: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn load(folder: &Path) -> Result<Self, LoadError> {
         let path = folder.join(FILE);
         let refused = |reason: String| LoadError::Manifest { path: path.clone(), reason };
         let text = fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
@@ -167,8 +167,8 @@ impl Manifest {
     /// What weights, features and caches are made of.
     pub(crate) const fn element(&self) -> TensorElementType {
         match self.dtype {
-            Dtype::Float32 => TensorElementType::Float32,
-            Dtype::Float16 => TensorElementType::Float16,
+            WeightType::Float32 => TensorElementType::Float32,
+            WeightType::Float16 => TensorElementType::Float16,
         }
     }
 

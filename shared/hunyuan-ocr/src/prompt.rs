@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::{
     manifest::PromptParts,
-    positions::{Grid, positions},
+    positions::{TokenGrid, positions},
     vocabulary::Vocabulary,
 };
 
@@ -28,7 +28,7 @@ impl Prompt {
         parts: &PromptParts,
         vocabulary: &Vocabulary,
         instruction: &Instruction,
-        grid: Grid,
+        grid: TokenGrid,
     ) -> Result<Self, tokenizers::Error> {
         let instruction = vocabulary.encode(instruction.as_str())?;
         let start = parts.before_image.len();

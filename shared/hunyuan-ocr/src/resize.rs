@@ -7,14 +7,14 @@ use quire_document::PageImage;
 
 /// The sides that a page is resized to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Size {
+pub(crate) struct ImageSize {
     pub(crate) width: usize,
     pub(crate) height: usize,
 }
 
 /// What sizes the model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sides {
+pub(crate) struct SizeLimits {
     /// Both sides are multiples of it.
     pub(crate) factor: usize,
     /// Smaller pages are enlarged to about so many pixels.
@@ -25,10 +25,10 @@ pub(crate) struct Sides {
     pub(crate) max_aspect: usize,
 }
 
-impl Sides {
+impl SizeLimits {
     /// The size for a page: its own, rounded to multiples of the factor, unless that has too many or too few pixels. `None`
     /// for strips that the model does not take.
-    pub(crate) fn fit(&self, width: u32, height: u32) -> Option<Size> {
+    pub(crate) fn fit(&self, width: u32, height: u32) -> Option<ImageSize> {
         let (long, short) = (width.max(height) as usize, width.min(height) as usize);
         if long > self.max_aspect * short {
             return None;
@@ -48,7 +48,7 @@ impl Sides {
         } else {
             (w, h)
         };
-        Some(Size { width, height })
+        Some(ImageSize { width, height })
     }
 }
 
@@ -56,7 +56,7 @@ impl Sides {
 const PRECISION: u32 = 32 - 8 - 2;
 
 /// Which pixels make up one pixel of the result, and how much each counts.
-struct Taps {
+struct FixedPointKernel {
     start: usize,
     weights: Vec<i32>,
 }
@@ -74,7 +74,7 @@ fn bicubic(x: f64) -> f64 {
     }
 }
 
-fn taps(from: usize, to: usize) -> Vec<Taps> {
+fn kernels(from: usize, to: usize) -> Vec<FixedPointKernel> {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
     let reach = 2.0 * stretch;
@@ -88,7 +88,7 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
                 (start..end).map(|pixel| bicubic((pixel as f64 - center + 0.5) * inverse)).collect();
             let sum: f64 = weights.iter().sum();
             let fixed = |weight: f64| (weight / sum * f64::from(1_u32 << PRECISION)).round() as i32;
-            Taps { start, weights: weights.into_iter().map(fixed).collect() }
+            FixedPointKernel { start, weights: weights.into_iter().map(fixed).collect() }
         })
         .collect()
 }
@@ -98,17 +98,17 @@ fn to_byte(sum: i32) -> u8 {
 }
 
 /// Red, green, blue, byte by byte, at the given size.
-pub(crate) fn resize(page: &PageImage, size: Size) -> Vec<u8> {
+pub(crate) fn resize(page: &PageImage, size: ImageSize) -> Vec<u8> {
     let (from_width, from_height) = (page.width() as usize, page.height() as usize);
-    let narrowed = columns(page.pixels(), from_width, &taps(from_width, size.width));
-    rows(&narrowed, size.width * PageImage::CHANNELS, &taps(from_height, size.height))
+    let narrowed = columns(page.pixels(), from_width, &kernels(from_width, size.width));
+    rows(&narrowed, size.width * PageImage::CHANNELS, &kernels(from_height, size.height))
 }
 
 /// Resizes each row, and turns blue, green, red into red, green, blue on the way.
-fn columns(pixels: &[u8], width: usize, taps: &[Taps]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(pixels.len() / width * taps.len());
+fn columns(pixels: &[u8], width: usize, kernels: &[FixedPointKernel]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pixels.len() / width * kernels.len());
     for row in pixels.chunks_exact(width * PageImage::CHANNELS) {
-        for Taps { start, weights } in taps {
+        for FixedPointKernel { start, weights } in kernels {
             let mut sums = [1_i32 << (PRECISION - 1); PageImage::CHANNELS];
             let source = row[start * PageImage::CHANNELS..].as_chunks::<{ PageImage::CHANNELS }>().0;
             for (pixel, &weight) in source.iter().zip(weights) {
@@ -123,10 +123,10 @@ fn columns(pixels: &[u8], width: usize, taps: &[Taps]) -> Vec<u8> {
 }
 
 /// Resizes each column: whole rows are added up, which is what a processor's vector units do best.
-fn rows(pixels: &[u8], stride: usize, taps: &[Taps]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(stride * taps.len());
+fn rows(pixels: &[u8], stride: usize, kernels: &[FixedPointKernel]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(stride * kernels.len());
     let mut sums = vec![0_i32; stride];
-    for Taps { start, weights } in taps {
+    for FixedPointKernel { start, weights } in kernels {
         sums.fill(1 << (PRECISION - 1));
         for (row, &weight) in pixels[start * stride..].chunks_exact(stride).zip(weights) {
             for (sum, &value) in sums.iter_mut().zip(row) {

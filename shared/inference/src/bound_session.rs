@@ -13,9 +13,9 @@ use crate::{
     cuda,
     gpu_options::{GpuOptions, ShapeProfile},
     load_error::LoadError,
-    onnxruntime::{configured, with_cpu_arena},
+    onnxruntime::{enable_cpu_arena, session_builder},
     provider::Provider,
-    run_buffer::Room,
+    run_buffer::HostBuffer,
 };
 
 /// A session and what its input and first output are called.
@@ -42,14 +42,14 @@ impl BoundSession {
         profile: &ShapeProfile,
     ) -> Result<Self, LoadError> {
         let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-        let mut builder = configured(environment, 1).map_err(refused)?;
+        let mut builder = session_builder(environment, 1).map_err(refused)?;
         match options.provider {
             Provider::Cuda => builder = cuda::register(builder, options.memory_bytes)?,
             Provider::TensorRt => builder = cuda::register_tensorrt(builder, options, profile)?,
             Provider::OnnxRuntime | Provider::OpenVino => {}
         }
         let session =
-            with_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
+            enable_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
         let name =
             |outlet: Option<&ort::value::Outlet>| outlet.map(|outlet| outlet.name().to_owned()).unwrap_or_default();
         let (input, output) = (name(session.inputs().first()), name(session.outputs().first()));
@@ -71,8 +71,8 @@ impl PinnedMemory {
         Allocator::new(session, info).map(Self)
     }
 
-    /// Room for so many numbers, if there is any.
-    pub fn room(&self, len: usize) -> Option<Room> {
-        Tensor::new(&self.0, [len]).ok().map(Room::pinned)
+    /// HostBuffer for so many numbers, if there is any.
+    pub fn allocate(&self, len: usize) -> Option<HostBuffer> {
+        Tensor::new(&self.0, [len]).ok().map(HostBuffer::pinned)
     }
 }

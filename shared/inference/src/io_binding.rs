@@ -28,13 +28,13 @@ use crate::device::Device;
 
 /// Numbers on a device, zero at first.
 #[derive(Debug)]
-pub struct Memory {
+pub struct DeviceMemory {
     tensor: DynTensor,
     element: TensorElementType,
     len: usize,
 }
 
-impl Memory {
+impl DeviceMemory {
     /// So many numbers. Zeros, because what lies beyond a page's tokens is multiplied by a probability of zero, which
     /// leftovers that are no numbers would survive.
     pub fn zeroed(device: Device, element: TensorElementType, len: usize) -> ort::Result<Self> {
@@ -51,8 +51,8 @@ impl Memory {
         self.element.byte_size(self.len).unwrap_or(0)
     }
 
-    /// A value over a part of the memory. It must not outlive the memory, which [`Binding`]'s lifetime sees to.
-    fn value(&self, part: &Range<usize>, shape: &[usize]) -> ort::Result<Value> {
+    /// A value over a part of the memory. It must not outlive the memory, which [`IoBinding`]'s lifetime sees to.
+    fn value(&self, part: &Range<usize>, shape: &[usize]) -> ort::Result<BoundValue> {
         if part.end > self.len || part.len() != shape.iter().product::<usize>() {
             return Err(Error::new(format!("{part:?} of {} numbers is no tensor {shape:?}", self.len)));
         }
@@ -60,19 +60,19 @@ impl Memory {
         // SAFETY: the offset is within the tensor's one allocation, as was just checked.
         let start = unsafe { self.tensor.data_ptr().byte_add(size(part.start)) };
         // SAFETY: so many bytes from there are within it too, on the device that the memory info names.
-        unsafe { Value::over(self.tensor.memory_info(), start, size(part.len()), self.element, shape) }
+        unsafe { BoundValue::from_raw(self.tensor.memory_info(), start, size(part.len()), self.element, shape) }
     }
 }
 
 /// A value of ONNX Runtime over memory of somebody else.
 #[derive(Debug)]
-struct Value(NonNull<OrtValue>);
+struct BoundValue(NonNull<OrtValue>);
 
-impl Value {
+impl BoundValue {
     /// # Safety
     /// `bytes` bytes from `data` must be memory on the device of `info` for as long as the value is used, and nobody
     /// else may write there during a run that reads it, or read or write there during a run that writes it.
-    unsafe fn over(
+    unsafe fn from_raw(
         info: &MemoryInfo<'_>,
         data: *const c_void,
         bytes: usize,
@@ -89,7 +89,7 @@ impl Value {
     }
 }
 
-impl Drop for Value {
+impl Drop for BoundValue {
     fn drop(&mut self) {
         // SAFETY: made by ONNX Runtime, released once; the memory under it is not its own.
         ortsys![unsafe ReleaseValue(self.0.as_ptr())];
@@ -98,15 +98,15 @@ impl Drop for Value {
 
 /// One run: what it reads, writes and updates is named, then it runs. Borrows all of it until then.
 #[derive(Debug)]
-pub struct Binding<'a> {
+pub struct IoBinding<'a> {
     session: &'a mut Session,
     raw: NonNull<OrtIoBinding>,
     host: MemoryInfo<'static>,
-    values: Vec<Value>,
+    values: Vec<BoundValue>,
     borrowed: PhantomData<&'a mut [u8]>,
 }
 
-impl<'a> Binding<'a> {
+impl<'a> IoBinding<'a> {
     /// A run of a session.
     ///
     /// # Errors
@@ -120,62 +120,62 @@ impl<'a> Binding<'a> {
     }
 
     /// An input of this program's own memory; ONNX Runtime takes it to the device.
-    pub fn read<T>(&mut self, name: &str, data: &'a [T], shape: &[usize]) -> ort::Result<()>
+    pub fn bind_input<T>(&mut self, name: &str, data: &'a [T], shape: &[usize]) -> ort::Result<()>
     where
         T: PrimitiveTensorElementType,
     {
         let value =
-            self.over_host(data.as_ptr().cast(), size_of_val(data), data.len(), T::into_tensor_element_type(), shape)?;
-        self.input(name, &value)?;
+            self.host_value(data.as_ptr().cast(), size_of_val(data), data.len(), T::into_tensor_element_type(), shape)?;
+        self.register_input(name, &value)?;
         self.values.push(value);
         Ok(())
     }
 
     /// An output into this program's own memory.
-    pub fn write<T>(&mut self, name: &str, data: &'a mut [T], shape: &[usize]) -> ort::Result<()>
+    pub fn bind_output<T>(&mut self, name: &str, data: &'a mut [T], shape: &[usize]) -> ort::Result<()>
     where
         T: PrimitiveTensorElementType,
     {
         let (start, element) = (data.as_mut_ptr().cast_const().cast(), T::into_tensor_element_type());
-        let value = self.over_host(start, size_of_val(data), data.len(), element, shape)?;
-        self.output(name, &value)?;
+        let value = self.host_value(start, size_of_val(data), data.len(), element, shape)?;
+        self.register_output(name, &value)?;
         self.values.push(value);
         Ok(())
     }
 
     /// An input that is on the device already.
-    pub fn read_memory(
+    pub fn bind_device_input(
         &mut self,
         name: &str,
-        memory: &'a Memory,
+        memory: &'a DeviceMemory,
         part: &Range<usize>,
         shape: &[usize],
     ) -> ort::Result<()> {
         let value = memory.value(part, shape)?;
-        self.input(name, &value)?;
+        self.register_input(name, &value)?;
         self.values.push(value);
         Ok(())
     }
 
     /// An output that stays on the device.
-    pub fn write_memory(&mut self, name: &str, memory: &'a mut Memory, shape: &[usize]) -> ort::Result<()> {
+    pub fn bind_device_output(&mut self, name: &str, memory: &'a mut DeviceMemory, shape: &[usize]) -> ort::Result<()> {
         let value = memory.value(&(0..shape.iter().product()), shape)?;
-        self.output(name, &value)?;
+        self.register_output(name, &value)?;
         self.values.push(value);
         Ok(())
     }
 
     /// An input and an output that are one memory: the operator updates it in place.
-    pub fn update(
+    pub fn bind_in_place(
         &mut self,
         (input, output): (&str, &str),
-        memory: &'a mut Memory,
+        memory: &'a mut DeviceMemory,
         part: &Range<usize>,
         shape: &[usize],
     ) -> ort::Result<()> {
         let value = memory.value(part, shape)?;
-        self.input(input, &value)?;
-        self.output(output, &value)?;
+        self.register_input(input, &value)?;
+        self.register_output(output, &value)?;
         self.values.push(value);
         Ok(())
     }
@@ -190,29 +190,29 @@ impl<'a> Binding<'a> {
         Ok(())
     }
 
-    fn over_host(
+    fn host_value(
         &self,
         data: *const c_void,
         bytes: usize,
         len: usize,
         element: TensorElementType,
         shape: &[usize],
-    ) -> ort::Result<Value> {
+    ) -> ort::Result<BoundValue> {
         if len != shape.iter().product::<usize>() {
             return Err(Error::new(format!("{len} numbers are no tensor {shape:?}")));
         }
         // SAFETY: a slice that the caller has borrowed for 'a, mutably if it is to be written.
-        unsafe { Value::over(&self.host, data, bytes, element, shape) }
+        unsafe { BoundValue::from_raw(&self.host, data, bytes, element, shape) }
     }
 
-    fn input(&mut self, name: &str, value: &Value) -> ort::Result<()> {
+    fn register_input(&mut self, name: &str, value: &BoundValue) -> ort::Result<()> {
         let name = CString::new(name).map_err(|error| Error::new(error.to_string()))?;
         // SAFETY: the name is copied; the value lives in `values` until the run is over.
         ortsys![unsafe BindInput(self.raw.as_ptr(), name.as_ptr(), value.0.as_ptr())?];
         Ok(())
     }
 
-    fn output(&mut self, name: &str, value: &Value) -> ort::Result<()> {
+    fn register_output(&mut self, name: &str, value: &BoundValue) -> ort::Result<()> {
         let name = CString::new(name).map_err(|error| Error::new(error.to_string()))?;
         // SAFETY: as for inputs.
         ortsys![unsafe BindOutput(self.raw.as_ptr(), name.as_ptr(), value.0.as_ptr())?];
@@ -220,7 +220,7 @@ impl<'a> Binding<'a> {
     }
 }
 
-impl Drop for Binding<'_> {
+impl Drop for IoBinding<'_> {
     fn drop(&mut self) {
         // SAFETY: made by ONNX Runtime and released once, before the values that it names.
         ortsys![unsafe ReleaseIoBinding(self.raw.as_ptr())];

@@ -23,19 +23,19 @@ mod run_buffer;
 mod session;
 mod thread_pool;
 
-pub use bisect::run_isolating;
+pub use bisect::run_with_bisection;
 pub use bound_session::{BoundSession, PinnedMemory};
 pub use cuda::{check_cuda, check_tensorrt};
 pub use device::Device;
 pub use gpu_options::{GpuOptions, ShapeProfile};
-pub use io_binding::{Binding, Memory};
+pub use io_binding::{DeviceMemory, IoBinding};
 pub use load_error::LoadError;
 pub use model_error::ModelError;
-pub use onnx_argmax::{CLASSES, PROBABILITIES, with_likeliest};
-pub use onnx_file::{OnnxFile, Outlet};
-pub use onnx_split::{Split, split_head};
-pub use onnxruntime::{environment, session, session_of};
-pub use openvino::{Compiled, OpenVino};
+pub use onnx_argmax::{CLASS_OUTPUT, PROBABILITY_OUTPUT, append_argmax};
+pub use onnx_file::{OnnxFile, TensorInfo};
+pub use onnx_split::{SplitModel, split_head};
+pub use onnxruntime::{load_environment, load_session, load_session_from_memory};
+pub use openvino::{OpenVino, OpenVinoSession};
 /// ONNX Runtime's types, as this crate gives and takes them.
 pub use ort::{
     Error as SessionError,
@@ -44,8 +44,8 @@ pub use ort::{
     value::{Outlet as SessionOutlet, TensorElementType, ValueType},
 };
 pub use processor::{Precision, Processor};
-pub use protobuf::Damage;
+pub use protobuf::OnnxParseError;
 pub use provider::{Provider, UnknownProvider};
-pub use run_buffer::{Room, RunBuffer};
-pub use session::{Network, Read};
-pub use thread_pool::Hands;
+pub use run_buffer::{HostBuffer, RunBuffer};
+pub use session::{InferenceSession, ReadOutput};
+pub use thread_pool::ProcessingPool;

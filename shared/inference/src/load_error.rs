@@ -28,12 +28,12 @@ pub enum LoadError {
     #[error("PP-OCR cannot be read by {0} in this program")]
     Provider(Provider),
     /// A process has one ONNX Runtime, and one OpenVINO.
-    #[error("the runtime was already loaded from {}, it cannot be loaded from {}", loaded.display(), asked.display())]
+    #[error("the runtime was already loaded from {}, it cannot be loaded from {}", loaded.display(), requested.display())]
     OtherRuntime {
         /// What the process has.
         loaded: PathBuf,
         /// What was asked for.
-        asked: PathBuf,
+        requested: PathBuf,
     },
     /// A model's file is missing, truncated or no model.
     #[error("{} is no model that can be loaded: {reason}", path.display())]

@@ -37,7 +37,7 @@ const NO_MEMORY: [&str; 7] = [
 
 impl ModelError {
     /// By what a runtime says of a run.
-    pub(crate) fn of_run(text: String) -> Self {
+    pub(crate) fn from_message(text: String) -> Self {
         let said = text.to_lowercase();
         let no_memory = NO_MEMORY.iter().any(|known| said.contains(known));
         if no_memory { Self::Memory(text) } else { Self::Run(text) }
@@ -46,7 +46,7 @@ impl ModelError {
 
 impl From<ort::Error> for ModelError {
     fn from(error: ort::Error) -> Self {
-        Self::of_run(error.to_string())
+        Self::from_message(error.to_string())
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_run_without_memory_is_told_from_one_that_failed() {
-        let told = |text: &str| matches!(ModelError::of_run(text.to_owned()), ModelError::Memory(_));
+        let told = |text: &str| matches!(ModelError::from_message(text.to_owned()), ModelError::Memory(_));
         assert!(told(
             "bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 939"
         ));

@@ -7,7 +7,10 @@ use std::{fmt, fs, path::Path};
 
 use crate::{
     load_error::LoadError,
-    protobuf::{Damage, Fields, Value, nested, number, put_bytes, put_number, text},
+    protobuf::{
+        OnnxParseError, ProtoFields, ProtoValue, message_field, string_field, varint_field, write_bytes_field,
+        write_varint_field,
+    },
 };
 
 /// `ModelProto`'s fields.
@@ -23,15 +26,15 @@ pub(crate) const FLOAT: u64 = 1;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct OnnxFile {
     /// What goes in.
-    pub inputs: Vec<Outlet>,
+    pub inputs: Vec<TensorInfo>,
     /// What comes out; the shape is often left to whoever runs it.
-    pub outputs: Vec<Outlet>,
+    pub outputs: Vec<TensorInfo>,
     metadata: Vec<(String, String)>,
 }
 
 /// A tensor that goes in or comes out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outlet {
+pub struct TensorInfo {
     /// What the model calls it.
     pub name: String,
     /// Whether its elements are 32-bit floats.
@@ -40,7 +43,7 @@ pub struct Outlet {
     pub shape: Vec<i64>,
 }
 
-impl fmt::Display for Outlet {
+impl fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{:?}", self.name, if self.is_f32 { "f32" } else { "of no f32 " }, self.shape)
     }
@@ -62,27 +65,29 @@ impl OnnxFile {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+    fn parse(bytes: &[u8]) -> Result<Self, OnnxParseError> {
         let mut file = Self::default();
         let mut has_graph = false;
-        for field in Fields::of(bytes) {
+        for field in ProtoFields::new(bytes) {
             match field? {
-                (GRAPH, Value::Bytes(graph)) => {
+                (GRAPH, ProtoValue::Bytes(graph)) => {
                     has_graph = true;
                     file.add_graph(graph)?;
                 }
-                (METADATA, Value::Bytes(entry)) => file.metadata.push((text(entry, 1)?, text(entry, 2)?)),
+                (METADATA, ProtoValue::Bytes(entry)) => {
+                    file.metadata.push((string_field(entry, 1)?, string_field(entry, 2)?))
+                }
                 _ => {}
             }
         }
-        if has_graph { Ok(file) } else { Err(Damage::NoModel) }
+        if has_graph { Ok(file) } else { Err(OnnxParseError::NotOnnx) }
     }
 
-    fn add_graph(&mut self, graph: &[u8]) -> Result<(), Damage> {
-        for field in Fields::of(graph) {
+    fn add_graph(&mut self, graph: &[u8]) -> Result<(), OnnxParseError> {
+        for field in ProtoFields::new(graph) {
             match field? {
-                (INPUT, Value::Bytes(outlet)) => self.inputs.push(Outlet::parse(outlet)?),
-                (OUTPUT, Value::Bytes(outlet)) => self.outputs.push(Outlet::parse(outlet)?),
+                (INPUT, ProtoValue::Bytes(outlet)) => self.inputs.push(TensorInfo::parse(outlet)?),
+                (OUTPUT, ProtoValue::Bytes(outlet)) => self.outputs.push(TensorInfo::parse(outlet)?),
                 _ => {}
             }
         }
@@ -90,17 +95,17 @@ impl OnnxFile {
     }
 }
 
-impl Outlet {
+impl TensorInfo {
     /// A `ValueInfoProto`: a name, and a type, of which that of a tensor has an element type and a shape.
-    fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        let mut outlet = Self { name: text(bytes, 1)?, ..Self::default() };
-        for field in Fields::of(nested(nested(bytes, 2)?, 1)?) {
+    fn parse(bytes: &[u8]) -> Result<Self, OnnxParseError> {
+        let mut outlet = Self { name: string_field(bytes, 1)?, ..Self::default() };
+        for field in ProtoFields::new(message_field(message_field(bytes, 2)?, 1)?) {
             match field? {
-                (1, Value::Number(element)) => outlet.is_f32 = element == FLOAT,
-                (2, Value::Bytes(shape)) => {
-                    for dimension in Fields::of(shape) {
-                        let (_, Value::Bytes(dimension)) = dimension? else { return Err(Damage::NoModel) };
-                        outlet.shape.push(number(dimension, 1)?.map_or(-1, |size| size as i64));
+                (1, ProtoValue::Number(element)) => outlet.is_f32 = element == FLOAT,
+                (2, ProtoValue::Bytes(shape)) => {
+                    for dimension in ProtoFields::new(shape) {
+                        let (_, ProtoValue::Bytes(dimension)) = dimension? else { return Err(OnnxParseError::NotOnnx) };
+                        outlet.shape.push(varint_field(dimension, 1)?.map_or(-1, |size| size as i64));
                     }
                 }
                 _ => {}
@@ -117,18 +122,18 @@ pub(crate) fn value_info(name: &str, element: u64, shape: &[i64]) -> Vec<u8> {
     for &size in shape {
         let mut dimension = Vec::new();
         if size >= 0 {
-            put_number(&mut dimension, 1, size.cast_unsigned());
+            write_varint_field(&mut dimension, 1, size.cast_unsigned());
         }
-        put_bytes(&mut dimensions, 1, &dimension);
+        write_bytes_field(&mut dimensions, 1, &dimension);
     }
     let mut tensor = Vec::new();
-    put_number(&mut tensor, 1, element);
-    put_bytes(&mut tensor, 2, &dimensions);
+    write_varint_field(&mut tensor, 1, element);
+    write_bytes_field(&mut tensor, 2, &dimensions);
     let mut kind = Vec::new();
-    put_bytes(&mut kind, 1, &tensor);
+    write_bytes_field(&mut kind, 1, &tensor);
     let mut info = Vec::new();
-    put_bytes(&mut info, 1, name.as_bytes());
-    put_bytes(&mut info, 2, &kind);
+    write_bytes_field(&mut info, 1, name.as_bytes());
+    write_bytes_field(&mut info, 2, &kind);
     info
 }
 
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn inputs_and_metadata_are_found() {
         let file = OnnxFile::parse(&model()).expect("a model");
-        assert_eq!(file.inputs, [Outlet { name: "x".to_owned(), is_f32: true, shape: vec![-1, 3] }]);
+        assert_eq!(file.inputs, [TensorInfo { name: "x".to_owned(), is_f32: true, shape: vec![-1, 3] }]);
         assert_eq!((file.metadata("key"), file.metadata("other")), (Some("value"), None));
         assert_eq!(file.inputs[0].to_string(), "x f32[-1, 3]");
     }

@@ -21,8 +21,8 @@ use crate::{
     device::Device,
     load_error::LoadError,
     model_error::ModelError,
-    onnx_file::Outlet,
-    session::{Network, Read},
+    onnx_file::TensorInfo,
+    session::{InferenceSession, ReadOutput},
 };
 
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
@@ -31,10 +31,10 @@ static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 ///
 /// # Errors
 /// When the library cannot be loaded, or the process has another one.
-pub fn environment(library: &Path) -> Result<Environment, LoadError> {
+pub fn load_environment(library: &Path) -> Result<Environment, LoadError> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((loaded, environment)) = environment.as_ref() {
-        let other = || LoadError::OtherRuntime { loaded: loaded.clone(), asked: library.to_owned() };
+        let other = || LoadError::OtherRuntime { loaded: loaded.clone(), requested: library.to_owned() };
         return if loaded == library { Ok(environment.clone()) } else { Err(other()) };
     }
     // The loader takes a relative path from the executable's folder; ours are from the working directory.
@@ -50,7 +50,12 @@ pub fn environment(library: &Path) -> Result<Environment, LoadError> {
 ///
 /// # Errors
 /// When it cannot be loaded.
-pub fn session(environment: &Environment, path: &Path, device: Device, threads: usize) -> Result<Session, LoadError> {
+pub fn load_session(
+    environment: &Environment,
+    path: &Path,
+    device: Device,
+    threads: usize,
+) -> Result<Session, LoadError> {
     commit(environment, path, device, threads, |mut builder| builder.commit_from_file(path))
 }
 
@@ -58,7 +63,7 @@ pub fn session(environment: &Environment, path: &Path, device: Device, threads: 
 ///
 /// # Errors
 /// When it cannot be loaded.
-pub fn session_of(
+pub fn load_session_from_memory(
     environment: &Environment,
     path: &Path,
     model: &[u8],
@@ -76,14 +81,14 @@ fn commit(
     commit: impl FnOnce(SessionBuilder) -> ort::Result<Session>,
 ) -> Result<Session, LoadError> {
     let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-    let mut builder = configured(environment, threads).map_err(refused)?;
+    let mut builder = session_builder(environment, threads).map_err(refused)?;
     if device == Device::Cuda {
         builder = cuda::register(builder, None)?;
     }
-    with_cpu_arena(builder).and_then(commit).map_err(refused)
+    enable_cpu_arena(builder).and_then(commit).map_err(refused)
 }
 
-pub(crate) fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+pub(crate) fn session_builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
     let builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         // Explicit, because ONNX Runtime counts the host's cores and not the container's.
@@ -96,23 +101,23 @@ pub(crate) fn configured(environment: &Environment, threads: usize) -> ort::Resu
 }
 
 /// Without the arena every run allocates and faults in its memory anew, which costs detection half its speed.
-pub(crate) fn with_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+pub(crate) fn enable_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
     Ok(builder.with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?)
 }
 
-impl Network for Session {
-    fn outputs(&self) -> Vec<Outlet> {
+impl InferenceSession for Session {
+    fn outputs(&self) -> Vec<TensorInfo> {
         let outlet = |outlet: &ort::value::Outlet| {
             let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-                return Outlet { name: outlet.name().to_owned(), ..Outlet::default() };
+                return TensorInfo { name: outlet.name().to_owned(), ..TensorInfo::default() };
             };
             let is_f32 = *ty == TensorElementType::Float32;
-            Outlet { name: outlet.name().to_owned(), is_f32, shape: shape.to_vec() }
+            TensorInfo { name: outlet.name().to_owned(), is_f32, shape: shape.to_vec() }
         };
         Session::outputs(self).iter().map(outlet).collect()
     }
 
-    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
+    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
         let outputs = Session::run(self, ort::inputs![TensorRef::from_array_view(input)?])?;
         let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
         read(shape, values)

@@ -13,11 +13,11 @@ use openvino::{
 use crate::{
     load_error::LoadError,
     model_error::ModelError,
-    onnx_file::Outlet,
-    openvino_tensor::Input,
+    onnx_file::TensorInfo,
+    openvino_tensor::OpenVinoTensor,
     processor::Precision,
-    run_buffer::{Room, RunBuffer},
-    session::{Network, Read},
+    run_buffer::{HostBuffer, RunBuffer},
+    session::{InferenceSession, ReadOutput},
 };
 
 /// The process's one OpenVINO. It stays for good, so that networks never outlive it.
@@ -31,12 +31,15 @@ impl OpenVino {
     ///
     /// # Errors
     /// [`LoadError::Runtime`] when it cannot be loaded, [`LoadError::OtherRuntime`] when the process has another one.
-    pub fn with<T>(library: &Path, make: impl FnOnce(&mut Self) -> Result<T, LoadError>) -> Result<T, LoadError> {
+    pub fn with_runtime<T>(
+        library: &Path,
+        make: impl FnOnce(&mut Self) -> Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((loaded, _)) = loaded.as_ref()
             && loaded != library
         {
-            return Err(LoadError::OtherRuntime { loaded: loaded.clone(), asked: library.to_owned() });
+            return Err(LoadError::OtherRuntime { loaded: loaded.clone(), requested: library.to_owned() });
         }
         match loaded.as_mut() {
             Some((_, openvino)) => make(openvino),
@@ -60,13 +63,13 @@ impl OpenVino {
     ///
     /// # Errors
     /// When the model cannot be loaded.
-    pub fn network(
+    pub fn compile(
         &mut self,
         path: &Path,
         model: &[u8],
         precision: Precision,
         kernels: u32,
-    ) -> Result<Compiled, LoadError> {
+    ) -> Result<OpenVinoSession, LoadError> {
         let refused = |error: InferenceError| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
         let kernels = kernels.to_string();
         let settings = [
@@ -76,7 +79,7 @@ impl OpenVino {
         self.0.set_properties(&DeviceType::CPU, settings).map_err(refused)?;
         // In an ONNX model the weights are in it.
         let model = self.0.read_model_from_buffer(model, None).map_err(refused)?;
-        Compiled::new(&mut self.0, &model).map_err(refused)
+        OpenVinoSession::new(&mut self.0, &model).map_err(refused)
     }
 }
 
@@ -95,63 +98,63 @@ const KERNELS: &str = "CPU_RUNTIME_CACHE_CAPACITY";
 
 /// A network that is ready to run.
 #[expect(missing_debug_implementations, reason = "it has nothing to show")]
-pub struct Compiled {
+pub struct OpenVinoSession {
     request: InferRequest,
     /// For what stands elsewhere. Kept from run to run, so that its memory is.
-    copy: Input,
-    outputs: Vec<Outlet>,
+    copy: OpenVinoTensor,
+    outputs: Vec<TensorInfo>,
     /// What the request runs.
     _model: CompiledModel,
 }
 
-impl Compiled {
+impl OpenVinoSession {
     fn new(core: &mut Core, model: &openvino::Model) -> Result<Self, InferenceError> {
         let outputs = (0..model.get_outputs_len()?).map(|index| outlet(&model.get_output_by_index(index)?));
         let outputs = outputs.collect::<Result<_, _>>()?;
         let mut model = core.compile_model(model, DeviceType::CPU)?;
         let request = model.create_infer_request()?;
-        Ok(Self { request, copy: Input::new(1)?, outputs, _model: model })
+        Ok(Self { request, copy: OpenVinoTensor::new(1)?, outputs, _model: model })
     }
 
     fn infer_copy(&mut self, input: &ArrayViewD<'_, f32>) -> Result<Tensor, InferenceError> {
         if self.copy.len() < input.len() {
-            self.copy = Input::new(input.len())?;
+            self.copy = OpenVinoTensor::new(input.len())?;
         }
-        let numbers = &mut self.copy.numbers_mut()[..input.len()];
+        let numbers = &mut self.copy.values_mut()[..input.len()];
         ArrayViewMutD::from_shape(input.raw_dim(), numbers).expect("as many numbers as the shape has").assign(input);
         self.copy.infer(&mut self.request, input.shape())
     }
 }
 
-fn answer(output: Result<Tensor, InferenceError>, read: &mut Read<'_>) -> Result<(), ModelError> {
+fn answer(output: Result<Tensor, InferenceError>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
     let failed = |error: InferenceError| ModelError::Run(error.to_string());
     let output = output.map_err(failed)?;
     let shape = output.get_shape().map_err(failed)?;
     read(shape.get_dimensions(), output.get_data().map_err(failed)?)
 }
 
-fn outlet(node: &Node) -> Result<Outlet, InferenceError> {
+fn outlet(node: &Node) -> Result<TensorInfo, InferenceError> {
     let shape = node.get_partial_shape()?;
     let free_or_size = |side: &Dimension| if side.is_dynamic() { -1 } else { side.get_max() };
     let shape = shape.get_dimensions().iter().map(free_or_size).collect();
-    Ok(Outlet { name: node.get_name()?, is_f32: node.get_element_type()? == ElementType::F32, shape })
+    Ok(TensorInfo { name: node.get_name()?, is_f32: node.get_element_type()? == ElementType::F32, shape })
 }
 
-impl Network for Compiled {
-    fn outputs(&self) -> Vec<Outlet> {
+impl InferenceSession for OpenVinoSession {
+    fn outputs(&self) -> Vec<TensorInfo> {
         self.outputs.clone()
     }
 
-    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
+    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
         answer(self.infer_copy(&input), read)
     }
 
-    fn room(&self, len: usize) -> Room {
-        Input::new(len).map_or_else(|_| Room::ordinary(len), Room::of_openvino)
+    fn allocate(&self, len: usize) -> HostBuffer {
+        OpenVinoTensor::new(len).map_or_else(|_| HostBuffer::heap(len), HostBuffer::openvino)
     }
 
-    fn run_buffered(&mut self, run: &mut RunBuffer, read: &mut Read<'_>) -> Result<(), ModelError> {
-        let shape = run.shape();
+    fn run_buffered(&mut self, run: &mut RunBuffer, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
+        let shape = run.input_shape();
         match run.openvino_input() {
             Some(input) => answer(input.infer(&mut self.request, &shape), read),
             None => self.run(run.input().into_dyn(), read),

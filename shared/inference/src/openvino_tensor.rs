@@ -3,12 +3,12 @@
 use openvino::{ElementType, InferRequest, InferenceError, Shape, Tensor};
 
 /// Numbers where a network reads them, without a copy.
-pub(crate) struct Input {
+pub(crate) struct OpenVinoTensor {
     tensor: Tensor,
     len: usize,
 }
 
-impl Input {
+impl OpenVinoTensor {
     /// So many zeros.
     pub(crate) fn new(len: usize) -> Result<Self, InferenceError> {
         Ok(Self { tensor: Tensor::new(ElementType::F32, &Shape::new(&[len as i64])?)?, len })
@@ -18,11 +18,11 @@ impl Input {
         self.len
     }
 
-    pub(crate) fn numbers(&self) -> &[f32] {
+    pub(crate) fn values(&self) -> &[f32] {
         self.tensor.get_data().expect("a tensor of f32 has them")
     }
 
-    pub(crate) fn numbers_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
         self.tensor.get_data_mut().expect("a tensor of f32 has them")
     }
 
@@ -46,8 +46,8 @@ impl Input {
     }
 }
 
-impl std::fmt::Debug for Input {
+impl std::fmt::Debug for OpenVinoTensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("OpenVinoTensor").field("len", &self.len).finish_non_exhaustive()
     }
 }

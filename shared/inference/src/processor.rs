@@ -37,7 +37,7 @@ pub struct Processor {
 
 impl Processor {
     /// The one that this process runs on.
-    pub fn this() -> Self {
+    pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             Self {
@@ -59,19 +59,19 @@ impl Processor {
     /// bf16, where 32-bit floats take as long as ONNX Runtime, 59.2 and 210 ms; on an Intel Xeon with it and without AMX 74 and
     /// 240 ms in bf16, 45 and 171 ms in 32-bit floats, of which it multiplies as many at once. AMX was not measured. Without
     /// any of these OpenVINO would emulate bf16.
-    pub const fn recognition(self) -> Precision {
+    pub const fn recognition_precision(self) -> Precision {
         if self.has_amx_bf16 || self.has_avx512_bf16 && !self.is_intel { Precision::Bf16 } else { Precision::F32 }
     }
 
     /// What it detects with: bf16 wherever there are instructions for it. Where 32-bit floats would be faster, a page would take
     /// 5 % less time, and each worker 77 MB more.
-    pub const fn detection(self) -> Precision {
+    pub const fn detection_precision(self) -> Precision {
         if self.has_amx_bf16 || self.has_avx512_bf16 { Precision::Bf16 } else { Precision::F32 }
     }
 
     /// What runs the models fastest, if it can be had, and why. ONNX Runtime takes 48 and 646 ms on the Xeon of
-    /// [`recognition`](Self::recognition).
-    pub const fn fastest(self) -> (Provider, &'static str) {
+    /// [`recognition`](Self::recognition_precision).
+    pub const fn fastest_provider(self) -> (Provider, &'static str) {
         match self {
             Self { has_amx_bf16: true, .. } => (Provider::OpenVino, "the processor multiplies bf16 (AMX)"),
             Self { is_intel: false, has_avx512_bf16: true, .. } => {
@@ -91,8 +91,8 @@ impl Provider {
         match self {
             Self::OnnxRuntime | Self::Cuda => ["f32"; 2],
             Self::OpenVino => {
-                let processor = Processor::this();
-                [processor.detection(), processor.recognition()].map(Precision::as_str)
+                let processor = Processor::detect();
+                [processor.detection_precision(), processor.recognition_precision()].map(Precision::as_str)
             }
             Self::TensorRt => ["f16"; 2],
         }
@@ -125,7 +125,7 @@ mod tests {
     fn what_is_fastest_depends_on_who_made_the_processor() {
         let intel = Processor { is_intel: true, has_avx512: true, ..PLAIN };
         let with_bf16 = |processor| Processor { has_avx512_bf16: true, ..processor };
-        let chosen = |processor: Processor| (processor.fastest().0, processor.recognition());
+        let chosen = |processor: Processor| (processor.fastest_provider().0, processor.recognition_precision());
         assert_eq!(chosen(PLAIN), (Provider::OnnxRuntime, Precision::F32));
         assert_eq!(chosen(Processor { is_intel: true, ..PLAIN }), (Provider::OnnxRuntime, Precision::F32));
         assert_eq!(chosen(intel), (Provider::OpenVino, Precision::F32));
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(chosen(with_bf16(PLAIN)), (Provider::OpenVino, Precision::Bf16));
         assert_eq!(chosen(Processor { has_amx_bf16: true, ..intel }), (Provider::OpenVino, Precision::Bf16));
         assert_eq!(
-            [PLAIN, intel, with_bf16(intel)].map(Processor::detection),
+            [PLAIN, intel, with_bf16(intel)].map(Processor::detection_precision),
             [Precision::F32, Precision::F32, Precision::Bf16]
         );
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn this_processor_is_what_the_system_says() {
         let Ok(said) = std::fs::read_to_string("/proc/cpuinfo") else { return };
-        let Processor { is_intel, has_avx512, has_avx512_bf16, has_amx_bf16 } = Processor::this();
+        let Processor { is_intel, has_avx512, has_avx512_bf16, has_amx_bf16 } = Processor::detect();
         assert_eq!(is_intel, said.contains("GenuineIntel"));
         assert_eq!(has_amx_bf16, said.contains("amx_bf16"));
         assert_eq!((has_avx512, has_avx512_bf16), (said.contains("avx512f"), said.contains("avx512_bf16")));

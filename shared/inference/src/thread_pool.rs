@@ -14,9 +14,9 @@ static POOLS: Mutex<BTreeMap<usize, Weak<ThreadPool>>> = Mutex::new(BTreeMap::ne
 
 /// Threads that do one item each of the same work.
 #[derive(Debug, Clone, Default)]
-pub struct Hands(Option<Arc<ThreadPool>>);
+pub struct ProcessingPool(Option<Arc<ThreadPool>>);
 
-impl Hands {
+impl ProcessingPool {
     /// So many; 0 is one for each processor. One is the caller's own thread, and what no pool can be had for is done there
     /// too.
     pub fn new(count: usize) -> Self {
@@ -75,13 +75,13 @@ mod tests {
 
     #[test]
     fn one_hand_is_the_callers_own() {
-        let threads = Hands::new(1).map(&[(); 8], |()| thread::current().id());
+        let threads = ProcessingPool::new(1).map(&[(); 8], |()| thread::current().id());
         assert!(threads.into_iter().all(|id| id == thread::current().id()));
     }
 
     #[test]
     fn several_hands_work_at_once_and_keep_the_order() {
-        let hands = Hands::new(3);
+        let hands = ProcessingPool::new(3);
         // Comes back only when all three are there.
         let barrier = Barrier::new(3);
         let threads = hands.map(&[0, 1, 2], |index| {
@@ -94,14 +94,16 @@ mod tests {
 
     #[test]
     fn readers_share_their_hands() {
-        let hands = [Hands::new(5), Hands::new(5)];
-        let [Hands(Some(first)), Hands(Some(second))] = &hands else { panic!("five hands are a pool") };
+        let hands = [ProcessingPool::new(5), ProcessingPool::new(5)];
+        let [ProcessingPool(Some(first)), ProcessingPool(Some(second))] = &hands else {
+            panic!("five hands are a pool")
+        };
         assert!(Arc::ptr_eq(first, second));
     }
 
     #[test]
     fn places_without_an_item_are_cleared() {
-        for hands in [Hands::new(1), Hands::new(2)] {
+        for hands in [ProcessingPool::new(1), ProcessingPool::new(2)] {
             let mut input = Array4::from_elem((3, 1, 2, 2), 7.0);
             hands.draw(&[1.0, 2.0], input.view_mut(), |item, mut place| place.fill(*item));
             let sums: Vec<f32> = input.outer_iter().map(|place| place.sum()).collect();

@@ -10,25 +10,25 @@ mod translation;
 
 use quire_tasks::{EngineName, Line, Mode, PageText, Warning};
 
-use crate::end::End;
-use parsed::{Answer, Taken};
+use crate::stop_reason::StopReason;
+use parsed::{ModelAnswer, ParsedAnswer};
 
 /// The page that an answer makes: `lines` is the answer as it stands, each line with how sure the model was of it. Places
 /// are in pixels of a page of this width and height.
-pub fn page_of_answer(
+pub fn parse_answer(
     engine: EngineName,
     width: u32,
     height: u32,
     mode: &Mode,
     lines: Vec<(String, Option<f32>)>,
-    end: End,
+    end: StopReason,
 ) -> PageText {
-    let answer = Answer::new(lines);
+    let answer = ModelAnswer::new(lines);
     let within = fence::within(&answer.text, end);
     let body = within.start..within.start + answer.text[within].trim_end().len();
     let taken = match mode {
-        Mode::Text | Mode::Markdown | Mode::Formula => Taken::in_form(answer.lines(body)),
-        Mode::Subtitles => Taken::in_form(answer.lines(body).flat_map(|line| line_breaks(&line))),
+        Mode::Text | Mode::Markdown | Mode::Formula => ParsedAnswer::from_lines(answer.lines(body)),
+        Mode::Subtitles => ParsedAnswer::from_lines(answer.lines(body).flat_map(|line| line_breaks(&line))),
         Mode::Table => tables::tables(&answer, body),
         Mode::Fields { keys } => fields::fields(&answer, body, keys),
         Mode::Spotting => spotting::spots(&answer, body, (width, height)),
@@ -38,11 +38,11 @@ pub fn page_of_answer(
     page.mode = mode.name();
     page.fields = taken.fields;
     page.warnings = match end {
-        End::Said => Vec::new(),
-        End::TokenCap => vec![Warning::CutOff],
-        End::Repetition => vec![Warning::Repetition],
+        StopReason::EndOfText => Vec::new(),
+        StopReason::TokenLimit => vec![Warning::CutOff],
+        StopReason::Repetition => vec![Warning::Repetition],
     };
-    if !taken.in_form {
+    if !taken.is_well_formed {
         page.warnings.push(Warning::OtherForm);
     }
     page

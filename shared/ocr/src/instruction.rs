@@ -45,7 +45,7 @@ pub fn default_prompts() -> &'static BTreeMap<String, String> {
 
 impl Instruction {
     /// An instruction in one's own words. The model reads worse than with those that it was trained on.
-    pub fn of(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 

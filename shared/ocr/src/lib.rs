@@ -2,13 +2,15 @@
 #![warn(missing_docs)]
 
 mod answer;
-mod end;
 mod instruction;
 mod page_stream;
 mod repetition;
+mod stop_reason;
 
-pub use answer::page_of_answer;
-pub use end::End;
+pub use answer::parse_answer;
 pub use instruction::{Instruction, InstructionError, default_prompts};
-pub use page_stream::{PageFeed, PageJob, PageStream, ReadError, Reading};
-pub use repetition::{RepetitionGuard, RepetitionRule, TailGuard, kept, without_repetition};
+pub use page_stream::{PageFeed, PageJob, PageReading, PageStream, ReadError};
+pub use repetition::{
+    RepetitionGuard, RepetitionRule, StreamRepetitionGuard, length_without_repetition, without_repetition,
+};
+pub use stop_reason::StopReason;

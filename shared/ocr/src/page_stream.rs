@@ -12,7 +12,7 @@ use std::{
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, FailureCode, Mode, PageText};
 
-use crate::{end::End, instruction::Instruction};
+use crate::{instruction::Instruction, stop_reason::StopReason};
 
 /// A page to read.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl<'p> PageJob<'p> {
     }
 
     /// Why it need not be gone on with.
-    pub fn given_up(&self, now: Instant) -> Option<ReadError> {
+    pub fn stop_cause(&self, now: Instant) -> Option<ReadError> {
         if self.canceled.load(Ordering::Relaxed) {
             return Some(ReadError::Canceled);
         }
@@ -57,7 +57,7 @@ pub trait PageFeed<'p> {
     fn next(&mut self, wait: bool) -> Option<PageJob<'p>>;
 
     /// A page has ended. Every page that was handed out ends once, in any order.
-    fn ended(&mut self, ticket: u64, outcome: Result<Reading, ReadError>);
+    fn ended(&mut self, ticket: u64, outcome: Result<PageReading, ReadError>);
 }
 
 /// A way of reading pages that come and go while others are in flight (HunyuanOCR's): a page that
@@ -75,13 +75,13 @@ pub trait PageStream: Send {
 
 /// What a model made of a page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
+pub struct PageReading {
     /// What it says, as the mode has it.
     pub page: PageText,
     /// Its tokens, the end token included.
     pub tokens: Vec<u32>,
     /// Why there are no more.
-    pub end: End,
+    pub end: StopReason,
 }
 
 /// Why a page has no text.

@@ -37,13 +37,13 @@ impl RepetitionRule {
 
 /// Watches an answer grow that comes from elsewhere, by the rule that HunyuanOCR's releases have.
 #[derive(Debug)]
-pub struct TailGuard {
+pub struct StreamRepetitionGuard {
     guard: RepetitionGuard,
     bytes: usize,
     characters: usize,
 }
 
-impl TailGuard {
+impl StreamRepetitionGuard {
     /// For an answer that is yet to come.
     pub const fn new() -> Self {
         Self { guard: RepetitionGuard::new(&RepetitionRule::DEFAULT), bytes: 0, characters: 0 }
@@ -51,14 +51,14 @@ impl TailGuard {
 
     /// Whether the answer, which is what it was at the last call and maybe more, has come to go round in circles. Looks
     /// only now and then.
-    pub fn trips(&mut self, answer: &str) -> bool {
+    pub fn detects_repetition(&mut self, answer: &str) -> bool {
         self.characters += answer.get(self.bytes..).map_or(0, |more| more.chars().count());
         self.bytes = answer.len();
-        self.guard.trips(&RepetitionRule::DEFAULT, answer, self.characters)
+        self.guard.detects_repetition(&RepetitionRule::DEFAULT, answer, self.characters)
     }
 }
 
-impl Default for TailGuard {
+impl Default for StreamRepetitionGuard {
     fn default() -> Self {
         Self::new()
     }
@@ -66,7 +66,7 @@ impl Default for TailGuard {
 
 /// An ended answer up to the first of the units that repeat at its end, or all of it.
 pub fn without_repetition(text: &str) -> &str {
-    &text[..kept(&RepetitionRule::DEFAULT, text)]
+    &text[..length_without_repetition(&RepetitionRule::DEFAULT, text)]
 }
 
 /// Watches the text of one page grow.
@@ -82,7 +82,7 @@ impl RepetitionGuard {
     }
 
     /// Whether the text, which has so many characters, has come to go round in circles. Looks only now and then.
-    pub fn trips(&mut self, rule: &RepetitionRule, text: &str, characters: usize) -> bool {
+    pub fn detects_repetition(&mut self, rule: &RepetitionRule, text: &str, characters: usize) -> bool {
         if characters < self.next_check {
             return false;
         }
@@ -103,7 +103,7 @@ fn repeats(text: &[char], unit: usize) -> usize {
 }
 
 /// The length in bytes of what to keep of an ended page: all of it, or up to the first of the units that repeat at its end.
-pub fn kept(rule: &RepetitionRule, text: &str) -> usize {
+pub fn length_without_repetition(rule: &RepetitionRule, text: &str) -> usize {
     let characters: Vec<char> = text.chars().collect();
     if characters.len() < rule.clean_from.max(1) || rule.clean_repeats == 0 {
         return text.len();
@@ -134,7 +134,7 @@ mod tests {
     };
 
     fn trips(text: &str) -> bool {
-        RepetitionGuard::new(&RULE).trips(&RULE, text, text.chars().count())
+        RepetitionGuard::new(&RULE).detects_repetition(&RULE, text, text.chars().count())
     }
 
     #[test]
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn an_answer_from_elsewhere_is_watched_by_the_rule_of_the_releases() {
         let (start, unit) = ("A page that begins well. ", "行 and 文 ");
-        let mut guard = TailGuard::new();
+        let mut guard = StreamRepetitionGuard::new();
         let mut answer = start.to_owned();
-        while !guard.trips(&answer) {
+        while !guard.detects_repetition(&answer) {
             answer.push_str(unit);
             assert!(answer.len() < 10_000, "it should have been stopped");
         }
@@ -164,25 +164,25 @@ mod tests {
     fn a_text_is_looked_at_only_when_it_has_grown() {
         let mut guard = RepetitionGuard::new(&RULE);
         let circles = "ab".repeat(30);
-        assert!(!guard.trips(&RULE, &circles, 39), "too short to tell");
-        assert!(!guard.trips(&RULE, "no circles here, nothing to see at all", 40));
-        assert!(!guard.trips(&RULE, &circles, 49), "it has hardly grown since");
-        assert!(guard.trips(&RULE, &circles, 50));
+        assert!(!guard.detects_repetition(&RULE, &circles, 39), "too short to tell");
+        assert!(!guard.detects_repetition(&RULE, "no circles here, nothing to see at all", 40));
+        assert!(!guard.detects_repetition(&RULE, &circles, 49), "it has hardly grown since");
+        assert!(guard.detects_repetition(&RULE, &circles, 50));
     }
 
     #[test]
     fn ten_units_are_cut_down_to_one() {
         let text = format!("The start, then {}", "行 ".repeat(10));
-        assert_eq!(&text[..kept(&RULE, &text)], "The start, then 行 ");
+        assert_eq!(&text[..length_without_repetition(&RULE, &text)], "The start, then 行 ");
         let fewer = format!("The start, then {}", "行 ".repeat(9));
-        assert_eq!(kept(&RULE, &fewer), fewer.len());
-        assert_eq!(kept(&RULE, "aaaaaaaaaaaaaaaaaaa"), 19, "too short to be touched");
+        assert_eq!(length_without_repetition(&RULE, &fewer), fewer.len());
+        assert_eq!(length_without_repetition(&RULE, "aaaaaaaaaaaaaaaaaaa"), 19, "too short to be touched");
     }
 
     proptest! {
         #[test]
         fn what_is_kept_is_a_beginning_of_the_text(text in "[ab行 ]{0,80}") {
-            prop_assert!(text.is_char_boundary(kept(&RULE, &text)));
+            prop_assert!(text.is_char_boundary(length_without_repetition(&RULE, &text)));
         }
     }
 }

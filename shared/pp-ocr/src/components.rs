@@ -6,7 +6,7 @@ use crate::geometry::Point;
 
 /// Pixels `start..end` of one row that are over the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
+struct PixelSpan {
     row: usize,
     start: usize,
     end: usize,
@@ -15,7 +15,7 @@ struct Run {
 /// A region of pixels that touch by side or by corner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Component {
-    runs: Vec<Run>,
+    runs: Vec<PixelSpan>,
 }
 
 impl Component {
@@ -27,7 +27,7 @@ impl Component {
 
     /// The outer corners of its runs: their convex hull is the region's.
     pub(crate) fn outline(&self) -> Vec<Point> {
-        let corners = |run: &Run| {
+        let corners = |run: &PixelSpan| {
             let (top, left, right) = (run.row as f32, run.start as f32, run.end as f32);
             [[left, top], [right, top], [left, top + 1.0], [right, top + 1.0]]
         };
@@ -37,7 +37,7 @@ impl Component {
 
 /// The regions of values over a threshold, in the order of their first row. What is no number is over nothing.
 pub(crate) fn components(map: &ArrayView2<'_, f32>, threshold: f32) -> Vec<Component> {
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<PixelSpan> = Vec::new();
     let mut parents: Vec<usize> = Vec::new();
     let mut above = 0..0;
     for (row, values) in map.outer_iter().enumerate() {
@@ -50,7 +50,7 @@ pub(crate) fn components(map: &ArrayView2<'_, f32>, threshold: f32) -> Vec<Compo
     gather(&runs, &mut parents)
 }
 
-fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<Run> {
+fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<PixelSpan> {
     let mut runs = Vec::new();
     let mut start = None;
     let closed = over.chain([false]);
@@ -58,7 +58,7 @@ fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<Run> {
         match (over, start) {
             (true, None) => start = Some(column),
             (false, Some(first)) => {
-                runs.push(Run { row, start: first, end: column });
+                runs.push(PixelSpan { row, start: first, end: column });
                 start = None;
             }
             _ => {}
@@ -68,7 +68,12 @@ fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<Run> {
 }
 
 /// Joins the runs of two neighboring rows that touch, corners included.
-fn join_rows(runs: &[Run], mut above: std::ops::Range<usize>, below: std::ops::Range<usize>, parents: &mut [usize]) {
+fn join_rows(
+    runs: &[PixelSpan],
+    mut above: std::ops::Range<usize>,
+    below: std::ops::Range<usize>,
+    parents: &mut [usize],
+) {
     for current in below {
         while above.start < above.end && runs[above.start].end < runs[current].start {
             above.start += 1;
@@ -88,7 +93,7 @@ fn root(parents: &mut [usize], mut index: usize) -> usize {
     index
 }
 
-fn gather(runs: &[Run], parents: &mut [usize]) -> Vec<Component> {
+fn gather(runs: &[PixelSpan], parents: &mut [usize]) -> Vec<Component> {
     let mut components: Vec<Component> = Vec::new();
     let mut component_of = vec![usize::MAX; runs.len()];
     for (index, run) in runs.iter().enumerate() {

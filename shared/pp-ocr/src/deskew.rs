@@ -1,6 +1,6 @@
 //! A page's lines as they would stand on a page that is laid straight and photographed from above.
 
-use crate::geometry::{Point, Quad, minus};
+use crate::geometry::{Point, Quad, subtract};
 
 /// So many samples at least tell how a page is distorted.
 const MIN_SAMPLES: usize = 6;
@@ -22,23 +22,23 @@ const STEEPEST_EDGE: f32 = 0.3;
 ///
 /// What runs level on the page converges in a photograph of it, and so does what stands upright. Lines that converge are
 /// a pencil: at the place c their slope is s₀ + s₁c, and whoever is at u on such a line has v = c + (s₀ + s₁c)u.
-pub(crate) fn leveled(lines: &[Quad], along: Point) -> Vec<Quad> {
-    let along = straightened(lines, along);
+pub(crate) fn deskew(lines: &[Quad], along: Point) -> Vec<Quad> {
+    let along = text_direction(lines, along);
     let down = [-along[1], along[0]];
     let count = (4 * lines.len()).max(1) as f32;
     let corners = || lines.iter().flat_map(|line| line.0);
     let center = corners().fold([0.0, 0.0], |sum, [x, y]| [sum[0] + x / count, sum[1] + y / count]);
     let framed = |point: Point| {
-        let offset = minus(point, center);
+        let offset = subtract(point, center);
         [offset[0] * along[0] + offset[1] * along[1], offset[0] * down[0] + offset[1] * down[1]]
     };
     let mut lines: Vec<Quad> = lines.iter().map(|line| Quad(line.0.map(framed))).collect();
-    if let Some(rows) = Pencil::of(rows(&lines), extent(&lines, 1)) {
+    if let Some(rows) = Pencil::fit(row_samples(&lines), extent(&lines, 1)) {
         for line in &mut lines {
             line.0 = line.0.map(|[u, v]| [u, rows.place(v, u)]);
         }
     }
-    if let Some(edges) = Pencil::of(edges(&lines), extent(&lines, 0)) {
+    if let Some(edges) = Pencil::fit(edge_samples(&lines), extent(&lines, 0)) {
         for line in &mut lines {
             line.0 = line.0.map(|[u, v]| [edges.place(u, v), v]);
         }
@@ -47,7 +47,7 @@ pub(crate) fn leveled(lines: &[Quad], along: Point) -> Vec<Quad> {
 }
 
 /// The direction that lines of text really have on this page: a scan is seldom laid straight.
-fn straightened(lines: &[Quad], along: Point) -> Point {
+fn text_direction(lines: &[Quad], along: Point) -> Point {
     let down = [-along[1], along[0]];
     let mut slopes: Vec<(f32, f32)> = lines.iter().map(|line| slope(line, along, down, 2.0)).collect();
     slopes.retain(|(slope, _)| slope.abs() < 0.5);
@@ -59,7 +59,7 @@ fn straightened(lines: &[Quad], along: Point) -> Point {
 /// How steeply a line falls, and its length, which is how well that is known. Lines of less than so many times their
 /// breadth tell nothing.
 fn slope(line: &Quad, along: Point, down: Point, directed: f32) -> (f32, f32) {
-    let edge = minus(line.0[1], line.0[0]);
+    let edge = subtract(line.0[1], line.0[0]);
     let (run, fall) = (edge[0] * along[0] + edge[1] * along[1], edge[0] * down[0] + edge[1] * down[1]);
     if run > directed * line.breadth() { (fall / run, run) } else { (f32::INFINITY, 0.0) }
 }
@@ -78,22 +78,22 @@ fn median(mut values: Vec<(f32, f32)>) -> f32 {
 
 /// How steep something is at one place of the page, and how well that is known.
 #[derive(Debug, Clone, Copy)]
-struct Sample {
+struct SlopeSample {
     place: f32,
     slope: f32,
     weight: f32,
 }
 
-fn rows(lines: &[Quad]) -> Vec<Sample> {
+fn row_samples(lines: &[Quad]) -> Vec<SlopeSample> {
     let sample = |line: &Quad| {
         let (slope, weight) = slope(line, [1.0, 0.0], [0.0, 1.0], 3.0);
-        Sample { place: f32::midpoint(line.0[0][1], line.0[2][1]), slope, weight }
+        SlopeSample { place: f32::midpoint(line.0[0][1], line.0[2][1]), slope, weight }
     };
     lines.iter().map(sample).filter(|sample| sample.weight > 0.0).collect()
 }
 
 /// How far left edges move from line to line below, wherever two may belong to one column.
-fn edges(lines: &[Quad]) -> Vec<Sample> {
+fn edge_samples(lines: &[Quad]) -> Vec<SlopeSample> {
     let start = |line: &Quad| {
         let [start, _, _, below] = line.0;
         [f32::midpoint(start[0], below[0]), f32::midpoint(start[1], below[1])]
@@ -102,11 +102,11 @@ fn edges(lines: &[Quad]) -> Vec<Sample> {
     starts.sort_by(|a, b| a.0[1].total_cmp(&b.0[1]));
     let mut samples = Vec::new();
     for (index, (upper, height)) in starts.iter().enumerate() {
-        let reach = starts[index..].iter().map(|(lower, _)| minus(*lower, *upper));
+        let reach = starts[index..].iter().map(|(lower, _)| subtract(*lower, *upper));
         let below = reach.take_while(|offset| offset[1] < EDGE_DISTANCE.end * height);
         let column =
             below.filter(|[across, down]| *down > EDGE_DISTANCE.start * height && across.abs() < STEEPEST_EDGE * down);
-        samples.extend(column.map(|[across, down]| Sample { place: upper[0], slope: across / down, weight: 1.0 }));
+        samples.extend(column.map(|[across, down]| SlopeSample { place: upper[0], slope: across / down, weight: 1.0 }));
     }
     samples
 }
@@ -126,15 +126,15 @@ struct Pencil {
 
 impl Pencil {
     /// What the samples show, where they agree that there is any distortion.
-    fn of(mut samples: Vec<Sample>, extent: f32) -> Option<Self> {
+    fn fit(mut samples: Vec<SlopeSample>, extent: f32) -> Option<Self> {
         if samples.len() < MIN_SAMPLES {
             return None;
         }
         samples.sort_by(|a, b| a.place.total_cmp(&b.place));
         let (first, second) = samples.split_at(samples.len() / 2);
-        let weight = |of: &[Sample]| of.iter().map(|sample| sample.weight).sum::<f32>();
-        let place = |of: &[Sample]| of.iter().map(|sample| sample.place * sample.weight).sum::<f32>() / weight(of);
-        let slope = |of: &[Sample]| median(of.iter().map(|sample| (sample.slope, sample.weight)).collect());
+        let weight = |of: &[SlopeSample]| of.iter().map(|sample| sample.weight).sum::<f32>();
+        let place = |of: &[SlopeSample]| of.iter().map(|sample| sample.place * sample.weight).sum::<f32>() / weight(of);
+        let slope = |of: &[SlopeSample]| median(of.iter().map(|sample| (sample.slope, sample.weight)).collect());
         let apart = place(second) - place(first);
         let found = if apart < MIN_SPREAD * extent {
             Self { slope: slope(&samples), change: 0.0 }
@@ -144,7 +144,7 @@ impl Pencil {
         };
         let agreeing = |pencil: Self| {
             let near =
-                |sample: &&Sample| (sample.slope - pencil.slope - pencil.change * sample.place).abs() < SAME_SLOPE;
+                |sample: &&SlopeSample| (sample.slope - pencil.slope - pencil.change * sample.place).abs() < SAME_SLOPE;
             samples.iter().filter(near).map(|sample| sample.weight).sum::<f32>() / weight(&samples)
         };
         let (agreement, without) = (agreeing(found), agreeing(Self { slope: 0.0, change: 0.0 }));
@@ -185,7 +185,7 @@ mod tests {
             [(x + 0.05 * y) / depth, (y - 0.03 * x) / depth]
         };
         let lines: Vec<Quad> = columns().iter().map(|line| Quad(line.0.map(photographed))).collect();
-        let leveled = leveled(&lines, [1.0, 0.0]);
+        let leveled = deskew(&lines, [1.0, 0.0]);
         for row in 0..12 {
             let tops =
                 [leveled[row].0[0][1], leveled[row].0[1][1], leveled[row + 12].0[0][1], leveled[row + 12].0[1][1]];
@@ -199,19 +199,19 @@ mod tests {
     #[test]
     fn a_straight_page_stays_as_it_is_but_for_its_center() {
         let lines = columns();
-        let leveled = leveled(&lines, [1.0, 0.0]);
+        let leveled = deskew(&lines, [1.0, 0.0]);
         for (before, after) in lines.iter().zip(&leveled) {
             assert!((before.length() - after.length()).abs() < 0.01);
             assert!((before.0[0][0] - lines[0].0[0][0] - after.0[0][0] + leveled[0].0[0][0]).abs() < 0.01);
         }
-        assert_eq!(super::leveled(&[], [1.0, 0.0]), []);
+        assert_eq!(super::deskew(&[], [1.0, 0.0]), []);
     }
 
     #[test]
     fn one_slope_all_over_is_taken_out_of_a_slanted_page() {
         let slanted: Vec<Quad> =
             columns().iter().map(|line| Quad(line.0.map(|[x, y]| [x - 0.1 * y, y + 0.1 * x]))).collect();
-        let leveled = leveled(&slanted, [1.0, 0.0]);
+        let leveled = deskew(&slanted, [1.0, 0.0]);
         assert!(leveled.iter().all(|line| (line.0[1][1] - line.0[0][1]).abs() < 0.1));
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 const PIXEL_THRESHOLD: f32 = 0.2;
 /// A box is text from this mean probability on; PP-OCRv6's own value.
 const BOX_THRESHOLD: f32 = 0.45;
-/// How far the model's shrunken boxes are grown. With PP-OCRv6's own 1.4 pages read as well, but tighter boxes make wider
+/// How far the model's shrunken boxes are expanded. With PP-OCRv6's own 1.4 pages read as well, but tighter boxes make wider
 /// strips: 1.6 saves 7 % of recognition.
 const UNCLIP_RATIO: f32 = 1.6;
 /// Thinner regions, in pixels of the map, are noise: a character needs more.
@@ -42,7 +42,7 @@ pub(crate) struct TextBox {
 
 impl TextBox {
     /// As large as the text.
-    pub(crate) fn grown(&self) -> Rectangle {
+    pub(crate) fn expanded(&self) -> Rectangle {
         self.rectangle.unclipped(UNCLIP_RATIO)
     }
 }
@@ -100,8 +100,8 @@ mod tests {
         let boxes = text_boxes(&map.view());
         let [text] = boxes[..] else { panic!("one box, not {boxes:?}") };
         assert!((text.mean - 0.9).abs() < 1e-4);
-        // 80 × 10 grown by 800 × 1.6 / 180 = 7.11 on each side.
-        let quad = Quad(text.grown().corners()).towards([1.0, 0.0]);
+        // 80 × 10 expanded by 800 × 1.6 / 180 = 7.11 on each side.
+        let quad = Quad(text.expanded().corners()).facing([1.0, 0.0]);
         assert!((quad.length() - 94.22).abs() < 0.1 && (quad.breadth() - 24.22).abs() < 0.1);
         assert!((quad.0[0][0] - 12.89).abs() < 0.1 && (quad.0[0][1] - 12.89).abs() < 0.1);
     }

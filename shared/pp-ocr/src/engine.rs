@@ -3,12 +3,14 @@
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
-use crate::{cost_counters::Work, line_reader::LineReader, model::Model, page_reader::PageReader, policy::Policy};
+use crate::{
+    cost_counters::CostCounters, line_reader::LineReader, model::OcrModel, page_reader::PageReader, policy::BatchPolicy,
+};
 
 /// Reads pages in micro-batches.
 pub struct Engine {
     reader: Box<dyn PageReader>,
-    beside: Vec<Engine>,
+    others: Vec<Engine>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -19,26 +21,26 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Reads line by line with this model, in runs of this policy.
-    pub fn new(model: Box<dyn Model>, policy: Policy) -> Self {
-        Self::of(Box::new(LineReader::new(model, policy)))
+    pub fn new(model: Box<dyn OcrModel>, policy: BatchPolicy) -> Self {
+        Self::from_reader(Box::new(LineReader::new(model, policy)))
     }
 
     /// Reads in this way.
-    pub fn of(reader: Box<dyn PageReader>) -> Self {
-        Self { reader, beside: Vec::new() }
+    pub fn from_reader(reader: Box<dyn PageReader>) -> Self {
+        Self { reader, others: Vec::new() }
     }
 
     /// Another reader on the same device: the device has a run to do while one of them prepares its next. Each reads its
     /// own micro-batches, on a thread of its own.
     #[must_use]
-    pub fn beside(mut self, other: Self) -> Self {
-        self.beside.push(other);
+    pub fn with_reader(mut self, other: Self) -> Self {
+        self.others.push(other);
         self
     }
 
     /// This reader and those beside it, each alone.
-    pub fn apart(mut self) -> Vec<Self> {
-        let mut readers = std::mem::take(&mut self.beside);
+    pub fn into_readers(mut self) -> Vec<Self> {
+        let mut readers = std::mem::take(&mut self.others);
         readers.push(self);
         readers
     }
@@ -49,7 +51,7 @@ impl Engine {
     }
 
     /// How runs are made up, and micro-batches should be.
-    pub fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &BatchPolicy {
         self.reader.policy()
     }
 
@@ -60,7 +62,7 @@ impl Engine {
     }
 
     /// What reading has cost since this was last asked.
-    pub fn take_work(&mut self) -> Work {
-        self.reader.take_work()
+    pub fn take_costs(&mut self) -> CostCounters {
+        self.reader.take_costs()
     }
 }

@@ -13,7 +13,7 @@ fn dot(a: Point, b: Point) -> f32 {
     a[0] * b[0] + a[1] * b[1]
 }
 
-pub(crate) fn minus(a: Point, b: Point) -> Point {
+pub(crate) fn subtract(a: Point, b: Point) -> Point {
     [a[0] - b[0], a[1] - b[1]]
 }
 
@@ -67,7 +67,7 @@ impl Rectangle {
     /// area. Every edge looks at every point, which for the few dozen points of a text line beats keeping calipers.
     pub(crate) fn around(hull: &[Point]) -> Option<Self> {
         let edges = hull.iter().zip(hull.iter().cycle().skip(1));
-        let rectangles = edges.filter_map(|(&a, &b)| Self::along(hull, minus(b, a)));
+        let rectangles = edges.filter_map(|(&a, &b)| Self::along(hull, subtract(b, a)));
         let smallest = rectangles.min_by(|a, b| a.area().total_cmp(&b.area()))?;
         (smallest.area() > 0.0).then_some(smallest)
     }
@@ -167,39 +167,39 @@ impl Quad {
     }
 
     /// Whether a point lies in it or on its edge.
-    pub(crate) fn holds(&self, point: Point) -> bool {
+    pub(crate) fn contains(&self, point: Point) -> bool {
         (0..4).all(|corner| cross(self.0[corner], self.0[(corner + 1) % 4], point) >= 0.0)
     }
 
     /// Along the text.
     pub(crate) fn length(&self) -> f32 {
-        length(minus(self.0[1], self.0[0]))
+        length(subtract(self.0[1], self.0[0]))
     }
 
     /// Across the text.
     pub(crate) fn breadth(&self) -> f32 {
-        length(minus(self.0[3], self.0[0]))
+        length(subtract(self.0[3], self.0[0]))
     }
 
     /// The same place, read from the corner that is `quarters` of a turn further clockwise.
-    pub(crate) fn turned(self, quarters: usize) -> Self {
+    pub(crate) fn rotated(self, quarters: usize) -> Self {
         let mut corners = self.0;
         corners.rotate_left(quarters % 4);
         Self(corners)
     }
 
     /// The same place, read as nearly as possible in this direction.
-    pub(crate) fn towards(self, direction: Point) -> Self {
+    pub(crate) fn facing(self, direction: Point) -> Self {
         let agreement = |quarters: &usize| {
-            let quad = self.turned(*quarters);
-            dot(minus(quad.0[1], quad.0[0]), direction) / quad.length().max(f32::MIN_POSITIVE)
+            let quad = self.rotated(*quarters);
+            dot(subtract(quad.0[1], quad.0[0]), direction) / quad.length().max(f32::MIN_POSITIVE)
         };
         let quarters = (0..4).max_by(|a, b| agreement(a).total_cmp(&agreement(b)));
-        self.turned(quarters.unwrap_or(0))
+        self.rotated(quarters.unwrap_or(0))
     }
 
     /// The part of the line between two fractions of its length.
-    pub(crate) fn part(&self, from: f32, to: f32) -> Self {
+    pub(crate) fn section(&self, from: f32, to: f32) -> Self {
         let [start, end, end_below, start_below] = self.0;
         let between = |a: Point, b: Point, at: f32| [a[0] + (b[0] - a[0]) * at, a[1] + (b[1] - a[1]) * at];
         Self([
@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn holds(rectangle: &Rectangle, point: Point) -> bool {
-        let offset = minus(point, rectangle.center);
+        let offset = subtract(point, rectangle.center);
         let normal = [-rectangle.axis[1], rectangle.axis[0]];
         dot(offset, rectangle.axis).abs() <= rectangle.sides[0] / 2.0 + 0.05
             && dot(offset, normal).abs() <= rectangle.sides[1] / 2.0 + 0.05
@@ -258,7 +258,7 @@ mod tests {
         #[test]
         fn a_part_of_a_line_keeps_its_breadth(from in 0.0_f32..0.5, to in 0.5_f32..1.0) {
             let quad = Quad([[0.0, 0.0], [100.0, 10.0], [98.0, 30.0], [-2.0, 20.0]]);
-            let part = quad.part(from, to);
+            let part = quad.section(from, to);
             prop_assert!((part.breadth() - quad.breadth()).abs() < 0.01);
             prop_assert!((part.length() - quad.length() * (to - from)).abs() < 0.01);
         }
@@ -291,15 +291,15 @@ mod tests {
     fn a_place_holds_what_lies_in_it() {
         let quad = Quad([[0.0, 0.0], [50.0, 10.0], [48.0, 20.0], [-2.0, 10.0]]).shifted([100.0, 0.0]);
         assert_eq!(quad.center(), [124.0, 10.0]);
-        assert!(quad.holds(quad.center()) && quad.holds([100.0, 0.0]));
-        assert!(!quad.holds([124.0, 3.0]) && !quad.holds([124.0, 17.0]) && !quad.holds([24.0, 10.0]));
+        assert!(quad.contains(quad.center()) && quad.contains([100.0, 0.0]));
+        assert!(!quad.contains([124.0, 3.0]) && !quad.contains([124.0, 17.0]) && !quad.contains([24.0, 10.0]));
     }
 
     #[test]
     fn a_line_is_read_from_the_corner_that_the_direction_asks_for() {
         let quad = Quad([[0.0, 0.0], [50.0, 0.0], [50.0, 10.0], [0.0, 10.0]]);
-        assert_eq!(quad.turned(3).towards([1.0, 0.1]), quad);
-        assert_eq!(quad.towards([-1.0, 0.0]).0[0], [50.0, 10.0]);
-        assert_eq!(quad.towards([0.0, 1.0]).0[0], [50.0, 0.0]);
+        assert_eq!(quad.rotated(3).facing([1.0, 0.1]), quad);
+        assert_eq!(quad.facing([-1.0, 0.0]).0[0], [50.0, 10.0]);
+        assert_eq!(quad.facing([0.0, 1.0]).0[0], [50.0, 0.0]);
     }
 }

@@ -7,19 +7,19 @@ use quire_document::PageImage;
 
 use crate::{
     geometry::{Point, Quad},
-    resampling_kernel::{Taps, draw_by_taps, write_row},
+    resampling_kernel::{ResamplingKernel, resample_rows_and_columns, write_row},
 };
 
 /// The height that the recognizer reads.
-pub(crate) const STRIP_HEIGHT: usize = 48;
+pub(crate) const LINE_IMAGE_HEIGHT: usize = 48;
 /// A step of the recognizer covers this many columns; a strip has at least one.
 pub(crate) const STEP_WIDTH: usize = 8;
 /// No line becomes wider than so many pieces: a hairline across a huge page is squeezed rather than read for minutes.
 const MAX_PIECES: usize = 32;
 
 /// The width of a line at the strip's height, `drawn` times as wide as on the page.
-pub(crate) fn strip_width(quad: &Quad, drawn: f32, piece_max_width: usize) -> usize {
-    let width = drawn * STRIP_HEIGHT as f32 * quad.length() / quad.breadth().max(1e-3);
+pub(crate) fn line_image_width(quad: &Quad, width_ratio: f32, piece_max_width: usize) -> usize {
+    let width = width_ratio * LINE_IMAGE_HEIGHT as f32 * quad.length() / quad.breadth().max(1e-3);
     (width.round() as usize).clamp(STEP_WIDTH, piece_max_width * MAX_PIECES)
 }
 
@@ -27,44 +27,56 @@ pub(crate) fn strip_width(quad: &Quad, drawn: f32, piece_max_width: usize) -> us
 ///
 /// Most lines are level, and drawn by rows and columns; sloping ones sample by sample. Only those that hang over the
 /// page's edge have every sample look for it.
-pub(crate) fn draw(page: &PageImage, quad: &Quad, target: ArrayViewMut3<'_, f32>) {
+pub(crate) fn draw_line(page: &PageImage, quad: &Quad, target: ArrayViewMut3<'_, f32>) {
     let (_, rows, columns) = target.dim();
-    let lie = Lie::of(quad, columns, rows);
-    if lie.is_level(columns, rows) {
-        let grid = lie.grid();
-        let across = Taps::samples(lie.start[0], lie.right[0], columns, grid, page.width() as usize);
-        let down = Taps::samples(lie.start[1], lie.down[1], rows, grid, page.height() as usize);
-        return draw_by_taps(page, &across, &down, target);
+    let transform = CropTransform::of(quad, columns, rows);
+    if transform.is_level(columns, rows) {
+        let grid = transform.grid();
+        let across = ResamplingKernel::bilinear_means(
+            transform.start[0],
+            transform.right[0],
+            columns,
+            grid,
+            page.width() as usize,
+        );
+        let down =
+            ResamplingKernel::bilinear_means(transform.start[1], transform.down[1], rows, grid, page.height() as usize);
+        return resample_rows_and_columns(page, &across, &down, target);
     }
-    let sample = if lie.is_inside(page, columns, rows) { add_row } else { add_row_at_edge };
-    draw_by_samples(page, &lie, sample, target);
+    let sample = if transform.is_inside(page, columns, rows) { add_row } else { add_row_at_edge };
+    resample_point_by_point(page, &transform, sample, target);
 }
 
 /// Adds one sample a column to the sums of a row: from a page, from a place on, so far apart.
-type AddRow = fn(&PageImage, Point, Point, &mut [[f32; 4]]);
+type AddRowSamples = fn(&PageImage, Point, Point, &mut [[f32; 4]]);
 
-fn draw_by_samples(page: &PageImage, lie: &Lie, add_row: AddRow, mut target: ArrayViewMut3<'_, f32>) {
+fn resample_point_by_point(
+    page: &PageImage,
+    transform: &CropTransform,
+    add_row: AddRowSamples,
+    mut target: ArrayViewMut3<'_, f32>,
+) {
     let (_, rows, columns) = target.dim();
-    let grid = lie.grid();
+    let grid = transform.grid();
     let mut drawn = vec![[0.0_f32; 4]; columns];
     for row in 0..rows {
         drawn.fill([0.0; 4]);
         for (u, v) in (0..grid).flat_map(|v| (0..grid).map(move |u| (u, v))) {
             let place = |index: usize| (index as f32 + 0.5) / grid as f32;
-            add_row(page, lie.at(place(u), row as f32 + place(v)), lie.right, &mut drawn);
+            add_row(page, transform.at(place(u), row as f32 + place(v)), transform.right, &mut drawn);
         }
         write_row(&drawn, 1.0 / (grid * grid) as f32, row, &mut target);
     }
 }
 
 /// How a strip lies on its page: where it starts, and how far its pixels are apart.
-struct Lie {
+struct CropTransform {
     start: Point,
     right: Point,
     down: Point,
 }
 
-impl Lie {
+impl CropTransform {
     fn of(quad: &Quad, columns: usize, rows: usize) -> Self {
         let [start, end, _, below] = quad.0;
         let step = |to: Point, count: usize| [(to[0] - start[0]) / count as f32, (to[1] - start[1]) / count as f32];
@@ -157,7 +169,7 @@ fn add_sample(page: &PageImage, at: Point, sums: &mut [f32; 4]) {
 
 /// Where to cut a drawn strip so that no piece is wider than `max`: in the widest blank gap of each piece's last third,
 /// so that no character is cut where that can be avoided.
-pub(crate) fn pieces(strip: &ArrayView3<'_, f32>, max: usize) -> Vec<Range<usize>> {
+pub(crate) fn piece_ranges(strip: &ArrayView3<'_, f32>, max: usize) -> Vec<Range<usize>> {
     let width = strip.dim().2;
     let contrast: Vec<f32> = (0..width).map(|column| contrast_of(strip, column)).collect();
     let mut pieces = Vec::new();
@@ -215,9 +227,9 @@ mod tests {
     }
 
     fn drawn(page: &PageImage, quad: &Quad) -> Array3<f32> {
-        let width = strip_width(quad, 0.92, 1280);
-        let mut strip = Array3::zeros((3, STRIP_HEIGHT, width));
-        draw(page, quad, strip.view_mut());
+        let width = line_image_width(quad, 0.92, 1280);
+        let mut strip = Array3::zeros((3, LINE_IMAGE_HEIGHT, width));
+        draw_line(page, quad, strip.view_mut());
         strip
     }
 
@@ -229,9 +241,9 @@ mod tests {
             let last = strip.dim().2 - 1;
             [strip[[0, 20, 0]].round(), strip[[0, 20, last]].round()]
         };
-        assert_eq!(strip_width(&whole(&page), 0.92, 1280), 177);
+        assert_eq!(line_image_width(&whole(&page), 0.92, 1280), 177);
         assert_eq!(blue_at_start(&whole(&page)), [1.0, -1.0]);
-        assert_eq!(blue_at_start(&whole(&page).turned(2)), [-1.0, 1.0]);
+        assert_eq!(blue_at_start(&whole(&page).rotated(2)), [-1.0, 1.0]);
     }
 
     #[test]
@@ -255,11 +267,11 @@ mod tests {
 
     #[test]
     fn a_wide_strip_is_cut_in_its_gaps() {
-        let mut strip = Array3::from_elem((3, STRIP_HEIGHT, 1000), 1.0);
+        let mut strip = Array3::from_elem((3, LINE_IMAGE_HEIGHT, 1000), 1.0);
         for column in (0..1000).filter(|column| !(340..360).contains(column) && column % 2 == 0) {
             strip[[1, 20, column]] = -1.0;
         }
-        assert_eq!(pieces(&strip.view(), 400)[0], 0..349);
+        assert_eq!(piece_ranges(&strip.view(), 400)[0], 0..349);
     }
 
     proptest! {
@@ -278,10 +290,10 @@ mod tests {
             let [sin, cos] = [sin, cos].map(|value| if value.abs() < 1e-6 { 0.0 } else { value });
             let at = |u: f32, v: f32| [start[0] + u * cos - v * sin, start[1] + u * sin + v * cos];
             let quad = Quad([at(0.0, 0.0), at(length, 0.0), at(length, breadth), at(0.0, breadth)]);
-            let mut fast = Array3::zeros((3, STRIP_HEIGHT, 90));
-            draw(&page, &quad, fast.view_mut());
-            let mut plain = Array3::zeros((3, STRIP_HEIGHT, 90));
-            draw_by_samples(&page, &Lie::of(&quad, 90, STRIP_HEIGHT), add_row_at_edge, plain.view_mut());
+            let mut fast = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
+            draw_line(&page, &quad, fast.view_mut());
+            let mut plain = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
+            resample_point_by_point(&page, &CropTransform::of(&quad, 90, LINE_IMAGE_HEIGHT), add_row_at_edge, plain.view_mut());
             let farthest = fast.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             prop_assert!(farthest < 1e-3, "{farthest}");
         }
@@ -292,7 +304,7 @@ mod tests {
                 f32::from(u8::from((seed >> ((row * 7 + column) % 64)) & 1 == 1))
             };
             let strip = Array3::from_shape_fn((3, 4, width), value);
-            let pieces = pieces(&strip.view(), max);
+            let pieces = piece_ranges(&strip.view(), max);
             prop_assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= max));
             prop_assert_eq!(pieces.first().map(|piece| piece.start), Some(0));
             prop_assert_eq!(pieces.last().map(|piece| piece.end), Some(width));

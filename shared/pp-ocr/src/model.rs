@@ -1,17 +1,17 @@
 //! The one seam for tests: what a model does, with the ONNX sessions and fakes behind it.
 
 use ndarray::{Array3, ArrayView4};
-use quire_inference::{ModelError, Room, RunBuffer};
+use quire_inference::{HostBuffer, ModelError, RunBuffer};
 use quire_tasks::EngineName;
 
 use crate::alphabet::Alphabet;
 
 /// Detection and recognition of text. Values are (v / 255 − 0.5) / 0.5 of blue, green and red.
-pub trait Model: Send {
+pub trait OcrModel: Send {
     /// What answers are signed with.
     fn name(&self) -> EngineName;
 
-    /// The classes of [`Step::class`].
+    /// The classes of [`CtcStep::class`].
     fn alphabet(&self) -> &Alphabet;
 
     /// For pictures `[N, 3, H, W]`, sides multiples of 32: the probability of each pixel to be text, `[N, H, W]`.
@@ -24,11 +24,11 @@ pub trait Model: Send {
     ///
     /// # Errors
     /// When the run fails; it may be tried again with fewer lines.
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError>;
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError>;
 
-    /// Room for so many numbers of a run's input or answer, where the model takes them from fastest.
-    fn room(&mut self, len: usize) -> Room {
-        Room::ordinary(len)
+    /// HostBuffer for so many numbers of a run's input or answer, where the model takes them from fastest.
+    fn allocate(&mut self, len: usize) -> HostBuffer {
+        HostBuffer::heap(len)
     }
 
     /// [`detect`](Self::detect) in a buffer that is used again.
@@ -37,7 +37,7 @@ pub trait Model: Send {
     /// As for `detect`.
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
         let maps = self.detect(run.input())?;
-        run.set_answer(maps);
+        run.set_output(maps);
         Ok(())
     }
 
@@ -45,14 +45,14 @@ pub trait Model: Send {
     ///
     /// # Errors
     /// As for `recognize`.
-    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.recognize(run.input())
     }
 }
 
 /// What the recognizer sees at one place of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct CtcStep {
     /// The likeliest class.
     pub class: u32,
     /// Its probability.

@@ -5,10 +5,10 @@ use quire_inference::ModelError;
 use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning};
 
 use crate::{
-    ctc::Reading,
+    ctc::LineReading,
     geometry::Quad,
-    line_limit::affordable,
-    orientation::{QuarterTurns, cells, confidence, is_doubtful, is_east_asian, sample},
+    line_limit::limit_lines,
+    orientation::{QuarterTurns, character_cells, is_doubtful, is_east_asian, mean_confidence, sample_lines},
     reading_order::{reading_order, vertical_reading_order},
 };
 
@@ -17,8 +17,8 @@ const MIN_CONFIDENCE: f32 = 0.5;
 
 /// A line of a page of the micro-batch, picked to be read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Pick {
-    pub(crate) sheet: usize,
+pub(crate) struct LineSelection {
+    pub(crate) state: usize,
     pub(crate) line: usize,
     /// Where it was read, and in which direction.
     pub(crate) quad: Quad,
@@ -26,26 +26,26 @@ pub(crate) struct Pick {
 
 /// A page, its lines as far as they are read, and which way up it is.
 #[derive(Debug)]
-pub(crate) struct Sheet<'a> {
+pub(crate) struct PageState<'a> {
     page: &'a PageImage,
     turns: QuarterTurns,
     /// Whether its text runs downward, from right to left, when it is upright.
     is_vertical: bool,
     /// Where the lines are, from the start of their text.
     lines: Vec<Quad>,
-    readings: Vec<Option<Reading>>,
+    readings: Vec<Option<LineReading>>,
     /// Whether there are more lines on the page than may be read.
     is_cut_off: bool,
     failure: Option<ModelError>,
 }
 
-impl<'a> Sheet<'a> {
+impl<'a> PageState<'a> {
     pub(crate) fn new(page: &'a PageImage, detected: Result<Vec<Quad>, ModelError>) -> Self {
         let (lines, failure) = match detected {
             Ok(lines) => (lines, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let (lines, is_cut_off) = affordable(lines);
+        let (lines, is_cut_off) = limit_lines(lines);
         let turns = QuarterTurns::guess(&lines);
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
@@ -64,32 +64,32 @@ impl<'a> Sheet<'a> {
         self.readings.clear();
     }
 
-    pub(crate) fn settle(&mut self, line: usize, reading: Reading) {
+    pub(crate) fn set_reading(&mut self, line: usize, reading: LineReading) {
         if let Some(settled) = self.readings.get_mut(line) {
             *settled = Some(reading);
         }
     }
 
-    pub(crate) fn samples(&self) -> Vec<(usize, Quad)> {
-        sample(&self.lines, self.turns).into_iter().map(|line| (line, self.lines[line])).collect()
+    pub(crate) fn orientation_samples(&self) -> Vec<(usize, Quad)> {
+        sample_lines(&self.lines, self.turns).into_iter().map(|line| (line, self.lines[line])).collect()
     }
 
-    pub(crate) fn doubtful_samples_upside_down(&self) -> Vec<(usize, Quad)> {
-        let sample = sample(&self.lines, self.turns);
-        let sure = !is_doubtful(confidence(sample.iter().filter_map(|&line| self.readings[line].as_ref())));
-        if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].turned(2))).collect() }
+    pub(crate) fn upside_down_samples(&self) -> Vec<(usize, Quad)> {
+        let sample = sample_lines(&self.lines, self.turns);
+        let sure = !is_doubtful(mean_confidence(sample.iter().filter_map(|&line| self.readings[line].as_ref())));
+        if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].rotated(2))).collect() }
     }
 
     /// Turns the page upside down where its sample reads better so.
-    pub(crate) fn turn_if_better(&mut self, upside_down: &[(Pick, Reading)]) {
-        let now = confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
-        if confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
+    pub(crate) fn turn_if_better(&mut self, upside_down: &[(LineSelection, LineReading)]) {
+        let now = mean_confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
+        if mean_confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
             return;
         }
         self.turns = self.turns.upside_down();
-        self.lines.iter_mut().for_each(|line| *line = line.turned(2));
+        self.lines.iter_mut().for_each(|line| *line = line.rotated(2));
         for (pick, reading) in upside_down {
-            self.settle(pick.line, reading.clone());
+            self.set_reading(pick.line, reading.clone());
         }
     }
 
@@ -99,29 +99,29 @@ impl<'a> Sheet<'a> {
             return Vec::new();
         }
         let cells_of = |&line: &usize| {
-            let cells = cells(&self.lines[line], self.readings[line].as_ref()?);
+            let cells = character_cells(&self.lines[line], self.readings[line].as_ref()?);
             (!cells.is_empty()).then(|| cells.into_iter().map(|(_, quad)| (line, quad)).collect())
         };
-        sample(&self.lines, self.turns).iter().find_map(cells_of).unwrap_or_default()
+        sample_lines(&self.lines, self.turns).iter().find_map(cells_of).unwrap_or_default()
     }
 
     /// Takes the page for one that is set vertically where its characters say upright what they said in their line.
-    pub(crate) fn set_vertically_if_upright(&mut self, upright: &[(Pick, Reading)]) {
+    pub(crate) fn detect_vertical_text(&mut self, upright: &[(LineSelection, LineReading)]) {
         let Some(line) = upright.first().map(|(pick, _)| pick.line).filter(|line| *line < self.lines.len()) else {
             return;
         };
         let Some(reading) = self.readings[line].as_ref() else { return };
-        let in_line = cells(&self.lines[line], reading);
+        let in_line = character_cells(&self.lines[line], reading);
         let same =
             in_line.iter().zip(upright).filter(|((character, _), (_, upright))| upright.text.contains(*character));
         if 2 * same.count() < in_line.len() {
             return;
         }
-        self.turns = self.turns.if_set_vertically();
+        self.turns = self.turns.as_vertical_text();
         self.is_vertical = true;
         for (line, reading) in self.lines.iter_mut().zip(&self.readings) {
             if reading.is_none() {
-                *line = self.turns.oriented_beside_vertical(*line);
+                *line = self.turns.oriented_in_vertical_page(*line);
             }
         }
     }
@@ -132,28 +132,28 @@ impl<'a> Sheet<'a> {
     }
 
     /// Tall boxes may be read in more than one direction: where the first reading is poor, another one.
-    pub(crate) fn doubtful_otherwise(&self) -> Vec<(usize, Quad)> {
+    pub(crate) fn alternative_readings(&self) -> Vec<(usize, Quad)> {
         let doubtful = |line: usize| self.readings[line].as_ref().is_none_or(|reading| is_doubtful(reading.confidence));
         let lines = self.lines.iter().enumerate().filter(|(line, _)| doubtful(*line));
-        lines.filter_map(|(line, quad)| Some((line, self.turns.otherwise(quad)?))).collect()
+        lines.filter_map(|(line, quad)| Some((line, self.turns.alternative(quad)?))).collect()
     }
 
-    pub(crate) fn settle_if_better(&mut self, line: usize, quad: Quad, reading: Reading) {
+    pub(crate) fn replace_if_better(&mut self, line: usize, quad: Quad, reading: LineReading) {
         let now = self.readings.get(line).and_then(Option::as_ref).map_or(0.0, |reading| reading.confidence);
         if reading.confidence > now && line < self.lines.len() {
             self.lines[line] = quad;
-            self.settle(line, reading);
+            self.set_reading(line, reading);
         }
     }
 
     /// What was read, in the frame of the page as it was sent.
-    pub(crate) fn into_text(self, engine: &EngineName) -> Result<PageText, Failure> {
+    pub(crate) fn into_page_text(self, engine: &EngineName) -> Result<PageText, Failure> {
         if let Some(error) = self.failure {
             return Err(Failure::new(FailureCode::ModelFailed, format!("the page could not be read: {error}")));
         }
-        let legible = |reading: &Reading| reading.confidence >= MIN_CONFIDENCE && !reading.text.trim().is_empty();
+        let legible = |reading: &LineReading| reading.confidence >= MIN_CONFIDENCE && !reading.text.trim().is_empty();
         let read = self.lines.into_iter().zip(self.readings);
-        let (quads, readings): (Vec<Quad>, Vec<Reading>) =
+        let (quads, readings): (Vec<Quad>, Vec<LineReading>) =
             read.filter_map(|(quad, reading)| Some((quad, reading.filter(legible)?))).unzip();
         let line = |index: usize| Line {
             text: if self.is_vertical {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The defaults stand in `policies.json` beside this crate, each with where it was measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Policy {
+pub struct BatchPolicy {
     /// Pixels of one picture at detection: larger ones are reduced to about this area.
     pub detection_page_pixels: usize,
     /// Pixels of one detection run. Only pictures of the same size share one.
@@ -33,5 +33,6 @@ pub struct Policy {
     /// Micro-batches in work at once, each on a thread of its own: the device has a run to do while others are prepared.
     pub readers: usize,
     /// Threads that prepare a run's input and look through its answer. 1: the reader's own; 0: as many as processors.
-    pub hands: usize,
+    #[serde(rename = "hands")]
+    pub processing_threads: usize,
 }

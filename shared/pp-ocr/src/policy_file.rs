@@ -10,24 +10,24 @@ use quire_inference::Provider;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::policy::Policy;
+use crate::policy::BatchPolicy;
 
 const DEFAULTS: &str = include_str!("../policies.json");
 
 /// A strip has one step of the recognizer at least, 8 columns, and the widest line in pieces is this wide.
-const WIDTHS: RangeInclusive<usize> = 8..=51_200;
+const WIDTH_RANGE: RangeInclusive<usize> = 8..=51_200;
 /// A side of a picture at detection: what the model halves five times, up to the longest that any page has.
-const SIDES: RangeInclusive<u32> = 32..=20_160;
+const SIDE_RANGE: RangeInclusive<u32> = 32..=20_160;
 /// Detection's map of an A4 page has 645,120; 100 times that is a run of 3 GB.
-const MOST_PIXELS: usize = 100_000_000;
+const MAX_PIXELS: usize = 100_000_000;
 /// More readers or hands than any machine has processors.
-const MOST_THREADS: usize = 1_024;
+const MAX_THREADS: usize = 1_024;
 /// A page is made to wait no longer, whatever its company.
-const LONGEST_WAIT_MS: u64 = 60_000;
+const MAX_WAIT_MS: u64 = 60_000;
 
 /// Why a policy's file is not followed. Decision for all of them: refuse to start, and say this.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidPolicy {
+pub enum BatchPolicyError {
     /// It cannot be read.
     #[error("the policy {} cannot be read", path.display())]
     Unreadable {
@@ -64,26 +64,26 @@ pub enum InvalidPolicy {
     },
 }
 
-impl Policy {
+impl BatchPolicy {
     /// The default for what runs the models.
-    pub fn of(provider: Provider) -> Self {
-        default_of(provider)
+    pub fn for_provider(provider: Provider) -> Self {
+        default_policy(provider)
     }
 
     /// The default for what runs the models, with what a file changes: a JSON object whose members are providers, each an
     /// object of the fields to change, like `{"cuda": {"max_wait_ms": 10}}`.
     ///
     /// # Errors
-    /// [`InvalidPolicy`] when the file cannot be read or is wrong, for whichever provider, and names the field.
-    pub fn from_file(provider: Provider, file: &Path) -> Result<Self, InvalidPolicy> {
-        read(provider, file)
+    /// [`BatchPolicyError`] when the file cannot be read or is wrong, for whichever provider, and names the field.
+    pub fn from_file(provider: Provider, file: &Path) -> Result<Self, BatchPolicyError> {
+        read_policy(provider, file)
     }
 }
 
 /// A default, and where it was measured.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sourced {
+struct SourcedValue {
     value: Value,
     /// For those who read the file.
     #[serde(rename = "source")]
@@ -94,25 +94,25 @@ struct Sourced {
 ///
 /// # Panics
 /// Where the file that comes along is wrong: a test reads all of it.
-fn default_of(provider: Provider) -> Policy {
-    changed(provider, &Map::new()).expect("the file that comes along is right")
+fn default_policy(provider: Provider) -> BatchPolicy {
+    apply_changes(provider, &Map::new()).expect("the file that comes along is right")
 }
 
 /// The default of a provider with what a file changes.
-fn read(provider: Provider, file: &Path) -> Result<Policy, InvalidPolicy> {
-    let text =
-        std::fs::read_to_string(file).map_err(|source| InvalidPolicy::Unreadable { path: file.to_owned(), source })?;
+fn read_policy(provider: Provider, file: &Path) -> Result<BatchPolicy, BatchPolicyError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| BatchPolicyError::Unreadable { path: file.to_owned(), source })?;
     parse(provider, &text)
 }
 
 /// What is said of other providers is checked as well: it would be a surprise on the day they are used.
-fn parse(provider: Provider, text: &str) -> Result<Policy, InvalidPolicy> {
+fn parse(provider: Provider, text: &str) -> Result<BatchPolicy, BatchPolicyError> {
     let changes: BTreeMap<String, Map<String, Value>> =
-        serde_json::from_str(text).map_err(|error| InvalidPolicy::Malformed(error.to_string()))?;
-    let mut policy = default_of(provider);
+        serde_json::from_str(text).map_err(|error| BatchPolicyError::Malformed(error.to_string()))?;
+    let mut policy = default_policy(provider);
     for (name, changes) in changes {
-        let of: Provider = name.parse().map_err(|_| InvalidPolicy::Provider(name))?;
-        let other = changed(of, &changes)?;
+        let of: Provider = name.parse().map_err(|_| BatchPolicyError::Provider(name))?;
+        let other = apply_changes(of, &changes)?;
         if of == provider {
             policy = other;
         }
@@ -120,52 +120,52 @@ fn parse(provider: Provider, text: &str) -> Result<Policy, InvalidPolicy> {
     Ok(policy)
 }
 
-fn changed(provider: Provider, changes: &Map<String, Value>) -> Result<Policy, InvalidPolicy> {
-    let mut defaults: BTreeMap<String, BTreeMap<String, Sourced>> =
-        serde_json::from_str(DEFAULTS).map_err(|error| InvalidPolicy::Malformed(error.to_string()))?;
+fn apply_changes(provider: Provider, changes: &Map<String, Value>) -> Result<BatchPolicy, BatchPolicyError> {
+    let mut defaults: BTreeMap<String, BTreeMap<String, SourcedValue>> =
+        serde_json::from_str(DEFAULTS).map_err(|error| BatchPolicyError::Malformed(error.to_string()))?;
     let fields = defaults.remove(provider.as_str()).unwrap_or_default();
     let mut fields: Map<String, Value> = fields.into_iter().map(|(name, field)| (name, field.value)).collect();
-    let invalid = |field: &str, why: String| InvalidPolicy::Field { provider, field: field.to_owned(), why };
+    let invalid = |field: &str, why: String| BatchPolicyError::Field { provider, field: field.to_owned(), why };
     for (field, value) in changes {
         let Some(place) = fields.get_mut(field) else {
             let known = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(InvalidPolicy::UnknownField { provider, field: field.clone(), known });
+            return Err(BatchPolicyError::UnknownField { provider, field: field.clone(), known });
         };
         *place = value.clone();
         // One after the other, so that the one at fault is known.
-        let typed = serde_json::from_value::<Policy>(Value::Object(fields.clone()));
+        let typed = serde_json::from_value::<BatchPolicy>(Value::Object(fields.clone()));
         typed.map_err(|error| invalid(field, format!("is {value}: {error}")))?;
     }
-    let policy: Policy = serde_json::from_value(Value::Object(fields))
-        .map_err(|error| InvalidPolicy::Malformed(format!("{provider}: {error}")))?;
+    let policy: BatchPolicy = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| BatchPolicyError::Malformed(format!("{provider}: {error}")))?;
     check(&policy).map_err(|(field, why)| invalid(field, why))?;
     Ok(policy)
 }
 
 /// The first field that is out of its range, and why.
-fn check(policy: &Policy) -> Result<(), (&'static str, String)> {
+fn check(policy: &BatchPolicy) -> Result<(), (&'static str, String)> {
     let widths = &policy.recognition_widths;
     let sides = || policy.detection_shapes.iter().flat_map(|(width, height)| [*width, *height]);
-    within("detection_page_pixels", policy.detection_page_pixels, 1_024..=MOST_PIXELS)?;
-    within("detection_max_pixels", policy.detection_max_pixels, 0..=MOST_PIXELS)?;
+    check_range("detection_page_pixels", policy.detection_page_pixels, 1_024..=MAX_PIXELS)?;
+    check_range("detection_max_pixels", policy.detection_max_pixels, 0..=MAX_PIXELS)?;
     for side in sides() {
-        within("detection_shapes", side, SIDES)?;
+        check_range("detection_shapes", side, SIDE_RANGE)?;
         ensure("detection_shapes", side % 32 == 0, || format!("has {side}, which is no multiple of 32"))?;
     }
-    within("recognition_max_width", policy.recognition_max_width, 0..=10_000_000)?;
+    check_range("recognition_max_width", policy.recognition_max_width, 0..=10_000_000)?;
     for &width in widths {
-        within("recognition_widths", width, WIDTHS)?;
+        check_range("recognition_widths", width, WIDTH_RANGE)?;
     }
     ensure("recognition_widths", widths.is_sorted_by(|a, b| a < b), || format!("is not ascending: {widths:?}"))?;
-    within("width_multiple", policy.width_multiple, 1..=1_600)?;
-    within("piece_max_width", policy.piece_max_width, 64..=WIDTHS.end() / 32)?;
-    within("max_wait_ms", policy.max_wait_ms, 0..=LONGEST_WAIT_MS)?;
-    within("max_batch_pixels", policy.max_batch_pixels, 0..=1_000_000_000)?;
-    within("readers", policy.readers, 1..=MOST_THREADS)?;
-    within("hands", policy.hands, 0..=MOST_THREADS)
+    check_range("width_multiple", policy.width_multiple, 1..=1_600)?;
+    check_range("piece_max_width", policy.piece_max_width, 64..=WIDTH_RANGE.end() / 32)?;
+    check_range("max_wait_ms", policy.max_wait_ms, 0..=MAX_WAIT_MS)?;
+    check_range("max_batch_pixels", policy.max_batch_pixels, 0..=1_000_000_000)?;
+    check_range("readers", policy.readers, 1..=MAX_THREADS)?;
+    check_range("hands", policy.processing_threads, 0..=MAX_THREADS)
 }
 
-fn within<T>(field: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), (&'static str, String)>
+fn check_range<T>(field: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), (&'static str, String)>
 where
     T: Copy + PartialOrd + std::fmt::Display,
 {
@@ -189,7 +189,7 @@ mod tests {
         let all: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(DEFAULTS).expect("it is right");
         assert_eq!(all.len(), Provider::ALL.len(), "one for each provider, and no other");
         for provider in Provider::ALL {
-            assert_eq!(check(&default_of(provider)), Ok(()), "{provider}");
+            assert_eq!(check(&default_policy(provider)), Ok(()), "{provider}");
             let sources = all[provider.as_str()].values().map(|field| field["source"].as_str().unwrap_or_default());
             assert!(sources.clone().all(|source| source.ends_with('.') && source.len() > 10), "{provider}");
         }
@@ -198,10 +198,14 @@ mod tests {
     #[test]
     fn a_file_changes_what_it_names_and_nothing_else() {
         let text = r#"{"cuda": {"max_wait_ms": 7, "detection_shapes": [[672, 960]]}, "openvino": {"readers": 2}}"#;
-        let changed = parse(Provider::Cuda, text).expect("it is right");
-        let expected = Policy { max_wait_ms: 7, detection_shapes: vec![(672, 960)], ..Policy::of(Provider::Cuda) };
-        assert_eq!(changed, expected);
-        assert_eq!(parse(Provider::TensorRt, text).ok(), Some(Policy::of(Provider::TensorRt)));
+        let apply_changes = parse(Provider::Cuda, text).expect("it is right");
+        let expected = BatchPolicy {
+            max_wait_ms: 7,
+            detection_shapes: vec![(672, 960)],
+            ..BatchPolicy::for_provider(Provider::Cuda)
+        };
+        assert_eq!(apply_changes, expected);
+        assert_eq!(parse(Provider::TensorRt, text).ok(), Some(BatchPolicy::for_provider(Provider::TensorRt)));
     }
 
     #[test]
@@ -227,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_refused_by_its_path() {
-        let said = read(Provider::Cuda, Path::new("/nowhere/policy.json")).expect_err("it is not there").to_string();
+        let said =
+            read_policy(Provider::Cuda, Path::new("/nowhere/policy.json")).expect_err("it is not there").to_string();
         assert!(said.contains("/nowhere/policy.json"), "{said}");
     }
 }

@@ -7,23 +7,23 @@ use std::{
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_inference::{
-    Device, LoadError, ModelError, Network, OnnxFile, OpenVino, Outlet, Processor, Provider, Room, RunBuffer, Split,
-    check_cuda, environment, session_of, split_head,
+    Device, HostBuffer, InferenceSession, LoadError, ModelError, OnnxFile, OpenVino, Processor, Provider, RunBuffer,
+    SplitModel, TensorInfo, check_cuda, load_environment, load_session_from_memory, split_head,
 };
 use quire_tasks::EngineName;
 
 use crate::{
     alphabet::Alphabet,
-    model::{Model, Step},
+    model::{CtcStep, OcrModel},
 };
 
 /// How many classes PP-OCRv6 tells apart, the blank included; other versions have other alphabets.
 const CLASSES: usize = 18_710;
 
 /// What detection answers with; -1 is a free dimension.
-pub(crate) const MAP: [i64; 4] = [-1, 1, -1, -1];
+pub(crate) const DETECTION_OUTPUT: [i64; 4] = [-1, 1, -1, -1];
 /// What recognition answers with.
-pub(crate) const STEPS: [i64; 3] = [-1, -1, CLASSES as i64];
+pub(crate) const RECOGNITION_OUTPUT: [i64; 3] = [-1, -1, CLASSES as i64];
 
 /// Where the native parts are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct ModelFiles {
 }
 
 /// What recognition's backbone answers with: of each step, so many numbers.
-const FEATURES: [i64; 3] = [-1, -1, 120];
+const BACKBONE_OUTPUT: [i64; 3] = [-1, -1, 120];
 
 /// How many steps recognition's head is asked about at a time. Their 18,710 classes are 1.5 MB, which a processor's cache
 /// holds; all steps of a line of 1,600 columns would be 15 MB, twice. Measured in bf16, one thread: the head takes 16 to
@@ -53,8 +53,8 @@ const RECOGNITION_KERNELS: u32 = 800;
 
 /// PP-OCRv6, small: detection and recognition, the latter in two networks.
 pub struct PpOcr {
-    detection: Box<dyn Network>,
-    recognition: Recognition,
+    detection: Box<dyn InferenceSession>,
+    recognition: Recognizer,
     alphabet: Alphabet,
     provider: Provider,
 }
@@ -73,49 +73,50 @@ impl PpOcr {
     /// [`LoadError`] says what is missing or wrong, and what to set.
     pub fn load(files: &ModelFiles, provider: impl Into<Provider>, threads: usize) -> Result<Self, LoadError> {
         match provider.into() {
-            Provider::OnnxRuntime => Self::by_onnx_runtime(files, Device::Cpu, threads),
+            Provider::OnnxRuntime => Self::load_onnx_runtime(files, Device::Cpu, threads),
             Provider::Cuda => {
                 check_cuda(&files.library)?;
-                Self::by_onnx_runtime(files, Device::Cuda, threads)
+                Self::load_onnx_runtime(files, Device::Cuda, threads)
             }
-            Provider::OpenVino => OpenVino::with(&files.library, |openvino| {
-                let processor = Processor::this();
-                let mut load = |path: &Path, model: &[u8], part| {
-                    let (precision, kernels) = match part {
-                        Part::Detection => (processor.detection(), DETECTION_KERNELS),
-                        Part::Recognition => (processor.recognition(), RECOGNITION_KERNELS),
+            Provider::OpenVino => OpenVino::with_runtime(&files.library, |openvino| {
+                let processor = Processor::detect();
+                let mut load = |path: &Path, model: &[u8], role| {
+                    let (precision, kernels) = match role {
+                        NetworkRole::Detection => (processor.detection_precision(), DETECTION_KERNELS),
+                        NetworkRole::Recognition => (processor.recognition_precision(), RECOGNITION_KERNELS),
                     };
                     openvino
-                        .network(path, model, precision, kernels)
-                        .map(|network| Box::new(network) as Box<dyn Network>)
+                        .compile(path, model, precision, kernels)
+                        .map(|network| Box::new(network) as Box<dyn InferenceSession>)
                 };
-                Self::of(files, Provider::OpenVino, &mut load)
+                Self::load_with(files, Provider::OpenVino, &mut load)
             }),
             other @ Provider::TensorRt => Err(LoadError::Provider(other)),
         }
     }
 
-    fn by_onnx_runtime(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
-        let environment = environment(&files.library)?;
+    fn load_onnx_runtime(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
+        let environment = load_environment(&files.library)?;
         let mut load = |path: &Path, model: &[u8], _| {
-            session_of(&environment, path, model, device, threads).map(|session| Box::new(session) as Box<dyn Network>)
+            load_session_from_memory(&environment, path, model, device, threads)
+                .map(|session| Box::new(session) as Box<dyn InferenceSession>)
         };
-        Self::of(files, device.into(), &mut load)
+        Self::load_with(files, device.into(), &mut load)
     }
 
-    fn of(files: &ModelFiles, provider: Provider, load: &mut Load<'_>) -> Result<Self, LoadError> {
-        let alphabet = check(files)?;
-        let mut checked = |path: &Path, model: &[u8], part, expected: &[i64]| {
-            let network = load(path, model, part)?;
+    fn load_with(files: &ModelFiles, provider: Provider, load: &mut LoadNetwork<'_>) -> Result<Self, LoadError> {
+        let alphabet = check_models(files)?;
+        let mut checked = |path: &Path, model: &[u8], role, expected: &[i64]| {
+            let network = load(path, model, role)?;
             check_shape(path, "output", &network.outputs(), expected)?;
             Ok::<_, LoadError>(network)
         };
-        let detection = checked(&files.detection, &read(&files.detection)?, Part::Detection, &MAP)?;
+        let detection = checked(&files.detection, &read(&files.detection)?, NetworkRole::Detection, &DETECTION_OUTPUT)?;
         let path = &files.recognition;
-        let Split { backbone, head } = recognition_parts(path)?;
-        let recognition = Recognition {
-            backbone: checked(path, &backbone, Part::Recognition, &FEATURES)?,
-            head: checked(path, &head, Part::Recognition, &STEPS)?,
+        let SplitModel { backbone, head } = split_recognizer(path)?;
+        let recognition = Recognizer {
+            backbone: checked(path, &backbone, NetworkRole::Recognition, &BACKBONE_OUTPUT)?,
+            head: checked(path, &head, NetworkRole::Recognition, &RECOGNITION_OUTPUT)?,
         };
         Ok(Self { detection, recognition, alphabet, provider })
     }
@@ -128,26 +129,26 @@ impl PpOcr {
 
 /// What a network is for.
 #[derive(Clone, Copy)]
-enum Part {
+enum NetworkRole {
     Detection,
     Recognition,
 }
 
-/// Makes a network of a file's model, or of a part of it.
-type Load<'a> = dyn FnMut(&Path, &[u8], Part) -> Result<Box<dyn Network>, LoadError> + 'a;
+/// Makes a network of a file's model, or of a role of it.
+type LoadNetwork<'a> = dyn FnMut(&Path, &[u8], NetworkRole) -> Result<Box<dyn InferenceSession>, LoadError> + 'a;
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn recognition_parts(path: &Path) -> Result<Split, LoadError> {
+fn split_recognizer(path: &Path) -> Result<SplitModel, LoadError> {
     let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
     let split = split_head(&read(path)?).map_err(|error| refused(error.to_string()))?;
     split.ok_or_else(|| refused("it does not end in one matrix product for its classes, as PP-OCRv6's does".to_owned()))
 }
 
 /// Refuses files that are not PP-OCRv6's two models, and says what the recognizer reads.
-pub(crate) fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
+pub(crate) fn check_models(files: &ModelFiles) -> Result<Alphabet, LoadError> {
     let (detection, recognition) = (OnnxFile::read(&files.detection)?, OnnxFile::read(&files.recognition)?);
     check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
     check_shape(&files.recognition, "input", &recognition.inputs, &[-1, 3, 48, -1])?;
@@ -164,7 +165,7 @@ pub(crate) fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
 }
 
 /// What answers of these models are signed with, whatever runs them.
-pub(crate) fn name() -> EngineName {
+pub(crate) fn engine_name() -> EngineName {
     EngineName { name: "pp-ocr".to_owned(), version: "v6-small".to_owned() }
 }
 
@@ -172,7 +173,7 @@ pub(crate) fn name() -> EngineName {
 pub(crate) fn check_shape(
     path: &Path,
     part: &'static str,
-    outlets: &[Outlet],
+    outlets: &[TensorInfo],
     expected: &[i64],
 ) -> Result<(), LoadError> {
     if matches!(outlets, [outlet] if outlet.is_f32 && outlet.shape == expected) {
@@ -186,9 +187,9 @@ pub(crate) fn check_shape(
     })
 }
 
-impl Model for PpOcr {
+impl OcrModel for PpOcr {
     fn name(&self) -> EngineName {
-        name()
+        engine_name()
     }
 
     fn alphabet(&self) -> &Alphabet {
@@ -196,17 +197,17 @@ impl Model for PpOcr {
     }
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        let mut run = RunBuffer::copied(&pages);
+        let mut run = RunBuffer::from_input(&pages);
         self.detect_buffered(&mut run)?;
-        Ok(run.answer().to_owned())
+        Ok(run.output().to_owned())
     }
 
-    fn room(&mut self, len: usize) -> Room {
-        self.detection.room(len)
+    fn allocate(&mut self, len: usize) -> HostBuffer {
+        self.detection.allocate(len)
     }
 
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
-        let [count, _, height, width] = run.shape();
+        let [count, _, height, width] = run.input_shape();
         let mut map = Array3::default((0, 0, 0));
         self.detection.run_buffered(run, &mut |shape, values| {
             let expected = || format!("[{count}, 1, {height}, {width}]");
@@ -214,24 +215,24 @@ impl Model for PpOcr {
             map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
             Ok(())
         })?;
-        run.set_answer(map);
+        run.set_output(map);
         Ok(())
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.recognition.run(&strips)
     }
 }
 
 /// The recognizer: what looks at whole strips, and what tells its classes of a few steps at a time, which would otherwise be
 /// most of what a run keeps in memory.
-struct Recognition {
-    backbone: Box<dyn Network>,
-    head: Box<dyn Network>,
+struct Recognizer {
+    backbone: Box<dyn InferenceSession>,
+    head: Box<dyn InferenceSession>,
 }
 
-impl Recognition {
-    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+impl Recognizer {
+    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         let count = strips.dim().0;
         let mut features = Array3::default((0, 0, 0));
         self.backbone.run(strips.view().into_dyn(), &mut |shape, values| {
@@ -245,8 +246,8 @@ impl Recognition {
         features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect()
     }
 
-    /// The likeliest classes of a line, from its features `[1, steps, depth]`.
-    fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<Step>, ModelError> {
+    /// The argmax classes of a line, from its features `[1, steps, depth]`.
+    fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<CtcStep>, ModelError> {
         let mut classified = Vec::with_capacity(line.dim().1);
         for some in line.axis_chunks_iter(Axis(1), HEAD_STEPS) {
             let steps = some.dim().1;
@@ -255,7 +256,7 @@ impl Recognition {
                     let expected = format!("[1, {steps}, {CLASSES}]");
                     return Err(ModelError::Shape { expected, found: format!("{shape:?}") });
                 }
-                classified.extend(values.chunks_exact(CLASSES).map(likeliest));
+                classified.extend(values.chunks_exact(CLASSES).map(argmax));
                 Ok(())
             })?;
         }
@@ -267,7 +268,7 @@ impl Recognition {
 ///
 /// A line of 800 pixels has 100 steps of 18,710 classes. Keeping only the maximum of a block is what vector units do in
 /// one pass over memory; the class is then looked for in one block.
-fn likeliest(probabilities: &[f32]) -> Step {
+fn argmax(probabilities: &[f32]) -> CtcStep {
     const LANES: usize = 16;
     const BLOCK: usize = 64 * LANES;
     let maximum = |block: &[f32]| {
@@ -289,8 +290,8 @@ fn likeliest(probabilities: &[f32]) -> Step {
     }
     let start = best_block * BLOCK;
     match probabilities[start..].iter().position(|&value| value >= best) {
-        Some(offset) if best > f32::NEG_INFINITY => Step { class: (start + offset) as u32, probability: best },
-        _ => Step { class: Alphabet::BLANK, probability: f32::NAN },
+        Some(offset) if best > f32::NEG_INFINITY => CtcStep { class: (start + offset) as u32, probability: best },
+        _ => CtcStep { class: Alphabet::BLANK, probability: f32::NAN },
     }
 }
 
@@ -302,11 +303,11 @@ mod tests {
 
     #[test]
     fn the_likeliest_of_no_numbers_is_no_number() {
-        assert!(likeliest(&[f32::NAN; 2000]).probability.is_nan());
-        assert!(likeliest(&[]).probability.is_nan());
+        assert!(argmax(&[f32::NAN; 2000]).probability.is_nan());
+        assert!(argmax(&[]).probability.is_nan());
         let mut one = vec![f32::NAN; 2000];
         one[1500] = 0.25;
-        assert_eq!(likeliest(&one), Step { class: 1500, probability: 0.25 });
+        assert_eq!(argmax(&one), CtcStep { class: 1500, probability: 0.25 });
     }
 
     proptest! {
@@ -315,7 +316,7 @@ mod tests {
             let probabilities: Vec<f32> = values.iter().map(|&value| f32::from(value) / 200.0).collect();
             let largest = values.iter().max().expect("at least one");
             let first = values.iter().position(|value| value == largest).expect("it is there") as u32;
-            prop_assert_eq!(likeliest(&probabilities).class, first);
+            prop_assert_eq!(argmax(&probabilities).class, first);
         }
     }
 }

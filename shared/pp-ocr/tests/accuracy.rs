@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::{Rgb, RgbImage, imageops};
 use quire_document::PageImage;
 use quire_native_libs::Progress;
-use quire_pp_ocr::{Device, Engine, ModelFiles, Policy, PpOcr, Provider};
+use quire_pp_ocr::{BatchPolicy, Device, Engine, ModelFiles, PpOcr, Provider};
 use quire_tasks::PageText;
 
 fn engine() -> Engine {
@@ -13,7 +13,7 @@ fn engine() -> Engine {
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     let files = ModelFiles { library, detection, recognition };
     let model = PpOcr::load(&files, Device::Cpu, 1).expect("the models load");
-    Engine::new(Box::new(model), Policy::of(Provider::OnnxRuntime))
+    Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime))
 }
 
 fn data(name: &str) -> PathBuf {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::tiny::{data, files, options};
 
 /// A copy of the model's folder with something done to it.
-pub(crate) fn spoiled(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, HunyuanFiles) {
+pub(crate) fn modified_folder(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, HunyuanFiles) {
     let folder = tempfile::tempdir().expect("a folder");
     for entry in fs::read_dir(data("model")).expect("the model") {
         let path = entry.expect("a file").path();
@@ -23,8 +23,8 @@ pub(crate) fn spoiled(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, HunyuanF
 }
 
 fn refused(spoil: impl FnOnce(&Path)) -> LoadError {
-    let (_folder, files) = spoiled(spoil);
-    HunyuanOcr::load(&files, &options(1)).expect_err("this folder is spoiled")
+    let (_folder, files) = modified_folder(spoil);
+    HunyuanOcr::load(&files, &options(1)).expect_err("this folder is modified_folder")
 }
 
 pub(crate) fn edit(folder: &Path, edit: impl FnOnce(&mut Value)) {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::end::End;
+use crate::stop_reason::StopReason;
 
 const FENCE: &str = "```";
 
@@ -10,7 +10,7 @@ const FENCE: &str = "```";
 const FORMS: [&str; 9] = ["", "markdown", "md", "html", "latex", "tex", "json", "text", "plaintext"];
 
 /// The answer within the fence that encloses it, or all of it. An answer that was cut off may lack the closing one.
-pub(super) fn within(text: &str, end: End) -> Range<usize> {
+pub(super) fn within(text: &str, end: StopReason) -> Range<usize> {
     let all = 0..text.len();
     let fences: Vec<(Range<usize>, &str)> = fences(text).collect();
     let Some((opening, form)) = fences.first() else { return all };
@@ -19,7 +19,7 @@ pub(super) fn within(text: &str, end: End) -> Range<usize> {
     }
     let start = (opening.end + 1).min(text.len());
     let Some((closing, _)) = fences.get(1..).and_then(<[_]>::last) else {
-        return if end == End::Said { all } else { start..text.len() };
+        return if end == StopReason::EndOfText { all } else { start..text.len() };
     };
     if closes(&fences) && text[closing.end..].trim().is_empty() { start..closing.start.max(start) } else { all }
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     fn unfenced(text: &str) -> &str {
-        text[within(text, End::Said)].trim_end()
+        text[within(text, StopReason::EndOfText)].trim_end()
     }
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn an_answer_that_was_cut_off_lacks_the_closing_fence() {
         let text = "```markdown\n# Title";
-        assert_eq!(&text[within(text, End::TokenCap)], "# Title");
-        assert_eq!(within("```", End::TokenCap), 3..3);
+        assert_eq!(&text[within(text, StopReason::TokenLimit)], "# Title");
+        assert_eq!(within("```", StopReason::TokenLimit), 3..3);
     }
 }

@@ -4,19 +4,20 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::parsed::{Answer, Taken};
+use super::parsed::{ModelAnswer, ParsedAnswer};
 
 /// Every wanted key with its value, and no other key. A value is `null` where there is none; the answer itself stands in
 /// the lines.
-pub(super) fn fields(answer: &Answer, body: Range<usize>, keys: &[String]) -> Taken {
+pub(super) fn fields(answer: &ModelAnswer, body: Range<usize>, keys: &[String]) -> ParsedAnswer {
     let object = object(&answer.text[body.clone()]);
     let values: Map<String, Value> = keys
         .iter()
         .map(|key| (key.clone(), object.as_ref().map_or(Value::Null, |object| value(object, key))))
         .collect();
     // An object without a single one of the keys is about something else.
-    let in_form = object.is_some_and(|object| object.is_empty() || keys.iter().any(|key| find(&object, key).is_some()));
-    Taken { fields: Some(values), in_form, ..Taken::in_form(answer.lines(body)) }
+    let is_well_formed =
+        object.is_some_and(|object| object.is_empty() || keys.iter().any(|key| find(&object, key).is_some()));
+    ParsedAnswer { fields: Some(values), is_well_formed, ..ParsedAnswer::from_lines(answer.lines(body)) }
 }
 
 /// The first object in a text: alone, in a list of one, or with something said around it.

@@ -6,26 +6,26 @@ use quire_tasks::Line;
 use serde_json::{Map, Value};
 
 /// What an answer is taken for.
-pub(super) struct Taken {
+pub(super) struct ParsedAnswer {
     pub(super) lines: Vec<Line>,
     pub(super) fields: Option<Map<String, Value>>,
-    pub(super) in_form: bool,
+    pub(super) is_well_formed: bool,
 }
 
-impl Taken {
-    pub(super) fn in_form(lines: impl IntoIterator<Item = Line>) -> Self {
-        Self { lines: lines.into_iter().collect(), fields: None, in_form: true }
+impl ParsedAnswer {
+    pub(super) fn from_lines(lines: impl IntoIterator<Item = Line>) -> Self {
+        Self { lines: lines.into_iter().collect(), fields: None, is_well_formed: true }
     }
 }
 
 /// An answer as it stands, without blanks at its end.
-pub(super) struct Answer {
+pub(super) struct ModelAnswer {
     pub(super) text: String,
     /// Where each line is, and how sure the model was of it.
     pub(super) lines: Vec<(Range<usize>, Option<f32>)>,
 }
 
-impl Answer {
+impl ModelAnswer {
     pub(super) fn new(lines: Vec<(String, Option<f32>)>) -> Self {
         let (mut text, mut places) = (String::new(), Vec::new());
         for (said, confidence) in lines {
@@ -52,7 +52,7 @@ impl Answer {
 
     /// A part of it as one line.
     pub(super) fn line(&self, part: Range<usize>) -> Line {
-        Line { text: one_line(&self.text[part.clone()]), confidence: self.confidence(part), polygon: None }
+        Line { text: join_lines(&self.text[part.clone()]), confidence: self.confidence(part), polygon: None }
     }
 
     /// How sure the model was of a part: of its lines, by what each has of it.
@@ -68,7 +68,7 @@ impl Answer {
 }
 
 /// A text that stands in one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(super) fn join_lines(text: &str) -> String {
     let pieces: Vec<&str> = text.lines().map(str::trim).filter(|piece| !piece.is_empty()).collect();
     pieces.join(" ")
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use quire_tasks::{Line, Polygon};
 use serde_json::Value;
 
-use super::parsed::{Answer, Taken, one_line};
+use super::parsed::{ModelAnswer, ParsedAnswer, join_lines};
 
 /// Places are in thousandths of the page.
 const FRAME: f32 = 1000.0;
@@ -27,7 +27,7 @@ type Corners = [f32; 4];
 
 /// The lines of an answer with their places. What has none stands as a line without, and tells that the answer has
 /// another form.
-pub(super) fn spots(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Taken {
+pub(super) fn spots(answer: &ModelAnswer, body: Range<usize>, page: (u32, u32)) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     if let Some(list) = text.trim_start().strip_prefix('[').filter(|list| list.trim_start().starts_with(['{', ']'])) {
         return of_json(answer, body.end - list.len()..body.end, page);
@@ -35,18 +35,26 @@ pub(super) fn spots(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Ta
     let places = places(text);
     if places.is_empty() {
         let empty = text.trim().is_empty() || says_no_text(text);
-        return Taken { in_form: empty, ..Taken::in_form(unplaced(answer, if empty { 0..0 } else { body })) };
+        return ParsedAnswer {
+            is_well_formed: empty,
+            ..ParsedAnswer::from_lines(unplaced(answer, if empty { 0..0 } else { body }))
+        };
     }
     in_text(answer, body, &places, page)
 }
 
 /// Lines of which the model has not said where they stand.
-fn unplaced(answer: &Answer, part: Range<usize>) -> impl Iterator<Item = Line> {
+fn unplaced(answer: &ModelAnswer, part: Range<usize>) -> impl Iterator<Item = Line> {
     answer.lines(part).filter(|line| !line.text.trim().is_empty())
 }
 
 /// Texts and places in turns.
-fn in_text(answer: &Answer, body: Range<usize>, places: &[(Range<usize>, Corners)], page: (u32, u32)) -> Taken {
+fn in_text(
+    answer: &ModelAnswer,
+    body: Range<usize>,
+    places: &[(Range<usize>, Corners)],
+    page: (u32, u32),
+) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     let mut gaps: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
@@ -67,10 +75,10 @@ fn in_text(answer: &Answer, body: Range<usize>, places: &[(Range<usize>, Corners
     });
     let mut lines: Vec<Line> = found.collect();
     let lonely = without_tags(text, lonely);
-    let in_form = lonely.is_empty();
+    let is_well_formed = lonely.is_empty();
     let place = if places_first { 0 } else { lines.len() };
     lines.splice(place..place, unplaced(answer, at(lonely)));
-    Taken { in_form, ..Taken::in_form(lines) }
+    ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(lines) }
 }
 
 fn says_no_text(text: &str) -> bool {
@@ -141,17 +149,17 @@ fn without_tags(text: &str, mut part: Range<usize>) -> Range<usize> {
 }
 
 /// Entries of a list in JSON behind its bracket, as far as they can be read.
-fn of_json(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Taken {
+fn of_json(answer: &ModelAnswer, body: Range<usize>, page: (u32, u32)) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     let confidence = answer.confidence(body.clone());
-    let (mut lines, mut in_form) = (Vec::new(), true);
+    let (mut lines, mut is_well_formed) = (Vec::new(), true);
     let mut rest = text.trim_start();
     while !rest.starts_with(']') && !rest.is_empty() {
         let mut entries = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
         let Some(Ok(entry)) = entries.next() else { break };
-        let said = entry["text"].as_str().map(one_line);
+        let said = entry["text"].as_str().map(join_lines);
         let corners = corners(&entry["box"]).or_else(|| corners(&entry["bbox"]));
-        in_form &= corners.is_some() && said.is_some();
+        is_well_formed &= corners.is_some() && said.is_some();
         let text = said.unwrap_or_else(|| entry.to_string());
         if !text.is_empty() {
             lines.push(Line { text, confidence, polygon: corners.map(|corners| polygon(corners, page)) });
@@ -161,9 +169,9 @@ fn of_json(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Taken {
     }
     let rest = rest.strip_prefix(']').unwrap_or(rest).trim_start();
     let unread = body.end - rest.len()..body.end;
-    in_form &= unread.is_empty();
+    is_well_formed &= unread.is_empty();
     lines.extend(unplaced(answer, unread));
-    Taken { in_form, ..Taken::in_form(lines) }
+    ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(lines) }
 }
 
 fn corners(value: &Value) -> Option<Corners> {

@@ -2,19 +2,19 @@
 
 use std::ops::Range;
 
-use super::parsed::{Answer, Taken};
+use super::parsed::{ModelAnswer, ParsedAnswer};
 
 /// The tables of an answer, without what is said around them. The last may be cut off.
-pub(super) fn tables(answer: &Answer, body: Range<usize>) -> Taken {
+pub(super) fn tables(answer: &ModelAnswer, body: Range<usize>) -> ParsedAnswer {
     // Of the same length, byte by byte.
     let text = answer.text[body.clone()].to_ascii_lowercase();
     let parts = parts(&text);
     if parts.is_empty() {
-        let in_form = text.trim().is_empty();
-        return Taken { in_form, ..Taken::in_form(answer.lines(body)) };
+        let is_well_formed = text.trim().is_empty();
+        return ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(answer.lines(body)) };
     }
     let place = |part: Range<usize>| body.start + part.start..body.start + part.end;
-    Taken::in_form(parts.into_iter().flat_map(|part| answer.lines(place(part))))
+    ParsedAnswer::from_lines(parts.into_iter().flat_map(|part| answer.lines(place(part))))
 }
 
 /// Where the outermost tables are.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::parsed::{Answer, Taken};
+use super::parsed::{ModelAnswer, ParsedAnswer};
 
 /// "The text in the picture is". The releases' own prompts ask for it to be read first.
 const SOURCE: &str = "图中的文字是";
@@ -10,19 +10,19 @@ const SOURCE: &str = "图中的文字是";
 const TRANSLATION: (&str, &str) = ("翻译成", "为");
 
 /// The translation without its source. A source alone, because the answer was cut off, is in no form.
-pub(super) fn translation(answer: &Answer, body: Range<usize>) -> Taken {
+pub(super) fn translation(answer: &ModelAnswer, body: Range<usize>) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     if !text.trim_start().starts_with(SOURCE) {
-        return Taken::in_form(answer.lines(body));
+        return ParsedAnswer::from_lines(answer.lines(body));
     }
     let mut start = body.start;
     for line in text.split_inclusive('\n') {
         start += line.len();
         if is_heading(line.trim()) {
-            return Taken::in_form(answer.lines(start..body.end));
+            return ParsedAnswer::from_lines(answer.lines(start..body.end));
         }
     }
-    Taken { in_form: false, ..Taken::in_form(answer.lines(body)) }
+    ParsedAnswer { is_well_formed: false, ..ParsedAnswer::from_lines(answer.lines(body)) }
 }
 
 fn is_heading(line: &str) -> bool {

@@ -2,11 +2,11 @@
 
 use std::{num::NonZero, path::PathBuf, time::Duration};
 
-use quire_pp_ocr::{Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Provider};
 
-use crate::{Failed, Files};
+use crate::{PageFiles, PipelineError};
 
-pub(crate) struct Options {
+pub(crate) struct PipelineOptions {
     pub(crate) device: String,
     pub(crate) pages: usize,
     pub(crate) batch: usize,
@@ -21,11 +21,11 @@ pub(crate) struct Options {
     pub(crate) mpixel_ms: f64,
     pub(crate) kcolumn_ms: f64,
     pub(crate) slower: f64,
-    pub(crate) files: Files,
+    pub(crate) files: PageFiles,
 }
 
-impl Options {
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Failed> {
+impl PipelineOptions {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, PipelineError> {
         let mut options = Self {
             device: "stub".to_owned(),
             pages: 64,
@@ -42,7 +42,7 @@ impl Options {
             mpixel_ms: 1.2,
             kcolumn_ms: 0.04,
             slower: 1.0,
-            files: Files::default(),
+            files: PageFiles::default(),
         };
         let mut files: Vec<PathBuf> = Vec::new();
         while let Some(argument) = arguments.next() {
@@ -75,13 +75,13 @@ impl Options {
     }
 
     /// The device's policy, or a CPU's where pages are to be read one at a time.
-    pub(crate) fn policy(&self) -> Policy {
+    pub(crate) fn policy(&self) -> BatchPolicy {
         let device = if self.device == "tensorrt" { Provider::TensorRt } else { Provider::Cuda };
-        let policy = Policy::of(if self.one_at_a_time { Provider::OnnxRuntime } else { device });
+        let policy = BatchPolicy::for_provider(if self.one_at_a_time { Provider::OnnxRuntime } else { device });
         if self.one_at_a_time {
             return policy;
         }
         let recognition_max_width = self.columns.unwrap_or(policy.recognition_max_width);
-        Policy { hands: self.hands, recognition_max_width, ..policy }
+        BatchPolicy { processing_threads: self.hands, recognition_max_width, ..policy }
     }
 }

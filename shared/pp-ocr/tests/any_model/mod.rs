@@ -2,23 +2,23 @@
 
 use ndarray::{Array3, ArrayView4};
 use quire_document::PageImage;
-use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, Policy, Provider, Step};
+use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
 use quire_tasks::{EngineName, Failure, PageText};
 
-type Detect = dyn FnMut(ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> + Send;
-type Recognize = dyn FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> + Send;
+type DetectFn = dyn FnMut(ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> + Send;
+type RecognizeFn = dyn FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> + Send;
 
 pub(crate) struct AnyModel {
     alphabet: Alphabet,
-    detect: Box<Detect>,
-    recognize: Box<Recognize>,
+    detect: Box<DetectFn>,
+    recognize: Box<RecognizeFn>,
 }
 
 impl AnyModel {
     /// Finds text where `map` says, `[N, 3, H, W]` to `[N, H, W]`, and reads each line as one `a`.
     pub(crate) fn finding(map: impl FnMut(ArrayView4<'_, f32>) -> Array3<f32> + Send + 'static) -> Self {
         let mut map = map;
-        let sure = Step { class: 1, probability: 0.99 };
+        let sure = CtcStep { class: 1, probability: 0.99 };
         Self {
             alphabet: Alphabet::from_metadata("a\nb"),
             detect: Box::new(move |pages| Ok(map(pages))),
@@ -34,7 +34,7 @@ impl AnyModel {
     /// And reads it like this.
     pub(crate) fn reading(
         self,
-        recognize: impl FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> + Send + 'static,
+        recognize: impl FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> + Send + 'static,
     ) -> Self {
         Self { recognize: Box::new(recognize), ..self }
     }
@@ -42,8 +42,11 @@ impl AnyModel {
     /// An engine in whose runs whole micro-batches share.
     pub(crate) fn pooled(self) -> Engine {
         let (pixels, width) = (usize::MAX, usize::MAX);
-        let policy =
-            Policy { detection_max_pixels: pixels, recognition_max_width: width, ..Policy::of(Provider::OnnxRuntime) };
+        let policy = BatchPolicy {
+            detection_max_pixels: pixels,
+            recognition_max_width: width,
+            ..BatchPolicy::for_provider(Provider::OnnxRuntime)
+        };
         Engine::new(Box::new(self), policy)
     }
 
@@ -53,7 +56,7 @@ impl AnyModel {
     }
 }
 
-impl Model for AnyModel {
+impl OcrModel for AnyModel {
     fn name(&self) -> EngineName {
         EngineName { name: "any".to_owned(), version: "1".to_owned() }
     }
@@ -66,7 +69,7 @@ impl Model for AnyModel {
         (self.detect)(pages)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         (self.recognize)(strips)
     }
 }

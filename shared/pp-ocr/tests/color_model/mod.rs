@@ -4,25 +4,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis, s};
 use quire_document::PageImage;
-use quire_pp_ocr::{Alphabet, Model, ModelError, Step};
+use quire_pp_ocr::{Alphabet, CtcStep, ModelError, OcrModel};
 use quire_tasks::EngineName;
 
 const LETTERS: &str = "a\nb\nc\nd\ne\nf\ng\nx\ny\nz";
 
 /// A page with one bar a letter. The first tenth of a bar is red: there its text starts.
 #[derive(Debug, Clone)]
-pub(crate) struct Page {
+pub(crate) struct ColorPage {
     letters: Vec<char>,
     pub(crate) width: u32,
 }
 
-impl Page {
+impl ColorPage {
     pub(crate) const LEFT: u32 = 32;
     pub(crate) const TOP: u32 = 32;
     const BAR: u32 = 24;
     const PITCH: u32 = 64;
 
-    pub(crate) fn of(letters: &str) -> Self {
+    pub(crate) fn new(letters: &str) -> Self {
         Self { letters: letters.chars().collect(), width: 320 }
     }
 
@@ -72,7 +72,7 @@ fn class_of(letter: char) -> u8 {
 
 /// What the model does other than read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum ColorModelFault {
     #[default]
     Reads,
     FailsOn(char),
@@ -87,7 +87,7 @@ pub(crate) enum Mood {
 /// Finds what is not white, and reads its color.
 #[derive(Debug, Clone)]
 pub(crate) struct ColorModel {
-    mood: Mood,
+    mood: ColorModelFault,
     alphabet: Alphabet,
     /// How many pictures each detection run had, and how many strips each recognition run.
     runs: Arc<Mutex<(Vec<usize>, Vec<usize>)>>,
@@ -95,12 +95,12 @@ pub(crate) struct ColorModel {
 
 impl Default for ColorModel {
     fn default() -> Self {
-        Self::with(Mood::Reads)
+        Self::with(ColorModelFault::Reads)
     }
 }
 
 impl ColorModel {
-    pub(crate) fn with(mood: Mood) -> Self {
+    pub(crate) fn with(mood: ColorModelFault) -> Self {
         Self { mood, alphabet: Alphabet::from_metadata(LETTERS), runs: Arc::default() }
     }
 
@@ -112,18 +112,20 @@ impl ColorModel {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    fn read(&self, strip: &ArrayView3<'_, f32>) -> Result<Vec<Step>, ModelError> {
+    fn read(&self, strip: &ArrayView3<'_, f32>) -> Result<Vec<CtcStep>, ModelError> {
         let last = (0..strip.dim().2).rev().find(|&x| strip[[1, 24, x]] < 0.0).unwrap_or(0);
         let class = class_at(strip, 24, last / 2);
         let upright = strip[[2, 24, last / 10]] > 0.0;
         let probability = match self.mood {
-            Mood::FailsOn(letter) if class == class_of(letter) => return Err(ModelError::Run("poison".to_owned())),
-            Mood::NotANumberOn(letter) if class == class_of(letter) => f32::NAN,
-            Mood::UnsureOn(letter) if class == class_of(letter) => 0.4,
+            ColorModelFault::FailsOn(letter) if class == class_of(letter) => {
+                return Err(ModelError::Run("poison".to_owned()));
+            }
+            ColorModelFault::NotANumberOn(letter) if class == class_of(letter) => f32::NAN,
+            ColorModelFault::UnsureOn(letter) if class == class_of(letter) => 0.4,
             _ if upright => 0.95,
             _ => 0.6,
         };
-        Ok(vec![Step { class: class.into(), probability }, Step { class: 0, probability: 1.0 }])
+        Ok(vec![CtcStep { class: class.into(), probability }, CtcStep { class: 0, probability: 1.0 }])
     }
 }
 
@@ -138,7 +140,7 @@ fn has_bar(picture: &ArrayView3<'_, f32>, letter: char) -> bool {
     (0..height).filter(is_letter).count() > 4
 }
 
-impl Model for ColorModel {
+impl OcrModel for ColorModel {
     fn name(&self) -> EngineName {
         EngineName { name: "color".to_owned(), version: "1".to_owned() }
     }
@@ -155,9 +157,13 @@ impl Model for ColorModel {
             let (_, height, width) = page.dim();
             let shows = |letter| height > 44 && class_at(&page, 44, width / 2) == class_of(letter);
             match self.mood {
-                Mood::DetectionFailsOn(letter) if shows(letter) => return Err(ModelError::Run("poison".to_owned())),
-                Mood::DetectionNotANumberOn(letter) if shows(letter) => map.slice_mut(s![0, 0]).fill(f32::NAN),
-                Mood::DetectionFailsCloserOn(letter) if has_bar(&page, letter) => {
+                ColorModelFault::DetectionFailsOn(letter) if shows(letter) => {
+                    return Err(ModelError::Run("poison".to_owned()));
+                }
+                ColorModelFault::DetectionNotANumberOn(letter) if shows(letter) => {
+                    map.slice_mut(s![0, 0]).fill(f32::NAN)
+                }
+                ColorModelFault::DetectionFailsCloserOn(letter) if has_bar(&page, letter) => {
                     if is_closer {
                         return Err(ModelError::Run("poison".to_owned()));
                     }
@@ -169,7 +175,7 @@ impl Model for ColorModel {
         Ok(maps)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).1.push(strips.dim().0);
         strips.outer_iter().map(|strip| self.read(&strip)).collect()
     }

@@ -2,11 +2,11 @@
 
 /// Why a page's text ends where it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum StopReason {
     /// The model said that this is all.
-    Said,
+    EndOfText,
     /// It had as many tokens as it may; there may be more on the page.
-    TokenCap,
+    TokenLimit,
     /// It went round in circles and was stopped.
     Repetition,
 }
