@@ -1,9 +1,11 @@
-//! How items are put into model runs, and what happens when a run fails.
+//! Bisects a failed batch, so that one bad item fails alone.
 
 use crate::model_error::ModelError;
 
-/// Runs all items at once. When that fails, each half by itself, down to single items: what fails alone has failed, and
-/// nothing else has. An answer of the wrong length is a failure.
+/// Runs all items in one batch. If the run returns an error, runs each half separately, down to single items: only an
+/// item that fails alone fails. A wrong number of outputs counts as an error.
+///
+/// Takes at most 2·log₂(n) + 1 runs to isolate one bad item of n.
 pub fn run_with_bisection<T, R>(
     items: &[T],
     run: &mut impl FnMut(&[T]) -> Result<Vec<R>, ModelError>,

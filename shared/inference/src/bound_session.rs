@@ -1,4 +1,4 @@
-//! Sessions whose inputs and outputs are bound to memory that a device reads and writes by itself.
+//! Sessions on a GPU, with their input and output names, and pinned host memory.
 
 use std::path::Path;
 
@@ -18,22 +18,23 @@ use crate::{
     run_buffer::HostBuffer,
 };
 
-/// A session and what its input and first output are called.
+/// A session with the names of its input and of its first output.
 #[derive(Debug)]
 pub struct BoundSession {
     /// The session.
     pub session: Session,
-    /// What its input is called.
+    /// Name of its only input.
     pub input: String,
-    /// What its first output is called.
+    /// Name of its first output.
     pub output: String,
 }
 
 impl BoundSession {
-    /// A session for the model of a file, whose bytes these are.
+    /// Loads a session for `bytes`, the (possibly edited) model of the file at `path`; the path is for error messages
+    /// only.
     ///
     /// # Errors
-    /// When it cannot be loaded.
+    /// [`LoadError`], if ONNX Runtime rejects the model or the provider cannot be registered.
     pub fn load(
         environment: &Environment,
         path: &Path,
@@ -57,21 +58,21 @@ impl BoundSession {
     }
 }
 
-/// Memory that stays where it is.
+/// Allocates page-locked (pinned) host memory, which the GPU reads and writes by DMA.
 #[derive(Debug)]
 pub struct PinnedMemory(Allocator);
 
 impl PinnedMemory {
-    /// Memory for a session on a GPU.
+    /// Creates an allocator for a session that runs on a GPU.
     ///
     /// # Errors
-    /// When there is none.
+    /// If ONNX Runtime has no pinned allocator for this session.
     pub fn new(session: &Session) -> ort::Result<Self> {
         let info = MemoryInfo::new(AllocationDevice::CUDA_PINNED, 0, AllocatorType::Device, MemoryType::CPUInput)?;
         Allocator::new(session, info).map(Self)
     }
 
-    /// HostBuffer for so many numbers, if there is any.
+    /// Returns a pinned buffer of `len` values, or `None` if the allocation fails.
     pub fn allocate(&self, len: usize) -> Option<HostBuffer> {
         Tensor::new(&self.0, [len]).ok().map(HostBuffer::pinned)
     }

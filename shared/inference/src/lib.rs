@@ -1,4 +1,12 @@
-//! ONNX Runtime, OpenVINO and CUDA: sessions, memory, and what runs a model fastest.
+//! Runs models with ONNX Runtime, OpenVINO or CUDA: sessions, buffers, IO binding, and the choice of a provider.
+//!
+//! * [`InferenceSession`] is a loaded model with one input; `ort`'s `Session` and [`OpenVinoSession`] implement it.
+//! * [`RunBuffer`] keeps the input and output buffers of a run for reuse.
+//! * [`IoBinding`] binds slices of device memory, e.g. a key/value cache that stays on the GPU.
+//! * [`run_with_bisection`] isolates the item that makes a batch fail.
+//! * [`Processor`] detects CPU features; its `fastest_provider` returns the best [`Provider`].
+//!
+//! This is the only crate that depends on ONNX Runtime and OpenVINO.
 #![warn(missing_docs)]
 
 mod bisect;
@@ -36,7 +44,7 @@ pub use onnx_file::{OnnxFile, TensorInfo};
 pub use onnx_split::{SplitModel, split_head};
 pub use onnxruntime::{load_environment, load_session, load_session_from_memory};
 pub use openvino::{OpenVino, OpenVinoSession};
-/// ONNX Runtime's types, as this crate gives and takes them.
+/// Types of ONNX Runtime in this crate's API.
 pub use ort::{
     Error as SessionError,
     environment::Environment,

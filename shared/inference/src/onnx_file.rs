@@ -1,7 +1,7 @@
-//! What an ONNX file says of its model, without a runtime: so that every runtime refuses the same files in the same words.
+//! Parses inputs, outputs and metadata of an ONNX file without a runtime, so that the error messages are the same for
+//! every provider.
 //!
-//! An ONNX file is a protocol buffer; `onnx.proto` of the ONNX project numbers its fields. Of the graph only the inputs and
-//! outputs are looked at.
+//! An ONNX file is a Protocol Buffers message; field numbers are those of `onnx.proto`.
 
 use std::{fmt, fs, path::Path};
 
@@ -13,33 +13,33 @@ use crate::{
     },
 };
 
-/// `ModelProto`'s fields.
+/// Fields of `ModelProto`.
 pub(crate) const GRAPH: u64 = 7;
 const METADATA: u64 = 14;
-/// `GraphProto`'s fields.
+/// Fields of `GraphProto`.
 pub(crate) const INPUT: u64 = 11;
 pub(crate) const OUTPUT: u64 = 12;
 /// `TensorProto.DataType` of 32-bit floats.
 pub(crate) const FLOAT: u64 = 1;
 
-/// The outside of a model.
+/// Inputs, outputs and metadata of a model.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct OnnxFile {
-    /// What goes in.
+    /// The inputs.
     pub inputs: Vec<TensorInfo>,
-    /// What comes out; the shape is often left to whoever runs it.
+    /// The outputs. Note: many models omit their shapes.
     pub outputs: Vec<TensorInfo>,
     metadata: Vec<(String, String)>,
 }
 
-/// A tensor that goes in or comes out.
+/// Name, element type and shape of an input or output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// What the model calls it.
+    /// Name in the model.
     pub name: String,
-    /// Whether its elements are 32-bit floats.
+    /// Whether the elements are 32-bit floats.
     pub is_f32: bool,
-    /// -1 is a free dimension.
+    /// Shape; -1 is a dynamic dimension.
     pub shape: Vec<i64>,
 }
 
@@ -50,17 +50,17 @@ impl fmt::Display for TensorInfo {
 }
 
 impl OnnxFile {
-    /// Reads a model's file.
+    /// Reads and parses a model file.
     ///
     /// # Errors
-    /// [`LoadError::Model`] when it cannot be read, is cut off or is no ONNX file.
+    /// [`LoadError::Model`], if the file cannot be read, is truncated or is not an ONNX file.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
         let bytes = fs::read(path).map_err(|error| refused(error.to_string()))?;
         Self::parse(&bytes).map_err(|error| refused(error.to_string()))
     }
 
-    /// An entry of its metadata.
+    /// Returns the metadata entry `key`.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
@@ -96,7 +96,7 @@ impl OnnxFile {
 }
 
 impl TensorInfo {
-    /// A `ValueInfoProto`: a name, and a type, of which that of a tensor has an element type and a shape.
+    /// Parses a `ValueInfoProto`: the name, and the element type and shape if it is a tensor.
     fn parse(bytes: &[u8]) -> Result<Self, OnnxParseError> {
         let mut outlet = Self { name: string_field(bytes, 1)?, ..Self::default() };
         for field in ProtoFields::new(message_field(message_field(bytes, 2)?, 1)?) {
@@ -115,8 +115,7 @@ impl TensorInfo {
     }
 }
 
-/// A `ValueInfoProto`: what an input or output is called, the number of its elements' type, and its shape, in which -1 is a
-/// free dimension.
+/// Serializes a `ValueInfoProto`: name, element type and shape; -1 is a dynamic dimension.
 pub(crate) fn value_info(name: &str, element: u64, shape: &[i64]) -> Vec<u8> {
     let mut dimensions = Vec::new();
     for &size in shape {
@@ -147,7 +146,7 @@ mod tests {
         [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
     }
 
-    /// A model with the input `x` f32 [-1, 3] and one entry of metadata.
+    /// A model with the input `x` f32 [-1, 3] and one metadata entry.
     fn model() -> Vec<u8> {
         let shape = [field(1, &field(2, b"N")), field(1, &[1 << 3, 3])].concat();
         let tensor = [vec![1 << 3, 1], field(2, &shape)].concat();

@@ -1,7 +1,8 @@
-//! A classifier in two: what sees a whole input, and its head, which is asked about a few places of it at a time.
+//! Splits a classifier into its backbone, which sees the whole input, and its head, which classifies a few positions at
+//! a time.
 //!
-//! A head is a matrix product and what follows it up to the model's only output. Each place is classified by itself, and
-//! the classes are many: run over a whole line, the head's answers are most of what a run keeps in memory.
+//! The head is the last matrix product and everything between it and the model's only output. It classifies each
+//! position independently. With many classes, its output for a whole line would be most of the memory of a run.
 
 use std::collections::HashSet;
 
@@ -13,23 +14,23 @@ use crate::{
     },
 };
 
-/// `GraphProto`'s fields.
+/// Fields of `GraphProto`.
 const NODE: u64 = 1;
 const INITIALIZER: u64 = 5;
-/// `NodeProto`'s fields.
+/// Fields of `NodeProto`.
 const NODE_INPUT: u64 = 1;
 const NODE_OUTPUT: u64 = 2;
 const OPERATOR: u64 = 4;
-/// `TensorProto`'s fields.
+/// Fields of `TensorProto`.
 const DIMENSIONS: u64 = 1;
 const NAME: u64 = 8;
 
-/// Two models, of which one's output `[N, places, depth]` is the other's input.
+/// Two models; the output of the backbone, `[N, positions, depth]`, is the input of the head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SplitModel {
-    /// What sees a whole input.
+    /// The model without its head, as serialized ONNX.
     pub backbone: Vec<u8>,
-    /// What is asked about a few places.
+    /// The head, as serialized ONNX.
     pub head: Vec<u8>,
 }
 
@@ -43,16 +44,16 @@ struct OnnxNode<'a> {
 #[derive(Default)]
 struct OnnxGraph<'a> {
     nodes: Vec<OnnxNode<'a>>,
-    /// Constant tensors, by their names.
+    /// Constant tensors by name.
     initializers: Vec<(String, &'a [u8])>,
     inputs: Vec<&'a [u8]>,
     outputs: Vec<&'a [u8]>,
 }
 
-/// Takes the head off a model; `None` where it does not end in one.
+/// Splits the head off a model. Returns `None` if the model does not end in one.
 ///
 /// # Errors
-/// When it is cut off, or no ONNX file.
+/// If the model is truncated or is not an ONNX file.
 pub fn split_head(model: &[u8]) -> Result<Option<SplitModel>, OnnxParseError> {
     let graph = OnnxGraph::parse(message_field(model, GRAPH)?)?;
     let Some((head, seam)) = graph.head()? else { return Ok(None) };
@@ -76,7 +77,7 @@ impl<'a> OnnxGraph<'a> {
                 }
                 (INPUT, ProtoValue::Bytes(input)) => graph.inputs.push(input),
                 (OUTPUT, ProtoValue::Bytes(output)) => graph.outputs.push(output),
-                // A name, and the shapes in between, which every runtime finds by itself.
+                // The graph's name, and inferred shapes, which the runtime infers again.
                 _ => {}
             }
         }
@@ -87,7 +88,8 @@ impl<'a> OnnxGraph<'a> {
         self.initializers.iter().find(|(known, _)| known == name).map(|(_, tensor)| *tensor)
     }
 
-    /// The nodes from the output back to the first matrix product, and what goes into that.
+    /// Walks back from the output to the first matrix product. Returns the nodes on the way and the name of the
+    /// product's input.
     fn head(&self) -> Result<Option<(HashSet<usize>, String)>, OnnxParseError> {
         let &[output] = &self.outputs[..] else { return Ok(None) };
         let mut wanted = string_field(output, 1)?;
@@ -99,7 +101,7 @@ impl<'a> OnnxGraph<'a> {
             let node = &self.nodes[index];
             let mut computed = node.inputs.iter().filter(|input| self.initializer(input).is_none());
             let (Some(input), None) = (computed.next(), computed.next()) else { return Ok(None) };
-            // A graph that goes round has no end.
+            // The graph has a cycle.
             if !head.insert(index) {
                 return Err(OnnxParseError::NotOnnx);
             }
@@ -110,7 +112,7 @@ impl<'a> OnnxGraph<'a> {
         }
     }
 
-    /// How long what goes into the matrix product is at each place; -1 where its matrix does not say.
+    /// Length of the product's input at each position; -1 if the matrix does not tell.
     fn depth(&self, head: &[usize]) -> Result<i64, OnnxParseError> {
         let product = head.iter().map(|&node| &self.nodes[node]).find(|node| node.operator == "MatMul");
         let matrix = product.and_then(|node| node.inputs.iter().find_map(|input| self.initializer(input)));
@@ -118,7 +120,7 @@ impl<'a> OnnxGraph<'a> {
         Ok(depth.map_or(-1, u64::cast_signed))
     }
 
-    /// A `GraphProto` of some of the nodes, in their order, and of the constants that they use.
+    /// Serializes a `GraphProto` with some of the nodes, in their order, and the constants that they use.
     fn part(&self, nodes: &[usize], inputs: &[&[u8]], outputs: &[&[u8]]) -> Vec<u8> {
         let nodes: Vec<&OnnxNode<'_>> = nodes.iter().map(|&node| &self.nodes[node]).collect();
         let used: HashSet<&str> = nodes.iter().flat_map(|node| &node.inputs).map(String::as_str).collect();
@@ -156,7 +158,7 @@ impl<'a> OnnxNode<'a> {
     }
 }
 
-/// The model with another graph in the place of its own; what else there is are versions and metadata.
+/// Returns the model with its graph replaced; versions and metadata are copied.
 fn with_graph(model: &[u8], graph: &[u8]) -> Result<Vec<u8>, OnnxParseError> {
     let mut other = Vec::with_capacity(graph.len() + 1024);
     for field in ProtoFields::new(model) {

@@ -1,4 +1,4 @@
-//! OpenVINO on a CPU, with the floats that suit the processor.
+//! OpenVINO on a CPU, with the precision that is fastest on the processor.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,17 +20,17 @@ use crate::{
     session::{InferenceSession, ReadOutput},
 };
 
-/// The process's one OpenVINO. It stays for good, so that networks never outlive it.
+/// The process-wide OpenVINO core. Never released, so sessions cannot outlive it.
 #[expect(missing_debug_implementations, reason = "it has nothing to show")]
 pub struct OpenVino(Core);
 
 static LOADED: Mutex<Option<(PathBuf, OpenVino)>> = Mutex::new(None);
 
 impl OpenVino {
-    /// Does something with the OpenVINO of this library; one thread at a time does.
+    /// Calls `make` with the process-wide core, and loads the library on the first call. A lock serializes the calls.
     ///
     /// # Errors
-    /// [`LoadError::Runtime`] when it cannot be loaded, [`LoadError::OtherRuntime`] when the process has another one.
+    /// [`LoadError::OpenVino`], if the library cannot be loaded; [`LoadError::OtherRuntime`], if another one is loaded.
     pub fn with_runtime<T>(
         library: &Path,
         make: impl FnOnce(&mut Self) -> Result<T, LoadError>,
@@ -49,7 +49,7 @@ impl OpenVino {
 
     fn load(library: &Path) -> Result<Self, LoadError> {
         let refused = |reason: String| LoadError::OpenVino { reason };
-        // Its plug-ins are looked for beside it, by a path that must not depend on the working directory.
+        // OpenVINO looks for its plug-ins next to the library, so the path must not depend on the working directory.
         let absolute = std::path::absolute(library).map_err(|error| refused(error.to_string()))?;
         openvino_sys::library::load_from(absolute).map_err(refused)?;
         let mut core = Core::new().map_err(|error| refused(error.to_string()))?;
@@ -57,12 +57,11 @@ impl OpenVino {
         Ok(Self(core))
     }
 
-    /// The network of a model, whose bytes are of the file at `path`. It runs on the thread that asks it to, computes with
-    /// these floats, and keeps so many kernels for the next run of their shape; beyond that the one that was not used for
-    /// longest goes.
+    /// Compiles the model of the file at `path`. Runs execute on the calling thread with this precision. `kernels` is
+    /// the capacity of the LRU cache of compiled kernels, which depend on the input's shape.
     ///
     /// # Errors
-    /// When the model cannot be loaded.
+    /// [`LoadError::Model`], if the model cannot be loaded.
     pub fn compile(
         &mut self,
         path: &Path,
@@ -77,33 +76,33 @@ impl OpenVino {
             (RwPropertyKey::Other(KERNELS.into()), kernels.as_str()),
         ];
         self.0.set_properties(&DeviceType::CPU, settings).map_err(refused)?;
-        // In an ONNX model the weights are in it.
+        // ONNX models contain their weights.
         let model = self.0.read_model_from_buffer(model, None).map_err(refused)?;
         OpenVinoSession::new(&mut self.0, &model).map_err(refused)
     }
 }
 
-/// What every network is compiled with, whatever it is for.
+/// Settings of every session.
 fn settings() -> [(RwPropertyKey, &'static str); 3] {
     [
         (RwPropertyKey::NumStreams, "1"),
         (RwPropertyKey::InferenceNumThreads, "1"),
-        // Two processes would otherwise pin their only thread to the same first core.
+        // With pinning, the single threads of two processes would be pinned to the same first core.
         (RwPropertyKey::HintEnableCpuPinning, "NO"),
     ]
 }
 
-/// How many kernels that were made for a shape are kept, of each network.
+/// Capacity of the kernel cache of each session.
 const KERNELS: &str = "CPU_RUNTIME_CACHE_CAPACITY";
 
-/// A network that is ready to run.
+/// A compiled model that is ready to run.
 #[expect(missing_debug_implementations, reason = "it has nothing to show")]
 pub struct OpenVinoSession {
     request: InferRequest,
-    /// For what stands elsewhere. Kept from run to run, so that its memory is.
+    /// Copy of inputs that are not in OpenVINO's memory. Kept, to avoid an allocation per run.
     copy: OpenVinoTensor,
     outputs: Vec<TensorInfo>,
-    /// What the request runs.
+    /// Keeps the model alive, which the request runs.
     _model: CompiledModel,
 }
 

@@ -1,29 +1,30 @@
-//! Protocol buffers, as far as an ONNX file needs them: <https://protobuf.dev/programming-guides/encoding>.
+//! Parses and serializes the parts of Protocol Buffers that ONNX files use:
+//! <https://protobuf.dev/programming-guides/encoding>.
 
-/// Why bytes are no ONNX file.
+/// Why bytes are not an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OnnxParseError {
-    /// It ends too early.
+    /// The file is truncated.
     #[error("it is cut off: it should have at least {needed} bytes and has {found}")]
     Truncated {
-        /// Bytes that it should have at least.
+        /// Minimum length, in bytes.
         needed: u64,
-        /// Bytes that it has.
+        /// Length, in bytes.
         found: u64,
     },
-    /// It is something else.
+    /// The bytes are not an ONNX file.
     #[error("it is no ONNX file")]
     NotOnnx,
 }
 
-/// A field's value, of those kinds that are of use here.
+/// A field's value.
 pub(crate) enum ProtoValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     Other,
 }
 
-/// The fields of one protocol buffer message.
+/// Iterates over the fields of a message.
 pub(crate) struct ProtoFields<'a> {
     all: &'a [u8],
     at: usize,
@@ -114,14 +115,14 @@ pub(crate) fn varint_field(message: &[u8], number: u64) -> Result<Option<u64>, O
     Ok(None)
 }
 
-/// Writes a field whose value is bytes, a text or another message.
+/// Appends a field that contains bytes, a string or a message.
 pub(crate) fn write_bytes_field(target: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     varint(target, field << 3 | 2);
     varint(target, bytes.len() as u64);
     target.extend_from_slice(bytes);
 }
 
-/// Writes a field whose value is a whole number.
+/// Appends a field that contains an integer.
 pub(crate) fn write_varint_field(target: &mut Vec<u8>, field: u64, value: u64) {
     varint(target, field << 3);
     varint(target, value);

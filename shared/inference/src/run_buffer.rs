@@ -1,5 +1,5 @@
-//! Where a run's input is prepared and its answer is found: used again by later runs, so that none of them waits for the
-//! system to hand out and clear tens of megabytes.
+//! Buffers for the input and output of a run. They are reused, because allocating and clearing tens of megabytes per
+//! run is slow.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use ort::value::Tensor;
 
 use crate::openvino_tensor::OpenVinoTensor;
 
-/// Numbers of this machine's memory.
+/// A buffer of 32-bit floats in host memory.
 #[derive(Debug)]
 pub struct HostBuffer(BufferStorage);
 
 #[derive(Debug)]
 enum BufferStorage {
     Heap(Vec<f32>),
-    /// Memory that a device reads and writes by itself, because the system never moves it.
+    /// Page-locked memory, which a GPU reads and writes by DMA.
     Pinned(Tensor<f32>),
     OpenVino(OpenVinoTensor),
 }
 
 impl HostBuffer {
-    /// HostBuffer for so many numbers in ordinary memory.
+    /// Allocates `len` zeros on the heap.
     pub fn heap(len: usize) -> Self {
         Self(BufferStorage::Heap(vec![0.0; len]))
     }
@@ -34,7 +34,7 @@ impl HostBuffer {
         Self(BufferStorage::Pinned(tensor))
     }
 
-    /// The numbers.
+    /// The values.
     pub fn values(&self) -> &[f32] {
         match &self.0 {
             BufferStorage::Heap(numbers) => numbers,
@@ -43,7 +43,7 @@ impl HostBuffer {
         }
     }
 
-    /// The numbers.
+    /// The values.
     pub fn values_mut(&mut self) -> &mut [f32] {
         match &mut self.0 {
             BufferStorage::Heap(numbers) => numbers,
@@ -59,27 +59,28 @@ impl Default for HostBuffer {
     }
 }
 
-/// HostBuffer for one run at a time.
+/// Input and output buffers of one run.
 #[derive(Debug, Default)]
 pub struct RunBuffer {
     input: HostBuffer,
     output: HostBuffer,
     shape: [usize; 4],
     output_shape: [usize; 3],
-    /// How long the run took, where that is not what its caller has waited for it.
+    /// How long the run took on the device, if that is not the time that the caller measures, e.g. because it waited in
+    /// a queue.
     pub run_time: Option<Duration>,
 }
 
 impl RunBuffer {
-    /// A buffer for an input of this shape, and for as many numbers in the answer; what there is already is used where it
-    /// is large enough, and holds what it held before.
+    /// Returns the buffers for an input of `shape` and an output of `answer` values. A buffer that is too small is
+    /// replaced by one from `room`; otherwise it keeps its contents.
     pub fn reshape(self, shape: [usize; 4], answer: usize, room: &mut dyn FnMut(usize) -> HostBuffer) -> Self {
         let mut at_least = |there: HostBuffer, len: usize| if there.values().len() < len { room(len) } else { there };
         let input = at_least(self.input, shape.iter().product());
         Self { input, output: at_least(self.output, answer), shape, output_shape: [0; 3], run_time: None }
     }
 
-    /// A buffer with a copy of an input.
+    /// Returns a buffer with a copy of `pages`.
     pub fn from_input(pages: &ArrayView4<'_, f32>) -> Self {
         let (items, channels, height, width) = pages.dim();
         let mut run = Self::default().reshape([items, channels, height, width], 0, &mut HostBuffer::heap);
@@ -90,26 +91,26 @@ impl RunBuffer {
     /// The input, `[N, C, H, W]`.
     ///
     /// # Panics
-    /// Never: the room is as large as the shape.
+    /// Never: the buffer is large enough for the shape.
     pub fn input(&self) -> ArrayView4<'_, f32> {
         ArrayView4::from_shape(self.shape, self.input_values()).expect("room for the shape")
     }
 
-    /// The input, to be written.
+    /// The input, mutable.
     ///
     /// # Panics
-    /// Never: the room is as large as the shape.
+    /// Never: the buffer is large enough for the shape.
     pub fn input_mut(&mut self) -> ArrayViewMut4<'_, f32> {
         let numbers = &mut self.input.values_mut()[..self.shape.iter().product()];
         ArrayViewMut4::from_shape(self.shape, numbers).expect("room for the shape")
     }
 
-    /// The input, item after item.
+    /// The input as a slice, in row-major order.
     pub fn input_values(&self) -> &[f32] {
         &self.input.values()[..self.shape.iter().product()]
     }
 
-    /// The input where OpenVINO reads it, if it stands there.
+    /// Returns the input if it is in OpenVINO's memory.
     pub(crate) const fn openvino_input(&mut self) -> Option<&mut OpenVinoTensor> {
         match &mut self.input.0 {
             BufferStorage::OpenVino(input) => Some(input),
@@ -117,7 +118,7 @@ impl RunBuffer {
         }
     }
 
-    /// The input, and room for an answer of `[N, H, W]`, for a model that writes it there itself.
+    /// Returns the input and a slice for an output of `[N, H, W]` that the model writes directly.
     pub fn input_and_output(&mut self) -> (&[f32], &mut [f32]) {
         let [items, _, height, width] = self.shape;
         self.output_shape = [items, height, width];
@@ -125,21 +126,21 @@ impl RunBuffer {
         (&self.input.values()[..self.shape.iter().product()], &mut self.output.values_mut()[..len])
     }
 
-    /// The shape of the input.
+    /// Shape of the input, `[N, C, H, W]`.
     pub const fn input_shape(&self) -> [usize; 4] {
         self.shape
     }
 
-    /// What the model has answered, `[N, H, W]`; empty before it has.
+    /// Returns the output, `[N, H, W]`; empty before the run.
     ///
     /// # Panics
-    /// Never: the room is as large as the shape.
+    /// Never: the buffer is large enough for the shape.
     pub fn output(&self) -> ArrayView3<'_, f32> {
         let numbers = &self.output.values()[..self.output_shape.iter().product()];
         ArrayView3::from_shape(self.output_shape, numbers).expect("room for the shape")
     }
 
-    /// Takes an answer that stands elsewhere.
+    /// Replaces the output by an array.
     pub fn set_output(&mut self, answer: Array3<f32>) {
         let (items, height, width) = answer.dim();
         self.output_shape = [items, height, width];
@@ -148,7 +149,7 @@ impl RunBuffer {
         } else {
             (answer.iter().copied().collect(), None)
         };
-        // What stands before the first element is of a larger array that this one was a part of.
+        // The array may be a slice of a larger one: remove the values before its first element.
         let (mut numbers, before) = numbers;
         numbers.drain(..before.unwrap_or(0));
         self.output = HostBuffer(BufferStorage::Heap(numbers));

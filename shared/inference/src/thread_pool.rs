@@ -1,4 +1,4 @@
-//! Work on a processor before and after a run, shared among several where a GPU would wait for one.
+//! Thread pool for pre- and post-processing: a GPU is faster than one CPU thread can prepare its input.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +9,17 @@ use std::{
 use ndarray::{ArrayViewMut3, ArrayViewMut4, Axis};
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 
-/// Pools by their size: readers beside each other share one, since they share the processors.
+/// Pools by size. Readers share a pool, because they share the CPU cores. Weak, so that a pool is dropped with its last
+/// user.
 static POOLS: Mutex<BTreeMap<usize, Weak<ThreadPool>>> = Mutex::new(BTreeMap::new());
 
-/// Threads that do one item each of the same work.
+/// A shared thread pool, or the calling thread.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessingPool(Option<Arc<ThreadPool>>);
 
 impl ProcessingPool {
-    /// So many; 0 is one for each processor. One is the caller's own thread, and what no pool can be had for is done there
-    /// too.
+    /// Returns a pool of `count` threads; 0 means one per CPU core. With `count` 1, or if no thread can be started,
+    /// work runs on the calling thread.
     pub fn new(count: usize) -> Self {
         let count = if count == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { count };
         if count == 1 {
@@ -36,7 +37,7 @@ impl ProcessingPool {
         Self(pool)
     }
 
-    /// What `work` makes of each item, in order.
+    /// Maps the items in parallel. Returns the results in order.
     pub fn map<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
         match &self.0 {
             None => items.iter().map(work).collect(),
@@ -44,7 +45,8 @@ impl ProcessingPool {
         }
     }
 
-    /// Has `work` draw each item into its place of a run's input. Places without an item become 0.
+    /// Calls `work` in parallel with each item and its slice of a batch `[N, C, H, W]`. Slices without an item are
+    /// filled with 0.
     pub fn draw<T: Sync>(
         &self,
         items: &[T],
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn several_hands_work_at_once_and_keep_the_order() {
         let hands = ProcessingPool::new(3);
-        // Comes back only when all three are there.
+        // The barrier opens only when all three threads have reached it.
         let barrier = Barrier::new(3);
         let threads = hands.map(&[0, 1, 2], |index| {
             barrier.wait();

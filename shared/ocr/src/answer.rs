@@ -1,5 +1,5 @@
-//! What an end-to-end model says of a page, taken for what the mode asks for. Pure, and fair: what is not in the form that
-//! was asked for stays as it was said, with a warning.
+//! Parses the answer of an end-to-end model for the requested mode. Pure. A malformed answer is kept as text, with a
+//! warning.
 
 mod fence;
 mod fields;
@@ -13,8 +13,20 @@ use quire_tasks::{EngineName, Line, Mode, PageText, Warning};
 use crate::stop_reason::StopReason;
 use parsed::{ModelAnswer, ParsedAnswer};
 
-/// The page that an answer makes: `lines` is the answer as it stands, each line with how sure the model was of it. Places
-/// are in pixels of a page of this width and height.
+/// Parses an answer to a page. `lines` is the answer, each line with its confidence; `width` and `height` are the size
+/// of the page in pixels, which polygons refer to.
+///
+/// # Examples
+/// ```
+/// use quire_ocr::{StopReason, parse_answer};
+/// use quire_tasks::{EngineName, Mode};
+///
+/// let engine = EngineName { name: "hunyuan-ocr".to_owned(), version: "1".to_owned() };
+/// let lines = vec![("Total(100,200),(300,250)".to_owned(), Some(0.9))];
+/// let page = parse_answer(engine, 2_000, 1_000, &Mode::Spotting, lines, StopReason::EndOfText);
+/// assert_eq!(page.text(), "Total");
+/// assert_eq!(page.lines[0].polygon, Some([[200.0, 200.0], [600.0, 200.0], [600.0, 250.0], [200.0, 250.0]]));
+/// ```
 pub fn parse_answer(
     engine: EngineName,
     width: u32,
@@ -48,7 +60,7 @@ pub fn parse_answer(
     page
 }
 
-/// The model writes the break between subtitles as it is written in JSON, too.
+/// Splits a line at `\n` as two characters: the model escapes the break between subtitles as in JSON.
 fn line_breaks(line: &Line) -> Vec<Line> {
     line.text.split("\\n").map(|text| Line { text: text.trim().to_owned(), ..line.clone() }).collect()
 }

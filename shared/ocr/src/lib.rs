@@ -1,4 +1,11 @@
-//! What every engine shares: pages that stream through it, prompts, and what its answers are taken for.
+//! What all OCR engines share: the streaming interface, prompts, answer parsing and the repetition guard.
+//!
+//! * [`PageStream`] is an engine that reads many pages concurrently; it takes [`PageJob`]s from a [`PageFeed`].
+//! * [`Instruction`] is a prompt; [`default_prompts`] returns those that HunyuanOCR was trained on.
+//! * [`parse_answer`] parses a model's answer, e.g. JSON fields or HTML tables, according to the mode.
+//! * [`StreamRepetitionGuard`] stops a model that repeats itself.
+//!
+//! No I/O and no inference runtime.
 #![warn(missing_docs)]
 
 mod answer;

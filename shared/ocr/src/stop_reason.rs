@@ -1,12 +1,12 @@
-//! Why a page's text ends where it does.
+//! Why generation stopped.
 
-/// Why a page's text ends where it does.
+/// Why the text of a page ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// The model said that this is all.
+    /// The model generated its end token.
     EndOfText,
-    /// It had as many tokens as it may; there may be more on the page.
+    /// The token limit was reached; the page may have more text.
     TokenLimit,
-    /// It went round in circles and was stopped.
+    /// The repetition guard stopped the model.
     Repetition,
 }

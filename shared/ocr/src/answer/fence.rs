@@ -1,4 +1,4 @@
-//! The code fence that models like to put around an answer.
+//! Removes the code fence that models often put around an answer.
 
 use std::ops::Range;
 
@@ -6,10 +6,11 @@ use crate::stop_reason::StopReason;
 
 const FENCE: &str = "```";
 
-/// What may stand behind the fence of an answer. Any other word names a language, and the fence belongs to the page.
+/// Languages of a fence around an answer. With any other language, the fence is part of the page.
 const FORMS: [&str; 9] = ["", "markdown", "md", "html", "latex", "tex", "json", "text", "plaintext"];
 
-/// The answer within the fence that encloses it, or all of it. An answer that was cut off may lack the closing one.
+/// Returns the range inside the enclosing fence, or the whole text. If the answer was cut off, the closing fence may be
+/// missing.
 pub(super) fn within(text: &str, end: StopReason) -> Range<usize> {
     let all = 0..text.len();
     let fences: Vec<(Range<usize>, &str)> = fences(text).collect();
@@ -24,7 +25,7 @@ pub(super) fn within(text: &str, end: StopReason) -> Range<usize> {
     if closes(&fences) && text[closing.end..].trim().is_empty() { start..closing.start.max(start) } else { all }
 }
 
-/// Whether the last fence closes the first: no fence between them does.
+/// Returns whether the last fence closes the first one.
 fn closes(fences: &[(Range<usize>, &str)]) -> bool {
     let mut open = 1;
     for (index, (_, form)) in fences.iter().enumerate().skip(1) {
@@ -40,7 +41,7 @@ fn closes(fences: &[(Range<usize>, &str)]) -> bool {
     false
 }
 
-/// The lines that are fences, and what stands behind each.
+/// Iterates over the lines that are fences, each with its language.
 fn fences(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let mut start = 0;
     text.split('\n').filter_map(move |line| {

@@ -1,4 +1,4 @@
-//! Answers as the model gives them, by mode.
+//! Parsing answers in every mode.
 
 use proptest::prelude::*;
 use quire_tasks::{ModeName, Polygon};
@@ -33,7 +33,7 @@ fn text(mode: &Mode, answer: &str) -> String {
     page.text()
 }
 
-/// The lines' texts, each with its left, top, right and bottom if it has a place.
+/// The text of each line, with left, top, right and bottom if it has a position.
 fn spots(page: &PageText) -> Vec<(&str, Option<[f32; 4]>)> {
     let corners = |[start, _, opposite, _]: Polygon| [start[0], start[1], opposite[0], opposite[1]];
     page.lines.iter().map(|line| (line.text.as_str(), line.polygon.map(corners))).collect()
