@@ -1,4 +1,4 @@
-//! Whether a graph takes and gives what its manifest says.
+//! Validates the inputs and outputs of the graphs against the manifest.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use quire_inference::{LoadError, Session, SessionOutlet, TensorElementType, Valu
 
 use crate::{manifest::Manifest, positions::AXES};
 
-/// A tensor's name, its element and its shape, in which -1 is free.
+/// Name, element type and shape of a tensor; -1 is a dynamic dimension.
 struct ExpectedTensor(String, TensorElementType, Vec<i64>);
 
-/// Refuses a vision graph that is not of this manifest.
+/// Validates the vision graph.
 pub(crate) fn check_vision(manifest: &Manifest, session: &Session) -> Result<(), LoadError> {
     let hidden = manifest.decoder.hidden as i64;
     let inputs = [expected("pixel_values", TensorElementType::Float32, &[-1, 3, -1, -1])];
@@ -18,7 +18,7 @@ pub(crate) fn check_vision(manifest: &Manifest, session: &Session) -> Result<(),
     check_tensors(&manifest.vision(), "outputs", session.outputs(), &outputs)
 }
 
-/// Refuses a decoder graph that is not of this manifest.
+/// Validates the decoder graph.
 pub(crate) fn check_decoder(manifest: &Manifest, session: &Session) -> Result<(), LoadError> {
     use TensorElementType::{Bool, Float32, Int32, Int64};
     let decoder = &manifest.decoder;
@@ -47,7 +47,7 @@ pub(crate) fn check_decoder(manifest: &Manifest, session: &Session) -> Result<()
     check_tensors(&manifest.decoder_graph(), "outputs", session.outputs(), &outputs)
 }
 
-/// The names of the caches' tensors, less what comes before: `0.key`, `0.value`, `1.key` …
+/// Returns the suffixes of the names of cache tensors: `0.key`, `0.value`, `1.key` …
 pub(crate) fn cache_parts(layers: usize) -> impl Iterator<Item = String> {
     (0..layers).flat_map(|layer| ["key", "value"].map(|part| format!("{layer}.{part}")))
 }

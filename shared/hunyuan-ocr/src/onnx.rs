@@ -1,4 +1,4 @@
-//! The graphs in ONNX Runtime.
+//! The graphs as sessions of ONNX Runtime.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -18,8 +18,8 @@ use crate::{
     slots::DecodeRow,
 };
 
-/// Two sessions, and the memory that the decoder's slots live in. All of it stays on the device: a step brings back one
-/// token and its probability for each slot.
+/// Two sessions and the memory of the slots, which stays on the device: a step copies only one token and its
+/// probability per slot.
 #[derive(Debug)]
 pub(crate) struct OnnxNetwork {
     vision: Session,
@@ -30,12 +30,12 @@ pub(crate) struct OnnxNetwork {
     cell: usize,
     hidden: usize,
     penalty: f32,
-    /// One row of features, for runs without a picture.
+    /// One row of features, for runs without an image.
     no_features: DeviceMemory,
 }
 
-/// Caches `[slots, kv_heads, capacity, head_dim]`, two a layer, and which tokens each slot has seen, `[slots, vocabulary]`.
-/// The slots are outermost, so that one slot's part of each is contiguous.
+/// Key/value caches `[slots, kv_heads, capacity, head_dim]`, two per layer, and a mask of the tokens that each slot has
+/// seen, `[slots, vocabulary]`. Slots are the outermost dimension, so that the part of one slot is contiguous.
 #[derive(Debug)]
 struct SlotMemory {
     caches: Vec<LayerCache>,
@@ -51,7 +51,7 @@ struct LayerCache {
     memory: DeviceMemory,
 }
 
-/// A picture's rows within the answer for the pictures that it was looked at with.
+/// Features of one image: rows of the output for all images of its run.
 #[derive(Debug)]
 pub(crate) struct OnnxImageFeatures {
     memory: Arc<DeviceMemory>,
@@ -59,7 +59,7 @@ pub(crate) struct OnnxImageFeatures {
     rows: usize,
 }
 
-/// New tokens for neighboring slots: `[slots, length]`, each after what is cached.
+/// New tokens of adjacent slots, `[slots, length]`, which follow the cached ones.
 struct TokenBatch<'a> {
     ids: &'a [i64],
     image_index: &'a [i64],
@@ -90,7 +90,7 @@ impl SlotMemory {
         self.caches.iter().map(|cache| cache.memory.bytes()).sum::<usize>() + self.seen.bytes()
     }
 
-    /// Binds the part of some slots, to be updated in place.
+    /// Binds the caches of a range of slots, to be updated in place.
     fn bind<'a>(&'a mut self, binding: &mut IoBinding<'a>, slots: &Range<usize>) -> Result<(), SessionError> {
         let part = |each: usize| slots.start * each..slots.end * each;
         let [heads, capacity, dim] = self.cache_shape;
@@ -104,7 +104,7 @@ impl SlotMemory {
 }
 
 impl OnnxNetwork {
-    /// Loads the graphs of a manifest, with slots for so many tokens each.
+    /// Loads the graphs of a manifest, with slots of `capacity` tokens.
     pub(crate) fn load(
         onnxruntime: &Path,
         manifest: &Manifest,
@@ -138,12 +138,12 @@ impl OnnxNetwork {
         })
     }
 
-    /// Bytes of all slots.
+    /// Returns the size of all slots, in bytes.
     pub(crate) fn slot_bytes(&self) -> usize {
         self.slots.bytes()
     }
 
-    /// Runs new tokens for a range of slots. The next token of each.
+    /// Runs new tokens for a range of slots. Returns the next token of each.
     fn run(
         &mut self,
         slots: &Range<usize>,

@@ -1,4 +1,4 @@
-//! A page's pixels as the vision encoder takes them.
+//! Converts a page to the input of the vision encoder.
 
 use quire_document::PageImage;
 
@@ -7,7 +7,7 @@ use crate::{
     resize::{ImageSize, resize},
 };
 
-/// A table of what each byte becomes, a channel each: (v / 255 − mean) / std.
+/// Lookup table from a byte to its value, per channel: (v / 255 − mean) / std.
 #[derive(Debug)]
 pub(crate) struct Normalization([[f32; 256]; 3]);
 
@@ -20,7 +20,7 @@ impl Normalization {
         Self(std::array::from_fn(|channel| std::array::from_fn(|byte| value(channel, byte))))
     }
 
-    /// Appends a page as `[3, height, width]`: red, green, blue.
+    /// Appends a page as `[3, height, width]` in the order red, green, blue.
     pub(crate) fn append(&self, pixels: &mut Vec<f32>, page: &PageImage, size: ImageSize) {
         let resized = resize(page, size);
         for (channel, table) in self.0.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Pages in flight: looked at, started, decoded together, ended.
+//! Reads pages: encodes them, runs their prompts, decodes all slots together.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -19,12 +19,12 @@ use crate::{
     vocabulary::Vocabulary,
 };
 
-/// The model has failed on a page.
+/// Converts an error of a run.
 fn model_failure(error: &ModelError) -> ReadError {
     ReadError::Model(error.to_string())
 }
 
-/// All that stays the same from page to page.
+/// Everything that stays the same between pages.
 #[derive(Debug)]
 pub(crate) struct HunyuanReader<N> {
     pub(crate) network: N,
@@ -37,21 +37,21 @@ pub(crate) struct HunyuanReader<N> {
     vision_max_pixels: usize,
 }
 
-/// A page that waits to be looked at.
+/// A page that is not yet encoded.
 struct PreparedPage<'p> {
     job: PageJob<'p>,
     prompt: Prompt,
     size: ImageSize,
 }
 
-/// A page that waits for a slot.
+/// An encoded page that waits for a slot.
 struct EncodedPage<'p, F> {
     job: PageJob<'p>,
     prompt: Prompt,
     features: F,
 }
 
-/// Pages on their way through the reader, from one feed.
+/// Pages of one feed that are being read.
 struct PagesInFlight<'r, 'p, N: HunyuanNetwork> {
     reader: &'r mut HunyuanReader<N>,
     feed: &'r mut dyn PageFeed<'p>,
@@ -97,7 +97,7 @@ impl<N: HunyuanNetwork> HunyuanReader<N> {
         PagesInFlight { reader: self, feed, waiting, encoded, sequences, slots: SlotScheduler::new(slots) }.run();
     }
 
-    /// What a page's prompt is, and the size that it is looked at in.
+    /// Returns the prompt of a page and the size that it is resized to.
     fn prepare(&self, job: &PageJob<'_>) -> Result<(Prompt, ImageSize), ReadError> {
         let (width, height) = (job.image.width(), job.image.height());
         let size = self.sides.fit(width, height).ok_or(ReadError::TooNarrow { width, height })?;
@@ -110,7 +110,7 @@ impl<N: HunyuanNetwork> HunyuanReader<N> {
         Ok((prompt, size))
     }
 
-    /// The caller's own words, or else the folder's for the mode.
+    /// Returns the job's own instruction, or else the prompt of its mode.
     fn instruction(&self, job: &PageJob<'_>) -> Result<Instruction, ReadError> {
         job.instruction.clone().map_or_else(
             || {
@@ -121,7 +121,7 @@ impl<N: HunyuanNetwork> HunyuanReader<N> {
         )
     }
 
-    /// The most tokens for a page: the model's limit, the caller's and what the slot has room for.
+    /// Returns the token limit of a page: the minimum of the model's limit, the job's limit and the rest of the slot.
     fn token_cap(&self, job: &PageJob<'_>, prompt: &Prompt) -> usize {
         let own = self.manifest.generation.token_cap(prompt.image.len());
         own.min(self.capacity - prompt.len()).min(job.max_tokens.unwrap_or(usize::MAX)).max(1)
@@ -143,7 +143,8 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         }
     }
 
-    /// Takes pages from the feed, as many as there are slots ahead of those in flight. False when there is nothing left.
+    /// Takes pages from the feed, at most as many as there are slots in advance. Returns false when the feed has ended
+    /// and no page is left.
     fn admit_pages(&mut self) -> bool {
         while self.waiting.len() + self.encoded.len() < self.sequences.len() {
             let idle = self.slots.is_empty() && self.waiting.is_empty() && self.encoded.is_empty();
@@ -156,7 +157,7 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         true
     }
 
-    /// Lets go of pages that nobody wants any more or whose time is over.
+    /// Drops pages that were canceled or whose deadline has passed.
     fn drop_canceled(&mut self) {
         let now = Instant::now();
         let feed = &mut *self.feed;
@@ -174,7 +175,7 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         }
     }
 
-    /// Looks at the page that has waited longest, and with it at all of the same size that fit into a run.
+    /// Encodes the page that has waited longest, together with pages of the same size.
     fn encode_next(&mut self) {
         let Some(first) = self.waiting.front() else { return };
         let size = first.size;
@@ -201,7 +202,7 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         }
     }
 
-    /// Runs the next page's prompt into a slot.
+    /// Runs the prompt of the next page in a slot.
     fn prefill(&mut self, slot: usize) {
         let Some(EncodedPage { job, prompt, features }) = self.encoded.pop_front() else { return };
         let reader = &mut *self.reader;
@@ -216,7 +217,8 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         }
     }
 
-    /// One more token for every page in flight. If the run fails, each is tried alone: only one that fails alone is failed.
+    /// Generates one more token for every page in flight. If the run fails, each slot is retried alone, and only those
+    /// that fail alone fail.
     fn decode(&mut self, rows: &[DecodeRow]) {
         let network = &mut self.reader.network;
         let choices = match network.decode(0, rows) {
@@ -239,7 +241,7 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         }
     }
 
-    /// A page has a new token, which may be its last.
+    /// Appends a token to a page, and ends the page if it was the last one.
     fn accept_token(&mut self, slot: usize, choice: TokenChoice) {
         let Some(sequence) = &mut self.sequences[slot] else { return };
         let HunyuanReader { manifest, vocabulary, .. } = &*self.reader;
@@ -254,7 +256,7 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         }
     }
 
-    /// Frees a slot and answers.
+    /// Frees a slot and reports the result of its page.
     fn finish(&mut self, slot: usize, outcome: impl FnOnce(PageSequence<'p>) -> Result<PageReading, ReadError>) {
         self.slots.release(slot);
         if let Some(sequence) = self.sequences[slot].take() {

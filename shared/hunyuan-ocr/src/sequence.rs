@@ -1,4 +1,4 @@
-//! One page's answer as it grows.
+//! The growing answer of one page.
 
 use quire_inference::ModelError;
 use quire_ocr::{
@@ -19,7 +19,7 @@ pub(crate) struct PageSequence<'p> {
 }
 
 impl<'p> PageSequence<'p> {
-    /// A page that may have so many tokens.
+    /// Creates the sequence of a page with a token limit.
     pub(crate) fn new(job: PageJob<'p>, cap: usize, rule: &RepetitionRule) -> Self {
         Self { job, tokens: Vec::new(), cap, text: TextStream::default(), guard: RepetitionGuard::new(rule) }
     }
@@ -28,7 +28,7 @@ impl<'p> PageSequence<'p> {
         &self.job
     }
 
-    /// Takes the next token, and tells whether and why it is the last.
+    /// Appends a token. Returns the reason if it is the last one.
     pub(crate) fn push(
         &mut self,
         choice: TokenChoice,
@@ -51,7 +51,7 @@ impl<'p> PageSequence<'p> {
         Ok((self.tokens.len() >= self.cap).then_some(StopReason::TokenLimit))
     }
 
-    /// The page is at its end.
+    /// Returns the result of the page.
     pub(crate) fn into_reading(mut self, end: StopReason, rule: &RepetitionRule, name: EngineName) -> PageReading {
         self.text.finish();
         let kept = length_without_repetition(rule, self.text.text());
@@ -60,7 +60,7 @@ impl<'p> PageSequence<'p> {
         let lines = self.text.lines().into_iter().map(|(line, sure)| (line.to_owned(), Some(sure))).collect();
         let (width, height) = (self.job.image.page_width(), self.job.image.page_height());
         let mut page = parse_answer(name, width, height, &self.job.mode, lines, end);
-        // It may have come to an end by itself.
+        // The model may have stopped on its own after a repetition.
         if repeated && !page.warnings.contains(&Warning::Repetition) {
             page.warnings.push(Warning::Repetition);
         }

@@ -1,38 +1,38 @@
-//! Which page is in which slot, and what runs next. Pure: no model, no clock.
+//! Scheduler of slots: which page is in which slot, and what runs next. Pure: no model, no clock.
 
-/// What is in a slot.
+/// State of an occupied slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SlotState {
     /// Tokens in the slot's cache.
     cached: usize,
-    /// The token that came last, which is not in the cache yet.
+    /// The last token, which is not in the cache yet.
     last: u32,
 }
 
 /// One slot in a decoding run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DecodeRow {
-    /// The token to go on from.
+    /// The last token.
     pub(crate) token: u32,
     /// Tokens in the cache before it.
     pub(crate) cached: usize,
-    /// Whether a page is there; what comes back for an empty slot is nothing.
+    /// Whether the slot has a page; the output of an empty slot is ignored.
     pub(crate) occupied: bool,
 }
 
 /// What to run next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NextRun {
-    /// A page's prompt into this free slot.
+    /// The prompt of a page, in this free slot.
     Prefill(usize),
-    /// One more token for the slots from the first on.
+    /// One more token for the slots from the first one on.
     Decode(Vec<DecodeRow>),
     /// Nothing, until there is a page.
     Idle,
 }
 
-/// A fixed number of slots. A page that ends frees its slot for the next at once; between two decoding runs at most one
-/// prompt is run, so that pages in flight never wait for more than one.
+/// Continuous batching with a fixed number of slots. A finished page frees its slot immediately. At most one prompt
+/// runs between two decoding runs, so that pages in flight are delayed by at most one prompt.
 #[derive(Debug)]
 pub(crate) struct SlotScheduler {
     occupants: Vec<Option<SlotState>>,
@@ -44,17 +44,17 @@ impl SlotScheduler {
         Self { occupants: vec![None; count], prefilled: false }
     }
 
-    /// Whether a page could start now, if there is one.
+    /// Returns whether a page could start now.
     pub(crate) fn can_start_page(&self) -> bool {
         self.free().is_some() && (!self.prefilled || self.is_empty())
     }
 
-    /// Whether no page is in flight.
+    /// Returns whether no page is in flight.
     pub(crate) fn is_empty(&self) -> bool {
         self.occupants.iter().all(Option::is_none)
     }
 
-    /// What to run next, where `ready` says whether a page waits to start.
+    /// Returns what to run next. `ready`: whether a page waits for a slot.
     pub(crate) fn next(&mut self, ready: bool) -> NextRun {
         match self.free() {
             Some(slot) if ready && self.can_start_page() => {
@@ -69,24 +69,24 @@ impl SlotScheduler {
         }
     }
 
-    /// A page has started in a slot: so many tokens are cached, and this one came.
+    /// Starts a page in a slot, with the length of its prompt and its first token.
     pub(crate) fn start(&mut self, slot: usize, cached: usize, token: u32) {
         self.occupants[slot] = Some(SlotState { cached, last: token });
     }
 
-    /// The next token has come for a slot.
+    /// Appends a token to a slot.
     pub(crate) fn advance(&mut self, slot: usize, token: u32) {
         if let Some(occupant) = &mut self.occupants[slot] {
             *occupant = SlotState { cached: occupant.cached + 1, last: token };
         }
     }
 
-    /// A page has ended.
+    /// Frees a slot.
     pub(crate) fn release(&mut self, slot: usize) {
         self.occupants[slot] = None;
     }
 
-    /// The first free slot: runs take the slots from the first on, so the fewer the better.
+    /// Returns the first free slot: a run includes all slots up to the last occupied one, so lower slots are better.
     fn free(&self) -> Option<usize> {
         self.occupants.iter().position(Option::is_none)
     }
@@ -95,7 +95,7 @@ impl SlotScheduler {
         let count = self.occupants.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         let row = |occupant: &Option<SlotState>| match *occupant {
             Some(SlotState { cached, last }) => DecodeRow { token: last, cached, occupied: true },
-            // It is written to the first place of an empty slot, which the next page writes anew.
+            // Writes to the first position of an empty slot, which the next page overwrites.
             None => DecodeRow { token: 0, cached: 0, occupied: false },
         };
         self.occupants[..count].iter().map(row).collect()
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs pages of so many tokens each through the slots. What ran, and when each page started and ended.
+    /// Runs pages with these numbers of tokens. Returns the runs, and when each page started and ended.
     fn simulate(slots: usize, pages: &[usize]) -> (Vec<NextRun>, Vec<(usize, usize)>) {
         let mut scheduler = SlotScheduler::new(slots);
         let mut waiting: VecDeque<usize> = (0..pages.len()).collect();

@@ -1,11 +1,11 @@
-//! Reads images with the engine alone, without the journey around it, and prints what `quire read --format json` does:
+//! Reads images with the engine alone and prints the same JSON as `quire read --format json`:
 //!
 //! ```sh
 //! cargo run --release -p quire-pp-ocr --example read_pages -- [--workers N] [--provider onnxruntime|openvino] FILE…
 //! ```
 //!
-//! The last line on its standard error is what reading has cost, as JSON: [`quire_pp_ocr::CostCounters`], and how long the images
-//! took to decode.
+//! The last line on standard error contains the cost counters as JSON ([`quire_pp_ocr::CostCounters`]) and the time of
+//! decoding.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's answers go there")]
 
 mod pictures;
@@ -70,7 +70,7 @@ fn natives(provider: Provider, progress: &Progress) -> Result<ModelFiles, ReadPa
     Ok(ModelFiles { library, detection, recognition })
 }
 
-/// What a worker has read, and what that took.
+/// The texts and the cost of one worker.
 #[derive(Default)]
 struct WorkerResult {
     texts: Vec<(usize, PageText)>,
@@ -78,7 +78,7 @@ struct WorkerResult {
     decoding: Duration,
 }
 
-/// Reads the next file until none is left.
+/// Reads files until none is left.
 fn worker(
     models: &ModelFiles,
     provider: Provider,

@@ -1,12 +1,12 @@
-//! Records what the engine makes of pages, and makes recordings of arrivals of them, for the worker's simulation:
+//! Records the model inputs of pages, and writes recordings of page arrivals for the worker's simulation:
 //!
 //! ```sh
 //! cargo run --release -p quire-pp-ocr --example record_pages -- FOLDER FILE…
 //! ```
 //!
-//! writes `trickle.jsonl` (a page a second on average, exponentially distributed), `burst.jsonl` (200 pages at once) and
-//! `full.jsonl` (600 pages that are there from the beginning) into the folder. The pages come one after the other, and
-//! what is by chance has a fixed seed.
+//! writes `trickle.jsonl` (one page per second on average, exponentially distributed), `burst.jsonl` (200 pages at
+//! once) and `full.jsonl` (600 pages that are available from the start) into the folder. The pages are used in turns,
+//! and random numbers have a fixed seed.
 #![expect(clippy::print_stderr, reason = "a command's progress goes there")]
 
 mod pictures;
@@ -40,7 +40,7 @@ fn main() -> Result<(), RecordPagesError> {
     let models = ModelFiles { library: quire_native_libs::onnxruntime(&Progress::Silent)?, detection, recognition };
     let seen = Arc::<Mutex<ObservedShapes>>::default();
     let model = ObservedModel { model: PpOcr::load(&models, Provider::OnnxRuntime, 1)?, seen: Arc::clone(&seen) };
-    // All that is read together shows in one run, which the model here takes apart again.
+    // Puts all lines that are read together into one run, so that the wrapper sees them.
     let policy = BatchPolicy { recognition_max_width: usize::MAX, ..BatchPolicy::for_provider(Provider::OnnxRuntime) };
     let mut engine = Engine::new(Box::new(model), policy);
     let (mut shapes, mut names) = (String::new(), Vec::new());
@@ -79,14 +79,14 @@ fn main() -> Result<(), RecordPagesError> {
     Ok(())
 }
 
-/// What the model was shown of a page.
+/// Model inputs of a page.
 #[derive(Default)]
 struct ObservedShapes {
     detection: Vec<(usize, usize)>,
     looks: Vec<Vec<usize>>,
 }
 
-/// The model, each strip at its own width.
+/// Wraps the model and runs each line image at its own width.
 struct ObservedModel {
     model: PpOcr,
     seen: Arc<Mutex<ObservedShapes>>,
@@ -110,7 +110,7 @@ impl OcrModel for ObservedModel {
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         let (mut widths, mut answers) = (Vec::new(), Vec::new());
         for strip in strips.outer_iter() {
-            // A column that was not drawn is 0 throughout, which is no value that a pixel has.
+            // Columns without content are 0, which is not the value of any pixel.
             let drawn = |column: &usize| strip.slice(s![.., .., *column]).iter().any(|value| *value != 0.0);
             let width = (0..strip.dim().2).rev().find(drawn).map_or(1, |last| last + 1);
             let padded = width.max(64).next_multiple_of(8).min(strip.dim().2);
@@ -123,7 +123,7 @@ impl OcrModel for ObservedModel {
     }
 }
 
-/// Numbers from 0 to 1 that are the same each time: the generator is Steele, Lea and Flood's `SplitMix64`.
+/// Pseudo-random numbers from 0 to 1 with a fixed seed: `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
 struct SplitMix64(u64);
 
 impl SplitMix64 {

@@ -1,10 +1,10 @@
-//! Connected regions of a probability map, by runs of pixels rather than by pixels.
+//! Connected components of a probability map, by run-length encoding of its rows.
 
 use ndarray::ArrayView2;
 
 use crate::geometry::Point;
 
-/// Pixels `start..end` of one row that are over the threshold.
+/// Pixels `start..end` of one row above the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PixelSpan {
     row: usize,
@@ -12,20 +12,20 @@ struct PixelSpan {
     end: usize,
 }
 
-/// A region of pixels that touch by side or by corner.
+/// A connected component: pixels that touch by a side or a corner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Component {
     runs: Vec<PixelSpan>,
 }
 
 impl Component {
-    /// How many pixels it has.
+    /// Returns the number of pixels.
     #[cfg(test)]
     pub(crate) fn area(&self) -> usize {
         self.runs.iter().map(|run| run.end - run.start).sum()
     }
 
-    /// The outer corners of its runs: their convex hull is the region's.
+    /// Returns the outer corners of its spans; their convex hull is that of the component.
     pub(crate) fn outline(&self) -> Vec<Point> {
         let corners = |run: &PixelSpan| {
             let (top, left, right) = (run.row as f32, run.start as f32, run.end as f32);
@@ -35,7 +35,7 @@ impl Component {
     }
 }
 
-/// The regions of values over a threshold, in the order of their first row. What is no number is over nothing.
+/// Returns the components of values above a threshold, ordered by their first row. NaN counts as below the threshold.
 pub(crate) fn components(map: &ArrayView2<'_, f32>, threshold: f32) -> Vec<Component> {
     let mut runs: Vec<PixelSpan> = Vec::new();
     let mut parents: Vec<usize> = Vec::new();
@@ -67,7 +67,7 @@ fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<PixelSpan> {
     runs
 }
 
-/// Joins the runs of two neighboring rows that touch, corners included.
+/// Merges the spans of two adjacent rows that touch, including at corners (union-find).
 fn join_rows(
     runs: &[PixelSpan],
     mut above: std::ops::Range<usize>,
@@ -97,7 +97,7 @@ fn gather(runs: &[PixelSpan], parents: &mut [usize]) -> Vec<Component> {
     let mut components: Vec<Component> = Vec::new();
     let mut component_of = vec![usize::MAX; runs.len()];
     for (index, run) in runs.iter().enumerate() {
-        // A root is never after its members, so its component exists by the time that they come.
+        // A root precedes its members, so its component already exists.
         let root = root(parents, index);
         if root == index {
             component_of[index] = components.len();
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(components(&map.view(), 0.5).len(), 1);
     }
 
-    /// The same by flooding pixel after pixel.
+    /// Reference implementation by flood fill.
     fn flooded(cells: &Array2<bool>) -> Vec<usize> {
         let (height, width) = cells.dim();
         let mut open = cells.clone();

@@ -1,4 +1,4 @@
-//! What reading costs: counted at the model's door, for logs, metrics and benchmarks.
+//! Counters of the cost of reading, for logs, metrics and benchmarks.
 
 use std::{
     ops::AddAssign,
@@ -11,38 +11,38 @@ use tracing::warn;
 
 use crate::model::{CtcStep, OcrModel};
 
-/// Sums over everything read since they were last taken.
+/// Counters since the last call of [`Engine::take_costs`](crate::Engine::take_costs).
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct CostCounters {
     /// Pages read.
     pub pages: u64,
-    /// From getting the pages to giving back their text.
+    /// Total time of [`Engine::read`](crate::Engine::read).
     pub total: Duration,
-    /// RunCounters of detection; their unit is the pixel.
+    /// Detection runs; the unit of `drawn` and `padded` is the pixel.
     pub detection: RunCounters,
-    /// RunCounters of recognition; their unit is the column of a strip.
+    /// Recognition runs; the unit of `drawn` and `padded` is the column of a line image.
     pub recognition: RunCounters,
 }
 
-/// The runs of one model.
+/// Counters of the runs of one model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RunCounters {
-    /// How many there were, by the number of pages (or parts of pages) or strips in one: 1, 2, up to 4, up to 8, … and more than 64.
+    /// Runs by batch size: 1, 2, up to 4, up to 8, … and more than 64. Items are pages, crops of pages, or line images.
     pub by_size: [u64; 8],
-    /// How many pages, parts of pages or strips they had.
+    /// Items in all runs.
     pub items: u64,
-    /// Units that show something.
+    /// Units with content.
     pub drawn: u64,
-    /// Units that were run, padding included.
+    /// Units that were computed, including padding.
     pub padded: u64,
-    /// From when the model took the input to its answer.
+    /// Time of the runs on the device.
     pub busy: Duration,
-    /// What the input has waited before that, for a device that others use too.
+    /// Time in the queue of a shared device.
     pub waited: Duration,
 }
 
 impl CostCounters {
-    /// The time spent outside of model runs, and not waiting for one.
+    /// Returns the time of pre- and post-processing: the total without runs and queues.
     pub fn processing_time(&self) -> Duration {
         let runs = |runs: &RunCounters| runs.busy + runs.waited;
         self.total.saturating_sub(runs(&self.detection) + runs(&self.recognition))
@@ -50,12 +50,12 @@ impl CostCounters {
 }
 
 impl RunCounters {
-    /// How many runs there were.
+    /// Returns the number of runs.
     pub fn count(&self) -> u64 {
         self.by_size.iter().sum()
     }
 
-    /// The share of what was run that showed nothing, between 0 and 1.
+    /// Returns the share of padding in the computed units, between 0 and 1.
     pub fn padding_share(&self) -> f64 {
         if self.padded == 0 { 0.0 } else { 1.0 - self.drawn as f64 / self.padded as f64 }
     }
@@ -91,7 +91,7 @@ impl AddAssign<&Self> for RunCounters {
     }
 }
 
-/// A model, what its runs have cost, and what they use again.
+/// Counts the cost of a model's runs and keeps their buffers for reuse.
 pub(crate) struct MeteredModel {
     model: Box<dyn OcrModel>,
     pub(crate) costs: CostCounters,
@@ -99,10 +99,10 @@ pub(crate) struct MeteredModel {
     recognition: RunHistory,
 }
 
-/// What is kept from a run for the next of its kind.
+/// What is remembered between runs of one kind.
 struct RunHistory {
     run: RunBuffer,
-    /// In the unit of [`RunCounters`]: a larger run found no memory.
+    /// Limit of a run, in the units of [`RunCounters`], because a larger one ran out of memory.
     max_units: usize,
 }
 
@@ -117,7 +117,7 @@ impl RunHistory {
         1 << (self.max_units / each.max(1)).max(1).ilog2()
     }
 
-    /// What is left after a run of this size: half of it, if there was no memory for it.
+    /// Halves the limit if a run of this size ran out of memory.
     fn record_memory_error<T>(&mut self, what: &str, size: usize, answer: &Result<T, ModelError>) {
         let Err(ModelError::Memory(reason)) = answer else { return };
         let half = size / 2;
@@ -142,30 +142,30 @@ impl MeteredModel {
         self.model.as_ref()
     }
 
-    /// How many pages of this width and height may share a run, as far as memory has shown: a power of two.
+    /// Returns how many pages of this size fit into a run according to the memory limit: a power of two.
     pub(crate) fn max_pages(&self, (width, height): (u32, u32)) -> usize {
         self.detection.max_items(width as usize * height as usize)
     }
 
-    /// How many strips of this width may share a run, as far as memory has shown: a power of two.
+    /// Returns how many line images of this width fit into a run according to the memory limit: a power of two.
     pub(crate) fn max_lines(&self, width: usize) -> usize {
         self.recognition.max_items(width)
     }
 
-    /// HostBuffer for pictures `[N, 3, H, W]` and their maps. The input holds what it held before.
+    /// Takes the buffer for pages `[N, 3, H, W]` and their maps. Note: the input has the contents of the previous run.
     pub(crate) fn detection_buffer(&mut self, shape: [usize; 4]) -> RunBuffer {
         let [items, _, height, width] = shape;
         let run = std::mem::take(&mut self.detection.run);
         run.reshape(shape, items * height * width, &mut |len| self.model.allocate(len))
     }
 
-    /// HostBuffer for strips `[N, 3, 48, W]`. The input holds what it held before.
+    /// Takes the buffer for line images `[N, 3, 48, W]`. Note: the input has the contents of the previous run.
     pub(crate) fn recognition_buffer(&mut self, shape: [usize; 4]) -> RunBuffer {
         let run = std::mem::take(&mut self.recognition.run);
         run.reshape(shape, 0, &mut |len| self.model.allocate(len))
     }
 
-    /// Detection; `drawn` pixels of the input show something.
+    /// Runs detection; `drawn` is the number of pixels with content.
     pub(crate) fn detect(&mut self, run: &mut RunBuffer, drawn: usize) -> Result<(), ModelError> {
         let [items, _, height, width] = run.input_shape();
         let padded = items * height * width;
@@ -176,7 +176,7 @@ impl MeteredModel {
         answer
     }
 
-    /// Recognition; `drawn` columns of the strips show something.
+    /// Runs recognition; `drawn` is the number of columns with content.
     pub(crate) fn recognize(&mut self, run: &mut RunBuffer, drawn: usize) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         let [items, _, _, width] = run.input_shape();
         let started = Instant::now();
@@ -195,7 +195,7 @@ impl MeteredModel {
     }
 }
 
-/// How long a run took and what it has waited before.
+/// Returns the time of a run on the device, and the time that it waited in the queue.
 fn split_wait(run: &mut RunBuffer, started: Instant) -> (Duration, Duration) {
     let all = started.elapsed();
     let busy = run.run_time.take().map_or(all, |busy| busy.min(all));

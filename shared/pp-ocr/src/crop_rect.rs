@@ -1,4 +1,4 @@
-//! A part of a page: upright, in whole pixels.
+//! A crop rectangle: an axis-aligned part of a page in whole pixels.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use quire_document::PageImage;
 
 use crate::geometry::Point;
 
-/// At least one pixel.
+/// A crop rectangle of at least one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CropRect {
     pub(crate) left: u32,

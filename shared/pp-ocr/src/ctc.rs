@@ -1,38 +1,39 @@
-//! Greedy CTC decoding: the recognizer's steps to text.
+//! Greedy CTC decoding: converts the recognizer's steps to text.
 
 use crate::{alphabet::Alphabet, line_image::STEP_WIDTH, model::CtcStep};
 
-/// The least likely of 18,710 classes can be the likeliest one: below that a probability is no probability.
+/// Lower bound of probabilities before the logarithm, to avoid -∞. The best of 18,710 classes has at least 1 / 18,710.
 const MIN_PROBABILITY: f32 = 1e-5;
 
-/// What a line says.
+/// The text of a line.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct LineReading {
     pub(crate) text: String,
-    /// The mean probability of the characters, which tells writing from what is none; 0 without any.
+    /// Mean probability of the characters; 0 without characters. Distinguishes text from noise.
     pub(crate) confidence: f32,
-    /// How many characters the recognizer saw, spaces included.
+    /// Number of recognized characters, including spaces.
     pub(crate) characters: usize,
-    /// The sum of the logarithms of the characters' probabilities.
+    /// Sum of the logarithms of the characters' probabilities.
     pub(crate) log_likelihood: f32,
-    /// In the middle of which of the recognizer's columns each character stands.
+    /// Center column of each character.
     pub(crate) places: Vec<usize>,
-    /// How many columns the line was read from.
+    /// Width of the line image, in columns.
     pub(crate) columns: usize,
 }
 
 impl LineReading {
-    /// How likely every character is right: the product of their probabilities; 0 without any.
+    /// Returns the probability that the whole line is correct: the product of the probabilities of its characters; 0
+    /// without characters.
     ///
-    /// Of 2,078 lines, most of them blurred, noisy or small, it agrees with the share that was read without a mistake: 0.84
-    /// and 0.85 of those at 0.8–0.95, 0.99 at 0.95–0.98, all of 1,496 above. The mean of the probabilities does not:
-    /// of lines at 0.9–0.98 it is 0.42.
+    /// It is calibrated: of 2,078 lines, most of them blurred, noisy or small, 0.84 and 0.85 of those at 0.8–0.95 were
+    /// read without an error, 0.99 at 0.95–0.98, and all of the 1,496 above. The mean probability is not: of the lines
+    /// at 0.9–0.98 only 0.42 were correct.
     pub(crate) fn certainty(&self) -> f32 {
         if self.characters == 0 { 0.0 } else { self.log_likelihood.exp().min(1.0) }
     }
 
-    /// Appends what stands further right in the same line. Lines are cut in gaps: between Latin letters that was a
-    /// space, which neither piece shows.
+    /// Appends the next piece of the same line. Lines are cut in gaps; between Latin letters the gap was a space, which
+    /// is in neither piece.
     pub(crate) fn append(&mut self, next: &Self) {
         let ends = (self.text.chars().next_back(), next.text.chars().next());
         if matches!(ends, (Some(last), Some(first)) if last.is_ascii_graphic() && first.is_ascii_graphic()) {
@@ -49,8 +50,8 @@ impl LineReading {
     }
 }
 
-/// Blanks are dropped, and neighbors of the same class are one character, as probable as the likeliest of them. Of the
-/// strip, the first `columns` show something.
+/// Decodes the steps: drops blanks and merges repeated classes into one character with the maximum of their
+/// probabilities. Only the first `columns` of the line image have content.
 pub(crate) fn decode_ctc(steps: &[CtcStep], columns: usize, alphabet: &Alphabet) -> LineReading {
     let mut reading = LineReading { columns, ..LineReading::default() };
     let mut probabilities: Vec<f32> = Vec::new();

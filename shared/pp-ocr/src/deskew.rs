@@ -1,27 +1,28 @@
-//! A page's lines as they would stand on a page that is laid straight and photographed from above.
+//! Corrects rotation and perspective of the positions of text lines.
 
 use crate::geometry::{Point, Quad, subtract};
 
-/// So many samples at least tell how a page is distorted.
+/// Minimum number of samples to estimate a distortion.
 const MIN_SAMPLES: usize = 6;
-/// Slopes this near to each other are one: a box's edge is known to a pixel or two.
+/// Slopes that differ less are equal: the edge of a box is accurate to one or two pixels.
 const SAME_SLOPE: f32 = 0.02;
-/// A distortion is believed when this share of the samples shows it,
+/// A distortion is accepted if this share of the samples agrees with it,
 const MIN_AGREEMENT: f32 = 0.6;
-/// and when so much more of them do than show none.
+/// and if that share exceeds the share of samples without distortion by this much.
 const MIN_GAIN: f32 = 0.1;
-/// How one slope changes into another is seen from samples whose middles are this share of the page apart.
+/// A change of slope is estimated if the centers of the two halves of the samples are this share of the page apart.
 const MIN_SPREAD: f32 = 0.2;
-/// Left edges of lines that begin a column are compared over this distance, in heights of a line: over less, a pixel
-/// counts too much; over more, another column may be met.
+/// Distance, in line heights, over which left edges of lines are compared: over less, one pixel matters too much; over
+/// more, the other line may belong to another column.
 const EDGE_DISTANCE: std::ops::Range<f32> = 4.0..15.0;
-/// Edges that stand further apart, over their distance, belong to no common column.
+/// Left edges with a larger horizontal offset per distance do not belong to one column.
 const STEEPEST_EDGE: f32 = 0.3;
 
-/// Lines whose text runs in the direction `along` on a page that is upright, in a frame in which it runs to the right.
+/// Returns the lines in a deskewed frame in which text runs to the right. `along` is the direction of text on the page.
 ///
-/// What runs level on the page converges in a photograph of it, and so does what stands upright. Lines that converge are
-/// a pencil: at the place c their slope is s₀ + s₁c, and whoever is at u on such a line has v = c + (s₀ + s₁c)u.
+/// In a photograph, parallel lines converge to a vanishing point. Converging lines are a pencil: at position c the
+/// slope is s₀ + s₁c, so that at distance u along a line v = c + (s₀ + s₁c)u. This is estimated for text lines, and
+/// then for the left edges of columns.
 pub(crate) fn deskew(lines: &[Quad], along: Point) -> Vec<Quad> {
     let along = text_direction(lines, along);
     let down = [-along[1], along[0]];
@@ -46,7 +47,7 @@ pub(crate) fn deskew(lines: &[Quad], along: Point) -> Vec<Quad> {
     lines
 }
 
-/// The direction that lines of text really have on this page: a scan is seldom laid straight.
+/// Returns the actual direction of text: most scans are slightly rotated.
 fn text_direction(lines: &[Quad], along: Point) -> Point {
     let down = [-along[1], along[0]];
     let mut slopes: Vec<(f32, f32)> = lines.iter().map(|line| slope(line, along, down, 2.0)).collect();
@@ -56,15 +57,15 @@ fn text_direction(lines: &[Quad], along: Point) -> Point {
     [(along[0] + slope * down[0]) / norm, (along[1] + slope * down[1]) / norm]
 }
 
-/// How steeply a line falls, and its length, which is how well that is known. Lines of less than so many times their
-/// breadth tell nothing.
+/// Returns the slope of a line and, as its weight, its length. Lines shorter than `directed` times their height have
+/// weight 0.
 fn slope(line: &Quad, along: Point, down: Point, directed: f32) -> (f32, f32) {
     let edge = subtract(line.0[1], line.0[0]);
     let (run, fall) = (edge[0] * along[0] + edge[1] * along[1], edge[0] * down[0] + edge[1] * down[1]);
     if run > directed * line.breadth() { (fall / run, run) } else { (f32::INFINITY, 0.0) }
 }
 
-/// Of (value, weight): the value that half of the weight does not exceed; 0 without any.
+/// Returns the weighted median of (value, weight) pairs; 0 if there are none.
 fn median(mut values: Vec<(f32, f32)>) -> f32 {
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     let half = values.iter().map(|(_, weight)| weight).sum::<f32>() / 2.0;
@@ -76,7 +77,7 @@ fn median(mut values: Vec<(f32, f32)>) -> f32 {
     median.map_or(0.0, |(value, _)| *value)
 }
 
-/// How steep something is at one place of the page, and how well that is known.
+/// A measured slope at one position of the page, with its weight.
 #[derive(Debug, Clone, Copy)]
 struct SlopeSample {
     place: f32,
@@ -92,7 +93,7 @@ fn row_samples(lines: &[Quad]) -> Vec<SlopeSample> {
     lines.iter().map(sample).filter(|sample| sample.weight > 0.0).collect()
 }
 
-/// How far left edges move from line to line below, wherever two may belong to one column.
+/// Returns the horizontal shift of left edges between lines that may belong to one column.
 fn edge_samples(lines: &[Quad]) -> Vec<SlopeSample> {
     let start = |line: &Quad| {
         let [start, _, _, below] = line.0;
@@ -117,7 +118,7 @@ fn extent(lines: &[Quad], axis: usize) -> f32 {
     (high - low).max(0.0)
 }
 
-/// Lines whose slope changes with their place.
+/// A pencil of lines, whose slope is a linear function of the position.
 #[derive(Debug, Clone, Copy)]
 struct Pencil {
     slope: f32,
@@ -125,7 +126,7 @@ struct Pencil {
 }
 
 impl Pencil {
-    /// What the samples show, where they agree that there is any distortion.
+    /// Fits a pencil to the samples. Returns `None` if they do not agree on a distortion.
     fn fit(mut samples: Vec<SlopeSample>, extent: f32) -> Option<Self> {
         if samples.len() < MIN_SAMPLES {
             return None;
@@ -151,8 +152,8 @@ impl Pencil {
         (agreement >= MIN_AGREEMENT && agreement > without + MIN_GAIN).then_some(found)
     }
 
-    /// Where the line of the pencil that goes through `at`, so far `across`, begins. Beyond the point where they all meet
-    /// there is no page.
+    /// Returns where the line through `at`, at distance `across`, starts. The clamp excludes positions beyond the
+    /// vanishing point.
     fn place(self, at: f32, across: f32) -> f32 {
         (at - self.slope * across) / (1.0 + self.change * across).max(0.3)
     }

@@ -1,23 +1,23 @@
-//! Few shapes for a device that takes long over each new one: what is put into which.
+//! Fixed input shapes, for devices that spend a long time on each new shape.
 
 use std::ops::Range;
 
 use crate::policy::BatchPolicy;
 
-/// A picture may be stretched by so much to fill its shape: text detection does not see it, and blank space costs as much
-/// as text.
+/// Maximum stretch of a page to fill its shape: text detection tolerates it, and padding costs as much as text.
 const MAX_STRETCH: f64 = 1.15;
 
-/// How a picture is put into the input of detection, in pixels.
+/// How a page is placed in the detection input, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct InputPlacement {
     /// Width and height of the input.
     pub(crate) shape: (u32, u32),
-    /// Width and height that the picture takes of it, from its start; the rest is blank.
+    /// Width and height of the page in the input, at the top left; the rest is blank.
     pub(crate) content: (u32, u32),
 }
 
-/// The shape that shows most of a picture of this size, and of those the smallest; `exact` where there is none to choose.
+/// Returns the placement with the most pixels of the page, and among those the smallest shape; `exact` if the list is
+/// empty.
 pub(crate) fn fit_to_shapes(shapes: &[(u32, u32)], (width, height): (u32, u32), exact: (u32, u32)) -> InputPlacement {
     let fits = shapes.iter().map(|&shape| fit_to_shape(shape, (width, height)));
     let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
@@ -26,7 +26,7 @@ pub(crate) fn fit_to_shapes(shapes: &[(u32, u32)], (width, height): (u32, u32), 
     best.unwrap_or(InputPlacement { shape: exact, content: exact })
 }
 
-/// A picture is reduced as much as the shape asks for, never enlarged beyond what fills it.
+/// Scales the page down to fit into the shape. Never scales up, except for the stretch that fills the shape.
 fn fit_to_shape(shape: (u32, u32), (width, height): (u32, u32)) -> InputPlacement {
     let (across, down) = (f64::from(shape.0) / f64::from(width), f64::from(shape.1) / f64::from(height));
     let scale = across.min(down).min(1.0);
@@ -36,8 +36,8 @@ fn fit_to_shape(shape: (u32, u32), (width, height): (u32, u32)) -> InputPlacemen
     InputPlacement { shape, content: (side(width, shape.0, across), side(height, shape.1, down)) }
 }
 
-/// Cuts items that are sorted by cost, the costliest first, into runs: each item is padded to the first one's cost, and
-/// a run's padded cost stays within the budget. An item over the budget runs alone.
+/// Splits items, sorted by descending cost, into batches. All items of a batch are padded to the cost of the first one,
+/// and the padded cost does not exceed the budget. An item over the budget runs alone.
 pub(crate) fn bounded_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut start = 0;
@@ -50,11 +50,12 @@ pub(crate) fn bounded_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> 
     runs
 }
 
-/// Cuts items that are sorted by cost, the costliest first, into runs that are filled up to a power of two: each item is
-/// padded to the first one's cost, and a run's padded cost stays within the budget. An item over the budget runs alone.
+/// Splits items, sorted by descending cost, into batches whose size is padded to a power of two. All items of a batch
+/// are padded to the cost of the first one, and the padded cost does not exceed the budget. An item over the budget
+/// runs alone.
 ///
-/// A run has the items of the first one's cost; cheaper ones only take places that would be empty, since padding a full
-/// batch of them to that cost would be dearer than a run of their own.
+/// A batch consists of items with the same cost. Cheaper items only fill empty places, because padding a whole batch of
+/// them would cost more than a separate run.
 pub(crate) fn fixed_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut start = 0;
@@ -69,14 +70,14 @@ pub(crate) fn fixed_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
 }
 
 impl BatchPolicy {
-    /// All shapes of recognition runs that fixed batches of listed widths can have: how many strips, and how wide.
+    /// Returns all shapes of recognition runs with fixed batches and listed widths: batch size and width.
     pub(crate) fn recognition_run_shapes(&self) -> Vec<(usize, usize)> {
         let batches =
             |&width: &usize| powers_of_two(self.recognition_max_width / width.max(1)).map(move |n| (n, width));
         self.recognition_widths.iter().flat_map(batches).collect()
     }
 
-    /// All shapes of detection runs that fixed batches of listed shapes can have: how many pages, their height and width.
+    /// Returns all shapes of detection runs with fixed batches and listed shapes: batch size, height and width.
     pub(crate) fn detection_run_shapes(&self) -> Vec<(usize, usize, usize)> {
         let batches = |&(width, height): &(u32, u32)| {
             let (width, height) = (width as usize, height as usize);
@@ -113,9 +114,9 @@ mod tests {
         assert_eq!(fit_to_shapes((1654, 2339)), InputPlacement { shape: (672, 960), content: (672, 960) });
         assert_eq!(fit_to_shapes((2339, 1654)), InputPlacement { shape: (960, 672), content: (960, 672) });
         assert_eq!(fit_to_shapes((3000, 3000)), InputPlacement { shape: (800, 800), content: (800, 800) });
-        // A receipt keeps its shape, and the rest is blank.
+        // A receipt keeps its aspect ratio; the rest is blank.
         assert_eq!(fit_to_shapes((600, 6000)), InputPlacement { shape: (672, 960), content: (96, 960) });
-        // A small picture is not enlarged, and has the smallest shape.
+        // A small page is not scaled up and gets the smallest shape.
         assert_eq!(fit_to_shapes((200, 300)), InputPlacement { shape: (480, 672), content: (200, 300) });
         assert_eq!(fit_to_shapes((u32::MAX, 1)), InputPlacement { shape: (960, 672), content: (960, 1) });
         assert_eq!(

@@ -1,5 +1,5 @@
-//! PP-OCRv6 as a GPU wants it: few shapes that are all met at start, inputs from memory that the device reads by itself,
-//! and only what is needed of the answers copied back.
+//! PP-OCRv6 on a GPU: a few fixed shapes that are all warmed up at the start, pinned input buffers, and only the best
+//! class per step copied back.
 
 use std::{
     fs,
@@ -26,16 +26,15 @@ use crate::{
     shared_model::SharedModel,
 };
 
-/// What the recognizer calls its probabilities.
+/// Name of the recognizer's output in the model.
 const OUTPUT: &str = "fetch_name_0";
 
-/// PP-OCRv6, small, on a GPU. Who reads several micro-batches at once shares it
-/// ([`SharedModel`](crate::SharedModel)).
+/// PP-OCRv6 small on a GPU. Several readers share it with a [`SharedModel`](crate::SharedModel).
 pub struct GpuPpOcr {
     detection: BoundSession,
     recognition: BoundSession,
     alphabet: Alphabet,
-    /// Of memory that stays where it is.
+    /// Allocator of pinned memory; `None` on a CPU.
     pinned: Option<PinnedMemory>,
     classes: Vec<i64>,
     probabilities: Vec<f32>,
@@ -48,10 +47,10 @@ impl std::fmt::Debug for GpuPpOcr {
 }
 
 impl GpuPpOcr {
-    /// Loads both models, and has the device meet every shape that runs of this policy have.
+    /// Loads both models and runs every shape of the policy once.
     ///
     /// # Errors
-    /// [`LoadError`] says what is missing or wrong, and what to set.
+    /// [`LoadError`], if a library or model is missing or wrong; the message says what to set.
     pub fn load(files: &ModelFiles, policy: &BatchPolicy, options: &GpuOptions) -> Result<Self, LoadError> {
         match options.provider {
             Provider::Cuda => check_cuda(&files.library)?,
@@ -67,7 +66,7 @@ impl GpuPpOcr {
         let bytes = append_argmax(read_file(&files.recognition)?, OUTPUT);
         let recognition =
             BoundSession::load(&environment, &files.recognition, &bytes, options, &recognition_profile(policy))?;
-        // Its own output comes first, and the two that were added after it.
+        // The model's own output is the first one; the two added outputs follow.
         let own: Vec<_> = InferenceSession::outputs(&recognition.session).into_iter().take(1).collect();
         check_shape(&files.recognition, "output", &own, &RECOGNITION_OUTPUT)?;
         let refused = |error: SessionError| LoadError::Cuda { reason: error.to_string() };
@@ -82,11 +81,11 @@ impl GpuPpOcr {
         Ok(model)
     }
 
-    /// Readers on one GPU: as many as the policy has micro-batches in work at once, each to be read with on a thread of its
-    /// own ([`Engine::into_readers`]).
+    /// Loads the model and returns an engine with as many readers as the policy has concurrent micro-batches, each for
+    /// a thread of its own ([`Engine::into_readers`]).
     ///
     /// # Errors
-    /// As for [`load`](Self::load).
+    /// Same as [`load`](Self::load).
     pub fn load_engine(files: ModelFiles, policy: &BatchPolicy, options: GpuOptions) -> Result<Engine, LoadError> {
         let (of_model, readers) = (policy.clone(), policy.readers.max(1));
         let model = SharedModel::start(readers, move || Self::load(&files, &of_model, &options))?;
@@ -94,7 +93,8 @@ impl GpuPpOcr {
         Ok((1..readers).fold(reader(model.clone()), |engine, _| engine.with_reader(reader(model.clone()))))
     }
 
-    /// One run of each shape, the largest first, so that the arena grows once. How many, and how long that took.
+    /// Runs each shape once, the largest first, so that the memory arena grows only once. Returns their number and the
+    /// time.
     fn warm_up(&mut self, policy: &BatchPolicy) -> Result<(usize, Duration), ModelError> {
         let started = Instant::now();
         let (mut detection, mut recognition) = (policy.detection_run_shapes(), policy.recognition_run_shapes());
@@ -113,7 +113,7 @@ impl GpuPpOcr {
     }
 }
 
-/// A shape that there is no memory for is met when runs have become smaller.
+/// Skips a shape that does not fit into memory: it is not used once batches have become smaller.
 fn ignore_out_of_memory(met: Result<(), ModelError>) -> Result<(), ModelError> {
     match met {
         Err(ModelError::Memory(_)) => Ok(()),
@@ -137,7 +137,7 @@ fn recognition_profile(policy: &BatchPolicy) -> ShapeProfile {
     profile(&runs)
 }
 
-/// Each side's smallest and largest, and the largest run.
+/// Returns minimum and maximum of each side, and the largest shape as the optimum.
 fn profile(runs: &[[usize; 4]]) -> ShapeProfile {
     let side = |choose: fn(usize, usize) -> usize| {
         let sides = |a: [usize; 4], b: &[usize; 4]| std::array::from_fn(|side| choose(a[side], b[side]));

@@ -1,15 +1,16 @@
-//! Page images to text with PP-OCR, line by line, through ONNX Runtime or OpenVINO.
+//! PP-OCR engine: detects and recognizes text line by line with ONNX Runtime or OpenVINO.
 //!
-//! [`Engine::read`] takes a micro-batch of pages of any documents:
+//! [`Engine::read`] reads a micro-batch of pages of any documents:
 //!
 //! ```text
-//! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> places of lines
+//! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> boxes of lines
 //!                                                                                      │ orientation
 //! text <── page_state, reading_order <── ctc <── [N,W/8] <── recognize <── [N,3,48,W] <── line_image, line_batches
 //! ```
 //!
-//! The two model runs stand behind [`Model`]; everything else is pure. [`BatchPolicy`] says what shares a run. Synchronous,
-//! one thread, no network.
+//! The two model runs are behind the trait [`OcrModel`], with fakes in tests; everything else is pure. [`BatchPolicy`]
+//! decides which items share a run. When a run fails, the batch is bisected, so that only the faulty page fails.
+//! Synchronous; one thread per reader, no network.
 #![warn(missing_docs)]
 
 mod alphabet;

@@ -1,4 +1,5 @@
-//! Lines of any pages to readings: drawn, sorted by width, recognized in runs, put back.
+//! Recognizes the lines of many pages in shared batches: draws them, sorts them by width, runs the batches and restores
+//! the order.
 
 use ndarray::{Array3, s};
 use quire_document::PageImage;
@@ -15,16 +16,16 @@ use crate::{
     policy_runs::RecognitionRun,
 };
 
-/// A line and the page that it stands on.
+/// A line and its page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LineSource<'a> {
     pub(crate) page: &'a PageImage,
     pub(crate) quad: Quad,
-    /// How wide it is drawn, to its width on the page.
+    /// Width of the line image relative to the width on the page.
     pub(crate) width_ratio: f32,
 }
 
-/// What goes through the recognizer as one: a line, or a piece of a wide one.
+/// An input of the recognizer: a line, or a piece of a long line.
 #[derive(Debug, Clone, Copy)]
 struct LineImage<'a> {
     line: usize,
@@ -32,7 +33,7 @@ struct LineImage<'a> {
     width: usize,
 }
 
-/// Reads all lines, one result each, in order. Pieces of a line that fail fail the line.
+/// Reads all lines. Returns one result per line, in order. A line fails if one of its pieces fails.
 pub(crate) fn read_lines(
     model: &mut MeteredModel,
     policy: &BatchPolicy,
@@ -43,7 +44,7 @@ pub(crate) fn read_lines(
     let width = |line: &LineSource<'_>| line_width_ratio(line.width_ratio, usual(line));
     let lines: Vec<_> = lines.iter().map(|line| LineSource { width_ratio: width(line), ..*line }).collect();
     let mut readings = read_at_width(model, policy, pool, &lines);
-    // What was drawn too narrow is read again.
+    // Read lines again whose image was too narrow.
     let again = |line: usize| Some((line, readings[line].as_ref().ok()?.reread_width(lines[line].width_ratio)?));
     let (again, wider): (Vec<usize>, Vec<LineSource<'_>>) = (0..lines.len())
         .filter_map(again)
@@ -73,7 +74,7 @@ fn read_at_width(
     for RecognitionRun { members, width, .. } in policy.pack_lines(&widths) {
         let mut left = &members[..];
         while !left.is_empty() {
-            // Fewer than were planned, once there was no memory for as many.
+            // At most as many as fit into memory, which is known after the first out-of-memory error.
             let (members, rest) = left.split_at(model.max_lines(width).min(left.len()));
             left = rest;
             let readings = run_with_bisection(members, &mut |members| {
@@ -97,7 +98,7 @@ fn read_at_width(
     readings
 }
 
-/// The line as one strip, or, where that would be wider than `max`, as several.
+/// Returns the line as one image, or as several if it would be wider than `max`.
 fn cut_line(line: usize, image: LineSource<'_>, max: usize) -> Vec<LineImage<'_>> {
     let width = line_image_width(&image.quad, image.width_ratio, max);
     if width <= max {
@@ -113,7 +114,7 @@ fn cut_line(line: usize, image: LineSource<'_>, max: usize) -> Vec<LineImage<'_>
     piece_ranges(&whole.view(), max).into_iter().map(piece).collect()
 }
 
-/// One recognition run of so many strips, each padded to `width`; those that there are not are empty.
+/// Runs recognition once for a batch, with every image padded to `width`. Unused places of the batch are blank.
 fn run_recognition(
     model: &mut MeteredModel,
     pool: &ProcessingPool,

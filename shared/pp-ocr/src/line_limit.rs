@@ -1,16 +1,17 @@
-//! What a page may cost: more lines than that are not read, and its text says so.
+//! Limits the cost of a page: lines beyond it are not read, and the result has a warning.
 
 use crate::{geometry::Quad, line_image::LINE_IMAGE_HEIGHT};
 
-/// Columns of the strips of one page: ten times as many as a densely printed A4 page has (28,000). On one thread of a
-/// processor they take half a minute, where a page may take two; nothing else bounds what a page of specks can cost.
+/// Maximum columns of the line images of a page: ten times those of a densely printed A4 page (28,000). They take half
+/// a minute on one thread; the time limit of a page is two minutes. Without it, a page of specks would have unbounded
+/// cost.
 const MAX_COLUMNS: f32 = 300_000.0;
-/// What a line costs at least, in columns: a run takes its time even for a single character.
+/// Minimum cost of a line, in columns: a run has a fixed cost even for one character.
 const MIN_LINE_COLUMNS: f32 = 64.0;
-/// And at most: longer ones are squeezed.
+/// Maximum cost of a line, in columns, because longer ones are squeezed.
 const MAX_LINE_COLUMNS: f32 = 50_000.0;
 
-/// The lines that are worth reading, in the order in which they came, and whether some were left out: the smallest.
+/// Returns the largest lines within the limit, in the original order, and whether lines were dropped.
 pub(crate) fn limit_lines(mut lines: Vec<Quad>) -> (Vec<Quad>, bool) {
     if lines.iter().map(cost_in_columns).sum::<f32>() <= MAX_COLUMNS {
         return (lines, false);
@@ -31,7 +32,7 @@ pub(crate) fn limit_lines(mut lines: Vec<Quad>) -> (Vec<Quad>, bool) {
     (lines, true)
 }
 
-/// The columns of a line's strip, whichever way it is read.
+/// Returns the cost of a line in columns, in whichever direction it is read.
 fn cost_in_columns(line: &Quad) -> f32 {
     let (length, breadth) = (line.length(), line.breadth());
     let aspect = length.max(breadth) / length.min(breadth).max(1e-3);
@@ -62,7 +63,7 @@ mod tests {
         let size = |index: usize| if index.is_multiple_of(10) { 20.0 } else { 10.0 };
         let lines: Vec<Quad> = (0..20_000).map(|index| line(index as f32, size(index), size(index))).collect();
         let (kept, cut_off) = limit_lines(lines);
-        // All cost the least that a line costs.
+        // Every line has the minimum cost.
         assert_eq!((kept.len(), cut_off), (300_000 / 64, true));
         assert_eq!(
             kept.iter().filter(|line| line.length() > 15.0).count(),

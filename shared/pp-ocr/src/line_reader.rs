@@ -1,4 +1,4 @@
-//! A page line by line: detect, orient, recognize, put in order.
+//! Reads pages line by line: detection, orientation, recognition, reading order.
 
 use std::time::Instant;
 
@@ -25,20 +25,20 @@ use crate::{
     zoomed_detection::{DetectedLines, analyze_map},
 };
 
-/// How often a page is looked at: as a whole, its halves or a part that has small print, and the halves of these.
+/// Maximum detection passes: the whole page, then its halves or a region with small print, then halves of those.
 const MAX_PASSES: usize = 3;
 
-/// A look at a part of a page of the micro-batch.
+/// A region of a page of the micro-batch that detection must analyze.
 struct PageRegion {
     page: usize,
     part: CropRect,
 }
 
-/// A part of a page, and how it is put into a run.
+/// A page, a crop of it, and the crop's placement in a run.
 type PlacedCrop<'a> = (&'a PageImage, CropRect, InputPlacement);
 
-/// Puts the lines that were found in a part of a page in the place of those that were known there. At the part's edge a
-/// sliver of a line beyond it may look like one.
+/// Replaces known lines in a region by the lines found there. Skips lines that a line from beyond the region's edge
+/// already covers.
 fn replace_lines(lines: &mut Vec<Quad>, part: &CropRect, found: Vec<Quad>) {
     lines.retain(|line| !part.contains(line.center()));
     let beyond = lines.len();
@@ -49,7 +49,7 @@ fn replace_lines(lines: &mut Vec<Quad>, part: &CropRect, found: Vec<Quad>) {
     }
 }
 
-/// Reads lines with a model that finds them and a model that reads one.
+/// Reads pages line by line with a detection and a recognition model.
 pub(crate) struct LineReader {
     model: MeteredModel,
     policy: BatchPolicy,
@@ -77,7 +77,7 @@ impl PageReader for LineReader {
         let detected = self.detect(pages);
         let mut states: Vec<PageState<'_>> =
             pages.iter().zip(detected).map(|(page, lines)| PageState::new(page, lines)).collect();
-        // A few lines of each page first: they tell whether it stands on its head, and how wide its lines are best drawn.
+        // First read a few lines of each page, to detect whether it is upside down and which width suits its lines.
         let usual = vec![DEFAULT_WIDTH_RATIO; pages.len()];
         let mut telling: Vec<Vec<SpacedReading>> = vec![Vec::new(); pages.len()];
         for (pick, line) in self.read_selected(&mut states, &usual, PageState::orientation_samples) {
@@ -92,7 +92,7 @@ impl PageReader for LineReader {
         for readings in upside_down.chunk_by(|a, b| a.0.state == b.0.state) {
             states[readings[0].0.state].turn_if_better(readings);
         }
-        // Vertical text runs along the page's side, but its characters stand upright.
+        // Vertical text runs along the side of the page, but its characters are upright.
         let upright: Vec<(LineSelection, LineReading)> = self
             .read_selected(&mut states, &usual, PageState::upright_cells)
             .into_iter()
@@ -121,8 +121,8 @@ impl PageReader for LineReader {
 }
 
 impl LineReader {
-    /// The places of the text lines of each page. Parts with small print are looked at once more, closer, and what a closer
-    /// look finds there holds.
+    /// Returns the lines of each page. Regions with small print are detected again, zoomed in, and those results
+    /// replace the first ones.
     fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
         let mut detected: Vec<Result<Vec<Quad>, ModelError>> = pages.iter().map(|_| Ok(Vec::new())).collect();
         let whole = |(page, image)| PageRegion { page, part: CropRect::whole(image) };
@@ -144,7 +144,7 @@ impl LineReader {
         detected
     }
 
-    /// What there is in parts of pages.
+    /// Runs detection on regions of pages. Returns one result per region.
     fn detect_regions(&mut self, pages: &[PageImage], looks: &[PageRegion]) -> Vec<Result<DetectedLines, ModelError>> {
         let fits: Vec<InputPlacement> = looks.iter().map(|look| self.place_region(&look.part)).collect();
         let shapes: Vec<(u32, u32)> = fits.iter().map(|fit_to_shapes| fit_to_shapes.shape).collect();
@@ -152,7 +152,7 @@ impl LineReader {
         for DetectionRun { members, size, .. } in self.policy.pack_pages(&shapes) {
             let mut left = &members[..];
             while !left.is_empty() {
-                // Fewer than were planned, once there was no memory for as many.
+                // At most as many as fit into memory, which is known after the first out-of-memory error.
                 let (members, rest) = left.split_at(self.model.max_pages(size).min(left.len()));
                 left = rest;
                 let answers = run_with_bisection(members, &mut |members| {
@@ -167,13 +167,13 @@ impl LineReader {
         found.into_iter().map(|found| found.expect("every look is a member of a run")).collect()
     }
 
-    /// How a part of a page is put into a run.
+    /// Returns how a region is placed in a run.
     fn place_region(&self, part: &CropRect) -> InputPlacement {
         let exact = detection_size(part.width, part.height, self.policy.detection_page_pixels);
         self.policy.place_page((part.width, part.height), exact)
     }
 
-    /// One detection run over parts of pages that have one shape.
+    /// Runs detection once on crops of the same shape.
     fn detect_run(&mut self, parts: &[PlacedCrop<'_>]) -> Result<Vec<DetectedLines>, ModelError> {
         let (width, height) = parts[0].2.shape;
         let batch = self.policy.batch(parts.len());
@@ -195,7 +195,7 @@ impl LineReader {
         found
     }
 
-    /// What the maps of a run of this shape show.
+    /// Analyzes the maps of a run of this shape.
     fn analyze_maps(
         &self,
         parts: &[PlacedCrop<'_>],
@@ -219,8 +219,8 @@ impl LineReader {
         found.into_iter().collect()
     }
 
-    /// Reads what `pick` picks of each page, in one pool over all pages, drawn as wide as `widths` says of each. A page of
-    /// which a line fails has failed.
+    /// Reads the lines that `pick` selects of each page, in batches over all pages, with the width ratio of each page.
+    /// A page fails if one of its lines fails.
     fn read_selected<'a>(
         &mut self,
         states: &mut [PageState<'a>],

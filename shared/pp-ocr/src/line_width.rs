@@ -1,47 +1,46 @@
-//! How wide a line is drawn: every column not drawn is time saved, as long as each character keeps columns enough.
+//! Chooses the width of line images: fewer columns save time, as long as every character keeps enough of them.
 //!
-//! A step of the recognizer covers 8 columns. A Latin letter takes 12 to 16 at the strip's height and has none to spare: in
-//! small print, where boxes are large for their text, it has too few, and letters are lost. A Chinese character takes 30 to
-//! 40, and reads as well from half of that. A page's first lines tell what it has, and every line's reading whether it had
-//! enough.
+//! A step of the recognizer covers 8 columns. A Latin letter has 12 to 16 columns at a height of 48, which is just
+//! enough: in small print, where boxes are large for their text, it has fewer, and letters are lost. A Chinese
+//! character has 30 to 40 columns and is read as well with half of them. The first lines of a page determine its width
+//! ratio; every reading tells whether its line had enough columns.
 
 use crate::{alphabet::Alphabet, ctc::LineReading, line_image::STEP_WIDTH, model::CtcStep};
 
-/// Width of a drawn line to its width on the page, where nothing is known of it. Clean pages read as at full width, and
-/// poor scans a little better (63 dpi: 0.08 % of characters wrong, against 0.13 % at full width and 0.15 % at 0.84).
+/// Default width ratio. Clean pages have the same accuracy as at full width, and poor scans a slightly better one (63
+/// dpi: 0.08 % wrong characters, compared to 0.13 % at full width and 0.15 % at 0.84).
 pub(crate) const DEFAULT_WIDTH_RATIO: f32 = 0.92;
 
-/// The narrowest. Chinese pages, clean, at 85 dpi and as poor photographs, read at 0.5 with 1 character in 7,142 wrong.
+/// Minimum ratio. At 0.5, clean Chinese pages at 85 dpi and poor photographs have one error in 7,142 characters.
 const MIN_WIDTH_RATIO: f32 = 0.55;
-/// Less is not worth that some lines are read twice.
+/// Larger ratios save too little, compared to the lines that must be read twice.
 const MAX_CONDENSED_RATIO: f32 = 0.75;
-/// The widest. No text is set so tight that it would need more.
+/// Maximum ratio. No text is set so tightly that it needs more.
 const MAX_WIDTH_RATIO: f32 = 1.4;
-/// A character has so many columns on a condensed page's lines, in the mean. A page set in a monospaced font reads without
-/// an error at 14 and with four in 2,600 characters at 11.
+/// Mean columns per character on condensed pages. A monospaced page is read without an error at 14, and with four
+/// errors in 2,600 characters at 11.
 const CONDENSED_COLUMNS: f32 = 14.0;
-/// Lines whose characters have fewer columns than this, in the mean, are crowded: small print with 10 loses one letter in
-/// 150, with 12.5 none.
+/// Lines with fewer columns per character are crowded: small print loses one letter in 150 at 10, and none at 12.5.
 const CROWDED_COLUMNS: f32 = 11.5;
-/// So many columns a crowded line's characters are given.
+/// Columns per character that a crowded line gets in the second reading.
 const RELAXED_COLUMNS: f32 = 13.0;
-/// So many characters in a row make a narrow stretch.
+/// Consecutive characters that make a narrow stretch.
 const STRETCH_CHARACTERS: usize = 4;
-/// Between the first and the last of them there are so many columns: 13 a character, in whole steps.
+/// Minimum columns between the first and last character of a stretch: 13 per character, in whole steps.
 const MIN_STRETCH_COLUMNS: f32 = 40.0;
-/// Less sure readings of condensed lines are not taken. All of a Chinese page's lines are surer, but for stains.
+/// Minimum confidence of readings of condensed lines. Except for stains, all lines of a Chinese page are above it.
 const SURE: f32 = 0.93;
-/// Shorter lines, in columns at the usual width, are left alone: they cost little, and hold numbers whose digits must not
-/// run together.
+/// Lines with fewer columns at the default ratio are not adjusted: they are cheap, and often numbers, whose digits must
+/// not merge.
 const MIN_ADJUSTED_COLUMNS: usize = 192;
 
-/// A line as it was read, and how close its characters stand.
+/// A reading of a line with the spacing of its characters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SpacedReading {
     pub(crate) reading: LineReading,
-    /// How wide it is at the usual width.
+    /// Columns at the default ratio.
     columns: f32,
-    /// Columns of the narrowest stretch at the usual width; infinite where there is none.
+    /// Columns of the narrowest stretch at the default ratio; infinite if there is none.
     narrowest: f32,
 }
 
@@ -52,7 +51,8 @@ impl Default for SpacedReading {
 }
 
 impl SpacedReading {
-    /// Of a line that was drawn `columns` wide, which is `drawn` times its width on the page, from its recognizer's steps.
+    /// Creates a reading from the recognizer's steps. `columns` is the width of the line image, and `drawn` its ratio
+    /// to the width on the page.
     pub(crate) fn new(reading: LineReading, steps: &[CtcStep], columns: usize, drawn: f32) -> Self {
         let mut before = Alphabet::BLANK;
         let begins = |(_, step): &(usize, &CtcStep)| {
@@ -66,19 +66,19 @@ impl SpacedReading {
         Self { reading, columns: columns as f32 * usual, narrowest: narrowest * usual }
     }
 
-    /// Appends what stands further right in the same line.
+    /// Appends the next piece of the same line.
     pub(crate) fn append(&mut self, next: &Self) {
         self.reading.append(&next.reading);
         self.columns += next.columns;
         self.narrowest = self.narrowest.min(next.narrowest);
     }
 
-    /// Whether it can tell how wide its page's lines are best drawn.
+    /// Returns whether the line is reliable enough to choose the width ratio of its page.
     pub(crate) fn is_representative(&self) -> bool {
         self.reading.confidence >= SURE && self.reading.characters >= 2 * STRETCH_CHARACTERS
     }
 
-    /// How wide the line must be drawn to be read again, where its reading cannot be taken.
+    /// Returns the width ratio for a second reading, if the first one is not reliable.
     pub(crate) fn reread_width(&self, drawn: f32) -> Option<f32> {
         if self.columns < MIN_ADJUSTED_COLUMNS as f32 || drawn > DEFAULT_WIDTH_RATIO {
             return None;
@@ -102,8 +102,8 @@ impl SpacedReading {
     }
 }
 
-/// How wide a page's lines are drawn, by lines of it: narrower than usual where all of them have columns to spare, and most
-/// have no stretch that would be read twice; wider where most are crowded.
+/// Returns the width ratio of a page from some of its lines: smaller than the default if all of them have columns to
+/// spare and most would not be read twice; larger if most of them are crowded.
 pub(crate) fn page_width_ratio(mut lines: Vec<SpacedReading>) -> f32 {
     lines.sort_by(|a, b| a.columns_per_character().total_cmp(&b.columns_per_character()));
     let middle = lines.len().saturating_sub(1) / 2;
@@ -120,7 +120,7 @@ pub(crate) fn page_width_ratio(mut lines: Vec<SpacedReading>) -> f32 {
     }
 }
 
-/// How wide a line is drawn that has so many columns at the usual width.
+/// Returns the width ratio of a line with this number of columns at the default ratio.
 pub(crate) fn line_width_ratio(page: f32, usual_columns: usize) -> f32 {
     if usual_columns < MIN_ADJUSTED_COLUMNS { DEFAULT_WIDTH_RATIO } else { page }
 }
@@ -130,7 +130,7 @@ pub(crate) fn line_width_ratio(page: f32, usual_columns: usize) -> f32 {
 mod tests {
     use super::*;
 
-    /// A line drawn as usual, of characters that stand so many steps apart.
+    /// A line at the default ratio, whose characters are these numbers of steps apart.
     fn spaced(steps_apart: &[usize], confidence: f32) -> SpacedReading {
         let step = |class| CtcStep { class, probability: confidence };
         let blanks = |apart: usize| std::iter::repeat_n(step(Alphabet::BLANK), apart - 1);

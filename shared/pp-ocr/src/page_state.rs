@@ -1,4 +1,4 @@
-//! One page on its way through the engine.
+//! The state of one page while it is read.
 
 use quire_document::PageImage;
 use quire_inference::ModelError;
@@ -12,29 +12,29 @@ use crate::{
     reading_order::{reading_order, vertical_reading_order},
 };
 
-/// Less sure lines are noise, or stains that were taken for text.
+/// Lines with a lower confidence are noise or stains.
 const MIN_CONFIDENCE: f32 = 0.5;
 
-/// A line of a page of the micro-batch, picked to be read.
+/// A line of a page of the micro-batch that is to be read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct LineSelection {
     pub(crate) state: usize,
     pub(crate) line: usize,
-    /// Where it was read, and in which direction.
+    /// Position and reading direction.
     pub(crate) quad: Quad,
 }
 
-/// A page, its lines as far as they are read, and which way up it is.
+/// A page with its lines, their readings and its orientation.
 #[derive(Debug)]
 pub(crate) struct PageState<'a> {
     page: &'a PageImage,
     turns: QuarterTurns,
-    /// Whether its text runs downward, from right to left, when it is upright.
+    /// Whether the upright page has vertical text, from right to left.
     is_vertical: bool,
-    /// Where the lines are, from the start of their text.
+    /// Positions of the lines, from the start of their text.
     lines: Vec<Quad>,
     readings: Vec<Option<LineReading>>,
-    /// Whether there are more lines on the page than may be read.
+    /// Whether the page has more lines than the limit.
     is_cut_off: bool,
     failure: Option<ModelError>,
 }
@@ -56,10 +56,10 @@ impl<'a> PageState<'a> {
         self.page
     }
 
-    /// The page cannot be read. The first reason stays.
+    /// Marks the page as failed. The first error is kept.
     pub(crate) fn fail(&mut self, error: ModelError) {
         self.failure.get_or_insert(error);
-        // Nobody will see its other lines.
+        // Its other lines need not be read.
         self.lines.clear();
         self.readings.clear();
     }
@@ -80,7 +80,7 @@ impl<'a> PageState<'a> {
         if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].rotated(2))).collect() }
     }
 
-    /// Turns the page upside down where its sample reads better so.
+    /// Turns the page upside down if its sample has a higher confidence that way.
     pub(crate) fn turn_if_better(&mut self, upside_down: &[(LineSelection, LineReading)]) {
         let now = mean_confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
         if mean_confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
@@ -93,7 +93,7 @@ impl<'a> PageState<'a> {
         }
     }
 
-    /// Where lines run along the page's side, characters of one that tell whether they stand upright nevertheless.
+    /// If lines run along the side of the page, returns characters of one of them to test whether they are upright.
     pub(crate) fn upright_cells(&self) -> Vec<(usize, Quad)> {
         if !self.turns.on_side() {
             return Vec::new();
@@ -105,7 +105,7 @@ impl<'a> PageState<'a> {
         sample_lines(&self.lines, self.turns).iter().find_map(cells_of).unwrap_or_default()
     }
 
-    /// Takes the page for one that is set vertically where its characters say upright what they said in their line.
+    /// Switches to vertical text if the upright characters match the characters of their line.
     pub(crate) fn detect_vertical_text(&mut self, upright: &[(LineSelection, LineReading)]) {
         let Some(line) = upright.first().map(|(pick, _)| pick.line).filter(|line| *line < self.lines.len()) else {
             return;
@@ -131,7 +131,7 @@ impl<'a> PageState<'a> {
         lines.filter(|&(line, _)| self.readings[line].is_none()).collect()
     }
 
-    /// Tall boxes may be read in more than one direction: where the first reading is poor, another one.
+    /// Returns tall boxes with a poor reading, in their other direction.
     pub(crate) fn alternative_readings(&self) -> Vec<(usize, Quad)> {
         let doubtful = |line: usize| self.readings[line].as_ref().is_none_or(|reading| is_doubtful(reading.confidence));
         let lines = self.lines.iter().enumerate().filter(|(line, _)| doubtful(*line));
@@ -146,7 +146,7 @@ impl<'a> PageState<'a> {
         }
     }
 
-    /// What was read, in the frame of the page as it was sent.
+    /// Returns the text, with polygons in the coordinates of the original page.
     pub(crate) fn into_page_text(self, engine: &EngineName) -> Result<PageText, Failure> {
         if let Some(error) = self.failure {
             return Err(Failure::new(FailureCode::ModelFailed, format!("the page could not be read: {error}")));
@@ -173,13 +173,13 @@ impl<'a> PageState<'a> {
     }
 }
 
-/// In a vertical line a comma stands in the upper right of its place; the recognizer, to which the line lies on its side,
-/// takes it for an apostrophe, which Chinese and Japanese have no use for.
+/// In vertical text a comma is at the upper right of its cell. The recognizer, which sees the line on its side, reads
+/// it as an apostrophe, which Chinese and Japanese do not use.
 fn vertical_text(text: &str) -> String {
     if text.chars().any(is_east_asian) { text.trim().replace('\u{2019}', "，") } else { text.trim().to_owned() }
 }
 
-/// In pixels of the page as it was sent, and never beyond its edges.
+/// Returns the polygon in pixels of the original page, clamped to its edges.
 fn polygon(page: &PageImage, quad: Quad) -> [[f32; 2]; 4] {
     let (width, height) = (page.page_width() as f32, page.page_height() as f32);
     let scaled = quad.scaled(width / page.width() as f32, height / page.height() as f32);

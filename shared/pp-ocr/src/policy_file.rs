@@ -1,4 +1,4 @@
-//! Policies from JSON: the defaults that come along, and what an operator changes.
+//! Parses batching policies from JSON: the defaults and the operator's overrides.
 
 use std::{
     collections::BTreeMap,
@@ -14,98 +14,98 @@ use crate::policy::BatchPolicy;
 
 const DEFAULTS: &str = include_str!("../policies.json");
 
-/// A strip has one step of the recognizer at least, 8 columns, and the widest line in pieces is this wide.
+/// From one step of the recognizer, 8 columns, to the widest line in pieces.
 const WIDTH_RANGE: RangeInclusive<usize> = 8..=51_200;
-/// A side of a picture at detection: what the model halves five times, up to the longest that any page has.
+/// From the minimum of the model, which halves its input five times, to the longest side of any page.
 const SIDE_RANGE: RangeInclusive<u32> = 32..=20_160;
-/// Detection's map of an A4 page has 645,120; 100 times that is a run of 3 GB.
+/// The map of an A4 page has 645,120 pixels; 100 times that is a run of 3 GB.
 const MAX_PIXELS: usize = 100_000_000;
-/// More readers or hands than any machine has processors.
+/// More threads than any machine has cores.
 const MAX_THREADS: usize = 1_024;
-/// A page is made to wait no longer, whatever its company.
+/// Upper limit of the wait for a micro-batch.
 const MAX_WAIT_MS: u64 = 60_000;
 
-/// Why a policy's file is not followed. Decision for all of them: refuse to start, and say this.
+/// Why a policy file is invalid. Decision for every variant: refuse to start and print the message.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchPolicyError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the policy {} cannot be read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// In the system's words.
+        /// I/O error.
         source: std::io::Error,
     },
-    /// It is no JSON object of objects.
+    /// The file is not a JSON object of objects.
     #[error("the policy is no JSON object of one object for each provider: {0}")]
     Malformed(String),
-    /// A member that is no provider.
+    /// A key is not the name of a provider.
     #[error("the policy of {0:?}: onnxruntime, openvino, cuda and tensorrt have one")]
     Provider(String),
-    /// A member that a policy does not have.
+    /// A key is not the name of a field.
     #[error("the policy of {provider}: there is no field {field:?}; its fields are {known}")]
     UnknownField {
-        /// Whose.
+        /// The provider.
         provider: Provider,
-        /// As it was written.
+        /// The unknown key.
         field: String,
-        /// What there is.
+        /// The names of all fields.
         known: String,
     },
-    /// A value that cannot be.
+    /// A value has the wrong type or is out of range.
     #[error("the policy of {provider}: {field} {why}")]
     Field {
-        /// Whose.
+        /// The provider.
         provider: Provider,
-        /// Which.
+        /// The field.
         field: String,
-        /// What is wrong with it.
+        /// What is wrong.
         why: String,
     },
 }
 
 impl BatchPolicy {
-    /// The default for what runs the models.
+    /// Returns the default policy of a provider.
     pub fn for_provider(provider: Provider) -> Self {
         default_policy(provider)
     }
 
-    /// The default for what runs the models, with what a file changes: a JSON object whose members are providers, each an
-    /// object of the fields to change, like `{"cuda": {"max_wait_ms": 10}}`.
+    /// Returns the default policy of a provider with the overrides of a JSON file: an object of one object per
+    /// provider, e.g. `{"cuda": {"max_wait_ms": 10}}`.
     ///
     /// # Errors
-    /// [`BatchPolicyError`] when the file cannot be read or is wrong, for whichever provider, and names the field.
+    /// [`BatchPolicyError`], if the file cannot be read or parsed, or if a field of any provider is invalid.
     pub fn from_file(provider: Provider, file: &Path) -> Result<Self, BatchPolicyError> {
         read_policy(provider, file)
     }
 }
 
-/// A default, and where it was measured.
+/// A default value and its source.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourcedValue {
     value: Value,
-    /// For those who read the file.
+    /// Documentation only.
     #[serde(rename = "source")]
     _source: String,
 }
 
-/// The default of a provider.
+/// Returns the default policy of a provider.
 ///
 /// # Panics
-/// Where the file that comes along is wrong: a test reads all of it.
+/// If the built-in file is invalid; a test parses all of it.
 fn default_policy(provider: Provider) -> BatchPolicy {
     apply_changes(provider, &Map::new()).expect("the file that comes along is right")
 }
 
-/// The default of a provider with what a file changes.
+/// Returns the default policy of a provider with the overrides of a file.
 fn read_policy(provider: Provider, file: &Path) -> Result<BatchPolicy, BatchPolicyError> {
     let text = std::fs::read_to_string(file)
         .map_err(|source| BatchPolicyError::Unreadable { path: file.to_owned(), source })?;
     parse(provider, &text)
 }
 
-/// What is said of other providers is checked as well: it would be a surprise on the day they are used.
+/// Validates the overrides of other providers, too, so that an error is not found only when they are used.
 fn parse(provider: Provider, text: &str) -> Result<BatchPolicy, BatchPolicyError> {
     let changes: BTreeMap<String, Map<String, Value>> =
         serde_json::from_str(text).map_err(|error| BatchPolicyError::Malformed(error.to_string()))?;
@@ -132,7 +132,7 @@ fn apply_changes(provider: Provider, changes: &Map<String, Value>) -> Result<Bat
             return Err(BatchPolicyError::UnknownField { provider, field: field.clone(), known });
         };
         *place = value.clone();
-        // One after the other, so that the one at fault is known.
+        // Deserialize after each field, so that an error names it.
         let typed = serde_json::from_value::<BatchPolicy>(Value::Object(fields.clone()));
         typed.map_err(|error| invalid(field, format!("is {value}: {error}")))?;
     }
@@ -142,7 +142,7 @@ fn apply_changes(provider: Provider, changes: &Map<String, Value>) -> Result<Bat
     Ok(policy)
 }
 
-/// The first field that is out of its range, and why.
+/// Validates the ranges. Returns the first invalid field and the reason.
 fn check(policy: &BatchPolicy) -> Result<(), (&'static str, String)> {
     let widths = &policy.recognition_widths;
     let sides = || policy.detection_shapes.iter().flat_map(|(width, height)| [*width, *height]);

@@ -1,4 +1,4 @@
-//! Which pages and which strips share a run: the policy's arithmetic, without a model.
+//! Groups pages and lines into runs, according to the policy. Pure.
 
 use std::ops::Range;
 
@@ -7,66 +7,66 @@ use crate::{
     policy::BatchPolicy,
 };
 
-/// Narrower runs are padded to this, in columns: the recognizer is unsure of a lone digit that nothing surrounds, and 64
-/// columns cost next to nothing.
+/// Minimum width of a run, in columns: the recognizer is unsure of a single digit without surroundings, and 64 columns
+/// cost almost nothing.
 const MIN_RUN_WIDTH: usize = 64;
 
-/// A listed shape shows a picture well when this share of the pixels that it would have exactly is left: print loses a tenth
-/// of its height at most.
+/// A listed shape is suitable if the page keeps at least this share of the pixels that it would have in its exact
+/// shape: text loses at most a tenth of its height.
 const MIN_SHOWN_SHARE: f64 = 0.8;
 
-/// A listed shape may have so many times the pixels that a picture would have exactly: more would cost more than what a
-/// shape that was run before saves, a tenth of a run.
+/// A listed shape is suitable if it has at most this many times the pixels of the exact shape: more would cost more
+/// than a known shape saves, which is a tenth of a run.
 const MAX_AREA_RATIO: f64 = 1.1;
 
-/// A run of detection.
+/// A detection run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetectionRun {
-    /// The pictures that share it, by their places.
+    /// Indices of the pages.
     pub members: Vec<usize>,
     /// Width and height of each, in pixels.
     pub size: (u32, u32),
-    /// How many pictures are run: the members, and empty ones that fill it up.
+    /// Batch size: the members and blank pages that pad it.
     pub batch: usize,
 }
 
-/// A run of recognition.
+/// A recognition run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecognitionRun {
-    /// The strips that share it, by their places, the widest first.
+    /// Indices of the line images, the widest first.
     pub members: Vec<usize>,
-    /// What each is padded to, in columns.
+    /// Padded width, in columns.
     pub width: usize,
-    /// How many strips are run: the members, and empty ones that fill it up.
+    /// Batch size: the members and blank images that pad it.
     pub batch: usize,
 }
 
-/// A strip is drawn narrower by one part in so many, rather than in a run of the next listed width.
+/// A line image is squeezed by at most 1 / 25 to a listed width, instead of being padded to the next larger one.
 const MAX_SQUEEZE_DIVISOR: usize = 25;
 
 impl BatchPolicy {
-    /// How wide a strip of so many columns is drawn: as a listed width where it is but little wider.
+    /// Returns the width at which a line image is drawn: a listed width if the image is only slightly wider.
     pub(crate) fn snapped_width(&self, width: usize) -> usize {
         let below = self.recognition_widths.iter().rfind(|&&listed| listed <= width);
         below.copied().filter(|listed| width - listed <= listed / MAX_SQUEEZE_DIVISOR).unwrap_or(width)
     }
 
-    /// What a strip of so many columns is padded to, in a run of its own.
+    /// Returns the padded width of a line image in a run of its own.
     pub fn padded_width(&self, width: usize) -> usize {
         let width = width.max(MIN_RUN_WIDTH);
         let bucket = self.recognition_widths.iter().find(|&&bucket| bucket >= width);
         bucket.copied().unwrap_or_else(|| width.next_multiple_of(self.width_multiple.max(1)))
     }
 
-    /// Width and height of detection's input for a picture of this width and height, and what the picture takes of it,
-    /// where it would have `exact` by itself; in pixels.
+    /// Returns width and height of the detection input for a page, and the part of it that the page covers, in pixels.
+    /// `exact` is the input size without listed shapes.
     pub fn detection_shape(&self, picture: (u32, u32), exact: (u32, u32)) -> ((u32, u32), (u32, u32)) {
         let InputPlacement { shape, content } = self.place_page(picture, exact);
         (shape, content)
     }
 
-    /// How a picture is put into a run. Where other shapes may be run, too, one that no listed shape shows well, or that would
-    /// leave much of it blank, has its own.
+    /// Places a page in the detection input. Without fixed batches, a page for which no listed shape is suitable has
+    /// its exact shape.
     pub(crate) fn place_page(&self, picture: (u32, u32), exact: (u32, u32)) -> InputPlacement {
         let listed = fit_to_shapes(&self.detection_shapes, picture, exact);
         let area = |(width, height): (u32, u32)| f64::from(width) * f64::from(height);
@@ -75,7 +75,7 @@ impl BatchPolicy {
         if self.fixed_batches || suits_it { listed } else { InputPlacement { shape: exact, content: exact } }
     }
 
-    /// Puts strips of these widths into runs.
+    /// Groups line images of these widths into runs.
     pub fn pack_lines(&self, widths: &[usize]) -> Vec<RecognitionRun> {
         let mut order: Vec<usize> = (0..widths.len()).collect();
         order.sort_by_key(|&strip| std::cmp::Reverse(widths[strip]));
@@ -88,7 +88,7 @@ impl BatchPolicy {
         self.runs(&padded, self.recognition_max_width).into_iter().map(run).collect()
     }
 
-    /// Puts pictures of these widths and heights at detection into runs.
+    /// Groups pages of these widths and heights into runs.
     pub fn pack_pages(&self, sizes: &[(u32, u32)]) -> Vec<DetectionRun> {
         let mut order: Vec<usize> = (0..sizes.len()).collect();
         order.sort_by_key(|&page| sizes[page]);
@@ -105,12 +105,12 @@ impl BatchPolicy {
         runs
     }
 
-    /// RunCounters of items that are sorted by cost.
+    /// Splits items, sorted by descending cost, into runs.
     fn runs(&self, costs: &[usize], budget: usize) -> Vec<Range<usize>> {
         if self.fixed_batches { fixed_runs(costs, budget) } else { bounded_runs(costs, budget) }
     }
 
-    /// With how many items a run of so many is made, empty ones included.
+    /// Returns the batch size of a run, including padding.
     pub(crate) fn batch(&self, members: usize) -> usize {
         if self.fixed_batches { members.next_power_of_two() } else { members }
     }

@@ -1,4 +1,4 @@
-//! PP-OCRv6, through whatever runs its models.
+//! PP-OCRv6 on a CPU, or on a GPU without fixed shapes.
 
 use std::{
     fs,
@@ -17,18 +17,18 @@ use crate::{
     model::{CtcStep, OcrModel},
 };
 
-/// How many classes PP-OCRv6 tells apart, the blank included; other versions have other alphabets.
+/// Number of PP-OCRv6's classes, including the blank; other versions have other alphabets.
 const CLASSES: usize = 18_710;
 
-/// What detection answers with; -1 is a free dimension.
+/// Shape of the detection output; -1 is a dynamic dimension.
 pub(crate) const DETECTION_OUTPUT: [i64; 4] = [-1, 1, -1, -1];
-/// What recognition answers with.
+/// Shape of the recognition output.
 pub(crate) const RECOGNITION_OUTPUT: [i64; 3] = [-1, -1, CLASSES as i64];
 
-/// Where the native parts are.
+/// Paths of the library and the models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFiles {
-    /// The shared library of what runs the models: `libonnxruntime`, or `libopenvino_c` with the others beside it.
+    /// Shared library of the runtime: `libonnxruntime`, or `libopenvino_c` in the folder of OpenVINO's other libraries.
     pub library: PathBuf,
     /// PP-OCRv6's detection model.
     pub detection: PathBuf,
@@ -36,22 +36,23 @@ pub struct ModelFiles {
     pub recognition: PathBuf,
 }
 
-/// What recognition's backbone answers with: of each step, so many numbers.
+/// Shape of the backbone's output: 120 features per step.
 const BACKBONE_OUTPUT: [i64; 3] = [-1, -1, 120];
 
-/// How many steps recognition's head is asked about at a time. Their 18,710 classes are 1.5 MB, which a processor's cache
-/// holds; all steps of a line of 1,600 columns would be 15 MB, twice. Measured in bf16, one thread: the head takes 16 to
-/// 17 ms for 200 steps in pieces of 20 to 67, and 19 ms in one.
+/// Steps that the head classifies in one run. Their 18,710 classes are 1.5 MB, which fits into the CPU cache; all steps
+/// of a line of 1,600 columns would need 15 MB, twice. Measured in bf16 on one thread: 200 steps take 16 to 17 ms in
+/// runs of 20 to 67 steps, and 19 ms in one run.
 const HEAD_STEPS: usize = 20;
 
-/// How many kernels OpenVINO keeps of detection: those of one to four shapes. New ones take 25 ms of a page's 250, and
-/// each further shape 3 MB. Measured in bf16 over 1,600 pages of all sizes: with 128 kernels two workers have 23 MB more, and
-/// take as long; 800, which are dozens of shapes, are 60 MB a worker more.
+/// Capacity of OpenVINO's kernel cache of detection: one to four shapes. Compiling kernels takes 25 of a page's 250 ms,
+/// and each shape 3 MB. Measured in bf16 with 1,600 pages of all sizes: 128 kernels need 23 MB more for two workers and
+/// are not faster; 800, i.e. dozens of shapes, need 60 MB more per worker.
 const DETECTION_KERNELS: u32 = 96;
-/// How many of recognition: those of all widths of its policy, at 3.3 MB each. Without them a run takes 1.3 times as long.
+/// Capacity of the kernel cache of recognition: all widths of its policy, at 3.3 MB each. Without the cache a run takes
+/// 1.3 times as long.
 const RECOGNITION_KERNELS: u32 = 800;
 
-/// PP-OCRv6, small: detection and recognition, the latter in two networks.
+/// PP-OCRv6 small: detection and recognition, the latter split into two sessions.
 pub struct PpOcr {
     detection: Box<dyn InferenceSession>,
     recognition: Recognizer,
@@ -66,11 +67,11 @@ impl std::fmt::Debug for PpOcr {
 }
 
 impl PpOcr {
-    /// Loads both models, with so many threads for one run; OpenVINO has one always. On a CPU, several models with one
-    /// thread each read more pages than one with several.
+    /// Loads both models with `threads` threads per run; OpenVINO always uses one. On a CPU, several models with one
+    /// thread each have a higher throughput than one model with several threads.
     ///
     /// # Errors
-    /// [`LoadError`] says what is missing or wrong, and what to set.
+    /// [`LoadError`], if a library or model is missing or wrong; the message says what to set.
     pub fn load(files: &ModelFiles, provider: impl Into<Provider>, threads: usize) -> Result<Self, LoadError> {
         match provider.into() {
             Provider::OnnxRuntime => Self::load_onnx_runtime(files, Device::Cpu, threads),
@@ -121,20 +122,20 @@ impl PpOcr {
         Ok(Self { detection, recognition, alphabet, provider })
     }
 
-    /// What runs its models.
+    /// Returns the provider that runs the models.
     pub const fn provider(&self) -> Provider {
         self.provider
     }
 }
 
-/// What a network is for.
+/// The role of a session.
 #[derive(Clone, Copy)]
 enum NetworkRole {
     Detection,
     Recognition,
 }
 
-/// Makes a network of a file's model, or of a role of it.
+/// Loads a session for the model of a file, or for one half of it.
 type LoadNetwork<'a> = dyn FnMut(&Path, &[u8], NetworkRole) -> Result<Box<dyn InferenceSession>, LoadError> + 'a;
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
@@ -147,7 +148,7 @@ fn split_recognizer(path: &Path) -> Result<SplitModel, LoadError> {
     split.ok_or_else(|| refused("it does not end in one matrix product for its classes, as PP-OCRv6's does".to_owned()))
 }
 
-/// Refuses files that are not PP-OCRv6's two models, and says what the recognizer reads.
+/// Checks that the files are PP-OCRv6's two models. Returns the recognizer's classes.
 pub(crate) fn check_models(files: &ModelFiles) -> Result<Alphabet, LoadError> {
     let (detection, recognition) = (OnnxFile::read(&files.detection)?, OnnxFile::read(&files.recognition)?);
     check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
@@ -164,12 +165,12 @@ pub(crate) fn check_models(files: &ModelFiles) -> Result<Alphabet, LoadError> {
     })
 }
 
-/// What answers of these models are signed with, whatever runs them.
+/// Returns the engine name in results, the same for every provider.
 pub(crate) fn engine_name() -> EngineName {
     EngineName { name: "pp-ocr".to_owned(), version: "v6-small".to_owned() }
 }
 
-/// Refuses a model whose only input or output is not of this shape; -1 is a free dimension.
+/// Checks that a model has only one input or output, of this shape; -1 is a dynamic dimension.
 pub(crate) fn check_shape(
     path: &Path,
     part: &'static str,
@@ -224,8 +225,8 @@ impl OcrModel for PpOcr {
     }
 }
 
-/// The recognizer: what looks at whole strips, and what tells its classes of a few steps at a time, which would otherwise be
-/// most of what a run keeps in memory.
+/// The recognizer. The backbone sees whole line images; the head classifies a few steps at a time, because its output
+/// would otherwise be most of the memory of a run.
 struct Recognizer {
     backbone: Box<dyn InferenceSession>,
     head: Box<dyn InferenceSession>,
@@ -246,7 +247,7 @@ impl Recognizer {
         features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect()
     }
 
-    /// The argmax classes of a line, from its features `[1, steps, depth]`.
+    /// Returns the most probable classes of a line, from its features `[1, steps, depth]`.
     fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<CtcStep>, ModelError> {
         let mut classified = Vec::with_capacity(line.dim().1);
         for some in line.axis_chunks_iter(Axis(1), HEAD_STEPS) {
@@ -264,10 +265,10 @@ impl Recognizer {
     }
 }
 
-/// The class with the largest probability; no number at all where there is none to be found.
+/// Returns the class with the highest probability; NaN if all values are NaN.
 ///
-/// A line of 800 pixels has 100 steps of 18,710 classes. Keeping only the maximum of a block is what vector units do in
-/// one pass over memory; the class is then looked for in one block.
+/// A line of 800 pixels has 100 steps of 18,710 classes. The maximum of a block is vectorized, in one pass over memory;
+/// then only the best block is searched for the class.
 fn argmax(probabilities: &[f32]) -> CtcStep {
     const LANES: usize = 16;
     const BLOCK: usize = 64 * LANES;

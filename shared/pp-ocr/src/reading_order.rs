@@ -1,4 +1,4 @@
-//! In which order lines are read: column by column where running text is set in columns, else row by row.
+//! Reading order: column by column if running text is set in columns, otherwise row by row.
 
 use crate::{
     deskew::deskew,
@@ -6,41 +6,39 @@ use crate::{
     paragraphs::{Bounds, group_rows, paragraphs, union},
 };
 
-/// A stand-alone line belongs to the column whose left edge it shares within so many heights of a line,
+/// A single line belongs to a column if their left edges differ by at most this many line heights,
 const SAME_EDGE: f32 = 1.5;
-/// whose width it does not exceed by more,
+/// if it is at most this many times as wide as the column,
 const SAME_WIDTH: f32 = 1.1;
-/// and whose lines are as tall as it, within this factor.
+/// and if its height is that of the column's lines, within this factor.
 const SAME_HEIGHT: f32 = 1.25;
-/// Two rows of a table are no further apart, in heights of a line.
+/// Maximum distance of two rows of a table, in line heights.
 const ROW_DISTANCE: f32 = 3.0;
-/// Parts of a page are apart when one begins no further above the other's end than this share of a line.
+/// Two blocks are vertically separated if one starts at most this share of a line above the end of the other.
 const BAND_OVERLAP: f32 = 0.3;
 
-/// No gutter is wider than this share of the narrower column beside it: cells of a table may be as long as lines of running
-/// text, but not as close.
+/// Maximum width of a gutter, as a share of the narrower column beside it: table cells may be as long as lines of
+/// running text, but are further apart.
 const MAX_GUTTER: f32 = 0.5;
 
-/// What is read without anything in between: running text, a row of a table, or a line.
+/// Lines that are read consecutively: a paragraph, a table row or a single line.
 #[derive(Debug)]
 struct TextBlock {
     bounds: Bounds,
-    /// The line that says where it begins.
+    /// Its first line, which determines where it starts.
     first: Bounds,
     lines: Vec<usize>,
-    /// Whether it is text that runs on below, so that a column may consist of it.
+    /// Whether it is running text, which a column may consist of.
     runs: bool,
 }
 
-/// The order in which lines are read: indices into `lines`, whose text runs in the direction `along` when the page is
-/// upright.
+/// Returns the reading order as indices into `lines`. `along` is the direction of text on the page.
 pub(crate) fn reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
     let bounds: Vec<Bounds> = deskew(lines, along).iter().map(Bounds::of).collect();
     order(&bounds, text_blocks(&bounds))
 }
 
-/// The same for a page whose text is set vertically, downward from right to left. Lines that run across it, headings
-/// say, are read before the columns below them.
+/// Same for vertical text, from right to left. Lines across it, e.g. headings, are read before the columns below them.
 pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
     let down = [-along[1], along[0]];
     let middle =
@@ -68,7 +66,7 @@ pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize>
     ordered
 }
 
-/// Running text, and of what is left the rows that are in a table, and single lines.
+/// Groups the lines into paragraphs, table rows and single lines.
 fn text_blocks(all: &[Bounds]) -> Vec<TextBlock> {
     let running = paragraphs(all);
     let mut alone = vec![true; all.len()];
@@ -105,7 +103,7 @@ fn median_height(all: &[Bounds], lines: &[usize]) -> f32 {
     heights[heights.len() / 2]
 }
 
-/// Whether a single line looks like a short paragraph of a column.
+/// Returns whether a single line looks like a short paragraph of a column.
 fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
     let (low, high) = (height.min(line.height()), height.max(line.height()));
     (column.left - line.left).abs() < SAME_EDGE * line.height()
@@ -113,7 +111,7 @@ fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
         && high < SAME_HEIGHT * low
 }
 
-/// Bands of the page from the top down; a band that a gutter divides is read column by column.
+/// Orders bands from top to bottom; a band that a gutter divides is read column by column.
 fn order(all: &[Bounds], text_blocks: Vec<TextBlock>) -> Vec<usize> {
     if !text_blocks.iter().any(|block| block.runs) {
         return rows(all, &text_blocks);
@@ -131,7 +129,7 @@ fn order(all: &[Bounds], text_blocks: Vec<TextBlock>) -> Vec<usize> {
     [order(all, left), order(all, right)].concat()
 }
 
-/// The text_blocks between which a level line crosses the whole page without touching text.
+/// Splits the blocks into bands: between two of them a horizontal line crosses the page without touching text.
 fn bands(mut text_blocks: Vec<TextBlock>) -> Vec<Vec<TextBlock>> {
     text_blocks.sort_by(|a, b| a.bounds.top.total_cmp(&b.bounds.top));
     let mut bands: Vec<Vec<TextBlock>> = Vec::new();
@@ -147,8 +145,8 @@ fn bands(mut text_blocks: Vec<TextBlock>) -> Vec<Vec<TextBlock>> {
     bands
 }
 
-/// Bands that one gutter divides are one: paragraphs of neighboring columns may happen to end at the same height. A line
-/// with nothing beside it that is no block of a column, and that columns follow, stays alone: it is a heading.
+/// Joins bands that the same gutter divides, because paragraphs of adjacent columns may end at the same height. A line
+/// that is alone in its band, not part of a column and followed by columns is a heading and is not joined.
 fn join_columns(bands: Vec<Vec<TextBlock>>) -> Vec<Vec<TextBlock>> {
     let mut joined: Vec<Vec<TextBlock>> = Vec::new();
     let mut after_heading = true;
@@ -171,7 +169,7 @@ fn divides<'a>(text_blocks: impl IntoIterator<Item = &'a TextBlock>) -> bool {
     gutter(&text_blocks.into_iter().collect::<Vec<_>>()).is_some()
 }
 
-/// The left edge of what stands right of the first blank gutter that has running text on both sides.
+/// Returns the left edge of the blocks to the right of the first gutter that has running text on both sides.
 fn gutter(text_blocks: &[&TextBlock]) -> Option<f32> {
     let mut text_blocks = text_blocks.to_vec();
     text_blocks.sort_by(|a, b| a.bounds.left.total_cmp(&b.bounds.left));
@@ -187,7 +185,7 @@ fn gutter(text_blocks: &[&TextBlock]) -> Option<f32> {
     None
 }
 
-/// The width of the widest column of running text; 0 without any.
+/// Returns the width of the widest running text; 0 if there is none.
 fn widest(text_blocks: &[&TextBlock]) -> f32 {
     text_blocks.iter().filter(|block| block.runs).map(|block| block.bounds.width()).fold(0.0, f32::max)
 }
@@ -197,7 +195,7 @@ fn rows(all: &[Bounds], text_blocks: &[TextBlock]) -> Vec<usize> {
     let beside = |a: &Bounds, b: &Bounds| a.top < b.bottom && b.top < a.bottom;
     let is_table = running.iter().enumerate().any(|(index, a)| running[..index].iter().any(|b| beside(a, b)));
     if is_table {
-        // Nothing that reads as columns: its cells are as long as lines of running text.
+        // A table whose cells are as long as lines of running text.
         let lines = text_blocks.iter().flat_map(|block| block.lines.clone()).collect();
         return group_rows(all, lines).into_iter().flat_map(|row| from_left(row, all)).collect();
     }
@@ -227,7 +225,7 @@ mod tests {
         Quad([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
     }
 
-    /// `count` lines of one column, of which the last is short.
+    /// `count` lines of one column, of which the last one is short.
     fn column(left: f32, top: f32, width: f32, count: usize) -> Vec<Quad> {
         let width_of = |index| if index + 1 == count { width / 3.0 } else { width };
         (0..count).map(|index| line(left, top + 30.0 * index as f32, width_of(index), 24.0)).collect()
@@ -288,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_page_that_lies_on_its_side_is_read_in_the_direction_of_its_text() {
-        // Text runs upward: the first line is the leftmost one, and starts at its bottom.
+        // Text runs upward: the first line is the leftmost one and starts at its bottom.
         let upward = |left: f32, bottom: f32| {
             Quad([[left, bottom], [left, bottom - 200.0], [left + 24.0, bottom - 200.0], [left + 24.0, bottom]])
         };

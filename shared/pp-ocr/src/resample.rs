@@ -1,4 +1,4 @@
-//! A page's bytes to the detection's input: reduced, normalized and split into planes in one go.
+//! Converts a page to the detection input: scales, normalizes and splits it into planes in one pass.
 
 use ndarray::ArrayViewMut3;
 use quire_document::PageImage;
@@ -8,7 +8,7 @@ use crate::{
     resampling_kernel::{ResamplingKernel, resample_rows_and_columns},
 };
 
-/// Draws a part of a page into `[3, height, width]`, whatever its size.
+/// Draws a crop of a page into `[3, height, width]`, at any size.
 pub(crate) fn resample(page: &PageImage, part: &CropRect, target: ArrayViewMut3<'_, f32>) {
     let (_, height, width) = target.dim();
     let columns = ResamplingKernel::triangle_filter(part.columns(), width);

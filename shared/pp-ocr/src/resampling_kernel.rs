@@ -1,4 +1,4 @@
-//! Resampling along rows and columns: which pixels make up one pixel of the result, and how much each counts.
+//! Separable resampling: kernels along rows and columns.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use quire_document::PageImage;
 
 const CHANNELS: usize = PageImage::CHANNELS;
 
-/// For every pixel of one side of the result, as many neighboring pixels of the source, from `starts` on, with their
-/// weights, which sum up to 1.
+/// Resampling kernel of one axis: for each output pixel, `length` adjacent source pixels from `starts` on, with weights
+/// that sum up to 1.
 #[derive(Debug)]
 pub(crate) struct ResamplingKernel {
     starts: Vec<usize>,
     weights: Vec<f32>,
-    /// Weights of one pixel.
+    /// Weights per output pixel.
     length: usize,
 }
 
 impl ResamplingKernel {
-    /// A triangle as wide as two pixels of the result, or of the source where that is the coarser one: bilinear when
-    /// enlarging, and no aliasing when reducing. `part` is what of the source is drawn, as if there were no more of it.
+    /// Triangle filter as wide as two pixels of the output or of the source, whichever are larger: bilinear when
+    /// scaling up, and without aliasing when scaling down. Source pixels outside of `part` are ignored.
     pub(crate) fn triangle_filter(part: Range<usize>, to: usize) -> Self {
         let from = part.len();
         let scale = from as f32 / to as f32;
@@ -40,8 +40,8 @@ impl ResamplingKernel {
         kernel
     }
 
-    /// The mean of `grid` bilinear samples in each of `count` stretches of `step`, which may be negative; beyond the ends
-    /// of the source its last pixels go on.
+    /// Mean of `grid` bilinear samples in each of `count` steps of length `step`, which may be negative; outside of the
+    /// source its edge pixels are repeated.
     pub(crate) fn bilinear_means(origin: f32, step: f32, count: usize, grid: usize, from: usize) -> Self {
         let sample = |index: usize, sample: usize| {
             let at = origin + (index as f32 + (sample as f32 + 0.5) / grid as f32) * step - 0.5;
@@ -62,7 +62,8 @@ impl ResamplingKernel {
         kernel
     }
 
-    /// Without weights yet. All are as long as the longest, so that loops over them are of one length.
+    /// Creates a kernel without weights. All entries have the length of the longest one, so that inner loops have a
+    /// constant length.
     fn with_ranges(from: usize, ranges: impl Iterator<Item = Range<usize>> + Clone) -> Self {
         let length = ranges.clone().map(|range| range.len()).max().unwrap_or(1);
         let starts: Vec<usize> = ranges.map(|range| range.start.min(from - length)).collect();
@@ -77,16 +78,16 @@ impl ResamplingKernel {
         self.starts.iter().copied().zip(self.weights.chunks_exact(self.length))
     }
 
-    /// The pixels of the source that any pixel of the result is made of.
+    /// Returns the range of source pixels that the kernel reads.
     fn span(&self) -> Range<usize> {
         let first = self.starts.iter().copied().min().unwrap_or(0);
         first..self.starts.iter().copied().max().unwrap_or(0) + self.length
     }
 }
 
-/// Draws the part of a page that the kernel ask for into `[3, rows, columns]`, normalized.
+/// Resamples a page with two kernels into `[3, rows, columns]`, normalized.
 ///
-/// Rows first: adding whole rows is what a processor's vector units do best.
+/// Rows first, because adding whole rows is vectorized best.
 pub(crate) fn resample_rows_and_columns(
     page: &PageImage,
     columns: &ResamplingKernel,
@@ -95,7 +96,7 @@ pub(crate) fn resample_rows_and_columns(
 ) {
     let stride = page.width() as usize * CHANNELS;
     let span = columns.span();
-    // One more than the pixels have, so that four values can be read where three are of use.
+    // One value more than the pixels have, so that the last pixel can be read as four values.
     let mut blended = vec![0.0_f32; span.len() * CHANNELS + 1];
     let mut drawn = vec![[0.0_f32; 4]; columns.starts.len()];
     for (row, (top, weights)) in rows.iter().enumerate() {
@@ -111,7 +112,7 @@ pub(crate) fn resample_rows_and_columns(
     }
 }
 
-/// One drawn row, times `scale`, to the model's planes.
+/// Writes one row, times `scale`, to the planes of the model input.
 pub(crate) fn write_row(drawn: &[[f32; 4]], scale: f32, row: usize, target: &mut ArrayViewMut3<'_, f32>) {
     // normalized(value * scale) in one multiplication.
     let scale = scale / 127.5;
@@ -121,7 +122,7 @@ pub(crate) fn write_row(drawn: &[[f32; 4]], scale: f32, row: usize, target: &mut
     }
 }
 
-/// Loops of a known length run twice as fast, and most are short.
+/// Loops of constant length run twice as fast, and most kernels are short.
 fn blend_columns(blended: &[f32], columns: &ResamplingKernel, first: usize, drawn: &mut [[f32; 4]]) {
     match columns.length {
         1 => blend_columns_of::<1>(blended, columns, first, drawn),
@@ -150,7 +151,7 @@ fn blend_columns_of<const LENGTH: usize>(
     }
 }
 
-/// The weighted sum of pixels. A vector of four is one register: the fourth value is nobody's.
+/// Returns the weighted sum of pixels. A vector of four values is one SIMD register; the fourth value is unused.
 #[inline]
 fn blend(pixels: &[f32], weights: &[f32]) -> [f32; 4] {
     let mut sums = [0.0_f32; 4];

@@ -1,5 +1,5 @@
-//! One device, one thread that owns its model: it does run after run, first come first served, while those who ask prepare
-//! their next or look through their last.
+//! Shares one device between several readers: a thread owns the model and runs their requests in order (FIFO), while
+//! the readers prepare and post-process.
 
 use std::{
     any::Any,
@@ -21,10 +21,10 @@ use crate::{
     model::{CtcStep, OcrModel},
 };
 
-/// A model that several readers run on one device, each with a clone of this. The device always has a run to do while one
-/// of them has its next ready.
+/// A model that several readers share, each with a clone. While one reader prepares its next batch, the device runs
+/// another reader's.
 ///
-/// The thread ends with the last clone, which waits for it.
+/// The thread ends when the last clone is dropped, which waits for it.
 #[derive(Clone)]
 pub struct SharedModel {
     owner: Arc<DeviceThreadHandle>,
@@ -46,8 +46,8 @@ struct DeviceThreadHandle {
 
 impl Drop for DeviceThreadHandle {
     fn drop(&mut self) {
-        // The thread ends when nobody can ask it any more. A process that exits before it has would take the libraries'
-        // tables down under it.
+        // Closing the channel ends the thread. Wait for it, because a process that exits earlier unloads the libraries
+        // under a run.
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -55,14 +55,14 @@ impl Drop for DeviceThreadHandle {
     }
 }
 
-/// What the thread is asked for. The buffer goes there and comes back.
+/// A request to the thread. The buffer is moved there and back.
 enum DeviceRequest {
     Detect(RunBuffer, SyncSender<RunOutcome<()>>),
     Recognize(RunBuffer, SyncSender<RunOutcome<Vec<Vec<CtcStep>>>>),
     HostBuffer(usize, SyncSender<HostBuffer>),
 }
 
-/// What became of a run.
+/// The result of a run.
 struct RunOutcome<T> {
     run: RunBuffer,
     answer: Result<T, ModelError>,
@@ -70,11 +70,11 @@ struct RunOutcome<T> {
 }
 
 impl SharedModel {
-    /// Starts the thread, has `make` make the model on it, and lets so many runs wait while one is done: one for each
-    /// reader is enough.
+    /// Starts the thread, creates the model on it with `make`, and lets at most `waiting` requests wait in its queue
+    /// (backpressure); one per reader suffices.
     ///
     /// # Errors
-    /// Those of `make`, and when no thread can be started or it dies.
+    /// The error of `make`, or an I/O error if the thread cannot be started or panics.
     pub fn start<M, E>(waiting: usize, make: impl FnOnce() -> Result<M, E> + Send + 'static) -> Result<Self, E>
     where
         M: OcrModel + 'static,
@@ -99,7 +99,8 @@ impl SharedModel {
     }
 
     fn ask<T>(&self, job: impl FnOnce(SyncSender<T>) -> DeviceRequest) -> Result<T, ModelError> {
-        // A channel for each answer: when the thread dies, its end of it goes, and nobody waits for ever.
+        // One channel per request: when the thread dies, the sender is dropped and the caller returns with an error
+        // instead of waiting forever.
         let (answer, answered) = sync_channel(1);
         let gone = || ModelError::Run("the device's thread has ended".to_owned());
         let jobs = self.owner.jobs.as_ref().ok_or_else(gone)?;
@@ -120,10 +121,10 @@ impl SharedModel {
     }
 }
 
-/// Does what is asked until nobody can ask any more.
+/// Runs requests until all senders are dropped.
 fn own(model: &mut dyn OcrModel, queue: &Receiver<DeviceRequest>) {
     while let Ok(job) = queue.recv() {
-        // Who has asked may be gone.
+        // A send fails if the reader is gone; ignore it.
         match job {
             DeviceRequest::Detect(run, answer) => {
                 let _ = answer.send(timed(run, |run| model.detect_buffered(run)));
@@ -138,7 +139,7 @@ fn own(model: &mut dyn OcrModel, queue: &Receiver<DeviceRequest>) {
     }
 }
 
-/// A panic is this run's failure, and not the end of all readers.
+/// A panic becomes an error of this run; it must not stop the other readers.
 fn timed<T>(mut run: RunBuffer, work: impl FnOnce(&mut RunBuffer) -> Result<T, ModelError>) -> RunOutcome<T> {
     let started = Instant::now();
     let answer = catch_unwind(AssertUnwindSafe(|| work(&mut run)));
@@ -190,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers with what it is given, and panics on 13.
+    /// Returns its input, and panics on 13.
     struct EchoModel(Alphabet, thread::ThreadId);
 
     impl EchoModel {
@@ -264,7 +265,7 @@ mod tests {
         assert!(died.expect_err("none").to_string().contains("died"));
     }
 
-    /// Dies for good: what is thrown is itself something that panics when it is thrown away, on the device's thread.
+    /// A panic payload that panics when it is dropped on the device thread, which kills the thread.
     struct PanicOnDrop;
 
     impl Drop for PanicOnDrop {

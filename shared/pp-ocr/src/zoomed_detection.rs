@@ -1,5 +1,5 @@
-//! Where a page is looked at once more, and zoom_regions: where print is so small that detection sees that there is some, but not
-//! its lines.
+//! Zoomed-in second detection pass: finds regions with print that is so small that detection sees text, but not its
+//! lines.
 
 use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 
@@ -9,34 +9,34 @@ use crate::{
     geometry::Quad,
 };
 
-/// A line is sure to be one from this mean probability on. Measured at 80 dots an inch on 110 pages of all kinds: of print
-/// of 8 points and more no line is below 0.6, save on pages that lie on their side (0.5); where lines of 7 points and less
-/// run together, they are.
+/// Minimum mean probability of a reliable line. Measured at 80 dpi on 110 pages of all kinds: print of 8 points and
+/// more is above 0.6, except on pages on their side (0.5); print of 7 points and less, whose lines run together, is
+/// below.
 const CONFIDENT_LINE: f32 = 0.58;
-/// Detection sees that there may be text from this probability on.
+/// Minimum probability of a hint of text.
 const HINT_PROBABILITY: f32 = 0.05;
-/// Print differs from its paper by so much, of 2 between black and white. On blank paper hints mean nothing.
+/// Minimum contrast of print, where black and white differ by 2. Hints on blank paper are ignored.
 const MIN_CONTRAST: f32 = 0.375;
-/// Hints and ink are looked for in squares of so many pixels of the map.
+/// Size of the blocks in which hints and print are searched, in pixels of the map.
 const BLOCK_PIXELS: usize = 4;
-/// Small print takes more than a stroke: of so many blocks a side…
+/// Size of the cells in which hints are counted, in blocks: small print is more than a stroke.
 const CELL_BLOCKS: usize = 8;
-/// …so many are hints.
+/// Minimum number of hints in a cell.
 const MIN_CELL_HINTS: u8 = 4;
-/// Less is not worth a look: each side becomes longer by so much at least.
+/// Minimum magnification of each side that is worth another pass.
 const MIN_GAIN: f64 = 1.25;
 
-/// What a look at a part of a page has found.
+/// Result of detection in a region of a page.
 #[derive(Debug, PartialEq)]
 pub(crate) struct DetectedLines {
-    /// Lines of text, in pixels of the page.
+    /// Text lines, in pixels of the page.
     pub(crate) lines: Vec<Quad>,
-    /// Parts of it where a closer look finds more.
+    /// Regions to detect again, zoomed in.
     pub(crate) zoom_regions: Vec<CropRect>,
 }
 
-/// What there is in a part of a page, by the picture that detection was shown, its second channel, and the map that it has
-/// answered; a closer look has so many pixels.
+/// Analyzes the map of a region. `picture` is the green channel of the detection input; the next pass has at most
+/// `max_pixels`.
 pub(crate) fn analyze_map(
     part: &CropRect,
     picture: &ArrayView2<'_, f32>,
@@ -59,12 +59,12 @@ pub(crate) fn analyze_map(
     DetectedLines { lines, zoom_regions: closer }
 }
 
-/// How long a side of a part becomes when it is drawn with so many pixels: 1 where it stays as it is.
+/// Returns the scale of a region that is drawn with this number of pixels; 1 means unchanged.
 fn magnification(part: &CropRect, pixels: usize) -> f64 {
     (pixels as f64 / part.area() as f64).sqrt()
 }
 
-/// An upright area of a map: from a row and a column to others, which do not belong to it.
+/// A rectangle of a map; bottom and right are exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MapRect {
     top: usize,
@@ -73,7 +73,7 @@ struct MapRect {
     right: usize,
 }
 
-/// Where detection has seen print, but no line that it is sure of.
+/// Returns the rectangle around print that belongs to no reliable line.
 fn uncertain_print(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, boxes: &[TextBox]) -> Option<MapRect> {
     let confident_pixels = confident_pixels(map.dim(), boxes);
     let mut hints = Array2::<u8>::zeros((
@@ -92,7 +92,7 @@ fn uncertain_print(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, box
             }
         });
     let cells = hints.indexed_iter().filter(|(_, hints)| **hints >= MIN_CELL_HINTS).map(|(cell, _)| cell);
-    // With the cells around: small print ends in blocks that are too few.
+    // Include adjacent cells, because small print may end in cells with too few hints.
     let around = |(row, column): (usize, usize)| {
         let before = |index: usize| index.saturating_sub(1) * BLOCK_PIXELS * CELL_BLOCKS;
         let behind = |index: usize, end: usize| ((index + 2) * BLOCK_PIXELS * CELL_BLOCKS).min(end);
@@ -102,7 +102,7 @@ fn uncertain_print(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, box
     cells.map(around).reduce(MapRect::and)
 }
 
-/// Which pixels belong to a line that is sure to be one.
+/// Returns a mask of the pixels that belong to reliable lines.
 fn confident_pixels((rows, columns): (usize, usize), boxes: &[TextBox]) -> Array2<bool> {
     let mut confident_pixels = Array2::from_elem((rows, columns), false);
     for text in boxes.iter().filter(|text| text.mean >= CONFIDENT_LINE) {
@@ -128,7 +128,7 @@ impl MapRect {
         }
     }
 
-    /// With the whole of each line that it would cut, as far as one look at all of them finds these.
+    /// Extends the rectangle to include every line that it would cut.
     fn around_lines(self, boxes: &[TextBox], (rows, columns): (usize, usize)) -> Self {
         let meets = |line: &Self| {
             line.top < self.bottom && self.top < line.bottom && line.left < self.right && self.left < line.right
@@ -137,7 +137,7 @@ impl MapRect {
         Self { bottom: around.bottom.min(rows), right: around.right.min(columns), ..around }
     }
 
-    /// Detection's boxes are half as high as their text.
+    /// Boxes of the detection model are half as high as their text.
     fn of_line(text: &TextBox) -> Self {
         let margin = text.rectangle.short_side() / 2.0;
         let corners = text.rectangle.corners();
@@ -151,7 +151,7 @@ impl MapRect {
         }
     }
 
-    /// In pixels of the page, where the map shows a part of it.
+    /// Converts the rectangle to pixels of the page.
     fn on_page(self, part: &CropRect, map: &ArrayView2<'_, f32>) -> CropRect {
         let (rows, columns) = map.dim();
         let along = |at: usize, from: usize, to: u32| (at as u64 * u64::from(to) / from as u64) as u32;
@@ -166,7 +166,7 @@ impl MapRect {
     }
 }
 
-/// The area itself where that is small enough to be seen closer, or its two halves.
+/// Returns the rectangle itself if it is small enough to be magnified, otherwise its two halves.
 fn closer_parts(part: &CropRect, map: &ArrayView2<'_, f32>, area: MapRect, max_pixels: usize) -> Vec<CropRect> {
     let around = area.on_page(part, map);
     let (width, height) = detection_size(around.width, around.height, max_pixels);
@@ -177,7 +177,7 @@ fn closer_parts(part: &CropRect, map: &ArrayView2<'_, f32>, area: MapRect, max_p
     halves(area, map).map(|half| half.on_page(part, map)).to_vec()
 }
 
-/// Cuts an area in two, through as little text as can be.
+/// Cuts a rectangle in two, through as little text as possible.
 fn halves(area: MapRect, map: &ArrayView2<'_, f32>) -> [MapRect; 2] {
     let text = map.slice(s![area.top..area.bottom, area.left..area.right]);
     let (across, row) = least_text(&text, Axis(0));
@@ -191,7 +191,7 @@ fn halves(area: MapRect, map: &ArrayView2<'_, f32>) -> [MapRect; 2] {
     }
 }
 
-/// The row or column with the least text in the middle third along an axis: how much, and which.
+/// Returns the row or column with the least text in the middle third of an axis: its mean probability and its index.
 fn least_text(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
     let len = text.len_of(axis);
     let middle = len / 3..len - len / 3;
@@ -204,7 +204,7 @@ fn least_text(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
 mod tests {
     use super::*;
 
-    /// What detection was shown of a part of a page, and what it answered.
+    /// Input and output of detection for a region.
     struct DetectorView {
         picture: Array2<f32>,
         map: Array2<f32>,
@@ -224,7 +224,7 @@ mod tests {
             self.with_ink(rows)
         }
 
-        /// Strokes of a pixel.
+        /// Strokes of one pixel.
         fn with_ink(mut self, rows: std::ops::Range<usize>) -> Self {
             self.picture.slice_mut(s![rows, 40..280;2]).fill(-1.0);
             self

@@ -1,4 +1,4 @@
-//! The engine with a model that reads colors: batching, putting back, and what becomes of failures.
+//! The engine with a fake model: batching, order of results, and errors.
 
 mod color_model;
 
@@ -7,7 +7,7 @@ use quire_document::PageImage;
 use quire_pp_ocr::{BatchPolicy, Engine, Provider};
 use quire_tasks::{Failure, FailureCode, PageText};
 
-/// Large enough a budget for everything to share one run.
+/// A budget that is large enough for one run.
 fn pooled() -> BatchPolicy {
     BatchPolicy {
         detection_max_pixels: usize::MAX,

@@ -1,5 +1,4 @@
-//! What a GPU wants, on the CPU: few shapes, the likeliest class looked for by the model, one owner of the device for
-//! several readers, and what becomes of a run that there is no memory for.
+//! GPU features on a CPU: fixed shapes, argmax in the model, a shared device, and out-of-memory errors.
 
 mod color_model;
 
@@ -28,7 +27,7 @@ fn files() -> ModelFiles {
     ModelFiles { library, detection, recognition }
 }
 
-/// A GPU's policy, small enough for a CPU to meet all of its shapes at start.
+/// A GPU policy that is small enough to warm up on a CPU.
 fn small() -> BatchPolicy {
     BatchPolicy {
         detection_shapes: vec![(352, 256), (256, 352)],
@@ -59,7 +58,7 @@ fn notice() -> PageImage {
     PageImage::new(width, height, pixels)
 }
 
-/// The page's bytes as a model's input.
+/// Converts a page to the model input.
 fn picture(page: &PageImage) -> Array3<f32> {
     let (width, height) = (page.width() as usize, page.height() as usize);
     let value = |(channel, row, column)| {
@@ -68,7 +67,7 @@ fn picture(page: &PageImage) -> Array3<f32> {
     Array3::from_shape_fn((PageImage::CHANNELS, height, width), value)
 }
 
-/// Strips across the page, one beneath the other: some show a line, some half of one, some nothing.
+/// Line images across the page: some show a line, some half of one, some nothing.
 fn strips(page: &PageImage, width: usize) -> Array4<f32> {
     let picture = picture(page);
     let tops: Vec<usize> = (0..picture.dim().1 - 48).step_by(24).collect();
@@ -94,7 +93,7 @@ fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
     let expected = plain.recognize(strips.view()).expect("an answer");
     let found = bound.recognize(strips.view()).expect("an answer");
     assert_eq!(classes(&found), classes(&expected));
-    // One sums up a line's steps in one matrix product and the other in several, whose last bits may differ.
+    // One computes a line's steps in one matrix product, the other in several; the last bits may differ.
     let pairs = found.iter().flatten().zip(expected.iter().flatten());
     let farthest = pairs.map(|(a, b)| (a.probability - b.probability).abs()).fold(0.0, f32::max);
     assert!(farthest < 1e-4, "{farthest}");
@@ -141,14 +140,14 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
 #[test]
 fn a_gpu_that_is_not_there_is_refused_with_what_is_missing() {
     for (provider, library) in [(Provider::Cuda, "providers_cuda.so"), (Provider::TensorRt, "providers_tensorrt.so")] {
-        // Of the CPU's runtime, whose folder has no such provider: true on machines with a GPU as well.
+        // The CPU build of ONNX Runtime has no such provider in its folder, also on machines with a GPU.
         let text = GpuPpOcr::load(&files(), &small(), &options(provider)).expect_err("not here").to_string();
         let expected = if cfg!(feature = "cuda") { library } else { "--features cuda" };
         assert!(text.contains(expected), "{text}");
     }
 }
 
-/// What is all of one color, in shapes of few kinds.
+/// A policy with one shape for the pages of the color model.
 fn pooled() -> BatchPolicy {
     BatchPolicy {
         detection_shapes: vec![(320, 384)],
@@ -179,7 +178,7 @@ fn incomplete_batches_are_filled_up_with_nothing() {
     assert_eq!((model.detected(), model.recognized()), (vec![4], vec![8]));
     let work = engine.take_costs();
     assert!((work.detection.padding_share() - 0.25).abs() < 0.1, "{work:?}");
-    // What an earlier run has left in the buffer is not read again.
+    // The contents of the buffer from an earlier run are not read again.
     assert_eq!(texts(&mut engine, &["", "", ""]), some(&["", "", ""]));
     assert_eq!(texts(&mut engine, &["a"]), some(&["a"]));
 }
@@ -212,7 +211,7 @@ fn pages_of_other_sizes_are_put_into_the_shape_that_there_is() {
     assert_eq!(model.detected(), [2], "in one run");
 }
 
-/// A device with memory for so many pages, and so many strips.
+/// A device with memory for a limited number of pages and lines.
 #[derive(Clone)]
 struct LimitedMemoryModel {
     model: ColorModel,
@@ -266,7 +265,7 @@ fn a_run_without_memory_is_halved_and_so_are_all_after_it() {
     assert!(device.model.detected().iter().all(|&pages| pages <= 2), "{:?}", device.model.detected());
     let refused = device.refused.load(Ordering::Relaxed);
     assert!(refused > 0);
-    // 8, 4 and 4 pages were refused, and 16, 8 … strips: from now on none is.
+    // Runs of 8, 4 and 4 pages and of 16, 8 … lines failed; from now on none fails.
     assert_eq!(texts(&mut engine, &pages), expected);
     assert_eq!(device.refused.load(Ordering::Relaxed), refused, "what was learned is kept");
 }

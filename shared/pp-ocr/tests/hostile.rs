@@ -1,4 +1,4 @@
-//! What a model or a page can do at its worst: each has an answer or a clear code, in a bounded number of runs.
+//! Hostile models and pages: each has a result or an error code, in a bounded number of runs.
 
 mod any_model;
 
@@ -17,7 +17,7 @@ use quire_document::PageImage;
 use quire_pp_ocr::{BatchPolicy, CtcStep, Engine, ModelError, Provider};
 use quire_tasks::{Failure, FailureCode, PageText, Warning};
 
-/// What a page may take in the worker. Nothing here takes more than two seconds of a processor.
+/// Time limit of a page in the worker. Nothing here takes more than two seconds of CPU time.
 const LIMIT: Duration = Duration::from_mins(2);
 
 fn failed(result: Result<PageText, Failure>, reason: &str) {
@@ -26,7 +26,7 @@ fn failed(result: Result<PageText, Failure>, reason: &str) {
     assert!(failure.message.contains(reason), "{failure} does not say {reason:?}");
 }
 
-/// What clients may rely on.
+/// Invariants that clients rely on.
 fn assert_in_order(text: &PageText) {
     assert!(text.confidence().is_none_or(|confidence| (0.0..=1.0).contains(&confidence)), "{:?}", text.confidence());
     for line in &text.lines {
@@ -131,7 +131,7 @@ fn answers_with_too_few_or_too_many_lines_fail_every_page_and_end() {
         let counted = Arc::clone(&runs);
         let model = AnyModel::finding_all().reading(move |strips| {
             counted.fetch_add(1, Ordering::Relaxed);
-            // Wrong for every number of strips, one included.
+            // Wrong for every batch size, including 1.
             Ok(vec![Vec::new(); if strips.dim().0 == count { count + 1 } else { count }])
         });
         let pages = vec![plain(100, 40, 0); 8];
@@ -182,7 +182,7 @@ fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
     assert_eq!((work.pages, work.recognition.count()), (64, 13));
 }
 
-/// Hundreds of columns and thousands of rows of cells are more than a page may cost; what is kept of them is put in order.
+/// Hundreds of columns and thousands of rows exceed the cost limit; the remaining lines are put in order.
 #[test]
 fn a_page_of_narrow_columns_is_put_in_order_in_time() {
     let columns = |pages: ndarray::ArrayView4<'_, f32>| {
@@ -199,7 +199,7 @@ fn a_page_of_narrow_columns_is_put_in_order_in_time() {
 }
 
 fn noise(width: u32, height: u32, seed: u64) -> PageImage {
-    // Xorshift: any noise will do, the same one every time.
+    // Xorshift with a fixed seed, to be reproducible.
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -218,7 +218,7 @@ fn noise(width: u32, height: u32, seed: u64) -> PageImage {
     PageImage::new(width, height, bytes.collect())
 }
 
-/// Text is where a page is dark.
+/// Detects text where a page is dark.
 fn dark(pages: &ndarray::ArrayView4<'_, f32>) -> Array3<f32> {
     pages.index_axis(ndarray::Axis(1), 1).mapv(|green| (1.0 - green) / 2.0)
 }
@@ -236,7 +236,7 @@ fn two_hundred_pages_of_noise_have_answers() {
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
 }
 
-/// A map of up to 64 × 64 pixels, as a few rectangles of any strength over a ground of any strength.
+/// A map of up to 64 × 64 pixels: rectangles of any value on a background of any value.
 type Patch = (usize, usize, usize, usize, f32);
 
 fn patched(ground: f32, patches: &[Patch], shape: (usize, usize, usize)) -> Array3<f32> {

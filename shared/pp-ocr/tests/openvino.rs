@@ -1,5 +1,5 @@
-//! PP-OCR by OpenVINO, and what both providers refuse. The libraries are fetched where they are not there yet; where there
-//! is no OpenVINO for the machine, ONNX Runtime alone is asked.
+//! PP-OCR with OpenVINO, and errors that are the same for both providers. The libraries are downloaded on first use. On
+//! systems without OpenVINO only ONNX Runtime is tested.
 
 use std::{fs, path::Path};
 
@@ -61,7 +61,7 @@ fn an_input_that_is_no_number_is_answered_and_the_next_one_is_read() {
         let strips = Array4::from_elem((2, 3, 48, 64), f32::NAN);
         let steps = model.recognize(strips.view()).expect("it runs");
         assert_eq!(steps.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8], "{provider}");
-        // ONNX Runtime passes it on; OpenVINO's kernels take the larger of it and 0, which is 0.
+        // ONNX Runtime propagates NaN; OpenVINO's kernels compute max(NaN, 0) = 0.
         let probable = |step: &CtcStep| step.probability.is_nan() || (0.0..=1.0).contains(&step.probability);
         assert!(steps.iter().flatten().all(probable), "{provider}: {steps:?}");
         let map = model.detect(Array4::from_elem((1, 3, 32, 64), f32::INFINITY).view()).expect("it runs");

@@ -1,4 +1,4 @@
-//! The real models, on a small page of ours. They are fetched where they are not there yet.
+//! The real models on a small page. They are downloaded on first use.
 
 use std::{
     fs,
@@ -132,7 +132,7 @@ fn a_process_keeps_its_first_runtime() {
 
 #[test]
 fn cuda_is_refused_with_what_is_missing() {
-    // Of the CPU's runtime, whose folder has no CUDA provider: true on machines with a GPU as well.
+    // The CPU build of ONNX Runtime has no CUDA provider in its folder, also on machines with a GPU.
     let error = PpOcr::load(&files(), Device::Cuda, 1).expect_err("no CUDA here");
     let text = error.to_string();
     if cfg!(feature = "cuda") {

@@ -1,5 +1,4 @@
-//! The reading around the model, with a model that answers from a script; and what goes into the model, against the
-//! reference's own.
+//! Tests of the reader with a scripted model, and of preprocessing against the reference implementation.
 
 mod scripted;
 
@@ -41,12 +40,12 @@ fn reader(network: ScriptedNetwork, edit: impl FnOnce(&mut Manifest)) -> Hunyuan
     HunyuanReader::new(network, manifest, vocabulary, &options, 256)
 }
 
-/// Page number n, which the scripted model knows by its darkness.
+/// Page `number`, which the scripted model recognizes by its brightness.
 fn page(number: usize) -> PageImage {
     PageImage::new(64, 64, vec![number as u8 * 10; 64 * 64 * 3])
 }
 
-/// ProcessingPool out jobs, and does something each time it is asked.
+/// Returns jobs, and calls a function each time.
 struct TestFeed<'p, F> {
     jobs: VecDeque<PageJob<'p>>,
     ended: Vec<(u64, Result<PageReading, ReadError>)>,
@@ -74,7 +73,7 @@ fn jobs(pages: &[PageImage]) -> Vec<PageJob<'_>> {
 
 type PageOutcomes = Vec<(u64, Result<PageReading, ReadError>)>;
 
-/// Reads jobs; the outcomes by ticket.
+/// Reads jobs. Returns the outcomes, sorted by ticket.
 fn read(reader: &mut HunyuanReader<ScriptedNetwork>, jobs: Vec<PageJob<'_>>) -> PageOutcomes {
     let mut feed = TestFeed { jobs: jobs.into(), ended: Vec::new(), asked: |_| () };
     reader.read_pages(&mut feed);
@@ -166,7 +165,7 @@ fn a_page_canceled_in_the_middle_leaves_its_slot_to_the_next() {
     let pages = pages(3);
     let jobs = jobs(&pages);
     let cancel = jobs[0].canceled.clone();
-    // The feed is asked before every run; the slots are both taken by pages without an end.
+    // The feed is called before every run; both slots have pages without an end.
     let mut asked = 0;
     let count = |_| {
         asked += 1;
@@ -247,7 +246,7 @@ fn special_tokens_in_an_instruction_are_text() {
     }
 }
 
-/// What goes into the model, page by page, as the reference's own preparation has it.
+/// Compares sizes, pixels, tokens and positions with those of the reference implementation.
 #[test]
 fn sizes_pixels_prompts_and_positions_are_those_of_the_reference() {
     let text = std::fs::read_to_string(data("references.json")).expect("the references");
@@ -280,7 +279,7 @@ fn png(name: &str) -> PageImage {
     PageImage::new(width, height, pixels)
 }
 
-/// FNV-1a, as the references have it.
+/// FNV-1a hash, as in the references.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }

@@ -1,4 +1,4 @@
-//! A model that answers from a script.
+//! A fake model that generates tokens from a script.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::{
     slots::DecodeRow,
 };
 
-/// Answers page by page from a script, and keeps account of what ran.
+/// Generates the tokens of a script per page and logs its runs.
 #[derive(Debug, Default)]
 pub(super) struct ScriptedNetwork {
-    /// The tokens of each page, by the order in which they are looked at.
+    /// Tokens of each page, in the order of encoding.
     pub(super) scripts: Vec<Vec<u32>>,
     /// Page, next token and cached tokens of each slot.
     pub(super) inside: Vec<Option<(usize, usize, usize)>>,
     pub(super) log: Vec<LoggedRun>,
-    /// Runs of this kind with this page fail, whatever shares them.
+    /// Runs of this kind that include this page fail.
     pub(super) poison: Option<(usize, RunFilter)>,
     pub(super) not_a_number: Option<usize>,
     pub(super) step: Duration,
@@ -61,7 +61,7 @@ impl HunyuanNetwork for ScriptedNetwork {
     type ImageFeatures = usize;
 
     fn encode(&mut self, pixels: &[f32], size: ImageSize) -> Result<Vec<usize>, ModelError> {
-        // A page says which it is by how dark it is: 10 times its number.
+        // The brightness of a page is 10 times its number.
         let each = 3 * size.width * size.height;
         let dark = |picture: &[f32]| ((picture[0] * 0.268_629_54 + 0.481_454_66) * 25.5).round() as usize;
         let pages: Vec<usize> = pixels.chunks_exact(each).map(dark).collect();

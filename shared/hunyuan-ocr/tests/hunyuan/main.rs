@@ -1,4 +1,4 @@
-//! HunyuanOCR's engine with the tiny model: the same tokens as transformers' `generate()`, whatever shares a run.
+//! Parity test with a tiny model: the same tokens as transformers' `generate()`, however pages share runs.
 
 mod folder;
 mod modes;
@@ -21,7 +21,7 @@ fn job(references: &[ReferencePage], page: usize) -> PageJob<'_> {
     PageJob::new(page as u64, &references[page].image, Mode::Text)
 }
 
-/// Reads pages in an order, and compares every token and the text.
+/// Reads pages in an order. Compares every token and the text.
 fn assert_parity(engine: &mut HunyuanOcr, references: &[ReferencePage], order: impl Iterator<Item = usize>) -> usize {
     let mut queue = JobQueue::new(order.map(|page| job(references, page)));
     engine.serve(&mut queue);

@@ -1,4 +1,4 @@
-//! The tiny model that `export/export.py --tiny` makes, its pages, and what transformers' `generate()` reads on them.
+//! The tiny model of `export/export.py --tiny`, its pages, and the output of transformers' `generate()`.
 
 use std::{collections::VecDeque, path::PathBuf};
 
@@ -8,7 +8,7 @@ use quire_native_libs::Progress;
 use quire_ocr::{PageFeed, PageJob, PageReading, ReadError};
 use serde_json::Value;
 
-/// A page and what must be read on it.
+/// A page with its expected result.
 #[derive(Debug, Clone)]
 pub(crate) struct ReferencePage {
     pub(crate) image: PageImage,
@@ -64,7 +64,7 @@ pub(crate) fn load(slots: usize) -> HunyuanOcr {
     HunyuanOcr::load(&files(), &options(slots)).expect("the tiny model loads")
 }
 
-/// Jobs that are all there, and their outcomes in the order in which they ended.
+/// A feed of jobs, with their outcomes in the order in which they ended.
 #[derive(Debug, Default)]
 pub(crate) struct JobQueue<'p> {
     jobs: VecDeque<PageJob<'p>>,

@@ -1,4 +1,4 @@
-//! A GPU, or what takes its time.
+//! The device: a GPU, or a stub with configurable timing.
 
 use std::{collections::HashMap, thread, time::Duration};
 
@@ -12,7 +12,7 @@ use quire_tasks::EngineName;
 
 use crate::{PipelineError, options::PipelineOptions};
 
-/// The device's model, with room for a run of each reader in its queue.
+/// Creates the device's model, with one place per reader in its queue.
 pub(crate) fn open(options: &PipelineOptions, policy: &BatchPolicy) -> Result<SharedModel, PipelineError> {
     let natives = quire_native_libs::locate(&Progress::Silent)?;
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
@@ -38,7 +38,7 @@ pub(crate) fn open(options: &PipelineOptions, policy: &BatchPolicy) -> Result<Sh
     SharedModel::start(readers, move || Ok::<_, PipelineError>(GpuPpOcr::load(&files, &policy, &options)?))
 }
 
-/// Milliseconds.
+/// Milliseconds per run, per megapixel and per thousand columns.
 #[derive(Clone, Copy)]
 struct StubTiming {
     run: f64,
@@ -46,7 +46,7 @@ struct StubTiming {
     kcolumn: f64,
 }
 
-/// Answers at once what the real model has answered for the same picture, and then sleeps for as long as a GPU takes.
+/// Returns the cached output of the real model for a page, and then sleeps for as long as a GPU would take.
 struct StubModel {
     real: PpOcr,
     pace: StubTiming,
@@ -59,7 +59,7 @@ impl StubModel {
     }
 }
 
-/// A picture's name: of a sample of it, because all of it would take as long as drawing it did.
+/// Returns a hash of a sample of the page, because hashing all of it would take as long as drawing it.
 fn fingerprint(page: &ArrayView3<'_, f32>) -> u64 {
     let (_, height, width) = page.dim();
     let samples = page.index_axis(Axis(0), 1);
@@ -96,7 +96,7 @@ impl OcrModel for StubModel {
 
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         let (items, _, _, width) = strips.dim();
-        // A character every third step, of which no two neighbors are the same.
+        // A character every third step, with no equal neighbors.
         let step = |index: usize| if index.is_multiple_of(3) { 100 + index as u32 % 7 } else { Alphabet::BLANK };
         let steps = (0..width / 8).map(|index| CtcStep { class: step(index), probability: 0.97 });
         let steps: Vec<CtcStep> = steps.collect();

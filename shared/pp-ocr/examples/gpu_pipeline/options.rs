@@ -1,4 +1,4 @@
-//! What is asked for on the command line.
+//! Command line options.
 
 use std::{num::NonZero, path::PathBuf, time::Duration};
 
@@ -14,7 +14,7 @@ pub(crate) struct PipelineOptions {
     pub(crate) hands: usize,
     pub(crate) one_at_a_time: bool,
     pub(crate) every: Option<Duration>,
-    /// Columns of a recognition run.
+    /// Maximum columns of a recognition run.
     columns: Option<usize>,
     pub(crate) memory_bytes: Option<NonZero<usize>>,
     pub(crate) run_ms: f64,
@@ -37,8 +37,8 @@ impl PipelineOptions {
             columns: None,
             memory_bytes: None,
             run_ms: 2.0,
-            // With 2 ms a run, about 2.7 ms for a page of A4: what 300 pages a second leave of a device that is busy for
-            // 80 % of the time.
+            // With 2 ms per run, about 2.7 ms per A4 page: 300 pages per second with a device that is busy 80 % of the
+            // time.
             mpixel_ms: 1.2,
             kcolumn_ms: 0.04,
             slower: 1.0,
@@ -74,7 +74,7 @@ impl PipelineOptions {
         Ok(options)
     }
 
-    /// The device's policy, or a CPU's where pages are to be read one at a time.
+    /// Returns the policy of the device, or the default policy of a CPU to read pages one at a time.
     pub(crate) fn policy(&self) -> BatchPolicy {
         let device = if self.device == "tensorrt" { Provider::TensorRt } else { Provider::Cuda };
         let policy = BatchPolicy::for_provider(if self.one_at_a_time { Provider::OnnxRuntime } else { device });

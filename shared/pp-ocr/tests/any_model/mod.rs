@@ -1,4 +1,4 @@
-//! A model that answers whatever a test wants.
+//! A fake model with any output.
 
 use ndarray::{Array3, ArrayView4};
 use quire_document::PageImage;
@@ -15,7 +15,8 @@ pub(crate) struct AnyModel {
 }
 
 impl AnyModel {
-    /// Finds text where `map` says, `[N, 3, H, W]` to `[N, H, W]`, and reads each line as one `a`.
+    /// Creates a model that detects text according to `map`, `[N, 3, H, W]` to `[N, H, W]`, and reads each line as one
+    /// `a`.
     pub(crate) fn finding(map: impl FnMut(ArrayView4<'_, f32>) -> Array3<f32> + Send + 'static) -> Self {
         let mut map = map;
         let sure = CtcStep { class: 1, probability: 0.99 };
@@ -26,12 +27,12 @@ impl AnyModel {
         }
     }
 
-    /// Finds text everywhere.
+    /// Creates a model that detects text everywhere.
     pub(crate) fn finding_all() -> Self {
         Self::finding(|pages| Array3::ones((pages.dim().0, pages.dim().2, pages.dim().3)))
     }
 
-    /// And reads it like this.
+    /// Replaces the recognizer.
     pub(crate) fn reading(
         self,
         recognize: impl FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> + Send + 'static,
@@ -39,7 +40,7 @@ impl AnyModel {
         Self { recognize: Box::new(recognize), ..self }
     }
 
-    /// An engine in whose runs whole micro-batches share.
+    /// Returns an engine that puts whole micro-batches into one run.
     pub(crate) fn pooled(self) -> Engine {
         let (pixels, width) = (usize::MAX, usize::MAX);
         let policy = BatchPolicy {
@@ -50,7 +51,7 @@ impl AnyModel {
         Engine::new(Box::new(self), policy)
     }
 
-    /// What one page says to an engine with this model.
+    /// Reads one page.
     pub(crate) fn read(self, page: PageImage) -> Result<PageText, Failure> {
         self.pooled().read(&[page]).remove(0)
     }
@@ -74,7 +75,7 @@ impl OcrModel for AnyModel {
     }
 }
 
-/// A page of one gray.
+/// A page of one gray level.
 pub(crate) fn plain(width: u32, height: u32, gray: u8) -> PageImage {
     PageImage::new(width, height, vec![gray; (width * height) as usize * PageImage::CHANNELS])
 }

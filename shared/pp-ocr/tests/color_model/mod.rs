@@ -1,4 +1,4 @@
-//! Pages whose lines are colored bars, and a model that reads their color as a letter.
+//! Pages whose lines are colored bars, and a fake model that reads colors as letters.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use quire_tasks::EngineName;
 
 const LETTERS: &str = "a\nb\nc\nd\ne\nf\ng\nx\ny\nz";
 
-/// A page with one bar a letter. The first tenth of a bar is red: there its text starts.
+/// A page with one bar per letter. The first tenth of a bar is red, to mark the start of the text.
 #[derive(Debug, Clone)]
 pub(crate) struct ColorPage {
     letters: Vec<char>,
@@ -31,7 +31,7 @@ impl ColorPage {
     }
 
     pub(crate) fn height(&self) -> u32 {
-        // Pages of up to five lines have one size.
+        // Pages of up to five lines have the same size.
         2 * Self::TOP + Self::PITCH * (self.letters.len() as u32).max(5)
     }
 
@@ -49,7 +49,7 @@ impl ColorPage {
         self.turned(0)
     }
 
-    /// The page, turned clockwise by quarters.
+    /// Returns the page, rotated clockwise by quarter turns.
     pub(crate) fn turned(&self, quarters: u16) -> PageImage {
         let (width, height) = (self.width, self.height());
         let upright = |x: u32, y: u32| self.pixel(x, y);
@@ -70,7 +70,7 @@ fn class_of(letter: char) -> u8 {
     index.map_or(0, |index| index as u8 + 1)
 }
 
-/// What the model does other than read.
+/// How the model misbehaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum ColorModelFault {
     #[default]
@@ -80,16 +80,16 @@ pub(crate) enum ColorModelFault {
     UnsureOn(char),
     DetectionFailsOn(char),
     DetectionNotANumberOn(char),
-    /// Detection has no more than an inkling on a page with this letter, and fails when it is shown that in a later run.
+    /// Detection returns low probabilities for a page with this letter, and fails in the zoomed pass.
     DetectionFailsCloserOn(char),
 }
 
-/// Finds what is not white, and reads its color.
+/// Detects everything that is not white, and reads its color.
 #[derive(Debug, Clone)]
 pub(crate) struct ColorModel {
     mood: ColorModelFault,
     alphabet: Alphabet,
-    /// How many pictures each detection run had, and how many strips each recognition run.
+    /// Batch sizes of the detection runs and of the recognition runs.
     runs: Arc<Mutex<(Vec<usize>, Vec<usize>)>>,
 }
 
@@ -133,7 +133,7 @@ fn class_at(picture: &ArrayView3<'_, f32>, y: usize, x: usize) -> u8 {
     ((picture[[0, y, x]] + 1.0) * 127.5 / 20.0).round() as u8
 }
 
-/// Whether more than the edge of a bar, which is of all colors, is of a letter's.
+/// Returns whether a bar has this letter's color; the edge of a bar has all colors.
 fn has_bar(picture: &ArrayView3<'_, f32>, letter: char) -> bool {
     let (_, height, width) = picture.dim();
     let is_letter = |&y: &usize| class_at(picture, y, width / 2) == class_of(letter);
