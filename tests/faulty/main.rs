@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
-use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, PpOcr, Step};
+use quire_pp_ocr::{Alphabet, CtcStep, Engine, ModelError, OcrModel, PpOcr};
 use quire_routes::Kind;
 use quire_tasks::EngineName;
 use quire_worker::LocalEngine;
@@ -17,7 +17,7 @@ const CYAN: [f32; 3] = [1.0, 1.0, -1.0];
 
 struct Faulty(PpOcr);
 
-impl Model for Faulty {
+impl OcrModel for Faulty {
     fn name(&self) -> EngineName {
         self.0.name()
     }
@@ -38,7 +38,7 @@ impl Model for Faulty {
         self.0.detect(pages)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.0.recognize(strips)
     }
 }

@@ -91,7 +91,7 @@ fn own(engine: LocalEngine, started: oneshot::Sender<anyhow::Result<Made>>, page
 /// Gives each reader but one a thread; that one stays here, with its queue.
 fn apart(engine: Engine) -> anyhow::Result<(Vec<mpsc::Sender<Job>>, Engine, mpsc::Receiver<Job>)> {
     let name = engine.name().name;
-    let mut readers = engine.apart();
+    let mut readers = engine.into_readers();
     let here = readers.pop().context("an engine without a reader")?;
     let (jobs, own_queue) = mpsc::channel(1);
     let mut all = vec![jobs];
@@ -131,13 +131,13 @@ fn local(engine: &EngineName, made: Made, page_limit: Duration) -> Local {
 
 #[cfg(test)]
 mod tests {
-    use quire_pp_ocr::{Policy, Provider};
+    use quire_pp_ocr::{BatchPolicy, Provider};
 
     use super::*;
 
     #[test]
     fn full_batches_for_all_readers_are_in_hand() {
-        let of = |provider| BatchLimits::of(&Policy::of(provider));
+        let of = |provider| BatchLimits::of(&BatchPolicy::for_provider(provider));
         assert_eq!(appetite(of(Provider::OnnxRuntime), 1), 4, "one is read, one is ready, two are on their way");
         let gpu = BatchLimits { max_cost: 16 * PAGE_PIXELS, ..of(Provider::Cuda) };
         assert_eq!(appetite(gpu, 2), 16 * 4, "two are read, one is ready, one is on its way");

@@ -1,5 +1,5 @@
-//! What a HunyuanOCR folder costs, by page and by step, and how many tokens and pages a second it gives at several numbers
-//! of slots:
+//! Measures a HunyuanOCR folder: the cost of a page and of a decoding step, and the throughput in tokens and pages per
+//! second for several numbers of slots:
 //!
 //! ```sh
 //! cargo run --release -p quire-hunyuan-ocr --example hunyuan_rate -- \
@@ -7,7 +7,7 @@
 //!     [--tokens N] [--rounds 8] FOLDER PAGE…
 //! ```
 //!
-//! How the single runs are timed is said at `Stopwatch`.
+//! See `RunTimer` for how single runs are timed.
 #![expect(clippy::print_stdout, reason = "a command's answer goes to its standard output")]
 
 use std::{
@@ -18,25 +18,25 @@ use std::{
 use quire_document::PageImage;
 use quire_hunyuan_ocr::{Device, HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
-use quire_ocr::{PageFeed, PageJob, PageStream, ReadError, Reading};
+use quire_ocr::{PageFeed, PageJob, PageReading, PageStream, ReadError};
 use quire_tasks::Mode;
 
-type Failed = Box<dyn Error + Send + Sync>;
+type RateError = Box<dyn Error + Send + Sync>;
 
-/// Of the costs of a page alone, the fastest of so many tries counts.
+/// Tries per page; the fastest one counts.
 const MOST_TRIES: usize = 3;
 
 /// What to measure.
-struct Plan {
+struct MeasurementPlan {
     options: HunyuanOptions,
     slots: Vec<usize>,
     max_tokens: Option<usize>,
     rounds: usize,
-    /// The folder, then the pages.
+    /// The folder, followed by the pages.
     files: Vec<String>,
 }
 
-fn main() -> Result<(), Failed> {
+fn main() -> Result<(), RateError> {
     let plan = plan(std::env::args().skip(1))?;
     let [folder, files @ ..] = &plan.files[..] else { return Err("FOLDER PAGE… are needed".into()) };
     let pages = files.iter().map(|file| decode(file)).collect::<Result<Vec<_>, _>>()?;
@@ -50,9 +50,9 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-fn plan(arguments: impl Iterator<Item = String>) -> Result<Plan, Failed> {
+fn plan(arguments: impl Iterator<Item = String>) -> Result<MeasurementPlan, RateError> {
     let options = HunyuanOptions::cpu(1);
-    let mut plan = Plan { options, slots: vec![1, 2, 4, 8], max_tokens: None, rounds: 8, files: Vec::new() };
+    let mut plan = MeasurementPlan { options, slots: vec![1, 2, 4, 8], max_tokens: None, rounds: 8, files: Vec::new() };
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().ok_or(format!("{argument} asks for a number"));
@@ -70,18 +70,19 @@ fn plan(arguments: impl Iterator<Item = String>) -> Result<Plan, Failed> {
     Ok(plan)
 }
 
-/// What it costs to look at each page, and to run its prompt.
-fn pages_alone(natives: &HunyuanFiles, plan: &Plan, pages: &[PageImage]) -> Result<(), Failed> {
-    // Two pages of one size are looked at in one run, with the first prompt right behind it; the second prompt runs alone.
+/// Measures the cost of encoding each page and of its prompt.
+fn pages_alone(natives: &HunyuanFiles, plan: &MeasurementPlan, pages: &[PageImage]) -> Result<(), RateError> {
+    // Two pages of one size are encoded in one run, directly followed by the first prompt; the second prompt runs
+    // alone.
     let options = HunyuanOptions { slots: 2, vision_max_pixels: usize::MAX, ..plan.options.clone() };
     let mut engine = HunyuanOcr::load(natives, &options)?;
     println!("page  pixels     ms to look  ms of the prompt");
     for (number, page) in pages.iter().enumerate() {
         let mut fastest: Option<(f64, f64)> = None;
         for _ in 0..plan.rounds.clamp(1, MOST_TRIES) {
-            let mut feed = Rounds::new(std::slice::from_ref(page), 2, Some(2));
+            let mut feed = RepeatingFeed::new(std::slice::from_ref(page), 2, Some(2));
             engine.serve(&mut feed);
-            // What ran: both looked at and the first prompt, a step, which ends the first page, and the second prompt.
+            // Runs: both pages encoded and the first prompt; one step, which ends the first page; the second prompt.
             let (runs, as_expected) = (feed.watch.runs(2), feed.watch.first_end == Some(3));
             let [both, _, prompt, ..] = runs[..] else { continue };
             if !as_expected {
@@ -98,13 +99,13 @@ fn pages_alone(natives: &HunyuanFiles, plan: &Plan, pages: &[PageImage]) -> Resu
     Ok(())
 }
 
-/// One line of the table: all rounds over the pages, after one page a slot, by which the steps are timed.
-fn rate(natives: &HunyuanFiles, plan: &Plan, slots: usize, pages: &[PageImage]) -> Result<(), Failed> {
+/// Prints one line of the table. First reads one page per slot to time the steps, then all rounds.
+fn rate(natives: &HunyuanFiles, plan: &MeasurementPlan, slots: usize, pages: &[PageImage]) -> Result<(), RateError> {
     let mut engine = HunyuanOcr::load(natives, &HunyuanOptions { slots, ..plan.options.clone() })?;
-    let mut wave = Rounds::new(pages, slots, plan.max_tokens);
+    let mut wave = RepeatingFeed::new(pages, slots, plan.max_tokens);
     engine.serve(&mut wave);
     let step = wave.watch.full_step(slots).map_or_else(|| "-".to_owned(), |step| format!("{:.2}", millis(step)));
-    let mut feed = Rounds::new(pages, plan.rounds * pages.len(), plan.max_tokens);
+    let mut feed = RepeatingFeed::new(pages, plan.rounds * pages.len(), plan.max_tokens);
     let started = Instant::now();
     engine.serve(&mut feed);
     let seconds = started.elapsed().as_secs_f64();
@@ -118,24 +119,24 @@ fn millis(time: Duration) -> f64 {
     1000.0 * time.as_secs_f64()
 }
 
-/// So many pages, one after the other and again from the first.
-struct Rounds<'p> {
+/// Returns pages in turns, up to a number of pages.
+struct RepeatingFeed<'p> {
     images: &'p [PageImage],
     max_tokens: Option<usize>,
     next: usize,
     count: usize,
     tokens: usize,
     failed: usize,
-    watch: Stopwatch,
+    watch: RunTimer,
 }
 
-impl<'p> Rounds<'p> {
+impl<'p> RepeatingFeed<'p> {
     fn new(images: &'p [PageImage], count: usize, max_tokens: Option<usize>) -> Self {
-        Self { images, max_tokens, next: 0, count, tokens: 0, failed: 0, watch: Stopwatch::default() }
+        Self { images, max_tokens, next: 0, count, tokens: 0, failed: 0, watch: RunTimer::default() }
     }
 }
 
-impl<'p> PageFeed<'p> for Rounds<'p> {
+impl<'p> PageFeed<'p> for RepeatingFeed<'p> {
     fn next(&mut self, _wait: bool) -> Option<PageJob<'p>> {
         self.watch.asked();
         let page = self.next;
@@ -145,7 +146,7 @@ impl<'p> PageFeed<'p> for Rounds<'p> {
         (page < self.count).then_some(PageJob { max_tokens: self.max_tokens, ..job })
     }
 
-    fn ended(&mut self, _ticket: u64, outcome: Result<Reading, ReadError>) {
+    fn ended(&mut self, _ticket: u64, outcome: Result<PageReading, ReadError>) {
         self.watch.ended();
         match outcome {
             Ok(reading) => self.tokens += reading.tokens.len(),
@@ -154,17 +155,17 @@ impl<'p> PageFeed<'p> for Rounds<'p> {
     }
 }
 
-/// Times single runs from outside: the reader asks for a page before whatever it runs, so that between two questions there
-/// is one run. This holds for a feed that has as many pages as there are slots: those are asked for without a run between
-/// them, and from then on the reader asks in vain.
+/// Times single runs from outside. The reader calls `next` before every run, so the time between two calls is that of
+/// one run. Note: this is true only if the feed has as many pages as there are slots: those are admitted without a run
+/// between them, and all later calls return `None`.
 #[derive(Default)]
-struct Stopwatch {
+struct RunTimer {
     questions: Vec<Instant>,
-    /// How many questions there had been when the first page ended.
+    /// Number of calls before the first page ended.
     first_end: Option<usize>,
 }
 
-impl Stopwatch {
+impl RunTimer {
     fn asked(&mut self) {
         self.questions.push(Instant::now());
     }
@@ -173,14 +174,14 @@ impl Stopwatch {
         self.first_end.get_or_insert(self.questions.len());
     }
 
-    /// What each run took, where so many pages were there.
+    /// Returns the duration of each run, for a feed of this many pages.
     fn runs(&self, pages: usize) -> Vec<Duration> {
         let asked = self.questions.get(pages - 1..).unwrap_or_default();
         asked.windows(2).map(|pair| pair[1].duration_since(pair[0])).collect()
     }
 
-    /// The median of the steps with a page in every slot: those after the last prompt, up to the first page's end. Between
-    /// two prompts there is one step.
+    /// Returns the median duration of steps with a page in every slot: those from the last prompt to the end of the
+    /// first page. Between two prompts there is one step.
     fn full_step(&self, slots: usize) -> Option<Duration> {
         let runs_to_end = (self.first_end? + 1).checked_sub(slots)?;
         let mut steps = self.runs(slots).get(2 * slots - 1..runs_to_end)?.to_vec();
@@ -189,7 +190,7 @@ impl Stopwatch {
     }
 }
 
-fn decode(file: &str) -> Result<PageImage, Failed> {
+fn decode(file: &str) -> Result<PageImage, RateError> {
     let image = image::open(file)?.into_rgb8();
     let (width, height) = image.dimensions();
     let mut pixels = image.into_raw();

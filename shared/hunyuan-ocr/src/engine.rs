@@ -1,4 +1,4 @@
-//! The engine of HunyuanOCR.
+//! The HunyuanOCR engine.
 
 use quire_inference::LoadError;
 use quire_ocr::{PageFeed, PageStream};
@@ -6,39 +6,49 @@ use quire_tasks::{EngineName, ModeName};
 
 use crate::{
     manifest::Manifest,
-    onnx::Onnx,
+    onnx::OnnxNetwork,
     options::{HunyuanFiles, HunyuanOptions},
-    reader::Reader,
+    reader::HunyuanReader,
     vocabulary::Vocabulary,
 };
 
-/// HunyuanOCR through ONNX Runtime. One thread's.
+/// HunyuanOCR with ONNX Runtime; reads pages on the calling thread.
+///
+/// # Examples
+/// ```no_run
+/// use quire_hunyuan_ocr::{HunyuanFiles, HunyuanOcr, HunyuanOptions};
+///
+/// let files = HunyuanFiles { onnxruntime: "libonnxruntime.so".into(), folder: "hunyuan-ocr".into() };
+/// let engine = HunyuanOcr::load(&files, &HunyuanOptions::cpu(4))?;
+/// println!("{} MB for slots", engine.slot_bytes() / 1_000_000);
+/// # Ok::<(), quire_hunyuan_ocr::LoadError>(())
+/// ```
 #[derive(Debug)]
 pub struct HunyuanOcr {
-    reader: Reader<Onnx>,
+    reader: HunyuanReader<OnnxNetwork>,
 }
 
 impl HunyuanOcr {
-    /// Loads a folder.
+    /// Loads an exported model folder.
     ///
     /// # Errors
-    /// [`LoadError`] says what is missing or wrong, and what was expected.
+    /// [`LoadError`], if a library or file is missing or wrong; the message says what was expected.
     pub fn load(files: &HunyuanFiles, options: &HunyuanOptions) -> Result<Self, LoadError> {
-        let manifest = Manifest::open(&files.folder)?;
+        let manifest = Manifest::load(&files.folder)?;
         let vocabulary = Vocabulary::load(&manifest)?;
         let slots = options.slots.max(1);
         let options = HunyuanOptions { slots, ..options.clone() };
         let capacity = options.slot_tokens.min(manifest.decoder.max_positions);
-        let network = Onnx::load(&files.onnxruntime, &manifest, &options, capacity)?;
-        Ok(Self { reader: Reader::new(network, manifest, vocabulary, &options, capacity) })
+        let network = OnnxNetwork::load(&files.onnxruntime, &manifest, &options, capacity)?;
+        Ok(Self { reader: HunyuanReader::new(network, manifest, vocabulary, &options, capacity) })
     }
 
-    /// The modes that the folder has an instruction for.
+    /// Returns the modes that the folder has a prompt for.
     pub fn modes(&self) -> impl Iterator<Item = ModeName> {
         ModeName::ALL.into_iter().filter(|mode| self.reader.manifest.modes.contains_key(mode.as_str()))
     }
 
-    /// Bytes of the slots on the device.
+    /// Returns the size of all slots in device memory, in bytes.
     pub fn slot_bytes(&self) -> usize {
         self.reader.network.slot_bytes()
     }
@@ -54,6 +64,6 @@ impl PageStream for HunyuanOcr {
     }
 
     fn serve(&mut self, feed: &mut dyn PageFeed<'_>) {
-        self.reader.read(feed);
+        self.reader.read_pages(feed);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a graph takes and gives what its manifest says.
+//! Validates the inputs and outputs of the graphs against the manifest.
 
 use std::path::Path;
 
@@ -6,19 +6,19 @@ use quire_inference::{LoadError, Session, SessionOutlet, TensorElementType, Valu
 
 use crate::{manifest::Manifest, positions::AXES};
 
-/// A tensor's name, its element and its shape, in which -1 is free.
-struct Expected(String, TensorElementType, Vec<i64>);
+/// Name, element type and shape of a tensor; -1 is a dynamic dimension.
+struct ExpectedTensor(String, TensorElementType, Vec<i64>);
 
-/// Refuses a vision graph that is not of this manifest.
+/// Validates the vision graph.
 pub(crate) fn check_vision(manifest: &Manifest, session: &Session) -> Result<(), LoadError> {
     let hidden = manifest.decoder.hidden as i64;
     let inputs = [expected("pixel_values", TensorElementType::Float32, &[-1, 3, -1, -1])];
     let outputs = [expected("image_features", manifest.element(), &[-1, -1, hidden])];
-    check(&manifest.vision(), "inputs", session.inputs(), &inputs)?;
-    check(&manifest.vision(), "outputs", session.outputs(), &outputs)
+    check_tensors(&manifest.vision(), "inputs", session.inputs(), &inputs)?;
+    check_tensors(&manifest.vision(), "outputs", session.outputs(), &outputs)
 }
 
-/// Refuses a decoder graph that is not of this manifest.
+/// Validates the decoder graph.
 pub(crate) fn check_decoder(manifest: &Manifest, session: &Session) -> Result<(), LoadError> {
     use TensorElementType::{Bool, Float32, Int32, Int64};
     let decoder = &manifest.decoder;
@@ -43,20 +43,20 @@ pub(crate) fn check_decoder(manifest: &Manifest, session: &Session) -> Result<()
         inputs.push(expected(&format!("past_key_values.{part}"), manifest.element(), &cache));
         outputs.push(expected(&format!("present.{part}"), manifest.element(), &cache));
     }
-    check(&manifest.decoder_graph(), "inputs", session.inputs(), &inputs)?;
-    check(&manifest.decoder_graph(), "outputs", session.outputs(), &outputs)
+    check_tensors(&manifest.decoder_graph(), "inputs", session.inputs(), &inputs)?;
+    check_tensors(&manifest.decoder_graph(), "outputs", session.outputs(), &outputs)
 }
 
-/// The names of the caches' tensors, less what comes before: `0.key`, `0.value`, `1.key` …
+/// Returns the suffixes of the names of cache tensors: `0.key`, `0.value`, `1.key` …
 pub(crate) fn cache_parts(layers: usize) -> impl Iterator<Item = String> {
     (0..layers).flat_map(|layer| ["key", "value"].map(|part| format!("{layer}.{part}")))
 }
 
-fn expected(name: &str, element: TensorElementType, shape: &[i64]) -> Expected {
-    Expected(name.to_owned(), element, shape.to_vec())
+fn expected(name: &str, element: TensorElementType, shape: &[i64]) -> ExpectedTensor {
+    ExpectedTensor(name.to_owned(), element, shape.to_vec())
 }
 
-fn fits(outlet: &SessionOutlet, Expected(name, element, expected): &Expected) -> bool {
+fn matches_type(outlet: &SessionOutlet, ExpectedTensor(name, element, expected): &ExpectedTensor) -> bool {
     let tensor = match outlet.dtype() {
         ValueType::Tensor { ty, shape, .. } => ty == element && shape[..] == expected[..],
         _ => false,
@@ -64,17 +64,22 @@ fn fits(outlet: &SessionOutlet, Expected(name, element, expected): &Expected) ->
     outlet.name() == name && tensor
 }
 
-fn check(path: &Path, part: &'static str, outlets: &[SessionOutlet], expected: &[Expected]) -> Result<(), LoadError> {
-    let wrong = |expected: Option<&Expected>, found: Option<&SessionOutlet>| LoadError::OtherModel {
+fn check_tensors(
+    path: &Path,
+    part: &'static str,
+    outlets: &[SessionOutlet],
+    expected: &[ExpectedTensor],
+) -> Result<(), LoadError> {
+    let wrong = |expected: Option<&ExpectedTensor>, found: Option<&SessionOutlet>| LoadError::OtherModel {
         path: path.to_owned(),
         part,
         expected: expected
-            .map_or("no more".to_owned(), |Expected(name, element, shape)| format!("{name} {element}{shape:?}")),
+            .map_or("no more".to_owned(), |ExpectedTensor(name, element, shape)| format!("{name} {element}{shape:?}")),
         found: found.map_or("nothing more".to_owned(), |outlet| format!("{} {}", outlet.name(), outlet.dtype())),
     };
     for index in 0..outlets.len().max(expected.len()) {
         match (expected.get(index), outlets.get(index)) {
-            (Some(expected), Some(outlet)) if fits(outlet, expected) => {}
+            (Some(expected), Some(outlet)) if matches_type(outlet, expected) => {}
             (expected, outlet) => return Err(wrong(expected, outlet)),
         }
     }

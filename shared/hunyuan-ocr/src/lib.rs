@@ -1,15 +1,16 @@
-//! HunyuanOCR: a model that reads a page end to end, with many pages in flight.
+//! HunyuanOCR engine: a vision-language model that reads a whole page end to end, with continuous batching.
 //!
 //! ```text
 //! page ── resize, page_pixels ──> [n,3,H,W] ── encode ──> features ─┐
-//! instruction ── vocabulary, prompt, positions ──> tokens ──────┴─ prefill ──> a slot ─┐
-//! page text <── repetition <── text <── a token a slot <── decode, all slots together ─┴─ slots
+//! instruction ── vocabulary, prompt, positions ──> tokens ──────────┴─ prefill ──> a slot ─┐
+//! page text <── repetition <── text <── one token per slot <── decode, all slots together ─┴─ slots
 //! ```
 //!
-//! A folder made by `export/export.py` says how its graphs are to be driven (`manifest`), and is refused if they are not
-//! what it says (`graph_contract`). [`HunyuanOcr::serve`](quire_ocr::PageStream::serve) keeps the slots full: a page that ends frees its slot for the next at
-//! once. The caches stay on the device and are updated in place (`onnx`); which slot runs what is decided without
-//! a model (`slots`), and what runs is behind a small trait (`network`).
+//! A folder exported by `export/export.py` contains a manifest that describes its graphs (`manifest`); graphs that do
+//! not match it are rejected (`graph_contract`). [`HunyuanOcr::serve`](quire_ocr::PageStream::serve) keeps all slots
+//! busy: a finished page frees its slot for the next one immediately. The key/value caches stay on the device and are
+//! updated in place (`onnx`). The scheduler is pure (`slots`), and the graphs are behind a trait with a fake for tests
+//! (`network`).
 #![warn(missing_docs)]
 
 mod engine;

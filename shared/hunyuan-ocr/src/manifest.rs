@@ -1,4 +1,4 @@
-//! `ocr_engine.json`: what the graphs beside it take and give, and how they are to be driven.
+//! Parses `ocr_engine.json`, the manifest of an exported folder.
 
 use std::{
     collections::BTreeMap,
@@ -12,35 +12,35 @@ use quire_ocr::RepetitionRule;
 use quire_tasks::ModeName;
 use serde::Deserialize;
 
-use crate::resize::Sides;
+use crate::resize::SizeLimits;
 
-/// What this engine reads, and no other.
+/// The only supported format and version.
 const FORMAT: (&str, u32) = ("quire.hunyuan-ocr", 1);
-/// The manifest's name in its folder.
+/// File name of the manifest.
 const FILE: &str = "ocr_engine.json";
 
-/// The whole manifest. Unknown entries are refused: they would mean something that this engine does not do.
+/// The manifest. Unknown fields are an error, because they would require a feature that this engine does not have.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     format: String,
     format_version: u32,
-    /// What answers are signed with.
+    /// Name of the engine in results.
     pub(crate) name: String,
     pub(crate) version: String,
-    dtype: Dtype,
+    dtype: WeightType,
     #[serde(rename = "xdrope")]
     _xdrope: String,
-    graphs: Graphs,
+    graphs: GraphFiles,
     tokenizer: String,
-    pub(crate) picture: Picture,
-    pub(crate) decoder: Decoder,
+    pub(crate) picture: ImageConfig,
+    pub(crate) decoder: DecoderConfig,
     positions: Vec<String>,
     pub(crate) prompt: PromptParts,
     pub(crate) end_tokens: Vec<u32>,
-    pub(crate) generation: Generation,
+    pub(crate) generation: GenerationConfig,
     pub(crate) repetition: RepetitionRule,
-    /// The instructions that the model was trained on, by mode.
+    /// Prompts by mode.
     pub(crate) modes: BTreeMap<String, String>,
     files: BTreeMap<String, u64>,
     #[serde(skip)]
@@ -49,22 +49,22 @@ pub(crate) struct Manifest {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Dtype {
+enum WeightType {
     Float32,
     Float16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Graphs {
+struct GraphFiles {
     vision: String,
     decoder: String,
 }
 
-/// How a page becomes pixel values.
+/// How a page is converted to pixel values.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Picture {
+pub(crate) struct ImageConfig {
     patch: usize,
     merge: usize,
     min_pixels: usize,
@@ -75,10 +75,10 @@ pub(crate) struct Picture {
     pub(crate) std: [f32; 3],
 }
 
-/// The decoder's dimensions.
+/// Dimensions of the decoder.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Decoder {
+pub(crate) struct DecoderConfig {
     pub(crate) layers: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
@@ -88,7 +88,7 @@ pub(crate) struct Decoder {
     cache: String,
 }
 
-/// The prompt's tokens around the picture's and the instruction's.
+/// Tokens of the prompt around the image and the instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PromptParts {
@@ -98,47 +98,47 @@ pub(crate) struct PromptParts {
     pub(crate) after_instruction: Vec<u32>,
 }
 
-/// How tokens are chosen, and how many a page may have.
+/// How tokens are chosen, and limits of their number.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Generation {
+pub(crate) struct GenerationConfig {
     pub(crate) repetition_penalty: f32,
     max_tokens: usize,
     base_tokens: usize,
     tokens_per_image_token: usize,
 }
 
-impl Generation {
-    /// The most tokens for a page whose picture has so many: a dense page is a large one.
+impl GenerationConfig {
+    /// Returns the token limit of a page with this many image tokens, because a dense page is a large one.
     pub(crate) fn token_cap(&self, image_tokens: usize) -> usize {
         self.max_tokens.min(self.base_tokens + self.tokens_per_image_token * image_tokens)
     }
 }
 
-impl Picture {
-    /// The side of what becomes one token, in pixels.
+impl ImageConfig {
+    /// Returns the side of the square that becomes one token, in pixels.
     pub(crate) const fn cell(&self) -> usize {
         self.patch * self.merge
     }
 
-    /// What sizes the model takes, with no more pixels than `cap`.
-    pub(crate) fn sides(&self, cap: Option<usize>) -> Sides {
+    /// Returns the limits of image sizes, with at most `cap` pixels.
+    pub(crate) fn sides(&self, cap: Option<usize>) -> SizeLimits {
         let max_pixels = cap.map_or(self.max_pixels, |cap| cap.min(self.max_pixels));
         let (factor, max_aspect) = (self.cell(), self.max_aspect);
-        Sides { factor, min_pixels: self.min_pixels.min(max_pixels), max_pixels, max_aspect }
+        SizeLimits { factor, min_pixels: self.min_pixels.min(max_pixels), max_pixels, max_aspect }
     }
 }
 
 impl Manifest {
-    /// Reads a folder's manifest, and looks whether the files beside it are whole.
+    /// Parses and validates the manifest of a folder, and checks that its files are complete.
     ///
     /// # Errors
-    /// Says what is missing, or what was expected instead.
-    pub(crate) fn open(folder: &Path) -> Result<Self, LoadError> {
+    /// [`LoadError`], with what is missing or what was expected.
+    pub(crate) fn load(folder: &Path) -> Result<Self, LoadError> {
         let path = folder.join(FILE);
         let refused = |reason: String| LoadError::Manifest { path: path.clone(), reason };
         let text = fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
-        // Its format first: another one has other entries.
+        // Check the format first, because another one has other fields.
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
         let (name, version) = FORMAT;
         if value["format"] != name || value["format_version"] != version {
@@ -164,15 +164,15 @@ impl Manifest {
         self.folder.join(&self.tokenizer)
     }
 
-    /// What weights, features and caches are made of.
+    /// Element type of weights, features and caches.
     pub(crate) const fn element(&self) -> TensorElementType {
         match self.dtype {
-            Dtype::Float32 => TensorElementType::Float32,
-            Dtype::Float16 => TensorElementType::Float16,
+            WeightType::Float32 => TensorElementType::Float32,
+            WeightType::Float16 => TensorElementType::Float16,
         }
     }
 
-    /// What this engine can do, as words and as numbers.
+    /// Validates settings and sizes.
     fn check(&self) -> Result<(), String> {
         let words = [
             ("positions", self.positions.join(" "), "sequence column row image"),
@@ -219,7 +219,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Cheap, and finds what a broken copy leaves; the graphs themselves are checked when they are loaded.
+    /// Cheap, and detects incomplete copies; graphs are validated when they are loaded.
     fn check_files(&self) -> Result<(), LoadError> {
         for name in [&self.graphs.vision, &self.graphs.decoder, &self.tokenizer] {
             if !self.files.contains_key(name) || Path::new(name).file_name() != Some(name.as_ref()) {

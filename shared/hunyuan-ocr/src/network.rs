@@ -1,37 +1,43 @@
-//! What the graphs do, so that the reading around them can be tried without.
+//! The interface of the graphs, with a fake for tests.
 
 use quire_inference::ModelError;
 
-use crate::{prompt::Prompt, resize::Size, slots::Row};
+use crate::{prompt::Prompt, resize::ImageSize, slots::DecodeRow};
 
-/// A token that the model chose.
+/// A generated token.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Choice {
+pub(crate) struct TokenChoice {
     pub(crate) token: u32,
-    /// How sure the model was of it, before the repetition penalty.
+    /// Probability before the repetition penalty.
     pub(crate) probability: f32,
 }
 
 /// A vision encoder, and a decoder with a fixed number of slots.
-pub(crate) trait Network: Send {
-    /// A picture as the decoder sees it; it stays where the decoder runs.
-    type Features;
+pub(crate) trait HunyuanNetwork: Send {
+    /// Encoded image; stays in the memory of the decoder's device.
+    type ImageFeatures;
 
-    /// Looks at pictures of one size, `[N, 3, height, width]`.
+    /// Encodes images of one size, `[N, 3, height, width]`. Returns the features of each.
     ///
     /// # Errors
-    /// When the run fails; it may be tried again with fewer pictures.
-    fn encode(&mut self, pixels: &[f32], size: Size) -> Result<Vec<Self::Features>, ModelError>;
+    /// If the run fails; retry with fewer images.
+    fn encode(&mut self, pixels: &[f32], size: ImageSize) -> Result<Vec<Self::ImageFeatures>, ModelError>;
 
-    /// Runs a page's prompt into a slot, whose former page is forgotten. The first token.
+    /// Runs the prompt of a page in a slot, replacing its previous page. Returns the first token.
     ///
     /// # Errors
-    /// When the run fails.
-    fn prefill(&mut self, slot: usize, prompt: &Prompt, picture: &Self::Features) -> Result<Choice, ModelError>;
+    /// If the run fails.
+    fn prefill(
+        &mut self,
+        slot: usize,
+        prompt: &Prompt,
+        picture: &Self::ImageFeatures,
+    ) -> Result<TokenChoice, ModelError>;
 
-    /// One more token for each of the slots from `first` on.
+    /// Returns one more token for each slot from `first` on.
     ///
     /// # Errors
-    /// When the run fails; it may be tried again with fewer slots: the same tokens go to the same places.
-    fn decode(&mut self, first: usize, rows: &[Row]) -> Result<Vec<Choice>, ModelError>;
+    /// If the run fails; retry with fewer slots. A retry is idempotent: it writes the same tokens to the same
+    /// positions.
+    fn decode(&mut self, first: usize, rows: &[DecodeRow]) -> Result<Vec<TokenChoice>, ModelError>;
 }

@@ -1,27 +1,27 @@
-//! The graphs in ONNX Runtime.
+//! The graphs as sessions of ONNX Runtime.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
 use quire_inference::{
-    Binding, Device, LoadError, Memory, ModelError, Session, SessionError, TensorElementType, check_cuda, environment,
-    session,
+    Device, DeviceMemory, IoBinding, LoadError, ModelError, Session, SessionError, TensorElementType, check_cuda,
+    load_environment, load_session,
 };
 
 use crate::{
     graph_contract::{cache_parts, check_decoder, check_vision},
     manifest::Manifest,
-    network::{Choice, Network},
+    network::{HunyuanNetwork, TokenChoice},
     options::HunyuanOptions,
-    positions::{AXES, Grid},
+    positions::{AXES, TokenGrid},
     prompt::Prompt,
-    resize::Size,
-    slots::Row,
+    resize::ImageSize,
+    slots::DecodeRow,
 };
 
-/// Two sessions, and the memory that the decoder's slots live in. All of it stays on the device: a step brings back one
-/// token and its probability for each slot.
+/// Two sessions and the memory of the slots, which stays on the device: a step copies only one token and its
+/// probability per slot.
 #[derive(Debug)]
-pub(crate) struct Onnx {
+pub(crate) struct OnnxNetwork {
     vision: Session,
     decoder: Session,
     slots: SlotMemory,
@@ -30,37 +30,37 @@ pub(crate) struct Onnx {
     cell: usize,
     hidden: usize,
     penalty: f32,
-    /// One row of features, for runs without a picture.
-    no_features: Memory,
+    /// One row of features, for runs without an image.
+    no_features: DeviceMemory,
 }
 
-/// Caches `[slots, kv_heads, capacity, head_dim]`, two a layer, and which tokens each slot has seen, `[slots, vocabulary]`.
-/// The slots are outermost, so that one slot's part of each is contiguous.
+/// Key/value caches `[slots, kv_heads, capacity, head_dim]`, two per layer, and a mask of the tokens that each slot has
+/// seen, `[slots, vocabulary]`. Slots are the outermost dimension, so that the part of one slot is contiguous.
 #[derive(Debug)]
 struct SlotMemory {
-    caches: Vec<Cache>,
+    caches: Vec<LayerCache>,
     cache_shape: [usize; 3],
-    seen: Memory,
+    seen: DeviceMemory,
     vocabulary: usize,
 }
 
 #[derive(Debug)]
-struct Cache {
+struct LayerCache {
     past: String,
     present: String,
-    memory: Memory,
+    memory: DeviceMemory,
 }
 
-/// A picture's rows within the answer for the pictures that it was looked at with.
+/// Features of one image: rows of the output for all images of its run.
 #[derive(Debug)]
-pub(crate) struct Features {
-    memory: Arc<Memory>,
+pub(crate) struct OnnxImageFeatures {
+    memory: Arc<DeviceMemory>,
     numbers: Range<usize>,
     rows: usize,
 }
 
-/// New tokens for neighboring slots: `[slots, length]`, each after what is cached.
-struct Tokens<'a> {
+/// New tokens of adjacent slots, `[slots, length]`, which follow the cached ones.
+struct TokenBatch<'a> {
     ids: &'a [i64],
     image_index: &'a [i64],
     /// `[4, slots, length]`
@@ -75,13 +75,13 @@ impl SlotMemory {
         let cache_shape = [decoder.kv_heads, capacity, decoder.head_dim];
         let len = options.slots * cache_shape.iter().product::<usize>();
         let cache = |part: String| {
-            let memory = Memory::zeroed(options.device, manifest.element(), len)?;
-            Ok(Cache { past: format!("past_key_values.{part}"), present: format!("present.{part}"), memory })
+            let memory = DeviceMemory::zeroed(options.device, manifest.element(), len)?;
+            Ok(LayerCache { past: format!("past_key_values.{part}"), present: format!("present.{part}"), memory })
         };
         Ok(Self {
             caches: cache_parts(decoder.layers).map(cache).collect::<Result<_, SessionError>>()?,
             cache_shape,
-            seen: Memory::zeroed(options.device, TensorElementType::Bool, options.slots * decoder.vocabulary)?,
+            seen: DeviceMemory::zeroed(options.device, TensorElementType::Bool, options.slots * decoder.vocabulary)?,
             vocabulary: decoder.vocabulary,
         })
     }
@@ -90,21 +90,21 @@ impl SlotMemory {
         self.caches.iter().map(|cache| cache.memory.bytes()).sum::<usize>() + self.seen.bytes()
     }
 
-    /// Binds the part of some slots, to be updated in place.
-    fn bind<'a>(&'a mut self, binding: &mut Binding<'a>, slots: &Range<usize>) -> Result<(), SessionError> {
+    /// Binds the caches of a range of slots, to be updated in place.
+    fn bind<'a>(&'a mut self, binding: &mut IoBinding<'a>, slots: &Range<usize>) -> Result<(), SessionError> {
         let part = |each: usize| slots.start * each..slots.end * each;
         let [heads, capacity, dim] = self.cache_shape;
-        for Cache { past, present, memory } in &mut self.caches {
+        for LayerCache { past, present, memory } in &mut self.caches {
             let shape = [slots.len(), heads, capacity, dim];
-            binding.update((past, present), memory, &part(heads * capacity * dim), &shape)?;
+            binding.bind_in_place((past, present), memory, &part(heads * capacity * dim), &shape)?;
         }
         let shape = [slots.len(), self.vocabulary];
-        binding.update(("seen", "seen_out"), &mut self.seen, &part(self.vocabulary), &shape)
+        binding.bind_in_place(("seen", "seen_out"), &mut self.seen, &part(self.vocabulary), &shape)
     }
 }
 
-impl Onnx {
-    /// Loads the graphs of a manifest, with slots for so many tokens each.
+impl OnnxNetwork {
+    /// Loads the graphs of a manifest, with slots of `capacity` tokens.
     pub(crate) fn load(
         onnxruntime: &Path,
         manifest: &Manifest,
@@ -114,10 +114,10 @@ impl Onnx {
         if options.device == Device::Cuda {
             check_cuda(onnxruntime)?;
         }
-        let environment = environment(onnxruntime)?;
-        let vision = session(&environment, &manifest.vision(), options.device, options.threads)?;
+        let environment = load_environment(onnxruntime)?;
+        let vision = load_session(&environment, &manifest.vision(), options.device, options.threads)?;
         check_vision(manifest, &vision)?;
-        let decoder = session(&environment, &manifest.decoder_graph(), options.device, options.threads)?;
+        let decoder = load_session(&environment, &manifest.decoder_graph(), options.device, options.threads)?;
         check_decoder(manifest, &decoder)?;
         let no_memory = |error: SessionError| LoadError::Memory {
             slots: options.slots,
@@ -133,70 +133,77 @@ impl Onnx {
             cell: manifest.picture.cell(),
             hidden: manifest.decoder.hidden,
             penalty: manifest.generation.repetition_penalty,
-            no_features: Memory::zeroed(options.device, manifest.element(), manifest.decoder.hidden)
+            no_features: DeviceMemory::zeroed(options.device, manifest.element(), manifest.decoder.hidden)
                 .map_err(no_memory)?,
         })
     }
 
-    /// Bytes of all slots.
+    /// Returns the size of all slots, in bytes.
     pub(crate) fn slot_bytes(&self) -> usize {
         self.slots.bytes()
     }
 
-    /// Runs new tokens for a range of slots. The next token of each.
+    /// Runs new tokens for a range of slots. Returns the next token of each.
     fn run(
         &mut self,
         slots: &Range<usize>,
-        tokens: &Tokens<'_>,
-        picture: Option<&Features>,
-    ) -> Result<Vec<Choice>, ModelError> {
+        tokens: &TokenBatch<'_>,
+        picture: Option<&OnnxImageFeatures>,
+    ) -> Result<Vec<TokenChoice>, ModelError> {
         let (count, length) = (slots.len(), tokens.length);
         let ends: Vec<i32> = tokens.cached.iter().map(|&cached| (cached + length) as i32 - 1).collect();
         let longest = [ends.iter().max().map_or(0, |end| end + 1)];
         let penalty = [self.penalty];
         let (mut next, mut probability) = (vec![0_i64; count], vec![0_f32; count]);
-        let mut binding = Binding::new(&mut self.decoder)?;
-        binding.read("input_ids", tokens.ids, &[count, length])?;
-        binding.read("image_index", tokens.image_index, &[count, length])?;
-        binding.read("position_ids", tokens.positions, &[AXES, count, length])?;
-        binding.read("seqlens_k", &ends, &[count])?;
-        binding.read("total_sequence_length", &longest, &[])?;
-        binding.read("penalty", &penalty, &[])?;
+        let mut binding = IoBinding::new(&mut self.decoder)?;
+        binding.bind_input("input_ids", tokens.ids, &[count, length])?;
+        binding.bind_input("image_index", tokens.image_index, &[count, length])?;
+        binding.bind_input("position_ids", tokens.positions, &[AXES, count, length])?;
+        binding.bind_input("seqlens_k", &ends, &[count])?;
+        binding.bind_input("total_sequence_length", &longest, &[])?;
+        binding.bind_input("penalty", &penalty, &[])?;
         match picture {
-            Some(Features { memory, numbers, rows }) => {
-                binding.read_memory("image_features", memory, numbers, &[*rows, self.hidden])?;
+            Some(OnnxImageFeatures { memory, numbers, rows }) => {
+                binding.bind_device_input("image_features", memory, numbers, &[*rows, self.hidden])?;
             }
-            None => binding.read_memory("image_features", &self.no_features, &(0..self.hidden), &[1, self.hidden])?,
+            None => {
+                binding.bind_device_input("image_features", &self.no_features, &(0..self.hidden), &[1, self.hidden])?
+            }
         }
         self.slots.bind(&mut binding, slots)?;
-        binding.write("next_token", &mut next, &[count, 1])?;
-        binding.write("probability", &mut probability, &[count, 1])?;
+        binding.bind_output("next_token", &mut next, &[count, 1])?;
+        binding.bind_output("probability", &mut probability, &[count, 1])?;
         binding.run()?;
         let choices = next.into_iter().zip(probability);
-        Ok(choices.map(|(token, probability)| Choice { token: token as u32, probability }).collect())
+        Ok(choices.map(|(token, probability)| TokenChoice { token: token as u32, probability }).collect())
     }
 }
 
-impl Network for Onnx {
-    type Features = Features;
+impl HunyuanNetwork for OnnxNetwork {
+    type ImageFeatures = OnnxImageFeatures;
 
-    fn encode(&mut self, pixels: &[f32], size: Size) -> Result<Vec<Features>, ModelError> {
+    fn encode(&mut self, pixels: &[f32], size: ImageSize) -> Result<Vec<OnnxImageFeatures>, ModelError> {
         let count = pixels.len() / (3 * size.width * size.height);
-        let rows = Grid::of(size, self.cell).tokens();
+        let rows = TokenGrid::new(size, self.cell).tokens();
         let each = rows * self.hidden;
-        let mut memory = Memory::zeroed(self.device, self.element, count * each)?;
-        let mut binding = Binding::new(&mut self.vision)?;
-        binding.read("pixel_values", pixels, &[count, 3, size.height, size.width])?;
-        binding.write_memory("image_features", &mut memory, &[count, rows, self.hidden])?;
+        let mut memory = DeviceMemory::zeroed(self.device, self.element, count * each)?;
+        let mut binding = IoBinding::new(&mut self.vision)?;
+        binding.bind_input("pixel_values", pixels, &[count, 3, size.height, size.width])?;
+        binding.bind_device_output("image_features", &mut memory, &[count, rows, self.hidden])?;
         binding.run()?;
         let memory = Arc::new(memory);
         let features =
-            |index| Features { memory: Arc::clone(&memory), numbers: index * each..(index + 1) * each, rows };
+            |index| OnnxImageFeatures { memory: Arc::clone(&memory), numbers: index * each..(index + 1) * each, rows };
         Ok((0..count).map(features).collect())
     }
 
-    fn prefill(&mut self, slot: usize, prompt: &Prompt, picture: &Features) -> Result<Choice, ModelError> {
-        let tokens = Tokens {
+    fn prefill(
+        &mut self,
+        slot: usize,
+        prompt: &Prompt,
+        picture: &OnnxImageFeatures,
+    ) -> Result<TokenChoice, ModelError> {
+        let tokens = TokenBatch {
             ids: &prompt.ids,
             image_index: &prompt.image_index,
             positions: &prompt.positions,
@@ -207,14 +214,19 @@ impl Network for Onnx {
         Ok(choices[0])
     }
 
-    fn decode(&mut self, first: usize, rows: &[Row]) -> Result<Vec<Choice>, ModelError> {
+    fn decode(&mut self, first: usize, rows: &[DecodeRow]) -> Result<Vec<TokenChoice>, ModelError> {
         let ids: Vec<i64> = rows.iter().map(|row| row.token.into()).collect();
         let cached: Vec<usize> = rows.iter().map(|row| row.cached).collect();
         let places = |_| cached.iter().map(|&cached| cached as i64);
         let positions: Vec<i64> = (0..AXES).flat_map(places).collect();
         let image_index = vec![-1; rows.len()];
-        let tokens =
-            Tokens { ids: &ids, image_index: &image_index, positions: &positions, cached: cached.clone(), length: 1 };
+        let tokens = TokenBatch {
+            ids: &ids,
+            image_index: &image_index,
+            positions: &positions,
+            cached: cached.clone(),
+            length: 1,
+        };
         self.run(&(first..first + rows.len()), &tokens, None)
     }
 }

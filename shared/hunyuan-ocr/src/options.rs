@@ -1,45 +1,46 @@
-//! What HunyuanOCR is loaded from, and how it is run.
+//! Files and options of HunyuanOCR.
 
 use std::path::PathBuf;
 
 use quire_inference::Device;
 
-/// Where the native parts are.
+/// Paths of the library and the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HunyuanFiles {
     /// ONNX Runtime's shared library.
     pub onnxruntime: PathBuf,
-    /// The folder that `export/export.py` has made.
+    /// Folder exported by `export/export.py`.
     pub folder: PathBuf,
 }
 
-/// How the model is run.
+/// Options of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HunyuanOptions {
-    /// What runs it.
+    /// Device that runs the graphs.
     pub device: Device,
-    /// Threads of one run on a CPU.
+    /// Threads per run on a CPU.
     pub threads: usize,
-    /// How many pages are decoded together. Each costs 96 KiB of memory a token in float16.
+    /// Number of pages that are decoded together. Each token of a slot needs 96 KiB in float16.
     pub slots: usize,
-    /// Tokens of one slot, the picture's and the prompt's included; at most what the model takes. A page of A4 at 150 dpi is
-    /// 2,200 tokens before it is read.
+    /// Tokens per slot, including those of the image and the prompt; limited by the model. The image of an A4 page at
+    /// 150 dpi has 2,200 tokens.
     pub slot_tokens: usize,
-    /// Pages with more pixels are reduced; at most what the model takes.
+    /// Maximum pixels of a page; larger pages are scaled down. Default: the model's limit, which is also the maximum.
     pub max_pixels: Option<usize>,
-    /// Pixels of the pages of one size that are looked at in one run.
+    /// Maximum pixels of pages that are encoded in one run; they must have the same size.
     pub vision_max_pixels: usize,
 }
 
 impl HunyuanOptions {
-    /// For so many threads of a CPU. Two slots take 1.6 GB in float32, and pages are reduced to what leaves half a slot for
-    /// their text: A4 at 150 dpi.
+    /// Returns options for a CPU. Two slots need 1.6 GB in float32, and pages are scaled down to A4 at 150 dpi, which
+    /// leaves half of a slot for their text.
     pub const fn cpu(threads: usize) -> Self {
         let max_pixels = Some(2_000_000);
         Self { device: Device::Cpu, threads, slots: 2, slot_tokens: 4_096, max_pixels, vision_max_pixels: 0 }
     }
 
-    /// For a GPU with 24 GB: 16 slots take 12.9 GB beside 2 GB of weights. By the arithmetic of memory, not yet measured.
+    /// Returns options for a GPU with 24 GB: 16 slots need 12.9 GB in addition to 2 GB of weights. Calculated, not
+    /// measured.
     pub const fn cuda() -> Self {
         Self {
             device: Device::Cuda,

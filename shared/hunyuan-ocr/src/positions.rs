@@ -1,20 +1,20 @@
-//! Where each token of a prompt stands: in the sequence and in the picture.
+//! Position IDs: where each token is in the sequence and in the image.
 
-use crate::resize::Size;
+use crate::resize::ImageSize;
 
-/// Sequence, column, row, picture.
+/// Position axes: sequence, column, row, image.
 pub(crate) const AXES: usize = 4;
 
-/// A picture's cells as tokens: one for each, one at each row's end, one before and one after them all.
+/// The tokens of an image: one per cell, one at the end of each row, one before and one after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Grid {
+pub(crate) struct TokenGrid {
     pub(crate) columns: usize,
     pub(crate) rows: usize,
 }
 
-impl Grid {
-    /// Of a resized page; a cell has so many pixels a side.
-    pub(crate) const fn of(size: Size, cell: usize) -> Self {
+impl TokenGrid {
+    /// Creates the grid of a resized page with cells of `cell` pixels per side.
+    pub(crate) const fn new(size: ImageSize, cell: usize) -> Self {
         Self { columns: size.width / cell, rows: size.height / cell }
     }
 
@@ -23,13 +23,13 @@ impl Grid {
     }
 }
 
-/// `[4, length]`: text counts on along all axes; cells and row ends have their column and row, and are of picture 0. The
-/// picture's tokens start at `start`.
-pub(crate) fn positions(length: usize, start: usize, grid: Grid) -> Vec<i64> {
+/// Returns position IDs `[4, length]`. Text has its sequence position on all axes; cells and row ends have their
+/// column, row and image number 0. The image tokens start at `start`.
+pub(crate) fn positions(length: usize, start: usize, grid: TokenGrid) -> Vec<i64> {
     let mut positions: Vec<i64> = (0..AXES).flat_map(|_| 0..length as i64).collect();
     let across = grid.columns + 1;
     for cell in 0..grid.rows * across {
-        // The token before the cells keeps its place in the sequence on all axes, and so does the one after them.
+        // The first and the last image token keep their sequence position on all axes.
         let token = start + 1 + cell;
         positions[length + token] = (cell % across) as i64;
         positions[2 * length + token] = (cell / across) as i64;
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn cells_have_columns_and_rows_and_all_else_counts_on() {
-        let grid = Grid::of(Size { width: 64, height: 64 }, 32);
+        let grid = TokenGrid::new(ImageSize { width: 64, height: 64 }, 32);
         assert_eq!(grid.tokens(), 8);
         let all = positions(11, 2, grid);
         let axis = |axis: usize| &all[axis * 11..(axis + 1) * 11];

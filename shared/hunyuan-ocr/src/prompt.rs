@@ -1,34 +1,34 @@
-//! What the decoder is given for a page before it answers.
+//! The decoder's input for a page.
 
 use quire_ocr::Instruction;
 use std::ops::Range;
 
 use crate::{
     manifest::PromptParts,
-    positions::{Grid, positions},
+    positions::{TokenGrid, positions},
     vocabulary::Vocabulary,
 };
 
-/// A page's tokens, and where they stand.
+/// Tokens of a page with their positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prompt {
     /// `[length]`
     pub(crate) ids: Vec<i64>,
-    /// `[length]`: for the picture's tokens which of its rows they are, for all others -1.
+    /// `[length]`: row of the image features for image tokens, -1 for others.
     pub(crate) image_index: Vec<i64>,
     /// `[4, length]`
     pub(crate) positions: Vec<i64>,
-    /// The picture's tokens.
+    /// Range of the image tokens.
     pub(crate) image: Range<usize>,
 }
 
 impl Prompt {
-    /// The prompt for a picture of this grid.
+    /// Creates the prompt for an image with this grid.
     pub(crate) fn new(
         parts: &PromptParts,
         vocabulary: &Vocabulary,
         instruction: &Instruction,
-        grid: Grid,
+        grid: TokenGrid,
     ) -> Result<Self, tokenizers::Error> {
         let instruction = vocabulary.encode(instruction.as_str())?;
         let start = parts.before_image.len();

@@ -1,34 +1,34 @@
-//! A page to the size that the model wants, pixel for pixel what the model's own preparation makes of it.
+//! Resizes a page exactly like the model's own preprocessing (Pillow's bicubic filter).
 //!
-//! The tokens depend on these pixels, so the arithmetic is that of the reference: bicubic in fixed point, columns first,
-//! rounded to bytes after either pass.
+//! The generated tokens depend on these pixels, so the arithmetic is that of the reference: bicubic in fixed point,
+//! columns first, rounded to bytes after each pass.
 
 use quire_document::PageImage;
 
-/// The sides that a page is resized to.
+/// Size of a resized page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Size {
+pub(crate) struct ImageSize {
     pub(crate) width: usize,
     pub(crate) height: usize,
 }
 
-/// What sizes the model takes.
+/// Limits of image sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sides {
-    /// Both sides are multiples of it.
+pub(crate) struct SizeLimits {
+    /// Both sides are multiples of this.
     pub(crate) factor: usize,
-    /// Smaller pages are enlarged to about so many pixels.
+    /// Smaller pages are scaled up to about this number of pixels.
     pub(crate) min_pixels: usize,
-    /// Larger pages are reduced to so many pixels.
+    /// Larger pages are scaled down to at most this number of pixels.
     pub(crate) max_pixels: usize,
-    /// How many times longer one side may be than the other.
+    /// Maximum aspect ratio.
     pub(crate) max_aspect: usize,
 }
 
-impl Sides {
-    /// The size for a page: its own, rounded to multiples of the factor, unless that has too many or too few pixels. `None`
-    /// for strips that the model does not take.
-    pub(crate) fn fit(&self, width: u32, height: u32) -> Option<Size> {
+impl SizeLimits {
+    /// Returns the size for a page: its own, rounded to multiples of the factor, unless it has too many or too few
+    /// pixels. Returns `None` if the aspect ratio is too large.
+    pub(crate) fn fit(&self, width: u32, height: u32) -> Option<ImageSize> {
         let (long, short) = (width.max(height) as usize, width.min(height) as usize);
         if long > self.max_aspect * short {
             return None;
@@ -48,15 +48,15 @@ impl Sides {
         } else {
             (w, h)
         };
-        Some(Size { width, height })
+        Some(ImageSize { width, height })
     }
 }
 
-/// Bits behind the point: a weight times a byte, summed, stays within 32 bits.
+/// Fractional bits: the sum of weights times bytes must fit into 32 bits.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// Which pixels make up one pixel of the result, and how much each counts.
-struct Taps {
+/// Source pixels of one output pixel, with their weights.
+struct FixedPointKernel {
     start: usize,
     weights: Vec<i32>,
 }
@@ -74,7 +74,7 @@ fn bicubic(x: f64) -> f64 {
     }
 }
 
-fn taps(from: usize, to: usize) -> Vec<Taps> {
+fn kernels(from: usize, to: usize) -> Vec<FixedPointKernel> {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
     let reach = 2.0 * stretch;
@@ -88,7 +88,7 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
                 (start..end).map(|pixel| bicubic((pixel as f64 - center + 0.5) * inverse)).collect();
             let sum: f64 = weights.iter().sum();
             let fixed = |weight: f64| (weight / sum * f64::from(1_u32 << PRECISION)).round() as i32;
-            Taps { start, weights: weights.into_iter().map(fixed).collect() }
+            FixedPointKernel { start, weights: weights.into_iter().map(fixed).collect() }
         })
         .collect()
 }
@@ -97,18 +97,18 @@ fn to_byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// Red, green, blue, byte by byte, at the given size.
-pub(crate) fn resize(page: &PageImage, size: Size) -> Vec<u8> {
+/// Resizes a page. Returns bytes in the order red, green, blue.
+pub(crate) fn resize(page: &PageImage, size: ImageSize) -> Vec<u8> {
     let (from_width, from_height) = (page.width() as usize, page.height() as usize);
-    let narrowed = columns(page.pixels(), from_width, &taps(from_width, size.width));
-    rows(&narrowed, size.width * PageImage::CHANNELS, &taps(from_height, size.height))
+    let narrowed = columns(page.pixels(), from_width, &kernels(from_width, size.width));
+    rows(&narrowed, size.width * PageImage::CHANNELS, &kernels(from_height, size.height))
 }
 
-/// Resizes each row, and turns blue, green, red into red, green, blue on the way.
-fn columns(pixels: &[u8], width: usize, taps: &[Taps]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(pixels.len() / width * taps.len());
+/// Resizes the rows, and converts blue, green, red to red, green, blue.
+fn columns(pixels: &[u8], width: usize, kernels: &[FixedPointKernel]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pixels.len() / width * kernels.len());
     for row in pixels.chunks_exact(width * PageImage::CHANNELS) {
-        for Taps { start, weights } in taps {
+        for FixedPointKernel { start, weights } in kernels {
             let mut sums = [1_i32 << (PRECISION - 1); PageImage::CHANNELS];
             let source = row[start * PageImage::CHANNELS..].as_chunks::<{ PageImage::CHANNELS }>().0;
             for (pixel, &weight) in source.iter().zip(weights) {
@@ -122,11 +122,11 @@ fn columns(pixels: &[u8], width: usize, taps: &[Taps]) -> Vec<u8> {
     out
 }
 
-/// Resizes each column: whole rows are added up, which is what a processor's vector units do best.
-fn rows(pixels: &[u8], stride: usize, taps: &[Taps]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(stride * taps.len());
+/// Resizes the columns. Adds whole rows, which is vectorized best.
+fn rows(pixels: &[u8], stride: usize, kernels: &[FixedPointKernel]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(stride * kernels.len());
     let mut sums = vec![0_i32; stride];
-    for Taps { start, weights } in taps {
+    for FixedPointKernel { start, weights } in kernels {
         sums.fill(1 << (PRECISION - 1));
         for (row, &weight) in pixels[start * stride..].chunks_exact(stride).zip(weights) {
             for (sum, &value) in sums.iter_mut().zip(row) {

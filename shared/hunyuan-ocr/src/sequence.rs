@@ -1,14 +1,16 @@
-//! One page's answer as it grows.
+//! The growing answer of one page.
 
 use quire_inference::ModelError;
-use quire_ocr::{End, PageJob, Reading, RepetitionGuard, RepetitionRule, kept, page_of_answer};
+use quire_ocr::{
+    PageJob, PageReading, RepetitionGuard, RepetitionRule, StopReason, length_without_repetition, parse_answer,
+};
 use quire_tasks::{EngineName, Warning};
 
-use crate::{manifest::Manifest, network::Choice, text_stream::TextStream, vocabulary::Vocabulary};
+use crate::{manifest::Manifest, network::TokenChoice, text_stream::TextStream, vocabulary::Vocabulary};
 
 /// A page in a slot.
 #[derive(Debug)]
-pub(crate) struct Sequence<'p> {
+pub(crate) struct PageSequence<'p> {
     job: PageJob<'p>,
     tokens: Vec<u32>,
     cap: usize,
@@ -16,8 +18,8 @@ pub(crate) struct Sequence<'p> {
     guard: RepetitionGuard,
 }
 
-impl<'p> Sequence<'p> {
-    /// A page that may have so many tokens.
+impl<'p> PageSequence<'p> {
+    /// Creates the sequence of a page with a token limit.
     pub(crate) fn new(job: PageJob<'p>, cap: usize, rule: &RepetitionRule) -> Self {
         Self { job, tokens: Vec::new(), cap, text: TextStream::default(), guard: RepetitionGuard::new(rule) }
     }
@@ -26,42 +28,42 @@ impl<'p> Sequence<'p> {
         &self.job
     }
 
-    /// Takes the next token, and tells whether and why it is the last.
+    /// Appends a token. Returns the reason if it is the last one.
     pub(crate) fn push(
         &mut self,
-        choice: Choice,
+        choice: TokenChoice,
         manifest: &Manifest,
         vocabulary: &Vocabulary,
-    ) -> Result<Option<End>, ModelError> {
+    ) -> Result<Option<StopReason>, ModelError> {
         if !choice.probability.is_finite() {
             return Err(ModelError::NotANumber);
         }
         self.tokens.push(choice.token);
         if manifest.end_tokens.contains(&choice.token) {
-            return Ok(Some(End::Said));
+            return Ok(Some(StopReason::EndOfText));
         }
         if let Some(bytes) = vocabulary.bytes(choice.token) {
             self.text.push(bytes, choice.probability);
         }
-        if self.guard.trips(&manifest.repetition, self.text.text(), self.text.characters()) {
-            return Ok(Some(End::Repetition));
+        if self.guard.detects_repetition(&manifest.repetition, self.text.text(), self.text.characters()) {
+            return Ok(Some(StopReason::Repetition));
         }
-        Ok((self.tokens.len() >= self.cap).then_some(End::TokenCap))
+        Ok((self.tokens.len() >= self.cap).then_some(StopReason::TokenLimit))
     }
 
-    /// The page is at its end.
-    pub(crate) fn into_reading(mut self, end: End, rule: &RepetitionRule, name: EngineName) -> Reading {
+    /// Returns the result of the page.
+    pub(crate) fn into_reading(mut self, end: StopReason, rule: &RepetitionRule, name: EngineName) -> PageReading {
         self.text.finish();
-        let kept = kept(rule, self.text.text());
+        let kept = length_without_repetition(rule, self.text.text());
         let repeated = kept < self.text.text().len();
         self.text.truncate(kept);
         let lines = self.text.lines().into_iter().map(|(line, sure)| (line.to_owned(), Some(sure))).collect();
         let (width, height) = (self.job.image.page_width(), self.job.image.page_height());
-        let mut page = page_of_answer(name, width, height, &self.job.mode, lines, end);
-        // It may have come to an end by itself.
+        let mut page = parse_answer(name, width, height, &self.job.mode, lines, end);
+        // The model may have stopped on its own after a repetition.
         if repeated && !page.warnings.contains(&Warning::Repetition) {
             page.warnings.push(Warning::Repetition);
         }
-        Reading { page, tokens: self.tokens, end }
+        PageReading { page, tokens: self.tokens, end }
     }
 }

@@ -1,18 +1,17 @@
-//! Tokens to text, as they come.
+//! Converts tokens to text incrementally.
 
-/// The text of a page so far. A character whose bytes are not all there is held back; bytes that are no text become
-/// U+FFFD.
+/// The text of a page so far. Incomplete UTF-8 sequences are held back; invalid bytes become U+FFFD.
 #[derive(Debug, Default)]
 pub(crate) struct TextStream {
     text: String,
     characters: usize,
     held: Vec<u8>,
-    /// Where in the text each token ended, and how probable it was.
+    /// Where each token ends in the text, and its probability.
     ends: Vec<(usize, f32)>,
 }
 
 impl TextStream {
-    /// Takes the bytes of the next token and how probable it was.
+    /// Appends the bytes and the probability of a token.
     pub(crate) fn push(&mut self, bytes: &[u8], probability: f32) {
         self.held.extend_from_slice(bytes);
         let before = self.text.len();
@@ -20,7 +19,7 @@ impl TextStream {
         for chunk in self.held.utf8_chunks() {
             self.text.push_str(chunk.valid());
             whole += chunk.valid().len();
-            // The last one may yet become a character.
+            // The last sequence may be completed by the next token.
             if chunk.invalid().is_empty()
                 || (whole + chunk.invalid().len() == self.held.len() && may_go_on(chunk.invalid()))
             {
@@ -34,7 +33,7 @@ impl TextStream {
         self.ends.push((self.text.len(), probability));
     }
 
-    /// There are no more tokens: what is held back will not become a character.
+    /// Ends the text: incomplete bytes become U+FFFD.
     pub(crate) fn finish(&mut self) {
         if !std::mem::take(&mut self.held).is_empty() {
             self.text.push(char::REPLACEMENT_CHARACTER);
@@ -45,7 +44,7 @@ impl TextStream {
         }
     }
 
-    /// Keeps so many bytes of the text.
+    /// Truncates the text to this number of bytes.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.text.truncate(length);
     }
@@ -58,7 +57,7 @@ impl TextStream {
         self.characters
     }
 
-    /// The lines, each with the mean probability of its tokens.
+    /// Returns the lines, each with the mean probability of its tokens.
     pub(crate) fn lines(&self) -> Vec<(&str, f32)> {
         let mut start = 0;
         let text = self.text.trim_end();
@@ -79,7 +78,7 @@ impl TextStream {
     }
 }
 
-/// Whether bytes that are no character can be the beginning of one.
+/// Returns whether bytes are the start of a UTF-8 sequence.
 fn may_go_on(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }

@@ -1,4 +1,4 @@
-//! Text to tokens, and a token to its bytes.
+//! Byte-level BPE vocabulary: text to tokens, and tokens to bytes.
 
 use std::{collections::HashMap, fs};
 
@@ -8,7 +8,7 @@ use tokenizers::Tokenizer;
 
 use crate::manifest::Manifest;
 
-/// A byte-level vocabulary. Special tokens have no bytes, and no text becomes one.
+/// A byte-level vocabulary. Special tokens have no bytes, and no text is encoded as one.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     plain: Tokenizer,
@@ -16,7 +16,7 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Loads the tokenizer of a manifest's folder.
+    /// Loads the tokenizer of a manifest.
     pub(crate) fn load(manifest: &Manifest) -> Result<Self, LoadError> {
         let path = manifest.tokenizer();
         let refused = |reason: String| LoadError::Model { path: path.clone(), reason };
@@ -42,14 +42,14 @@ impl Vocabulary {
         Ok(Self { plain, bytes })
     }
 
-    /// The tokens of a text from outside. What looks like a special token is letters and brackets like all else: neither
-    /// does the encoder know such tokens, nor are they let through if a vocabulary has them as ordinary entries too.
+    /// Encodes untrusted text. Special tokens in it are plain text: the tokenizer does not know them, and they are
+    /// filtered out in case the vocabulary has them as ordinary entries, too.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, tokenizers::Error> {
         let encoding = self.plain.encode_fast(text, false)?;
         Ok(encoding.get_ids().iter().copied().filter(|&id| self.bytes(id).is_some()).collect())
     }
 
-    /// What a token stands for; `None` for a special one.
+    /// Returns the bytes of a token; `None` for special tokens.
     pub(crate) fn bytes(&self, token: u32) -> Option<&[u8]> {
         self.bytes.get(token as usize)?.as_deref()
     }
@@ -60,7 +60,7 @@ fn special_tokens(tokenizer: &Value) -> Vec<u32> {
     added.filter(|token| token["special"] == true).filter_map(|token| Some(token["id"].as_u64()? as u32)).collect()
 }
 
-/// The same tokenizer, to which special tokens are text.
+/// Returns the tokenizer without special tokens.
 fn without_added_tokens(mut tokenizer: Value) -> Value {
     for (entry, nothing) in [("added_tokens", json!([])), ("post_processor", Value::Null)] {
         tokenizer[entry] = nothing;
@@ -68,7 +68,8 @@ fn without_added_tokens(mut tokenizer: Value) -> Value {
     tokenizer
 }
 
-/// Byte-level vocabularies write every byte as a character: printable ones as themselves, the others as those from 256 on.
+/// Byte-level vocabularies map every byte to a character: printable bytes to themselves, the others to U+0100 and
+/// following (as in GPT-2).
 fn byte_of_character() -> HashMap<char, u8> {
     let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     let others =
@@ -76,7 +77,7 @@ fn byte_of_character() -> HashMap<char, u8> {
     (0..=u8::MAX).filter(printable).map(|byte| (char::from(byte), byte)).chain(others).collect()
 }
 
-/// Added tokens that are not special are written as they are.
+/// Added tokens that are not special are stored as they are.
 fn to_bytes(token: &str, byte_of: &HashMap<char, u8>) -> Box<[u8]> {
     let bytes: Option<Box<[u8]>> = token.chars().map(|character| byte_of.get(&character).copied()).collect();
     bytes.unwrap_or_else(|| token.as_bytes().into())

@@ -1,10 +1,12 @@
-//! How items are put into model runs, and what happens when a run fails.
+//! Bisects a failed batch, so that one bad item fails alone.
 
 use crate::model_error::ModelError;
 
-/// Runs all items at once. When that fails, each half by itself, down to single items: what fails alone has failed, and
-/// nothing else has. An answer of the wrong length is a failure.
-pub fn run_isolating<T, R>(
+/// Runs all items in one batch. If the run returns an error, runs each half separately, down to single items: only an
+/// item that fails alone fails. A wrong number of outputs counts as an error.
+///
+/// Takes at most 2·log₂(n) + 1 runs to isolate one bad item of n.
+pub fn run_with_bisection<T, R>(
     items: &[T],
     run: &mut impl FnMut(&[T]) -> Result<Vec<R>, ModelError>,
 ) -> Vec<Result<R, ModelError>> {
@@ -21,8 +23,8 @@ pub fn run_isolating<T, R>(
         Err(error) if items.len() == 1 => vec![Err(error)],
         Err(_) => {
             let (first, second) = items.split_at(items.len() / 2);
-            let mut answers = run_isolating(first, run);
-            answers.extend(run_isolating(second, run));
+            let mut answers = run_with_bisection(first, run);
+            answers.extend(run_with_bisection(second, run));
             answers
         }
     }
@@ -43,7 +45,7 @@ mod tests {
                 let answers = items.iter().map(|item| item.0).collect();
                 if poisoned { Err(ModelError::NotANumber) } else { Ok(answers) }
             };
-            let answers = run_isolating(&items, &mut run);
+            let answers = run_with_bisection(&items, &mut run);
             prop_assert_eq!(answers.len(), items.len());
             for (answer, (index, poison)) in answers.into_iter().zip(items) {
                 prop_assert_eq!(answer, if poison { Err(ModelError::NotANumber) } else { Ok(index) });
@@ -53,7 +55,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_short_is_a_failure() {
-        let answers = run_isolating(&[1, 2], &mut |_: &[i32]| Ok(Vec::<i32>::new()));
+        let answers = run_with_bisection(&[1, 2], &mut |_: &[i32]| Ok(Vec::<i32>::new()));
         assert!(answers.iter().all(Result::is_err));
     }
 }

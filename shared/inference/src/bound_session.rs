@@ -1,4 +1,4 @@
-//! Sessions whose inputs and outputs are bound to memory that a device reads and writes by itself.
+//! Sessions on a GPU, with their input and output names, and pinned host memory.
 
 use std::path::Path;
 
@@ -13,27 +13,28 @@ use crate::{
     cuda,
     gpu_options::{GpuOptions, ShapeProfile},
     load_error::LoadError,
-    onnxruntime::{configured, with_cpu_arena},
+    onnxruntime::{enable_cpu_arena, session_builder},
     provider::Provider,
-    run_buffer::Room,
+    run_buffer::HostBuffer,
 };
 
-/// A session and what its input and first output are called.
+/// A session with the names of its input and of its first output.
 #[derive(Debug)]
 pub struct BoundSession {
     /// The session.
     pub session: Session,
-    /// What its input is called.
+    /// Name of its only input.
     pub input: String,
-    /// What its first output is called.
+    /// Name of its first output.
     pub output: String,
 }
 
 impl BoundSession {
-    /// A session for the model of a file, whose bytes these are.
+    /// Loads a session for `bytes`, the (possibly edited) model of the file at `path`; the path is for error messages
+    /// only.
     ///
     /// # Errors
-    /// When it cannot be loaded.
+    /// [`LoadError`], if ONNX Runtime rejects the model or the provider cannot be registered.
     pub fn load(
         environment: &Environment,
         path: &Path,
@@ -42,14 +43,14 @@ impl BoundSession {
         profile: &ShapeProfile,
     ) -> Result<Self, LoadError> {
         let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-        let mut builder = configured(environment, 1).map_err(refused)?;
+        let mut builder = session_builder(environment, 1).map_err(refused)?;
         match options.provider {
             Provider::Cuda => builder = cuda::register(builder, options.memory_bytes)?,
             Provider::TensorRt => builder = cuda::register_tensorrt(builder, options, profile)?,
             Provider::OnnxRuntime | Provider::OpenVino => {}
         }
         let session =
-            with_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
+            enable_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
         let name =
             |outlet: Option<&ort::value::Outlet>| outlet.map(|outlet| outlet.name().to_owned()).unwrap_or_default();
         let (input, output) = (name(session.inputs().first()), name(session.outputs().first()));
@@ -57,22 +58,22 @@ impl BoundSession {
     }
 }
 
-/// Memory that stays where it is.
+/// Allocates page-locked (pinned) host memory, which the GPU reads and writes by DMA.
 #[derive(Debug)]
 pub struct PinnedMemory(Allocator);
 
 impl PinnedMemory {
-    /// Memory for a session on a GPU.
+    /// Creates an allocator for a session that runs on a GPU.
     ///
     /// # Errors
-    /// When there is none.
+    /// If ONNX Runtime has no pinned allocator for this session.
     pub fn new(session: &Session) -> ort::Result<Self> {
         let info = MemoryInfo::new(AllocationDevice::CUDA_PINNED, 0, AllocatorType::Device, MemoryType::CPUInput)?;
         Allocator::new(session, info).map(Self)
     }
 
-    /// Room for so many numbers, if there is any.
-    pub fn room(&self, len: usize) -> Option<Room> {
-        Tensor::new(&self.0, [len]).ok().map(Room::pinned)
+    /// Returns a pinned buffer of `len` values, or `None` if the allocation fails.
+    pub fn allocate(&self, len: usize) -> Option<HostBuffer> {
+        Tensor::new(&self.0, [len]).ok().map(HostBuffer::pinned)
     }
 }

@@ -1,4 +1,4 @@
-//! ONNX Runtime's CUDA and TensorRT execution providers.
+//! Registers ONNX Runtime's CUDA and TensorRT execution providers, and checks that their libraries are installed.
 
 use std::{num::NonZero, path::Path};
 
@@ -12,9 +12,9 @@ use crate::{
     load_error::LoadError,
 };
 
-/// What stands beside `libonnxruntime.so` in its GPU build.
+/// Provider libraries in the folder of `libonnxruntime.so`, in the GPU build of ONNX Runtime.
 const PROVIDERS: [&str; 2] = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
-/// What those load by name, dependencies first, and where it comes from.
+/// Libraries that the CUDA provider loads by name, dependencies first, with the package that contains each.
 const LIBRARIES: [(&str, &str); 7] = [
     ("libcuda.so.1", "NVIDIA driver R580 or newer"),
     ("libcudart.so.13", "CUDA 13"),
@@ -24,7 +24,7 @@ const LIBRARIES: [(&str, &str); 7] = [
     ("libcufft.so.12", "CUDA 13"),
     ("libcudnn.so.9", "cuDNN 9"),
 ];
-/// As above, for TensorRT, which takes what it cannot do itself to CUDA.
+/// The same for TensorRT, which runs the operators that it does not support with CUDA.
 const TENSORRT_PROVIDER: &str = "libonnxruntime_providers_tensorrt.so";
 const TENSORRT_LIBRARIES: [(&str, &str); 3] = [
     ("libnvinfer.so.10", "TensorRT 10"),
@@ -32,20 +32,20 @@ const TENSORRT_LIBRARIES: [(&str, &str); 3] = [
     ("libnvonnxparser.so.10", "TensorRT 10"),
 ];
 
-/// Finds out whether CUDA can be used with this build of ONNX Runtime, and all that is missing. ONNX Runtime would name
-/// one library at a time, and no remedy.
+/// Checks that CUDA can be used with this build of ONNX Runtime. Collects every missing library, because ONNX Runtime
+/// reports only the first one, without a hint how to install it.
 ///
 /// # Errors
-/// [`LoadError`] says what is missing.
+/// [`LoadError::CudaMissing`] lists what is missing.
 pub fn check_cuda(library: &Path) -> Result<(), LoadError> {
     let missing = missing(library, &PROVIDERS, &LIBRARIES);
     if missing.is_empty() { Ok(()) } else { Err(LoadError::CudaMissing { missing }) }
 }
 
-/// As [`check_cuda`], for TensorRT.
+/// Same as [`check_cuda`], for TensorRT.
 ///
 /// # Errors
-/// [`LoadError`] says what is missing.
+/// [`LoadError::TensorRtMissing`] lists what is missing.
 pub fn check_tensorrt(library: &Path) -> Result<(), LoadError> {
     let mut absent = missing(library, &PROVIDERS, &LIBRARIES);
     absent.extend(missing(library, &[TENSORRT_PROVIDER], &TENSORRT_LIBRARIES));
@@ -64,7 +64,7 @@ fn missing(library: &Path, providers: &[&str], libraries: &[(&str, &str)]) -> Ve
     missing
 }
 
-/// Without `error_on_failure`, a session that cannot have the GPU would read on the CPU and say nothing.
+/// Registers the CUDA provider. Note: without `error_on_failure` ONNX Runtime silently falls back to the CPU.
 pub(crate) fn register(
     builder: SessionBuilder,
     memory_bytes: Option<NonZero<usize>>,
@@ -76,9 +76,9 @@ pub(crate) fn register(
 fn cuda(memory_bytes: Option<NonZero<usize>>) -> ep::CUDA {
     let provider = ep::CUDA::default()
         .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
-        // The exhaustive search measures every kernel again for every new shape.
+        // The exhaustive search would benchmark every kernel again for every new shape.
         .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
-        // 10 bits of mantissa in products, 32-bit floats in sums: more than the bf16 that CPUs read with.
+        // TF32: products with a 10-bit mantissa, sums in 32-bit floats. More precise than bf16 on CPUs.
         .with_tf32(true);
     match memory_bytes {
         Some(bytes) => provider.with_memory_limit(bytes.get()),
@@ -86,7 +86,7 @@ fn cuda(memory_bytes: Option<NonZero<usize>>) -> ep::CUDA {
     }
 }
 
-/// TensorRT in 16-bit floats, and CUDA for what it leaves.
+/// Registers TensorRT with 16-bit floats, and CUDA for the operators that TensorRT does not support.
 pub(crate) fn register_tensorrt(
     builder: SessionBuilder,
     options: &GpuOptions,
@@ -98,7 +98,7 @@ pub(crate) fn register_tensorrt(
     let folder = options.engine_cache.display();
     let mut tensorrt = ep::TensorRT::default()
         .with_fp16(true)
-        // Where 16 bits are too few: the variance of a layer's values.
+        // Layer normalization overflows in 16 bits: it squares values to compute the variance.
         .with_layer_norm_fp32_fallback(true)
         .with_engine_cache(true)
         .with_engine_cache_path(folder.to_string())

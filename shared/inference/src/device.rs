@@ -1,9 +1,9 @@
-//! The devices that models run on.
+//! Devices that run models.
 
-/// What runs the models.
+/// A device that runs models. Default: the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
     /// The first NVIDIA GPU.

@@ -1,4 +1,12 @@
-//! ONNX Runtime, OpenVINO and CUDA: sessions, memory, and what runs a model fastest.
+//! Runs models with ONNX Runtime, OpenVINO or CUDA: sessions, buffers, IO binding, and the choice of a provider.
+//!
+//! * [`InferenceSession`] is a loaded model with one input; `ort`'s `Session` and [`OpenVinoSession`] implement it.
+//! * [`RunBuffer`] keeps the input and output buffers of a run for reuse.
+//! * [`IoBinding`] binds slices of device memory, e.g. a key/value cache that stays on the GPU.
+//! * [`run_with_bisection`] isolates the item that makes a batch fail.
+//! * [`Processor`] detects CPU features; its `fastest_provider` returns the best [`Provider`].
+//!
+//! This is the only crate that depends on ONNX Runtime and OpenVINO.
 #![warn(missing_docs)]
 
 mod bisect;
@@ -23,20 +31,20 @@ mod run_buffer;
 mod session;
 mod thread_pool;
 
-pub use bisect::run_isolating;
+pub use bisect::run_with_bisection;
 pub use bound_session::{BoundSession, PinnedMemory};
 pub use cuda::{check_cuda, check_tensorrt};
 pub use device::Device;
 pub use gpu_options::{GpuOptions, ShapeProfile};
-pub use io_binding::{Binding, Memory};
+pub use io_binding::{DeviceMemory, IoBinding};
 pub use load_error::LoadError;
 pub use model_error::ModelError;
-pub use onnx_argmax::{CLASSES, PROBABILITIES, with_likeliest};
-pub use onnx_file::{OnnxFile, Outlet};
-pub use onnx_split::{Split, split_head};
-pub use onnxruntime::{environment, session, session_of};
-pub use openvino::{Compiled, OpenVino};
-/// ONNX Runtime's types, as this crate gives and takes them.
+pub use onnx_argmax::{CLASS_OUTPUT, PROBABILITY_OUTPUT, append_argmax};
+pub use onnx_file::{OnnxFile, TensorInfo};
+pub use onnx_split::{SplitModel, split_head};
+pub use onnxruntime::{load_environment, load_session, load_session_from_memory};
+pub use openvino::{OpenVino, OpenVinoSession};
+/// Types of ONNX Runtime in this crate's API.
 pub use ort::{
     Error as SessionError,
     environment::Environment,
@@ -44,8 +52,8 @@ pub use ort::{
     value::{Outlet as SessionOutlet, TensorElementType, ValueType},
 };
 pub use processor::{Precision, Processor};
-pub use protobuf::Damage;
+pub use protobuf::OnnxParseError;
 pub use provider::{Provider, UnknownProvider};
-pub use run_buffer::{Room, RunBuffer};
-pub use session::{Network, Read};
-pub use thread_pool::Hands;
+pub use run_buffer::{HostBuffer, RunBuffer};
+pub use session::{InferenceSession, ReadOutput};
+pub use thread_pool::ProcessingPool;

@@ -1,30 +1,30 @@
-//! Why a run of a model failed.
+//! Errors of a model run.
 
-/// Why a run failed. Decision: split it in halves and try again; what fails alone is failed.
+/// Why a run failed. Decision: retry each half of the batch; an item that fails alone is failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// The runtime refused or broke off the run.
+    /// The runtime returned an error.
     #[error("the model's run failed: {0}")]
     Run(String),
-    /// The device has no memory for a run of this size. Decision: as above, and later runs are no larger than what is
-    /// left of this one.
+    /// Out of memory: the batch is too large for the device. Decision: as above, and limit later batches to half the
+    /// size.
     #[error("there is no memory for the model's run: {0}")]
     Memory(String),
-    /// The answer is not of the shape that was asked for.
+    /// The output has an unexpected shape.
     #[error("the model answered in the shape {found}, expected {expected}")]
     Shape {
-        /// What the input's shape asks for.
+        /// Expected shape.
         expected: String,
-        /// What came.
+        /// Shape of the output.
         found: String,
     },
-    /// The answer holds values that are no numbers.
+    /// The output contains NaN or infinity.
     #[error("the model answered with values that are no numbers")]
     NotANumber,
 }
 
-/// What ONNX Runtime says, in small letters, when a device has no memory for a run: of its arena, of CUDA, of cuDNN and
-/// cuBLAS, and of the system. It has no code of its own for that.
+/// Lowercase parts of out-of-memory messages of ONNX Runtime's arena, CUDA, cuDNN, cuBLAS and the operating system.
+/// ONNX Runtime has no error code for this case.
 const NO_MEMORY: [&str; 7] = [
     "failed to allocate memory",
     "smaller than requested bytes",
@@ -36,8 +36,8 @@ const NO_MEMORY: [&str; 7] = [
 ];
 
 impl ModelError {
-    /// By what a runtime says of a run.
-    pub(crate) fn of_run(text: String) -> Self {
+    /// Classifies the error message of a runtime.
+    pub(crate) fn from_message(text: String) -> Self {
         let said = text.to_lowercase();
         let no_memory = NO_MEMORY.iter().any(|known| said.contains(known));
         if no_memory { Self::Memory(text) } else { Self::Run(text) }
@@ -46,7 +46,7 @@ impl ModelError {
 
 impl From<ort::Error> for ModelError {
     fn from(error: ort::Error) -> Self {
-        Self::of_run(error.to_string())
+        Self::from_message(error.to_string())
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_run_without_memory_is_told_from_one_that_failed() {
-        let told = |text: &str| matches!(ModelError::of_run(text.to_owned()), ModelError::Memory(_));
+        let told = |text: &str| matches!(ModelError::from_message(text.to_owned()), ModelError::Memory(_));
         assert!(told(
             "bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 939"
         ));

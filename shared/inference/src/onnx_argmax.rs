@@ -1,32 +1,32 @@
-//! Nodes at the end of a model that is not ours: the likeliest class of each step is looked for where the probabilities
-//! are, so that 12 bytes a step come back instead of 75 kB.
+//! Appends `ArgMax` and `ReduceMax` nodes to a third-party model, so that a run returns 12 bytes per step instead of 75
+//! kB of probabilities.
 //!
-//! A serialized message of Protocol Buffers may be continued: a second `graph` in a `ModelProto` is merged into the first,
-//! element after element (the encoding's section "Last One Wins"). So nothing of the model is parsed or changed here. The
-//! numbers of the fields are those of ONNX's `onnx.proto`.
+//! Concatenated Protocol Buffers messages are merged: a second `graph` field of a `ModelProto` is merged into the first
+//! one, list by list (see "Last One Wins" in <https://protobuf.dev/programming-guides/encoding>). So the model itself
+//! need not be parsed or changed. Field numbers are those of `onnx.proto`.
 
 use crate::{
     onnx_file::{FLOAT, value_info},
-    protobuf::{put_bytes, put_number},
+    protobuf::{write_bytes_field, write_varint_field},
 };
 
-/// What the added outputs are called.
-pub const CLASSES: &str = "likeliest_class";
-/// See [`CLASSES`].
-pub const PROBABILITIES: &str = "likeliest_probability";
+/// Name of the added output with the class of the highest probability.
+pub const CLASS_OUTPUT: &str = "likeliest_class";
+/// Name of the added output with its probability.
+pub const PROBABILITY_OUTPUT: &str = "likeliest_probability";
 
-/// A model with two more outputs, over the last axis of `probabilities`, one of its values: `[N, steps]` each. The first
-/// of the largest wins, as everywhere here. `ReduceMax` is written as up to operator set 17, after which its axes are an
-/// input.
-pub fn with_likeliest(mut model: Vec<u8>, probabilities: &str) -> Vec<u8> {
+/// Returns the model with two more outputs, `[N, steps]` each, computed over the last axis of the output
+/// `probabilities`. Among equal values the first one wins. `ReduceMax` has its axes as an attribute, which is the form
+/// up to operator set 17.
+pub fn append_argmax(mut model: Vec<u8>, probabilities: &str) -> Vec<u8> {
     let mut graph = Vec::new();
     let arg_max = [integer_attribute("axis", -1), integer_attribute("keepdims", 0)];
-    put_bytes(&mut graph, 1, &node("ArgMax", probabilities, CLASSES, &arg_max));
+    write_bytes_field(&mut graph, 1, &node("ArgMax", probabilities, CLASS_OUTPUT, &arg_max));
     let reduce_max = [integers_attribute("axes", -1), integer_attribute("keepdims", 0)];
-    put_bytes(&mut graph, 1, &node("ReduceMax", probabilities, PROBABILITIES, &reduce_max));
-    put_bytes(&mut graph, 12, &value_info(CLASSES, INT64, &[-1, -1]));
-    put_bytes(&mut graph, 12, &value_info(PROBABILITIES, FLOAT, &[-1, -1]));
-    put_bytes(&mut model, 7, &graph);
+    write_bytes_field(&mut graph, 1, &node("ReduceMax", probabilities, PROBABILITY_OUTPUT, &reduce_max));
+    write_bytes_field(&mut graph, 12, &value_info(CLASS_OUTPUT, INT64, &[-1, -1]));
+    write_bytes_field(&mut graph, 12, &value_info(PROBABILITY_OUTPUT, FLOAT, &[-1, -1]));
+    write_bytes_field(&mut model, 7, &graph);
     model
 }
 
@@ -38,12 +38,12 @@ const INTS: u64 = 7;
 
 fn node(operator: &str, input: &str, output: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    put_bytes(&mut bytes, 1, input.as_bytes());
-    put_bytes(&mut bytes, 2, output.as_bytes());
-    put_bytes(&mut bytes, 3, output.as_bytes());
-    put_bytes(&mut bytes, 4, operator.as_bytes());
+    write_bytes_field(&mut bytes, 1, input.as_bytes());
+    write_bytes_field(&mut bytes, 2, output.as_bytes());
+    write_bytes_field(&mut bytes, 3, output.as_bytes());
+    write_bytes_field(&mut bytes, 4, operator.as_bytes());
     for attribute in attributes {
-        put_bytes(&mut bytes, 5, attribute);
+        write_bytes_field(&mut bytes, 5, attribute);
     }
     bytes
 }
@@ -52,16 +52,16 @@ fn integer_attribute(name: &str, value: i64) -> Vec<u8> {
     attribute(name, 3, value, INT)
 }
 
-/// A list of one.
+/// An attribute with a list of one integer.
 fn integers_attribute(name: &str, value: i64) -> Vec<u8> {
     attribute(name, 8, value, INTS)
 }
 
 fn attribute(name: &str, field: u64, value: i64, kind: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    put_bytes(&mut bytes, 1, name.as_bytes());
-    put_number(&mut bytes, field, value.cast_unsigned());
-    put_number(&mut bytes, 20, kind);
+    write_bytes_field(&mut bytes, 1, name.as_bytes());
+    write_varint_field(&mut bytes, field, value.cast_unsigned());
+    write_varint_field(&mut bytes, 20, kind);
     bytes
 }
 
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_model_itself_stays_as_it_is() {
-        let extended = with_likeliest(vec![1, 2, 3], "p");
+        let extended = append_argmax(vec![1, 2, 3], "p");
         assert!(extended.starts_with(&[1, 2, 3, 7 << 3 | 2]));
     }
 }

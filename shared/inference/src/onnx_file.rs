@@ -1,88 +1,93 @@
-//! What an ONNX file says of its model, without a runtime: so that every runtime refuses the same files in the same words.
+//! Parses inputs, outputs and metadata of an ONNX file without a runtime, so that the error messages are the same for
+//! every provider.
 //!
-//! An ONNX file is a protocol buffer; `onnx.proto` of the ONNX project numbers its fields. Of the graph only the inputs and
-//! outputs are looked at.
+//! An ONNX file is a Protocol Buffers message; field numbers are those of `onnx.proto`.
 
 use std::{fmt, fs, path::Path};
 
 use crate::{
     load_error::LoadError,
-    protobuf::{Damage, Fields, Value, nested, number, put_bytes, put_number, text},
+    protobuf::{
+        OnnxParseError, ProtoFields, ProtoValue, message_field, string_field, varint_field, write_bytes_field,
+        write_varint_field,
+    },
 };
 
-/// `ModelProto`'s fields.
+/// Fields of `ModelProto`.
 pub(crate) const GRAPH: u64 = 7;
 const METADATA: u64 = 14;
-/// `GraphProto`'s fields.
+/// Fields of `GraphProto`.
 pub(crate) const INPUT: u64 = 11;
 pub(crate) const OUTPUT: u64 = 12;
 /// `TensorProto.DataType` of 32-bit floats.
 pub(crate) const FLOAT: u64 = 1;
 
-/// The outside of a model.
+/// Inputs, outputs and metadata of a model.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct OnnxFile {
-    /// What goes in.
-    pub inputs: Vec<Outlet>,
-    /// What comes out; the shape is often left to whoever runs it.
-    pub outputs: Vec<Outlet>,
+    /// The inputs.
+    pub inputs: Vec<TensorInfo>,
+    /// The outputs. Note: many models omit their shapes.
+    pub outputs: Vec<TensorInfo>,
     metadata: Vec<(String, String)>,
 }
 
-/// A tensor that goes in or comes out.
+/// Name, element type and shape of an input or output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outlet {
-    /// What the model calls it.
+pub struct TensorInfo {
+    /// Name in the model.
     pub name: String,
-    /// Whether its elements are 32-bit floats.
+    /// Whether the elements are 32-bit floats.
     pub is_f32: bool,
-    /// -1 is a free dimension.
+    /// Shape; -1 is a dynamic dimension.
     pub shape: Vec<i64>,
 }
 
-impl fmt::Display for Outlet {
+impl fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{:?}", self.name, if self.is_f32 { "f32" } else { "of no f32 " }, self.shape)
     }
 }
 
 impl OnnxFile {
-    /// Reads a model's file.
+    /// Reads and parses a model file.
     ///
     /// # Errors
-    /// [`LoadError::Model`] when it cannot be read, is cut off or is no ONNX file.
+    /// [`LoadError::Model`], if the file cannot be read, is truncated or is not an ONNX file.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
         let bytes = fs::read(path).map_err(|error| refused(error.to_string()))?;
         Self::parse(&bytes).map_err(|error| refused(error.to_string()))
     }
 
-    /// An entry of its metadata.
+    /// Returns the metadata entry `key`.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+    fn parse(bytes: &[u8]) -> Result<Self, OnnxParseError> {
         let mut file = Self::default();
         let mut has_graph = false;
-        for field in Fields::of(bytes) {
+        for field in ProtoFields::new(bytes) {
             match field? {
-                (GRAPH, Value::Bytes(graph)) => {
+                (GRAPH, ProtoValue::Bytes(graph)) => {
                     has_graph = true;
                     file.add_graph(graph)?;
                 }
-                (METADATA, Value::Bytes(entry)) => file.metadata.push((text(entry, 1)?, text(entry, 2)?)),
+                (METADATA, ProtoValue::Bytes(entry)) => {
+                    file.metadata.push((string_field(entry, 1)?, string_field(entry, 2)?))
+                }
                 _ => {}
             }
         }
-        if has_graph { Ok(file) } else { Err(Damage::NoModel) }
+        if has_graph { Ok(file) } else { Err(OnnxParseError::NotOnnx) }
     }
 
-    fn add_graph(&mut self, graph: &[u8]) -> Result<(), Damage> {
-        for field in Fields::of(graph) {
+    fn add_graph(&mut self, graph: &[u8]) -> Result<(), OnnxParseError> {
+        for field in ProtoFields::new(graph) {
             match field? {
-                (INPUT, Value::Bytes(outlet)) => self.inputs.push(Outlet::parse(outlet)?),
-                (OUTPUT, Value::Bytes(outlet)) => self.outputs.push(Outlet::parse(outlet)?),
+                (INPUT, ProtoValue::Bytes(outlet)) => self.inputs.push(TensorInfo::parse(outlet)?),
+                (OUTPUT, ProtoValue::Bytes(outlet)) => self.outputs.push(TensorInfo::parse(outlet)?),
                 _ => {}
             }
         }
@@ -90,17 +95,17 @@ impl OnnxFile {
     }
 }
 
-impl Outlet {
-    /// A `ValueInfoProto`: a name, and a type, of which that of a tensor has an element type and a shape.
-    fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        let mut outlet = Self { name: text(bytes, 1)?, ..Self::default() };
-        for field in Fields::of(nested(nested(bytes, 2)?, 1)?) {
+impl TensorInfo {
+    /// Parses a `ValueInfoProto`: the name, and the element type and shape if it is a tensor.
+    fn parse(bytes: &[u8]) -> Result<Self, OnnxParseError> {
+        let mut outlet = Self { name: string_field(bytes, 1)?, ..Self::default() };
+        for field in ProtoFields::new(message_field(message_field(bytes, 2)?, 1)?) {
             match field? {
-                (1, Value::Number(element)) => outlet.is_f32 = element == FLOAT,
-                (2, Value::Bytes(shape)) => {
-                    for dimension in Fields::of(shape) {
-                        let (_, Value::Bytes(dimension)) = dimension? else { return Err(Damage::NoModel) };
-                        outlet.shape.push(number(dimension, 1)?.map_or(-1, |size| size as i64));
+                (1, ProtoValue::Number(element)) => outlet.is_f32 = element == FLOAT,
+                (2, ProtoValue::Bytes(shape)) => {
+                    for dimension in ProtoFields::new(shape) {
+                        let (_, ProtoValue::Bytes(dimension)) = dimension? else { return Err(OnnxParseError::NotOnnx) };
+                        outlet.shape.push(varint_field(dimension, 1)?.map_or(-1, |size| size as i64));
                     }
                 }
                 _ => {}
@@ -110,25 +115,24 @@ impl Outlet {
     }
 }
 
-/// A `ValueInfoProto`: what an input or output is called, the number of its elements' type, and its shape, in which -1 is a
-/// free dimension.
+/// Serializes a `ValueInfoProto`: name, element type and shape; -1 is a dynamic dimension.
 pub(crate) fn value_info(name: &str, element: u64, shape: &[i64]) -> Vec<u8> {
     let mut dimensions = Vec::new();
     for &size in shape {
         let mut dimension = Vec::new();
         if size >= 0 {
-            put_number(&mut dimension, 1, size.cast_unsigned());
+            write_varint_field(&mut dimension, 1, size.cast_unsigned());
         }
-        put_bytes(&mut dimensions, 1, &dimension);
+        write_bytes_field(&mut dimensions, 1, &dimension);
     }
     let mut tensor = Vec::new();
-    put_number(&mut tensor, 1, element);
-    put_bytes(&mut tensor, 2, &dimensions);
+    write_varint_field(&mut tensor, 1, element);
+    write_bytes_field(&mut tensor, 2, &dimensions);
     let mut kind = Vec::new();
-    put_bytes(&mut kind, 1, &tensor);
+    write_bytes_field(&mut kind, 1, &tensor);
     let mut info = Vec::new();
-    put_bytes(&mut info, 1, name.as_bytes());
-    put_bytes(&mut info, 2, &kind);
+    write_bytes_field(&mut info, 1, name.as_bytes());
+    write_bytes_field(&mut info, 2, &kind);
     info
 }
 
@@ -142,7 +146,7 @@ mod tests {
         [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
     }
 
-    /// A model with the input `x` f32 [-1, 3] and one entry of metadata.
+    /// A model with the input `x` f32 [-1, 3] and one metadata entry.
     fn model() -> Vec<u8> {
         let shape = [field(1, &field(2, b"N")), field(1, &[1 << 3, 3])].concat();
         let tensor = [vec![1 << 3, 1], field(2, &shape)].concat();
@@ -154,7 +158,7 @@ mod tests {
     #[test]
     fn inputs_and_metadata_are_found() {
         let file = OnnxFile::parse(&model()).expect("a model");
-        assert_eq!(file.inputs, [Outlet { name: "x".to_owned(), is_f32: true, shape: vec![-1, 3] }]);
+        assert_eq!(file.inputs, [TensorInfo { name: "x".to_owned(), is_f32: true, shape: vec![-1, 3] }]);
         assert_eq!((file.metadata("key"), file.metadata("other")), (Some("value"), None));
         assert_eq!(file.inputs[0].to_string(), "x f32[-1, 3]");
     }

@@ -1,4 +1,4 @@
-//! ONNX Runtime: the one environment of the process, and sessions in it.
+//! ONNX Runtime: the process-wide environment, and sessions.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,23 +21,24 @@ use crate::{
     device::Device,
     load_error::LoadError,
     model_error::ModelError,
-    onnx_file::Outlet,
-    session::{Network, Read},
+    onnx_file::TensorInfo,
+    session::{InferenceSession, ReadOutput},
 };
 
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
-/// The process's environment. It stays for good, so that sessions never outlive it.
+/// Returns the process-wide environment, and loads the library on the first call. The environment is never released, so
+/// sessions cannot outlive it. Thread-safe: a mutex protects it.
 ///
 /// # Errors
-/// When the library cannot be loaded, or the process has another one.
-pub fn environment(library: &Path) -> Result<Environment, LoadError> {
+/// [`LoadError::Runtime`], if the library cannot be loaded; [`LoadError::OtherRuntime`], if another one is loaded.
+pub fn load_environment(library: &Path) -> Result<Environment, LoadError> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((loaded, environment)) = environment.as_ref() {
-        let other = || LoadError::OtherRuntime { loaded: loaded.clone(), asked: library.to_owned() };
+        let other = || LoadError::OtherRuntime { loaded: loaded.clone(), requested: library.to_owned() };
         return if loaded == library { Ok(environment.clone()) } else { Err(other()) };
     }
-    // The loader takes a relative path from the executable's folder; ours are from the working directory.
+    // The loader resolves a relative path from the executable's folder, but ours is relative to the working directory.
     let absolute = std::path::absolute(library).map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
     let builder = ort::init_from(absolute).map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
     let built = builder.with_name("quire").with_telemetry(false).build();
@@ -46,19 +47,24 @@ pub fn environment(library: &Path) -> Result<Environment, LoadError> {
     Ok(built)
 }
 
-/// A session for the model of a file.
+/// Loads a session from a model file.
 ///
 /// # Errors
-/// When it cannot be loaded.
-pub fn session(environment: &Environment, path: &Path, device: Device, threads: usize) -> Result<Session, LoadError> {
+/// [`LoadError`], if the model or the device cannot be used.
+pub fn load_session(
+    environment: &Environment,
+    path: &Path,
+    device: Device,
+    threads: usize,
+) -> Result<Session, LoadError> {
     commit(environment, path, device, threads, |mut builder| builder.commit_from_file(path))
 }
 
-/// A session for a model in memory, which is that of the file at `path`, or a part of it.
+/// Loads a session from a model in memory. `path` is the file that it comes from, for error messages.
 ///
 /// # Errors
-/// When it cannot be loaded.
-pub fn session_of(
+/// [`LoadError`], if the model or the device cannot be used.
+pub fn load_session_from_memory(
     environment: &Environment,
     path: &Path,
     model: &[u8],
@@ -76,43 +82,45 @@ fn commit(
     commit: impl FnOnce(SessionBuilder) -> ort::Result<Session>,
 ) -> Result<Session, LoadError> {
     let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-    let mut builder = configured(environment, threads).map_err(refused)?;
+    let mut builder = session_builder(environment, threads).map_err(refused)?;
     if device == Device::Cuda {
         builder = cuda::register(builder, None)?;
     }
-    with_cpu_arena(builder).and_then(commit).map_err(refused)
+    enable_cpu_arena(builder).and_then(commit).map_err(refused)
 }
 
-pub(crate) fn configured(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+pub(crate) fn session_builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
     let builder = Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        // Explicit, because ONNX Runtime counts the host's cores and not the container's.
+        // Set explicitly, because ONNX Runtime's default counts the host's cores instead of the container's.
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
-        // Every line has another width: patterns of earlier shapes are of no use, and spinning burns what others need.
+        // Memory patterns of earlier shapes do not help, because every line has another width; spinning threads would
+        // take CPU time from other workers.
         .with_memory_pattern(false)?
         .with_intra_op_spinning(false)?;
     Ok(builder)
 }
 
-/// Without the arena every run allocates and faults in its memory anew, which costs detection half its speed.
-pub(crate) fn with_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+/// Enables the CPU arena. Without it every run allocates memory and takes page faults, which halves the speed of
+/// detection.
+pub(crate) fn enable_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
     Ok(builder.with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?)
 }
 
-impl Network for Session {
-    fn outputs(&self) -> Vec<Outlet> {
+impl InferenceSession for Session {
+    fn outputs(&self) -> Vec<TensorInfo> {
         let outlet = |outlet: &ort::value::Outlet| {
             let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-                return Outlet { name: outlet.name().to_owned(), ..Outlet::default() };
+                return TensorInfo { name: outlet.name().to_owned(), ..TensorInfo::default() };
             };
             let is_f32 = *ty == TensorElementType::Float32;
-            Outlet { name: outlet.name().to_owned(), is_f32, shape: shape.to_vec() }
+            TensorInfo { name: outlet.name().to_owned(), is_f32, shape: shape.to_vec() }
         };
         Session::outputs(self).iter().map(outlet).collect()
     }
 
-    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError> {
+    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
         let outputs = Session::run(self, ort::inputs![TensorRef::from_array_view(input)?])?;
         let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
         read(shape, values)

@@ -1,15 +1,15 @@
-//! Memory of OpenVINO.
+//! Tensors in OpenVINO's memory.
 
 use openvino::{ElementType, InferRequest, InferenceError, Shape, Tensor};
 
-/// Numbers where a network reads them, without a copy.
-pub(crate) struct Input {
+/// A buffer that OpenVINO reads without a copy.
+pub(crate) struct OpenVinoTensor {
     tensor: Tensor,
     len: usize,
 }
 
-impl Input {
-    /// So many zeros.
+impl OpenVinoTensor {
+    /// Allocates `len` zeros.
     pub(crate) fn new(len: usize) -> Result<Self, InferenceError> {
         Ok(Self { tensor: Tensor::new(ElementType::F32, &Shape::new(&[len as i64])?)?, len })
     }
@@ -18,22 +18,22 @@ impl Input {
         self.len
     }
 
-    pub(crate) fn numbers(&self) -> &[f32] {
+    pub(crate) fn values(&self) -> &[f32] {
         self.tensor.get_data().expect("a tensor of f32 has them")
     }
 
-    pub(crate) fn numbers_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
         self.tensor.get_data_mut().expect("a tensor of f32 has them")
     }
 
-    /// Takes its first numbers for a tensor of this shape, or all of them for one side. The memory stays.
+    /// Changes the shape of the tensor to use the first values of the buffer. Does not reallocate.
     fn set_shape(&mut self, shape: &[i64]) -> Result<(), InferenceError> {
-        // What this returns is a second owner of the same tensor, which must not free it.
+        // The binding returns a second owner of the same tensor; dropping it would be a double free.
         std::mem::forget(self.tensor.set_shape(&Shape::new(shape)?)?);
         Ok(())
     }
 
-    /// Has a request read its first numbers as a tensor of this shape.
+    /// Runs a request on the first values of the buffer, as a tensor of this shape. Returns the output.
     pub(crate) fn infer(&mut self, request: &mut InferRequest, shape: &[usize]) -> Result<Tensor, InferenceError> {
         let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
         self.set_shape(&shape)?;
@@ -46,8 +46,8 @@ impl Input {
     }
 }
 
-impl std::fmt::Debug for Input {
+impl std::fmt::Debug for OpenVinoTensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("OpenVinoTensor").field("len", &self.len).finish_non_exhaustive()
     }
 }

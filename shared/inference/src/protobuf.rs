@@ -1,55 +1,56 @@
-//! Protocol buffers, as far as an ONNX file needs them: <https://protobuf.dev/programming-guides/encoding>.
+//! Parses and serializes the parts of Protocol Buffers that ONNX files use:
+//! <https://protobuf.dev/programming-guides/encoding>.
 
-/// Why bytes are no ONNX file.
+/// Why bytes are not an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
-    /// It ends too early.
+pub enum OnnxParseError {
+    /// The file is truncated.
     #[error("it is cut off: it should have at least {needed} bytes and has {found}")]
-    CutOff {
-        /// Bytes that it should have at least.
+    Truncated {
+        /// Minimum length, in bytes.
         needed: u64,
-        /// Bytes that it has.
+        /// Length, in bytes.
         found: u64,
     },
-    /// It is something else.
+    /// The bytes are not an ONNX file.
     #[error("it is no ONNX file")]
-    NoModel,
+    NotOnnx,
 }
 
-/// A field's value, of those kinds that are of use here.
-pub(crate) enum Value<'a> {
+/// A field's value.
+pub(crate) enum ProtoValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     Other,
 }
 
-/// The fields of one protocol buffer message.
-pub(crate) struct Fields<'a> {
+/// Iterates over the fields of a message.
+pub(crate) struct ProtoFields<'a> {
     all: &'a [u8],
     at: usize,
 }
 
-impl<'a> Fields<'a> {
-    pub(crate) const fn of(all: &'a [u8]) -> Self {
+impl<'a> ProtoFields<'a> {
+    pub(crate) const fn new(all: &'a [u8]) -> Self {
         Self { all, at: 0 }
     }
 
-    fn field(&mut self) -> Result<(u64, Value<'a>), Damage> {
+    fn field(&mut self) -> Result<(u64, ProtoValue<'a>), OnnxParseError> {
         let key = self.varint()?;
         let value = match key & 7 {
-            0 => Value::Number(self.varint()?),
-            1 => self.take(8).map(|_| Value::Other)?,
+            0 => ProtoValue::Number(self.varint()?),
+            1 => self.take(8).map(|_| ProtoValue::Other)?,
             2 => {
                 let length = self.varint()?;
-                Value::Bytes(self.take(length)?)
+                ProtoValue::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Value::Other)?,
-            _ => return Err(Damage::NoModel),
+            5 => self.take(4).map(|_| ProtoValue::Other)?,
+            _ => return Err(OnnxParseError::NotOnnx),
         };
-        if key >> 3 == 0 { Err(Damage::NoModel) } else { Ok((key >> 3, value)) }
+        if key >> 3 == 0 { Err(OnnxParseError::NotOnnx) } else { Ok((key >> 3, value)) }
     }
 
-    fn varint(&mut self) -> Result<u64, Damage> {
+    fn varint(&mut self) -> Result<u64, OnnxParseError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];
@@ -58,14 +59,14 @@ impl<'a> Fields<'a> {
                 return Ok(value);
             }
         }
-        Err(Damage::NoModel)
+        Err(OnnxParseError::NotOnnx)
     }
 
-    fn take(&mut self, length: u64) -> Result<&'a [u8], Damage> {
+    fn take(&mut self, length: u64) -> Result<&'a [u8], OnnxParseError> {
         let end = (self.at as u64).saturating_add(length);
         let found = self.all.len() as u64;
         if end > found {
-            return Err(Damage::CutOff { needed: end, found });
+            return Err(OnnxParseError::Truncated { needed: end, found });
         }
         let taken = &self.all[self.at..end as usize];
         self.at = end as usize;
@@ -73,8 +74,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Value<'a>), Damage>;
+impl<'a> Iterator for ProtoFields<'a> {
+    type Item = Result<(u64, ProtoValue<'a>), OnnxParseError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.at == self.all.len() {
@@ -88,9 +89,9 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-pub(crate) fn nested(message: &[u8], number: u64) -> Result<&[u8], Damage> {
-    for field in Fields::of(message) {
-        if let (found, Value::Bytes(bytes)) = field?
+pub(crate) fn message_field(message: &[u8], number: u64) -> Result<&[u8], OnnxParseError> {
+    for field in ProtoFields::new(message) {
+        if let (found, ProtoValue::Bytes(bytes)) = field?
             && found == number
         {
             return Ok(bytes);
@@ -99,13 +100,13 @@ pub(crate) fn nested(message: &[u8], number: u64) -> Result<&[u8], Damage> {
     Ok(&[])
 }
 
-pub(crate) fn text(message: &[u8], number: u64) -> Result<String, Damage> {
-    String::from_utf8(nested(message, number)?.to_vec()).map_err(|_| Damage::NoModel)
+pub(crate) fn string_field(message: &[u8], number: u64) -> Result<String, OnnxParseError> {
+    String::from_utf8(message_field(message, number)?.to_vec()).map_err(|_| OnnxParseError::NotOnnx)
 }
 
-pub(crate) fn number(message: &[u8], number: u64) -> Result<Option<u64>, Damage> {
-    for field in Fields::of(message) {
-        if let (found, Value::Number(value)) = field?
+pub(crate) fn varint_field(message: &[u8], number: u64) -> Result<Option<u64>, OnnxParseError> {
+    for field in ProtoFields::new(message) {
+        if let (found, ProtoValue::Number(value)) = field?
             && found == number
         {
             return Ok(Some(value));
@@ -114,15 +115,15 @@ pub(crate) fn number(message: &[u8], number: u64) -> Result<Option<u64>, Damage>
     Ok(None)
 }
 
-/// Writes a field whose value is bytes, a text or another message.
-pub(crate) fn put_bytes(target: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+/// Appends a field that contains bytes, a string or a message.
+pub(crate) fn write_bytes_field(target: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     varint(target, field << 3 | 2);
     varint(target, bytes.len() as u64);
     target.extend_from_slice(bytes);
 }
 
-/// Writes a field whose value is a whole number.
-pub(crate) fn put_number(target: &mut Vec<u8>, field: u64, value: u64) {
+/// Appends a field that contains an integer.
+pub(crate) fn write_varint_field(target: &mut Vec<u8>, field: u64, value: u64) {
     varint(target, field << 3);
     varint(target, value);
 }

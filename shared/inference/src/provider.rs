@@ -1,15 +1,15 @@
-//! What runs PP-OCR's models.
+//! Inference providers: the runtime and the device.
 
 use std::{fmt, str::FromStr};
 
 use crate::device::Device;
 
-/// The libraries and devices that can run the models. Each has a batching policy of its own.
+/// A runtime with a device that can run the models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provider {
     /// ONNX Runtime on a CPU, in 32-bit floats.
     OnnxRuntime,
-    /// OpenVINO on a CPU, with the floats that suit it: [`Processor`](crate::Processor).
+    /// OpenVINO on a CPU, with the precision that [`Processor`](crate::Processor) returns.
     OpenVino,
     /// ONNX Runtime's CUDA execution provider.
     Cuda,
@@ -18,10 +18,10 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// All there are.
+    /// All providers.
     pub const ALL: [Self; 4] = [Self::OnnxRuntime, Self::OpenVino, Self::Cuda, Self::TensorRt];
 
-    /// As it is written in settings.
+    /// Returns the name in configuration files.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OnnxRuntime => "onnxruntime",
@@ -33,7 +33,7 @@ impl Provider {
 }
 
 impl From<Device> for Provider {
-    /// What every build has for this device.
+    /// Returns the default provider of a device.
     fn from(device: Device) -> Self {
         match device {
             Device::Cpu => Self::OnnxRuntime,
@@ -48,7 +48,7 @@ impl fmt::Display for Provider {
     }
 }
 
-/// Why a text names no provider.
+/// The text is not the name of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} runs no models: onnxruntime, openvino, cuda and tensorrt do")]
 pub struct UnknownProvider(String);

@@ -1,37 +1,37 @@
-//! A model's network, whatever runs it.
+//! A loaded model with one input and one output.
 
 use ndarray::ArrayViewD;
 
 use crate::{
     model_error::ModelError,
-    onnx_file::Outlet,
-    run_buffer::{Room, RunBuffer},
+    onnx_file::TensorInfo,
+    run_buffer::{HostBuffer, RunBuffer},
 };
 
-/// Reads an answer: its shape, and its values in row-major order.
-pub type Read<'a> = dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError> + 'a;
+/// Callback that receives the output's shape and its values in row-major order.
+pub type ReadOutput<'a> = dyn FnMut(&[i64], &[f32]) -> Result<(), ModelError> + 'a;
 
-/// Maps one tensor to one.
-pub trait Network: Send {
-    /// What it answers with, as far as that is known before it runs.
-    fn outputs(&self) -> Vec<Outlet>;
+/// A loaded model that maps one tensor to one tensor, in any runtime.
+pub trait InferenceSession: Send {
+    /// Returns name, type and shape of the outputs, as far as they are known before a run.
+    fn outputs(&self) -> Vec<TensorInfo>;
 
-    /// Runs, and has the answer read where it is: its shape, and its values in row-major order.
+    /// Runs the model and passes the output to `read` without a copy.
     ///
     /// # Errors
-    /// When the run fails, and what `read` returns.
-    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut Read<'_>) -> Result<(), ModelError>;
+    /// If the run fails or `read` returns an error.
+    fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut ReadOutput<'_>) -> Result<(), ModelError>;
 
-    /// Room for so many numbers of an input, where the network takes them from fastest.
-    fn room(&self, len: usize) -> Room {
-        Room::ordinary(len)
+    /// Allocates a buffer of `len` values for inputs, in the memory that the runtime reads fastest.
+    fn allocate(&self, len: usize) -> HostBuffer {
+        HostBuffer::heap(len)
     }
 
-    /// [`run`](Self::run) on the input of a buffer.
+    /// Same as [`run`](Self::run), with the input of a buffer.
     ///
     /// # Errors
-    /// As for `run`.
-    fn run_buffered(&mut self, run: &mut RunBuffer, read: &mut Read<'_>) -> Result<(), ModelError> {
+    /// Same as `run`.
+    fn run_buffered(&mut self, run: &mut RunBuffer, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
         self.run(run.input().into_dyn(), read)
     }
 }

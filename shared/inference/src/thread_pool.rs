@@ -1,4 +1,4 @@
-//! Work on a processor before and after a run, shared among several where a GPU would wait for one.
+//! Thread pool for pre- and post-processing: a GPU is faster than one CPU thread can prepare its input.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +9,17 @@ use std::{
 use ndarray::{ArrayViewMut3, ArrayViewMut4, Axis};
 use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 
-/// Pools by their size: readers beside each other share one, since they share the processors.
+/// Pools by size. Readers share a pool, because they share the CPU cores. Weak, so that a pool is dropped with its last
+/// user.
 static POOLS: Mutex<BTreeMap<usize, Weak<ThreadPool>>> = Mutex::new(BTreeMap::new());
 
-/// Threads that do one item each of the same work.
+/// A shared thread pool, or the calling thread.
 #[derive(Debug, Clone, Default)]
-pub struct Hands(Option<Arc<ThreadPool>>);
+pub struct ProcessingPool(Option<Arc<ThreadPool>>);
 
-impl Hands {
-    /// So many; 0 is one for each processor. One is the caller's own thread, and what no pool can be had for is done there
-    /// too.
+impl ProcessingPool {
+    /// Returns a pool of `count` threads; 0 means one per CPU core. With `count` 1, or if no thread can be started,
+    /// work runs on the calling thread.
     pub fn new(count: usize) -> Self {
         let count = if count == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { count };
         if count == 1 {
@@ -36,7 +37,7 @@ impl Hands {
         Self(pool)
     }
 
-    /// What `work` makes of each item, in order.
+    /// Maps the items in parallel. Returns the results in order.
     pub fn map<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
         match &self.0 {
             None => items.iter().map(work).collect(),
@@ -44,7 +45,8 @@ impl Hands {
         }
     }
 
-    /// Has `work` draw each item into its place of a run's input. Places without an item become 0.
+    /// Calls `work` in parallel with each item and its slice of a batch `[N, C, H, W]`. Slices without an item are
+    /// filled with 0.
     pub fn draw<T: Sync>(
         &self,
         items: &[T],
@@ -75,14 +77,14 @@ mod tests {
 
     #[test]
     fn one_hand_is_the_callers_own() {
-        let threads = Hands::new(1).map(&[(); 8], |()| thread::current().id());
+        let threads = ProcessingPool::new(1).map(&[(); 8], |()| thread::current().id());
         assert!(threads.into_iter().all(|id| id == thread::current().id()));
     }
 
     #[test]
     fn several_hands_work_at_once_and_keep_the_order() {
-        let hands = Hands::new(3);
-        // Comes back only when all three are there.
+        let hands = ProcessingPool::new(3);
+        // The barrier opens only when all three threads have reached it.
         let barrier = Barrier::new(3);
         let threads = hands.map(&[0, 1, 2], |index| {
             barrier.wait();
@@ -94,14 +96,16 @@ mod tests {
 
     #[test]
     fn readers_share_their_hands() {
-        let hands = [Hands::new(5), Hands::new(5)];
-        let [Hands(Some(first)), Hands(Some(second))] = &hands else { panic!("five hands are a pool") };
+        let hands = [ProcessingPool::new(5), ProcessingPool::new(5)];
+        let [ProcessingPool(Some(first)), ProcessingPool(Some(second))] = &hands else {
+            panic!("five hands are a pool")
+        };
         assert!(Arc::ptr_eq(first, second));
     }
 
     #[test]
     fn places_without_an_item_are_cleared() {
-        for hands in [Hands::new(1), Hands::new(2)] {
+        for hands in [ProcessingPool::new(1), ProcessingPool::new(2)] {
             let mut input = Array4::from_elem((3, 1, 2, 2), 7.0);
             hands.draw(&[1.0, 2.0], input.view_mut(), |item, mut place| place.fill(*item));
             let sums: Vec<f32> = input.outer_iter().map(|place| place.sum()).collect();

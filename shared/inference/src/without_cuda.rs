@@ -1,4 +1,4 @@
-//! In place of `cuda.rs` in a program that was compiled without it.
+//! Replaces `cuda.rs` in a build without the `cuda` feature: every function returns an error.
 
 use std::{num::NonZero, path::Path};
 
@@ -9,7 +9,7 @@ use crate::{
     load_error::LoadError,
 };
 
-/// Finds out that CUDA was not compiled in.
+/// Returns [`LoadError::CudaNotCompiled`].
 ///
 /// # Errors
 /// Always.
@@ -17,7 +17,7 @@ pub const fn check_cuda(_library: &Path) -> Result<(), LoadError> {
     Err(LoadError::CudaNotCompiled)
 }
 
-/// As [`check_cuda`].
+/// Same as [`check_cuda`].
 ///
 /// # Errors
 /// Always.

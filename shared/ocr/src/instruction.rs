@@ -1,59 +1,70 @@
-//! What a model is asked to do with a page.
+//! Prompts: what a model is instructed to do with a page.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use quire_tasks::{Mode, ModeName};
 
-/// The prompts that HunyuanOCR was trained on. The same file goes into the manifest of an exported folder.
+/// The prompts that HunyuanOCR was trained on. The exporter copies this file into the manifest.
 static PROMPTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../prompts/hunyuan-ocr.json")).expect("hunyuan-ocr.json is checked by a test")
 });
 
-/// What to do with a page, in words that the model knows.
+/// A prompt for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction(String);
 
-/// Why there is no such instruction.
+/// Why a mode has no prompt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InstructionError {
     /// There is no prompt for the mode. Decision: refuse the request.
     #[error("there is no prompt for the mode {mode}; there are some for {}", known.join(", "))]
     UnknownMode {
-        /// What was asked for.
+        /// Requested mode.
         mode: ModeName,
-        /// What there is.
+        /// Modes with a prompt.
         known: Vec<String>,
     },
-    /// The prompt has no place for what the mode says, or asks for what it does not say. Decision: refuse the request;
-    /// only other prompts help.
+    /// The prompt lacks a placeholder that the mode requires, or has one that the mode does not fill. Decision: refuse
+    /// the request until the configured prompts are fixed.
     #[error("the prompt for the mode {mode} does not fit it: {{{name}}}")]
     Misfit {
         /// The mode.
         mode: ModeName,
-        /// `keys` or `language`.
+        /// The placeholder: `keys` or `language`.
         name: &'static str,
     },
 }
 
-/// HunyuanOCR's own prompts, by the name of the mode; others degrade what it reads without a word.
+/// Returns HunyuanOCR's own prompts by the name of the mode. Note: the model silently reads worse with other prompts.
 ///
-/// `{keys}` and `{language}` stand for what the customer says. `translate.english` is used in place of `translate` where
-/// the language is English, so that the prompt is to the letter one that the model was trained on.
+/// The placeholders `{keys}` and `{language}` are replaced by the client's values. If the language is English,
+/// `translate.english` is used instead of `translate`, because it is exactly the prompt of the training.
+///
+/// # Examples
+/// ```
+/// use quire_ocr::{Instruction, default_prompts};
+/// use quire_tasks::Mode;
+///
+/// let mode = Mode::Translate { language: "French".to_owned() };
+/// let instruction = Instruction::for_mode(default_prompts(), &mode)?;
+/// assert!(instruction.as_str().contains("French"));
+/// # Ok::<(), quire_ocr::InstructionError>(())
+/// ```
 pub fn default_prompts() -> &'static BTreeMap<String, String> {
     &PROMPTS
 }
 
 impl Instruction {
-    /// An instruction in one's own words. The model reads worse than with those that it was trained on.
-    pub fn of(text: impl Into<String>) -> Self {
+    /// Creates an instruction from any text. Note: the model reads worse than with the prompts that it was trained on.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The instruction of a mode, with what the customer says put into it. That is text and nothing else: neither a
-    /// `{name}` nor a special token in it has a meaning.
+    /// Returns the prompt of a mode with the client's values inserted. The values are plain text: placeholders and
+    /// special tokens in them have no effect.
     ///
     /// # Errors
-    /// When there is no such prompt, or one that does not fit.
+    /// [`InstructionError`], if there is no prompt or its placeholders do not match the mode.
     pub fn for_mode(prompts: &BTreeMap<String, String>, mode: &Mode) -> Result<Self, InstructionError> {
         let name = mode.name();
         let said = match mode {
@@ -80,18 +91,18 @@ impl Instruction {
         }))
     }
 
-    /// The words.
+    /// The prompt.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The names of the modes that there are prompts for.
+/// Returns the names of the modes that have a prompt.
 fn modes(prompts: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
     ModeName::ALL.into_iter().map(|mode| mode.as_str().to_owned()).filter(|mode| prompts.contains_key(mode))
 }
 
-/// Keys as the model's prompt has them: `['total','date']`.
+/// Formats keys as in the model's training: `['total','date']`.
 fn list(keys: &[String]) -> String {
     let quoted: Vec<String> =
         keys.iter().map(|key| if key.contains('\'') { format!("\"{key}\"") } else { format!("'{key}'") }).collect();

@@ -1,4 +1,4 @@
-//! A page to read, and what comes of it.
+//! The interface of engines that read many pages concurrently.
 
 use std::{
     borrow::Cow,
@@ -12,36 +12,36 @@ use std::{
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, FailureCode, Mode, PageText};
 
-use crate::{end::End, instruction::Instruction};
+use crate::{instruction::Instruction, stop_reason::StopReason};
 
-/// A page to read.
+/// A page to read, with its options.
 #[derive(Debug, Clone)]
 pub struct PageJob<'p> {
-    /// LambdaBatch back with the answer.
+    /// Identifies the page in [`PageFeed::ended`].
     pub ticket: u64,
-    /// The page.
+    /// The image of the page.
     pub image: Cow<'p, PageImage>,
-    /// What is to be made of it.
+    /// Requested output.
     pub mode: Mode,
-    /// In place of the model's own instruction for the mode; the answer is taken for one in the mode all the same.
+    /// Overrides the model's prompt for the mode. The answer is parsed for the mode all the same.
     pub instruction: Option<Instruction>,
-    /// At most so many tokens, if that is less than the model's own limit for the page.
+    /// Token limit. Default: the model's own limit for the page, which is also the maximum.
     pub max_tokens: Option<usize>,
-    /// When it is too late.
+    /// Deadline, after which the page ends with [`ReadError::DeadlinePassed`]. Default: none.
     pub deadline: Option<Instant>,
-    /// Set by whoever does not want it any more.
+    /// Cancellation flag; set by the caller.
     pub canceled: Arc<AtomicBool>,
 }
 
 impl<'p> PageJob<'p> {
-    /// A page that may take as long and as many tokens as the model lets it.
+    /// Creates a job without a deadline and with default limits.
     pub fn new(ticket: u64, image: &'p PageImage, mode: Mode) -> Self {
         let (image, canceled) = (Cow::Borrowed(image), Arc::default());
         Self { ticket, image, mode, instruction: None, max_tokens: None, deadline: None, canceled }
     }
 
-    /// Why it need not be gone on with.
-    pub fn given_up(&self, now: Instant) -> Option<ReadError> {
+    /// Returns why the job must not continue, if it was canceled or its deadline has passed.
+    pub fn stop_cause(&self, now: Instant) -> Option<ReadError> {
         if self.canceled.load(Ordering::Relaxed) {
             return Some(ReadError::Canceled);
         }
@@ -49,70 +49,71 @@ impl<'p> PageJob<'p> {
     }
 }
 
-/// Where pages come from and answers go. The reader asks for pages while others are in flight, so that a slot that
-/// becomes free is filled at once.
+/// Source of pages and sink for results. The engine takes the next page while others are in flight, so that a free slot
+/// is refilled immediately.
 pub trait PageFeed<'p> {
-    /// The next page. With `wait`, nothing else is left to do: it may take its time, and `None` ends the reading. Else
-    /// `None` means that there is none now.
+    /// Returns the next page. With `wait`, no page is in flight: the call may block, and `None` stops the engine.
+    /// Without it, `None` means that no page is available now.
     fn next(&mut self, wait: bool) -> Option<PageJob<'p>>;
 
-    /// A page has ended. Every page that was handed out ends once, in any order.
-    fn ended(&mut self, ticket: u64, outcome: Result<Reading, ReadError>);
+    /// Reports the result of a page. Called exactly once for every page, in any order.
+    fn ended(&mut self, ticket: u64, outcome: Result<PageReading, ReadError>);
 }
 
-/// A way of reading pages that come and go while others are in flight (HunyuanOCR's): a page that
-/// ends makes room for the next at once, so that there are no micro-batches.
+/// An engine that reads pages concurrently, without micro-batches: a finished page frees its slot for the next one
+/// immediately.
 pub trait PageStream: Send {
-    /// What answers are signed with.
+    /// Returns the name and version in results.
     fn name(&self) -> EngineName;
 
-    /// How many pages are in flight at once.
+    /// Maximum number of pages in flight.
     fn slots(&self) -> usize;
 
-    /// Reads pages until the feed ends. Pages are taken from it while others are in flight.
+    /// Reads pages until the feed returns `None` while it may block.
     fn serve(&mut self, feed: &mut dyn PageFeed<'_>);
 }
 
-/// What a model made of a page.
+/// The result of a page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// What it says, as the mode has it.
+pub struct PageReading {
+    /// The parsed page.
     pub page: PageText,
-    /// Its tokens, the end token included.
+    /// Generated tokens, including the end token.
     pub tokens: Vec<u32>,
-    /// Why there are no more.
-    pub end: End,
+    /// Why generation stopped.
+    pub end: StopReason,
 }
 
-/// Why a page has no text.
+/// Why a page could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// Nobody wants it any more. Decision: drop it.
+    /// The caller canceled the page. Decision: drop it.
     #[error("the page was canceled")]
     Canceled,
-    /// Its time is over. Decision: it may be tried again.
+    /// The deadline has passed. Decision: retry.
     #[error("the page was not read in time")]
     DeadlinePassed,
-    /// No model of this kind takes it. Decision: refuse the page.
+    /// The aspect ratio exceeds the model's limit. Decision: fail the page permanently.
     #[error("a page of {width} × {height} pixels is too narrow to be read")]
     TooNarrow {
-        /// Pixels from left to right.
+        /// Width in pixels.
         width: u32,
-        /// Pixels from top to bottom.
+        /// Height in pixels.
         height: u32,
     },
-    /// It does not fit into a slot. Decision: refuse the page; slots for more tokens or a lower pixel cap would take it.
+    /// The prompt does not fit into a slot. Decision: fail the page permanently; larger slots or a lower pixel limit
+    /// would help.
     #[error("the page takes {tokens} tokens before it is read, and a slot has {capacity}")]
     TooManyTokens {
-        /// What it takes.
+        /// Tokens of the prompt.
         tokens: usize,
-        /// What there is.
+        /// Tokens of a slot.
         capacity: usize,
     },
-    /// The model has no instruction for the mode, or it cannot be written in tokens. Decision: refuse the request.
+    /// The model has no prompt for the mode, or the prompt cannot be tokenized. Decision: refuse the request.
     #[error("the page cannot be asked for: {0}")]
     Instruction(String),
-    /// The model failed on this page. Decision: it may be tried again.
+    /// The model run failed; with the message of the error. Decision: retry.
     #[error("{0}")]
     Model(String),
 }

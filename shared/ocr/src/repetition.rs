@@ -1,29 +1,29 @@
-//! When a model goes round in circles, and what of its text to keep.
+//! Detects a model that repeats itself, and removes the repetition from its text.
 
 use serde::Deserialize;
 
-/// When a page's text is looked at, and what counts as going round in circles. Sizes are in characters.
+/// When the text of a page is checked and what counts as repetition. Lengths are in characters.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepetitionRule {
-    /// The length at which a text is first looked at.
+    /// Length at the first check.
     pub first_check: usize,
-    /// Thereafter it is looked at whenever it has grown by so much.
+    /// Growth between two checks.
     pub check_every: usize,
-    /// How much of its end is looked at.
+    /// Length of the checked tail.
     pub tail: usize,
-    /// The longest unit that is looked for.
+    /// Maximum length of a repeated unit.
     pub longest_unit: usize,
-    /// A unit that stands so many times at the end stops the page.
+    /// Number of consecutive units at the end that stops generation.
     pub repeats: usize,
-    /// Shorter texts are kept as they are.
+    /// Texts shorter than this are not cleaned.
     pub clean_from: usize,
-    /// A unit that stands so many times at the end of an ended page is cut down to one.
+    /// Number of consecutive units at the end of a finished text from which only the first is kept.
     pub clean_repeats: usize,
 }
 
 impl RepetitionRule {
-    /// The model's own, as `export/manifest.py` has it.
+    /// The rule of HunyuanOCR's releases; the same as in `export/manifest.py`.
     pub const DEFAULT: Self = Self {
         first_check: 4_000,
         check_every: 1_000,
@@ -35,54 +35,63 @@ impl RepetitionRule {
     };
 }
 
-/// Watches an answer grow that comes from elsewhere, by the rule that HunyuanOCR's releases have.
+/// Watches the growing answer of a remote server for repetition, with the default rule.
+///
+/// # Examples
+/// ```
+/// use quire_ocr::{StreamRepetitionGuard, without_repetition};
+///
+/// let answer = format!("Total 5. {}", "and so on ".repeat(1_000));
+/// assert!(StreamRepetitionGuard::new().detects_repetition(&answer));
+/// assert_eq!(without_repetition(&answer), "Total 5. and so on ");
+/// ```
 #[derive(Debug)]
-pub struct TailGuard {
+pub struct StreamRepetitionGuard {
     guard: RepetitionGuard,
     bytes: usize,
     characters: usize,
 }
 
-impl TailGuard {
-    /// For an answer that is yet to come.
+impl StreamRepetitionGuard {
+    /// Creates a guard for a new answer.
     pub const fn new() -> Self {
         Self { guard: RepetitionGuard::new(&RepetitionRule::DEFAULT), bytes: 0, characters: 0 }
     }
 
-    /// Whether the answer, which is what it was at the last call and maybe more, has come to go round in circles. Looks
-    /// only now and then.
-    pub fn trips(&mut self, answer: &str) -> bool {
+    /// Returns whether the answer ends in a repetition. `answer` must start with the text of the previous call. Checks
+    /// only when the answer has grown enough, so calls are cheap.
+    pub fn detects_repetition(&mut self, answer: &str) -> bool {
         self.characters += answer.get(self.bytes..).map_or(0, |more| more.chars().count());
         self.bytes = answer.len();
-        self.guard.trips(&RepetitionRule::DEFAULT, answer, self.characters)
+        self.guard.detects_repetition(&RepetitionRule::DEFAULT, answer, self.characters)
     }
 }
 
-impl Default for TailGuard {
+impl Default for StreamRepetitionGuard {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// An ended answer up to the first of the units that repeat at its end, or all of it.
+/// Returns a finished answer up to the first of the repeated units at its end, or all of it.
 pub fn without_repetition(text: &str) -> &str {
-    &text[..kept(&RepetitionRule::DEFAULT, text)]
+    &text[..length_without_repetition(&RepetitionRule::DEFAULT, text)]
 }
 
-/// Watches the text of one page grow.
+/// Watches the growing text of one page for repetition.
 #[derive(Debug)]
 pub struct RepetitionGuard {
     next_check: usize,
 }
 
 impl RepetitionGuard {
-    /// For a page whose text is yet to come.
+    /// Creates a guard for a new page.
     pub const fn new(rule: &RepetitionRule) -> Self {
         Self { next_check: rule.first_check }
     }
 
-    /// Whether the text, which has so many characters, has come to go round in circles. Looks only now and then.
-    pub fn trips(&mut self, rule: &RepetitionRule, text: &str, characters: usize) -> bool {
+    /// Returns whether the text, of this many characters, ends in a repetition. Checks only when it has grown enough.
+    pub fn detects_repetition(&mut self, rule: &RepetitionRule, text: &str, characters: usize) -> bool {
         if characters < self.next_check {
             return false;
         }
@@ -90,20 +99,20 @@ impl RepetitionGuard {
         let skip = text.char_indices().rev().nth(rule.tail.saturating_sub(1)).map_or(0, |(index, _)| index);
         let tail: Vec<char> = text[skip..].chars().collect();
         let longest = rule.longest_unit.min(tail.len() / rule.repeats.max(1));
-        // Blanks in a row are how tables and code are set.
+        // Runs of white space are common in tables and code.
         let blank = tail.iter().rev().take_while(|character| character.is_whitespace()).count();
         (blank + 1..=longest).any(|unit| repeats(&tail, unit) >= rule.repeats)
     }
 }
 
-/// How often the last `unit` characters stand at the end, one after the other: at least once.
+/// Returns how many times the last `unit` characters repeat consecutively at the end; at least 1.
 fn repeats(text: &[char], unit: usize) -> usize {
     let same = text.iter().rev().zip(text.iter().rev().skip(unit)).take_while(|(a, b)| a == b).count();
     1 + same / unit
 }
 
-/// The length in bytes of what to keep of an ended page: all of it, or up to the first of the units that repeat at its end.
-pub fn kept(rule: &RepetitionRule, text: &str) -> usize {
+/// Returns the length in bytes of a finished text without the repetition at its end: up to the first repeated unit.
+pub fn length_without_repetition(rule: &RepetitionRule, text: &str) -> usize {
     let characters: Vec<char> = text.chars().collect();
     if characters.len() < rule.clean_from.max(1) || rule.clean_repeats == 0 {
         return text.len();
@@ -134,7 +143,7 @@ mod tests {
     };
 
     fn trips(text: &str) -> bool {
-        RepetitionGuard::new(&RULE).trips(&RULE, text, text.chars().count())
+        RepetitionGuard::new(&RULE).detects_repetition(&RULE, text, text.chars().count())
     }
 
     #[test]
@@ -149,9 +158,9 @@ mod tests {
     #[test]
     fn an_answer_from_elsewhere_is_watched_by_the_rule_of_the_releases() {
         let (start, unit) = ("A page that begins well. ", "行 and 文 ");
-        let mut guard = TailGuard::new();
+        let mut guard = StreamRepetitionGuard::new();
         let mut answer = start.to_owned();
-        while !guard.trips(&answer) {
+        while !guard.detects_repetition(&answer) {
             answer.push_str(unit);
             assert!(answer.len() < 10_000, "it should have been stopped");
         }
@@ -164,25 +173,25 @@ mod tests {
     fn a_text_is_looked_at_only_when_it_has_grown() {
         let mut guard = RepetitionGuard::new(&RULE);
         let circles = "ab".repeat(30);
-        assert!(!guard.trips(&RULE, &circles, 39), "too short to tell");
-        assert!(!guard.trips(&RULE, "no circles here, nothing to see at all", 40));
-        assert!(!guard.trips(&RULE, &circles, 49), "it has hardly grown since");
-        assert!(guard.trips(&RULE, &circles, 50));
+        assert!(!guard.detects_repetition(&RULE, &circles, 39), "too short to tell");
+        assert!(!guard.detects_repetition(&RULE, "no circles here, nothing to see at all", 40));
+        assert!(!guard.detects_repetition(&RULE, &circles, 49), "it has hardly grown since");
+        assert!(guard.detects_repetition(&RULE, &circles, 50));
     }
 
     #[test]
     fn ten_units_are_cut_down_to_one() {
         let text = format!("The start, then {}", "行 ".repeat(10));
-        assert_eq!(&text[..kept(&RULE, &text)], "The start, then 行 ");
+        assert_eq!(&text[..length_without_repetition(&RULE, &text)], "The start, then 行 ");
         let fewer = format!("The start, then {}", "行 ".repeat(9));
-        assert_eq!(kept(&RULE, &fewer), fewer.len());
-        assert_eq!(kept(&RULE, "aaaaaaaaaaaaaaaaaaa"), 19, "too short to be touched");
+        assert_eq!(length_without_repetition(&RULE, &fewer), fewer.len());
+        assert_eq!(length_without_repetition(&RULE, "aaaaaaaaaaaaaaaaaaa"), 19, "too short to be touched");
     }
 
     proptest! {
         #[test]
         fn what_is_kept_is_a_beginning_of_the_text(text in "[ab行 ]{0,80}") {
-            prop_assert!(text.is_char_boundary(kept(&RULE, &text)));
+            prop_assert!(text.is_char_boundary(length_without_repetition(&RULE, &text)));
         }
     }
 }

@@ -1,15 +1,15 @@
-//! How fast pages go through when a GPU runs the models, and how busy it is; without a GPU, with a stub that takes its time:
+//! Measures the throughput of the engine with a GPU and its utilization; without a GPU, with a stub that sleeps:
 //!
 //! ```sh
 //! cargo run --release -p quire-pp-ocr --example gpu_pipeline -- --device stub --batch 16 --readers 4 FILE…
 //! cargo run --release -p quire-pp-ocr --features cuda --example gpu_pipeline -- --device cuda --batch 16 --readers 4 FILE…
 //! ```
 //!
-//! Files are decoded again and again, `--pages` times in all, by as many threads as processors and ahead of the readers.
-//! `--one-at-a-time` reads page after page and line after line, as a CPU does; `--every-ms` lets pages come at that
-//! distance, and tells how long each took. The stub sleeps `--run-ms` a run, and `--mpixel-ms` and `--kcolumn-ms` for what
-//! the run has, all of it times `--slower`; it finds the lines that the real model found at start, and reads nonsense of
-//! the right length. Prints one line of JSON.
+//! Files are decoded repeatedly, `--pages` times in total, by one thread per CPU core, ahead of the readers.
+//! `--one-at-a-time` reads single pages and lines, as on a CPU; `--every-ms` sets the interval between pages and
+//! measures latencies. The stub sleeps `--run-ms` per run, `--mpixel-ms` per megapixel and `--kcolumn-ms` per thousand
+//! columns, times `--slower`; it returns the lines that the real model detected in the warm-up, and text of the right
+//! length. Prints one line of JSON.
 #![expect(clippy::print_stdout, reason = "a command's answer goes there")]
 
 #[path = "gpu_pipeline/device.rs"]
@@ -31,26 +31,26 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_pp_ocr::{Engine, Work};
+use quire_pp_ocr::{CostCounters, Engine};
 
-use crate::{options::Options, pictures::decode};
+use crate::{options::PipelineOptions, pictures::decode};
 
-type Failed = Box<dyn Error + Send + Sync>;
+type PipelineError = Box<dyn Error + Send + Sync>;
 
-fn main() -> Result<(), Failed> {
-    let options = Options::parse(std::env::args().skip(1))?;
+fn main() -> Result<(), PipelineError> {
+    let options = PipelineOptions::parse(std::env::args().skip(1))?;
     let policy = options.policy();
     let loading = Instant::now();
     let model = device::open(&options, &policy)?;
     let loaded = loading.elapsed();
     let engines = (0..options.readers).map(|_| Engine::new(Box::new(model.clone()), policy.clone()));
-    let engine = engines.reduce(Engine::beside).ok_or("at least one reader")?;
-    // Every page once: files are in the system's cache then, buffers are made, and the stub has looked for the lines.
-    let mut engines = engine.apart();
+    let engine = engines.reduce(Engine::with_reader).ok_or("at least one reader")?;
+    // Warm-up with every page: files are in the page cache, buffers are allocated, and the stub has detected the lines.
+    let mut engines = engine.into_readers();
     for file in options.files.iter() {
         engines[0].read(&[decode(file)?]).remove(0)?;
     }
-    engines[0].take_work();
+    engines[0].take_costs();
     let (started, before) = (Instant::now(), processor_time());
     let done = read_all(&options, engines)?;
     let (wall, spent) = (started.elapsed().as_secs_f64(), processor_time() - before);
@@ -63,7 +63,7 @@ fn main() -> Result<(), Failed> {
         "device_ms_a_page": round(1e3 * busy / pages), "cpu_ms_a_page": round(1e3 * spent / pages),
         "decoding_ms_a_page": round(1e3 * done.decoding.as_secs_f64() / pages),
         "runs": [done.work.detection.count(), done.work.recognition.count()],
-        "waste": [round(done.work.detection.waste()), round(done.work.recognition.waste())],
+        "waste": [round(done.work.detection.padding_share()), round(done.work.recognition.padding_share())],
         "latency_ms": {"p50": percentile(&mut done.latencies.clone(), 50), "p95": percentile(&mut done.latencies.clone(), 95)},
         "characters": done.characters,
     });
@@ -81,10 +81,11 @@ fn percentile(latencies: &mut [Duration], percent: usize) -> f64 {
     latencies.get(index).map_or(0.0, |latency| round(1e3 * latency.as_secs_f64()))
 }
 
-/// Seconds of all processors that this process has had.
+/// Returns the CPU time of this process, in seconds.
 fn processor_time() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The fields after the name, which stands in parentheses and may hold anything; 11 and 12 are user and system time.
+    // The fields follow the process name, which is in parentheses and may contain spaces; 11 and 12 are user and system
+    // time (see proc(5)).
     let fields: Vec<f64> = stat
         .rsplit_once(')')
         .map_or("", |(_, fields)| fields)
@@ -92,28 +93,28 @@ fn processor_time() -> f64 {
         .map(|field| field.parse().unwrap_or(0.0))
         .collect();
     let ticks = fields.get(11).zip(fields.get(12)).map_or(0.0, |(user, system)| user + system);
-    // Linux shows it in hundredths of a second on all architectures that matter here.
+    // Linux reports 100 ticks per second on all common architectures.
     ticks / 100.0
 }
 
-/// What came of all pages.
+/// Totals of all pages.
 #[derive(Default)]
-struct Done {
-    work: Work,
+struct PipelineResult {
+    work: CostCounters,
     decoding: Duration,
     latencies: Vec<Duration>,
     characters: usize,
 }
 
-/// A page, and when its file was taken up.
-type Decoded = (PageImage, Instant);
+/// A page and the time at which its decoding started.
+type DecodedPage = (PageImage, Instant);
 
-fn read_all(options: &Options, engines: Vec<Engine>) -> Result<Done, Failed> {
+fn read_all(options: &PipelineOptions, engines: Vec<Engine>) -> Result<PipelineResult, PipelineError> {
     let decoders = thread::available_parallelism()?.get();
-    // A batch for each reader and one more are decoded ahead.
-    let (pages, decoded) = sync_channel::<Decoded>(options.batch * (options.readers + 1));
+    // Decodes at most one batch per reader, and one more, in advance.
+    let (pages, decoded) = sync_channel::<DecodedPage>(options.batch * (options.readers + 1));
     let (next, begun, decoded) = (AtomicUsize::new(0), Instant::now(), Mutex::new(decoded));
-    let done = Mutex::new(Done::default());
+    let done = Mutex::new(PipelineResult::default());
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for _ in 0..decoders {
@@ -122,7 +123,7 @@ fn read_all(options: &Options, engines: Vec<Engine>) -> Result<Done, Failed> {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     if index >= options.pages {
-                        return Ok::<_, Failed>(());
+                        return Ok::<_, PipelineError>(());
                     }
                     if let Some(distance) = options.every {
                         thread::sleep((distance * index as u32).saturating_sub(begun.elapsed()));
@@ -130,7 +131,7 @@ fn read_all(options: &Options, engines: Vec<Engine>) -> Result<Done, Failed> {
                     let started = Instant::now();
                     let page = decode(&options.files[index % options.files.len()])?;
                     done.lock().unwrap_or_else(PoisonError::into_inner).decoding += started.elapsed();
-                    // Readers that have failed have gone.
+                    // The send fails if all readers have failed.
                     if pages.send((page, started)).is_err() {
                         return Ok(());
                     }
@@ -147,13 +148,13 @@ fn read_all(options: &Options, engines: Vec<Engine>) -> Result<Done, Failed> {
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Reads micro-batches of what is there, and at least one page, until no more come.
+/// Reads micro-batches of the pages that are available, at least one, until the channel is closed.
 fn read(
     mut engine: Engine,
     batch: usize,
-    decoded: &Mutex<Receiver<Decoded>>,
-    done: &Mutex<Done>,
-) -> Result<(), Failed> {
+    decoded: &Mutex<Receiver<DecodedPage>>,
+    done: &Mutex<PipelineResult>,
+) -> Result<(), PipelineError> {
     loop {
         let (mut pages, mut begun) = (Vec::new(), Vec::new());
         {
@@ -174,9 +175,9 @@ fn read(
             done.characters += text?.text().chars().count();
         }
     }
-    done.lock().unwrap_or_else(PoisonError::into_inner).work += &engine.take_work();
+    done.lock().unwrap_or_else(PoisonError::into_inner).work += &engine.take_costs();
     Ok(())
 }
 
-/// Where the pages are.
-type Files = Arc<[PathBuf]>;
+/// The page files.
+type PageFiles = Arc<[PathBuf]>;

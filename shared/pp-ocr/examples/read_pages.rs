@@ -1,11 +1,11 @@
-//! Reads images with the engine alone, without the journey around it, and prints what `quire read --format json` does:
+//! Reads images with the engine alone and prints the same JSON as `quire read --format json`:
 //!
 //! ```sh
 //! cargo run --release -p quire-pp-ocr --example read_pages -- [--workers N] [--provider onnxruntime|openvino] FILE…
 //! ```
 //!
-//! The last line on its standard error is what reading has cost, as JSON: [`quire_pp_ocr::Work`], and how long the images
-//! took to decode.
+//! The last line on standard error contains the cost counters as JSON ([`quire_pp_ocr::CostCounters`]) and the time of
+//! decoding.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's answers go there")]
 
 mod pictures;
@@ -20,14 +20,14 @@ use std::{
 };
 
 use quire_native_libs::{Models, Progress};
-use quire_pp_ocr::{Engine, ModelFiles, Policy, PpOcr, Provider, Work};
+use quire_pp_ocr::{BatchPolicy, CostCounters, Engine, ModelFiles, PpOcr, Provider};
 use quire_tasks::PageText;
 
 use pictures::decode;
 
-type Failed = Box<dyn Error + Send + Sync>;
+type ReadPagesError = Box<dyn Error + Send + Sync>;
 
-fn main() -> Result<(), Failed> {
+fn main() -> Result<(), ReadPagesError> {
     let mut files: Vec<String> = std::env::args().skip(1).collect();
     let (mut workers, mut provider) = (1, Provider::OnnxRuntime);
     while let [option, value, ..] = &files[..]
@@ -42,7 +42,7 @@ fn main() -> Result<(), Failed> {
     }
     let models = natives(provider, if stderr().is_terminal() { &Progress::Bar } else { &Progress::Silent })?;
     let next = AtomicUsize::new(0);
-    let mut done = Done::default();
+    let mut done = WorkerResult::default();
     thread::scope(|scope| {
         let started: Vec<_> = (0..workers).map(|_| scope.spawn(|| worker(&models, provider, &files, &next))).collect();
         for worker in started {
@@ -51,7 +51,7 @@ fn main() -> Result<(), Failed> {
             done.work += &part.work;
             done.decoding += part.decoding;
         }
-        Ok::<_, Failed>(())
+        Ok::<_, ReadPagesError>(())
     })?;
     done.texts.sort_by_key(|(index, _)| *index);
     let entries: Vec<_> =
@@ -61,7 +61,7 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-fn natives(provider: Provider, progress: &Progress) -> Result<ModelFiles, Failed> {
+fn natives(provider: Provider, progress: &Progress) -> Result<ModelFiles, ReadPagesError> {
     let Models { detection, recognition } = quire_native_libs::models(progress)?;
     let library = match provider {
         Provider::OpenVino => quire_native_libs::openvino(progress)?,
@@ -70,18 +70,23 @@ fn natives(provider: Provider, progress: &Progress) -> Result<ModelFiles, Failed
     Ok(ModelFiles { library, detection, recognition })
 }
 
-/// What a worker has read, and what that took.
+/// The texts and the cost of one worker.
 #[derive(Default)]
-struct Done {
+struct WorkerResult {
     texts: Vec<(usize, PageText)>,
-    work: Work,
+    work: CostCounters,
     decoding: Duration,
 }
 
-/// Reads the next file until none is left.
-fn worker(models: &ModelFiles, provider: Provider, files: &[String], next: &AtomicUsize) -> Result<Done, Failed> {
-    let mut engine = Engine::new(Box::new(PpOcr::load(models, provider, 1)?), Policy::of(provider));
-    let mut done = Done::default();
+/// Reads files until none is left.
+fn worker(
+    models: &ModelFiles,
+    provider: Provider,
+    files: &[String],
+    next: &AtomicUsize,
+) -> Result<WorkerResult, ReadPagesError> {
+    let mut engine = Engine::new(Box::new(PpOcr::load(models, provider, 1)?), BatchPolicy::for_provider(provider));
+    let mut done = WorkerResult::default();
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(file) = files.get(index) else { break };
@@ -92,6 +97,6 @@ fn worker(models: &ModelFiles, provider: Provider, files: &[String], next: &Atom
             done.texts.push((index, text?));
         }
     }
-    done.work = engine.take_work();
+    done.work = engine.take_costs();
     Ok(done)
 }

@@ -1,12 +1,12 @@
-//! Records what the engine makes of pages, and makes recordings of arrivals of them, for the worker's simulation:
+//! Records the model inputs of pages, and writes recordings of page arrivals for the worker's simulation:
 //!
 //! ```sh
 //! cargo run --release -p quire-pp-ocr --example record_pages -- FOLDER FILE…
 //! ```
 //!
-//! writes `trickle.jsonl` (a page a second on average, exponentially distributed), `burst.jsonl` (200 pages at once) and
-//! `full.jsonl` (600 pages that are there from the beginning) into the folder. The pages come one after the other, and
-//! what is by chance has a fixed seed.
+//! writes `trickle.jsonl` (one page per second on average, exponentially distributed), `burst.jsonl` (200 pages at
+//! once) and `full.jsonl` (600 pages that are available from the start) into the folder. The pages are used in turns,
+//! and random numbers have a fixed seed.
 #![expect(clippy::print_stderr, reason = "a command's progress goes there")]
 
 mod pictures;
@@ -21,27 +21,27 @@ use std::{
 
 use ndarray::{Array3, ArrayView4, s};
 use quire_native_libs::{Models, Progress};
-use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, Step};
+use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, ModelFiles, OcrModel, PpOcr, Provider};
 use quire_tasks::EngineName;
 use serde_json::json;
 
 use pictures::decode;
 
-type Failed = Box<dyn Error + Send + Sync>;
+type RecordPagesError = Box<dyn Error + Send + Sync>;
 
 const TRICKLE_PAGES: usize = 300;
 const BURST_PAGES: usize = 200;
 const FULL_PAGES: usize = 600;
 
-fn main() -> Result<(), Failed> {
+fn main() -> Result<(), RecordPagesError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((folder, files)) = arguments.split_first() else { return Err("which folder, and which pages?".into()) };
     let Models { detection, recognition } = quire_native_libs::models(&Progress::Silent)?;
     let models = ModelFiles { library: quire_native_libs::onnxruntime(&Progress::Silent)?, detection, recognition };
-    let seen = Arc::<Mutex<Seen>>::default();
-    let model = Watched { model: PpOcr::load(&models, Provider::OnnxRuntime, 1)?, seen: Arc::clone(&seen) };
-    // All that is read together shows in one run, which the model here takes apart again.
-    let policy = Policy { recognition_max_width: usize::MAX, ..Policy::of(Provider::OnnxRuntime) };
+    let seen = Arc::<Mutex<ObservedShapes>>::default();
+    let model = ObservedModel { model: PpOcr::load(&models, Provider::OnnxRuntime, 1)?, seen: Arc::clone(&seen) };
+    // Puts all lines that are read together into one run, so that the wrapper sees them.
+    let policy = BatchPolicy { recognition_max_width: usize::MAX, ..BatchPolicy::for_provider(Provider::OnnxRuntime) };
     let mut engine = Engine::new(Box::new(model), policy);
     let (mut shapes, mut names) = (String::new(), Vec::new());
     for file in files {
@@ -51,13 +51,14 @@ fn main() -> Result<(), Failed> {
         for text in engine.read(&[page]) {
             text?;
         }
-        let Seen { detection, looks } = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let ObservedShapes { detection, looks } =
+            std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
         let shape = json!({"page": name, "width": width, "height": height, "detection": detection, "looks": looks});
         writeln!(shapes, "{shape}")?;
         eprintln!("{name}: {} strips", looks.iter().map(Vec::len).sum::<usize>());
         names.push(name);
     }
-    let mut chance = Chance(6);
+    let mut chance = SplitMix64(6);
     let mut at = 0.0;
     let trickle = std::iter::repeat_with(|| {
         at += -1e3 * (1.0 - chance.next()).ln();
@@ -78,20 +79,20 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What the model was shown of a page.
+/// Model inputs of a page.
 #[derive(Default)]
-struct Seen {
+struct ObservedShapes {
     detection: Vec<(usize, usize)>,
     looks: Vec<Vec<usize>>,
 }
 
-/// The model, each strip at its own width.
-struct Watched {
+/// Wraps the model and runs each line image at its own width.
+struct ObservedModel {
     model: PpOcr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<ObservedShapes>>,
 }
 
-impl Model for Watched {
+impl OcrModel for ObservedModel {
     fn name(&self) -> EngineName {
         self.model.name()
     }
@@ -106,10 +107,10 @@ impl Model for Watched {
         self.model.detect(pages)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         let (mut widths, mut answers) = (Vec::new(), Vec::new());
         for strip in strips.outer_iter() {
-            // A column that was not drawn is 0 throughout, which is no value that a pixel has.
+            // Columns without content are 0, which is not the value of any pixel.
             let drawn = |column: &usize| strip.slice(s![.., .., *column]).iter().any(|value| *value != 0.0);
             let width = (0..strip.dim().2).rev().find(drawn).map_or(1, |last| last + 1);
             let padded = width.max(64).next_multiple_of(8).min(strip.dim().2);
@@ -122,10 +123,10 @@ impl Model for Watched {
     }
 }
 
-/// Numbers from 0 to 1 that are the same each time: the generator is Steele, Lea and Flood's `SplitMix64`.
-struct Chance(u64);
+/// Pseudo-random numbers from 0 to 1 with a fixed seed: `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014).
+struct SplitMix64(u64);
 
-impl Chance {
+impl SplitMix64 {
     fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

@@ -1,28 +1,38 @@
-//! The classes that the recognizer tells apart.
+//! The character classes of the recognizer.
 
-/// The recognizer's classes, by number.
+/// The character classes of the recognizer, by number.
+///
+/// # Examples
+/// ```
+/// use quire_pp_ocr::Alphabet;
+///
+/// let alphabet = Alphabet::from_metadata("a\nb");
+/// assert_eq!(alphabet.classes(), 4); // blank, "a", "b" and space
+/// assert_eq!(alphabet.character(Alphabet::BLANK), None);
+/// assert_eq!(alphabet.character(2), Some("b"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alphabet {
     characters: Vec<Box<str>>,
 }
 
 impl Alphabet {
-    /// The class that separates two equal characters and is never part of the text.
+    /// The CTC blank: separates two equal characters and is not part of the text.
     pub const BLANK: u32 = 0;
 
-    /// From a model's `character` metadata, one character a line. Nothing is trimmed: one of them is white space.
-    /// ASCII's space comes last, after those.
+    /// Parses a model's `character` metadata, one character per line. Does not trim, because one of them is white
+    /// space. The ASCII space is added as the last class.
     pub fn from_metadata(characters: &str) -> Self {
         let lines = characters.split('\n').chain([" "]);
         Self { characters: lines.map(Box::from).collect() }
     }
 
-    /// How many classes there are, the blank included.
+    /// Returns the number of classes, including the blank.
     pub fn classes(&self) -> usize {
         self.characters.len() + 1
     }
 
-    /// What a class stands for: `None` for the blank and beyond the last one.
+    /// Returns the character of a class; `None` for the blank and for unknown classes.
     pub fn character(&self, class: u32) -> Option<&str> {
         let index = class.checked_sub(1)?;
         self.characters.get(index as usize).map(AsRef::as_ref)

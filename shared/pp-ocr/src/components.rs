@@ -1,33 +1,33 @@
-//! Connected regions of a probability map, by runs of pixels rather than by pixels.
+//! Connected components of a probability map, by run-length encoding of its rows.
 
 use ndarray::ArrayView2;
 
 use crate::geometry::Point;
 
-/// Pixels `start..end` of one row that are over the threshold.
+/// Pixels `start..end` of one row above the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
+struct PixelSpan {
     row: usize,
     start: usize,
     end: usize,
 }
 
-/// A region of pixels that touch by side or by corner.
+/// A connected component: pixels that touch by a side or a corner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Component {
-    runs: Vec<Run>,
+    runs: Vec<PixelSpan>,
 }
 
 impl Component {
-    /// How many pixels it has.
+    /// Returns the number of pixels.
     #[cfg(test)]
     pub(crate) fn area(&self) -> usize {
         self.runs.iter().map(|run| run.end - run.start).sum()
     }
 
-    /// The outer corners of its runs: their convex hull is the region's.
+    /// Returns the outer corners of its spans; their convex hull is that of the component.
     pub(crate) fn outline(&self) -> Vec<Point> {
-        let corners = |run: &Run| {
+        let corners = |run: &PixelSpan| {
             let (top, left, right) = (run.row as f32, run.start as f32, run.end as f32);
             [[left, top], [right, top], [left, top + 1.0], [right, top + 1.0]]
         };
@@ -35,9 +35,9 @@ impl Component {
     }
 }
 
-/// The regions of values over a threshold, in the order of their first row. What is no number is over nothing.
+/// Returns the components of values above a threshold, ordered by their first row. NaN counts as below the threshold.
 pub(crate) fn components(map: &ArrayView2<'_, f32>, threshold: f32) -> Vec<Component> {
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<PixelSpan> = Vec::new();
     let mut parents: Vec<usize> = Vec::new();
     let mut above = 0..0;
     for (row, values) in map.outer_iter().enumerate() {
@@ -50,7 +50,7 @@ pub(crate) fn components(map: &ArrayView2<'_, f32>, threshold: f32) -> Vec<Compo
     gather(&runs, &mut parents)
 }
 
-fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<Run> {
+fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<PixelSpan> {
     let mut runs = Vec::new();
     let mut start = None;
     let closed = over.chain([false]);
@@ -58,7 +58,7 @@ fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<Run> {
         match (over, start) {
             (true, None) => start = Some(column),
             (false, Some(first)) => {
-                runs.push(Run { row, start: first, end: column });
+                runs.push(PixelSpan { row, start: first, end: column });
                 start = None;
             }
             _ => {}
@@ -67,8 +67,13 @@ fn runs_of_row(row: usize, over: impl Iterator<Item = bool>) -> Vec<Run> {
     runs
 }
 
-/// Joins the runs of two neighboring rows that touch, corners included.
-fn join_rows(runs: &[Run], mut above: std::ops::Range<usize>, below: std::ops::Range<usize>, parents: &mut [usize]) {
+/// Merges the spans of two adjacent rows that touch, including at corners (union-find).
+fn join_rows(
+    runs: &[PixelSpan],
+    mut above: std::ops::Range<usize>,
+    below: std::ops::Range<usize>,
+    parents: &mut [usize],
+) {
     for current in below {
         while above.start < above.end && runs[above.start].end < runs[current].start {
             above.start += 1;
@@ -88,11 +93,11 @@ fn root(parents: &mut [usize], mut index: usize) -> usize {
     index
 }
 
-fn gather(runs: &[Run], parents: &mut [usize]) -> Vec<Component> {
+fn gather(runs: &[PixelSpan], parents: &mut [usize]) -> Vec<Component> {
     let mut components: Vec<Component> = Vec::new();
     let mut component_of = vec![usize::MAX; runs.len()];
     for (index, run) in runs.iter().enumerate() {
-        // A root is never after its members, so its component exists by the time that they come.
+        // A root precedes its members, so its component already exists.
         let root = root(parents, index);
         if root == index {
             component_of[index] = components.len();
@@ -134,7 +139,7 @@ mod tests {
         assert_eq!(components(&map.view(), 0.5).len(), 1);
     }
 
-    /// The same by flooding pixel after pixel.
+    /// Reference implementation by flood fill.
     fn flooded(cells: &Array2<bool>) -> Vec<usize> {
         let (height, width) = cells.dim();
         let mut open = cells.clone();

@@ -1,4 +1,4 @@
-//! A part of a page: upright, in whole pixels.
+//! A crop rectangle: an axis-aligned part of a page in whole pixels.
 
 use std::ops::Range;
 
@@ -6,16 +6,16 @@ use quire_document::PageImage;
 
 use crate::geometry::Point;
 
-/// At least one pixel.
+/// A crop rectangle of at least one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct CropRect {
     pub(crate) left: u32,
     pub(crate) top: u32,
     pub(crate) width: u32,
     pub(crate) height: u32,
 }
 
-impl Part {
+impl CropRect {
     pub(crate) fn whole(page: &PageImage) -> Self {
         Self { left: 0, top: 0, width: page.width(), height: page.height() }
     }
@@ -32,7 +32,7 @@ impl Part {
         self.width as u64 * self.height as u64
     }
 
-    pub(crate) fn holds(&self, [x, y]: Point) -> bool {
+    pub(crate) fn contains(&self, [x, y]: Point) -> bool {
         let within = |at: f32, side: Range<usize>| (side.start as f32..side.end as f32).contains(&at);
         within(x, self.columns()) && within(y, self.rows())
     }

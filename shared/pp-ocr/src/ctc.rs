@@ -1,38 +1,39 @@
-//! Greedy CTC decoding: the recognizer's steps to text.
+//! Greedy CTC decoding: converts the recognizer's steps to text.
 
-use crate::{alphabet::Alphabet, line_image::STEP_WIDTH, model::Step};
+use crate::{alphabet::Alphabet, line_image::STEP_WIDTH, model::CtcStep};
 
-/// The least likely of 18,710 classes can be the likeliest one: below that a probability is no probability.
-const LEAST_PROBABILITY: f32 = 1e-5;
+/// Lower bound of probabilities before the logarithm, to avoid -∞. The best of 18,710 classes has at least 1 / 18,710.
+const MIN_PROBABILITY: f32 = 1e-5;
 
-/// What a line says.
+/// The text of a line.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Reading {
+pub(crate) struct LineReading {
     pub(crate) text: String,
-    /// The mean probability of the characters, which tells writing from what is none; 0 without any.
+    /// Mean probability of the characters; 0 without characters. Distinguishes text from noise.
     pub(crate) confidence: f32,
-    /// How many characters the recognizer saw, spaces included.
+    /// Number of recognized characters, including spaces.
     pub(crate) characters: usize,
-    /// The sum of the logarithms of the characters' probabilities.
+    /// Sum of the logarithms of the characters' probabilities.
     pub(crate) log_likelihood: f32,
-    /// In the middle of which of the recognizer's columns each character stands.
+    /// Center column of each character.
     pub(crate) places: Vec<usize>,
-    /// How many columns the line was read from.
+    /// Width of the line image, in columns.
     pub(crate) columns: usize,
 }
 
-impl Reading {
-    /// How likely every character is right: the product of their probabilities; 0 without any.
+impl LineReading {
+    /// Returns the probability that the whole line is correct: the product of the probabilities of its characters; 0
+    /// without characters.
     ///
-    /// Of 2,078 lines, most of them blurred, noisy or small, it agrees with the share that was read without a mistake: 0.84
-    /// and 0.85 of those at 0.8–0.95, 0.99 at 0.95–0.98, all of 1,496 above. The mean of the probabilities does not:
-    /// of lines at 0.9–0.98 it is 0.42.
+    /// It is calibrated: of 2,078 lines, most of them blurred, noisy or small, 0.84 and 0.85 of those at 0.8–0.95 were
+    /// read without an error, 0.99 at 0.95–0.98, and all of the 1,496 above. The mean probability is not: of the lines
+    /// at 0.9–0.98 only 0.42 were correct.
     pub(crate) fn certainty(&self) -> f32 {
         if self.characters == 0 { 0.0 } else { self.log_likelihood.exp().min(1.0) }
     }
 
-    /// Appends what stands further right in the same line. Lines are cut in gaps: between Latin letters that was a
-    /// space, which neither piece shows.
+    /// Appends the next piece of the same line. Lines are cut in gaps; between Latin letters the gap was a space, which
+    /// is in neither piece.
     pub(crate) fn append(&mut self, next: &Self) {
         let ends = (self.text.chars().next_back(), next.text.chars().next());
         if matches!(ends, (Some(last), Some(first)) if last.is_ascii_graphic() && first.is_ascii_graphic()) {
@@ -49,10 +50,10 @@ impl Reading {
     }
 }
 
-/// Blanks are dropped, and neighbors of the same class are one character, as probable as the likeliest of them. Of the
-/// strip, the first `columns` show something.
-pub(crate) fn decode(steps: &[Step], columns: usize, alphabet: &Alphabet) -> Reading {
-    let mut reading = Reading { columns, ..Reading::default() };
+/// Decodes the steps: drops blanks and merges repeated classes into one character with the maximum of their
+/// probabilities. Only the first `columns` of the line image have content.
+pub(crate) fn decode_ctc(steps: &[CtcStep], columns: usize, alphabet: &Alphabet) -> LineReading {
+    let mut reading = LineReading { columns, ..LineReading::default() };
     let mut probabilities: Vec<f32> = Vec::new();
     let mut before = Alphabet::BLANK;
     for (index, step) in steps.iter().enumerate() {
@@ -67,7 +68,7 @@ pub(crate) fn decode(steps: &[Step], columns: usize, alphabet: &Alphabet) -> Rea
         }
     }
     reading.characters = probabilities.len();
-    reading.log_likelihood = probabilities.iter().map(|probability| probability.max(LEAST_PROBABILITY).ln()).sum();
+    reading.log_likelihood = probabilities.iter().map(|probability| probability.max(MIN_PROBABILITY).ln()).sum();
     let sum = probabilities.iter().sum::<f32>();
     reading.confidence = if reading.characters == 0 { 0.0 } else { sum / reading.characters as f32 };
     reading
@@ -79,36 +80,36 @@ mod tests {
 
     use super::*;
 
-    fn steps(classes: &[u32]) -> Vec<Step> {
-        classes.iter().map(|&class| Step { class, probability: 0.5 }).collect()
+    fn steps(classes: &[u32]) -> Vec<CtcStep> {
+        classes.iter().map(|&class| CtcStep { class, probability: 0.5 }).collect()
     }
 
-    fn reading(text: &str, confidence: f32, characters: usize) -> Reading {
+    fn reading(text: &str, confidence: f32, characters: usize) -> LineReading {
         let log_likelihood = confidence.ln() * characters as f32;
         let places = (0..characters).map(|index| 8 * index).collect();
-        Reading { text: text.to_owned(), confidence, characters, log_likelihood, places, columns: 8 * characters }
+        LineReading { text: text.to_owned(), confidence, characters, log_likelihood, places, columns: 8 * characters }
     }
 
     #[test]
     fn a_line_is_as_certain_as_all_its_characters_are_together() {
         let alphabet = Alphabet::from_metadata("a\nb");
-        let step = |class, probability| Step { class, probability };
+        let step = |class, probability| CtcStep { class, probability };
         let steps = [step(1, 0.8), step(1, 0.5), step(0, 0.1), step(1, 0.5), step(2, 0.9), step(2, 1.0)];
-        let mut line = decode(&steps, 44, &alphabet);
+        let mut line = decode_ctc(&steps, 44, &alphabet);
         assert_eq!((line.text.as_str(), &line.places[..], line.columns), ("aab", &[4, 28, 36][..], 44));
         assert!((line.certainty() - 0.4).abs() < 1e-5, "{}", line.certainty());
-        let more = decode(&[step(2, 0.5)], 8, &alphabet);
+        let more = decode_ctc(&[step(2, 0.5)], 8, &alphabet);
         line.append(&more);
         assert!((line.certainty() - 0.2).abs() < 1e-5);
         assert_eq!((line.places.last(), line.columns), (Some(&48), 52));
-        assert!(Reading::default().certainty().abs() < 1e-9);
-        assert!(decode(&[step(1, 0.0)], 8, &alphabet).certainty() > 0.0);
+        assert!(LineReading::default().certainty().abs() < 1e-9);
+        assert!(decode_ctc(&[step(1, 0.0)], 8, &alphabet).certainty() > 0.0);
     }
 
     #[test]
     fn repeats_are_one_character_unless_a_blank_stands_between() {
         let alphabet = Alphabet::from_metadata("a\nb");
-        let text = |classes: &[u32]| decode(&steps(classes), 8 * classes.len(), &alphabet).text;
+        let text = |classes: &[u32]| decode_ctc(&steps(classes), 8 * classes.len(), &alphabet).text;
         assert_eq!(text(&[0, 1, 1, 0, 1, 2, 2, 3, 0]), "aab ");
         assert_eq!(text(&[]), "");
         assert_eq!(text(&[0, 0]), "");
@@ -123,9 +124,9 @@ mod tests {
         assert!((reading.confidence - 0.9).abs() < 1e-6);
         reading.append(&self::reading("天", 0.9, 1));
         assert_eq!(reading.text, "abc d天");
-        let mut nothing = Reading::default();
-        nothing.append(&Reading::default());
-        assert_eq!(nothing, Reading::default());
+        let mut nothing = LineReading::default();
+        nothing.append(&LineReading::default());
+        assert_eq!(nothing, LineReading::default());
     }
 
     proptest! {
@@ -135,15 +136,15 @@ mod tests {
             let written: Vec<u32> =
                 classes.iter().flat_map(|&class| std::iter::repeat_n(class, repeat).chain([0])).collect();
             let expected: String = classes.iter().filter_map(|&class| alphabet.character(class)).collect();
-            let reading = decode(&steps(&written), 8 * written.len(), &alphabet);
+            let reading = decode_ctc(&steps(&written), 8 * written.len(), &alphabet);
             prop_assert_eq!(reading.text, expected);
             prop_assert_eq!(reading.characters, classes.len());
         }
 
         #[test]
         fn a_confidence_is_between_its_probabilities(steps in prop::collection::vec((0_u32..9, 0.0_f32..=1.0), 1..50)) {
-            let steps: Vec<Step> = steps.into_iter().map(|(class, probability)| Step { class, probability }).collect();
-            let reading = decode(&steps, 8 * steps.len(), &Alphabet::from_metadata("a\nb\nc"));
+            let steps: Vec<CtcStep> = steps.into_iter().map(|(class, probability)| CtcStep { class, probability }).collect();
+            let reading = decode_ctc(&steps, 8 * steps.len(), &Alphabet::from_metadata("a\nb\nc"));
             prop_assert!((0.0..=1.0001).contains(&reading.confidence));
         }
     }

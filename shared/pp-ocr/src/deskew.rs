@@ -1,44 +1,45 @@
-//! A page's lines as they would stand on a page that is laid straight and photographed from above.
+//! Corrects rotation and perspective of the positions of text lines.
 
-use crate::geometry::{Point, Quad, minus};
+use crate::geometry::{Point, Quad, subtract};
 
-/// So many samples at least tell how a page is distorted.
+/// Minimum number of samples to estimate a distortion.
 const MIN_SAMPLES: usize = 6;
-/// Slopes this near to each other are one: a box's edge is known to a pixel or two.
+/// Slopes that differ less are equal: the edge of a box is accurate to one or two pixels.
 const SAME_SLOPE: f32 = 0.02;
-/// A distortion is believed when this share of the samples shows it,
+/// A distortion is accepted if this share of the samples agrees with it,
 const MIN_AGREEMENT: f32 = 0.6;
-/// and when so much more of them do than show none.
+/// and if that share exceeds the share of samples without distortion by this much.
 const MIN_GAIN: f32 = 0.1;
-/// How one slope changes into another is seen from samples whose middles are this share of the page apart.
+/// A change of slope is estimated if the centers of the two halves of the samples are this share of the page apart.
 const MIN_SPREAD: f32 = 0.2;
-/// Left edges of lines that begin a column are compared over this distance, in heights of a line: over less, a pixel
-/// counts too much; over more, another column may be met.
+/// Distance, in line heights, over which left edges of lines are compared: over less, one pixel matters too much; over
+/// more, the other line may belong to another column.
 const EDGE_DISTANCE: std::ops::Range<f32> = 4.0..15.0;
-/// Edges that stand further apart, over their distance, belong to no common column.
+/// Left edges with a larger horizontal offset per distance do not belong to one column.
 const STEEPEST_EDGE: f32 = 0.3;
 
-/// Lines whose text runs in the direction `along` on a page that is upright, in a frame in which it runs to the right.
+/// Returns the lines in a deskewed frame in which text runs to the right. `along` is the direction of text on the page.
 ///
-/// What runs level on the page converges in a photograph of it, and so does what stands upright. Lines that converge are
-/// a pencil: at the place c their slope is s₀ + s₁c, and whoever is at u on such a line has v = c + (s₀ + s₁c)u.
-pub(crate) fn leveled(lines: &[Quad], along: Point) -> Vec<Quad> {
-    let along = straightened(lines, along);
+/// In a photograph, parallel lines converge to a vanishing point. Converging lines are a pencil: at position c the
+/// slope is s₀ + s₁c, so that at distance u along a line v = c + (s₀ + s₁c)u. This is estimated for text lines, and
+/// then for the left edges of columns.
+pub(crate) fn deskew(lines: &[Quad], along: Point) -> Vec<Quad> {
+    let along = text_direction(lines, along);
     let down = [-along[1], along[0]];
     let count = (4 * lines.len()).max(1) as f32;
     let corners = || lines.iter().flat_map(|line| line.0);
     let center = corners().fold([0.0, 0.0], |sum, [x, y]| [sum[0] + x / count, sum[1] + y / count]);
     let framed = |point: Point| {
-        let offset = minus(point, center);
+        let offset = subtract(point, center);
         [offset[0] * along[0] + offset[1] * along[1], offset[0] * down[0] + offset[1] * down[1]]
     };
     let mut lines: Vec<Quad> = lines.iter().map(|line| Quad(line.0.map(framed))).collect();
-    if let Some(rows) = Pencil::of(rows(&lines), extent(&lines, 1)) {
+    if let Some(rows) = Pencil::fit(row_samples(&lines), extent(&lines, 1)) {
         for line in &mut lines {
             line.0 = line.0.map(|[u, v]| [u, rows.place(v, u)]);
         }
     }
-    if let Some(edges) = Pencil::of(edges(&lines), extent(&lines, 0)) {
+    if let Some(edges) = Pencil::fit(edge_samples(&lines), extent(&lines, 0)) {
         for line in &mut lines {
             line.0 = line.0.map(|[u, v]| [edges.place(u, v), v]);
         }
@@ -46,8 +47,8 @@ pub(crate) fn leveled(lines: &[Quad], along: Point) -> Vec<Quad> {
     lines
 }
 
-/// The direction that lines of text really have on this page: a scan is seldom laid straight.
-fn straightened(lines: &[Quad], along: Point) -> Point {
+/// Returns the actual direction of text: most scans are slightly rotated.
+fn text_direction(lines: &[Quad], along: Point) -> Point {
     let down = [-along[1], along[0]];
     let mut slopes: Vec<(f32, f32)> = lines.iter().map(|line| slope(line, along, down, 2.0)).collect();
     slopes.retain(|(slope, _)| slope.abs() < 0.5);
@@ -56,15 +57,15 @@ fn straightened(lines: &[Quad], along: Point) -> Point {
     [(along[0] + slope * down[0]) / norm, (along[1] + slope * down[1]) / norm]
 }
 
-/// How steeply a line falls, and its length, which is how well that is known. Lines of less than so many times their
-/// breadth tell nothing.
+/// Returns the slope of a line and, as its weight, its length. Lines shorter than `directed` times their height have
+/// weight 0.
 fn slope(line: &Quad, along: Point, down: Point, directed: f32) -> (f32, f32) {
-    let edge = minus(line.0[1], line.0[0]);
+    let edge = subtract(line.0[1], line.0[0]);
     let (run, fall) = (edge[0] * along[0] + edge[1] * along[1], edge[0] * down[0] + edge[1] * down[1]);
     if run > directed * line.breadth() { (fall / run, run) } else { (f32::INFINITY, 0.0) }
 }
 
-/// Of (value, weight): the value that half of the weight does not exceed; 0 without any.
+/// Returns the weighted median of (value, weight) pairs; 0 if there are none.
 fn median(mut values: Vec<(f32, f32)>) -> f32 {
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     let half = values.iter().map(|(_, weight)| weight).sum::<f32>() / 2.0;
@@ -76,24 +77,24 @@ fn median(mut values: Vec<(f32, f32)>) -> f32 {
     median.map_or(0.0, |(value, _)| *value)
 }
 
-/// How steep something is at one place of the page, and how well that is known.
+/// A measured slope at one position of the page, with its weight.
 #[derive(Debug, Clone, Copy)]
-struct Sample {
+struct SlopeSample {
     place: f32,
     slope: f32,
     weight: f32,
 }
 
-fn rows(lines: &[Quad]) -> Vec<Sample> {
+fn row_samples(lines: &[Quad]) -> Vec<SlopeSample> {
     let sample = |line: &Quad| {
         let (slope, weight) = slope(line, [1.0, 0.0], [0.0, 1.0], 3.0);
-        Sample { place: f32::midpoint(line.0[0][1], line.0[2][1]), slope, weight }
+        SlopeSample { place: f32::midpoint(line.0[0][1], line.0[2][1]), slope, weight }
     };
     lines.iter().map(sample).filter(|sample| sample.weight > 0.0).collect()
 }
 
-/// How far left edges move from line to line below, wherever two may belong to one column.
-fn edges(lines: &[Quad]) -> Vec<Sample> {
+/// Returns the horizontal shift of left edges between lines that may belong to one column.
+fn edge_samples(lines: &[Quad]) -> Vec<SlopeSample> {
     let start = |line: &Quad| {
         let [start, _, _, below] = line.0;
         [f32::midpoint(start[0], below[0]), f32::midpoint(start[1], below[1])]
@@ -102,11 +103,11 @@ fn edges(lines: &[Quad]) -> Vec<Sample> {
     starts.sort_by(|a, b| a.0[1].total_cmp(&b.0[1]));
     let mut samples = Vec::new();
     for (index, (upper, height)) in starts.iter().enumerate() {
-        let reach = starts[index..].iter().map(|(lower, _)| minus(*lower, *upper));
+        let reach = starts[index..].iter().map(|(lower, _)| subtract(*lower, *upper));
         let below = reach.take_while(|offset| offset[1] < EDGE_DISTANCE.end * height);
         let column =
             below.filter(|[across, down]| *down > EDGE_DISTANCE.start * height && across.abs() < STEEPEST_EDGE * down);
-        samples.extend(column.map(|[across, down]| Sample { place: upper[0], slope: across / down, weight: 1.0 }));
+        samples.extend(column.map(|[across, down]| SlopeSample { place: upper[0], slope: across / down, weight: 1.0 }));
     }
     samples
 }
@@ -117,7 +118,7 @@ fn extent(lines: &[Quad], axis: usize) -> f32 {
     (high - low).max(0.0)
 }
 
-/// Lines whose slope changes with their place.
+/// A pencil of lines, whose slope is a linear function of the position.
 #[derive(Debug, Clone, Copy)]
 struct Pencil {
     slope: f32,
@@ -125,16 +126,16 @@ struct Pencil {
 }
 
 impl Pencil {
-    /// What the samples show, where they agree that there is any distortion.
-    fn of(mut samples: Vec<Sample>, extent: f32) -> Option<Self> {
+    /// Fits a pencil to the samples. Returns `None` if they do not agree on a distortion.
+    fn fit(mut samples: Vec<SlopeSample>, extent: f32) -> Option<Self> {
         if samples.len() < MIN_SAMPLES {
             return None;
         }
         samples.sort_by(|a, b| a.place.total_cmp(&b.place));
         let (first, second) = samples.split_at(samples.len() / 2);
-        let weight = |of: &[Sample]| of.iter().map(|sample| sample.weight).sum::<f32>();
-        let place = |of: &[Sample]| of.iter().map(|sample| sample.place * sample.weight).sum::<f32>() / weight(of);
-        let slope = |of: &[Sample]| median(of.iter().map(|sample| (sample.slope, sample.weight)).collect());
+        let weight = |of: &[SlopeSample]| of.iter().map(|sample| sample.weight).sum::<f32>();
+        let place = |of: &[SlopeSample]| of.iter().map(|sample| sample.place * sample.weight).sum::<f32>() / weight(of);
+        let slope = |of: &[SlopeSample]| median(of.iter().map(|sample| (sample.slope, sample.weight)).collect());
         let apart = place(second) - place(first);
         let found = if apart < MIN_SPREAD * extent {
             Self { slope: slope(&samples), change: 0.0 }
@@ -144,15 +145,15 @@ impl Pencil {
         };
         let agreeing = |pencil: Self| {
             let near =
-                |sample: &&Sample| (sample.slope - pencil.slope - pencil.change * sample.place).abs() < SAME_SLOPE;
+                |sample: &&SlopeSample| (sample.slope - pencil.slope - pencil.change * sample.place).abs() < SAME_SLOPE;
             samples.iter().filter(near).map(|sample| sample.weight).sum::<f32>() / weight(&samples)
         };
         let (agreement, without) = (agreeing(found), agreeing(Self { slope: 0.0, change: 0.0 }));
         (agreement >= MIN_AGREEMENT && agreement > without + MIN_GAIN).then_some(found)
     }
 
-    /// Where the line of the pencil that goes through `at`, so far `across`, begins. Beyond the point where they all meet
-    /// there is no page.
+    /// Returns where the line through `at`, at distance `across`, starts. The clamp excludes positions beyond the
+    /// vanishing point.
     fn place(self, at: f32, across: f32) -> f32 {
         (at - self.slope * across) / (1.0 + self.change * across).max(0.3)
     }
@@ -185,7 +186,7 @@ mod tests {
             [(x + 0.05 * y) / depth, (y - 0.03 * x) / depth]
         };
         let lines: Vec<Quad> = columns().iter().map(|line| Quad(line.0.map(photographed))).collect();
-        let leveled = leveled(&lines, [1.0, 0.0]);
+        let leveled = deskew(&lines, [1.0, 0.0]);
         for row in 0..12 {
             let tops =
                 [leveled[row].0[0][1], leveled[row].0[1][1], leveled[row + 12].0[0][1], leveled[row + 12].0[1][1]];
@@ -199,19 +200,19 @@ mod tests {
     #[test]
     fn a_straight_page_stays_as_it_is_but_for_its_center() {
         let lines = columns();
-        let leveled = leveled(&lines, [1.0, 0.0]);
+        let leveled = deskew(&lines, [1.0, 0.0]);
         for (before, after) in lines.iter().zip(&leveled) {
             assert!((before.length() - after.length()).abs() < 0.01);
             assert!((before.0[0][0] - lines[0].0[0][0] - after.0[0][0] + leveled[0].0[0][0]).abs() < 0.01);
         }
-        assert_eq!(super::leveled(&[], [1.0, 0.0]), []);
+        assert_eq!(super::deskew(&[], [1.0, 0.0]), []);
     }
 
     #[test]
     fn one_slope_all_over_is_taken_out_of_a_slanted_page() {
         let slanted: Vec<Quad> =
             columns().iter().map(|line| Quad(line.0.map(|[x, y]| [x - 0.1 * y, y + 0.1 * x]))).collect();
-        let leveled = leveled(&slanted, [1.0, 0.0]);
+        let leveled = deskew(&slanted, [1.0, 0.0]);
         assert!(leveled.iter().all(|line| (line.0[1][1] - line.0[0][1]).abs() < 0.1));
     }
 }

@@ -1,4 +1,4 @@
-//! Detection: a page to the model's input, and the model's probability map to the places of text lines.
+//! Detection: input size, and from a probability map to the boxes of text lines.
 
 use ndarray::ArrayView2;
 
@@ -7,21 +7,21 @@ use crate::{
     geometry::{Rectangle, convex_hull},
 };
 
-/// A pixel is text from this probability on; PP-OCRv6's own value.
+/// Threshold of a pixel to be text; PP-OCRv6's default.
 const PIXEL_THRESHOLD: f32 = 0.2;
-/// A box is text from this mean probability on; PP-OCRv6's own value.
+/// Threshold of the mean probability of a box; PP-OCRv6's default.
 const BOX_THRESHOLD: f32 = 0.45;
-/// How far the model's shrunken boxes are grown. With PP-OCRv6's own 1.4 pages read as well, but tighter boxes make wider
-/// strips: 1.6 saves 7 % of recognition.
+/// How much the model's shrunken boxes are expanded. With PP-OCRv6's default of 1.4 the text is the same, but tighter
+/// boxes result in wider line images: 1.6 saves 7 % of recognition.
 const UNCLIP_RATIO: f32 = 1.6;
-/// Thinner regions, in pixels of the map, are noise: a character needs more.
+/// Minimum side of a region, in pixels of the map; smaller ones are noise.
 const MIN_SIDE: f32 = 3.0;
-/// The model halves its input five times.
+/// Input sides must be multiples of this, because the model halves its input five times.
 const SIDE_MULTIPLE: u32 = 32;
 
-/// Width and height at detection of a picture: about `max_pixels` at most, both sides multiples of 32. The area is what
-/// counts, not the longest side, so that a long receipt is not shrunk to a thread and a square page costs no more than
-/// another.
+/// Returns width and height of the detection input: at most about `max_pixels`, both multiples of 32. The limit applies
+/// to the area instead of the longer side, so that a long receipt is not scaled down too much and all shapes cost the
+/// same.
 pub(crate) fn detection_size(width: u32, height: u32, max_pixels: usize) -> (u32, u32) {
     let (width, height) = (f64::from(width), f64::from(height));
     let scale = (max_pixels as f64 / (width * height)).sqrt().min(1.0);
@@ -31,23 +31,23 @@ pub(crate) fn detection_size(width: u32, height: u32, max_pixels: usize) -> (u32
     (round(width), round(height))
 }
 
-/// A region that is text, in pixels of the map.
+/// A text region, in pixels of the map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct TextBox {
-    /// As the model draws it: smaller than the text.
+    /// The rectangle that the model returns, which is smaller than the text.
     pub(crate) rectangle: Rectangle,
-    /// How likely its pixels are text, in the mean.
+    /// Mean probability of its pixels.
     pub(crate) mean: f32,
 }
 
 impl TextBox {
-    /// As large as the text.
-    pub(crate) fn grown(&self) -> Rectangle {
+    /// Returns the rectangle expanded to the size of the text.
+    pub(crate) fn expanded(&self) -> Rectangle {
         self.rectangle.unclipped(UNCLIP_RATIO)
     }
 }
 
-/// The text in a probability map.
+/// Returns the text regions of a probability map.
 pub(crate) fn text_boxes(map: &ArrayView2<'_, f32>) -> Vec<TextBox> {
     let regions = components(map, PIXEL_THRESHOLD);
     regions.iter().filter_map(|region| text_box(map, region)).collect()
@@ -62,7 +62,7 @@ fn text_box(map: &ArrayView2<'_, f32>, region: &Component) -> Option<TextBox> {
     (mean >= BOX_THRESHOLD).then_some(TextBox { rectangle, mean })
 }
 
-/// The mean of the values whose pixel centers lie inside a rectangle.
+/// Returns the mean of the values whose pixel centers are inside a rectangle.
 fn mean_inside(map: &ArrayView2<'_, f32>, rectangle: &Rectangle) -> f32 {
     let (rows, columns) = map.dim();
     let (mut sum, mut count) = (0.0, 0_usize);
@@ -100,8 +100,8 @@ mod tests {
         let boxes = text_boxes(&map.view());
         let [text] = boxes[..] else { panic!("one box, not {boxes:?}") };
         assert!((text.mean - 0.9).abs() < 1e-4);
-        // 80 × 10 grown by 800 × 1.6 / 180 = 7.11 on each side.
-        let quad = Quad(text.grown().corners()).towards([1.0, 0.0]);
+        // 80 × 10 expanded by 800 × 1.6 / 180 = 7.11 on each side.
+        let quad = Quad(text.expanded().corners()).facing([1.0, 0.0]);
         assert!((quad.length() - 94.22).abs() < 0.1 && (quad.breadth() - 24.22).abs() < 0.1);
         assert!((quad.0[0][0] - 12.89).abs() < 0.1 && (quad.0[0][1] - 12.89).abs() < 0.1);
     }

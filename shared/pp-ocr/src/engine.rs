@@ -1,14 +1,37 @@
-//! Pages in, text out, whichever way they are read.
+//! The engine: reads micro-batches of pages.
 
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
-use crate::{cost_counters::Work, line_reader::LineReader, model::Model, page_reader::PageReader, policy::Policy};
+use crate::{
+    cost_counters::CostCounters, line_reader::LineReader, model::OcrModel, page_reader::PageReader, policy::BatchPolicy,
+};
 
-/// Reads pages in micro-batches.
+/// Reads micro-batches of pages.
+///
+/// # Examples
+/// ```no_run
+/// use quire_document::PageImage;
+/// use quire_pp_ocr::{BatchPolicy, Device, Engine, ModelFiles, PpOcr, Provider};
+///
+/// # fn read() -> Result<(), Box<dyn std::error::Error>> {
+/// let files = ModelFiles {
+///     library: "libonnxruntime.so".into(),
+///     detection: "PP-OCRv6_small_det.onnx".into(),
+///     recognition: "PP-OCRv6_small_rec.onnx".into(),
+/// };
+/// let model = PpOcr::load(&files, Device::Cpu, 1)?;
+/// let mut engine = Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime));
+/// let page = PageImage::new(1_654, 2_339, vec![255; 1_654 * 2_339 * PageImage::CHANNELS]);
+/// for text in engine.read(&[page]) {
+///     println!("{}", text?.text());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Engine {
     reader: Box<dyn PageReader>,
-    beside: Vec<Engine>,
+    others: Vec<Engine>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -18,49 +41,49 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Reads line by line with this model, in runs of this policy.
-    pub fn new(model: Box<dyn Model>, policy: Policy) -> Self {
-        Self::of(Box::new(LineReader::new(model, policy)))
+    /// Creates an engine that reads line by line with this model, in batches of this policy.
+    pub fn new(model: Box<dyn OcrModel>, policy: BatchPolicy) -> Self {
+        Self::from_reader(Box::new(LineReader::new(model, policy)))
     }
 
-    /// Reads in this way.
-    pub fn of(reader: Box<dyn PageReader>) -> Self {
-        Self { reader, beside: Vec::new() }
+    /// Creates an engine from any reader, e.g. a fake in tests.
+    pub fn from_reader(reader: Box<dyn PageReader>) -> Self {
+        Self { reader, others: Vec::new() }
     }
 
-    /// Another reader on the same device: the device has a run to do while one of them prepares its next. Each reads its
-    /// own micro-batches, on a thread of its own.
+    /// Adds another reader on the same device, so that the device computes a batch while the other reader prepares its
+    /// next one. Each reader needs its own thread.
     #[must_use]
-    pub fn beside(mut self, other: Self) -> Self {
-        self.beside.push(other);
+    pub fn with_reader(mut self, other: Self) -> Self {
+        self.others.push(other);
         self
     }
 
-    /// This reader and those beside it, each alone.
-    pub fn apart(mut self) -> Vec<Self> {
-        let mut readers = std::mem::take(&mut self.beside);
+    /// Splits the engine into its readers, to run each on its own thread.
+    pub fn into_readers(mut self) -> Vec<Self> {
+        let mut readers = std::mem::take(&mut self.others);
         readers.push(self);
         readers
     }
 
-    /// What answers are signed with.
+    /// Returns the engine name in results.
     pub fn name(&self) -> EngineName {
         self.reader.name()
     }
 
-    /// How runs are made up, and micro-batches should be.
-    pub fn policy(&self) -> &Policy {
+    /// Returns the batching policy.
+    pub fn policy(&self) -> &BatchPolicy {
         self.reader.policy()
     }
 
-    /// Reads a micro-batch: pages of any documents, one result each, in order. A page or a line on which the model
-    /// fails even alone fails its page and no other.
+    /// Reads a micro-batch: pages of any documents. Returns one result per page, in order. A page fails only if the
+    /// model fails on this page, or on a line of it, alone.
     pub fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
         self.reader.read(pages)
     }
 
-    /// What reading has cost since this was last asked.
-    pub fn take_work(&mut self) -> Work {
-        self.reader.take_work()
+    /// Returns the cost counters and resets them.
+    pub fn take_costs(&mut self) -> CostCounters {
+        self.reader.take_costs()
     }
 }

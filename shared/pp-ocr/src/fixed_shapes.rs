@@ -1,42 +1,43 @@
-//! Few shapes for a device that takes long over each new one: what is put into which.
+//! Fixed input shapes, for devices that spend a long time on each new shape.
 
 use std::ops::Range;
 
-use crate::policy::Policy;
+use crate::policy::BatchPolicy;
 
-/// A picture may be stretched by so much to fill its shape: text detection does not see it, and blank space costs as much
-/// as text.
-const STRETCH: f64 = 1.15;
+/// Maximum stretch of a page to fill its shape: text detection tolerates it, and padding costs as much as text.
+const MAX_STRETCH: f64 = 1.15;
 
-/// How a picture is put into the input of detection, in pixels.
+/// How a page is placed in the detection input, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Fit {
+pub(crate) struct InputPlacement {
     /// Width and height of the input.
     pub(crate) shape: (u32, u32),
-    /// Width and height that the picture takes of it, from its start; the rest is blank.
+    /// Width and height of the page in the input, at the top left; the rest is blank.
     pub(crate) content: (u32, u32),
 }
 
-/// The shape that shows most of a picture of this size, and of those the smallest; `exact` where there is none to choose.
-pub(crate) fn fit(shapes: &[(u32, u32)], (width, height): (u32, u32), exact: (u32, u32)) -> Fit {
-    let fits = shapes.iter().map(|&shape| within(shape, (width, height)));
+/// Returns the placement with the most pixels of the page, and among those the smallest shape; `exact` if the list is
+/// empty.
+pub(crate) fn fit_to_shapes(shapes: &[(u32, u32)], (width, height): (u32, u32), exact: (u32, u32)) -> InputPlacement {
+    let fits = shapes.iter().map(|&shape| fit_to_shape(shape, (width, height)));
     let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-    let best = fits.max_by_key(|fit| (area(fit.content), std::cmp::Reverse(area(fit.shape))));
-    best.unwrap_or(Fit { shape: exact, content: exact })
+    let best =
+        fits.max_by_key(|fit_to_shapes| (area(fit_to_shapes.content), std::cmp::Reverse(area(fit_to_shapes.shape))));
+    best.unwrap_or(InputPlacement { shape: exact, content: exact })
 }
 
-/// A picture is reduced as much as the shape asks for, never enlarged beyond what fills it.
-fn within(shape: (u32, u32), (width, height): (u32, u32)) -> Fit {
+/// Scales the page down to fit into the shape. Never scales up, except for the stretch that fills the shape.
+fn fit_to_shape(shape: (u32, u32), (width, height): (u32, u32)) -> InputPlacement {
     let (across, down) = (f64::from(shape.0) / f64::from(width), f64::from(shape.1) / f64::from(height));
     let scale = across.min(down).min(1.0);
     let side = |length: u32, limit: u32, room: f64| {
-        if room <= scale * STRETCH { limit } else { ((f64::from(length) * scale).round() as u32).clamp(1, limit) }
+        if room <= scale * MAX_STRETCH { limit } else { ((f64::from(length) * scale).round() as u32).clamp(1, limit) }
     };
-    Fit { shape, content: (side(width, shape.0, across), side(height, shape.1, down)) }
+    InputPlacement { shape, content: (side(width, shape.0, across), side(height, shape.1, down)) }
 }
 
-/// Cuts items that are sorted by cost, the costliest first, into runs: each item is padded to the first one's cost, and
-/// a run's padded cost stays within the budget. An item over the budget runs alone.
+/// Splits items, sorted by descending cost, into batches. All items of a batch are padded to the cost of the first one,
+/// and the padded cost does not exceed the budget. An item over the budget runs alone.
 pub(crate) fn bounded_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut start = 0;
@@ -49,11 +50,12 @@ pub(crate) fn bounded_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> 
     runs
 }
 
-/// Cuts items that are sorted by cost, the costliest first, into runs that are filled up to a power of two: each item is
-/// padded to the first one's cost, and a run's padded cost stays within the budget. An item over the budget runs alone.
+/// Splits items, sorted by descending cost, into batches whose size is padded to a power of two. All items of a batch
+/// are padded to the cost of the first one, and the padded cost does not exceed the budget. An item over the budget
+/// runs alone.
 ///
-/// A run has the items of the first one's cost; cheaper ones only take places that would be empty, since padding a full
-/// batch of them to that cost would be dearer than a run of their own.
+/// A batch consists of items with the same cost. Cheaper items only fill empty places, because padding a whole batch of
+/// them would cost more than a separate run.
 pub(crate) fn fixed_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut start = 0;
@@ -67,16 +69,16 @@ pub(crate) fn fixed_runs(costs: &[usize], budget: usize) -> Vec<Range<usize>> {
     runs
 }
 
-impl Policy {
-    /// All shapes of recognition runs that fixed batches of listed widths can have: how many strips, and how wide.
-    pub(crate) fn recognition_runs(&self) -> Vec<(usize, usize)> {
+impl BatchPolicy {
+    /// Returns all shapes of recognition runs with fixed batches and listed widths: batch size and width.
+    pub(crate) fn recognition_run_shapes(&self) -> Vec<(usize, usize)> {
         let batches =
             |&width: &usize| powers_of_two(self.recognition_max_width / width.max(1)).map(move |n| (n, width));
         self.recognition_widths.iter().flat_map(batches).collect()
     }
 
-    /// All shapes of detection runs that fixed batches of listed shapes can have: how many pages, their height and width.
-    pub(crate) fn detection_runs(&self) -> Vec<(usize, usize, usize)> {
+    /// Returns all shapes of detection runs with fixed batches and listed shapes: batch size, height and width.
+    pub(crate) fn detection_run_shapes(&self) -> Vec<(usize, usize, usize)> {
         let batches = |&(width, height): &(u32, u32)| {
             let (width, height) = (width as usize, height as usize);
             powers_of_two(self.detection_max_pixels / (width * height).max(1)).map(move |n| (n, height, width))
@@ -98,22 +100,29 @@ mod tests {
 
     const SHAPES: [(u32, u32); 4] = [(672, 960), (960, 672), (800, 800), (480, 672)];
 
-    fn fixed() -> Policy {
-        Policy { fixed_batches: true, recognition_widths: vec![160, 320, 640], ..Policy::of(Provider::OnnxRuntime) }
+    fn fixed() -> BatchPolicy {
+        BatchPolicy {
+            fixed_batches: true,
+            recognition_widths: vec![160, 320, 640],
+            ..BatchPolicy::for_provider(Provider::OnnxRuntime)
+        }
     }
 
     #[test]
     fn a_page_is_put_where_most_of_it_shows() {
-        let fit = |size| fit(&SHAPES, size, (32, 32));
-        assert_eq!(fit((1654, 2339)), Fit { shape: (672, 960), content: (672, 960) });
-        assert_eq!(fit((2339, 1654)), Fit { shape: (960, 672), content: (960, 672) });
-        assert_eq!(fit((3000, 3000)), Fit { shape: (800, 800), content: (800, 800) });
-        // A receipt keeps its shape, and the rest is blank.
-        assert_eq!(fit((600, 6000)), Fit { shape: (672, 960), content: (96, 960) });
-        // A small picture is not enlarged, and has the smallest shape.
-        assert_eq!(fit((200, 300)), Fit { shape: (480, 672), content: (200, 300) });
-        assert_eq!(fit((u32::MAX, 1)), Fit { shape: (960, 672), content: (960, 1) });
-        assert_eq!(super::fit(&[], (600, 6000), (256, 2528)), Fit { shape: (256, 2528), content: (256, 2528) });
+        let fit_to_shapes = |size| fit_to_shapes(&SHAPES, size, (32, 32));
+        assert_eq!(fit_to_shapes((1654, 2339)), InputPlacement { shape: (672, 960), content: (672, 960) });
+        assert_eq!(fit_to_shapes((2339, 1654)), InputPlacement { shape: (960, 672), content: (960, 672) });
+        assert_eq!(fit_to_shapes((3000, 3000)), InputPlacement { shape: (800, 800), content: (800, 800) });
+        // A receipt keeps its aspect ratio; the rest is blank.
+        assert_eq!(fit_to_shapes((600, 6000)), InputPlacement { shape: (672, 960), content: (96, 960) });
+        // A small page is not scaled up and gets the smallest shape.
+        assert_eq!(fit_to_shapes((200, 300)), InputPlacement { shape: (480, 672), content: (200, 300) });
+        assert_eq!(fit_to_shapes((u32::MAX, 1)), InputPlacement { shape: (960, 672), content: (960, 1) });
+        assert_eq!(
+            super::fit_to_shapes(&[], (600, 6000), (256, 2528)),
+            InputPlacement { shape: (256, 2528), content: (256, 2528) }
+        );
     }
 
     #[test]
@@ -132,26 +141,30 @@ mod tests {
     fn cheaper_items_only_fill_up_a_fixed_batch() {
         let costs = [640, 640, 640, 320, 320, 160];
         assert_eq!(fixed_runs(&costs, 4000), [0..4, 4..5, 5..6], "three, and one that would be an empty place");
-        assert_eq!(fixed_runs(&costs, 2000), [0..2, 2..3, 3..5, 5..6], "three would fit, but two are a batch");
+        assert_eq!(
+            fixed_runs(&costs, 2000),
+            [0..2, 2..3, 3..5, 5..6],
+            "three would fit_to_shapes, but two are a batch"
+        );
         assert_eq!(fixed_runs(&[9, 9], 0), [0..1, 1..2]);
         assert!(fixed_runs(&[], 640).is_empty());
     }
 
     #[test]
     fn all_shapes_are_known_beforehand() {
-        let policy = Policy { recognition_max_width: 1300, detection_max_pixels: 1_400_000, ..fixed() };
-        assert_eq!(policy.recognition_runs().len(), 4 + 3 + 2);
-        let policy = Policy { detection_shapes: vec![(672, 960)], ..policy };
-        assert_eq!(policy.detection_runs(), [(1, 960, 672), (2, 960, 672)]);
-        assert!(Policy { detection_shapes: Vec::new(), ..policy }.detection_runs().is_empty());
+        let policy = BatchPolicy { recognition_max_width: 1300, detection_max_pixels: 1_400_000, ..fixed() };
+        assert_eq!(policy.recognition_run_shapes().len(), 4 + 3 + 2);
+        let policy = BatchPolicy { detection_shapes: vec![(672, 960)], ..policy };
+        assert_eq!(policy.detection_run_shapes(), [(1, 960, 672), (2, 960, 672)]);
+        assert!(BatchPolicy { detection_shapes: Vec::new(), ..policy }.detection_run_shapes().is_empty());
     }
 
     proptest! {
         #[test]
         fn fixed_batches_have_known_shapes_within_the_budget(widths in prop::collection::vec(1_usize..640, 0..80), budget in 640_usize..9000) {
-            let policy = Policy { recognition_max_width: budget, ..fixed() };
-            let known = policy.recognition_runs();
-            for run in policy.strip_runs(&widths) {
+            let policy = BatchPolicy { recognition_max_width: budget, ..fixed() };
+            let known = policy.recognition_run_shapes();
+            for run in policy.pack_lines(&widths) {
                 prop_assert!(known.contains(&(run.batch, run.width)), "{:?} is a new shape", run);
                 prop_assert!(run.batch * run.width <= budget);
             }
@@ -159,11 +172,11 @@ mod tests {
 
         #[test]
         fn a_picture_lies_within_its_shape_and_is_hardly_stretched(width in 1_u32..20_000, height in 1_u32..20_000) {
-            let Fit { shape, content } = fit(&SHAPES, (width, height), (32, 32));
+            let InputPlacement { shape, content } = fit_to_shapes(&SHAPES, (width, height), (32, 32));
             prop_assert!(content.0 >= 1 && content.1 >= 1 && content.0 <= shape.0 && content.1 <= shape.1);
             let stretch = f64::from(content.0) / f64::from(width) * f64::from(height) / f64::from(content.1);
             let rounding = 1.0 + 1.0 / f64::from(content.0.min(content.1));
-            let bound = STRETCH * rounding;
+            let bound = MAX_STRETCH * rounding;
             prop_assert!(content.0.min(content.1) == 1 || (1.0 / bound..=bound).contains(&stretch), "{}", stretch);
         }
 

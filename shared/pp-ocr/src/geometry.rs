@@ -1,4 +1,4 @@
-//! Points, hulls and rotated rectangles. Coordinates grow to the right and downward; pixel k covers [k, k + 1).
+//! Points, convex hulls and rotated rectangles. The y axis points down; pixel k covers [k, k + 1).
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ fn dot(a: Point, b: Point) -> f32 {
     a[0] * b[0] + a[1] * b[1]
 }
 
-pub(crate) fn minus(a: Point, b: Point) -> Point {
+pub(crate) fn subtract(a: Point, b: Point) -> Point {
     [a[0] - b[0], a[1] - b[1]]
 }
 
@@ -21,7 +21,7 @@ fn length(a: Point) -> f32 {
     a[0].hypot(a[1])
 }
 
-/// The convex hull, clockwise on the screen, without points in the middle of its edges.
+/// Returns the convex hull (monotone chain), clockwise on the screen, without collinear points.
 pub(crate) fn convex_hull(mut points: Vec<Point>) -> Vec<Point> {
     points.sort_unstable_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
     points.dedup();
@@ -36,7 +36,7 @@ pub(crate) fn convex_hull(mut points: Vec<Point>) -> Vec<Point> {
     hull
 }
 
-/// One half of a hull: the points that keep turning to the same side.
+/// Returns one half of the hull: the points that turn to the same side.
 fn chain(points: impl Iterator<Item = Point>) -> Vec<Point> {
     let mut chain: Vec<Point> = Vec::new();
     for point in points {
@@ -51,23 +51,24 @@ fn chain(points: impl Iterator<Item = Point>) -> Vec<Point> {
     chain
 }
 
-/// A rectangle that stands at any angle.
+/// A rectangle at any angle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rectangle {
-    /// Its center.
+    /// Center.
     pub(crate) center: Point,
-    /// A unit vector along `sides[0]`.
+    /// Unit vector along `sides[0]`.
     pub(crate) axis: Point,
-    /// Its two side lengths, along the axis and across it.
+    /// Side lengths, along the axis and across it.
     pub(crate) sides: [f32; 2],
 }
 
 impl Rectangle {
-    /// The smallest rectangle around a convex hull: it has a side on one of the hull's edges. `None` for less than an
-    /// area. Every edge looks at every point, which for the few dozen points of a text line beats keeping calipers.
+    /// Returns the minimum-area rectangle around a convex hull; `None` if the hull has no area. One of its sides is on
+    /// an edge of the hull. Testing every edge with every point is faster than rotating calipers for the few dozen
+    /// points of a text line.
     pub(crate) fn around(hull: &[Point]) -> Option<Self> {
         let edges = hull.iter().zip(hull.iter().cycle().skip(1));
-        let rectangles = edges.filter_map(|(&a, &b)| Self::along(hull, minus(b, a)));
+        let rectangles = edges.filter_map(|(&a, &b)| Self::along(hull, subtract(b, a)));
         let smallest = rectangles.min_by(|a, b| a.area().total_cmp(&b.area()))?;
         (smallest.area() > 0.0).then_some(smallest)
     }
@@ -97,14 +98,14 @@ impl Rectangle {
         self.sides[0].min(self.sides[1])
     }
 
-    /// Grown as DB's post-processing grows its shrunken text: by area × `ratio` / perimeter on every side. Offsetting a
-    /// rectangle and fitting a rectangle around the result is the same as moving its sides outward.
+    /// Expands the rectangle like DB's post-processing: by area × `ratio` / perimeter on each side. For a rectangle,
+    /// polygon offsetting and fitting a rectangle is the same as moving the sides.
     pub(crate) fn unclipped(self, ratio: f32) -> Self {
         let distance = self.area() * ratio / (2.0 * (self.sides[0] + self.sides[1]));
         Self { sides: self.sides.map(|side| side + 2.0 * distance), ..self }
     }
 
-    /// Clockwise on the screen, the first edge along the axis.
+    /// Returns the corners, clockwise on the screen; the first edge is along the axis.
     pub(crate) fn corners(&self) -> [Point; 4] {
         let Self { center, axis, sides } = self;
         let along = [axis[0] * sides[0] / 2.0, axis[1] * sides[0] / 2.0];
@@ -114,7 +115,7 @@ impl Rectangle {
         [corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)]
     }
 
-    /// Of a picture of so many rows and columns, the pixels whose centers lie inside, row by row.
+    /// Iterates over the rows of an image and the range of pixels in each whose centers are inside.
     pub(crate) fn pixels(self, rows: usize, columns: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
         let corners = self.corners();
         let top = corners.iter().map(|corner| corner[1]).fold(f32::INFINITY, f32::min).max(0.0) as usize;
@@ -127,7 +128,7 @@ impl Rectangle {
         })
     }
 
-    /// The part of the horizontal line at `y` that lies inside: left and right end.
+    /// Returns the left and right end of the horizontal line at `y` inside the rectangle.
     pub(crate) fn span_at(&self, y: f32) -> Option<(f32, f32)> {
         let normal = [-self.axis[1], self.axis[0]];
         let along = slab(self.axis, self.center, self.sides[0] / 2.0, y)?;
@@ -137,7 +138,7 @@ impl Rectangle {
     }
 }
 
-/// Where the line at `y` is no farther than `half` from `center` in the direction `unit`.
+/// Returns where the line at `y` is within `half` of `center` in the direction `unit`.
 fn slab(unit: Point, center: Point, half: f32, y: f32) -> Option<(f32, f32)> {
     let rest = (y - center[1]) * unit[1];
     if unit[0].abs() < 1e-6 {
@@ -147,17 +148,17 @@ fn slab(unit: Point, center: Point, half: f32, y: f32) -> Option<(f32, f32)> {
     Some((ends[0].min(ends[1]), ends[0].max(ends[1])))
 }
 
-/// A text line's place in a picture: a parallelogram whose corners go clockwise from the start of the text.
+/// Position of a text line: a parallelogram, clockwise from the start of the text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Quad(pub(crate) [Point; 4]);
 
 impl Quad {
-    /// The same place scaled, as from a reduced picture to its page.
+    /// Scales the position, e.g. from the detection map to the page.
     pub(crate) fn scaled(self, x: f32, y: f32) -> Self {
         Self(self.0.map(|point| [point[0] * x, point[1] * y]))
     }
 
-    /// The same place, so far to the right and down.
+    /// Moves the position to the right and down.
     pub(crate) fn shifted(self, by: Point) -> Self {
         Self(self.0.map(|point| [point[0] + by[0], point[1] + by[1]]))
     }
@@ -166,40 +167,40 @@ impl Quad {
         [0, 1].map(|axis| self.0.iter().map(|corner| corner[axis]).sum::<f32>() / 4.0)
     }
 
-    /// Whether a point lies in it or on its edge.
-    pub(crate) fn holds(&self, point: Point) -> bool {
+    /// Returns whether a point is inside or on the edge.
+    pub(crate) fn contains(&self, point: Point) -> bool {
         (0..4).all(|corner| cross(self.0[corner], self.0[(corner + 1) % 4], point) >= 0.0)
     }
 
-    /// Along the text.
+    /// Returns the length along the text.
     pub(crate) fn length(&self) -> f32 {
-        length(minus(self.0[1], self.0[0]))
+        length(subtract(self.0[1], self.0[0]))
     }
 
-    /// Across the text.
+    /// Returns the height across the text.
     pub(crate) fn breadth(&self) -> f32 {
-        length(minus(self.0[3], self.0[0]))
+        length(subtract(self.0[3], self.0[0]))
     }
 
-    /// The same place, read from the corner that is `quarters` of a turn further clockwise.
-    pub(crate) fn turned(self, quarters: usize) -> Self {
+    /// Returns the position with its first corner moved clockwise by `quarters` corners.
+    pub(crate) fn rotated(self, quarters: usize) -> Self {
         let mut corners = self.0;
         corners.rotate_left(quarters % 4);
         Self(corners)
     }
 
-    /// The same place, read as nearly as possible in this direction.
-    pub(crate) fn towards(self, direction: Point) -> Self {
+    /// Returns the position with the reading direction closest to `direction`.
+    pub(crate) fn facing(self, direction: Point) -> Self {
         let agreement = |quarters: &usize| {
-            let quad = self.turned(*quarters);
-            dot(minus(quad.0[1], quad.0[0]), direction) / quad.length().max(f32::MIN_POSITIVE)
+            let quad = self.rotated(*quarters);
+            dot(subtract(quad.0[1], quad.0[0]), direction) / quad.length().max(f32::MIN_POSITIVE)
         };
         let quarters = (0..4).max_by(|a, b| agreement(a).total_cmp(&agreement(b)));
-        self.turned(quarters.unwrap_or(0))
+        self.rotated(quarters.unwrap_or(0))
     }
 
-    /// The part of the line between two fractions of its length.
-    pub(crate) fn part(&self, from: f32, to: f32) -> Self {
+    /// Returns the section between two fractions of the length.
+    pub(crate) fn section(&self, from: f32, to: f32) -> Self {
         let [start, end, end_below, start_below] = self.0;
         let between = |a: Point, b: Point, at: f32| [a[0] + (b[0] - a[0]) * at, a[1] + (b[1] - a[1]) * at];
         Self([
@@ -224,7 +225,7 @@ mod tests {
     }
 
     fn holds(rectangle: &Rectangle, point: Point) -> bool {
-        let offset = minus(point, rectangle.center);
+        let offset = subtract(point, rectangle.center);
         let normal = [-rectangle.axis[1], rectangle.axis[0]];
         dot(offset, rectangle.axis).abs() <= rectangle.sides[0] / 2.0 + 0.05
             && dot(offset, normal).abs() <= rectangle.sides[1] / 2.0 + 0.05
@@ -258,7 +259,7 @@ mod tests {
         #[test]
         fn a_part_of_a_line_keeps_its_breadth(from in 0.0_f32..0.5, to in 0.5_f32..1.0) {
             let quad = Quad([[0.0, 0.0], [100.0, 10.0], [98.0, 30.0], [-2.0, 20.0]]);
-            let part = quad.part(from, to);
+            let part = quad.section(from, to);
             prop_assert!((part.breadth() - quad.breadth()).abs() < 0.01);
             prop_assert!((part.length() - quad.length() * (to - from)).abs() < 0.01);
         }
@@ -291,15 +292,15 @@ mod tests {
     fn a_place_holds_what_lies_in_it() {
         let quad = Quad([[0.0, 0.0], [50.0, 10.0], [48.0, 20.0], [-2.0, 10.0]]).shifted([100.0, 0.0]);
         assert_eq!(quad.center(), [124.0, 10.0]);
-        assert!(quad.holds(quad.center()) && quad.holds([100.0, 0.0]));
-        assert!(!quad.holds([124.0, 3.0]) && !quad.holds([124.0, 17.0]) && !quad.holds([24.0, 10.0]));
+        assert!(quad.contains(quad.center()) && quad.contains([100.0, 0.0]));
+        assert!(!quad.contains([124.0, 3.0]) && !quad.contains([124.0, 17.0]) && !quad.contains([24.0, 10.0]));
     }
 
     #[test]
     fn a_line_is_read_from_the_corner_that_the_direction_asks_for() {
         let quad = Quad([[0.0, 0.0], [50.0, 0.0], [50.0, 10.0], [0.0, 10.0]]);
-        assert_eq!(quad.turned(3).towards([1.0, 0.1]), quad);
-        assert_eq!(quad.towards([-1.0, 0.0]).0[0], [50.0, 10.0]);
-        assert_eq!(quad.towards([0.0, 1.0]).0[0], [50.0, 0.0]);
+        assert_eq!(quad.rotated(3).facing([1.0, 0.1]), quad);
+        assert_eq!(quad.facing([-1.0, 0.0]).0[0], [50.0, 10.0]);
+        assert_eq!(quad.facing([0.0, 1.0]).0[0], [50.0, 0.0]);
     }
 }

@@ -1,5 +1,5 @@
-//! PP-OCRv6 as a GPU wants it: few shapes that are all met at start, inputs from memory that the device reads by itself,
-//! and only what is needed of the answers copied back.
+//! PP-OCRv6 on a GPU: a few fixed shapes that are all warmed up at the start, pinned input buffers, and only the best
+//! class per step copied back.
 
 use std::{
     fs,
@@ -9,8 +9,9 @@ use std::{
 
 use ndarray::{Array3, ArrayView4};
 use quire_inference::{
-    Binding, BoundSession, CLASSES, GpuOptions, LoadError, ModelError, Network, PROBABILITIES, PinnedMemory, Provider,
-    Room, RunBuffer, SessionError, ShapeProfile, check_cuda, check_tensorrt, environment, with_likeliest,
+    BoundSession, CLASS_OUTPUT, GpuOptions, HostBuffer, InferenceSession, IoBinding, LoadError, ModelError,
+    PROBABILITY_OUTPUT, PinnedMemory, Provider, RunBuffer, SessionError, ShapeProfile, append_argmax, check_cuda,
+    check_tensorrt, load_environment,
 };
 use quire_tasks::EngineName;
 use tracing::info;
@@ -18,23 +19,22 @@ use tracing::info;
 use crate::{
     alphabet::Alphabet,
     engine::Engine,
-    line_image::{STEP_WIDTH, STRIP_HEIGHT},
-    model::{Model, Step},
-    policy::Policy,
-    pp_ocr::{MAP, ModelFiles, STEPS, check, check_shape, name},
+    line_image::{LINE_IMAGE_HEIGHT, STEP_WIDTH},
+    model::{CtcStep, OcrModel},
+    policy::BatchPolicy,
+    pp_ocr::{DETECTION_OUTPUT, ModelFiles, RECOGNITION_OUTPUT, check_models, check_shape, engine_name},
     shared_model::SharedModel,
 };
 
-/// What the recognizer calls its probabilities.
+/// Name of the recognizer's output in the model.
 const OUTPUT: &str = "fetch_name_0";
 
-/// PP-OCRv6, small, on a GPU. Who reads several micro-batches at once shares it
-/// ([`SharedModel`](crate::SharedModel)).
+/// PP-OCRv6 small on a GPU. Several readers share it with a [`SharedModel`](crate::SharedModel).
 pub struct GpuPpOcr {
     detection: BoundSession,
     recognition: BoundSession,
     alphabet: Alphabet,
-    /// Of memory that stays where it is.
+    /// Allocator of pinned memory; `None` on a CPU.
     pinned: Option<PinnedMemory>,
     classes: Vec<i64>,
     probabilities: Vec<f32>,
@@ -47,28 +47,28 @@ impl std::fmt::Debug for GpuPpOcr {
 }
 
 impl GpuPpOcr {
-    /// Loads both models, and has the device meet every shape that runs of this policy have.
+    /// Loads both models and runs every shape of the policy once.
     ///
     /// # Errors
-    /// [`LoadError`] says what is missing or wrong, and what to set.
-    pub fn load(files: &ModelFiles, policy: &Policy, options: &GpuOptions) -> Result<Self, LoadError> {
+    /// [`LoadError`], if a library or model is missing or wrong; the message says what to set.
+    pub fn load(files: &ModelFiles, policy: &BatchPolicy, options: &GpuOptions) -> Result<Self, LoadError> {
         match options.provider {
             Provider::Cuda => check_cuda(&files.library)?,
             Provider::TensorRt => check_tensorrt(&files.library)?,
             Provider::OnnxRuntime | Provider::OpenVino => {}
         }
-        let environment = environment(&files.library)?;
-        let alphabet = check(files)?;
-        let bytes = read(&files.detection)?;
+        let environment = load_environment(&files.library)?;
+        let alphabet = check_models(files)?;
+        let bytes = read_file(&files.detection)?;
         let detection =
             BoundSession::load(&environment, &files.detection, &bytes, options, &detection_profile(policy))?;
-        check_shape(&files.detection, "output", &Network::outputs(&detection.session), &MAP)?;
-        let bytes = with_likeliest(read(&files.recognition)?, OUTPUT);
+        check_shape(&files.detection, "output", &InferenceSession::outputs(&detection.session), &DETECTION_OUTPUT)?;
+        let bytes = append_argmax(read_file(&files.recognition)?, OUTPUT);
         let recognition =
             BoundSession::load(&environment, &files.recognition, &bytes, options, &recognition_profile(policy))?;
-        // Its own output comes first, and the two that were added after it.
-        let own: Vec<_> = Network::outputs(&recognition.session).into_iter().take(1).collect();
-        check_shape(&files.recognition, "output", &own, &STEPS)?;
+        // The model's own output is the first one; the two added outputs follow.
+        let own: Vec<_> = InferenceSession::outputs(&recognition.session).into_iter().take(1).collect();
+        check_shape(&files.recognition, "output", &own, &RECOGNITION_OUTPUT)?;
         let refused = |error: SessionError| LoadError::Cuda { reason: error.to_string() };
         let pinned = match options.provider {
             Provider::Cuda | Provider::TensorRt => Some(PinnedMemory::new(&detection.session).map_err(refused)?),
@@ -76,67 +76,68 @@ impl GpuPpOcr {
         };
         let (classes, probabilities) = (Vec::new(), Vec::new());
         let mut model = Self { detection, recognition, alphabet, pinned, classes, probabilities };
-        let (shapes, took) = model.warm(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
+        let (shapes, took) = model.warm_up(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
         info!(shapes, duration_ms = took.as_millis() as u64, "the device has met all shapes");
         Ok(model)
     }
 
-    /// Readers on one GPU: as many as the policy has micro-batches in work at once, each to be read with on a thread of its
-    /// own ([`Engine::apart`]).
+    /// Loads the model and returns an engine with as many readers as the policy has concurrent micro-batches, each for
+    /// a thread of its own ([`Engine::into_readers`]).
     ///
     /// # Errors
-    /// As for [`load`](Self::load).
-    pub fn engine(files: ModelFiles, policy: &Policy, options: GpuOptions) -> Result<Engine, LoadError> {
+    /// Same as [`load`](Self::load).
+    pub fn load_engine(files: ModelFiles, policy: &BatchPolicy, options: GpuOptions) -> Result<Engine, LoadError> {
         let (of_model, readers) = (policy.clone(), policy.readers.max(1));
         let model = SharedModel::start(readers, move || Self::load(&files, &of_model, &options))?;
         let reader = |model: SharedModel| Engine::new(Box::new(model), policy.clone());
-        Ok((1..readers).fold(reader(model.clone()), |engine, _| engine.beside(reader(model.clone()))))
+        Ok((1..readers).fold(reader(model.clone()), |engine, _| engine.with_reader(reader(model.clone()))))
     }
 
-    /// One run of each shape, the largest first, so that the arena grows once. How many, and how long that took.
-    fn warm(&mut self, policy: &Policy) -> Result<(usize, Duration), ModelError> {
+    /// Runs each shape once, the largest first, so that the memory arena grows only once. Returns their number and the
+    /// time.
+    fn warm_up(&mut self, policy: &BatchPolicy) -> Result<(usize, Duration), ModelError> {
         let started = Instant::now();
-        let (mut detection, mut recognition) = (policy.detection_runs(), policy.recognition_runs());
+        let (mut detection, mut recognition) = (policy.detection_run_shapes(), policy.recognition_run_shapes());
         detection.sort_by_key(|&(pages, height, width)| std::cmp::Reverse(pages * height * width));
         recognition.sort_by_key(|&(strips, width)| std::cmp::Reverse(strips * width));
         let mut run = RunBuffer::default();
         for &(pages, height, width) in &detection {
-            run = run.shaped([pages, 3, height, width], pages * height * width, &mut |len| self.room(len));
-            settle(self.detect_buffered(&mut run))?;
+            run = run.reshape([pages, 3, height, width], pages * height * width, &mut |len| self.allocate(len));
+            ignore_out_of_memory(self.detect_buffered(&mut run))?;
         }
         for &(strips, width) in &recognition {
-            run = run.shaped([strips, 3, STRIP_HEIGHT, width], 0, &mut |len| self.room(len));
-            settle(self.recognize_buffered(&mut run).map(drop))?;
+            run = run.reshape([strips, 3, LINE_IMAGE_HEIGHT, width], 0, &mut |len| self.allocate(len));
+            ignore_out_of_memory(self.recognize_buffered(&mut run).map(drop))?;
         }
         Ok((detection.len() + recognition.len(), started.elapsed()))
     }
 }
 
-/// A shape that there is no memory for is met when runs have become smaller.
-fn settle(met: Result<(), ModelError>) -> Result<(), ModelError> {
+/// Skips a shape that does not fit into memory: it is not used once batches have become smaller.
+fn ignore_out_of_memory(met: Result<(), ModelError>) -> Result<(), ModelError> {
     match met {
         Err(ModelError::Memory(_)) => Ok(()),
         other => other,
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn detection_profile(policy: &Policy) -> ShapeProfile {
+fn detection_profile(policy: &BatchPolicy) -> ShapeProfile {
     let runs: Vec<[usize; 4]> =
-        policy.detection_runs().iter().map(|&(pages, height, width)| [pages, 3, height, width]).collect();
+        policy.detection_run_shapes().iter().map(|&(pages, height, width)| [pages, 3, height, width]).collect();
     profile(&runs)
 }
 
-fn recognition_profile(policy: &Policy) -> ShapeProfile {
+fn recognition_profile(policy: &BatchPolicy) -> ShapeProfile {
     let runs: Vec<[usize; 4]> =
-        policy.recognition_runs().iter().map(|&(strips, width)| [strips, 3, STRIP_HEIGHT, width]).collect();
+        policy.recognition_run_shapes().iter().map(|&(strips, width)| [strips, 3, LINE_IMAGE_HEIGHT, width]).collect();
     profile(&runs)
 }
 
-/// Each side's smallest and largest, and the largest run.
+/// Returns minimum and maximum of each side, and the largest shape as the optimum.
 fn profile(runs: &[[usize; 4]]) -> ShapeProfile {
     let side = |choose: fn(usize, usize) -> usize| {
         let sides = |a: [usize; 4], b: &[usize; 4]| std::array::from_fn(|side| choose(a[side], b[side]));
@@ -147,9 +148,9 @@ fn profile(runs: &[[usize; 4]]) -> ShapeProfile {
     side(usize::min).zip(usual).zip(side(usize::max)).map(|((least, usual), most)| [least, usual, most].map(text))
 }
 
-impl Model for GpuPpOcr {
+impl OcrModel for GpuPpOcr {
     fn name(&self) -> EngineName {
-        name()
+        engine_name()
     }
 
     fn alphabet(&self) -> &Alphabet {
@@ -159,46 +160,47 @@ impl Model for GpuPpOcr {
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
         let (items, channels, height, width) = pages.dim();
         let shape = [items, channels, height, width];
-        let mut run = RunBuffer::default().shaped(shape, items * height * width, &mut Room::ordinary);
+        let mut run = RunBuffer::default().reshape(shape, items * height * width, &mut HostBuffer::heap);
         run.input_mut().assign(&pages);
         self.detect_buffered(&mut run)?;
-        Ok(run.answer().to_owned())
+        Ok(run.output().to_owned())
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
-        self.recognize_buffered(&mut RunBuffer::copied(&strips))
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
+        self.recognize_buffered(&mut RunBuffer::from_input(&strips))
     }
 
-    fn room(&mut self, len: usize) -> Room {
-        self.pinned.as_ref().and_then(|memory| memory.room(len)).unwrap_or_else(|| Room::ordinary(len))
+    fn allocate(&mut self, len: usize) -> HostBuffer {
+        self.pinned.as_ref().and_then(|memory| memory.allocate(len)).unwrap_or_else(|| HostBuffer::heap(len))
     }
 
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
-        let shape = run.shape();
+        let shape = run.input_shape();
         let [pages, _, height, width] = shape;
-        let (input, answer) = run.input_and_answer();
+        let (input, answer) = run.input_and_output();
         let BoundSession { session, input: x, output } = &mut self.detection;
-        let mut binding = Binding::new(session)?;
-        binding.read(x, input, &shape)?;
-        binding.write(output, answer, &[pages, 1, height, width])?;
+        let mut binding = IoBinding::new(session)?;
+        binding.bind_input(x, input, &shape)?;
+        binding.bind_output(output, answer, &[pages, 1, height, width])?;
         Ok(binding.run()?)
     }
 
-    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<Step>>, ModelError> {
-        let shape = run.shape();
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<CtcStep>>, ModelError> {
+        let shape = run.input_shape();
         let [strips, _, _, width] = shape;
         let steps = width / STEP_WIDTH;
         self.classes.resize(strips * steps, 0);
         self.probabilities.resize(strips * steps, 0.0);
         let BoundSession { session, input, .. } = &mut self.recognition;
-        let mut binding = Binding::new(session)?;
-        binding.read(input, run.numbers(), &shape)?;
-        binding.write(CLASSES, &mut self.classes, &[strips, steps])?;
-        binding.write(PROBABILITIES, &mut self.probabilities, &[strips, steps])?;
+        let mut binding = IoBinding::new(session)?;
+        binding.bind_input(input, run.input_values(), &shape)?;
+        binding.bind_output(CLASS_OUTPUT, &mut self.classes, &[strips, steps])?;
+        binding.bind_output(PROBABILITY_OUTPUT, &mut self.probabilities, &[strips, steps])?;
         binding.run()?;
         let each = self.classes.iter().zip(&self.probabilities);
-        let all: Vec<Step> = each.map(|(&class, &probability)| Step { class: class as u32, probability }).collect();
-        Ok(all.chunks_exact(steps.max(1)).map(<[Step]>::to_vec).collect())
+        let all: Vec<CtcStep> =
+            each.map(|(&class, &probability)| CtcStep { class: class as u32, probability }).collect();
+        Ok(all.chunks_exact(steps.max(1)).map(<[CtcStep]>::to_vec).collect())
     }
 }
 

@@ -1,15 +1,16 @@
-//! Page images to text with PP-OCR, line by line, through ONNX Runtime or OpenVINO.
+//! PP-OCR engine: detects and recognizes text line by line with ONNX Runtime or OpenVINO.
 //!
-//! [`Engine::read`] takes a micro-batch of pages of any documents:
+//! [`Engine::read`] reads a micro-batch of pages of any documents:
 //!
 //! ```text
-//! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> places of lines
+//! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> boxes of lines
 //!                                                                                      │ orientation
 //! text <── page_state, reading_order <── ctc <── [N,W/8] <── recognize <── [N,3,48,W] <── line_image, line_batches
 //! ```
 //!
-//! The two model runs stand behind [`Model`]; everything else is pure. [`Policy`] says what shares a run. Synchronous,
-//! one thread, no network.
+//! The two model runs are behind the trait [`OcrModel`], with fakes in tests; everything else is pure. [`BatchPolicy`]
+//! decides which items share a run. When a run fails, the batch is bisected, so that only the faulty page fails.
+//! Synchronous; one thread per reader, no network.
 #![warn(missing_docs)]
 
 mod alphabet;
@@ -44,14 +45,14 @@ mod shared_model;
 mod zoomed_detection;
 
 pub use alphabet::Alphabet;
-pub use cost_counters::{Runs, Work};
+pub use cost_counters::{CostCounters, RunCounters};
 pub use engine::Engine;
 pub use gpu_pp_ocr::GpuPpOcr;
-pub use model::{Model, Step};
+pub use model::{CtcStep, OcrModel};
 pub use page_reader::PageReader;
-pub use policy::Policy;
-pub use policy_file::InvalidPolicy;
-pub use policy_runs::{PixelRun, StripRun};
+pub use policy::BatchPolicy;
+pub use policy_file::BatchPolicyError;
+pub use policy_runs::{DetectionRun, RecognitionRun};
 pub use pp_ocr::{ModelFiles, PpOcr};
-pub use quire_inference::{Device, GpuOptions, LoadError, ModelError, Provider, Room, RunBuffer};
+pub use quire_inference::{Device, GpuOptions, HostBuffer, LoadError, ModelError, Provider, RunBuffer};
 pub use shared_model::SharedModel;

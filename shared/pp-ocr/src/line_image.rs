@@ -1,4 +1,4 @@
-//! One text line, straight from the page into the recognizer's 48-pixel strip.
+//! Draws a text line from the page into a line image, the recognizer's input of 48 pixels height.
 
 use std::ops::Range;
 
@@ -7,71 +7,84 @@ use quire_document::PageImage;
 
 use crate::{
     geometry::{Point, Quad},
-    resampling_kernel::{Taps, draw_by_taps, write_row},
+    resampling_kernel::{ResamplingKernel, resample_rows_and_columns, write_row},
 };
 
-/// The height that the recognizer reads.
-pub(crate) const STRIP_HEIGHT: usize = 48;
-/// A step of the recognizer covers this many columns; a strip has at least one.
+/// Height of the recognizer's input, in pixels.
+pub(crate) const LINE_IMAGE_HEIGHT: usize = 48;
+/// Columns per step of the recognizer; the minimum width of a line image.
 pub(crate) const STEP_WIDTH: usize = 8;
-/// No line becomes wider than so many pieces: a hairline across a huge page is squeezed rather than read for minutes.
+/// Maximum number of pieces of a line: a hairline across a huge page is squeezed instead of being read for minutes.
 const MAX_PIECES: usize = 32;
 
-/// The width of a line at the strip's height, `drawn` times as wide as on the page.
-pub(crate) fn strip_width(quad: &Quad, drawn: f32, piece_max_width: usize) -> usize {
-    let width = drawn * STRIP_HEIGHT as f32 * quad.length() / quad.breadth().max(1e-3);
+/// Returns the width of a line image, `width_ratio` times the line's width on the page at the same scale.
+pub(crate) fn line_image_width(quad: &Quad, width_ratio: f32, piece_max_width: usize) -> usize {
+    let width = width_ratio * LINE_IMAGE_HEIGHT as f32 * quad.length() / quad.breadth().max(1e-3);
     (width.round() as usize).clamp(STEP_WIDTH, piece_max_width * MAX_PIECES)
 }
 
 /// Draws a line into `[3, 48, width]`.
 ///
-/// Most lines are level, and drawn by rows and columns; sloping ones sample by sample. Only those that hang over the
-/// page's edge have every sample look for it.
-pub(crate) fn draw(page: &PageImage, quad: &Quad, target: ArrayViewMut3<'_, f32>) {
+/// Most lines are horizontal or vertical and are resampled by rows and columns, which is separable and fast. Rotated
+/// lines are sampled point by point. Only lines that extend beyond the page clamp every sample to its edge.
+pub(crate) fn draw_line(page: &PageImage, quad: &Quad, target: ArrayViewMut3<'_, f32>) {
     let (_, rows, columns) = target.dim();
-    let lie = Lie::of(quad, columns, rows);
-    if lie.is_level(columns, rows) {
-        let grid = lie.grid();
-        let across = Taps::samples(lie.start[0], lie.right[0], columns, grid, page.width() as usize);
-        let down = Taps::samples(lie.start[1], lie.down[1], rows, grid, page.height() as usize);
-        return draw_by_taps(page, &across, &down, target);
+    let transform = CropTransform::of(quad, columns, rows);
+    if transform.is_level(columns, rows) {
+        let grid = transform.grid();
+        let across = ResamplingKernel::bilinear_means(
+            transform.start[0],
+            transform.right[0],
+            columns,
+            grid,
+            page.width() as usize,
+        );
+        let down =
+            ResamplingKernel::bilinear_means(transform.start[1], transform.down[1], rows, grid, page.height() as usize);
+        return resample_rows_and_columns(page, &across, &down, target);
     }
-    let sample = if lie.is_inside(page, columns, rows) { add_row } else { add_row_at_edge };
-    draw_by_samples(page, &lie, sample, target);
+    let sample = if transform.is_inside(page, columns, rows) { add_row } else { add_row_at_edge };
+    resample_point_by_point(page, &transform, sample, target);
 }
 
-/// Adds one sample a column to the sums of a row: from a page, from a place on, so far apart.
-type AddRow = fn(&PageImage, Point, Point, &mut [[f32; 4]]);
+/// Adds one sample per column to the sums of a row; arguments: page, first point, step, sums.
+type AddRowSamples = fn(&PageImage, Point, Point, &mut [[f32; 4]]);
 
-fn draw_by_samples(page: &PageImage, lie: &Lie, add_row: AddRow, mut target: ArrayViewMut3<'_, f32>) {
+fn resample_point_by_point(
+    page: &PageImage,
+    transform: &CropTransform,
+    add_row: AddRowSamples,
+    mut target: ArrayViewMut3<'_, f32>,
+) {
     let (_, rows, columns) = target.dim();
-    let grid = lie.grid();
+    let grid = transform.grid();
     let mut drawn = vec![[0.0_f32; 4]; columns];
     for row in 0..rows {
         drawn.fill([0.0; 4]);
         for (u, v) in (0..grid).flat_map(|v| (0..grid).map(move |u| (u, v))) {
             let place = |index: usize| (index as f32 + 0.5) / grid as f32;
-            add_row(page, lie.at(place(u), row as f32 + place(v)), lie.right, &mut drawn);
+            add_row(page, transform.at(place(u), row as f32 + place(v)), transform.right, &mut drawn);
         }
         write_row(&drawn, 1.0 / (grid * grid) as f32, row, &mut target);
     }
 }
 
-/// How a strip lies on its page: where it starts, and how far its pixels are apart.
-struct Lie {
+/// The affine transform from a line image to the page: origin and steps per column and row.
+struct CropTransform {
     start: Point,
     right: Point,
     down: Point,
 }
 
-impl Lie {
+impl CropTransform {
     fn of(quad: &Quad, columns: usize, rows: usize) -> Self {
         let [start, end, _, below] = quad.0;
         let step = |to: Point, count: usize| [(to[0] - start[0]) / count as f32, (to[1] - start[1]) / count as f32];
         Self { start, right: step(end, columns), down: step(below, rows) }
     }
 
-    /// A line taller than the strip is averaged, a grid of samples a pixel, or thin strokes would be lost between samples.
+    /// Returns the number of samples per pixel and axis. A line taller than the image is averaged, because thin strokes
+    /// could be between two samples.
     fn grid(&self) -> usize {
         let coarsest = self.right[0].hypot(self.right[1]).max(self.down[0].hypot(self.down[1]));
         (coarsest.round() as usize).clamp(1, MAX_GRID)
@@ -87,7 +100,7 @@ impl Lie {
         drift <= MAX_DRIFT && all.iter().flatten().all(|value| value.is_finite())
     }
 
-    /// Whether every sample has all of its four pixels, and one more on its right, on the page.
+    /// Returns whether every bilinear sample, including one more pixel on its right, is on the page.
     fn is_inside(&self, page: &PageImage, columns: usize, rows: usize) -> bool {
         let (columns, rows) = (columns as f32, rows as f32);
         let corners = [(0.0, 0.0), (columns, 0.0), (0.0, rows), (columns, rows)].map(|(u, v)| self.at(u, v));
@@ -96,11 +109,11 @@ impl Lie {
     }
 }
 
-/// A line is level that rises by less, in pixels of the page: nothing that can be seen.
+/// Maximum drift of a line that counts as horizontal or vertical, in pixels of the page: it is invisible.
 const MAX_DRIFT: f32 = 0.05;
 
-/// Adds one bilinear sample a column, all of them inside the page. Places are counted in steps of 2⁻³²: a fraction of a
-/// fixed number is cheaper than rounding a floating one.
+/// Adds one bilinear sample per column, all inside the page. Fixed-point coordinates with 32 fractional bits, because
+/// their fraction is cheaper than rounding a float.
 fn add_row(page: &PageImage, first: Point, right: Point, sums: &mut [[f32; 4]]) {
     let fixed = |value: f32| (f64::from(value) * FIXED) as i64;
     let step = right.map(fixed);
@@ -110,7 +123,7 @@ fn add_row(page: &PageImage, first: Point, right: Point, sums: &mut [[f32; 4]]) 
         let [left, top] = place.map(|place| (place >> 32) as usize);
         let [u, v] = place.map(|place| (place as u32 >> 8) as f32 * (1.0 / 16_777_216.0));
         let offset = top * stride + left * PageImage::CHANNELS;
-        // Four values are one register, of which three are of use.
+        // Four values fit into one SIMD register; three of them are used.
         let upper = &page.pixels()[offset..offset + 7];
         let lower = &page.pixels()[offset + stride..offset + stride + 7];
         let between = |from: f32, to: f32, at: f32| from + (to - from) * at;
@@ -125,10 +138,11 @@ fn add_row(page: &PageImage, first: Point, right: Point, sums: &mut [[f32; 4]]) 
 /// 2³².
 const FIXED: f64 = 4_294_967_296.0;
 
-/// Lines over 16 times the strip's height are posters, which read as well from every second pixel.
+/// Maximum samples per axis: lines more than 16 times as tall as the image are posters, and reading every second pixel
+/// suffices.
 const MAX_GRID: usize = 16;
 
-/// Adds one bilinear sample a column; beyond the page's edge its last pixels go on.
+/// Adds one bilinear sample per column; outside of the page its edge pixels are repeated.
 fn add_row_at_edge(page: &PageImage, first: Point, right: Point, sums: &mut [[f32; 4]]) {
     for (column, sums) in sums.iter_mut().enumerate() {
         let at = [first[0] + column as f32 * right[0], first[1] + column as f32 * right[1]];
@@ -155,9 +169,9 @@ fn add_sample(page: &PageImage, at: Point, sums: &mut [f32; 4]) {
     }
 }
 
-/// Where to cut a drawn strip so that no piece is wider than `max`: in the widest blank gap of each piece's last third,
-/// so that no character is cut where that can be avoided.
-pub(crate) fn pieces(strip: &ArrayView3<'_, f32>, max: usize) -> Vec<Range<usize>> {
+/// Returns the ranges of pieces of at most `max` columns. Cuts in the widest blank gap of the last third of each piece,
+/// to avoid cutting characters.
+pub(crate) fn piece_ranges(strip: &ArrayView3<'_, f32>, max: usize) -> Vec<Range<usize>> {
     let width = strip.dim().2;
     let contrast: Vec<f32> = (0..width).map(|column| contrast_of(strip, column)).collect();
     let mut pieces = Vec::new();
@@ -172,14 +186,14 @@ pub(crate) fn pieces(strip: &ArrayView3<'_, f32>, max: usize) -> Vec<Range<usize
     pieces
 }
 
-/// How far apart the lightest and the darkest value of a column are.
+/// Returns the difference between the lightest and the darkest value of a column.
 fn contrast_of(strip: &ArrayView3<'_, f32>, column: usize) -> f32 {
     let green = strip.slice(ndarray::s![1, .., column]);
     let (low, high) = green.iter().fold((f32::MAX, f32::MIN), |(low, high), &value| (low.min(value), high.max(value)));
     high - low
 }
 
-/// The center of the longest stretch whose contrast is near the lowest one.
+/// Returns the center of the longest stretch with nearly the lowest contrast.
 fn gap_center(contrast: &[f32]) -> usize {
     let lowest = contrast.iter().copied().fold(f32::INFINITY, f32::min);
     let blank = |value: &f32| *value <= lowest + 0.1;
@@ -190,7 +204,7 @@ fn gap_center(contrast: &[f32]) -> usize {
         }
         start += stretch.len();
     }
-    // Never 0: a piece must advance.
+    // Never 0, because a piece must not be empty.
     usize::midpoint(best.start, best.end).max(1)
 }
 
@@ -215,9 +229,9 @@ mod tests {
     }
 
     fn drawn(page: &PageImage, quad: &Quad) -> Array3<f32> {
-        let width = strip_width(quad, 0.92, 1280);
-        let mut strip = Array3::zeros((3, STRIP_HEIGHT, width));
-        draw(page, quad, strip.view_mut());
+        let width = line_image_width(quad, 0.92, 1280);
+        let mut strip = Array3::zeros((3, LINE_IMAGE_HEIGHT, width));
+        draw_line(page, quad, strip.view_mut());
         strip
     }
 
@@ -229,9 +243,9 @@ mod tests {
             let last = strip.dim().2 - 1;
             [strip[[0, 20, 0]].round(), strip[[0, 20, last]].round()]
         };
-        assert_eq!(strip_width(&whole(&page), 0.92, 1280), 177);
+        assert_eq!(line_image_width(&whole(&page), 0.92, 1280), 177);
         assert_eq!(blue_at_start(&whole(&page)), [1.0, -1.0]);
-        assert_eq!(blue_at_start(&whole(&page).turned(2)), [-1.0, 1.0]);
+        assert_eq!(blue_at_start(&whole(&page).rotated(2)), [-1.0, 1.0]);
     }
 
     #[test]
@@ -255,11 +269,11 @@ mod tests {
 
     #[test]
     fn a_wide_strip_is_cut_in_its_gaps() {
-        let mut strip = Array3::from_elem((3, STRIP_HEIGHT, 1000), 1.0);
+        let mut strip = Array3::from_elem((3, LINE_IMAGE_HEIGHT, 1000), 1.0);
         for column in (0..1000).filter(|column| !(340..360).contains(column) && column % 2 == 0) {
             strip[[1, 20, column]] = -1.0;
         }
-        assert_eq!(pieces(&strip.view(), 400)[0], 0..349);
+        assert_eq!(piece_ranges(&strip.view(), 400)[0], 0..349);
     }
 
     proptest! {
@@ -274,14 +288,14 @@ mod tests {
             let noise = |index: u32| (index.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 21) as u8;
             let page = PageImage::new(110, 80, (0..110 * 80 * 3).map(noise).collect());
             let (sin, cos) = f32::from(angle).to_radians().sin_cos();
-            // A right angle's sine is not quite 1, nor its cosine 0.
+            // sin and cos of a right angle are not exactly 1 and 0.
             let [sin, cos] = [sin, cos].map(|value| if value.abs() < 1e-6 { 0.0 } else { value });
             let at = |u: f32, v: f32| [start[0] + u * cos - v * sin, start[1] + u * sin + v * cos];
             let quad = Quad([at(0.0, 0.0), at(length, 0.0), at(length, breadth), at(0.0, breadth)]);
-            let mut fast = Array3::zeros((3, STRIP_HEIGHT, 90));
-            draw(&page, &quad, fast.view_mut());
-            let mut plain = Array3::zeros((3, STRIP_HEIGHT, 90));
-            draw_by_samples(&page, &Lie::of(&quad, 90, STRIP_HEIGHT), add_row_at_edge, plain.view_mut());
+            let mut fast = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
+            draw_line(&page, &quad, fast.view_mut());
+            let mut plain = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
+            resample_point_by_point(&page, &CropTransform::of(&quad, 90, LINE_IMAGE_HEIGHT), add_row_at_edge, plain.view_mut());
             let farthest = fast.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             prop_assert!(farthest < 1e-3, "{farthest}");
         }
@@ -292,7 +306,7 @@ mod tests {
                 f32::from(u8::from((seed >> ((row * 7 + column) % 64)) & 1 == 1))
             };
             let strip = Array3::from_shape_fn((3, 4, width), value);
-            let pieces = pieces(&strip.view(), max);
+            let pieces = piece_ranges(&strip.view(), max);
             prop_assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() <= max));
             prop_assert_eq!(pieces.first().map(|piece| piece.start), Some(0));
             prop_assert_eq!(pieces.last().map(|piece| piece.end), Some(width));

@@ -1,59 +1,61 @@
-//! The one seam for tests: what a model does, with the ONNX sessions and fakes behind it.
+//! The model interface, implemented by the inference sessions and by fakes in tests.
 
 use ndarray::{Array3, ArrayView4};
-use quire_inference::{ModelError, Room, RunBuffer};
+use quire_inference::{HostBuffer, ModelError, RunBuffer};
 use quire_tasks::EngineName;
 
 use crate::alphabet::Alphabet;
 
-/// Detection and recognition of text. Values are (v / 255 − 0.5) / 0.5 of blue, green and red.
-pub trait Model: Send {
-    /// What answers are signed with.
+/// A text detection and a text recognition model. Inputs are (v / 255 − 0.5) / 0.5, in the order blue, green, red.
+pub trait OcrModel: Send {
+    /// Returns the engine name in results.
     fn name(&self) -> EngineName;
 
-    /// The classes of [`Step::class`].
+    /// Returns the classes of [`CtcStep::class`].
     fn alphabet(&self) -> &Alphabet;
 
-    /// For pictures `[N, 3, H, W]`, sides multiples of 32: the probability of each pixel to be text, `[N, H, W]`.
+    /// Detects text in pages `[N, 3, H, W]`, with sides that are multiples of 32. Returns the probability of each pixel
+    /// to be text, `[N, H, W]`.
     ///
     /// # Errors
-    /// When the run fails; it may be tried again with fewer pages.
+    /// If the run fails; retry with fewer pages.
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError>;
 
-    /// For text lines `[N, 3, 48, W]`, padded with 0 on their right: the likeliest class at each of W / 8 places.
+    /// Recognizes line images `[N, 3, 48, W]`, padded with 0 on the right. Returns the most probable class of each of W
+    /// / 8 steps.
     ///
     /// # Errors
-    /// When the run fails; it may be tried again with fewer lines.
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError>;
+    /// If the run fails; retry with fewer lines.
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError>;
 
-    /// Room for so many numbers of a run's input or answer, where the model takes them from fastest.
-    fn room(&mut self, len: usize) -> Room {
-        Room::ordinary(len)
+    /// Allocates a buffer of `len` values for inputs or outputs, in the memory that the device reads fastest.
+    fn allocate(&mut self, len: usize) -> HostBuffer {
+        HostBuffer::heap(len)
     }
 
-    /// [`detect`](Self::detect) in a buffer that is used again.
+    /// Same as [`detect`](Self::detect), with reusable buffers.
     ///
     /// # Errors
-    /// As for `detect`.
+    /// Same as `detect`.
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
         let maps = self.detect(run.input())?;
-        run.set_answer(maps);
+        run.set_output(maps);
         Ok(())
     }
 
-    /// [`recognize`](Self::recognize) from a buffer that is used again.
+    /// Same as [`recognize`](Self::recognize), with reusable buffers.
     ///
     /// # Errors
-    /// As for `recognize`.
-    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<Step>>, ModelError> {
+    /// Same as `recognize`.
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.recognize(run.input())
     }
 }
 
-/// What the recognizer sees at one place of a line.
+/// The recognizer's output at one step of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// The likeliest class.
+pub struct CtcStep {
+    /// The most probable class.
     pub class: u32,
     /// Its probability.
     pub probability: f32,

@@ -1,24 +1,24 @@
-//! Ways of reading pages that are all there.
+//! The interface of engines that read micro-batches.
 
 use quire_document::PageImage;
 use quire_tasks::{EngineName, Failure, PageText};
 
-use crate::{cost_counters::Work, policy::Policy};
+use crate::{cost_counters::CostCounters, policy::BatchPolicy};
 
-/// One way of reading pages that are all there: line by line ([`Engine::new`]). It reads text.
+/// Reads micro-batches of pages. [`Engine::new`](crate::Engine::new) creates the only implementation; tests have fakes.
 pub trait PageReader: Send {
-    /// What answers are signed with.
+    /// Returns the engine name in results.
     fn name(&self) -> EngineName;
 
-    /// How runs are made up, and micro-batches should be.
-    fn policy(&self) -> &Policy;
+    /// Returns the batching policy.
+    fn policy(&self) -> &BatchPolicy;
 
-    /// Reads a micro-batch: pages of any documents, one result each, in order. A page on which the model fails even alone
-    /// fails, and no other.
+    /// Reads a micro-batch: pages of any documents. Returns one result per page, in order. A page fails only if the
+    /// model fails on it alone.
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>>;
 
-    /// What reading has cost since this was last asked.
-    fn take_work(&mut self) -> Work {
-        Work::default()
+    /// Returns the cost counters and resets them.
+    fn take_costs(&mut self) -> CostCounters {
+        CostCounters::default()
     }
 }

@@ -1,8 +1,8 @@
-//! Running text: lines that stand close below each other and fill their column.
+//! Finds paragraphs: consecutive lines that fill their column.
 
 use crate::geometry::Quad;
 
-/// What a line covers on a page that is upright and straight.
+/// Bounding box of a line on the deskewed page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Bounds {
     pub(crate) left: f32,
@@ -11,41 +11,41 @@ pub(crate) struct Bounds {
     pub(crate) bottom: f32,
 }
 
-/// Running text, rather than a table's cells below each other, has at least so many lines,
+/// A paragraph, unlike the cells of a table column, has at least this many lines,
 const MIN_LINES: usize = 3;
-/// of which half are at least so many times as long as tall (a price is 3 to 5, eight Chinese characters are 8),
+/// of which half have at least this aspect ratio (a price has 3 to 5, eight Chinese characters have 8),
 const MIN_ASPECT: f32 = 7.0;
-/// and fills this share of its width: running text fills 0.8 and more, a table's cells half.
+/// and fills this share of its width: running text fills 0.8 and more, table cells half.
 const MIN_FILL: f32 = 0.62;
-/// Lines of a paragraph stand no further apart, in heights of a line without the margin of its box: one and a half times
-/// the usual leading, but less than a table's rows.
+/// Maximum gap between lines of a paragraph, in line heights without the margin of boxes: one and a half times normal
+/// leading, but less than the distance of table rows.
 const MAX_GAP: f32 = 1.6;
-/// Boxes of lines below each other may overlap by this share of their height.
+/// Maximum overlap of boxes of consecutive lines, as a share of their height.
 const MAX_OVERLAP: f32 = 0.5;
-/// Lines of a paragraph are as tall as each other, within this factor,
+/// Lines of a paragraph have the same height within this factor,
 const SAME_HEIGHT: f32 = 1.4;
-/// the shorter one stands over this share of its width below or above the other,
+/// the narrower one shares this much of its width with the other one,
 const SAME_COLUMN: f32 = 0.5;
-/// and they begin within so many heights of each other, which leaves room for an indent.
+/// and their left edges differ by at most this many heights, which allows an indent.
 const SAME_EDGE: f32 = 3.0;
-/// Two lines are in one row when they share this part of the taller one's height,
+/// Two lines are in one row if they share this much of the taller one's height,
 const ROW_OVERLAP: f32 = 0.4;
-/// and are aligned as cells are when their middles are no further apart than this part of the lower one's height.
+/// and aligned like table cells if their centers differ by at most this much of the lower one's height.
 const ALIGNED: f32 = 0.25;
-/// Lines are a table's cells when so many of them have another cell beside them,
+/// Lines are table cells if this share of them has another cell in the same row,
 const MAX_BESIDE_ONE: f32 = 0.7;
-/// or so many have two.
+/// or if this share has two.
 const MAX_BESIDE_TWO: f32 = 0.35;
 
 impl Bounds {
-    /// Of a line whose text runs to the right.
+    /// Returns the bounding box of a line whose text runs to the right.
     pub(crate) fn of(line: &Quad) -> Self {
         let extent = |axis: usize| {
             let places = line.0.iter().map(|corner| corner[axis]);
             places.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), place| (low.min(place), high.max(place)))
         };
         let ((left, right), (top, bottom)) = (extent(0), extent(1));
-        // Boxes are grown around their text; without that margin neighboring columns do not seem to touch.
+        // Boxes are expanded around their text. Without removing that margin, adjacent columns would touch.
         let margin = ((bottom - top).min(right - left) / 5.0).max(0.0);
         Self { left: left + margin, right: right - margin, top: top + margin, bottom: bottom - margin }
     }
@@ -75,7 +75,7 @@ impl Bounds {
         self.right.min(other.right) - self.left.max(other.left)
     }
 
-    /// Whether nothing that stands above `below` can come between the two.
+    /// Returns whether no other line can be between this line and `below`.
     fn is_next_above(&self, below: &Self) -> bool {
         let height = self.height().min(below.height());
         let gap = below.top - self.bottom;
@@ -93,7 +93,7 @@ impl Bounds {
     }
 }
 
-/// What all these lines cover.
+/// Returns the bounding box of several lines.
 pub(crate) fn union(all: &[Bounds], lines: &[usize]) -> Bounds {
     let join = |a: Bounds, b: Bounds| Bounds {
         left: a.left.min(b.left),
@@ -104,7 +104,7 @@ pub(crate) fn union(all: &[Bounds], lines: &[usize]) -> Bounds {
     lines.iter().map(|&line| all[line]).reduce(join).unwrap_or(Bounds { left: 0.0, right: 0.0, top: 0.0, bottom: 0.0 })
 }
 
-/// Lines that stand beside each other, from the top down.
+/// Groups lines into rows, from top to bottom.
 pub(crate) fn group_rows(all: &[Bounds], mut lines: Vec<usize>) -> Vec<Vec<usize>> {
     lines.sort_by(|&a, &b| all[a].middle().total_cmp(&all[b].middle()));
     let mut rows: Vec<Vec<usize>> = Vec::new();
@@ -118,14 +118,14 @@ pub(crate) fn group_rows(all: &[Bounds], mut lines: Vec<usize>) -> Vec<Vec<usize
     rows
 }
 
-/// Running text, line below line.
+/// Returns the paragraphs, each as its lines from top to bottom.
 pub(crate) fn paragraphs(all: &[Bounds]) -> Vec<Vec<usize>> {
     let mut from_top: Vec<usize> = (0..all.len()).collect();
     from_top.sort_by(|&a, &b| all[a].top.total_cmp(&all[b].top));
     let mut running: Vec<Vec<usize>> =
         chains(all, &from_top).into_iter().filter(|lines| is_running(all, lines)).collect();
-    // What looks like running text is a table's column where it has cells beside it. Knowing that of one column may tell
-    // it of the next one.
+    // An apparent paragraph with cells beside it is a table column. Repeat, because its lines then count as cells
+    // beside the next one.
     loop {
         let mut cell = vec![true; all.len()];
         running.iter().flatten().for_each(|&line| cell[line] = false);
@@ -137,7 +137,7 @@ pub(crate) fn paragraphs(all: &[Bounds]) -> Vec<Vec<usize>> {
     }
 }
 
-/// Lines each of which has only the next one close below it, which has only that one close above.
+/// Returns chains of lines, each of which is the only one close below the previous line, and vice versa.
 fn chains(all: &[Bounds], from_top: &[usize]) -> Vec<Vec<usize>> {
     let mut below: Vec<(usize, Option<usize>)> = vec![(0, None); all.len()];
     let mut above = vec![0_usize; all.len()];

@@ -1,37 +1,49 @@
-//! Batching as data: what shares a run of the model, and what shares a micro-batch.
+//! The batching policy: which items share a run or a micro-batch.
 
 use serde::{Deserialize, Serialize};
 
-/// How pages and lines are put into runs. An item over a budget runs alone; a budget of 0 has every item run alone.
+/// Batching policy: how pages and lines are grouped into runs. An item over a budget runs alone; with a budget of 0
+/// every item runs alone.
 ///
-/// The defaults stand in `policies.json` beside this crate, each with where it was measured.
+/// The defaults are in `policies.json`, each with the measurement that it is based on.
+///
+/// # Examples
+/// ```
+/// use quire_pp_ocr::{BatchPolicy, Provider};
+///
+/// let policy = BatchPolicy { recognition_max_width: 1_280, ..BatchPolicy::for_provider(Provider::Cuda) };
+/// let runs = policy.pack_lines(&[600, 100, 550]);
+/// assert_eq!(runs[0].members, [0, 2], "the widest lines come first");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// Pixels of one picture at detection: larger ones are reduced to about this area.
+pub struct BatchPolicy {
+    /// Maximum pixels of a page at detection; larger pages are scaled down.
     pub detection_page_pixels: usize,
-    /// Pixels of one detection run. Only pictures of the same size share one.
+    /// Maximum pixels of a detection run. Only pages of the same size share a run.
     pub detection_max_pixels: usize,
-    /// Widths and heights of pictures at detection, in pixels: a picture is drawn into one of them. Empty: exact sizes.
+    /// Allowed widths and heights at detection, in pixels. Empty: any size.
     pub detection_shapes: Vec<(u32, u32)>,
-    /// Padded width of one recognition run, in columns: its widest strip times their number.
+    /// Maximum padded width of a recognition run, in columns: its widest image times the batch size.
     pub recognition_max_width: usize,
-    /// Widths of recognition runs, in columns and ascending: a strip is padded to the first that holds it. Empty, or for a
-    /// strip that none holds: its own, rounded up to [`width_multiple`](Self::width_multiple).
+    /// Allowed widths of recognition runs, in columns, ascending: an image is padded to the next larger one. If there
+    /// is none, its own width is rounded up to [`width_multiple`](Self::width_multiple).
     pub recognition_widths: Vec<usize>,
     /// Widths of recognition runs are rounded up to a multiple of this, in columns.
     pub width_multiple: usize,
-    /// Whether a run is filled up with empty items to a power of two, so that a device meets few shapes, all of them at
-    /// start.
+    /// Whether batch sizes are padded to a power of two, so that the device meets only a few shapes, all of them during
+    /// warm-up.
     pub fixed_batches: bool,
-    /// Wider lines are cut in their gaps and read in pieces; in columns. The model's answer takes 9.4 kB a column.
+    /// Maximum width of a line image, in columns; wider lines are cut in gaps. The model's output has 9.4 kB per
+    /// column.
     pub piece_max_width: usize,
-    /// For the worker's micro-batcher: pixels of the pages of one micro-batch.
+    /// Maximum pixels of the pages of a micro-batch; for the worker's batcher.
     pub max_batch_pixels: u64,
-    /// For the worker's micro-batcher: how long the oldest page waits for others.
+    /// How long the oldest page waits for others, in milliseconds; for the worker's batcher.
     pub max_wait_ms: u64,
-    /// Micro-batches in work at once, each on a thread of its own: the device has a run to do while others are prepared.
+    /// Concurrent micro-batches, each on its own thread: the device computes one while others are prepared.
     pub readers: usize,
-    /// Threads that prepare a run's input and look through its answer. 1: the reader's own; 0: as many as processors.
-    pub hands: usize,
+    /// Threads for pre- and post-processing. 1: the reader's own thread; 0: one per CPU core.
+    #[serde(rename = "hands")]
+    pub processing_threads: usize,
 }

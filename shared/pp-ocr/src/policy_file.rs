@@ -1,4 +1,4 @@
-//! Policies from JSON: the defaults that come along, and what an operator changes.
+//! Parses batching policies from JSON: the defaults and the operator's overrides.
 
 use std::{
     collections::BTreeMap,
@@ -10,109 +10,109 @@ use quire_inference::Provider;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::policy::Policy;
+use crate::policy::BatchPolicy;
 
 const DEFAULTS: &str = include_str!("../policies.json");
 
-/// A strip has one step of the recognizer at least, 8 columns, and the widest line in pieces is this wide.
-const WIDTHS: RangeInclusive<usize> = 8..=51_200;
-/// A side of a picture at detection: what the model halves five times, up to the longest that any page has.
-const SIDES: RangeInclusive<u32> = 32..=20_160;
-/// Detection's map of an A4 page has 645,120; 100 times that is a run of 3 GB.
-const MOST_PIXELS: usize = 100_000_000;
-/// More readers or hands than any machine has processors.
-const MOST_THREADS: usize = 1_024;
-/// A page is made to wait no longer, whatever its company.
-const LONGEST_WAIT_MS: u64 = 60_000;
+/// From one step of the recognizer, 8 columns, to the widest line in pieces.
+const WIDTH_RANGE: RangeInclusive<usize> = 8..=51_200;
+/// From the minimum of the model, which halves its input five times, to the longest side of any page.
+const SIDE_RANGE: RangeInclusive<u32> = 32..=20_160;
+/// The map of an A4 page has 645,120 pixels; 100 times that is a run of 3 GB.
+const MAX_PIXELS: usize = 100_000_000;
+/// More threads than any machine has cores.
+const MAX_THREADS: usize = 1_024;
+/// Upper limit of the wait for a micro-batch.
+const MAX_WAIT_MS: u64 = 60_000;
 
-/// Why a policy's file is not followed. Decision for all of them: refuse to start, and say this.
+/// Why a policy file is invalid. Decision for every variant: refuse to start and print the message.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidPolicy {
-    /// It cannot be read.
+pub enum BatchPolicyError {
+    /// The file cannot be read.
     #[error("the policy {} cannot be read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// In the system's words.
+        /// I/O error.
         source: std::io::Error,
     },
-    /// It is no JSON object of objects.
+    /// The file is not a JSON object of objects.
     #[error("the policy is no JSON object of one object for each provider: {0}")]
     Malformed(String),
-    /// A member that is no provider.
+    /// A key is not the name of a provider.
     #[error("the policy of {0:?}: onnxruntime, openvino, cuda and tensorrt have one")]
     Provider(String),
-    /// A member that a policy does not have.
+    /// A key is not the name of a field.
     #[error("the policy of {provider}: there is no field {field:?}; its fields are {known}")]
     UnknownField {
-        /// Whose.
+        /// The provider.
         provider: Provider,
-        /// As it was written.
+        /// The unknown key.
         field: String,
-        /// What there is.
+        /// The names of all fields.
         known: String,
     },
-    /// A value that cannot be.
+    /// A value has the wrong type or is out of range.
     #[error("the policy of {provider}: {field} {why}")]
     Field {
-        /// Whose.
+        /// The provider.
         provider: Provider,
-        /// Which.
+        /// The field.
         field: String,
-        /// What is wrong with it.
+        /// What is wrong.
         why: String,
     },
 }
 
-impl Policy {
-    /// The default for what runs the models.
-    pub fn of(provider: Provider) -> Self {
-        default_of(provider)
+impl BatchPolicy {
+    /// Returns the default policy of a provider.
+    pub fn for_provider(provider: Provider) -> Self {
+        default_policy(provider)
     }
 
-    /// The default for what runs the models, with what a file changes: a JSON object whose members are providers, each an
-    /// object of the fields to change, like `{"cuda": {"max_wait_ms": 10}}`.
+    /// Returns the default policy of a provider with the overrides of a JSON file: an object of one object per
+    /// provider, e.g. `{"cuda": {"max_wait_ms": 10}}`.
     ///
     /// # Errors
-    /// [`InvalidPolicy`] when the file cannot be read or is wrong, for whichever provider, and names the field.
-    pub fn from_file(provider: Provider, file: &Path) -> Result<Self, InvalidPolicy> {
-        read(provider, file)
+    /// [`BatchPolicyError`], if the file cannot be read or parsed, or if a field of any provider is invalid.
+    pub fn from_file(provider: Provider, file: &Path) -> Result<Self, BatchPolicyError> {
+        read_policy(provider, file)
     }
 }
 
-/// A default, and where it was measured.
+/// A default value and its source.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sourced {
+struct SourcedValue {
     value: Value,
-    /// For those who read the file.
+    /// Documentation only.
     #[serde(rename = "source")]
     _source: String,
 }
 
-/// The default of a provider.
+/// Returns the default policy of a provider.
 ///
 /// # Panics
-/// Where the file that comes along is wrong: a test reads all of it.
-fn default_of(provider: Provider) -> Policy {
-    changed(provider, &Map::new()).expect("the file that comes along is right")
+/// If the built-in file is invalid; a test parses all of it.
+fn default_policy(provider: Provider) -> BatchPolicy {
+    apply_changes(provider, &Map::new()).expect("the file that comes along is right")
 }
 
-/// The default of a provider with what a file changes.
-fn read(provider: Provider, file: &Path) -> Result<Policy, InvalidPolicy> {
-    let text =
-        std::fs::read_to_string(file).map_err(|source| InvalidPolicy::Unreadable { path: file.to_owned(), source })?;
+/// Returns the default policy of a provider with the overrides of a file.
+fn read_policy(provider: Provider, file: &Path) -> Result<BatchPolicy, BatchPolicyError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| BatchPolicyError::Unreadable { path: file.to_owned(), source })?;
     parse(provider, &text)
 }
 
-/// What is said of other providers is checked as well: it would be a surprise on the day they are used.
-fn parse(provider: Provider, text: &str) -> Result<Policy, InvalidPolicy> {
+/// Validates the overrides of other providers, too, so that an error is not found only when they are used.
+fn parse(provider: Provider, text: &str) -> Result<BatchPolicy, BatchPolicyError> {
     let changes: BTreeMap<String, Map<String, Value>> =
-        serde_json::from_str(text).map_err(|error| InvalidPolicy::Malformed(error.to_string()))?;
-    let mut policy = default_of(provider);
+        serde_json::from_str(text).map_err(|error| BatchPolicyError::Malformed(error.to_string()))?;
+    let mut policy = default_policy(provider);
     for (name, changes) in changes {
-        let of: Provider = name.parse().map_err(|_| InvalidPolicy::Provider(name))?;
-        let other = changed(of, &changes)?;
+        let of: Provider = name.parse().map_err(|_| BatchPolicyError::Provider(name))?;
+        let other = apply_changes(of, &changes)?;
         if of == provider {
             policy = other;
         }
@@ -120,52 +120,52 @@ fn parse(provider: Provider, text: &str) -> Result<Policy, InvalidPolicy> {
     Ok(policy)
 }
 
-fn changed(provider: Provider, changes: &Map<String, Value>) -> Result<Policy, InvalidPolicy> {
-    let mut defaults: BTreeMap<String, BTreeMap<String, Sourced>> =
-        serde_json::from_str(DEFAULTS).map_err(|error| InvalidPolicy::Malformed(error.to_string()))?;
+fn apply_changes(provider: Provider, changes: &Map<String, Value>) -> Result<BatchPolicy, BatchPolicyError> {
+    let mut defaults: BTreeMap<String, BTreeMap<String, SourcedValue>> =
+        serde_json::from_str(DEFAULTS).map_err(|error| BatchPolicyError::Malformed(error.to_string()))?;
     let fields = defaults.remove(provider.as_str()).unwrap_or_default();
     let mut fields: Map<String, Value> = fields.into_iter().map(|(name, field)| (name, field.value)).collect();
-    let invalid = |field: &str, why: String| InvalidPolicy::Field { provider, field: field.to_owned(), why };
+    let invalid = |field: &str, why: String| BatchPolicyError::Field { provider, field: field.to_owned(), why };
     for (field, value) in changes {
         let Some(place) = fields.get_mut(field) else {
             let known = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(InvalidPolicy::UnknownField { provider, field: field.clone(), known });
+            return Err(BatchPolicyError::UnknownField { provider, field: field.clone(), known });
         };
         *place = value.clone();
-        // One after the other, so that the one at fault is known.
-        let typed = serde_json::from_value::<Policy>(Value::Object(fields.clone()));
+        // Deserialize after each field, so that an error names it.
+        let typed = serde_json::from_value::<BatchPolicy>(Value::Object(fields.clone()));
         typed.map_err(|error| invalid(field, format!("is {value}: {error}")))?;
     }
-    let policy: Policy = serde_json::from_value(Value::Object(fields))
-        .map_err(|error| InvalidPolicy::Malformed(format!("{provider}: {error}")))?;
+    let policy: BatchPolicy = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| BatchPolicyError::Malformed(format!("{provider}: {error}")))?;
     check(&policy).map_err(|(field, why)| invalid(field, why))?;
     Ok(policy)
 }
 
-/// The first field that is out of its range, and why.
-fn check(policy: &Policy) -> Result<(), (&'static str, String)> {
+/// Validates the ranges. Returns the first invalid field and the reason.
+fn check(policy: &BatchPolicy) -> Result<(), (&'static str, String)> {
     let widths = &policy.recognition_widths;
     let sides = || policy.detection_shapes.iter().flat_map(|(width, height)| [*width, *height]);
-    within("detection_page_pixels", policy.detection_page_pixels, 1_024..=MOST_PIXELS)?;
-    within("detection_max_pixels", policy.detection_max_pixels, 0..=MOST_PIXELS)?;
+    check_range("detection_page_pixels", policy.detection_page_pixels, 1_024..=MAX_PIXELS)?;
+    check_range("detection_max_pixels", policy.detection_max_pixels, 0..=MAX_PIXELS)?;
     for side in sides() {
-        within("detection_shapes", side, SIDES)?;
+        check_range("detection_shapes", side, SIDE_RANGE)?;
         ensure("detection_shapes", side % 32 == 0, || format!("has {side}, which is no multiple of 32"))?;
     }
-    within("recognition_max_width", policy.recognition_max_width, 0..=10_000_000)?;
+    check_range("recognition_max_width", policy.recognition_max_width, 0..=10_000_000)?;
     for &width in widths {
-        within("recognition_widths", width, WIDTHS)?;
+        check_range("recognition_widths", width, WIDTH_RANGE)?;
     }
     ensure("recognition_widths", widths.is_sorted_by(|a, b| a < b), || format!("is not ascending: {widths:?}"))?;
-    within("width_multiple", policy.width_multiple, 1..=1_600)?;
-    within("piece_max_width", policy.piece_max_width, 64..=WIDTHS.end() / 32)?;
-    within("max_wait_ms", policy.max_wait_ms, 0..=LONGEST_WAIT_MS)?;
-    within("max_batch_pixels", policy.max_batch_pixels, 0..=1_000_000_000)?;
-    within("readers", policy.readers, 1..=MOST_THREADS)?;
-    within("hands", policy.hands, 0..=MOST_THREADS)
+    check_range("width_multiple", policy.width_multiple, 1..=1_600)?;
+    check_range("piece_max_width", policy.piece_max_width, 64..=WIDTH_RANGE.end() / 32)?;
+    check_range("max_wait_ms", policy.max_wait_ms, 0..=MAX_WAIT_MS)?;
+    check_range("max_batch_pixels", policy.max_batch_pixels, 0..=1_000_000_000)?;
+    check_range("readers", policy.readers, 1..=MAX_THREADS)?;
+    check_range("hands", policy.processing_threads, 0..=MAX_THREADS)
 }
 
-fn within<T>(field: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), (&'static str, String)>
+fn check_range<T>(field: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), (&'static str, String)>
 where
     T: Copy + PartialOrd + std::fmt::Display,
 {
@@ -189,7 +189,7 @@ mod tests {
         let all: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(DEFAULTS).expect("it is right");
         assert_eq!(all.len(), Provider::ALL.len(), "one for each provider, and no other");
         for provider in Provider::ALL {
-            assert_eq!(check(&default_of(provider)), Ok(()), "{provider}");
+            assert_eq!(check(&default_policy(provider)), Ok(()), "{provider}");
             let sources = all[provider.as_str()].values().map(|field| field["source"].as_str().unwrap_or_default());
             assert!(sources.clone().all(|source| source.ends_with('.') && source.len() > 10), "{provider}");
         }
@@ -198,10 +198,14 @@ mod tests {
     #[test]
     fn a_file_changes_what_it_names_and_nothing_else() {
         let text = r#"{"cuda": {"max_wait_ms": 7, "detection_shapes": [[672, 960]]}, "openvino": {"readers": 2}}"#;
-        let changed = parse(Provider::Cuda, text).expect("it is right");
-        let expected = Policy { max_wait_ms: 7, detection_shapes: vec![(672, 960)], ..Policy::of(Provider::Cuda) };
-        assert_eq!(changed, expected);
-        assert_eq!(parse(Provider::TensorRt, text).ok(), Some(Policy::of(Provider::TensorRt)));
+        let apply_changes = parse(Provider::Cuda, text).expect("it is right");
+        let expected = BatchPolicy {
+            max_wait_ms: 7,
+            detection_shapes: vec![(672, 960)],
+            ..BatchPolicy::for_provider(Provider::Cuda)
+        };
+        assert_eq!(apply_changes, expected);
+        assert_eq!(parse(Provider::TensorRt, text).ok(), Some(BatchPolicy::for_provider(Provider::TensorRt)));
     }
 
     #[test]
@@ -227,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_refused_by_its_path() {
-        let said = read(Provider::Cuda, Path::new("/nowhere/policy.json")).expect_err("it is not there").to_string();
+        let said =
+            read_policy(Provider::Cuda, Path::new("/nowhere/policy.json")).expect_err("it is not there").to_string();
         assert!(said.contains("/nowhere/policy.json"), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! PP-OCRv6, through whatever runs its models.
+//! PP-OCRv6 on a CPU, or on a GPU without fixed shapes.
 
 use std::{
     fs,
@@ -7,28 +7,28 @@ use std::{
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_inference::{
-    Device, LoadError, ModelError, Network, OnnxFile, OpenVino, Outlet, Processor, Provider, Room, RunBuffer, Split,
-    check_cuda, environment, session_of, split_head,
+    Device, HostBuffer, InferenceSession, LoadError, ModelError, OnnxFile, OpenVino, Processor, Provider, RunBuffer,
+    SplitModel, TensorInfo, check_cuda, load_environment, load_session_from_memory, split_head,
 };
 use quire_tasks::EngineName;
 
 use crate::{
     alphabet::Alphabet,
-    model::{Model, Step},
+    model::{CtcStep, OcrModel},
 };
 
-/// How many classes PP-OCRv6 tells apart, the blank included; other versions have other alphabets.
+/// Number of PP-OCRv6's classes, including the blank; other versions have other alphabets.
 const CLASSES: usize = 18_710;
 
-/// What detection answers with; -1 is a free dimension.
-pub(crate) const MAP: [i64; 4] = [-1, 1, -1, -1];
-/// What recognition answers with.
-pub(crate) const STEPS: [i64; 3] = [-1, -1, CLASSES as i64];
+/// Shape of the detection output; -1 is a dynamic dimension.
+pub(crate) const DETECTION_OUTPUT: [i64; 4] = [-1, 1, -1, -1];
+/// Shape of the recognition output.
+pub(crate) const RECOGNITION_OUTPUT: [i64; 3] = [-1, -1, CLASSES as i64];
 
-/// Where the native parts are.
+/// Paths of the library and the models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFiles {
-    /// The shared library of what runs the models: `libonnxruntime`, or `libopenvino_c` with the others beside it.
+    /// Shared library of the runtime: `libonnxruntime`, or `libopenvino_c` in the folder of OpenVINO's other libraries.
     pub library: PathBuf,
     /// PP-OCRv6's detection model.
     pub detection: PathBuf,
@@ -36,25 +36,26 @@ pub struct ModelFiles {
     pub recognition: PathBuf,
 }
 
-/// What recognition's backbone answers with: of each step, so many numbers.
-const FEATURES: [i64; 3] = [-1, -1, 120];
+/// Shape of the backbone's output: 120 features per step.
+const BACKBONE_OUTPUT: [i64; 3] = [-1, -1, 120];
 
-/// How many steps recognition's head is asked about at a time. Their 18,710 classes are 1.5 MB, which a processor's cache
-/// holds; all steps of a line of 1,600 columns would be 15 MB, twice. Measured in bf16, one thread: the head takes 16 to
-/// 17 ms for 200 steps in pieces of 20 to 67, and 19 ms in one.
+/// Steps that the head classifies in one run. Their 18,710 classes are 1.5 MB, which fits into the CPU cache; all steps
+/// of a line of 1,600 columns would need 15 MB, twice. Measured in bf16 on one thread: 200 steps take 16 to 17 ms in
+/// runs of 20 to 67 steps, and 19 ms in one run.
 const HEAD_STEPS: usize = 20;
 
-/// How many kernels OpenVINO keeps of detection: those of one to four shapes. New ones take 25 ms of a page's 250, and
-/// each further shape 3 MB. Measured in bf16 over 1,600 pages of all sizes: with 128 kernels two workers have 23 MB more, and
-/// take as long; 800, which are dozens of shapes, are 60 MB a worker more.
+/// Capacity of OpenVINO's kernel cache of detection: one to four shapes. Compiling kernels takes 25 of a page's 250 ms,
+/// and each shape 3 MB. Measured in bf16 with 1,600 pages of all sizes: 128 kernels need 23 MB more for two workers and
+/// are not faster; 800, i.e. dozens of shapes, need 60 MB more per worker.
 const DETECTION_KERNELS: u32 = 96;
-/// How many of recognition: those of all widths of its policy, at 3.3 MB each. Without them a run takes 1.3 times as long.
+/// Capacity of the kernel cache of recognition: all widths of its policy, at 3.3 MB each. Without the cache a run takes
+/// 1.3 times as long.
 const RECOGNITION_KERNELS: u32 = 800;
 
-/// PP-OCRv6, small: detection and recognition, the latter in two networks.
+/// PP-OCRv6 small: detection and recognition, the latter split into two sessions.
 pub struct PpOcr {
-    detection: Box<dyn Network>,
-    recognition: Recognition,
+    detection: Box<dyn InferenceSession>,
+    recognition: Recognizer,
     alphabet: Alphabet,
     provider: Provider,
 }
@@ -66,88 +67,89 @@ impl std::fmt::Debug for PpOcr {
 }
 
 impl PpOcr {
-    /// Loads both models, with so many threads for one run; OpenVINO has one always. On a CPU, several models with one
-    /// thread each read more pages than one with several.
+    /// Loads both models with `threads` threads per run; OpenVINO always uses one. On a CPU, several models with one
+    /// thread each have a higher throughput than one model with several threads.
     ///
     /// # Errors
-    /// [`LoadError`] says what is missing or wrong, and what to set.
+    /// [`LoadError`], if a library or model is missing or wrong; the message says what to set.
     pub fn load(files: &ModelFiles, provider: impl Into<Provider>, threads: usize) -> Result<Self, LoadError> {
         match provider.into() {
-            Provider::OnnxRuntime => Self::by_onnx_runtime(files, Device::Cpu, threads),
+            Provider::OnnxRuntime => Self::load_onnx_runtime(files, Device::Cpu, threads),
             Provider::Cuda => {
                 check_cuda(&files.library)?;
-                Self::by_onnx_runtime(files, Device::Cuda, threads)
+                Self::load_onnx_runtime(files, Device::Cuda, threads)
             }
-            Provider::OpenVino => OpenVino::with(&files.library, |openvino| {
-                let processor = Processor::this();
-                let mut load = |path: &Path, model: &[u8], part| {
-                    let (precision, kernels) = match part {
-                        Part::Detection => (processor.detection(), DETECTION_KERNELS),
-                        Part::Recognition => (processor.recognition(), RECOGNITION_KERNELS),
+            Provider::OpenVino => OpenVino::with_runtime(&files.library, |openvino| {
+                let processor = Processor::detect();
+                let mut load = |path: &Path, model: &[u8], role| {
+                    let (precision, kernels) = match role {
+                        NetworkRole::Detection => (processor.detection_precision(), DETECTION_KERNELS),
+                        NetworkRole::Recognition => (processor.recognition_precision(), RECOGNITION_KERNELS),
                     };
                     openvino
-                        .network(path, model, precision, kernels)
-                        .map(|network| Box::new(network) as Box<dyn Network>)
+                        .compile(path, model, precision, kernels)
+                        .map(|network| Box::new(network) as Box<dyn InferenceSession>)
                 };
-                Self::of(files, Provider::OpenVino, &mut load)
+                Self::load_with(files, Provider::OpenVino, &mut load)
             }),
             other @ Provider::TensorRt => Err(LoadError::Provider(other)),
         }
     }
 
-    fn by_onnx_runtime(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
-        let environment = environment(&files.library)?;
+    fn load_onnx_runtime(files: &ModelFiles, device: Device, threads: usize) -> Result<Self, LoadError> {
+        let environment = load_environment(&files.library)?;
         let mut load = |path: &Path, model: &[u8], _| {
-            session_of(&environment, path, model, device, threads).map(|session| Box::new(session) as Box<dyn Network>)
+            load_session_from_memory(&environment, path, model, device, threads)
+                .map(|session| Box::new(session) as Box<dyn InferenceSession>)
         };
-        Self::of(files, device.into(), &mut load)
+        Self::load_with(files, device.into(), &mut load)
     }
 
-    fn of(files: &ModelFiles, provider: Provider, load: &mut Load<'_>) -> Result<Self, LoadError> {
-        let alphabet = check(files)?;
-        let mut checked = |path: &Path, model: &[u8], part, expected: &[i64]| {
-            let network = load(path, model, part)?;
+    fn load_with(files: &ModelFiles, provider: Provider, load: &mut LoadNetwork<'_>) -> Result<Self, LoadError> {
+        let alphabet = check_models(files)?;
+        let mut checked = |path: &Path, model: &[u8], role, expected: &[i64]| {
+            let network = load(path, model, role)?;
             check_shape(path, "output", &network.outputs(), expected)?;
             Ok::<_, LoadError>(network)
         };
-        let detection = checked(&files.detection, &read(&files.detection)?, Part::Detection, &MAP)?;
+        let detection = checked(&files.detection, &read(&files.detection)?, NetworkRole::Detection, &DETECTION_OUTPUT)?;
         let path = &files.recognition;
-        let Split { backbone, head } = recognition_parts(path)?;
-        let recognition = Recognition {
-            backbone: checked(path, &backbone, Part::Recognition, &FEATURES)?,
-            head: checked(path, &head, Part::Recognition, &STEPS)?,
+        let SplitModel { backbone, head } = split_recognizer(path)?;
+        let recognition = Recognizer {
+            backbone: checked(path, &backbone, NetworkRole::Recognition, &BACKBONE_OUTPUT)?,
+            head: checked(path, &head, NetworkRole::Recognition, &RECOGNITION_OUTPUT)?,
         };
         Ok(Self { detection, recognition, alphabet, provider })
     }
 
-    /// What runs its models.
+    /// Returns the provider that runs the models.
     pub const fn provider(&self) -> Provider {
         self.provider
     }
 }
 
-/// What a network is for.
+/// The role of a session.
 #[derive(Clone, Copy)]
-enum Part {
+enum NetworkRole {
     Detection,
     Recognition,
 }
 
-/// Makes a network of a file's model, or of a part of it.
-type Load<'a> = dyn FnMut(&Path, &[u8], Part) -> Result<Box<dyn Network>, LoadError> + 'a;
+/// Loads a session for the model of a file, or for one half of it.
+type LoadNetwork<'a> = dyn FnMut(&Path, &[u8], NetworkRole) -> Result<Box<dyn InferenceSession>, LoadError> + 'a;
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn recognition_parts(path: &Path) -> Result<Split, LoadError> {
+fn split_recognizer(path: &Path) -> Result<SplitModel, LoadError> {
     let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
     let split = split_head(&read(path)?).map_err(|error| refused(error.to_string()))?;
     split.ok_or_else(|| refused("it does not end in one matrix product for its classes, as PP-OCRv6's does".to_owned()))
 }
 
-/// Refuses files that are not PP-OCRv6's two models, and says what the recognizer reads.
-pub(crate) fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
+/// Checks that the files are PP-OCRv6's two models. Returns the recognizer's classes.
+pub(crate) fn check_models(files: &ModelFiles) -> Result<Alphabet, LoadError> {
     let (detection, recognition) = (OnnxFile::read(&files.detection)?, OnnxFile::read(&files.recognition)?);
     check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
     check_shape(&files.recognition, "input", &recognition.inputs, &[-1, 3, 48, -1])?;
@@ -163,16 +165,16 @@ pub(crate) fn check(files: &ModelFiles) -> Result<Alphabet, LoadError> {
     })
 }
 
-/// What answers of these models are signed with, whatever runs them.
-pub(crate) fn name() -> EngineName {
+/// Returns the engine name in results, the same for every provider.
+pub(crate) fn engine_name() -> EngineName {
     EngineName { name: "pp-ocr".to_owned(), version: "v6-small".to_owned() }
 }
 
-/// Refuses a model whose only input or output is not of this shape; -1 is a free dimension.
+/// Checks that a model has only one input or output, of this shape; -1 is a dynamic dimension.
 pub(crate) fn check_shape(
     path: &Path,
     part: &'static str,
-    outlets: &[Outlet],
+    outlets: &[TensorInfo],
     expected: &[i64],
 ) -> Result<(), LoadError> {
     if matches!(outlets, [outlet] if outlet.is_f32 && outlet.shape == expected) {
@@ -186,9 +188,9 @@ pub(crate) fn check_shape(
     })
 }
 
-impl Model for PpOcr {
+impl OcrModel for PpOcr {
     fn name(&self) -> EngineName {
-        name()
+        engine_name()
     }
 
     fn alphabet(&self) -> &Alphabet {
@@ -196,17 +198,17 @@ impl Model for PpOcr {
     }
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        let mut run = RunBuffer::copied(&pages);
+        let mut run = RunBuffer::from_input(&pages);
         self.detect_buffered(&mut run)?;
-        Ok(run.answer().to_owned())
+        Ok(run.output().to_owned())
     }
 
-    fn room(&mut self, len: usize) -> Room {
-        self.detection.room(len)
+    fn allocate(&mut self, len: usize) -> HostBuffer {
+        self.detection.allocate(len)
     }
 
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
-        let [count, _, height, width] = run.shape();
+        let [count, _, height, width] = run.input_shape();
         let mut map = Array3::default((0, 0, 0));
         self.detection.run_buffered(run, &mut |shape, values| {
             let expected = || format!("[{count}, 1, {height}, {width}]");
@@ -214,24 +216,24 @@ impl Model for PpOcr {
             map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
             Ok(())
         })?;
-        run.set_answer(map);
+        run.set_output(map);
         Ok(())
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.recognition.run(&strips)
     }
 }
 
-/// The recognizer: what looks at whole strips, and what tells its classes of a few steps at a time, which would otherwise be
-/// most of what a run keeps in memory.
-struct Recognition {
-    backbone: Box<dyn Network>,
-    head: Box<dyn Network>,
+/// The recognizer. The backbone sees whole line images; the head classifies a few steps at a time, because its output
+/// would otherwise be most of the memory of a run.
+struct Recognizer {
+    backbone: Box<dyn InferenceSession>,
+    head: Box<dyn InferenceSession>,
 }
 
-impl Recognition {
-    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+impl Recognizer {
+    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         let count = strips.dim().0;
         let mut features = Array3::default((0, 0, 0));
         self.backbone.run(strips.view().into_dyn(), &mut |shape, values| {
@@ -245,8 +247,8 @@ impl Recognition {
         features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect()
     }
 
-    /// The likeliest classes of a line, from its features `[1, steps, depth]`.
-    fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<Step>, ModelError> {
+    /// Returns the most probable classes of a line, from its features `[1, steps, depth]`.
+    fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<CtcStep>, ModelError> {
         let mut classified = Vec::with_capacity(line.dim().1);
         for some in line.axis_chunks_iter(Axis(1), HEAD_STEPS) {
             let steps = some.dim().1;
@@ -255,7 +257,7 @@ impl Recognition {
                     let expected = format!("[1, {steps}, {CLASSES}]");
                     return Err(ModelError::Shape { expected, found: format!("{shape:?}") });
                 }
-                classified.extend(values.chunks_exact(CLASSES).map(likeliest));
+                classified.extend(values.chunks_exact(CLASSES).map(argmax));
                 Ok(())
             })?;
         }
@@ -263,11 +265,11 @@ impl Recognition {
     }
 }
 
-/// The class with the largest probability; no number at all where there is none to be found.
+/// Returns the class with the highest probability; NaN if all values are NaN.
 ///
-/// A line of 800 pixels has 100 steps of 18,710 classes. Keeping only the maximum of a block is what vector units do in
-/// one pass over memory; the class is then looked for in one block.
-fn likeliest(probabilities: &[f32]) -> Step {
+/// A line of 800 pixels has 100 steps of 18,710 classes. The maximum of a block is vectorized, in one pass over memory;
+/// then only the best block is searched for the class.
+fn argmax(probabilities: &[f32]) -> CtcStep {
     const LANES: usize = 16;
     const BLOCK: usize = 64 * LANES;
     let maximum = |block: &[f32]| {
@@ -289,8 +291,8 @@ fn likeliest(probabilities: &[f32]) -> Step {
     }
     let start = best_block * BLOCK;
     match probabilities[start..].iter().position(|&value| value >= best) {
-        Some(offset) if best > f32::NEG_INFINITY => Step { class: (start + offset) as u32, probability: best },
-        _ => Step { class: Alphabet::BLANK, probability: f32::NAN },
+        Some(offset) if best > f32::NEG_INFINITY => CtcStep { class: (start + offset) as u32, probability: best },
+        _ => CtcStep { class: Alphabet::BLANK, probability: f32::NAN },
     }
 }
 
@@ -302,11 +304,11 @@ mod tests {
 
     #[test]
     fn the_likeliest_of_no_numbers_is_no_number() {
-        assert!(likeliest(&[f32::NAN; 2000]).probability.is_nan());
-        assert!(likeliest(&[]).probability.is_nan());
+        assert!(argmax(&[f32::NAN; 2000]).probability.is_nan());
+        assert!(argmax(&[]).probability.is_nan());
         let mut one = vec![f32::NAN; 2000];
         one[1500] = 0.25;
-        assert_eq!(likeliest(&one), Step { class: 1500, probability: 0.25 });
+        assert_eq!(argmax(&one), CtcStep { class: 1500, probability: 0.25 });
     }
 
     proptest! {
@@ -315,7 +317,7 @@ mod tests {
             let probabilities: Vec<f32> = values.iter().map(|&value| f32::from(value) / 200.0).collect();
             let largest = values.iter().max().expect("at least one");
             let first = values.iter().position(|value| value == largest).expect("it is there") as u32;
-            prop_assert_eq!(likeliest(&probabilities).class, first);
+            prop_assert_eq!(argmax(&probabilities).class, first);
         }
     }
 }

@@ -1,46 +1,44 @@
-//! In which order lines are read: column by column where running text is set in columns, else row by row.
+//! Reading order: column by column if running text is set in columns, otherwise row by row.
 
 use crate::{
-    deskew::leveled,
+    deskew::deskew,
     geometry::{Point, Quad},
     paragraphs::{Bounds, group_rows, paragraphs, union},
 };
 
-/// A stand-alone line belongs to the column whose left edge it shares within so many heights of a line,
+/// A single line belongs to a column if their left edges differ by at most this many line heights,
 const SAME_EDGE: f32 = 1.5;
-/// whose width it does not exceed by more,
+/// if it is at most this many times as wide as the column,
 const SAME_WIDTH: f32 = 1.1;
-/// and whose lines are as tall as it, within this factor.
+/// and if its height is that of the column's lines, within this factor.
 const SAME_HEIGHT: f32 = 1.25;
-/// Two rows of a table are no further apart, in heights of a line.
+/// Maximum distance of two rows of a table, in line heights.
 const ROW_DISTANCE: f32 = 3.0;
-/// Parts of a page are apart when one begins no further above the other's end than this share of a line.
+/// Two blocks are vertically separated if one starts at most this share of a line above the end of the other.
 const BAND_OVERLAP: f32 = 0.3;
 
-/// No gutter is wider than this share of the narrower column beside it: cells of a table may be as long as lines of running
-/// text, but not as close.
+/// Maximum width of a gutter, as a share of the narrower column beside it: table cells may be as long as lines of
+/// running text, but are further apart.
 const MAX_GUTTER: f32 = 0.5;
 
-/// What is read without anything in between: running text, a row of a table, or a line.
+/// Lines that are read consecutively: a paragraph, a table row or a single line.
 #[derive(Debug)]
-struct Part {
+struct TextBlock {
     bounds: Bounds,
-    /// The line that says where it begins.
+    /// Its first line, which determines where it starts.
     first: Bounds,
     lines: Vec<usize>,
-    /// Whether it is text that runs on below, so that a column may consist of it.
+    /// Whether it is running text, which a column may consist of.
     runs: bool,
 }
 
-/// The order in which lines are read: indices into `lines`, whose text runs in the direction `along` when the page is
-/// upright.
+/// Returns the reading order as indices into `lines`. `along` is the direction of text on the page.
 pub(crate) fn reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
-    let bounds: Vec<Bounds> = leveled(lines, along).iter().map(Bounds::of).collect();
-    order(&bounds, parts(&bounds))
+    let bounds: Vec<Bounds> = deskew(lines, along).iter().map(Bounds::of).collect();
+    order(&bounds, text_blocks(&bounds))
 }
 
-/// The same for a page whose text is set vertically, downward from right to left. Lines that run across it, headings
-/// say, are read before the columns below them.
+/// Same for vertical text, from right to left. Lines across it, e.g. headings, are read before the columns below them.
 pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
     let down = [-along[1], along[0]];
     let middle =
@@ -68,17 +66,18 @@ pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize>
     ordered
 }
 
-/// Running text, and of what is left the rows that are in a table, and single lines.
-fn parts(all: &[Bounds]) -> Vec<Part> {
+/// Groups the lines into paragraphs, table rows and single lines.
+fn text_blocks(all: &[Bounds]) -> Vec<TextBlock> {
     let running = paragraphs(all);
     let mut alone = vec![true; all.len()];
     running.iter().flatten().for_each(|&line| alone[line] = false);
     let columns: Vec<(Bounds, f32)> =
         running.iter().map(|lines| (union(all, lines), median_height(all, lines))).collect();
-    let part = |lines: Vec<usize>, runs: bool| Part { bounds: union(all, &lines), first: all[lines[0]], lines, runs };
+    let block =
+        |lines: Vec<usize>, runs: bool| TextBlock { bounds: union(all, &lines), first: all[lines[0]], lines, runs };
     let fits = |line: &usize| columns.iter().any(|column| continues(column, &all[*line]));
     let rows = group_rows(all, (0..all.len()).filter(|&line| alone[line]).collect());
-    let mut parts = Vec::new();
+    let mut text_blocks = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let beside = |other: Option<&Vec<usize>>| {
             other.is_some_and(|other| {
@@ -89,13 +88,13 @@ fn parts(all: &[Bounds]) -> Vec<Part> {
         let in_table = row.len() >= 3
             || row.len() == 2 && (index > 0 && beside(rows.get(index - 1)) || beside(rows.get(index + 1)));
         if in_table && !row.iter().all(fits) {
-            parts.push(part(from_left(row.clone(), all), false));
+            text_blocks.push(block(from_left(row.clone(), all), false));
         } else {
-            parts.extend(row.iter().map(|line| part(vec![*line], fits(line))));
+            text_blocks.extend(row.iter().map(|line| block(vec![*line], fits(line))));
         }
     }
-    parts.extend(running.into_iter().map(|lines| part(lines, true)));
-    parts
+    text_blocks.extend(running.into_iter().map(|lines| block(lines, true)));
+    text_blocks
 }
 
 fn median_height(all: &[Bounds], lines: &[usize]) -> f32 {
@@ -104,7 +103,7 @@ fn median_height(all: &[Bounds], lines: &[usize]) -> f32 {
     heights[heights.len() / 2]
 }
 
-/// Whether a single line looks like a short paragraph of a column.
+/// Returns whether a single line looks like a short paragraph of a column.
 fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
     let (low, high) = (height.min(line.height()), height.max(line.height()));
     (column.left - line.left).abs() < SAME_EDGE * line.height()
@@ -112,46 +111,46 @@ fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
         && high < SAME_HEIGHT * low
 }
 
-/// Bands of the page from the top down; a band that a gutter divides is read column by column.
-fn order(all: &[Bounds], parts: Vec<Part>) -> Vec<usize> {
-    if !parts.iter().any(|part| part.runs) {
-        return rows(all, &parts);
+/// Orders bands from top to bottom; a band that a gutter divides is read column by column.
+fn order(all: &[Bounds], text_blocks: Vec<TextBlock>) -> Vec<usize> {
+    if !text_blocks.iter().any(|block| block.runs) {
+        return rows(all, &text_blocks);
     }
-    let mut bands = join_columns(bands(parts));
+    let mut bands = join_columns(bands(text_blocks));
     if bands.len() > 1 {
         return bands
             .into_iter()
             .flat_map(|band| if divides(&band) { order(all, band) } else { rows(all, &band) })
             .collect();
     }
-    let parts = bands.pop().unwrap_or_default();
-    let Some(gutter) = gutter(&parts.iter().collect::<Vec<_>>()) else { return rows(all, &parts) };
-    let (left, right) = parts.into_iter().partition(|part| part.bounds.left < gutter);
+    let text_blocks = bands.pop().unwrap_or_default();
+    let Some(gutter) = gutter(&text_blocks.iter().collect::<Vec<_>>()) else { return rows(all, &text_blocks) };
+    let (left, right) = text_blocks.into_iter().partition(|block| block.bounds.left < gutter);
     [order(all, left), order(all, right)].concat()
 }
 
-/// The parts between which a level line crosses the whole page without touching text.
-fn bands(mut parts: Vec<Part>) -> Vec<Vec<Part>> {
-    parts.sort_by(|a, b| a.bounds.top.total_cmp(&b.bounds.top));
-    let mut bands: Vec<Vec<Part>> = Vec::new();
+/// Splits the blocks into bands: between two of them a horizontal line crosses the page without touching text.
+fn bands(mut text_blocks: Vec<TextBlock>) -> Vec<Vec<TextBlock>> {
+    text_blocks.sort_by(|a, b| a.bounds.top.total_cmp(&b.bounds.top));
+    let mut bands: Vec<Vec<TextBlock>> = Vec::new();
     let mut reach = f32::NEG_INFINITY;
-    for part in parts {
-        let apart = part.bounds.top >= reach - BAND_OVERLAP * part.first.height();
-        reach = reach.max(part.bounds.bottom);
+    for block in text_blocks {
+        let apart = block.bounds.top >= reach - BAND_OVERLAP * block.first.height();
+        reach = reach.max(block.bounds.bottom);
         match bands.last_mut().filter(|_| !apart) {
-            Some(band) => band.push(part),
-            None => bands.push(vec![part]),
+            Some(band) => band.push(block),
+            None => bands.push(vec![block]),
         }
     }
     bands
 }
 
-/// Bands that one gutter divides are one: paragraphs of neighboring columns may happen to end at the same height. A line
-/// with nothing beside it that is no part of a column, and that columns follow, stays alone: it is a heading.
-fn join_columns(bands: Vec<Vec<Part>>) -> Vec<Vec<Part>> {
-    let mut joined: Vec<Vec<Part>> = Vec::new();
+/// Joins bands that the same gutter divides, because paragraphs of adjacent columns may end at the same height. A line
+/// that is alone in its band, not part of a column and followed by columns is a heading and is not joined.
+fn join_columns(bands: Vec<Vec<TextBlock>>) -> Vec<Vec<TextBlock>> {
+    let mut joined: Vec<Vec<TextBlock>> = Vec::new();
     let mut after_heading = true;
-    let is_heading = |(index, band): (usize, &Vec<Part>)| {
+    let is_heading = |(index, band): (usize, &Vec<TextBlock>)| {
         band.len() == 1 && !band[0].runs && divides(bands[index + 1..].iter().flatten())
     };
     let headings: Vec<bool> = bands.iter().enumerate().map(is_heading).collect();
@@ -166,44 +165,47 @@ fn join_columns(bands: Vec<Vec<Part>>) -> Vec<Vec<Part>> {
     joined
 }
 
-fn divides<'a>(parts: impl IntoIterator<Item = &'a Part>) -> bool {
-    gutter(&parts.into_iter().collect::<Vec<_>>()).is_some()
+fn divides<'a>(text_blocks: impl IntoIterator<Item = &'a TextBlock>) -> bool {
+    gutter(&text_blocks.into_iter().collect::<Vec<_>>()).is_some()
 }
 
-/// The left edge of what stands right of the first blank gutter that has running text on both sides.
-fn gutter(parts: &[&Part]) -> Option<f32> {
-    let mut parts = parts.to_vec();
-    parts.sort_by(|a, b| a.bounds.left.total_cmp(&b.bounds.left));
+/// Returns the left edge of the blocks to the right of the first gutter that has running text on both sides.
+fn gutter(text_blocks: &[&TextBlock]) -> Option<f32> {
+    let mut text_blocks = text_blocks.to_vec();
+    text_blocks.sort_by(|a, b| a.bounds.left.total_cmp(&b.bounds.left));
     let mut reach = f32::NEG_INFINITY;
-    for (place, part) in parts.iter().enumerate() {
-        let (left, right) = parts.split_at(place);
-        let blank = part.bounds.left - reach;
+    for (place, block) in text_blocks.iter().enumerate() {
+        let (left, right) = text_blocks.split_at(place);
+        let blank = block.bounds.left - reach;
         if blank > 0.0 && blank <= MAX_GUTTER * widest(left).min(widest(right)) {
-            return Some(part.bounds.left);
+            return Some(block.bounds.left);
         }
-        reach = reach.max(part.bounds.right);
+        reach = reach.max(block.bounds.right);
     }
     None
 }
 
-/// The width of the widest column of running text; 0 without any.
-fn widest(parts: &[&Part]) -> f32 {
-    parts.iter().filter(|part| part.runs).map(|part| part.bounds.width()).fold(0.0, f32::max)
+/// Returns the width of the widest running text; 0 if there is none.
+fn widest(text_blocks: &[&TextBlock]) -> f32 {
+    text_blocks.iter().filter(|block| block.runs).map(|block| block.bounds.width()).fold(0.0, f32::max)
 }
 
-fn rows(all: &[Bounds], parts: &[Part]) -> Vec<usize> {
-    let running: Vec<&Bounds> = parts.iter().filter(|part| part.runs).map(|part| &part.bounds).collect();
+fn rows(all: &[Bounds], text_blocks: &[TextBlock]) -> Vec<usize> {
+    let running: Vec<&Bounds> = text_blocks.iter().filter(|block| block.runs).map(|block| &block.bounds).collect();
     let beside = |a: &Bounds, b: &Bounds| a.top < b.bottom && b.top < a.bottom;
     let is_table = running.iter().enumerate().any(|(index, a)| running[..index].iter().any(|b| beside(a, b)));
     if is_table {
-        // Nothing that reads as columns: its cells are as long as lines of running text.
-        let lines = parts.iter().flat_map(|part| part.lines.clone()).collect();
+        // A table whose cells are as long as lines of running text.
+        let lines = text_blocks.iter().flat_map(|block| block.lines.clone()).collect();
         return group_rows(all, lines).into_iter().flat_map(|row| from_left(row, all)).collect();
     }
-    let firsts: Vec<Bounds> = parts.iter().map(|part| part.first).collect();
-    let covered: Vec<Bounds> = parts.iter().map(|part| part.bounds).collect();
-    let rows = group_rows(&firsts, (0..parts.len()).collect());
-    rows.into_iter().flat_map(|row| from_left(row, &covered)).flat_map(|part| parts[part].lines.clone()).collect()
+    let firsts: Vec<Bounds> = text_blocks.iter().map(|block| block.first).collect();
+    let covered: Vec<Bounds> = text_blocks.iter().map(|block| block.bounds).collect();
+    let rows = group_rows(&firsts, (0..text_blocks.len()).collect());
+    rows.into_iter()
+        .flat_map(|row| from_left(row, &covered))
+        .flat_map(|block| text_blocks[block].lines.clone())
+        .collect()
 }
 
 fn from_left(mut row: Vec<usize>, all: &[Bounds]) -> Vec<usize> {
@@ -223,7 +225,7 @@ mod tests {
         Quad([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
     }
 
-    /// `count` lines of one column, of which the last is short.
+    /// `count` lines of one column, of which the last one is short.
     fn column(left: f32, top: f32, width: f32, count: usize) -> Vec<Quad> {
         let width_of = |index| if index + 1 == count { width / 3.0 } else { width };
         (0..count).map(|index| line(left, top + 30.0 * index as f32, width_of(index), 24.0)).collect()
@@ -284,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_page_that_lies_on_its_side_is_read_in_the_direction_of_its_text() {
-        // Text runs upward: the first line is the leftmost one, and starts at its bottom.
+        // Text runs upward: the first line is the leftmost one and starts at its bottom.
         let upward = |left: f32, bottom: f32| {
             Quad([[left, bottom], [left, bottom - 200.0], [left + 24.0, bottom - 200.0], [left + 24.0, bottom]])
         };

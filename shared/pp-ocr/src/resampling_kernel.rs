@@ -1,4 +1,4 @@
-//! Resampling along rows and columns: which pixels make up one pixel of the result, and how much each counts.
+//! Separable resampling: kernels along rows and columns.
 
 use std::ops::Range;
 
@@ -7,20 +7,20 @@ use quire_document::PageImage;
 
 const CHANNELS: usize = PageImage::CHANNELS;
 
-/// For every pixel of one side of the result, as many neighboring pixels of the source, from `starts` on, with their
-/// weights, which sum up to 1.
+/// Resampling kernel of one axis: for each output pixel, `length` adjacent source pixels from `starts` on, with weights
+/// that sum up to 1.
 #[derive(Debug)]
-pub(crate) struct Taps {
+pub(crate) struct ResamplingKernel {
     starts: Vec<usize>,
     weights: Vec<f32>,
-    /// Weights of one pixel.
+    /// Weights per output pixel.
     length: usize,
 }
 
-impl Taps {
-    /// A triangle as wide as two pixels of the result, or of the source where that is the coarser one: bilinear when
-    /// enlarging, and no aliasing when reducing. `part` is what of the source is drawn, as if there were no more of it.
-    pub(crate) fn triangles(part: Range<usize>, to: usize) -> Self {
+impl ResamplingKernel {
+    /// Triangle filter as wide as two pixels of the output or of the source, whichever are larger: bilinear when
+    /// scaling up, and without aliasing when scaling down. Source pixels outside of `part` are ignored.
+    pub(crate) fn triangle_filter(part: Range<usize>, to: usize) -> Self {
         let from = part.len();
         let scale = from as f32 / to as f32;
         let reach = scale.max(1.0);
@@ -29,20 +29,20 @@ impl Taps {
             let start = (center(index) - reach).floor().max(0.0) as usize;
             start..((center(index) + reach).ceil() as usize).min(from)
         };
-        let mut taps = Self::of_ranges(from, (0..to).map(range));
+        let mut kernel = Self::with_ranges(from, (0..to).map(range));
         for index in 0..to {
             let range = range(index);
             let weight = |pixel: usize| (1.0 - (pixel as f32 + 0.5 - center(index)).abs() / reach).max(0.0);
             let sum: f32 = range.clone().map(weight).sum();
-            range.for_each(|pixel| taps.add(index, pixel, weight(pixel) / sum));
+            range.for_each(|pixel| kernel.add(index, pixel, weight(pixel) / sum));
         }
-        taps.starts.iter_mut().for_each(|start| *start += part.start);
-        taps
+        kernel.starts.iter_mut().for_each(|start| *start += part.start);
+        kernel
     }
 
-    /// The mean of `grid` bilinear samples in each of `count` stretches of `step`, which may be negative; beyond the ends
-    /// of the source its last pixels go on.
-    pub(crate) fn samples(origin: f32, step: f32, count: usize, grid: usize, from: usize) -> Self {
+    /// Mean of `grid` bilinear samples in each of `count` steps of length `step`, which may be negative; outside of the
+    /// source its edge pixels are repeated.
+    pub(crate) fn bilinear_means(origin: f32, step: f32, count: usize, grid: usize, from: usize) -> Self {
         let sample = |index: usize, sample: usize| {
             let at = origin + (index as f32 + (sample as f32 + 0.5) / grid as f32) * step - 0.5;
             let before = at.floor();
@@ -53,17 +53,18 @@ impl Taps {
             let ends = [sample(index, 0), sample(index, grid - 1)].map(|[(low, _), (high, _)]| (low, high));
             ends[0].0.min(ends[1].0)..ends[0].1.max(ends[1].1) + 1
         };
-        let mut taps = Self::of_ranges(from, (0..count).map(range));
+        let mut kernel = Self::with_ranges(from, (0..count).map(range));
         for index in 0..count {
             for (pixel, weight) in (0..grid).flat_map(|at| sample(index, at)) {
-                taps.add(index, pixel, weight / grid as f32);
+                kernel.add(index, pixel, weight / grid as f32);
             }
         }
-        taps
+        kernel
     }
 
-    /// Without weights yet. All are as long as the longest, so that loops over them are of one length.
-    fn of_ranges(from: usize, ranges: impl Iterator<Item = Range<usize>> + Clone) -> Self {
+    /// Creates a kernel without weights. All entries have the length of the longest one, so that inner loops have a
+    /// constant length.
+    fn with_ranges(from: usize, ranges: impl Iterator<Item = Range<usize>> + Clone) -> Self {
         let length = ranges.clone().map(|range| range.len()).max().unwrap_or(1);
         let starts: Vec<usize> = ranges.map(|range| range.start.min(from - length)).collect();
         Self { weights: vec![0.0; starts.len() * length], starts, length }
@@ -77,20 +78,25 @@ impl Taps {
         self.starts.iter().copied().zip(self.weights.chunks_exact(self.length))
     }
 
-    /// The pixels of the source that any pixel of the result is made of.
+    /// Returns the range of source pixels that the kernel reads.
     fn span(&self) -> Range<usize> {
         let first = self.starts.iter().copied().min().unwrap_or(0);
         first..self.starts.iter().copied().max().unwrap_or(0) + self.length
     }
 }
 
-/// Draws the part of a page that the taps ask for into `[3, rows, columns]`, normalized.
+/// Resamples a page with two kernels into `[3, rows, columns]`, normalized.
 ///
-/// Rows first: adding whole rows is what a processor's vector units do best.
-pub(crate) fn draw_by_taps(page: &PageImage, columns: &Taps, rows: &Taps, mut target: ArrayViewMut3<'_, f32>) {
+/// Rows first, because adding whole rows is vectorized best.
+pub(crate) fn resample_rows_and_columns(
+    page: &PageImage,
+    columns: &ResamplingKernel,
+    rows: &ResamplingKernel,
+    mut target: ArrayViewMut3<'_, f32>,
+) {
     let stride = page.width() as usize * CHANNELS;
     let span = columns.span();
-    // One more than the pixels have, so that four values can be read where three are of use.
+    // One value more than the pixels have, so that the last pixel can be read as four values.
     let mut blended = vec![0.0_f32; span.len() * CHANNELS + 1];
     let mut drawn = vec![[0.0_f32; 4]; columns.starts.len()];
     for (row, (top, weights)) in rows.iter().enumerate() {
@@ -106,7 +112,7 @@ pub(crate) fn draw_by_taps(page: &PageImage, columns: &Taps, rows: &Taps, mut ta
     }
 }
 
-/// One drawn row, times `scale`, to the model's planes.
+/// Writes one row, times `scale`, to the planes of the model input.
 pub(crate) fn write_row(drawn: &[[f32; 4]], scale: f32, row: usize, target: &mut ArrayViewMut3<'_, f32>) {
     // normalized(value * scale) in one multiplication.
     let scale = scale / 127.5;
@@ -116,8 +122,8 @@ pub(crate) fn write_row(drawn: &[[f32; 4]], scale: f32, row: usize, target: &mut
     }
 }
 
-/// Loops of a known length run twice as fast, and most are short.
-fn blend_columns(blended: &[f32], columns: &Taps, first: usize, drawn: &mut [[f32; 4]]) {
+/// Loops of constant length run twice as fast, and most kernels are short.
+fn blend_columns(blended: &[f32], columns: &ResamplingKernel, first: usize, drawn: &mut [[f32; 4]]) {
     match columns.length {
         1 => blend_columns_of::<1>(blended, columns, first, drawn),
         2 => blend_columns_of::<2>(blended, columns, first, drawn),
@@ -133,14 +139,19 @@ fn blend_columns(blended: &[f32], columns: &Taps, first: usize, drawn: &mut [[f3
     }
 }
 
-fn blend_columns_of<const LENGTH: usize>(blended: &[f32], columns: &Taps, first: usize, drawn: &mut [[f32; 4]]) {
+fn blend_columns_of<const LENGTH: usize>(
+    blended: &[f32],
+    columns: &ResamplingKernel,
+    first: usize,
+    drawn: &mut [[f32; 4]],
+) {
     let (weights, _) = columns.weights.as_chunks::<LENGTH>();
     for ((&start, weights), drawn) in columns.starts.iter().zip(weights).zip(drawn) {
         *drawn = blend(&blended[(start - first) * CHANNELS..][..=LENGTH * CHANNELS], weights);
     }
 }
 
-/// The weighted sum of pixels. A vector of four is one register: the fourth value is nobody's.
+/// Returns the weighted sum of pixels. A vector of four values is one SIMD register; the fourth value is unused.
 #[inline]
 fn blend(pixels: &[f32], weights: &[f32]) -> [f32; 4] {
     let mut sums = [0.0_f32; 4];

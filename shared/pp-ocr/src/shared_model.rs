@@ -1,5 +1,5 @@
-//! One device, one thread that owns its model: it does run after run, first come first served, while those who ask prepare
-//! their next or look through their last.
+//! Shares one device between several readers: a thread owns the model and runs their requests in order (FIFO), while
+//! the readers prepare and post-process.
 
 use std::{
     any::Any,
@@ -13,21 +13,21 @@ use std::{
 };
 
 use ndarray::{Array3, ArrayView4};
-use quire_inference::{ModelError, Room, RunBuffer};
+use quire_inference::{HostBuffer, ModelError, RunBuffer};
 use quire_tasks::EngineName;
 
 use crate::{
     alphabet::Alphabet,
-    model::{Model, Step},
+    model::{CtcStep, OcrModel},
 };
 
-/// A model that several readers run on one device, each with a clone of this. The device always has a run to do while one
-/// of them has its next ready.
+/// A model that several readers share, each with a clone. While one reader prepares its next batch, the device runs
+/// another reader's.
 ///
-/// The thread ends with the last clone, which waits for it.
+/// The thread ends when the last clone is dropped, which waits for it.
 #[derive(Clone)]
 pub struct SharedModel {
-    owner: Arc<Owner>,
+    owner: Arc<DeviceThreadHandle>,
     name: EngineName,
     alphabet: Arc<Alphabet>,
 }
@@ -38,16 +38,16 @@ impl std::fmt::Debug for SharedModel {
     }
 }
 
-struct Owner {
+struct DeviceThreadHandle {
     /// `None` only while it is dropped.
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<DeviceRequest>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Owner {
+impl Drop for DeviceThreadHandle {
     fn drop(&mut self) {
-        // The thread ends when nobody can ask it any more. A process that exits before it has would take the libraries'
-        // tables down under it.
+        // Closing the channel ends the thread. Wait for it, because a process that exits earlier unloads the libraries
+        // under a run.
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -55,29 +55,29 @@ impl Drop for Owner {
     }
 }
 
-/// What the thread is asked for. The buffer goes there and comes back.
-enum Job {
-    Detect(RunBuffer, SyncSender<Ran<()>>),
-    Recognize(RunBuffer, SyncSender<Ran<Vec<Vec<Step>>>>),
-    Room(usize, SyncSender<Room>),
+/// A request to the thread. The buffer is moved there and back.
+enum DeviceRequest {
+    Detect(RunBuffer, SyncSender<RunOutcome<()>>),
+    Recognize(RunBuffer, SyncSender<RunOutcome<Vec<Vec<CtcStep>>>>),
+    HostBuffer(usize, SyncSender<HostBuffer>),
 }
 
-/// What became of a run.
-struct Ran<T> {
+/// The result of a run.
+struct RunOutcome<T> {
     run: RunBuffer,
     answer: Result<T, ModelError>,
     busy: Duration,
 }
 
 impl SharedModel {
-    /// Starts the thread, has `make` make the model on it, and lets so many runs wait while one is done: one for each
-    /// reader is enough.
+    /// Starts the thread, creates the model on it with `make`, and lets at most `waiting` requests wait in its queue
+    /// (backpressure); one per reader suffices.
     ///
     /// # Errors
-    /// Those of `make`, and when no thread can be started or it dies.
+    /// The error of `make`, or an I/O error if the thread cannot be started or panics.
     pub fn start<M, E>(waiting: usize, make: impl FnOnce() -> Result<M, E> + Send + 'static) -> Result<Self, E>
     where
-        M: Model + 'static,
+        M: OcrModel + 'static,
         E: From<std::io::Error> + Send + 'static,
     {
         let (jobs, queue) = sync_channel(waiting.max(1));
@@ -95,11 +95,12 @@ impl SharedModel {
         let thread = thread::Builder::new().name("device".to_owned()).spawn(own)?;
         let died = || E::from(std::io::Error::other("the device's thread died while it started"));
         let (name, alphabet) = start.recv().map_err(|_| died())??;
-        Ok(Self { owner: Arc::new(Owner { jobs: Some(jobs), thread: Some(thread) }), name, alphabet })
+        Ok(Self { owner: Arc::new(DeviceThreadHandle { jobs: Some(jobs), thread: Some(thread) }), name, alphabet })
     }
 
-    fn ask<T>(&self, job: impl FnOnce(SyncSender<T>) -> Job) -> Result<T, ModelError> {
-        // A channel for each answer: when the thread dies, its end of it goes, and nobody waits for ever.
+    fn ask<T>(&self, job: impl FnOnce(SyncSender<T>) -> DeviceRequest) -> Result<T, ModelError> {
+        // One channel per request: when the thread dies, the sender is dropped and the caller returns with an error
+        // instead of waiting forever.
         let (answer, answered) = sync_channel(1);
         let gone = || ModelError::Run("the device's thread has ended".to_owned());
         let jobs = self.owner.jobs.as_ref().ok_or_else(gone)?;
@@ -110,41 +111,41 @@ impl SharedModel {
     fn run<T>(
         &self,
         run: &mut RunBuffer,
-        job: impl FnOnce(RunBuffer, SyncSender<Ran<T>>) -> Job,
+        job: impl FnOnce(RunBuffer, SyncSender<RunOutcome<T>>) -> DeviceRequest,
     ) -> Result<T, ModelError> {
         let taken = std::mem::take(run);
         let ran = self.ask(|answer| job(taken, answer))?;
         *run = ran.run;
-        run.busy = Some(ran.busy);
+        run.run_time = Some(ran.busy);
         ran.answer
     }
 }
 
-/// Does what is asked until nobody can ask any more.
-fn own(model: &mut dyn Model, queue: &Receiver<Job>) {
+/// Runs requests until all senders are dropped.
+fn own(model: &mut dyn OcrModel, queue: &Receiver<DeviceRequest>) {
     while let Ok(job) = queue.recv() {
-        // Who has asked may be gone.
+        // A send fails if the reader is gone; ignore it.
         match job {
-            Job::Detect(run, answer) => {
+            DeviceRequest::Detect(run, answer) => {
                 let _ = answer.send(timed(run, |run| model.detect_buffered(run)));
             }
-            Job::Recognize(run, answer) => {
+            DeviceRequest::Recognize(run, answer) => {
                 let _ = answer.send(timed(run, |run| model.recognize_buffered(run)));
             }
-            Job::Room(len, answer) => {
-                let _ = answer.send(model.room(len));
+            DeviceRequest::HostBuffer(len, answer) => {
+                let _ = answer.send(model.allocate(len));
             }
         }
     }
 }
 
-/// A panic is this run's failure, and not the end of all readers.
-fn timed<T>(mut run: RunBuffer, work: impl FnOnce(&mut RunBuffer) -> Result<T, ModelError>) -> Ran<T> {
+/// A panic becomes an error of this run; it must not stop the other readers.
+fn timed<T>(mut run: RunBuffer, work: impl FnOnce(&mut RunBuffer) -> Result<T, ModelError>) -> RunOutcome<T> {
     let started = Instant::now();
     let answer = catch_unwind(AssertUnwindSafe(|| work(&mut run)));
     let busy = started.elapsed();
     let answer = answer.unwrap_or_else(|panic| Err(ModelError::Run(format!("it panicked: {}", said(&*panic)))));
-    Ran { run, answer, busy }
+    RunOutcome { run, answer, busy }
 }
 
 fn said(panic: &(dyn Any + Send)) -> &str {
@@ -152,7 +153,7 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("for no reason given")
 }
 
-impl Model for SharedModel {
+impl OcrModel for SharedModel {
     fn name(&self) -> EngineName {
         self.name.clone()
     }
@@ -162,25 +163,25 @@ impl Model for SharedModel {
     }
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-        let mut run = RunBuffer::copied(&pages);
+        let mut run = RunBuffer::from_input(&pages);
         self.detect_buffered(&mut run)?;
-        Ok(run.answer().to_owned())
+        Ok(run.output().to_owned())
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
-        self.recognize_buffered(&mut RunBuffer::copied(&strips))
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
+        self.recognize_buffered(&mut RunBuffer::from_input(&strips))
     }
 
-    fn room(&mut self, len: usize) -> Room {
-        self.ask(|answer| Job::Room(len, answer)).unwrap_or_else(|_| Room::ordinary(len))
+    fn allocate(&mut self, len: usize) -> HostBuffer {
+        self.ask(|answer| DeviceRequest::HostBuffer(len, answer)).unwrap_or_else(|_| HostBuffer::heap(len))
     }
 
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
-        self.run(run, Job::Detect)
+        self.run(run, DeviceRequest::Detect)
     }
 
-    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<Step>>, ModelError> {
-        self.run(run, Job::Recognize)
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<CtcStep>>, ModelError> {
+        self.run(run, DeviceRequest::Recognize)
     }
 }
 
@@ -190,16 +191,16 @@ mod tests {
 
     use super::*;
 
-    /// Answers with what it is given, and panics on 13.
-    struct Echo(Alphabet, thread::ThreadId);
+    /// Returns its input, and panics on 13.
+    struct EchoModel(Alphabet, thread::ThreadId);
 
-    impl Echo {
+    impl EchoModel {
         fn made() -> Self {
             Self(Alphabet::from_metadata("a"), thread::current().id())
         }
     }
 
-    impl Model for Echo {
+    impl OcrModel for EchoModel {
         fn name(&self) -> EngineName {
             EngineName { name: "echo".to_owned(), version: "1".to_owned() }
         }
@@ -214,10 +215,10 @@ mod tests {
             Ok(pages.index_axis(ndarray::Axis(1), 0).to_owned())
         }
 
-        fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
             Ok(strips
                 .outer_iter()
-                .map(|strip| vec![Step { class: strip[[0, 0, 0]] as u32, probability: 1.0 }])
+                .map(|strip| vec![CtcStep { class: strip[[0, 0, 0]] as u32, probability: 1.0 }])
                 .collect())
         }
     }
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn readers_on_several_threads_each_get_their_own_answers() {
-        let model = SharedModel::start(1, || Ok::<_, std::io::Error>(Echo::made())).expect("it starts");
+        let model = SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("it starts");
         let readers: Vec<_> = (0..4_u8).map(|index| (index, model.clone())).collect();
         drop(model);
         thread::scope(|scope| {
@@ -239,7 +240,7 @@ mod tests {
                         let map = model.detect(pages(value).view()).expect("an answer");
                         assert_eq!(map, Array3::from_elem((2, 4, 5), value));
                         let steps = model.recognize(pages(value).view()).expect("an answer");
-                        assert_eq!(steps, vec![vec![Step { class: u32::from(index), probability: 1.0 }]; 2]);
+                        assert_eq!(steps, vec![vec![CtcStep { class: u32::from(index), probability: 1.0 }]; 2]);
                     }
                 });
             }
@@ -248,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_its_runs_failure_and_the_buffer_comes_back() {
-        let mut model = SharedModel::start(1, || Ok::<_, std::io::Error>(Echo::made())).expect("it starts");
-        let mut run = RunBuffer::copied(&pages(13.0).view());
+        let mut model = SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("it starts");
+        let mut run = RunBuffer::from_input(&pages(13.0).view());
         let failed = model.detect_buffered(&mut run).expect_err("thirteen");
         assert!(failed.to_string().contains("thirteen"), "{failed}");
         assert_eq!(run.input().dim(), (2, 3, 4, 5));
@@ -258,24 +259,24 @@ mod tests {
 
     #[test]
     fn a_model_that_cannot_be_made_says_why() {
-        let made = SharedModel::start(1, || Err::<Echo, _>(std::io::Error::other("no such device")));
+        let made = SharedModel::start(1, || Err::<EchoModel, _>(std::io::Error::other("no such device")));
         assert_eq!(made.expect_err("none").to_string(), "no such device");
-        let died = SharedModel::start(1, || -> Result<Echo, std::io::Error> { panic!("while it is made") });
+        let died = SharedModel::start(1, || -> Result<EchoModel, std::io::Error> { panic!("while it is made") });
         assert!(died.expect_err("none").to_string().contains("died"));
     }
 
-    /// Dies for good: what is thrown is itself something that panics when it is thrown away, on the device's thread.
-    struct Bomb;
+    /// A panic payload that panics when it is dropped on the device thread, which kills the thread.
+    struct PanicOnDrop;
 
-    impl Drop for Bomb {
+    impl Drop for PanicOnDrop {
         fn drop(&mut self) {
             assert!(thread::current().name() != Some("device"), "it goes off");
         }
     }
 
-    struct Dying(Echo);
+    struct DyingModel(EchoModel);
 
-    impl Model for Dying {
+    impl OcrModel for DyingModel {
         fn name(&self) -> EngineName {
             self.0.name()
         }
@@ -285,23 +286,24 @@ mod tests {
         }
 
         fn detect(&mut self, _pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
-            std::panic::panic_any(Bomb)
+            std::panic::panic_any(PanicOnDrop)
         }
 
-        fn recognize(&mut self, _strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+        fn recognize(&mut self, _strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
             Ok(Vec::new())
         }
     }
 
     #[test]
     fn the_death_of_the_thread_is_a_failure_for_everybody_and_nobody_hangs() {
-        let mut model = SharedModel::start(1, || Ok::<_, std::io::Error>(Dying(Echo::made()))).expect("it starts");
+        let mut model =
+            SharedModel::start(1, || Ok::<_, std::io::Error>(DyingModel(EchoModel::made()))).expect("it starts");
         let mut other = model.clone();
         assert!(model.detect(pages(1.0).view()).is_err());
         for _ in 0..3 {
             let gone = other.recognize(pages(1.0).view()).expect_err("nobody is there");
             assert!(gone.to_string().contains("has ended"), "{gone}");
-            assert_eq!(other.room(7).numbers().len(), 7);
+            assert_eq!(other.allocate(7).values().len(), 7);
         }
     }
 }

@@ -1,106 +1,116 @@
-//! Where a page is looked at once more, and closer: where print is so small that detection sees that there is some, but not
-//! its lines.
+//! Zoomed-in second detection pass: finds regions with print that is so small that detection sees text, but not its
+//! lines.
 
 use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 
 use crate::{
-    crop_rect::Part,
+    crop_rect::CropRect,
     detection::{TextBox, detection_size, text_boxes},
     geometry::Quad,
 };
 
-/// A line is sure to be one from this mean probability on. Measured at 80 dots an inch on 110 pages of all kinds: of print
-/// of 8 points and more no line is below 0.6, save on pages that lie on their side (0.5); where lines of 7 points and less
-/// run together, they are.
-const SETTLED: f32 = 0.58;
-/// Detection sees that there may be text from this probability on.
-const HINT: f32 = 0.05;
-/// Print differs from its paper by so much, of 2 between black and white. On blank paper hints mean nothing.
-const INK: f32 = 0.375;
-/// Hints and ink are looked for in squares of so many pixels of the map.
-const BLOCK: usize = 4;
-/// Small print takes more than a stroke: of so many blocks a side…
-const CELL: usize = 8;
-/// …so many are hints.
-const HINTS_OF_CELL: u8 = 4;
-/// Less is not worth a look: each side becomes longer by so much at least.
-const GAIN: f64 = 1.25;
+/// Minimum mean probability of a reliable line. Measured at 80 dpi on 110 pages of all kinds: print of 8 points and
+/// more is above 0.6, except on pages on their side (0.5); print of 7 points and less, whose lines run together, is
+/// below.
+const CONFIDENT_LINE: f32 = 0.58;
+/// Minimum probability of a hint of text.
+const HINT_PROBABILITY: f32 = 0.05;
+/// Minimum contrast of print, where black and white differ by 2. Hints on blank paper are ignored.
+const MIN_CONTRAST: f32 = 0.375;
+/// Size of the blocks in which hints and print are searched, in pixels of the map.
+const BLOCK_PIXELS: usize = 4;
+/// Size of the cells in which hints are counted, in blocks: small print is more than a stroke.
+const CELL_BLOCKS: usize = 8;
+/// Minimum number of hints in a cell.
+const MIN_CELL_HINTS: u8 = 4;
+/// Minimum magnification of each side that is worth another pass.
+const MIN_GAIN: f64 = 1.25;
 
-/// What a look at a part of a page has found.
+/// Result of detection in a region of a page.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Found {
-    /// Lines of text, in pixels of the page.
+pub(crate) struct DetectedLines {
+    /// Text lines, in pixels of the page.
     pub(crate) lines: Vec<Quad>,
-    /// Parts of it where a closer look finds more.
-    pub(crate) closer: Vec<Part>,
+    /// Regions to detect again, zoomed in.
+    pub(crate) zoom_regions: Vec<CropRect>,
 }
 
-/// What there is in a part of a page, by the picture that detection was shown, its second channel, and the map that it has
-/// answered; a closer look has so many pixels.
-pub(crate) fn found(part: &Part, picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, max_pixels: usize) -> Found {
+/// Analyzes the map of a region. `picture` is the green channel of the detection input; the next pass has at most
+/// `max_pixels`.
+pub(crate) fn analyze_map(
+    part: &CropRect,
+    picture: &ArrayView2<'_, f32>,
+    map: &ArrayView2<'_, f32>,
+    max_pixels: usize,
+) -> DetectedLines {
     let (rows, columns) = map.dim();
     let (x, y) = (part.width as f32 / columns as f32, part.height as f32 / rows as f32);
     let boxes = text_boxes(map);
-    let quad = |text: &TextBox| Quad(text.grown().corners()).scaled(x, y).shifted([part.left as f32, part.top as f32]);
+    let quad =
+        |text: &TextBox| Quad(text.expanded().corners()).scaled(x, y).shifted([part.left as f32, part.top as f32]);
     let lines = boxes.iter().map(quad).collect();
-    let closer = if magnification(part, rows * columns) * GAIN > 1.0 {
+    let closer = if magnification(part, rows * columns) * MIN_GAIN > 1.0 {
         Vec::new()
     } else {
-        let unsettled = unsettled(picture, map, &boxes);
-        let around_lines = |area: Area| area.around_lines(&boxes, map.dim());
-        unsettled.map(|area| closer_parts(part, map, around_lines(area), max_pixels)).unwrap_or_default()
+        let uncertain_print = uncertain_print(picture, map, &boxes);
+        let around_lines = |area: MapRect| area.around_lines(&boxes, map.dim());
+        uncertain_print.map(|area| closer_parts(part, map, around_lines(area), max_pixels)).unwrap_or_default()
     };
-    Found { lines, closer }
+    DetectedLines { lines, zoom_regions: closer }
 }
 
-/// How long a side of a part becomes when it is drawn with so many pixels: 1 where it stays as it is.
-fn magnification(part: &Part, pixels: usize) -> f64 {
+/// Returns the scale of a region that is drawn with this number of pixels; 1 means unchanged.
+fn magnification(part: &CropRect, pixels: usize) -> f64 {
     (pixels as f64 / part.area() as f64).sqrt()
 }
 
-/// An upright area of a map: from a row and a column to others, which do not belong to it.
+/// A rectangle of a map; bottom and right are exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Area {
+struct MapRect {
     top: usize,
     left: usize,
     bottom: usize,
     right: usize,
 }
 
-/// Where detection has seen print, but no line that it is sure of.
-fn unsettled(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, boxes: &[TextBox]) -> Option<Area> {
-    let settled = settled(map.dim(), boxes);
-    let mut hints = Array2::<u8>::zeros((map.nrows().div_ceil(BLOCK * CELL), map.ncols().div_ceil(BLOCK * CELL)));
-    let square = (BLOCK, BLOCK);
+/// Returns the rectangle around print that belongs to no reliable line.
+fn uncertain_print(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, boxes: &[TextBox]) -> Option<MapRect> {
+    let confident_pixels = confident_pixels(map.dim(), boxes);
+    let mut hints = Array2::<u8>::zeros((
+        map.nrows().div_ceil(BLOCK_PIXELS * CELL_BLOCKS),
+        map.ncols().div_ceil(BLOCK_PIXELS * CELL_BLOCKS),
+    ));
+    let square = (BLOCK_PIXELS, BLOCK_PIXELS);
     Zip::indexed(map.exact_chunks(square))
         .and(picture.exact_chunks(square))
-        .and(settled.exact_chunks(square))
-        .for_each(|(row, column), map, picture, settled| {
-            let is_hint = map.iter().any(|&probability| probability > HINT) && !settled.iter().any(|&settled| settled);
-            if is_hint && contrast(&picture) > INK {
-                hints[[row / CELL, column / CELL]] += 1;
+        .and(confident_pixels.exact_chunks(square))
+        .for_each(|(row, column), map, picture, confident_pixels| {
+            let is_hint = map.iter().any(|&probability| probability > HINT_PROBABILITY)
+                && !confident_pixels.iter().any(|&confident_pixels| confident_pixels);
+            if is_hint && contrast(&picture) > MIN_CONTRAST {
+                hints[[row / CELL_BLOCKS, column / CELL_BLOCKS]] += 1;
             }
         });
-    let cells = hints.indexed_iter().filter(|(_, hints)| **hints >= HINTS_OF_CELL).map(|(cell, _)| cell);
-    // With the cells around: small print ends in blocks that are too few.
+    let cells = hints.indexed_iter().filter(|(_, hints)| **hints >= MIN_CELL_HINTS).map(|(cell, _)| cell);
+    // Include adjacent cells, because small print may end in cells with too few hints.
     let around = |(row, column): (usize, usize)| {
-        let before = |index: usize| index.saturating_sub(1) * BLOCK * CELL;
-        let behind = |index: usize, end: usize| ((index + 2) * BLOCK * CELL).min(end);
+        let before = |index: usize| index.saturating_sub(1) * BLOCK_PIXELS * CELL_BLOCKS;
+        let behind = |index: usize, end: usize| ((index + 2) * BLOCK_PIXELS * CELL_BLOCKS).min(end);
         let (bottom, right) = (behind(row, map.nrows()), behind(column, map.ncols()));
-        Area { top: before(row), left: before(column), bottom, right }
+        MapRect { top: before(row), left: before(column), bottom, right }
     };
-    cells.map(around).reduce(Area::and)
+    cells.map(around).reduce(MapRect::and)
 }
 
-/// Which pixels belong to a line that is sure to be one.
-fn settled((rows, columns): (usize, usize), boxes: &[TextBox]) -> Array2<bool> {
-    let mut settled = Array2::from_elem((rows, columns), false);
-    for text in boxes.iter().filter(|text| text.mean >= SETTLED) {
-        for (row, inside) in text.grown().pixels(rows, columns) {
-            settled.slice_mut(s![row, inside]).fill(true);
+/// Returns a mask of the pixels that belong to reliable lines.
+fn confident_pixels((rows, columns): (usize, usize), boxes: &[TextBox]) -> Array2<bool> {
+    let mut confident_pixels = Array2::from_elem((rows, columns), false);
+    for text in boxes.iter().filter(|text| text.mean >= CONFIDENT_LINE) {
+        for (row, inside) in text.expanded().pixels(rows, columns) {
+            confident_pixels.slice_mut(s![row, inside]).fill(true);
         }
     }
-    settled
+    confident_pixels
 }
 
 fn contrast(block: &ArrayView2<'_, f32>) -> f32 {
@@ -108,7 +118,7 @@ fn contrast(block: &ArrayView2<'_, f32>) -> f32 {
     high - low
 }
 
-impl Area {
+impl MapRect {
     fn and(self, other: Self) -> Self {
         Self {
             top: self.top.min(other.top),
@@ -118,7 +128,7 @@ impl Area {
         }
     }
 
-    /// With the whole of each line that it would cut, as far as one look at all of them finds these.
+    /// Extends the rectangle to include every line that it would cut.
     fn around_lines(self, boxes: &[TextBox], (rows, columns): (usize, usize)) -> Self {
         let meets = |line: &Self| {
             line.top < self.bottom && self.top < line.bottom && line.left < self.right && self.left < line.right
@@ -127,7 +137,7 @@ impl Area {
         Self { bottom: around.bottom.min(rows), right: around.right.min(columns), ..around }
     }
 
-    /// Detection's boxes are half as high as their text.
+    /// Boxes of the detection model are half as high as their text.
     fn of_line(text: &TextBox) -> Self {
         let margin = text.rectangle.short_side() / 2.0;
         let corners = text.rectangle.corners();
@@ -141,13 +151,13 @@ impl Area {
         }
     }
 
-    /// In pixels of the page, where the map shows a part of it.
-    fn on_page(self, part: &Part, map: &ArrayView2<'_, f32>) -> Part {
+    /// Converts the rectangle to pixels of the page.
+    fn on_page(self, part: &CropRect, map: &ArrayView2<'_, f32>) -> CropRect {
         let (rows, columns) = map.dim();
         let along = |at: usize, from: usize, to: u32| (at as u64 * u64::from(to) / from as u64) as u32;
         let (left, right) = (along(self.left, columns, part.width), along(self.right, columns, part.width));
         let (top, bottom) = (along(self.top, rows, part.height), along(self.bottom, rows, part.height));
-        Part {
+        CropRect {
             left: part.left + left,
             top: part.top + top,
             width: (right - left).max(1),
@@ -156,33 +166,33 @@ impl Area {
     }
 }
 
-/// The area itself where that is small enough to be seen closer, or its two halves.
-fn closer_parts(part: &Part, map: &ArrayView2<'_, f32>, area: Area, max_pixels: usize) -> Vec<Part> {
+/// Returns the rectangle itself if it is small enough to be magnified, otherwise its two halves.
+fn closer_parts(part: &CropRect, map: &ArrayView2<'_, f32>, area: MapRect, max_pixels: usize) -> Vec<CropRect> {
     let around = area.on_page(part, map);
     let (width, height) = detection_size(around.width, around.height, max_pixels);
     let now = magnification(part, map.len());
-    if magnification(&around, width as usize * height as usize) >= GAIN * now {
+    if magnification(&around, width as usize * height as usize) >= MIN_GAIN * now {
         return vec![around];
     }
     halves(area, map).map(|half| half.on_page(part, map)).to_vec()
 }
 
-/// Cuts an area in two, through as little text as can be.
-fn halves(area: Area, map: &ArrayView2<'_, f32>) -> [Area; 2] {
+/// Cuts a rectangle in two, through as little text as possible.
+fn halves(area: MapRect, map: &ArrayView2<'_, f32>) -> [MapRect; 2] {
     let text = map.slice(s![area.top..area.bottom, area.left..area.right]);
-    let (across, row) = blankest(&text, Axis(0));
-    let (down, column) = blankest(&text, Axis(1));
+    let (across, row) = least_text(&text, Axis(0));
+    let (down, column) = least_text(&text, Axis(1));
     if across <= down {
         let row = area.top + row;
-        [Area { bottom: row, ..area }, Area { top: row, ..area }]
+        [MapRect { bottom: row, ..area }, MapRect { top: row, ..area }]
     } else {
         let column = area.left + column;
-        [Area { right: column, ..area }, Area { left: column, ..area }]
+        [MapRect { right: column, ..area }, MapRect { left: column, ..area }]
     }
 }
 
-/// The row or column with the least text in the middle third along an axis: how much, and which.
-fn blankest(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
+/// Returns the row or column with the least text in the middle third of an axis: its mean probability and its index.
+fn least_text(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
     let len = text.len_of(axis);
     let middle = len / 3..len - len / 3;
     let mean = |index: usize| text.index_axis(axis, index).mean().unwrap_or(0.0);
@@ -194,17 +204,17 @@ fn blankest(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
 mod tests {
     use super::*;
 
-    /// What detection was shown of a part of a page, and what it answered.
-    struct Seen {
+    /// Input and output of detection for a region.
+    struct DetectorView {
         picture: Array2<f32>,
         map: Array2<f32>,
     }
 
     /// Twice as large as its map.
-    const PAGE: Part = Part { left: 100, top: 200, width: 640, height: 896 };
+    const PAGE: CropRect = CropRect { left: 100, top: 200, width: 640, height: 896 };
     const PIXELS: usize = 320 * 448;
 
-    impl Seen {
+    impl DetectorView {
         fn blank() -> Self {
             Self { picture: Array2::from_elem((448, 320), 1.0), map: Array2::zeros((448, 320)) }
         }
@@ -214,58 +224,59 @@ mod tests {
             self.with_ink(rows)
         }
 
-        /// Strokes of a pixel.
+        /// Strokes of one pixel.
         fn with_ink(mut self, rows: std::ops::Range<usize>) -> Self {
             self.picture.slice_mut(s![rows, 40..280;2]).fill(-1.0);
             self
         }
 
-        fn found(&self, part: &Part) -> Found {
-            found(part, &self.picture.view(), &self.map.view(), PIXELS)
+        fn found(&self, part: &CropRect) -> DetectedLines {
+            analyze_map(part, &self.picture.view(), &self.map.view(), PIXELS)
         }
     }
 
     #[test]
     fn lines_that_are_sure_and_hints_on_blank_paper_need_no_closer_look() {
-        let mut seen = Seen::blank().with_line(30..36, 0.9).with_line(60..66, 0.7).with_ink(100..160);
+        let mut seen = DetectorView::blank().with_line(30..36, 0.9).with_line(60..66, 0.7).with_ink(100..160);
         seen.map.slice_mut(s![200..400, 40..280]).fill(0.15);
         let found = seen.found(&PAGE);
-        assert_eq!((found.lines.len(), found.closer), (2, vec![]));
+        assert_eq!((found.lines.len(), found.zoom_regions), (2, vec![]));
         assert_eq!(found.lines[0].center(), [100.0 + 2.0 * 160.0, 200.0 + 2.0 * 33.0]);
     }
 
     #[test]
     fn small_print_is_looked_at_by_itself_with_the_whole_of_a_line_that_it_cuts() {
-        let footnotes = Seen::blank().with_line(30..36, 0.9).with_line(384..448, 0.1);
-        let below = |top: u32| Part { left: 100, top, width: 640, height: 200 + 896 - top };
-        assert_eq!(footnotes.found(&PAGE).closer, [below(200 + 2 * 352)], "from the cells above");
+        let footnotes = DetectorView::blank().with_line(30..36, 0.9).with_line(384..448, 0.1);
+        let below = |top: u32| CropRect { left: 100, top, width: 640, height: 200 + 896 - top };
+        assert_eq!(footnotes.found(&PAGE).zoom_regions, [below(200 + 2 * 352)], "from the cells above");
         let cut = footnotes.with_line(350..356, 0.9);
-        assert_eq!(cut.found(&PAGE).closer, [below(200 + 2 * 347)], "with half of its height above");
+        assert_eq!(cut.found(&PAGE).zoom_regions, [below(200 + 2 * 347)], "with half of its height above");
     }
 
     #[test]
     fn lines_that_run_together_are_looked_at_closer() {
-        let sure = |probability| Seen::blank().with_line(384..400, probability).found(&PAGE).closer.is_empty();
+        let sure =
+            |probability| DetectorView::blank().with_line(384..400, probability).found(&PAGE).zoom_regions.is_empty();
         assert!(sure(0.6));
         assert!(!sure(0.5));
     }
 
     #[test]
     fn a_page_of_small_print_is_cut_where_it_is_blank() {
-        let seen = Seen::blank().with_line(10..240, 0.1).with_line(244..440, 0.1);
-        let part = |top, height| Part { left: 100, top, width: 640, height };
-        let [above, below] = seen.found(&PAGE).closer[..] else { panic!("two halves") };
+        let seen = DetectorView::blank().with_line(10..240, 0.1).with_line(244..440, 0.1);
+        let part = |top, height| CropRect { left: 100, top, width: 640, height };
+        let [above, below] = seen.found(&PAGE).zoom_regions[..] else { panic!("two halves") };
         assert_eq!((above, below), (part(200, 480), part(680, 416)));
-        let mut columns = Seen::blank().with_line(10..440, 0.1);
+        let mut columns = DetectorView::blank().with_line(10..440, 0.1);
         columns.map.slice_mut(s![.., 150..152]).fill(0.0);
-        let [left, right] = columns.found(&PAGE).closer[..] else { panic!("two halves") };
+        let [left, right] = columns.found(&PAGE).zoom_regions[..] else { panic!("two halves") };
         assert_eq!((left.width, right.left, right.width), (300, 400, 340));
     }
 
     #[test]
     fn no_look_is_closer_than_the_page_has_pixels() {
-        let seen = Seen::blank().with_line(384..448, 0.1);
-        assert_eq!(seen.found(&Part { width: 360, height: 504, ..PAGE }).closer, []);
-        assert_eq!(seen.found(&Part { width: 420, height: 588, ..PAGE }).closer.len(), 1);
+        let seen = DetectorView::blank().with_line(384..448, 0.1);
+        assert_eq!(seen.found(&CropRect { width: 360, height: 504, ..PAGE }).zoom_regions, []);
+        assert_eq!(seen.found(&CropRect { width: 420, height: 588, ..PAGE }).zoom_regions.len(), 1);
     }
 }

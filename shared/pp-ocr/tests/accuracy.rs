@@ -1,11 +1,11 @@
-//! Pages as people send them, read by the real models: slanted, on their head, in columns, with text at the edges.
+//! The real models on pages as in practice: rotated, upside down, in columns, with text at the edges.
 
 use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage, imageops};
 use quire_document::PageImage;
 use quire_native_libs::Progress;
-use quire_pp_ocr::{Device, Engine, ModelFiles, Policy, PpOcr, Provider};
+use quire_pp_ocr::{BatchPolicy, Device, Engine, ModelFiles, PpOcr, Provider};
 use quire_tasks::PageText;
 
 fn engine() -> Engine {
@@ -13,7 +13,7 @@ fn engine() -> Engine {
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     let files = ModelFiles { library, detection, recognition };
     let model = PpOcr::load(&files, Device::Cpu, 1).expect("the models load");
-    Engine::new(Box::new(model), Policy::of(Provider::OnnxRuntime))
+    Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime))
 }
 
 fn data(name: &str) -> PathBuf {
@@ -39,7 +39,7 @@ fn without_blanks(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// Turned by an angle about its center on a larger sheet, each pixel taken from where it was.
+/// Rotates the image around its center on a larger canvas.
 fn slanted(image: &RgbImage, degrees: f32) -> RgbImage {
     let (width, height) = image.dimensions();
     let (sine, cosine) = degrees.to_radians().sin_cos();
@@ -76,7 +76,7 @@ fn a_page_cut_close_to_its_text_loses_no_line() {
     assert_eq!(without_blanks(&read(cut).text()), without_blanks(&expected()));
 }
 
-/// With at most four blank rows between two lines.
+/// Removes blank rows, so that at most four are left between lines.
 fn closely_set(image: &RgbImage) -> RgbImage {
     let is_blank = |y: u32| (0..image.width()).all(|x| image.get_pixel(x, y).0[1] > 200);
     let rows: Vec<u32> = (4..image.height()).filter(|&y| !(y - 4..=y).all(is_blank)).collect();
@@ -102,7 +102,7 @@ fn a_line_that_cannot_be_read_surely_says_so() {
     let (width, height) = notice.dimensions();
     let confidence = |image: RgbImage| read(image).confidence().unwrap_or(0.0);
     let clear = confidence(notice.clone());
-    // Written so small that letters are three pixels tall, and enlarged again.
+    // Reduced until letters are three pixels tall, and enlarged again.
     let small = imageops::resize(&notice, width / 5, height / 5, imageops::FilterType::Triangle);
     let blurred = confidence(imageops::resize(&small, width, height, imageops::FilterType::Triangle));
     assert!(clear > 0.9 && blurred < 0.5, "{clear} {blurred}");

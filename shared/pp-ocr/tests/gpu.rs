@@ -1,5 +1,4 @@
-//! What a GPU wants, on the CPU: few shapes, the likeliest class looked for by the model, one owner of the device for
-//! several readers, and what becomes of a run that there is no memory for.
+//! GPU features on a CPU: fixed shapes, argmax in the model, a shared device, and out-of-memory errors.
 
 mod color_model;
 
@@ -12,12 +11,13 @@ use std::{
     thread,
 };
 
-use color_model::{ColorModel, Mood, Page};
+use color_model::{ColorModel, ColorModelFault, ColorPage};
 use ndarray::{Array3, Array4, ArrayView4, Axis, s};
 use quire_document::PageImage;
 use quire_native_libs::Progress;
 use quire_pp_ocr::{
-    Alphabet, Device, Engine, GpuOptions, GpuPpOcr, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, Step,
+    Alphabet, BatchPolicy, CtcStep, Device, Engine, GpuOptions, GpuPpOcr, ModelError, ModelFiles, OcrModel, PpOcr,
+    Provider,
 };
 use quire_tasks::{EngineName, PageText};
 
@@ -27,17 +27,17 @@ fn files() -> ModelFiles {
     ModelFiles { library, detection, recognition }
 }
 
-/// A GPU's policy, small enough for a CPU to meet all of its shapes at start.
-fn small() -> Policy {
-    Policy {
+/// A GPU policy that is small enough to warm up on a CPU.
+fn small() -> BatchPolicy {
+    BatchPolicy {
         detection_shapes: vec![(352, 256), (256, 352)],
         detection_max_pixels: 352 * 256,
         recognition_widths: vec![96, 320],
         recognition_max_width: 640,
         fixed_batches: true,
         piece_max_width: 320,
-        hands: 2,
-        ..Policy::of(Provider::Cuda)
+        processing_threads: 2,
+        ..BatchPolicy::for_provider(Provider::Cuda)
     }
 }
 
@@ -45,7 +45,7 @@ fn options(provider: Provider) -> GpuOptions {
     GpuOptions { provider, memory_bytes: None, engine_cache: Path::new("").to_owned() }
 }
 
-fn on_the_cpu(policy: &Policy) -> GpuPpOcr {
+fn on_the_cpu(policy: &BatchPolicy) -> GpuPpOcr {
     GpuPpOcr::load(&files(), policy, &options(Provider::OnnxRuntime)).expect("the models load")
 }
 
@@ -58,7 +58,7 @@ fn notice() -> PageImage {
     PageImage::new(width, height, pixels)
 }
 
-/// The page's bytes as a model's input.
+/// Converts a page to the model input.
 fn picture(page: &PageImage) -> Array3<f32> {
     let (width, height) = (page.width() as usize, page.height() as usize);
     let value = |(channel, row, column)| {
@@ -67,7 +67,7 @@ fn picture(page: &PageImage) -> Array3<f32> {
     Array3::from_shape_fn((PageImage::CHANNELS, height, width), value)
 }
 
-/// Strips across the page, one beneath the other: some show a line, some half of one, some nothing.
+/// Line images across the page: some show a line, some half of one, some nothing.
 fn strips(page: &PageImage, width: usize) -> Array4<f32> {
     let picture = picture(page);
     let tops: Vec<usize> = (0..picture.dim().1 - 48).step_by(24).collect();
@@ -79,20 +79,21 @@ fn strips(page: &PageImage, width: usize) -> Array4<f32> {
     strips
 }
 
-fn classes(lines: &[Vec<Step>]) -> Vec<Vec<u32>> {
+fn classes(lines: &[Vec<CtcStep>]) -> Vec<Vec<u32>> {
     lines.iter().map(|line| line.iter().map(|step| step.class).collect()).collect()
 }
 
 #[test]
 fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
     let mut plain = PpOcr::load(&files(), Device::Cpu, 1).expect("the models load");
-    let mut bound = on_the_cpu(&Policy { detection_shapes: Vec::new(), recognition_widths: Vec::new(), ..small() });
+    let mut bound =
+        on_the_cpu(&BatchPolicy { detection_shapes: Vec::new(), recognition_widths: Vec::new(), ..small() });
     assert_eq!((plain.name(), plain.alphabet()), (bound.name(), bound.alphabet()));
     let strips = strips(&notice(), 320);
     let expected = plain.recognize(strips.view()).expect("an answer");
     let found = bound.recognize(strips.view()).expect("an answer");
     assert_eq!(classes(&found), classes(&expected));
-    // One sums up a line's steps in one matrix product and the other in several, whose last bits may differ.
+    // One computes a line's steps in one matrix product, the other in several; the last bits may differ.
     let pairs = found.iter().flatten().zip(expected.iter().flatten());
     let farthest = pairs.map(|(a, b)| (a.probability - b.probability).abs()).fold(0.0, f32::max);
     assert!(farthest < 1e-4, "{farthest}");
@@ -110,17 +111,17 @@ fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
 
 #[test]
 fn readers_that_share_a_device_read_what_one_reads_alone() {
-    let policy = Policy { readers: 2, ..small() };
+    let policy = BatchPolicy { readers: 2, ..small() };
     let expected = {
         let mut alone = Engine::new(
             Box::new(PpOcr::load(&files(), Device::Cpu, 1).expect("the models load")),
-            Policy::of(Provider::OnnxRuntime),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
         );
         alone.read(&[notice()]).remove(0).expect("the page can be read").text()
     };
-    let engine = GpuPpOcr::engine(files(), &policy, options(Provider::OnnxRuntime)).expect("the models load");
+    let engine = GpuPpOcr::load_engine(files(), &policy, options(Provider::OnnxRuntime)).expect("the models load");
     thread::scope(|scope| {
-        let readers = engine.apart();
+        let readers = engine.into_readers();
         assert_eq!(readers.len(), 2);
         for mut reader in readers {
             let expected = &expected;
@@ -128,7 +129,7 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
                 for text in reader.read(&[notice(), notice()]) {
                     assert_eq!(text.expect("the page can be read").text(), *expected);
                 }
-                let work = reader.take_work();
+                let work = reader.take_costs();
                 assert_eq!((work.pages, work.detection.items), (2, 2));
                 assert!(work.recognition.padded > work.recognition.drawn);
             });
@@ -139,29 +140,29 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
 #[test]
 fn a_gpu_that_is_not_there_is_refused_with_what_is_missing() {
     for (provider, library) in [(Provider::Cuda, "providers_cuda.so"), (Provider::TensorRt, "providers_tensorrt.so")] {
-        // Of the CPU's runtime, whose folder has no such provider: true on machines with a GPU as well.
+        // The CPU build of ONNX Runtime has no such provider in its folder, also on machines with a GPU.
         let text = GpuPpOcr::load(&files(), &small(), &options(provider)).expect_err("not here").to_string();
         let expected = if cfg!(feature = "cuda") { library } else { "--features cuda" };
         assert!(text.contains(expected), "{text}");
     }
 }
 
-/// What is all of one color, in shapes of few kinds.
-fn pooled() -> Policy {
-    Policy {
+/// A policy with one shape for the pages of the color model.
+fn pooled() -> BatchPolicy {
+    BatchPolicy {
         detection_shapes: vec![(320, 384)],
         detection_max_pixels: 8 * 320 * 384,
         recognition_widths: vec![800],
         recognition_max_width: 16 * 800,
         fixed_batches: true,
         piece_max_width: 800,
-        hands: 3,
-        ..Policy::of(Provider::Cuda)
+        processing_threads: 3,
+        ..BatchPolicy::for_provider(Provider::Cuda)
     }
 }
 
 fn texts(engine: &mut Engine, pages: &[&str]) -> Vec<Option<String>> {
-    let pages: Vec<PageImage> = pages.iter().map(|text| Page::of(text).image()).collect();
+    let pages: Vec<PageImage> = pages.iter().map(|text| ColorPage::new(text).image()).collect();
     engine.read(&pages).iter().map(|result| result.as_ref().ok().map(PageText::text)).collect()
 }
 
@@ -175,27 +176,27 @@ fn incomplete_batches_are_filled_up_with_nothing() {
     let mut engine = Engine::new(Box::new(model.clone()), pooled());
     assert_eq!(texts(&mut engine, &["abc", "d", "efg"]), some(&["a\nb\nc", "d", "e\nf\ng"]));
     assert_eq!((model.detected(), model.recognized()), (vec![4], vec![8]));
-    let work = engine.take_work();
-    assert!((work.detection.waste() - 0.25).abs() < 0.1, "{work:?}");
-    // What an earlier run has left in the buffer is not read again.
+    let work = engine.take_costs();
+    assert!((work.detection.padding_share() - 0.25).abs() < 0.1, "{work:?}");
+    // The contents of the buffer from an earlier run are not read again.
     assert_eq!(texts(&mut engine, &["", "", ""]), some(&["", "", ""]));
     assert_eq!(texts(&mut engine, &["a"]), some(&["a"]));
 }
 
 #[test]
 fn a_page_that_fails_among_empty_places_fails_alone() {
-    for mood in [Mood::DetectionFailsOn('x'), Mood::DetectionNotANumberOn('x')] {
+    for mood in [ColorModelFault::DetectionFailsOn('x'), ColorModelFault::DetectionNotANumberOn('x')] {
         let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
         assert_eq!(texts(&mut engine, &["a", "x", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
     }
-    let reduced = Policy { detection_shapes: vec![(192, 288)], ..pooled() };
-    let mut engine = Engine::new(Box::new(ColorModel::with(Mood::DetectionFailsCloserOn('x'))), reduced);
+    let reduced = BatchPolicy { detection_shapes: vec![(192, 288)], ..pooled() };
+    let mut engine = Engine::new(Box::new(ColorModel::with(ColorModelFault::DetectionFailsCloserOn('x'))), reduced);
     assert_eq!(texts(&mut engine, &["a", "xx", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
-    for mood in [Mood::FailsOn('x'), Mood::NotANumberOn('x')] {
+    for mood in [ColorModelFault::FailsOn('x'), ColorModelFault::NotANumberOn('x')] {
         let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
         assert_eq!(texts(&mut engine, &["ab", "axb", "c"]), [Some("a\nb".to_owned()), None, Some("c".to_owned())]);
     }
-    let mut engine = Engine::new(Box::new(ColorModel::with(Mood::UnsureOn('x'))), pooled());
+    let mut engine = Engine::new(Box::new(ColorModel::with(ColorModelFault::UnsureOn('x'))), pooled());
     assert_eq!(texts(&mut engine, &["axb", "x"]), some(&["a\nb", ""]));
 }
 
@@ -203,22 +204,22 @@ fn a_page_that_fails_among_empty_places_fails_alone() {
 fn pages_of_other_sizes_are_put_into_the_shape_that_there_is() {
     let model = ColorModel::default();
     let mut engine = Engine::new(Box::new(model.clone()), pooled());
-    let (page, wide) = (Page::of("abc"), Page::of("de").wide(640));
+    let (page, wide) = (ColorPage::new("abc"), ColorPage::new("de").wide(640));
     let read: Vec<String> =
         engine.read(&[page.image(), wide.image()]).into_iter().map(|text| text.expect("it is read").text()).collect();
     assert_eq!(read, ["a\nb\nc", "d\ne"]);
     assert_eq!(model.detected(), [2], "in one run");
 }
 
-/// A device with memory for so many pages, and so many strips.
+/// A device with memory for a limited number of pages and lines.
 #[derive(Clone)]
-struct Small {
+struct LimitedMemoryModel {
     model: ColorModel,
     most: (usize, usize),
     refused: Arc<AtomicUsize>,
 }
 
-impl Small {
+impl LimitedMemoryModel {
     fn fits(&self, items: usize, most: usize) -> Result<(), ModelError> {
         if items <= most {
             return Ok(());
@@ -228,7 +229,7 @@ impl Small {
     }
 }
 
-impl Model for Small {
+impl OcrModel for LimitedMemoryModel {
     fn name(&self) -> EngineName {
         self.model.name()
     }
@@ -242,14 +243,14 @@ impl Model for Small {
         self.model.detect(pages)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.fits(strips.dim().0, self.most.1)?;
         self.model.recognize(strips)
     }
 }
 
-fn small_device(most: (usize, usize)) -> Small {
-    Small { model: ColorModel::default(), most, refused: Arc::default() }
+fn small_device(most: (usize, usize)) -> LimitedMemoryModel {
+    LimitedMemoryModel { model: ColorModel::default(), most, refused: Arc::default() }
 }
 
 #[test]
@@ -264,7 +265,7 @@ fn a_run_without_memory_is_halved_and_so_are_all_after_it() {
     assert!(device.model.detected().iter().all(|&pages| pages <= 2), "{:?}", device.model.detected());
     let refused = device.refused.load(Ordering::Relaxed);
     assert!(refused > 0);
-    // 8, 4 and 4 pages were refused, and 16, 8 … strips: from now on none is.
+    // Runs of 8, 4 and 4 pages and of 16, 8 … lines failed; from now on none fails.
     assert_eq!(texts(&mut engine, &pages), expected);
     assert_eq!(device.refused.load(Ordering::Relaxed), refused, "what was learned is kept");
 }

@@ -1,4 +1,4 @@
-//! What a model or a page can do at its worst: each has an answer or a clear code, in a bounded number of runs.
+//! Hostile models and pages: each has a result or an error code, in a bounded number of runs.
 
 mod any_model;
 
@@ -14,10 +14,10 @@ use any_model::{AnyModel, plain};
 use ndarray::{Array3, s};
 use proptest::prelude::*;
 use quire_document::PageImage;
-use quire_pp_ocr::{Engine, ModelError, Policy, Provider, Step};
+use quire_pp_ocr::{BatchPolicy, CtcStep, Engine, ModelError, Provider};
 use quire_tasks::{Failure, FailureCode, PageText, Warning};
 
-/// What a page may take in the worker. Nothing here takes more than two seconds of a processor.
+/// Time limit of a page in the worker. Nothing here takes more than two seconds of CPU time.
 const LIMIT: Duration = Duration::from_mins(2);
 
 fn failed(result: Result<PageText, Failure>, reason: &str) {
@@ -26,7 +26,7 @@ fn failed(result: Result<PageText, Failure>, reason: &str) {
     assert!(failure.message.contains(reason), "{failure} does not say {reason:?}");
 }
 
-/// What clients may rely on.
+/// Invariants that clients rely on.
 fn assert_in_order(text: &PageText) {
     assert!(text.confidence().is_none_or(|confidence| (0.0..=1.0).contains(&confidence)), "{:?}", text.confidence());
     for line in &text.lines {
@@ -105,9 +105,9 @@ fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_s
     let model = AnyModel::finding(|pages| specks(&pages)).reading(move |input| {
         counted_runs.fetch_add(1, Ordering::Relaxed);
         counted_strips.fetch_add(input.dim().0, Ordering::Relaxed);
-        Ok(vec![vec![Step { class: 1, probability: 0.99 }]; input.dim().0])
+        Ok(vec![vec![CtcStep { class: 1, probability: 0.99 }]; input.dim().0])
     });
-    let mut engine = Engine::new(Box::new(model), Policy::of(Provider::OnnxRuntime));
+    let mut engine = Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let started = Instant::now();
     let text = engine.read(&[plain(800, 640, 255)]).remove(0).expect("an answer");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
@@ -131,7 +131,7 @@ fn answers_with_too_few_or_too_many_lines_fail_every_page_and_end() {
         let counted = Arc::clone(&runs);
         let model = AnyModel::finding_all().reading(move |strips| {
             counted.fetch_add(1, Ordering::Relaxed);
-            // Wrong for every number of strips, one included.
+            // Wrong for every batch size, including 1.
             Ok(vec![Vec::new(); if strips.dim().0 == count { count + 1 } else { count }])
         });
         let pages = vec![plain(100, 40, 0); 8];
@@ -144,18 +144,19 @@ fn answers_with_too_few_or_too_many_lines_fail_every_page_and_end() {
 
 #[test]
 fn steps_of_any_values_have_an_answer_or_a_code() {
-    let read = |steps: Vec<Step>| {
+    let read = |steps: Vec<CtcStep>| {
         AnyModel::finding_all().reading(move |strips| Ok(vec![steps.clone(); strips.dim().0])).read(plain(100, 40, 0))
     };
     for probability in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        failed(read(vec![Step { class: 1, probability: 0.9 }, Step { class: 0, probability }]), "no numbers");
+        failed(read(vec![CtcStep { class: 1, probability: 0.9 }, CtcStep { class: 0, probability }]), "no numbers");
     }
     for (class, probability) in
         [(1, f32::MAX), (1, f32::MIN), (1, 1e-45), (1, -1.0), (u32::MAX, 0.9), (4, 0.9), (0, 2.0)]
     {
-        let text = read(vec![Step { class, probability }; 3]).expect("an answer");
+        let text = read(vec![CtcStep { class, probability }; 3]).expect("an answer");
         assert_in_order(&text);
-        let text = read((0..6).map(|at| Step { class: class * (at % 2), probability }).collect()).expect("an answer");
+        let text =
+            read((0..6).map(|at| CtcStep { class: class * (at % 2), probability }).collect()).expect("an answer");
         assert_in_order(&text);
     }
     assert_eq!(read(Vec::new()).expect("an answer").lines, []);
@@ -168,7 +169,7 @@ fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
     let model = AnyModel::finding_all().reading(move |strips| {
         counted.fetch_add(1, Ordering::Relaxed);
         let is_black = strips.outer_iter().any(|strip| strip[[0, 24, 4]] < -0.9);
-        let sure = Step { class: 1, probability: 0.99 };
+        let sure = CtcStep { class: 1, probability: 0.99 };
         if is_black { Err(ModelError::Run("out of cheese".to_owned())) } else { Ok(vec![vec![sure]; strips.dim().0]) }
     });
     let pages: Vec<PageImage> = (0..64).map(|page| plain(100, 40, if page == 41 { 0 } else { 255 })).collect();
@@ -177,18 +178,19 @@ fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
     failed(results.remove(41), "out of cheese");
     assert!(results.iter().all(|result| result.as_ref().is_ok_and(|text| text.text() == "a")));
     assert_eq!(runs.load(Ordering::Relaxed), 13, "twice for each halving of 64");
-    let work = engine.take_work();
+    let work = engine.take_costs();
     assert_eq!((work.pages, work.recognition.count()), (64, 13));
 }
 
-/// Hundreds of columns and thousands of rows of cells are more than a page may cost; what is kept of them is put in order.
+/// Hundreds of columns and thousands of rows exceed the cost limit; the remaining lines are put in order.
 #[test]
 fn a_page_of_narrow_columns_is_put_in_order_in_time() {
     let columns = |pages: ndarray::ArrayView4<'_, f32>| {
         let (count, _, height, width) = pages.dim();
         Array3::from_shape_fn((count, height, width), |(_, y, x)| f32::from(u8::from(y % 6 < 3 && x % 48 < 44)))
     };
-    let mut engine = Engine::new(Box::new(AnyModel::finding(columns)), Policy::of(Provider::OnnxRuntime));
+    let mut engine =
+        Engine::new(Box::new(AnyModel::finding(columns)), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let started = Instant::now();
     let text = engine.read(&[plain(1_344, 1_920, 255)]).remove(0).expect("an answer");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
@@ -197,7 +199,7 @@ fn a_page_of_narrow_columns_is_put_in_order_in_time() {
 }
 
 fn noise(width: u32, height: u32, seed: u64) -> PageImage {
-    // Xorshift: any noise will do, the same one every time.
+    // Xorshift with a fixed seed, to be reproducible.
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -216,7 +218,7 @@ fn noise(width: u32, height: u32, seed: u64) -> PageImage {
     PageImage::new(width, height, bytes.collect())
 }
 
-/// Text is where a page is dark.
+/// Detects text where a page is dark.
 fn dark(pages: &ndarray::ArrayView4<'_, f32>) -> Array3<f32> {
     pages.index_axis(ndarray::Axis(1), 1).mapv(|green| (1.0 - green) / 2.0)
 }
@@ -234,7 +236,7 @@ fn two_hundred_pages_of_noise_have_answers() {
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
 }
 
-/// A map of up to 64 × 64 pixels, as a few rectangles of any strength over a ground of any strength.
+/// A map of up to 64 × 64 pixels: rectangles of any value on a background of any value.
 type Patch = (usize, usize, usize, usize, f32);
 
 fn patched(ground: f32, patches: &[Patch], shape: (usize, usize, usize)) -> Array3<f32> {
@@ -258,7 +260,7 @@ proptest! {
         patches in prop::collection::vec((0_usize..300, 0_usize..300, 0_usize..90, 0_usize..90, -1.0_f32..2.0), 0..12),
         steps in prop::collection::vec((0_u32..5, -0.5_f32..1.5), 0..4),
     ) {
-        let steps: Vec<Step> = steps.into_iter().map(|(class, probability)| Step { class, probability }).collect();
+        let steps: Vec<CtcStep> = steps.into_iter().map(|(class, probability)| CtcStep { class, probability }).collect();
         let model = AnyModel::finding(move |pages| patched(ground, &patches, (pages.dim().0, pages.dim().2, pages.dim().3)))
             .reading(move |strips| Ok(vec![steps.clone(); strips.dim().0]));
         let text = model.read(plain(width, height, 128).of_page(frame.0, frame.1)).expect("an answer");

@@ -1,5 +1,5 @@
-//! PP-OCR by OpenVINO, and what both providers refuse. The libraries are fetched where they are not there yet; where there
-//! is no OpenVINO for the machine, ONNX Runtime alone is asked.
+//! PP-OCR with OpenVINO, and errors that are the same for both providers. The libraries are downloaded on first use. On
+//! systems without OpenVINO only ONNX Runtime is tested.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use image::{RgbImage, imageops};
 use ndarray::Array4;
 use quire_document::PageImage;
 use quire_native_libs::{Models, Progress, has_openvino};
-use quire_pp_ocr::{Engine, LoadError, Model, ModelFiles, Policy, PpOcr, Provider, Step};
+use quire_pp_ocr::{BatchPolicy, CtcStep, Engine, LoadError, ModelFiles, OcrModel, PpOcr, Provider};
 
 fn providers() -> Vec<Provider> {
     let all = [Provider::OnnxRuntime, Provider::OpenVino];
@@ -46,7 +46,7 @@ fn a_bilingual_page_reads_the_same_by_every_provider() {
     for provider in providers() {
         let model = load(provider);
         assert_eq!(model.provider(), provider);
-        let mut engine = Engine::new(Box::new(model), Policy::of(provider));
+        let mut engine = Engine::new(Box::new(model), BatchPolicy::for_provider(provider));
         for (image, rotation) in [(notice.clone(), 0), (imageops::rotate180(&notice), 180)] {
             let text = engine.read(&[page(image)]).remove(0).expect("the page can be read");
             assert_eq!((text.text().as_str(), text.rotation), (expected.trim_end(), rotation), "{provider}");
@@ -61,8 +61,8 @@ fn an_input_that_is_no_number_is_answered_and_the_next_one_is_read() {
         let strips = Array4::from_elem((2, 3, 48, 64), f32::NAN);
         let steps = model.recognize(strips.view()).expect("it runs");
         assert_eq!(steps.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8], "{provider}");
-        // ONNX Runtime passes it on; OpenVINO's kernels take the larger of it and 0, which is 0.
-        let probable = |step: &Step| step.probability.is_nan() || (0.0..=1.0).contains(&step.probability);
+        // ONNX Runtime propagates NaN; OpenVINO's kernels compute max(NaN, 0) = 0.
+        let probable = |step: &CtcStep| step.probability.is_nan() || (0.0..=1.0).contains(&step.probability);
         assert!(steps.iter().flatten().all(probable), "{provider}: {steps:?}");
         let map = model.detect(Array4::from_elem((1, 3, 32, 64), f32::INFINITY).view()).expect("it runs");
         assert_eq!(map.dim(), (1, 32, 64));

@@ -1,4 +1,4 @@
-//! The real models, on a small page of ours. They are fetched where they are not there yet.
+//! The real models on a small page. They are downloaded on first use.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 use image::{RgbImage, imageops};
 use quire_document::PageImage;
 use quire_native_libs::Progress;
-use quire_pp_ocr::{Device, Engine, LoadError, ModelFiles, Policy, PpOcr, Provider};
+use quire_pp_ocr::{BatchPolicy, Device, Engine, LoadError, ModelFiles, PpOcr, Provider};
 use quire_tasks::PageText;
 
 fn files() -> ModelFiles {
@@ -17,7 +17,7 @@ fn files() -> ModelFiles {
     ModelFiles { library, detection, recognition }
 }
 
-fn engine(policy: Policy) -> Engine {
+fn engine(policy: BatchPolicy) -> Engine {
     let model = PpOcr::load(&files(), Device::Cpu, 1).expect("the models load");
     Engine::new(Box::new(model), policy)
 }
@@ -48,7 +48,7 @@ fn read(engine: &mut Engine, image: RgbImage) -> PageText {
 
 #[test]
 fn a_bilingual_page_reads_the_same_whichever_way_up_it_is() {
-    let mut engine = engine(Policy::of(Provider::OnnxRuntime));
+    let mut engine = engine(BatchPolicy::for_provider(Provider::OnnxRuntime));
     let upright = read(&mut engine, notice());
     assert_eq!(upright.text(), expected());
     assert_eq!((upright.rotation, upright.engine.version.as_str()), (0, "v6-small"));
@@ -62,7 +62,7 @@ fn a_bilingual_page_reads_the_same_whichever_way_up_it_is() {
 
 #[test]
 fn a_polygon_starts_where_its_text_starts() {
-    let text = read(&mut engine(Policy::of(Provider::OnnxRuntime)), imageops::rotate180(&notice()));
+    let text = read(&mut engine(BatchPolicy::for_provider(Provider::OnnxRuntime)), imageops::rotate180(&notice()));
     let [start, end, ..] = text.lines[0].polygon.expect("a place");
     assert!(
         start[0] > end[0] && start[1] > text.height as f32 / 2.0,
@@ -73,8 +73,11 @@ fn a_polygon_starts_where_its_text_starts() {
 #[test]
 fn batches_read_what_single_lines_read() {
     let pages = [page(notice()), page(imageops::rotate180(&notice())), page(notice())];
-    let policy =
-        Policy { detection_max_pixels: usize::MAX, recognition_max_width: 4_000, ..Policy::of(Provider::OnnxRuntime) };
+    let policy = BatchPolicy {
+        detection_max_pixels: usize::MAX,
+        recognition_max_width: 4_000,
+        ..BatchPolicy::for_provider(Provider::OnnxRuntime)
+    };
     for text in engine(policy).read(&pages) {
         assert_eq!(text.expect("the page can be read").text(), expected());
     }
@@ -82,7 +85,7 @@ fn batches_read_what_single_lines_read() {
 
 #[test]
 fn pages_without_text_have_no_lines() {
-    let mut engine = engine(Policy::of(Provider::OnnxRuntime));
+    let mut engine = engine(BatchPolicy::for_provider(Provider::OnnxRuntime));
     for (width, height) in [(1, 1), (4_000, 7), (7, 4_000), (600, 400)] {
         for shade in [0, 255] {
             let text = read(&mut engine, RgbImage::from_pixel(width, height, image::Rgb([shade; 3])));
@@ -129,7 +132,7 @@ fn a_process_keeps_its_first_runtime() {
 
 #[test]
 fn cuda_is_refused_with_what_is_missing() {
-    // Of the CPU's runtime, whose folder has no CUDA provider: true on machines with a GPU as well.
+    // The CPU build of ONNX Runtime has no CUDA provider in its folder, also on machines with a GPU.
     let error = PpOcr::load(&files(), Device::Cuda, 1).expect_err("no CUDA here");
     let text = error.to_string();
     if cfg!(feature = "cuda") {

@@ -1,4 +1,4 @@
-//! A process that never had ONNX Runtime or OpenVINO. It stands alone, because a process has one for good.
+//! Missing runtimes. In a separate test binary, because a process can load a runtime only once.
 
 use std::path::PathBuf;
 

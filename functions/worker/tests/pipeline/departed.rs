@@ -10,7 +10,7 @@ use std::{
 
 use quire_document::PageImage;
 use quire_platform::{QueueName, purge};
-use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_tasks::{
     CallbackMessage, CallbackProgress, EngineName, Failure, Line, Message, ObjectKey, PageText, Task, TaskStatus,
 };
@@ -25,7 +25,7 @@ const ROUTE: &str = r#"{"engines": {"a@1": {"kind": "pp-ocr"}},
 #[derive(Debug, Clone)]
 struct Holds {
     engine: EngineName,
-    policy: Policy,
+    policy: BatchPolicy,
     begun: Arc<AtomicBool>,
     may_go_on: Arc<AtomicBool>,
 }
@@ -35,7 +35,7 @@ impl PageReader for Holds {
         self.engine.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -52,10 +52,10 @@ impl PageReader for Holds {
 }
 
 fn holding() -> (Stage, Holds) {
-    let (engine, policy) = ("a@1".parse().expect("a name"), Policy::of(Provider::OnnxRuntime));
+    let (engine, policy) = ("a@1".parse().expect("a name"), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let holds = Holds { engine, policy, begun: Arc::default(), may_go_on: Arc::default() };
     let engine = holds.clone();
-    (routed(ROUTE, move |_| LocalEngine::Batches(Engine::of(Box::new(engine.clone())))), holds)
+    (routed(ROUTE, move |_| LocalEngine::Batches(Engine::from_reader(Box::new(engine.clone())))), holds)
 }
 
 impl Holds {

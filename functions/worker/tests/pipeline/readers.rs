@@ -8,7 +8,7 @@ use std::{
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_tasks::{EngineName, Failure, FailureCode, PageStatus, PageText, TaskStatus};
 use quire_worker::LocalEngine;
 use serde_json::Value;
@@ -21,7 +21,7 @@ const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 
 /// One of two. A gray page it reads when the other has one, too; a blue one it never does, and a red one it panics on.
 struct Paired {
-    policy: Policy,
+    policy: BatchPolicy,
     both: Arc<Barrier>,
 }
 
@@ -30,7 +30,7 @@ impl PageReader for Paired {
         name("a@1")
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -56,10 +56,10 @@ fn pair() -> Stage {
     routed(ONE, |_| {
         let both = Arc::new(Barrier::new(2));
         let reader = || {
-            let policy = Policy::of(Provider::OnnxRuntime);
-            Engine::of(Box::new(Paired { policy, both: Arc::clone(&both) }))
+            let policy = BatchPolicy::for_provider(Provider::OnnxRuntime);
+            Engine::from_reader(Box::new(Paired { policy, both: Arc::clone(&both) }))
         };
-        LocalEngine::Batches(reader().beside(reader()))
+        LocalEngine::Batches(reader().with_reader(reader()))
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_tasks::{
     EngineName, Failure, FailureCode, Line, PageText, RedactKind, RedactPattern, RedactPolicy, TaskStatus,
 };
@@ -22,14 +22,14 @@ const ROUTE: &str = r#"{"engines": {"a@1": {"kind": "pp-ocr"}},
 
 /// Reads the secrets on every page, one a line, without being sure of them.
 #[derive(Debug)]
-struct Reads(EngineName, Policy);
+struct Reads(EngineName, BatchPolicy);
 
 impl PageReader for Reads {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -46,7 +46,10 @@ impl PageReader for Reads {
 
 fn reading() -> Stage {
     routed(ROUTE, |entry| {
-        LocalEngine::Batches(Engine::of(Box::new(Reads(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
+        LocalEngine::Batches(Engine::from_reader(Box::new(Reads(
+            entry.engine.clone(),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        ))))
     })
 }
 

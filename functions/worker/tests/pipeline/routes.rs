@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_pp_ocr::{Engine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_routes::EngineEntry;
 use quire_tasks::{
     EngineName, Failure, FailureCode, FallbackReason, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason,
@@ -22,15 +22,16 @@ const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 #[derive(Debug)]
 pub(crate) struct Colors {
     pub(crate) engine: EngineName,
-    policy: Policy,
+    policy: BatchPolicy,
     /// What is taken from how sure it is.
     less: f32,
 }
 
 impl Colors {
     pub(crate) fn engine(entry: &EngineEntry, less: f32) -> LocalEngine {
-        let reader = Self { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less };
-        LocalEngine::Batches(Engine::of(Box::new(reader)))
+        let reader =
+            Self { engine: entry.engine.clone(), policy: BatchPolicy::for_provider(Provider::OnnxRuntime), less };
+        LocalEngine::Batches(Engine::from_reader(Box::new(reader)))
     }
 
     fn page(&self, page: &PageImage) -> Result<PageText, Failure> {
@@ -49,7 +50,7 @@ impl PageReader for Colors {
         self.engine.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -76,8 +77,9 @@ fn b_reads_all(entry: &EngineEntry) -> LocalEngine {
     if entry.engine.name == "a" {
         return Colors::engine(entry, 0.0);
     }
-    let colors = Colors { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less: 0.0 };
-    LocalEngine::Batches(Engine::of(Box::new(Blind(colors))))
+    let colors =
+        Colors { engine: entry.engine.clone(), policy: BatchPolicy::for_provider(Provider::OnnxRuntime), less: 0.0 };
+    LocalEngine::Batches(Engine::from_reader(Box::new(Blind(colors))))
 }
 
 /// Sees no colors: it reads green pages, too.
@@ -89,7 +91,7 @@ impl PageReader for Blind {
         self.0.name()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         self.0.policy()
     }
 
@@ -176,9 +178,10 @@ async fn a_mode_that_no_engine_reads_in_fails_and_says_so() {
 #[tokio::test]
 async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
     let stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => {
-            LocalEngine::Batches(Engine::of(Box::new(Panics(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
-        }
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(Panics(
+            entry.engine.clone(),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        )))),
         _ => b_reads_all(entry),
     });
     let task = stage.submit(&[PANICS]).await;
@@ -191,9 +194,10 @@ async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
 #[tokio::test]
 async fn what_an_engine_hangs_on_the_fallback_reads_before_the_worker_ends() {
     let mut stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => {
-            LocalEngine::Batches(Engine::of(Box::new(Hangs(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
-        }
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(Hangs(
+            entry.engine.clone(),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        )))),
         _ => b_reads_all(entry),
     });
     stage.settings.page_limit = Duration::from_millis(500);
@@ -207,14 +211,14 @@ async fn what_an_engine_hangs_on_the_fallback_reads_before_the_worker_ends() {
 }
 
 #[derive(Debug)]
-struct Hangs(EngineName, Policy);
+struct Hangs(EngineName, BatchPolicy);
 
 impl PageReader for Hangs {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -226,14 +230,14 @@ impl PageReader for Hangs {
 }
 
 #[derive(Debug)]
-struct Panics(EngineName, Policy);
+struct Panics(EngineName, BatchPolicy);
 
 impl PageReader for Panics {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -245,7 +249,10 @@ impl PageReader for Panics {
 #[tokio::test]
 async fn an_engine_under_another_name_refuses_to_start_and_says_both() {
     let make = |_: &EngineEntry| {
-        LocalEngine::Batches(Engine::of(Box::new(Panics(name("a@2"), Policy::of(Provider::OnnxRuntime)))))
+        LocalEngine::Batches(Engine::from_reader(Box::new(Panics(
+            name("a@2"),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        ))))
     };
     let error = started(&two(""), make).await.expect_err("it is another");
     let said = format!("{error:#}");

@@ -10,7 +10,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
 use quire_platform::{Backend, Collection, Embedded, OutgoingMessage, QueueName, QueueSettings};
-use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, Policy, Provider, Step};
+use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
 use quire_routes::{Config, EngineEntry, EngineStatuses};
 use quire_tasks::{
     Document, DocumentFormat, DocumentState, EngineName, FailureCode, ObjectKey, Page, PageMessage, PageText, ReadAs,
@@ -40,11 +40,11 @@ impl Fake {
     }
 
     fn engine(&self) -> LocalEngine {
-        let policy = Policy {
+        let policy = BatchPolicy {
             max_batch_pixels: 1_000_000,
             max_wait_ms: 200,
             detection_max_pixels: 1_000_000,
-            ..Policy::of(Provider::Cuda)
+            ..BatchPolicy::for_provider(Provider::Cuda)
         };
         LocalEngine::Batches(Engine::new(Box::new(self.clone()), policy))
     }
@@ -54,7 +54,7 @@ impl Fake {
     }
 }
 
-impl Model for Fake {
+impl OcrModel for Fake {
     fn name(&self) -> EngineName {
         "pp-ocr@v6-small".parse().expect("a name")
     }
@@ -80,7 +80,7 @@ impl Model for Fake {
         Ok(Array3::zeros((pages, height, width)))
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         Ok(vec![Vec::new(); strips.dim().0])
     }
 }

@@ -1,4 +1,4 @@
-//! Folders that are not what they should be.
+//! Invalid model folders.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::tiny::{data, files, options};
 
-/// A copy of the model's folder with something done to it.
-pub(crate) fn spoiled(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, HunyuanFiles) {
+/// A copy of the model's folder, modified by a function.
+pub(crate) fn modified_folder(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, HunyuanFiles) {
     let folder = tempfile::tempdir().expect("a folder");
     for entry in fs::read_dir(data("model")).expect("the model") {
         let path = entry.expect("a file").path();
@@ -23,8 +23,8 @@ pub(crate) fn spoiled(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, HunyuanF
 }
 
 fn refused(spoil: impl FnOnce(&Path)) -> LoadError {
-    let (_folder, files) = spoiled(spoil);
-    HunyuanOcr::load(&files, &options(1)).expect_err("this folder is spoiled")
+    let (_folder, files) = modified_folder(spoil);
+    HunyuanOcr::load(&files, &options(1)).expect_err("this folder is modified_folder")
 }
 
 pub(crate) fn edit(folder: &Path, edit: impl FnOnce(&mut Value)) {
@@ -113,7 +113,7 @@ fn graphs_that_are_not_what_the_manifest_says_are_refused_with_what_was_expected
 
 #[test]
 fn cuda_is_refused_with_what_is_missing() {
-    // Of the CPU's runtime, whose folder has no CUDA provider: true on machines with a GPU as well.
+    // The CPU build of ONNX Runtime has no CUDA provider in its folder, also on machines with a GPU.
     let error =
         HunyuanOcr::load(&files(), &HunyuanOptions { device: Device::Cuda, ..options(1) }).expect_err("no CUDA here");
     assert_says(

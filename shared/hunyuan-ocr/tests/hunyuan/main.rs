@@ -1,4 +1,4 @@
-//! HunyuanOCR's engine with the tiny model: the same tokens as transformers' `generate()`, whatever shares a run.
+//! Parity test with a tiny model: the same tokens as transformers' `generate()`, however pages share runs.
 
 mod folder;
 mod modes;
@@ -11,19 +11,19 @@ use std::{
 
 use quire_document::PageImage;
 use quire_hunyuan_ocr::{HunyuanOcr, HunyuanOptions};
-use quire_ocr::{End, PageJob, PageStream, ReadError};
+use quire_ocr::{PageJob, PageStream, ReadError, StopReason};
 use quire_tasks::Mode;
 
-use folder::{edit, spoiled};
-use tiny::{Queue, Reference, files, load, options, references};
+use folder::{edit, modified_folder};
+use tiny::{JobQueue, ReferencePage, files, load, options, references};
 
-fn job(references: &[Reference], page: usize) -> PageJob<'_> {
+fn job(references: &[ReferencePage], page: usize) -> PageJob<'_> {
     PageJob::new(page as u64, &references[page].image, Mode::Text)
 }
 
-/// Reads pages in an order, and compares every token and the text.
-fn assert_parity(engine: &mut HunyuanOcr, references: &[Reference], order: impl Iterator<Item = usize>) -> usize {
-    let mut queue = Queue::of(order.map(|page| job(references, page)));
+/// Reads pages in an order. Compares every token and the text.
+fn assert_parity(engine: &mut HunyuanOcr, references: &[ReferencePage], order: impl Iterator<Item = usize>) -> usize {
+    let mut queue = JobQueue::new(order.map(|page| job(references, page)));
     engine.serve(&mut queue);
     for (page, reference) in references.iter().enumerate() {
         let reading = queue.reading(page as u64);
@@ -57,9 +57,9 @@ fn the_references_end_at_different_steps_and_all_but_one_by_an_end_token() {
     lengths.dedup();
     assert_eq!(lengths, [7, 36, 46, 69, 76, 96]);
     let mut engine = load(2);
-    let mut queue = Queue::of((0..references.len()).map(|page| job(&references, page)));
+    let mut queue = JobQueue::new((0..references.len()).map(|page| job(&references, page)));
     engine.serve(&mut queue);
-    let capped = (0..references.len()).filter(|&page| queue.reading(page as u64).end == End::TokenCap);
+    let capped = (0..references.len()).filter(|&page| queue.reading(page as u64).end == StopReason::TokenLimit);
     assert_eq!(capped.count(), 1);
 }
 
@@ -69,7 +69,7 @@ fn the_worker_reads_with_it_as_with_any_engine() {
     let mut stream: Box<dyn PageStream> = Box::new(load(3));
     assert_eq!(stream.name().to_string(), "hunyuan-tiny@random-1");
     assert_eq!(stream.slots(), 3);
-    let mut queue = Queue::of((0..references.len()).map(|page| job(&references, page)));
+    let mut queue = JobQueue::new((0..references.len()).map(|page| job(&references, page)));
     stream.serve(&mut queue);
     for (page, reference) in references.iter().enumerate() {
         let text = &queue.reading(page as u64).page;
@@ -77,16 +77,19 @@ fn the_worker_reads_with_it_as_with_any_engine() {
         assert_eq!((text.width, text.height), (reference.image.width(), reference.image.height()));
         assert!(text.lines.iter().all(|line| line.confidence.is_some_and(|sure| (0.0..=1.0).contains(&sure))));
     }
-    stream.serve(&mut Queue::of([]));
+    stream.serve(&mut JobQueue::new([]));
 }
 
 #[test]
 fn a_token_cap_ends_a_page_and_leaves_its_neighbors_alone() {
     let references = references();
     let mut queue =
-        Queue::of((0..3).map(|page| PageJob { max_tokens: (page == 1).then_some(7), ..job(&references, page) }));
+        JobQueue::new((0..3).map(|page| PageJob { max_tokens: (page == 1).then_some(7), ..job(&references, page) }));
     load(3).serve(&mut queue);
-    assert_eq!((&queue.reading(1).tokens[..], queue.reading(1).end), (&references[1].tokens[..7], End::TokenCap));
+    assert_eq!(
+        (&queue.reading(1).tokens[..], queue.reading(1).end),
+        (&references[1].tokens[..7], StopReason::TokenLimit)
+    );
     for page in [0, 2] {
         assert_eq!(queue.reading(page).tokens, references[page as usize].tokens);
     }
@@ -98,7 +101,7 @@ fn canceled_and_late_pages_end_without_text_and_the_others_with() {
     let canceled = PageJob { canceled: Arc::new(AtomicBool::new(true)), ..job(&references, 0) };
     let late = PageJob { deadline: Some(Instant::now()), ..job(&references, 1) };
     let in_time = PageJob { deadline: Some(Instant::now() + Duration::from_mins(10)), ..job(&references, 2) };
-    let mut queue = Queue::of([canceled, late, in_time, job(&references, 3)]);
+    let mut queue = JobQueue::new([canceled, late, in_time, job(&references, 3)]);
     load(2).serve(&mut queue);
     assert_eq!(queue.outcome(0), &Err(ReadError::Canceled));
     assert_eq!(queue.outcome(1), &Err(ReadError::DeadlinePassed));
@@ -109,9 +112,9 @@ fn canceled_and_late_pages_end_without_text_and_the_others_with() {
 #[test]
 fn the_penalty_is_the_manifest_s() {
     let (_folder, files) =
-        spoiled(|folder| edit(folder, |manifest| manifest["generation"]["repetition_penalty"] = 1.0.into()));
+        modified_folder(|folder| edit(folder, |manifest| manifest["generation"]["repetition_penalty"] = 1.0.into()));
     let references = references();
-    let mut queue = Queue::of([job(&references, 2)]);
+    let mut queue = JobQueue::new([job(&references, 2)]);
     HunyuanOcr::load(&files, &options(1)).expect("the folder is whole").serve(&mut queue);
     assert_ne!(queue.reading(2).tokens, references[2].tokens, "nothing else was changed");
 }
@@ -123,13 +126,13 @@ fn what_does_not_fit_is_refused_and_the_rest_is_read() {
     let narrow_slots = HunyuanOptions { slot_tokens: 80, ..options(2) };
     let mut engine = HunyuanOcr::load(&files(), &narrow_slots).expect("the tiny model loads");
     let jobs = [PageJob::new(7, &strip, Mode::Text), job(&references, 7), job(&references, 0), job(&references, 2)];
-    let mut queue = Queue::of(jobs);
+    let mut queue = JobQueue::new(jobs);
     engine.serve(&mut queue);
     assert_eq!(queue.ended.len(), 4);
     assert_eq!(queue.ended[0].1, Err(ReadError::TooNarrow { width: 10_000, height: 10 }));
     assert_eq!(queue.ended[1].1, Err(ReadError::TooManyTokens { tokens: 87, capacity: 80 }));
     assert_eq!(queue.reading(0).tokens, references[0].tokens);
-    assert_eq!(queue.reading(2).end, End::TokenCap, "the slot was full");
+    assert_eq!(queue.reading(2).end, StopReason::TokenLimit, "the slot was full");
     assert_eq!(queue.reading(2).tokens, references[2].tokens[..5]);
 }
 
@@ -140,7 +143,7 @@ fn tiny_and_long_pages_are_read_or_refused_and_nothing_hangs() {
         .iter()
         .map(|&(width, height)| PageImage::new(width, height, vec![90; (width * height * 3) as usize]))
         .collect();
-    let mut queue = Queue::of(
+    let mut queue = JobQueue::new(
         images
             .iter()
             .enumerate()
@@ -157,7 +160,7 @@ fn a_lower_pixel_cap_gives_fewer_tokens() {
     let references = references();
     let capped = HunyuanOptions { max_pixels: Some(64 * 64), slot_tokens: 60, ..options(1) };
     let mut engine = HunyuanOcr::load(&files(), &capped).expect("the tiny model loads");
-    let mut queue = Queue::of([PageJob { max_tokens: Some(3), ..job(&references, 7) }]);
+    let mut queue = JobQueue::new([PageJob { max_tokens: Some(3), ..job(&references, 7) }]);
     engine.serve(&mut queue);
     assert_eq!(queue.reading(7).tokens.len(), 3, "87 tokens would not have fitted into 60");
 }

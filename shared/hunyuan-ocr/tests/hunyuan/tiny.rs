@@ -1,16 +1,16 @@
-//! The tiny model that `export/export.py --tiny` makes, its pages, and what transformers' `generate()` reads on them.
+//! The tiny model of `export/export.py --tiny`, its pages, and the output of transformers' `generate()`.
 
 use std::{collections::VecDeque, path::PathBuf};
 
 use quire_document::PageImage;
 use quire_hunyuan_ocr::{Device, HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
-use quire_ocr::{PageFeed, PageJob, ReadError, Reading};
+use quire_ocr::{PageFeed, PageJob, PageReading, ReadError};
 use serde_json::Value;
 
-/// A page and what must be read on it.
+/// A page with its expected result.
 #[derive(Debug, Clone)]
-pub(crate) struct Reference {
+pub(crate) struct ReferencePage {
     pub(crate) image: PageImage,
     pub(crate) tokens: Vec<u32>,
     pub(crate) text: String,
@@ -25,10 +25,10 @@ fn references_file() -> Value {
     serde_json::from_str(&text).expect("they are JSON")
 }
 
-pub(crate) fn references() -> Vec<Reference> {
+pub(crate) fn references() -> Vec<ReferencePage> {
     let pages = references_file()["pages"].as_array().expect("a list").clone();
     let token = |token: &Value| token.as_u64().expect("a token") as u32;
-    let reference = |page: &Value| Reference {
+    let reference = |page: &Value| ReferencePage {
         image: image(page["page"].as_str().expect("a name")),
         tokens: page["tokens"].as_array().expect("a list").iter().map(token).collect(),
         text: page["text"].as_str().expect("a text").to_owned(),
@@ -64,36 +64,36 @@ pub(crate) fn load(slots: usize) -> HunyuanOcr {
     HunyuanOcr::load(&files(), &options(slots)).expect("the tiny model loads")
 }
 
-/// Jobs that are all there, and their outcomes in the order in which they ended.
+/// A feed of jobs, with their outcomes in the order in which they ended.
 #[derive(Debug, Default)]
-pub(crate) struct Queue<'p> {
+pub(crate) struct JobQueue<'p> {
     jobs: VecDeque<PageJob<'p>>,
-    pub(crate) ended: Vec<(u64, Result<Reading, ReadError>)>,
+    pub(crate) ended: Vec<(u64, Result<PageReading, ReadError>)>,
 }
 
-impl<'p> Queue<'p> {
-    pub(crate) fn of(jobs: impl IntoIterator<Item = PageJob<'p>>) -> Self {
+impl<'p> JobQueue<'p> {
+    pub(crate) fn new(jobs: impl IntoIterator<Item = PageJob<'p>>) -> Self {
         Self { jobs: jobs.into_iter().collect(), ended: Vec::new() }
     }
 
-    pub(crate) fn outcome(&self, ticket: u64) -> &Result<Reading, ReadError> {
+    pub(crate) fn outcome(&self, ticket: u64) -> &Result<PageReading, ReadError> {
         let mut found = self.ended.iter().filter(|(of, _)| *of == ticket);
         let (_, outcome) = found.next().expect("the page has ended");
         assert!(found.next().is_none(), "the page has ended once");
         outcome
     }
 
-    pub(crate) fn reading(&self, ticket: u64) -> &Reading {
+    pub(crate) fn reading(&self, ticket: u64) -> &PageReading {
         self.outcome(ticket).as_ref().expect("the page was read")
     }
 }
 
-impl<'p> PageFeed<'p> for Queue<'p> {
+impl<'p> PageFeed<'p> for JobQueue<'p> {
     fn next(&mut self, _wait: bool) -> Option<PageJob<'p>> {
         self.jobs.pop_front()
     }
 
-    fn ended(&mut self, ticket: u64, outcome: Result<Reading, ReadError>) {
+    fn ended(&mut self, ticket: u64, outcome: Result<PageReading, ReadError>) {
         self.ended.push((ticket, outcome));
     }
 }

@@ -1,31 +1,31 @@
-//! An answer in lines, and what it is taken for.
+//! The text of an answer, and the result of parsing it.
 
 use std::ops::Range;
 
 use quire_tasks::Line;
 use serde_json::{Map, Value};
 
-/// What an answer is taken for.
-pub(super) struct Taken {
+/// Result of parsing an answer in a mode.
+pub(super) struct ParsedAnswer {
     pub(super) lines: Vec<Line>,
     pub(super) fields: Option<Map<String, Value>>,
-    pub(super) in_form: bool,
+    pub(super) is_well_formed: bool,
 }
 
-impl Taken {
-    pub(super) fn in_form(lines: impl IntoIterator<Item = Line>) -> Self {
-        Self { lines: lines.into_iter().collect(), fields: None, in_form: true }
+impl ParsedAnswer {
+    pub(super) fn from_lines(lines: impl IntoIterator<Item = Line>) -> Self {
+        Self { lines: lines.into_iter().collect(), fields: None, is_well_formed: true }
     }
 }
 
-/// An answer as it stands, without blanks at its end.
-pub(super) struct Answer {
+/// An answer without trailing white space.
+pub(super) struct ModelAnswer {
     pub(super) text: String,
-    /// Where each line is, and how sure the model was of it.
+    /// Range and confidence of each line.
     pub(super) lines: Vec<(Range<usize>, Option<f32>)>,
 }
 
-impl Answer {
+impl ModelAnswer {
     pub(super) fn new(lines: Vec<(String, Option<f32>)>) -> Self {
         let (mut text, mut places) = (String::new(), Vec::new());
         for (said, confidence) in lines {
@@ -40,7 +40,7 @@ impl Answer {
         Self { text, lines: places }
     }
 
-    /// The lines of a part of it, blank ones too.
+    /// Returns the lines inside a range, including blank ones.
     pub(super) fn lines(&self, part: Range<usize>) -> impl Iterator<Item = Line> {
         let lines = self.lines.iter().filter_map(move |(line, confidence)| {
             let shared = line.start.max(part.start)..line.end.min(part.end);
@@ -50,12 +50,12 @@ impl Answer {
         lines.map(move |(range, confidence)| Line { text: self.text[range].to_owned(), confidence, polygon: None })
     }
 
-    /// A part of it as one line.
+    /// Returns a range joined to one line.
     pub(super) fn line(&self, part: Range<usize>) -> Line {
-        Line { text: one_line(&self.text[part.clone()]), confidence: self.confidence(part), polygon: None }
+        Line { text: join_lines(&self.text[part.clone()]), confidence: self.confidence(part), polygon: None }
     }
 
-    /// How sure the model was of a part: of its lines, by what each has of it.
+    /// Returns the mean confidence of a range, weighted by the bytes of each line.
     pub(super) fn confidence(&self, part: Range<usize>) -> Option<f32> {
         let shared = self.lines.iter().filter_map(|(line, confidence)| {
             let bytes = line.end.min(part.end).saturating_sub(line.start.max(part.start));
@@ -67,8 +67,8 @@ impl Answer {
     }
 }
 
-/// A text that stands in one line.
-pub(super) fn one_line(text: &str) -> String {
+/// Joins trimmed, non-blank lines with spaces.
+pub(super) fn join_lines(text: &str) -> String {
     let pieces: Vec<&str> = text.lines().map(str::trim).filter(|piece| !piece.is_empty()).collect();
     pieces.join(" ")
 }

@@ -1,18 +1,19 @@
-//! A GPU, or what takes its time.
+//! The device: a GPU, or a stub with configurable timing.
 
 use std::{collections::HashMap, thread, time::Duration};
 
 use ndarray::{Array2, Array3, ArrayView3, ArrayView4, Axis};
 use quire_native_libs::Progress;
 use quire_pp_ocr::{
-    Alphabet, Device, GpuOptions, GpuPpOcr, Model, ModelError, ModelFiles, Policy, PpOcr, Provider, SharedModel, Step,
+    Alphabet, BatchPolicy, CtcStep, Device, GpuOptions, GpuPpOcr, ModelError, ModelFiles, OcrModel, PpOcr, Provider,
+    SharedModel,
 };
 use quire_tasks::EngineName;
 
-use crate::{Failed, options::Options};
+use crate::{PipelineError, options::PipelineOptions};
 
-/// The device's model, with room for a run of each reader in its queue.
-pub(crate) fn open(options: &Options, policy: &Policy) -> Result<SharedModel, Failed> {
+/// Creates the device's model, with one place per reader in its queue.
+pub(crate) fn open(options: &PipelineOptions, policy: &BatchPolicy) -> Result<SharedModel, PipelineError> {
     let natives = quire_native_libs::locate(&Progress::Silent)?;
     let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
     let files = ModelFiles { library, detection, recognition };
@@ -22,43 +23,43 @@ pub(crate) fn open(options: &Options, policy: &Policy) -> Result<SharedModel, Fa
         other => Some(other.parse()?),
     };
     let readers = options.readers;
-    let pace = Pace {
+    let pace = StubTiming {
         run: options.run_ms * options.slower,
         mpixel: options.mpixel_ms * options.slower,
         kcolumn: options.kcolumn_ms * options.slower,
     };
     let Some(provider) = provider else {
         return SharedModel::start(readers, move || {
-            Ok::<_, Failed>(Stub::new(PpOcr::load(&files, Device::Cpu, 1)?, pace))
+            Ok::<_, PipelineError>(StubModel::new(PpOcr::load(&files, Device::Cpu, 1)?, pace))
         });
     };
     let (policy, engine_cache) = (policy.clone(), std::env::temp_dir().join("quire-engines"));
     let options = GpuOptions { provider, memory_bytes: options.memory_bytes, engine_cache };
-    SharedModel::start(readers, move || Ok::<_, Failed>(GpuPpOcr::load(&files, &policy, &options)?))
+    SharedModel::start(readers, move || Ok::<_, PipelineError>(GpuPpOcr::load(&files, &policy, &options)?))
 }
 
-/// Milliseconds.
+/// Milliseconds per run, per megapixel and per thousand columns.
 #[derive(Clone, Copy)]
-struct Pace {
+struct StubTiming {
     run: f64,
     mpixel: f64,
     kcolumn: f64,
 }
 
-/// Answers at once what the real model has answered for the same picture, and then sleeps for as long as a GPU takes.
-struct Stub {
+/// Returns the cached output of the real model for a page, and then sleeps for as long as a GPU would take.
+struct StubModel {
     real: PpOcr,
-    pace: Pace,
+    pace: StubTiming,
     maps: HashMap<u64, Array2<f32>>,
 }
 
-impl Stub {
-    fn new(real: PpOcr, pace: Pace) -> Self {
+impl StubModel {
+    fn new(real: PpOcr, pace: StubTiming) -> Self {
         Self { real, pace, maps: HashMap::new() }
     }
 }
 
-/// A picture's name: of a sample of it, because all of it would take as long as drawing it did.
+/// Returns a hash of a sample of the page, because hashing all of it would take as long as drawing it.
 fn fingerprint(page: &ArrayView3<'_, f32>) -> u64 {
     let (_, height, width) = page.dim();
     let samples = page.index_axis(Axis(0), 1);
@@ -69,7 +70,7 @@ fn fingerprint(page: &ArrayView3<'_, f32>) -> u64 {
     (0..512).fold((height * width) as u64, mix)
 }
 
-impl Model for Stub {
+impl OcrModel for StubModel {
     fn name(&self) -> EngineName {
         self.real.name()
     }
@@ -93,12 +94,12 @@ impl Model for Stub {
         Ok(maps)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         let (items, _, _, width) = strips.dim();
-        // A character every third step, of which no two neighbors are the same.
+        // A character every third step, with no equal neighbors.
         let step = |index: usize| if index.is_multiple_of(3) { 100 + index as u32 % 7 } else { Alphabet::BLANK };
-        let steps = (0..width / 8).map(|index| Step { class: step(index), probability: 0.97 });
-        let steps: Vec<Step> = steps.collect();
+        let steps = (0..width / 8).map(|index| CtcStep { class: step(index), probability: 0.97 });
+        let steps: Vec<CtcStep> = steps.collect();
         sleep(self.pace.run + self.pace.kcolumn * (items * width) as f64 / 1e3);
         Ok(vec![steps; items])
     }

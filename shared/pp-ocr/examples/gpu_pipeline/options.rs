@@ -1,12 +1,12 @@
-//! What is asked for on the command line.
+//! Command line options.
 
 use std::{num::NonZero, path::PathBuf, time::Duration};
 
-use quire_pp_ocr::{Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Provider};
 
-use crate::{Failed, Files};
+use crate::{PageFiles, PipelineError};
 
-pub(crate) struct Options {
+pub(crate) struct PipelineOptions {
     pub(crate) device: String,
     pub(crate) pages: usize,
     pub(crate) batch: usize,
@@ -14,18 +14,18 @@ pub(crate) struct Options {
     pub(crate) hands: usize,
     pub(crate) one_at_a_time: bool,
     pub(crate) every: Option<Duration>,
-    /// Columns of a recognition run.
+    /// Maximum columns of a recognition run.
     columns: Option<usize>,
     pub(crate) memory_bytes: Option<NonZero<usize>>,
     pub(crate) run_ms: f64,
     pub(crate) mpixel_ms: f64,
     pub(crate) kcolumn_ms: f64,
     pub(crate) slower: f64,
-    pub(crate) files: Files,
+    pub(crate) files: PageFiles,
 }
 
-impl Options {
-    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Failed> {
+impl PipelineOptions {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, PipelineError> {
         let mut options = Self {
             device: "stub".to_owned(),
             pages: 64,
@@ -37,12 +37,12 @@ impl Options {
             columns: None,
             memory_bytes: None,
             run_ms: 2.0,
-            // With 2 ms a run, about 2.7 ms for a page of A4: what 300 pages a second leave of a device that is busy for
-            // 80 % of the time.
+            // With 2 ms per run, about 2.7 ms per A4 page: 300 pages per second with a device that is busy 80 % of the
+            // time.
             mpixel_ms: 1.2,
             kcolumn_ms: 0.04,
             slower: 1.0,
-            files: Files::default(),
+            files: PageFiles::default(),
         };
         let mut files: Vec<PathBuf> = Vec::new();
         while let Some(argument) = arguments.next() {
@@ -74,14 +74,14 @@ impl Options {
         Ok(options)
     }
 
-    /// The device's policy, or a CPU's where pages are to be read one at a time.
-    pub(crate) fn policy(&self) -> Policy {
+    /// Returns the policy of the device, or the default policy of a CPU to read pages one at a time.
+    pub(crate) fn policy(&self) -> BatchPolicy {
         let device = if self.device == "tensorrt" { Provider::TensorRt } else { Provider::Cuda };
-        let policy = Policy::of(if self.one_at_a_time { Provider::OnnxRuntime } else { device });
+        let policy = BatchPolicy::for_provider(if self.one_at_a_time { Provider::OnnxRuntime } else { device });
         if self.one_at_a_time {
             return policy;
         }
         let recognition_max_width = self.columns.unwrap_or(policy.recognition_max_width);
-        Policy { hands: self.hands, recognition_max_width, ..policy }
+        BatchPolicy { processing_threads: self.hands, recognition_max_width, ..policy }
     }
 }

@@ -1,10 +1,10 @@
-//! Image files as the engine takes them, for the examples.
+//! Decodes image files for the examples.
 
 use std::path::Path;
 
 use quire_document::PageImage;
 
-/// Decodes a file into blue, green and red.
+/// Decodes a file into pixels in the order blue, green, red.
 pub(crate) fn decode(file: &Path) -> image::ImageResult<PageImage> {
     let image = image::open(file)?.into_rgb8();
     let (width, height) = image.dimensions();

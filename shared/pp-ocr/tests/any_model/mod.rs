@@ -1,24 +1,25 @@
-//! A model that answers whatever a test wants.
+//! A fake model with any output.
 
 use ndarray::{Array3, ArrayView4};
 use quire_document::PageImage;
-use quire_pp_ocr::{Alphabet, Engine, Model, ModelError, Policy, Provider, Step};
+use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
 use quire_tasks::{EngineName, Failure, PageText};
 
-type Detect = dyn FnMut(ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> + Send;
-type Recognize = dyn FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> + Send;
+type DetectFn = dyn FnMut(ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> + Send;
+type RecognizeFn = dyn FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> + Send;
 
 pub(crate) struct AnyModel {
     alphabet: Alphabet,
-    detect: Box<Detect>,
-    recognize: Box<Recognize>,
+    detect: Box<DetectFn>,
+    recognize: Box<RecognizeFn>,
 }
 
 impl AnyModel {
-    /// Finds text where `map` says, `[N, 3, H, W]` to `[N, H, W]`, and reads each line as one `a`.
+    /// Creates a model that detects text according to `map`, `[N, 3, H, W]` to `[N, H, W]`, and reads each line as one
+    /// `a`.
     pub(crate) fn finding(map: impl FnMut(ArrayView4<'_, f32>) -> Array3<f32> + Send + 'static) -> Self {
         let mut map = map;
-        let sure = Step { class: 1, probability: 0.99 };
+        let sure = CtcStep { class: 1, probability: 0.99 };
         Self {
             alphabet: Alphabet::from_metadata("a\nb"),
             detect: Box::new(move |pages| Ok(map(pages))),
@@ -26,34 +27,37 @@ impl AnyModel {
         }
     }
 
-    /// Finds text everywhere.
+    /// Creates a model that detects text everywhere.
     pub(crate) fn finding_all() -> Self {
         Self::finding(|pages| Array3::ones((pages.dim().0, pages.dim().2, pages.dim().3)))
     }
 
-    /// And reads it like this.
+    /// Replaces the recognizer.
     pub(crate) fn reading(
         self,
-        recognize: impl FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> + Send + 'static,
+        recognize: impl FnMut(ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> + Send + 'static,
     ) -> Self {
         Self { recognize: Box::new(recognize), ..self }
     }
 
-    /// An engine in whose runs whole micro-batches share.
+    /// Returns an engine that puts whole micro-batches into one run.
     pub(crate) fn pooled(self) -> Engine {
         let (pixels, width) = (usize::MAX, usize::MAX);
-        let policy =
-            Policy { detection_max_pixels: pixels, recognition_max_width: width, ..Policy::of(Provider::OnnxRuntime) };
+        let policy = BatchPolicy {
+            detection_max_pixels: pixels,
+            recognition_max_width: width,
+            ..BatchPolicy::for_provider(Provider::OnnxRuntime)
+        };
         Engine::new(Box::new(self), policy)
     }
 
-    /// What one page says to an engine with this model.
+    /// Reads one page.
     pub(crate) fn read(self, page: PageImage) -> Result<PageText, Failure> {
         self.pooled().read(&[page]).remove(0)
     }
 }
 
-impl Model for AnyModel {
+impl OcrModel for AnyModel {
     fn name(&self) -> EngineName {
         EngineName { name: "any".to_owned(), version: "1".to_owned() }
     }
@@ -66,12 +70,12 @@ impl Model for AnyModel {
         (self.detect)(pages)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         (self.recognize)(strips)
     }
 }
 
-/// A page of one gray.
+/// A page of one gray level.
 pub(crate) fn plain(width: u32, height: u32, gray: u8) -> PageImage {
     PageImage::new(width, height, vec![gray; (width * height) as usize * PageImage::CHANNELS])
 }

@@ -1,28 +1,28 @@
-//! Pages whose lines are colored bars, and a model that reads their color as a letter.
+//! Pages whose lines are colored bars, and a fake model that reads colors as letters.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis, s};
 use quire_document::PageImage;
-use quire_pp_ocr::{Alphabet, Model, ModelError, Step};
+use quire_pp_ocr::{Alphabet, CtcStep, ModelError, OcrModel};
 use quire_tasks::EngineName;
 
 const LETTERS: &str = "a\nb\nc\nd\ne\nf\ng\nx\ny\nz";
 
-/// A page with one bar a letter. The first tenth of a bar is red: there its text starts.
+/// A page with one bar per letter. The first tenth of a bar is red, to mark the start of the text.
 #[derive(Debug, Clone)]
-pub(crate) struct Page {
+pub(crate) struct ColorPage {
     letters: Vec<char>,
     pub(crate) width: u32,
 }
 
-impl Page {
+impl ColorPage {
     pub(crate) const LEFT: u32 = 32;
     pub(crate) const TOP: u32 = 32;
     const BAR: u32 = 24;
     const PITCH: u32 = 64;
 
-    pub(crate) fn of(letters: &str) -> Self {
+    pub(crate) fn new(letters: &str) -> Self {
         Self { letters: letters.chars().collect(), width: 320 }
     }
 
@@ -31,7 +31,7 @@ impl Page {
     }
 
     pub(crate) fn height(&self) -> u32 {
-        // Pages of up to five lines have one size.
+        // Pages of up to five lines have the same size.
         2 * Self::TOP + Self::PITCH * (self.letters.len() as u32).max(5)
     }
 
@@ -49,7 +49,7 @@ impl Page {
         self.turned(0)
     }
 
-    /// The page, turned clockwise by quarters.
+    /// Returns the page, rotated clockwise by quarter turns.
     pub(crate) fn turned(&self, quarters: u16) -> PageImage {
         let (width, height) = (self.width, self.height());
         let upright = |x: u32, y: u32| self.pixel(x, y);
@@ -70,9 +70,9 @@ fn class_of(letter: char) -> u8 {
     index.map_or(0, |index| index as u8 + 1)
 }
 
-/// What the model does other than read.
+/// How the model misbehaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum ColorModelFault {
     #[default]
     Reads,
     FailsOn(char),
@@ -80,27 +80,27 @@ pub(crate) enum Mood {
     UnsureOn(char),
     DetectionFailsOn(char),
     DetectionNotANumberOn(char),
-    /// Detection has no more than an inkling on a page with this letter, and fails when it is shown that in a later run.
+    /// Detection returns low probabilities for a page with this letter, and fails in the zoomed pass.
     DetectionFailsCloserOn(char),
 }
 
-/// Finds what is not white, and reads its color.
+/// Detects everything that is not white, and reads its color.
 #[derive(Debug, Clone)]
 pub(crate) struct ColorModel {
-    mood: Mood,
+    mood: ColorModelFault,
     alphabet: Alphabet,
-    /// How many pictures each detection run had, and how many strips each recognition run.
+    /// Batch sizes of the detection runs and of the recognition runs.
     runs: Arc<Mutex<(Vec<usize>, Vec<usize>)>>,
 }
 
 impl Default for ColorModel {
     fn default() -> Self {
-        Self::with(Mood::Reads)
+        Self::with(ColorModelFault::Reads)
     }
 }
 
 impl ColorModel {
-    pub(crate) fn with(mood: Mood) -> Self {
+    pub(crate) fn with(mood: ColorModelFault) -> Self {
         Self { mood, alphabet: Alphabet::from_metadata(LETTERS), runs: Arc::default() }
     }
 
@@ -112,18 +112,20 @@ impl ColorModel {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    fn read(&self, strip: &ArrayView3<'_, f32>) -> Result<Vec<Step>, ModelError> {
+    fn read(&self, strip: &ArrayView3<'_, f32>) -> Result<Vec<CtcStep>, ModelError> {
         let last = (0..strip.dim().2).rev().find(|&x| strip[[1, 24, x]] < 0.0).unwrap_or(0);
         let class = class_at(strip, 24, last / 2);
         let upright = strip[[2, 24, last / 10]] > 0.0;
         let probability = match self.mood {
-            Mood::FailsOn(letter) if class == class_of(letter) => return Err(ModelError::Run("poison".to_owned())),
-            Mood::NotANumberOn(letter) if class == class_of(letter) => f32::NAN,
-            Mood::UnsureOn(letter) if class == class_of(letter) => 0.4,
+            ColorModelFault::FailsOn(letter) if class == class_of(letter) => {
+                return Err(ModelError::Run("poison".to_owned()));
+            }
+            ColorModelFault::NotANumberOn(letter) if class == class_of(letter) => f32::NAN,
+            ColorModelFault::UnsureOn(letter) if class == class_of(letter) => 0.4,
             _ if upright => 0.95,
             _ => 0.6,
         };
-        Ok(vec![Step { class: class.into(), probability }, Step { class: 0, probability: 1.0 }])
+        Ok(vec![CtcStep { class: class.into(), probability }, CtcStep { class: 0, probability: 1.0 }])
     }
 }
 
@@ -131,14 +133,14 @@ fn class_at(picture: &ArrayView3<'_, f32>, y: usize, x: usize) -> u8 {
     ((picture[[0, y, x]] + 1.0) * 127.5 / 20.0).round() as u8
 }
 
-/// Whether more than the edge of a bar, which is of all colors, is of a letter's.
+/// Returns whether a bar has this letter's color; the edge of a bar has all colors.
 fn has_bar(picture: &ArrayView3<'_, f32>, letter: char) -> bool {
     let (_, height, width) = picture.dim();
     let is_letter = |&y: &usize| class_at(picture, y, width / 2) == class_of(letter);
     (0..height).filter(is_letter).count() > 4
 }
 
-impl Model for ColorModel {
+impl OcrModel for ColorModel {
     fn name(&self) -> EngineName {
         EngineName { name: "color".to_owned(), version: "1".to_owned() }
     }
@@ -155,9 +157,13 @@ impl Model for ColorModel {
             let (_, height, width) = page.dim();
             let shows = |letter| height > 44 && class_at(&page, 44, width / 2) == class_of(letter);
             match self.mood {
-                Mood::DetectionFailsOn(letter) if shows(letter) => return Err(ModelError::Run("poison".to_owned())),
-                Mood::DetectionNotANumberOn(letter) if shows(letter) => map.slice_mut(s![0, 0]).fill(f32::NAN),
-                Mood::DetectionFailsCloserOn(letter) if has_bar(&page, letter) => {
+                ColorModelFault::DetectionFailsOn(letter) if shows(letter) => {
+                    return Err(ModelError::Run("poison".to_owned()));
+                }
+                ColorModelFault::DetectionNotANumberOn(letter) if shows(letter) => {
+                    map.slice_mut(s![0, 0]).fill(f32::NAN)
+                }
+                ColorModelFault::DetectionFailsCloserOn(letter) if has_bar(&page, letter) => {
                     if is_closer {
                         return Err(ModelError::Run("poison".to_owned()));
                     }
@@ -169,7 +175,7 @@ impl Model for ColorModel {
         Ok(maps)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).1.push(strips.dim().0);
         strips.outer_iter().map(|strip| self.read(&strip)).collect()
     }
