@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use quire_platform::{Backend, Consumer, Delivery, MalformedMessage, QueueName, Result};
+use quire_platform::{Backend, Consumer, Delivery, MalformedMessage, QueueName, Result, consumer::run_in_batches};
 use quire_tasks::{CallbackMessage, DocumentMessage, Message, PageMessage};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::{
     DeadLetter, Kind, bury_callback, bury_document, bury_page,
@@ -73,19 +73,7 @@ pub async fn run(backend: Backend, shutdown: CancellationToken) -> anyhow::Resul
 
 async fn consume<M: Mortal>(backend: &Backend, shutdown: &CancellationToken) {
     let consumer = Consumer::<M>::new(backend.queue(M::QUEUE), LONGEST_BURIAL);
-    while !shutdown.is_cancelled() {
-        match consumer.receive_until(BATCH, shutdown).await {
-            Ok(received) => {
-                for delivery in received {
-                    take(backend.clone(), delivery).await;
-                }
-            }
-            Err(error) => {
-                error!(queue = M::QUEUE.as_str(), %error, "dead letters cannot be received");
-                shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-            }
-        }
-    }
+    run_in_batches(&consumer, BATCH, PAUSE, shutdown, |delivery| take(backend.clone(), delivery)).await;
 }
 
 /// Buries all of these, side by side, within `limit`: for a function that is called with them and killed at its

@@ -16,12 +16,12 @@ mod settle;
 mod tell;
 mod turns;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use quire_callback::Schedule;
 use quire_egress::Client;
-use quire_platform::{Backend, Delivery, Lease, Result};
-use quire_tasks::{CallbackMessage, UnixMillis};
+use quire_platform::{Backend, Delivery, Lease, Result, now};
+use quire_tasks::CallbackMessage;
 use quire_tenants::Signing;
 
 pub use settings::schedule;
@@ -95,7 +95,7 @@ impl Notifier {
         let told = match self.tell(call).await? {
             Step::Told(told) => told,
             Step::PutOff { .. } if call.is_progress() => return lease.acknowledge().await,
-            Step::PutOff { after } => return lease.send_again(after).await,
+            Step::PutOff { after } => return lease.requeue(after).await,
         };
         let ending = self.ending(call, receives, &told);
         let attempt = Attempt { call, told, ending };
@@ -103,10 +103,4 @@ impl Notifier {
         log::keep(&self.backend, &call.task, &attempt.record()).await;
         attempt.settle(&self.backend, message, lease).await
     }
-}
-
-/// The time, by this machine.
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

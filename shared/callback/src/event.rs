@@ -3,8 +3,6 @@
 use quire_tasks::{Counts, Page, Task, TaskId, TaskStatus, Tenant, UnixMillis, average_confidence};
 use serde::Serialize;
 
-use crate::payload::rfc3339;
-
 /// The `type` of an event that says how far a task is.
 pub const PROGRESS_EVENT: &str = "task.progress";
 /// The `type` of an event that somebody asked for in order to see it arrive.
@@ -72,7 +70,7 @@ pub(crate) fn result_url(task: &Task) -> Option<String> {
 pub fn thin_payload(task: &Task, pages: &[Page]) -> String {
     written(&Thin {
         r#type: event_of_end(task),
-        timestamp: task.ended_at.and_then(rfc3339),
+        timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
@@ -86,7 +84,7 @@ pub fn progress_payload(task: &Task, now: UnixMillis) -> String {
     let counts = task.counts;
     written(&HowFar {
         r#type: PROGRESS_EVENT,
-        timestamp: rfc3339(now),
+        timestamp: now.to_rfc3339(),
         task_id: task.id,
         status: task.status(),
         progress: counts.into(),
@@ -97,7 +95,7 @@ pub fn progress_payload(task: &Task, now: UnixMillis) -> String {
 
 /// What is told when a tenant wants to see something arrive.
 pub fn test_payload(tenant: &Tenant, now: UnixMillis) -> String {
-    written(&Test { r#type: TEST_EVENT, timestamp: rfc3339(now), tenant })
+    written(&Test { r#type: TEST_EVENT, timestamp: now.to_rfc3339(), tenant })
 }
 
 fn written(event: &impl Serialize) -> String {

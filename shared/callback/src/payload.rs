@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use quire_tasks::{
     Document, DocumentState, EngineName, Failure, ModeName, Page, PageRef, PageStatus, PageText, Task, TaskId,
     TaskStatus, UnixMillis, average_confidence,
@@ -85,7 +84,7 @@ pub fn payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, ReadPage>) 
     let text_omitted = bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES);
     let payload = Payload {
         r#type: event_of_end(task),
-        timestamp: task.ended_at.and_then(rfc3339),
+        timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
@@ -122,10 +121,6 @@ fn page_entry<'a>(task: &Task, page: &'a Page, read: Option<&'a ReadPage>, text_
         mode: read.map(|read| read.mode).filter(|mode| *mode != ModeName::Text),
         needs_review: page.needs_review,
     }
-}
-
-pub(crate) fn rfc3339(time: UnixMillis) -> Option<String> {
-    Timestamp::from_millisecond(time.0).ok().map(|time| time.to_string())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    num::NonZero,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -20,7 +19,7 @@ impl Hands {
     /// So many; 0 is one for each processor. One is the caller's own thread, and what no pool can be had for is done there
     /// too.
     pub(crate) fn new(count: usize) -> Self {
-        let count = if count == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { count };
+        let count = if count == 0 { quire_telemetry::processors() } else { count };
         if count == 1 {
             return Self(None);
         }

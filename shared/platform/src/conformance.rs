@@ -1,6 +1,6 @@
 //! What every backend promises, as tests against the traits.
 //!
-//! A promise is a function that takes a [`Backend`] and panics where it is not kept. [`every_home_promises`] makes a test
+//! A promise is a function that takes a [`Backend`] and panics where it is not kept. [`conformance_tests`] makes a test
 //! of each. The backend's queues must have leases of [`LEASE`], so that some promises are seen in seconds, and
 //! [`MAX_RECEIVES`]. Names of tasks, keys and messages are new on each run, so that a backend may be used again; but two
 //! tests at a time must not share its queues.
@@ -47,15 +47,15 @@ pub const fn settings(name: QueueName) -> QueueSettings {
 /// [`settings`], and whatever must live as long. An emulator that stands in for a backend, but gives out its messages in the
 /// order in which they came, is tested with `$open except turns`: which group's turn it is, only the real queues know.
 #[macro_export]
-macro_rules! every_home_promises {
+macro_rules! conformance_tests {
     ($open:ident) => {
-        $crate::every_home_promises! { $open except turns }
-        $crate::every_home_promises! { $open => turns:
+        $crate::conformance_tests! { $open except turns }
+        $crate::conformance_tests! { $open => turns:
             groups_take_turns
         }
     };
     ($open:ident except turns) => {
-        $crate::every_home_promises! { $open => objects:
+        $crate::conformance_tests! { $open => objects:
             an_object_that_was_put_is_read_back
             a_second_put_replaces_the_first
             put_new_writes_once
@@ -69,12 +69,12 @@ macro_rules! every_home_promises {
             all_that_begins_with_a_prefix_is_erased
             an_empty_prefix_erases_nothing
         }
-        $crate::every_home_promises! { $open => purges:
+        $crate::conformance_tests! { $open => purges:
             nothing_of_a_purged_task_is_left
             a_task_for_which_nothing_is_kept_is_purged
             a_purge_that_was_interrupted_is_made_whole_by_the_next
         }
-        $crate::every_home_promises! { $open => queues:
+        $crate::conformance_tests! { $open => queues:
             a_message_is_received_once_and_gone_once_acknowledged
             batches_over_ten_are_sent_received_and_acknowledged
             messages_too_large_for_one_call_are_all_sent
@@ -91,7 +91,7 @@ macro_rules! every_home_promises {
             a_receive_in_vain_ends_when_its_wait_is_over
             depth_tells_ready_from_leased_and_delayed
         }
-        $crate::every_home_promises! { $open => tasks:
+        $crate::conformance_tests! { $open => tasks:
             a_task_is_created_once
             a_task_reads_back_with_its_pages
             a_task_without_a_readable_document_has_ended_at_once
@@ -109,7 +109,7 @@ macro_rules! every_home_promises {
             a_change_ends_the_waiting_for_it
             waiting_for_a_change_in_vain_ends
         }
-        $crate::every_home_promises! { $open => canceled:
+        $crate::conformance_tests! { $open => canceled:
             an_open_task_is_canceled_at_once
             an_ended_task_is_not_canceled
             what_was_not_read_is_opened_again
@@ -120,7 +120,7 @@ macro_rules! every_home_promises {
             progress_is_owed_by_the_page_that_makes_it
             a_document_that_failed_says_where_it_was_to_be_had
         }
-        $crate::every_home_promises! { $open => lists:
+        $crate::conformance_tests! { $open => lists:
             tasks_are_listed_newest_first_one_page_after_the_other
             a_list_shows_tasks_as_they_are_now
             expired_tasks_are_found_in_the_order_in_which_they_expired
@@ -128,14 +128,14 @@ macro_rules! every_home_promises {
             a_task_that_has_expired_is_worked_on_no_more
             a_removed_task_is_gone
         }
-        $crate::every_home_promises! { $open => corrections:
+        $crate::conformance_tests! { $open => corrections:
             a_failed_page_is_corrected
             a_page_that_needs_a_review_is_corrected
             only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round
             of_two_corrections_at_once_one_is_made
             what_still_fails_is_opened_again_after_a_correction
         }
-        $crate::every_home_promises! { $open => consumers:
+        $crate::conformance_tests! { $open => consumers:
             a_held_lease_is_kept_past_its_time
             a_lease_held_too_long_is_given_up
             a_dropped_lease_runs_out
@@ -145,7 +145,7 @@ macro_rules! every_home_promises {
             a_message_that_is_sent_again_begins_anew
             whoever_has_lost_a_lease_sends_nothing_again
         }
-        $crate::every_home_promises! { $open => records:
+        $crate::conformance_tests! { $open => records:
             a_record_is_made_once
             a_record_is_replaced_only_by_who_has_seen_it
             of_many_who_replace_a_record_one_succeeds
@@ -156,7 +156,7 @@ macro_rules! every_home_promises {
             a_room_is_listed_on_its_own
             what_is_spread_has_a_room_and_is_listed_by_rooms
         }
-        $crate::every_home_promises! { $open => secrets:
+        $crate::conformance_tests! { $open => secrets:
             a_secret_is_written_once
         }
     };
@@ -172,7 +172,7 @@ macro_rules! every_home_promises {
         }
     };
 }
-pub use every_home_promises;
+pub use conformance_tests;
 
 /// A name that no other test uses.
 fn unique(what: &str) -> String {

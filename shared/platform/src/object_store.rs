@@ -83,7 +83,7 @@ pub trait ObjectStore: Debug + Send + Sync {
     async fn download(&self, key: &str, version: Option<&str>, max_bytes: u64, into: &Path) -> Result<Download>;
 
     /// Whether customers can upload to it by [`ObjectStore::upload_url`].
-    fn takes_uploads(&self) -> bool {
+    fn supports_uploads(&self) -> bool {
         false
     }
 

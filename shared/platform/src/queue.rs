@@ -55,7 +55,7 @@ impl QueueName {
     /// What this queue does with its messages, for those who extend their leases while they hold them: they need no
     /// long ones, and what they drop is then soon received again.
     pub fn settings(self) -> QueueSettings {
-        let declared = self.declared();
+        let declared = self.declared_settings();
         QueueSettings { lease: declared.lease.min(LONGEST_KEPT), ..declared }
     }
 
@@ -64,7 +64,7 @@ impl QueueName {
     ///
     /// # Panics
     /// Never: the file is part of this program, and a test reads it.
-    pub fn declared(self) -> QueueSettings {
+    pub fn declared_settings(self) -> QueueSettings {
         static DECLARED: LazyLock<BTreeMap<String, Declared>> =
             LazyLock::new(|| serde_json::from_str(include_str!("../queues.json")).expect("queues.json is well-formed"));
         let Declared { lease_secs, max_receives } = DECLARED[self.as_str()];
@@ -112,7 +112,7 @@ impl OutgoingMessage {
     }
 
     /// A message about a task, on behalf of its tenant and within its trace.
-    pub fn about(task: &Task, message: &impl Message, delay: Duration) -> Self {
+    pub fn for_task(task: &Task, message: &impl Message, delay: Duration) -> Self {
         let trace = task.trace.map(|trace| trace.to_string());
         Self { delay, trace, ..Self::new(message, &task.tenant) }
     }
@@ -202,7 +202,7 @@ pub trait Queue: Debug + Send + Sync {
     ///
     /// # Errors
     /// Any [`crate::Error`]; the message is there at least once.
-    async fn send_again(&self, received: &ReceivedMessage, delay: Duration) -> Result<()>;
+    async fn requeue(&self, received: &ReceivedMessage, delay: Duration) -> Result<()>;
 
     /// What lies in it, roughly.
     ///
@@ -216,20 +216,21 @@ pub trait Queue: Debug + Send + Sync {
 /// # Errors
 /// As [`Queue::send`].
 pub async fn send<M: Message>(queue: &dyn Queue, task: &Task, messages: impl IntoIterator<Item = M>) -> Result<()> {
-    send_later(queue, task, messages, Duration::ZERO).await
+    send_delayed(queue, task, messages, Duration::ZERO).await
 }
 
 /// As [`send`], to be received after `delay` (at most 15 minutes).
 ///
 /// # Errors
 /// As [`Queue::send`].
-pub async fn send_later<M: Message>(
+pub async fn send_delayed<M: Message>(
     queue: &dyn Queue,
     task: &Task,
     messages: impl IntoIterator<Item = M>,
     delay: Duration,
 ) -> Result<()> {
-    let outgoing: Vec<_> = messages.into_iter().map(|message| OutgoingMessage::about(task, &message, delay)).collect();
+    let outgoing: Vec<_> =
+        messages.into_iter().map(|message| OutgoingMessage::for_task(task, &message, delay)).collect();
     if outgoing.is_empty() { Ok(()) } else { queue.send(outgoing).await }
 }
 
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn every_queue_is_declared_within_what_sqs_takes() {
         for name in QueueName::ALL {
-            let QueueSettings { lease, max_receives } = name.declared();
+            let QueueSettings { lease, max_receives } = name.declared_settings();
             assert!((Duration::from_secs(30)..=Duration::from_hours(12)).contains(&lease), "{name:?}: {lease:?}");
             let bounded = (1..=1000).contains(&max_receives);
             assert_eq!(bounded, name.dead_letter_queue().is_some(), "{name:?}: {max_receives}");
@@ -252,8 +253,8 @@ mod tests {
 
     #[test]
     fn a_callback_is_tried_four_times_and_a_page_five() {
-        assert_eq!(QueueName::Callbacks.declared().max_receives, 12, "more than any schedule has");
-        assert_eq!(QueueName::Pages.declared().max_receives, 5);
-        assert_eq!(QueueName::Documents.declared().max_receives, 5);
+        assert_eq!(QueueName::Callbacks.declared_settings().max_receives, 12, "more than any schedule has");
+        assert_eq!(QueueName::Pages.declared_settings().max_receives, 5);
+        assert_eq!(QueueName::Documents.declared_settings().max_receives, 5);
     }
 }

@@ -11,36 +11,36 @@ use crate::Result;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Completion {
     /// This call made the change.
-    Now(Task),
+    Applied(Task),
     /// It had been made before, or was no longer allowed: nothing was changed.
-    Before(Task),
+    Unchanged(Task),
 }
 
 impl Completion {
     /// The task as it is now.
     pub fn task(&self) -> &Task {
-        let (Self::Now(task) | Self::Before(task)) = self;
+        let (Self::Applied(task) | Self::Unchanged(task)) = self;
         task
     }
 
     /// Whether this call made the change.
     pub const fn changed(&self) -> bool {
-        matches!(self, Self::Now(_))
+        matches!(self, Self::Applied(_))
     }
 }
 
 /// A task's place in the list of its tenant's tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listed {
+pub struct TaskCursor {
     /// When it was accepted.
     pub created_at: UnixMillis,
     /// Its name.
     pub id: TaskId,
 }
 
-impl Listed {
+impl TaskCursor {
     /// The place of a task.
-    pub const fn of(task: &Task) -> Self {
+    pub const fn at(task: &Task) -> Self {
         Self { created_at: task.created_at, id: task.id }
     }
 }
@@ -49,7 +49,7 @@ impl Listed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reopen {
     /// Those of these pages that have failed.
-    These(Vec<PageRef>),
+    Pages(Vec<PageRef>),
     /// Every page that has failed or was canceled, and every document that was canceled, or that failed and can be
     /// fetched once more.
     Unread,
@@ -77,7 +77,7 @@ pub trait TaskTable: Debug + Send + Sync {
     ///
     /// # Errors
     /// Any [`crate::Error`].
-    async fn undispatched(&self, before: UnixMillis, limit: usize) -> Result<Vec<Task>>;
+    async fn list_undispatched(&self, before: UnixMillis, limit: usize) -> Result<Vec<Task>>;
 
     /// A task.
     ///
@@ -102,7 +102,7 @@ pub trait TaskTable: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] where there is no such document.
-    async fn settle_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion>;
+    async fn finish_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion>;
 
     /// Ends a page that is queued, in one transaction with the task's counts. Of an ended page, or in another round
     /// than `round`, nothing is changed.
@@ -144,7 +144,7 @@ pub trait TaskTable: Debug + Send + Sync {
     /// Removes a task and its pages: the last step of [`crate::purge`]. That there is none is no error.
     ///
     /// # Errors
-    /// Any [`crate::Error`]; then [`TaskTable::expired`] still finds a task that has expired.
+    /// Any [`crate::Error`]; then [`TaskTable::list_expired`] still finds a task that has expired.
     async fn remove(&self, id: TaskId) -> Result<()>;
 
     /// Up to `limit` tasks of a tenant, those accepted last first: from the first behind `after`, which need not be there
@@ -157,7 +157,7 @@ pub trait TaskTable: Debug + Send + Sync {
         &self,
         tenant: &Tenant,
         since: Option<UnixMillis>,
-        after: Option<Listed>,
+        after: Option<TaskCursor>,
         limit: usize,
     ) -> Result<Vec<Task>>;
 
@@ -166,7 +166,7 @@ pub trait TaskTable: Debug + Send + Sync {
     ///
     /// # Errors
     /// Any [`crate::Error`].
-    async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>>;
+    async fn list_expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>>;
 
     /// Takes what somebody wrote for a page in place of what an engine read, or could not read: in `round`, which must be
     /// the one after the task's, the page has succeeded and no longer needs a review, and the callback is owed anew. Of
@@ -180,5 +180,5 @@ pub trait TaskTable: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::NotFound`] where there is no such task.
-    async fn changed(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task>;
+    async fn wait_for_change(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task>;
 }

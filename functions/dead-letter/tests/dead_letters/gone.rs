@@ -77,7 +77,7 @@ async fn a_redrive_does_not_send_pages_that_were_canceled() {
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
     let depth = room.backend.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!(depth.ready, 1, "only the one that failed");
-    let again = room.backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 2)])).await.expect("asked");
+    let again = room.backend.tasks.reopen(task.id, Reopen::Pages(vec![page(&task, 2)])).await.expect("asked");
     assert!(!again.changed());
 }
 

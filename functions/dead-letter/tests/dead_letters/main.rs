@@ -105,7 +105,7 @@ async fn pages_of_one_task_are_opened_in_one_round() {
 async fn a_redrive_that_was_interrupted_before_it_sent_anything_can_be_repeated() {
     let room = Room::open();
     let task = room.buried_page().await;
-    room.backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1)])).await.expect("reopened");
+    room.backend.tasks.reopen(task.id, Reopen::Pages(vec![page(&task, 1)])).await.expect("reopened");
     assert!(room.is_empty(QueueName::Pages).await);
     assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
     assert_eq!(room.current(&task).await.round, 2);
@@ -178,7 +178,7 @@ async fn a_document_split_by_somebody_who_then_died_has_its_pages_sent() {
     let room = Room::open();
     let task = room.create([DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }]).await;
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
-    room.backend.tasks.settle_document(task.id, 1, split).await.expect("split");
+    room.backend.tasks.finish_document(task.id, 1, split).await.expect("split");
     room.send(QueueName::DeadDocuments, [DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split }])
         .await;
     let running = room.start();

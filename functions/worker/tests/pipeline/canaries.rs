@@ -1,8 +1,8 @@
 //! A new version on trial.
 
 use image::Rgb;
-use quire_routes::{OperatorNote, roll_back};
-use quire_tasks::{Mode, ReadAs, TaskId, TaskStatus, WhyNot};
+use quire_platform::engine_status::roll_back;
+use quire_tasks::{Mode, OperatorNote, ReadAs, TaskId, TaskStatus, WhyNot};
 use uuid::Uuid;
 
 use crate::{

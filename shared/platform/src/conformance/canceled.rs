@@ -33,7 +33,7 @@ async fn canceled_halfway(backend: &Backend) -> Task {
     let task = created(backend, [split(4), DocumentState::Failed(failure()), pending(), pending()]).await;
     complete(backend, page(&task, 1, 1), succeeded()).await;
     complete(backend, page(&task, 1, 2), Outcome::Failed(failure())).await;
-    backend.tasks.settle_document(task.id, 3, DocumentState::Failed(failure())).await.expect("settle");
+    backend.tasks.finish_document(task.id, 3, DocumentState::Failed(failure())).await.expect("settle");
     let task = cancel(backend, &task).await;
     assert_eq!(task.counts, Counts { open: 0, succeeded: 1, failed: 3, canceled: 3 });
     task
@@ -47,12 +47,12 @@ pub async fn an_open_task_is_canceled_at_once(backend: &Backend) {
     assert!(task.ended_at.is_some() && task.owes_callback() && task.dispatched);
     assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
     assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Failed, 1), (Canceled, 1), (Canceled, 1)]);
-    let before = Completion::Before(task.clone());
+    let before = Completion::Unchanged(task.clone());
     assert_eq!(complete(backend, page(&task, 1, 3), succeeded()).await, before, "too late");
-    assert_eq!(backend.tasks.settle_document(task.id, 4, split(2)).await.expect("settle"), before);
+    assert_eq!(backend.tasks.finish_document(task.id, 4, split(2)).await.expect("settle"), before);
     assert_eq!(backend.tasks.correct_page(page(&task, 1, 3), 2, None).await.expect("correct"), before);
     assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), before, "once");
-    let undispatched = backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
+    let undispatched = backend.tasks.list_undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
     assert!(undispatched.iter().all(|other| other.id != task.id), "nothing of it is sent any more");
 }
 
@@ -60,7 +60,7 @@ pub async fn an_open_task_is_canceled_at_once(backend: &Backend) {
 pub async fn an_ended_task_is_not_canceled(backend: &Backend) {
     let task = created(backend, [split(1)]).await;
     let ended = complete(backend, page(&task, 1, 1), succeeded()).await.task().clone();
-    assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), Completion::Before(ended));
+    assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), Completion::Unchanged(ended));
 }
 
 /// Failed and canceled pages, and the documents that can be had once more; but nothing that was read.
@@ -80,7 +80,7 @@ pub async fn what_was_not_read_is_opened_again(backend: &Backend) {
 
     assert!(!complete(backend, page(&task, 1, 3), succeeded()).await.changed(), "of the round before");
     for (document, found) in [(3, split(1)), (4, DocumentState::Failed(failure()))] {
-        assert!(backend.tasks.settle_document(task.id, document, found).await.expect("settle").changed());
+        assert!(backend.tasks.finish_document(task.id, document, found).await.expect("settle").changed());
     }
     for of in [page(&task, 1, 2), page(&task, 1, 3), page(&task, 1, 4), page(&task, 3, 1)] {
         let read = backend.tasks.complete_page(of, 2, succeeded()).await.expect("complete");
@@ -120,12 +120,12 @@ pub async fn a_canceled_page_stays_so_while_a_failed_one_is_opened(backend: &Bac
     use PageStatus::{Canceled, Failed, Queued, Succeeded};
     let task = canceled_halfway(backend).await;
     let (failed, canceled) = (page(&task, 1, 2), page(&task, 1, 3));
-    let opened = reopen(backend, &task, Reopen::These(vec![failed, canceled])).await;
+    let opened = reopen(backend, &task, Reopen::Pages(vec![failed, canceled])).await;
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 2, canceled: 3 });
     assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Queued, 2), (Canceled, 1), (Canceled, 1)]);
     for round in [1, 2] {
         let stray = backend.tasks.complete_page(canceled, round, succeeded()).await.expect("an answer");
-        assert_eq!(stray, Completion::Before(opened.task().clone()));
+        assert_eq!(stray, Completion::Unchanged(opened.task().clone()));
     }
     let failed = backend.tasks.complete_page(failed, 2, Outcome::Failed(failure())).await.expect("complete");
     assert_eq!((failed.changed(), failed.task().status()), (true, TaskStatus::Canceled));
@@ -145,12 +145,12 @@ pub async fn where_there_is_nothing_to_open_nothing_changes(backend: &Backend) {
     let lost = created(backend, [DocumentState::Failed(failure())]).await;
     for (task, scopes) in [(&open, vec![Reopen::Unread, Reopen::All]), (&lost, vec![Reopen::Unread, Reopen::All])] {
         for scope in scopes {
-            assert_eq!(reopen(backend, task, scope).await, Completion::Before(task.clone()));
+            assert_eq!(reopen(backend, task, scope).await, Completion::Unchanged(task.clone()));
         }
     }
     let read = complete(backend, page(&open, 1, 2), succeeded()).await.task().clone();
     let corrected = backend.tasks.correct_page(page(&read, 1, 1), 2, None).await.expect("correct").task().clone();
-    assert_eq!(reopen(backend, &read, Reopen::Unread).await, Completion::Before(corrected));
+    assert_eq!(reopen(backend, &read, Reopen::Unread).await, Completion::Unchanged(corrected));
 }
 
 /// However many pages it has.
@@ -199,7 +199,7 @@ pub async fn progress_is_owed_by_the_page_that_makes_it(backend: &Backend) {
 /// Where a document can be had is not forgotten when it fails.
 pub async fn a_document_that_failed_says_where_it_was_to_be_had(backend: &Backend) {
     let task = created(backend, [pending()]).await;
-    let failed = backend.tasks.settle_document(task.id, 1, DocumentState::Failed(failure())).await.expect("settle");
+    let failed = backend.tasks.finish_document(task.id, 1, DocumentState::Failed(failure())).await.expect("settle");
     let source = failed.task().documents[0].source.clone();
     assert!(matches!(source, Some(Source::Url { .. })), "{source:?}");
     let opened = reopen(backend, &task, Reopen::Unread).await;

@@ -95,7 +95,7 @@ pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(backend: 
         let ended = match ending {
             "acknowledge" => late.acknowledge().await,
             "release" => late.release(Duration::ZERO).await,
-            "send again" => late.send_again(Duration::ZERO).await,
+            "send again" => late.requeue(Duration::ZERO).await,
             _ => late.dead_letter("too late").await,
         };
         ended.expect("it is no error");
@@ -149,11 +149,11 @@ pub async fn a_message_that_is_sent_again_begins_anew(backend: &Backend) {
         let delivery = next(&consumer, AT_LENGTH).await.expect("it comes again");
         assert_eq!((&delivery.message, delivery.attempt), (&message, attempt));
         assert_eq!(delivery.trace.as_deref(), Some(TRACE));
-        delivery.lease.send_again(Duration::ZERO).await.expect("sent again");
+        delivery.lease.requeue(Duration::ZERO).await.expect("sent again");
     }
     let put_off = next(&consumer, AT_LENGTH).await.expect("it comes again");
     let since = Instant::now();
-    put_off.lease.send_again(DELAY).await.expect("sent again");
+    put_off.lease.requeue(DELAY).await.expect("sent again");
     let [received] = pages_queue(backend).receive(1, AT_LENGTH).await.expect("receive").try_into().expect("one");
     assert!(since.elapsed() + A_MOMENT / 10 >= DELAY, "{:?}", since.elapsed());
     let OutgoingMessage { body, group, .. } = outgoing;
@@ -168,7 +168,7 @@ pub async fn whoever_has_lost_a_lease_sends_nothing_again(backend: &Backend) {
     sent(backend).await;
     let stuck = next(&consumer, AT_LENGTH).await.expect("a delivery");
     let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
-    stuck.lease.send_again(Duration::ZERO).await.expect("it is no error");
+    stuck.lease.requeue(Duration::ZERO).await.expect("it is no error");
     assert!(next(&consumer, A_MOMENT).await.is_none(), "the other has it");
     again.lease.acknowledge().await.expect("acknowledge");
     assert!(next(&consumer, A_MOMENT).await.is_none(), "there was one of it");

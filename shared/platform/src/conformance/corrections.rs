@@ -69,7 +69,11 @@ pub async fn a_page_that_needs_a_review_is_corrected(backend: &Backend) {
 pub async fn only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round(backend: &Backend) {
     let task = half_failed(backend).await;
     for (round, number) in [(0, 2), (1, 2), (3, 2), (1, 1)] {
-        assert_eq!(correct(backend, page(&task, 1, number), round).await, Completion::Before(task.clone()), "{round}");
+        assert_eq!(
+            correct(backend, page(&task, 1, number), round).await,
+            Completion::Unchanged(task.clone()),
+            "{round}"
+        );
     }
     let failed = backend.tasks.page(page(&task, 1, 2)).await.expect("page");
     assert_eq!((failed.status, failed.failure), (PageStatus::Failed, Some(failure())));
@@ -78,7 +82,7 @@ pub async fn only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round(
     let ended = complete(backend, page(&open, 1, 1), Outcome::Failed(failure())).await;
     for number in [1, 2] {
         let corrected = correct(backend, page(&open, 1, number), 2).await;
-        assert_eq!(corrected, Completion::Before(ended.task().clone()), "the task is open");
+        assert_eq!(corrected, Completion::Unchanged(ended.task().clone()), "the task is open");
     }
 
     for unknown in [page(&task, 1, 3), page(&task, 2, 1), page(&super::tasks::task([]), 1, 1)] {
@@ -118,7 +122,7 @@ pub async fn what_still_fails_is_opened_again_after_a_correction(backend: &Backe
     let (corrected, failed) = (page(&task, 1, 1), page(&task, 1, 2));
     assert_eq!(correct(backend, corrected, 2).await.task().status(), TaskStatus::PartiallySucceeded);
     assert!(!backend.tasks.complete_page(failed, 2, succeeded()).await.expect("complete").changed());
-    let opened = backend.tasks.reopen(task.id, Reopen::These(vec![corrected, failed])).await.expect("reopen");
+    let opened = backend.tasks.reopen(task.id, Reopen::Pages(vec![corrected, failed])).await.expect("reopen");
     assert!(opened.changed());
     assert_eq!((opened.task().round, opened.task().updated), (3, false));
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 1, ..Counts::default() });

@@ -126,11 +126,11 @@ pub async fn a_purge_that_was_interrupted_is_made_whole_by_the_next(backend: &Ba
             (Arc::clone(&backend.objects), Arc::clone(&backend.tasks), Arc::clone(&backend.secrets));
         let mortal = Backend::new(objects, tasks, secrets, Arc::new(failing), |name| backend.queue(name));
         assert!(matches!(purge(&mortal, &task).await, Err(Error::Failed { .. })));
-        assert!(backend.tasks.expired(at, 10_000).await.expect("expired").contains(&task), "after {deletions}");
+        assert!(backend.tasks.list_expired(at, 10_000).await.expect("expired").contains(&task), "after {deletions}");
     }
     purge(backend, &task).await.expect("purged");
     assert_eq!(left(backend, &task, &keys).await, (0, 0, 0, false));
-    assert!(!backend.tasks.expired(at, 10_000).await.expect("expired").iter().any(|one| one.id == task.id));
+    assert!(!backend.tasks.list_expired(at, 10_000).await.expect("expired").iter().any(|one| one.id == task.id));
 }
 
 /// Records of which only so many can be deleted.

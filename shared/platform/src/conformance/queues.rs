@@ -26,10 +26,10 @@ impl Mail {
     }
 
     async fn send(&self, names: impl IntoIterator<Item = impl ToString>) {
-        self.send_later(names, Duration::ZERO).await;
+        self.send_delayed(names, Duration::ZERO).await;
     }
 
-    async fn send_later(&self, names: impl IntoIterator<Item = impl ToString>, delay: Duration) {
+    async fn send_delayed(&self, names: impl IntoIterator<Item = impl ToString>, delay: Duration) {
         let messages = names.into_iter().map(|name| self.outgoing(&name.to_string(), delay)).collect();
         self.queue.send(messages).await.expect("send");
     }
@@ -174,7 +174,7 @@ pub async fn a_stale_receipt_changes_nothing(backend: &Backend) {
 pub async fn a_delayed_message_comes_when_its_delay_is_over(backend: &Backend) {
     let mail = Mail::new(backend);
     let started = Instant::now();
-    mail.send_later(["late"], Duration::from_secs(2)).await;
+    mail.send_delayed(["late"], Duration::from_secs(2)).await;
     mail.send(["prompt"]).await;
     let (prompt, late) = (mail.next().await, mail.next().await);
     assert!(prompt.body.ends_with("prompt") && late.body.ends_with("late"));
@@ -305,7 +305,7 @@ pub async fn a_receive_in_vain_ends_when_its_wait_is_over(backend: &Backend) {
 /// What scaling and sleeping go by.
 pub async fn depth_tells_ready_from_leased_and_delayed(backend: &Backend) {
     let mail = Mail::new(backend);
-    mail.send_later(0..2, AT_LENGTH).await;
+    mail.send_delayed(0..2, AT_LENGTH).await;
     mail.send(0..4).await;
     let leased = mail.receive(1, AT_LENGTH).await;
     let expected = QueueDepth { ready: 3, in_flight: 1, delayed: 2 };

@@ -1,18 +1,17 @@
 //! What every store of records promises.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use quire_tasks::UnixMillis;
 use tokio::task::JoinSet;
 
 use super::{A_MOMENT, AT_LENGTH, unique};
-use crate::{Backend, Collection, Error, Record};
+use crate::{Backend, Collection, Error, Record, now};
 
 const SHELF: Collection = Collection::Review;
 
 fn after(from_now: Duration) -> UnixMillis {
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + from_now;
-    UnixMillis(at.as_millis() as i64)
+    now().plus(from_now)
 }
 
 async fn put(backend: &Backend, key: &str, body: &str, seen: Option<u64>) -> bool {
@@ -200,7 +199,7 @@ pub async fn a_room_is_listed_on_its_own(backend: &Backend) {
 /// A backend where all lies in one place would hide that it cannot be so elsewhere.
 pub async fn what_is_spread_has_a_room_and_is_listed_by_rooms(backend: &Backend) {
     let refused = |kept: Result<(), Error>| assert!(matches!(kept, Err(Error::Failed { .. })), "{kept:?}");
-    for shelf in Collection::ALL.into_iter().filter(|shelf| shelf.is_spread()) {
+    for shelf in Collection::ALL.into_iter().filter(|shelf| shelf.is_partitioned()) {
         refused(backend.records.list(shelf, None, 1).await.map(drop));
         for key in ["room", "room/", "/name", "/"] {
             refused(backend.records.set(shelf, key, "1".to_owned(), None).await);
