@@ -63,8 +63,8 @@ pub struct MalformedMessage {
     pub lease: Lease,
 }
 
-/// The right to work on a message. It is extended until it is ended in one of four ways. If it is dropped without one of
-/// them, it expires and the message is received again.
+/// The right to work on a message. It is extended until it is ended in one of four ways. If it is dropped without one
+/// of them, it expires and the message is received again.
 #[derive(Debug)]
 #[must_use = "a dropped lease hides its message until the visibility timeout"]
 pub struct Lease {
@@ -90,7 +90,8 @@ impl LeaseRegistry {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns the leases to extend. A lease held longer than `max_age` is dropped from the registry: its holder is stuck.
+    /// Returns the leases to extend. A lease held longer than `max_age` is dropped from the registry: its holder is
+    /// stuck.
     fn to_extend(&self, max_age: Duration) -> Vec<Receipt> {
         self.with(|leases| {
             leases.retain(|_, lease| lease.is_released || lease.since.elapsed() < max_age);
@@ -125,8 +126,8 @@ impl LeaseRegistry {
 }
 
 impl<M: Message> Delivery<M> {
-    /// Parses a received message and registers its lease. For adapters whose messages do not come through a [`Consumer`],
-    /// e.g. those of a Lambda invocation.
+    /// Parses a received message and registers its lease. For adapters whose messages do not come through a
+    /// [`Consumer`], e.g. those of a Lambda invocation.
     ///
     /// # Errors
     /// [`MalformedMessage`] if the body cannot be parsed.
@@ -142,8 +143,8 @@ impl<M: Message> Delivery<M> {
 }
 
 impl<M: Message> Consumer<M> {
-    /// Creates a consumer that extends a lease for at most `max_lease_age`: a holder that takes longer is stuck, and the
-    /// message is received again.
+    /// Creates a consumer that extends a lease for at most `max_lease_age`: a holder that takes longer is stuck, and
+    /// the message is received again.
     ///
     /// # Panics
     /// If called outside a tokio runtime.
@@ -162,8 +163,8 @@ impl<M: Message> Consumer<M> {
         Ok(received.into_iter().map(|received| Delivery::open(&self.queue, &self.leases, received)).collect())
     }
 
-    /// Returns up to `max` deliveries as soon as there is one, or none after a long poll. Returns soon after `stop`, but
-    /// not at once: dropping messages that the queue is just handing out would spend an attempt of each.
+    /// Returns up to `max` deliveries as soon as there is one, or none after a long poll. Returns soon after `stop`,
+    /// but not at once: dropping messages that the queue is just handing out would spend an attempt of each.
     ///
     /// # Errors
     /// As [`Queue::receive`].
@@ -177,8 +178,8 @@ impl<M: Message> Consumer<M> {
         timeout(STOP_TIMEOUT, receiving).await.unwrap_or_else(|_| Ok(Vec::new()))
     }
 
-    /// Releases every lease that is held, so that its message is visible at once, and returns their number. For a graceful
-    /// shutdown that ran out of time, after the last receive. The holders can no longer end their leases.
+    /// Releases every lease that is held, so that its message is visible at once, and returns their number. For a
+    /// graceful shutdown that ran out of time, after the last receive. The holders can no longer end their leases.
     ///
     /// # Errors
     /// As [`Queue::release`]; leases that were not released expire.
@@ -226,8 +227,8 @@ impl Lease {
         retry_with_backoff(|| self.queue.release(vec![self.received.receipt.clone()], delay)).await
     }
 
-    /// Postpones the work for a reason that is not the message's fault: sends the message again, visible after `delay` (at
-    /// most 15 minutes), without spending an attempt.
+    /// Postpones the work for a reason that is not the message's fault: sends the message again, visible after `delay`
+    /// (at most 15 minutes), without spending an attempt.
     ///
     /// # Errors
     /// As [`Queue::requeue`]; the message is then received again when its lease expires.

@@ -6,8 +6,8 @@ use crate::{Backend, Completion, QueueName, Result, retry_with_backoff, send};
 
 /// Enqueues the completion webhook if the task has ended and its webhook is not delivered yet.
 ///
-/// Must be called after every transition that ends a task, before the message that caused it is acknowledged. Idempotent
-/// for the receiver: repeated messages lead to the same `webhook-id`.
+/// Must be called after every transition that ends a task, before the message that caused it is acknowledged.
+/// Idempotent for the receiver: repeated messages lead to the same `webhook-id`.
 ///
 /// # Errors
 /// As [`crate::Queue::send`].
@@ -20,8 +20,8 @@ pub async fn enqueue_callback(backend: &Backend, task: &Task) -> Result<()> {
     retry_with_backoff(|| send(queue.as_ref(), task, [message.clone()])).await
 }
 
-/// Enqueues a progress webhook if this very write made one due. Note: a message that is lost with its sender is not sent
-/// again; the next one reports more progress, and the completion webhook follows in any case.
+/// Enqueues a progress webhook if this very write made one due. Note: a message that is lost with its sender is not
+/// sent again; the next one reports more progress, and the completion webhook follows in any case.
 ///
 /// # Errors
 /// As [`crate::Queue::send`].

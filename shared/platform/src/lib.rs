@@ -1,9 +1,9 @@
 //! The backend as ports: object store, queues, task table, records and secrets.
 //!
-//! The traits [`ObjectStore`], [`Queue`], [`TaskTable`], [`RecordStore`] and [`SecretStore`] are what Quire needs from a
-//! backend; a [`Backend`] holds one of each. Two adapters implement them: `quire-platform-embedded` on files and SQLite, and
-//! `quire-platform-aws` on S3, SQS and `DynamoDB`. Only binaries choose an adapter: all other code depends on this crate and
-//! does not know which backend it runs on. Every adapter passes the [`conformance`] suite.
+//! The traits [`ObjectStore`], [`Queue`], [`TaskTable`], [`RecordStore`] and [`SecretStore`] are what Quire needs from
+//! a backend; a [`Backend`] holds one of each. Two adapters implement them: `quire-platform-embedded` on files and
+//! SQLite, and `quire-platform-aws` on S3, SQS and `DynamoDB`. Only binaries choose an adapter: all other code depends
+//! on this crate and does not know which backend it runs on. Every adapter passes the [`conformance`] suite.
 
 mod backend;
 mod clock;

@@ -9,11 +9,11 @@ use crate::{Backend, Collection, Error, Result, now, retry_with_backoff};
 /// A task that expires within this time counts as expired, since clocks of machines differ.
 const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
-/// Deletes the text stored for a page in a round, and its review entry, unless the page ended with them: e.g. its task was
-/// canceled, has expired or was deleted before the page could be completed.
+/// Deletes the text stored for a page in a round, and its review entry, unless the page ended with them: e.g. its task
+/// was canceled, has expired or was deleted before the page could be completed.
 ///
-/// Must be called after a worker stored a result but could not complete the page, and when the message of such a page is
-/// received again. Must not be called while the page may still be completed in this round.
+/// Must be called after a worker stored a result but could not complete the page, and when the message of such a page
+/// is received again. Must not be called while the page may still be completed in this round.
 ///
 /// # Errors
 /// Any [`Error`], after retries with backoff.
@@ -33,8 +33,9 @@ pub async fn delete_orphaned_page(backend: &Backend, page: PageRef, round: u32) 
     delete_orphaned_review(backend, page, round).await
 }
 
-/// Deletes corrections of pages of a task that has just been reopened: their writer stopped before they took effect, and a
-/// worker would take them for texts that were read in this round. Must be called before the page messages are sent.
+/// Deletes corrections of pages of a task that has just been reopened: their writer stopped before they took effect,
+/// and a worker would take them for texts that were read in this round. Must be called before the page messages are
+/// sent.
 ///
 /// # Errors
 /// Any [`Error`].

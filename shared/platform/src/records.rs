@@ -1,7 +1,8 @@
 //! Records: small JSON values beside the tasks, shared by operators, workers and the API.
 //!
-//! A [`Collection`] holds the records of one kind. Records are read consistently and replaced by optimistic concurrency:
-//! [`RecordStore::put`] fails if the record's version has changed, and [`update`] retries the whole read-modify-write.
+//! A [`Collection`] holds the records of one kind. Records are read consistently and replaced by optimistic
+//! concurrency: [`RecordStore::put`] fails if the record's version has changed, and [`update`] retries the whole
+//! read-modify-write.
 
 use std::fmt::Debug;
 
@@ -72,9 +73,9 @@ impl Collection {
         }
     }
 
-    /// Returns whether the records are partitioned: their keys are `partition/rest`, and only one partition at a time can
-    /// be listed. Collections that are written by every request are partitioned, since one `DynamoDB` partition would be
-    /// too small for them.
+    /// Returns whether the records are partitioned: their keys are `partition/rest`, and only one partition at a time
+    /// can be listed. Collections that are written by every request are partitioned, since one `DynamoDB` partition
+    /// would be too small for them.
     pub const fn is_partitioned(self) -> bool {
         matches!(self, Self::Limits | Self::Idempotency | Self::Deliveries)
     }
@@ -100,8 +101,9 @@ pub trait RecordStore: Debug + Send + Sync {
     /// [`crate::Error::Failed`] if the key is invalid; otherwise any.
     async fn read(&self, collection: Collection, key: &str) -> Result<Option<Record>>;
 
-    /// Writes the record if its version still is `expected_version`, or, if that is `None`, if it does not exist. Returns
-    /// whether it was written. Note: `false` may also follow an earlier attempt of the same call whose response was lost.
+    /// Writes the record if its version still is `expected_version`, or, if that is `None`, if it does not exist.
+    /// Returns whether it was written. Note: `false` may also follow an earlier attempt of the same call whose response
+    /// was lost.
     ///
     /// # Errors
     /// [`crate::Error::Failed`] if the key is invalid or the body too large; otherwise any.
@@ -120,8 +122,8 @@ pub trait RecordStore: Debug + Send + Sync {
     /// As [`RecordStore::put`].
     async fn set(&self, collection: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()>;
 
-    /// Deletes the record if its version still is `expected_version`, or, if that is `None`, whatever its version. Returns
-    /// whether it was deleted.
+    /// Deletes the record if its version still is `expected_version`, or, if that is `None`, whatever its version.
+    /// Returns whether it was deleted.
     ///
     /// # Errors
     /// As [`RecordStore::read`].

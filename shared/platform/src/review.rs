@@ -10,8 +10,9 @@ use crate::{
 /// How a review entry is updated.
 const UPDATE: UpdateOptions = UpdateOptions { what: "a review entry", attempts: 10, retry_busy: true };
 
-/// Files a page for review, in place of its entry of an earlier round. Idempotent: an entry of the same or a later round
-/// stays as it is. Must be called before the page is completed, so that every page marked `needs_review` has an entry.
+/// Files a page for review, in place of its entry of an earlier round. Idempotent: an entry of the same or a later
+/// round stays as it is. Must be called before the page is completed, so that every page marked `needs_review` has an
+/// entry.
 ///
 /// # Errors
 /// As [`records::update`].

@@ -43,4 +43,4 @@ async fn aws(settings: &AwsSettings) -> Aws {
 }
 
 // The emulator does not know fair queues.
-conformance::conformance_tests!(open except turns);
+conformance::conformance_tests!(open except fairness);

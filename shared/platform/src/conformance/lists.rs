@@ -1,4 +1,4 @@
-//! What every task table promises about lists of tasks, and about the end of their time.
+//! The task table: lists, expiry and deletion.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{Backend, Completion, Error, Reopen, TaskCursor};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A task of this tenant, accepted at this time.
+/// Creates a task of this tenant with this creation time.
 async fn accepted(backend: &Backend, tenant: &Tenant, at: i64) -> Task {
     let task = Task { tenant: tenant.clone(), created_at: UnixMillis(at), ..task([split(1)]) };
     match backend.tasks.create(task).await.expect("create") {
@@ -22,11 +22,11 @@ async fn accepted(backend: &Backend, tenant: &Tenant, at: i64) -> Task {
 }
 
 fn tenant() -> Tenant {
-    unique("tenant").parse().expect("a tenant")
+    unique("tenant").parse().expect("a valid tenant")
 }
 
-/// Also where several were accepted at the same time; nobody else's; and none that is older than asked for.
-pub async fn tasks_are_listed_newest_first_one_page_after_the_other(backend: &Backend) {
+/// Pagination also works for tasks with the same creation time; other tenants' and older tasks are not listed.
+pub async fn tasks_are_listed_newest_first_with_pagination(backend: &Backend) {
     let (mine, other, start) = (tenant(), tenant(), now().0);
     let mut tasks = Vec::new();
     for at in [1, 0, 2, 1, 1, 0, 3] {
@@ -56,8 +56,8 @@ pub async fn tasks_are_listed_newest_first_one_page_after_the_other(backend: &Ba
     assert_eq!(backend.tasks.list(&tenant(), None, None, 100).await.expect("list"), []);
 }
 
-/// A list is of tasks as they are now.
-pub async fn a_list_shows_tasks_as_they_are_now(backend: &Backend) {
+/// A list shows the current state of tasks.
+pub async fn a_list_shows_current_tasks(backend: &Backend) {
     let mine = tenant();
     let task = accepted(backend, &mine, now().0).await;
     let ended = complete(backend, page(&task, 1, 1), succeeded()).await;
@@ -66,8 +66,8 @@ pub async fn a_list_shows_tasks_as_they_are_now(backend: &Backend) {
     assert_eq!(backend.tasks.list(&mine, None, None, 10).await.expect("list"), []);
 }
 
-/// The one whose time was over first comes first.
-pub async fn expired_tasks_are_found_in_the_order_in_which_they_expired(backend: &Backend) {
+/// Expired tasks are listed by their expiry.
+pub async fn expired_tasks_are_listed_by_expiry(backend: &Backend) {
     let now = now();
     let mut tasks = Vec::new();
     for ago in [30, 10, 20, 40, 15, 35, 25] {
@@ -89,8 +89,8 @@ pub async fn expired_tasks_are_found_in_the_order_in_which_they_expired(backend:
     assert!(!backend.tasks.list_expired(UnixMillis(at.0 - 1), 10_000).await.expect("expired").contains(&tasks[0]));
 }
 
-/// Nobody reads, corrects, opens or tells of what is deleted.
-pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend) {
+/// A task that was expired is canceled; its pages are not completed, corrected or reopened, and no webhook is due.
+pub async fn an_expired_task_accepts_no_more_changes(backend: &Backend) {
     let task = created(backend, [split(2), pending()]).await;
     complete(backend, page(&task, 1, 1), Outcome::Failed(failure())).await;
     let at = now();
@@ -118,8 +118,8 @@ pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend)
     assert!(!undispatched.contains(&expired));
 }
 
-/// Its time may be over while it is still worked on.
-pub async fn a_task_that_has_expired_is_worked_on_no_more(backend: &Backend) {
+/// A task may expire while its pages are in flight.
+pub async fn pages_of_an_expired_task_are_not_completed(backend: &Backend) {
     let old = Task { created_at: UnixMillis(now().0 - 2_000), ..task([split(2)]) }.kept_for(Duration::from_secs(1));
     let created = backend.tasks.create(old.clone()).await.expect("create").task().clone();
     assert_eq!(complete(backend, page(&old, 1, 1), succeeded()).await, Completion::Unchanged(created.clone()));
@@ -128,8 +128,8 @@ pub async fn a_task_that_has_expired_is_worked_on_no_more(backend: &Backend) {
     assert_eq!((expired.task().status(), expired.task().expires_at), (TaskStatus::Canceled, old.expires_at));
 }
 
-/// As if it had never been there.
-pub async fn a_removed_task_is_gone(backend: &Backend) {
+/// A deleted task does not exist any more.
+pub async fn a_removed_task_does_not_exist(backend: &Backend) {
     let task = created(backend, [split(150), pending()]).await;
     let other = created(backend, [split(2)]).await;
     for _ in 0..2 {

@@ -25,8 +25,8 @@ pub struct ConcurrencyLimits {
     pub error_pause: Duration,
 }
 
-/// Handles deliveries concurrently until `shutdown`, then drains: waits for those in flight. A handler that panics harms no
-/// other; its message is received again.
+/// Handles deliveries concurrently until `shutdown`, then drains: waits for those in flight. A handler that panics
+/// harms no other; its message is received again.
 ///
 /// # Errors
 /// The first error of the queue for which `is_fatal` returns true; others are logged and retried after a pause.
