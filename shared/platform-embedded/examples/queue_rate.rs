@@ -1,5 +1,5 @@
-//! How many page messages a second go through the embedded queue: sent, leased and acknowledged, ten at a time, by four
-//! tasks, with every commit durable.
+//! Benchmark: page messages per second through the embedded queue. They are sent, leased and acknowledged in batches of
+//! ten by four concurrent tasks, and every commit is durable.
 //!
 //! `cargo run --release -p quire-platform-embedded --example queue_rate [FOLDER]`
 #![expect(clippy::print_stdout, reason = "its result")]

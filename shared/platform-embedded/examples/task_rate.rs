@@ -1,5 +1,5 @@
-//! How many tasks a second the embedded backend takes in, and how many it reads: a task is created, its message is sent and
-//! it is noted as dispatched, as it is for a document to be fetched, with every commit durable.
+//! Benchmark: tasks per second that the embedded backend creates and reads. Each task is created, its document message
+//! is sent, and it is marked as dispatched; every commit is durable.
 //!
 //! `cargo run --release -p quire-platform-embedded --example task_rate [FOLDER]`
 #![expect(clippy::print_stdout, reason = "its result")]
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 const LASTS: Duration = Duration::from_secs(5);
-/// Tasks that are there before anything is measured.
+/// Tasks that exist before the measurement.
 const BACKLOG: usize = 20_000;
 
 #[tokio::main]

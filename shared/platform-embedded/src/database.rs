@@ -1,8 +1,8 @@
-//! The database: a connection that writes and one that reads, each owned by a thread.
+//! The database: a thread with a connection for writes, and one for reads.
 //!
-//! A durable commit costs one wait for the disk, however much is in it. So the thread that writes takes all jobs that have
-//! come in while it was waiting into its next transaction, each in a savepoint of its own, and answers them after the
-//! commit. Whoever only reads does not wait for the disk with them: the write-ahead log shows the last commit.
+//! Group commit: a durable commit costs one disk sync, however many changes it contains. The write thread runs all jobs
+//! that arrived during the last commit in one transaction, each in a savepoint of its own, and replies after the
+//! commit. Reads do not wait for the sync: in WAL mode they see the last commit.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,108 +16,108 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     connection::connect,
-    fault::Fault,
-    wakeup::{Bells, Changes, Listener},
+    fault::TransactionError,
+    wakeup::{ChangeListener, Changes, Notifier},
 };
 
-/// Jobs that wait for their transaction; more than these wait in their callers.
-const JOBS_WAITING: usize = 256;
-/// Jobs in one transaction: enough to share the disk's wait, few enough to keep the first of them from waiting long.
-const JOBS_TOGETHER: usize = 64;
+/// The capacity of the job channel. A full channel is backpressure: senders wait.
+const JOB_CHANNEL_CAPACITY: usize = 256;
+/// The maximum number of jobs in one transaction: enough to share a disk sync, few enough for a short latency.
+const MAX_JOBS_PER_TRANSACTION: usize = 64;
 
-type Jobs = mpsc::Sender<Box<dyn Job>>;
+type JobSender = mpsc::Sender<Box<dyn DatabaseJob>>;
 
-/// The ways to the threads that own the connections.
+/// The channels to the threads that own the connections.
 #[derive(Debug)]
 pub(crate) struct Database {
-    writes: Jobs,
-    reads: Jobs,
-    bells: Arc<Bells>,
+    writes: JobSender,
+    reads: JobSender,
+    notifier: Arc<Notifier>,
 }
 
 impl Database {
-    /// Opens the database in a file, and makes it where there is none.
-    pub(crate) fn open(path: &Path, bells: Arc<Bells>) -> Result<Self> {
-        let (writes, reads) = (start(path, &bells, "quire-database")?, start(path, &bells, "quire-reads")?);
-        Ok(Self { writes, reads, bells })
+    /// Opens the database file and creates it if it does not exist.
+    pub(crate) fn open(path: &Path, notifier: Arc<Notifier>) -> Result<Self> {
+        let (writes, reads) = (start(path, &notifier, "quire-database")?, start(path, &notifier, "quire-reads")?);
+        Ok(Self { writes, reads, notifier })
     }
 
-    /// Reads. Sees everything that was committed before.
+    /// Runs a read. It sees everything that was committed before.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, TransactionError> + Send + 'static,
     ) -> Result<T> {
         self.run(&self.reads, false, |connection, _| work(connection)).await
     }
 
-    /// Writes, and notes what others may wait for. Once this has returned `Ok`, a power cut changes nothing.
+    /// Runs a write in a transaction, which reports its changes for the wake-up. Durable once it has returned `Ok`.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection, &mut Changes) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&Connection, &mut Changes) -> Result<T, TransactionError> + Send + 'static,
     ) -> Result<T> {
         self.run(&self.writes, true, work).await
     }
 
-    /// Starts to listen for changes, by whatever process.
-    pub(crate) fn listen(&self) -> Listener {
-        self.bells.listen()
+    /// Subscribes to changes by any process.
+    pub(crate) fn listen(&self) -> ChangeListener {
+        self.notifier.listen()
     }
 
-    async fn run<T, W>(&self, jobs: &Jobs, writes: bool, work: W) -> Result<T>
+    async fn run<T, W>(&self, jobs: &JobSender, writes: bool, work: W) -> Result<T>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection, &mut Changes) -> Result<T, Fault> + Send + 'static,
+        W: FnOnce(&Connection, &mut Changes) -> Result<T, TransactionError> + Send + 'static,
     {
         let gone = || Error::Failed { what: "database", why: "its thread has ended".to_owned() };
         let (answer, answered) = oneshot::channel();
-        let call = Call { work: Some(work), result: None, answer, writes };
+        let call = DatabaseCall { work: Some(work), result: None, answer, writes };
         jobs.send(Box::new(call)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
 
-/// Starts a thread that owns a connection; the way to it.
-fn start(path: &Path, bells: &Arc<Bells>, name: &str) -> Result<Jobs> {
+/// Starts a thread that owns a connection, and returns the channel to it.
+fn start(path: &Path, notifier: &Arc<Notifier>, name: &str) -> Result<JobSender> {
     let connection = connect(path)?;
-    let (jobs, waiting) = mpsc::channel(JOBS_WAITING);
-    let owner = Owner { connection, path: path.to_owned(), bells: Arc::clone(bells) };
+    let (jobs, waiting) = mpsc::channel(JOB_CHANNEL_CAPACITY);
+    let owner = DatabaseThread { connection, path: path.to_owned(), notifier: Arc::clone(notifier) };
     thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || owner.work_off(waiting))
+        .spawn(move || owner.run_jobs(waiting))
         .map_err(|error| Error::Failed { what: "database", why: format!("its thread cannot start: {error}") })?;
     Ok(jobs)
 }
 
 /// A call that waits for its transaction.
-trait Job: Send {
-    /// Whether it may change anything.
+trait DatabaseJob: Send {
+    /// Returns whether the job may write.
     fn writes(&self) -> bool;
 
-    /// Does its work. An error is for the caller, and for whoever must know whether the transaction still stands.
+    /// Runs the job. An error rolls its savepoint back.
     fn run(&mut self, connection: &Connection, changes: &mut Changes, path: &Path) -> Result<()>;
 
-    /// Tells the caller how it ended: as `committed` says, or as the work itself did.
+    /// Replies with the job's result, or with the error of the commit.
     fn answer(self: Box<Self>, committed: Result<()>);
 }
 
-struct Call<T, W> {
+struct DatabaseCall<T, W> {
     work: Option<W>,
     result: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
     writes: bool,
 }
 
-impl<T, W> Job for Call<T, W>
+impl<T, W> DatabaseJob for DatabaseCall<T, W>
 where
     T: Send,
-    W: FnOnce(&Connection, &mut Changes) -> Result<T, Fault> + Send,
+    W: FnOnce(&Connection, &mut Changes) -> Result<T, TransactionError> + Send,
 {
     fn writes(&self) -> bool {
         self.writes
     }
 
     fn run(&mut self, connection: &Connection, changes: &mut Changes, path: &Path) -> Result<()> {
-        // A caller that has gone no longer wants it done: a lease, say, that nobody would hold.
+        // The future was dropped: e.g. a lease would have no holder.
         let Some(work) = self.work.take().filter(|_| !self.answer.is_closed()) else { return Ok(()) };
         let result = work(connection, changes).map_err(|fault| fault.at(path));
         let done = result.as_ref().map(drop).map_err(Clone::clone);
@@ -127,7 +127,7 @@ where
 
     fn answer(self: Box<Self>, committed: Result<()>) {
         let Self { result, answer, .. } = *self;
-        // A caller that has gone needs no answer.
+        // The receiver may be dropped.
         let _ = match (committed, result) {
             (Err(error), _) => answer.send(Err(error)),
             (Ok(()), Some(result)) => answer.send(result),
@@ -136,18 +136,18 @@ where
     }
 }
 
-/// What a thread owns.
-struct Owner {
+/// The state of a database thread.
+struct DatabaseThread {
     connection: Connection,
     path: PathBuf,
-    bells: Arc<Bells>,
+    notifier: Arc<Notifier>,
 }
 
-impl Owner {
-    fn work_off(self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+impl DatabaseThread {
+    fn run_jobs(self, mut waiting: mpsc::Receiver<Box<dyn DatabaseJob>>) {
         while let Some(first) = waiting.blocking_recv() {
             let mut jobs = vec![first];
-            while jobs.len() < JOBS_TOGETHER
+            while jobs.len() < MAX_JOBS_PER_TRANSACTION
                 && let Ok(job) = waiting.try_recv()
             {
                 jobs.push(job);
@@ -158,12 +158,12 @@ impl Owner {
                 job.answer(outcome.clone());
             }
             if let Ok(changes) = committed {
-                self.bells.ring(changes);
+                self.notifier.notify(changes);
             }
         }
     }
 
-    fn commit_together(&self, jobs: &mut [Box<dyn Job>]) -> Result<Changes> {
+    fn commit_together(&self, jobs: &mut [Box<dyn DatabaseJob>]) -> Result<Changes> {
         let writes = jobs.iter().any(|job| job.writes());
         self.execute(if writes { "BEGIN IMMEDIATE" } else { "BEGIN" })?;
         let done = self.run_all(jobs).and_then(|changes| self.execute("COMMIT").map(|()| changes));
@@ -173,14 +173,14 @@ impl Owner {
         done
     }
 
-    fn run_all(&self, jobs: &mut [Box<dyn Job>]) -> Result<Changes> {
+    fn run_all(&self, jobs: &mut [Box<dyn DatabaseJob>]) -> Result<Changes> {
         let mut changes = Changes::new();
         for job in jobs {
             let mut own = Changes::new();
             self.execute("SAVEPOINT job")?;
             match job.run(&self.connection, &mut own, &self.path) {
                 Ok(()) => changes.append(&mut own),
-                // Some errors, a full disk's for one, end the whole transaction.
+                // Some errors, e.g. a full disk, roll the whole transaction back.
                 Err(error) if self.connection.is_autocommit() => return Err(error),
                 Err(_) => self.execute("ROLLBACK TO job")?,
             }
@@ -191,7 +191,7 @@ impl Owner {
 
     fn execute(&self, sql: &str) -> Result<()> {
         let done = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-        done.map(drop).map_err(|error| Fault::from(error).at(&self.path))
+        done.map(drop).map_err(|error| TransactionError::from(error).at(&self.path))
     }
 }
 
@@ -202,13 +202,13 @@ mod tests {
     use super::*;
 
     fn database() -> (tempfile::TempDir, Database) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let bells = Arc::new(Bells::hang(dir.path()));
-        let database = Database::open(&dir.path().join("quire.db"), bells).expect("a database");
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let notifier = Arc::new(Notifier::bind(dir.path()));
+        let database = Database::open(&dir.path().join("quire.db"), notifier).expect("a database");
         (dir, database)
     }
 
-    fn insert(connection: &Connection, group: &str) -> Result<(), Fault> {
+    fn insert(connection: &Connection, group: &str) -> Result<(), TransactionError> {
         let sql = "INSERT INTO turns (queue, grp, served) VALUES ('q', ?1, 1)";
         connection.prepare_cached(sql)?.execute([group])?;
         Ok(())
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_that_fails_leaves_nothing_and_harms_no_other() {
+    async fn a_failed_job_is_rolled_back_alone() {
         let (_dir, database) = database();
         let good = database.write(|connection, _| insert(connection, "good"));
         let bad = database.write(|connection, _| {
@@ -237,22 +237,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_that_ends_early_fails_all_in_it() {
+    async fn a_rolled_back_transaction_fails_all_its_jobs() {
         let (_dir, database) = database();
-        // One thread runs this test, so that all three wait by the time the first is taken up, or it runs alone.
+        // The test has one thread, so that all three jobs are queued before the first one runs, or it runs alone.
         let before = database.write(|connection, _| insert(connection, "before"));
         let breaks = database.write(|connection, _| {
             connection.execute_batch("ROLLBACK")?;
-            Err::<(), _>(Fault::not_found(&"anything"))
+            Err::<(), _>(TransactionError::not_found(&"anything"))
         });
         let (before, breaks) = tokio::join!(before, breaks);
         assert!(matches!(breaks, Err(Error::NotFound { .. })));
-        assert_eq!(groups(&database).await, i64::from(before.is_ok()), "an answer tells what is so");
-        database.write(|connection, _| insert(connection, "after")).await.expect("the database goes on");
+        assert_eq!(groups(&database).await, i64::from(before.is_ok()), "the result is that of the commit");
+        database.write(|connection, _| insert(connection, "after")).await.expect("the database still works");
     }
 
     #[tokio::test]
-    async fn work_for_a_caller_that_has_gone_is_not_done() {
+    async fn a_job_with_a_dropped_future_is_not_run() {
         let (_dir, database) = database();
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let busy = database.write(move |_, _| Ok(wait.recv().is_ok()));

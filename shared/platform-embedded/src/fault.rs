@@ -1,30 +1,31 @@
-//! What can go wrong inside a transaction, and what it means to callers.
+//! Errors inside a transaction.
 
 use std::path::Path;
 
 use quire_platform::Error;
 use rusqlite::{ErrorCode, ffi::Error as SqliteCode};
 
-/// An error before it is known to which database it happened.
+/// An error inside a transaction, before the database file is known.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    /// SQLite's.
+pub(crate) enum TransactionError {
+    /// An error of SQLite.
     Sqlite(rusqlite::Error),
-    /// A record that is not what this program writes.
+    /// A row cannot be parsed or serialized.
     Record(serde_json::Error),
-    /// There is no such thing.
+    /// The row does not exist.
     Missing(String),
-    /// Whatever else it says.
+    /// Any other error.
     Other(String),
 }
 
-impl Fault {
-    /// There is no such thing.
+impl TransactionError {
+    /// Returns the error for a missing row.
     pub(crate) fn not_found(what: &impl ToString) -> Self {
         Self::Missing(what.to_string())
     }
 
-    /// As callers see it. SQLite's words and SQL hold no values, but those of serde do: they are left out.
+    /// Converts to the port's error. The messages of SQLite contain no values, but those of serde do, so they are left
+    /// out.
     pub(crate) fn at(self, path: &Path) -> Error {
         const WHAT: &str = "database";
         let failed = |why: String| Error::Failed { what: WHAT, why: format!("{}: {why}", path.display()) };
@@ -39,20 +40,20 @@ impl Fault {
                     Error::Busy { what: WHAT, why: error.to_string() }
                 }
                 Some(ErrorCode::DiskFull) => Error::Full { what: WHAT },
-                Some(ErrorCode::ReadOnly) => failed("it cannot be written to".to_owned()),
+                Some(ErrorCode::ReadOnly) => failed("it is read-only".to_owned()),
                 _ => failed(error.to_string()),
             },
         }
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for TransactionError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<serde_json::Error> for Fault {
+impl From<serde_json::Error> for TransactionError {
     fn from(error: serde_json::Error) -> Self {
         Self::Record(error)
     }

@@ -1,4 +1,4 @@
-//! What the queues do with their rows, inside of a transaction.
+//! SQL of the queues, inside a transaction.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -6,44 +6,44 @@ use quire_platform::{OutgoingMessage, QueueDepth, QueueName, QueueSettings, Rece
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use crate::{
-    fair_queue::{leave_line, line_up, next_in, pick},
-    fault::Fault,
+    fair_queue::{add_to_round, next_messages, next_visible_in, remove_from_round_if_empty},
+    fault::TransactionError,
     wakeup::{Change, Changes},
 };
 
-/// So many times may the whole system be interrupted while a message is leased, before the message is suspected.
+/// A message that is leased at this many interruptions of the whole system may be the cause of them.
 const MAX_INTERRUPTIONS: i64 = 20;
 
-/// Who receives what on which terms.
+/// The queue, settings and owner of a receive.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct ReceiveSettings {
     /// The queue.
     pub(crate) queue: QueueName,
     /// Its settings.
     pub(crate) settings: QueueSettings,
-    /// Who takes the leases.
+    /// The owner of the leases.
     pub(crate) holder: std::sync::Arc<str>,
 }
 
-/// What a receive found.
+/// The result of [`receive`].
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub(crate) struct ReceivedBatch {
     /// The leased messages.
     pub(crate) received: Vec<ReceivedMessage>,
-    /// Where there were none: how long until one becomes visible, as far as is known.
-    pub(crate) next_in: Option<Duration>,
+    /// If there are none: the time until one becomes visible, if known.
+    pub(crate) next_visible_in: Option<Duration>,
 }
 
-/// A receipt, taken apart: one lease of one message.
+/// A parsed receipt: one lease of one message.
 #[derive(Clone, Copy)]
-struct Lease {
+struct LeaseId {
     id: i64,
     number: i64,
 }
 
-impl Lease {
-    /// A receipt that is none of ours names a lease that has ended.
-    fn of(receipt: &Receipt) -> Option<Self> {
+impl LeaseId {
+    /// Parses a receipt. A malformed receipt is that of an ended lease.
+    fn parse(receipt: &Receipt) -> Option<Self> {
         let (id, number) = receipt.0.split_once('-')?;
         Some(Self { id: id.parse().ok()?, number: number.parse().ok()? })
     }
@@ -53,20 +53,20 @@ impl Lease {
     }
 }
 
-/// The condition under which a lease, `(id, number, now)`, still holds.
-macro_rules! while_held {
+/// The condition that a lease, `(id, number, now)`, is still valid.
+macro_rules! while_leased {
     ($sql:literal) => {
         concat!($sql, " WHERE id = ?1 AND leases = ?2 AND visible_at > ?3 AND holder IS NOT NULL")
     };
 }
 
-/// Adds messages.
+/// Inserts messages.
 pub(crate) fn send(
     connection: &Connection,
     changes: &mut Changes,
     queue: QueueName,
     messages: &[OutgoingMessage],
-) -> Result<(), Fault> {
+) -> Result<(), TransactionError> {
     let now = now().0;
     let mut insert = connection
         .prepare_cached("INSERT INTO messages (queue, grp, body, visible_at, trace) VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -75,53 +75,69 @@ pub(crate) fn send(
     }
     let groups: BTreeSet<&str> = messages.iter().map(|message| message.group.as_str()).collect();
     for group in groups {
-        line_up(connection, queue, group)?;
+        add_to_round(connection, queue, group)?;
     }
     changes.insert(Change::Queue(queue));
     Ok(())
 }
 
-/// Leases up to `max` messages, one of each group in turn.
-pub(crate) fn take(connection: &Connection, changes: &mut Changes, terms: &Terms, max: usize) -> Result<Taken, Fault> {
+/// Leases up to `max` messages, round-robin between groups.
+pub(crate) fn receive(
+    connection: &Connection,
+    changes: &mut Changes,
+    receive_settings: &ReceiveSettings,
+    max: usize,
+) -> Result<ReceivedBatch, TransactionError> {
     let now = now().0;
     loop {
-        let picked = pick(connection, terms.queue, max, now)?;
+        let picked = next_messages(connection, receive_settings.queue, max, now)?;
         if picked.is_empty() {
-            return Ok(Taken { received: Vec::new(), next_in: next_in(connection, terms.queue, now)? });
+            return Ok(ReceivedBatch {
+                received: Vec::new(),
+                next_visible_in: next_visible_in(connection, receive_settings.queue, now)?,
+            });
         }
         let mut received = Vec::with_capacity(picked.len());
         for id in picked {
-            match lease(connection, terms, id, now)? {
+            match lease(connection, receive_settings, id, now)? {
                 Some(message) => received.push(message),
-                None => move_to_dead_letter_queue(connection, changes, terms.queue, id, None)?,
+                None => move_to_dead_letter_queue(connection, changes, receive_settings.queue, id, None)?,
             }
         }
-        // Where all of them went to the dead-letter queue, there may be others behind them.
+        // If all of them moved to the dead-letter queue, look for more.
         if !received.is_empty() {
-            return Ok(Taken { received, next_in: None });
+            return Ok(ReceivedBatch { received, next_visible_in: None });
         }
     }
 }
 
-/// Deletes what is leased.
-pub(crate) fn acknowledge(connection: &Connection, queue: QueueName, receipts: &[Receipt]) -> Result<(), Fault> {
+/// Deletes leased messages.
+pub(crate) fn acknowledge(
+    connection: &Connection,
+    queue: QueueName,
+    receipts: &[Receipt],
+) -> Result<(), TransactionError> {
     let now = now().0;
-    let mut delete = connection.prepare_cached(concat!(while_held!("DELETE FROM messages"), " RETURNING grp"))?;
+    let mut delete = connection.prepare_cached(concat!(while_leased!("DELETE FROM messages"), " RETURNING grp"))?;
     let mut groups = BTreeSet::new();
-    for Lease { id, number } in receipts.iter().filter_map(Lease::of) {
-        groups.extend(one::<String>(&mut delete, params![id, number, now])?);
+    for LeaseId { id, number } in receipts.iter().filter_map(LeaseId::parse) {
+        groups.extend(query_optional::<String>(&mut delete, params![id, number, now])?);
     }
-    groups.iter().try_for_each(|group| leave_line(connection, queue, group))
+    groups.iter().try_for_each(|group| remove_from_round_if_empty(connection, queue, group))
 }
 
-/// Starts leases anew; returns those that have ended.
-pub(crate) fn extend(connection: &Connection, lease: Duration, receipts: Vec<Receipt>) -> Result<Vec<Receipt>, Fault> {
+/// Restarts the visibility timeout of leases. Returns the receipts of leases that have ended.
+pub(crate) fn extend(
+    connection: &Connection,
+    lease: Duration,
+    receipts: Vec<Receipt>,
+) -> Result<Vec<Receipt>, TransactionError> {
     let now = now().0;
-    let mut update = connection.prepare_cached(while_held!("UPDATE messages SET visible_at = ?4"))?;
+    let mut update = connection.prepare_cached(while_leased!("UPDATE messages SET visible_at = ?4"))?;
     let mut lost = Vec::new();
     for receipt in receipts {
-        let extended = match Lease::of(&receipt) {
-            Some(Lease { id, number }) => update.execute(params![id, number, now, now + millis(lease)])?,
+        let extended = match LeaseId::parse(&receipt) {
+            Some(LeaseId { id, number }) => update.execute(params![id, number, now, now + millis(lease)])?,
             None => 0,
         };
         if extended == 0 {
@@ -131,18 +147,18 @@ pub(crate) fn extend(connection: &Connection, lease: Duration, receipts: Vec<Rec
     Ok(lost)
 }
 
-/// Gives leased messages back, visible after `delay`.
+/// Releases leased messages, visible after `delay`.
 pub(crate) fn release(
     connection: &Connection,
     changes: &mut Changes,
     queue: QueueName,
     receipts: &[Receipt],
     delay: Duration,
-) -> Result<(), Fault> {
+) -> Result<(), TransactionError> {
     let now = now().0;
-    let mut update = connection.prepare_cached(while_held!("UPDATE messages SET holder = NULL, visible_at = ?4"))?;
+    let mut update = connection.prepare_cached(while_leased!("UPDATE messages SET holder = NULL, visible_at = ?4"))?;
     let mut released = 0;
-    for Lease { id, number } in receipts.iter().filter_map(Lease::of) {
+    for LeaseId { id, number } in receipts.iter().filter_map(LeaseId::parse) {
         released += update.execute(params![id, number, now, now + millis(delay)])?;
     }
     if released > 0 {
@@ -151,19 +167,18 @@ pub(crate) fn release(
     Ok(())
 }
 
-/// Makes a leased message one that nobody has received yet, visible after `delay`. What it was interrupted by still
-/// counts: that is no attempt.
+/// Resets a leased message's receive count, visible after `delay`. Its interruptions still count.
 pub(crate) fn requeue(
     connection: &Connection,
     changes: &mut Changes,
     queue: QueueName,
     receipt: &Receipt,
     delay: Duration,
-) -> Result<(), Fault> {
-    let Some(Lease { id, number }) = Lease::of(receipt) else { return Ok(()) };
+) -> Result<(), TransactionError> {
+    let Some(LeaseId { id, number }) = LeaseId::parse(receipt) else { return Ok(()) };
     let now = now().0;
     let mut update =
-        connection.prepare_cached(while_held!("UPDATE messages SET holder = NULL, receives = 0, visible_at = ?4"))?;
+        connection.prepare_cached(while_leased!("UPDATE messages SET holder = NULL, receives = 0, visible_at = ?4"))?;
     if update.execute(params![id, number, now, now + millis(delay)])? > 0 {
         changes.insert(Change::Queue(queue));
     }
@@ -177,19 +192,19 @@ pub(crate) fn dead_letter(
     queue: QueueName,
     receipt: &Receipt,
     reason: &str,
-) -> Result<(), Fault> {
-    let Some(Lease { id, number }) = Lease::of(receipt) else { return Ok(()) };
-    let mut held = connection.prepare_cached(while_held!("SELECT id FROM messages"))?;
-    match one::<i64>(&mut held, params![id, number, now().0])? {
+) -> Result<(), TransactionError> {
+    let Some(LeaseId { id, number }) = LeaseId::parse(receipt) else { return Ok(()) };
+    let mut held = connection.prepare_cached(while_leased!("SELECT id FROM messages"))?;
+    match query_optional::<i64>(&mut held, params![id, number, now().0])? {
         Some(id) => move_to_dead_letter_queue(connection, changes, queue, id, Some(reason)),
         None => Ok(()),
     }
 }
 
 /// Counts a queue's messages.
-pub(crate) fn depth(connection: &Connection, queue: QueueName) -> Result<QueueDepth, Fault> {
+pub(crate) fn depth(connection: &Connection, queue: QueueName) -> Result<QueueDepth, TransactionError> {
     let now = now().0;
-    let count = |sql: &str| -> Result<u64, Fault> {
+    let count = |sql: &str| -> Result<u64, TransactionError> {
         let count: i64 = connection.prepare_cached(sql)?.query_row(params![queue.as_str(), now], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     };
@@ -199,23 +214,24 @@ pub(crate) fn depth(connection: &Connection, queue: QueueName) -> Result<QueueDe
     Ok(QueueDepth { ready, in_flight, delayed: hidden.saturating_sub(in_flight) })
 }
 
-/// Ends the leases of a holder that died.
+/// Releases the leases of a dead owner.
 pub(crate) fn release_leases_of_dead_owner(
     connection: &Connection,
     changes: &mut Changes,
     holder: &str,
-) -> Result<(), Fault> {
+) -> Result<(), TransactionError> {
     let mut update = connection.prepare_cached(
         "UPDATE messages SET holder = NULL, visible_at = min(visible_at, ?2) WHERE holder = ?1 RETURNING queue",
     )?;
     for queue in update.query_map(params![holder, now().0], |row| row.get::<_, String>(0))? {
-        changes.extend(named(&queue?).map(Change::Queue));
+        changes.extend(find_queue(&queue?).map(Change::Queue));
     }
     Ok(())
 }
 
-/// Ends all leases, as if they had never been taken, and buries what was interrupted too often.
-pub(crate) fn expire_leases(connection: &Connection, changes: &mut Changes) -> Result<(), Fault> {
+/// Expires all leases without counting their receives, and moves messages that were interrupted too often to the
+/// dead-letter queue.
+pub(crate) fn expire_leases(connection: &Connection, changes: &mut Changes) -> Result<(), TransactionError> {
     let mut update = connection.prepare_cached(
         "UPDATE messages SET holder = NULL, visible_at = min(visible_at, ?1), receives = max(receives - 1, 0),
          interruptions = interruptions + 1 WHERE holder IS NOT NULL RETURNING id, queue, interruptions",
@@ -223,29 +239,35 @@ pub(crate) fn expire_leases(connection: &Connection, changes: &mut Changes) -> R
     let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
     let interrupted = update.query_map([now().0], row)?.collect::<rusqlite::Result<Vec<_>>>()?;
     for (id, queue, interruptions) in interrupted {
-        let Some(queue) = named(&queue) else { continue };
+        let Some(queue) = find_queue(&queue) else { continue };
         changes.insert(Change::Queue(queue));
         if interruptions >= MAX_INTERRUPTIONS && queue.dead_letter_queue().is_some() {
-            let reason = format!("the whole system was interrupted {interruptions} times while this was in work");
+            let reason =
+                format!("the whole system was interrupted {interruptions} times while this message was leased");
             move_to_dead_letter_queue(connection, changes, queue, id, Some(&reason))?;
         }
     }
     Ok(())
 }
 
-/// Leases a visible message, unless it has been received too often.
-fn lease(connection: &Connection, terms: &Terms, id: i64, now: i64) -> Result<Option<ReceivedMessage>, Fault> {
+/// Leases a visible message, unless its receive count is at the maximum.
+fn lease(
+    connection: &Connection,
+    receive_settings: &ReceiveSettings,
+    id: i64,
+    now: i64,
+) -> Result<Option<ReceivedMessage>, TransactionError> {
     let mut update = connection.prepare_cached(
         "UPDATE messages SET receives = receives + 1, leases = leases + 1, holder = ?2, visible_at = ?3
          WHERE id = ?1 AND receives < ?4 RETURNING body, grp, receives, reason, leases, trace",
     )?;
     let received = |row: &Row<'_>| {
-        let receipt = Lease { id, number: row.get(4)? }.receipt();
+        let receipt = LeaseId { id, number: row.get(4)? }.receipt();
         let (body, group, attempt, reason, trace) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(5)?);
         Ok(ReceivedMessage { body, group, attempt, reason, trace, receipt })
     };
-    let QueueSettings { lease, max_receives } = terms.settings;
-    let values = params![id, &*terms.holder, now + millis(lease), max_receives];
+    let QueueSettings { lease, max_receives } = receive_settings.settings;
+    let values = params![id, &*receive_settings.holder, now + millis(lease), max_receives];
     Ok(update.query_map(values, received)?.next().transpose()?)
 }
 
@@ -256,23 +278,23 @@ fn move_to_dead_letter_queue(
     from: QueueName,
     id: i64,
     reason: Option<&str>,
-) -> Result<(), Fault> {
+) -> Result<(), TransactionError> {
     let Some(to) = from.dead_letter_queue() else {
-        return Err(Fault::Other(format!("{} has no dead-letter queue", from.as_str())));
+        return Err(TransactionError::Other(format!("{} has no dead-letter queue", from.as_str())));
     };
     let mut update = connection.prepare_cached(
         "UPDATE messages SET queue = ?2, holder = NULL, visible_at = ?3, reason = ?4 WHERE id = ?1 RETURNING grp",
     )?;
-    let group: Option<String> = one(&mut update, params![id, to.as_str(), now().0, reason])?;
+    let group: Option<String> = query_optional(&mut update, params![id, to.as_str(), now().0, reason])?;
     if let Some(group) = group {
-        line_up(connection, to, &group)?;
-        leave_line(connection, from, &group)?;
+        add_to_round(connection, to, &group)?;
+        remove_from_round_if_empty(connection, from, &group)?;
         changes.insert(Change::Queue(to));
     }
     Ok(())
 }
 
-fn named(name: &str) -> Option<QueueName> {
+fn find_queue(name: &str) -> Option<QueueName> {
     QueueName::ALL.into_iter().find(|queue| queue.as_str() == name)
 }
 
@@ -280,8 +302,8 @@ fn millis(duration: Duration) -> i64 {
     duration.as_millis() as i64
 }
 
-/// The first column of the only row, if there is one.
-fn one<T: rusqlite::types::FromSql>(
+/// Returns the first column of the only row, if it exists.
+fn query_optional<T: rusqlite::types::FromSql>(
     statement: &mut CachedStatement<'_>,
     params: impl Params,
 ) -> rusqlite::Result<Option<T>> {
@@ -293,9 +315,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receipt_of_another_kind_names_no_lease() {
+    fn a_malformed_receipt_is_not_a_lease() {
         for wrong in ["", "-", "1", "1-", "a-b", "1-2-3"] {
-            assert!(Lease::of(&Receipt(wrong.to_owned())).is_none(), "{wrong}");
+            assert!(LeaseId::parse(&Receipt(wrong.to_owned())).is_none(), "{wrong}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! The object store: a file for each object.
+//! The object store: one file for each object.
 //!
-//! A file is written in the spool, made durable, and moved to its place under its key: whoever looks sees it whole or
-//! not at all, and after a power cut too.
+//! A write is atomic and durable: the file is written to the spool, synced, and renamed to its key.
 
 use std::{
     collections::BTreeSet,
@@ -20,28 +19,28 @@ use crate::durable;
 
 const WHAT: &str = "object store";
 
-/// Objects as files.
+/// The object store on files.
 #[derive(Debug, Clone)]
-pub(crate) struct Files {
+pub(crate) struct FileObjects {
     objects: PathBuf,
     spool: PathBuf,
 }
 
-impl Files {
-    /// The objects of the backend in `dir`.
+impl FileObjects {
+    /// Opens the object store in `dir`.
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let files = Self { objects: dir.join("objects"), spool: dir.join("spool") };
-        durable::sweep(&files.spool, durable::ABANDONED_AFTER)
+        durable::delete_abandoned(&files.spool, durable::ABANDONED_AFTER)
             .map_err(|error| durable::failure(WHAT, &files.spool.display().to_string(), &error))?;
         Ok(files)
     }
 
-    /// Removes every file from the spool.
+    /// Deletes all spool files.
     pub(crate) async fn empty_spool(&self) -> Result<()> {
-        self.run("spool", |files, _| durable::sweep(&files.spool, Duration::ZERO)).await
+        self.run("spool", |files, _| durable::delete_abandoned(&files.spool, Duration::ZERO)).await
     }
 
-    /// Runs blocking work where it may block.
+    /// Runs blocking work on the blocking thread pool.
     async fn run<T: Send + 'static>(
         &self,
         key: &str,
@@ -59,17 +58,18 @@ impl Files {
             .unwrap_or_else(|stopped| Err(Error::Failed { what: WHAT, why: stopped.to_string() }))
     }
 
-    /// Where the object with a key lies. A key is a relative path of plain names, whoever made it.
+    /// Returns the path of an object. A key must be a relative path of plain names, so that no key leads out of the
+    /// store.
     fn place(&self, key: &str) -> io::Result<PathBuf> {
         let plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['\0', '\\']);
         if key.split('/').all(plain) {
             Ok(self.objects.join(key))
         } else {
-            Err(io::Error::new(ErrorKind::InvalidInput, "not a key"))
+            Err(io::Error::new(ErrorKind::InvalidInput, "invalid key"))
         }
     }
 
-    /// Writes a durable file in the spool.
+    /// Writes and syncs a spool file.
     fn write(&self, bytes: &[u8]) -> io::Result<TempPath> {
         let mut file = NamedTempFile::new_in(&self.spool)?;
         file.write_all(bytes)?;
@@ -80,21 +80,21 @@ impl Files {
     fn put(&self, key: &str, bytes: &[u8]) -> io::Result<()> {
         let place = self.place(key)?;
         let file = self.write(bytes)?;
-        moved(&place, || file.persist(&place).map_err(|refused| refused.error))
+        move_into_place(&place, || file.persist(&place).map_err(|refused| refused.error))
     }
 
     fn put_new(&self, key: &str, bytes: &[u8]) -> io::Result<bool> {
         let place = self.place(key)?;
         let new = !place.exists() && {
             let file = self.write(bytes)?;
-            match moved(&place, || file.persist_noclobber(&place).map_err(|refused| refused.error)) {
+            match move_into_place(&place, || file.persist_noclobber(&place).map_err(|refused| refused.error)) {
                 Ok(()) => true,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
                 Err(error) => return Err(error),
             }
         };
         if !new {
-            // Whoever put it may have died before its name was durable, and our caller now builds on it.
+            // The writer may have died before it synced the folder, and the calling code now relies on the object.
             durable::sync_folder(parent(&place))?;
         }
         Ok(new)
@@ -104,19 +104,19 @@ impl Files {
         let place = self.place(key)?;
         let mut source = File::open(file)?;
         source.sync_all()?;
-        match moved(&place, || fs::rename(file, &place)) {
+        match move_into_place(&place, || fs::rename(file, &place)) {
             Err(error) if error.kind() == ErrorKind::CrossesDevices => {
                 let mut copy = NamedTempFile::new_in(&self.spool)?;
                 io::copy(&mut source, &mut copy)?;
                 copy.as_file().sync_all()?;
-                moved(&place, || copy.persist(&place).map(drop).map_err(|refused| refused.error))
+                move_into_place(&place, || copy.persist(&place).map(drop).map_err(|refused| refused.error))
             }
             done => done,
         }
     }
 
-    /// Copies an object that is not too large. It may grow while it is copied only by being replaced, and then this is
-    /// still the old one: a file in its place is never written to.
+    /// Copies an object unless it is too large. Objects are replaced by rename and never modified, so the opened file
+    /// cannot grow.
     fn copy(&self, key: &str, max_bytes: u64, into: &Path) -> io::Result<Download> {
         let mut source = File::open(self.place(key)?)?;
         let metadata = source.metadata()?;
@@ -128,7 +128,7 @@ impl Files {
             return Ok(Download::TooLarge { bytes });
         }
         let copy = File::create(into).and_then(|mut copy| io::copy(&mut source, &mut copy));
-        // That the target cannot be made must not look as if the object were missing.
+        // A missing target folder must not look like a missing object.
         copy.map(|bytes| Download::Whole { bytes }).map_err(|error| match error.kind() {
             ErrorKind::NotFound => io::Error::other(format!("{}: {error}", into.display())),
             _ => error,
@@ -136,7 +136,7 @@ impl Files {
     }
 
     fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        // Only the folder that the prefix names can hold matching keys; the part after it begins a name.
+        // All matching keys are in the folder that the prefix names; the rest of the prefix is the beginning of a name.
         let folder = match prefix.rsplit_once('/') {
             Some((folder, _)) => self.place(folder)?,
             None => self.objects.clone(),
@@ -165,49 +165,49 @@ impl Files {
         Ok(())
     }
 
-    /// Removes all files whose keys begin with the prefix, and the folders that are empty then.
+    /// Deletes all files whose keys begin with the prefix, and the folders that become empty.
     fn erase(&self, prefix: &str) -> io::Result<usize> {
         if prefix.is_empty() {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "an empty prefix is everything"));
+            return Err(io::Error::new(ErrorKind::InvalidInput, "the prefix must not be empty"));
         }
         let keys = self.list(prefix)?;
         let mut folders = BTreeSet::new();
         for key in &keys {
             let place = self.place(key)?;
-            unless_gone(fs::remove_file(&place))?;
+            ignore_missing(fs::remove_file(&place))?;
             folders.extend(place.ancestors().skip(1).take_while(|folder| *folder != self.objects).map(Path::to_owned));
         }
-        // The innermost first.
+        // Innermost folders first.
         for folder in folders.iter().rev() {
             let key = folder.strip_prefix(&self.objects).unwrap_or(folder);
             if format!("{}/", key.display()).starts_with(prefix) {
-                // One that somebody needs meanwhile is not empty, and stays.
+                // A folder that another process uses is not empty, and stays.
                 let _ = fs::remove_dir(folder);
             }
-            unless_gone(durable::sync_folder(folder))?;
+            ignore_missing(durable::sync_folder(folder))?;
         }
         Ok(keys.len())
     }
 
     fn delete(&self, key: &str) -> io::Result<()> {
         let place = self.place(key)?;
-        unless_gone(fs::remove_file(&place))?;
-        unless_gone(durable::sync_folder(parent(&place)))
+        ignore_missing(fs::remove_file(&place))?;
+        ignore_missing(durable::sync_folder(parent(&place)))
     }
 }
 
-/// That something is not there is what was wanted.
-fn unless_gone(removed: io::Result<()>) -> io::Result<()> {
+/// Treats a missing file as success.
+fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
         removed => removed,
     }
 }
 
-/// Moves a durable file to its place by `rename`, and makes its name durable too.
-fn moved(place: &Path, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+/// Moves a synced file to its key by `rename`, and syncs its folder.
+fn move_into_place(place: &Path, rename: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let folder = parent(place);
-    durable::make_folder(folder)?;
+    durable::create_folder(folder)?;
     rename()?;
     durable::sync_folder(folder)
 }
@@ -217,7 +217,7 @@ fn parent(place: &Path) -> &Path {
 }
 
 #[async_trait]
-impl ObjectStore for Files {
+impl ObjectStore for FileObjects {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         self.run(key, move |files, key| files.put(key, &bytes)).await
     }
@@ -271,10 +271,10 @@ mod tests {
 
     use super::*;
 
-    fn store() -> (tempfile::TempDir, Files) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let backend = durable::prepare(dir.path()).expect("folders");
-        let files = Files::open(&backend).expect("a store");
+    fn store() -> (tempfile::TempDir, FileObjects) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let backend = durable::create_data_folder(dir.path()).expect("folders");
+        let files = FileObjects::open(&backend).expect("a store");
         (dir, files)
     }
 
@@ -296,7 +296,7 @@ mod tests {
         let bytes = Bytes::from_static(b"x");
         ObjectStore::put(&files, "a/b", bytes.clone()).await.expect("put");
         assert!(!ObjectStore::put_new(&files, "a/b", bytes.clone()).await.expect("not put"));
-        // A key under an object cannot be: the name is taken by a file.
+        // A key below an existing object is impossible: the name is a file.
         assert!(ObjectStore::put(&files, "a/b/c", bytes).await.is_err());
         assert_eq!(fs::read_dir(files.spool()).expect("the spool").count(), 0);
     }
@@ -308,7 +308,7 @@ mod tests {
         let long_ago = SystemTime::now() - Duration::from_hours(48);
         File::create(&old).and_then(|file| file.set_modified(long_ago)).expect("an old file");
         File::create(&fresh).expect("a fresh file");
-        Files::open(dir.path()).expect("opened again");
+        FileObjects::open(dir.path()).expect("opened again");
         assert!(!old.exists());
         assert!(fresh.exists());
     }

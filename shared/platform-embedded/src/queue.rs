@@ -1,4 +1,4 @@
-//! A queue on the database, and how it waits.
+//! The queue on SQLite, with long polling.
 
 use std::{
     sync::Arc,
@@ -10,31 +10,31 @@ use quire_platform::{OutgoingMessage, Queue, QueueDepth, QueueName, QueueSetting
 
 use crate::{
     database::Database,
-    messages::{self, Terms},
-    wakeup::{Change, LONGEST_DEAFNESS},
+    messages::{self, ReceiveSettings},
+    wakeup::{Change, POLL_INTERVAL},
 };
 
-/// One of the queues.
+/// A queue.
 #[derive(Debug)]
 pub(crate) struct SqliteQueue {
-    terms: Terms,
+    receive_settings: ReceiveSettings,
     database: Arc<Database>,
 }
 
 impl SqliteQueue {
     pub(crate) fn new(queue: QueueName, settings: QueueSettings, holder: Arc<str>, database: Arc<Database>) -> Self {
-        Self { terms: Terms { queue, settings, holder }, database }
+        Self { receive_settings: ReceiveSettings { queue, settings, holder }, database }
     }
 }
 
 #[async_trait]
 impl Queue for SqliteQueue {
     fn name(&self) -> QueueName {
-        self.terms.queue
+        self.receive_settings.queue
     }
 
     fn settings(&self) -> QueueSettings {
-        self.terms.settings
+        self.receive_settings.settings
     }
 
     async fn send(&self, messages: Vec<OutgoingMessage>) -> Result<()> {
@@ -49,17 +49,17 @@ impl Queue for SqliteQueue {
         }
         loop {
             let mut listener = self.database.listen();
-            let terms = self.terms.clone();
-            let taken = self
+            let receive_settings = self.receive_settings.clone();
+            let batch = self
                 .database
-                .write(move |connection, changes| messages::take(connection, changes, &terms, max))
+                .write(move |connection, changes| messages::receive(connection, changes, &receive_settings, max))
                 .await?;
             let left = deadline.saturating_duration_since(Instant::now());
-            if !taken.received.is_empty() || left.is_zero() {
-                return Ok(taken.received);
+            if !batch.received.is_empty() || left.is_zero() {
+                return Ok(batch.received);
             }
-            let pause = taken.next_in.unwrap_or(LONGEST_DEAFNESS).min(LONGEST_DEAFNESS).min(left);
-            listener.heard(Change::Queue(self.name()), pause).await;
+            let pause = batch.next_visible_in.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL).min(left);
+            listener.wait_for(Change::Queue(self.name()), pause).await;
         }
     }
 

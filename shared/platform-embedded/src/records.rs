@@ -1,4 +1,4 @@
-//! The records on the database.
+//! The record store on SQLite.
 
 use std::sync::Arc;
 
@@ -10,29 +10,29 @@ use quire_platform::{
 use quire_tasks::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{database::Database, fault::Fault};
+use crate::{database::Database, fault::TransactionError};
 
-/// The shelves.
+/// The record store.
 #[derive(Debug)]
-pub(crate) struct SqliteShelves {
+pub(crate) struct SqliteRecords {
     database: Arc<Database>,
 }
 
-/// A record to be written.
-struct Writing {
+/// A record to write.
+struct RecordWrite {
     shelf: Collection,
     key: String,
     body: String,
     expires_at: Option<i64>,
 }
 
-impl SqliteShelves {
+impl SqliteRecords {
     pub(crate) const fn new(database: Arc<Database>) -> Self {
         Self { database }
     }
 }
 
-impl Writing {
+impl RecordWrite {
     fn new(shelf: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Self> {
         validate_key(shelf, key)?;
         validate_body(&body)?;
@@ -41,7 +41,7 @@ impl Writing {
 }
 
 #[async_trait]
-impl RecordStore for SqliteShelves {
+impl RecordStore for SqliteRecords {
     async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
         validate_key(on, key)?;
         let key = key.to_owned();
@@ -56,7 +56,7 @@ impl RecordStore for SqliteShelves {
         seen: Option<u64>,
         expires_at: Option<UnixMillis>,
     ) -> Result<bool> {
-        let writing = Writing::new(on, key, body, expires_at)?;
+        let writing = RecordWrite::new(on, key, body, expires_at)?;
         self.database
             .write(move |connection, _| match seen {
                 Some(seen) => replace(connection, &writing, seen),
@@ -66,7 +66,7 @@ impl RecordStore for SqliteShelves {
     }
 
     async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
-        let writing = Writing::new(on, key, body, expires_at)?;
+        let writing = RecordWrite::new(on, key, body, expires_at)?;
         self.database
             .write(move |connection, _| {
                 delete(connection, writing.shelf, &writing.key, None)?;
@@ -83,7 +83,7 @@ impl RecordStore for SqliteShelves {
 
     async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         validate_list(on, after)?;
-        // Every key lies behind the empty one, and before this one.
+        // All keys are between the empty string and DEL, since they are visible ASCII.
         let (after, below) = (after.unwrap_or_default().to_owned(), "\x7f".to_owned());
         self.database.read(move |connection| list(connection, on, &after, &below, limit)).await
     }
@@ -102,7 +102,7 @@ impl RecordStore for SqliteShelves {
     }
 }
 
-fn find(connection: &Connection, shelf: Collection, key: &str) -> Result<Option<Record>, Fault> {
+fn find(connection: &Connection, shelf: Collection, key: &str) -> Result<Option<Record>, TransactionError> {
     let mut select = connection.prepare_cached(
         "SELECT key, version, body FROM records WHERE shelf = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
     )?;
@@ -115,7 +115,7 @@ fn list(
     after: &str,
     below: &str,
     limit: usize,
-) -> Result<Vec<Record>, Fault> {
+) -> Result<Vec<Record>, TransactionError> {
     let mut select = connection.prepare_cached(
         "SELECT key, version, body FROM records WHERE shelf = ?1 AND key > ?2 AND key < ?3
          AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT ?5",
@@ -125,33 +125,33 @@ fn list(
     Ok(records.collect::<rusqlite::Result<_>>()?)
 }
 
-fn insert(connection: &Connection, writing: &Writing) -> Result<bool, Fault> {
-    forget_expired(connection)?;
-    let Writing { shelf, key, body, expires_at } = writing;
+fn insert(connection: &Connection, writing: &RecordWrite) -> Result<bool, TransactionError> {
+    delete_expired(connection)?;
+    let RecordWrite { shelf, key, body, expires_at } = writing;
     let sql = "INSERT INTO records (shelf, key, version, body, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT DO NOTHING";
     let values = params![shelf.as_str(), key, new_version() as i64, body, expires_at];
     Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
 }
 
-fn replace(connection: &Connection, writing: &Writing, seen: u64) -> Result<bool, Fault> {
-    forget_expired(connection)?;
-    let Writing { shelf, key, body, expires_at } = writing;
+fn replace(connection: &Connection, writing: &RecordWrite, seen: u64) -> Result<bool, TransactionError> {
+    delete_expired(connection)?;
+    let RecordWrite { shelf, key, body, expires_at } = writing;
     let sql =
         "UPDATE records SET version = ?3, body = ?4, expires_at = ?5 WHERE shelf = ?1 AND key = ?2 AND version = ?6";
     let values = params![shelf.as_str(), key, new_version() as i64, body, expires_at, seen as i64];
     Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
 }
 
-fn delete(connection: &Connection, shelf: Collection, key: &str, seen: Option<u64>) -> Result<bool, Fault> {
-    forget_expired(connection)?;
+fn delete(connection: &Connection, shelf: Collection, key: &str, seen: Option<u64>) -> Result<bool, TransactionError> {
+    delete_expired(connection)?;
     let sql = "DELETE FROM records WHERE shelf = ?1 AND key = ?2 AND (?3 IS NULL OR version = ?3)";
     let seen = seen.map(|seen| seen as i64);
     Ok(connection.prepare_cached(sql)?.execute(params![shelf.as_str(), key, seen])? > 0)
 }
 
-/// Whoever writes clears up first: so nothing that has expired is in the way, and nothing stays for ever.
-fn forget_expired(connection: &Connection) -> Result<(), Fault> {
+/// Deletes expired records. Every write does so first: expired records must not conflict, and must not accumulate.
+fn delete_expired(connection: &Connection) -> Result<(), TransactionError> {
     connection.prepare_cached("DELETE FROM records WHERE expires_at <= ?1")?.execute([now().0])?;
     Ok(())
 }

@@ -1,12 +1,11 @@
-//! The database's tables, and how an older database becomes one of today.
+//! The database schema and its migrations.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::fault::Fault;
+use crate::fault::TransactionError;
 
-/// Each step makes the next version out of the one before; `user_version` says how many have been taken. A step that
-/// was released never changes.
-const LADDER: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+/// The migrations; the pragma `user_version` stores how many have run. A released migration must never change.
+const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
     -- A message is leased while it has a holder and its visible_at lies ahead.
@@ -68,7 +67,7 @@ const VERSION_3: &str = "
     CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;
 ";
 
-/// A task from before there was an expiry never expires: the number is what its record reads as, too.
+/// A task from before this version never expires: the default is the value that its JSON record is parsed with.
 const VERSION_4: &str = "
     ALTER TABLE tasks ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
     ALTER TABLE tasks ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 253402300799000;
@@ -79,19 +78,21 @@ const VERSION_4: &str = "
     CREATE INDEX tasks_expiring ON tasks (expires_at);
 ";
 
-/// Brings the database to today's version. One from tomorrow is refused: this program would harm it.
-pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+/// Migrates the schema to the current version. A later version is an error, since this program could corrupt it.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), TransactionError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let Some(steps) = LADDER.get(found as usize..) else {
-        let known = LADDER.len();
-        return Err(Fault::Other(format!("it is of version {found}, but this program knows up to {known} only")));
+    let Some(steps) = MIGRATIONS.get(found as usize..) else {
+        let known = MIGRATIONS.len();
+        return Err(TransactionError::Other(format!(
+            "it has schema version {found}, but this program supports versions up to {known}"
+        )));
     };
     for step in steps {
         transaction.execute_batch(step)?;
     }
     if !steps.is_empty() {
-        transaction.pragma_update(None, "user_version", LADDER.len() as u32)?;
+        transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32)?;
     }
     Ok(transaction.commit()?)
 }
@@ -101,10 +102,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_of_any_older_version_becomes_one_of_today_with_what_is_in_it() {
-        for taken in 1..=LADDER.len() {
+    fn a_database_of_any_older_version_is_migrated_with_its_content() {
+        for taken in 1..=MIGRATIONS.len() {
             let mut connection = Connection::open_in_memory().expect("a database");
-            LADDER[..taken].iter().try_for_each(|step| connection.execute_batch(step)).expect("its tables");
+            MIGRATIONS[..taken].iter().try_for_each(|step| connection.execute_batch(step)).expect("its tables");
             connection.pragma_update(None, "user_version", taken as u32).expect("its version");
             let insert = "INSERT INTO messages (queue, grp, body, visible_at) VALUES ('pages', 'acme', 'a', 1)";
             connection.execute(insert, []).expect("a message");

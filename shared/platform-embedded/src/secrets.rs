@@ -1,4 +1,4 @@
-//! Secrets as files that only their owner can read.
+//! The secret store: files readable only by their owner.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use crate::durable;
 
 const WHAT: &str = "secret";
 
-/// The secrets in a backend's folder.
+/// The secret store in the data folder.
 #[derive(Debug)]
 pub(crate) struct FileSecrets {
     dir: PathBuf,
@@ -26,7 +26,7 @@ impl FileSecrets {
         Self { dir }
     }
 
-    /// Runs blocking work on a secret's file where it may block.
+    /// Runs blocking work on a secret's file, on the blocking thread pool.
     async fn run<T: Send + 'static>(
         &self,
         name: SecretName,
@@ -56,8 +56,8 @@ impl SecretStore for FileSecrets {
         let value = value.to_owned();
         let put = move |file: PathBuf| {
             let draft = file.with_extension(Uuid::now_v7().simple().to_string());
-            let kept = write(&draft, &value).and_then(|()| first(&draft, &file));
-            // The draft is gone either way; it may never have been there.
+            let kept = write(&draft, &value).and_then(|()| link_first(&draft, &file));
+            // The draft may not exist.
             let _ = fs::remove_file(&draft);
             kept.map(|text| text.trim().to_owned())
         };
@@ -65,15 +65,15 @@ impl SecretStore for FileSecrets {
     }
 }
 
-/// Writes a secret whole, readable by its owner only.
+/// Writes and syncs a secret's draft, readable only by its owner.
 fn write(draft: &PathBuf, value: &str) -> io::Result<()> {
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(draft)?;
     writeln!(file, "{value}")?;
     file.sync_all()
 }
 
-/// Puts a draft in its place unless somebody else was first; reads what lies there.
-fn first(draft: &PathBuf, file: &PathBuf) -> io::Result<String> {
+/// Links the draft to its final name unless that exists (an atomic create), and returns the stored secret.
+fn link_first(draft: &PathBuf, file: &PathBuf) -> io::Result<String> {
     match fs::hard_link(draft, file) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => durable::sync_folder(file.parent().unwrap_or(file))?,
@@ -88,20 +88,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_secret_is_for_its_owner_only_and_nothing_else_is_left_behind() {
-        let dir = tempfile::tempdir().expect("a folder");
+    async fn a_secret_is_readable_only_by_its_owner() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
         let secrets = FileSecrets::new(dir.path().to_owned());
         secrets.put_new(SecretName::Webhook, "whsec_AAAA").await.expect("put");
         secrets.put_new(SecretName::Webhook, "whsec_BBBB").await.expect("not put");
-        let files: Vec<_> = fs::read_dir(dir.path()).expect("the folder").flatten().collect();
+        let files: Vec<_> = fs::read_dir(dir.path()).expect("the folder is readable").flatten().collect();
         assert_eq!(files.len(), 1);
         assert_eq!(files[0].metadata().expect("metadata").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_to_string(files[0].path()).expect("text"), "whsec_AAAA\n");
     }
 
     #[tokio::test]
-    async fn a_secret_that_cannot_be_read_is_no_missing_one() {
-        let dir = tempfile::tempdir().expect("a folder");
+    async fn an_unreadable_secret_is_an_error() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(dir.path().join("webhook-secret")).expect("a folder in its place");
         let read = FileSecrets::new(dir.path().to_owned()).read(SecretName::Webhook).await;
         assert!(read.is_err_and(|error| error.to_string().contains("webhook-secret")));

@@ -1,4 +1,4 @@
-//! The task table on the database, and how it waits.
+//! The task table on SQLite, with long polling.
 
 use std::{
     sync::Arc,
@@ -12,10 +12,10 @@ use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, T
 use crate::{
     database::Database,
     task_rows,
-    wakeup::{Change, LONGEST_DEAFNESS},
+    wakeup::{Change, POLL_INTERVAL},
 };
 
-/// Tasks and pages.
+/// The task table.
 #[derive(Debug)]
 pub(crate) struct SqliteTable {
     database: Arc<Database>,
@@ -117,7 +117,7 @@ impl TaskTable for SqliteTable {
             if version != seen || left.is_zero() {
                 return self.task(id).await;
             }
-            listener.heard(Change::Task(id), left.min(LONGEST_DEAFNESS)).await;
+            listener.wait_for(Change::Task(id), left.min(POLL_INTERVAL)).await;
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Bells: how a commit in one process ends the waiting in all of them within about a millisecond.
+//! Cross-process wake-up: a commit in one process notifies the waiting ones within about a millisecond.
 //!
-//! Each process has a datagram socket in the backend's `bells` folder. Whoever commits something that others may wait for
-//! sends one datagram to each. A bell is a hint only: those who wait look again after [`LONGEST_DEAFNESS`] anyway, so
+//! Each process has a Unix datagram socket in the backend's `bells` folder. A process that commits a change sends
+//! one datagram to every socket. A notification is only a hint: waiting code polls every [`POLL_INTERVAL`], so
 //! that a lost datagram costs time and nothing else.
 
 use std::{
@@ -21,124 +21,127 @@ use tokio::sync::broadcast;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-/// How long a lost hint can delay anybody.
-pub(crate) const LONGEST_DEAFNESS: Duration = Duration::from_millis(250);
-/// The longest path a socket may have: 104 bytes on macOS, 108 on Linux, less the end mark and some room.
-const LONGEST_SOCKET_PATH: usize = 100;
-/// A longer hint says only that much has changed: macOS takes no datagram over 2048 bytes.
-const LONGEST_HINT: usize = 1500;
-/// Hints that a slow listener may lag behind before it looks for itself.
-const HINTS_KEPT: usize = 256;
+/// The poll interval: how long a lost notification can delay a waiting process.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The longest path of a socket: `sun_path` has 104 bytes on macOS and 108 on Linux, including the terminating zero.
+const MAX_SOCKET_PATH: usize = 100;
+/// A longer notification is sent as [`Change::Anything`]: the default limit of a datagram on macOS is 2048 bytes.
+const MAX_NOTIFICATION_BYTES: usize = 1500;
+/// The capacity of the broadcast channel. A listener that lags behind more than this polls instead.
+const CHANNEL_CAPACITY: usize = 256;
 
-/// What somebody may wait for.
+/// A change that other processes may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
-    /// More than a hint can hold.
+    /// More changes than one notification can hold.
     Anything,
-    /// Messages of this queue became visible, or will at another time than before.
+    /// The visibility of messages in this queue has changed.
     Queue(QueueName),
-    /// This task has another version.
+    /// The version of this task has changed.
     Task(TaskId),
 }
 
-/// What one transaction changed.
+/// The changes of one transaction.
 pub(crate) type Changes = BTreeSet<Change>;
 
-/// This process's bell, and the way to the others'.
+/// Notifies this process and the others.
 #[derive(Debug)]
-pub(crate) struct Bells {
-    heard: broadcast::Sender<Arc<Changes>>,
-    street: Option<Street>,
+pub(crate) struct Notifier {
+    changes: broadcast::Sender<Arc<Changes>>,
+    sockets: Option<SocketFolder>,
 }
 
-/// The folder with everybody's sockets.
+/// The folder with the sockets of all processes.
 #[derive(Debug)]
-struct Street {
+struct SocketFolder {
     folder: PathBuf,
     own: String,
-    voice: UnixDatagram,
-    // A shorter way to the folder, where its own path is too long for a socket's address.
+    sender: UnixDatagram,
+    // A symbolic link to the folder, if its own path is too long for a socket's address.
     _alias: Option<TempDir>,
 }
 
-/// Hears every change from its making on.
+/// Receives every change after its creation.
 #[derive(Debug)]
-pub(crate) struct Listener(broadcast::Receiver<Arc<Changes>>);
+pub(crate) struct ChangeListener(broadcast::Receiver<Arc<Changes>>);
 
-impl Bells {
-    /// Hangs up this process's bell. Where no socket can be made, it does without.
-    pub(crate) fn hang(folder: &Path) -> Self {
-        let (heard, _) = broadcast::channel(HINTS_KEPT);
-        let street = match Street::enter(folder, heard.clone()) {
-            Ok(street) => Some(street),
+impl Notifier {
+    /// Binds this process's socket. Without a socket, changes by other processes are noticed by polling.
+    pub(crate) fn bind(folder: &Path) -> Self {
+        let (changes, _) = broadcast::channel(CHANNEL_CAPACITY);
+        let sockets = match SocketFolder::join(folder, changes.clone()) {
+            Ok(sockets) => Some(sockets),
             Err(error) => {
-                warn!(%error, folder = %folder.display(), "no bell: changes by other processes are noticed later");
+                let folder = folder.display();
+                warn!(%error, %folder, "cannot bind the wake-up socket; polling for changes of other processes");
                 None
             }
         };
-        Self { heard, street }
+        Self { changes, sockets }
     }
 
-    /// Starts to listen. Whoever waits for a change listens first and looks then, so that none falls in between.
-    pub(crate) fn listen(&self) -> Listener {
-        Listener(self.heard.subscribe())
+    /// Subscribes to changes. To avoid a race, subscribe first and read the state then.
+    pub(crate) fn listen(&self) -> ChangeListener {
+        ChangeListener(self.changes.subscribe())
     }
 
-    /// Tells everybody, here and in the other processes.
-    pub(crate) fn ring(&self, changes: Changes) {
+    /// Notifies all listeners, in this process and the others.
+    pub(crate) fn notify(&self, changes: Changes) {
         if changes.is_empty() {
             return;
         }
-        let hint = encode(&changes);
-        // Nobody listens: then nobody waits.
-        let _ = self.heard.send(Arc::new(changes));
-        if let Some(street) = &self.street {
-            street.ring(hint.as_bytes());
+        let notification = encode(&changes);
+        // Without a listener there is nothing to do.
+        let _ = self.changes.send(Arc::new(changes));
+        if let Some(sockets) = &self.sockets {
+            sockets.notify(notification.as_bytes());
         }
     }
 }
 
-impl Street {
-    fn enter(folder: &Path, heard: broadcast::Sender<Arc<Changes>>) -> io::Result<Self> {
+impl SocketFolder {
+    fn join(folder: &Path, changes: broadcast::Sender<Arc<Changes>>) -> io::Result<Self> {
         let own = format!("{}.sock", Uuid::now_v7().simple());
-        let too_long = folder.join(&own).as_os_str().len() > LONGEST_SOCKET_PATH;
+        let too_long = folder.join(&own).as_os_str().len() > MAX_SOCKET_PATH;
         let (folder, alias) = if too_long { shorten(folder)? } else { (folder.to_owned(), None) };
-        let voice = UnixDatagram::unbound()?;
-        voice.set_nonblocking(true)?;
-        let bell = UnixDatagram::bind(folder.join(&own))?;
-        thread::Builder::new().name("quire-bell".to_owned()).spawn(move || hear(&bell, &heard))?;
-        Ok(Self { folder, own, voice, _alias: alias })
+        let sender = UnixDatagram::unbound()?;
+        sender.set_nonblocking(true)?;
+        let socket = UnixDatagram::bind(folder.join(&own))?;
+        thread::Builder::new()
+            .name("quire-wakeup".to_owned())
+            .spawn(move || forward_notifications(&socket, &changes))?;
+        Ok(Self { folder, own, sender, _alias: alias })
     }
 
-    fn ring(&self, hint: &[u8]) {
+    fn notify(&self, notification: &[u8]) {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) => return debug!(%error, "the bells' folder cannot be read"),
+            Err(error) => return debug!(%error, "cannot read the folder of wake-up sockets"),
         };
         for entry in entries.flatten().filter(|entry| entry.file_name() != *self.own) {
-            let bell = self.folder.join(entry.file_name());
-            // A full buffer is as good as a hint: its owner has some to wake up for.
-            let sent = self.voice.send_to(hint, &bell);
+            let socket = self.folder.join(entry.file_name());
+            // A full socket buffer is fine: its owner has notifications to wake up for.
+            let sent = self.sender.send_to(notification, &socket);
             if sent.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-                // Its process was killed. That it is removed by two at once is fine.
-                let _ = fs::remove_file(&bell);
+                // The process is dead. Two processes may both try to delete its socket.
+                let _ = fs::remove_file(&socket);
             }
         }
     }
 }
 
-impl Drop for Street {
+impl Drop for SocketFolder {
     fn drop(&mut self) {
-        let bell = self.folder.join(&self.own);
-        // The empty datagram ends the thread that hears. Where it does not get through, the thread ends with the process.
-        let _ = self.voice.send_to(&[], &bell);
-        let _ = fs::remove_file(&bell);
+        let socket = self.folder.join(&self.own);
+        // An empty datagram ends the receiving thread. If it is lost, the thread ends with the process.
+        let _ = self.sender.send_to(&[], &socket);
+        let _ = fs::remove_file(&socket);
     }
 }
 
-impl Listener {
-    /// Waits for a change of `what`, at most `within`.
-    pub(crate) async fn heard(&mut self, what: Change, within: Duration) {
+impl ChangeListener {
+    /// Waits for a change of `what`, up to a timeout.
+    pub(crate) async fn wait_for(&mut self, what: Change, within: Duration) {
         let concerned = async {
             loop {
                 match self.0.recv().await {
@@ -149,12 +152,12 @@ impl Listener {
                 }
             }
         };
-        // Waiting in vain is one of the two ways in which this ends.
+        // A timeout is one of the two normal results.
         let _ = tokio::time::timeout(within, concerned).await;
     }
 }
 
-/// A short path to a folder: a link to it from the folder for temporary files.
+/// Returns a short path to a folder: a symbolic link in the folder for temporary files.
 fn shorten(folder: &Path) -> io::Result<(PathBuf, Option<TempDir>)> {
     let alias = tempfile::Builder::new().prefix("quire-").tempdir()?;
     let link = alias.path().join("b");
@@ -162,39 +165,39 @@ fn shorten(folder: &Path) -> io::Result<(PathBuf, Option<TempDir>)> {
     Ok((link, Some(alias)))
 }
 
-/// Passes on what other processes ring, until the bell is taken down.
-fn hear(bell: &UnixDatagram, heard: &broadcast::Sender<Arc<Changes>>) {
-    let mut hint = [0; LONGEST_HINT];
+/// Forwards notifications of other processes until the socket is closed by an empty datagram.
+fn forward_notifications(socket: &UnixDatagram, changes: &broadcast::Sender<Arc<Changes>>) {
+    let mut notification = [0; MAX_NOTIFICATION_BYTES];
     loop {
-        match bell.recv(&mut hint) {
+        match socket.recv(&mut notification) {
             Ok(0) => return,
             Ok(length) => {
-                let _ = heard.send(Arc::new(decode(&hint[..length])));
+                let _ = changes.send(Arc::new(decode(&notification[..length])));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return warn!(%error, "the bell broke: changes by other processes are noticed later"),
+            Err(error) => return warn!(%error, "the wake-up socket failed; polling for changes of other processes"),
         }
     }
 }
 
-/// A line for each change.
+/// Serializes changes, one on each line.
 fn encode(changes: &Changes) -> String {
     let lines = changes.iter().map(|change| match change {
         Change::Anything => "*\n".to_owned(),
         Change::Queue(name) => format!("{}\n", name.as_str()),
         Change::Task(id) => format!("{id}\n"),
     });
-    let hint: String = lines.collect();
-    if hint.len() > LONGEST_HINT { "*\n".to_owned() } else { hint }
+    let notification: String = lines.collect();
+    if notification.len() > MAX_NOTIFICATION_BYTES { "*\n".to_owned() } else { notification }
 }
 
-/// The opposite of [`encode`]. What cannot be understood may mean anything.
-fn decode(hint: &[u8]) -> Changes {
+/// Parses changes. An unknown line, e.g. of a later version, may mean anything.
+fn decode(notification: &[u8]) -> Changes {
     let change = |line: &str| {
         let queue = QueueName::ALL.into_iter().find(|name| name.as_str() == line).map(Change::Queue);
         queue.or_else(|| line.parse().ok().map(Change::Task)).unwrap_or(Change::Anything)
     };
-    String::from_utf8_lossy(hint).lines().map(change).collect()
+    String::from_utf8_lossy(notification).lines().map(change).collect()
 }
 
 #[cfg(test)]
@@ -206,47 +209,47 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_reads_back_and_a_long_one_means_anything() {
+    fn a_long_notification_means_anything() {
         let few = Changes::from([Change::Queue(QueueName::DeadPages), task(1), task(2)]);
         assert_eq!(decode(encode(&few).as_bytes()), few);
         let many: Changes = (0..100).map(task).collect();
         assert_eq!(decode(encode(&many).as_bytes()), Changes::from([Change::Anything]));
-        assert_eq!(decode(b"what a later version may say"), Changes::from([Change::Anything]));
+        assert_eq!(decode(b"an unknown line"), Changes::from([Change::Anything]));
     }
 
-    async fn rings_through(folder: &Path) {
-        let (here, there) = (Bells::hang(folder), Bells::hang(folder));
-        assert!(here.street.is_some() && there.street.is_some(), "both have sockets");
-        let mut listener = there.listen();
-        here.ring(Changes::from([task(7)]));
+    async fn assert_wakes_up(folder: &Path) {
+        let (this, other) = (Notifier::bind(folder), Notifier::bind(folder));
+        assert!(this.sockets.is_some() && other.sockets.is_some(), "both have bound sockets");
+        let mut listener = other.listen();
+        this.notify(Changes::from([task(7)]));
         let started = std::time::Instant::now();
-        listener.heard(task(7), Duration::from_secs(10)).await;
-        assert!(started.elapsed() < Duration::from_secs(5), "the bell was heard");
+        listener.wait_for(task(7), Duration::from_secs(10)).await;
+        assert!(started.elapsed() < Duration::from_secs(5), "the listener was notified");
     }
 
     #[tokio::test]
-    async fn a_bell_is_heard_in_another_place() {
-        let dir = tempfile::tempdir().expect("a folder");
-        rings_through(dir.path()).await;
-        let left = fs::read_dir(dir.path()).expect("the folder").count();
-        assert_eq!(left, 0, "bells are taken down");
+    async fn a_notification_wakes_up_another_process() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        assert_wakes_up(dir.path()).await;
+        let left = fs::read_dir(dir.path()).expect("the folder is readable").count();
+        assert_eq!(left, 0, "sockets are deleted");
     }
 
     #[tokio::test]
-    async fn a_folder_with_a_long_name_has_bells_too() {
-        let dir = tempfile::tempdir().expect("a folder");
+    async fn a_folder_with_a_long_path_works() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
         let long = dir.path().join("n".repeat(120));
         fs::create_dir(&long).expect("a long folder");
-        rings_through(&long).await;
+        assert_wakes_up(&long).await;
     }
 
     #[tokio::test]
-    async fn the_bell_of_a_dead_process_is_removed() {
-        let dir = tempfile::tempdir().expect("a folder");
+    async fn the_socket_of_a_dead_process_is_deleted() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
         let dead = dir.path().join("dead.sock");
         drop(UnixDatagram::bind(&dead).expect("a socket"));
         assert!(dead.exists());
-        Bells::hang(dir.path()).ring(Changes::from([Change::Anything]));
+        Notifier::bind(dir.path()).notify(Changes::from([Change::Anything]));
         assert!(!dead.exists());
     }
 }

@@ -1,4 +1,4 @@
-//! `kill -9` at any moment: what was accepted is there, and nothing happened twice.
+//! Crash safety: after `kill -9` at any moment, every accepted task exists, and no page ended twice.
 
 use std::{
     collections::BTreeSet,
@@ -18,11 +18,11 @@ use quire_tasks::{
 };
 use uuid::Uuid;
 
-/// Where it is set, this test is the process to be killed, and this is its backend.
+/// If set, this test is the process to kill, and the value is its data folder.
 const CHILD: &str = "QUIRE_TEST_CRASH";
 const PAGES: u32 = 3;
 
-/// What the processes said before they were killed.
+/// What the processes reported before they were killed.
 #[derive(Default)]
 struct Said {
     accepted: BTreeSet<TaskId>,
@@ -38,7 +38,7 @@ fn a_killed_process_loses_nothing_and_does_nothing_twice() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut said = Said::default();
     for round in 0..8 {
-        // From within its start to well into its work.
+        // From the middle of its start to the middle of its work.
         said.hear(&run_and_kill(dir.path(), Duration::from_millis(20 + 70 * round)));
     }
     assert!(said.accepted.len() > 10 && said.ended.len() > 10, "the processes got to work");
@@ -47,7 +47,7 @@ fn a_killed_process_loses_nothing_and_does_nothing_twice() {
 
 impl Said {
     fn hear(&mut self, text: &str) {
-        // The last line may be cut off.
+        // The last line may be truncated.
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in complete.lines() {
             match line.split_once(' ') {
@@ -81,7 +81,7 @@ fn run_and_kill(dir: &Path, after: Duration) -> String {
 }
 
 fn say(line: &str) {
-    // In one write, so that only the last line can be cut off.
+    // In one write, so that only the last line can be truncated.
     stderr().write_all(format!("{line}\n").as_bytes()).expect("somebody listens");
 }
 
@@ -117,7 +117,7 @@ async fn read(backend: &Backend) {
     }
 }
 
-/// Reads up to ten pages; returns how many, and tells which of them ended by it.
+/// Reads up to ten pages. Returns their number, and reports the pages it completed.
 async fn read_some(
     backend: &Backend,
     consumer: &Consumer<PageMessage>,

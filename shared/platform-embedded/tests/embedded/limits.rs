@@ -1,4 +1,4 @@
-//! Folders that cannot be written, and disks that are full.
+//! Folders without write permission, and full disks.
 
 use std::{
     env, fs,
@@ -10,7 +10,7 @@ use std::{
 use quire_platform::{Error, OutgoingMessage, QueueName};
 use quire_platform_embedded::Embedded;
 
-/// Where it is set, this test is the process with little space, and this is its backend.
+/// If set, this test is the process with little space, and the value is its data folder.
 const CHILD: &str = "QUIRE_TEST_FULL";
 
 #[test]
@@ -42,7 +42,7 @@ fn without_space_there_is_an_error_and_nothing_half_written() {
     }
     let dir = tempfile::tempdir().expect("a folder");
     let this = env::current_exe().expect("this program");
-    // A limit on the size of files is a full disk that needs no disk. In blocks of 512 or 1024 bytes, as the shell likes.
+    // A file size limit acts like a full disk. Its unit is 512 or 1024 bytes, depending on the shell.
     let child = Command::new("sh")
         .args(["-c", r#"ulimit -f 512; trap "" XFSZ; exec "$0" "$@""#])
         .arg(this)

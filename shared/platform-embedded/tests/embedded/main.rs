@@ -1,4 +1,4 @@
-//! The embedded backend: what every backend promises, and what is its own.
+//! The embedded backend: the conformance suite, and its own guarantees.
 
 use quire_platform::{Backend, conformance};
 use quire_platform_embedded::Embedded;

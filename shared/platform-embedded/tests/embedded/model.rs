@@ -1,4 +1,4 @@
-//! Random use of a queue, against a model of what it may do.
+//! Property test: random operations on a queue, checked against a model.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -31,11 +31,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Where a message is. One that was received often enough may be buried by any receive that meets it.
+/// Where a message is. At its maximum receive count, the next receive may move it to the dead-letter queue.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     Ready,
-    /// Under the receive of this number.
+    /// Leased by the receive with this number.
     Leased(usize),
     Dead,
     Gone,
@@ -47,7 +47,7 @@ struct Message {
     receives: u32,
 }
 
-/// What the queue must hold, and every receive so far, stale or not.
+/// The expected content of the queue, and every receive, valid or stale.
 #[derive(Debug, Default)]
 struct Model {
     messages: BTreeMap<String, Message>,
@@ -83,7 +83,7 @@ impl Model {
         }
     }
 
-    /// Some receive, and its message where it still holds it.
+    /// Returns some receive, and its message if its lease is valid.
     fn pick(&mut self, index: Index) -> Option<(ReceivedMessage, Option<&mut Message>)> {
         if self.history.is_empty() {
             return None;
@@ -138,7 +138,7 @@ async fn take(model: &mut Model, embedded: &Embedded, backend: &Backend, step: S
     }
 }
 
-/// What lies in the queues is what the model says.
+/// Asserts that the queues' depths match the model.
 async fn check(model: &Model, backend: &Backend) {
     let pages = backend.queue(QueueName::Pages).depth().await.expect("depth");
     let dead = backend.queue(QueueName::DeadPages).depth().await.expect("depth");
@@ -149,7 +149,7 @@ async fn check(model: &Model, backend: &Backend) {
     assert!(dead.ready as usize >= model.count(|message| message.place == Place::Dead));
 }
 
-/// Receives until nothing comes: then all is dead that should be.
+/// Receives until the queue is empty: then all messages at their maximum receive count are dead letters.
 async fn drain(model: &mut Model, backend: &Backend) {
     let queue = backend.queue(QueueName::Pages);
     loop {

@@ -1,4 +1,4 @@
-//! Several processes on one folder, and what becomes of the leases of those that die.
+//! Several processes on one data folder, and the leases of processes that die.
 
 use std::{
     path::Path,
@@ -43,7 +43,7 @@ async fn a_home_that_was_not_closed_opens_again_with_everything_in_it() {
     send(&*pages(&first), 2).await;
     let held = next(&*pages(&first)).await;
     first.backend().objects.put("a/b", "text".into()).await.expect("put");
-    // Neither waits for its thread, nor is there anything to close.
+    // Its threads are still running, and it was not closed.
     drop(first);
     let second = open(dir.path(), "second");
     assert_eq!(second.backend().objects.read("a/b").await.expect("read"), "text");
@@ -81,7 +81,7 @@ async fn what_one_process_sends_another_receives_within_milliseconds() {
         pages(&there).acknowledge(vec![message.receipt]).await.expect("acknowledge");
     }
     waits.sort_unstable();
-    // Without bells it would be 120 ms in the middle. It is 1 to 2 ms, but not on a machine that is busy.
+    // With polling alone, the median would be 120 ms. It is 1 to 2 ms, but more on a busy machine.
     assert!(waits[7] < Duration::from_millis(60), "{waits:?}");
 }
 
@@ -160,7 +160,7 @@ async fn what_is_interrupted_again_and_again_goes_to_the_dead_letter_queue() {
         let letter = next(&*dead).await;
         assert_eq!(letter.body, "0");
         assert!(letter.reason.as_ref().is_some_and(|reason| reason.contains("interrupted 20 times")), "{letter:?}");
-        // There is nowhere else to go from here.
+        // A dead-letter queue has no dead-letter queue.
         embedded.expire_leases().await.expect("reclaim");
     }
 }
