@@ -15,6 +15,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-formats", &["quire-tasks"]),
     ("quire-native-libs", &[]),
     ("quire-platform", &["quire-tasks"]),
+    ("quire-platform-embedded", &["quire-platform", "quire-tasks"]),
+    ("quire-platform-aws", &["quire-platform", "quire-tasks"]),
     ("quire-callback", &["quire-tasks"]),
     ("quire-redact", &["quire-tasks"]),
     ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback", "quire-telemetry"]),
@@ -24,12 +26,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-ocr", &["quire-document", "quire-tasks"]),
     ("quire-pp-ocr", &["quire-document", "quire-inference", "quire-tasks"]),
     ("quire-openai-engine", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
-    ("quire-routes", &["quire-tasks", "quire-platform", "quire-telemetry"]),
+    ("quire-routes", &["quire-tasks", "quire-telemetry"]),
     (
         "quire-submit",
         &[
             "quire-tasks",
             "quire-platform",
+            "quire-platform-aws",
             "quire-routes",
             "quire-document",
             "quire-formats",
@@ -56,9 +59,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "quire-notifier",
-        &["quire-tasks", "quire-platform", "quire-callback", "quire-tenants", "quire-egress", "quire-telemetry"],
+        &[
+            "quire-tasks",
+            "quire-platform",
+            "quire-platform-aws",
+            "quire-callback",
+            "quire-tenants",
+            "quire-egress",
+            "quire-telemetry",
+        ],
     ),
-    ("quire-dead-letter", &["quire-tasks", "quire-platform", "quire-redact", "quire-telemetry"]),
+    ("quire-dead-letter", &["quire-tasks", "quire-platform", "quire-platform-aws", "quire-redact", "quire-telemetry"]),
     ("quire-package", &["quire-native-libs"]),
     ("quire", &["*"]),
     ("quire-tests", &[]),
@@ -66,10 +77,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// Crates from outside, and the few of ours that may know them. A name that ends in `*` is a prefix.
 const HIDDEN: &[(&str, &[&str])] = &[
-    ("rusqlite", &[PLATFORM]),
-    ("aws-sdk-*", &[PLATFORM]),
-    ("aws-config", &[PLATFORM]),
-    ("aws-smithy-*", &[PLATFORM]),
+    ("rusqlite", &[EMBEDDED]),
+    ("aws-sdk-*", &[AWS]),
+    ("aws-config", &[AWS]),
+    ("aws-smithy-*", &[AWS]),
     // The command may speak to its own server, as a client does.
     ("reqwest", &["quire-egress", "quire-openai-engine", "quire"]),
     ("ort", &["quire-inference"]),
@@ -78,13 +89,15 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("tiff", &["quire-document"]),
 ];
 
-const PLATFORM: &str = "quire-platform";
+/// The adapters of the platform. Only binaries choose one.
+const EMBEDDED: &str = "quire-platform-embedded";
+const AWS: &str = "quire-platform-aws";
 
 /// A file that is longer has more than one subject. Half as long is the aim.
 const MAX_LINES: usize = 450;
 
-/// What each crate of the workspace needs in order to run: neither for its tests, nor for its build.
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+/// The packages of the workspace, as `cargo metadata` lists them.
+fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
         .current_dir(root())
@@ -92,8 +105,12 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
-    let packages = metadata["packages"].as_array().expect("packages are a list");
-    packages.iter().map(|package| (name(package), needed(package))).collect()
+    metadata["packages"].as_array().expect("packages are a list").clone()
+}
+
+/// What each crate of the workspace needs in order to run: neither for its tests, nor for its build.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    packages().iter().map(|package| (name(package), needed(package))).collect()
 }
 
 fn needed(package: &Value) -> BTreeSet<String> {
@@ -163,16 +180,32 @@ fn what_one_crate_hides_no_other_depends_on() {
 }
 
 #[test]
-fn only_platform_names_the_database_and_the_cloud() {
-    let platforms = HIDDEN.iter().filter(|(_, owners)| owners.contains(&PLATFORM));
-    let hidden: Vec<_> = platforms.map(|(name, _)| name.trim_end_matches("-*").replace('-', "_")).collect();
-    let knows = |path: &Path| path.starts_with("shared/platform") || path == Path::new(file!());
-    let found: Vec<_> = sources()
-        .into_iter()
-        .filter(|(path, text)| !knows(path) && hidden.iter().any(|name| text.contains(name.as_str())))
-        .map(|(path, _)| path)
-        .collect();
-    assert!(found.is_empty(), "{found:?}");
+fn only_the_adapters_name_the_database_and_the_cloud() {
+    for (adapter, folder) in [(EMBEDDED, "shared/platform-embedded"), (AWS, "shared/platform-aws")] {
+        let hidden = HIDDEN.iter().filter(|(_, owners)| owners.contains(&adapter));
+        let hidden: Vec<_> = hidden.map(|(name, _)| name.trim_end_matches("-*").replace('-', "_")).collect();
+        let may_name = |path: &Path| path.starts_with(folder) || path == Path::new(file!());
+        let found: Vec<_> = sources()
+            .into_iter()
+            .filter(|(path, text)| !may_name(path) && hidden.iter().any(|name| text.contains(name.as_str())))
+            .map(|(path, _)| path)
+            .collect();
+        assert!(found.is_empty(), "only {adapter} may name {hidden:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_library_depends_on_an_adapter_only_for_optional_binaries() {
+    for package in &packages() {
+        let dependencies = package["dependencies"].as_array().expect("dependencies are a list");
+        let forbidden: Vec<_> = dependencies
+            .iter()
+            .filter(|dependency| dependency["kind"].is_null() && dependency["optional"] == false)
+            .map(name)
+            .filter(|dependency| dependency == AWS || (dependency == EMBEDDED && name(package) != "quire"))
+            .collect();
+        assert!(forbidden.is_empty(), "{} must not depend on {forbidden:?}", name(package));
+    }
 }
 
 #[test]

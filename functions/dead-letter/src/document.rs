@@ -35,7 +35,7 @@ pub async fn handle_dead_document(backend: Backend, delivery: Delivery<DocumentM
         // Somebody has had it fetched once more since: that has messages of its own.
         return lease.acknowledge().await;
     }
-    match retry_with_backoff(|| backend.tasks.settle_document(message.task_id, message.document, failed.clone())).await
+    match retry_with_backoff(|| backend.tasks.finish_document(message.task_id, message.document, failed.clone())).await
     {
         Ok(completion) => {
             let task = completion.task();

@@ -1,7 +1,8 @@
 //! A page that nobody could read: it fails, and its task still ends.
 
 use quire_platform::{
-    Backend, Delivery, Error, QueueName, Result, enqueue_callback, file_for_review, forget_page, retry_with_backoff,
+    Backend, Delivery, Error, QueueName, Result, delete_orphaned_page, enqueue_callback, file_for_review,
+    retry_with_backoff,
 };
 use quire_tasks::{Failure, FailureCode, Message, Outcome, PageMessage, ReviewEntry, ReviewReason};
 use tracing::warn;
@@ -36,11 +37,11 @@ pub async fn handle_dead_page(backend: Backend, delivery: Delivery<PageMessage>)
                 file_for_review(&backend, &review(&message, &failure)).await?;
                 file_dead_letter(&backend, &dead_letter_record(&message, failure.message, receives)).await?;
             } else {
-                forget_page(&backend, message.page, message.round).await?;
+                delete_orphaned_page(&backend, message.page, message.round).await?;
             }
         }
         // The task was deleted: there is nobody to tell, and nothing to try again.
-        Err(Error::NotFound { .. }) => forget_page(&backend, message.page, message.round).await?,
+        Err(Error::NotFound { .. }) => delete_orphaned_page(&backend, message.page, message.round).await?,
         Err(error) => return Err(error),
     }
     lease.acknowledge().await

@@ -1,11 +1,8 @@
 //! The files of dead letters.
 
-use std::{
-    fmt,
-    str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, str::FromStr};
 
+pub(crate) use quire_platform::now;
 use quire_platform::{Backend, Error, Result, retry_with_backoff};
 use quire_tasks::{ObjectKey, Task, TaskId, UnixMillis};
 use quire_telemetry::metrics;
@@ -152,8 +149,4 @@ async fn read(backend: &Backend, key: &str) -> Result<DeadLetter> {
     let json = retry_with_backoff(|| backend.objects.read(key)).await?;
     serde_json::from_slice(&json)
         .map_err(|error| Error::Failed { what: "reading a dead letter", why: format!("{key}: {error}") })
-}
-
-pub(crate) fn now() -> UnixMillis {
-    UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
 }

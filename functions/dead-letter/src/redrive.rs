@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quire_platform::{
-    Backend, Error, QueueName, Reopen, Result, enqueue_callback, forget_corrections, retry_with_backoff, send,
+    Backend, Error, QueueName, Reopen, Result, delete_orphaned_corrections, enqueue_callback, retry_with_backoff, send,
 };
 use quire_tasks::{CallbackMessage, CallbackUpdate, Message, PageMessage, PageRef, PageStatus, Task, TaskId};
 
@@ -107,13 +107,13 @@ async fn pages_of(
     letters: Vec<(PageRef, DeadLetter)>,
 ) -> Result<Vec<RedriveResult>> {
     let pages: Vec<PageRef> = letters.iter().map(|(page, _)| *page).collect();
-    let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::These(pages.clone()))).await {
+    let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::Pages(pages.clone()))).await {
         Ok(completion) => {
             let task = completion.task();
             let statuses = statuses(backend, task).await?;
             // Queued is what was opened just now, or by a redrive that was interrupted before it sent anything.
             let queued = || pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
-            forget_corrections(backend, task).await?;
+            delete_orphaned_corrections(backend, task).await?;
             let messages: Vec<_> = queued().map(|page| PageMessage::new(task, *page)).collect();
             let queue = backend.queue(QueueName::Pages);
             retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await?;

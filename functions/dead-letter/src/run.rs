@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use quire_platform::{Backend, Consumer, Delivery, MalformedMessage, QueueName, Result};
+use quire_platform::{Backend, Consumer, Delivery, MalformedMessage, QueueName, Result, consumer::run_in_batches};
 use quire_tasks::{CallbackMessage, DocumentMessage, Message, PageMessage};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::{
     DeadLetter, DeadLetterKind, handle_dead_callback, handle_dead_document, handle_dead_page,
@@ -73,19 +73,8 @@ pub async fn run(backend: Backend, shutdown: CancellationToken) -> anyhow::Resul
 
 async fn consume<M: DeadMessage>(backend: &Backend, shutdown: &CancellationToken) {
     let consumer = Consumer::<M>::new(backend.queue(M::QUEUE), MAX_HANDLING);
-    while !shutdown.is_cancelled() {
-        match consumer.receive_until(RECEIVE_BATCH, shutdown).await {
-            Ok(received) => {
-                for delivery in received {
-                    handle_delivery(backend.clone(), delivery).await;
-                }
-            }
-            Err(error) => {
-                error!(queue = M::QUEUE.as_str(), %error, "dead letters cannot be received");
-                shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-            }
-        }
-    }
+    run_in_batches(&consumer, RECEIVE_BATCH, PAUSE, shutdown, |delivery| handle_delivery(backend.clone(), delivery))
+        .await;
 }
 
 /// Buries all of these, side by side, within `limit`: for a function that is called with them and killed at its

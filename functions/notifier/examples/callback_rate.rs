@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -17,10 +17,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_callback::Schedule;
 use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
-use quire_platform::{Backend, Embedded, enqueue_callback};
+use quire_platform::{Backend, enqueue_callback, now};
+use quire_platform_embedded::Embedded;
 use quire_tasks::{
     CallbackState, Document, DocumentFormat, DocumentState, EngineName, Line, ObjectKey, Outcome, PageText,
-    SplitDocument, Task, TaskId, Tenant, UnixMillis,
+    SplitDocument, Task, TaskId, Tenant,
 };
 use quire_tenants::Signing;
 use tokio::net::TcpListener;
@@ -91,8 +92,7 @@ async fn ended(backend: &Backend, url: String) -> anyhow::Result<TaskId> {
     let id = TaskId::new(Uuid::now_v7());
     let document =
         Document::new(1, None, DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages: 1 }));
-    let now = UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64);
-    let task = Task::new(id, Tenant::default(), now, vec![document], Some(url));
+    let task = Task::new(id, Tenant::default(), now(), vec![document], Some(url));
     let page = task.pages().next().context("it has a page")?;
     backend.tasks.create(task).await?;
     let text = "a line of text as it stands on an invoice".to_owned();

@@ -16,12 +16,12 @@ mod run;
 mod schedule;
 mod settings;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use quire_callback::Schedule;
 use quire_egress::Client;
-use quire_platform::{Backend, Delivery, Lease, Result};
-use quire_tasks::{CallbackMessage, UnixMillis};
+use quire_platform::{Backend, Delivery, Lease, Result, now};
+use quire_tasks::CallbackMessage;
 use quire_tenants::Signing;
 
 pub use settings::schedule_from_env;
@@ -101,7 +101,7 @@ impl Notifier {
         let response = match self.attempt_delivery(request).await? {
             DeliveryStep::Attempted(response) => response,
             DeliveryStep::Postponed { .. } if request.is_progress() => return lease.acknowledge().await,
-            DeliveryStep::Postponed { after } => return lease.send_again(after).await,
+            DeliveryStep::Postponed { after } => return lease.requeue(after).await,
         };
         let decision = self.decide(request, receives, &response);
         let attempt = CompletedAttempt { request, response, decision };
@@ -109,10 +109,4 @@ impl Notifier {
         attempt_log::append_attempt(&self.backend, &request.task, &attempt.to_record()).await;
         attempt.finish(&self.backend, message, lease).await
     }
-}
-
-/// The time, by this machine.
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use quire_platform::{Consumer, Delivery, MalformedMessage, QueueName};
+use quire_platform::{
+    Consumer, Delivery, MalformedMessage, QueueName,
+    consumer::{ConcurrencyLimits, run_concurrently},
+};
 use quire_tasks::CallbackMessage;
-use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::Notifier;
 
@@ -31,23 +33,9 @@ impl Notifier {
         self.check_schedule()?;
         let consumer = Consumer::new(self.backend.queue(QueueName::Callbacks), MAX_DELIVERY);
         let notifier = Arc::new(self);
-        let mut in_flight = JoinSet::new();
-        while !shutdown.is_cancelled() {
-            let Some(free) = shutdown.run_until_cancelled(free_capacity(&mut in_flight)).await else { break };
-            match consumer.receive_until(free, &shutdown).await {
-                Ok(received) => {
-                    for delivery in received {
-                        in_flight.spawn(Arc::clone(&notifier).handle_delivery(delivery));
-                    }
-                }
-                Err(error) => {
-                    error!(%error, "callbacks cannot be received");
-                    shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-                }
-            }
-        }
-        drain(in_flight).await;
-        Ok(())
+        let limits = ConcurrencyLimits { max_in_flight: MAX_IN_FLIGHT, drain_timeout: DRAIN_LIMIT, error_pause: PAUSE };
+        let handle = |delivery| Arc::clone(&notifier).handle_delivery(delivery);
+        Ok(run_concurrently(&consumer, limits, &shutdown, |_| false, handle).await?)
     }
 
     /// Refuses a schedule that the queue does not go along with.
@@ -83,33 +71,5 @@ impl Notifier {
         if let Err(error) = ended {
             warn!(%error, "a callback was interrupted; it is received again");
         }
-    }
-}
-
-/// How many more may be taken in hand; waits while there are none.
-async fn free_capacity(in_flight: &mut JoinSet<()>) -> usize {
-    while in_flight.len() == MAX_IN_FLIGHT {
-        in_flight.join_next().await.into_iter().for_each(log_panic);
-    }
-    while let Some(ended) = in_flight.try_join_next() {
-        log_panic(ended);
-    }
-    MAX_IN_FLIGHT - in_flight.len()
-}
-
-async fn drain(mut in_flight: JoinSet<()>) {
-    let rest = async {
-        while let Some(ended) = in_flight.join_next().await {
-            log_panic(ended);
-        }
-    };
-    if timeout(DRAIN_LIMIT, rest).await.is_err() {
-        warn!(left = in_flight.len(), "stopped before every callback in hand had ended");
-    }
-}
-
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(panic) = ended {
-        error!(%panic, "a delivery panicked; its message is received again");
     }
 }

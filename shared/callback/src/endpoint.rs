@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use quire_tasks::{Tenant, UnixMillis};
+use quire_tasks::{Tenant, UnixMillis, to_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -177,11 +177,7 @@ pub fn endpoint_key(tenant: &Tenant, url: &str) -> String {
 }
 
 fn endpoint_id(url: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(origin_and_path(url)).iter().take(ID_BYTES).fold(String::new(), |mut id, byte| {
-        write!(id, "{byte:02x}").expect("a string takes everything");
-        id
-    })
+    to_hex(&Sha256::digest(origin_and_path(url))[..ID_BYTES])
 }
 
 /// Origin and path, in their one notation.

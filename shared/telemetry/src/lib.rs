@@ -3,12 +3,14 @@
 
 pub mod env;
 mod finish;
+mod machine;
 pub mod metrics;
 mod run;
 mod shutdown;
 mod trace;
 
 pub use finish::{finish_within, time_left};
+pub use machine::{panic_message, processors};
 pub use run::run;
 pub use shutdown::stop_signal;
 pub use trace::{LogFormat, start_tracing};

@@ -6,8 +6,11 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use quire_platform::{Backend, Collection, Error, Record, Result};
-use quire_tasks::{Tenant, UnixMillis};
+use quire_platform::{
+    Backend, Collection, Error, Record, Result,
+    records::{self, RecordUpdate, UpdateOptions},
+};
+use quire_tasks::{Tenant, UnixMillis, to_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -19,8 +22,8 @@ const ID_LENGTH: usize = 12;
 const AT_A_TIME: usize = 100;
 /// More keys than anybody has.
 const MOST: usize = 100_000;
-/// How often a revocation is tried that others get in the way of.
-const TRIES: usize = 10;
+/// How a key's record is updated. Transient errors are returned at once.
+const UPDATE: UpdateOptions = UpdateOptions { what: "records", attempts: 10, retry_busy: false };
 
 /// An API key, as its owner sends it. It is shown once, when it is made.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,7 +79,7 @@ pub(crate) struct KeyDigest([u8; 32]);
 
 impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&to_hex(&self.0))
     }
 }
 
@@ -174,24 +177,24 @@ pub async fn revoke_key(backend: &Backend, id: &str, now: UnixMillis) -> Result<
     if !is_id {
         return Ok(None);
     }
-    for _ in 0..TRIES {
-        // An id is the beginning of its record's key, which therefore is the next one behind it.
-        let found = backend.records.list(Collection::Keys, Some(id), 2).await?;
-        let found: Vec<&Record> = found.iter().filter(|record| record.key.starts_with(id)).collect();
-        let [record] = found[..] else {
-            // Two keys with one id: one in 10¹⁴ pairs. Better none is revoked than the wrong one.
-            return if found.is_empty() { Ok(None) } else { Err(failed("two keys have this id".to_owned())) };
-        };
+    // An id is the beginning of its record's key, which therefore is the next one after it.
+    let found = backend.records.list(Collection::Keys, Some(id), 2).await?;
+    let found: Vec<&Record> = found.iter().filter(|record| record.key.starts_with(id)).collect();
+    let [record] = found[..] else {
+        // Two keys with one id: one in 10¹⁴ pairs. Better none is revoked than the wrong one.
+        return if found.is_empty() { Ok(None) } else { Err(failed("two keys have this id".to_owned())) };
+    };
+    let records = backend.records.as_ref();
+    records::update_body(records, Collection::Keys, &record.key, UPDATE, |record| {
+        let Some(record) = record else { return Ok(RecordUpdate::Keep(None)) };
         let mut entry = KeyEntry::from_record(record)?;
         if entry.revoked_at.is_some() {
-            return Ok(Some(entry));
+            return Ok(RecordUpdate::Keep(Some(entry)));
         }
         entry.revoked_at = Some(now);
-        if backend.records.put(Collection::Keys, &record.key, entry.written()?, Some(record.version), None).await? {
-            return Ok(Some(entry));
-        }
-    }
-    Err(Error::Busy { what: "records", why: "others change the same key all the time".to_owned() })
+        Ok(RecordUpdate::Put { value: entry.written()?, result: Some(entry) })
+    })
+    .await
 }
 
 /// Whether there is or was any key. One that is revoked counts: who had keys once does not want an open door.

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quire_platform::{Backend, Collection, Error, Result};
+use quire_platform::{
+    Backend, Collection, Result,
+    records::{self, RecordUpdate, UpdateOptions},
+};
 use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
@@ -24,8 +27,8 @@ const SHARES: u64 = 20;
 const LARGEST_BLOCK: u64 = 50;
 /// For so long what was taken in advance is good, so that no process saves up. A quarter of the burst must outlast it.
 const LONGEST_HOLD_MS: u64 = 1_000;
-/// How often a take is tried that others get in the way of. Each time, one of them has got on.
-const TRIES: usize = 50;
+/// How a bucket is updated. Transient errors are returned at once, since a request waits for the answer.
+const UPDATE: UpdateOptions = UpdateOptions { what: "limits", attempts: 50, retry_busy: false };
 
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,24 +193,25 @@ impl RateLimiter {
         now: UnixMillis,
     ) -> Result<bool> {
         let (rate, key) = (&counting.rate, RateLimitPolicy::Requests.record_key(tenant));
-        for _ in 0..TRIES {
-            let (bucket, seen) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
-            let mut bucket = bucket.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now);
+        let records = self.backend.records.as_ref();
+        let take = |stored: Option<TokenBucket>| {
+            let mut bucket = stored.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now);
             bucket.put_back(held.block.left, held.block.taken_at);
-            let taken = bucket.take(held.block.next_size(counting.largest_block));
-            if taken == 0 {
-                // Nothing to write. Whoever goes on asking does not make us go on reading.
-                let wait = rate.millis_for(1.0 - bucket.level).clamp(1, LONGEST_HOLD_MS as i64);
-                held.empty_until = Some(UnixMillis(now.0.saturating_add(wait)));
-                held.bucket = Some(bucket);
-                return Ok(false);
+            match bucket.take(held.block.next_size(counting.largest_block)) {
+                0 => RecordUpdate::Keep((0, bucket)),
+                taken => RecordUpdate::Put { value: bucket.clone(), result: (taken, bucket) },
             }
-            if self.backend.records.put(Collection::Limits, &key, record::written(&bucket)?, seen, None).await? {
-                *held = LocalTokens { block: TokenBlock::new(taken, now), bucket: Some(bucket), empty_until: None };
-                return Ok(true);
-            }
+        };
+        let (taken, bucket) = records::update(records, Collection::Limits, &key, UPDATE, take).await?;
+        if taken == 0 {
+            // Further requests of this tenant are refused without another read.
+            let wait = rate.millis_for(1.0 - bucket.level).clamp(1, LONGEST_HOLD_MS as i64);
+            held.empty_until = Some(UnixMillis(now.0.saturating_add(wait)));
+            held.bucket = Some(bucket);
+            return Ok(false);
         }
-        Err(Error::Busy { what: "limits", why: "others take from the same limit all the time".to_owned() })
+        *held = LocalTokens { block: TokenBlock::new(taken, now), bucket: Some(bucket), empty_until: None };
+        Ok(true)
     }
 
     /// How a tenant's pages stand: allowed while one is left. `None` where they are not limited.

@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_dead_letter::handle_all;
-use quire_platform::{Aws, QueueName};
+use quire_platform::QueueName;
+use quire_platform_aws::Aws;
 use quire_tasks::{CallbackMessage, DocumentMessage, PageMessage};
 
 fn main() -> ExitCode {
@@ -22,7 +23,7 @@ async fn serve() -> anyhow::Result<()> {
 async fn bury(aws: &Aws, LambdaEvent { payload, context }: LambdaEvent<SqsEvent>) -> anyhow::Result<SqsBatchResponse> {
     let queue = queue(&payload)?;
     let (backend, limit) = (aws.backend(), quire_telemetry::time_left(context.deadline));
-    let mut handed = aws.handed(queue, payload);
+    let mut handed = aws.lambda_batch(queue, payload);
     match queue {
         QueueName::DeadPages => handle_all::<PageMessage>(&backend, handed.deliveries(), limit).await,
         QueueName::DeadDocuments => handle_all::<DocumentMessage>(&backend, handed.deliveries(), limit).await,

@@ -80,7 +80,7 @@ async fn a_redrive_does_not_send_pages_that_were_canceled() {
     assert_eq!(test.redrive(DeadLetterKind::Pages).await, [RedriveOutcome::Sent]);
     let depth = test.backend.queue(QueueName::Pages).depth().await.expect("a depth");
     assert_eq!(depth.ready, 1, "only the one that failed");
-    let again = test.backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 2)])).await.expect("asked");
+    let again = test.backend.tasks.reopen(task.id, Reopen::Pages(vec![page(&task, 2)])).await.expect("asked");
     assert!(!again.changed());
 }
 

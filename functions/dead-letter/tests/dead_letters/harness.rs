@@ -5,10 +5,12 @@ use std::time::Duration;
 use quire_dead_letter::{
     DeadLetter, DeadLetterKind, DeadLetterSelection, RedriveOutcome, list_dead_letters, redrive, run,
 };
-use quire_platform::{Backend, Embedded, OutgoingMessage, QueueName, QueueSettings, ReceivedMessage};
+pub(crate) use quire_platform::now;
+use quire_platform::{Backend, OutgoingMessage, QueueName, QueueSettings, ReceivedMessage};
+use quire_platform_embedded::Embedded;
 use quire_tasks::{
     CallbackMessage, Document, DocumentFormat, DocumentState, Message, Outcome, PageRef, ReadAs, RedactPolicy,
-    SplitDocument, Task, TaskId, Tenant, UnixMillis,
+    SplitDocument, Task, TaskId, Tenant,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -174,9 +176,4 @@ impl Harness {
 
 pub(crate) fn page(task: &Task, page: u32) -> PageRef {
     PageRef { task_id: task.id, document: 1, page }
-}
-
-pub(crate) fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
 }

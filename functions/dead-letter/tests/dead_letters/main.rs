@@ -108,7 +108,7 @@ async fn pages_of_one_task_are_opened_in_one_round() {
 async fn a_redrive_that_was_interrupted_before_it_sent_anything_can_be_repeated() {
     let test = Harness::open();
     let task = test.buried_page().await;
-    test.backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 1)])).await.expect("reopened");
+    test.backend.tasks.reopen(task.id, Reopen::Pages(vec![page(&task, 1)])).await.expect("reopened");
     assert!(test.is_empty(QueueName::Pages).await);
     assert_eq!(test.redrive(DeadLetterKind::Pages).await, [RedriveOutcome::Sent]);
     assert_eq!(test.current(&task).await.round, 2);
@@ -190,7 +190,7 @@ async fn a_document_split_by_somebody_who_then_died_has_its_pages_sent() {
     let test = Harness::open();
     let task = test.create([DocumentState::Pending { source: DocumentSource::Url { url: URL.to_owned() } }]).await;
     let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 });
-    test.backend.tasks.settle_document(task.id, 1, split).await.expect("split");
+    test.backend.tasks.finish_document(task.id, 1, split).await.expect("split");
     test.send(
         QueueName::DeadDocuments,
         [DocumentMessage { task_id: task.id, document: 1, round: 1, job: DocumentJob::Split }],

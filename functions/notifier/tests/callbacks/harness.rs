@@ -6,8 +6,9 @@ use quire_callback::{Endpoint, Schedule, endpoint_key};
 use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
 use quire_platform::{
-    Backend, Collection, Completion, Consumer, Embedded, QueueDepth, QueueName, ReceivedMessage, enqueue_callback,
+    Backend, Collection, Completion, Consumer, QueueDepth, QueueName, ReceivedMessage, enqueue_callback,
 };
+use quire_platform_embedded::Embedded;
 use quire_tasks::{
     CallbackMessage, CallbackState, DeliveryAttempt, Document, DocumentFormat, DocumentState, EngineName, Line,
     ObjectKey, Outcome, PageRef, PageText, SplitDocument, Task, TaskId, Tenant, UnixMillis,
@@ -182,7 +183,7 @@ impl Harness {
         let reached = async {
             let mut task = self.task(id).await;
             while task.callback_state() != state {
-                task = self.backend.tasks.changed(id, task.version, PATIENCE).await.expect("a task");
+                task = self.backend.tasks.wait_for_change(id, task.version, PATIENCE).await.expect("a task");
             }
             task
         };

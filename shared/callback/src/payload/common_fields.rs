@@ -1,7 +1,6 @@
 //! What the bodies of all callbacks share.
 
-use jiff::Timestamp;
-use quire_tasks::{Counts, Task, UnixMillis};
+use quire_tasks::{Counts, Task};
 use serde::Serialize;
 
 /// The `type` of an event that says how far a task is.
@@ -36,10 +35,6 @@ pub fn completion_event(task: &Task) -> String {
 pub(super) fn result_url(task: &Task) -> Option<String> {
     let base = task.callback.as_ref().map(|callback| callback.base_url.trim_end_matches('/'));
     base.filter(|base| !base.is_empty()).map(|base| format!("{base}/task/{}/result", task.id))
-}
-
-pub(super) fn rfc3339(time: UnixMillis) -> Option<String> {
-    Timestamp::from_millisecond(time.0).ok().map(|time| time.to_string())
 }
 
 pub(super) fn to_json(event: &impl Serialize) -> String {

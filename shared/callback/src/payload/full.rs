@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use quire_tasks::{
     Document, DocumentState, EngineName, Failure, ModeName, Page, PageRef, PageStatus, PageText, Task, TaskId,
-    TaskStatus, average_confidence,
+    TaskStatus, UnixMillis, average_confidence,
 };
 use serde::Serialize;
 
-use super::common_fields::{completion_event, result_url, rfc3339, to_json};
+use super::common_fields::{completion_event, result_url, to_json};
 
 /// A callback with more text than this goes without: receivers, and what stands before them, take a few megabytes.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
@@ -84,7 +84,7 @@ pub fn full_payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, PageCo
     let text_omitted = bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES);
     let payload = FullPayload {
         r#type: completion_event(task),
-        timestamp: task.ended_at.and_then(rfc3339),
+        timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),

@@ -3,7 +3,7 @@
 use quire_tasks::{Page, Task, TaskId, TaskStatus, Tenant, UnixMillis, average_confidence};
 use serde::Serialize;
 
-use super::common_fields::{PROGRESS_EVENT, PageCounts, TEST_EVENT, completion_event, result_url, rfc3339, to_json};
+use super::common_fields::{PROGRESS_EVENT, PageCounts, TEST_EVENT, completion_event, result_url, to_json};
 
 #[derive(Serialize)]
 struct ThinPayload {
@@ -38,7 +38,7 @@ struct TestPayload<'a> {
 pub fn thin_payload(task: &Task, pages: &[Page]) -> String {
     to_json(&ThinPayload {
         r#type: completion_event(task),
-        timestamp: task.ended_at.and_then(rfc3339),
+        timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
@@ -52,7 +52,7 @@ pub fn progress_payload(task: &Task, now: UnixMillis) -> String {
     let counts = task.counts;
     to_json(&ProgressPayload {
         r#type: PROGRESS_EVENT,
-        timestamp: rfc3339(now),
+        timestamp: now.to_rfc3339(),
         task_id: task.id,
         status: task.status(),
         progress: counts.into(),
@@ -63,7 +63,7 @@ pub fn progress_payload(task: &Task, now: UnixMillis) -> String {
 
 /// What is told when a tenant wants to see something arrive.
 pub fn test_payload(tenant: &Tenant, now: UnixMillis) -> String {
-    to_json(&TestPayload { r#type: TEST_EVENT, timestamp: rfc3339(now), tenant })
+    to_json(&TestPayload { r#type: TEST_EVENT, timestamp: now.to_rfc3339(), tenant })
 }
 
 #[cfg(test)]

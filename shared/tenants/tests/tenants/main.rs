@@ -4,7 +4,8 @@ mod keys;
 mod rate_limits;
 mod signing;
 
-use quire_platform::{Backend, Embedded};
+use quire_platform::Backend;
+use quire_platform_embedded::Embedded;
 use quire_tasks::{Tenant, UnixMillis};
 use tempfile::TempDir;
 
