@@ -1,12 +1,12 @@
-//! Records as values: read, and changed although others change them at the same time.
+//! Records as values, with optimistic concurrency.
 
 use quire_platform::{Backend, Collection, Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// How often a change is tried that others get in the way of. Each time, one of them has got on.
+/// Maximum attempts of a change that conflicts with other writers. In each conflict another writer succeeds.
 const TRIES: usize = 20;
 
-/// What a record says, with its version; the default where there is none.
+/// Returns a record's value and version; the default value if there is no record.
 pub(crate) async fn read<T: DeserializeOwned + Default>(
     backend: &Backend,
     on: Collection,
@@ -16,7 +16,7 @@ pub(crate) async fn read<T: DeserializeOwned + Default>(
     Ok((parse(&record.body)?, Some(record.version)))
 }
 
-/// Changes a record; what it says now.
+/// Changes a record and returns its new value.
 pub(crate) async fn change<T: DeserializeOwned + Serialize + Default>(
     backend: &Backend,
     on: Collection,
@@ -31,7 +31,7 @@ pub(crate) async fn change<T: DeserializeOwned + Serialize + Default>(
             return Ok(after);
         }
     }
-    Err(Error::Busy { what: "records", why: "others change the same record all the time".to_owned() })
+    Err(Error::Busy { what: "records", why: "too many concurrent changes to the same record".to_owned() })
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(body: &str) -> Result<T> {
