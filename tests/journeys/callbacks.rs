@@ -172,7 +172,7 @@ async fn a_schedule_that_cannot_be_kept_refuses_to_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().to_str().expect("a plain path");
     let too_long = ["1s"; 12].join(",");
-    for (schedule, complaint) in [("1s,soon", "is no wait between two attempts"), (&too_long, "13 times")] {
+    for (schedule, complaint) in [("1s,soon", "is not a retry wait"), (&too_long, "13 attempts")] {
         let arguments = ["serve", "--workers", "0", "--listen", "127.0.0.1:0", "--data", data];
         let ended = quire_with(arguments, |command| {
             command.env("QUIRE_CALLBACK_SCHEDULE", schedule);

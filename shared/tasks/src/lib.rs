@@ -1,6 +1,6 @@
-//! What a task is: identifiers, states, messages, the result schema and the object keys.
+//! The data model: identifiers, states, queue messages, results and object keys.
 //!
-//! Pure data and pure rules: no I/O, no clock, no async. Everything that two functions must agree on is said here once.
+//! Pure data and rules: no I/O, no clock, no async. Everything that two functions must agree on is defined here once.
 
 mod callback;
 mod delivery;
@@ -44,7 +44,7 @@ pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
 pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, Task};
 pub use trace_parent::{InvalidTrace, TraceParent};
 
-/// Whether a value is what is not written down.
+/// Returns whether a value is the default, which is not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

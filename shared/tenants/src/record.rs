@@ -1,4 +1,4 @@
-//! Records as values: read, and changed although others change them at the same time.
+//! Records as values, with optimistic concurrency.
 
 use quire_platform::{
     Backend, Collection, Error, Result,
@@ -6,10 +6,11 @@ use quire_platform::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// How a record is updated. Transient errors are returned at once, since a request waits for the answer.
+/// Options of a record's update. In each conflict another writer succeeds. Transient errors are returned at once, since a
+/// request waits for the response.
 const UPDATE: UpdateOptions = UpdateOptions { what: "records", attempts: 20, retry_busy: false };
 
-/// What a record says, with its version; the default where there is none.
+/// Returns a record's value and version; the default value if there is no record.
 pub(crate) async fn read<T: DeserializeOwned + Default>(
     backend: &Backend,
     on: Collection,
@@ -19,7 +20,7 @@ pub(crate) async fn read<T: DeserializeOwned + Default>(
     Ok((parse(&record.body)?, Some(record.version)))
 }
 
-/// Changes a record; what it says now.
+/// Changes a record and returns its new value.
 pub(crate) async fn change<T: Clone + DeserializeOwned + Serialize + Default>(
     backend: &Backend,
     on: Collection,

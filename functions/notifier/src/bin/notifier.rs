@@ -1,4 +1,4 @@
-//! The notifier as a Lambda function, behind the callbacks queue.
+//! The notifier as a Lambda function, triggered by the callbacks queue.
 
 use std::{convert::Infallible, process::ExitCode, sync::Arc};
 

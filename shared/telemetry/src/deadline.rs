@@ -1,4 +1,4 @@
-//! Many pieces of work under one deadline.
+//! Concurrent work with a common deadline.
 
 use std::{
     future::Future,
@@ -8,19 +8,19 @@ use std::{
 use tokio::{task::JoinSet, time::timeout};
 use tracing::{Instrument, error, warn};
 
-/// What is kept of the time until a deadline, for the answer itself.
+/// Time reserved before a deadline for the response itself.
 const FOR_THE_ANSWER: Duration = Duration::from_secs(3);
 
-/// How long there is to work until a deadline, in milliseconds since 1970-01-01 UTC, when an answer has to be out.
+/// Returns the time left for work before a deadline in Unix milliseconds.
 pub fn time_left(deadline_unix_millis: u64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Duration::from_millis(deadline_unix_millis).saturating_sub(now).saturating_sub(FOR_THE_ANSWER)
 }
 
-/// Does all of this at the same time, and returns when it is done or after `limit`, whatever comes first; says how many
-/// pieces were broken off. One that panics takes no other with it.
+/// Runs all futures concurrently and returns when they are done, or after `limit`. Returns the number of futures that
+/// were canceled by the timeout. A panic in one does not affect the others.
 ///
-/// For whoever is killed at a deadline, as a Lambda is: what is done by then can still be reported.
+/// For a process that is killed at a deadline, e.g. a Lambda function: it can still report what is done by then.
 pub async fn finish_within<F>(limit: Duration, work: impl IntoIterator<Item = F>) -> usize
 where
     F: Future<Output = ()> + Send + 'static,
@@ -29,7 +29,7 @@ where
     let all = async {
         while let Some(ended) = pieces.join_next().await {
             if let Err(panic) = ended {
-                error!(%panic, "a piece of work panicked");
+                error!(%panic, "a future panicked");
             }
         }
     };
@@ -37,8 +37,8 @@ where
         return 0;
     }
     let left = pieces.len();
-    warn!(left, "the time is over: what is not done is broken off");
-    // Returns when each has let go of what it held.
+    warn!(left, "deadline reached; canceling unfinished work");
+    // Returns when all canceled futures are dropped, and with them e.g. their leases.
     pieces.shutdown().await;
     left
 }
@@ -52,11 +52,11 @@ mod tests {
     type Piece = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     #[tokio::test(start_paused = true)]
-    async fn a_piece_that_panics_or_never_ends_takes_no_other_with_it() {
+    async fn a_panic_or_a_stuck_future_does_not_affect_the_others() {
         let (done, held) = (Arc::new(()), Arc::new(()));
         let (ours, theirs) = (Arc::clone(&done), Arc::clone(&held));
         let work: [Piece; 3] = [
-            Box::pin(async { panic!("as the test wants") }),
+            Box::pin(async { panic!("simulated by the test") }),
             Box::pin(async move {
                 std::future::pending::<()>().await;
                 drop(theirs);
@@ -67,12 +67,12 @@ mod tests {
             }),
         ];
         assert_eq!(finish_within(Duration::from_secs(5), work).await, 1);
-        assert_eq!(Arc::strong_count(&done), 1, "the good piece was done");
-        assert_eq!(Arc::strong_count(&held), 1, "what the stuck piece held is let go");
+        assert_eq!(Arc::strong_count(&done), 1, "the other future ran to its end");
+        assert_eq!(Arc::strong_count(&held), 1, "the stuck future was dropped");
     }
 
     #[test]
-    fn a_deadline_leaves_time_for_the_answer_and_one_that_is_over_leaves_none() {
+    fn a_deadline_reserves_time_for_the_response() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
         let left = time_left(now + 60_000);
         assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(57), "{left:?}");
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_a_deadline_that_is_not_needed() {
+    async fn finished_work_returns_before_the_deadline() {
         let began = tokio::time::Instant::now();
         assert_eq!(finish_within(Duration::from_mins(1), [std::future::ready(()), std::future::ready(())]).await, 0);
         assert_eq!(began.elapsed(), Duration::ZERO);
