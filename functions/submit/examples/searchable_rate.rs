@@ -16,7 +16,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_egress::{Client, Policy};
 use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
 use quire_routes::Config;
@@ -68,7 +68,7 @@ async fn measure(pages: u32, file: Option<&str>) {
     let bytes = file.map_or_else(|| pdf(pages), |file| std::fs::read(file).expect("a file"));
     let task = task(&backend, &bytes, pages).await;
     let program = std::env::current_exe().expect("this program");
-    let inspector = Arc::new(ChildInspector::new(program, Limits::default()));
+    let inspector = Arc::new(ChildInspector::new(program, DocumentLimits::default()));
     let egress = Client::new(Policy::default()).expect("a client");
     let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
     let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
@@ -120,7 +120,7 @@ async fn task(backend: &Backend, bytes: &[u8], pages: u32) -> Task {
 }
 
 fn documents() -> Documents {
-    Documents::new(Some(pdfium()), Limits::default())
+    Documents::new(Some(pdfium()), DocumentLimits::default())
 }
 
 fn text(width: u32, height: u32) -> PageText {

@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, error::Error, path::Path, time::Duration};
 
 use futures_util::future::try_join_all;
-use quire_document::{Documents, Limits, PageImage};
+use quire_document::{DocumentLimits, Documents, PageImage};
 use quire_openai_engine::{Remote, RemoteSettings};
 use quire_tasks::{Mode, PageText};
 
@@ -49,7 +49,7 @@ async fn read(remote: &Remote, mode: &Mode, file: &Path) -> Result<PageText, Fai
 }
 
 fn decode(file: &Path) -> Result<PageImage, Failed> {
-    let mut documents = Documents::new(None, Limits::default());
+    let mut documents = Documents::new(None, DocumentLimits::default());
     let format = documents.inspect(file)?.format;
     Ok(documents.page(file, format, 1)?)
 }

@@ -1,7 +1,7 @@
 //! Redaction of recognized text: email addresses, phone and card numbers, and custom patterns. Pure: no I/O, no clock.
 //!
-//! Full-width and other Unicode digits count as digits, and invisible characters are ignored. Numbers may be separated by
-//! spaces, dashes and dots, and may be broken over two lines.
+//! Full-width and other Unicode digits count as digits, and invisible characters are ignored. Numbers may be separated
+//! by spaces, dashes and dots, and may be broken over two lines.
 //!
 //! | kind | what is found |
 //! | --- | --- |
@@ -148,8 +148,8 @@ impl Redactor {
         spans
     }
 
-    /// Adds the matches of the custom patterns in one line, as it is and normalized. A match inside the placeholder of an
-    /// earlier redaction is ignored; one that overlaps a placeholder replaces it.
+    /// Adds the matches of the custom patterns in one line, as it is and normalized. A match inside the placeholder of
+    /// an earlier redaction is ignored; one that overlaps a placeholder replaces it.
     fn find_patterns(&self, number: usize, line: &str, text: &SearchText, spans: &mut Vec<Span>) {
         if self.patterns.is_empty() {
             return;

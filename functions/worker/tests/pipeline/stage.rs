@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
 use quire_platform::{Backend, Collection, Embedded, OutgoingMessage, QueueName, QueueSettings};
 use quire_routes::{Config, EngineEntry, EngineStatuses};
@@ -179,7 +179,7 @@ impl Stage {
     }
 
     pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
-        self.work_with(|| Documents::new(None, Limits::default()))
+        self.work_with(|| Documents::new(None, DocumentLimits::default()))
     }
 
     pub(crate) fn work_with(

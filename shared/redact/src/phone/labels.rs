@@ -62,8 +62,8 @@ fn ends_with_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| ends_with_word(text, word))
 }
 
-/// Returns whether the text ends with this whole word. Chinese, Japanese and Korean words have no spaces between them, so
-/// that any ending counts.
+/// Returns whether the text ends with this whole word. Chinese, Japanese and Korean words have no spaces between them,
+/// so that any ending counts.
 fn ends_with_word(text: &str, word: &str) -> bool {
     let Some(rest) = text.strip_suffix(word) else { return false };
     let is_spaced_script = word.chars().next().is_some_and(|first| !is_cjk(first));

@@ -127,8 +127,8 @@ fn has_international_prefix(shape: &PhoneShape) -> bool {
     is_separated && !shape.has_line_break() && rest.is_some_and(is_international)
 }
 
-/// 11 digits that begin with 13 to 19, with or without the country code, in groups of any length of two or more, or with
-/// a line break.
+/// 11 digits that begin with 13 to 19, with or without the country code, in groups of any length of two or more, or
+/// with a line break.
 fn is_chinese_mobile(shape: &PhoneShape) -> bool {
     let digits = &shape.digits;
     let Some(lead_length) = digits.len().checked_sub(11) else { return false };
