@@ -15,7 +15,7 @@ use anyhow::Context;
 use axum::{Router, routing::post};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_callback::Schedule;
-use quire_egress::{Client, Policy};
+use quire_egress::{Client, EgressPolicy};
 use quire_notifier::Notifier;
 use quire_platform::{Backend, Embedded, enqueue_callback};
 use quire_tasks::{
@@ -59,7 +59,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// How long it takes until all have been heard.
 async fn all(backend: &Backend, heard: &AtomicUsize, callbacks: usize) -> anyhow::Result<Duration> {
-    let egress = Client::new(Policy { allow_loopback_http: true })?;
+    let egress = Client::new(EgressPolicy { allow_loopback_http: true })?;
     let notifier = Notifier::new(backend.clone(), egress, Signing::new(backend, None).await?, Schedule::default());
     let (shutdown, began) = (CancellationToken::new(), Instant::now());
     let running = tokio::spawn(notifier.run(shutdown.clone()));

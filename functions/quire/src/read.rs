@@ -43,7 +43,7 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
     let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
 
     let inspector = Arc::new(SameProcess(renderer.clone()));
-    let egress = quire_egress::Client::new(quire_egress::Policy::default())?;
+    let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;
     let settings = DoorSettings::from_env()?;
     let door = Door::new(backend.clone(), inspector, egress, settings, Arc::new(NoHealth), Arc::clone(&routes));
     let uploads = args.files.iter().map(|file| spool(&backend, file)).collect();

@@ -17,7 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use quire_document::{DocumentLimits, Documents};
-use quire_egress::{Client, Policy};
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
 use quire_routes::Config;
 use quire_submit::{
@@ -69,7 +69,7 @@ async fn measure(pages: u32, file: Option<&str>) {
     let task = task(&backend, &bytes, pages).await;
     let program = std::env::current_exe().expect("this program");
     let inspector = Arc::new(ChildInspector::new(program, DocumentLimits::default()));
-    let egress = Client::new(Policy::default()).expect("a client");
+    let egress = Client::new(EgressPolicy::default()).expect("a client");
     let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
     let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
     let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: Job::SearchablePdf };

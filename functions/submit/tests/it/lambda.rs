@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Router, body::Body, extract::Request, routing::get};
 use quire_document::DocumentLimits;
-use quire_egress::{Client, Policy};
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
 use quire_submit::{ChildInspector, Door, DoorSettings, Inspector, ingest_all, lambda, router, take_uploads};
 use quire_tasks::{Format, Split};
@@ -137,7 +137,7 @@ async fn a_pdf_of_3_000_pages_goes_through_the_second_door_within_a_function_s_t
     let script = format!("#!/bin/sh\nulimit -v 1048576\nexec '{}' \"$@\"\n", bootstrap.display());
     std::fs::write(&limited, script).expect("a script");
     std::fs::set_permissions(&limited, PermissionsExt::from_mode(0o755)).expect("its permissions");
-    let egress = Client::new(Policy::default()).expect("a client");
+    let egress = Client::new(EgressPolicy::default()).expect("a client");
     let inspector = Arc::new(ChildInspector::new(limited, DocumentLimits::default()));
     let (backend, settings) = (world.backend.clone(), DoorSettings::default());
     let routes = Arc::clone(&world.routes);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use quire_document::{DocumentLimits, Documents};
-use quire_egress::{Client, Policy};
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
 use quire_submit::{ChildInspector, Door, DoorSettings, ingest, ingest_one, router};
 use quire_tasks::{
@@ -48,7 +48,7 @@ impl Shop {
         let (program, bootstrap) = unpacked(env!("CARGO_BIN_EXE_submit-ingest"));
         let mut settings = DoorSettings::default();
         adjust(&mut settings);
-        let egress = Client::new(Policy::default()).expect("a client");
+        let egress = Client::new(EgressPolicy::default()).expect("a client");
         let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(Fine));
         let door = Door::new(world.backend.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
         let door = Arc::new(door);
