@@ -106,7 +106,7 @@ pub(crate) fn to_server(entry: &EngineEntry, server: &OpenAiEntry) -> anyhow::Re
             Dialect::Vllm => quire_openai_engine::ApiDialect::Vllm,
         },
         concurrency: server.concurrency,
-        time_limit: Duration::from_secs(server.timeout_secs),
+        timeout: Duration::from_secs(server.timeout_secs),
         api_key: api_key.transpose()?,
         max_tokens: server.max_tokens,
         prompts: server.prompts.iter().map(|(mode, prompt)| (mode.as_str().to_owned(), prompt.clone())).collect(),

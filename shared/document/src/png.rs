@@ -32,7 +32,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_png_has_the_pixels_of_its_page(width in 1_u32..40, pixels in prop::collection::vec(any::<u8>(), 3 * 40 * 8)) {
+        fn a_png_has_the_pixels_of_its_page(
+            width in 1_u32..40,
+            pixels in prop::collection::vec(any::<u8>(), 3 * 40 * 8),
+        ) {
             let height = 8;
             let page = PageImage::new(width, height, pixels[..(width * height) as usize * 3].to_vec());
             let decoded = image::load_from_memory(&page.to_png()).expect("a PNG").into_rgb8();

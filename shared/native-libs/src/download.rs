@@ -99,7 +99,7 @@ fn failure(part: &PinnedWheel, python: &OsStr, status: ExitStatus, log: &Path) -
     if tail.contains("No module named pip") {
         return NativeLibsError::PipMissing { python, part };
     }
-    NativeLibsError::PipFailed { python, part, status: status.to_string(), said: last_lines(&tail) }
+    NativeLibsError::PipFailed { python, part, status: status.to_string(), log_end: last_lines(&tail) }
 }
 
 fn tail(log: &Path) -> io::Result<String> {

@@ -13,7 +13,7 @@ const INSTEAD: &str = "To use existing files, set ORT_DYLIB_PATH (the ONNX Runti
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NativeLibsError {
-    /// An environment variable names a missing file. There is no silent fallback. To do: correct or unset it.
+    /// An environment variable names a missing file. Note: it does not fall back silently. To do: correct or unset it.
     #[error(
         "{variable} names {}, which is not an existing file. Correct it, or unset it to download the file. {INSTEAD}",
         path.display()
@@ -43,12 +43,13 @@ pub enum NativeLibsError {
         std::env::consts::ARCH
     )]
     NoOpenVino,
-    /// There is no cache folder. To do: set one.
+    /// No cache folder is configured. To do: set one.
     #[error("there is no cache folder for downloaded files: set QUIRE_CACHE_DIR or HOME. {INSTEAD}")]
     NoCacheFolder,
     /// The cache folder cannot be read or written. To do: set another one, or free disk space.
     #[error(
-        "cannot use the cache: {}: {source}. Set QUIRE_CACHE_DIR to a writable folder with 400 MB of free space. {INSTEAD}",
+        "cannot use the cache: {}: {source}. Set QUIRE_CACHE_DIR to a writable folder with 400 MB of free \
+         space. {INSTEAD}",
         path.display()
     )]
     Cache {
@@ -72,8 +73,8 @@ pub enum NativeLibsError {
     },
     /// Python has no pip. To do: install it.
     #[error(
-        "{python} has no pip, which downloads {part} on first use. Install it (the package python3-pip, or `{python} -m \
-         ensurepip`), or set QUIRE_PYTHON to a Python that has pip. {INSTEAD}"
+        "{python} has no pip, which downloads {part} on first use. Install it (the package python3-pip, or \
+         `{python} -m ensurepip`), or set QUIRE_PYTHON to a Python that has pip. {INSTEAD}"
     )]
     PipMissing {
         /// The command.
@@ -84,8 +85,8 @@ pub enum NativeLibsError {
     /// pip failed, e.g. without a network, without the wheel in the index, or with another hash. To do: fix the error
     /// in its log.
     #[error(
-        "cannot download {part}: `{python} -m pip download` failed with {status}. The end of its log:\n{said}\nCheck the \
-         network, and that the package index that pip is configured for can be reached. {INSTEAD}"
+        "cannot download {part}: `{python} -m pip download` failed with {status}. The end of its log:\n{log_end}\n\
+         Check the network, and that the package index that pip is configured for can be reached. {INSTEAD}"
     )]
     PipFailed {
         /// The command.
@@ -95,12 +96,12 @@ pub enum NativeLibsError {
         /// The exit status.
         status: String,
         /// The last lines of its log, indented.
-        said: String,
+        log_end: String,
     },
     /// A downloaded file does not have the pinned hash. It is never used. To do: find out who changed it.
     #[error(
-        "refused {part}: {what} does not have the pinned size and SHA-256. Nothing was installed. Check the package index or \
-         mirror that pip is configured for. {INSTEAD}"
+        "refused {part}: {what} does not have the pinned size and SHA-256. Nothing was installed. Check the package \
+         index or mirror that pip is configured for. {INSTEAD}"
     )]
     Mismatch {
         /// The downloaded wheel.

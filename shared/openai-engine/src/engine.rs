@@ -29,7 +29,7 @@ use url::Url;
 use crate::{
     ApiDialect, OpenAiEngineError, OpenAiEngineSettings, OpenAiSetupError, ResponseFlaw,
     classification::ErrorResponse,
-    completion::Completion,
+    completion::ChatCompletion,
     request::{encode_request, without_special_tokens},
     response_reader::{self, ResponseError},
     retry::{FailedAttempt, RetryBudget, retry_with_backoff},
@@ -54,7 +54,7 @@ pub struct OpenAiEngine {
     endpoint: Url,
     model: String,
     dialect: ApiDialect,
-    time_limit: Duration,
+    timeout: Duration,
     max_tokens: u32,
     prompts: BTreeMap<String, String>,
     http: reqwest::Client,
@@ -87,7 +87,7 @@ impl OpenAiEngine {
             engine: settings.engine,
             model: settings.model,
             dialect: settings.dialect,
-            time_limit: settings.time_limit,
+            timeout: settings.timeout,
             max_tokens: settings.max_tokens,
             prompts,
             concurrency: settings.concurrency,
@@ -125,7 +125,7 @@ impl OpenAiEngine {
         // The semaphore is never closed. The permit is held over all retries, which reduces the load of a failing
         // server.
         let _permit = self.permits.acquire().await;
-        let deadline = Instant::now() + self.time_limit;
+        let deadline = Instant::now() + self.timeout;
         let before = self.pages_read.load(Ordering::Relaxed);
         let completion =
             retry_with_backoff(&self.budget, deadline, || self.send(request.clone(), deadline, before)).await?;
@@ -143,7 +143,7 @@ impl OpenAiEngine {
     }
 
     /// Makes one attempt. `before` is the number of pages read before the first attempt.
-    async fn send(&self, request: Bytes, deadline: Instant, before: u64) -> Result<Completion, FailedAttempt> {
+    async fn send(&self, request: Bytes, deadline: Instant, before: u64) -> Result<ChatCompletion, FailedAttempt> {
         let request = self.http.post(self.endpoint.clone()).header(CONTENT_TYPE, "application/json").body(request);
         let response = timeout_at(deadline, request.send())
             .await
@@ -183,25 +183,23 @@ impl OpenAiEngine {
         let invalid = |flaw| OpenAiEngineError::InvalidResponse { host: self.host.clone(), flaw };
         match error {
             ResponseError::Silent => self.silent(),
-            ResponseError::ResponseFlaw(ResponseFlaw::Truncated) => {
+            ResponseError::Invalid(ResponseFlaw::Truncated) => {
                 FailedAttempt::transient(invalid(ResponseFlaw::Truncated))
             }
-            ResponseError::ResponseFlaw(other) => FailedAttempt::permanent(invalid(other)),
+            ResponseError::Invalid(other) => FailedAttempt::permanent(invalid(other)),
             ResponseError::Status { status, data } => self.classify_status(status, None, &data, before),
         }
     }
 
     fn silent(&self) -> FailedAttempt {
-        FailedAttempt::permanent(
-            self.unavailable(format!("no response within {} s", self.time_limit.as_secs_f32()), true),
-        )
+        FailedAttempt::permanent(self.unavailable(format!("no response within {} s", self.timeout.as_secs_f32()), true))
     }
 
     fn unavailable(&self, why: String, saw_page: bool) -> OpenAiEngineError {
         OpenAiEngineError::Unavailable { host: self.host.clone(), why, saw_page }
     }
 
-    fn page(&self, image: &PageImage, mode: &Mode, completion: Completion) -> PageText {
+    fn page(&self, image: &PageImage, mode: &Mode, completion: ChatCompletion) -> PageText {
         let end = completion.end().expect("a completion is read to its end");
         let (lines, is_repeated) = completion.into_lines();
         let (width, height) = (image.page_width(), image.page_height());

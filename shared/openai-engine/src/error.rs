@@ -41,15 +41,15 @@ pub enum OpenAiEngineError {
     InvalidResponse {
         /// Host and port.
         host: String,
-        /// What is wrong with the response.
+        /// The flaw of the response.
         flaw: ResponseFlaw,
     },
-    /// There is no prompt for the requested mode. Decision: fail the page, do not retry.
+    /// The requested mode has no prompt. Decision: fail the page, do not retry.
     #[error(transparent)]
     NotOffered(#[from] InstructionError),
 }
 
-/// What is wrong with a response.
+/// Why a response is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ResponseFlaw {
     /// Neither JSON nor an event stream.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     ResponseFlaw,
-    completion::{Completion, CompletionError},
+    completion::{ChatCompletion, CompletionError},
     sse::EventParser,
 };
 
@@ -28,7 +28,7 @@ pub(crate) enum ResponseError {
     /// No text was received before the timeout.
     Silent,
     /// It is invalid.
-    ResponseFlaw(ResponseFlaw),
+    Invalid(ResponseFlaw),
     /// The server reported an error with this status.
     Status { status: u16, data: String },
 }
@@ -44,27 +44,27 @@ pub(crate) async fn read_completion(
     response: Response,
     max_bytes: usize,
     deadline: Instant,
-) -> Result<Completion, ResponseError> {
+) -> Result<ChatCompletion, ResponseError> {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let mut body = ResponseBody { response, bytes_left: max_bytes, deadline };
     match kind.as_str() {
         "text/event-stream" => read_stream(&mut body).await,
         "application/json" => read_whole(&mut body).await,
-        _ => Err(ResponseError::ResponseFlaw(ResponseFlaw::ContentType)),
+        _ => Err(ResponseError::Invalid(ResponseFlaw::ContentType)),
     }
 }
 
-async fn read_stream(body: &mut ResponseBody) -> Result<Completion, ResponseError> {
+async fn read_stream(body: &mut ResponseBody) -> Result<ChatCompletion, ResponseError> {
     let mut events = EventParser::default();
-    let mut completion = Completion::default();
+    let mut completion = ChatCompletion::default();
     while completion.end() != Some(quire_ocr::End::Repetition) {
         let bytes = match body.next(&completion).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => break,
             // An error after the end of the completion does not matter.
             Err(_) if completion.end().is_some() => return Ok(completion),
-            Err(stopped) => return Err(stopped),
+            Err(error) => return Err(error),
         };
         for data in events.push(&bytes) {
             append(&mut completion, &data)?;
@@ -75,30 +75,30 @@ async fn read_stream(body: &mut ResponseBody) -> Result<Completion, ResponseErro
     {
         // If the last event is not valid, it is not only its empty line that is missing: the stream is truncated.
         append(&mut completion, &data).map_err(|stopped| match stopped {
-            ResponseError::ResponseFlaw(ResponseFlaw::Format) => ResponseError::ResponseFlaw(ResponseFlaw::Truncated),
+            ResponseError::Invalid(ResponseFlaw::Format) => ResponseError::Invalid(ResponseFlaw::Truncated),
             other => other,
         })?;
     }
-    if completion.end().is_none() { Err(ResponseError::ResponseFlaw(ResponseFlaw::Truncated)) } else { Ok(completion) }
+    if completion.end().is_none() { Err(ResponseError::Invalid(ResponseFlaw::Truncated)) } else { Ok(completion) }
 }
 
 /// Reads a completion of a server that does not support streaming.
-async fn read_whole(body: &mut ResponseBody) -> Result<Completion, ResponseError> {
-    let mut completion = Completion::default();
+async fn read_whole(body: &mut ResponseBody) -> Result<ChatCompletion, ResponseError> {
+    let mut completion = ChatCompletion::default();
     let mut json = Vec::new();
     while let Some(bytes) = body.next(&completion).await? {
         json.extend_from_slice(&bytes);
     }
-    let json = String::from_utf8(json).map_err(|_| ResponseError::ResponseFlaw(ResponseFlaw::Format))?;
+    let json = String::from_utf8(json).map_err(|_| ResponseError::Invalid(ResponseFlaw::Format))?;
     append(&mut completion, &json)?;
     completion.finish();
-    if completion.end().is_none() { Err(ResponseError::ResponseFlaw(ResponseFlaw::Format)) } else { Ok(completion) }
+    if completion.end().is_none() { Err(ResponseError::Invalid(ResponseFlaw::Format)) } else { Ok(completion) }
 }
 
-fn append(completion: &mut Completion, data: &str) -> Result<(), ResponseError> {
+fn append(completion: &mut ChatCompletion, data: &str) -> Result<(), ResponseError> {
     completion.push(data).map_err(|broken| match broken {
-        CompletionError::Format => ResponseError::ResponseFlaw(ResponseFlaw::Format),
-        CompletionError::Truncated => ResponseError::ResponseFlaw(ResponseFlaw::Truncated),
+        CompletionError::Format => ResponseError::Invalid(ResponseFlaw::Format),
+        CompletionError::Truncated => ResponseError::Invalid(ResponseFlaw::Truncated),
         CompletionError::Status { status } => ResponseError::Status { status, data: data.to_owned() },
     })
 }
@@ -111,7 +111,7 @@ struct ResponseBody {
 
 impl ResponseBody {
     /// Returns the next bytes, or `None` at the end. Fails beyond the limits of time and bytes.
-    async fn next(&mut self, completion: &Completion) -> Result<Option<Bytes>, ResponseError> {
+    async fn next(&mut self, completion: &ChatCompletion) -> Result<Option<Bytes>, ResponseError> {
         let timeout = match (completion.end(), completion.has_text()) {
             (Some(_), _) => Some(DRAIN_TIMEOUT),
             (None, true) => Some(CHUNK_TIMEOUT),
@@ -121,16 +121,15 @@ impl ResponseBody {
         let chunk_deadline = timeout.map_or(self.deadline, |timeout| self.deadline.min(Instant::now() + timeout));
         let bytes = match timeout_at(chunk_deadline, self.response.chunk()).await {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => return Err(ResponseError::ResponseFlaw(ResponseFlaw::Truncated)),
+            Ok(Err(_)) => return Err(ResponseError::Invalid(ResponseFlaw::Truncated)),
             Err(_) if !completion.has_text() => return Err(ResponseError::Silent),
             Err(_) if chunk_deadline < self.deadline => {
-                return Err(ResponseError::ResponseFlaw(ResponseFlaw::Truncated));
+                return Err(ResponseError::Invalid(ResponseFlaw::Truncated));
             }
-            Err(_) => return Err(ResponseError::ResponseFlaw(ResponseFlaw::TimedOut)),
+            Err(_) => return Err(ResponseError::Invalid(ResponseFlaw::TimedOut)),
         };
         let length = bytes.as_ref().map_or(0, Bytes::len);
-        self.bytes_left =
-            self.bytes_left.checked_sub(length).ok_or(ResponseError::ResponseFlaw(ResponseFlaw::TooLarge))?;
+        self.bytes_left = self.bytes_left.checked_sub(length).ok_or(ResponseError::Invalid(ResponseFlaw::TooLarge))?;
         Ok(bytes)
     }
 }

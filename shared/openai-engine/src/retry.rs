@@ -134,18 +134,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn attempts_are_limited() {
-        let (tries, waited) =
+        let (attempts, waited) =
             count_attempts(&RetryBudget::default(), 600, FailedAttempt::transient(throttled(None))).await;
-        assert_eq!(tries, 1 + RETRIES);
+        assert_eq!(attempts, 1 + RETRIES);
         // 1 + 2 + 4 + 8 + 8 + 8 s, each multiplied by 0.5 to 1.
         assert!((Duration::from_millis(15_500)..=Duration::from_secs(31)).contains(&waited), "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_is_at_least_retry_after() {
-        let (tries, waited) =
+        let (attempts, waited) =
             count_attempts(&RetryBudget::default(), 600, FailedAttempt::transient(throttled(Some(20)))).await;
-        assert_eq!((tries, waited), (1 + RETRIES, Duration::from_secs(20) * RETRIES as u32));
+        assert_eq!((attempts, waited), (1 + RETRIES, Duration::from_secs(20) * RETRIES as u32));
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,7 +41,7 @@ pub struct OpenAiEngineSettings {
     /// The most concurrent requests: the number of pages that the server reads in one batch.
     pub concurrency: usize,
     /// The timeout of a page, including all retries, without the wait for a permit.
-    pub time_limit: Duration,
+    pub timeout: Duration,
     /// The API key, sent as a bearer token. Optional.
     pub api_key: Option<String>,
     /// The most tokens of a completion. Together with those of the image they must fit the context length of the
@@ -60,7 +60,7 @@ impl fmt::Debug for OpenAiEngineSettings {
             .field("model", &self.model)
             .field("dialect", &self.dialect)
             .field("concurrency", &self.concurrency)
-            .field("time_limit", &self.time_limit)
+            .field("timeout", &self.timeout)
             .field("max_tokens", &self.max_tokens)
             .finish_non_exhaustive()
     }
@@ -89,7 +89,7 @@ impl OpenAiEngineSettings {
             "the concurrency must be at least 1"
         } else if self.max_tokens == 0 {
             "the token limit must be at least 1"
-        } else if self.time_limit.is_zero() {
+        } else if self.timeout.is_zero() {
             "the timeout must be greater than 0"
         } else {
             return Ok(());
@@ -124,7 +124,7 @@ mod tests {
             model: "a".to_owned(),
             dialect: ApiDialect::Plain,
             concurrency: 1,
-            time_limit: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
             api_key: Some("very-secret".to_owned()),
             max_tokens: 1,
             prompts: BTreeMap::new(),
@@ -149,7 +149,7 @@ mod tests {
         let base = settings("http://h");
         assert!(OpenAiEngineSettings { concurrency: 0, ..base.clone() }.validate().is_err());
         assert!(OpenAiEngineSettings { max_tokens: 0, ..base.clone() }.validate().is_err());
-        assert!(OpenAiEngineSettings { time_limit: Duration::ZERO, ..base }.validate().is_err());
+        assert!(OpenAiEngineSettings { timeout: Duration::ZERO, ..base }.validate().is_err());
     }
 
     #[test]

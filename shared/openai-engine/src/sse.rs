@@ -80,7 +80,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_can_be_parsed(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b':')], 0..80)) {
+        fn any_bytes_can_be_parsed(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b':')], 0..80),
+        ) {
             let data = events(&[&bytes]).concat();
             prop_assert!(data.chars().filter(|&c| c != char::REPLACEMENT_CHARACTER).count() <= bytes.len());
         }

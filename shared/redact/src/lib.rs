@@ -3,7 +3,7 @@
 //! Full-width and other Unicode digits count as digits, and invisible characters are ignored. Numbers may be separated
 //! by spaces, dashes and dots, and may be broken over two lines.
 //!
-//! | kind | what is found |
+//! | kind | matches |
 //! | --- | --- |
 //! | `email` | the address around an `@`, also with spaces beside the `@` and the dots, or with a missing dot |
 //! | `phone` | phone numbers in the forms listed below |

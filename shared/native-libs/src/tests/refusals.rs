@@ -106,15 +106,15 @@ fn the_log_of_a_failed_pip_is_shown_without_secrets() {
            exit 23"#,
     );
     let error = fixture.pdfium().expect_err("pip fails");
-    let NativeLibsError::PipFailed { said, status, .. } = &error else { panic!("another error: {error}") };
+    let NativeLibsError::PipFailed { log_end, status, .. } = &error else { panic!("another error: {error}") };
     assert!(status.contains("23"), "{status}");
-    assert!(said.starts_with("    line 16\n"), "{said}");
+    assert!(log_end.starts_with("    line 16\n"), "{log_end}");
     assert!(
-        said.ends_with(
+        log_end.ends_with(
             "    Looking in indexes: https://index.example/simple b\n    Retrying: /simple/tiny/\n    \
              ERROR: No matching distribution found"
         ),
-        "{said}"
+        "{log_end}"
     );
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert_names_the_variables(&error);
@@ -125,7 +125,7 @@ fn the_log_of_a_failed_pip_is_shown_without_secrets() {
 fn a_pip_that_succeeds_without_a_wheel_is_an_error() {
     let fixture = Fixture::new("exit 0");
     let error = fixture.pdfium().expect_err("nothing came");
-    assert!(matches!(&error, NativeLibsError::PipFailed { said, .. } if said == "    (nothing)"), "{error}");
+    assert!(matches!(&error, NativeLibsError::PipFailed { log_end, .. } if log_end == "    (nothing)"), "{error}");
     assert_nothing_installed(&fixture);
 }
 

@@ -26,8 +26,8 @@ async fn as_many_pages_as_configured_are_read_at_once() {
 async fn retries_do_not_overload_a_failing_server() {
     let server = FakeServer::always(Reply::new(500, JSON, "{}")).await;
     // Time for one retry each.
-    let time_limit = Duration::from_millis(1_100);
-    let settings = OpenAiEngineSettings { concurrency: 60, time_limit, ..settings(server.address) };
+    let timeout = Duration::from_millis(1_100);
+    let settings = OpenAiEngineSettings { concurrency: 60, timeout, ..settings(server.address) };
     let client = OpenAiEngine::new(settings).expect("valid settings");
     let (page, mode) = (page(), Mode::Text);
     let pages = join_all((0..60).map(|_| client.read(&page, &mode))).await;

@@ -24,7 +24,7 @@ fn settings(address: SocketAddr) -> OpenAiEngineSettings {
         model: "tencent/HunyuanOCR".to_owned(),
         dialect: ApiDialect::Vllm,
         concurrency: 4,
-        time_limit: Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
         api_key: None,
         max_tokens: 4096,
         prompts: BTreeMap::new(),
@@ -37,7 +37,7 @@ fn engine_at(address: SocketAddr) -> OpenAiEngine {
 
 /// An engine with time for a few attempts: the first two waits take at least 1.5 s.
 fn hasty_engine_at(address: SocketAddr) -> OpenAiEngine {
-    OpenAiEngine::new(OpenAiEngineSettings { time_limit: SHORT_TIMEOUT, ..settings(address) }).expect("valid settings")
+    OpenAiEngine::new(OpenAiEngineSettings { timeout: SHORT_TIMEOUT, ..settings(address) }).expect("valid settings")
 }
 
 /// Long enough for a response on a busy machine.

@@ -102,7 +102,7 @@ pub(crate) fn is_likely_phone(shape: &PhoneShape) -> bool {
             || has_international_prefix(shape))
 }
 
-/// Returns whether the digits begin with a country code assigned by ITU-T E.164 and are as many as it allows.
+/// Returns whether the digits begin with a country code assigned by ITU-T E.164 and have a length that it allows.
 fn is_international(digits: &str) -> bool {
     let code_length = match digits.as_bytes() {
         [b'1' | b'7', ..] => 1,
