@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use pdfium_render::prelude::Pdfium;
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ fn found(pdf: &[u8]) -> Vec<String> {
     static PDFIUM: OnceLock<Pdfium> = OnceLock::new();
     let library = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium");
     // A process has one: the binding is that of our own documents.
-    Documents::new(Some(library), Limits::default()).bind_pdfium().expect("it fits");
+    Documents::new(Some(library), DocumentLimits::default()).bind_pdfium().expect("it fits");
     let pdf = PDFIUM.get_or_init(Pdfium::default).load_pdf_from_byte_vec(pdf.to_vec(), None).expect("a PDF");
     let pages = pdf.pages();
     let all = pages.iter().map(|page| {

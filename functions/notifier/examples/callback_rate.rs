@@ -15,7 +15,7 @@ use anyhow::Context;
 use axum::{Router, routing::post};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_callback::Schedule;
-use quire_egress::{Client, Policy};
+use quire_egress::{Client, EgressPolicy};
 use quire_notifier::Notifier;
 use quire_platform::{Backend, enqueue_callback, now};
 use quire_platform_embedded::Embedded;
@@ -60,7 +60,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// Returns how long it takes until all callbacks are received.
 async fn deliver_all(backend: &Backend, heard: &AtomicUsize, callbacks: usize) -> anyhow::Result<Duration> {
-    let egress = Client::new(Policy { allow_loopback_http: true })?;
+    let egress = Client::new(EgressPolicy { allow_loopback_http: true })?;
     let notifier = Notifier::new(backend.clone(), egress, Signing::new(backend, None).await?, Schedule::default());
     let shutdown = CancellationToken::new();
     let began = Instant::now();

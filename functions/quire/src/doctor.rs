@@ -13,7 +13,7 @@ use std::{
 };
 
 use quire_inference::{OnnxFile, TensorInfo};
-use quire_native_libs::{Condition, Finding, Progress};
+use quire_native_libs::{FileCheck, FileCondition, Progress};
 use quire_pp_ocr::Provider;
 use serde::Serialize;
 
@@ -170,17 +170,17 @@ fn advise_on_parts(parts: &[PartFile], advice: &mut Vec<String>) {
 }
 
 impl PartFile {
-    fn new(finding: Finding, provider: Provider) -> Self {
-        let Finding { part, version, path, condition, variable } = finding;
+    fn new(finding: FileCheck, provider: Provider) -> Self {
+        let FileCheck { part, version, path, condition, variable } = finding;
         let needed = match part {
             OPENVINO => provider == Provider::OpenVino,
             ONNX_RUNTIME => provider != Provider::OpenVino,
             _ => true,
         };
         let condition = match condition {
-            Condition::Whole => "whole",
-            Condition::Override(_) => "given",
-            Condition::Missing => "missing",
+            FileCondition::Valid => "whole",
+            FileCondition::Override(_) => "given",
+            FileCondition::Missing => "missing",
             _ => "damaged",
         };
         Self { part, version, path, condition, given_by: variable, needed }

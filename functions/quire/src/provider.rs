@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::ValueEnum;
 use quire_inference::Processor;
-use quire_native_libs::{NativesError, Progress};
+use quire_native_libs::{NativeLibsError, Progress};
 use quire_pp_ocr::{ModelFiles, PpOcr, Provider};
 use tracing::warn;
 
@@ -82,7 +82,7 @@ impl Wish {
 }
 
 /// The library of a provider, fetched where it is not here yet.
-fn library(provider: Provider, progress: &Progress) -> Result<PathBuf, NativesError> {
+fn library(provider: Provider, progress: &Progress) -> Result<PathBuf, NativeLibsError> {
     match provider {
         Provider::OpenVino => quire_native_libs::openvino(progress),
         Provider::OnnxRuntime | Provider::Cuda | Provider::TensorRt => quire_native_libs::onnxruntime(progress),
@@ -134,7 +134,7 @@ fn load_by(provider: Provider) -> anyhow::Result<PpOcr> {
 ///
 /// # Errors
 /// What is missing, and what to set.
-pub(crate) fn files(provider: Provider) -> Result<ModelFiles, NativesError> {
+pub(crate) fn files(provider: Provider) -> Result<ModelFiles, NativeLibsError> {
     let models = quire_native_libs::models(&Progress::Silent)?;
     let library = library(provider, &Progress::Silent)?;
     Ok(ModelFiles { library, detection: models.detection, recognition: models.recognition })

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_platform::{Backend, engine_status};
 use quire_platform_embedded::Embedded;
@@ -41,10 +41,10 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
     let _at_work = home_dir::enter_as_worker(dir)?;
     let backend = Embedded::open(&std::path::absolute(dir)?, &format!("read-{}", std::process::id()))?.backend();
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
 
     let inspector = Arc::new(SameProcess(renderer.clone()));
-    let egress = quire_egress::Client::new(quire_egress::Policy::default())?;
+    let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;
     let settings = DoorSettings::from_env()?;
     let door = Door::new(backend.clone(), inspector, egress, settings, Arc::new(NoHealth), Arc::clone(&routes));
     let uploads = args.files.iter().map(|file| spool(&backend, file)).collect();

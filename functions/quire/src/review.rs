@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use quire_dead_letter::{
     ReviewCase, ReviewOutcome, ReviewStatus, accept_review, correct_review, list_reviews, show_review,
 };
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_platform::Backend;
 use quire_tasks::{ObjectKey, PageRef};
@@ -67,7 +67,7 @@ async fn draw(backend: &Backend, page: PageRef, file: &Path) -> anyhow::Result<(
     let key = ObjectKey::Document { task_id: page.task_id, document: page.document }.to_string();
     let document = backend.objects.local_file(&key).await.context("the page's document cannot be had")?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Bar)).await??;
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
     let picture = renderer.page(document, page.page).await.context("the page cannot be drawn")?;
     std::fs::write(file, picture.to_png()).with_context(|| format!("{} cannot be written", file.display()))
 }

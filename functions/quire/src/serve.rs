@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
-use quire_document::Limits;
+use quire_document::DocumentLimits;
 use quire_native_libs::Progress;
 use quire_notifier::Notifier;
 use quire_platform::{Backend, QueueName};
@@ -51,8 +51,8 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
     let supervisor = Arc::new(supervisor);
     let allow_loopback_http = args.dev || quire_telemetry::env::switch("QUIRE_DEV")?;
-    let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http })?;
-    let inspector = ChildInspector::new(supervisor.program.clone(), Limits::default());
+    let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
+    let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let door = Arc::new(Door::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
     let notifier =

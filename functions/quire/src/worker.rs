@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_telemetry::stop_signal;
 use quire_worker::{Renderer, Settings, Stopped, Worker};
@@ -36,7 +36,7 @@ pub(crate) async fn worker(args: cli::Worker, make_engine: MakeEngine) -> anyhow
     // Before there is a model: ending while one is being loaded would crash.
     let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Silent)).await??;
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
     let worker = Worker { backend: site.backend(), renderer, settings, config, name: holder };
     let ready = move || if is_child { say_ready() } else { info!("reading pages") };
     let reading = worker.run(move |entry| make_engine(entry, machine), ready, shutdown);

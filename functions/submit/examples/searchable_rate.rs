@@ -16,8 +16,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_document::{Documents, Limits};
-use quire_egress::{Client, Policy};
+use quire_document::{DocumentLimits, Documents};
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Backend, Consumer, QueueName, send};
 use quire_platform_embedded::Embedded;
 use quire_routes::Config;
@@ -69,8 +69,8 @@ async fn measure(pages: u32, file: Option<&str>) {
     let bytes = file.map_or_else(|| pdf(pages), |file| std::fs::read(file).expect("a file"));
     let task = task(&backend, &bytes, pages).await;
     let program = std::env::current_exe().expect("this program");
-    let inspector = Arc::new(ChildInspector::new(program, Limits::default()));
-    let egress = Client::new(Policy::default()).expect("a client");
+    let inspector = Arc::new(ChildInspector::new(program, DocumentLimits::default()));
+    let egress = Client::new(EgressPolicy::default()).expect("a client");
     let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
     let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
     let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: DocumentJob::SearchablePdf };
@@ -125,7 +125,7 @@ async fn task(backend: &Backend, bytes: &[u8], pages: u32) -> Task {
 }
 
 fn documents() -> Documents {
-    Documents::new(Some(pdfium()), Limits::default())
+    Documents::new(Some(pdfium()), DocumentLimits::default())
 }
 
 fn text(width: u32, height: u32) -> PageText {

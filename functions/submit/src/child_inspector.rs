@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use tokio::process::Command;
 use tracing::error;
@@ -20,7 +20,7 @@ const PICTURE_LIMIT: Duration = Duration::from_secs(30);
 /// The child's side, for a program that was started with `inspect FILE`: prints what the check found as JSON,
 /// `{"Ok": …}` or `{"Err": …}`. `pdfium` is the library, or why there is none.
 pub fn inspect_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
-    let found = pdfium.and_then(|pdfium| Documents::new(Some(pdfium), Limits::default()).inspect(file));
+    let found = pdfium.and_then(|pdfium| Documents::new(Some(pdfium), DocumentLimits::default()).inspect(file));
     match serde_json::to_writer(std::io::stdout(), &found) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -32,14 +32,14 @@ pub fn inspect_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCo
 #[derive(Debug)]
 pub struct ChildInspector {
     program: PathBuf,
-    limits: Limits,
+    limits: DocumentLimits,
     picture_limit: Duration,
 }
 
 impl ChildInspector {
     /// Checks with `program`, which must do [`inspect_as_child`] when it is started with `inspect FILE`, and
     /// [`crate::picture_as_child`] when it is started with `picture FILE`.
-    pub const fn new(program: PathBuf, limits: Limits) -> Self {
+    pub const fn new(program: PathBuf, limits: DocumentLimits) -> Self {
         Self { program, limits, picture_limit: PICTURE_LIMIT }
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_document::{Documents, Limits, sniff_file};
+use quire_document::{DocumentLimits, Documents, sniff_file};
 use quire_tasks::{DocumentFormat, Failure, FailureCode};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -54,7 +54,7 @@ struct Head {
 pub fn picture_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
     let unsupported = || Failure::new(FailureCode::UnsupportedFormat, "The bytes are of no format that is read.");
     let format = sniff_file(file).ok().flatten().ok_or_else(unsupported);
-    let opened = format.and_then(|format| Ok((format, Documents::new(Some(pdfium?), Limits::default()))));
+    let opened = format.and_then(|format| Ok((format, Documents::new(Some(pdfium?), DocumentLimits::default()))));
     match answer_all(opened, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

@@ -50,7 +50,7 @@ pub(crate) fn most_bytes(name: &str) -> usize {
 /// The problem of a field that has more.
 pub(crate) fn too_long(name: &str) -> Problem {
     match name {
-        "callback_url" => Problem::url_refused(name, &quire_egress::Refused::TooLong),
+        "callback_url" => Problem::url_refused(name, &quire_egress::UrlRefused::TooLong),
         _ => Problem::invalid_field(name, format!("The field is longer than {} bytes.", most_bytes(name))),
     }
 }

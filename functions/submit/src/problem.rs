@@ -197,7 +197,7 @@ impl Problem {
     }
 
     /// A URL that is not for us to call.
-    pub(crate) fn url_refused(name: &str, why: &quire_egress::Refused) -> Self {
+    pub(crate) fn url_refused(name: &str, why: &quire_egress::UrlRefused) -> Self {
         let detail = format!("The URL is refused: {why}.");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "url_refused", detail).at(format!("#/{name}"))
     }

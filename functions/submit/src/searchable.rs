@@ -7,7 +7,7 @@
 use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use quire_formats::{Picture, SearchablePdf, Sheet};
+use quire_formats::{PdfImage, PdfPage, SearchablePdf};
 use quire_platform::{Backend, Delivery, Error, retry_with_backoff};
 use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, ObjectKey, Page, PageText, Polygon, Task};
 use tokio::time::timeout;
@@ -199,14 +199,14 @@ fn belongs(text: &PageText, picture: Option<&PagePicture>) -> bool {
     has_no_size || size.is_none_or(|size| size == (text.width, text.height))
 }
 
-fn sheet<'a>(picture: Option<&'a PagePicture>, text: Option<&PageText>) -> Sheet<'a> {
+fn sheet<'a>(picture: Option<&'a PagePicture>, text: Option<&PageText>) -> PdfPage<'a> {
     let Some(PagePicture { jpeg, shape }) = picture else {
         let size = text.map(|text| (text.width, text.height)).filter(|(width, height)| width * height > 0);
         let (width, height) = size.unwrap_or(UNSEEN);
-        return Sheet { width, height, dpi: UNSEEN_DPI, picture: None };
+        return PdfPage { width, height, dpi: UNSEEN_DPI, picture: None };
     };
-    let picture = Picture { jpeg, width: shape.width, height: shape.height, is_gray: shape.is_gray };
-    Sheet { width: shape.page_width, height: shape.page_height, dpi: shape.dpi, picture: Some(picture) }
+    let picture = PdfImage { jpeg, width: shape.width, height: shape.height, is_gray: shape.is_gray };
+    PdfPage { width: shape.page_width, height: shape.page_height, dpi: shape.dpi, picture: Some(picture) }
 }
 
 #[cfg(test)]

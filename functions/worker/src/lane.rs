@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use quire_document::PageImage;
-use quire_openai_engine::{Remote, RemoteError, RemoteSettings};
+use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
 use quire_routes::{Dialect, EngineEntry, OpenAiEntry};
 use quire_tasks::{Failure, FailureCode, Mode, PageText};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,7 @@ pub(crate) enum Lane {
         lost: CancellationToken,
     },
     /// On a server.
-    Remote(Box<Remote>),
+    Remote(Box<OpenAiEngine>),
 }
 
 /// A page for an engine in this process.
@@ -97,35 +97,35 @@ pub(crate) fn to_server(entry: &EngineEntry, server: &OpenAiEntry) -> anyhow::Re
         let unset = || anyhow!("{engine}: the environment variable {name}, which is to hold its key, is not set");
         std::env::var(name).ok().filter(|key| !key.is_empty()).with_context(unset)
     });
-    let settings = RemoteSettings {
+    let settings = OpenAiEngineSettings {
         engine: engine.clone(),
         url: server.url.parse().with_context(|| format!("{engine}: its url is none"))?,
         model: server.model.clone(),
         dialect: match server.dialect {
-            Dialect::Plain => quire_openai_engine::Dialect::Plain,
-            Dialect::Vllm => quire_openai_engine::Dialect::Vllm,
+            Dialect::Plain => quire_openai_engine::ApiDialect::Plain,
+            Dialect::Vllm => quire_openai_engine::ApiDialect::Vllm,
         },
         concurrency: server.concurrency,
-        time_limit: Duration::from_secs(server.timeout_secs),
+        timeout: Duration::from_secs(server.timeout_secs),
         api_key: api_key.transpose()?,
         max_tokens: server.max_tokens,
         prompts: server.prompts.iter().map(|(mode, prompt)| (mode.as_str().to_owned(), prompt.clone())).collect(),
     };
-    let remote = Remote::new(settings).with_context(|| engine.to_string())?;
+    let remote = OpenAiEngine::new(settings).with_context(|| engine.to_string())?;
     // Two more are ready for those that end.
     let appetite = remote.concurrency() as u32 + 2;
     Ok((Lane::Remote(Box::new(remote)), appetite))
 }
 
-fn from_remote(error: &RemoteError) -> LaneError {
+fn from_remote(error: &OpenAiEngineError) -> LaneError {
     match error {
-        RemoteError::Throttled { retry_after, .. } => LaneError::Throttled { wait: *retry_after },
-        RemoteError::Unavailable { saw_page, .. } => {
+        OpenAiEngineError::Throttled { retry_after, .. } => LaneError::Throttled { wait: *retry_after },
+        OpenAiEngineError::Unavailable { saw_page, .. } => {
             LaneError::Unavailable { why: error.to_string(), saw_page: *saw_page }
         }
-        RemoteError::Refused { .. } | RemoteError::BadAnswer { .. } | RemoteError::NotOffered(_) => {
-            LaneError::Refused(error.failure())
-        }
+        OpenAiEngineError::Refused { .. }
+        | OpenAiEngineError::InvalidResponse { .. }
+        | OpenAiEngineError::NotOffered(_) => LaneError::Refused(error.failure()),
     }
 }
 

@@ -266,12 +266,12 @@ async fn render(
 mod tests {
     use std::{sync::mpsc::channel, time::Instant};
 
-    use quire_document::Limits;
+    use quire_document::DocumentLimits;
 
     use super::*;
 
     fn none() -> Documents {
-        Documents::new(None, Limits::default())
+        Documents::new(None, DocumentLimits::default())
     }
 
     /// Has so many jobs meet: each is only done when all are under way.

@@ -19,8 +19,8 @@ const fn network(first: u32, last: u32, shortest: usize, longest: usize) -> Card
 
 /// The ranges in use, by the networks' published issuer identification numbers.
 ///
-/// Trade-off: the Luhn check alone accepts one number in ten, so that one order number in ten would be redacted. Numbers
-/// outside these ranges are therefore left alone.
+/// Trade-off: the Luhn check alone accepts one number in ten, so that one order number in ten would be redacted.
+/// Numbers outside these ranges are therefore left alone.
 const NETWORKS: [CardNetwork; 20] = [
     // UATP.
     network(1, 1, 15, 15),

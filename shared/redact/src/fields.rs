@@ -24,8 +24,8 @@ fn value_bytes(value: &Value) -> usize {
 }
 
 impl Redactor {
-    /// Redacts the values. The names of the fields come from the customer and are kept; the names of nested ones come from
-    /// the model and are redacted.
+    /// Redacts the values. The names of the fields come from the customer and are kept; the names of nested ones come
+    /// from the model and are redacted.
     pub(crate) fn redact_fields(&self, fields: &mut Map<String, Value>, redactions: &mut Vec<Redaction>) {
         for (field, value) in fields.iter_mut() {
             self.redact_value(field, field, value, redactions);
@@ -60,8 +60,8 @@ impl Redactor {
         }
     }
 
-    /// Returns the redacted text, or `None` if nothing was found. `label` is the name of the value: `phone` labels a phone
-    /// number.
+    /// Returns the redacted text, or `None` if nothing was found. `label` is the name of the value: `phone` labels a
+    /// phone number.
     fn redact_text(&self, field: &str, label: &str, text: &str, redactions: &mut Vec<Redaction>) -> Option<String> {
         // The label is searched as a line of its own, so that it provides context. The colon ends any match inside it.
         let redacted = self.redact_lines(&[&format!("{label}:"), text]).pop()??;

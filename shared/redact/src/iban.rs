@@ -52,7 +52,7 @@ fn begins_here(chars: &[char], start: usize) -> bool {
     before.eq_ignore_ascii_case("iban")
 }
 
-/// Returns the end (exclusive) of the valid IBAN that begins at `start`, or `None` if there is none.
+/// Returns the end (exclusive) of the valid IBAN that begins at `start`, or `None`.
 fn find_end(chars: &[char], start: usize) -> Option<usize> {
     let country: String = collect_characters(chars, start, 2)?.iter().map(|(_, character)| *character).collect();
     let iban = collect_characters(chars, start, length_of(&country)?)?;
@@ -88,7 +88,7 @@ fn collect_characters(chars: &[char], start: usize, count: usize) -> Option<Vec<
 }
 
 /// Returns whether the characters look like an IBAN and not like words whose checksum is valid by chance: two check
-/// digits, and either no separators or at least as many digits as letters.
+/// digits, and either no separators or no more letters than digits.
 fn is_plausible(iban: &[(usize, char)]) -> bool {
     let has_check_digits = iban[2..4].iter().all(|(_, character)| character.is_ascii_digit());
     let is_unseparated = iban.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1);

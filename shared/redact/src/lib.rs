@@ -1,9 +1,9 @@
 //! Redaction of recognized text: email addresses, phone and card numbers, and custom patterns. Pure: no I/O, no clock.
 //!
-//! Full-width and other Unicode digits count as digits, and invisible characters are ignored. Numbers may be separated by
-//! spaces, dashes and dots, and may be broken over two lines.
+//! Full-width and other Unicode digits count as digits, and invisible characters are ignored. Numbers may be separated
+//! by spaces, dashes and dots, and may be broken over two lines.
 //!
-//! | kind | what is found |
+//! | kind | matches |
 //! | --- | --- |
 //! | `email` | the address around an `@`, also with spaces beside the `@` and the dots, or with a missing dot |
 //! | `phone` | phone numbers in the forms listed below |
@@ -65,7 +65,7 @@ pub enum RedactError {
 ///
 /// let text = "Order A-1234: pay to DE89 3704 0044 0532 0130 00, questions to sales@example.com".to_owned();
 /// let line = Line { text, confidence: Some(0.97), polygon: None };
-/// let mut page = PageText::of_lines("pp-ocr@6".parse()?, 1240, 1754, 0, vec![line]);
+/// let mut page = PageText::from_lines("pp-ocr@6".parse()?, 1240, 1754, 0, vec![line]);
 /// redactor.redact(&mut page)?;
 ///
 /// assert_eq!(page.text(), "Order [order]: pay to [iban], questions to [email]");
@@ -148,8 +148,8 @@ impl Redactor {
         spans
     }
 
-    /// Adds the matches of the custom patterns in one line, as it is and normalized. A match inside the placeholder of an
-    /// earlier redaction is ignored; one that overlaps a placeholder replaces it.
+    /// Adds the matches of the custom patterns in one line, as it is and normalized. A match inside the placeholder of
+    /// an earlier redaction is ignored; one that overlaps a placeholder replaces it.
     fn find_patterns(&self, number: usize, line: &str, text: &SearchText, spans: &mut Vec<Span>) {
         if self.patterns.is_empty() {
             return;

@@ -4,12 +4,12 @@ use quire_tasks::Polygon;
 
 use crate::search_text::is_cjk;
 
-/// The margin on each side, in average characters of the line: the positions of characters are only estimated from their
-/// typical widths.
+/// The margin on each side, in average characters of the line: the positions of characters are only estimated from
+/// their typical widths.
 const MARGIN_CHARS: f32 = 2.0;
 
-/// Returns the polygon of the characters from `start` to `end` of a line, with a margin, inside the line's polygon. Returns
-/// the whole polygon if the positions of characters cannot be estimated.
+/// Returns the polygon of the characters from `start` to `end` of a line, with a margin, inside the line's polygon.
+/// Returns the whole polygon if the positions of characters cannot be estimated.
 pub(crate) fn part_polygon(polygon: &Polygon, line: &[char], start: usize, end: usize) -> Polygon {
     let total = width_of(line);
     if total <= 0.0 || !is_horizontal(polygon, line.len()) {
@@ -31,8 +31,8 @@ fn width_of(characters: &[char]) -> f32 {
     characters.iter().map(|character| width(*character)).sum()
 }
 
-/// Returns whether the text runs from the first corner to the second. Vertical text, whose box is higher than wide, does
-/// not, and neither does text with a corner that is NaN or infinite.
+/// Returns whether the text runs from the first corner to the second. Vertical text, whose box is higher than wide,
+/// does not, and neither does text with a corner that is NaN or infinite.
 fn is_horizontal(polygon: &Polygon, characters: usize) -> bool {
     let [top_left, top_right, bottom_right, _] = *polygon;
     let is_finite = polygon.iter().flatten().all(|value| value.is_finite());

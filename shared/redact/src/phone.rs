@@ -1,5 +1,5 @@
-//! Phone numbers: those marked as such by a `+` or a word before them, and those in a form that only phone numbers have.
-//! Any other digits are left alone, e.g. invoice numbers, dates and amounts.
+//! Phone numbers: those marked as such by a `+` or a word before them, and those in a form that only phone numbers
+//! have. Any other digits are left alone, e.g. invoice numbers, dates and amounts.
 
 mod labels;
 mod shape;

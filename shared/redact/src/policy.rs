@@ -7,8 +7,8 @@ use regex::{Regex, RegexBuilder};
 pub const MAX_NAME_CHARS: usize = 32;
 /// The most memory of a compiled pattern, and of its cache during a search.
 ///
-/// Trade-off: customers choose the patterns, and these limits bound the processor time of a page. They suffice for a list
-/// of words, but not for `(\w{500}){500}`.
+/// Trade-off: customers choose the patterns, and these limits bound the processor time of a page. They suffice for a
+/// list of words, but not for `(\w{500}){500}`.
 const MAX_COMPILED_BYTES: usize = 256 * 1024;
 /// The deepest nesting of groups.
 const MAX_NESTING: u32 = 32;
@@ -53,8 +53,8 @@ pub enum InvalidRedactPolicy {
 }
 
 impl InvalidRedactPolicy {
-    /// Returns the JSON pointer (RFC 6901) of the invalid part inside the policy, e.g. `/patterns/2/regex`. It is empty for
-    /// the whole policy.
+    /// Returns the JSON pointer (RFC 6901) of the invalid part inside the policy, e.g. `/patterns/2/regex`. It is empty
+    /// for the whole policy.
     pub fn pointer(&self) -> String {
         match self {
             Self::Empty => String::new(),

@@ -9,8 +9,8 @@ pub(crate) struct Span {
     pub(crate) kind: String,
 }
 
-/// All lines as one normalized text. Searches use positions in [`SearchText::chars`], which [`SearchText::span`] converts
-/// to positions in the original lines.
+/// All lines as one normalized text. Searches use positions in [`SearchText::chars`], which [`SearchText::span`]
+/// converts to positions in the original lines.
 #[derive(Debug)]
 pub(crate) struct SearchText {
     /// Normalized characters without invisible ones. Lines end with `\n`.
@@ -92,8 +92,8 @@ pub(crate) fn merge_spans(mut spans: Vec<Span>) -> Vec<Span> {
     merged
 }
 
-/// Maps a character to the ASCII character that it most likely represents in an address or a number, or to `None` if it is
-/// invisible.
+/// Maps a character to the ASCII character that it most likely represents in an address or a number, or to `None` if it
+/// is invisible.
 pub(crate) fn normalize(character: char) -> Option<char> {
     let normalized = match character {
         // Soft hyphen, zero-width and directional characters, byte order mark.

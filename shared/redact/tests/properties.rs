@@ -105,8 +105,8 @@ fn a_match_is_found_across_a_line_break_at_any_position() {
         let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
         for at in 1..secret.len() {
             let (head, tail) = secret.split_at(at);
-            // Known limits: the local part of an address is found on one line only, and a landline number that is complete
-            // without its last digits ends at the line break.
+            // Known limits: the local part of an address is found on one line only, and a landline number that is
+            // complete without its last digits ends at the line break.
             let is_local_part = secret.contains('@') && !head.contains('@');
             if is_local_part || (secret.starts_with(['0', '(']) && (1..=2).contains(&digits(tail))) {
                 continue;

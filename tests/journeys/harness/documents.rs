@@ -7,7 +7,7 @@ use std::{
 };
 
 use image::{ImageFormat, RgbImage};
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 
 /// Points; read in about a tenth of a second.
@@ -112,7 +112,7 @@ pub(crate) fn png(sheet: &Sheet) -> Vec<u8> {
     let page = {
         let _alone = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
         let pdfium = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium");
-        let mut documents = Documents::new(Some(pdfium), Limits::default());
+        let mut documents = Documents::new(Some(pdfium), DocumentLimits::default());
         documents.page(file.path(), quire_tasks::DocumentFormat::Pdf, 1).expect("a page")
     };
     let rgb = page.pixels().chunks_exact(3).flat_map(|bgr| [bgr[2], bgr[1], bgr[0]]).collect();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quire_callback::{Endpoint, Schedule, endpoint_key};
-use quire_egress::{Client, Policy};
+use quire_egress::{Client, EgressPolicy};
 use quire_notifier::Notifier;
 use quire_platform::{
     Backend, Collection, Completion, Consumer, QueueDepth, QueueName, ReceivedMessage, enqueue_callback,
@@ -44,7 +44,7 @@ impl RunningNotifier {
 }
 
 pub(crate) fn egress() -> Client {
-    Client::new(Policy { allow_loopback_http: true }).expect("a client")
+    Client::new(EgressPolicy { allow_loopback_http: true }).expect("a client")
 }
 
 /// Three retries like the default schedule, but immediate.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::ValueEnum;
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_pp_ocr::Provider;
 use quire_tasks::DocumentFormat;
@@ -85,7 +85,7 @@ fn read(given: &cli::Engine) -> anyhow::Result<Trial> {
     let started = Instant::now();
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(pdf(TEXT).as_bytes())?;
-    let mut documents = Documents::new(Some(quire_native_libs::pdfium(&Progress::Silent)?), Limits::default());
+    let mut documents = Documents::new(Some(quire_native_libs::pdfium(&Progress::Silent)?), DocumentLimits::default());
     let page = documents.page(file.path(), DocumentFormat::Pdf, 1).context("a PDF of ours could not be drawn")?;
     let text = reader.read(&[page]).remove(0).context("it could not be read")?.text();
     let read_seconds = started.elapsed().as_secs_f64();

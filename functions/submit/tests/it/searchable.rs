@@ -8,7 +8,7 @@ use std::{
 };
 
 use pdfium_render::prelude::Pdfium;
-use quire_document::{Limits, PageImage};
+use quire_document::{DocumentLimits, PageImage};
 use quire_platform::QueueName;
 use quire_submit::ChildInspector;
 use quire_tasks::{
@@ -196,7 +196,7 @@ async fn a_page_that_kills_who_renders_it_or_never_ends_is_empty_and_the_others_
     // The first child dies of the first page it is asked for; or it just sleeps.
     for does in ["mkdir met 2>&- && read page && kill -9 $$", "mkdir met 2>&- && exec sleep 600"] {
         let inspector = |bootstrap: PathBuf| {
-            let inspector = ChildInspector::new(instead(&bootstrap, does), Limits::default());
+            let inspector = ChildInspector::new(instead(&bootstrap, does), DocumentLimits::default());
             if does.contains("sleep") { inspector.picture_limit(Duration::from_secs(2)) } else { inspector }
         };
         let mut shop = Shop::with(|_| {}, inspector).await;
@@ -214,7 +214,8 @@ async fn a_page_that_kills_who_renders_it_or_never_ends_is_empty_and_the_others_
 
 #[tokio::test]
 async fn what_cannot_be_made_is_said_with_its_reason_and_not_tried_with_every_call() {
-    let nobody = |bootstrap: PathBuf| ChildInspector::new(bootstrap.with_file_name("nobody"), Limits::default());
+    let nobody =
+        |bootstrap: PathBuf| ChildInspector::new(bootstrap.with_file_name("nobody"), DocumentLimits::default());
     let mut shop = Shop::with(|_| {}, nobody).await;
     shop.hire();
     let task = shop.task(None, [None, None]).await;
@@ -229,7 +230,7 @@ async fn what_cannot_be_made_is_said_with_its_reason_and_not_tried_with_every_ca
 
 #[tokio::test]
 async fn a_pdf_that_would_be_too_large_is_refused() {
-    let ordinary = |bootstrap| ChildInspector::new(bootstrap, Limits::default());
+    let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
     let mut shop = Shop::with(|settings| settings.max_result_pages = 1, ordinary).await;
     shop.hire();
     let task = shop.task(None, [None, None]).await;
@@ -256,7 +257,8 @@ async fn a_task_without_a_single_page_has_no_pdf() {
 
 #[tokio::test]
 async fn a_job_that_runs_out_of_time_or_of_attempts_ends() {
-    let slow = |bootstrap: PathBuf| ChildInspector::new(instead(&bootstrap, "exec sleep 600"), Limits::default());
+    let slow =
+        |bootstrap: PathBuf| ChildInspector::new(instead(&bootstrap, "exec sleep 600"), DocumentLimits::default());
     let shop = Shop::with(|settings| settings.result_limit = Duration::from_millis(300), slow).await;
     for (attempt, said) in [(1, "not made within"), (4, "died of it each time")] {
         let task = shop.task(None, [None, None]).await;
@@ -287,7 +289,7 @@ async fn of_a_task_that_is_gone_no_result_stays() {
 
 #[tokio::test]
 async fn a_large_result_is_fetched_from_the_store_where_that_has_addresses() {
-    let ordinary = |bootstrap| ChildInspector::new(bootstrap, Limits::default());
+    let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
     let mut shop = Shop::with(|settings| settings.inline_result_bytes = 100, ordinary).await;
     shop.hire();
     let task = shop.task(None, [Some(page(&[("Text", rectangle(100.0, 100.0, 300.0, 150.0))])), None]).await;

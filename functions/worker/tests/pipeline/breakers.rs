@@ -57,7 +57,7 @@ async fn while_a_breaker_is_open_nothing_is_received_and_no_attempt_is_spent() {
     let (running, shutdown) = stage.work();
     state(&stage, BreakerState::Open).await;
     let why = stage.board().await.reason(&name("a@1"), now()).map(str::to_owned).unwrap_or_default();
-    assert!(why.contains("another key"), "{why}");
+    assert!(why.contains("API key"), "{why}");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.calls(), 1, "it is left alone");
     let depth = stage.backend.queue(QueueName::Pages).depth().await.expect("a depth");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_platform::{OutgoingMessage, QueueName};
 use quire_routes::EngineEntry;
 use quire_tasks::{CallbackState, FailureCode, ObjectKey, PageStatus, TaskStatus, Tenant};
@@ -205,7 +205,7 @@ async fn a_stop_whose_time_is_up_gives_back_what_is_not_finished() {
 #[tokio::test]
 async fn a_stop_does_not_wait_for_the_model_to_be_loaded() {
     let stage = stage();
-    let renderer = Renderer::start(|| Documents::new(None, Limits::default())).expect("a thread");
+    let renderer = Renderer::start(|| Documents::new(None, DocumentLimits::default())).expect("a thread");
     let worker = stage.worker(renderer);
     let endless = |_: &EngineEntry| loop {
         std::thread::park();

@@ -273,7 +273,7 @@ async fn started(
     make: impl Fn(&EngineEntry) -> LocalEngine + Copy + Send + Sync + 'static,
 ) -> anyhow::Result<Stopped> {
     let stage = routed(config, make);
-    let renderer = Renderer::start(|| quire_document::Documents::new(None, quire_document::Limits::default()));
+    let renderer = Renderer::start(|| quire_document::Documents::new(None, quire_document::DocumentLimits::default()));
     let running =
         stage.worker(renderer.expect("a thread")).run(move |entry| Ok(make(entry)), || {}, CancellationToken::new());
     tokio::time::timeout(Duration::from_secs(5), running).await.expect("in time")

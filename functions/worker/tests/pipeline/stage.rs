@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 pub(crate) use quire_platform::now;
 use quire_platform::{Backend, Collection, OutgoingMessage, QueueName, QueueSettings, engine_status};
 use quire_platform_embedded::Embedded;
@@ -182,7 +182,7 @@ impl Stage {
     }
 
     pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
-        self.work_with(|| Documents::new(None, Limits::default()))
+        self.work_with(|| Documents::new(None, DocumentLimits::default()))
     }
 
     pub(crate) fn work_with(

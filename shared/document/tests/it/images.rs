@@ -1,4 +1,4 @@
-//! PNG, JPEG, WebP and BMP, decoded.
+//! Decoding of PNG, JPEG, WebP and BMP.
 
 use image::{
     DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, Luma, LumaA, Rgba, RgbaImage,
@@ -23,7 +23,7 @@ fn every_format_gives_the_same_page() {
     }
 }
 
-/// A JPEG whose EXIF says only how it is to be turned.
+/// A JPEG whose EXIF has only an orientation.
 fn turned_jpeg(orientation: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
@@ -35,8 +35,8 @@ fn turned_jpeg(orientation: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_photograph_is_turned_upright() {
-    // Orientation 6 is turned a quarter clockwise to be upright: the left goes to the top. 3 is a half, 8 the other quarter.
+fn a_photo_is_turned_upright_by_its_exif_orientation() {
+    // Orientation 6: a quarter clockwise, the left side becomes the top. 3: half a turn. 8: a quarter counterclockwise.
     for (orientation, frame, red, white) in [
         (1, (32, 16), (1, 1), (30, 1)),
         (3, (32, 16), (30, 1), (1, 1)),
@@ -52,7 +52,7 @@ fn a_photograph_is_turned_upright() {
 }
 
 #[test]
-fn what_is_transparent_is_paper() {
+fn transparent_pixels_are_white() {
     let image = RgbaImage::from_fn(4, 1, |x, _| if x < 2 { Rgba([0, 0, 0, 0]) } else { Rgba([0, 0, 0, 255]) });
     let images = [DynamicImage::ImageRgba8(image.clone()), DynamicImage::ImageRgba8(image).into_luma_alpha16().into()];
     for image in images {
@@ -62,7 +62,7 @@ fn what_is_transparent_is_paper() {
 }
 
 #[test]
-fn gray_and_sixteen_bits_become_eight_bits_of_each_color() {
+fn gray_and_16_bit_images_become_8_bits_per_color() {
     let dark = |x: u32| if x < 2 { 0x4000_u16 } else { 0xffff };
     let images: [DynamicImage; 3] = [
         GrayImage::from_fn(4, 1, |x, _| Luma([(dark(x) >> 8) as u8])).into(),
@@ -76,7 +76,7 @@ fn gray_and_sixteen_bits_become_eight_bits_of_each_color() {
 }
 
 #[test]
-fn a_jpeg_for_printers_has_its_colors() {
+fn a_cmyk_jpeg_has_its_colors() {
     let page = documents().page(&fixture("cmyk.jpg"), DocumentFormat::Jpeg, 1).expect("decodes");
     assert_eq!(size(&page), (32, 16));
     assert!(near(pixel(&page, 2, 8), RED), "{:?}", pixel(&page, 2, 8));
@@ -84,8 +84,8 @@ fn a_jpeg_for_printers_has_its_colors() {
 }
 
 #[test]
-fn a_large_image_is_reduced_and_keeps_its_frame() {
-    // The left half black.
+fn a_large_image_is_downscaled_and_keeps_its_page_size() {
+    // The left half is black.
     let image = GrayImage::from_fn(10_000, 4_000, |x, _| Luma([if x < 5_000 { 0 } else { 255 }]));
     let page = page(&encode(&image.into(), ImageFormat::Png), DocumentFormat::Png, 1).expect("decodes");
     assert_eq!((page.page_width(), page.page_height()), (10_000, 4_000));
@@ -102,11 +102,11 @@ fn an_image_has_one_page() {
 }
 
 #[test]
-fn an_image_that_breaks_off_is_an_unreadable_page() {
+fn a_truncated_image_is_an_unreadable_page() {
     for (encoding, format) in [(ImageFormat::Png, DocumentFormat::Png), (ImageFormat::WebP, DocumentFormat::Webp)] {
         let whole = encode(&red_left().resize_exact(300, 300, image::imageops::Triangle), encoding);
         let file = file(&whole[..whole.len() * 2 / 3]);
-        let failure = documents().page(file.path(), format, 1).expect_err("half of it is missing");
+        let failure = documents().page(file.path(), format, 1).expect_err("the image is truncated");
         assert_eq!(failure.code, FailureCode::UnreadablePage, "{failure}");
     }
 }

@@ -1,14 +1,14 @@
-//! TIFF: pages counted without trusting the file, and the kinds of pixels that scanners write.
+//! TIFF: counting pages of untrusted files, and the pixel formats of scanners.
 
 use std::io::Cursor;
 
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_tasks::{DocumentFormat, FailureCode, SplitDocument};
 use tiff::encoder::{TiffEncoder, colortype};
 
 use crate::files::{BLACK, RED, WHITE, documents, file, fixture, inspect, near, page, pixel, refusal, size, strict};
 
-/// As many pages as there are grays, each 4 × 2.
+/// A TIFF with one page of 4 × 2 pixels for each gray value.
 fn pages_of(grays: &[u8]) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
@@ -18,7 +18,7 @@ fn pages_of(grays: &[u8]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// One directory of `entries` (tag, type, value), followed by the offset of the next and by `data`.
+/// A TIFF with one directory of `entries` (tag, type, value), the offset of the next directory, and `data`.
 fn directory(entries: &[(u16, u16, u32)], next: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     bytes.extend((entries.len() as u16).to_le_bytes());
@@ -33,7 +33,7 @@ fn directory(entries: &[(u16, u16, u32)], next: u32, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A gray image of `bits` a pixel in one strip.
+/// A gray image with `bits` per pixel in one strip.
 fn gray(width: u32, height: u32, bits: u32, photometric: u32, data: &[u8]) -> Vec<u8> {
     let data_at = 8 + 2 + 8 * 12 + 4;
     let entries = [
@@ -50,7 +50,7 @@ fn gray(width: u32, height: u32, bits: u32, photometric: u32, data: &[u8]) -> Ve
 }
 
 #[test]
-fn every_page_is_counted_and_read() {
+fn every_page_is_counted_and_decoded() {
     let tiff = pages_of(&[10, 20, 30]);
     assert_eq!(inspect(&tiff), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 3 }));
     let file = file(&tiff);
@@ -72,28 +72,28 @@ fn too_many_pages_are_refused() {
 }
 
 #[test]
-fn directories_in_a_circle_are_refused() {
+fn a_loop_of_directories_is_refused() {
     let tiff = directory(&[(256, 4, 10), (257, 4, 10)], 8, b"");
-    let failure = inspect(&tiff).expect_err("a circle");
+    let failure = inspect(&tiff).expect_err("the directories form a loop");
     assert_eq!(failure.code, FailureCode::UnreadableDocument);
-    assert_eq!(failure.message, "The TIFF cannot be opened: its directories run in a circle.");
+    assert_eq!(failure.message, "The TIFF cannot be opened: its directories form a loop.");
 }
 
 #[test]
-fn a_chain_that_leaves_the_file_is_refused() {
+fn a_directory_offset_outside_the_file_is_refused() {
     let tiff = directory(&[(256, 4, 10), (257, 4, 10)], 1_000_000, b"");
     assert_eq!(refusal(inspect(&tiff)), FailureCode::UnreadableDocument);
 }
 
 #[test]
-fn a_page_of_too_many_pixels_is_refused_wherever_it_stands() {
+fn a_page_with_too_many_pixels_is_refused() {
     let huge = gray(100_000, 100_000, 8, 1, b"");
     assert_eq!(refusal(inspect(&huge)), FailureCode::TooManyPixels);
     assert_eq!(refusal(page(&huge, DocumentFormat::Tiff, 1)), FailureCode::TooManyPixels);
 }
 
 #[test]
-fn a_smaller_copy_of_a_page_is_no_page() {
+fn a_smaller_copy_of_a_page_is_not_counted() {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
     for subfile_type in [0_u32, 1, 0] {
@@ -107,7 +107,7 @@ fn a_smaller_copy_of_a_page_is_no_page() {
 }
 
 #[test]
-fn directories_that_are_no_pages_are_bounded_too() {
+fn the_number_of_directories_is_limited() {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
     for _ in 0..100 {
@@ -115,15 +115,15 @@ fn directories_that_are_no_pages_are_bounded_too() {
         image.encoder().write_tag(tiff::tags::Tag::NewSubfileType, 1_u32).expect("a tag");
         image.write_data(&[0]).expect("pixels");
     }
-    let limits = Limits { max_pages: 3, ..Limits::default() };
+    let limits = DocumentLimits { max_pages: 3, ..DocumentLimits::default() };
     let failure = Documents::new(None, limits).inspect(file(bytes.get_ref()).path()).expect_err("too many");
     assert_eq!(failure.code, FailureCode::UnreadableDocument);
     assert_eq!(failure.message, "The TIFF cannot be opened: it has more than 64 directories.");
 }
 
 #[test]
-fn one_broken_page_leaves_the_others() {
-    // The second of three directories says that its strip is where there is nothing.
+fn an_invalid_page_does_not_affect_other_pages() {
+    // The strip of the second page is outside the file.
     let mut bytes = pages_of(&[10, 20, 30]);
     let strips: Vec<usize> =
         bytes.windows(4).enumerate().filter(|(_, w)| *w == [17, 1, 4, 0]).map(|(at, _)| at).collect();
@@ -139,8 +139,8 @@ fn one_broken_page_leaves_the_others() {
 }
 
 #[test]
-fn few_bits_a_pixel_are_gray_from_black_to_white() {
-    // Rows of five pixels end within a byte. 0 is white where the photometric is 0.
+fn images_of_1_2_and_4_bits_are_scaled_to_8_bits() {
+    // Rows of five pixels end inside a byte. With a photometric interpretation of 0, 0 is white.
     let cases: [(u32, u32, &[u8], [u8; 5]); 4] = [
         (1, 1, &[0b0110_1000], [0, 255, 255, 0, 255]),
         (1, 0, &[0b0110_1000], [255, 0, 0, 255, 0]),
@@ -156,7 +156,7 @@ fn few_bits_a_pixel_are_gray_from_black_to_white() {
 }
 
 #[test]
-fn scanners_kinds_of_pixels_are_read() {
+fn compressions_and_color_types_of_scanners_are_decoded() {
     for (name, ink) in [("g4", BLACK), ("palette", RED), ("cmyk", RED), ("jpeg", RED), ("big", RED)] {
         let mut documents = documents();
         let path = fixture(&format!("{name}.tif"));
@@ -168,7 +168,7 @@ fn scanners_kinds_of_pixels_are_read() {
 }
 
 #[test]
-fn sixteen_bits_of_every_color_are_read_in_both_byte_orders() {
+fn samples_of_16_bits_are_decoded_in_both_byte_orders() {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
     encoder.write_image::<colortype::RGBA16>(1, 1, &[0xffff, 0, 0, 0xffff]).expect("a page");
@@ -187,8 +187,9 @@ fn sixteen_bits_of_every_color_are_read_in_both_byte_orders() {
 }
 
 #[test]
-fn what_cannot_be_decoded_is_named() {
-    let failure = documents().page(&fixture("g3.tif"), DocumentFormat::Tiff, 1).expect_err("fax group 3");
+fn an_unsupported_compression_is_named() {
+    let failure =
+        documents().page(&fixture("g3.tif"), DocumentFormat::Tiff, 1).expect_err("fax group 3 is not supported");
     assert_eq!(failure.code, FailureCode::UnreadablePage);
     assert!(failure.message.contains("Fax3"), "{failure}");
 }

@@ -9,7 +9,7 @@ pub(crate) enum PhoneLabel {
     Phone,
     /// Another number, e.g. of an invoice.
     Other,
-    /// There is no known word before the number.
+    /// No known word precedes the number.
     None,
 }
 
@@ -31,8 +31,8 @@ const FILLERS: [&str; 9] = ["number", "num", "no", "nr", "号码", "號碼", "�
 /// Words that label other numbers.
 #[rustfmt::skip]
 const OTHER_WORDS: [&str; 48] = [
-    "no", "nr", "num", "number", "№", "invoice", "order", "ref", "reference", "account", "acct", "id", "code", "po", "sku",
-    "item", "sn", "serial", "isbn", "ean", "vat", "tax", "batch", "lot", "contract", "policy", "case", "ticket", "inv",
+    "no", "nr", "num", "number", "№", "invoice", "order", "ref", "reference", "account", "acct", "id", "code", "po",
+    "sku", "item", "sn", "serial", "isbn", "ean", "vat", "tax", "batch", "lot", "contract", "policy", "case", "ticket", "inv",
     "date", "total", "amount", "编号", "单号", "代码", "税号", "账号", "帐号", "号码", "批号", "流水号", "序号", "日期",
     "金额", "发票", "订单", "合同", "rechnung",
 ];
@@ -62,8 +62,8 @@ fn ends_with_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| ends_with_word(text, word))
 }
 
-/// Returns whether the text ends with this whole word. Chinese, Japanese and Korean words have no spaces between them, so
-/// that any ending counts.
+/// Returns whether the text ends with this whole word. Chinese, Japanese and Korean words have no spaces between them,
+/// so that any ending counts.
 fn ends_with_word(text: &str, word: &str) -> bool {
     let Some(rest) = text.strip_suffix(word) else { return false };
     let is_spaced_script = word.chars().next().is_some_and(|first| !is_cjk(first));

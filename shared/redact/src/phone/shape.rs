@@ -102,7 +102,7 @@ pub(crate) fn is_likely_phone(shape: &PhoneShape) -> bool {
             || has_international_prefix(shape))
 }
 
-/// Returns whether the digits begin with a country code assigned by ITU-T E.164 and are as many as it allows.
+/// Returns whether the digits begin with a country code assigned by ITU-T E.164 and have a length that it allows.
 fn is_international(digits: &str) -> bool {
     let code_length = match digits.as_bytes() {
         [b'1' | b'7', ..] => 1,
@@ -127,8 +127,8 @@ fn has_international_prefix(shape: &PhoneShape) -> bool {
     is_separated && !shape.has_line_break() && rest.is_some_and(is_international)
 }
 
-/// 11 digits that begin with 13 to 19, with or without the country code, in groups of any length of two or more, or with
-/// a line break.
+/// 11 digits that begin with 13 to 19, with or without the country code, in groups of any length of two or more, or
+/// with a line break.
 fn is_chinese_mobile(shape: &PhoneShape) -> bool {
     let digits = &shape.digits;
     let Some(lead_length) = digits.len().checked_sub(11) else { return false };

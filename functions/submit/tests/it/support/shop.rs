@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use quire_document::{Documents, Limits};
-use quire_egress::{Client, Policy};
+use quire_document::{DocumentLimits, Documents};
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
 use quire_submit::{ChildInspector, Door, DoorSettings, ingest, ingest_one, router};
 use quire_tasks::{
@@ -37,7 +37,7 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn new() -> Self {
-        Self::with(|_| {}, |bootstrap| ChildInspector::new(bootstrap, Limits::default())).await
+        Self::with(|_| {}, |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default())).await
     }
 
     pub(crate) async fn with(
@@ -48,7 +48,7 @@ impl Shop {
         let (program, bootstrap) = unpacked(env!("CARGO_BIN_EXE_submit-ingest"));
         let mut settings = DoorSettings::default();
         adjust(&mut settings);
-        let egress = Client::new(Policy::default()).expect("a client");
+        let egress = Client::new(EgressPolicy::default()).expect("a client");
         let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(Fine));
         let door = Door::new(world.backend.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
         let door = Arc::new(door);
@@ -160,7 +160,7 @@ pub(crate) const fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> P
 
 pub(crate) fn documents() -> Documents {
     let pdfium = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is to be had");
-    let documents = Documents::new(Some(pdfium), Limits::default());
+    let documents = Documents::new(Some(pdfium), DocumentLimits::default());
     documents.bind_pdfium().expect("it fits");
     documents
 }

@@ -1,4 +1,4 @@
-//! A server on loopback that answers by a script and remembers what it was asked.
+//! A server on loopback that responds by a script and records the requests.
 
 use std::{
     convert::Infallible,
@@ -25,47 +25,54 @@ use tokio::{net::TcpListener, sync::Barrier, time::sleep};
 pub(crate) const STREAM: &str = "text/event-stream; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
 
-/// How a request is answered.
+/// A scripted response.
 #[derive(Clone)]
 pub(crate) struct Reply {
     status: u16,
     kind: &'static str,
     headers: Vec<(&'static str, String)>,
     body: Bytes,
-    then: Then,
+    then: AfterBody,
     wait: Duration,
     together: Option<Arc<Barrier>>,
 }
 
-/// What follows the body.
+/// What happens after the body.
 #[derive(Clone, Copy)]
-pub(crate) enum Then {
+pub(crate) enum AfterBody {
     End,
     /// The connection breaks.
     Break,
-    /// Nothing, for ever.
+    /// The connection stays open without data.
     Silence,
-    /// The same again, for ever.
+    /// The body is sent again and again.
     Repeat,
 }
 
 impl Reply {
     pub(crate) fn new(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Self {
-        let (headers, wait) = (Vec::new(), Duration::ZERO);
-        Self { status, kind, headers, body: body.into(), then: Then::End, wait, together: None }
+        Self {
+            status,
+            kind,
+            headers: Vec::new(),
+            body: body.into(),
+            then: AfterBody::End,
+            wait: Duration::ZERO,
+            together: None,
+        }
     }
 
-    /// A recorded answer: its kind is that of the file.
+    /// A recorded response. The extension of the file determines the content type.
     pub(crate) fn recorded(status: u16, file: &str) -> Self {
         let kind = match Path::new(file).extension().and_then(|extension| extension.to_str()) {
             Some("sse") => STREAM,
             Some("json") => JSON,
             _ => "text/plain; charset=utf-8",
         };
-        Self::new(status, kind, bytes_of(file))
+        Self::new(status, kind, recorded_bytes(file))
     }
 
-    /// A streamed answer of these texts.
+    /// A streamed completion with one chunk per text.
     pub(crate) fn stream(texts: &[&str]) -> Self {
         let end = chunk("", Some("stop"));
         let chunks: String = texts.iter().map(|text| chunk(text, None)).chain([end]).collect();
@@ -77,34 +84,34 @@ impl Reply {
         self
     }
 
-    /// Not a word before.
+    /// Delays the response.
     pub(crate) fn after(self, wait: Duration) -> Self {
         Self { wait, ..self }
     }
 
-    /// Not before so many requests wait for an answer.
+    /// Delays the response until this number of requests are waiting.
     pub(crate) fn together(self, count: usize) -> Self {
         Self { together: Some(Arc::new(Barrier::new(count))), ..self }
     }
 
-    pub(crate) fn then(self, then: Then) -> Self {
+    pub(crate) fn then(self, then: AfterBody) -> Self {
         Self { then, ..self }
     }
 }
 
-pub(crate) fn bytes_of(file: &str) -> Vec<u8> {
+pub(crate) fn recorded_bytes(file: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(file);
-    std::fs::read(path).expect("a recorded answer")
+    std::fs::read(path).expect("a recorded response")
 }
 
-/// An event with some text.
+/// An event with a chunk of text.
 pub(crate) fn chunk(text: &str, finish_reason: Option<&str>) -> String {
     let choice = serde_json::json!({"index": 0, "delta": {"content": text}, "finish_reason": finish_reason});
     format!("data: {}\n\n", serde_json::json!({"choices": [choice]}))
 }
 
-/// A request.
-pub(crate) struct Asked {
+/// A received request.
+pub(crate) struct RecordedRequest {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
@@ -112,47 +119,47 @@ pub(crate) struct Asked {
 }
 
 #[derive(Default)]
-struct Memory {
-    asked: Mutex<Vec<Asked>>,
+struct ServerLog {
+    requests: Mutex<Vec<RecordedRequest>>,
     open: AtomicUsize,
-    most_open: AtomicUsize,
+    max_open: AtomicUsize,
 }
 
-pub(crate) struct StandIn {
+pub(crate) struct FakeServer {
     pub(crate) address: SocketAddr,
-    memory: Arc<Memory>,
+    log: Arc<ServerLog>,
 }
 
-impl StandIn {
-    /// Answers by these, one request after the other, and then by the last of them for ever.
+impl FakeServer {
+    /// Responds with these, one per request, and repeats the last one.
     pub(crate) async fn start(script: Vec<Reply>) -> Self {
-        let memory = Arc::new(Memory::default());
-        let router = Router::new().fallback(answer).with_state((Arc::clone(&memory), Arc::new(script)));
+        let log = Arc::new(ServerLog::default());
+        let router = Router::new().fallback(respond).with_state((Arc::clone(&log), Arc::new(script)));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        Self { address, memory }
+        Self { address, log }
     }
 
     pub(crate) async fn always(reply: Reply) -> Self {
         Self::start(vec![reply]).await
     }
 
-    /// What it was asked so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        std::mem::take(&mut self.memory.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the requests received since the last call.
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        std::mem::take(&mut self.log.requests.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many answers it was giving at once, at most.
-    pub(crate) fn most_open(&self) -> usize {
-        self.memory.most_open.load(Ordering::SeqCst)
+    /// Returns the most responses that were open at the same time.
+    pub(crate) fn max_open(&self) -> usize {
+        self.log.max_open.load(Ordering::SeqCst)
     }
 
-    /// Until nobody listens to it any more.
-    pub(crate) async fn is_left_alone(&self) -> bool {
+    /// Waits until all responses are closed. Returns false after a timeout of 2 s.
+    pub(crate) async fn has_no_open_response(&self) -> bool {
         for _ in 0..200 {
-            if self.memory.open.load(Ordering::SeqCst) == 0 {
+            if self.log.open.load(Ordering::SeqCst) == 0 {
                 return true;
             }
             sleep(Duration::from_millis(10)).await;
@@ -161,38 +168,38 @@ impl StandIn {
     }
 }
 
-/// An answer that is being given. It is dropped with its body.
-struct Open(Arc<Memory>);
+/// Counts an open response. It is dropped with the body.
+struct OpenResponse(Arc<ServerLog>);
 
-impl Open {
-    fn new(memory: &Arc<Memory>) -> Self {
-        let open = memory.open.fetch_add(1, Ordering::SeqCst) + 1;
-        memory.most_open.fetch_max(open, Ordering::SeqCst);
-        Self(Arc::clone(memory))
+impl OpenResponse {
+    fn new(log: &Arc<ServerLog>) -> Self {
+        let open = log.open.fetch_add(1, Ordering::SeqCst) + 1;
+        log.max_open.fetch_max(open, Ordering::SeqCst);
+        Self(Arc::clone(log))
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenResponse {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-async fn answer(
-    State((memory, script)): State<(Arc<Memory>, Arc<Vec<Reply>>)>,
+async fn respond(
+    State((log, script)): State<(Arc<ServerLog>, Arc<Vec<Reply>>)>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response<Body>, Infallible> {
-    let open = Open::new(&memory);
+    let open = OpenResponse::new(&log);
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    let turn = {
-        let mut asked = memory.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push(Asked { path: uri.path().to_owned(), headers, body, from });
-        asked.len() - 1
+    let index = {
+        let mut requests = log.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.push(RecordedRequest { path: uri.path().to_owned(), headers, body, from });
+        requests.len() - 1
     };
-    let reply = script.get(turn).or(script.last()).expect("a script").clone();
+    let reply = script.get(index).or(script.last()).expect("a script").clone();
     sleep(reply.wait).await;
     if let Some(together) = &reply.together {
         together.wait().await;
@@ -207,20 +214,20 @@ async fn answer(
     Ok(response.body(body_of(reply, open)).expect("a response"))
 }
 
-fn body_of(reply: Reply, open: Open) -> Body {
+fn body_of(reply: Reply, open: OpenResponse) -> Body {
     let (body, then) = (reply.body, reply.then);
     let pieces = stream::unfold((0_usize, open), move |(turn, open)| {
         let body = body.clone();
         async move {
             let piece: Result<Bytes, io::Error> = match (turn, then) {
-                (0, _) | (_, Then::Repeat) => Ok(body),
-                (_, Then::End) => return None,
-                (_, Then::Break) => {
-                    // What was said before is on its way by then.
+                (0, _) | (_, AfterBody::Repeat) => Ok(body),
+                (_, AfterBody::End) => return None,
+                (_, AfterBody::Break) => {
+                    // Time to send the body before.
                     sleep(Duration::from_millis(20)).await;
                     Err(io::Error::other("broken"))
                 }
-                (_, Then::Silence) => std::future::pending().await,
+                (_, AfterBody::Silence) => std::future::pending().await,
             };
             Some((piece, (turn + 1, open)))
         }

@@ -1,25 +1,25 @@
-//! A file read as if some of its bytes were others.
+//! A reader that replaces some bytes of a file.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// The decoder only knows how to begin with the first page. With the header's offset replaced, every page is the first,
-/// and the ones before it, broken or many, cost nothing.
+/// Replaces bytes while reading. The decoder can only start at the first page; with the offset in the header replaced,
+/// any page is the first, so that invalid or many pages before it do not matter.
 #[derive(Debug)]
-pub(super) struct Patched<R> {
+pub(super) struct PatchedReader<R> {
     inner: R,
     position: u64,
     patches: Vec<(u64, Vec<u8>)>,
 }
 
-impl<R: Read + Seek> Patched<R> {
-    /// Reads `inner` from its beginning, with `patches` (an offset and the bytes there) in place of what it has.
+impl<R: Read + Seek> PatchedReader<R> {
+    /// Reads `inner` from its beginning with `patches`, each an offset and the bytes to read there.
     pub(super) fn new(mut inner: R, patches: Vec<(u64, Vec<u8>)>) -> io::Result<Self> {
         let position = inner.seek(SeekFrom::Start(0))?;
         Ok(Self { inner, position, patches })
     }
 }
 
-impl<R: Read> Read for Patched<R> {
+impl<R: Read> Read for PatchedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         let end = self.position + read as u64;
@@ -35,7 +35,7 @@ impl<R: Read> Read for Patched<R> {
     }
 }
 
-impl<R: Seek> Seek for Patched<R> {
+impl<R: Seek> Seek for PatchedReader<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.position = self.inner.seek(to)?;
         Ok(self.position)
@@ -49,9 +49,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patches_are_read_from_wherever_one_starts() {
+    fn patches_apply_from_any_start_position() {
         let mut patched =
-            Patched::new(Cursor::new(b"0123456789"), vec![(2, b"ab".to_vec()), (9, b"z!".to_vec())]).expect("seeks");
+            PatchedReader::new(Cursor::new(b"0123456789"), vec![(2, b"ab".to_vec()), (9, b"z!".to_vec())])
+                .expect("seeks");
         let mut read_from = |start| {
             let mut text = String::new();
             patched.seek(SeekFrom::Start(start)).expect("seeks");

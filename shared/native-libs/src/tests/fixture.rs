@@ -1,4 +1,4 @@
-//! A folder with a tiny wheel, a pip that does as told, and a cache.
+//! A test folder with a tiny wheel, a fake pip, and a cache.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::pinned::{Member, Part, Platform};
+use crate::pinned::{PinnedPlatform, PinnedWheel, WheelMember};
 use crate::sources::Sources;
-use crate::{NativesError, Progress, unpack};
+use crate::{NativeLibsError, Progress, unpack};
 
-/// What the tiny wheel holds.
+/// The members of the tiny wheel.
 const CONTENT: [(&str, &str); 9] = [
     ("pkg/libonnxruntime.so", "runtime runtime runtime"),
     ("pkg/libpdfium.so", "pdfium"),
@@ -27,47 +27,47 @@ const CONTENT: [(&str, &str); 9] = [
     ("pkg/licenses/deep/B.txt", "license B"),
 ];
 
-/// Brings the wheel, as pip does.
+/// A pip that delivers the wheel.
 pub(crate) const DELIVERS: &str = r#"cp "$folder/tiny.whl" "$dest/""#;
-/// Fetches a part of it, and then hangs until the workbench is gone, or for a minute.
+/// A pip that downloads a part of the wheel, and then hangs until the folder is removed, at most for a minute.
 pub(crate) const HANGS: &str = r#"
     head -c 40 "$folder/tiny.whl" >"$TMPDIR/partial"
     touch "$folder/started"
     for _ in $(seq 600); do [ -e "$folder/pip" ] || exit 1; sleep 0.1; done"#;
 
-/// Tells a test that runs again as a child process where its workbench is.
+/// Passes the folder to a test that runs as a child process.
 pub(crate) const FOLDER_VARIABLE: &str = "QUIRE_NATIVES_TEST_FOLDER";
 
-pub(crate) struct Workbench {
-    /// Set where the folder is this test's own.
+pub(crate) struct Fixture {
+    /// Removes the folder at the end, if this test owns it.
     _owned: Option<TempDir>,
     pub(crate) folder: PathBuf,
-    /// The tiny wheel's size and hash.
+    /// Size and hash of the tiny wheel.
     wheel: (u64, &'static str),
 }
 
-impl Workbench {
+impl Fixture {
     pub(crate) fn new(pip: &str) -> Self {
         let owned = tempfile::tempdir().expect("a temporary folder");
         let folder = owned.path().to_owned();
         write_wheel(&folder.join("tiny.whl"));
-        let bench = Self { _owned: Some(owned), ..Self::existing(folder) };
-        bench.pip(pip);
-        bench
+        let fixture = Self { _owned: Some(owned), ..Self::existing(folder) };
+        fixture.pip(pip);
+        fixture
     }
 
-    /// The one that a parent process made.
+    /// Opens the folder of a parent process.
     pub(crate) fn existing(folder: PathBuf) -> Self {
         let (size, sha256) = unpack::hash_file(&folder.join("tiny.whl")).expect("the wheel is there");
         Self { _owned: None, folder, wheel: (size, sha256.leak()) }
     }
 
-    /// Changes what pip does.
+    /// Replaces the fake pip.
     pub(crate) fn pip(&self, script: &str) {
         fs::write(self.folder.join("pip"), script).expect("the folder can be written");
     }
 
-    /// The folders in which pip ran.
+    /// Returns the working folder of each call of pip.
     pub(crate) fn calls(&self) -> Vec<String> {
         fs::read_to_string(self.folder.join("calls")).unwrap_or_default().lines().map(str::to_owned).collect()
     }
@@ -85,7 +85,7 @@ impl Workbench {
         self.sources_with(&[])
     }
 
-    /// With more variables than cache and Python, or others in their place.
+    /// Sources with additional environment variables, or others instead of those for cache and Python.
     pub(crate) fn sources_with(&self, variables: &[(&str, &Path)]) -> Sources {
         self.try_sources(variables, Some(self.platform())).expect("paths can be made absolute")
     }
@@ -93,8 +93,8 @@ impl Workbench {
     pub(crate) fn try_sources(
         &self,
         variables: &[(&str, &Path)],
-        platform: Option<&'static Platform>,
-    ) -> Result<Sources, NativesError> {
+        platform: Option<&'static PinnedPlatform>,
+    ) -> Result<Sources, NativeLibsError> {
         let lookup = |name: &str| {
             let set = variables.iter().find(|(variable, _)| *variable == name);
             match (set, name) {
@@ -108,12 +108,12 @@ impl Workbench {
         Sources::new(lookup, platform, Box::leak(Box::new(models)))
     }
 
-    pub(crate) fn pdfium(&self) -> Result<PathBuf, NativesError> {
+    pub(crate) fn pdfium(&self) -> Result<PathBuf, NativeLibsError> {
         self.sources().pdfium(&Progress::Silent)
     }
 
-    fn platform(&self) -> &'static Platform {
-        Box::leak(Box::new(Platform {
+    fn platform(&self) -> &'static PinnedPlatform {
+        Box::leak(Box::new(PinnedPlatform {
             os: "tiny",
             arch: "tiny",
             onnxruntime: self.part("runtime", &["pkg/libonnxruntime.so"]),
@@ -122,10 +122,10 @@ impl Workbench {
         }))
     }
 
-    /// A part that is pinned as it is in the tiny wheel.
-    pub(crate) fn part(&self, name: &'static str, archived: &[&'static str]) -> Part {
+    /// Pins members of the tiny wheel.
+    pub(crate) fn part(&self, name: &'static str, archived: &[&'static str]) -> PinnedWheel {
         let members: Vec<_> = archived.iter().map(|archived| member(archived)).collect();
-        Part {
+        PinnedWheel {
             title: name,
             name,
             version: "1.0",
@@ -139,7 +139,7 @@ impl Workbench {
     }
 }
 
-/// Runs one test of this binary again, in a process of its own, on an existing workbench.
+/// Runs one test of this binary in a child process with an existing fixture.
 pub(crate) fn child(test: &str, folder: &Path) -> Child {
     Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args(["--exact", test, "--test-threads=1"])
@@ -150,13 +150,13 @@ pub(crate) fn child(test: &str, folder: &Path) -> Child {
         .expect("the test binary starts")
 }
 
-fn member(archived: &'static str) -> Member {
+fn member(archived: &'static str) -> WheelMember {
     let name = archived.rsplit('/').next().expect("a path has a last segment");
     let (_, text) = CONTENT.iter().find(|(path, _)| *path == archived).expect("it is in the wheel");
     let scratch = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(scratch.path(), text).expect("it can be written");
     let (size, sha256) = unpack::hash_file(scratch.path()).expect("it can be read");
-    Member { archived, name, sha256: sha256.leak(), size }
+    WheelMember { archived, name, sha256: sha256.leak(), size }
 }
 
 fn write_wheel(path: &Path) {
@@ -168,8 +168,8 @@ fn write_wheel(path: &Path) {
     wheel.finish().expect("the folder can be written");
 }
 
-/// All that a child has said on stderr, after it has ended well.
-pub(crate) fn said(mut child: Child) -> String {
+/// Waits for a child to succeed, and returns its stderr.
+pub(crate) fn stderr_of(mut child: Child) -> String {
     let mut text = String::new();
     child.stderr.take().expect("it is piped").read_to_string(&mut text).expect("it is UTF-8");
     let status = child.wait().expect("it ends");
