@@ -115,14 +115,15 @@ mod tests {
         let mut scheduler = SlotScheduler::new(slots);
         let mut waiting: VecDeque<usize> = (0..pages.len()).collect();
         let mut inside: Vec<Option<(usize, usize)>> = vec![None; slots];
-        let (mut steps, mut spans) = (Vec::new(), vec![(0, 0); pages.len()]);
+        let mut steps = Vec::new();
+        let mut spans = vec![(0, 0); pages.len()];
         loop {
             let step = scheduler.next(!waiting.is_empty());
             steps.push(step.clone());
             match step {
                 NextRun::Idle => return (steps, spans),
                 NextRun::Prefill(slot) => {
-                    let page = waiting.pop_front().expect("a page waits");
+                    let page = waiting.pop_front().expect("a page is waiting");
                     assert_eq!(inside[slot], None, "the slot is free");
                     spans[page].0 = steps.len();
                     scheduler.start(slot, 10 * (page + 1), page as u32);

@@ -34,7 +34,7 @@ impl Vocabulary {
         let byte_of = byte_of_character();
         for (text, id) in tokenizer.get_vocab(true) {
             let Some(entry) = bytes.get_mut(id as usize) else {
-                let reason = format!("token {id} is none of a vocabulary of {}", manifest.decoder.vocabulary);
+                let reason = format!("token {id} is outside of a vocabulary of {}", manifest.decoder.vocabulary);
                 return Err(refused(reason));
             };
             *entry = (!special.contains(&id)).then(|| to_bytes(&text, &byte_of));

@@ -14,7 +14,8 @@ pub fn run_with_bisection<T, R>(
         return Vec::new();
     }
     let counted = run(items).and_then(|answers| {
-        let (expected, found) = (items.len(), answers.len());
+        let expected = items.len();
+        let found = answers.len();
         let wrong = || ModelError::Shape { expected: format!("[{expected}, …]"), found: format!("[{found}, …]") };
         if expected == found { Ok(answers) } else { Err(wrong()) }
     });

@@ -53,7 +53,8 @@ impl BoundSession {
             enable_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
         let name =
             |outlet: Option<&ort::value::Outlet>| outlet.map(|outlet| outlet.name().to_owned()).unwrap_or_default();
-        let (input, output) = (name(session.inputs().first()), name(session.outputs().first()));
+        let input = name(session.inputs().first());
+        let output = name(session.outputs().first());
         Ok(Self { session, input, output })
     }
 }

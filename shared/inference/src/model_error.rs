@@ -4,14 +4,14 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// The runtime returned an error.
-    #[error("the model's run failed: {0}")]
+    #[error("model run failed: {0}")]
     Run(String),
     /// Out of memory: the batch is too large for the device. Decision: as above, and limit later batches to half the
     /// size.
-    #[error("there is no memory for the model's run: {0}")]
+    #[error("out of memory in a model run: {0}")]
     Memory(String),
     /// The output has an unexpected shape.
-    #[error("the model answered in the shape {found}, expected {expected}")]
+    #[error("the model output has shape {found}, expected {expected}")]
     Shape {
         /// Expected shape.
         expected: String,
@@ -19,7 +19,7 @@ pub enum ModelError {
         found: String,
     },
     /// The output contains NaN or infinity.
-    #[error("the model answered with values that are no numbers")]
+    #[error("the model output contains NaN or infinity")]
     NotANumber,
 }
 

@@ -223,18 +223,21 @@ mod tests {
     }
 
     fn operators(model: &[u8]) -> Vec<String> {
-        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("a graph")).expect("it is whole");
+        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("the model has a graph"))
+            .expect("the model is complete");
         graph.nodes.into_iter().map(|node| node.operator).collect()
     }
 
     fn constants(model: &[u8]) -> Vec<String> {
-        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("a graph")).expect("it is whole");
+        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("the model has a graph"))
+            .expect("the model is complete");
         graph.initializers.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
     fn a_head_is_cut_off_before_its_matrix_product() {
-        let SplitModel { backbone, head } = split_head(&classifier()).expect("it is whole").expect("it has a head");
+        let SplitModel { backbone, head } =
+            split_head(&classifier()).expect("the model is complete").expect("the model has a head");
         assert_eq!(operators(&backbone), ["Relu"]);
         assert_eq!(operators(&head), ["MatMul", "Add", "Softmax"]);
         assert_eq!((constants(&backbone).len(), constants(&head)), (0, vec!["weights".to_owned(), "bias".to_owned()]));
@@ -246,8 +249,11 @@ mod tests {
             );
         }
         let seam = value_info("seen", FLOAT, &[-1, -1, 120]);
-        assert_eq!(message_field(message_field(&backbone, GRAPH).expect("a graph"), OUTPUT), Ok(&seam[..]));
-        assert_eq!(message_field(message_field(&head, GRAPH).expect("a graph"), INPUT), Ok(&seam[..]));
+        assert_eq!(
+            message_field(message_field(&backbone, GRAPH).expect("the model has a graph"), OUTPUT),
+            Ok(&seam[..])
+        );
+        assert_eq!(message_field(message_field(&head, GRAPH).expect("the model has a graph"), INPUT), Ok(&seam[..]));
     }
 
     #[test]

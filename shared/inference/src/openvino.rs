@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The process-wide OpenVINO core. Never released, so sessions cannot outlive it.
-#[expect(missing_debug_implementations, reason = "it has nothing to show")]
+#[expect(missing_debug_implementations, reason = "the fields are opaque handles")]
 pub struct OpenVino(Core);
 
 static LOADED: Mutex<Option<(PathBuf, OpenVino)>> = Mutex::new(None);
@@ -96,7 +96,7 @@ fn settings() -> [(RwPropertyKey, &'static str); 3] {
 const KERNELS: &str = "CPU_RUNTIME_CACHE_CAPACITY";
 
 /// A compiled model that is ready to run.
-#[expect(missing_debug_implementations, reason = "it has nothing to show")]
+#[expect(missing_debug_implementations, reason = "the fields are opaque handles")]
 pub struct OpenVinoSession {
     request: InferRequest,
     /// Copy of inputs that are not in OpenVINO's memory. Kept, to avoid an allocation per run.
@@ -120,7 +120,9 @@ impl OpenVinoSession {
             self.copy = OpenVinoTensor::new(input.len())?;
         }
         let numbers = &mut self.copy.values_mut()[..input.len()];
-        ArrayViewMutD::from_shape(input.raw_dim(), numbers).expect("as many numbers as the shape has").assign(input);
+        ArrayViewMutD::from_shape(input.raw_dim(), numbers)
+            .expect("the buffer has the size of the shape")
+            .assign(input);
         self.copy.infer(&mut self.request, input.shape())
     }
 }

@@ -93,7 +93,7 @@ impl RunBuffer {
     /// # Panics
     /// Never: the buffer is large enough for the shape.
     pub fn input(&self) -> ArrayView4<'_, f32> {
-        ArrayView4::from_shape(self.shape, self.input_values()).expect("room for the shape")
+        ArrayView4::from_shape(self.shape, self.input_values()).expect("the buffer is large enough")
     }
 
     /// The input, mutable.
@@ -102,7 +102,7 @@ impl RunBuffer {
     /// Never: the buffer is large enough for the shape.
     pub fn input_mut(&mut self) -> ArrayViewMut4<'_, f32> {
         let numbers = &mut self.input.values_mut()[..self.shape.iter().product()];
-        ArrayViewMut4::from_shape(self.shape, numbers).expect("room for the shape")
+        ArrayViewMut4::from_shape(self.shape, numbers).expect("the buffer is large enough")
     }
 
     /// The input as a slice, in row-major order.
@@ -137,7 +137,7 @@ impl RunBuffer {
     /// Never: the buffer is large enough for the shape.
     pub fn output(&self) -> ArrayView3<'_, f32> {
         let numbers = &self.output.values()[..self.output_shape.iter().product()];
-        ArrayView3::from_shape(self.output_shape, numbers).expect("room for the shape")
+        ArrayView3::from_shape(self.output_shape, numbers).expect("the buffer is large enough")
     }
 
     /// Replaces the output by an array.

@@ -29,7 +29,7 @@ impl ProcessingPool {
         if let Some(pool) = pools.get(&count).and_then(Weak::upgrade) {
             return Self(Some(pool));
         }
-        let builder = ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("hand {index}"));
+        let builder = ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("processing {index}"));
         let pool = builder.build().ok().map(Arc::new);
         if let Some(pool) = &pool {
             pools.insert(count, Arc::downgrade(pool));

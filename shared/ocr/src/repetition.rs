@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn an_answer_from_elsewhere_is_watched_by_the_rule_of_the_releases() {
-        let (start, unit) = ("A page that begins well. ", "行 and 文 ");
+        let start = "A page that begins well. ";
+        let unit = "行 and 文 ";
         let mut guard = StreamRepetitionGuard::new();
         let mut answer = start.to_owned();
         while !guard.detects_repetition(&answer) {

@@ -122,7 +122,7 @@ impl RunHistory {
         let Err(ModelError::Memory(reason)) = answer else { return };
         let half = size / 2;
         if half < self.max_units {
-            warn!(what, size, max_units = half, reason, "no memory for a run: from now on they are half as large");
+            warn!(what, size, max_units = half, reason, "out of memory in a model run; halving the batch limit");
             self.max_units = half;
         }
     }

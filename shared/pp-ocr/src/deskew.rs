@@ -61,7 +61,8 @@ fn text_direction(lines: &[Quad], along: Point) -> Point {
 /// weight 0.
 fn slope(line: &Quad, along: Point, down: Point, directed: f32) -> (f32, f32) {
     let edge = subtract(line.0[1], line.0[0]);
-    let (run, fall) = (edge[0] * along[0] + edge[1] * along[1], edge[0] * down[0] + edge[1] * down[1]);
+    let run = edge[0] * along[0] + edge[1] * along[1];
+    let fall = edge[0] * down[0] + edge[1] * down[1];
     if run > directed * line.breadth() { (fall / run, run) } else { (f32::INFINITY, 0.0) }
 }
 
@@ -148,7 +149,8 @@ impl Pencil {
                 |sample: &&SlopeSample| (sample.slope - pencil.slope - pencil.change * sample.place).abs() < SAME_SLOPE;
             samples.iter().filter(near).map(|sample| sample.weight).sum::<f32>() / weight(&samples)
         };
-        let (agreement, without) = (agreeing(found), agreeing(Self { slope: 0.0, change: 0.0 }));
+        let agreement = agreeing(found);
+        let without = agreeing(Self { slope: 0.0, change: 0.0 });
         (agreement >= MIN_AGREEMENT && agreement > without + MIN_GAIN).then_some(found)
     }
 

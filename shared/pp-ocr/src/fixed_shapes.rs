@@ -28,7 +28,8 @@ pub(crate) fn fit_to_shapes(shapes: &[(u32, u32)], (width, height): (u32, u32), 
 
 /// Scales the page down to fit into the shape. Never scales up, except for the stretch that fills the shape.
 fn fit_to_shape(shape: (u32, u32), (width, height): (u32, u32)) -> InputPlacement {
-    let (across, down) = (f64::from(shape.0) / f64::from(width), f64::from(shape.1) / f64::from(height));
+    let across = f64::from(shape.0) / f64::from(width);
+    let down = f64::from(shape.1) / f64::from(height);
     let scale = across.min(down).min(1.0);
     let side = |length: u32, limit: u32, room: f64| {
         if room <= scale * MAX_STRETCH { limit } else { ((f64::from(length) * scale).round() as u32).clamp(1, limit) }
@@ -80,7 +81,8 @@ impl BatchPolicy {
     /// Returns all shapes of detection runs with fixed batches and listed shapes: batch size, height and width.
     pub(crate) fn detection_run_shapes(&self) -> Vec<(usize, usize, usize)> {
         let batches = |&(width, height): &(u32, u32)| {
-            let (width, height) = (width as usize, height as usize);
+            let width = width as usize;
+            let height = height as usize;
             powers_of_two(self.detection_max_pixels / (width * height).max(1)).map(move |n| (n, height, width))
         };
         self.detection_shapes.iter().flat_map(batches).collect()

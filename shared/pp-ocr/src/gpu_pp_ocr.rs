@@ -74,10 +74,11 @@ impl GpuPpOcr {
             Provider::Cuda | Provider::TensorRt => Some(PinnedMemory::new(&detection.session).map_err(refused)?),
             Provider::OnnxRuntime | Provider::OpenVino => None,
         };
-        let (classes, probabilities) = (Vec::new(), Vec::new());
+        let classes = Vec::new();
+        let probabilities = Vec::new();
         let mut model = Self { detection, recognition, alphabet, pinned, classes, probabilities };
         let (shapes, took) = model.warm_up(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
-        info!(shapes, duration_ms = took.as_millis() as u64, "the device has met all shapes");
+        info!(shapes, duration_ms = took.as_millis() as u64, "warmed up all input shapes");
         Ok(model)
     }
 
@@ -87,7 +88,8 @@ impl GpuPpOcr {
     /// # Errors
     /// Same as [`load`](Self::load).
     pub fn load_engine(files: ModelFiles, policy: &BatchPolicy, options: GpuOptions) -> Result<Engine, LoadError> {
-        let (of_model, readers) = (policy.clone(), policy.readers.max(1));
+        let of_model = policy.clone();
+        let readers = policy.readers.max(1);
         let model = SharedModel::start(readers, move || Self::load(&files, &of_model, &options))?;
         let reader = |model: SharedModel| Engine::new(Box::new(model), policy.clone());
         Ok((1..readers).fold(reader(model.clone()), |engine, _| engine.with_reader(reader(model.clone()))))
@@ -97,7 +99,8 @@ impl GpuPpOcr {
     /// time.
     fn warm_up(&mut self, policy: &BatchPolicy) -> Result<(usize, Duration), ModelError> {
         let started = Instant::now();
-        let (mut detection, mut recognition) = (policy.detection_run_shapes(), policy.recognition_run_shapes());
+        let mut detection = policy.detection_run_shapes();
+        let mut recognition = policy.recognition_run_shapes();
         detection.sort_by_key(|&(pages, height, width)| std::cmp::Reverse(pages * height * width));
         recognition.sort_by_key(|&(strips, width)| std::cmp::Reverse(strips * width));
         let mut run = RunBuffer::default();

@@ -34,7 +34,8 @@ pub(crate) fn limit_lines(mut lines: Vec<Quad>) -> (Vec<Quad>, bool) {
 
 /// Returns the cost of a line in columns, in whichever direction it is read.
 fn cost_in_columns(line: &Quad) -> f32 {
-    let (length, breadth) = (line.length(), line.breadth());
+    let length = line.length();
+    let breadth = line.breadth();
     let aspect = length.max(breadth) / length.min(breadth).max(1e-3);
     (LINE_IMAGE_HEIGHT as f32 * aspect).clamp(MIN_LINE_COLUMNS, MAX_LINE_COLUMNS)
 }

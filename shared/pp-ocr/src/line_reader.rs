@@ -164,7 +164,7 @@ impl LineReader {
                 }
             }
         }
-        found.into_iter().map(|found| found.expect("every look is a member of a run")).collect()
+        found.into_iter().map(|found| found.expect("every region is a member of a run")).collect()
     }
 
     /// Returns how a region is placed in a run.
@@ -180,7 +180,8 @@ impl LineReader {
         let shape = [batch, PageImage::CHANNELS, height as usize, width as usize];
         let mut run = self.model.detection_buffer(shape);
         self.pool.draw(parts, run.input_mut(), |(page, part, fit_to_shapes), mut place| {
-            let (columns, rows) = (fit_to_shapes.content.0 as usize, fit_to_shapes.content.1 as usize);
+            let columns = fit_to_shapes.content.0 as usize;
+            let rows = fit_to_shapes.content.1 as usize;
             place.slice_mut(s![.., rows.., ..]).fill(0.0);
             place.slice_mut(s![.., .., columns..]).fill(0.0);
             resample(page, part, place.slice_mut(s![.., ..rows, ..columns]));
@@ -202,14 +203,17 @@ impl LineReader {
         run: &RunBuffer,
         [batch, height, width]: [usize; 3],
     ) -> Result<Vec<DetectedLines>, ModelError> {
-        let (pictures, maps, expected) = (run.input(), run.output(), (batch, height, width));
+        let pictures = run.input();
+        let maps = run.output();
+        let expected = (batch, height, width);
         if maps.dim() != expected {
             return Err(ModelError::Shape { expected: format!("{expected:?}"), found: format!("{:?}", maps.dim()) });
         }
         let max_pixels = self.policy.detection_page_pixels;
         let answers: Vec<_> = parts.iter().zip(pictures.outer_iter()).zip(maps.outer_iter()).collect();
         let found = self.pool.map(&answers, |(((_, part, fit_to_shapes), picture), map)| {
-            let (columns, rows) = (fit_to_shapes.content.0 as usize, fit_to_shapes.content.1 as usize);
+            let columns = fit_to_shapes.content.0 as usize;
+            let rows = fit_to_shapes.content.1 as usize;
             let map: ArrayView2<'_, f32> = map.slice(s![..rows, ..columns]);
             if !map.iter().all(|value| value.is_finite()) {
                 return Err(ModelError::NotANumber);

@@ -157,7 +157,8 @@ mod tests {
     fn a_page_most_of_whose_lines_would_be_read_twice_is_left_as_usual() {
         let mut mixed = [5; 30];
         mixed[10..16].fill(2);
-        let (mixed, wide) = (spaced(&mixed, 0.99), spaced(&[5; 30], 0.99));
+        let mixed = spaced(&mixed, 0.99);
+        let wide = spaced(&[5; 30], 0.99);
         assert_eq!(page_width_ratio(vec![mixed.clone(), mixed.clone(), wide.clone()]), DEFAULT_WIDTH_RATIO);
         assert_eq!(page_width_ratio(vec![mixed, wide.clone(), wide]), MIN_WIDTH_RATIO);
     }
@@ -175,7 +176,8 @@ mod tests {
     #[test]
     fn crowded_lines_are_given_room_once() {
         let crowded = spaced(&[1, 1, 1, 2].repeat(20), 0.99);
-        let width = crowded.reread_width(DEFAULT_WIDTH_RATIO).expect("10 columns a character");
+        let width =
+            crowded.reread_width(DEFAULT_WIDTH_RATIO).expect("the line is crowded, with 10 columns per character");
         assert!((width - DEFAULT_WIDTH_RATIO * 1.3).abs() < 1e-4);
         assert_eq!(page_width_ratio(vec![crowded.clone(); 3]), width);
         assert_eq!(crowded.reread_width(width), None);

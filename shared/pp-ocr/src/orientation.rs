@@ -61,10 +61,12 @@ impl QuarterTurns {
     /// Guesses from the boxes whether the page is on its side. Assumes text that runs downward first, because vertical
     /// Chinese and Japanese do.
     pub(crate) fn guess(lines: &[Quad]) -> Self {
-        let (mut wide, mut tall) = (0.0, 0.0);
+        let mut wide = 0.0;
+        let mut tall = 0.0;
         for line in lines {
             let line = line.facing([1.0, 0.0]);
-            let (length, breadth) = (line.length(), line.breadth());
+            let length = line.length();
+            let breadth = line.breadth();
             if length > DIRECTED_ASPECT * breadth {
                 wide += length;
             } else if breadth > DIRECTED_ASPECT * length {

@@ -81,7 +81,8 @@ impl BatchPolicy {
         order.sort_by_key(|&strip| std::cmp::Reverse(widths[strip]));
         let padded: Vec<usize> = order.iter().map(|&strip| self.padded_width(widths[strip])).collect();
         let run = |run: Range<usize>| {
-            let (width, members) = (padded[run.start], order[run].to_vec());
+            let width = padded[run.start];
+            let members = order[run].to_vec();
             let batch = self.batch(members.len());
             RecognitionRun { members, width, batch }
         };

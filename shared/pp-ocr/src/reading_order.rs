@@ -105,7 +105,8 @@ fn median_height(all: &[Bounds], lines: &[usize]) -> f32 {
 
 /// Returns whether a single line looks like a short paragraph of a column.
 fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
-    let (low, high) = (height.min(line.height()), height.max(line.height()));
+    let low = height.min(line.height());
+    let high = height.max(line.height());
     (column.left - line.left).abs() < SAME_EDGE * line.height()
         && line.width() <= SAME_WIDTH * column.width()
         && high < SAME_HEIGHT * low

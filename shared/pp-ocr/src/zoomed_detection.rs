@@ -44,7 +44,8 @@ pub(crate) fn analyze_map(
     max_pixels: usize,
 ) -> DetectedLines {
     let (rows, columns) = map.dim();
-    let (x, y) = (part.width as f32 / columns as f32, part.height as f32 / rows as f32);
+    let x = part.width as f32 / columns as f32;
+    let y = part.height as f32 / rows as f32;
     let boxes = text_boxes(map);
     let quad =
         |text: &TextBox| Quad(text.expanded().corners()).scaled(x, y).shifted([part.left as f32, part.top as f32]);
@@ -96,7 +97,8 @@ fn uncertain_print(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, box
     let around = |(row, column): (usize, usize)| {
         let before = |index: usize| index.saturating_sub(1) * BLOCK_PIXELS * CELL_BLOCKS;
         let behind = |index: usize, end: usize| ((index + 2) * BLOCK_PIXELS * CELL_BLOCKS).min(end);
-        let (bottom, right) = (behind(row, map.nrows()), behind(column, map.ncols()));
+        let bottom = behind(row, map.nrows());
+        let right = behind(column, map.ncols());
         MapRect { top: before(row), left: before(column), bottom, right }
     };
     cells.map(around).reduce(MapRect::and)
@@ -155,8 +157,10 @@ impl MapRect {
     fn on_page(self, part: &CropRect, map: &ArrayView2<'_, f32>) -> CropRect {
         let (rows, columns) = map.dim();
         let along = |at: usize, from: usize, to: u32| (at as u64 * u64::from(to) / from as u64) as u32;
-        let (left, right) = (along(self.left, columns, part.width), along(self.right, columns, part.width));
-        let (top, bottom) = (along(self.top, rows, part.height), along(self.bottom, rows, part.height));
+        let left = along(self.left, columns, part.width);
+        let right = along(self.right, columns, part.width);
+        let top = along(self.top, rows, part.height);
+        let bottom = along(self.bottom, rows, part.height);
         CropRect {
             left: part.left + left,
             top: part.top + top,

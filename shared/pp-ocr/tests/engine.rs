@@ -69,7 +69,7 @@ fn a_line_that_fails_fails_its_page_and_no_other() {
     let pages = ["abc", "axb", "def", "g"].map(|text| ColorPage::new(text).image());
     let results = read(&model, pooled(), &pages);
     assert_eq!(texts(&results), [Some("a\nb\nc".into()), None, Some("d\ne\nf".into()), Some("g".into())]);
-    let failure = results[1].as_ref().expect_err("the page with the poison line");
+    let failure = results[1].as_ref().expect_err("the page with the poison line fails");
     assert_eq!(failure.code, FailureCode::ModelFailed);
 }
 
@@ -111,12 +111,14 @@ fn lines_that_the_model_is_unsure_of_are_left_out() {
 #[test]
 fn polygons_are_in_the_frame_of_the_page_as_it_was_sent() {
     let page = ColorPage::new("a");
-    let (width, height) = (page.width * 4, page.height() * 2);
+    let width = page.width * 4;
+    let height = page.height() * 2;
     let results = read(&ColorModel::default(), pooled(), &[page.image().of_page(width, height)]);
-    let text = results[0].as_ref().expect("a plain page");
+    let text = results[0].as_ref().expect("the page is readable");
     assert_eq!((text.width, text.height), (width, height));
-    let [start, end, _, below] = text.lines[0].polygon.expect("a place");
-    let (x, y) = (ColorPage::LEFT as f32 * 4.0, ColorPage::TOP as f32 * 2.0);
+    let [start, end, _, below] = text.lines[0].polygon.expect("the line has a polygon");
+    let x = ColorPage::LEFT as f32 * 4.0;
+    let y = ColorPage::TOP as f32 * 2.0;
     assert!(start[0] < x && x - start[0] < 80.0 && start[1] < y && y - start[1] < 40.0, "{start:?}");
     assert!(end[0] > start[0] + 4.0 * 200.0 && below[1] > start[1] + 2.0 * 20.0);
 }
@@ -126,7 +128,7 @@ fn a_page_is_read_the_same_whichever_way_up_it_is() {
     let upright = ColorPage::new("abcde");
     for turns in 0..4_u16 {
         let results = read(&ColorModel::default(), pooled(), &[upright.turned(turns)]);
-        let text = results[0].as_ref().expect("a plain page");
+        let text = results[0].as_ref().expect("the page is readable");
         assert_eq!(text.text(), "a\nb\nc\nd\ne", "{turns} quarter turns");
         assert_eq!(text.rotation, (4 - turns) % 4 * 90);
     }

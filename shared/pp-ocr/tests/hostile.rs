@@ -45,7 +45,7 @@ fn maps_that_are_no_numbers_or_of_another_shape_fail_their_page() {
             map[[0, 7, 9]] = value;
             map
         };
-        failed(AnyModel::finding(map).read(plain(200, 100, 255)), "no numbers");
+        failed(AnyModel::finding(map).read(plain(200, 100, 255)), "NaN or infinity");
     }
     for shape in [(1, 96, 191), (1, 95, 192), (1, 192, 96), (2, 96, 192), (0, 96, 192), (1, 0, 0)] {
         failed(AnyModel::finding(move |_| Array3::zeros(shape)).read(plain(200, 100, 255)), "expected");
@@ -60,7 +60,7 @@ fn maps_of_any_finite_values_have_an_answer() {
             map.slice_mut(s![.., 10..40, 10..150]).fill(value);
             map
         };
-        let text = AnyModel::finding(map).read(plain(200, 100, 255)).expect("an answer");
+        let text = AnyModel::finding(map).read(plain(200, 100, 255)).expect("a result");
         assert_eq!(text.lines.len(), usize::from(value > 0.5), "{value}");
         assert_in_order(&text);
     }
@@ -69,7 +69,7 @@ fn maps_of_any_finite_values_have_an_answer() {
 #[test]
 fn a_map_that_is_all_text_is_one_line_within_its_page() {
     for (width, height) in [(1, 1), (1, 700), (700, 1), (2, 2), (31, 33), (640, 480), (10_000, 10), (10, 10_000)] {
-        let text = AnyModel::finding_all().read(plain(width, height, 0)).expect("an answer");
+        let text = AnyModel::finding_all().read(plain(width, height, 0)).expect("a result");
         assert_eq!(text.lines.len(), 1, "{width} × {height}");
         assert_in_order(&text);
     }
@@ -87,7 +87,7 @@ fn regions_without_an_extent_are_no_lines() {
         }
         map
     };
-    assert_eq!(AnyModel::finding(hairs).read(plain(320, 320, 255)).expect("an answer").lines, []);
+    assert_eq!(AnyModel::finding(hairs).read(plain(320, 320, 255)).expect("a result").lines, []);
 }
 
 /// 160 × 125 boxes of 4 × 4 pixels.
@@ -100,8 +100,10 @@ fn specks(pages: &ndarray::ArrayView4<'_, f32>) -> Array3<f32> {
 
 #[test]
 fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_says_so() {
-    let (runs, strips) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (counted_runs, counted_strips) = (Arc::clone(&runs), Arc::clone(&strips));
+    let runs = Arc::new(AtomicUsize::new(0));
+    let strips = Arc::new(AtomicUsize::new(0));
+    let counted_runs = Arc::clone(&runs);
+    let counted_strips = Arc::clone(&strips);
     let model = AnyModel::finding(|pages| specks(&pages)).reading(move |input| {
         counted_runs.fetch_add(1, Ordering::Relaxed);
         counted_strips.fetch_add(input.dim().0, Ordering::Relaxed);
@@ -109,7 +111,7 @@ fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_s
     });
     let mut engine = Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let started = Instant::now();
-    let text = engine.read(&[plain(800, 640, 255)]).remove(0).expect("an answer");
+    let text = engine.read(&[plain(800, 640, 255)]).remove(0).expect("a result");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
     assert_eq!(text.warnings, [Warning::CutOff]);
     assert!((4_000..5_000).contains(&text.lines.len()), "{}", text.lines.len());
@@ -120,7 +122,7 @@ fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_s
 
 #[test]
 fn a_page_of_less_says_nothing() {
-    let text = AnyModel::finding_all().read(plain(64, 64, 0)).expect("an answer");
+    let text = AnyModel::finding_all().read(plain(64, 64, 0)).expect("a result");
     assert_eq!(text.warnings, []);
 }
 
@@ -148,18 +150,20 @@ fn steps_of_any_values_have_an_answer_or_a_code() {
         AnyModel::finding_all().reading(move |strips| Ok(vec![steps.clone(); strips.dim().0])).read(plain(100, 40, 0))
     };
     for probability in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        failed(read(vec![CtcStep { class: 1, probability: 0.9 }, CtcStep { class: 0, probability }]), "no numbers");
+        failed(
+            read(vec![CtcStep { class: 1, probability: 0.9 }, CtcStep { class: 0, probability }]),
+            "NaN or infinity",
+        );
     }
     for (class, probability) in
         [(1, f32::MAX), (1, f32::MIN), (1, 1e-45), (1, -1.0), (u32::MAX, 0.9), (4, 0.9), (0, 2.0)]
     {
-        let text = read(vec![CtcStep { class, probability }; 3]).expect("an answer");
+        let text = read(vec![CtcStep { class, probability }; 3]).expect("a result");
         assert_in_order(&text);
-        let text =
-            read((0..6).map(|at| CtcStep { class: class * (at % 2), probability }).collect()).expect("an answer");
+        let text = read((0..6).map(|at| CtcStep { class: class * (at % 2), probability }).collect()).expect("a result");
         assert_in_order(&text);
     }
-    assert_eq!(read(Vec::new()).expect("an answer").lines, []);
+    assert_eq!(read(Vec::new()).expect("a result").lines, []);
 }
 
 #[test]
@@ -192,7 +196,7 @@ fn a_page_of_narrow_columns_is_put_in_order_in_time() {
     let mut engine =
         Engine::new(Box::new(AnyModel::finding(columns)), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let started = Instant::now();
-    let text = engine.read(&[plain(1_344, 1_920, 255)]).remove(0).expect("an answer");
+    let text = engine.read(&[plain(1_344, 1_920, 255)]).remove(0).expect("a result");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
     assert_eq!(text.warnings, [Warning::CutOff]);
     assert!(text.lines.len() > 700, "{}", text.lines.len());
@@ -207,7 +211,8 @@ fn noise(width: u32, height: u32, seed: u64) -> PageImage {
         state ^= state << 17;
         state
     };
-    let (stretch, levels) = (1 + next() % 9, 2 + next() % 254);
+    let stretch = 1 + next() % 9;
+    let levels = 2 + next() % 254;
     let mut value = 0;
     let bytes = (0..u64::from(width) * u64::from(height) * 3).map(|index| {
         if index % stretch == 0 {
@@ -228,9 +233,10 @@ fn two_hundred_pages_of_noise_have_answers() {
     let started = Instant::now();
     let mut engine = AnyModel::finding(|pages| dark(&pages)).pooled();
     for seed in 0..200_u64 {
-        let (long, short) = (1 + (seed * 7919 % 400) as u32, 1 + (seed * 104_729 % 60) as u32);
+        let long = 1 + (seed * 7919 % 400) as u32;
+        let short = 1 + (seed * 104_729 % 60) as u32;
         let (width, height) = if seed % 2 == 0 { (long, short) } else { (short, long) };
-        let text = engine.read(&[noise(width, height, seed * 0x9e37_79b9)]).remove(0).expect("an answer");
+        let text = engine.read(&[noise(width, height, seed * 0x9e37_79b9)]).remove(0).expect("a result");
         assert_in_order(&text);
     }
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
@@ -242,8 +248,10 @@ type Patch = (usize, usize, usize, usize, f32);
 fn patched(ground: f32, patches: &[Patch], shape: (usize, usize, usize)) -> Array3<f32> {
     let mut map = Array3::from_elem(shape, ground);
     for &(top, left, height, width, value) in patches {
-        let (top, left) = (top.min(shape.1), left.min(shape.2));
-        let (bottom, right) = ((top + height).min(shape.1), (left + width).min(shape.2));
+        let top = top.min(shape.1);
+        let left = left.min(shape.2);
+        let bottom = (top + height).min(shape.1);
+        let right = (left + width).min(shape.2);
         map.slice_mut(s![.., top..bottom, left..right]).fill(value);
     }
     map
@@ -263,7 +271,7 @@ proptest! {
         let steps: Vec<CtcStep> = steps.into_iter().map(|(class, probability)| CtcStep { class, probability }).collect();
         let model = AnyModel::finding(move |pages| patched(ground, &patches, (pages.dim().0, pages.dim().2, pages.dim().3)))
             .reading(move |strips| Ok(vec![steps.clone(); strips.dim().0]));
-        let text = model.read(plain(width, height, 128).of_page(frame.0, frame.1)).expect("an answer");
+        let text = model.read(plain(width, height, 128).of_page(frame.0, frame.1)).expect("a result");
         prop_assert_eq!((text.width, text.height), frame);
         assert_in_order(&text);
     }
@@ -275,6 +283,6 @@ proptest! {
         let map = move |_: ndarray::ArrayView4<'_, f32>| {
             Array3::from_shape_fn((1, 64, 96), |(_, y, x)| f32::from(u8::from(cells[y * 96 + x])))
         };
-        assert_in_order(&AnyModel::finding(map).read(plain(96, 64, 128)).expect("an answer"));
+        assert_in_order(&AnyModel::finding(map).read(plain(96, 64, 128)).expect("a result"));
     }
 }

@@ -115,7 +115,7 @@ fn the_penalty_is_the_manifest_s() {
         modified_folder(|folder| edit(folder, |manifest| manifest["generation"]["repetition_penalty"] = 1.0.into()));
     let references = references();
     let mut queue = JobQueue::new([job(&references, 2)]);
-    HunyuanOcr::load(&files, &options(1)).expect("the folder is whole").serve(&mut queue);
+    HunyuanOcr::load(&files, &options(1)).expect("the folder is complete").serve(&mut queue);
     assert_ne!(queue.reading(2).tokens, references[2].tokens, "nothing else was changed");
 }
 
@@ -124,7 +124,7 @@ fn what_does_not_fit_is_refused_and_the_rest_is_read() {
     let references = references();
     let strip = PageImage::new(10_000, 10, vec![255; 300_000]);
     let narrow_slots = HunyuanOptions { slot_tokens: 80, ..options(2) };
-    let mut engine = HunyuanOcr::load(&files(), &narrow_slots).expect("the tiny model loads");
+    let mut engine = HunyuanOcr::load(&files(), &narrow_slots).expect("the tiny model is valid");
     let jobs = [PageJob::new(7, &strip, Mode::Text), job(&references, 7), job(&references, 0), job(&references, 2)];
     let mut queue = JobQueue::new(jobs);
     engine.serve(&mut queue);
@@ -159,7 +159,7 @@ fn tiny_and_long_pages_are_read_or_refused_and_nothing_hangs() {
 fn a_lower_pixel_cap_gives_fewer_tokens() {
     let references = references();
     let capped = HunyuanOptions { max_pixels: Some(64 * 64), slot_tokens: 60, ..options(1) };
-    let mut engine = HunyuanOcr::load(&files(), &capped).expect("the tiny model loads");
+    let mut engine = HunyuanOcr::load(&files(), &capped).expect("the tiny model is valid");
     let mut queue = JobQueue::new([PageJob { max_tokens: Some(3), ..job(&references, 7) }]);
     engine.serve(&mut queue);
     assert_eq!(queue.reading(7).tokens.len(), 3, "87 tokens would not have fitted into 60");

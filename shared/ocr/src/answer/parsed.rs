@@ -27,7 +27,8 @@ pub(super) struct ModelAnswer {
 
 impl ModelAnswer {
     pub(super) fn new(lines: Vec<(String, Option<f32>)>) -> Self {
-        let (mut text, mut places) = (String::new(), Vec::new());
+        let mut text = String::new();
+        let mut places = Vec::new();
         for (said, confidence) in lines {
             for line in said.split('\n') {
                 let start = text.len();

@@ -152,7 +152,8 @@ fn without_tags(text: &str, mut part: Range<usize>) -> Range<usize> {
 fn of_json(answer: &ModelAnswer, body: Range<usize>, page: (u32, u32)) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     let confidence = answer.confidence(body.clone());
-    let (mut lines, mut is_well_formed) = (Vec::new(), true);
+    let mut lines = Vec::new();
+    let mut is_well_formed = true;
     let mut rest = text.trim_start();
     while !rest.starts_with(']') && !rest.is_empty() {
         let mut entries = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
@@ -182,7 +183,9 @@ fn corners(value: &Value) -> Option<Corners> {
 /// Converts corners to a polygon in pixels: clockwise from the top left, clamped to the page.
 fn polygon([x1, y1, x2, y2]: Corners, (width, height): (u32, u32)) -> Polygon {
     let pixels = |thousandths: f32, side: u32| thousandths.clamp(0.0, FRAME) * side as f32 / FRAME;
-    let (left, right) = (pixels(x1.min(x2), width), pixels(x1.max(x2), width));
-    let (top, bottom) = (pixels(y1.min(y2), height), pixels(y1.max(y2), height));
+    let left = pixels(x1.min(x2), width);
+    let right = pixels(x1.max(x2), width);
+    let top = pixels(y1.min(y2), height);
+    let bottom = pixels(y1.max(y2), height);
     [[left, top], [right, top], [right, bottom], [left, bottom]]
 }

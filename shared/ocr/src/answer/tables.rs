@@ -20,7 +20,9 @@ pub(super) fn tables(answer: &ModelAnswer, body: Range<usize>) -> ParsedAnswer {
 /// Returns the ranges of the outermost tables.
 fn parts(text: &str) -> Vec<Range<usize>> {
     const END: &str = "</table>";
-    let (mut parts, mut open, mut start) = (Vec::new(), 0_usize, 0);
+    let mut parts = Vec::new();
+    let mut open = 0_usize;
+    let mut start = 0;
     for (at, _) in text.match_indices('<') {
         if begins(&text[at..]) {
             if open == 0 {

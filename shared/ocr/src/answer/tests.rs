@@ -67,7 +67,8 @@ fn subtitles_are_parted_where_the_model_writes_a_break() {
 
 #[test]
 fn of_a_table_only_the_tables_are_kept() {
-    let (first, second) = ("<table><tr><td>1</td></tr></table>", "<TABLE border=\"1\">\n<tr></tr>\n</TABLE>");
+    let first = "<table><tr><td>1</td></tr></table>";
+    let second = "<TABLE border=\"1\">\n<tr></tr>\n</TABLE>";
     let answer = format!("Here is the table:\n{first} and {second}\nThat is all.");
     assert_eq!(text(&Mode::Table, &answer), format!("{first}\n{second}"));
     let nested = "<table><tr><td><table></table></td></tr></table>";
@@ -146,7 +147,7 @@ fn the_same_lines_and_places_are_found_in_every_form() {
 #[test]
 fn a_polygon_goes_clockwise_from_the_left_top_and_stays_on_the_page() {
     let read = page(&Mode::Spotting, "a(500,9999),(100,200)");
-    let polygon = read.lines[0].polygon.expect("a place");
+    let polygon = read.lines[0].polygon.expect("the line has a polygon");
     assert_eq!(polygon, [[200.0, 100.0], [1_000.0, 100.0], [1_000.0, 500.0], [200.0, 500.0]]);
 }
 
