@@ -190,14 +190,14 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         self.waiting = others;
         let HunyuanReader { network, normalization, .. } = &mut *self.reader;
         let members: Vec<usize> = (0..group.len()).collect();
-        let looked = run_with_bisection(&members, &mut |members| {
+        let encoded = run_with_bisection(&members, &mut |members| {
             let mut pixels = Vec::with_capacity(3 * size.width * size.height * members.len());
             for &page in members {
                 normalization.append(&mut pixels, &group[page].job.image, size);
             }
             network.encode(&pixels, size)
         });
-        for (PreparedPage { job, prompt, .. }, features) in group.into_iter().zip(looked) {
+        for (PreparedPage { job, prompt, .. }, features) in group.into_iter().zip(encoded) {
             match features {
                 Ok(features) => self.encoded.push_back(EncodedPage { job, prompt, features }),
                 Err(error) => self.feed.ended(job.ticket, Err(model_failure(&error))),

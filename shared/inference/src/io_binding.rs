@@ -5,7 +5,7 @@
 //! slices and binds them through ONNX Runtime's C API.
 #![expect(
     unsafe_code,
-    reason = "ONNX Runtime's C interface is the only way to bind a slice of memory, and to bind memory as input and output"
+    reason = "ONNX Runtime's C interface is the only way to bind a slice, and one slice as input and output"
 )]
 
 use std::{

@@ -1,6 +1,9 @@
 //! Errors while a model is loaded.
 
-use std::path::PathBuf;
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use crate::provider::Provider;
 
@@ -107,4 +110,16 @@ pub enum LoadError {
         /// Message of ONNX Runtime.
         reason: String,
     },
+}
+
+impl LoadError {
+    /// Returns [`LoadError::Model`] with the message of an error.
+    pub fn model(path: &Path, error: &impl Display) -> Self {
+        Self::Model { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    /// Returns [`LoadError::Cuda`] with the message of an error.
+    pub fn cuda(error: &impl Display) -> Self {
+        Self::Cuda { reason: error.to_string() }
+    }
 }

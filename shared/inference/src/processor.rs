@@ -122,7 +122,7 @@ mod tests {
         Processor { is_intel: false, has_avx512: false, has_avx512_bf16: false, has_amx_bf16: false };
 
     #[test]
-    fn what_is_fastest_depends_on_who_made_the_processor() {
+    fn the_fastest_provider_depends_on_the_vendor() {
         let intel = Processor { is_intel: true, has_avx512: true, ..PLAIN };
         let with_bf16 = |processor| Processor { has_avx512_bf16: true, ..processor };
         let chosen = |processor: Processor| (processor.fastest_provider().0, processor.recognition_precision());
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn this_processor_is_what_the_system_says() {
+    fn the_detected_features_match_cpuinfo() {
         let Ok(said) = std::fs::read_to_string("/proc/cpuinfo") else { return };
         let Processor { is_intel, has_avx512, has_avx512_bf16, has_amx_bf16 } = Processor::detect();
         assert_eq!(is_intel, said.contains("GenuineIntel"));

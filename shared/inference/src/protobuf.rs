@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_protocol_buffers_have_them() {
+    fn varints_are_serialized_as_in_protocol_buffers() {
         let written = |value| {
             let mut bytes = Vec::new();
             varint(&mut bytes, value);

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_read_back_from_its_name() {
+    fn every_name_parses_to_its_provider() {
         for provider in Provider::ALL {
             assert_eq!(provider.to_string().parse(), Ok(provider));
         }

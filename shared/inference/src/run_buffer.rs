@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_that_is_large_enough_is_used_again() {
+    fn large_enough_buffers_are_reused() {
         let mut asked = Vec::new();
         let mut room = |len| {
             asked.push(len);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_found_whoever_has_put_it_there() {
+    fn the_output_is_found_in_either_buffer() {
         let mut run = RunBuffer::default().reshape([1, 3, 2, 2], 4, &mut HostBuffer::heap);
         run.input_and_output().1.fill(0.5);
         assert_eq!(run.output(), Array3::from_elem((1, 2, 2), 0.5));

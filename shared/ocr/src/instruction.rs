@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mode_has_a_prompt_that_fits_it() {
+    fn every_mode_has_a_matching_prompt() {
         for name in ModeName::ALL {
             let keys = if name == ModeName::Fields { vec!["total".to_owned()] } else { Vec::new() };
             let language = (name == ModeName::Translate).then(|| "French".to_owned());
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_customer_says_is_put_in_and_means_nothing() {
+    fn client_values_are_inserted_as_plain_text() {
         assert_eq!(
             default(&fields(&["total", "{language} {keys}", "payer's name"])),
             "提取图片中的: ['total','{language} {keys}',\"payer's name\"] 的字段内容，并按照JSON格式返回。"
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn a_language_with_a_prompt_of_its_own_gets_it_to_the_letter() {
+    fn a_language_with_its_own_prompt_uses_it() {
         assert!(default(&translate("English")).ends_with("再将文字内容翻译为英文。"));
         assert!(default(&translate("chinese")).ends_with("再将文字内容翻译为中文。"));
         assert!(default(&translate("French")).ends_with("再将文字内容翻译为French。"));
     }
 
     #[test]
-    fn a_mode_without_a_prompt_and_a_prompt_that_does_not_fit_are_refused_by_name() {
+    fn missing_and_mismatched_prompts_are_errors_with_the_mode() {
         let prompts: BTreeMap<String, String> =
             [("text", "Read {keys}."), ("fields", "Find all."), ("table", "As [{\"a\": {}}].")]
                 .map(|(mode, text)| (mode.into(), text.into()))

@@ -2,7 +2,8 @@
 //!
 //! ```sh
 //! cargo run --release -p quire-pp-ocr --example gpu_pipeline -- --device stub --batch 16 --readers 4 FILE…
-//! cargo run --release -p quire-pp-ocr --features cuda --example gpu_pipeline -- --device cuda --batch 16 --readers 4 FILE…
+//! cargo run --release -p quire-pp-ocr --features cuda --example gpu_pipeline -- \
+//!     --device cuda --batch 16 --readers 4 FILE…
 //! ```
 //!
 //! Files are decoded repeatedly, `--pages` times in total, by one thread per CPU core, ahead of the readers.
@@ -66,7 +67,10 @@ fn main() -> Result<(), PipelineError> {
         "decoding_ms_a_page": round(1e3 * done.decoding.as_secs_f64() / pages),
         "runs": [done.work.detection.count(), done.work.recognition.count()],
         "waste": [round(done.work.detection.padding_share()), round(done.work.recognition.padding_share())],
-        "latency_ms": {"p50": percentile(&mut done.latencies.clone(), 50), "p95": percentile(&mut done.latencies.clone(), 95)},
+        "latency_ms": {
+            "p50": percentile(&mut done.latencies.clone(), 50),
+            "p95": percentile(&mut done.latencies.clone(), 95),
+        },
         "characters": done.characters,
     });
     println!("{report}");

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_belongs_to_no_region() {
+    fn nan_belongs_to_no_component() {
         let mut map = Array2::from_elem((2, 2), f32::NAN);
         assert_eq!(components(&map.view(), 0.5), []);
         map[[1, 1]] = 1.0;

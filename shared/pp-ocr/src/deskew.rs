@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_converges_in_a_photograph_is_level_and_upright_again() {
+    fn perspective_is_corrected() {
         let photographed = |[x, y]: Point| {
             let depth = 1.0 + 0.000_2 * x + 0.000_25 * y;
             [(x + 0.05 * y) / depth, (y - 0.03 * x) / depth]
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_straight_page_stays_as_it_is_but_for_its_center() {
+    fn a_straight_page_is_only_centered() {
         let lines = columns();
         let leveled = deskew(&lines, [1.0, 0.0]);
         for (before, after) in lines.iter().zip(&leveled) {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slope_all_over_is_taken_out_of_a_slanted_page() {
+    fn a_uniform_slope_is_removed() {
         let slanted: Vec<Quad> =
             columns().iter().map(|line| Quad(line.0.map(|[x, y]| [x - 0.1 * y, y + 0.1 * x]))).collect();
         let leveled = deskew(&slanted, [1.0, 0.0]);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_of_text_becomes_a_box_that_is_grown() {
+    fn a_bar_of_text_becomes_an_expanded_box() {
         let mut map = Array2::zeros((64, 128));
         map.slice_mut(s![20..30, 20..100]).fill(0.9);
         let boxes = text_boxes(&map.view());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn faint_and_thin_regions_are_no_text() {
+    fn faint_and_thin_regions_are_ignored() {
         let mut map = Array2::zeros((64, 128));
         map.slice_mut(s![20..30, 20..100]).fill(0.3);
         map.slice_mut(s![50..52, 20..100]).fill(0.9);

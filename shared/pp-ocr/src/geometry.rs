@@ -259,7 +259,7 @@ mod tests {
         }
 
         #[test]
-        fn a_part_of_a_line_keeps_its_breadth(from in 0.0_f32..0.5, to in 0.5_f32..1.0) {
+        fn a_section_of_a_line_keeps_its_height(from in 0.0_f32..0.5, to in 0.5_f32..1.0) {
             let quad = Quad([[0.0, 0.0], [100.0, 10.0], [98.0, 30.0], [-2.0, 20.0]]);
             let part = quad.section(from, to);
             prop_assert!((part.breadth() - quad.breadth()).abs() < 0.01);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_holds_what_lies_in_it() {
+    fn a_position_contains_its_points() {
         let quad = Quad([[0.0, 0.0], [50.0, 10.0], [48.0, 20.0], [-2.0, 10.0]]).shifted([100.0, 0.0]);
         assert_eq!(quad.center(), [124.0, 10.0]);
         assert!(quad.contains(quad.center()) && quad.contains([100.0, 0.0]));
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_read_from_the_corner_that_the_direction_asks_for() {
+    fn a_line_faces_the_requested_direction() {
         let quad = Quad([[0.0, 0.0], [50.0, 0.0], [50.0, 10.0], [0.0, 10.0]]);
         assert_eq!(quad.rotated(3).facing([1.0, 0.1]), quad);
         assert_eq!(quad.facing([-1.0, 0.0]).0[0], [50.0, 10.0]);

@@ -10,8 +10,8 @@ use std::{
 use ndarray::{Array3, ArrayView4};
 use quire_inference::{
     BoundSession, CLASS_OUTPUT, GpuOptions, HostBuffer, InferenceSession, IoBinding, LoadError, ModelError,
-    PROBABILITY_OUTPUT, PinnedMemory, Provider, RunBuffer, SessionError, ShapeProfile, append_argmax, check_cuda,
-    check_tensorrt, load_environment,
+    PROBABILITY_OUTPUT, PinnedMemory, Provider, RunBuffer, ShapeProfile, append_argmax, check_cuda, check_tensorrt,
+    load_environment,
 };
 use quire_tasks::EngineName;
 use tracing::info;
@@ -69,15 +69,16 @@ impl GpuPpOcr {
         // The model's own output is the first one; the two added outputs follow.
         let own: Vec<_> = InferenceSession::outputs(&recognition.session).into_iter().take(1).collect();
         check_shape(&files.recognition, "output", &own, &RECOGNITION_OUTPUT)?;
-        let refused = |error: SessionError| LoadError::Cuda { reason: error.to_string() };
         let pinned = match options.provider {
-            Provider::Cuda | Provider::TensorRt => Some(PinnedMemory::new(&detection.session).map_err(refused)?),
+            Provider::Cuda | Provider::TensorRt => {
+                Some(PinnedMemory::new(&detection.session).map_err(|error| LoadError::cuda(&error))?)
+            }
             Provider::OnnxRuntime | Provider::OpenVino => None,
         };
         let classes = Vec::new();
         let probabilities = Vec::new();
         let mut model = Self { detection, recognition, alphabet, pinned, classes, probabilities };
-        let (shapes, took) = model.warm_up(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
+        let (shapes, took) = model.warm_up(policy).map_err(|error| LoadError::cuda(&error))?;
         info!(shapes, duration_ms = took.as_millis() as u64, "warmed up all input shapes");
         Ok(model)
     }
@@ -125,7 +126,7 @@ fn ignore_out_of_memory(met: Result<(), ModelError>) -> Result<(), ModelError> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+    fs::read(path).map_err(|error| LoadError::model(path, &error))
 }
 
 fn detection_profile(policy: &BatchPolicy) -> ShapeProfile {

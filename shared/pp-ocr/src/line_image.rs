@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_strip_is_cut_in_its_gaps() {
+    fn a_wide_line_is_cut_in_its_gaps() {
         let mut strip = Array3::from_elem((3, LINE_IMAGE_HEIGHT, 1000), 1.0);
         for column in (0..1000).filter(|column| !(340..360).contains(column) && column % 2 == 0) {
             strip[[1, 20, column]] = -1.0;
@@ -285,7 +285,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_a_line_lies_it_is_drawn_as_sample_by_sample(
+        fn every_drawing_path_matches_sampling_point_by_point(
             start in [-20.0_f32..120.0, -20.0_f32..90.0],
             length in 1.0_f32..150.0,
             breadth in 0.5_f32..120.0,
@@ -302,13 +302,18 @@ mod tests {
             let mut fast = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
             draw_line(&page, &quad, fast.view_mut());
             let mut plain = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
-            resample_point_by_point(&page, &CropTransform::of(&quad, 90, LINE_IMAGE_HEIGHT), add_row_at_edge, plain.view_mut());
+            let transform = CropTransform::of(&quad, 90, LINE_IMAGE_HEIGHT);
+            resample_point_by_point(&page, &transform, add_row_at_edge, plain.view_mut());
             let farthest = fast.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             prop_assert!(farthest < 1e-3, "{farthest}");
         }
 
         #[test]
-        fn pieces_cover_the_strip_and_none_is_too_wide(width in 8_usize..3000, max in 16_usize..900, seed in any::<u64>()) {
+        fn pieces_cover_the_line_and_none_is_too_wide(
+            width in 8_usize..3000,
+            max in 16_usize..900,
+            seed in any::<u64>(),
+        ) {
             let value = |(_, row, column): (usize, usize, usize)| {
                 f32::from(u8::from((seed >> ((row * 7 + column) % 64)) & 1 == 1))
             };

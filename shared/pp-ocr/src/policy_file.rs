@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_there_in_its_range_and_says_where_it_comes_from() {
+    fn every_default_is_in_range_and_has_a_source() {
         let all: BTreeMap<String, BTreeMap<String, Value>> =
             serde_json::from_str(DEFAULTS).expect("the policy is valid");
         assert_eq!(all.len(), Provider::ALL.len(), "one for each provider, and no other");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_changes_what_it_names_and_nothing_else() {
+    fn a_file_overrides_only_the_fields_that_it_names() {
         let text = r#"{"cuda": {"max_wait_ms": 7, "detection_shapes": [[672, 960]]}, "openvino": {"readers": 2}}"#;
         let apply_changes = parse(Provider::Cuda, text).expect("the policy is valid");
         let expected = BatchPolicy {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused_by_its_name() {
+    fn an_invalid_field_is_an_error_with_its_name() {
         let cases = [
             (r#"{"cuda": {"max_wait": 7}}"#, "no field \"max_wait\""),
             (r#"{"cuda": {"max_wait_ms": -1}}"#, "max_wait_ms is -1"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_refused_by_its_path() {
+    fn a_missing_file_is_an_error_with_its_path() {
         let said = read_policy(Provider::Cuda, Path::new("/nowhere/policy.json"))
             .expect_err("the file is missing")
             .to_string();

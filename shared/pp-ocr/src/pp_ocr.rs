@@ -139,13 +139,14 @@ enum NetworkRole {
 type LoadNetwork<'a> = dyn FnMut(&Path, &[u8], NetworkRole) -> Result<Box<dyn InferenceSession>, LoadError> + 'a;
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+    fs::read(path).map_err(|error| LoadError::model(path, &error))
 }
 
 fn split_recognizer(path: &Path) -> Result<SplitModel, LoadError> {
-    let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
-    let split = split_head(&read(path)?).map_err(|error| refused(error.to_string()))?;
-    split.ok_or_else(|| refused("it does not end in one matrix product for its classes, unlike PP-OCRv6".to_owned()))
+    let split = split_head(&read(path)?).map_err(|error| LoadError::model(path, &error))?;
+    split.ok_or_else(|| {
+        LoadError::model(path, &"it does not end in one matrix product for its classes, unlike PP-OCRv6")
+    })
 }
 
 /// Checks that the files are PP-OCRv6's two models. Returns the recognizer's classes.
@@ -212,9 +213,9 @@ impl OcrModel for PpOcr {
         let [count, _, height, width] = run.input_shape();
         let mut map = Array3::default((0, 0, 0));
         self.detection.run_buffered(run, &mut |shape, values| {
-            let expected = || format!("[{count}, 1, {height}, {width}]");
-            let wrong = |_| ModelError::Shape { expected: expected(), found: format!("{shape:?}") };
-            map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
+            let reshaped = Array3::from_shape_vec((count, height, width), values.to_vec());
+            map = reshaped
+                .map_err(|_| ModelError::shape(format!("[{count}, 1, {height}, {width}]"), format!("{shape:?}")))?;
             Ok(())
         })?;
         run.set_output(map);
@@ -305,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_likeliest_of_no_numbers_is_no_number() {
+    fn the_argmax_of_nan_is_nan() {
         assert!(argmax(&[f32::NAN; 2000]).probability.is_nan());
         assert!(argmax(&[]).probability.is_nan());
         let mut one = vec![f32::NAN; 2000];

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_lies_on_its_side_is_read_in_the_direction_of_its_text() {
+    fn a_page_on_its_side_is_read_in_the_direction_of_its_text() {
         // Text runs upward: the first line is the leftmost one and starts at its bottom.
         let upward = |left: f32, bottom: f32| {
             Quad([[left, bottom], [left, bottom - 200.0], [left + 24.0, bottom - 200.0], [left + 24.0, bottom]])

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_on_several_threads_each_get_their_own_answers() {
+    fn readers_on_several_threads_get_their_own_results() {
         let model = SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("the thread starts");
         let readers: Vec<_> = (0..4_u8).map(|index| (index, model.clone())).collect();
         drop(model);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_its_runs_failure_and_the_buffer_comes_back() {
+    fn a_panic_fails_only_its_run_and_returns_the_buffer() {
         let mut model =
             SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("the thread starts");
         let mut run = RunBuffer::from_input(&pages(13.0).view());
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_cannot_be_made_says_why() {
+    fn an_error_of_the_constructor_is_returned() {
         let made = SharedModel::start(1, || Err::<EchoModel, _>(std::io::Error::other("no such device")));
         assert_eq!(made.expect_err("the constructor fails").to_string(), "no such device");
         let died = SharedModel::start(1, || -> Result<EchoModel, std::io::Error> { panic!("while it is made") });
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_death_of_the_thread_is_a_failure_for_everybody_and_nobody_hangs() {
+    fn a_dead_thread_is_an_error_for_all_readers() {
         let mut model = SharedModel::start(1, || Ok::<_, std::io::Error>(DyingModel(EchoModel::made())))
             .expect("the thread starts");
         let mut other = model.clone();

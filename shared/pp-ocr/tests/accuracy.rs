@@ -61,7 +61,7 @@ fn slanted(image: &RgbImage, degrees: f32) -> RgbImage {
 }
 
 #[test]
-fn a_slanted_page_reads_as_the_straight_one_does_and_in_its_order() {
+fn a_rotated_page_reads_like_a_straight_one() {
     let text = read(slanted(&notice(), 7.0));
     assert_eq!((without_blanks(&text.text()), text.rotation), (without_blanks(&expected()), 0));
 }
@@ -103,7 +103,7 @@ fn small_print_below_large_print_is_read() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_surely_says_so() {
+fn a_blurred_line_has_a_low_confidence() {
     let notice = notice();
     let (width, height) = notice.dimensions();
     let confidence = |image: RgbImage| read(image).confidence().unwrap_or(0.0);

@@ -29,7 +29,7 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
 }
 
 #[test]
-fn lines_of_all_pages_share_runs_and_come_back_to_their_pages() {
+fn lines_of_all_pages_share_runs() {
     let model = ColorModel::default();
     let pages = [ColorPage::new("abc"), ColorPage::new(""), ColorPage::new("dbeaz"), ColorPage::new("f")]
         .map(|page| page.image());
@@ -64,7 +64,7 @@ fn pages_of_different_sizes_do_not_share_a_run() {
 }
 
 #[test]
-fn a_line_that_fails_fails_its_page_and_no_other() {
+fn a_failed_line_fails_only_its_page() {
     let model = ColorModel::with(ColorModelFault::FailsOn('x'));
     let pages = ["abc", "axb", "def", "g"].map(|text| ColorPage::new(text).image());
     let results = read(&model, pooled(), &pages);
@@ -74,7 +74,7 @@ fn a_line_that_fails_fails_its_page_and_no_other() {
 }
 
 #[test]
-fn answers_that_are_no_numbers_fail_their_page_and_no_other() {
+fn nan_fails_only_its_page() {
     let model = ColorModel::with(ColorModelFault::NotANumberOn('x'));
     let results = read(&model, pooled(), &["ab", "x", "c"].map(|text| ColorPage::new(text).image()));
     assert_eq!(texts(&results), [Some("a\nb".into()), None, Some("c".into())]);
@@ -91,7 +91,7 @@ fn a_page_on_which_detection_fails_fails_alone() {
 }
 
 #[test]
-fn a_page_on_which_a_closer_look_fails_fails_alone() {
+fn a_page_whose_zoomed_pass_fails_fails_alone() {
     let reduced = BatchPolicy { detection_page_pixels: 224 * 288, ..pooled() };
     for (mood, second) in [(ColorModelFault::Reads, Some("x\nx")), (ColorModelFault::DetectionFailsCloserOn('x'), None)]
     {
@@ -102,14 +102,14 @@ fn a_page_on_which_a_closer_look_fails_fails_alone() {
 }
 
 #[test]
-fn lines_that_the_model_is_unsure_of_are_left_out() {
+fn lines_with_low_confidence_are_dropped() {
     let model = ColorModel::with(ColorModelFault::UnsureOn('x'));
     let results = read(&model, pooled(), &[ColorPage::new("axb").image()]);
     assert_eq!(texts(&results), some(&["a\nb"]));
 }
 
 #[test]
-fn polygons_are_in_the_frame_of_the_page_as_it_was_sent() {
+fn polygons_are_in_coordinates_of_the_original_page() {
     let page = ColorPage::new("a");
     let width = page.width * 4;
     let height = page.height() * 2;
@@ -124,7 +124,7 @@ fn polygons_are_in_the_frame_of_the_page_as_it_was_sent() {
 }
 
 #[test]
-fn a_page_is_read_the_same_whichever_way_up_it_is() {
+fn a_page_reads_the_same_in_every_orientation() {
     let upright = ColorPage::new("abcde");
     for turns in 0..4_u16 {
         let results = read(&ColorModel::default(), pooled(), &[upright.turned(turns)]);
@@ -135,7 +135,7 @@ fn a_page_is_read_the_same_whichever_way_up_it_is() {
 }
 
 #[test]
-fn odd_pages_have_an_answer() {
+fn pages_of_extreme_sizes_have_a_result() {
     let odd = [(1, 1), (10_000, 10), (10, 10_000), (3, 2_000), (33, 31)];
     let pages = odd.map(|(width, height)| PageImage::new(width, height, vec![0; (width * height * 3) as usize]));
     for result in read(&ColorModel::default(), BatchPolicy::for_provider(Provider::OnnxRuntime), &pages) {

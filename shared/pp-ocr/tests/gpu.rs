@@ -87,7 +87,7 @@ fn classes(lines: &[Vec<CtcStep>]) -> Vec<Vec<u32>> {
 }
 
 #[test]
-fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
+fn argmax_in_the_model_matches_argmax_of_its_output() {
     let mut plain = PpOcr::load(&files(), Device::Cpu, 1).expect("the models are valid");
     let mut bound =
         on_the_cpu(&BatchPolicy { detection_shapes: Vec::new(), recognition_widths: Vec::new(), ..small() });
@@ -116,7 +116,7 @@ fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
 }
 
 #[test]
-fn readers_that_share_a_device_read_what_one_reads_alone() {
+fn readers_that_share_a_device_read_the_same() {
     let policy = BatchPolicy { readers: 2, ..small() };
     let expected = {
         let mut alone = Engine::new(
@@ -144,7 +144,7 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
 }
 
 #[test]
-fn a_gpu_that_is_not_there_is_refused_with_what_is_missing() {
+fn missing_gpu_libraries_are_listed() {
     for (provider, library) in [(Provider::Cuda, "providers_cuda.so"), (Provider::TensorRt, "providers_tensorrt.so")] {
         // The CPU build of ONNX Runtime has no such provider in its folder, also on machines with a GPU.
         let text = GpuPpOcr::load(&files(), &small(), &options(provider))
@@ -179,7 +179,7 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
 }
 
 #[test]
-fn incomplete_batches_are_filled_up_with_nothing() {
+fn incomplete_batches_are_padded() {
     let model = ColorModel::default();
     let mut engine = Engine::new(Box::new(model.clone()), pooled());
     assert_eq!(texts(&mut engine, &["abc", "d", "efg"]), some(&["a\nb\nc", "d", "e\nf\ng"]));
@@ -192,7 +192,7 @@ fn incomplete_batches_are_filled_up_with_nothing() {
 }
 
 #[test]
-fn a_page_that_fails_among_empty_places_fails_alone() {
+fn a_page_that_fails_in_a_padded_batch_fails_alone() {
     for mood in [ColorModelFault::DetectionFailsOn('x'), ColorModelFault::DetectionNotANumberOn('x')] {
         let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
         assert_eq!(texts(&mut engine, &["a", "x", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
@@ -209,7 +209,7 @@ fn a_page_that_fails_among_empty_places_fails_alone() {
 }
 
 #[test]
-fn pages_of_other_sizes_are_put_into_the_shape_that_there_is() {
+fn pages_of_other_sizes_are_placed_in_the_only_shape() {
     let model = ColorModel::default();
     let mut engine = Engine::new(Box::new(model.clone()), pooled());
     let page = ColorPage::new("abc");
@@ -266,7 +266,7 @@ fn small_device(most: (usize, usize)) -> LimitedMemoryModel {
 }
 
 #[test]
-fn a_run_without_memory_is_halved_and_so_are_all_after_it() {
+fn out_of_memory_halves_this_run_and_later_ones() {
     let device = small_device((2, 3));
     let mut engine = Engine::new(Box::new(device.clone()), pooled());
     let pages = ["abc", "bcd", "cde", "def", "efg", "fga", "gab", "abc"];
@@ -283,7 +283,7 @@ fn a_run_without_memory_is_halved_and_so_are_all_after_it() {
 }
 
 #[test]
-fn down_to_one_item_a_run() {
+fn out_of_memory_reduces_runs_to_one_item() {
     let mut engine = Engine::new(Box::new(small_device((1, 1))), pooled());
     assert_eq!(texts(&mut engine, &["ab", "cd", "efg"]), some(&["a\nb", "c\nd", "e\nf\ng"]));
     let mut engine = Engine::new(Box::new(small_device((0, 1))), pooled());

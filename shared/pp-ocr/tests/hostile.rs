@@ -38,7 +38,7 @@ fn assert_in_order(text: &PageText) {
 }
 
 #[test]
-fn maps_that_are_no_numbers_or_of_another_shape_fail_their_page() {
+fn maps_with_nan_or_another_shape_fail_their_page() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let map = move |pages: ndarray::ArrayView4<'_, f32>| {
             let mut map = Array3::zeros((pages.dim().0, pages.dim().2, pages.dim().3));
@@ -53,7 +53,7 @@ fn maps_that_are_no_numbers_or_of_another_shape_fail_their_page() {
 }
 
 #[test]
-fn maps_of_any_finite_values_have_an_answer() {
+fn maps_of_any_finite_values_have_a_result() {
     for value in [f32::MIN_POSITIVE / 2.0, -0.0, -1e38, f32::MIN, 0.999, 1.5, f32::MAX] {
         let map = move |pages: ndarray::ArrayView4<'_, f32>| {
             let mut map = Array3::zeros((pages.dim().0, pages.dim().2, pages.dim().3));
@@ -67,7 +67,7 @@ fn maps_of_any_finite_values_have_an_answer() {
 }
 
 #[test]
-fn a_map_that_is_all_text_is_one_line_within_its_page() {
+fn a_map_full_of_text_is_one_line_inside_its_page() {
     for (width, height) in [(1, 1), (1, 700), (700, 1), (2, 2), (31, 33), (640, 480), (10_000, 10), (10, 10_000)] {
         let text = AnyModel::finding_all().read(plain(width, height, 0)).expect("a result");
         assert_eq!(text.lines.len(), 1, "{width} × {height}");
@@ -76,7 +76,7 @@ fn a_map_that_is_all_text_is_one_line_within_its_page() {
 }
 
 #[test]
-fn regions_without_an_extent_are_no_lines() {
+fn regions_without_area_are_no_lines() {
     let hairs = |pages: ndarray::ArrayView4<'_, f32>| {
         let mut map = Array3::zeros((pages.dim().0, pages.dim().2, pages.dim().3));
         map.slice_mut(s![0, 5, ..]).fill(1.0);
@@ -99,7 +99,7 @@ fn specks(pages: &ndarray::ArrayView4<'_, f32>) -> Array3<f32> {
 }
 
 #[test]
-fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_says_so() {
+fn twenty_thousand_boxes_are_limited_with_a_warning() {
     let runs = Arc::new(AtomicUsize::new(0));
     let strips = Arc::new(AtomicUsize::new(0));
     let counted_runs = Arc::clone(&runs);
@@ -121,13 +121,13 @@ fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_s
 }
 
 #[test]
-fn a_page_of_less_says_nothing() {
+fn a_page_below_the_limit_has_no_warning() {
     let text = AnyModel::finding_all().read(plain(64, 64, 0)).expect("a result");
     assert_eq!(text.warnings, []);
 }
 
 #[test]
-fn answers_with_too_few_or_too_many_lines_fail_every_page_and_end() {
+fn outputs_of_the_wrong_length_fail_every_page() {
     for count in [0_usize, 1, 3, 1000] {
         let runs = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&runs);
@@ -145,7 +145,7 @@ fn answers_with_too_few_or_too_many_lines_fail_every_page_and_end() {
 }
 
 #[test]
-fn steps_of_any_values_have_an_answer_or_a_code() {
+fn steps_of_any_values_have_a_result_or_an_error_code() {
     let read = |steps: Vec<CtcStep>| {
         AnyModel::finding_all().reading(move |strips| Ok(vec![steps.clone(); strips.dim().0])).read(plain(100, 40, 0))
     };
@@ -167,7 +167,7 @@ fn steps_of_any_values_have_an_answer_or_a_code() {
 }
 
 #[test]
-fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
+fn a_bad_page_is_isolated_in_few_runs() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let model = AnyModel::finding_all().reading(move |strips| {
@@ -188,7 +188,7 @@ fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
 
 /// Hundreds of columns and thousands of rows exceed the cost limit; the remaining lines are put in order.
 #[test]
-fn a_page_of_narrow_columns_is_put_in_order_in_time() {
+fn a_page_of_narrow_columns_is_ordered_in_time() {
     let columns = |pages: ndarray::ArrayView4<'_, f32>| {
         let (count, _, height, width) = pages.dim();
         Array3::from_shape_fn((count, height, width), |(_, y, x)| f32::from(u8::from(y % 6 < 3 && x % 48 < 44)))
@@ -229,7 +229,7 @@ fn dark(pages: &ndarray::ArrayView4<'_, f32>) -> Array3<f32> {
 }
 
 #[test]
-fn two_hundred_pages_of_noise_have_answers() {
+fn two_hundred_pages_of_noise_have_results() {
     let started = Instant::now();
     let mut engine = AnyModel::finding(|pages| dark(&pages)).pooled();
     for seed in 0..200_u64 {
@@ -261,15 +261,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_map_on_any_page_has_an_answer(
+    fn any_map_on_any_page_has_a_result(
         (width, height) in (1_u32..300, 1_u32..300),
         frame in (1_u32..100_000, 1_u32..100_000),
         ground in -0.2_f32..0.4,
         patches in prop::collection::vec((0_usize..300, 0_usize..300, 0_usize..90, 0_usize..90, -1.0_f32..2.0), 0..12),
         steps in prop::collection::vec((0_u32..5, -0.5_f32..1.5), 0..4),
     ) {
-        let steps: Vec<CtcStep> = steps.into_iter().map(|(class, probability)| CtcStep { class, probability }).collect();
-        let model = AnyModel::finding(move |pages| patched(ground, &patches, (pages.dim().0, pages.dim().2, pages.dim().3)))
+        let to_step = |(class, probability)| CtcStep { class, probability };
+        let steps: Vec<CtcStep> = steps.into_iter().map(to_step).collect();
+        let model = AnyModel::finding(move |pages| {
+            let (count, _, rows, columns) = pages.dim();
+            patched(ground, &patches, (count, rows, columns))
+        })
             .reading(move |strips| Ok(vec![steps.clone(); strips.dim().0]));
         let text = model.read(plain(width, height, 128).of_page(frame.0, frame.1)).expect("a result");
         prop_assert_eq!((text.width, text.height), frame);

@@ -40,7 +40,7 @@ fn page(image: RgbImage) -> PageImage {
 }
 
 #[test]
-fn a_bilingual_page_reads_the_same_by_every_provider() {
+fn a_bilingual_page_reads_the_same_with_every_provider() {
     let notice = image::open(data("notice.png")).expect("the file is a PNG image").into_rgb8();
     let expected = fs::read_to_string(data("notice.txt")).expect("the text file can be read");
     for provider in providers() {
@@ -55,7 +55,7 @@ fn a_bilingual_page_reads_the_same_by_every_provider() {
 }
 
 #[test]
-fn an_input_that_is_no_number_is_answered_and_the_next_one_is_read() {
+fn a_nan_input_does_not_affect_the_next_run() {
     for provider in providers() {
         let mut model = load(provider);
         let strips = Array4::from_elem((2, 3, 48, 64), f32::NAN);
@@ -76,7 +76,7 @@ fn refused(files: &ModelFiles, provider: Provider) -> String {
 }
 
 #[test]
-fn every_provider_refuses_the_same_files_in_the_same_words() {
+fn every_provider_has_the_same_errors_for_invalid_files() {
     let folder = tempfile::tempdir().expect("the folder can be created");
     let whole = fs::read(files(Provider::OnnxRuntime).recognition).expect("the model can be read");
     let place =
@@ -111,7 +111,7 @@ fn every_provider_refuses_the_same_files_in_the_same_words() {
 }
 
 #[test]
-fn swapped_models_are_refused_with_what_was_expected() {
+fn swapped_models_are_an_error_with_the_expected_shape() {
     for provider in providers() {
         let ModelFiles { library, detection, recognition } = files(provider);
         let swapped = ModelFiles { library, detection: recognition, recognition: detection };
@@ -120,7 +120,7 @@ fn swapped_models_are_refused_with_what_was_expected() {
 }
 
 #[test]
-fn a_process_keeps_its_first_openvino() {
+fn a_second_openvino_library_is_an_error() {
     if !has_openvino() {
         return;
     }

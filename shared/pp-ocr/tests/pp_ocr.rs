@@ -49,7 +49,7 @@ fn read(engine: &mut Engine, image: RgbImage) -> PageText {
 }
 
 #[test]
-fn a_bilingual_page_reads_the_same_whichever_way_up_it_is() {
+fn a_bilingual_page_reads_the_same_in_every_orientation() {
     let mut engine = engine(BatchPolicy::for_provider(Provider::OnnxRuntime));
     let upright = read(&mut engine, notice());
     assert_eq!(upright.text(), expected());
@@ -101,7 +101,7 @@ fn refused(files: &ModelFiles) -> LoadError {
 }
 
 #[test]
-fn a_truncated_model_is_refused_by_its_name() {
+fn a_truncated_model_is_an_error_with_its_path() {
     let folder = tempfile::tempdir().expect("the folder can be created");
     let files = files();
     let bytes = fs::read(&files.detection).expect("the model can be read");
@@ -116,7 +116,7 @@ fn a_truncated_model_is_refused_by_its_name() {
 }
 
 #[test]
-fn another_model_is_refused_with_what_was_expected() {
+fn another_model_is_an_error_with_the_expected_shape() {
     let files = files();
     let swapped = ModelFiles { detection: files.recognition.clone(), ..files.clone() };
     assert!(refused(&swapped).to_string().contains("expected one tensor of f32 [-1, 3, -1, -1]"));
@@ -125,7 +125,7 @@ fn another_model_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn a_process_keeps_its_first_runtime() {
+fn a_second_runtime_library_is_an_error() {
     let files = files();
     PpOcr::load(&files, Device::Cpu, 1).expect("the models are valid");
     let other = ModelFiles { library: data("notice.png"), ..files };
@@ -133,7 +133,7 @@ fn a_process_keeps_its_first_runtime() {
 }
 
 #[test]
-fn cuda_is_refused_with_what_is_missing() {
+fn missing_cuda_libraries_are_listed() {
     // The CPU build of ONNX Runtime has no CUDA provider in its folder, also on machines with a GPU.
     let error = PpOcr::load(&files(), Device::Cuda, 1).expect_err("CUDA is not available");
     let text = error.to_string();

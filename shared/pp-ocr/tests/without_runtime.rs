@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use quire_pp_ocr::{Device, LoadError, ModelFiles, PpOcr, Provider};
 
 #[test]
-fn a_missing_or_broken_runtime_is_an_error_that_says_what_to_set() {
+fn a_missing_or_invalid_runtime_is_an_error_with_the_variable_to_set() {
     let folder = tempfile::tempdir().expect("the folder can be created");
     let broken = folder.path().join("libonnxruntime.so");
     std::fs::write(&broken, "no library").expect("the file can be written");
@@ -18,7 +18,7 @@ fn a_missing_or_broken_runtime_is_an_error_that_says_what_to_set() {
 }
 
 #[test]
-fn a_missing_or_broken_openvino_is_an_error_that_says_what_to_set() {
+fn a_missing_or_invalid_openvino_is_an_error_with_the_variable_to_set() {
     let folder = tempfile::tempdir().expect("the folder can be created");
     let broken = folder.path().join("libopenvino_c.so");
     std::fs::write(&broken, "no library").expect("the file can be written");

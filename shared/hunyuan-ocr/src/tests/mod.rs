@@ -122,7 +122,7 @@ fn a_page_may_end_with_its_first_token() {
 }
 
 #[test]
-fn pages_of_one_size_are_looked_at_together_as_far_as_the_budget_goes() {
+fn pages_of_one_size_are_encoded_together_within_the_budget() {
     let mut reader = reader(ScriptedNetwork::new(&[&[END][..]; 6], 6), |_| ());
     let mut pages = pages(6);
     pages[1] = PageImage::new(96, 64, vec![10; 96 * 64 * 3]);
@@ -150,7 +150,7 @@ fn a_page_on_which_a_run_fails_fails_alone() {
 }
 
 #[test]
-fn a_page_whose_scores_are_no_numbers_fails_alone() {
+fn a_page_with_nan_scores_fails_alone() {
     let script: &[u32] = &[20, 20, END];
     let network = ScriptedNetwork { not_a_number: Some(0), ..ScriptedNetwork::new(&[script; 2], 2) };
     let pages = pages(2);
@@ -160,7 +160,7 @@ fn a_page_whose_scores_are_no_numbers_fails_alone() {
 }
 
 #[test]
-fn a_page_canceled_in_the_middle_leaves_its_slot_to_the_next() {
+fn a_canceled_page_frees_its_slot() {
     let mut reader = reader(ScriptedNetwork::new(&[&[20], &[21], &[22, END]], 2), |_| ());
     let pages = pages(3);
     let jobs = jobs(&pages);
@@ -182,7 +182,7 @@ fn a_page_canceled_in_the_middle_leaves_its_slot_to_the_next() {
 }
 
 #[test]
-fn a_page_whose_time_is_over_is_ended_in_the_middle() {
+fn a_page_past_its_deadline_is_stopped() {
     let network = ScriptedNetwork { step: Duration::from_millis(5), ..ScriptedNetwork::new(&[&[20], &[21, END]], 2) };
     let mut reader = reader(network, |_| ());
     let pages = pages(2);
@@ -196,12 +196,13 @@ fn a_page_whose_time_is_over_is_ended_in_the_middle() {
 }
 
 #[test]
-fn a_page_that_goes_round_in_circles_is_stopped_and_cleaned() {
+fn a_repetitive_page_is_stopped_and_cleaned() {
     let vocabulary = Vocabulary::load(&manifest()).expect("the tiny model has a vocabulary");
     let unit = vocabulary.encode("行 ").expect("the text can be encoded");
     let script: Vec<u32> =
         vocabulary.encode("It begins. ").expect("the text can be encoded").into_iter().chain(unit.repeat(40)).collect();
-    let rule = r#"{"first_check": 20, "check_every": 5, "tail": 80, "longest_unit": 8, "repeats": 8, "clean_from": 20, "clean_repeats": 4}"#;
+    let rule = r#"{"first_check": 20, "check_every": 5, "tail": 80, "longest_unit": 8, "repeats": 8,
+        "clean_from": 20, "clean_repeats": 4}"#;
     let mut reader = reader(ScriptedNetwork::new(&[&script, &[30, END]], 2), |manifest| {
         manifest.repetition = serde_json::from_str(rule).expect("the rule is valid JSON");
     });
@@ -215,7 +216,7 @@ fn a_page_that_goes_round_in_circles_is_stopped_and_cleaned() {
 }
 
 #[test]
-fn the_exporter_s_rule_is_the_default() {
+fn the_default_rule_is_that_of_the_exporter() {
     let manifest = include_str!("../../tests/data/hunyuan-tiny/model/ocr_engine.json");
     let manifest: Value = serde_json::from_str(manifest).expect("the file is JSON");
     assert_eq!(
@@ -249,7 +250,7 @@ fn special_tokens_in_an_instruction_are_text() {
 
 /// Compares sizes, pixels, tokens and positions with those of the reference implementation.
 #[test]
-fn sizes_pixels_prompts_and_positions_are_those_of_the_reference() {
+fn preprocessing_matches_the_reference() {
     let text = std::fs::read_to_string(data("references.json")).expect("the references can be read");
     let references: Value = serde_json::from_str(&text).expect("the references are JSON");
     let instruction = Instruction::new(references["instruction"].as_str().expect("the value is a string"));

@@ -42,7 +42,7 @@ fn assert_says(error: &LoadError, words: &[&str]) {
 }
 
 #[test]
-fn a_folder_with_something_missing_is_refused_by_its_name() {
+fn a_missing_file_is_an_error_with_its_name() {
     for name in ["vision_encoder.onnx", "decoder.onnx", "tokenizer.json", "ocr_engine.json"] {
         let error = refused(|folder| fs::remove_file(folder.join(name)).expect("the file exists"));
         assert_says(&error, &[name]);
@@ -50,7 +50,7 @@ fn a_folder_with_something_missing_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_truncated_file_is_refused_by_its_size_and_by_what_is_left_of_it() {
+fn a_truncated_file_is_an_error_with_its_size() {
     for name in ["vision_encoder.onnx", "decoder.onnx", "tokenizer.json"] {
         let truncate = |folder: &Path| {
             let path: PathBuf = folder.join(name);
@@ -71,7 +71,7 @@ fn a_truncated_file_is_refused_by_its_size_and_by_what_is_left_of_it() {
 }
 
 #[test]
-fn a_manifest_of_another_kind_or_version_is_refused_with_what_was_expected() {
+fn a_manifest_of_another_format_is_an_error_with_the_expected_one() {
     let version = |manifest: &mut Value| manifest["format_version"] = 2.into();
     assert_says(
         &refused(|folder| edit(folder, version)),
@@ -90,7 +90,7 @@ fn a_manifest_of_another_kind_or_version_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn graphs_that_are_not_what_the_manifest_says_are_refused_with_what_was_expected() {
+fn graphs_that_do_not_match_the_manifest_are_an_error() {
     let hidden = |manifest: &mut Value| manifest["decoder"]["hidden"] = 128.into();
     assert_says(&refused(|folder| edit(folder, hidden)), &["vision_encoder.onnx", "outputs", "image_features", "128"]);
     let layers = |manifest: &mut Value| manifest["decoder"]["layers"] = 3.into();
@@ -114,7 +114,7 @@ fn graphs_that_are_not_what_the_manifest_says_are_refused_with_what_was_expected
 }
 
 #[test]
-fn cuda_is_refused_with_what_is_missing() {
+fn missing_cuda_libraries_are_listed() {
     // The CPU build of ONNX Runtime has no CUDA provider in its folder, also on machines with a GPU.
     let error = HunyuanOcr::load(&files(), &HunyuanOptions { device: Device::Cuda, ..options(1) })
         .expect_err("CUDA is not available");

@@ -23,7 +23,7 @@ fn mode(name: ModeName, said: &str) -> Mode {
 }
 
 #[test]
-fn special_tokens_in_what_a_caller_says_do_not_change_the_prompt() {
+fn special_tokens_in_client_values_do_not_change_the_prompt() {
     let references = references();
     let page = |ticket, mode| PageJob { max_tokens: Some(8), ..PageJob::new(ticket, &references[0].image, mode) };
     let own_words = PageJob { instruction: Some(Instruction::new(SLY)), ..page(0, Mode::Text) };
@@ -35,7 +35,7 @@ fn special_tokens_in_what_a_caller_says_do_not_change_the_prompt() {
 }
 
 #[test]
-fn every_mode_is_read_as_such() {
+fn every_mode_is_supported() {
     let references = references();
     let mut engine = load(3);
     let modes: Vec<Mode> = ModeName::ALL.map(|name| mode(name, SLY)).into();
@@ -58,7 +58,7 @@ fn every_mode_is_read_as_such() {
 }
 
 #[test]
-fn modes_are_the_folder_s_and_another_is_refused() {
+fn the_folder_defines_the_supported_modes() {
     let prompts: Value = serde_json::to_value(default_prompts()).expect("the file is JSON");
     let manifest: Value =
         serde_json::from_slice(&fs::read(data("model/ocr_engine.json")).expect("the manifest can be read"))

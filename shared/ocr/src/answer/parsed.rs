@@ -68,6 +68,11 @@ impl ModelAnswer {
     }
 }
 
+/// Moves a range of a part of the answer to the whole answer.
+pub(super) fn shift_range(range: &Range<usize>, by: usize) -> Range<usize> {
+    range.start + by..range.end + by
+}
+
 /// Joins trimmed, non-blank lines with spaces.
 pub(super) fn join_lines(text: &str) -> String {
     let pieces: Vec<&str> = text.lines().map(str::trim).filter(|piece| !piece.is_empty()).collect();

@@ -12,7 +12,7 @@ use std::ops::Range;
 use quire_tasks::{Line, Polygon};
 use serde_json::Value;
 
-use super::parsed::{ModelAnswer, ParsedAnswer, join_lines};
+use super::parsed::{ModelAnswer, ParsedAnswer, join_lines, shift_range};
 
 /// Coordinates are in thousandths of the page's width and height.
 const FRAME: f32 = 1000.0;
@@ -66,18 +66,18 @@ fn in_text(
     // One gap belongs to no position: the last one, or the first one if positions precede their texts.
     let places_first = text.trim_start().starts_with("<quad>");
     let lonely = gaps.remove(if places_first { 0 } else { places.len() });
-    let at = |gap: Range<usize>| body.start + gap.start..body.start + gap.end;
     let found = gaps.into_iter().zip(places).filter_map(|(gap, (_, corners))| {
         let gap = without_tags(text, gap);
         // The second of two adjacent positions has no text.
         let nothing = text[gap.clone()].trim_matches([',', ' ', '\n']).is_empty();
-        (!nothing).then(|| Line { polygon: Some(polygon(*corners, page)), ..answer.line(at(gap)) })
+        (!nothing)
+            .then(|| Line { polygon: Some(polygon(*corners, page)), ..answer.line(shift_range(&gap, body.start)) })
     });
     let mut lines: Vec<Line> = found.collect();
     let lonely = without_tags(text, lonely);
     let is_well_formed = lonely.is_empty();
     let place = if places_first { 0 } else { lines.len() };
-    lines.splice(place..place, unplaced(answer, at(lonely)));
+    lines.splice(place..place, unplaced(answer, shift_range(&lonely, body.start)));
     ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(lines) }
 }
 
