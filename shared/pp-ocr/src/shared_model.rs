@@ -209,7 +209,7 @@ mod tests {
         let made = SharedModel::start(1, || Err::<EchoModel, _>(std::io::Error::other("no such device")));
         assert_eq!(made.expect_err("the constructor fails").to_string(), "no such device");
         let died = SharedModel::start(1, || -> Result<EchoModel, std::io::Error> { panic!("while it is made") });
-        assert!(died.expect_err("the constructor fails").to_string().contains("died"));
+        assert!(died.expect_err("the constructor fails").to_string().contains("panicked during startup"));
     }
 
     /// A panic payload that panics when it is dropped on the device thread, which kills the thread.
