@@ -56,7 +56,7 @@ async fn a_model_that_is_cut_off_is_refused_with_what_was_expected() {
     let variables = [("QUIRE_MODELS_DIR", folder.path()), ("QUIRE_DATA", folder.path())];
     let (code, report) = report(&variables).await;
     assert_eq!(code, Some(1), "{report:#}");
-    let expected = "it is cut off: it should have at least";
+    let expected = "the file is truncated: expected at least";
     assert!(report["models"][1]["problem"].as_str().is_some_and(|said| said.contains(expected)), "{report:#}");
     assert!(report["advice"].to_string().contains(expected), "{report:#}");
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! See `RunTimer` for how single runs are timed.
-#![expect(clippy::print_stdout, reason = "a command's answer goes to its standard output")]
+#![expect(clippy::print_stdout, reason = "a command prints its result")]
 
 use std::{
     error::Error,
@@ -38,7 +38,7 @@ struct MeasurementPlan {
 
 fn main() -> Result<(), RateError> {
     let plan = plan(std::env::args().skip(1))?;
-    let [folder, files @ ..] = &plan.files[..] else { return Err("FOLDER PAGE… are needed".into()) };
+    let [folder, files @ ..] = &plan.files[..] else { return Err("expected FOLDER PAGE…".into()) };
     let pages = files.iter().map(|file| decode(file)).collect::<Result<Vec<_>, _>>()?;
     let natives =
         HunyuanFiles { onnxruntime: quire_native_libs::onnxruntime(&Progress::Silent)?, folder: folder.into() };
@@ -55,7 +55,7 @@ fn plan(arguments: impl Iterator<Item = String>) -> Result<MeasurementPlan, Rate
     let mut plan = MeasurementPlan { options, slots: vec![1, 2, 4, 8], max_tokens: None, rounds: 8, files: Vec::new() };
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().ok_or(format!("{argument} asks for a number"));
+        let mut number = || arguments.next().ok_or(format!("{argument} requires a number"));
         match argument.as_str() {
             "--cuda" => plan.options.device = Device::Cuda,
             "--threads" => plan.options.threads = number()?.parse()?,
@@ -83,7 +83,8 @@ fn pages_alone(natives: &HunyuanFiles, plan: &MeasurementPlan, pages: &[PageImag
             let mut feed = RepeatingFeed::new(std::slice::from_ref(page), 2, Some(2));
             engine.serve(&mut feed);
             // Runs: both pages encoded and the first prompt; one step, which ends the first page; the second prompt.
-            let (runs, as_expected) = (feed.watch.runs(2), feed.watch.first_end == Some(3));
+            let runs = feed.watch.runs(2);
+            let as_expected = feed.watch.first_end == Some(3);
             let [both, _, prompt, ..] = runs[..] else { continue };
             if !as_expected {
                 continue;
@@ -91,7 +92,7 @@ fn pages_alone(natives: &HunyuanFiles, plan: &MeasurementPlan, pages: &[PageImag
             let cost = (millis(both), millis(prompt));
             fastest = Some(fastest.map_or(cost, |best| (best.0.min(cost.0), best.1.min(cost.1))));
         }
-        let (both, prompt) = fastest.ok_or(format!("page {number} was not read"))?;
+        let (both, prompt) = fastest.ok_or(format!("page {number} could not be read"))?;
         let look = (both - prompt) / 2.0;
         let pixels = format!("{}x{}", page.width(), page.height());
         println!("{number:4}  {pixels:9} {look:11.1} {prompt:17.1}");
@@ -109,8 +110,11 @@ fn rate(natives: &HunyuanFiles, plan: &MeasurementPlan, slots: usize, pages: &[P
     let started = Instant::now();
     engine.serve(&mut feed);
     let seconds = started.elapsed().as_secs_f64();
-    let (pages, tokens) = (feed.count as f64 / seconds, feed.tokens as f64 / seconds);
-    let (ms, megabytes, failed) = (1000.0 / tokens, engine.slot_bytes() / 1_000_000, wave.failed + feed.failed);
+    let pages = feed.count as f64 / seconds;
+    let tokens = feed.tokens as f64 / seconds;
+    let ms = 1000.0 / tokens;
+    let megabytes = engine.slot_bytes() / 1_000_000;
+    let failed = wave.failed + feed.failed;
     println!("{slots:5} {step:>8} {pages:8.3} {tokens:9.1} {ms:9.3} {megabytes:10} {failed:7}");
     Ok(())
 }

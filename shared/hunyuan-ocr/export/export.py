@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From a HunyuanOCR checkpoint to what Quire reads with: ONNX graphs, tokenizer.json and ocr_engine.json.
+"""Exports a HunyuanOCR checkpoint for Quire: ONNX graphs, tokenizer.json and ocr_engine.json.
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python export.py CHECKPOINT OUT --dtype fp16 --xdrope hf --accept-license
@@ -57,7 +57,7 @@ def arguments():
 
 
 def load(checkpoint, dtype):
-    """The operator's model and its processor; nothing is fetched."""
+    """Loads the operator's model and its processor; downloads nothing."""
     from transformers import AutoProcessor, HunYuanVLForConditionalGeneration
     processor = AutoProcessor.from_pretrained(checkpoint, backend="pil", local_files_only=True)
     model = HunYuanVLForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype, local_files_only=True)
@@ -65,7 +65,7 @@ def load(checkpoint, dtype):
 
 
 def export(model, processor, out, external):
-    """Both graphs and the tokenizer."""
+    """Exports both graphs and the tokenizer."""
     out.mkdir(parents=True, exist_ok=True)
     graphs.export_vision(model, out, external)
     graphs.export_decoder(model, out, external)
@@ -91,7 +91,7 @@ def export_checkpoint(args):
     described = manifest.describe(model, processor, next(iter(pages.values())), "hunyuan-ocr",
                                   args.version or args.checkpoint.resolve().name, args.xdrope)
     manifest.write(args.out, described)
-    # The reference is in float32, of the same rounded weights: what is compared is the graphs' arithmetic.
+    # The reference uses float32 with the same rounded weights, so that only the arithmetic of the graphs is compared.
     model.float()
     graphs.set_xdrope(model, args.xdrope)
     cases = references(model, processor, pages, described, manifest.MODES["text"], args.parity_tokens)
@@ -99,7 +99,7 @@ def export_checkpoint(args):
 
 
 def references(model, processor, pages, described, instruction, max_tokens):
-    """What transformers reads on the pages, and a look at whether the host would put together the same prompts."""
+    """Returns the output of transformers for the pages, and checks that the host builds the same prompts."""
     penalty = described["generation"]["repetition_penalty"]
     cases = [parity.reference(model, processor, name, page, instruction, penalty, max_tokens)
              for name, page in pages.items()]
@@ -112,7 +112,7 @@ def references(model, processor, pages, described, instruction, max_tokens):
 
 
 def export_tiny(args):
-    """The tests' fixtures: the folder as an operator would have it, the pages, and what transformers reads on them."""
+    """Writes the test fixtures: an exported folder, the pages, and the output of transformers for them."""
     shutil.rmtree(args.tiny, ignore_errors=True)
     model, processor = tiny.model(), tiny.processor()
     graphs.set_xdrope(model, args.xdrope)

@@ -1,4 +1,4 @@
-"""The two ONNX graphs of a HunyuanOCR model, written so that the host needs no knowledge of its layers.
+"""The two ONNX graphs of a HunyuanOCR model, written so that the host need not know its layers.
 
 In tensor terms (n pictures, b slots, s new tokens, v vocabulary, h hidden size, a positions' axes, L layers):
 
@@ -32,7 +32,7 @@ def pair_frequencies(rotary, freq):
 
 
 def set_xdrope(model, layout):
-    """Chooses the layout for transformers and for the export alike, and keeps the frequencies in float32."""
+    """Sets the layout for both transformers and the export, and keeps the frequencies in float32."""
     rotary = model.model.language_model.rotary_emb
     if rotary.rope_type not in ("ntk_alpha", "default"):
         raise SystemExit(f"positions of the kind {rotary.rope_type} are not known here")
@@ -43,7 +43,7 @@ def set_xdrope(model, layout):
 
 
 class Vision(nn.Module):
-    """The vision tower and its adapter. The grid comes from the picture's shape, so nothing depends on data."""
+    """The vision tower and its adapter. The grid is derived from the image's shape, so the graph does not depend on data."""
 
     def __init__(self, model):
         super().__init__()
@@ -57,7 +57,7 @@ class Vision(nn.Module):
         return F.interpolate(table, size=(height, width), mode=embed.config.interpolate_mode, align_corners=False)
 
     def attention(self, layer, x):
-        """Full attention over one page, as one fused operator: scores of 8,000 patches never exist as a tensor."""
+        """Full attention over one page, as one fused operator, so that the scores of 8,000 patches are never a tensor."""
         heads = layer.self_attn
         y = layer.layer_norm1(x)
         q, k, v = heads.q_proj(y), heads.k_proj(y), heads.v_proj(y)
@@ -151,7 +151,7 @@ class Decoder(nn.Module):
             present += cache
             gate, up = F.linear(layer.post_attention_layernorm(x), gate_up).split([self.ffn, self.ffn], -1)
             x = x + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
-        # Only the last token's logits: those of a whole page would be half a gigabyte.
+        # Only the logits of the last token, because those of a whole page would need half a gigabyte.
         logits = self.head(self.text.norm(x[:, -1])).float()
         return (*self.choose(logits, input_ids, position_ids, seen, penalty), *present)
 
@@ -188,7 +188,7 @@ def export_decoder(model, folder, external):
 
 
 def save(module, inputs, input_names, output_names, shapes, folder, file, external):
-    """Traces a module and writes its graph; `external` puts the weights beside it, for those over protobuf's 2 GB."""
+    """Traces a module and writes its graph; `external` stores the weights in a separate file, because Protocol Buffers are limited to 2 GB."""
     with torch.no_grad():
         program = torch.onnx.export(
             module.eval(), inputs, dynamo=True, input_names=input_names, output_names=output_names,

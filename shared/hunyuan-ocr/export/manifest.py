@@ -1,4 +1,4 @@
-"""`ocr_engine.json`: what a host must know to drive the graphs. Everything is read from the checkpoint; nothing is assumed."""
+"""`ocr_engine.json`: the manifest that describes the graphs to the host. All values are read from the checkpoint."""
 
 import json
 from pathlib import Path
@@ -9,15 +9,15 @@ FORMAT, FORMAT_VERSION = "quire.hunyuan-ocr", 1
 FILE = "ocr_engine.json"
 SENTINEL = "QUIRE-INSTRUCTION"
 
-# The instructions that the model was trained on, by mode; others degrade what it reads without a word.
-# {keys} and {language} are the caller's, put in as plain text.
-MODES = json.loads((Path(__file__).parents[2] / "ocr/prompts/hunyuan-ocr.json").read_text(encoding="utf-8"))
+# The prompts that the model was trained on, by mode. Note: it silently reads worse with other prompts.
+# {keys} and {language} are replaced by the client's values, as plain text.
+MODES = json.loads((Path(__file__).resolve().parents[2] / "ocr/prompts/hunyuan-ocr.json").read_text(encoding="utf-8"))
 
 # Greedy decoding with this penalty is the releases' own setting. A page may have as many tokens as four times its
 # picture's, and a thousand on top for the small ones.
 GENERATION = {"repetition_penalty": 1.08, "max_tokens": 16384, "base_tokens": 1024, "tokens_per_image_token": 4}
 
-# When a page's text is looked at for a unit that repeats at its end, and what of it is cut away (sizes in characters).
+# When a page's text is checked for a repeated unit at its end, and what is removed (lengths in characters).
 REPETITION = {"first_check": 4000, "check_every": 1000, "tail": 8000, "longest_unit": 256, "repeats": 8,
               "clean_from": 2000, "clean_repeats": 10}
 
@@ -49,13 +49,13 @@ def encoder(processor):
 
 
 def assemble(parts, image_tokens, instruction):
-    """The tokens of a prompt, as the host puts them together."""
+    """Returns the tokens of a prompt, as the host builds it."""
     return (parts["before_image"] + [parts["image"]] * image_tokens + parts["after_image"] + instruction
             + parts["after_instruction"])
 
 
 def picture(processor):
-    """How a page becomes pixel values: sides, resampling, normalization."""
+    """Returns how a page is preprocessed: sides, resampling, normalization."""
     images = processor.image_processor
     return {"patch": images.patch_size, "merge": images.merge_size, "min_pixels": images.size["shortest_edge"],
             "max_pixels": images.size["longest_edge"], "max_aspect": 200, "resample": "bicubic",
@@ -63,7 +63,7 @@ def picture(processor):
 
 
 def end_tokens(model):
-    """The tokens that end a page."""
+    """Returns the end tokens."""
     ends = model.generation_config.eos_token_id
     if ends is None:
         raise SystemExit("the checkpoint's generation_config names no eos_token_id")
@@ -71,7 +71,7 @@ def end_tokens(model):
 
 
 def describe(model, processor, sample, name, version, xdrope, generation=None, repetition=None):
-    """Everything but the files' sizes."""
+    """Returns the manifest without the sizes of the files."""
     config = model.config.text_config
     decoder = {"layers": config.num_hidden_layers, "kv_heads": config.num_key_value_heads, "head_dim": config.head_dim,
                "hidden": config.hidden_size, "vocabulary": config.vocab_size,
@@ -85,7 +85,7 @@ def describe(model, processor, sample, name, version, xdrope, generation=None, r
 
 
 def write(folder, manifest):
-    """Writes the manifest with the size of every file beside it, so that a truncated copy is noticed."""
+    """Writes the manifest with the size of every file beside it, so that a truncated copy is detected."""
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != FILE and path.is_file()}
     text = json.dumps({**manifest, "files": sizes}, ensure_ascii=False, indent=1)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Whether the graphs give the tokens that transformers' generate() gives. The host's part is written out in numpy."""
+"""Checks that the graphs generate the same tokens as transformers' generate(). The host's part is implemented with numpy."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ NEAR_TIE = {"float32": 0.0, "float16": 0.05}
 
 @dataclass
 class Case:
-    """A page with its prompt, and what transformers makes of it."""
+    """A page with its prompt and the output of transformers."""
 
     name: str
     pixels: np.ndarray       # f32 [1,3,H,W]
     prompt: np.ndarray       # i64 [s]
     positions: np.ndarray    # i64 [4,s]
-    tokens: list             # what generate() answers, its end token included
+    tokens: list             # output of generate(), including its end token
     margins: list            # by token: the best score's lead over the second, in deviations of all scores
 
 
@@ -32,7 +32,7 @@ def unpatchify(patches, grid, size):
 
 
 def reference(model, processor, name, page, instruction, penalty, max_tokens):
-    """One page through transformers, alone."""
+    """Runs one page with transformers, in a batch of its own."""
     inputs = processor(text=[manifest.render(processor, page, instruction)], images=[page], return_tensors="pt")
     positions, _ = model.model.get_rope_index(
         inputs["input_ids"], mm_token_type_ids=inputs["mm_token_type_ids"], image_grid_thw=inputs["image_grid_thw"])
@@ -87,7 +87,7 @@ class Graphs:
         return binding.get_outputs()[-2].numpy()[:, 0]    # in the order of binding
 
     def prefill(self, slot, case):
-        """A page's prompt into its slot; the first token."""
+        """Runs a page's prompt in its slot. Returns the first token."""
         features = self.sessions[0].run(None, {"pixel_values": case.pixels})[0][0]
         of_image = case.prompt == self.image
         index = np.where(of_image, np.cumsum(of_image) - 1, -1)
@@ -95,7 +95,7 @@ class Graphs:
         return self.decode(one, case.prompt[None], features, index[None], case.positions[:, None], np.zeros(1, int))
 
     def read(self, cases, max_tokens):
-        """All pages together, each until its end token."""
+        """Decodes all pages together, each until its end token."""
         answers = [[int(self.prefill(slot, case)[0])] for slot, case in enumerate(cases)]
         cached = np.array([len(case.prompt) for case in cases])
         nothing = np.zeros((1, self.hidden), self.dtype)
@@ -111,7 +111,7 @@ class Graphs:
         return [answer[:self.end(answer)] for answer in answers]
 
     def end(self, answer):
-        """How many tokens an answer has, its first end token included."""
+        """Returns the number of tokens of an answer, including its first end token."""
         return next((index + 1 for index, token in enumerate(answer) if token in self.ends), len(answer))
 
     def ended(self, answer):
@@ -119,7 +119,7 @@ class Graphs:
 
 
 def compare(case, answer, near_tie):
-    """How many tokens are equal before the first difference, and what to say of the page, and whether that is fine."""
+    """Returns the number of equal tokens before the first difference, a message about the page, and whether it passes."""
     same = next((i for i, (a, b) in enumerate(zip(answer, case.tokens)) if a != b), min(len(answer), len(case.tokens)))
     if answer == case.tokens:
         return same, "", True
@@ -130,7 +130,7 @@ def compare(case, answer, near_tie):
 
 
 def report(folder, described, cases, max_tokens):
-    """Prints a line a page, and answers whether the graphs may be trusted."""
+    """Prints one line per page. Returns whether all pages pass."""
     longest = max(len(case.prompt) for case in cases)
     answers = Graphs(folder, described, len(cases), longest + max_tokens).read(cases, max_tokens)
     equal, good = 0, True

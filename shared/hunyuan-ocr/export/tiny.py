@@ -1,4 +1,4 @@
-"""The tiny model of the tests: HunyuanOCR's architecture with random weights, a tokenizer and pages of our own making."""
+"""The tiny model of the tests: HunyuanOCR's architecture with random weights, a tokenizer and generated pages."""
 
 import json
 
@@ -17,7 +17,7 @@ SEED = 1
 MAX_TOKENS = 96
 GENERATION = {"repetition_penalty": 1.08, "max_tokens": MAX_TOKENS, "base_tokens": MAX_TOKENS, "tokens_per_image_token": 0}
 
-# What the byte pairs are learned from; byte-level, so every other text has tokens too.
+# Training text of the byte pairs. Byte-level, so that any other text can be encoded, too.
 SENTENCES = [
     "Invoice total 1,234.50 due 2026-01-31", "<table><tr><td>Item</td><td>Price</td></tr></table>",
     r"$$ \frac{a}{b} = \sum_{i=0}^{n} x_i $$", "# Heading\n\nBody text of a page, in reading order.",
@@ -70,7 +70,7 @@ def config():
 
 def model():
     """Random weights, wide, so that greedy decoding does not collapse on one token; the two end tokens have longer rows in
-    the tied embedding, so that their logits win now and then and pages end at different steps."""
+    the tied embedding, so that they are sometimes generated and pages end at different steps."""
     torch.manual_seed(SEED)
     tiny = HunYuanVLForConditionalGeneration(config()).eval().float()
     random = torch.Generator().manual_seed(SEED + 1)
@@ -90,7 +90,7 @@ def model():
 
 
 def page(name, width, height):
-    """Lines of text on a colored sheet, with blots that differ from page to page."""
+    """Lines of text on a colored sheet, with different blots on each page."""
     random = np.random.default_rng([ord(letter) for letter in name])
     sheet = Image.new("RGB", (width, height), tuple(int(v) for v in random.integers(200, 256, 3)))
     draw = ImageDraw.Draw(sheet)
@@ -105,7 +105,7 @@ def page(name, width, height):
 
 
 def draw_pages(folder):
-    """Writes the pages as PNG and hands them back as they are read from there."""
+    """Writes the pages as PNG files. Returns the pages as decoded from those files."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, (width, height) in PAGES.items():
         page(name, width, height).save(folder / f"{name}.png", optimize=True)
@@ -113,7 +113,7 @@ def draw_pages(folder):
 
 
 def fnv(data):
-    """FNV-1a, 64 bits: enough to tell whether two pictures are the same."""
+    """FNV-1a, 64 bits: enough to compare two images."""
     value = 0xCBF29CE484222325
     for byte in data:
         value = (value ^ byte) * 0x100000001B3 % 2**64
@@ -121,7 +121,7 @@ def fnv(data):
 
 
 def write_references(folder, processor, pages, cases):
-    """What the engine must answer: for every page the resized picture's size and hash, the prompt and the tokens."""
+    """Returns the expected results: for every page the size and hash of the resized image, the prompt and the tokens."""
     entries = []
     for case in cases:
         height, width = case.pixels.shape[2:]

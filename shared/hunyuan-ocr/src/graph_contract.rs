@@ -22,7 +22,8 @@ pub(crate) fn check_vision(manifest: &Manifest, session: &Session) -> Result<(),
 pub(crate) fn check_decoder(manifest: &Manifest, session: &Session) -> Result<(), LoadError> {
     use TensorElementType::{Bool, Float32, Int32, Int64};
     let decoder = &manifest.decoder;
-    let (hidden, vocabulary) = (decoder.hidden as i64, decoder.vocabulary as i64);
+    let hidden = decoder.hidden as i64;
+    let vocabulary = decoder.vocabulary as i64;
     let mut inputs = vec![
         expected("input_ids", Int64, &[-1, -1]),
         expected("image_features", manifest.element(), &[-1, hidden]),

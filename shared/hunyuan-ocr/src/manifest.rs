@@ -124,7 +124,8 @@ impl ImageConfig {
     /// Returns the limits of image sizes, with at most `cap` pixels.
     pub(crate) fn sides(&self, cap: Option<usize>) -> SizeLimits {
         let max_pixels = cap.map_or(self.max_pixels, |cap| cap.min(self.max_pixels));
-        let (factor, max_aspect) = (self.cell(), self.max_aspect);
+        let factor = self.cell();
+        let max_aspect = self.max_aspect;
         SizeLimits { factor, min_pixels: self.min_pixels.min(max_pixels), max_pixels, max_aspect }
     }
 }
@@ -143,7 +144,7 @@ impl Manifest {
         let (name, version) = FORMAT;
         if value["format"] != name || value["format_version"] != version {
             let found = format!("{} {}", value["format"], value["format_version"]);
-            return Err(refused(format!("its format is {found}, expected \"{name}\" {version}")));
+            return Err(refused(format!("the format is {found}, expected \"{name}\" {version}")));
         }
         let mut manifest: Self = serde_json::from_value(value).map_err(|error| refused(error.to_string()))?;
         folder.clone_into(&mut manifest.folder);
@@ -184,7 +185,8 @@ impl Manifest {
                 return Err(format!("{entry} is {found:?}, expected {expected:?}"));
             }
         }
-        let (picture, decoder) = (&self.picture, &self.decoder);
+        let picture = &self.picture;
+        let decoder = &self.decoder;
         let sizes =
             [picture.patch, picture.merge, picture.min_pixels, picture.max_aspect, decoder.layers].into_iter().chain([
                 decoder.kv_heads,
@@ -194,10 +196,10 @@ impl Manifest {
                 self.generation.max_tokens,
             ]);
         if sizes.into_iter().any(|size| size == 0 || size > 1 << 31) || picture.max_pixels < picture.cell().pow(2) {
-            return Err("one of its sizes cannot be".to_owned());
+            return Err("a size is out of range".to_owned());
         }
         if picture.std.iter().any(|&std| std <= 0.0) || self.generation.repetition_penalty <= 0.0 {
-            return Err("picture.std and generation.repetition_penalty are expected above 0".to_owned());
+            return Err("picture.std and generation.repetition_penalty must be above 0".to_owned());
         }
         self.check_tokens()
     }
@@ -207,14 +209,14 @@ impl Manifest {
         let parts = [&prompt.before_image, &prompt.after_image, &prompt.after_instruction, &self.end_tokens];
         let tokens = parts.into_iter().flatten().chain([&prompt.image]);
         if let Some(token) = tokens.into_iter().find(|&&token| token as usize >= self.decoder.vocabulary) {
-            return Err(format!("token {token} is none of a vocabulary of {}", self.decoder.vocabulary));
+            return Err(format!("token {token} is outside of a vocabulary of {}", self.decoder.vocabulary));
         }
         if self.end_tokens.is_empty() {
-            return Err("end_tokens is expected to name one".to_owned());
+            return Err("end_tokens must not be empty".to_owned());
         }
         let text = ModeName::Text.as_str();
         if !self.modes.contains_key(text) {
-            return Err(format!("modes is expected to have {text:?}"));
+            return Err(format!("modes must contain {text:?}"));
         }
         Ok(())
     }
@@ -223,7 +225,7 @@ impl Manifest {
     fn check_files(&self) -> Result<(), LoadError> {
         for name in [&self.graphs.vision, &self.graphs.decoder, &self.tokenizer] {
             if !self.files.contains_key(name) || Path::new(name).file_name() != Some(name.as_ref()) {
-                let reason = format!("{name} is not among its files");
+                let reason = format!("{name} is missing in `files`");
                 return Err(LoadError::Manifest { path: self.folder.join(FILE), reason });
             }
         }
@@ -233,7 +235,8 @@ impl Manifest {
             let found =
                 found.map_err(|error: io::Error| LoadError::Model { path: path.clone(), reason: error.to_string() })?;
             if found != expected {
-                let (expected, found) = (format!("{expected} bytes"), format!("{found} bytes"));
+                let expected = format!("{expected} bytes");
+                let found = format!("{found} bytes");
                 return Err(LoadError::OtherModel { path, part: "size", expected, found });
             }
         }

@@ -150,11 +150,13 @@ impl OnnxNetwork {
         tokens: &TokenBatch<'_>,
         picture: Option<&OnnxImageFeatures>,
     ) -> Result<Vec<TokenChoice>, ModelError> {
-        let (count, length) = (slots.len(), tokens.length);
+        let count = slots.len();
+        let length = tokens.length;
         let ends: Vec<i32> = tokens.cached.iter().map(|&cached| (cached + length) as i32 - 1).collect();
         let longest = [ends.iter().max().map_or(0, |end| end + 1)];
         let penalty = [self.penalty];
-        let (mut next, mut probability) = (vec![0_i64; count], vec![0_f32; count]);
+        let mut next = vec![0_i64; count];
+        let mut probability = vec![0_f32; count];
         let mut binding = IoBinding::new(&mut self.decoder)?;
         binding.bind_input("input_ids", tokens.ids, &[count, length])?;
         binding.bind_input("image_index", tokens.image_index, &[count, length])?;

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_have_columns_and_rows_and_all_else_counts_on() {
+    fn cells_have_columns_and_rows_and_text_counts_on() {
         let grid = TokenGrid::new(ImageSize { width: 64, height: 64 }, 32);
         assert_eq!(grid.tokens(), 8);
         let all = positions(11, 2, grid);

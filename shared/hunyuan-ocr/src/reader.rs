@@ -93,13 +93,15 @@ impl<N: HunyuanNetwork> HunyuanReader<N> {
     pub(crate) fn read_pages(&mut self, feed: &mut dyn PageFeed<'_>) {
         let slots = self.slots;
         let sequences = (0..slots).map(|_| None).collect();
-        let (waiting, encoded) = (VecDeque::new(), VecDeque::new());
+        let waiting = VecDeque::new();
+        let encoded = VecDeque::new();
         PagesInFlight { reader: self, feed, waiting, encoded, sequences, slots: SlotScheduler::new(slots) }.run();
     }
 
     /// Returns the prompt of a page and the size that it is resized to.
     fn prepare(&self, job: &PageJob<'_>) -> Result<(Prompt, ImageSize), ReadError> {
-        let (width, height) = (job.image.width(), job.image.height());
+        let width = job.image.width();
+        let height = job.image.height();
         let size = self.sides.fit(width, height).ok_or(ReadError::TooNarrow { width, height })?;
         let grid = TokenGrid::new(size, self.manifest.picture.cell());
         let prompt = Prompt::new(&self.manifest.prompt, &self.vocabulary, &self.instruction(job)?, grid)
@@ -180,21 +182,22 @@ impl<'p, N: HunyuanNetwork> PagesInFlight<'_, 'p, N> {
         let Some(first) = self.waiting.front() else { return };
         let size = first.size;
         let room = (self.reader.vision_max_pixels / (size.width * size.height)).max(1);
-        let (mut group, mut others) = (Vec::new(), VecDeque::new());
+        let mut group = Vec::new();
+        let mut others = VecDeque::new();
         for page in self.waiting.drain(..) {
             if page.size == size && group.len() < room { group.push(page) } else { others.push_back(page) }
         }
         self.waiting = others;
         let HunyuanReader { network, normalization, .. } = &mut *self.reader;
         let members: Vec<usize> = (0..group.len()).collect();
-        let looked = run_with_bisection(&members, &mut |members| {
+        let encoded = run_with_bisection(&members, &mut |members| {
             let mut pixels = Vec::with_capacity(3 * size.width * size.height * members.len());
             for &page in members {
                 normalization.append(&mut pixels, &group[page].job.image, size);
             }
             network.encode(&pixels, size)
         });
-        for (PreparedPage { job, prompt, .. }, features) in group.into_iter().zip(looked) {
+        for (PreparedPage { job, prompt, .. }, features) in group.into_iter().zip(encoded) {
             match features {
                 Ok(features) => self.encoded.push_back(EncodedPage { job, prompt, features }),
                 Err(error) => self.feed.ended(job.ticket, Err(model_failure(&error))),

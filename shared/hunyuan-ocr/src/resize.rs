@@ -29,14 +29,17 @@ impl SizeLimits {
     /// Returns the size for a page: its own, rounded to multiples of the factor, unless it has too many or too few
     /// pixels. Returns `None` if the aspect ratio is too large.
     pub(crate) fn fit(&self, width: u32, height: u32) -> Option<ImageSize> {
-        let (long, short) = (width.max(height) as usize, width.min(height) as usize);
+        let long = width.max(height) as usize;
+        let short = width.min(height) as usize;
         if long > self.max_aspect * short {
             return None;
         }
-        let (factor, pixels) = (self.factor as f64, f64::from(width) * f64::from(height));
+        let factor = self.factor as f64;
+        let pixels = f64::from(width) * f64::from(height);
         let nearest = |side: u32| (f64::from(side) / factor).round_ties_even() as usize * self.factor;
         let multiple = |cells: f64| (cells as usize * self.factor).max(self.factor);
-        let (w, h) = (nearest(width), nearest(height));
+        let w = nearest(width);
+        let h = nearest(height);
         let (width, height) = if w * h > self.max_pixels {
             let by = (pixels / self.max_pixels as f64).sqrt();
             let reduced = |side: u32| multiple((f64::from(side) / by / factor).floor());
@@ -99,7 +102,8 @@ fn to_byte(sum: i32) -> u8 {
 
 /// Resizes a page. Returns bytes in the order red, green, blue.
 pub(crate) fn resize(page: &PageImage, size: ImageSize) -> Vec<u8> {
-    let (from_width, from_height) = (page.width() as usize, page.height() as usize);
+    let from_width = page.width() as usize;
+    let from_height = page.height() as usize;
     let narrowed = columns(page.pixels(), from_width, &kernels(from_width, size.width));
     rows(&narrowed, size.width * PageImage::CHANNELS, &kernels(from_height, size.height))
 }

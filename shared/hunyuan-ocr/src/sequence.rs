@@ -58,7 +58,8 @@ impl<'p> PageSequence<'p> {
         let repeated = kept < self.text.text().len();
         self.text.truncate(kept);
         let lines = self.text.lines().into_iter().map(|(line, sure)| (line.to_owned(), Some(sure))).collect();
-        let (width, height) = (self.job.image.page_width(), self.job.image.page_height());
+        let width = self.job.image.page_width();
+        let height = self.job.image.page_height();
         let mut page = parse_answer(name, width, height, &self.job.mode, lines, end);
         // The model may have stopped on its own after a repetition.
         if repeated && !page.warnings.contains(&Warning::Repetition) {

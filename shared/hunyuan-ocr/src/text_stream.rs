@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_is_held_back() {
+    fn an_incomplete_character_is_held_back() {
         let mut stream = stream(&[b"a", &[0xE6, 0x96]]);
         assert_eq!(stream.text(), "a");
         stream.push(&[0x87], 1.0);
@@ -109,12 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_do_not_hold_up_the_rest() {
+    fn invalid_bytes_do_not_hold_back_the_rest() {
         assert_eq!(stream(&[&[0xFF, b'a', 0xE6], b"b"]).text(), "\u{FFFD}a\u{FFFD}b");
     }
 
     #[test]
-    fn a_line_is_as_sure_as_its_tokens() {
+    fn the_confidence_of_a_line_is_the_mean_of_its_tokens() {
         let mut stream = TextStream::default();
         for (piece, probability) in [("on", 0.5), ("e\n", 0.7), ("two", 1.0), ("\n", 0.2), ("\n ", 0.1)] {
             stream.push(piece.as_bytes(), probability);
@@ -127,8 +127,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_it_is_cut_the_text_is_the_same(bytes in prop::collection::vec(any::<u8>(), 0..40), cuts in prop::collection::vec(0_usize..40, 0..8)) {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).chain([0, bytes.len()]).collect();
+        fn the_text_is_independent_of_token_boundaries(
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+            cuts in prop::collection::vec(0_usize..40, 0..8),
+        ) {
+            let ends = [0, bytes.len()];
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).chain(ends).collect();
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
             let mut stream = stream(&pieces);

@@ -19,23 +19,22 @@ impl Vocabulary {
     /// Loads the tokenizer of a manifest.
     pub(crate) fn load(manifest: &Manifest) -> Result<Self, LoadError> {
         let path = manifest.tokenizer();
-        let refused = |reason: String| LoadError::Model { path: path.clone(), reason };
-        let file = fs::read(&path).map_err(|error| refused(error.to_string()))?;
-        let whole: Value = serde_json::from_slice(&file).map_err(|error| refused(error.to_string()))?;
+        let file = fs::read(&path).map_err(|error| LoadError::model(&path, &error))?;
+        let whole: Value = serde_json::from_slice(&file).map_err(|error| LoadError::model(&path, &error))?;
         if whole["decoder"]["type"] != "ByteLevel" {
             let other = (whole["decoder"]["type"].to_string(), "\"ByteLevel\"".to_owned());
             return Err(LoadError::OtherModel { path, part: "decoder", expected: other.1, found: other.0 });
         }
         let special = special_tokens(&whole);
-        let tokenizer = Tokenizer::from_bytes(&file).map_err(|error| refused(error.to_string()))?;
+        let tokenizer = Tokenizer::from_bytes(&file).map_err(|error| LoadError::model(&path, &error))?;
         let plain = Tokenizer::from_bytes(without_added_tokens(whole).to_string())
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| LoadError::model(&path, &error))?;
         let mut bytes = vec![None; manifest.decoder.vocabulary];
         let byte_of = byte_of_character();
         for (text, id) in tokenizer.get_vocab(true) {
             let Some(entry) = bytes.get_mut(id as usize) else {
-                let reason = format!("token {id} is none of a vocabulary of {}", manifest.decoder.vocabulary);
-                return Err(refused(reason));
+                let reason = format!("token {id} is outside of a vocabulary of {}", manifest.decoder.vocabulary);
+                return Err(LoadError::model(&path, &reason));
             };
             *entry = (!special.contains(&id)).then(|| to_bytes(&text, &byte_of));
         }

@@ -14,9 +14,13 @@ pub fn run_with_bisection<T, R>(
         return Vec::new();
     }
     let counted = run(items).and_then(|answers| {
-        let (expected, found) = (items.len(), answers.len());
-        let wrong = || ModelError::Shape { expected: format!("[{expected}, …]"), found: format!("[{found}, …]") };
-        if expected == found { Ok(answers) } else { Err(wrong()) }
+        let expected = items.len();
+        let found = answers.len();
+        if expected == found {
+            Ok(answers)
+        } else {
+            Err(ModelError::shape(format!("[{expected}, …]"), format!("[{found}, …]")))
+        }
     });
     match counted {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
@@ -38,7 +42,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_poison_items_fail_and_answers_keep_their_places(poison in prop::collection::vec(any::<bool>(), 0..40)) {
+        fn only_poisonous_items_fail_and_results_keep_their_order(
+            poison in prop::collection::vec(any::<bool>(), 0..40),
+        ) {
             let items: Vec<(usize, bool)> = poison.iter().copied().enumerate().collect();
             let mut run = |items: &[(usize, bool)]| {
                 let poisoned = items.iter().any(|item| item.1);
@@ -54,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_too_short_is_a_failure() {
+    fn too_few_outputs_are_an_error() {
         let answers = run_with_bisection(&[1, 2], &mut |_: &[i32]| Ok(Vec::<i32>::new()));
         assert!(answers.iter().all(Result::is_err));
     }

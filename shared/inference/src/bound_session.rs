@@ -42,18 +42,19 @@ impl BoundSession {
         options: &GpuOptions,
         profile: &ShapeProfile,
     ) -> Result<Self, LoadError> {
-        let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-        let mut builder = session_builder(environment, 1).map_err(refused)?;
+        let mut builder = session_builder(environment, 1).map_err(|error| LoadError::model(path, &error))?;
         match options.provider {
             Provider::Cuda => builder = cuda::register(builder, options.memory_bytes)?,
             Provider::TensorRt => builder = cuda::register_tensorrt(builder, options, profile)?,
             Provider::OnnxRuntime | Provider::OpenVino => {}
         }
-        let session =
-            enable_cpu_arena(builder).and_then(|mut builder| builder.commit_from_memory(bytes)).map_err(refused)?;
+        let session = enable_cpu_arena(builder)
+            .and_then(|mut builder| builder.commit_from_memory(bytes))
+            .map_err(|error| LoadError::model(path, &error))?;
         let name =
             |outlet: Option<&ort::value::Outlet>| outlet.map(|outlet| outlet.name().to_owned()).unwrap_or_default();
-        let (input, output) = (name(session.inputs().first()), name(session.outputs().first()));
+        let input = name(session.inputs().first());
+        let output = name(session.outputs().first());
         Ok(Self { session, input, output })
     }
 }

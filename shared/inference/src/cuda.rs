@@ -70,7 +70,7 @@ pub(crate) fn register(
     memory_bytes: Option<NonZero<usize>>,
 ) -> Result<SessionBuilder, LoadError> {
     let provider = cuda(memory_bytes).build().error_on_failure();
-    builder.with_execution_providers([provider]).map_err(|error| LoadError::Cuda { reason: error.to_string() })
+    builder.with_execution_providers([provider]).map_err(|error| LoadError::cuda(&error))
 }
 
 fn cuda(memory_bytes: Option<NonZero<usize>>) -> ep::CUDA {
@@ -92,9 +92,8 @@ pub(crate) fn register_tensorrt(
     options: &GpuOptions,
     profile: &ShapeProfile,
 ) -> Result<SessionBuilder, LoadError> {
-    let refused = |reason: String| LoadError::Cuda { reason };
     std::fs::create_dir_all(&options.engine_cache)
-        .map_err(|error| refused(format!("{}: {error}", options.engine_cache.display())))?;
+        .map_err(|error| LoadError::cuda(&format!("{}: {error}", options.engine_cache.display())))?;
     let folder = options.engine_cache.display();
     let mut tensorrt = ep::TensorRT::default()
         .with_fp16(true)
@@ -108,5 +107,5 @@ pub(crate) fn register_tensorrt(
         tensorrt = tensorrt.with_profile_min_shapes(least).with_profile_opt_shapes(usual).with_profile_max_shapes(most);
     }
     let providers = [tensorrt.build().error_on_failure(), cuda(options.memory_bytes).build().error_on_failure()];
-    builder.with_execution_providers(providers).map_err(|error| refused(error.to_string()))
+    builder.with_execution_providers(providers).map_err(|error| LoadError::cuda(&error))
 }

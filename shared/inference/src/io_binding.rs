@@ -5,7 +5,7 @@
 //! slices and binds them through ONNX Runtime's C API.
 #![expect(
     unsafe_code,
-    reason = "ONNX Runtime's C interface is the only way to bind a slice of memory, and one memory twice"
+    reason = "ONNX Runtime's C interface is the only way to bind a slice, and one slice as input and output"
 )]
 
 use std::{
@@ -58,7 +58,7 @@ impl DeviceMemory {
     /// ensures that.
     fn value(&self, part: &Range<usize>, shape: &[usize]) -> ort::Result<BoundValue> {
         if part.end > self.len || part.len() != shape.iter().product::<usize>() {
-            return Err(Error::new(format!("{part:?} of {} numbers is no tensor {shape:?}", self.len)));
+            return Err(Error::new(format!("{part:?} of {} values does not have the shape {shape:?}", self.len)));
         }
         let size = |count| self.element.byte_size(count).unwrap_or(0);
         // SAFETY: the check above ensures that the offset is inside the tensor's only allocation.
@@ -89,7 +89,7 @@ impl BoundValue {
         ortsys![unsafe CreateTensorWithDataAsOrtValue(
             info.ptr(), data.cast_mut(), bytes, shape.as_ptr(), shape.len(), element.into(), &raw mut value
         )?];
-        NonNull::new(value).map(Self).ok_or_else(|| Error::new("ONNX Runtime made no value"))
+        NonNull::new(value).map(Self).ok_or_else(|| Error::new("ONNX Runtime returned no value"))
     }
 }
 
@@ -119,7 +119,7 @@ impl<'a> IoBinding<'a> {
         let mut raw = ptr::null_mut();
         // SAFETY: the binding borrows the session, so the session lives longer.
         ortsys![unsafe CreateIoBinding(session.ptr().cast_mut(), &raw mut raw)?];
-        let raw = NonNull::new(raw).ok_or_else(|| Error::new("ONNX Runtime made no binding"))?;
+        let raw = NonNull::new(raw).ok_or_else(|| Error::new("ONNX Runtime returned no binding"))?;
         Ok(Self { session, raw, host: MemoryInfo::default(), values: Vec::new(), borrowed: PhantomData })
     }
 
@@ -146,7 +146,8 @@ impl<'a> IoBinding<'a> {
     where
         T: PrimitiveTensorElementType,
     {
-        let (start, element) = (data.as_mut_ptr().cast_const().cast(), T::into_tensor_element_type());
+        let start = data.as_mut_ptr().cast_const().cast();
+        let element = T::into_tensor_element_type();
         let value = self.host_value(start, size_of_val(data), data.len(), element, shape)?;
         self.register_output(name, &value)?;
         self.values.push(value);
@@ -221,7 +222,7 @@ impl<'a> IoBinding<'a> {
         shape: &[usize],
     ) -> ort::Result<BoundValue> {
         if len != shape.iter().product::<usize>() {
-            return Err(Error::new(format!("{len} numbers are no tensor {shape:?}")));
+            return Err(Error::new(format!("{len} values do not have the shape {shape:?}")));
         }
         // SAFETY: the caller has borrowed the slice for 'a, mutably if the run writes it.
         unsafe { BoundValue::from_raw(&self.host, data, bytes, element, shape) }

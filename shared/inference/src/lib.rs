@@ -2,6 +2,7 @@
 //!
 //! * [`InferenceSession`] is a loaded model with one input; `ort`'s `Session` and [`OpenVinoSession`] implement it.
 //! * [`RunBuffer`] keeps the input and output buffers of a run for reuse.
+//! * [`DeviceThread`] owns a model and runs requests of several threads in order.
 //! * [`IoBinding`] binds slices of device memory, e.g. a key/value cache that stays on the GPU.
 //! * [`run_with_bisection`] isolates the item that makes a batch fail.
 //! * [`Processor`] detects CPU features; its `fastest_provider` returns the best [`Provider`].
@@ -14,6 +15,7 @@ mod bound_session;
 #[cfg_attr(not(feature = "cuda"), path = "without_cuda.rs")]
 mod cuda;
 mod device;
+mod device_thread;
 mod gpu_options;
 mod io_binding;
 mod load_error;
@@ -35,6 +37,7 @@ pub use bisect::run_with_bisection;
 pub use bound_session::{BoundSession, PinnedMemory};
 pub use cuda::{check_cuda, check_tensorrt};
 pub use device::Device;
+pub use device_thread::DeviceThread;
 pub use gpu_options::{GpuOptions, ShapeProfile};
 pub use io_binding::{DeviceMemory, IoBinding};
 pub use load_error::LoadError;

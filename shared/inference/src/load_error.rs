@@ -1,6 +1,9 @@
 //! Errors while a model is loaded.
 
-use std::path::PathBuf;
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use crate::provider::Provider;
 
@@ -8,27 +11,31 @@ use crate::provider::Provider;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// ONNX Runtime's shared library is missing, damaged or too old.
-    #[error("ONNX Runtime cannot be used: {reason}; set ORT_DYLIB_PATH to a libonnxruntime of version 1.24 or newer")]
+    #[error("cannot load ONNX Runtime: {reason}; set ORT_DYLIB_PATH to libonnxruntime, version 1.24 or newer")]
     Runtime {
         /// Message of the dynamic loader.
         reason: String,
     },
     /// OpenVINO's libraries are missing, damaged or too old, or do not support this CPU.
     #[error(
-        "OpenVINO cannot be used: {reason}; set QUIRE_OPENVINO_DIR to a folder of its libraries, or read with ONNX Runtime"
+        "cannot load OpenVINO: {reason}; set QUIRE_OPENVINO_DIR to the folder of its libraries, or use ONNX Runtime"
     )]
     OpenVino {
         /// Message of the dynamic loader.
         reason: String,
     },
     /// The operating system could not start the device thread.
-    #[error("no thread could be started for the device: {0}")]
+    #[error("cannot start the device thread: {0}")]
     Thread(#[from] std::io::Error),
     /// This build has no PP-OCR implementation for the provider.
-    #[error("PP-OCR cannot be read by {0} in this program")]
+    #[error("this build does not support PP-OCR with {0}")]
     Provider(Provider),
     /// A process can load ONNX Runtime and OpenVINO only once, each from one path.
-    #[error("the runtime was already loaded from {}, it cannot be loaded from {}", loaded.display(), requested.display())]
+    #[error(
+        "cannot load the runtime from {}: it is already loaded from {}",
+        requested.display(),
+        loaded.display()
+    )]
     OtherRuntime {
         /// The library that is loaded.
         loaded: PathBuf,
@@ -36,7 +43,7 @@ pub enum LoadError {
         requested: PathBuf,
     },
     /// A model file is missing, truncated or invalid.
-    #[error("{} is no model that can be loaded: {reason}", path.display())]
+    #[error("cannot load the model {}: {reason}", path.display())]
     Model {
         /// The model file.
         path: PathBuf,
@@ -44,7 +51,7 @@ pub enum LoadError {
         reason: String,
     },
     /// The file is a valid model, but not the expected one.
-    #[error("{} is another model than expected: its {part} is {found}, expected {expected}", path.display())]
+    #[error("{} is not the expected model: its {part} is {found}, expected {expected}", path.display())]
     OtherModel {
         /// The model file.
         path: PathBuf,
@@ -56,7 +63,7 @@ pub enum LoadError {
         found: String,
     },
     /// The manifest of a model folder is missing, has another format, or does not match the other files.
-    #[error("{} is no manifest that can be followed: {reason}", path.display())]
+    #[error("invalid manifest {}: {reason}", path.display())]
     Manifest {
         /// The manifest.
         path: PathBuf,
@@ -64,7 +71,7 @@ pub enum LoadError {
         reason: String,
     },
     /// The device does not have enough memory for the slots.
-    #[error("there is no memory for {slots} slots of {tokens} tokens: {reason}; ask for fewer or smaller ones")]
+    #[error("not enough memory for {slots} slots of {tokens} tokens: {reason}; configure fewer or smaller slots")]
     Memory {
         /// Requested number of slots.
         slots: usize,
@@ -74,12 +81,12 @@ pub enum LoadError {
         reason: String,
     },
     /// This program was compiled without the `cuda` feature.
-    #[error("this program was compiled without CUDA: build it with `--features cuda`, or read on the CPU")]
+    #[error("this program was compiled without CUDA; build it with `--features cuda`, or use the CPU")]
     CudaNotCompiled,
     /// Libraries that CUDA requires are not installed.
     #[error(
-        "CUDA cannot be used on this machine: missing {}; set ORT_DYLIB_PATH to the libonnxruntime.so of ONNX Runtime's \
-         GPU build and LD_LIBRARY_PATH to the folders of the CUDA 13 and cuDNN 9 libraries, or read on the CPU",
+        "cannot use CUDA: missing {}; set ORT_DYLIB_PATH to the libonnxruntime.so of ONNX Runtime's \
+         GPU build and LD_LIBRARY_PATH to the folders of the CUDA 13 and cuDNN 9 libraries, or use the CPU",
         missing.join(", ")
     )]
     CudaMissing {
@@ -88,8 +95,8 @@ pub enum LoadError {
     },
     /// Libraries that TensorRT requires are not installed.
     #[error(
-        "TensorRT cannot be used on this machine: missing {}; set ORT_DYLIB_PATH to the libonnxruntime.so of ONNX Runtime's \
-         GPU build and LD_LIBRARY_PATH to the folders of the TensorRT 10, CUDA 13 and cuDNN 9 libraries, or read with CUDA \
+        "cannot use TensorRT: missing {}; set ORT_DYLIB_PATH to the libonnxruntime.so of ONNX Runtime's \
+         GPU build and LD_LIBRARY_PATH to the folders of the TensorRT 10, CUDA 13 and cuDNN 9 libraries, or use CUDA \
          alone",
         missing.join(", ")
     )]
@@ -98,9 +105,21 @@ pub enum LoadError {
         missing: Vec<String>,
     },
     /// The libraries are installed, but the GPU does not work.
-    #[error("CUDA cannot be used on this machine: {reason}")]
+    #[error("cannot use CUDA: {reason}")]
     Cuda {
         /// Message of ONNX Runtime.
         reason: String,
     },
+}
+
+impl LoadError {
+    /// Returns [`LoadError::Model`] with the message of an error.
+    pub fn model(path: &Path, error: &impl Display) -> Self {
+        Self::Model { path: path.to_owned(), reason: error.to_string() }
+    }
+
+    /// Returns [`LoadError::Cuda`] with the message of an error.
+    pub fn cuda(error: &impl Display) -> Self {
+        Self::Cuda { reason: error.to_string() }
+    }
 }

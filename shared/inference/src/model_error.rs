@@ -4,14 +4,14 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// The runtime returned an error.
-    #[error("the model's run failed: {0}")]
+    #[error("model run failed: {0}")]
     Run(String),
     /// Out of memory: the batch is too large for the device. Decision: as above, and limit later batches to half the
     /// size.
-    #[error("there is no memory for the model's run: {0}")]
+    #[error("out of memory in a model run: {0}")]
     Memory(String),
     /// The output has an unexpected shape.
-    #[error("the model answered in the shape {found}, expected {expected}")]
+    #[error("the model output has shape {found}, expected {expected}")]
     Shape {
         /// Expected shape.
         expected: String,
@@ -19,7 +19,7 @@ pub enum ModelError {
         found: String,
     },
     /// The output contains NaN or infinity.
-    #[error("the model answered with values that are no numbers")]
+    #[error("the model output contains NaN or infinity")]
     NotANumber,
 }
 
@@ -36,6 +36,11 @@ const NO_MEMORY: [&str; 7] = [
 ];
 
 impl ModelError {
+    /// Returns [`ModelError::Shape`].
+    pub fn shape(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::Shape { expected: expected.into(), found: found.into() }
+    }
+
     /// Classifies the error message of a runtime.
     pub(crate) fn from_message(text: String) -> Self {
         let said = text.to_lowercase();
@@ -55,16 +60,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_without_memory_is_told_from_one_that_failed() {
-        let told = |text: &str| matches!(ModelError::from_message(text.to_owned()), ModelError::Memory(_));
-        assert!(told(
+    fn out_of_memory_is_distinguished_from_other_errors() {
+        fn is_out_of_memory(message: &str) -> bool {
+            matches!(ModelError::from_message(message.to_owned()), ModelError::Memory(_))
+        }
+        assert!(is_out_of_memory(
             "bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 939"
         ));
-        assert!(told(
+        assert!(is_out_of_memory(
             "BFCArena::AllocateRawInternal Available memory of 0 is smaller than requested bytes of 97517568"
         ));
-        assert!(told("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);"));
-        assert!(told("CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED"));
-        assert!(!told("CUDA failure 700: an illegal memory access was encountered"));
+        assert!(is_out_of_memory("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);"));
+        assert!(is_out_of_memory("CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED"));
+        assert!(!is_out_of_memory("CUDA failure 700: an illegal memory access was encountered"));
     }
 }

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_model_itself_stays_as_it_is() {
+    fn the_model_is_only_appended_to() {
         let extended = append_argmax(vec![1, 2, 3], "p");
         assert!(extended.starts_with(&[1, 2, 3, 7 << 3 | 2]));
     }

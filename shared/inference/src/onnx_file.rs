@@ -45,7 +45,7 @@ pub struct TensorInfo {
 
 impl fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{:?}", self.name, if self.is_f32 { "f32" } else { "of no f32 " }, self.shape)
+        write!(f, "{} {}{:?}", self.name, if self.is_f32 { "f32" } else { "not f32 " }, self.shape)
     }
 }
 
@@ -55,9 +55,8 @@ impl OnnxFile {
     /// # Errors
     /// [`LoadError::Model`], if the file cannot be read, is truncated or is not an ONNX file.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
-        let bytes = fs::read(path).map_err(|error| refused(error.to_string()))?;
-        Self::parse(&bytes).map_err(|error| refused(error.to_string()))
+        let bytes = fs::read(path).map_err(|error| LoadError::model(path, &error))?;
+        Self::parse(&bytes).map_err(|error| LoadError::model(path, &error))
     }
 
     /// Returns the metadata entry `key`.
@@ -156,23 +155,23 @@ mod tests {
     }
 
     #[test]
-    fn inputs_and_metadata_are_found() {
-        let file = OnnxFile::parse(&model()).expect("a model");
+    fn inputs_and_metadata_are_parsed() {
+        let file = OnnxFile::parse(&model()).expect("the file is a model");
         assert_eq!(file.inputs, [TensorInfo { name: "x".to_owned(), is_f32: true, shape: vec![-1, 3] }]);
         assert_eq!((file.metadata("key"), file.metadata("other")), (Some("value"), None));
         assert_eq!(file.inputs[0].to_string(), "x f32[-1, 3]");
     }
 
     #[test]
-    fn what_is_cut_off_says_how_much_it_should_have() {
+    fn a_truncated_file_reports_its_minimum_length() {
         let bytes = model();
         let length = 4 + bytes[3] as usize;
-        let error = OnnxFile::parse(&bytes[..10]).expect_err("it is cut off");
-        assert_eq!(error.to_string(), format!("it is cut off: it should have at least {length} bytes and has 10"));
+        let error = OnnxFile::parse(&bytes[..10]).expect_err("the file is truncated");
+        assert_eq!(error.to_string(), format!("the file is truncated: expected at least {length} bytes, found 10"));
     }
 
     #[test]
-    fn other_files_are_none() {
+    fn other_files_are_rejected() {
         for bytes in [&b""[..], b"<html><body>not found</body></html>", &[0, 0, 0, 0], &[0xff; 20]] {
             assert!(OnnxFile::parse(bytes).is_err(), "{bytes:?}");
         }

@@ -146,16 +146,19 @@ impl<'a> OnnxNode<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self, OnnxParseError> {
         let mut node =
             Self { bytes, inputs: Vec::new(), outputs: Vec::new(), operator: string_field(bytes, OPERATOR)? };
-        let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| OnnxParseError::NotOnnx);
         for field in ProtoFields::new(bytes) {
             match field? {
-                (NODE_INPUT, ProtoValue::Bytes(input)) => node.inputs.push(name(input)?),
-                (NODE_OUTPUT, ProtoValue::Bytes(output)) => node.outputs.push(name(output)?),
+                (NODE_INPUT, ProtoValue::Bytes(input)) => node.inputs.push(parse_name(input)?),
+                (NODE_OUTPUT, ProtoValue::Bytes(output)) => node.outputs.push(parse_name(output)?),
                 _ => {}
             }
         }
         Ok(node)
     }
+}
+
+fn parse_name(bytes: &[u8]) -> Result<String, OnnxParseError> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| OnnxParseError::NotOnnx)
 }
 
 /// Returns the model with its graph replaced; versions and metadata are copied.
@@ -223,18 +226,21 @@ mod tests {
     }
 
     fn operators(model: &[u8]) -> Vec<String> {
-        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("a graph")).expect("it is whole");
+        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("the model has a graph"))
+            .expect("the model is complete");
         graph.nodes.into_iter().map(|node| node.operator).collect()
     }
 
     fn constants(model: &[u8]) -> Vec<String> {
-        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("a graph")).expect("it is whole");
+        let graph = OnnxGraph::parse(message_field(model, GRAPH).expect("the model has a graph"))
+            .expect("the model is complete");
         graph.initializers.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
-    fn a_head_is_cut_off_before_its_matrix_product() {
-        let SplitModel { backbone, head } = split_head(&classifier()).expect("it is whole").expect("it has a head");
+    fn a_head_starts_at_its_matrix_product() {
+        let SplitModel { backbone, head } =
+            split_head(&classifier()).expect("the model is complete").expect("the model has a head");
         assert_eq!(operators(&backbone), ["Relu"]);
         assert_eq!(operators(&head), ["MatMul", "Add", "Softmax"]);
         assert_eq!((constants(&backbone).len(), constants(&head)), (0, vec!["weights".to_owned(), "bias".to_owned()]));
@@ -246,12 +252,15 @@ mod tests {
             );
         }
         let seam = value_info("seen", FLOAT, &[-1, -1, 120]);
-        assert_eq!(message_field(message_field(&backbone, GRAPH).expect("a graph"), OUTPUT), Ok(&seam[..]));
-        assert_eq!(message_field(message_field(&head, GRAPH).expect("a graph"), INPUT), Ok(&seam[..]));
+        assert_eq!(
+            message_field(message_field(&backbone, GRAPH).expect("the model has a graph"), OUTPUT),
+            Ok(&seam[..])
+        );
+        assert_eq!(message_field(message_field(&head, GRAPH).expect("the model has a graph"), INPUT), Ok(&seam[..]));
     }
 
     #[test]
-    fn a_model_without_a_head_is_left_alone() {
+    fn a_model_without_a_head_is_not_split() {
         assert_eq!(split_head(&[]), Ok(None));
         let mut graph = Vec::new();
         write_bytes_field(&mut graph, NODE, &node("Relu", &["x"], "y"));
@@ -264,7 +273,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_or_go_round(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4)) {
+        fn no_bytes_make_it_panic_or_loop(flips in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4)) {
             let mut model = classifier();
             let length = model.len();
             for (at, byte) in flips {

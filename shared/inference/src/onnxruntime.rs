@@ -13,7 +13,7 @@ use ort::{
         Session,
         builder::{GraphOptimizationLevel, SessionBuilder},
     },
-    value::{TensorElementType, TensorRef, ValueType},
+    value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 
 use crate::{
@@ -35,8 +35,10 @@ static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 pub fn load_environment(library: &Path) -> Result<Environment, LoadError> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((loaded, environment)) = environment.as_ref() {
-        let other = || LoadError::OtherRuntime { loaded: loaded.clone(), requested: library.to_owned() };
-        return if loaded == library { Ok(environment.clone()) } else { Err(other()) };
+        if loaded != library {
+            return Err(LoadError::OtherRuntime { loaded: loaded.clone(), requested: library.to_owned() });
+        }
+        return Ok(environment.clone());
     }
     // The loader resolves a relative path from the executable's folder, but ours is relative to the working directory.
     let absolute = std::path::absolute(library).map_err(|error| LoadError::Runtime { reason: error.to_string() })?;
@@ -57,7 +59,7 @@ pub fn load_session(
     device: Device,
     threads: usize,
 ) -> Result<Session, LoadError> {
-    commit(environment, path, device, threads, |mut builder| builder.commit_from_file(path))
+    build_session(environment, path, device, threads, |mut builder| builder.commit_from_file(path))
 }
 
 /// Loads a session from a model in memory. `path` is the file that it comes from, for error messages.
@@ -71,22 +73,22 @@ pub fn load_session_from_memory(
     device: Device,
     threads: usize,
 ) -> Result<Session, LoadError> {
-    commit(environment, path, device, threads, |mut builder| builder.commit_from_memory(model))
+    build_session(environment, path, device, threads, |mut builder| builder.commit_from_memory(model))
 }
 
-fn commit(
+/// Configures and builds a session.
+fn build_session(
     environment: &Environment,
     path: &Path,
     device: Device,
     threads: usize,
     commit: impl FnOnce(SessionBuilder) -> ort::Result<Session>,
 ) -> Result<Session, LoadError> {
-    let refused = |error: ort::Error| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
-    let mut builder = session_builder(environment, threads).map_err(refused)?;
+    let mut builder = session_builder(environment, threads).map_err(|error| LoadError::model(path, &error))?;
     if device == Device::Cuda {
         builder = cuda::register(builder, None)?;
     }
-    enable_cpu_arena(builder).and_then(commit).map_err(refused)
+    enable_cpu_arena(builder).and_then(commit).map_err(|error| LoadError::model(path, &error))
 }
 
 pub(crate) fn session_builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
@@ -108,16 +110,18 @@ pub(crate) fn enable_cpu_arena(builder: SessionBuilder) -> ort::Result<SessionBu
     Ok(builder.with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?)
 }
 
+/// Describes an input or output of a session.
+fn tensor_info(outlet: &Outlet) -> TensorInfo {
+    let name = outlet.name().to_owned();
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return TensorInfo { name, ..TensorInfo::default() };
+    };
+    TensorInfo { name, is_f32: *ty == TensorElementType::Float32, shape: shape.to_vec() }
+}
+
 impl InferenceSession for Session {
     fn outputs(&self) -> Vec<TensorInfo> {
-        let outlet = |outlet: &ort::value::Outlet| {
-            let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
-                return TensorInfo { name: outlet.name().to_owned(), ..TensorInfo::default() };
-            };
-            let is_f32 = *ty == TensorElementType::Float32;
-            TensorInfo { name: outlet.name().to_owned(), is_f32, shape: shape.to_vec() }
-        };
-        Session::outputs(self).iter().map(outlet).collect()
+        Session::outputs(self).iter().map(tensor_info).collect()
     }
 
     fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The process-wide OpenVINO core. Never released, so sessions cannot outlive it.
-#[expect(missing_debug_implementations, reason = "it has nothing to show")]
+#[expect(missing_debug_implementations, reason = "the fields are opaque handles")]
 pub struct OpenVino(Core);
 
 static LOADED: Mutex<Option<(PathBuf, OpenVino)>> = Mutex::new(None);
@@ -69,16 +69,15 @@ impl OpenVino {
         precision: Precision,
         kernels: u32,
     ) -> Result<OpenVinoSession, LoadError> {
-        let refused = |error: InferenceError| LoadError::Model { path: path.to_owned(), reason: error.to_string() };
         let kernels = kernels.to_string();
         let settings = [
             (RwPropertyKey::HintInferencePrecision, precision.as_str()),
             (RwPropertyKey::Other(KERNELS.into()), kernels.as_str()),
         ];
-        self.0.set_properties(&DeviceType::CPU, settings).map_err(refused)?;
+        self.0.set_properties(&DeviceType::CPU, settings).map_err(|error| LoadError::model(path, &error))?;
         // ONNX models contain their weights.
-        let model = self.0.read_model_from_buffer(model, None).map_err(refused)?;
-        OpenVinoSession::new(&mut self.0, &model).map_err(refused)
+        let model = self.0.read_model_from_buffer(model, None).map_err(|error| LoadError::model(path, &error))?;
+        OpenVinoSession::new(&mut self.0, &model).map_err(|error| LoadError::model(path, &error))
     }
 }
 
@@ -96,7 +95,7 @@ fn settings() -> [(RwPropertyKey, &'static str); 3] {
 const KERNELS: &str = "CPU_RUNTIME_CACHE_CAPACITY";
 
 /// A compiled model that is ready to run.
-#[expect(missing_debug_implementations, reason = "it has nothing to show")]
+#[expect(missing_debug_implementations, reason = "the fields are opaque handles")]
 pub struct OpenVinoSession {
     request: InferRequest,
     /// Copy of inputs that are not in OpenVINO's memory. Kept, to avoid an allocation per run.
@@ -108,7 +107,7 @@ pub struct OpenVinoSession {
 
 impl OpenVinoSession {
     fn new(core: &mut Core, model: &openvino::Model) -> Result<Self, InferenceError> {
-        let outputs = (0..model.get_outputs_len()?).map(|index| outlet(&model.get_output_by_index(index)?));
+        let outputs = (0..model.get_outputs_len()?).map(|index| tensor_info(&model.get_output_by_index(index)?));
         let outputs = outputs.collect::<Result<_, _>>()?;
         let mut model = core.compile_model(model, DeviceType::CPU)?;
         let request = model.create_infer_request()?;
@@ -120,22 +119,33 @@ impl OpenVinoSession {
             self.copy = OpenVinoTensor::new(input.len())?;
         }
         let numbers = &mut self.copy.values_mut()[..input.len()];
-        ArrayViewMutD::from_shape(input.raw_dim(), numbers).expect("as many numbers as the shape has").assign(input);
+        ArrayViewMutD::from_shape(input.raw_dim(), numbers)
+            .expect("the buffer has the size of the shape")
+            .assign(input);
         self.copy.infer(&mut self.request, input.shape())
     }
 }
 
-fn answer(output: Result<Tensor, InferenceError>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
-    let failed = |error: InferenceError| ModelError::Run(error.to_string());
-    let output = output.map_err(failed)?;
-    let shape = output.get_shape().map_err(failed)?;
-    read(shape.get_dimensions(), output.get_data().map_err(failed)?)
+fn run_error(error: InferenceError) -> ModelError {
+    ModelError::Run(error.to_string())
 }
 
-fn outlet(node: &Node) -> Result<TensorInfo, InferenceError> {
+/// Passes the output of a run to `read`.
+fn read_output(output: Result<Tensor, InferenceError>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
+    let output = output.map_err(run_error)?;
+    let shape = output.get_shape().map_err(run_error)?;
+    read(shape.get_dimensions(), output.get_data().map_err(run_error)?)
+}
+
+/// Returns the size of a dimension; -1 if it is dynamic.
+fn size_or_dynamic(dimension: &Dimension) -> i64 {
+    if dimension.is_dynamic() { -1 } else { dimension.get_max() }
+}
+
+/// Describes an output of a model.
+fn tensor_info(node: &Node) -> Result<TensorInfo, InferenceError> {
     let shape = node.get_partial_shape()?;
-    let free_or_size = |side: &Dimension| if side.is_dynamic() { -1 } else { side.get_max() };
-    let shape = shape.get_dimensions().iter().map(free_or_size).collect();
+    let shape = shape.get_dimensions().iter().map(size_or_dynamic).collect();
     Ok(TensorInfo { name: node.get_name()?, is_f32: node.get_element_type()? == ElementType::F32, shape })
 }
 
@@ -145,7 +155,7 @@ impl InferenceSession for OpenVinoSession {
     }
 
     fn run(&mut self, input: ArrayViewD<'_, f32>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
-        answer(self.infer_copy(&input), read)
+        read_output(self.infer_copy(&input), read)
     }
 
     fn allocate(&self, len: usize) -> HostBuffer {
@@ -155,7 +165,7 @@ impl InferenceSession for OpenVinoSession {
     fn run_buffered(&mut self, run: &mut RunBuffer, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
         let shape = run.input_shape();
         match run.openvino_input() {
-            Some(input) => answer(input.infer(&mut self.request, &shape), read),
+            Some(input) => read_output(input.infer(&mut self.request, &shape), read),
             None => self.run(run.input().into_dyn(), read),
         }
     }

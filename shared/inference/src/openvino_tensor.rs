@@ -19,11 +19,11 @@ impl OpenVinoTensor {
     }
 
     pub(crate) fn values(&self) -> &[f32] {
-        self.tensor.get_data().expect("a tensor of f32 has them")
+        self.tensor.get_data().expect("the elements are f32")
     }
 
     pub(crate) fn values_mut(&mut self) -> &mut [f32] {
-        self.tensor.get_data_mut().expect("a tensor of f32 has them")
+        self.tensor.get_data_mut().expect("the elements are f32")
     }
 
     /// Changes the shape of the tensor to use the first values of the buffer. Does not reallocate.

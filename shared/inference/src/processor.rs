@@ -23,7 +23,7 @@ impl Precision {
 
 /// CPU features that decide which provider is fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "independent CPU features")]
 pub struct Processor {
     /// Whether the vendor is Intel.
     pub is_intel: bool,
@@ -73,14 +73,14 @@ impl Processor {
     /// ms on the Xeon of [`recognition_precision`](Self::recognition_precision).
     pub const fn fastest_provider(self) -> (Provider, &'static str) {
         match self {
-            Self { has_amx_bf16: true, .. } => (Provider::OpenVino, "the processor multiplies bf16 (AMX)"),
+            Self { has_amx_bf16: true, .. } => (Provider::OpenVino, "the CPU has AMX-BF16 instructions"),
             Self { is_intel: false, has_avx512_bf16: true, .. } => {
-                (Provider::OpenVino, "the processor multiplies bf16 (AVX-512 BF16)")
+                (Provider::OpenVino, "the CPU has AVX-512 BF16 instructions")
             }
             Self { is_intel: true, has_avx512: true, .. } => {
-                (Provider::OpenVino, "the processor is Intel's, with AVX-512")
+                (Provider::OpenVino, "the CPU is from Intel and has AVX-512")
             }
-            _ => (Provider::OnnxRuntime, "the processor has neither instructions for bf16 nor Intel's AVX-512"),
+            _ => (Provider::OnnxRuntime, "the CPU has no bf16 instructions and is not an Intel CPU with AVX-512"),
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         Processor { is_intel: false, has_avx512: false, has_avx512_bf16: false, has_amx_bf16: false };
 
     #[test]
-    fn what_is_fastest_depends_on_who_made_the_processor() {
+    fn the_fastest_provider_depends_on_the_vendor() {
         let intel = Processor { is_intel: true, has_avx512: true, ..PLAIN };
         let with_bf16 = |processor| Processor { has_avx512_bf16: true, ..processor };
         let chosen = |processor: Processor| (processor.fastest_provider().0, processor.recognition_precision());
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn this_processor_is_what_the_system_says() {
+    fn the_detected_features_match_cpuinfo() {
         let Ok(said) = std::fs::read_to_string("/proc/cpuinfo") else { return };
         let Processor { is_intel, has_avx512, has_avx512_bf16, has_amx_bf16 } = Processor::detect();
         assert_eq!(is_intel, said.contains("GenuineIntel"));

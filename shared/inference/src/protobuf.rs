@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OnnxParseError {
     /// The file is truncated.
-    #[error("it is cut off: it should have at least {needed} bytes and has {found}")]
+    #[error("the file is truncated: expected at least {needed} bytes, found {found}")]
     Truncated {
         /// Minimum length, in bytes.
         needed: u64,
@@ -13,7 +13,7 @@ pub enum OnnxParseError {
         found: u64,
     },
     /// The bytes are not an ONNX file.
-    #[error("it is no ONNX file")]
+    #[error("not an ONNX file")]
     NotOnnx,
 }
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_protocol_buffers_have_them() {
+    fn varints_are_serialized_as_in_protocol_buffers() {
         let written = |value| {
             let mut bytes = Vec::new();
             varint(&mut bytes, value);

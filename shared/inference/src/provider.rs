@@ -50,7 +50,7 @@ impl fmt::Display for Provider {
 
 /// The text is not the name of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} runs no models: onnxruntime, openvino, cuda and tensorrt do")]
+#[error("unknown provider {0:?}; must be onnxruntime, openvino, cuda or tensorrt")]
 pub struct UnknownProvider(String);
 
 impl FromStr for Provider {
@@ -66,11 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_read_back_from_its_name() {
+    fn every_name_parses_to_its_provider() {
         for provider in Provider::ALL {
             assert_eq!(provider.to_string().parse(), Ok(provider));
         }
         let unknown = "abacus".parse::<Provider>().map_err(|error| error.to_string());
-        assert_eq!(unknown, Err("\"abacus\" runs no models: onnxruntime, openvino, cuda and tensorrt do".to_owned()));
+        assert_eq!(
+            unknown,
+            Err("unknown provider \"abacus\"; must be onnxruntime, openvino, cuda or tensorrt".to_owned())
+        );
     }
 }

@@ -93,7 +93,7 @@ impl RunBuffer {
     /// # Panics
     /// Never: the buffer is large enough for the shape.
     pub fn input(&self) -> ArrayView4<'_, f32> {
-        ArrayView4::from_shape(self.shape, self.input_values()).expect("room for the shape")
+        ArrayView4::from_shape(self.shape, self.input_values()).expect("the buffer is large enough")
     }
 
     /// The input, mutable.
@@ -102,7 +102,7 @@ impl RunBuffer {
     /// Never: the buffer is large enough for the shape.
     pub fn input_mut(&mut self) -> ArrayViewMut4<'_, f32> {
         let numbers = &mut self.input.values_mut()[..self.shape.iter().product()];
-        ArrayViewMut4::from_shape(self.shape, numbers).expect("room for the shape")
+        ArrayViewMut4::from_shape(self.shape, numbers).expect("the buffer is large enough")
     }
 
     /// The input as a slice, in row-major order.
@@ -137,7 +137,7 @@ impl RunBuffer {
     /// Never: the buffer is large enough for the shape.
     pub fn output(&self) -> ArrayView3<'_, f32> {
         let numbers = &self.output.values()[..self.output_shape.iter().product()];
-        ArrayView3::from_shape(self.output_shape, numbers).expect("room for the shape")
+        ArrayView3::from_shape(self.output_shape, numbers).expect("the buffer is large enough")
     }
 
     /// Replaces the output by an array.
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_that_is_large_enough_is_used_again() {
+    fn large_enough_buffers_are_reused() {
         let mut asked = Vec::new();
         let mut room = |len| {
             asked.push(len);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_found_whoever_has_put_it_there() {
+    fn the_output_is_found_in_either_buffer() {
         let mut run = RunBuffer::default().reshape([1, 3, 2, 2], 4, &mut HostBuffer::heap);
         run.input_and_output().1.fill(0.5);
         assert_eq!(run.output(), Array3::from_elem((1, 2, 2), 0.5));

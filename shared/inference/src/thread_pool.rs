@@ -28,7 +28,7 @@ impl ProcessingPool {
         if let Some(pool) = pools.get(&count).and_then(Weak::upgrade) {
             return Self(Some(pool));
         }
-        let builder = ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("hand {index}"));
+        let builder = ThreadPoolBuilder::new().num_threads(count).thread_name(|index| format!("processing {index}"));
         let pool = builder.build().ok().map(Arc::new);
         if let Some(pool) = &pool {
             pools.insert(count, Arc::downgrade(pool));
@@ -75,13 +75,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_hand_is_the_callers_own() {
+    fn one_thread_is_the_calling_thread() {
         let threads = ProcessingPool::new(1).map(&[(); 8], |()| thread::current().id());
         assert!(threads.into_iter().all(|id| id == thread::current().id()));
     }
 
     #[test]
-    fn several_hands_work_at_once_and_keep_the_order() {
+    fn several_threads_work_concurrently_and_keep_the_order() {
         let hands = ProcessingPool::new(3);
         // The barrier opens only when all three threads have reached it.
         let barrier = Barrier::new(3);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_share_their_hands() {
+    fn pools_of_one_size_are_shared() {
         let hands = [ProcessingPool::new(5), ProcessingPool::new(5)];
         let [ProcessingPool(Some(first)), ProcessingPool(Some(second))] = &hands else {
             panic!("five hands are a pool")
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn places_without_an_item_are_cleared() {
+    fn places_without_an_item_are_zeroed() {
         for hands in [ProcessingPool::new(1), ProcessingPool::new(2)] {
             let mut input = Array4::from_elem((3, 1, 2, 2), 7.0);
             hands.draw(&[1.0, 2.0], input.view_mut(), |item, mut place| place.fill(*item));

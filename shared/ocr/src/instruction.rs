@@ -6,7 +6,7 @@ use quire_tasks::{Mode, ModeName};
 
 /// The prompts that HunyuanOCR was trained on. The exporter copies this file into the manifest.
 static PROMPTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../prompts/hunyuan-ocr.json")).expect("hunyuan-ocr.json is checked by a test")
+    serde_json::from_str(include_str!("../prompts/hunyuan-ocr.json")).expect("the built-in prompts are valid JSON")
 });
 
 /// A prompt for a page.
@@ -17,7 +17,7 @@ pub struct Instruction(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InstructionError {
     /// There is no prompt for the mode. Decision: refuse the request.
-    #[error("there is no prompt for the mode {mode}; there are some for {}", known.join(", "))]
+    #[error("no prompt for mode {mode}; modes with a prompt: {}", known.join(", "))]
     UnknownMode {
         /// Requested mode.
         mode: ModeName,
@@ -26,7 +26,7 @@ pub enum InstructionError {
     },
     /// The prompt lacks a placeholder that the mode requires, or has one that the mode does not fill. Decision: refuse
     /// the request until the configured prompts are fixed.
-    #[error("the prompt for the mode {mode} does not fit it: {{{name}}}")]
+    #[error("the placeholders of the prompt do not match mode {mode}: {{{name}}}")]
     Misfit {
         /// The mode.
         mode: ModeName,
@@ -122,15 +122,15 @@ mod tests {
     }
 
     fn default(mode: &Mode) -> String {
-        Instruction::for_mode(default_prompts(), mode).expect("there is a prompt").as_str().to_owned()
+        Instruction::for_mode(default_prompts(), mode).expect("the mode has a prompt").as_str().to_owned()
     }
 
     #[test]
-    fn every_mode_has_a_prompt_that_fits_it() {
+    fn every_mode_has_a_matching_prompt() {
         for name in ModeName::ALL {
             let keys = if name == ModeName::Fields { vec!["total".to_owned()] } else { Vec::new() };
             let language = (name == ModeName::Translate).then(|| "French".to_owned());
-            let prompt = default(&Mode::new(name, keys, language).expect("a mode"));
+            let prompt = default(&Mode::new(name, keys, language).expect("the mode is valid"));
             assert!(prompt.ends_with('。') && !prompt.contains(['{', '}']), "{name}: {prompt}");
         }
         let known = ModeName::ALL.map(ModeName::as_str);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_customer_says_is_put_in_and_means_nothing() {
+    fn client_values_are_inserted_as_plain_text() {
         assert_eq!(
             default(&fields(&["total", "{language} {keys}", "payer's name"])),
             "提取图片中的: ['total','{language} {keys}',\"payer's name\"] 的字段内容，并按照JSON格式返回。"
@@ -148,25 +148,23 @@ mod tests {
     }
 
     #[test]
-    fn a_language_with_a_prompt_of_its_own_gets_it_to_the_letter() {
+    fn a_language_with_its_own_prompt_uses_it() {
         assert!(default(&translate("English")).ends_with("再将文字内容翻译为英文。"));
         assert!(default(&translate("chinese")).ends_with("再将文字内容翻译为中文。"));
         assert!(default(&translate("French")).ends_with("再将文字内容翻译为French。"));
     }
 
     #[test]
-    fn a_mode_without_a_prompt_and_a_prompt_that_does_not_fit_are_refused_by_name() {
+    fn missing_and_mismatched_prompts_are_errors_with_the_mode() {
         let prompts: BTreeMap<String, String> =
             [("text", "Read {keys}."), ("fields", "Find all."), ("table", "As [{\"a\": {}}].")]
                 .map(|(mode, text)| (mode.into(), text.into()))
                 .into();
-        let refused = |mode: &Mode| Instruction::for_mode(&prompts, mode).expect_err("no such prompt").to_string();
-        assert_eq!(
-            refused(&Mode::Formula),
-            "there is no prompt for the mode formula; there are some for text, table, fields"
-        );
-        assert_eq!(refused(&Mode::Text), "the prompt for the mode text does not fit it: {keys}");
-        assert_eq!(refused(&fields(&["total"])), "the prompt for the mode fields does not fit it: {keys}");
+        let refused =
+            |mode: &Mode| Instruction::for_mode(&prompts, mode).expect_err("the mode has no prompt").to_string();
+        assert_eq!(refused(&Mode::Formula), "no prompt for mode formula; modes with a prompt: text, table, fields");
+        assert_eq!(refused(&Mode::Text), "the placeholders of the prompt do not match mode text: {keys}");
+        assert_eq!(refused(&fields(&["total"])), "the placeholders of the prompt do not match mode fields: {keys}");
         let table = Instruction::for_mode(&prompts, &Mode::Table).map(|table| table.as_str().to_owned());
         assert_eq!(table.as_deref(), Ok("As [{\"a\": {}}]."), "other braces are text");
     }

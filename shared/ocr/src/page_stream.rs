@@ -36,7 +36,8 @@ pub struct PageJob<'p> {
 impl<'p> PageJob<'p> {
     /// Creates a job without a deadline and with default limits.
     pub fn new(ticket: u64, image: &'p PageImage, mode: Mode) -> Self {
-        let (image, canceled) = (Cow::Borrowed(image), Arc::default());
+        let image = Cow::Borrowed(image);
+        let canceled = Arc::default();
         Self { ticket, image, mode, instruction: None, max_tokens: None, deadline: None, canceled }
     }
 
@@ -91,10 +92,10 @@ pub enum ReadError {
     #[error("the page was canceled")]
     Canceled,
     /// The deadline has passed. Decision: retry.
-    #[error("the page was not read in time")]
+    #[error("the deadline of the page has passed")]
     DeadlinePassed,
     /// The aspect ratio exceeds the model's limit. Decision: fail the page permanently.
-    #[error("a page of {width} × {height} pixels is too narrow to be read")]
+    #[error("the aspect ratio of a page of {width} × {height} pixels is too large")]
     TooNarrow {
         /// Width in pixels.
         width: u32,
@@ -103,7 +104,7 @@ pub enum ReadError {
     },
     /// The prompt does not fit into a slot. Decision: fail the page permanently; larger slots or a lower pixel limit
     /// would help.
-    #[error("the page takes {tokens} tokens before it is read, and a slot has {capacity}")]
+    #[error("the prompt of the page has {tokens} tokens, but a slot has only {capacity}")]
     TooManyTokens {
         /// Tokens of the prompt.
         tokens: usize,
@@ -111,7 +112,7 @@ pub enum ReadError {
         capacity: usize,
     },
     /// The model has no prompt for the mode, or the prompt cannot be tokenized. Decision: refuse the request.
-    #[error("the page cannot be asked for: {0}")]
+    #[error("no prompt for the page: {0}")]
     Instruction(String),
     /// The model run failed; with the message of the error. Decision: retry.
     #[error("{0}")]

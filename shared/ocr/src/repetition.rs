@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_units_at_the_end_stop_a_page() {
+    fn eight_repeated_units_stop_a_page() {
         assert!(trips(&format!("A page of text that is right. {}", "文字 ".repeat(8))));
         assert!(!trips(&format!("A page of text that is right. {}", "文字 ".repeat(7))));
         assert!(!trips(&format!("A page of text that is right. {}and more", "文字 ".repeat(8))), "not at the end");
@@ -156,8 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_from_elsewhere_is_watched_by_the_rule_of_the_releases() {
-        let (start, unit) = ("A page that begins well. ", "行 and 文 ");
+    fn a_streamed_answer_is_checked_by_the_default_rule() {
+        let start = "A page that begins well. ";
+        let unit = "行 and 文 ";
         let mut guard = StreamRepetitionGuard::new();
         let mut answer = start.to_owned();
         while !guard.detects_repetition(&answer) {
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_looked_at_only_when_it_has_grown() {
+    fn a_text_is_checked_only_after_it_has_grown() {
         let mut guard = RepetitionGuard::new(&RULE);
         let circles = "ab".repeat(30);
         assert!(!guard.detects_repetition(&RULE, &circles, 39), "too short to tell");
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_units_are_cut_down_to_one() {
+    fn ten_repeated_units_are_reduced_to_one() {
         let text = format!("The start, then {}", "行 ".repeat(10));
         assert_eq!(&text[..length_without_repetition(&RULE, &text)], "The start, then 行 ");
         let fewer = format!("The start, then {}", "行 ".repeat(9));
@@ -190,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_is_a_beginning_of_the_text(text in "[ab行 ]{0,80}") {
+        fn the_cleaned_text_is_a_prefix(text in "[ab行 ]{0,80}") {
             prop_assert!(text.is_char_boundary(length_without_repetition(&RULE, &text)));
         }
     }

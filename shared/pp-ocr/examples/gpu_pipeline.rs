@@ -2,7 +2,8 @@
 //!
 //! ```sh
 //! cargo run --release -p quire-pp-ocr --example gpu_pipeline -- --device stub --batch 16 --readers 4 FILE…
-//! cargo run --release -p quire-pp-ocr --features cuda --example gpu_pipeline -- --device cuda --batch 16 --readers 4 FILE…
+//! cargo run --release -p quire-pp-ocr --features cuda --example gpu_pipeline -- \
+//!     --device cuda --batch 16 --readers 4 FILE…
 //! ```
 //!
 //! Files are decoded repeatedly, `--pages` times in total, by one thread per CPU core, ahead of the readers.
@@ -10,7 +11,7 @@
 //! measures latencies. The stub sleeps `--run-ms` per run, `--mpixel-ms` per megapixel and `--kcolumn-ms` per thousand
 //! columns, times `--slower`; it returns the lines that the real model detected in the warm-up, and text of the right
 //! length. Prints one line of JSON.
-#![expect(clippy::print_stdout, reason = "a command's answer goes there")]
+#![expect(clippy::print_stdout, reason = "a command prints its result")]
 
 #[path = "gpu_pipeline/device.rs"]
 mod device;
@@ -44,16 +45,18 @@ fn main() -> Result<(), PipelineError> {
     let model = device::open(&options, &policy)?;
     let loaded = loading.elapsed();
     let engines = (0..options.readers).map(|_| Engine::new(Box::new(model.clone()), policy.clone()));
-    let engine = engines.reduce(Engine::with_reader).ok_or("at least one reader")?;
+    let engine = engines.reduce(Engine::with_reader).ok_or("--readers must be at least 1")?;
     // Warm-up with every page: files are in the page cache, buffers are allocated, and the stub has detected the lines.
     let mut engines = engine.into_readers();
     for file in options.files.iter() {
         engines[0].read(&[decode(file)?]).remove(0)?;
     }
     engines[0].take_costs();
-    let (started, before) = (Instant::now(), processor_time());
+    let started = Instant::now();
+    let before = processor_time();
     let done = read_all(&options, engines)?;
-    let (wall, spent) = (started.elapsed().as_secs_f64(), processor_time() - before);
+    let wall = started.elapsed().as_secs_f64();
+    let spent = processor_time() - before;
     let pages = options.pages as f64;
     let busy = (done.work.detection.busy + done.work.recognition.busy).as_secs_f64();
     let report = serde_json::json!({
@@ -64,7 +67,10 @@ fn main() -> Result<(), PipelineError> {
         "decoding_ms_a_page": round(1e3 * done.decoding.as_secs_f64() / pages),
         "runs": [done.work.detection.count(), done.work.recognition.count()],
         "waste": [round(done.work.detection.padding_share()), round(done.work.recognition.padding_share())],
-        "latency_ms": {"p50": percentile(&mut done.latencies.clone(), 50), "p95": percentile(&mut done.latencies.clone(), 95)},
+        "latency_ms": {
+            "p50": percentile(&mut done.latencies.clone(), 50),
+            "p95": percentile(&mut done.latencies.clone(), 95),
+        },
         "characters": done.characters,
     });
     println!("{report}");
@@ -113,12 +119,16 @@ fn read_all(options: &PipelineOptions, engines: Vec<Engine>) -> Result<PipelineR
     let decoders = thread::available_parallelism()?.get();
     // Decodes at most one batch per reader, and one more, in advance.
     let (pages, decoded) = sync_channel::<DecodedPage>(options.batch * (options.readers + 1));
-    let (next, begun, decoded) = (AtomicUsize::new(0), Instant::now(), Mutex::new(decoded));
+    let next = AtomicUsize::new(0);
+    let begun = Instant::now();
+    let decoded = Mutex::new(decoded);
     let done = Mutex::new(PipelineResult::default());
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for _ in 0..decoders {
-            let (pages, next, done) = (pages.clone(), &next, &done);
+            let pages = pages.clone();
+            let next = &next;
+            let done = &done;
             threads.push(scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +150,8 @@ fn read_all(options: &PipelineOptions, engines: Vec<Engine>) -> Result<PipelineR
         }
         drop(pages);
         for engine in engines {
-            let (decoded, done) = (&decoded, &done);
+            let decoded = &decoded;
+            let done = &done;
             threads.push(scope.spawn(move || read(engine, options.batch, decoded, done)));
         }
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
@@ -156,7 +167,8 @@ fn read(
     done: &Mutex<PipelineResult>,
 ) -> Result<(), PipelineError> {
     loop {
-        let (mut pages, mut begun) = (Vec::new(), Vec::new());
+        let mut pages = Vec::new();
+        let mut begun = Vec::new();
         {
             let queue = decoded.lock().unwrap_or_else(PoisonError::into_inner);
             let first = queue.recv().ok();

@@ -6,7 +6,7 @@
 //!
 //! The last line on standard error contains the cost counters as JSON ([`quire_pp_ocr::CostCounters`]) and the time of
 //! decoding.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command's answers go there")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints its results")]
 
 mod pictures;
 
@@ -29,14 +29,15 @@ type ReadPagesError = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), ReadPagesError> {
     let mut files: Vec<String> = std::env::args().skip(1).collect();
-    let (mut workers, mut provider) = (1, Provider::OnnxRuntime);
+    let mut workers = 1;
+    let mut provider = Provider::OnnxRuntime;
     while let [option, value, ..] = &files[..]
         && option.starts_with("--")
     {
         match option.as_str() {
             "--workers" => workers = value.parse()?,
             "--provider" => provider = value.parse()?,
-            _ => return Err(format!("there is no option {option}").into()),
+            _ => return Err(format!("unknown option {option}").into()),
         }
         files.drain(..2);
     }

@@ -7,7 +7,7 @@
 //! writes `trickle.jsonl` (one page per second on average, exponentially distributed), `burst.jsonl` (200 pages at
 //! once) and `full.jsonl` (600 pages that are available from the start) into the folder. The pages are used in turns,
 //! and random numbers have a fixed seed.
-#![expect(clippy::print_stderr, reason = "a command's progress goes there")]
+#![expect(clippy::print_stderr, reason = "a command prints its progress")]
 
 mod pictures;
 
@@ -35,7 +35,7 @@ const FULL_PAGES: usize = 600;
 
 fn main() -> Result<(), RecordPagesError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((folder, files)) = arguments.split_first() else { return Err("which folder, and which pages?".into()) };
+    let Some((folder, files)) = arguments.split_first() else { return Err("expected FOLDER FILE…".into()) };
     let Models { detection, recognition } = quire_native_libs::models(&Progress::Silent)?;
     let models = ModelFiles { library: quire_native_libs::onnxruntime(&Progress::Silent)?, detection, recognition };
     let seen = Arc::<Mutex<ObservedShapes>>::default();
@@ -43,10 +43,12 @@ fn main() -> Result<(), RecordPagesError> {
     // Puts all lines that are read together into one run, so that the wrapper sees them.
     let policy = BatchPolicy { recognition_max_width: usize::MAX, ..BatchPolicy::for_provider(Provider::OnnxRuntime) };
     let mut engine = Engine::new(Box::new(model), policy);
-    let (mut shapes, mut names) = (String::new(), Vec::new());
+    let mut shapes = String::new();
+    let mut names = Vec::new();
     for file in files {
         let page = decode(Path::new(file))?;
-        let (width, height) = (page.width(), page.height());
+        let width = page.width();
+        let height = page.height();
         let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         for text in engine.read(&[page]) {
             text?;
@@ -108,7 +110,8 @@ impl OcrModel for ObservedModel {
     }
 
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
-        let (mut widths, mut answers) = (Vec::new(), Vec::new());
+        let mut widths = Vec::new();
+        let mut answers = Vec::new();
         for strip in strips.outer_iter() {
             // Columns without content are 0, which is not the value of any pixel.
             let drawn = |column: &usize| strip.slice(s![.., .., *column]).iter().any(|value| *value != 0.0);

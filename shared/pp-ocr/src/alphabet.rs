@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn white_space_among_the_characters_keeps_its_class() {
+    fn a_white_space_character_keeps_its_class() {
         let alphabet = Alphabet::from_metadata("\u{3000}\na\n天");
         assert_eq!(alphabet.classes(), 5);
         let characters: Vec<_> = (0..6).map(|class| alphabet.character(class)).collect();

@@ -28,7 +28,9 @@ impl Component {
     /// Returns the outer corners of its spans; their convex hull is that of the component.
     pub(crate) fn outline(&self) -> Vec<Point> {
         let corners = |run: &PixelSpan| {
-            let (top, left, right) = (run.row as f32, run.start as f32, run.end as f32);
+            let top = run.row as f32;
+            let left = run.start as f32;
+            let right = run.end as f32;
             [[left, top], [right, top], [left, top + 1.0], [right, top + 1.0]]
         };
         self.runs.iter().flat_map(corners).collect()
@@ -79,7 +81,8 @@ fn join_rows(
             above.start += 1;
         }
         for touching in above.clone().take_while(|&index| runs[index].start <= runs[current].end) {
-            let (a, b) = (root(parents, touching), root(parents, current));
+            let a = root(parents, touching);
+            let b = root(parents, current);
             parents[a.max(b)] = a.min(b);
         }
     }
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_belongs_to_no_region() {
+    fn nan_belongs_to_no_component() {
         let mut map = Array2::from_elem((2, 2), f32::NAN);
         assert_eq!(components(&map.view(), 0.5), []);
         map[[1, 1]] = 1.0;
@@ -145,7 +148,8 @@ mod tests {
         let mut open = cells.clone();
         let mut areas = Vec::new();
         for start in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-            let (mut stack, mut area) = (vec![start], 0);
+            let mut stack = vec![start];
+            let mut area = 0;
             while let Some((y, x)) = stack.pop() {
                 if std::mem::take(&mut open[[y, x]]) {
                     area += 1;
@@ -162,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn runs_find_what_flooding_finds(cells in prop::collection::vec(any::<bool>(), 120)) {
-            let cells = Array2::from_shape_vec((10, 12), cells).expect("120 cells");
+            let cells = Array2::from_shape_vec((10, 12), cells).expect("there are 120 cells");
             let map = cells.mapv(|cell| f32::from(u8::from(cell)));
             let mut areas: Vec<usize> = components(&map.view(), 0.5).iter().map(Component::area).collect();
             let mut expected = flooded(&cells);

@@ -44,8 +44,9 @@ pub struct RunCounters {
 impl CostCounters {
     /// Returns the time of pre- and post-processing: the total without runs and queues.
     pub fn processing_time(&self) -> Duration {
-        let runs = |runs: &RunCounters| runs.busy + runs.waited;
-        self.total.saturating_sub(runs(&self.detection) + runs(&self.recognition))
+        let detection = self.detection.busy + self.detection.waited;
+        let recognition = self.recognition.busy + self.recognition.waited;
+        self.total.saturating_sub(detection + recognition)
     }
 }
 
@@ -122,7 +123,7 @@ impl RunHistory {
         let Err(ModelError::Memory(reason)) = answer else { return };
         let half = size / 2;
         if half < self.max_units {
-            warn!(what, size, max_units = half, reason, "no memory for a run: from now on they are half as large");
+            warn!(what, size, max_units = half, reason, "out of memory in a model run; halving the batch limit");
             self.max_units = half;
         }
     }
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_counted_by_how_many_share_one() {
+    fn runs_are_counted_by_batch_size() {
         let mut runs = RunCounters::default();
         for items in [1, 2, 3, 4, 5, 64, 65, 1000] {
             runs.add(items, 75 * items, 100 * items, (Duration::from_millis(2), Duration::from_millis(1)));
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_outside_of_runs_is_never_negative() {
+    fn processing_time_is_never_negative() {
         let mut work = CostCounters { pages: 1, total: Duration::from_millis(10), ..CostCounters::default() };
         work.detection.add(1, 1, 1, (Duration::from_millis(3), Duration::from_millis(1)));
         assert_eq!(work.processing_time(), Duration::from_millis(6));

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_as_certain_as_all_its_characters_are_together() {
+    fn the_certainty_of_a_line_is_the_product_of_its_characters() {
         let alphabet = Alphabet::from_metadata("a\nb");
         let step = |class, probability| CtcStep { class, probability };
         let steps = [step(1, 0.8), step(1, 0.5), step(0, 0.1), step(1, 0.5), step(2, 0.9), step(2, 1.0)];
@@ -131,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_written_with_blanks_reads_back(classes in prop::collection::vec(1_u32..6, 0..40), repeat in 1_usize..4) {
+        fn encoded_text_decodes_to_itself(classes in prop::collection::vec(1_u32..6, 0..40), repeat in 1_usize..4) {
             let alphabet = Alphabet::from_metadata("v\nw\nx\ny");
             let written: Vec<u32> =
                 classes.iter().flat_map(|&class| std::iter::repeat_n(class, repeat).chain([0])).collect();
@@ -143,7 +143,8 @@ mod tests {
 
         #[test]
         fn a_confidence_is_between_its_probabilities(steps in prop::collection::vec((0_u32..9, 0.0_f32..=1.0), 1..50)) {
-            let steps: Vec<CtcStep> = steps.into_iter().map(|(class, probability)| CtcStep { class, probability }).collect();
+            let to_step = |(class, probability)| CtcStep { class, probability };
+            let steps: Vec<CtcStep> = steps.into_iter().map(to_step).collect();
             let reading = decode_ctc(&steps, 8 * steps.len(), &Alphabet::from_metadata("a\nb\nc"));
             prop_assert!((0.0..=1.0001).contains(&reading.confidence));
         }

@@ -61,7 +61,8 @@ fn text_direction(lines: &[Quad], along: Point) -> Point {
 /// weight 0.
 fn slope(line: &Quad, along: Point, down: Point, directed: f32) -> (f32, f32) {
     let edge = subtract(line.0[1], line.0[0]);
-    let (run, fall) = (edge[0] * along[0] + edge[1] * along[1], edge[0] * down[0] + edge[1] * down[1]);
+    let run = edge[0] * along[0] + edge[1] * along[1];
+    let fall = edge[0] * down[0] + edge[1] * down[1];
     if run > directed * line.breadth() { (fall / run, run) } else { (f32::INFINITY, 0.0) }
 }
 
@@ -148,7 +149,8 @@ impl Pencil {
                 |sample: &&SlopeSample| (sample.slope - pencil.slope - pencil.change * sample.place).abs() < SAME_SLOPE;
             samples.iter().filter(near).map(|sample| sample.weight).sum::<f32>() / weight(&samples)
         };
-        let (agreement, without) = (agreeing(found), agreeing(Self { slope: 0.0, change: 0.0 }));
+        let agreement = agreeing(found);
+        let without = agreeing(Self { slope: 0.0, change: 0.0 });
         (agreement >= MIN_AGREEMENT && agreement > without + MIN_GAIN).then_some(found)
     }
 
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_converges_in_a_photograph_is_level_and_upright_again() {
+    fn perspective_is_corrected() {
         let photographed = |[x, y]: Point| {
             let depth = 1.0 + 0.000_2 * x + 0.000_25 * y;
             [(x + 0.05 * y) / depth, (y - 0.03 * x) / depth]
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_straight_page_stays_as_it_is_but_for_its_center() {
+    fn a_straight_page_is_only_centered() {
         let lines = columns();
         let leveled = deskew(&lines, [1.0, 0.0]);
         for (before, after) in lines.iter().zip(&leveled) {
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slope_all_over_is_taken_out_of_a_slanted_page() {
+    fn a_uniform_slope_is_removed() {
         let slanted: Vec<Quad> =
             columns().iter().map(|line| Quad(line.0.map(|[x, y]| [x - 0.1 * y, y + 0.1 * x]))).collect();
         let leveled = deskew(&slanted, [1.0, 0.0]);

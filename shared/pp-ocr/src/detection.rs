@@ -23,7 +23,8 @@ const SIDE_MULTIPLE: u32 = 32;
 /// to the area instead of the longer side, so that a long receipt is not scaled down too much and all shapes cost the
 /// same.
 pub(crate) fn detection_size(width: u32, height: u32, max_pixels: usize) -> (u32, u32) {
-    let (width, height) = (f64::from(width), f64::from(height));
+    let width = f64::from(width);
+    let height = f64::from(height);
     let scale = (max_pixels as f64 / (width * height)).sqrt().min(1.0);
     let multiple = f64::from(SIDE_MULTIPLE);
     let longest = (max_pixels as f64 / multiple).max(multiple);
@@ -65,7 +66,8 @@ fn text_box(map: &ArrayView2<'_, f32>, region: &Component) -> Option<TextBox> {
 /// Returns the mean of the values whose pixel centers are inside a rectangle.
 fn mean_inside(map: &ArrayView2<'_, f32>, rectangle: &Rectangle) -> f32 {
     let (rows, columns) = map.dim();
-    let (mut sum, mut count) = (0.0, 0_usize);
+    let mut sum = 0.0;
+    let mut count = 0_usize;
     for (row, inside) in rectangle.pixels(rows, columns) {
         count += inside.len();
         sum += map.slice(ndarray::s![row, inside]).sum();
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_of_text_becomes_a_box_that_is_grown() {
+    fn a_bar_of_text_becomes_an_expanded_box() {
         let mut map = Array2::zeros((64, 128));
         map.slice_mut(s![20..30, 20..100]).fill(0.9);
         let boxes = text_boxes(&map.view());
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn faint_and_thin_regions_are_no_text() {
+    fn faint_and_thin_regions_are_ignored() {
         let mut map = Array2::zeros((64, 128));
         map.slice_mut(s![20..30, 20..100]).fill(0.3);
         map.slice_mut(s![50..52, 20..100]).fill(0.9);

@@ -20,15 +20,20 @@ pub(crate) struct InputPlacement {
 /// empty.
 pub(crate) fn fit_to_shapes(shapes: &[(u32, u32)], (width, height): (u32, u32), exact: (u32, u32)) -> InputPlacement {
     let fits = shapes.iter().map(|&shape| fit_to_shape(shape, (width, height)));
-    let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
     let best =
         fits.max_by_key(|fit_to_shapes| (area(fit_to_shapes.content), std::cmp::Reverse(area(fit_to_shapes.shape))));
     best.unwrap_or(InputPlacement { shape: exact, content: exact })
 }
 
+/// Returns the number of pixels.
+pub(crate) fn area((width, height): (u32, u32)) -> u64 {
+    u64::from(width) * u64::from(height)
+}
+
 /// Scales the page down to fit into the shape. Never scales up, except for the stretch that fills the shape.
 fn fit_to_shape(shape: (u32, u32), (width, height): (u32, u32)) -> InputPlacement {
-    let (across, down) = (f64::from(shape.0) / f64::from(width), f64::from(shape.1) / f64::from(height));
+    let across = f64::from(shape.0) / f64::from(width);
+    let down = f64::from(shape.1) / f64::from(height);
     let scale = across.min(down).min(1.0);
     let side = |length: u32, limit: u32, room: f64| {
         if room <= scale * MAX_STRETCH { limit } else { ((f64::from(length) * scale).round() as u32).clamp(1, limit) }
@@ -80,7 +85,8 @@ impl BatchPolicy {
     /// Returns all shapes of detection runs with fixed batches and listed shapes: batch size, height and width.
     pub(crate) fn detection_run_shapes(&self) -> Vec<(usize, usize, usize)> {
         let batches = |&(width, height): &(u32, u32)| {
-            let (width, height) = (width as usize, height as usize);
+            let width = width as usize;
+            let height = height as usize;
             powers_of_two(self.detection_max_pixels / (width * height).max(1)).map(move |n| (n, height, width))
         };
         self.detection_shapes.iter().flat_map(batches).collect()
@@ -109,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_put_where_most_of_it_shows() {
+    fn a_page_gets_the_shape_that_shows_most_of_it() {
         let fit_to_shapes = |size| fit_to_shapes(&SHAPES, size, (32, 32));
         assert_eq!(fit_to_shapes((1654, 2339)), InputPlacement { shape: (672, 960), content: (672, 960) });
         assert_eq!(fit_to_shapes((2339, 1654)), InputPlacement { shape: (960, 672), content: (960, 672) });
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn all_shapes_are_known_beforehand() {
+    fn all_shapes_are_known_in_advance() {
         let policy = BatchPolicy { recognition_max_width: 1300, detection_max_pixels: 1_400_000, ..fixed() };
         assert_eq!(policy.recognition_run_shapes().len(), 4 + 3 + 2);
         let policy = BatchPolicy { detection_shapes: vec![(672, 960)], ..policy };
@@ -161,7 +167,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fixed_batches_have_known_shapes_within_the_budget(widths in prop::collection::vec(1_usize..640, 0..80), budget in 640_usize..9000) {
+        fn fixed_batches_have_known_shapes_within_the_budget(
+            widths in prop::collection::vec(1_usize..640, 0..80),
+            budget in 640_usize..9000,
+        ) {
             let policy = BatchPolicy { recognition_max_width: budget, ..fixed() };
             let known = policy.recognition_run_shapes();
             for run in policy.pack_lines(&widths) {
@@ -171,7 +180,7 @@ mod tests {
         }
 
         #[test]
-        fn a_picture_lies_within_its_shape_and_is_hardly_stretched(width in 1_u32..20_000, height in 1_u32..20_000) {
+        fn a_page_fits_into_its_shape_with_little_stretch(width in 1_u32..20_000, height in 1_u32..20_000) {
             let InputPlacement { shape, content } = fit_to_shapes(&SHAPES, (width, height), (32, 32));
             prop_assert!(content.0 >= 1 && content.1 >= 1 && content.0 <= shape.0 && content.1 <= shape.1);
             let stretch = f64::from(content.0) / f64::from(width) * f64::from(height) / f64::from(content.1);
@@ -181,7 +190,10 @@ mod tests {
         }
 
         #[test]
-        fn runs_cover_all_items_within_the_budget(mut costs in prop::collection::vec(0_usize..500, 0..60), budget in 0_usize..2000) {
+        fn runs_cover_all_items_within_the_budget(
+            mut costs in prop::collection::vec(0_usize..500, 0..60),
+            budget in 0_usize..2000,
+        ) {
             costs.sort_unstable_by(|a, b| b.cmp(a));
             let runs = bounded_runs(&costs, budget);
             prop_assert_eq!(runs.iter().cloned().flatten().collect::<Vec<_>>(), (0..costs.len()).collect::<Vec<_>>());

@@ -85,7 +85,8 @@ impl Rectangle {
             hull.iter().map(|&p| dot(p, unit)).fold(start, |(low, high), v| (low.min(v), high.max(v)))
         };
         let ((left, right), (top, bottom)) = (extent(axis), extent(normal));
-        let (u, v) = (f32::midpoint(left, right), f32::midpoint(top, bottom));
+        let u = f32::midpoint(left, right);
+        let v = f32::midpoint(top, bottom);
         let center = [u * axis[0] + v * normal[0], u * axis[1] + v * normal[1]];
         Some(Self { center, axis, sides: [right - left, bottom - top] })
     }
@@ -133,7 +134,8 @@ impl Rectangle {
         let normal = [-self.axis[1], self.axis[0]];
         let along = slab(self.axis, self.center, self.sides[0] / 2.0, y)?;
         let across = slab(normal, self.center, self.sides[1] / 2.0, y)?;
-        let (left, right) = (along.0.max(across.0), along.1.min(across.1));
+        let left = along.0.max(across.0);
+        let right = along.1.min(across.1);
         (left < right).then_some((left, right))
     }
 }
@@ -250,14 +252,14 @@ mod tests {
             let hull = convex_hull(points.clone());
             if let Some(rectangle) = Rectangle::around(&hull) {
                 prop_assert!(points.iter().all(|&point| holds(&rectangle, point)));
-                let upright = Rectangle::along(&hull, [1.0, 0.0]).expect("a direction");
+                let upright = Rectangle::along(&hull, [1.0, 0.0]).expect("the direction is not zero");
                 prop_assert!(rectangle.area() <= upright.area() * 1.0001);
                 prop_assert!(points.iter().all(|&point| holds(&rectangle.unclipped(1.5), point)));
             }
         }
 
         #[test]
-        fn a_part_of_a_line_keeps_its_breadth(from in 0.0_f32..0.5, to in 0.5_f32..1.0) {
+        fn a_section_of_a_line_keeps_its_height(from in 0.0_f32..0.5, to in 0.5_f32..1.0) {
             let quad = Quad([[0.0, 0.0], [100.0, 10.0], [98.0, 30.0], [-2.0, 20.0]]);
             let part = quad.section(from, to);
             prop_assert!((part.breadth() - quad.breadth()).abs() < 0.01);
@@ -274,7 +276,8 @@ mod tests {
 
     #[test]
     fn unclipping_moves_each_side_by_area_times_ratio_over_perimeter() {
-        let rectangle = Rectangle::around(&convex_hull(upright(10.0, 10.0, 110.0, 30.0))).expect("an area");
+        let rectangle =
+            Rectangle::around(&convex_hull(upright(10.0, 10.0, 110.0, 30.0))).expect("the hull has an area");
         let mut sides = rectangle.unclipped(1.2).sides;
         sides.sort_by(f32::total_cmp);
         assert_eq!(sides, [40.0, 120.0]);
@@ -282,14 +285,15 @@ mod tests {
 
     #[test]
     fn a_row_crosses_a_tilted_square_between_its_sides() {
-        let square = Rectangle::around(&[[0.0, -10.0], [10.0, 0.0], [0.0, 10.0], [-10.0, 0.0]]).expect("an area");
-        let (left, right) = square.span_at(5.0).expect("the row crosses");
+        let square =
+            Rectangle::around(&[[0.0, -10.0], [10.0, 0.0], [0.0, 10.0], [-10.0, 0.0]]).expect("the hull has an area");
+        let (left, right) = square.span_at(5.0).expect("the row crosses the square");
         assert!((left + 5.0).abs() < 0.01 && (right - 5.0).abs() < 0.01);
         assert_eq!(square.span_at(11.0), None);
     }
 
     #[test]
-    fn a_place_holds_what_lies_in_it() {
+    fn a_position_contains_its_points() {
         let quad = Quad([[0.0, 0.0], [50.0, 10.0], [48.0, 20.0], [-2.0, 10.0]]).shifted([100.0, 0.0]);
         assert_eq!(quad.center(), [124.0, 10.0]);
         assert!(quad.contains(quad.center()) && quad.contains([100.0, 0.0]));
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_read_from_the_corner_that_the_direction_asks_for() {
+    fn a_line_faces_the_requested_direction() {
         let quad = Quad([[0.0, 0.0], [50.0, 0.0], [50.0, 10.0], [0.0, 10.0]]);
         assert_eq!(quad.rotated(3).facing([1.0, 0.1]), quad);
         assert_eq!(quad.facing([-1.0, 0.0]).0[0], [50.0, 10.0]);

@@ -10,8 +10,8 @@ use std::{
 use ndarray::{Array3, ArrayView4};
 use quire_inference::{
     BoundSession, CLASS_OUTPUT, GpuOptions, HostBuffer, InferenceSession, IoBinding, LoadError, ModelError,
-    PROBABILITY_OUTPUT, PinnedMemory, Provider, RunBuffer, SessionError, ShapeProfile, append_argmax, check_cuda,
-    check_tensorrt, load_environment,
+    PROBABILITY_OUTPUT, PinnedMemory, Provider, RunBuffer, ShapeProfile, append_argmax, check_cuda, check_tensorrt,
+    load_environment,
 };
 use quire_tasks::EngineName;
 use tracing::info;
@@ -69,15 +69,17 @@ impl GpuPpOcr {
         // The model's own output is the first one; the two added outputs follow.
         let own: Vec<_> = InferenceSession::outputs(&recognition.session).into_iter().take(1).collect();
         check_shape(&files.recognition, "output", &own, &RECOGNITION_OUTPUT)?;
-        let refused = |error: SessionError| LoadError::Cuda { reason: error.to_string() };
         let pinned = match options.provider {
-            Provider::Cuda | Provider::TensorRt => Some(PinnedMemory::new(&detection.session).map_err(refused)?),
+            Provider::Cuda | Provider::TensorRt => {
+                Some(PinnedMemory::new(&detection.session).map_err(|error| LoadError::cuda(&error))?)
+            }
             Provider::OnnxRuntime | Provider::OpenVino => None,
         };
-        let (classes, probabilities) = (Vec::new(), Vec::new());
+        let classes = Vec::new();
+        let probabilities = Vec::new();
         let mut model = Self { detection, recognition, alphabet, pinned, classes, probabilities };
-        let (shapes, took) = model.warm_up(policy).map_err(|error| LoadError::Cuda { reason: error.to_string() })?;
-        info!(shapes, duration_ms = took.as_millis() as u64, "the device has met all shapes");
+        let (shapes, took) = model.warm_up(policy).map_err(|error| LoadError::cuda(&error))?;
+        info!(shapes, duration_ms = took.as_millis() as u64, "warmed up all input shapes");
         Ok(model)
     }
 
@@ -87,7 +89,8 @@ impl GpuPpOcr {
     /// # Errors
     /// Same as [`load`](Self::load).
     pub fn load_engine(files: ModelFiles, policy: &BatchPolicy, options: GpuOptions) -> Result<Engine, LoadError> {
-        let (of_model, readers) = (policy.clone(), policy.readers.max(1));
+        let of_model = policy.clone();
+        let readers = policy.readers.max(1);
         let model = SharedModel::start(readers, move || Self::load(&files, &of_model, &options))?;
         let reader = |model: SharedModel| Engine::new(Box::new(model), policy.clone());
         Ok((1..readers).fold(reader(model.clone()), |engine, _| engine.with_reader(reader(model.clone()))))
@@ -97,7 +100,8 @@ impl GpuPpOcr {
     /// time.
     fn warm_up(&mut self, policy: &BatchPolicy) -> Result<(usize, Duration), ModelError> {
         let started = Instant::now();
-        let (mut detection, mut recognition) = (policy.detection_run_shapes(), policy.recognition_run_shapes());
+        let mut detection = policy.detection_run_shapes();
+        let mut recognition = policy.recognition_run_shapes();
         detection.sort_by_key(|&(pages, height, width)| std::cmp::Reverse(pages * height * width));
         recognition.sort_by_key(|&(strips, width)| std::cmp::Reverse(strips * width));
         let mut run = RunBuffer::default();
@@ -122,7 +126,7 @@ fn ignore_out_of_memory(met: Result<(), ModelError>) -> Result<(), ModelError> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+    fs::read(path).map_err(|error| LoadError::model(path, &error))
 }
 
 fn detection_profile(policy: &BatchPolicy) -> ShapeProfile {

@@ -102,9 +102,11 @@ impl CropTransform {
 
     /// Returns whether every bilinear sample, including one more pixel on its right, is on the page.
     fn is_inside(&self, page: &PageImage, columns: usize, rows: usize) -> bool {
-        let (columns, rows) = (columns as f32, rows as f32);
+        let columns = columns as f32;
+        let rows = rows as f32;
         let corners = [(0.0, 0.0), (columns, 0.0), (0.0, rows), (columns, rows)].map(|(u, v)| self.at(u, v));
-        let (right, bottom) = (page.width() as f32 - 3.0, page.height() as f32 - 2.0);
+        let right = page.width() as f32 - 3.0;
+        let bottom = page.height() as f32 - 2.0;
         corners.iter().all(|&[x, y]| (1.0..=right).contains(&x) && (1.0..=bottom).contains(&y))
     }
 }
@@ -151,9 +153,12 @@ fn add_row_at_edge(page: &PageImage, first: Point, right: Point, sums: &mut [[f3
 }
 
 fn add_sample(page: &PageImage, at: Point, sums: &mut [f32; 4]) {
-    let (x, y) = (at[0] - 0.5, at[1] - 0.5);
-    let (left, top) = (x.floor(), y.floor());
-    let (u, v) = (x - left, y - top);
+    let x = at[0] - 0.5;
+    let y = at[1] - 0.5;
+    let left = x.floor();
+    let top = y.floor();
+    let u = x - left;
+    let v = y - top;
     let clamp = |value: f32, side: u32| (value.max(0.0) as usize).min(side as usize - 1);
     let columns = [clamp(left, page.width()), clamp(left + 1.0, page.width())];
     let rows = [clamp(top, page.height()), clamp(top + 1.0, page.height())];
@@ -197,7 +202,8 @@ fn contrast_of(strip: &ArrayView3<'_, f32>, column: usize) -> f32 {
 fn gap_center(contrast: &[f32]) -> usize {
     let lowest = contrast.iter().copied().fold(f32::INFINITY, f32::min);
     let blank = |value: &f32| *value <= lowest + 0.1;
-    let (mut best, mut start) = (0..0, 0);
+    let mut best = 0..0;
+    let mut start = 0;
     for stretch in contrast.chunk_by(|a, b| blank(a) == blank(b)) {
         if blank(&stretch[0]) && stretch.len() > best.len() {
             best = start..start + stretch.len();
@@ -224,7 +230,8 @@ mod tests {
     }
 
     fn whole(page: &PageImage) -> Quad {
-        let (width, height) = (page.width() as f32, page.height() as f32);
+        let width = page.width() as f32;
+        let height = page.height() as f32;
         Quad([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
     }
 
@@ -268,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_strip_is_cut_in_its_gaps() {
+    fn a_wide_line_is_cut_in_its_gaps() {
         let mut strip = Array3::from_elem((3, LINE_IMAGE_HEIGHT, 1000), 1.0);
         for column in (0..1000).filter(|column| !(340..360).contains(column) && column % 2 == 0) {
             strip[[1, 20, column]] = -1.0;
@@ -278,7 +285,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_a_line_lies_it_is_drawn_as_sample_by_sample(
+        fn every_drawing_path_matches_sampling_point_by_point(
             start in [-20.0_f32..120.0, -20.0_f32..90.0],
             length in 1.0_f32..150.0,
             breadth in 0.5_f32..120.0,
@@ -295,13 +302,18 @@ mod tests {
             let mut fast = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
             draw_line(&page, &quad, fast.view_mut());
             let mut plain = Array3::zeros((3, LINE_IMAGE_HEIGHT, 90));
-            resample_point_by_point(&page, &CropTransform::of(&quad, 90, LINE_IMAGE_HEIGHT), add_row_at_edge, plain.view_mut());
+            let transform = CropTransform::of(&quad, 90, LINE_IMAGE_HEIGHT);
+            resample_point_by_point(&page, &transform, add_row_at_edge, plain.view_mut());
             let farthest = fast.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             prop_assert!(farthest < 1e-3, "{farthest}");
         }
 
         #[test]
-        fn pieces_cover_the_strip_and_none_is_too_wide(width in 8_usize..3000, max in 16_usize..900, seed in any::<u64>()) {
+        fn pieces_cover_the_line_and_none_is_too_wide(
+            width in 8_usize..3000,
+            max in 16_usize..900,
+            seed in any::<u64>(),
+        ) {
             let value = |(_, row, column): (usize, usize, usize)| {
                 f32::from(u8::from((seed >> ((row * 7 + column) % 64)) & 1 == 1))
             };

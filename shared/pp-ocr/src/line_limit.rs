@@ -34,7 +34,8 @@ pub(crate) fn limit_lines(mut lines: Vec<Quad>) -> (Vec<Quad>, bool) {
 
 /// Returns the cost of a line in columns, in whichever direction it is read.
 fn cost_in_columns(line: &Quad) -> f32 {
-    let (length, breadth) = (line.length(), line.breadth());
+    let length = line.length();
+    let breadth = line.breadth();
     let aspect = length.max(breadth) / length.min(breadth).max(1e-3);
     (LINE_IMAGE_HEIGHT as f32 * aspect).clamp(MIN_LINE_COLUMNS, MAX_LINE_COLUMNS)
 }
@@ -52,14 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_with_as_much_text_as_pages_have_is_read_whole() {
+    fn a_normal_page_is_below_the_limit() {
         let lines: Vec<Quad> = (0..400).map(|index| line(index as f32, 600.0, 40.0)).collect();
         assert_eq!(limit_lines(lines.clone()), (lines, false));
         assert_eq!(limit_lines(Vec::new()), (Vec::new(), false));
     }
 
     #[test]
-    fn of_more_the_largest_are_kept_in_their_order() {
+    fn beyond_the_limit_the_largest_lines_are_kept_in_order() {
         let size = |index: usize| if index.is_multiple_of(10) { 20.0 } else { 10.0 };
         let lines: Vec<Quad> = (0..20_000).map(|index| line(index as f32, size(index), size(index))).collect();
         let (kept, cut_off) = limit_lines(lines);
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn hairlines_and_points_cost_something_and_not_everything() {
+    fn hairlines_and_points_have_a_bounded_cost() {
         let hairlines = vec![line(0.0, 1e6, 0.0); 100];
         assert_eq!(limit_lines(hairlines).0.len(), 6);
         let points = vec![Quad([[1.0, 1.0]; 4]); 5_000];

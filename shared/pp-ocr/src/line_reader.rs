@@ -78,34 +78,34 @@ impl PageReader for LineReader {
         let mut states: Vec<PageState<'_>> =
             pages.iter().zip(detected).map(|(page, lines)| PageState::new(page, lines)).collect();
         // First read a few lines of each page, to detect whether it is upside down and which width suits its lines.
-        let usual = vec![DEFAULT_WIDTH_RATIO; pages.len()];
-        let mut telling: Vec<Vec<SpacedReading>> = vec![Vec::new(); pages.len()];
-        for (pick, line) in self.read_selected(&mut states, &usual, PageState::orientation_samples) {
+        let default_widths = vec![DEFAULT_WIDTH_RATIO; pages.len()];
+        let mut representative: Vec<Vec<SpacedReading>> = vec![Vec::new(); pages.len()];
+        for (pick, line) in self.read_selected(&mut states, &default_widths, PageState::orientation_samples) {
             states[pick.state].set_reading(pick.line, line.reading.clone());
-            telling[pick.state].extend(Some(line).filter(SpacedReading::is_representative));
+            representative[pick.state].extend(Some(line).filter(SpacedReading::is_representative));
         }
         let mut upside_down = Vec::new();
-        for (pick, line) in self.read_selected(&mut states, &usual, PageState::upside_down_samples) {
+        for (pick, line) in self.read_selected(&mut states, &default_widths, PageState::upside_down_samples) {
             upside_down.push((pick, line.reading.clone()));
-            telling[pick.state].extend(Some(line).filter(SpacedReading::is_representative));
+            representative[pick.state].extend(Some(line).filter(SpacedReading::is_representative));
         }
         for readings in upside_down.chunk_by(|a, b| a.0.state == b.0.state) {
             states[readings[0].0.state].turn_if_better(readings);
         }
         // Vertical text runs along the side of the page, but its characters are upright.
         let upright: Vec<(LineSelection, LineReading)> = self
-            .read_selected(&mut states, &usual, PageState::upright_cells)
+            .read_selected(&mut states, &default_widths, PageState::upright_cells)
             .into_iter()
             .map(|(pick, cell)| (pick, cell.reading))
             .collect();
         for readings in upright.chunk_by(|a, b| a.0.state == b.0.state) {
             states[readings[0].0.state].detect_vertical_text(readings);
         }
-        let widths: Vec<f32> = telling.into_iter().map(page_width_ratio).collect();
+        let widths: Vec<f32> = representative.into_iter().map(page_width_ratio).collect();
         for (pick, line) in self.read_selected(&mut states, &widths, PageState::unread) {
             states[pick.state].set_reading(pick.line, line.reading);
         }
-        for (pick, line) in self.read_selected(&mut states, &usual, PageState::alternative_readings) {
+        for (pick, line) in self.read_selected(&mut states, &default_widths, PageState::alternative_readings) {
             states[pick.state].replace_if_better(pick.line, pick.quad, line.reading);
         }
         let name = self.name();
@@ -126,29 +126,34 @@ impl LineReader {
     fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
         let mut detected: Vec<Result<Vec<Quad>, ModelError>> = pages.iter().map(|_| Ok(Vec::new())).collect();
         let whole = |(page, image)| PageRegion { page, part: CropRect::whole(image) };
-        let mut looks: Vec<PageRegion> = pages.iter().enumerate().map(whole).collect();
+        let mut regions: Vec<PageRegion> = pages.iter().enumerate().map(whole).collect();
         for _ in 0..MAX_PASSES {
-            let mut closer = Vec::new();
-            for (look, found) in looks.iter().zip(self.detect_regions(pages, &looks)) {
-                match (&mut detected[look.page], found) {
+            let mut zoomed = Vec::new();
+            for (region, found) in regions.iter().zip(self.detect_regions(pages, &regions)) {
+                match (&mut detected[region.page], found) {
                     (Ok(lines), Ok(found)) => {
-                        replace_lines(lines, &look.part, found.lines);
-                        closer.extend(found.zoom_regions.into_iter().map(|part| PageRegion { page: look.page, part }));
+                        replace_lines(lines, &region.part, found.lines);
+                        zoomed
+                            .extend(found.zoom_regions.into_iter().map(|part| PageRegion { page: region.page, part }));
                     }
                     (detected, Err(error)) => *detected = Err(error),
                     (Err(_), Ok(_)) => {}
                 }
             }
-            looks = closer;
+            regions = zoomed;
         }
         detected
     }
 
     /// Runs detection on regions of pages. Returns one result per region.
-    fn detect_regions(&mut self, pages: &[PageImage], looks: &[PageRegion]) -> Vec<Result<DetectedLines, ModelError>> {
-        let fits: Vec<InputPlacement> = looks.iter().map(|look| self.place_region(&look.part)).collect();
+    fn detect_regions(
+        &mut self,
+        pages: &[PageImage],
+        regions: &[PageRegion],
+    ) -> Vec<Result<DetectedLines, ModelError>> {
+        let fits: Vec<InputPlacement> = regions.iter().map(|region| self.place_region(&region.part)).collect();
         let shapes: Vec<(u32, u32)> = fits.iter().map(|fit_to_shapes| fit_to_shapes.shape).collect();
-        let mut found: Vec<Option<Result<DetectedLines, ModelError>>> = looks.iter().map(|_| None).collect();
+        let mut found: Vec<Option<Result<DetectedLines, ModelError>>> = regions.iter().map(|_| None).collect();
         for DetectionRun { members, size, .. } in self.policy.pack_pages(&shapes) {
             let mut left = &members[..];
             while !left.is_empty() {
@@ -156,15 +161,15 @@ impl LineReader {
                 let (members, rest) = left.split_at(self.model.max_pages(size).min(left.len()));
                 left = rest;
                 let answers = run_with_bisection(members, &mut |members| {
-                    let drawn = |&look: &usize| (&pages[looks[look].page], looks[look].part, fits[look]);
+                    let drawn = |&region: &usize| (&pages[regions[region].page], regions[region].part, fits[region]);
                     self.detect_run(&members.iter().map(drawn).collect::<Vec<_>>())
                 });
-                for (&look, answer) in members.iter().zip(answers) {
-                    found[look] = Some(answer);
+                for (&region, answer) in members.iter().zip(answers) {
+                    found[region] = Some(answer);
                 }
             }
         }
-        found.into_iter().map(|found| found.expect("every look is a member of a run")).collect()
+        found.into_iter().map(|found| found.expect("every region is a member of a run")).collect()
     }
 
     /// Returns how a region is placed in a run.
@@ -180,7 +185,8 @@ impl LineReader {
         let shape = [batch, PageImage::CHANNELS, height as usize, width as usize];
         let mut run = self.model.detection_buffer(shape);
         self.pool.draw(parts, run.input_mut(), |(page, part, fit_to_shapes), mut place| {
-            let (columns, rows) = (fit_to_shapes.content.0 as usize, fit_to_shapes.content.1 as usize);
+            let columns = fit_to_shapes.content.0 as usize;
+            let rows = fit_to_shapes.content.1 as usize;
             place.slice_mut(s![.., rows.., ..]).fill(0.0);
             place.slice_mut(s![.., .., columns..]).fill(0.0);
             resample(page, part, place.slice_mut(s![.., ..rows, ..columns]));
@@ -202,14 +208,17 @@ impl LineReader {
         run: &RunBuffer,
         [batch, height, width]: [usize; 3],
     ) -> Result<Vec<DetectedLines>, ModelError> {
-        let (pictures, maps, expected) = (run.input(), run.output(), (batch, height, width));
+        let pictures = run.input();
+        let maps = run.output();
+        let expected = (batch, height, width);
         if maps.dim() != expected {
             return Err(ModelError::Shape { expected: format!("{expected:?}"), found: format!("{:?}", maps.dim()) });
         }
         let max_pixels = self.policy.detection_page_pixels;
         let answers: Vec<_> = parts.iter().zip(pictures.outer_iter()).zip(maps.outer_iter()).collect();
         let found = self.pool.map(&answers, |(((_, part, fit_to_shapes), picture), map)| {
-            let (columns, rows) = (fit_to_shapes.content.0 as usize, fit_to_shapes.content.1 as usize);
+            let columns = fit_to_shapes.content.0 as usize;
+            let rows = fit_to_shapes.content.1 as usize;
             let map: ArrayView2<'_, f32> = map.slice(s![..rows, ..columns]);
             if !map.iter().all(|value| value.is_finite()) {
                 return Err(ModelError::NotANumber);

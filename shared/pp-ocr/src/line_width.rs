@@ -148,22 +148,23 @@ mod tests {
     }
 
     #[test]
-    fn one_line_of_narrow_characters_keeps_its_page_as_usual() {
+    fn one_line_of_narrow_characters_keeps_the_default_width() {
         let lines = vec![spaced(&[5; 30], 0.99), spaced(&[5; 30], 0.99), spaced(&[2; 60], 0.99)];
         assert_eq!(page_width_ratio(lines), DEFAULT_WIDTH_RATIO);
     }
 
     #[test]
-    fn a_page_most_of_whose_lines_would_be_read_twice_is_left_as_usual() {
+    fn a_page_with_many_rereads_keeps_the_default_width() {
         let mut mixed = [5; 30];
         mixed[10..16].fill(2);
-        let (mixed, wide) = (spaced(&mixed, 0.99), spaced(&[5; 30], 0.99));
+        let mixed = spaced(&mixed, 0.99);
+        let wide = spaced(&[5; 30], 0.99);
         assert_eq!(page_width_ratio(vec![mixed.clone(), mixed.clone(), wide.clone()]), DEFAULT_WIDTH_RATIO);
         assert_eq!(page_width_ratio(vec![mixed, wide.clone(), wide]), MIN_WIDTH_RATIO);
     }
 
     #[test]
-    fn a_condensed_line_is_read_again_where_it_is_unsure_or_has_a_narrow_stretch() {
+    fn an_unsure_or_narrow_condensed_line_is_read_again() {
         let again = |steps_apart: &[usize], confidence| spaced(steps_apart, confidence).reread_width(MIN_WIDTH_RATIO);
         assert_eq!(again(&[5; 20], 0.99), None);
         assert_eq!(again(&[5; 20], 0.9), Some(DEFAULT_WIDTH_RATIO));
@@ -173,9 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn crowded_lines_are_given_room_once() {
+    fn crowded_lines_are_widened_once() {
         let crowded = spaced(&[1, 1, 1, 2].repeat(20), 0.99);
-        let width = crowded.reread_width(DEFAULT_WIDTH_RATIO).expect("10 columns a character");
+        let width =
+            crowded.reread_width(DEFAULT_WIDTH_RATIO).expect("the line is crowded, with 10 columns per character");
         assert!((width - DEFAULT_WIDTH_RATIO * 1.3).abs() < 1e-4);
         assert_eq!(page_width_ratio(vec![crowded.clone(); 3]), width);
         assert_eq!(crowded.reread_width(width), None);
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_line_tells_does_not_depend_on_how_wide_it_was_drawn() {
+    fn the_spacing_is_independent_of_the_drawn_width() {
         let reading = LineReading { confidence: 0.99, characters: 9, ..LineReading::default() };
         let steps: Vec<CtcStep> = (1..10).map(|class| CtcStep { class, probability: 0.99 }).collect();
         let drawn = |width: f32| SpacedReading::new(reading.clone(), &steps, 72, width);
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn short_lines_are_left_as_usual() {
+    fn short_lines_keep_the_default_width() {
         assert_eq!([191, 192].map(|columns| line_width_ratio(0.6, columns)), [DEFAULT_WIDTH_RATIO, 0.6]);
         assert_eq!(spaced(&[1; 20], 0.5).reread_width(DEFAULT_WIDTH_RATIO), None);
     }

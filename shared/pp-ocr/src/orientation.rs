@@ -61,10 +61,12 @@ impl QuarterTurns {
     /// Guesses from the boxes whether the page is on its side. Assumes text that runs downward first, because vertical
     /// Chinese and Japanese do.
     pub(crate) fn guess(lines: &[Quad]) -> Self {
-        let (mut wide, mut tall) = (0.0, 0.0);
+        let mut wide = 0.0;
+        let mut tall = 0.0;
         for line in lines {
             let line = line.facing([1.0, 0.0]);
-            let (length, breadth) = (line.length(), line.breadth());
+            let length = line.length();
+            let breadth = line.breadth();
             if length > DIRECTED_ASPECT * breadth {
                 wide += length;
             } else if breadth > DIRECTED_ASPECT * length {
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_tell_whether_a_page_lies_on_its_side() {
+    fn boxes_show_whether_a_page_is_on_its_side() {
         let upright = [line(0.0, 0.0, 300.0, 20.0), line(0.0, 40.0, 280.0, 20.0), line(0.0, 80.0, 20.0, 100.0)];
         assert_eq!(QuarterTurns::guess(&upright).degrees(), 0);
         let on_its_side = upright.map(|quad| Quad(quad.0.map(|[x, y]| [y, x])));
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tall_box_can_be_read_otherwise() {
+    fn a_tall_box_has_an_alternative_direction() {
         let one = QuarterTurns(0).oriented(line(10.0, 10.0, 10.0, 20.0));
         assert_eq!(one.0[0], [10.0, 10.0], "a 1 is read level at first");
         assert_eq!(QuarterTurns(0).alternative(&one).map(|quad| quad.0[0]), Some([20.0, 10.0]), "then downward");

@@ -149,7 +149,7 @@ impl<'a> PageState<'a> {
     /// Returns the text, with polygons in the coordinates of the original page.
     pub(crate) fn into_page_text(self, engine: &EngineName) -> Result<PageText, Failure> {
         if let Some(error) = self.failure {
-            return Err(Failure::new(FailureCode::ModelFailed, format!("the page could not be read: {error}")));
+            return Err(Failure::new(FailureCode::ModelFailed, format!("cannot read the page: {error}")));
         }
         let legible = |reading: &LineReading| reading.confidence >= MIN_CONFIDENCE && !reading.text.trim().is_empty();
         let read = self.lines.into_iter().zip(self.readings);
@@ -166,7 +166,8 @@ impl<'a> PageState<'a> {
         };
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
         let lines = order(&quads, self.turns.along()).into_iter().map(line).collect();
-        let (width, height) = (self.page.page_width(), self.page.page_height());
+        let width = self.page.page_width();
+        let height = self.page.page_height();
         let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);
         let warnings = if self.is_cut_off { vec![Warning::CutOff] } else { Vec::new() };
         Ok(PageText { warnings, ..text })
@@ -181,7 +182,8 @@ fn vertical_text(text: &str) -> String {
 
 /// Returns the polygon in pixels of the original page, clamped to its edges.
 fn polygon(page: &PageImage, quad: Quad) -> [[f32; 2]; 4] {
-    let (width, height) = (page.page_width() as f32, page.page_height() as f32);
+    let width = page.page_width() as f32;
+    let height = page.page_height() as f32;
     let scaled = quad.scaled(width / page.width() as f32, height / page.height() as f32);
     scaled.0.map(|[x, y]| [x.clamp(0.0, width), y.clamp(0.0, height)])
 }

@@ -86,7 +86,8 @@ impl Bounds {
     }
 
     fn continues_in(&self, below: &Self) -> bool {
-        let (low, high) = (self.height().min(below.height()), self.height().max(below.height()));
+        let low = self.height().min(below.height());
+        let high = self.height().max(below.height());
         high < SAME_HEIGHT * low
             && self.shared_width(below) > SAME_COLUMN * self.width().min(below.width())
             && (self.left - below.left).abs() < SAME_EDGE * low
@@ -170,7 +171,8 @@ fn is_running(all: &[Bounds], lines: &[usize]) -> bool {
 }
 
 fn is_table_column(all: &[Bounds], lines: &[usize], cell: &[bool], from_top: &[usize]) -> bool {
-    let (mut beside_one, mut beside_two) = (0, 0);
+    let mut beside_one = 0;
+    let mut beside_two = 0;
     for &line in lines {
         let cells = from_top.iter().filter(|&&other| cell[other] && all[other].is_aligned(&all[line])).take(2).count();
         beside_one += usize::from(cells >= 1);

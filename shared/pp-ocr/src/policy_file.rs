@@ -29,7 +29,7 @@ const MAX_WAIT_MS: u64 = 60_000;
 #[derive(Debug, thiserror::Error)]
 pub enum BatchPolicyError {
     /// The file cannot be read.
-    #[error("the policy {} cannot be read", path.display())]
+    #[error("cannot read the policy file {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -37,13 +37,13 @@ pub enum BatchPolicyError {
         source: std::io::Error,
     },
     /// The file is not a JSON object of objects.
-    #[error("the policy is no JSON object of one object for each provider: {0}")]
+    #[error("the policy is not a JSON object with one object per provider: {0}")]
     Malformed(String),
     /// A key is not the name of a provider.
-    #[error("the policy of {0:?}: onnxruntime, openvino, cuda and tensorrt have one")]
+    #[error("unknown provider {0:?} in the policy; must be onnxruntime, openvino, cuda or tensorrt")]
     Provider(String),
     /// A key is not the name of a field.
-    #[error("the policy of {provider}: there is no field {field:?}; its fields are {known}")]
+    #[error("the policy of {provider} has no field {field:?}; must be one of {known}")]
     UnknownField {
         /// The provider.
         provider: Provider,
@@ -95,7 +95,7 @@ struct SourcedValue {
 /// # Panics
 /// If the built-in file is invalid; a test parses all of it.
 fn default_policy(provider: Provider) -> BatchPolicy {
-    apply_changes(provider, &Map::new()).expect("the file that comes along is right")
+    apply_changes(provider, &Map::new()).expect("the built-in policies are valid")
 }
 
 /// Returns the default policy of a provider with the overrides of a file.
@@ -150,13 +150,15 @@ fn check(policy: &BatchPolicy) -> Result<(), (&'static str, String)> {
     check_range("detection_max_pixels", policy.detection_max_pixels, 0..=MAX_PIXELS)?;
     for side in sides() {
         check_range("detection_shapes", side, SIDE_RANGE)?;
-        ensure("detection_shapes", side % 32 == 0, || format!("has {side}, which is no multiple of 32"))?;
+        ensure("detection_shapes", side % 32 == 0, || format!("has {side}, must be multiples of 32"))?;
     }
     check_range("recognition_max_width", policy.recognition_max_width, 0..=10_000_000)?;
     for &width in widths {
         check_range("recognition_widths", width, WIDTH_RANGE)?;
     }
-    ensure("recognition_widths", widths.is_sorted_by(|a, b| a < b), || format!("is not ascending: {widths:?}"))?;
+    ensure("recognition_widths", widths.is_sorted_by(|a, b| a < b), || {
+        format!("must be ascending, but is {widths:?}")
+    })?;
     check_range("width_multiple", policy.width_multiple, 1..=1_600)?;
     check_range("piece_max_width", policy.piece_max_width, 64..=WIDTH_RANGE.end() / 32)?;
     check_range("max_wait_ms", policy.max_wait_ms, 0..=MAX_WAIT_MS)?;
@@ -181,12 +183,13 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        parse(Provider::Cuda, text).expect_err("it is wrong").to_string()
+        parse(Provider::Cuda, text).expect_err("the policy is invalid").to_string()
     }
 
     #[test]
-    fn every_default_is_there_in_its_range_and_says_where_it_comes_from() {
-        let all: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(DEFAULTS).expect("it is right");
+    fn every_default_is_in_range_and_has_a_source() {
+        let all: BTreeMap<String, BTreeMap<String, Value>> =
+            serde_json::from_str(DEFAULTS).expect("the policy is valid");
         assert_eq!(all.len(), Provider::ALL.len(), "one for each provider, and no other");
         for provider in Provider::ALL {
             assert_eq!(check(&default_policy(provider)), Ok(()), "{provider}");
@@ -196,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_changes_what_it_names_and_nothing_else() {
+    fn a_file_overrides_only_the_fields_that_it_names() {
         let text = r#"{"cuda": {"max_wait_ms": 7, "detection_shapes": [[672, 960]]}, "openvino": {"readers": 2}}"#;
-        let apply_changes = parse(Provider::Cuda, text).expect("it is right");
+        let apply_changes = parse(Provider::Cuda, text).expect("the policy is valid");
         let expected = BatchPolicy {
             max_wait_ms: 7,
             detection_shapes: vec![(672, 960)],
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused_by_its_name() {
+    fn an_invalid_field_is_an_error_with_its_name() {
         let cases = [
             (r#"{"cuda": {"max_wait": 7}}"#, "no field \"max_wait\""),
             (r#"{"cuda": {"max_wait_ms": -1}}"#, "max_wait_ms is -1"),
@@ -217,11 +220,11 @@ mod tests {
             (r#"{"cuda": {"readers": "two"}}"#, "readers is \"two\""),
             (r#"{"openvino": {"readers": 0}}"#, "openvino: readers is 0, must be from 1"),
             (r#"{"cuda": {"width_multiple": 0}}"#, "width_multiple is 0"),
-            (r#"{"cuda": {"recognition_widths": [640, 320]}}"#, "recognition_widths is not ascending"),
+            (r#"{"cuda": {"recognition_widths": [640, 320]}}"#, "recognition_widths must be ascending"),
             (r#"{"cuda": {"detection_shapes": [[672, 950]]}}"#, "detection_shapes has 950"),
             (r#"{"abacus": {}}"#, "\"abacus\""),
-            (r#"{"cuda": 7}"#, "no JSON object of one object for each provider"),
-            ("", "no JSON object"),
+            (r#"{"cuda": 7}"#, "not a JSON object with one object per provider"),
+            ("", "not a JSON object"),
         ];
         for (text, part) in cases {
             let said = refused(text);
@@ -230,9 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_refused_by_its_path() {
-        let said =
-            read_policy(Provider::Cuda, Path::new("/nowhere/policy.json")).expect_err("it is not there").to_string();
+    fn a_missing_file_is_an_error_with_its_path() {
+        let said = read_policy(Provider::Cuda, Path::new("/nowhere/policy.json"))
+            .expect_err("the file is missing")
+            .to_string();
         assert!(said.contains("/nowhere/policy.json"), "{said}");
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    fixed_shapes::{InputPlacement, bounded_runs, fit_to_shapes, fixed_runs},
+    fixed_shapes::{InputPlacement, area, bounded_runs, fit_to_shapes, fixed_runs},
     policy::BatchPolicy,
 };
 
@@ -69,10 +69,14 @@ impl BatchPolicy {
     /// its exact shape.
     pub(crate) fn place_page(&self, picture: (u32, u32), exact: (u32, u32)) -> InputPlacement {
         let listed = fit_to_shapes(&self.detection_shapes, picture, exact);
-        let area = |(width, height): (u32, u32)| f64::from(width) * f64::from(height);
-        let suits_it =
-            area(listed.content) >= MIN_SHOWN_SHARE * area(exact) && area(listed.shape) <= MAX_AREA_RATIO * area(exact);
-        if self.fixed_batches || suits_it { listed } else { InputPlacement { shape: exact, content: exact } }
+        let exact_area = area(exact) as f64;
+        let shows_enough = area(listed.content) as f64 >= MIN_SHOWN_SHARE * exact_area;
+        let is_small_enough = area(listed.shape) as f64 <= MAX_AREA_RATIO * exact_area;
+        if self.fixed_batches || shows_enough && is_small_enough {
+            listed
+        } else {
+            InputPlacement { shape: exact, content: exact }
+        }
     }
 
     /// Groups line images of these widths into runs.
@@ -81,7 +85,8 @@ impl BatchPolicy {
         order.sort_by_key(|&strip| std::cmp::Reverse(widths[strip]));
         let padded: Vec<usize> = order.iter().map(|&strip| self.padded_width(widths[strip])).collect();
         let run = |run: Range<usize>| {
-            let (width, members) = (padded[run.start], order[run].to_vec());
+            let width = padded[run.start];
+            let members = order[run].to_vec();
             let batch = self.batch(members.len());
             RecognitionRun { members, width, batch }
         };
@@ -134,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_listed_shape_shows_well_has_its_own_unless_all_shapes_are_known_beforehand() {
+    fn an_unsuitable_page_keeps_its_own_shape_unless_batches_are_fixed() {
         let listed = BatchPolicy { detection_shapes: vec![(672, 960), (800, 800)], fixed_batches: false, ..buckets() };
         assert_eq!(listed.detection_shape((1654, 2339), (672, 960)), ((672, 960), (672, 960)));
         assert_eq!(listed.detection_shape((1654, 2100), (704, 896)), ((672, 960), (672, 960)), "nearly its shape");
@@ -149,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_is_padded_to_the_first_width_that_holds_it() {
+    fn a_line_image_is_padded_to_the_next_listed_width() {
         let widths = [1, 160, 161, 640, 641].map(|width| buckets().padded_width(width));
         assert_eq!(widths, [160, 160, 320, 640, 704], "beyond the widest it is a multiple of 64");
         let exact = [1, 64, 65].map(|width| BatchPolicy::for_provider(Provider::OnnxRuntime).padded_width(width));
@@ -157,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_that_is_hardly_wider_than_a_listed_width_is_drawn_as_that() {
+    fn a_slightly_wider_line_image_is_squeezed_to_a_listed_width() {
         let widths = [100, 160, 166, 167, 665, 666].map(|width| buckets().snapped_width(width));
         assert_eq!(widths, [100, 160, 160, 167, 640, 666]);
         assert_eq!(BatchPolicy::for_provider(Provider::OnnxRuntime).snapped_width(65), 65);
     }
 
     #[test]
-    fn strips_of_like_width_share_runs_within_the_budget() {
+    fn line_images_of_similar_width_share_runs_within_the_budget() {
         let runs = buckets().pack_lines(&[100, 600, 300, 90, 500]);
         assert_eq!(strips(&runs), [(vec![1, 4], 640, 2), (vec![2, 0, 3], 320, 3)]);
     }
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_one_size_share_runs_within_the_budget() {
+    fn pages_of_one_size_share_runs_within_the_budget() {
         let [a, b] = [(640, 640), (320, 640)];
         let runs = buckets().pack_pages(&[a, b, a, a, a, a]);
         let found: Vec<_> = runs.iter().map(|run| (run.members.clone(), run.size, run.batch)).collect();
@@ -188,7 +193,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_strip_is_in_one_run_that_holds_it(widths in prop::collection::vec(1_usize..2_000, 0..80), fixed: bool) {
+        fn every_line_image_is_in_one_run_that_is_wide_enough(
+            widths in prop::collection::vec(1_usize..2_000, 0..80),
+            fixed: bool,
+        ) {
             let policy = BatchPolicy { fixed_batches: fixed, ..buckets() };
             let runs = policy.pack_lines(&widths);
             let mut seen: Vec<usize> = runs.iter().flat_map(|run| run.members.clone()).collect();

@@ -139,28 +139,30 @@ enum NetworkRole {
 type LoadNetwork<'a> = dyn FnMut(&Path, &[u8], NetworkRole) -> Result<Box<dyn InferenceSession>, LoadError> + 'a;
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|error| LoadError::Model { path: path.to_owned(), reason: error.to_string() })
+    fs::read(path).map_err(|error| LoadError::model(path, &error))
 }
 
 fn split_recognizer(path: &Path) -> Result<SplitModel, LoadError> {
-    let refused = |reason: String| LoadError::Model { path: path.to_owned(), reason };
-    let split = split_head(&read(path)?).map_err(|error| refused(error.to_string()))?;
-    split.ok_or_else(|| refused("it does not end in one matrix product for its classes, as PP-OCRv6's does".to_owned()))
+    let split = split_head(&read(path)?).map_err(|error| LoadError::model(path, &error))?;
+    split.ok_or_else(|| {
+        LoadError::model(path, &"it does not end in one matrix product for its classes, unlike PP-OCRv6")
+    })
 }
 
 /// Checks that the files are PP-OCRv6's two models. Returns the recognizer's classes.
 pub(crate) fn check_models(files: &ModelFiles) -> Result<Alphabet, LoadError> {
-    let (detection, recognition) = (OnnxFile::read(&files.detection)?, OnnxFile::read(&files.recognition)?);
+    let detection = OnnxFile::read(&files.detection)?;
+    let recognition = OnnxFile::read(&files.recognition)?;
     check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
     check_shape(&files.recognition, "input", &recognition.inputs, &[-1, 3, 48, -1])?;
     let alphabet = recognition.metadata("character").map(Alphabet::from_metadata);
     let found = alphabet
         .as_ref()
-        .map_or_else(|| "without it".to_owned(), |alphabet| format!("with one of {} classes", alphabet.classes()));
+        .map_or_else(|| "missing".to_owned(), |alphabet| format!("an entry of {} classes", alphabet.classes()));
     alphabet.filter(|alphabet| alphabet.classes() == CLASSES).ok_or_else(|| LoadError::OtherModel {
         path: files.recognition.clone(),
         part: "metadata",
-        expected: format!("an entry `character` with one character a line, for PP-OCRv6's {CLASSES} classes"),
+        expected: format!("an entry `character` with one character per line, for PP-OCRv6's {CLASSES} classes"),
         found,
     })
 }
@@ -211,9 +213,9 @@ impl OcrModel for PpOcr {
         let [count, _, height, width] = run.input_shape();
         let mut map = Array3::default((0, 0, 0));
         self.detection.run_buffered(run, &mut |shape, values| {
-            let expected = || format!("[{count}, 1, {height}, {width}]");
-            let wrong = |_| ModelError::Shape { expected: expected(), found: format!("{shape:?}") };
-            map = Array3::from_shape_vec((count, height, width), values.to_vec()).map_err(wrong)?;
+            let reshaped = Array3::from_shape_vec((count, height, width), values.to_vec());
+            map = reshaped
+                .map_err(|_| ModelError::shape(format!("[{count}, 1, {height}, {width}]"), format!("{shape:?}")))?;
             Ok(())
         })?;
         run.set_output(map);
@@ -282,7 +284,8 @@ fn argmax(probabilities: &[f32]) -> CtcStep {
         }
         lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &value| if value > max { value } else { max })
     };
-    let (mut best, mut best_block) = (f32::NEG_INFINITY, 0);
+    let mut best = f32::NEG_INFINITY;
+    let mut best_block = 0;
     for (index, block) in probabilities.chunks(BLOCK).enumerate() {
         let maximum = maximum(block);
         if maximum > best {
@@ -303,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_likeliest_of_no_numbers_is_no_number() {
+    fn the_argmax_of_nan_is_nan() {
         assert!(argmax(&[f32::NAN; 2000]).probability.is_nan());
         assert!(argmax(&[]).probability.is_nan());
         let mut one = vec![f32::NAN; 2000];
@@ -315,8 +318,8 @@ mod tests {
         #[test]
         fn the_first_of_the_largest_wins(values in prop::collection::vec(0_u8..200, 1..5000)) {
             let probabilities: Vec<f32> = values.iter().map(|&value| f32::from(value) / 200.0).collect();
-            let largest = values.iter().max().expect("at least one");
-            let first = values.iter().position(|value| value == largest).expect("it is there") as u32;
+            let largest = values.iter().max().expect("the list is not empty");
+            let first = values.iter().position(|value| value == largest).expect("the maximum is in the list") as u32;
             prop_assert_eq!(argmax(&probabilities).class, first);
         }
     }

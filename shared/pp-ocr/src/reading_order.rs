@@ -105,7 +105,8 @@ fn median_height(all: &[Bounds], lines: &[usize]) -> f32 {
 
 /// Returns whether a single line looks like a short paragraph of a column.
 fn continues((column, height): &(Bounds, f32), line: &Bounds) -> bool {
-    let (low, high) = (height.min(line.height()), height.max(line.height()));
+    let low = height.min(line.height());
+    let high = height.max(line.height());
     (column.left - line.left).abs() < SAME_EDGE * line.height()
         && line.width() <= SAME_WIDTH * column.width()
         && high < SAME_HEIGHT * low
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_lies_on_its_side_is_read_in_the_direction_of_its_text() {
+    fn a_page_on_its_side_is_read_in_the_direction_of_its_text() {
         // Text runs upward: the first line is the leftmost one and starts at its bottom.
         let upward = |left: f32, bottom: f32| {
             Quad([[left, bottom], [left, bottom - 200.0], [left + 24.0, bottom - 200.0], [left + 24.0, bottom]])

@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flat_page_stays_flat_at_any_size_and_keeps_its_channels() {
+    fn a_uniform_page_stays_uniform_at_any_size() {
         let page = PageImage::new(7, 5, [0, 51, 255].repeat(35));
         for (height, width) in [(32, 32), (1, 1), (5, 7), (3, 64)] {
             let mut target = Array3::zeros((3, height, width));
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_drawn_as_if_there_were_nothing_around_it() {
+    fn a_crop_ignores_the_pixels_around_it() {
         let around = |x: u32, y: u32| (2..6).contains(&x) && (3..6).contains(&y);
         let page = (0..8).flat_map(|y| (0..9).flat_map(move |x| [if around(x, y) { 200 } else { 10 }; 3]));
         let page = PageImage::new(9, 8, page.collect());

@@ -3,16 +3,12 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::{self, JoinHandle},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use ndarray::{Array3, ArrayView4};
-use quire_inference::{HostBuffer, ModelError, RunBuffer};
+use quire_inference::{DeviceThread, HostBuffer, ModelError, RunBuffer};
 use quire_tasks::EngineName;
 use quire_telemetry::panic_message;
 
@@ -27,7 +23,7 @@ use crate::{
 /// The thread ends when the last clone is dropped, which waits for it.
 #[derive(Clone)]
 pub struct SharedModel {
-    owner: Arc<DeviceThreadHandle>,
+    thread: Arc<DeviceThread<Box<dyn OcrModel>>>,
     name: EngineName,
     alphabet: Arc<Alphabet>,
 }
@@ -38,35 +34,11 @@ impl std::fmt::Debug for SharedModel {
     }
 }
 
-struct DeviceThreadHandle {
-    /// `None` only while it is dropped.
-    jobs: Option<SyncSender<DeviceRequest>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for DeviceThreadHandle {
-    fn drop(&mut self) {
-        // Closing the channel ends the thread. Wait for it, because a process that exits earlier unloads the libraries
-        // under a run.
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// A request to the thread. The buffer is moved there and back.
-enum DeviceRequest {
-    Detect(RunBuffer, SyncSender<RunOutcome<()>>),
-    Recognize(RunBuffer, SyncSender<RunOutcome<Vec<Vec<CtcStep>>>>),
-    HostBuffer(usize, SyncSender<HostBuffer>),
-}
-
-/// The result of a run.
+/// The result of a run; returns the buffer to the reader.
 struct RunOutcome<T> {
-    run: RunBuffer,
-    answer: Result<T, ModelError>,
-    busy: Duration,
+    buffer: RunBuffer,
+    result: Result<T, ModelError>,
+    run_time: Duration,
 }
 
 impl SharedModel {
@@ -80,73 +52,44 @@ impl SharedModel {
         M: OcrModel + 'static,
         E: From<std::io::Error> + Send + 'static,
     {
-        let (jobs, queue) = sync_channel(waiting.max(1));
-        let (started, start) = sync_channel(1);
-        let own = move || {
-            let mut model = match make() {
-                Ok(model) => model,
-                Err(error) => return drop(started.send(Err(error))),
-            };
-            let named = (model.name(), Arc::new(model.alphabet().clone()));
-            if started.send(Ok(named)).is_ok() {
-                own(&mut model, &queue);
-            }
+        let make_boxed = move || -> Result<_, E> {
+            let model: Box<dyn OcrModel> = Box::new(make()?);
+            let name = model.name();
+            let alphabet = Arc::new(model.alphabet().clone());
+            Ok((model, (name, alphabet)))
         };
-        let thread = thread::Builder::new().name("device".to_owned()).spawn(own)?;
-        let died = || E::from(std::io::Error::other("the device's thread died while it started"));
-        let (name, alphabet) = start.recv().map_err(|_| died())??;
-        Ok(Self { owner: Arc::new(DeviceThreadHandle { jobs: Some(jobs), thread: Some(thread) }), name, alphabet })
+        let (thread, (name, alphabet)) = DeviceThread::start(waiting, make_boxed)?;
+        Ok(Self { thread: Arc::new(thread), name, alphabet })
     }
 
-    fn ask<T>(&self, job: impl FnOnce(SyncSender<T>) -> DeviceRequest) -> Result<T, ModelError> {
-        // One channel per request: when the thread dies, the sender is dropped and the caller returns with an error
-        // instead of waiting forever.
-        let (answer, answered) = sync_channel(1);
-        let gone = || ModelError::Run("the device's thread has ended".to_owned());
-        let jobs = self.owner.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(job(answer)).map_err(|_| gone())?;
-        answered.recv().map_err(|_| gone())
-    }
-
-    fn run<T>(
+    /// Moves the buffer to the thread, runs the model there, and moves the buffer back.
+    fn run<T: Send + 'static>(
         &self,
         run: &mut RunBuffer,
-        job: impl FnOnce(RunBuffer, SyncSender<RunOutcome<T>>) -> DeviceRequest,
+        work: fn(&mut dyn OcrModel, &mut RunBuffer) -> Result<T, ModelError>,
     ) -> Result<T, ModelError> {
-        let taken = std::mem::take(run);
-        let ran = self.ask(|answer| job(taken, answer))?;
-        *run = ran.run;
-        run.run_time = Some(ran.busy);
-        ran.answer
+        let buffer = std::mem::take(run);
+        let outcome = self.thread.call(move |model| run_timed(model.as_mut(), buffer, work))?;
+        *run = outcome.buffer;
+        run.run_time = Some(outcome.run_time);
+        outcome.result
     }
 }
 
-/// Runs requests until all senders are dropped.
-fn own(model: &mut dyn OcrModel, queue: &Receiver<DeviceRequest>) {
-    while let Ok(job) = queue.recv() {
-        // A send fails if the reader is gone; ignore it.
-        match job {
-            DeviceRequest::Detect(run, answer) => {
-                let _ = answer.send(timed(run, |run| model.detect_buffered(run)));
-            }
-            DeviceRequest::Recognize(run, answer) => {
-                let _ = answer.send(timed(run, |run| model.recognize_buffered(run)));
-            }
-            DeviceRequest::HostBuffer(len, answer) => {
-                let _ = answer.send(model.allocate(len));
-            }
-        }
-    }
-}
-
-/// A panic becomes an error of this run; it must not stop the other readers.
-fn timed<T>(mut run: RunBuffer, work: impl FnOnce(&mut RunBuffer) -> Result<T, ModelError>) -> RunOutcome<T> {
+/// Runs the model. A panic becomes an error of this run; it must not stop the other readers.
+fn run_timed<T>(
+    model: &mut dyn OcrModel,
+    mut buffer: RunBuffer,
+    work: fn(&mut dyn OcrModel, &mut RunBuffer) -> Result<T, ModelError>,
+) -> RunOutcome<T> {
     let started = Instant::now();
-    let answer = catch_unwind(AssertUnwindSafe(|| work(&mut run)));
-    let busy = started.elapsed();
-    let answer =
-        answer.unwrap_or_else(|panic| Err(ModelError::Run(format!("it panicked: {}", panic_message(&*panic)))));
-    RunOutcome { run, answer, busy }
+    let result = catch_unwind(AssertUnwindSafe(|| work(model, &mut buffer)));
+    let run_time = started.elapsed();
+    let result = result.unwrap_or_else(|panic| {
+        let message = panic_message(&*panic);
+        Err(ModelError::Run(format!("the model panicked: {message}")))
+    });
+    RunOutcome { buffer, result, run_time }
 }
 
 impl OcrModel for SharedModel {
@@ -169,20 +112,22 @@ impl OcrModel for SharedModel {
     }
 
     fn allocate(&mut self, len: usize) -> HostBuffer {
-        self.ask(|answer| DeviceRequest::HostBuffer(len, answer)).unwrap_or_else(|_| HostBuffer::heap(len))
+        self.thread.call(move |model| model.allocate(len)).unwrap_or_else(|_| HostBuffer::heap(len))
     }
 
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
-        self.run(run, DeviceRequest::Detect)
+        self.run(run, |model, buffer| model.detect_buffered(buffer))
     }
 
     fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<CtcStep>>, ModelError> {
-        self.run(run, DeviceRequest::Recognize)
+        self.run(run, |model, buffer| model.recognize_buffered(buffer))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use ndarray::Array4;
 
     use super::*;
@@ -224,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn readers_on_several_threads_each_get_their_own_answers() {
-        let model = SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("it starts");
+    fn readers_on_several_threads_get_their_own_results() {
+        let model = SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("the thread starts");
         let readers: Vec<_> = (0..4_u8).map(|index| (index, model.clone())).collect();
         drop(model);
         thread::scope(|scope| {
@@ -233,9 +178,9 @@ mod tests {
                 scope.spawn(move || {
                     for _ in 0..50 {
                         let value = f32::from(index);
-                        let map = model.detect(pages(value).view()).expect("an answer");
+                        let map = model.detect(pages(value).view()).expect("a result");
                         assert_eq!(map, Array3::from_elem((2, 4, 5), value));
-                        let steps = model.recognize(pages(value).view()).expect("an answer");
+                        let steps = model.recognize(pages(value).view()).expect("a result");
                         assert_eq!(steps, vec![vec![CtcStep { class: u32::from(index), probability: 1.0 }]; 2]);
                     }
                 });
@@ -244,21 +189,22 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_its_runs_failure_and_the_buffer_comes_back() {
-        let mut model = SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("it starts");
+    fn a_panic_fails_only_its_run_and_returns_the_buffer() {
+        let mut model =
+            SharedModel::start(1, || Ok::<_, std::io::Error>(EchoModel::made())).expect("the thread starts");
         let mut run = RunBuffer::from_input(&pages(13.0).view());
-        let failed = model.detect_buffered(&mut run).expect_err("thirteen");
+        let failed = model.detect_buffered(&mut run).expect_err("the model panics on 13");
         assert!(failed.to_string().contains("thirteen"), "{failed}");
         assert_eq!(run.input().dim(), (2, 3, 4, 5));
         assert!(model.detect(pages(1.0).view()).is_ok(), "the next run is done");
     }
 
     #[test]
-    fn a_model_that_cannot_be_made_says_why() {
+    fn an_error_of_the_constructor_is_returned() {
         let made = SharedModel::start(1, || Err::<EchoModel, _>(std::io::Error::other("no such device")));
-        assert_eq!(made.expect_err("none").to_string(), "no such device");
+        assert_eq!(made.expect_err("the constructor fails").to_string(), "no such device");
         let died = SharedModel::start(1, || -> Result<EchoModel, std::io::Error> { panic!("while it is made") });
-        assert!(died.expect_err("none").to_string().contains("died"));
+        assert!(died.expect_err("the constructor fails").to_string().contains("panicked during startup"));
     }
 
     /// A panic payload that panics when it is dropped on the device thread, which kills the thread.
@@ -291,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn the_death_of_the_thread_is_a_failure_for_everybody_and_nobody_hangs() {
-        let mut model =
-            SharedModel::start(1, || Ok::<_, std::io::Error>(DyingModel(EchoModel::made()))).expect("it starts");
+    fn a_dead_thread_is_an_error_for_all_readers() {
+        let mut model = SharedModel::start(1, || Ok::<_, std::io::Error>(DyingModel(EchoModel::made())))
+            .expect("the thread starts");
         let mut other = model.clone();
         assert!(model.detect(pages(1.0).view()).is_err());
         for _ in 0..3 {
-            let gone = other.recognize(pages(1.0).view()).expect_err("nobody is there");
-            assert!(gone.to_string().contains("has ended"), "{gone}");
+            let gone = other.recognize(pages(1.0).view()).expect_err("the thread is dead");
+            assert!(gone.to_string().contains("has stopped"), "{gone}");
             assert_eq!(other.allocate(7).values().len(), 7);
         }
     }

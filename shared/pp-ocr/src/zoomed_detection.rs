@@ -44,19 +44,20 @@ pub(crate) fn analyze_map(
     max_pixels: usize,
 ) -> DetectedLines {
     let (rows, columns) = map.dim();
-    let (x, y) = (part.width as f32 / columns as f32, part.height as f32 / rows as f32);
+    let x = part.width as f32 / columns as f32;
+    let y = part.height as f32 / rows as f32;
     let boxes = text_boxes(map);
     let quad =
         |text: &TextBox| Quad(text.expanded().corners()).scaled(x, y).shifted([part.left as f32, part.top as f32]);
     let lines = boxes.iter().map(quad).collect();
-    let closer = if magnification(part, rows * columns) * MIN_GAIN > 1.0 {
+    let zoom_regions = if magnification(part, rows * columns) * MIN_GAIN > 1.0 {
         Vec::new()
     } else {
         let uncertain_print = uncertain_print(picture, map, &boxes);
         let around_lines = |area: MapRect| area.around_lines(&boxes, map.dim());
-        uncertain_print.map(|area| closer_parts(part, map, around_lines(area), max_pixels)).unwrap_or_default()
+        uncertain_print.map(|area| zoom_parts(part, map, around_lines(area), max_pixels)).unwrap_or_default()
     };
-    DetectedLines { lines, zoom_regions: closer }
+    DetectedLines { lines, zoom_regions }
 }
 
 /// Returns the scale of a region that is drawn with this number of pixels; 1 means unchanged.
@@ -96,7 +97,8 @@ fn uncertain_print(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, box
     let around = |(row, column): (usize, usize)| {
         let before = |index: usize| index.saturating_sub(1) * BLOCK_PIXELS * CELL_BLOCKS;
         let behind = |index: usize, end: usize| ((index + 2) * BLOCK_PIXELS * CELL_BLOCKS).min(end);
-        let (bottom, right) = (behind(row, map.nrows()), behind(column, map.ncols()));
+        let bottom = behind(row, map.nrows());
+        let right = behind(column, map.ncols());
         MapRect { top: before(row), left: before(column), bottom, right }
     };
     cells.map(around).reduce(MapRect::and)
@@ -155,8 +157,10 @@ impl MapRect {
     fn on_page(self, part: &CropRect, map: &ArrayView2<'_, f32>) -> CropRect {
         let (rows, columns) = map.dim();
         let along = |at: usize, from: usize, to: u32| (at as u64 * u64::from(to) / from as u64) as u32;
-        let (left, right) = (along(self.left, columns, part.width), along(self.right, columns, part.width));
-        let (top, bottom) = (along(self.top, rows, part.height), along(self.bottom, rows, part.height));
+        let left = along(self.left, columns, part.width);
+        let right = along(self.right, columns, part.width);
+        let top = along(self.top, rows, part.height);
+        let bottom = along(self.bottom, rows, part.height);
         CropRect {
             left: part.left + left,
             top: part.top + top,
@@ -167,7 +171,7 @@ impl MapRect {
 }
 
 /// Returns the rectangle itself if it is small enough to be magnified, otherwise its two halves.
-fn closer_parts(part: &CropRect, map: &ArrayView2<'_, f32>, area: MapRect, max_pixels: usize) -> Vec<CropRect> {
+fn zoom_parts(part: &CropRect, map: &ArrayView2<'_, f32>, area: MapRect, max_pixels: usize) -> Vec<CropRect> {
     let around = area.on_page(part, map);
     let (width, height) = detection_size(around.width, around.height, max_pixels);
     let now = magnification(part, map.len());
@@ -236,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_sure_and_hints_on_blank_paper_need_no_closer_look() {
+    fn reliable_lines_and_hints_on_blank_paper_are_not_zoomed() {
         let mut seen = DetectorView::blank().with_line(30..36, 0.9).with_line(60..66, 0.7).with_ink(100..160);
         seen.map.slice_mut(s![200..400, 40..280]).fill(0.15);
         let found = seen.found(&PAGE);
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn small_print_is_looked_at_by_itself_with_the_whole_of_a_line_that_it_cuts() {
+    fn small_print_is_zoomed_with_the_lines_that_it_cuts() {
         let footnotes = DetectorView::blank().with_line(30..36, 0.9).with_line(384..448, 0.1);
         let below = |top: u32| CropRect { left: 100, top, width: 640, height: 200 + 896 - top };
         assert_eq!(footnotes.found(&PAGE).zoom_regions, [below(200 + 2 * 352)], "from the cells above");
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_run_together_are_looked_at_closer() {
+    fn lines_that_run_together_are_zoomed() {
         let sure =
             |probability| DetectorView::blank().with_line(384..400, probability).found(&PAGE).zoom_regions.is_empty();
         assert!(sure(0.6));
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_small_print_is_cut_where_it_is_blank() {
+    fn a_page_of_small_print_is_split_at_a_blank_gap() {
         let seen = DetectorView::blank().with_line(10..240, 0.1).with_line(244..440, 0.1);
         let part = |top, height| CropRect { left: 100, top, width: 640, height };
         let [above, below] = seen.found(&PAGE).zoom_regions[..] else { panic!("two halves") };
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn no_look_is_closer_than_the_page_has_pixels() {
+    fn no_pass_magnifies_beyond_the_pixels_of_the_page() {
         let seen = DetectorView::blank().with_line(384..448, 0.1);
         assert_eq!(seen.found(&CropRect { width: 360, height: 504, ..PAGE }).zoom_regions, []);
         assert_eq!(seen.found(&CropRect { width: 420, height: 588, ..PAGE }).zoom_regions.len(), 1);

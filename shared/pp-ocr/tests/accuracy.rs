@@ -9,10 +9,12 @@ use quire_pp_ocr::{BatchPolicy, Device, Engine, ModelFiles, PpOcr, Provider};
 use quire_tasks::PageText;
 
 fn engine() -> Engine {
-    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native parts can be had");
-    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native libraries can be downloaded");
+    let library = natives.onnxruntime;
+    let detection = natives.detection;
+    let recognition = natives.recognition;
     let files = ModelFiles { library, detection, recognition };
-    let model = PpOcr::load(&files, Device::Cpu, 1).expect("the models load");
+    let model = PpOcr::load(&files, Device::Cpu, 1).expect("the models are valid");
     Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime))
 }
 
@@ -21,18 +23,18 @@ fn data(name: &str) -> PathBuf {
 }
 
 fn notice() -> RgbImage {
-    image::open(data("notice.png")).expect("a PNG").into_rgb8()
+    image::open(data("notice.png")).expect("the file is a PNG image").into_rgb8()
 }
 
 fn read(image: RgbImage) -> PageText {
     let (width, height) = image.dimensions();
     let mut pixels = image.into_raw();
     pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
-    engine().read(&[PageImage::new(width, height, pixels)]).remove(0).expect("the page can be read")
+    engine().read(&[PageImage::new(width, height, pixels)]).remove(0).expect("the page is readable")
 }
 
 fn expected() -> String {
-    std::fs::read_to_string(data("notice.txt")).expect("the text of the page").trim_end().to_owned()
+    std::fs::read_to_string(data("notice.txt")).expect("the text file can be read").trim_end().to_owned()
 }
 
 fn without_blanks(text: &str) -> String {
@@ -47,8 +49,10 @@ fn slanted(image: &RgbImage, degrees: f32) -> RgbImage {
     let mut sheet = RgbImage::from_pixel(width + margin, height + margin, Rgb([255; 3]));
     let middle = |side: u32| side as f32 / 2.0;
     for (x, y, pixel) in sheet.enumerate_pixels_mut() {
-        let (u, v) = (x as f32 - middle(width + margin), y as f32 - middle(height + margin));
-        let (x, y) = (u * cosine + v * sine + middle(width), v * cosine - u * sine + middle(height));
+        let u = x as f32 - middle(width + margin);
+        let v = y as f32 - middle(height + margin);
+        let x = u * cosine + v * sine + middle(width);
+        let y = v * cosine - u * sine + middle(height);
         if let Some(found) = imageops::interpolate_bilinear(image, x, y) {
             *pixel = found;
         }
@@ -57,7 +61,7 @@ fn slanted(image: &RgbImage, degrees: f32) -> RgbImage {
 }
 
 #[test]
-fn a_slanted_page_reads_as_the_straight_one_does_and_in_its_order() {
+fn a_rotated_page_reads_like_a_straight_one() {
     let text = read(slanted(&notice(), 7.0));
     assert_eq!((without_blanks(&text.text()), text.rotation), (without_blanks(&expected()), 0));
 }
@@ -69,8 +73,10 @@ fn a_page_cut_close_to_its_text_loses_no_line() {
     let (width, height) = notice.dimensions();
     let rows: Vec<u32> = (0..height).filter(|&y| (0..width).any(|x| dark(x, y))).collect();
     let columns: Vec<u32> = (0..width).filter(|&x| (0..height).any(|y| dark(x, y))).collect();
-    let (top, bottom) = (rows[0], rows[rows.len() - 1]);
-    let (left, right) = (columns[0], columns[columns.len() - 1]);
+    let top = rows[0];
+    let bottom = rows[rows.len() - 1];
+    let left = columns[0];
+    let right = columns[columns.len() - 1];
     let cut = imageops::crop_imm(&notice, left, top, right + 1 - left, bottom + 1 - top).to_image();
     assert!(cut.width() < width && cut.height() < height);
     assert_eq!(without_blanks(&read(cut).text()), without_blanks(&expected()));
@@ -97,7 +103,7 @@ fn small_print_below_large_print_is_read() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_surely_says_so() {
+fn a_blurred_line_has_a_low_confidence() {
     let notice = notice();
     let (width, height) = notice.dimensions();
     let confidence = |image: RgbImage| read(image).confidence().unwrap_or(0.0);

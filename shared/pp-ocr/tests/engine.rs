@@ -29,7 +29,7 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
 }
 
 #[test]
-fn lines_of_all_pages_share_runs_and_come_back_to_their_pages() {
+fn lines_of_all_pages_share_runs() {
     let model = ColorModel::default();
     let pages = [ColorPage::new("abc"), ColorPage::new(""), ColorPage::new("dbeaz"), ColorPage::new("f")]
         .map(|page| page.image());
@@ -64,17 +64,17 @@ fn pages_of_different_sizes_do_not_share_a_run() {
 }
 
 #[test]
-fn a_line_that_fails_fails_its_page_and_no_other() {
+fn a_failed_line_fails_only_its_page() {
     let model = ColorModel::with(ColorModelFault::FailsOn('x'));
     let pages = ["abc", "axb", "def", "g"].map(|text| ColorPage::new(text).image());
     let results = read(&model, pooled(), &pages);
     assert_eq!(texts(&results), [Some("a\nb\nc".into()), None, Some("d\ne\nf".into()), Some("g".into())]);
-    let failure = results[1].as_ref().expect_err("the page with the poison line");
+    let failure = results[1].as_ref().expect_err("the page with the poison line fails");
     assert_eq!(failure.code, FailureCode::ModelFailed);
 }
 
 #[test]
-fn answers_that_are_no_numbers_fail_their_page_and_no_other() {
+fn nan_fails_only_its_page() {
     let model = ColorModel::with(ColorModelFault::NotANumberOn('x'));
     let results = read(&model, pooled(), &["ab", "x", "c"].map(|text| ColorPage::new(text).image()));
     assert_eq!(texts(&results), [Some("a\nb".into()), None, Some("c".into())]);
@@ -91,7 +91,7 @@ fn a_page_on_which_detection_fails_fails_alone() {
 }
 
 #[test]
-fn a_page_on_which_a_closer_look_fails_fails_alone() {
+fn a_page_whose_zoomed_pass_fails_fails_alone() {
     let reduced = BatchPolicy { detection_page_pixels: 224 * 288, ..pooled() };
     for (mood, second) in [(ColorModelFault::Reads, Some("x\nx")), (ColorModelFault::DetectionFailsCloserOn('x'), None)]
     {
@@ -102,38 +102,40 @@ fn a_page_on_which_a_closer_look_fails_fails_alone() {
 }
 
 #[test]
-fn lines_that_the_model_is_unsure_of_are_left_out() {
+fn lines_with_low_confidence_are_dropped() {
     let model = ColorModel::with(ColorModelFault::UnsureOn('x'));
     let results = read(&model, pooled(), &[ColorPage::new("axb").image()]);
     assert_eq!(texts(&results), some(&["a\nb"]));
 }
 
 #[test]
-fn polygons_are_in_the_frame_of_the_page_as_it_was_sent() {
+fn polygons_are_in_coordinates_of_the_original_page() {
     let page = ColorPage::new("a");
-    let (width, height) = (page.width * 4, page.height() * 2);
+    let width = page.width * 4;
+    let height = page.height() * 2;
     let results = read(&ColorModel::default(), pooled(), &[page.image().of_page(width, height)]);
-    let text = results[0].as_ref().expect("a plain page");
+    let text = results[0].as_ref().expect("the page is readable");
     assert_eq!((text.width, text.height), (width, height));
-    let [start, end, _, below] = text.lines[0].polygon.expect("a place");
-    let (x, y) = (ColorPage::LEFT as f32 * 4.0, ColorPage::TOP as f32 * 2.0);
+    let [start, end, _, below] = text.lines[0].polygon.expect("the line has a polygon");
+    let x = ColorPage::LEFT as f32 * 4.0;
+    let y = ColorPage::TOP as f32 * 2.0;
     assert!(start[0] < x && x - start[0] < 80.0 && start[1] < y && y - start[1] < 40.0, "{start:?}");
     assert!(end[0] > start[0] + 4.0 * 200.0 && below[1] > start[1] + 2.0 * 20.0);
 }
 
 #[test]
-fn a_page_is_read_the_same_whichever_way_up_it_is() {
+fn a_page_reads_the_same_in_every_orientation() {
     let upright = ColorPage::new("abcde");
     for turns in 0..4_u16 {
         let results = read(&ColorModel::default(), pooled(), &[upright.turned(turns)]);
-        let text = results[0].as_ref().expect("a plain page");
+        let text = results[0].as_ref().expect("the page is readable");
         assert_eq!(text.text(), "a\nb\nc\nd\ne", "{turns} quarter turns");
         assert_eq!(text.rotation, (4 - turns) % 4 * 90);
     }
 }
 
 #[test]
-fn odd_pages_have_an_answer() {
+fn pages_of_extreme_sizes_have_a_result() {
     let odd = [(1, 1), (10_000, 10), (10, 10_000), (3, 2_000), (33, 31)];
     let pages = odd.map(|(width, height)| PageImage::new(width, height, vec![0; (width * height * 3) as usize]));
     for result in read(&ColorModel::default(), BatchPolicy::for_provider(Provider::OnnxRuntime), &pages) {

@@ -22,8 +22,10 @@ use quire_pp_ocr::{
 use quire_tasks::{EngineName, PageText};
 
 fn files() -> ModelFiles {
-    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native parts can be had");
-    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native libraries can be downloaded");
+    let library = natives.onnxruntime;
+    let detection = natives.detection;
+    let recognition = natives.recognition;
     ModelFiles { library, detection, recognition }
 }
 
@@ -46,12 +48,12 @@ fn options(provider: Provider) -> GpuOptions {
 }
 
 fn on_the_cpu(policy: &BatchPolicy) -> GpuPpOcr {
-    GpuPpOcr::load(&files(), policy, &options(Provider::OnnxRuntime)).expect("the models load")
+    GpuPpOcr::load(&files(), policy, &options(Provider::OnnxRuntime)).expect("the models are valid")
 }
 
 fn notice() -> PageImage {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let image = image::open(folder.join("notice.png")).expect("a PNG").into_rgb8();
+    let image = image::open(folder.join("notice.png")).expect("the file is a PNG image").into_rgb8();
     let (width, height) = image.dimensions();
     let mut pixels = image.into_raw();
     pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
@@ -60,7 +62,8 @@ fn notice() -> PageImage {
 
 /// Converts a page to the model input.
 fn picture(page: &PageImage) -> Array3<f32> {
-    let (width, height) = (page.width() as usize, page.height() as usize);
+    let width = page.width() as usize;
+    let height = page.height() as usize;
     let value = |(channel, row, column)| {
         f32::from(page.pixels()[(row * width + column) * PageImage::CHANNELS + channel]) / 127.5 - 1.0
     };
@@ -84,14 +87,14 @@ fn classes(lines: &[Vec<CtcStep>]) -> Vec<Vec<u32>> {
 }
 
 #[test]
-fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
-    let mut plain = PpOcr::load(&files(), Device::Cpu, 1).expect("the models load");
+fn argmax_in_the_model_matches_argmax_of_its_output() {
+    let mut plain = PpOcr::load(&files(), Device::Cpu, 1).expect("the models are valid");
     let mut bound =
         on_the_cpu(&BatchPolicy { detection_shapes: Vec::new(), recognition_widths: Vec::new(), ..small() });
     assert_eq!((plain.name(), plain.alphabet()), (bound.name(), bound.alphabet()));
     let strips = strips(&notice(), 320);
-    let expected = plain.recognize(strips.view()).expect("an answer");
-    let found = bound.recognize(strips.view()).expect("an answer");
+    let expected = plain.recognize(strips.view()).expect("a result");
+    let found = bound.recognize(strips.view()).expect("a result");
     assert_eq!(classes(&found), classes(&expected));
     // One computes a line's steps in one matrix product, the other in several; the last bits may differ.
     let pairs = found.iter().flatten().zip(expected.iter().flatten());
@@ -102,24 +105,27 @@ fn the_model_itself_finds_the_classes_that_are_found_in_its_probabilities() {
 
     let mut page = Array4::zeros((2, 3, 64, 96));
     page.index_axis_mut(Axis(0), 1).assign(&picture(&notice()).slice(s![.., ..64, ..96]));
-    assert_eq!(bound.detect(page.view()).expect("maps"), plain.detect(page.view()).expect("maps"));
+    assert_eq!(
+        bound.detect(page.view()).expect("the run succeeds"),
+        plain.detect(page.view()).expect("the run succeeds")
+    );
 
     let nothing = Array4::from_elem((1, 3, 48, 64), f32::NAN);
-    let steps = bound.recognize(nothing.view()).expect("an answer");
+    let steps = bound.recognize(nothing.view()).expect("a result");
     assert!(steps.iter().flatten().all(|step| step.probability.is_nan()), "no number is told from a class");
 }
 
 #[test]
-fn readers_that_share_a_device_read_what_one_reads_alone() {
+fn readers_that_share_a_device_read_the_same() {
     let policy = BatchPolicy { readers: 2, ..small() };
     let expected = {
         let mut alone = Engine::new(
-            Box::new(PpOcr::load(&files(), Device::Cpu, 1).expect("the models load")),
+            Box::new(PpOcr::load(&files(), Device::Cpu, 1).expect("the models are valid")),
             BatchPolicy::for_provider(Provider::OnnxRuntime),
         );
-        alone.read(&[notice()]).remove(0).expect("the page can be read").text()
+        alone.read(&[notice()]).remove(0).expect("the page is readable").text()
     };
-    let engine = GpuPpOcr::load_engine(files(), &policy, options(Provider::OnnxRuntime)).expect("the models load");
+    let engine = GpuPpOcr::load_engine(files(), &policy, options(Provider::OnnxRuntime)).expect("the models are valid");
     thread::scope(|scope| {
         let readers = engine.into_readers();
         assert_eq!(readers.len(), 2);
@@ -127,7 +133,7 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
             let expected = &expected;
             scope.spawn(move || {
                 for text in reader.read(&[notice(), notice()]) {
-                    assert_eq!(text.expect("the page can be read").text(), *expected);
+                    assert_eq!(text.expect("the page is readable").text(), *expected);
                 }
                 let work = reader.take_costs();
                 assert_eq!((work.pages, work.detection.items), (2, 2));
@@ -138,10 +144,12 @@ fn readers_that_share_a_device_read_what_one_reads_alone() {
 }
 
 #[test]
-fn a_gpu_that_is_not_there_is_refused_with_what_is_missing() {
+fn missing_gpu_libraries_are_listed() {
     for (provider, library) in [(Provider::Cuda, "providers_cuda.so"), (Provider::TensorRt, "providers_tensorrt.so")] {
         // The CPU build of ONNX Runtime has no such provider in its folder, also on machines with a GPU.
-        let text = GpuPpOcr::load(&files(), &small(), &options(provider)).expect_err("not here").to_string();
+        let text = GpuPpOcr::load(&files(), &small(), &options(provider))
+            .expect_err("the provider is not available")
+            .to_string();
         let expected = if cfg!(feature = "cuda") { library } else { "--features cuda" };
         assert!(text.contains(expected), "{text}");
     }
@@ -171,7 +179,7 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
 }
 
 #[test]
-fn incomplete_batches_are_filled_up_with_nothing() {
+fn incomplete_batches_are_padded() {
     let model = ColorModel::default();
     let mut engine = Engine::new(Box::new(model.clone()), pooled());
     assert_eq!(texts(&mut engine, &["abc", "d", "efg"]), some(&["a\nb\nc", "d", "e\nf\ng"]));
@@ -184,7 +192,7 @@ fn incomplete_batches_are_filled_up_with_nothing() {
 }
 
 #[test]
-fn a_page_that_fails_among_empty_places_fails_alone() {
+fn a_page_that_fails_in_a_padded_batch_fails_alone() {
     for mood in [ColorModelFault::DetectionFailsOn('x'), ColorModelFault::DetectionNotANumberOn('x')] {
         let mut engine = Engine::new(Box::new(ColorModel::with(mood)), pooled());
         assert_eq!(texts(&mut engine, &["a", "x", "b"]), [Some("a".to_owned()), None, Some("b".to_owned())]);
@@ -201,12 +209,16 @@ fn a_page_that_fails_among_empty_places_fails_alone() {
 }
 
 #[test]
-fn pages_of_other_sizes_are_put_into_the_shape_that_there_is() {
+fn pages_of_other_sizes_are_placed_in_the_only_shape() {
     let model = ColorModel::default();
     let mut engine = Engine::new(Box::new(model.clone()), pooled());
-    let (page, wide) = (ColorPage::new("abc"), ColorPage::new("de").wide(640));
-    let read: Vec<String> =
-        engine.read(&[page.image(), wide.image()]).into_iter().map(|text| text.expect("it is read").text()).collect();
+    let page = ColorPage::new("abc");
+    let wide = ColorPage::new("de").wide(640);
+    let read: Vec<String> = engine
+        .read(&[page.image(), wide.image()])
+        .into_iter()
+        .map(|text| text.expect("the page is readable").text())
+        .collect();
     assert_eq!(read, ["a\nb\nc", "d\ne"]);
     assert_eq!(model.detected(), [2], "in one run");
 }
@@ -254,7 +266,7 @@ fn small_device(most: (usize, usize)) -> LimitedMemoryModel {
 }
 
 #[test]
-fn a_run_without_memory_is_halved_and_so_are_all_after_it() {
+fn out_of_memory_halves_this_run_and_later_ones() {
     let device = small_device((2, 3));
     let mut engine = Engine::new(Box::new(device.clone()), pooled());
     let pages = ["abc", "bcd", "cde", "def", "efg", "fga", "gab", "abc"];
@@ -271,7 +283,7 @@ fn a_run_without_memory_is_halved_and_so_are_all_after_it() {
 }
 
 #[test]
-fn down_to_one_item_a_run() {
+fn out_of_memory_reduces_runs_to_one_item() {
     let mut engine = Engine::new(Box::new(small_device((1, 1))), pooled());
     assert_eq!(texts(&mut engine, &["ab", "cd", "efg"]), some(&["a\nb", "c\nd", "e\nf\ng"]));
     let mut engine = Engine::new(Box::new(small_device((0, 1))), pooled());

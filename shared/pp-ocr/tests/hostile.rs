@@ -38,14 +38,14 @@ fn assert_in_order(text: &PageText) {
 }
 
 #[test]
-fn maps_that_are_no_numbers_or_of_another_shape_fail_their_page() {
+fn maps_with_nan_or_another_shape_fail_their_page() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let map = move |pages: ndarray::ArrayView4<'_, f32>| {
             let mut map = Array3::zeros((pages.dim().0, pages.dim().2, pages.dim().3));
             map[[0, 7, 9]] = value;
             map
         };
-        failed(AnyModel::finding(map).read(plain(200, 100, 255)), "no numbers");
+        failed(AnyModel::finding(map).read(plain(200, 100, 255)), "NaN or infinity");
     }
     for shape in [(1, 96, 191), (1, 95, 192), (1, 192, 96), (2, 96, 192), (0, 96, 192), (1, 0, 0)] {
         failed(AnyModel::finding(move |_| Array3::zeros(shape)).read(plain(200, 100, 255)), "expected");
@@ -53,30 +53,30 @@ fn maps_that_are_no_numbers_or_of_another_shape_fail_their_page() {
 }
 
 #[test]
-fn maps_of_any_finite_values_have_an_answer() {
+fn maps_of_any_finite_values_have_a_result() {
     for value in [f32::MIN_POSITIVE / 2.0, -0.0, -1e38, f32::MIN, 0.999, 1.5, f32::MAX] {
         let map = move |pages: ndarray::ArrayView4<'_, f32>| {
             let mut map = Array3::zeros((pages.dim().0, pages.dim().2, pages.dim().3));
             map.slice_mut(s![.., 10..40, 10..150]).fill(value);
             map
         };
-        let text = AnyModel::finding(map).read(plain(200, 100, 255)).expect("an answer");
+        let text = AnyModel::finding(map).read(plain(200, 100, 255)).expect("a result");
         assert_eq!(text.lines.len(), usize::from(value > 0.5), "{value}");
         assert_in_order(&text);
     }
 }
 
 #[test]
-fn a_map_that_is_all_text_is_one_line_within_its_page() {
+fn a_map_full_of_text_is_one_line_inside_its_page() {
     for (width, height) in [(1, 1), (1, 700), (700, 1), (2, 2), (31, 33), (640, 480), (10_000, 10), (10, 10_000)] {
-        let text = AnyModel::finding_all().read(plain(width, height, 0)).expect("an answer");
+        let text = AnyModel::finding_all().read(plain(width, height, 0)).expect("a result");
         assert_eq!(text.lines.len(), 1, "{width} × {height}");
         assert_in_order(&text);
     }
 }
 
 #[test]
-fn regions_without_an_extent_are_no_lines() {
+fn regions_without_area_are_no_lines() {
     let hairs = |pages: ndarray::ArrayView4<'_, f32>| {
         let mut map = Array3::zeros((pages.dim().0, pages.dim().2, pages.dim().3));
         map.slice_mut(s![0, 5, ..]).fill(1.0);
@@ -87,7 +87,7 @@ fn regions_without_an_extent_are_no_lines() {
         }
         map
     };
-    assert_eq!(AnyModel::finding(hairs).read(plain(320, 320, 255)).expect("an answer").lines, []);
+    assert_eq!(AnyModel::finding(hairs).read(plain(320, 320, 255)).expect("a result").lines, []);
 }
 
 /// 160 × 125 boxes of 4 × 4 pixels.
@@ -99,9 +99,11 @@ fn specks(pages: &ndarray::ArrayView4<'_, f32>) -> Array3<f32> {
 }
 
 #[test]
-fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_says_so() {
-    let (runs, strips) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (counted_runs, counted_strips) = (Arc::clone(&runs), Arc::clone(&strips));
+fn twenty_thousand_boxes_are_limited_with_a_warning() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let strips = Arc::new(AtomicUsize::new(0));
+    let counted_runs = Arc::clone(&runs);
+    let counted_strips = Arc::clone(&strips);
     let model = AnyModel::finding(|pages| specks(&pages)).reading(move |input| {
         counted_runs.fetch_add(1, Ordering::Relaxed);
         counted_strips.fetch_add(input.dim().0, Ordering::Relaxed);
@@ -109,7 +111,7 @@ fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_s
     });
     let mut engine = Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let started = Instant::now();
-    let text = engine.read(&[plain(800, 640, 255)]).remove(0).expect("an answer");
+    let text = engine.read(&[plain(800, 640, 255)]).remove(0).expect("a result");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
     assert_eq!(text.warnings, [Warning::CutOff]);
     assert!((4_000..5_000).contains(&text.lines.len()), "{}", text.lines.len());
@@ -119,13 +121,13 @@ fn of_twenty_thousand_boxes_as_many_are_read_as_a_page_may_cost_and_the_answer_s
 }
 
 #[test]
-fn a_page_of_less_says_nothing() {
-    let text = AnyModel::finding_all().read(plain(64, 64, 0)).expect("an answer");
+fn a_page_below_the_limit_has_no_warning() {
+    let text = AnyModel::finding_all().read(plain(64, 64, 0)).expect("a result");
     assert_eq!(text.warnings, []);
 }
 
 #[test]
-fn answers_with_too_few_or_too_many_lines_fail_every_page_and_end() {
+fn outputs_of_the_wrong_length_fail_every_page() {
     for count in [0_usize, 1, 3, 1000] {
         let runs = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&runs);
@@ -143,27 +145,29 @@ fn answers_with_too_few_or_too_many_lines_fail_every_page_and_end() {
 }
 
 #[test]
-fn steps_of_any_values_have_an_answer_or_a_code() {
+fn steps_of_any_values_have_a_result_or_an_error_code() {
     let read = |steps: Vec<CtcStep>| {
         AnyModel::finding_all().reading(move |strips| Ok(vec![steps.clone(); strips.dim().0])).read(plain(100, 40, 0))
     };
     for probability in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        failed(read(vec![CtcStep { class: 1, probability: 0.9 }, CtcStep { class: 0, probability }]), "no numbers");
+        failed(
+            read(vec![CtcStep { class: 1, probability: 0.9 }, CtcStep { class: 0, probability }]),
+            "NaN or infinity",
+        );
     }
     for (class, probability) in
         [(1, f32::MAX), (1, f32::MIN), (1, 1e-45), (1, -1.0), (u32::MAX, 0.9), (4, 0.9), (0, 2.0)]
     {
-        let text = read(vec![CtcStep { class, probability }; 3]).expect("an answer");
+        let text = read(vec![CtcStep { class, probability }; 3]).expect("a result");
         assert_in_order(&text);
-        let text =
-            read((0..6).map(|at| CtcStep { class: class * (at % 2), probability }).collect()).expect("an answer");
+        let text = read((0..6).map(|at| CtcStep { class: class * (at % 2), probability }).collect()).expect("a result");
         assert_in_order(&text);
     }
-    assert_eq!(read(Vec::new()).expect("an answer").lines, []);
+    assert_eq!(read(Vec::new()).expect("a result").lines, []);
 }
 
 #[test]
-fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
+fn a_bad_page_is_isolated_in_few_runs() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let model = AnyModel::finding_all().reading(move |strips| {
@@ -184,7 +188,7 @@ fn a_page_that_makes_the_model_fail_is_found_among_many_in_few_runs() {
 
 /// Hundreds of columns and thousands of rows exceed the cost limit; the remaining lines are put in order.
 #[test]
-fn a_page_of_narrow_columns_is_put_in_order_in_time() {
+fn a_page_of_narrow_columns_is_ordered_in_time() {
     let columns = |pages: ndarray::ArrayView4<'_, f32>| {
         let (count, _, height, width) = pages.dim();
         Array3::from_shape_fn((count, height, width), |(_, y, x)| f32::from(u8::from(y % 6 < 3 && x % 48 < 44)))
@@ -192,7 +196,7 @@ fn a_page_of_narrow_columns_is_put_in_order_in_time() {
     let mut engine =
         Engine::new(Box::new(AnyModel::finding(columns)), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let started = Instant::now();
-    let text = engine.read(&[plain(1_344, 1_920, 255)]).remove(0).expect("an answer");
+    let text = engine.read(&[plain(1_344, 1_920, 255)]).remove(0).expect("a result");
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
     assert_eq!(text.warnings, [Warning::CutOff]);
     assert!(text.lines.len() > 700, "{}", text.lines.len());
@@ -207,7 +211,8 @@ fn noise(width: u32, height: u32, seed: u64) -> PageImage {
         state ^= state << 17;
         state
     };
-    let (stretch, levels) = (1 + next() % 9, 2 + next() % 254);
+    let stretch = 1 + next() % 9;
+    let levels = 2 + next() % 254;
     let mut value = 0;
     let bytes = (0..u64::from(width) * u64::from(height) * 3).map(|index| {
         if index % stretch == 0 {
@@ -224,13 +229,14 @@ fn dark(pages: &ndarray::ArrayView4<'_, f32>) -> Array3<f32> {
 }
 
 #[test]
-fn two_hundred_pages_of_noise_have_answers() {
+fn two_hundred_pages_of_noise_have_results() {
     let started = Instant::now();
     let mut engine = AnyModel::finding(|pages| dark(&pages)).pooled();
     for seed in 0..200_u64 {
-        let (long, short) = (1 + (seed * 7919 % 400) as u32, 1 + (seed * 104_729 % 60) as u32);
+        let long = 1 + (seed * 7919 % 400) as u32;
+        let short = 1 + (seed * 104_729 % 60) as u32;
         let (width, height) = if seed % 2 == 0 { (long, short) } else { (short, long) };
-        let text = engine.read(&[noise(width, height, seed * 0x9e37_79b9)]).remove(0).expect("an answer");
+        let text = engine.read(&[noise(width, height, seed * 0x9e37_79b9)]).remove(0).expect("a result");
         assert_in_order(&text);
     }
     assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
@@ -242,8 +248,10 @@ type Patch = (usize, usize, usize, usize, f32);
 fn patched(ground: f32, patches: &[Patch], shape: (usize, usize, usize)) -> Array3<f32> {
     let mut map = Array3::from_elem(shape, ground);
     for &(top, left, height, width, value) in patches {
-        let (top, left) = (top.min(shape.1), left.min(shape.2));
-        let (bottom, right) = ((top + height).min(shape.1), (left + width).min(shape.2));
+        let top = top.min(shape.1);
+        let left = left.min(shape.2);
+        let bottom = (top + height).min(shape.1);
+        let right = (left + width).min(shape.2);
         map.slice_mut(s![.., top..bottom, left..right]).fill(value);
     }
     map
@@ -253,17 +261,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_map_on_any_page_has_an_answer(
+    fn any_map_on_any_page_has_a_result(
         (width, height) in (1_u32..300, 1_u32..300),
         frame in (1_u32..100_000, 1_u32..100_000),
         ground in -0.2_f32..0.4,
         patches in prop::collection::vec((0_usize..300, 0_usize..300, 0_usize..90, 0_usize..90, -1.0_f32..2.0), 0..12),
         steps in prop::collection::vec((0_u32..5, -0.5_f32..1.5), 0..4),
     ) {
-        let steps: Vec<CtcStep> = steps.into_iter().map(|(class, probability)| CtcStep { class, probability }).collect();
-        let model = AnyModel::finding(move |pages| patched(ground, &patches, (pages.dim().0, pages.dim().2, pages.dim().3)))
+        let to_step = |(class, probability)| CtcStep { class, probability };
+        let steps: Vec<CtcStep> = steps.into_iter().map(to_step).collect();
+        let model = AnyModel::finding(move |pages| {
+            let (count, _, rows, columns) = pages.dim();
+            patched(ground, &patches, (count, rows, columns))
+        })
             .reading(move |strips| Ok(vec![steps.clone(); strips.dim().0]));
-        let text = model.read(plain(width, height, 128).of_page(frame.0, frame.1)).expect("an answer");
+        let text = model.read(plain(width, height, 128).of_page(frame.0, frame.1)).expect("a result");
         prop_assert_eq!((text.width, text.height), frame);
         assert_in_order(&text);
     }
@@ -275,6 +287,6 @@ proptest! {
         let map = move |_: ndarray::ArrayView4<'_, f32>| {
             Array3::from_shape_fn((1, 64, 96), |(_, y, x)| f32::from(u8::from(cells[y * 96 + x])))
         };
-        assert_in_order(&AnyModel::finding(map).read(plain(96, 64, 128)).expect("an answer"));
+        assert_in_order(&AnyModel::finding(map).read(plain(96, 64, 128)).expect("a result"));
     }
 }

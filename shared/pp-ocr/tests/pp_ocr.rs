@@ -12,13 +12,15 @@ use quire_pp_ocr::{BatchPolicy, Device, Engine, LoadError, ModelFiles, PpOcr, Pr
 use quire_tasks::PageText;
 
 fn files() -> ModelFiles {
-    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native parts can be had");
-    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    let natives = quire_native_libs::locate(&Progress::Silent).expect("the native libraries can be downloaded");
+    let library = natives.onnxruntime;
+    let detection = natives.detection;
+    let recognition = natives.recognition;
     ModelFiles { library, detection, recognition }
 }
 
 fn engine(policy: BatchPolicy) -> Engine {
-    let model = PpOcr::load(&files(), Device::Cpu, 1).expect("the models load");
+    let model = PpOcr::load(&files(), Device::Cpu, 1).expect("the models are valid");
     Engine::new(Box::new(model), policy)
 }
 
@@ -27,11 +29,11 @@ fn data(name: &str) -> PathBuf {
 }
 
 fn notice() -> RgbImage {
-    image::open(data("notice.png")).expect("a PNG").into_rgb8()
+    image::open(data("notice.png")).expect("the file is a PNG image").into_rgb8()
 }
 
 fn expected() -> String {
-    let text = fs::read_to_string(data("notice.txt")).expect("the text of the page");
+    let text = fs::read_to_string(data("notice.txt")).expect("the text file can be read");
     text.trim_end().to_owned()
 }
 
@@ -43,11 +45,11 @@ fn page(image: RgbImage) -> PageImage {
 }
 
 fn read(engine: &mut Engine, image: RgbImage) -> PageText {
-    engine.read(&[page(image)]).remove(0).expect("the page can be read")
+    engine.read(&[page(image)]).remove(0).expect("the page is readable")
 }
 
 #[test]
-fn a_bilingual_page_reads_the_same_whichever_way_up_it_is() {
+fn a_bilingual_page_reads_the_same_in_every_orientation() {
     let mut engine = engine(BatchPolicy::for_provider(Provider::OnnxRuntime));
     let upright = read(&mut engine, notice());
     assert_eq!(upright.text(), expected());
@@ -63,7 +65,7 @@ fn a_bilingual_page_reads_the_same_whichever_way_up_it_is() {
 #[test]
 fn a_polygon_starts_where_its_text_starts() {
     let text = read(&mut engine(BatchPolicy::for_provider(Provider::OnnxRuntime)), imageops::rotate180(&notice()));
-    let [start, end, ..] = text.lines[0].polygon.expect("a place");
+    let [start, end, ..] = text.lines[0].polygon.expect("the line has a polygon");
     assert!(
         start[0] > end[0] && start[1] > text.height as f32 / 2.0,
         "the first line of a page on its head: {start:?}"
@@ -79,7 +81,7 @@ fn batches_read_what_single_lines_read() {
         ..BatchPolicy::for_provider(Provider::OnnxRuntime)
     };
     for text in engine(policy).read(&pages) {
-        assert_eq!(text.expect("the page can be read").text(), expected());
+        assert_eq!(text.expect("the page is readable").text(), expected());
     }
 }
 
@@ -95,17 +97,17 @@ fn pages_without_text_have_no_lines() {
 }
 
 fn refused(files: &ModelFiles) -> LoadError {
-    PpOcr::load(files, Device::Cpu, 1).expect_err("these files are no PP-OCR")
+    PpOcr::load(files, Device::Cpu, 1).expect_err("the files are not PP-OCRv6")
 }
 
 #[test]
-fn a_truncated_model_is_refused_by_its_name() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn a_truncated_model_is_an_error_with_its_path() {
+    let folder = tempfile::tempdir().expect("the folder can be created");
     let files = files();
-    let bytes = fs::read(&files.detection).expect("the model");
+    let bytes = fs::read(&files.detection).expect("the model can be read");
     let truncated = folder.path().join("truncated.onnx");
     for length in [0, 1_000, bytes.len() / 2] {
-        fs::write(&truncated, &bytes[..length]).expect("a file");
+        fs::write(&truncated, &bytes[..length]).expect("the file can be written");
         let error = refused(&ModelFiles { detection: truncated.clone(), ..files.clone() });
         assert!(matches!(&error, LoadError::Model { path, .. } if *path == truncated), "{error}");
     }
@@ -114,7 +116,7 @@ fn a_truncated_model_is_refused_by_its_name() {
 }
 
 #[test]
-fn another_model_is_refused_with_what_was_expected() {
+fn another_model_is_an_error_with_the_expected_shape() {
     let files = files();
     let swapped = ModelFiles { detection: files.recognition.clone(), ..files.clone() };
     assert!(refused(&swapped).to_string().contains("expected one tensor of f32 [-1, 3, -1, -1]"));
@@ -123,17 +125,17 @@ fn another_model_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn a_process_keeps_its_first_runtime() {
+fn a_second_runtime_library_is_an_error() {
     let files = files();
-    PpOcr::load(&files, Device::Cpu, 1).expect("the models load");
+    PpOcr::load(&files, Device::Cpu, 1).expect("the models are valid");
     let other = ModelFiles { library: data("notice.png"), ..files };
     assert!(matches!(refused(&other), LoadError::OtherRuntime { .. }));
 }
 
 #[test]
-fn cuda_is_refused_with_what_is_missing() {
+fn missing_cuda_libraries_are_listed() {
     // The CPU build of ONNX Runtime has no CUDA provider in its folder, also on machines with a GPU.
-    let error = PpOcr::load(&files(), Device::Cuda, 1).expect_err("no CUDA here");
+    let error = PpOcr::load(&files(), Device::Cuda, 1).expect_err("CUDA is not available");
     let text = error.to_string();
     if cfg!(feature = "cuda") {
         assert!(text.contains("libonnxruntime_providers_cuda.so") && text.contains("LD_LIBRARY_PATH"), "{text}");

@@ -5,26 +5,26 @@ use std::path::PathBuf;
 use quire_pp_ocr::{Device, LoadError, ModelFiles, PpOcr, Provider};
 
 #[test]
-fn a_missing_or_broken_runtime_is_an_error_that_says_what_to_set() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn a_missing_or_invalid_runtime_is_an_error_with_the_variable_to_set() {
+    let folder = tempfile::tempdir().expect("the folder can be created");
     let broken = folder.path().join("libonnxruntime.so");
-    std::fs::write(&broken, "no library").expect("a file");
+    std::fs::write(&broken, "no library").expect("the file can be written");
     for library in [folder.path().join("none.so"), broken] {
         let files = ModelFiles { library, detection: PathBuf::new(), recognition: PathBuf::new() };
-        let error = PpOcr::load(&files, Device::Cpu, 1).expect_err("there is no runtime");
+        let error = PpOcr::load(&files, Device::Cpu, 1).expect_err("the library is invalid");
         assert!(matches!(error, LoadError::Runtime { .. }), "{error}");
         assert!(error.to_string().contains("ORT_DYLIB_PATH"), "{error}");
     }
 }
 
 #[test]
-fn a_missing_or_broken_openvino_is_an_error_that_says_what_to_set() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn a_missing_or_invalid_openvino_is_an_error_with_the_variable_to_set() {
+    let folder = tempfile::tempdir().expect("the folder can be created");
     let broken = folder.path().join("libopenvino_c.so");
-    std::fs::write(&broken, "no library").expect("a file");
+    std::fs::write(&broken, "no library").expect("the file can be written");
     for library in [folder.path().join("none.so"), broken] {
         let files = ModelFiles { library, detection: PathBuf::new(), recognition: PathBuf::new() };
-        let error = PpOcr::load(&files, Provider::OpenVino, 1).expect_err("there is no OpenVINO");
+        let error = PpOcr::load(&files, Provider::OpenVino, 1).expect_err("the library is invalid");
         assert!(matches!(error, LoadError::OpenVino { .. }), "{error}");
         assert!(error.to_string().contains("QUIRE_OPENVINO_DIR"), "{error}");
     }

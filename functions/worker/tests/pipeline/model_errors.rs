@@ -77,7 +77,7 @@ async fn each_page_that_fails_says_why_and_those_beside_it_have_their_text() {
     let mut colors = vec![WHITE; 30];
     let bad = [
         (13, ERRS, "a green page"),
-        (17, NO_NUMBERS, "no numbers"),
+        (17, NO_NUMBERS, "NaN or infinity"),
         (22, TOO_FEW, "expected"),
         (27, BAD_LINE, "a yellow line"),
     ];

@@ -12,10 +12,11 @@ use crate::tiny::{data, files, options};
 
 /// A copy of the model's folder, modified by a function.
 pub(crate) fn modified_folder(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, HunyuanFiles) {
-    let folder = tempfile::tempdir().expect("a folder");
-    for entry in fs::read_dir(data("model")).expect("the model") {
-        let path = entry.expect("a file").path();
-        fs::copy(&path, folder.path().join(path.file_name().expect("a name"))).expect("a copy");
+    let folder = tempfile::tempdir().expect("the folder can be created");
+    for entry in fs::read_dir(data("model")).expect("the model can be read") {
+        let path = entry.expect("the file can be written").path();
+        fs::copy(&path, folder.path().join(path.file_name().expect("the reference has a name")))
+            .expect("the file can be copied");
     }
     spoil(folder.path());
     let files = HunyuanFiles { folder: folder.path().to_owned(), ..files() };
@@ -24,14 +25,15 @@ pub(crate) fn modified_folder(spoil: impl FnOnce(&Path)) -> (tempfile::TempDir, 
 
 fn refused(spoil: impl FnOnce(&Path)) -> LoadError {
     let (_folder, files) = modified_folder(spoil);
-    HunyuanOcr::load(&files, &options(1)).expect_err("this folder is modified_folder")
+    HunyuanOcr::load(&files, &options(1)).expect_err("the folder is invalid")
 }
 
 pub(crate) fn edit(folder: &Path, edit: impl FnOnce(&mut Value)) {
     let path = folder.join("ocr_engine.json");
-    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("the manifest")).expect("JSON");
+    let mut manifest: Value =
+        serde_json::from_slice(&fs::read(&path).expect("the manifest can be read")).expect("the file is JSON");
     edit(&mut manifest);
-    fs::write(path, manifest.to_string()).expect("the manifest is written");
+    fs::write(path, manifest.to_string()).expect("the manifest can be written");
 }
 
 fn assert_says(error: &LoadError, words: &[&str]) {
@@ -40,20 +42,20 @@ fn assert_says(error: &LoadError, words: &[&str]) {
 }
 
 #[test]
-fn a_folder_with_something_missing_is_refused_by_its_name() {
+fn a_missing_file_is_an_error_with_its_name() {
     for name in ["vision_encoder.onnx", "decoder.onnx", "tokenizer.json", "ocr_engine.json"] {
-        let error = refused(|folder| fs::remove_file(folder.join(name)).expect("it was there"));
+        let error = refused(|folder| fs::remove_file(folder.join(name)).expect("the file exists"));
         assert_says(&error, &[name]);
     }
 }
 
 #[test]
-fn a_truncated_file_is_refused_by_its_size_and_by_what_is_left_of_it() {
+fn a_truncated_file_is_an_error_with_its_size() {
     for name in ["vision_encoder.onnx", "decoder.onnx", "tokenizer.json"] {
         let truncate = |folder: &Path| {
             let path: PathBuf = folder.join(name);
-            let bytes = fs::read(&path).expect("the file");
-            fs::write(&path, &bytes[..bytes.len() / 2]).expect("half of it");
+            let bytes = fs::read(&path).expect("the file can be read");
+            fs::write(&path, &bytes[..bytes.len() / 2]).expect("the file can be written");
             bytes.len()
         };
         let error = refused(|folder| {
@@ -69,7 +71,7 @@ fn a_truncated_file_is_refused_by_its_size_and_by_what_is_left_of_it() {
 }
 
 #[test]
-fn a_manifest_of_another_kind_or_version_is_refused_with_what_was_expected() {
+fn a_manifest_of_another_format_is_an_error_with_the_expected_one() {
     let version = |manifest: &mut Value| manifest["format_version"] = 2.into();
     assert_says(
         &refused(|folder| edit(folder, version)),
@@ -84,11 +86,11 @@ fn a_manifest_of_another_kind_or_version_is_refused_with_what_was_expected() {
     let outside = |manifest: &mut Value| manifest["prompt"]["image"] = 512.into();
     assert_says(&refused(|folder| edit(folder, outside)), &["token 512", "vocabulary of 512"]);
     let elsewhere = |manifest: &mut Value| manifest["graphs"]["vision"] = "../vision_encoder.onnx".into();
-    assert_says(&refused(|folder| edit(folder, elsewhere)), &["is not among its files"]);
+    assert_says(&refused(|folder| edit(folder, elsewhere)), &["is missing in `files`"]);
 }
 
 #[test]
-fn graphs_that_are_not_what_the_manifest_says_are_refused_with_what_was_expected() {
+fn graphs_that_do_not_match_the_manifest_are_an_error() {
     let hidden = |manifest: &mut Value| manifest["decoder"]["hidden"] = 128.into();
     assert_says(&refused(|folder| edit(folder, hidden)), &["vision_encoder.onnx", "outputs", "image_features", "128"]);
     let layers = |manifest: &mut Value| manifest["decoder"]["layers"] = 3.into();
@@ -112,10 +114,10 @@ fn graphs_that_are_not_what_the_manifest_says_are_refused_with_what_was_expected
 }
 
 #[test]
-fn cuda_is_refused_with_what_is_missing() {
+fn missing_cuda_libraries_are_listed() {
     // The CPU build of ONNX Runtime has no CUDA provider in its folder, also on machines with a GPU.
-    let error =
-        HunyuanOcr::load(&files(), &HunyuanOptions { device: Device::Cuda, ..options(1) }).expect_err("no CUDA here");
+    let error = HunyuanOcr::load(&files(), &HunyuanOptions { device: Device::Cuda, ..options(1) })
+        .expect_err("CUDA is not available");
     assert_says(
         &error,
         if cfg!(feature = "cuda") { &["libonnxruntime_providers_cuda.so"] } else { &["--features cuda"] },

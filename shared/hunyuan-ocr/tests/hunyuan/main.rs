@@ -34,7 +34,7 @@ fn assert_parity(engine: &mut HunyuanOcr, references: &[ReferencePage], order: i
 }
 
 #[test]
-fn every_token_is_that_of_the_reference_at_any_number_of_slots_and_in_any_order() {
+fn all_tokens_match_the_reference_for_any_number_of_slots_and_order() {
     let references = references();
     let count = references.len();
     let mut compared = 0;
@@ -50,7 +50,7 @@ fn every_token_is_that_of_the_reference_at_any_number_of_slots_and_in_any_order(
 }
 
 #[test]
-fn the_references_end_at_different_steps_and_all_but_one_by_an_end_token() {
+fn the_references_end_at_different_steps() {
     let references = references();
     let mut lengths: Vec<usize> = references.iter().map(|reference| reference.tokens.len()).collect();
     lengths.sort_unstable();
@@ -64,7 +64,7 @@ fn the_references_end_at_different_steps_and_all_but_one_by_an_end_token() {
 }
 
 #[test]
-fn the_worker_reads_with_it_as_with_any_engine() {
+fn it_reads_pages_as_a_page_stream() {
     let references = references();
     let mut stream: Box<dyn PageStream> = Box::new(load(3));
     assert_eq!(stream.name().to_string(), "hunyuan-tiny@random-1");
@@ -81,7 +81,7 @@ fn the_worker_reads_with_it_as_with_any_engine() {
 }
 
 #[test]
-fn a_token_cap_ends_a_page_and_leaves_its_neighbors_alone() {
+fn a_token_limit_ends_only_its_page() {
     let references = references();
     let mut queue =
         JobQueue::new((0..3).map(|page| PageJob { max_tokens: (page == 1).then_some(7), ..job(&references, page) }));
@@ -96,7 +96,7 @@ fn a_token_cap_ends_a_page_and_leaves_its_neighbors_alone() {
 }
 
 #[test]
-fn canceled_and_late_pages_end_without_text_and_the_others_with() {
+fn canceled_and_late_pages_end_without_text() {
     let references = references();
     let canceled = PageJob { canceled: Arc::new(AtomicBool::new(true)), ..job(&references, 0) };
     let late = PageJob { deadline: Some(Instant::now()), ..job(&references, 1) };
@@ -110,21 +110,21 @@ fn canceled_and_late_pages_end_without_text_and_the_others_with() {
 }
 
 #[test]
-fn the_penalty_is_the_manifest_s() {
+fn the_penalty_of_the_manifest_is_used() {
     let (_folder, files) =
         modified_folder(|folder| edit(folder, |manifest| manifest["generation"]["repetition_penalty"] = 1.0.into()));
     let references = references();
     let mut queue = JobQueue::new([job(&references, 2)]);
-    HunyuanOcr::load(&files, &options(1)).expect("the folder is whole").serve(&mut queue);
+    HunyuanOcr::load(&files, &options(1)).expect("the folder is complete").serve(&mut queue);
     assert_ne!(queue.reading(2).tokens, references[2].tokens, "nothing else was changed");
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_the_rest_is_read() {
+fn pages_that_do_not_fit_are_refused_and_the_others_read() {
     let references = references();
     let strip = PageImage::new(10_000, 10, vec![255; 300_000]);
     let narrow_slots = HunyuanOptions { slot_tokens: 80, ..options(2) };
-    let mut engine = HunyuanOcr::load(&files(), &narrow_slots).expect("the tiny model loads");
+    let mut engine = HunyuanOcr::load(&files(), &narrow_slots).expect("the tiny model is valid");
     let jobs = [PageJob::new(7, &strip, Mode::Text), job(&references, 7), job(&references, 0), job(&references, 2)];
     let mut queue = JobQueue::new(jobs);
     engine.serve(&mut queue);
@@ -137,7 +137,7 @@ fn what_does_not_fit_is_refused_and_the_rest_is_read() {
 }
 
 #[test]
-fn tiny_and_long_pages_are_read_or_refused_and_nothing_hangs() {
+fn tiny_and_long_pages_are_read_or_refused() {
     let pages = [(1, 1), (1, 200), (200, 1), (201, 1), (5_000, 31), (256, 256)];
     let images: Vec<PageImage> = pages
         .iter()
@@ -159,7 +159,7 @@ fn tiny_and_long_pages_are_read_or_refused_and_nothing_hangs() {
 fn a_lower_pixel_cap_gives_fewer_tokens() {
     let references = references();
     let capped = HunyuanOptions { max_pixels: Some(64 * 64), slot_tokens: 60, ..options(1) };
-    let mut engine = HunyuanOcr::load(&files(), &capped).expect("the tiny model loads");
+    let mut engine = HunyuanOcr::load(&files(), &capped).expect("the tiny model is valid");
     let mut queue = JobQueue::new([PageJob { max_tokens: Some(3), ..job(&references, 7) }]);
     engine.serve(&mut queue);
     assert_eq!(queue.reading(7).tokens.len(), 3, "87 tokens would not have fitted into 60");

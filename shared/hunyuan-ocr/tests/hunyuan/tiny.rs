@@ -21,23 +21,23 @@ pub(crate) fn data(path: &str) -> PathBuf {
 }
 
 fn references_file() -> Value {
-    let text = std::fs::read_to_string(data("references.json")).expect("the references");
-    serde_json::from_str(&text).expect("they are JSON")
+    let text = std::fs::read_to_string(data("references.json")).expect("the references can be read");
+    serde_json::from_str(&text).expect("the references are JSON")
 }
 
 pub(crate) fn references() -> Vec<ReferencePage> {
-    let pages = references_file()["pages"].as_array().expect("a list").clone();
-    let token = |token: &Value| token.as_u64().expect("a token") as u32;
+    let pages = references_file()["pages"].as_array().expect("the value is a list").clone();
+    let token = |token: &Value| token.as_u64().expect("the value is a token") as u32;
     let reference = |page: &Value| ReferencePage {
-        image: image(page["page"].as_str().expect("a name")),
-        tokens: page["tokens"].as_array().expect("a list").iter().map(token).collect(),
-        text: page["text"].as_str().expect("a text").to_owned(),
+        image: image(page["page"].as_str().expect("the reference has a name")),
+        tokens: page["tokens"].as_array().expect("the value is a list").iter().map(token).collect(),
+        text: page["text"].as_str().expect("the value is a string").to_owned(),
     };
     pages.iter().map(reference).collect()
 }
 
 fn image(name: &str) -> PageImage {
-    let image = image::open(data(&format!("pages/{name}.png"))).expect("a page").into_rgb8();
+    let image = image::open(data(&format!("pages/{name}.png"))).expect("the image can be decoded").into_rgb8();
     let (width, height) = image.dimensions();
     let mut pixels = image.into_raw();
     pixels.chunks_exact_mut(PageImage::CHANNELS).for_each(|pixel| pixel.swap(0, 2));
@@ -45,7 +45,7 @@ fn image(name: &str) -> PageImage {
 }
 
 pub(crate) fn files() -> HunyuanFiles {
-    let onnxruntime = quire_native_libs::onnxruntime(&Progress::Silent).expect("ONNX Runtime");
+    let onnxruntime = quire_native_libs::onnxruntime(&Progress::Silent).expect("ONNX Runtime can be downloaded");
     HunyuanFiles { onnxruntime, folder: data("model") }
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn options(slots: usize) -> HunyuanOptions {
 }
 
 pub(crate) fn load(slots: usize) -> HunyuanOcr {
-    HunyuanOcr::load(&files(), &options(slots)).expect("the tiny model loads")
+    HunyuanOcr::load(&files(), &options(slots)).expect("the tiny model is valid")
 }
 
 /// A feed of jobs, with their outcomes in the order in which they ended.

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_around_the_answer_is_taken_away() {
+    fn a_fence_around_the_answer_is_removed() {
         assert_eq!(unfenced("```markdown\n# Title\n\nText\n```"), "# Title\n\nText");
         assert_eq!(unfenced("\n```JSON\n{}\n```"), "{}");
         assert_eq!(unfenced("```\ntext\n```"), "text");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_on_the_page_stays() {
+    fn a_fence_on_the_page_is_kept() {
         for text in [
             "```python\nprint(1)\n```",
             "```\na\n```\nbetween\n```\nb\n```",
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_cut_off_lacks_the_closing_fence() {
+    fn the_closing_fence_may_be_cut_off() {
         let text = "```markdown\n# Title";
         assert_eq!(&text[within(text, StopReason::TokenLimit)], "# Title");
         assert_eq!(within("```", StopReason::TokenLimit), 3..3);

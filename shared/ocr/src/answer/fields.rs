@@ -38,9 +38,15 @@ fn object(text: &str) -> Option<Map<String, Value>> {
 
 /// Looks a key up; if there is no exact match, ignores case and spaces.
 fn find<'o>(object: &'o Map<String, Value>, key: &str) -> Option<&'o Value> {
-    let plain = |name: &str| name.trim().to_lowercase();
-    let other = || object.iter().find(|(name, _)| plain(name) == plain(key)).map(|(_, value)| value);
-    object.get(key).or_else(other)
+    if let Some(value) = object.get(key) {
+        return Some(value);
+    }
+    let normalized = normalize_key(key);
+    object.iter().find(|(name, _)| normalize_key(name) == normalized).map(|(_, value)| value)
+}
+
+fn normalize_key(key: &str) -> String {
+    key.trim().to_lowercase()
 }
 
 /// Returns the value of a key. The model returns "" for a field that it did not find.

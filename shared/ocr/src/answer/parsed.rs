@@ -27,7 +27,8 @@ pub(super) struct ModelAnswer {
 
 impl ModelAnswer {
     pub(super) fn new(lines: Vec<(String, Option<f32>)>) -> Self {
-        let (mut text, mut places) = (String::new(), Vec::new());
+        let mut text = String::new();
+        let mut places = Vec::new();
         for (said, confidence) in lines {
             for line in said.split('\n') {
                 let start = text.len();
@@ -65,6 +66,11 @@ impl ModelAnswer {
             shared.fold((0.0, 0.0), |(all, sum), (bytes, confidence)| (all + bytes, sum + bytes * confidence));
         (bytes > 0.0).then(|| sum / bytes)
     }
+}
+
+/// Moves a range of a part of the answer to the whole answer.
+pub(super) fn shift_range(range: &Range<usize>, by: usize) -> Range<usize> {
+    range.start + by..range.end + by
 }
 
 /// Joins trimmed, non-blank lines with spaces.

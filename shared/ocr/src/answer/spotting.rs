@@ -12,7 +12,7 @@ use std::ops::Range;
 use quire_tasks::{Line, Polygon};
 use serde_json::Value;
 
-use super::parsed::{ModelAnswer, ParsedAnswer, join_lines};
+use super::parsed::{ModelAnswer, ParsedAnswer, join_lines, shift_range};
 
 /// Coordinates are in thousandths of the page's width and height.
 const FRAME: f32 = 1000.0;
@@ -66,18 +66,18 @@ fn in_text(
     // One gap belongs to no position: the last one, or the first one if positions precede their texts.
     let places_first = text.trim_start().starts_with("<quad>");
     let lonely = gaps.remove(if places_first { 0 } else { places.len() });
-    let at = |gap: Range<usize>| body.start + gap.start..body.start + gap.end;
     let found = gaps.into_iter().zip(places).filter_map(|(gap, (_, corners))| {
         let gap = without_tags(text, gap);
         // The second of two adjacent positions has no text.
         let nothing = text[gap.clone()].trim_matches([',', ' ', '\n']).is_empty();
-        (!nothing).then(|| Line { polygon: Some(polygon(*corners, page)), ..answer.line(at(gap)) })
+        (!nothing)
+            .then(|| Line { polygon: Some(polygon(*corners, page)), ..answer.line(shift_range(&gap, body.start)) })
     });
     let mut lines: Vec<Line> = found.collect();
     let lonely = without_tags(text, lonely);
     let is_well_formed = lonely.is_empty();
     let place = if places_first { 0 } else { lines.len() };
-    lines.splice(place..place, unplaced(answer, at(lonely)));
+    lines.splice(place..place, unplaced(answer, shift_range(&lonely, body.start)));
     ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(lines) }
 }
 
@@ -152,7 +152,8 @@ fn without_tags(text: &str, mut part: Range<usize>) -> Range<usize> {
 fn of_json(answer: &ModelAnswer, body: Range<usize>, page: (u32, u32)) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     let confidence = answer.confidence(body.clone());
-    let (mut lines, mut is_well_formed) = (Vec::new(), true);
+    let mut lines = Vec::new();
+    let mut is_well_formed = true;
     let mut rest = text.trim_start();
     while !rest.starts_with(']') && !rest.is_empty() {
         let mut entries = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
@@ -182,7 +183,9 @@ fn corners(value: &Value) -> Option<Corners> {
 /// Converts corners to a polygon in pixels: clockwise from the top left, clamped to the page.
 fn polygon([x1, y1, x2, y2]: Corners, (width, height): (u32, u32)) -> Polygon {
     let pixels = |thousandths: f32, side: u32| thousandths.clamp(0.0, FRAME) * side as f32 / FRAME;
-    let (left, right) = (pixels(x1.min(x2), width), pixels(x1.max(x2), width));
-    let (top, bottom) = (pixels(y1.min(y2), height), pixels(y1.max(y2), height));
+    let left = pixels(x1.min(x2), width);
+    let right = pixels(x1.max(x2), width);
+    let top = pixels(y1.min(y2), height);
+    let bottom = pixels(y1.max(y2), height);
     [[left, top], [right, top], [right, bottom], [left, bottom]]
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::parsed::{ModelAnswer, ParsedAnswer};
+use super::parsed::{ModelAnswer, ParsedAnswer, shift_range};
 
 /// Returns the tables of an answer without the surrounding text. The last one may be cut off.
 pub(super) fn tables(answer: &ModelAnswer, body: Range<usize>) -> ParsedAnswer {
@@ -13,14 +13,15 @@ pub(super) fn tables(answer: &ModelAnswer, body: Range<usize>) -> ParsedAnswer {
         let is_well_formed = text.trim().is_empty();
         return ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(answer.lines(body)) };
     }
-    let place = |part: Range<usize>| body.start + part.start..body.start + part.end;
-    ParsedAnswer::from_lines(parts.into_iter().flat_map(|part| answer.lines(place(part))))
+    ParsedAnswer::from_lines(parts.into_iter().flat_map(|part| answer.lines(shift_range(&part, body.start))))
 }
 
 /// Returns the ranges of the outermost tables.
 fn parts(text: &str) -> Vec<Range<usize>> {
     const END: &str = "</table>";
-    let (mut parts, mut open, mut start) = (Vec::new(), 0_usize, 0);
+    let mut parts = Vec::new();
+    let mut open = 0_usize;
+    let mut start = 0;
     for (at, _) in text.match_indices('<') {
         if begins(&text[at..]) {
             if open == 0 {

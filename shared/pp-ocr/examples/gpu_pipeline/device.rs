@@ -15,7 +15,9 @@ use crate::{PipelineError, options::PipelineOptions};
 /// Creates the device's model, with one place per reader in its queue.
 pub(crate) fn open(options: &PipelineOptions, policy: &BatchPolicy) -> Result<SharedModel, PipelineError> {
     let natives = quire_native_libs::locate(&Progress::Silent)?;
-    let (library, detection, recognition) = (natives.onnxruntime, natives.detection, natives.recognition);
+    let library = natives.onnxruntime;
+    let detection = natives.detection;
+    let recognition = natives.recognition;
     let files = ModelFiles { library, detection, recognition };
     let provider = match options.device.as_str() {
         "stub" => None,
@@ -33,7 +35,8 @@ pub(crate) fn open(options: &PipelineOptions, policy: &BatchPolicy) -> Result<Sh
             Ok::<_, PipelineError>(StubModel::new(PpOcr::load(&files, Device::Cpu, 1)?, pace))
         });
     };
-    let (policy, engine_cache) = (policy.clone(), std::env::temp_dir().join("quire-engines"));
+    let policy = policy.clone();
+    let engine_cache = std::env::temp_dir().join("quire-engines");
     let options = GpuOptions { provider, memory_bytes: options.memory_bytes, engine_cache };
     SharedModel::start(readers, move || Ok::<_, PipelineError>(GpuPpOcr::load(&files, &policy, &options)?))
 }

@@ -46,7 +46,7 @@ impl PipelineOptions {
         };
         let mut files: Vec<PathBuf> = Vec::new();
         while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or_else(|| format!("{argument} asks for a value"));
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} requires a value"));
             match argument.as_str() {
                 "--device" => options.device = value()?,
                 "--pages" => options.pages = value()?.parse()?,
@@ -65,7 +65,7 @@ impl PipelineOptions {
             }
         }
         if files.is_empty() {
-            return Err("which pages?".into());
+            return Err("expected at least one FILE".into());
         }
         if options.one_at_a_time {
             (options.batch, options.readers, options.hands) = (1, 1, 1);

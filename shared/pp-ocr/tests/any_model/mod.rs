@@ -42,7 +42,8 @@ impl AnyModel {
 
     /// Returns an engine that puts whole micro-batches into one run.
     pub(crate) fn pooled(self) -> Engine {
-        let (pixels, width) = (usize::MAX, usize::MAX);
+        let pixels = usize::MAX;
+        let width = usize::MAX;
         let policy = BatchPolicy {
             detection_max_pixels: pixels,
             recognition_max_width: width,

@@ -36,7 +36,8 @@ impl ColorPage {
     }
 
     fn pixel(&self, x: u32, y: u32) -> [u8; 3] {
-        let (row, inside) = (y.saturating_sub(Self::TOP) / Self::PITCH, (y + Self::PITCH - Self::TOP) % Self::PITCH);
+        let row = y.saturating_sub(Self::TOP) / Self::PITCH;
+        let inside = (y + Self::PITCH - Self::TOP) % Self::PITCH;
         let bar = (Self::LEFT..self.width - Self::LEFT).contains(&x) && y >= Self::TOP && inside < Self::BAR;
         match self.letters.get(row as usize).filter(|_| bar) {
             None => [255; 3],
@@ -51,7 +52,8 @@ impl ColorPage {
 
     /// Returns the page, rotated clockwise by quarter turns.
     pub(crate) fn turned(&self, quarters: u16) -> PageImage {
-        let (width, height) = (self.width, self.height());
+        let width = self.width;
+        let height = self.height();
         let upright = |x: u32, y: u32| self.pixel(x, y);
         let (columns, rows) = if quarters.is_multiple_of(2) { (width, height) } else { (height, width) };
         let pixel = |x: u32, y: u32| match quarters {
