@@ -1,7 +1,7 @@
-//! Protection from being scaled in: while this process holds leases, ECS stops other tasks instead.
+//! ECS scale-in protection: while this process holds leases, ECS stops other tasks instead.
 //!
-//! ECS chooses by itself which of its tasks end when there is less to do, and it may choose one in the midst of a page.
-//! A task that says that it is busy is spared. Where there is no ECS agent, nobody has to be told.
+//! When ECS scales in, it may choose a task that is reading a page. A task sets its protection with a request to the
+//! local ECS agent. Does nothing outside ECS.
 
 use std::{
     env,
@@ -21,48 +21,49 @@ use tracing::{debug, info, warn};
 
 use crate::leases::Leases;
 
-/// Where the agent of the host that this task runs on listens. ECS sets it.
-const AGENT: &str = "ECS_AGENT_URI";
-/// The agent's answers are a few lines.
-const LONGEST_ANSWER: usize = 64 * 1024;
-/// The agent asks ECS, which may take a moment.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// The environment variable with the agent's URL, set by ECS.
+const AGENT_URL_VARIABLE: &str = "ECS_AGENT_URI";
+/// The maximum size of the agent's responses, which have a few lines.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+/// The request timeout: the agent forwards the request to ECS.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often what is done.
+/// The intervals of the protection.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
-    /// The leases are looked at.
+struct ProtectionIntervals {
+    /// The poll interval for the leases.
     look: Duration,
-    /// The agent is asked again that has failed.
+    /// The wait before a failed request is retried.
     retry: Duration,
-    /// Without a lease for so long, the task may be stopped: not between one receive and the next.
+    /// How long the process must be without leases before the protection ends: longer than the time between two
+    /// receives.
     idle: Duration,
-    /// How long a protection lasts by itself, in case nobody is left to end it. Half of it passes between renewals.
+    /// The protection's own expiry, in case the process dies. It is renewed after half of it.
     lasts: Duration,
 }
 
-const PACE: Pace = Pace {
+const INTERVALS: ProtectionIntervals = ProtectionIntervals {
     look: Duration::from_secs(1),
     retry: Duration::from_secs(10),
     idle: Duration::from_secs(30),
     lasts: Duration::from_mins(10),
 };
 
-/// Protects this task while it holds leases, until the backend is dropped. Does nothing outside of ECS.
+/// Protects this task while it holds leases, until the backend is dropped. Does nothing outside ECS.
 pub(crate) fn watch(leases: &Arc<Leases>) {
-    if let Some(agent) = env::var(AGENT).ok().filter(|agent| !agent.is_empty()) {
-        // It ends by itself: within a second after the last that has to do with leases.
-        tokio::spawn(keep(Arc::downgrade(leases), Agent::at(&agent), PACE));
+    if let Some(agent) = env::var(AGENT_URL_VARIABLE).ok().filter(|agent| !agent.is_empty()) {
+        // The task ends within a second after the last user of the leases is dropped.
+        tokio::spawn(keep(Arc::downgrade(leases), Agent::at(&agent), INTERVALS));
     }
 }
 
-async fn keep(leases: Weak<Leases>, agent: Agent, pace: Pace) {
-    let mut state = State::new(pace);
+async fn keep(leases: Weak<Leases>, agent: Agent, intervals: ProtectionIntervals) {
+    let mut state = ProtectionState::new(intervals);
     let mut told = false;
     while let Some(leases) = leases.upgrade() {
-        if let Some(wanted) = state.wanted(leases.any(), Instant::now()) {
+        if let Some(wanted) = state.wanted(leases.any_valid(), Instant::now()) {
             drop(leases);
-            let done = agent.protect(wanted, pace.lasts).await;
+            let done = agent.protect(wanted, intervals.lasts).await;
             state.asked(wanted, done.is_ok(), Instant::now());
             match done {
                 Ok(()) => debug!(wanted, "scale-in protection was set"),
@@ -73,27 +74,27 @@ async fn keep(leases: Weak<Leases>, agent: Agent, pace: Pace) {
                 }
             }
         }
-        tokio::time::sleep(pace.look).await;
+        tokio::time::sleep(intervals.look).await;
     }
     info!("nothing is left to be protected");
 }
 
-/// When to ask the agent for what.
+/// The protection's state.
 #[derive(Debug)]
-struct State {
-    pace: Pace,
-    /// Until when ECS spares this task.
+struct ProtectionState {
+    intervals: ProtectionIntervals,
+    /// The expiry of the current protection.
     protected: Option<Instant>,
     idle_since: Option<Instant>,
     not_before: Option<Instant>,
 }
 
-impl State {
-    const fn new(pace: Pace) -> Self {
-        Self { pace, protected: None, idle_since: None, not_before: None }
+impl ProtectionState {
+    const fn new(intervals: ProtectionIntervals) -> Self {
+        Self { intervals, protected: None, idle_since: None, not_before: None }
     }
 
-    /// Whether to ask for protection or for its end, or for nothing.
+    /// Returns whether to enable (true) or disable (false) the protection now, or `None`.
     fn wanted(&mut self, busy: bool, now: Instant) -> Option<bool> {
         self.idle_since = if busy { None } else { self.idle_since.or(Some(now)) };
         if self.not_before.is_some_and(|time| now < time) {
@@ -101,22 +102,22 @@ impl State {
         }
         let left = self.protected.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
         if busy {
-            (left < self.pace.lasts / 2).then_some(true)
+            (left < self.intervals.lasts / 2).then_some(true)
         } else {
-            let idle = self.idle_since.is_some_and(|since| now.duration_since(since) >= self.pace.idle);
+            let idle = self.idle_since.is_some_and(|since| now.duration_since(since) >= self.intervals.idle);
             (idle && self.protected.is_some()).then_some(false)
         }
     }
 
     fn asked(&mut self, wanted: bool, done: bool, now: Instant) {
-        self.not_before = if done { None } else { Some(now + self.pace.retry) };
+        self.not_before = if done { None } else { Some(now + self.intervals.retry) };
         if done {
-            self.protected = wanted.then(|| now + self.pace.lasts);
+            self.protected = wanted.then(|| now + self.intervals.lasts);
         }
     }
 }
 
-/// The ECS agent of this host.
+/// The client of the local ECS agent.
 #[derive(Debug)]
 struct Agent {
     address: String,
@@ -136,16 +137,16 @@ impl Agent {
         }
         let put = Request::builder().method(Method::PUT).uri(&self.address).header(CONTENT_TYPE, "application/json");
         let put = put.body(Full::from(body.to_string())).map_err(|error| error.to_string())?;
-        tokio::time::timeout(ANSWER_LIMIT, self.ask(put)).await.map_err(|_| "it does not answer".to_owned())?
+        tokio::time::timeout(REQUEST_TIMEOUT, self.ask(put)).await.map_err(|_| "it does not answer".to_owned())?
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(), String> {
-        let answer = self.client.request(request).await.map_err(|error| crate::fault::chain(&error))?;
+        let answer = self.client.request(request).await.map_err(|error| crate::fault::error_chain(&error))?;
         let status = answer.status();
         let body =
-            Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
+            Limited::new(answer.into_body(), MAX_RESPONSE_BYTES).collect().await.map_err(|error| error.to_string())?;
         let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-        // The agent may say 200 and name a failure of ECS.
+        // The agent may answer 200 with a failure of ECS in the body.
         if status.is_success() && body.get("failure").is_none() && body.get("error").is_none() {
             Ok(())
         } else {
@@ -165,14 +166,14 @@ mod tests {
     use super::*;
     use quire_platform::Receipt;
 
-    const QUICK: Pace = Pace {
+    const QUICK: ProtectionIntervals = ProtectionIntervals {
         look: Duration::from_millis(10),
         retry: Duration::from_millis(50),
         idle: Duration::from_millis(200),
         lasts: Duration::from_mins(1),
     };
 
-    /// An agent that answers with these, one after the other and the last for ever; what it was asked comes out.
+    /// Starts an agent that sends these responses, the last one repeatedly, and returns the requests it gets.
     async fn agent(answers: &'static [&'static str]) -> (Agent, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}/api/task-7", listener.local_addr().expect("an address"));
@@ -204,11 +205,11 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(asked.try_recv().is_err(), "nobody is told that nothing is held");
         let receipt = Receipt("a page".to_owned());
-        leases.take([receipt.clone()], Duration::from_mins(1));
+        leases.add([receipt.clone()], Duration::from_mins(1));
         let on = asked.recv().await.expect("asked");
         assert!(on.starts_with("PUT /api/task-7/task-protection/v1/state HTTP/1.1\r\n"), "{on}");
         assert!(on.ends_with(r#"{"ExpiresInMinutes":1,"ProtectionEnabled":true}"#), "{on}");
-        leases.forget(&[receipt]);
+        leases.remove(&[receipt]);
         let given_up = Instant::now();
         let off = asked.recv().await.expect("asked");
         assert!(off.ends_with(r#"{"ProtectionEnabled":false}"#), "{off}");
@@ -224,7 +225,7 @@ mod tests {
     async fn an_agent_that_fails_is_asked_again() {
         let (agent, mut asked) = agent(&[BROKEN, FAILED, DONE]).await;
         let leases = Arc::new(Leases::default());
-        leases.take([Receipt("a page".to_owned())], Duration::from_mins(1));
+        leases.add([Receipt("a page".to_owned())], Duration::from_mins(1));
         let keeping = tokio::spawn(keep(Arc::downgrade(&leases), agent, QUICK));
         for _ in 0..3 {
             asked.recv().await.expect("asked");
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn protection_is_renewed_before_it_ends_and_never_ended_between_two_pages() {
-        let (start, mut state) = (Instant::now(), State::new(PACE));
+        let (start, mut state) = (Instant::now(), ProtectionState::new(INTERVALS));
         let at = |secs| start + Duration::from_secs(secs);
         assert_eq!(state.wanted(false, at(0)), None);
         assert_eq!(state.wanted(true, at(100)), Some(true));

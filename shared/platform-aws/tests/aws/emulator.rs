@@ -1,4 +1,4 @@
-//! The emulator: fetched once, started once for all tests here, and ended with them, however they end.
+//! The emulator (ministack): installed once, started once for all tests, and stopped with them.
 
 use std::{
     env,
@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The emulator and what it needs, pinned by hash: what it emulates changes from week to week.
+/// The emulator and its dependencies, pinned by hash, since its behavior changes from release to release.
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/requirements.txt");
-/// A loaded machine needs a while to start it.
+/// The start timeout, for a loaded machine.
 const START_LIMIT: Duration = Duration::from_mins(2);
-/// Ends what it started when nobody holds its input open any more: when this program has ended, even by a signal.
+/// Stops the emulator when its standard input is closed, i.e. when this process has ended, even by a signal.
 const WATCH: &str = r#""$@" & started=$!; cat > /dev/null; kill "$started"; wait "$started""#;
 
-/// Where it listens.
+/// Returns the emulator's URL.
 pub(crate) fn address() -> String {
     static RUNNING: OnceLock<(String, Child)> = OnceLock::new();
     RUNNING.get_or_init(start).0.clone()
@@ -30,12 +30,12 @@ fn start() -> (String, Child) {
     let child = Command::new("sh")
         .args(["-c", WATCH, "sh", "python3", "-m", "ministack"])
         .env("PYTHONPATH", &folder)
-        // It runs code for whoever asks: nobody but this machine may.
+        // The emulator runs code on request, so it must listen on this machine only.
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
-        // These listen on all addresses, and nobody here wants them.
+        // These services would listen on all addresses.
         .envs([("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0")])
-        // These two listen on every address whatever that says.
+        // These two ignore the bind address.
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -52,7 +52,7 @@ fn start() -> (String, Child) {
     (format!("http://127.0.0.1:{port}"), child)
 }
 
-/// The folder with the emulator, fetched first if it is not there: whole or not at all, and by one process at a time.
+/// Returns the folder with the emulator, installed atomically and by one process at a time.
 fn installed() -> PathBuf {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = parent.join(format!("ministack-{}", version()));

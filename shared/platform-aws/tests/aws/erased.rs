@@ -1,4 +1,4 @@
-//! What is gone for good where objects have versions, and tasks that are removed by halves.
+//! Permanent deletion in a bucket with versions, and interrupted deletions of tasks.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn client() -> Client {
     Client::from_conf(config.build())
 }
 
-/// A backend whose bucket keeps versions.
+/// Opens a backend whose bucket keeps versions.
 async fn versioned() -> (AwsSettings, Backend) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
@@ -37,7 +37,7 @@ async fn versioned() -> (AwsSettings, Backend) {
     (settings, backend)
 }
 
-/// All versions and marks there are, by key.
+/// Returns all versions and delete markers, by key.
 async fn versions(settings: &AwsSettings) -> Vec<(String, String)> {
     let listed = client().list_object_versions().bucket(&settings.bucket).send().await.expect("listed");
     let versions = listed.versions.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
@@ -110,7 +110,7 @@ async fn a_task_that_was_removed_by_half_is_found_and_removed_whole() {
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let backend = connected(&settings).await;
     let state = || DocumentState::Split(Split { format: Format::Pdf, pages: 1 });
-    // So many that they lie outside of their task's item.
+    // So many that they are stored in chunks.
     let documents = (1..=150).map(|number| Document::new(number, Some("a".repeat(100)), state())).collect();
     let task = created(&backend, documents).await;
     let task = backend.tasks.expire(task.id, now()).await.expect("expired").task().clone();

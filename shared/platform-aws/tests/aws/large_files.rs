@@ -1,4 +1,4 @@
-//! Objects too large for one request.
+//! Objects too large for one request (multipart uploads).
 
 use std::fs;
 

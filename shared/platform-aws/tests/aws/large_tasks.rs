@@ -1,4 +1,4 @@
-//! Tasks too large for one transaction or for one item, and tasks in more hands than one.
+//! Tasks too large for one transaction or one item, and tasks changed by several processes.
 
 use quire_platform::{Backend, Completion, Reopen, conformance, retry_with_backoff};
 use quire_platform_aws::Aws;
@@ -92,7 +92,7 @@ async fn of_several_processes_one_completes_each_page() {
     let mut tries = JoinSet::new();
     let task = created(&connected(&settings).await, [split(PAGES)]).await;
     for _ in 0..3 {
-        // Each with turns of its own, as a process has.
+        // With locks of its own, as another process.
         let backend = connected(&settings).await;
         for page in task.pages() {
             let tasks = backend.tasks.clone();

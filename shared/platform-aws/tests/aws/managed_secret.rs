@@ -1,4 +1,4 @@
-//! The secret that Terraform makes without a value, and no value is put over another.
+//! A secret that Terraform created without a value, and concurrent first writes.
 
 use quire_platform::{Error, SecretName};
 use quire_platform_aws::AwsSettings;

@@ -1,4 +1,4 @@
-//! What is SQS's own.
+//! Limits of SQS.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the table forgets, and when.
+//! The table's time to live.
 
 use aws_sdk_dynamodb::{
     Client, Config,
@@ -24,7 +24,7 @@ pub(crate) fn client() -> Client {
     Client::from_conf(config.build())
 }
 
-/// A task with documents in items of their own and with pages, some of which have ended.
+/// Creates a task with chunks of documents, and with pages of which some have ended.
 async fn worked_on(backend: &Backend, created_at: UnixMillis) -> Task {
     let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
     let pending =
@@ -51,7 +51,7 @@ async fn worked_on(backend: &Backend, created_at: UnixMillis) -> Task {
 async fn everything_of_a_task_is_forgotten_two_days_after_it_has_expired() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
-    // Twice is once, with its time to live too.
+    // Provisioning is idempotent, including the time to live.
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let created_at = now();
     let task = worked_on(&connected(&settings).await, created_at).await;

@@ -1,4 +1,4 @@
-//! Addresses that take one upload, and versions of what was uploaded.
+//! Presigned uploads, and versions of uploaded objects.
 
 use std::{fs, time::Duration};
 
@@ -19,7 +19,7 @@ async fn address(backend: &Backend, valid_for: Duration) -> UploadUrl {
     made.expect("this backend takes uploads")
 }
 
-/// What a `PUT` is answered with, sent as no client would that fills in headers of its own.
+/// Returns the HTTP status of a raw `PUT` request without the headers that clients add.
 async fn put(url: &str, headers: &[(&str, &str)], body: &str) -> u16 {
     let rest = url.strip_prefix("http://").expect("the emulator's address");
     let (host, path) = rest.split_once('/').expect("a path");

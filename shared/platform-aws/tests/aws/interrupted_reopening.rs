@@ -1,5 +1,4 @@
-//! Very many pages that are opened by their names are opened in more than one transaction. Whoever dies between them has
-//! opened none, whatever happens to the task afterwards.
+//! Reopening very many single pages takes more than one transaction. A crash between them reopens none.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use quire_platform::{Backend, Completion, Reopen, conformance};
@@ -16,7 +15,7 @@ fn failed() -> Outcome {
     Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"))
 }
 
-/// A task with so many pages, all failed, of which the last two are opened by halves for round 2.
+/// Creates a task of failed pages, of which the last two have a marker of an interrupted reopening in round 2.
 async fn half_opened(pages: u32) -> (Backend, Task) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");

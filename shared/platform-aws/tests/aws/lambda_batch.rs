@@ -1,4 +1,4 @@
-//! What Lambda hands a function, and each of the ways in which a message ends there.
+//! Lambda invocations, and every way in which a message can end.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::{aws, connected, settings};
 const AT_LENGTH: Duration = Duration::from_secs(20);
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Lambda, and the function that it calls: each knows the queue on its own.
+/// The SQS service as Lambda sees it, and the function: separate clients of one queue.
 struct Stage {
     service: Backend,
     function: Aws,
@@ -54,7 +54,7 @@ impl Stage {
         all
     }
 
-    /// Deletes what the function does not report, as Lambda does.
+    /// Deletes the messages that the response does not report as failed, as Lambda does.
     async fn conclude(&self, received: &[ReceivedMessage], response: &SqsBatchResponse) {
         let failed: Vec<&str> = response.batch_item_failures.iter().map(|one| one.item_identifier.as_str()).collect();
         let done = received.iter().filter(|message| !failed.contains(&name(message).as_str()));
@@ -71,7 +71,7 @@ fn name(message: &ReceivedMessage) -> String {
     format!("message {}", message.receipt.0)
 }
 
-/// The JSON that Lambda calls a function with.
+/// Returns the event that Lambda invokes a function with.
 fn event(received: &[ReceivedMessage]) -> SqsEvent {
     let record = |message: &ReceivedMessage| {
         json!({
@@ -124,7 +124,7 @@ async fn each_ending_of_a_lease_is_told_to_lambda() {
     assert_eq!((letter.reason.as_deref(), letter.trace.as_deref()), (Some("the receiver said 410"), Some(TRACE)));
     assert!(letter.body.contains(r#""page":3"#), "{}", letter.body);
     stage.service.queue(QueueName::DeadPages).acknowledge(vec![letter.receipt]).await.expect("deleted");
-    // The released one at once, the dropped one when its lease has run out.
+    // The released message at once, the dropped one after its visibility timeout.
     let mut bodies = String::new();
     for _ in 0..2 {
         let again = stage.receive(QueueName::Pages, 1).await.remove(0);
