@@ -113,7 +113,7 @@ impl DynamoClient {
         Ok(())
     }
 
-    /// Deletes the items with these keys. Only the last ones, as many as fit a transaction, are deleted atomically.
+    /// Deletes the items with these keys. Only the last ones, up to the size of a transaction, are deleted atomically.
     pub(crate) async fn delete_together(&self, mut keys: Vec<Item>) -> Result<()> {
         let last = keys.split_off(keys.len().saturating_sub(MAX_BATCH_ITEMS));
         self.delete(keys).await?;

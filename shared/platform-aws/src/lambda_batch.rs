@@ -63,7 +63,8 @@ impl LambdaBatch {
         if !dropped.is_empty()
             && let Err(error) = self.queue.queue.release(dropped, self.queue.settings().lease).await
         {
-            warn!(queue = self.queue.name().as_str(), %error, "cannot release failed messages; they stay invisible for the queue's visibility timeout");
+            let queue = self.queue.name().as_str();
+            warn!(queue, %error, "cannot release failed messages; they stay invisible for the visibility timeout");
         }
         let mut response = SqsBatchResponse::default();
         let failed = self.queue.with(|ended| {

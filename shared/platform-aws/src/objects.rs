@@ -82,7 +82,8 @@ impl S3Objects {
             // Parts are billed until the upload is aborted; the bucket's lifecycle rule handles what is left.
             let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id).send().await;
             if let Err(error) = abort {
-                tracing::warn!(error = %to_error(WHAT, &error), "cannot abort a failed multipart upload; its parts are left");
+                let error = to_error(WHAT, &error);
+                tracing::warn!(%error, "cannot abort a failed multipart upload; its parts are left");
             }
         }
         self.cache.remove(key);

@@ -57,10 +57,10 @@ impl ReopenMarkers {
             Some(ReopenToken { round, .. }) => transitions::queued_page(page.page, round),
             None => page,
         };
-        let opened = if page.status == PageStatus::Succeeded { self.read } else { self.unread };
+        let markers = if page.status == PageStatus::Succeeded { self.read } else { self.unread };
         // A page that succeeded and was then reopened has not succeeded since, so later rounds for unread pages reopen
         // it, too.
-        if page.round < opened { transitions::queued_page(page.page, self.unread) } else { page }
+        if page.round < markers { transitions::queued_page(page.page, self.unread) } else { page }
     }
 }
 
@@ -75,45 +75,45 @@ mod tests {
         Page { status, ..transitions::queued_page(page, round) }
     }
 
-    fn seen(opened: &ReopenMarkers, status: PageStatus, round: u32) -> (PageStatus, u32) {
-        let page = opened.apply(page(status, round), None);
+    fn seen(markers: &ReopenMarkers, status: PageStatus, round: u32) -> (PageStatus, u32) {
+        let page = markers.apply(page(status, round), None);
         (page.status, page.round)
     }
 
     #[test]
-    fn a_round_for_what_was_not_read_opens_failed_and_canceled_pages_of_earlier_rounds() {
+    fn reopening_unread_pages_queues_failed_and_canceled_pages_of_earlier_rounds() {
         use PageStatus::{Failed, Queued, Succeeded};
-        let mut opened = ReopenMarkers::default();
-        assert_eq!(seen(&opened, Failed, 1), (Failed, 1));
-        opened.reopen_all(3, false);
-        assert_eq!(seen(&opened, Failed, 1), (Queued, 3));
-        assert_eq!(seen(&opened, Queued, 2), (Queued, 3));
-        assert_eq!(seen(&opened, Failed, 3), (Failed, 3), "in that round it failed again");
-        assert_eq!(seen(&opened, Succeeded, 1), (Succeeded, 1));
+        let mut markers = ReopenMarkers::default();
+        assert_eq!(seen(&markers, Failed, 1), (Failed, 1));
+        markers.reopen_all(3, false);
+        assert_eq!(seen(&markers, Failed, 1), (Queued, 3));
+        assert_eq!(seen(&markers, Queued, 2), (Queued, 3));
+        assert_eq!(seen(&markers, Failed, 3), (Failed, 3), "in that round it failed again");
+        assert_eq!(seen(&markers, Succeeded, 1), (Succeeded, 1));
     }
 
     #[test]
-    fn a_round_for_all_opens_read_pages_and_a_later_one_those_of_them_that_were_not_read_again() {
+    fn reopening_all_pages_queues_pages_that_succeeded() {
         use PageStatus::{Queued, Succeeded};
-        let mut opened = ReopenMarkers::default();
-        opened.reopen_all(2, true);
-        assert_eq!(seen(&opened, Succeeded, 1), (Queued, 2));
-        assert_eq!(seen(&opened, Succeeded, 2), (Succeeded, 2));
-        opened.reopen_all(4, false);
-        assert_eq!(seen(&opened, Succeeded, 1), (Queued, 4));
-        assert_eq!(seen(&opened, Succeeded, 3), (Succeeded, 3));
+        let mut markers = ReopenMarkers::default();
+        markers.reopen_all(2, true);
+        assert_eq!(seen(&markers, Succeeded, 1), (Queued, 2));
+        assert_eq!(seen(&markers, Succeeded, 2), (Succeeded, 2));
+        markers.reopen_all(4, false);
+        assert_eq!(seen(&markers, Succeeded, 1), (Queued, 4));
+        assert_eq!(seen(&markers, Succeeded, 3), (Succeeded, 3));
     }
 
     #[test]
-    fn a_token_counts_once_the_task_knows_it_and_until_the_page_says_otherwise() {
+    fn a_token_takes_effect_when_the_task_lists_it() {
         use PageStatus::{Failed, Queued};
         let token = Some(ReopenToken { token: 7, round: 2 });
-        let mut opened = ReopenMarkers::default();
-        assert_eq!(opened.apply(page(Failed, 1), token), page(Failed, 1));
-        opened.add_token(7);
-        assert!(!opened.is_empty());
-        assert_eq!(opened.apply(page(Failed, 1), token), page(Queued, 2));
-        opened.reopen_all(3, false);
-        assert_eq!(opened.apply(page(Failed, 1), token), page(Queued, 3));
+        let mut markers = ReopenMarkers::default();
+        assert_eq!(markers.apply(page(Failed, 1), token), page(Failed, 1));
+        markers.add_token(7);
+        assert!(!markers.is_empty());
+        assert_eq!(markers.apply(page(Failed, 1), token), page(Queued, 2));
+        markers.reopen_all(3, false);
+        assert_eq!(markers.apply(page(Failed, 1), token), page(Queued, 3));
     }
 }

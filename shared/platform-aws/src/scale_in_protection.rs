@@ -198,12 +198,12 @@ mod tests {
     const BROKEN: &str = "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
     #[tokio::test]
-    async fn a_task_is_protected_while_it_holds_a_lease_and_a_while_longer() {
+    async fn a_task_is_protected_while_it_holds_leases_and_until_it_is_idle() {
         let (agent, mut asked) = agent(&[DONE]).await;
         let leases = Arc::new(Leases::default());
         let keeping = tokio::spawn(keep(Arc::downgrade(&leases), agent, QUICK));
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(asked.try_recv().is_err(), "nobody is told that nothing is held");
+        assert!(asked.try_recv().is_err(), "without leases there is no request");
         let receipt = Receipt("a page".to_owned());
         leases.add([receipt.clone()], Duration::from_mins(1));
         let on = asked.recv().await.expect("asked");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_that_fails_is_asked_again() {
+    async fn a_failed_request_is_retried() {
         let (agent, mut asked) = agent(&[BROKEN, FAILED, DONE]).await;
         let leases = Arc::new(Leases::default());
         leases.add([Receipt("a page".to_owned())], Duration::from_mins(1));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn protection_is_renewed_before_it_ends_and_never_ended_between_two_pages() {
+    fn protection_is_renewed_and_outlasts_the_time_between_two_pages() {
         let (start, mut state) = (Instant::now(), ProtectionState::new(INTERVALS));
         let at = |secs| start + Duration::from_secs(secs);
         assert_eq!(state.wanted(false, at(0)), None);

@@ -69,16 +69,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_bucket_must_be_named() {
-        let of = |pairs: &'static [(&str, &str)]| {
+    fn only_the_bucket_is_required() {
+        let settings_from = |pairs: &'static [(&str, &str)]| {
             AwsSettings::from_lookup(|name| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned()))
         };
-        let settings = of(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_TABLE", "t")]).expect("settings");
+        let settings = settings_from(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_TABLE", "t")]).expect("settings");
         assert_eq!((settings.bucket.as_str(), settings.table.as_str()), ("b", "t"));
         assert_eq!((settings.queue_prefix.as_str(), settings.cache_bytes >> 20), ("quire", CACHE_MB));
         assert_eq!(settings.webhook_secret, None);
-        assert!(of(&[]).is_err_and(|error| error.to_string().contains("QUIRE_AWS_BUCKET")));
-        let small = of(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_CACHE_MB", "1")]);
+        assert!(settings_from(&[]).is_err_and(|error| error.to_string().contains("QUIRE_AWS_BUCKET")));
+        let small = settings_from(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_CACHE_MB", "1")]);
         assert!(small.is_err_and(|error| error.to_string().contains("from 16")));
     }
 }

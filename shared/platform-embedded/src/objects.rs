@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_cannot_lead_out_of_the_store() {
+    async fn a_key_cannot_escape_the_store() {
         let (_dir, files) = store();
         for key in ["", "/etc/passwd", "..", "a/../../b", "a//b", "a/", "./a", "a\0b", "a\\..\\b"] {
             let refused = ObjectStore::put(&files, key, Bytes::from_static(b"x")).await;
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_stays_in_the_spool() {
+    async fn writes_leave_nothing_in_the_spool() {
         let (_dir, files) = store();
         let bytes = Bytes::from_static(b"x");
         ObjectStore::put(&files, "a/b", bytes.clone()).await.expect("put");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_spool_file_is_removed_and_a_fresh_one_is_not() {
+    fn only_abandoned_spool_files_are_deleted() {
         let (dir, files) = store();
         let (old, fresh) = (files.spool.join("old"), files.spool.join("fresh"));
         let long_ago = SystemTime::now() - Duration::from_hours(48);

@@ -19,7 +19,7 @@ const START_LIMIT: Duration = Duration::from_mins(2);
 const WATCH: &str = r#""$@" & started=$!; cat > /dev/null; kill "$started"; wait "$started""#;
 
 /// Returns the emulator's URL.
-pub(crate) fn address() -> String {
+pub(crate) fn url() -> String {
     static RUNNING: OnceLock<(String, Child)> = OnceLock::new();
     RUNNING.get_or_init(start).0.clone()
 }
@@ -43,10 +43,10 @@ fn start() -> (String, Child) {
         .stdout(log.try_clone().expect("the log"))
         .stderr(log)
         .spawn()
-        .expect("sh starts");
+        .expect("sh can be started");
     let deadline = Instant::now() + START_LIMIT;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "ministack does not answer; its log lies beside {}", folder.display());
+        assert!(Instant::now() < deadline, "ministack does not answer; see its log beside {}", folder.display());
         thread::sleep(Duration::from_millis(100));
     }
     (format!("http://127.0.0.1:{port}"), child)
@@ -66,7 +66,7 @@ fn installed() -> PathBuf {
             .arg(staging.path())
             .args(["--requirement", REQUIREMENTS])
             .output()
-            .expect("python3 starts");
+            .expect("python3 can be started");
         assert!(pip.status.success(), "{REQUIREMENTS}: {}", String::from_utf8_lossy(&pip.stderr));
         fs::rename(staging.keep(), &folder).expect("moved to its place");
     }

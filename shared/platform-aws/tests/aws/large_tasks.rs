@@ -42,7 +42,7 @@ async fn agrees(backend: &Backend, task: &Task) {
 }
 
 #[tokio::test]
-async fn a_task_of_very_many_pages_is_created_whole() {
+async fn a_task_of_very_many_pages_is_created_atomically() {
     let (backend, ()) = open().await;
     let task = created(&backend, [split(350), pending()]).await;
     agrees(&backend, &task).await;
@@ -55,7 +55,7 @@ async fn a_task_of_very_many_pages_is_created_whole() {
 }
 
 #[tokio::test]
-async fn a_task_of_very_many_documents_is_kept_in_several_items() {
+async fn a_task_of_very_many_documents_is_stored_in_chunks() {
     let (backend, ()) = open().await;
     let task = created(&backend, (1..=900).map(|n| if n % 3 == 0 { pending() } else { split(1) })).await;
     agrees(&backend, &task).await;
@@ -69,7 +69,7 @@ async fn a_task_of_very_many_documents_is_kept_in_several_items() {
 }
 
 #[tokio::test]
-async fn very_many_failed_pages_are_opened_again() {
+async fn very_many_failed_pages_are_reopened() {
     const PAGES: u32 = 130;
     let (backend, ()) = open().await;
     let task = created(&backend, [split(PAGES)]).await;
@@ -85,7 +85,7 @@ async fn very_many_failed_pages_are_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_several_processes_one_completes_each_page() {
+async fn one_of_several_processes_completes_each_page() {
     const PAGES: u32 = 25;
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
@@ -108,7 +108,7 @@ async fn of_several_processes_one_completes_each_page() {
 }
 
 #[tokio::test]
-async fn a_task_that_comes_from_two_doors_at_once_is_one() {
+async fn concurrent_creations_of_one_task_are_idempotent() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let (one, other) = (connected(&settings).await, connected(&settings).await);

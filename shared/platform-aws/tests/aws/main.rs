@@ -24,7 +24,7 @@ fn settings() -> AwsSettings {
         webhook_secret: Some(name.clone()),
         queue_prefix: name,
         cache_bytes: 64 * 1024 * 1024,
-        emulator: Some(emulator::address()),
+        emulator: Some(emulator::url()),
     }
 }
 

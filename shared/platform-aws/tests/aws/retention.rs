@@ -20,7 +20,7 @@ pub(crate) fn client() -> Client {
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .endpoint_url(emulator::address());
+        .endpoint_url(emulator::url());
     Client::from_conf(config.build())
 }
 
@@ -48,7 +48,7 @@ async fn worked_on(backend: &Backend, created_at: UnixMillis) -> Task {
 }
 
 #[tokio::test]
-async fn everything_of_a_task_is_forgotten_two_days_after_it_has_expired() {
+async fn the_time_to_live_of_a_task_is_two_days_after_its_expiry() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     // Provisioning is idempotent, including the time to live.
@@ -69,7 +69,7 @@ async fn everything_of_a_task_is_forgotten_two_days_after_it_has_expired() {
 }
 
 #[tokio::test]
-async fn a_record_expires_when_it_was_told_to_and_no_other_does() {
+async fn only_records_with_an_expiry_have_a_time_to_live() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let records = connected(&settings).await.records;

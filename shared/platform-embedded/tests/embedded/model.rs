@@ -9,25 +9,25 @@ use quire_platform_embedded::Embedded;
 const MAX_RECEIVES: u32 = 2;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum QueueStep {
     Send { group: u8, count: usize },
     Receive { max: usize },
     Acknowledge(Index),
     Release(Index),
     DeadLetter(Index),
     Extend(Index),
-    Reclaim,
+    ExpireLeases,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = QueueStep> {
     prop_oneof![
-        3 => (0..3_u8, 1..4_usize).prop_map(|(group, count)| Step::Send { group, count }),
-        4 => (1..5_usize).prop_map(|max| Step::Receive { max }),
-        3 => any::<Index>().prop_map(Step::Acknowledge),
-        2 => any::<Index>().prop_map(Step::Release),
-        1 => any::<Index>().prop_map(Step::DeadLetter),
-        1 => any::<Index>().prop_map(Step::Extend),
-        1 => Just(Step::Reclaim),
+        3 => (0..3_u8, 1..4_usize).prop_map(|(group, count)| QueueStep::Send { group, count }),
+        4 => (1..5_usize).prop_map(|max| QueueStep::Receive { max }),
+        3 => any::<Index>().prop_map(QueueStep::Acknowledge),
+        2 => any::<Index>().prop_map(QueueStep::Release),
+        1 => any::<Index>().prop_map(QueueStep::DeadLetter),
+        1 => any::<Index>().prop_map(QueueStep::Extend),
+        1 => Just(QueueStep::ExpireLeases),
     ]
 }
 
@@ -94,7 +94,7 @@ impl Model {
         Some((received, message))
     }
 
-    fn reclaimed(&mut self) {
+    fn leases_expired(&mut self) {
         for message in self.messages.values_mut().filter(|message| matches!(message.place, Place::Leased(_))) {
             message.place = Place::Ready;
             message.receives -= 1;
@@ -102,38 +102,38 @@ impl Model {
     }
 }
 
-async fn take(model: &mut Model, embedded: &Embedded, backend: &Backend, step: Step) {
+async fn run_step(model: &mut Model, embedded: &Embedded, backend: &Backend, step: QueueStep) {
     let queue = backend.queue(QueueName::Pages);
     let move_to = |message: Option<&mut Message>, place| message.into_iter().for_each(|m| m.place = place);
     match step {
-        Step::Send { group, count } => queue.send(model.send(group, count)).await.expect("send"),
-        Step::Receive { max } => {
+        QueueStep::Send { group, count } => queue.send(model.send(group, count)).await.expect("send"),
+        QueueStep::Receive { max } => {
             let received = queue.receive(max, Duration::ZERO).await.expect("receive");
             model.received(received, max);
         }
-        Step::Acknowledge(index) => {
+        QueueStep::Acknowledge(index) => {
             let Some((received, message)) = model.pick(index) else { return };
             queue.acknowledge(vec![received.receipt]).await.expect("acknowledge");
             move_to(message, Place::Gone);
         }
-        Step::Release(index) => {
+        QueueStep::Release(index) => {
             let Some((received, message)) = model.pick(index) else { return };
             queue.release(vec![received.receipt], Duration::ZERO).await.expect("release");
             move_to(message, Place::Ready);
         }
-        Step::DeadLetter(index) => {
+        QueueStep::DeadLetter(index) => {
             let Some((received, message)) = model.pick(index) else { return };
-            queue.dead_letter(&received, "tired").await.expect("dead-letter");
+            queue.dead_letter(&received, "gave up").await.expect("dead-letter");
             move_to(message, Place::Dead);
         }
-        Step::Extend(index) => {
+        QueueStep::Extend(index) => {
             let Some((received, message)) = model.pick(index) else { return };
             let lost = queue.extend(vec![received.receipt]).await.expect("extend");
             assert_eq!(lost.is_empty(), message.is_some());
         }
-        Step::Reclaim => {
-            embedded.expire_leases().await.expect("reclaim");
-            model.reclaimed();
+        QueueStep::ExpireLeases => {
+            embedded.expire_leases().await.expect("expire leases");
+            model.leases_expired();
         }
     }
 }
@@ -188,9 +188,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_queue_does_as_its_model(steps in prop::collection::vec(step(), 1..40)) {
+    fn a_queue_behaves_as_its_model(steps in prop::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a temporary folder");
         let settings = |_| QueueSettings { lease: Duration::from_hours(1), max_receives: MAX_RECEIVES };
         let dead_or_not = |name: QueueName| match name.dead_letter_queue() {
             Some(_) => settings(name),
@@ -200,7 +200,7 @@ proptest! {
             let embedded = Embedded::open_with(dir.path(), "model", dead_or_not).expect("open the backend");
             let (backend, mut model) = (embedded.backend(), Model::default());
             for step in steps {
-                take(&mut model, &embedded, &backend, step).await;
+                run_step(&mut model, &embedded, &backend, step).await;
                 check(&model, &backend).await;
             }
             drain(&mut model, &backend).await;

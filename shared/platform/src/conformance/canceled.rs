@@ -203,7 +203,6 @@ pub async fn a_failed_document_keeps_its_source(backend: &Backend) {
     let source = failed.task().documents[0].source.clone();
     assert!(matches!(source, Some(Source::Url { .. })), "{source:?}");
     let opened = reopen(backend, &task, Reopen::Unread).await;
-    assert!(
-        matches!(&opened.task().documents[0].state, DocumentState::Pending { source: again } if Some(again) == source.as_ref())
-    );
+    let DocumentState::Pending { source: again } = &opened.task().documents[0].state else { panic!("it is pending") };
+    assert_eq!(Some(again), source.as_ref());
 }

@@ -1,12 +1,23 @@
 //! A [`Consumer`] on every backend.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use quire_tasks::{PageMessage, PageRef, ReadAs, TaskId, Tenant};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{LEASE, MAX_RECEIVES, SETTLE_TIME, TIMEOUT, pages_queue};
-use crate::{Backend, Consumer, Delivery, OutgoingMessage, QueueName};
+use crate::{
+    Backend, Consumer, Delivery, OutgoingMessage, QueueName, Received,
+    consumer::{ConcurrencyLimits, run_concurrently},
+};
 
 fn message() -> PageMessage {
     PageMessage {
@@ -172,4 +183,31 @@ pub async fn a_lost_lease_requeues_nothing(backend: &Backend) {
     assert!(next(&consumer, SETTLE_TIME).await.is_none(), "the other has it");
     again.lease.acknowledge().await.expect("acknowledge");
     assert!(next(&consumer, SETTLE_TIME).await.is_none(), "there was one of it");
+}
+
+/// The consumer loop handles messages concurrently, survives a panic, and drains on shutdown.
+pub async fn a_consumer_loop_handles_messages_until_shutdown(backend: &Backend) {
+    const MESSAGES: usize = 5;
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
+    let limits = ConcurrencyLimits { max_in_flight: 2, drain_timeout: TIMEOUT, error_pause: Duration::from_millis(10) };
+    for _ in 0..MESSAGES {
+        sent(backend).await;
+    }
+    let shutdown = CancellationToken::new();
+    let handled = Arc::new(AtomicUsize::new(0));
+    let handle = |delivery: Received<PageMessage>| {
+        let (handled, shutdown) = (Arc::clone(&handled), shutdown.clone());
+        async move {
+            delivery.expect("a valid page message").lease.acknowledge().await.expect("acknowledge");
+            let number = handled.fetch_add(1, Ordering::Relaxed) + 1;
+            assert_ne!(number, 1, "a panic of this test, which harms no other message");
+            if number == MESSAGES {
+                shutdown.cancel();
+            }
+        }
+    };
+    let running = run_concurrently(&consumer, limits, &shutdown, |_| true, handle);
+    timeout(TIMEOUT, running).await.expect("the loop ends after shutdown").expect("no error of the queue");
+    assert_eq!(handled.load(Ordering::Relaxed), MESSAGES);
+    assert!(next(&consumer, SETTLE_TIME).await.is_none(), "all are acknowledged");
 }

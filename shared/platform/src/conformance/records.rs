@@ -6,7 +6,10 @@ use quire_tasks::UnixMillis;
 use tokio::task::JoinSet;
 
 use super::{SETTLE_TIME, TIMEOUT, unique};
-use crate::{Backend, Collection, Error, Record, now};
+use crate::{
+    Backend, Collection, Error, Record, now,
+    records::{self, RecordUpdate, UpdateOptions},
+};
 
 const COLLECTION: Collection = Collection::Review;
 
@@ -216,4 +219,31 @@ pub async fn partitioned_collections_are_listed_by_partition(backend: &Backend) 
         }
         refused(backend.records.list_partition(collection, "partition", Some("partition"), 1).await.map(drop));
     }
+}
+
+/// Of concurrent updates of one record, each is applied once.
+pub async fn concurrent_updates_are_all_applied(backend: &Backend) {
+    const UPDATES: u64 = 8;
+    const OPTIONS: UpdateOptions = UpdateOptions { what: "a counter", attempts: 100, retry_busy: true };
+    let key = unique("counter");
+    let mut updates = JoinSet::new();
+    for _ in 0..UPDATES {
+        let (records, key) = (backend.records.clone(), key.clone());
+        updates.spawn(async move {
+            let increment = |count: Option<u64>| {
+                let value = count.unwrap_or_default() + 1;
+                RecordUpdate::Put { value, result: value }
+            };
+            records::update(records.as_ref(), COLLECTION, &key, OPTIONS, increment).await.expect("updated")
+        });
+    }
+    let mut results = updates.join_all().await;
+    results.sort_unstable();
+    assert_eq!(results, (1..=UPDATES).collect::<Vec<_>>());
+    let keep = |count: Option<u64>| RecordUpdate::<u64, _>::Keep(count);
+    let kept = records::update(backend.records.as_ref(), COLLECTION, &key, OPTIONS, keep).await;
+    assert_eq!(kept.expect("read"), Some(UPDATES));
+    backend.records.set(COLLECTION, &key, "no number".to_owned(), None).await.expect("set");
+    let malformed = records::update(backend.records.as_ref(), COLLECTION, &key, OPTIONS, keep).await;
+    assert!(matches!(malformed, Err(Error::Failed { what: "a counter", .. })), "{malformed:?}");
 }
