@@ -16,7 +16,7 @@ use crate::batches::MAX_BATCH_ENTRIES;
 const GATHER_WAIT: Duration = Duration::from_millis(100);
 
 /// Collects the items of concurrent requests. The request that holds the lock makes the call for all that are waiting:
-/// there is no background task, and a dropped future loses no other request's item.
+/// there is no background task, and a dropped future does not lose another request's item.
 #[derive(Debug)]
 pub(crate) struct Batcher<T> {
     waiting: Mutex<Vec<WaitingItem<T>>>,

@@ -30,7 +30,8 @@ pub(crate) enum EntryFailure {
 /// refuses.
 pub(crate) fn split_into_batches(messages: &[OutgoingMessage]) -> Vec<&[OutgoingMessage]> {
     let mut calls = Vec::new();
-    let (mut first, mut bytes) = (0, 0);
+    let mut first = 0;
+    let mut bytes = 0;
     for (number, message) in messages.iter().enumerate() {
         let size = size(message);
         if number > first && (number - first == MAX_BATCH_ENTRIES || bytes + size > MAX_BATCH_BYTES) {

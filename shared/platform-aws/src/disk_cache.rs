@@ -152,7 +152,8 @@ mod tests {
     #[tokio::test]
     async fn the_least_recently_used_files_are_evicted() {
         let cache = DiskCache::new(10).expect("a temporary folder");
-        let (first, second) = (fetched(&cache, "first", 4).await, fetched(&cache, "second", 4).await);
+        let first = fetched(&cache, "first", 4).await;
+        let second = fetched(&cache, "second", 4).await;
         assert_eq!(kept(&cache, "first").await, first);
         let large = fetched(&cache, "large", 6).await;
         assert!(first.exists() && large.exists() && !second.exists());

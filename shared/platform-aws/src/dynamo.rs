@@ -7,12 +7,12 @@ use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{AttributeValue, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem},
 };
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 use quire_platform::{Error, Result};
 
 use crate::{
     fault::{error_chain, to_error},
-    items::{Item, OPEN, PARTITION, ROUND, SETTLED, SORT, VERSION, WHAT},
+    items::{OPEN, PARTITION, ROUND, SETTLED, SORT, TableItem, VERSION, WHAT},
 };
 
 /// The maximum number of items in a `BatchGetItem` and of actions in a `TransactWriteItems` call.
@@ -31,9 +31,19 @@ pub(crate) fn conflict_backoff() -> ExponentialBuilder {
         .with_jitter()
 }
 
+/// Waits until the next attempt.
+///
+/// # Errors
+/// [`Error::Busy`] with the reason `why` if all attempts are used up.
+pub(crate) async fn back_off(waits: &mut ExponentialBackoff, why: impl FnOnce() -> String) -> Result<()> {
+    let Some(wait) = waits.next() else { return Err(Error::Busy { what: WHAT, why: why() }) };
+    tokio::time::sleep(wait).await;
+    Ok(())
+}
+
 /// The condition of a write.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Condition {
+pub(crate) enum WriteCondition {
     /// The item does not exist.
     Absent,
     /// The page is queued in this round.
@@ -56,7 +66,7 @@ struct Expression {
     values: Vec<(&'static str, u64)>,
 }
 
-impl Condition {
+impl WriteCondition {
     fn expression(self) -> Expression {
         match self {
             Self::Absent => {
@@ -78,7 +88,7 @@ impl Condition {
 }
 
 /// An item to write, and its condition.
-pub(crate) type Write = (Item, Option<Condition>);
+pub(crate) type ItemWrite = (TableItem, Option<WriteCondition>);
 
 /// Why a transaction failed.
 enum WriteFailure {
@@ -100,11 +110,11 @@ impl DynamoClient {
     }
 
     /// Returns the existing items with these keys, unordered.
-    pub(crate) async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>> {
+    pub(crate) async fn read(&self, keys: Vec<TableItem>) -> Result<Vec<TableItem>> {
         let mut items = Vec::new();
         for keys in keys.chunks(MAX_BATCH_ITEMS) {
             let mut keys = keys.to_vec();
-            let mut waits = backon::BackoffBuilder::build(conflict_backoff());
+            let mut waits = conflict_backoff().build();
             while !keys.is_empty() {
                 let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
                 let wanted = wanted.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
@@ -113,8 +123,7 @@ impl DynamoClient {
                 items.extend(read.responses.into_iter().flat_map(std::collections::HashMap::into_values).flatten());
                 keys = read.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
                 if !keys.is_empty() {
-                    let busy = || Error::Busy { what: WHAT, why: "keys stay unprocessed".to_owned() };
-                    tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+                    back_off(&mut waits, || "keys stay unprocessed".to_owned()).await?;
                 }
             }
         }
@@ -122,7 +131,7 @@ impl DynamoClient {
     }
 
     /// Returns a task's items whose sort keys begin with `prefix`, in order.
-    pub(crate) async fn range(&self, partition: String, prefix: &str) -> Result<Vec<Item>> {
+    pub(crate) async fn range(&self, partition: String, prefix: &str) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -133,7 +142,7 @@ impl DynamoClient {
             .expression_attribute_names("#s", SORT)
             .expression_attribute_values(":p", AttributeValue::S(partition))
             .expression_attribute_values(":s", AttributeValue::S(prefix.to_owned()));
-        let items = query.into_paginator().items().send().collect::<Result<Vec<Item>, _>>().await;
+        let items = query.into_paginator().items().send().collect::<Result<Vec<TableItem>, _>>().await;
         items.map_err(|error| to_error(WHAT, &error))
     }
 
@@ -144,7 +153,7 @@ impl DynamoClient {
         sort: &str,
         below: i64,
         limit: usize,
-    ) -> Result<Vec<Item>> {
+    ) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -167,21 +176,21 @@ impl DynamoClient {
     }
 
     /// Writes items, and the task's item last, on its condition. Returns whether the condition held. Items that exceed
-    /// one transaction are written first, on the condition `meanwhile`: they are ignored until the task's item refers
-    /// to them.
+    /// one transaction are written first, on the condition `early_condition`: they are ignored until the task's item
+    /// refers to them.
     pub(crate) async fn write(
         &self,
-        mut items: Vec<Write>,
-        task: Item,
-        condition: Condition,
-        meanwhile: Condition,
+        mut items: Vec<ItemWrite>,
+        task: TableItem,
+        condition: WriteCondition,
+        early_condition: WriteCondition,
     ) -> Result<bool> {
         if items.is_empty() {
             return self.write_one(task, condition).await;
         }
         let last = items.split_off(items.len().saturating_sub(MAX_BATCH_ITEMS - 1));
         for batch in items.chunks(MAX_BATCH_ITEMS - 1) {
-            let mut actions = vec![self.check(&task, meanwhile)?];
+            let mut actions = vec![self.check(&task, early_condition)?];
             actions.extend(self.puts(batch.to_vec())?);
             if !self.transact(actions).await? {
                 return Ok(false);
@@ -193,7 +202,7 @@ impl DynamoClient {
     }
 
     /// Writes one item without a transaction, which would cost twice as much.
-    async fn write_one(&self, item: Item, condition: Condition) -> Result<bool> {
+    async fn write_one(&self, item: TableItem, condition: WriteCondition) -> Result<bool> {
         let Expression { text, names, values } = condition.expression();
         let attempt = || async {
             let mut put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
@@ -230,13 +239,13 @@ impl DynamoClient {
         retry_conflicts(attempt).await
     }
 
-    fn puts(&self, items: Vec<Write>) -> Result<Vec<TransactWriteItem>> {
+    fn puts(&self, items: Vec<ItemWrite>) -> Result<Vec<TransactWriteItem>> {
         items.into_iter().map(|item| self.put(item)).collect()
     }
 
-    fn put(&self, (item, condition): Write) -> Result<TransactWriteItem> {
+    fn put(&self, (item, condition): ItemWrite) -> Result<TransactWriteItem> {
         let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
-        if let Some(Expression { text, names, values }) = condition.map(Condition::expression) {
+        if let Some(Expression { text, names, values }) = condition.map(WriteCondition::expression) {
             put = put.condition_expression(text);
             put = names.into_iter().fold(put, |put, (name, of)| put.expression_attribute_names(name, of));
             put = values.into_iter().fold(put, |put, (name, of)| put.expression_attribute_values(name, number(of)));
@@ -245,7 +254,7 @@ impl DynamoClient {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    fn check(&self, task: &Item, condition: Condition) -> Result<TransactWriteItem> {
+    fn check(&self, task: &TableItem, condition: WriteCondition) -> Result<TransactWriteItem> {
         let Expression { text, names, values } = condition.expression();
         let mut check = ConditionCheck::builder().table_name(&self.table).condition_expression(text);
         for name in [PARTITION, SORT] {
@@ -269,7 +278,7 @@ where
 
 /// Classifies why a transaction was canceled, by the codes of its actions. A failed condition takes precedence: a retry
 /// without reading again could not succeed.
-fn classify_cancellation<'a>(codes: impl Iterator<Item = &'a str>) -> Result<bool, WriteFailure> {
+fn classify_cancellation<'a>(codes: impl Iterator<TableItem = &'a str>) -> Result<bool, WriteFailure> {
     let codes: Vec<&str> = codes.filter(|&code| code != "None").collect();
     let why = codes.join(", ");
     if codes.contains(&"ConditionalCheckFailed") {

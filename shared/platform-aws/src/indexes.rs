@@ -5,9 +5,9 @@ use backon::BackoffBuilder;
 use quire_platform::{Error, Result};
 
 use crate::{
-    dynamo::{DynamoClient, MAX_BATCH_ITEMS, conflict_backoff},
+    dynamo::{DynamoClient, MAX_BATCH_ITEMS, back_off, conflict_backoff},
     fault::{error_chain, to_error},
-    items::{BY_EXPIRY, BY_TENANT, EXPIRES_AT_MILLIS, Item, LISTED, PARTITION, SHARD, SORT, TENANT, WHAT},
+    items::{BY_EXPIRY, BY_TENANT, EXPIRES_AT_MILLIS, LISTED, PARTITION, SHARD, SORT, TENANT, TableItem, WHAT},
 };
 
 /// The maximum number of deletions in a `BatchWriteItem` call.
@@ -24,7 +24,7 @@ impl DynamoClient {
         since: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Item>> {
+    ) -> Result<Vec<TableItem>> {
         // The colon sorts after every digit.
         let upper = after.unwrap_or(":");
         if since > upper {
@@ -57,7 +57,7 @@ impl DynamoClient {
     }
 
     /// Returns the keys and expiry times of up to `limit` tasks of one shard that have expired by `now`, in order.
-    pub(crate) async fn expired(&self, shard: u32, now: i64, limit: usize) -> Result<Vec<Item>> {
+    pub(crate) async fn expired(&self, shard: u32, now: i64, limit: usize) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -80,7 +80,7 @@ impl DynamoClient {
     }
 
     /// Returns the keys of all items of a partition, in order.
-    pub(crate) async fn keys(&self, partition: String) -> Result<Vec<Item>> {
+    pub(crate) async fn keys(&self, partition: String) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -91,12 +91,12 @@ impl DynamoClient {
             .expression_attribute_names("#p", PARTITION)
             .expression_attribute_names("#s", SORT)
             .expression_attribute_values(":p", AttributeValue::S(partition));
-        let keys = query.into_paginator().items().send().collect::<Result<Vec<Item>, _>>().await;
+        let keys = query.into_paginator().items().send().collect::<Result<Vec<TableItem>, _>>().await;
         keys.map_err(|error| to_error(WHAT, &error))
     }
 
     /// Deletes the items with these keys, in batches that are not atomic.
-    pub(crate) async fn delete(&self, keys: Vec<Item>) -> Result<()> {
+    pub(crate) async fn delete(&self, keys: Vec<TableItem>) -> Result<()> {
         for keys in keys.chunks(BATCH) {
             let mut left = keys.iter().map(|key| delete_request(key.clone())).collect::<Result<Vec<_>>>()?;
             let mut waits = conflict_backoff().build();
@@ -105,8 +105,7 @@ impl DynamoClient {
                 let deleted = deleted.map_err(|error| to_error(WHAT, &error))?;
                 left = deleted.unprocessed_items.into_iter().flatten().flat_map(|(_, left)| left).collect();
                 if !left.is_empty() {
-                    let busy = || Error::Busy { what: WHAT, why: "deletions stay unprocessed".to_owned() };
-                    tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+                    back_off(&mut waits, || "deletions stay unprocessed".to_owned()).await?;
                 }
             }
         }
@@ -114,13 +113,13 @@ impl DynamoClient {
     }
 
     /// Deletes the items with these keys. Only the last ones, up to the size of a transaction, are deleted atomically.
-    pub(crate) async fn delete_together(&self, mut keys: Vec<Item>) -> Result<()> {
+    pub(crate) async fn delete_together(&self, mut keys: Vec<TableItem>) -> Result<()> {
         let last = keys.split_off(keys.len().saturating_sub(MAX_BATCH_ITEMS));
         self.delete(keys).await?;
         if last.is_empty() {
             return Ok(());
         }
-        let delete = |key: Item| {
+        let delete = |key: TableItem| {
             let delete = Delete::builder().table_name(&self.table).set_key(Some(key)).build();
             let delete = delete.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
             Ok(TransactWriteItem::builder().delete(delete).build())
@@ -129,7 +128,7 @@ impl DynamoClient {
     }
 }
 
-fn delete_request(key: Item) -> Result<WriteRequest> {
+fn delete_request(key: TableItem) -> Result<WriteRequest> {
     let delete = DeleteRequest::builder().set_key(Some(key)).build();
     let delete = delete.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
     Ok(WriteRequest::builder().delete_request(delete).build())

@@ -71,9 +71,9 @@ const MAX_INLINE_BYTES: usize = 2 * 1024;
 const MAX_CHUNK_BYTES: usize = 32 * 1024;
 
 /// An item, or its key.
-pub(crate) type Item = HashMap<String, AttributeValue>;
+pub(crate) type TableItem = HashMap<String, AttributeValue>;
 
-/// A task with what is stored beside it.
+/// A task, and the attributes stored beside it.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredTask {
     pub(crate) task: Task,
@@ -118,7 +118,7 @@ impl StoredTask {
     }
 
     /// Joins a task with its chunks. Returns `None` if the read saw half of a change.
-    pub(crate) fn join(head: TaskHead, chunks: &[Item]) -> Result<Option<Self>> {
+    pub(crate) fn join(head: TaskHead, chunks: &[TableItem]) -> Result<Option<Self>> {
         let TaskHead { mut task, settled, opened, chunks: expected } = head;
         let mut known = Vec::new();
         for item in chunks {
@@ -131,7 +131,7 @@ impl StoredTask {
     }
 
     /// Returns the task's item.
-    pub(crate) fn head(&self) -> Result<Item> {
+    pub(crate) fn head(&self) -> Result<TableItem> {
         let mut task = self.task.clone();
         if !self.chunks.is_empty() {
             task.documents.clear();
@@ -159,7 +159,7 @@ impl StoredTask {
     }
 
     /// Returns the items of all chunks of documents.
-    pub(crate) fn documents(&self) -> Result<Vec<Item>> {
+    pub(crate) fn documents(&self) -> Result<Vec<TableItem>> {
         let mut first = 0;
         let item = |(index, chunk): (usize, &DocumentChunk)| {
             let documents = &self.task.documents[first..first + chunk.documents];
@@ -170,7 +170,7 @@ impl StoredTask {
     }
 
     /// Counts a change of a document. Returns its chunk's item, unless it is part of the task's item.
-    pub(crate) fn count_finished(&mut self, document: u32) -> Result<Option<Item>> {
+    pub(crate) fn count_finished(&mut self, document: u32) -> Result<Option<TableItem>> {
         self.settled += 1;
         let mut first = 0;
         for (index, chunk) in self.chunks.iter_mut().enumerate() {
@@ -185,8 +185,9 @@ impl StoredTask {
     }
 
     /// Counts documents that are pending again. Returns their chunks' items.
-    pub(crate) fn count_reopened(&mut self, documents: &[u32]) -> Result<Vec<Item>> {
-        let (mut first, mut items) = (0, Vec::new());
+    pub(crate) fn count_reopened(&mut self, documents: &[u32]) -> Result<Vec<TableItem>> {
+        let mut first = 0;
+        let mut items = Vec::new();
         for (index, chunk) in self.chunks.iter_mut().enumerate() {
             let within = &self.task.documents[first..first + chunk.documents];
             first += chunk.documents;
@@ -200,7 +201,7 @@ impl StoredTask {
     }
 
     /// Parses a page of the task from its item.
-    pub(crate) fn page(&self, item: &Item) -> Result<Page> {
+    pub(crate) fn page(&self, item: &TableItem) -> Result<Page> {
         let token = item.get(TOKEN).map(|_| {
             let round = number(item, TOKEN_ROUND)? as u32;
             Ok(ReopenToken { token: number(item, TOKEN)?, round })
@@ -221,15 +222,16 @@ impl StoredTask {
 }
 
 impl TaskHead {
-    pub(crate) fn read(item: &Item) -> Result<Self> {
+    pub(crate) fn read(item: &TableItem) -> Result<Self> {
         let opened = item.get(OPENED).map(|_| json_of(item, OPENED)).transpose()?.unwrap_or_default();
-        let (settled, chunks) = (number(item, SETTLED)?, number(item, CHUNKS)? as usize);
+        let settled = number(item, SETTLED)?;
+        let chunks = number(item, CHUNKS)? as usize;
         Ok(Self { task: record(item)?, settled, opened, chunks })
     }
 }
 
 /// Returns a page's item.
-pub(crate) fn page_item(page: &Page) -> Result<Item> {
+pub(crate) fn page_item(page: &Page) -> Result<TableItem> {
     let mut item = page_key(page.page);
     item.insert(RECORD.to_owned(), AttributeValue::S(json(page)?));
     if page.status == PageStatus::Queued {
@@ -239,7 +241,7 @@ pub(crate) fn page_item(page: &Page) -> Result<Item> {
 }
 
 /// Returns the item of a page with a reopen marker, which takes effect when its task lists the token.
-pub(crate) fn marked_page_item(page: &Page, ReopenToken { token, round }: ReopenToken) -> Result<Item> {
+pub(crate) fn marked_page_item(page: &Page, ReopenToken { token, round }: ReopenToken) -> Result<TableItem> {
     let mut item = page_item(page)?;
     item.insert(TOKEN.to_owned(), AttributeValue::N(token.to_string()));
     item.insert(TOKEN_ROUND.to_owned(), AttributeValue::N(round.to_string()));
@@ -261,40 +263,40 @@ fn shard(id: TaskId) -> u32 {
     id.to_string().chars().next_back().and_then(|digit| digit.to_digit(SHARDS)).unwrap_or(0)
 }
 
-pub(crate) fn task_key(id: TaskId) -> Item {
+pub(crate) fn task_key(id: TaskId) -> TableItem {
     key(id, TASK.to_owned())
 }
 
-pub(crate) fn chunk_key(id: TaskId, index: usize) -> Item {
+pub(crate) fn chunk_key(id: TaskId, index: usize) -> TableItem {
     key(id, format!("documents#{:05}", index + 1))
 }
 
 /// Returns a page's key, which sorts numerically.
-pub(crate) fn page_key(page: PageRef) -> Item {
+pub(crate) fn page_key(page: PageRef) -> TableItem {
     key(page.task_id, format!("{PAGES}{:010}#{:010}", page.document, page.page))
 }
 
 /// Parses an item's record.
-pub(crate) fn record<T: DeserializeOwned>(item: &Item) -> Result<T> {
+pub(crate) fn record<T: DeserializeOwned>(item: &TableItem) -> Result<T> {
     json_of(item, RECORD)
 }
 
-fn json_of<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T> {
+fn json_of<T: DeserializeOwned>(item: &TableItem, name: &str) -> Result<T> {
     serde_json::from_str(text(item, name)?).map_err(|error| malformed(&error.to_string()))
 }
 
 /// Returns a string attribute.
-pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str> {
+pub(crate) fn text<'a>(item: &'a TableItem, name: &str) -> Result<&'a str> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
     value.map(String::as_str).ok_or_else(|| malformed(&format!("no {name}")))
 }
 
-fn key(id: TaskId, sort: String) -> Item {
+fn key(id: TaskId, sort: String) -> TableItem {
     let pair = |name: &str, value| (name.to_owned(), AttributeValue::S(value));
     HashMap::from([pair(PARTITION, id.to_string()), pair(SORT, sort)])
 }
 
-fn chunk_item(id: TaskId, index: usize, documents: &[Document], settled: u64) -> Result<Item> {
+fn chunk_item(id: TaskId, index: usize, documents: &[Document], settled: u64) -> Result<TableItem> {
     let mut item = chunk_key(id, index);
     item.insert(RECORD.to_owned(), AttributeValue::S(json(&documents)?));
     item.insert(SETTLED.to_owned(), AttributeValue::N(settled.to_string()));
@@ -306,7 +308,7 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
 }
 
 /// Returns a number attribute.
-pub(crate) fn number(item: &Item, name: &str) -> Result<u64> {
+pub(crate) fn number(item: &TableItem, name: &str) -> Result<u64> {
     let value = item.get(name).and_then(|value| value.as_n().ok()?.parse().ok());
     value.ok_or_else(|| malformed(&format!("no {name}")))
 }

@@ -79,7 +79,7 @@ impl S3Objects {
         let id = upload.upload_id().unwrap_or_default();
         let done = self.put_parts(key, id, file, size).await;
         if done.is_err() {
-            // Parts are billed until the upload is aborted; the bucket's lifecycle rule handles what is left.
+            // Parts are billed until the upload is aborted; the bucket's lifecycle rule cleans up the rest.
             let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id).send().await;
             if let Err(error) = abort {
                 let error = to_error(WHAT, &error);

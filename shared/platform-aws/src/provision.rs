@@ -142,7 +142,7 @@ async fn dead_letter_arn(client: &aws_sdk_sqs::Client, name: &str) -> Result<Str
     const WHAT: &str = "dead-letter queue";
     let found = client.get_queue_url().queue_name(name).send().await.map_err(|error| to_error(WHAT, &error))?;
     let arn = QueueAttributeName::QueueArn;
-    let ask = client.get_queue_attributes().set_queue_url(found.queue_url).attribute_names(arn.clone());
-    let found = ask.send().await.map_err(|error| to_error(WHAT, &error))?.attributes.unwrap_or_default();
+    let request = client.get_queue_attributes().set_queue_url(found.queue_url).attribute_names(arn.clone());
+    let found = request.send().await.map_err(|error| to_error(WHAT, &error))?.attributes.unwrap_or_default();
     found.get(&arn).cloned().ok_or_else(|| Error::Failed { what: WHAT, why: format!("{name} has no ARN") })
 }

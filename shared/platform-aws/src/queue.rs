@@ -1,6 +1,7 @@
 //! The queue on SQS.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -9,8 +10,8 @@ use async_trait::async_trait;
 use aws_sdk_sqs::{
     Client,
     types::{
-        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName,
-        QueueAttributeName,
+        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageAttributeValue,
+        MessageSystemAttributeName, QueueAttributeName,
     },
 };
 use futures_util::future::try_join_all;
@@ -22,7 +23,7 @@ use tokio::sync::OnceCell;
 use crate::{
     batcher::Batcher,
     batches::{self, EntryFailure, MAX_BATCH_ENTRIES, retry_failed_entries, split_into_batches},
-    fault::to_error,
+    fault::{error_chain, to_error},
     leases::Leases,
     message::{
         REASON, TRACE, WHAT, collect_parts, string_attribute, to_batch_entry, to_received_message, whole_seconds,
@@ -65,7 +66,9 @@ impl SqsQueue {
         (name, settings): (QueueName, QueueSettings),
         leases: Arc<Leases>,
     ) -> Self {
-        let (prefix, url, dead_letter_url) = (prefix.to_owned(), OnceCell::new(), OnceCell::new());
+        let prefix = prefix.to_owned();
+        let url = OnceCell::new();
+        let dead_letter_url = OnceCell::new();
         Self { client, name, settings, prefix, url, dead_letter_url, leases, deletions: Batcher::default() }
     }
 
@@ -246,17 +249,14 @@ impl Queue for SqsQueue {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         // SQS does not accept empty attribute values.
         let reason = if reason.is_empty() { "none given".to_owned() } else { reason };
-        let attributes = [(REASON, Some(reason)), (TRACE, received.trace.clone())];
-        let attributes = attributes.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)));
-        let (names, values): (Vec<String>, Vec<String>) = attributes.unzip();
-        let values = collect_parts(values.into_iter().map(string_attribute))?;
+        let attributes = dead_letter_attributes(reason, received.trace.clone())?;
         let send = self
             .client
             .send_message()
             .queue_url(url)
             .message_body(&received.body)
             .set_message_group_id(Some(received.group.clone()).filter(|group| !group.is_empty()))
-            .set_message_attributes(Some(names.into_iter().zip(values).collect()));
+            .set_message_attributes(Some(attributes));
         send.send().await.map_err(|error| to_error(WHAT, &error))?;
         self.acknowledge(vec![received.receipt.clone()]).await
     }
@@ -276,10 +276,22 @@ impl Queue for SqsQueue {
             ApproximateNumberOfMessages as Ready, ApproximateNumberOfMessagesDelayed as Delayed,
             ApproximateNumberOfMessagesNotVisible as InFlight,
         };
-        let ask = self.client.get_queue_attributes().queue_url(self.url().await?);
-        let ask = ask.set_attribute_names(Some(vec![Ready, Delayed, InFlight]));
-        let told = ask.send().await.map_err(|error| to_error(WHAT, &error))?.attributes.unwrap_or_default();
-        let count = |name| told.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default();
+        let request = self.client.get_queue_attributes().queue_url(self.url().await?);
+        let request = request.set_attribute_names(Some(vec![Ready, Delayed, InFlight]));
+        let response = request.send().await.map_err(|error| to_error(WHAT, &error))?;
+        let attributes = response.attributes.unwrap_or_default();
+        let count = |name| attributes.get(&name).and_then(|count| count.parse().ok()).unwrap_or_default();
         Ok(QueueDepth { ready: count(Ready), in_flight: count(InFlight), delayed: count(Delayed) })
     }
+}
+
+/// Returns the message attributes of a dead letter.
+fn dead_letter_attributes(reason: String, trace: Option<String>) -> Result<HashMap<String, MessageAttributeValue>> {
+    let mut attributes = HashMap::new();
+    for (name, value) in [(REASON, Some(reason)), (TRACE, trace)] {
+        let Some(value) = value else { continue };
+        let value = string_attribute(value).map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
+        attributes.insert(name.to_owned(), value);
+    }
+    Ok(attributes)
 }

@@ -22,7 +22,7 @@ use quire_tasks::UnixMillis;
 use crate::{
     dynamo::DynamoClient,
     fault::to_error,
-    items::{EXPIRES_AT, EXPIRES_AT_MILLIS, Item, PARTITION, RECORD, SORT, VERSION, number, text},
+    items::{EXPIRES_AT, EXPIRES_AT_MILLIS, PARTITION, RECORD, SORT, TableItem, VERSION, number, text},
 };
 
 const WHAT: &str = "records";
@@ -47,7 +47,7 @@ enum RecordCondition {
 struct Expression {
     text: &'static str,
     names: HashMap<String, String>,
-    values: Item,
+    values: TableItem,
 }
 
 impl DynamoRecords {
@@ -55,7 +55,7 @@ impl DynamoRecords {
         Self { dynamo }
     }
 
-    async fn write(&self, item: Item, must: Option<RecordCondition>) -> Result<bool> {
+    async fn write(&self, item: TableItem, must: Option<RecordCondition>) -> Result<bool> {
         let mut put = self.dynamo.client.put_item().table_name(&self.dynamo.table).set_item(Some(item));
         if let Some(Expression { text, names, values }) = must.map(RecordCondition::expression) {
             put = put.condition_expression(text).set_expression_attribute_names(Some(names));
@@ -184,12 +184,12 @@ fn partition_key(collection: Collection, key: &str) -> String {
     }
 }
 
-fn place(collection: Collection, key: &str) -> Item {
+fn place(collection: Collection, key: &str) -> TableItem {
     let pair = |name: &str, value| (name.to_owned(), AttributeValue::S(value));
     HashMap::from([pair(PARTITION, partition_key(collection, key)), pair(SORT, key.to_owned())])
 }
 
-fn item(collection: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Item> {
+fn item(collection: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<TableItem> {
     validate_key(collection, key)?;
     validate_body(&body)?;
     let mut item = place(collection, key);
@@ -204,12 +204,13 @@ fn item(collection: Collection, key: &str, body: String, expires_at: Option<Unix
 }
 
 /// Parses a record, or returns `None` if it has expired.
-fn record(item: &Item) -> Result<Option<Record>> {
+fn record(item: &TableItem) -> Result<Option<Record>> {
     let expires_at = item.get(EXPIRES_AT_MILLIS).and_then(|value| value.as_n().ok()?.parse().ok());
     if expires_at.is_some_and(|at: i64| at <= now().0) {
         return Ok(None);
     }
-    let (key, body) = (text(item, SORT)?.to_owned(), text(item, RECORD)?.to_owned());
+    let key = text(item, SORT)?.to_owned();
+    let body = text(item, RECORD)?.to_owned();
     Ok(Some(Record { key, version: number(item, VERSION)?, body }))
 }
 

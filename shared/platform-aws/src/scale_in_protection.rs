@@ -32,51 +32,51 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy)]
 struct ProtectionIntervals {
     /// The poll interval for the leases.
-    look: Duration,
+    poll: Duration,
     /// The wait before a failed request is retried.
     retry: Duration,
     /// How long the process must be without leases before the protection ends: longer than the time between two
     /// receives.
     idle: Duration,
     /// The protection's own expiry, in case the process dies. It is renewed after half of it.
-    lasts: Duration,
+    expiry: Duration,
 }
 
 const INTERVALS: ProtectionIntervals = ProtectionIntervals {
-    look: Duration::from_secs(1),
+    poll: Duration::from_secs(1),
     retry: Duration::from_secs(10),
     idle: Duration::from_secs(30),
-    lasts: Duration::from_mins(10),
+    expiry: Duration::from_mins(10),
 };
 
 /// Protects this task while it holds leases, until the backend is dropped. Does nothing outside ECS.
 pub(crate) fn watch(leases: &Arc<Leases>) {
     if let Some(agent) = env::var(AGENT_URL_VARIABLE).ok().filter(|agent| !agent.is_empty()) {
         // The task ends within a second after the last user of the leases is dropped.
-        tokio::spawn(keep(Arc::downgrade(leases), Agent::at(&agent), INTERVALS));
+        tokio::spawn(renew_protection(Arc::downgrade(leases), EcsAgent::at(&agent), INTERVALS));
     }
 }
 
-async fn keep(leases: Weak<Leases>, agent: Agent, intervals: ProtectionIntervals) {
+async fn renew_protection(leases: Weak<Leases>, agent: EcsAgent, intervals: ProtectionIntervals) {
     let mut state = ProtectionState::new(intervals);
-    let mut told = false;
+    let mut has_warned = false;
     while let Some(leases) = leases.upgrade() {
-        if let Some(wanted) = state.wanted(leases.any_valid(), Instant::now()) {
+        if let Some(wanted) = state.needed_change(leases.any_valid(), Instant::now()) {
             drop(leases);
-            let done = agent.protect(wanted, intervals.lasts).await;
-            state.asked(wanted, done.is_ok(), Instant::now());
+            let done = agent.protect(wanted, intervals.expiry).await;
+            state.record_request(wanted, done.is_ok(), Instant::now());
             match done {
-                Ok(()) => debug!(wanted, "scale-in protection was set"),
-                Err(why) if told => debug!(why, "scale-in protection could not be set"),
+                Ok(()) => debug!(wanted, "scale-in protection set"),
+                Err(why) if has_warned => debug!(why, "cannot set scale-in protection"),
                 Err(why) => {
-                    told = true;
-                    warn!(why, "scale-in protection could not be set: ECS may stop this task while it reads");
+                    has_warned = true;
+                    warn!(why, "cannot set scale-in protection: ECS may stop this task while it reads a page");
                 }
             }
         }
-        tokio::time::sleep(intervals.look).await;
+        tokio::time::sleep(intervals.poll).await;
     }
-    info!("nothing is left to be protected");
+    info!("scale-in protection ends");
 }
 
 /// The protection's state.
@@ -95,49 +95,49 @@ impl ProtectionState {
     }
 
     /// Returns whether to enable (true) or disable (false) the protection now, or `None`.
-    fn wanted(&mut self, busy: bool, now: Instant) -> Option<bool> {
+    fn needed_change(&mut self, busy: bool, now: Instant) -> Option<bool> {
         self.idle_since = if busy { None } else { self.idle_since.or(Some(now)) };
         if self.not_before.is_some_and(|time| now < time) {
             return None;
         }
         let left = self.protected.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
         if busy {
-            (left < self.intervals.lasts / 2).then_some(true)
+            (left < self.intervals.expiry / 2).then_some(true)
         } else {
             let idle = self.idle_since.is_some_and(|since| now.duration_since(since) >= self.intervals.idle);
             (idle && self.protected.is_some()).then_some(false)
         }
     }
 
-    fn asked(&mut self, wanted: bool, done: bool, now: Instant) {
+    fn record_request(&mut self, wanted: bool, done: bool, now: Instant) {
         self.not_before = if done { None } else { Some(now + self.intervals.retry) };
         if done {
-            self.protected = wanted.then(|| now + self.intervals.lasts);
+            self.protected = wanted.then(|| now + self.intervals.expiry);
         }
     }
 }
 
 /// The client of the local ECS agent.
 #[derive(Debug)]
-struct Agent {
+struct EcsAgent {
     address: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-impl Agent {
+impl EcsAgent {
     fn at(agent: &str) -> Self {
         let address = format!("{}/task-protection/v1/state", agent.trim_end_matches('/'));
         Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    async fn protect(&self, wanted: bool, lasts: Duration) -> Result<(), String> {
+    async fn protect(&self, wanted: bool, expiry: Duration) -> Result<(), String> {
         let mut body = json!({ "ProtectionEnabled": wanted });
         if wanted {
-            body["ExpiresInMinutes"] = lasts.as_secs().div_ceil(60).into();
+            body["ExpiresInMinutes"] = expiry.as_secs().div_ceil(60).into();
         }
         let put = Request::builder().method(Method::PUT).uri(&self.address).header(CONTENT_TYPE, "application/json");
         let put = put.body(Full::from(body.to_string())).map_err(|error| error.to_string())?;
-        tokio::time::timeout(REQUEST_TIMEOUT, self.ask(put)).await.map_err(|_| "it does not answer".to_owned())?
+        tokio::time::timeout(REQUEST_TIMEOUT, self.ask(put)).await.map_err(|_| "request timeout".to_owned())?
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(), String> {
@@ -167,14 +167,14 @@ mod tests {
     use quire_platform::Receipt;
 
     const QUICK: ProtectionIntervals = ProtectionIntervals {
-        look: Duration::from_millis(10),
+        poll: Duration::from_millis(10),
         retry: Duration::from_millis(50),
         idle: Duration::from_millis(200),
-        lasts: Duration::from_mins(1),
+        expiry: Duration::from_mins(1),
     };
 
     /// Starts an agent that sends these responses, the last one repeatedly, and returns the requests it gets.
-    async fn agent(answers: &'static [&'static str]) -> (Agent, mpsc::Receiver<String>) {
+    async fn agent(answers: &'static [&'static str]) -> (EcsAgent, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}/api/task-7", listener.local_addr().expect("an address"));
         let (asked, requests) = mpsc::channel(100);
@@ -190,7 +190,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).await.expect("an answer");
             }
         });
-        (Agent::at(&address), requests)
+        (EcsAgent::at(&address), requests)
     }
 
     const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 17\r\nconnection: close\r\n\r\n{\"protection\":{}}";
@@ -201,7 +201,7 @@ mod tests {
     async fn a_task_is_protected_while_it_holds_leases_and_until_it_is_idle() {
         let (agent, mut asked) = agent(&[DONE]).await;
         let leases = Arc::new(Leases::default());
-        let keeping = tokio::spawn(keep(Arc::downgrade(&leases), agent, QUICK));
+        let keeping = tokio::spawn(renew_protection(Arc::downgrade(&leases), agent, QUICK));
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(asked.try_recv().is_err(), "without leases there is no request");
         let receipt = Receipt("a page".to_owned());
@@ -226,7 +226,7 @@ mod tests {
         let (agent, mut asked) = agent(&[BROKEN, FAILED, DONE]).await;
         let leases = Arc::new(Leases::default());
         leases.add([Receipt("a page".to_owned())], Duration::from_mins(1));
-        let keeping = tokio::spawn(keep(Arc::downgrade(&leases), agent, QUICK));
+        let keeping = tokio::spawn(renew_protection(Arc::downgrade(&leases), agent, QUICK));
         for _ in 0..3 {
             asked.recv().await.expect("asked");
         }
@@ -237,19 +237,20 @@ mod tests {
 
     #[test]
     fn protection_is_renewed_and_outlasts_the_time_between_two_pages() {
-        let (start, mut state) = (Instant::now(), ProtectionState::new(INTERVALS));
+        let start = Instant::now();
+        let mut state = ProtectionState::new(INTERVALS);
         let at = |secs| start + Duration::from_secs(secs);
-        assert_eq!(state.wanted(false, at(0)), None);
-        assert_eq!(state.wanted(true, at(100)), Some(true));
-        state.asked(true, true, at(100));
-        assert_eq!(state.wanted(true, at(399)), None);
-        assert_eq!(state.wanted(true, at(401)), Some(true));
-        state.asked(true, true, at(401));
-        assert_eq!(state.wanted(false, at(410)), None);
-        assert_eq!(state.wanted(true, at(439)), None);
-        assert_eq!(state.wanted(false, at(441)), None, "it was busy just now");
-        assert_eq!(state.wanted(false, at(471)), Some(false));
-        state.asked(false, true, at(471));
-        assert_eq!(state.wanted(false, at(600)), None);
+        assert_eq!(state.needed_change(false, at(0)), None);
+        assert_eq!(state.needed_change(true, at(100)), Some(true));
+        state.record_request(true, true, at(100));
+        assert_eq!(state.needed_change(true, at(399)), None);
+        assert_eq!(state.needed_change(true, at(401)), Some(true));
+        state.record_request(true, true, at(401));
+        assert_eq!(state.needed_change(false, at(410)), None);
+        assert_eq!(state.needed_change(true, at(439)), None);
+        assert_eq!(state.needed_change(false, at(441)), None, "it was busy just now");
+        assert_eq!(state.needed_change(false, at(471)), Some(false));
+        state.record_request(false, true, at(471));
+        assert_eq!(state.needed_change(false, at(600)), None);
     }
 }

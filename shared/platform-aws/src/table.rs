@@ -16,10 +16,10 @@ use quire_tasks::{
 use tokio::sync::Mutex;
 
 use crate::{
-    dynamo::{Condition, DynamoClient, Write, conflict_backoff},
+    dynamo::{DynamoClient, ItemWrite, WriteCondition, back_off, conflict_backoff},
     items::{
-        CREATED_AT, EXPIRES_AT, EXPIRES_AT_MILLIS, Item, NOT_YET, PAGES, PARTITION, SHARDS, SORT, StoredTask, TaskHead,
-        UNDISPATCHED, WHAT, chunk_key, list_key, list_key_since, number, page_item, page_key, task_key, text,
+        CREATED_AT, EXPIRES_AT, EXPIRES_AT_MILLIS, NOT_YET, PAGES, PARTITION, SHARDS, SORT, StoredTask, TableItem,
+        TaskHead, UNDISPATCHED, WHAT, chunk_key, list_key, list_key_since, number, page_item, page_key, task_key, text,
     },
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct DynamoTable {
 }
 
 /// The items that a change writes beside the task, or `None` for no change.
-pub(crate) type ItemChanges = Option<Vec<Write>>;
+pub(crate) type ItemChanges = Option<Vec<ItemWrite>>;
 
 impl DynamoTable {
     pub(crate) fn new(dynamo: DynamoClient) -> Self {
@@ -54,8 +54,7 @@ impl DynamoTable {
             if let Some(stored) = self.join(id, head).await? {
                 return Ok(Some(stored));
             }
-            let busy = || Error::Busy { what: WHAT, why: format!("{id} is changed too often to be read") };
-            tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+            back_off(&mut waits, || format!("{id} is changed too often to be read")).await?;
         }
     }
 
@@ -77,10 +76,10 @@ impl DynamoTable {
     }
 
     /// Returns the current tasks for keys from an index, in the same order.
-    async fn current_tasks(&self, found: Vec<Item>) -> Result<Vec<Task>> {
+    async fn current_tasks(&self, found: Vec<TableItem>) -> Result<Vec<Task>> {
         let ids: Vec<TaskId> = found.iter().filter_map(|key| text(key, PARTITION).ok()?.parse().ok()).collect();
         let heads = self.dynamo.read(ids.iter().copied().map(task_key).collect()).await?;
-        let mut heads: HashMap<&str, &Item> =
+        let mut heads: HashMap<&str, &TableItem> =
             heads.iter().map(|item| Ok((text(item, PARTITION)?, item))).collect::<Result<_>>()?;
         let mut tasks = Vec::new();
         for id in ids {
@@ -99,15 +98,15 @@ impl DynamoTable {
     async fn write(
         &self,
         stored: &StoredTask,
-        mut items: Vec<Write>,
-        condition: Condition,
-        meanwhile: Condition,
+        mut items: Vec<ItemWrite>,
+        condition: WriteCondition,
+        early_condition: WriteCondition,
     ) -> Result<bool> {
         let mut head = stored.head()?;
         for item in items.iter_mut().map(|(item, _)| item).chain([&mut head]) {
             item.insert(EXPIRES_AT.to_owned(), stored.time_to_live());
         }
-        self.dynamo.write(items, head, condition, meanwhile).await
+        self.dynamo.write(items, head, condition, early_condition).await
     }
 
     /// Updates a task with optimistic concurrency: calls `change` again after every conflict.
@@ -123,16 +122,17 @@ impl DynamoTable {
         let mut waits = conflict_backoff().build();
         loop {
             let stored = self.read_task(id).await?;
-            let (version, settled, round) = (stored.task.version, stored.settled, stored.task.round);
+            let version = stored.task.version;
+            let settled = stored.settled;
+            let round = stored.task.round;
             let (mut stored, items) = change(stored).await?;
             let Some(items) = items else { return Ok(Completion::Unchanged(stored.task)) };
             transitions::record_change(&mut stored.task, now());
-            let meanwhile = Condition::DocumentsUnchanged { settled, round };
-            if self.write(&stored, items, Condition::Version(version), meanwhile).await? {
+            let early_condition = WriteCondition::DocumentsUnchanged { settled, round };
+            if self.write(&stored, items, WriteCondition::Version(version), early_condition).await? {
                 return Ok(Completion::Applied(stored.task));
             }
-            let busy = || Error::Busy { what: WHAT, why: format!("too many conflicting updates of {id}") };
-            tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+            back_off(&mut waits, || format!("too many conflicting updates of {id}")).await?;
         }
     }
 }
@@ -140,14 +140,15 @@ impl DynamoTable {
 #[async_trait]
 impl TaskTable for DynamoTable {
     async fn create(&self, mut task: Task) -> Result<Completion> {
-        let (id, round) = (task.id, task.round);
+        let id = task.id;
+        let round = task.round;
         transitions::accept(&mut task, now());
         let stored = StoredTask::new(task)?;
         let mut items = stored.documents()?;
         for page in stored.task.pages() {
             items.push(page_item(&transitions::queued_page(page, round))?);
         }
-        if self.write(&stored, unconditional(items), Condition::Absent, Condition::Absent).await? {
+        if self.write(&stored, unconditional(items), WriteCondition::Absent, WriteCondition::Absent).await? {
             return Ok(Completion::Applied(stored.task));
         }
         self.task(id).await.map(Completion::Unchanged)
@@ -194,7 +195,7 @@ impl TaskTable for DynamoTable {
 
     async fn finish_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion> {
         let state = &state;
-        let settle = |mut stored: StoredTask| async move {
+        let finish = |mut stored: StoredTask| async move {
             let pages = match transitions::finish_document(&mut stored.task, document, state.clone()) {
                 DocumentFinish::NotFound => return Err(not_found_error(&format!("{id}/{document}"))),
                 DocumentFinish::Unchanged => return Ok((stored, None)),
@@ -202,26 +203,26 @@ impl TaskTable for DynamoTable {
             };
             let round = stored.task.round;
             let pages = pages.into_iter().map(|page| page_item(&transitions::queued_page(page, round)));
-            let mut items = pages.collect::<Result<Vec<Item>>>()?;
+            let mut items = pages.collect::<Result<Vec<TableItem>>>()?;
             // Last, so that it is in the same transaction as the task.
             items.extend(stored.count_finished(document)?);
             Ok((stored, Some(unconditional(items))))
         };
-        self.change(id, settle).await
+        self.change(id, finish).await
     }
 
     async fn complete_page(&self, page: PageRef, round: u32, outcome: Outcome) -> Result<Completion> {
         let outcome = &outcome;
         let unread = &AtomicBool::new(true);
         let complete = |mut stored: StoredTask| async move {
-            // A page that is completed is usually queued, and its item says so: the first attempt writes without
+            // A page that is completed is usually queued according to its item: the first attempt writes without
             // reading it.
             let likely = stored.has(page) && stored.task.counts.open > 0 && stored.opened.is_empty();
             let unread = unread.swap(false, Ordering::Relaxed) && likely;
             let mut found =
                 if unread { transitions::queued_page(page, round) } else { self.read_page(&stored, page).await? };
             let ended = transitions::complete_page(&mut stored.task, &mut found, round, outcome.clone(), now());
-            let condition = unread.then_some(Condition::Open(round));
+            let condition = unread.then_some(WriteCondition::Open(round));
             let items = ended.then(|| page_item(&found).map(|item| vec![(item, condition)])).transpose()?;
             Ok((stored, items))
         };
@@ -230,11 +231,11 @@ impl TaskTable for DynamoTable {
 
     async fn update_callback(&self, id: TaskId, round: u32, update: CallbackUpdate) -> Result<Completion> {
         let update = &update;
-        let tell = |mut stored: StoredTask| async move {
-            let told = transitions::update_callback(&mut stored.task, round, update);
-            Ok((stored, told.then(Vec::new)))
+        let update_callback = |mut stored: StoredTask| async move {
+            let changed = transitions::update_callback(&mut stored.task, round, update);
+            Ok((stored, changed.then(Vec::new)))
         };
-        self.change(id, tell).await
+        self.change(id, update_callback).await
     }
 
     async fn cancel(&self, id: TaskId) -> Result<Completion> {
@@ -256,8 +257,8 @@ impl TaskTable for DynamoTable {
     async fn remove(&self, id: TaskId) -> Result<()> {
         // Delete the task last, together with the chunks it needs: an interrupted deletion is then found again.
         let keys = self.dynamo.keys(id.to_string()).await?;
-        let is_page = |key: &Item| text(key, SORT).is_ok_and(|sort| sort.starts_with(PAGES));
-        let (pages, task): (Vec<Item>, Vec<Item>) = keys.into_iter().partition(is_page);
+        let is_page = |key: &TableItem| text(key, SORT).is_ok_and(|sort| sort.starts_with(PAGES));
+        let (pages, task): (Vec<TableItem>, Vec<TableItem>) = keys.into_iter().partition(is_page);
         self.dynamo.delete(pages).await?;
         self.dynamo.delete_together(task).await
     }
@@ -279,7 +280,7 @@ impl TaskTable for DynamoTable {
     async fn list_expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>> {
         let shards = (0..SHARDS).map(|shard| self.dynamo.expired(shard, now.0, limit));
         let found = futures_util::future::try_join_all(shards).await?;
-        let mut found: Vec<(u64, Item)> = found
+        let mut found: Vec<(u64, TableItem)> = found
             .into_iter()
             .flatten()
             .map(|key| Ok((number(&key, EXPIRES_AT_MILLIS)?, key)))
@@ -325,7 +326,7 @@ impl TaskTable for DynamoTable {
 }
 
 /// Returns writes without a condition.
-pub(crate) fn unconditional(items: Vec<Item>) -> Vec<Write> {
+pub(crate) fn unconditional(items: Vec<TableItem>) -> Vec<ItemWrite> {
     items.into_iter().map(|item| (item, None)).collect()
 }
 

@@ -46,7 +46,8 @@ impl FileObjects {
         key: &str,
         work: impl FnOnce(&Self, &str) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (files, key) = (self.clone(), key.to_owned());
+        let files = self.clone();
+        let key = key.to_owned();
         let work = move || {
             work(&files, &key).map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::NotFound { what: key },
@@ -304,7 +305,8 @@ mod tests {
     #[test]
     fn only_abandoned_spool_files_are_deleted() {
         let (dir, files) = store();
-        let (old, fresh) = (files.spool.join("old"), files.spool.join("fresh"));
+        let old = files.spool.join("old");
+        let fresh = files.spool.join("fresh");
         let long_ago = SystemTime::now() - Duration::from_hours(48);
         File::create(&old).and_then(|file| file.set_modified(long_ago)).expect("an old file");
         File::create(&fresh).expect("a fresh file");

@@ -84,7 +84,8 @@ impl RecordStore for SqliteRecords {
     async fn list(&self, collection: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         validate_list(collection, after)?;
         // All keys are between the empty string and DEL, since they are visible ASCII.
-        let (after, below) = (after.unwrap_or_default().to_owned(), "\x7f".to_owned());
+        let after = after.unwrap_or_default().to_owned();
+        let below = "\x7f".to_owned();
         self.database.read(move |connection| list(connection, collection, &after, &below, limit)).await
     }
 

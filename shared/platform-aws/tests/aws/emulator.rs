@@ -25,7 +25,8 @@ pub(crate) fn url() -> String {
 }
 
 fn start() -> (String, Child) {
-    let (folder, port) = (installed(), free_port());
+    let folder = installed();
+    let port = free_port();
     let log = File::create(folder.with_file_name(format!("ministack-{port}.log"))).expect("a log");
     let child = Command::new("sh")
         .args(["-c", WATCH, "sh", "python3", "-m", "ministack"])

@@ -159,7 +159,8 @@ async fn fetched(url: &str) -> Answer {
     let request = http::Request::get(url).body(Empty::<bytes::Bytes>::new()).expect("a request");
     let answer = client.request(request).await.expect("an answer");
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let (kind, disposition) = (header("content-type"), header("content-disposition"));
+    let kind = header("content-type");
+    let disposition = header("content-disposition");
     let body = answer.into_body().collect().await.expect("a body").to_bytes();
     Answer { body: String::from_utf8_lossy(&body).into_owned(), kind, disposition }
 }

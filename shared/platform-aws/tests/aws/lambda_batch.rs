@@ -45,7 +45,8 @@ impl Stage {
     }
 
     async fn receive(&self, name: QueueName, count: usize) -> Vec<ReceivedMessage> {
-        let (mut all, deadline) = (Vec::new(), Instant::now() + TIMEOUT);
+        let mut all = Vec::new();
+        let deadline = Instant::now() + TIMEOUT;
         while all.len() < count && Instant::now() < deadline {
             let left = count - all.len();
             all.extend(self.service.queue(name).receive(left, Duration::from_secs(1)).await.expect("received"));

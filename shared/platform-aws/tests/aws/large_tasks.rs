@@ -111,11 +111,13 @@ async fn one_of_several_processes_completes_each_page() {
 async fn concurrent_creations_of_one_task_are_idempotent() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
-    let (one, other) = (connected(&settings).await, connected(&settings).await);
+    let one = connected(&settings).await;
+    let other = connected(&settings).await;
     let documents = vec![Document::new(1, None, split(220))];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), crate::now(), documents, None);
     let (first, second) = tokio::join!(one.tasks.create(task.clone()), other.tasks.create(task.clone()));
-    let (first, second) = (first.expect("create"), second.expect("create"));
+    let first = first.expect("create");
+    let second = second.expect("create");
     assert!(first.changed() != second.changed(), "one of them made it");
     assert_eq!((first.task(), second.task()), (&task, &task));
     agrees(&one, &task).await;

@@ -68,7 +68,8 @@ fn many_processes_create_the_same_folder() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_wakes_up_another_process_within_milliseconds() {
     let dir = TempDir::new().expect("a temporary folder");
-    let (sender, receiver) = (open(dir.path(), "sender"), open(dir.path(), "receiver"));
+    let sender = open(dir.path(), "sender");
+    let receiver = open(dir.path(), "receiver");
     let mut waits = Vec::new();
     for _ in 0..15 {
         let queue = pages(&receiver);
@@ -120,7 +121,8 @@ async fn the_leases_of_a_dead_owner_end_at_once_and_count_as_attempts() {
     let dir = TempDir::new().expect("a temporary folder");
     let [serve, dead, alive] = ["serve", "dead", "alive"].map(|holder| open(dir.path(), holder));
     send(&*pages(&serve), 2).await;
-    let (lost, kept) = (next(&*pages(&dead)).await, next(&*pages(&alive)).await);
+    let lost = next(&*pages(&dead)).await;
+    let kept = next(&*pages(&alive)).await;
     serve.release_leases_of_dead_owner("dead").await.expect("released");
     let again = next(&*pages(&alive)).await;
     assert_eq!((&again.body, again.attempt), (&lost.body, 2));
@@ -133,7 +135,8 @@ async fn the_leases_of_a_dead_owner_end_at_once_and_count_as_attempts() {
 #[tokio::test]
 async fn an_interruption_of_the_system_spends_no_attempt() {
     let dir = TempDir::new().expect("a temporary folder");
-    let (one, two) = (open(dir.path(), "one"), open(dir.path(), "two"));
+    let one = open(dir.path(), "one");
+    let two = open(dir.path(), "two");
     send(&*pages(&one), 2).await;
     let held = [next(&*pages(&one)).await, next(&*pages(&two)).await];
     one.expire_leases().await.expect("expired");

@@ -126,7 +126,8 @@ pub async fn a_malformed_message_can_be_dead_lettered(backend: &Backend) {
         OutgoingMessage { body: r#"{"v":99}"#.to_owned(), ..OutgoingMessage::new(&message(), &Tenant::default()) };
     pages_queue(backend).send(vec![junk.clone()]).await.expect("send");
     let message = sent(backend).await;
-    let (mut read, mut unread) = (None, None);
+    let mut read = None;
+    let mut unread = None;
     let deadline = Instant::now() + TIMEOUT;
     while (read.is_none() || unread.is_none()) && Instant::now() < deadline {
         for delivery in consumer.receive(2, SETTLE_TIME).await.expect("receive") {
@@ -136,7 +137,8 @@ pub async fn a_malformed_message_can_be_dead_lettered(backend: &Backend) {
             }
         }
     }
-    let (read, unread) = (read.expect("the message"), unread.expect("the junk"));
+    let read = read.expect("the message");
+    let unread = unread.expect("the junk");
     assert_eq!((read.message, unread.body), (message, junk.body.clone()));
     read.lease.acknowledge().await.expect("acknowledge");
     unread.lease.dead_letter("of another version").await.expect("dead-letter");
@@ -151,7 +153,8 @@ pub async fn a_requeued_message_starts_with_a_receive_count_of_zero(backend: &Ba
     const DELAY: Duration = Duration::from_secs(2);
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
-    let (message, tenant) = (message(), "acme".parse::<Tenant>().expect("a valid tenant"));
+    let message = message();
+    let tenant = "acme".parse::<Tenant>().expect("a valid tenant");
     let outgoing = OutgoingMessage { trace: Some(TRACE.to_owned()), ..OutgoingMessage::new(&message, &tenant) };
     pages_queue(backend).send(vec![outgoing.clone()]).await.expect("send");
     let first = next(&consumer, TIMEOUT).await.expect("a delivery");
@@ -196,7 +199,8 @@ pub async fn a_consumer_loop_handles_messages_until_shutdown(backend: &Backend) 
     let shutdown = CancellationToken::new();
     let handled = Arc::new(AtomicUsize::new(0));
     let handle = |delivery: Received<PageMessage>| {
-        let (handled, shutdown) = (Arc::clone(&handled), shutdown.clone());
+        let handled = Arc::clone(&handled);
+        let shutdown = shutdown.clone();
         async move {
             delivery.expect("a valid page message").lease.acknowledge().await.expect("acknowledge");
             let number = handled.fetch_add(1, Ordering::Relaxed) + 1;

@@ -66,7 +66,8 @@ pub async fn one_of_many_concurrent_writes_succeeds(backend: &Backend) {
     let version = Some(written(backend, &key, "-1").await.version);
     let mut tries = JoinSet::new();
     for number in 0..MANY {
-        let (records, key) = (backend.records.clone(), key.clone());
+        let records = backend.records.clone();
+        let key = key.clone();
         tries.spawn(async move {
             let won = records.put(COLLECTION, &key, number.to_string(), version, None).await.expect("put");
             won.then(|| number.to_string())
@@ -163,7 +164,8 @@ pub async fn invalid_keys_and_bodies_are_refused(backend: &Backend) {
         refused(backend.records.delete(COLLECTION, key, None).await.map(drop));
         refused(backend.records.list(COLLECTION, Some(key), 1).await.map(drop));
     }
-    let (key, large) = (unique("large"), "1".repeat(128 * 1024));
+    let key = unique("large");
+    let large = "1".repeat(128 * 1024);
     written(backend, &key, &large).await;
     refused(backend.records.set(COLLECTION, &key, format!("{large}1"), None).await);
     refused(backend.records.put(COLLECTION, &unique("larger"), format!("{large}1"), None, None).await.map(drop));
@@ -228,7 +230,8 @@ pub async fn concurrent_updates_are_all_applied(backend: &Backend) {
     let key = unique("counter");
     let mut updates = JoinSet::new();
     for _ in 0..UPDATES {
-        let (records, key) = (backend.records.clone(), key.clone());
+        let records = backend.records.clone();
+        let key = key.clone();
         updates.spawn(async move {
             let increment = |count: Option<u64>| {
                 let value = count.unwrap_or_default() + 1;
