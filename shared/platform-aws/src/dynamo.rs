@@ -278,7 +278,7 @@ where
 
 /// Classifies why a transaction was canceled, by the codes of its actions. A failed condition takes precedence: a retry
 /// without reading again could not succeed.
-fn classify_cancellation<'a>(codes: impl Iterator<TableItem = &'a str>) -> Result<bool, WriteFailure> {
+fn classify_cancellation<'a>(codes: impl Iterator<Item = &'a str>) -> Result<bool, WriteFailure> {
     let codes: Vec<&str> = codes.filter(|&code| code != "None").collect();
     let why = codes.join(", ");
     if codes.contains(&"ConditionalCheckFailed") {

@@ -27,7 +27,7 @@ struct LeaseTimes {
 
 impl Leases {
     /// Adds new leases.
-    pub(crate) fn add(&self, receipts: impl IntoIterator<TableItem = Receipt>, lease: Duration) {
+    pub(crate) fn add(&self, receipts: impl IntoIterator<Item = Receipt>, lease: Duration) {
         let now = Instant::now();
         let mut leases = self.leases();
         leases.retain(|_, lease| lease.ends + LOST_LEASE_RETENTION > now);
@@ -35,7 +35,7 @@ impl Leases {
     }
 
     /// Restarts the visibility timeout of known leases.
-    pub(crate) fn extend<'a>(&self, receipts: impl IntoIterator<TableItem = &'a Receipt>, lease: Duration) {
+    pub(crate) fn extend<'a>(&self, receipts: impl IntoIterator<Item = &'a Receipt>, lease: Duration) {
         let ends = Instant::now() + lease;
         let mut leases = self.leases();
         for receipt in receipts {

@@ -63,7 +63,7 @@ pub(crate) fn whole_seconds(time: Duration) -> i32 {
 }
 
 /// Collects the parts of a request.
-pub(crate) fn collect_parts<T>(parts: impl IntoIterator<TableItem = Built<T>>) -> Result<Vec<T>> {
+pub(crate) fn collect_parts<T>(parts: impl IntoIterator<Item = Built<T>>) -> Result<Vec<T>> {
     let parts: Built<Vec<T>> = parts.into_iter().collect();
     parts.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })
 }

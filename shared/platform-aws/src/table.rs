@@ -19,7 +19,7 @@ use crate::{
     dynamo::{DynamoClient, ItemWrite, WriteCondition, back_off, conflict_backoff},
     items::{
         CREATED_AT, EXPIRES_AT, EXPIRES_AT_MILLIS, NOT_YET, PAGES, PARTITION, SHARDS, SORT, StoredTask, TableItem,
-        TaskHead, UNDISPATCHED, WHAT, chunk_key, list_key, list_key_since, number, page_item, page_key, task_key, text,
+        TaskHead, UNDISPATCHED, chunk_key, list_key, list_key_since, number, page_item, page_key, task_key, text,
     },
 };
 

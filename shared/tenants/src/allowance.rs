@@ -193,7 +193,7 @@ impl Allowance {
             bucket.put_back(held.block.left, held.block.taken_at);
             match bucket.take(held.block.next_size(counting.largest_block)) {
                 0 => RecordUpdate::Keep((0, bucket)),
-                taken => RecordUpdate::Put { value: bucket.clone(), result: (taken, bucket) },
+                taken => RecordUpdate::Put { value: bucket, result: (taken, bucket) },
             }
         };
         let (taken, bucket) = records::update(records, Collection::Limits, &key, UPDATE, take).await?;
