@@ -1,4 +1,4 @@
-# The task table. Its keys and its indexes are the ones of shared/platform/src/aws/provision.rs.
+# The task table. Its keys and its indexes are the ones of shared/platform-aws/src/provision.rs.
 
 resource "aws_dynamodb_table" "this" {
   name                        = var.name

@@ -1,4 +1,4 @@
-//! What several callers want done at the same moment, done by one call of up to ten.
+//! Coalesces concurrent requests into SQS batch calls (at most 10 entries, an SQS limit).
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -6,85 +6,86 @@ use std::{
 };
 
 use quire_platform::Result;
-use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
-use crate::batches::BATCH;
+use crate::batches::MAX_BATCH_ENTRIES;
 
-/// How long the first caller waits for others. The pages of one micro-batch end one after the other, each by a
-/// transaction on their task: this catches several of them, which halves the deletions, and is short beside reading a page.
-const GATHERING: Duration = Duration::from_millis(100);
+/// How long a batch waits for more requests. The pages of a micro-batch complete one after the other, each in a
+/// transaction on its task: this wait catches several of them, which halves the delete calls, and is short compared to
+/// reading a page.
+const GATHER_WAIT: Duration = Duration::from_millis(100);
 
-/// Collects what callers bring. One of them, whose turn it is, makes the call for all that have come by then; there is
-/// no task in the background, and a caller that goes away takes nothing with it.
+/// Collects the items of concurrent requests. The request that holds the lock makes the call for all that are waiting:
+/// there is no background task, and a dropped future does not lose another request's item.
 #[derive(Debug)]
-pub(crate) struct Together<T> {
-    waiting: Mutex<Vec<Waiting<T>>>,
-    turn: Turn<()>,
+pub(crate) struct Batcher<T> {
+    waiting: Mutex<Vec<WaitingItem<T>>>,
+    calling: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
-struct Waiting<T> {
+struct WaitingItem<T> {
     item: T,
     done: oneshot::Sender<Result<()>>,
 }
 
-impl<T> Default for Together<T> {
+impl<T> Default for Batcher<T> {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), turn: Turn::default() }
+        Self { waiting: Mutex::default(), calling: AsyncMutex::default() }
     }
 }
 
-impl<T: Clone> Together<T> {
-    /// Returns when `call` has been made for all of these items, by whomever.
+impl<T: Clone> Batcher<T> {
+    /// Returns when a call was made for all items, by this or another request.
     pub(crate) async fn run<F>(&self, items: Vec<T>, call: impl Fn(Vec<T>) -> F) -> Result<()>
     where
         F: Future<Output = Result<()>>,
     {
-        let wanted: Vec<_> = items.into_iter().map(|item| (self.bring(item.clone()), item)).collect();
+        let wanted: Vec<_> = items.into_iter().map(|item| (self.enqueue(item.clone()), item)).collect();
         for (mut done, item) in wanted {
             loop {
                 let answer = tokio::select! {
                     biased;
                     answer = &mut done => answer,
-                    turn = self.turn.lock() => {
+                    turn = self.calling.lock() => {
                         let batch = self.gather().await;
-                        answer_all(&call(batch.iter().map(|one| one.item.clone()).collect()).await, batch);
+                        reply_to_all(&call(batch.iter().map(|one| one.item.clone()).collect()).await, batch);
                         drop(turn);
                         continue;
                     }
                 };
                 match answer {
                     Ok(answer) => break answer?,
-                    // Whoever had taken it went away in the midst of the call: it may not have been made.
-                    Err(_) => done = self.bring(item.clone()),
+                    // The request that took the item was dropped during the call, which may not have been made.
+                    Err(_) => done = self.enqueue(item.clone()),
                 }
             }
         }
         Ok(())
     }
 
-    fn bring(&self, item: T) -> oneshot::Receiver<Result<()>> {
+    fn enqueue(&self, item: T) -> oneshot::Receiver<Result<()>> {
         let (done, answer) = oneshot::channel();
-        self.with(|waiting| waiting.push(Waiting { item, done }));
+        self.with(|waiting| waiting.push(WaitingItem { item, done }));
         answer
     }
 
-    /// Up to as many as fit one call; at once where there are that many.
-    async fn gather(&self) -> Vec<Waiting<T>> {
-        if self.with(|waiting| waiting.len()) < BATCH {
-            tokio::time::sleep(GATHERING).await;
+    /// Takes up to one batch of waiting items; waits for more unless the batch is full.
+    async fn gather(&self) -> Vec<WaitingItem<T>> {
+        if self.with(|waiting| waiting.len()) < MAX_BATCH_ENTRIES {
+            tokio::time::sleep(GATHER_WAIT).await;
         }
-        self.with(|waiting| waiting.drain(..waiting.len().min(BATCH)).collect())
+        self.with(|waiting| waiting.drain(..waiting.len().min(MAX_BATCH_ENTRIES)).collect())
     }
 
-    fn with<R>(&self, change: impl FnOnce(&mut Vec<Waiting<T>>) -> R) -> R {
+    fn with<R>(&self, change: impl FnOnce(&mut Vec<WaitingItem<T>>) -> R) -> R {
         change(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn answer_all<T>(result: &Result<()>, batch: Vec<Waiting<T>>) {
+fn reply_to_all<T>(result: &Result<()>, batch: Vec<WaitingItem<T>>) {
     for one in batch {
-        // Whoever no longer waits for it need not know.
+        // The receiver may be dropped.
         let _ = one.done.send(result.clone());
     }
 }
@@ -100,7 +101,7 @@ mod tests {
 
     #[derive(Debug, Default)]
     struct Calls {
-        together: Together<u32>,
+        batcher: Batcher<u32>,
         made: Mutex<Vec<Vec<u32>>>,
     }
 
@@ -113,7 +114,7 @@ mod tests {
                 self.made.lock().expect("no panic").push(batch);
                 if failed { Err(Error::Failed { what: "a call", why: "13".to_owned() }) } else { Ok(()) }
             };
-            self.together.run(items, call).await
+            self.batcher.run(items, call).await
         }
 
         fn made(&self) -> Vec<Vec<u32>> {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_at_the_same_moment_takes_one_call() {
+    async fn concurrent_requests_share_one_call() {
         let calls = Arc::new(Calls::default());
         let mut callers = JoinSet::new();
         for n in 0..8 {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn more_than_fit_one_call_take_several_and_nothing_takes_none() {
+    async fn many_items_take_several_calls() {
         let calls = Calls::default();
         calls.run(Vec::new()).await.expect("nothing to do");
         calls.run((20..45).collect()).await.expect("done");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everybody_in_a_call_that_fails_learns_of_it_and_the_next_call_is_made_anew() {
+    async fn a_failed_call_fails_all_its_requests() {
         let calls = Calls::default();
         let (one, other) = tokio::join!(calls.run(vec![13]), calls.run(vec![1]));
         assert!(one.is_err() && other.is_err());
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_goes_away_in_its_turn_leaves_nobody_waiting() {
+    async fn a_dropped_request_blocks_no_other() {
         let calls = Arc::new(Calls::default());
         let leaving = tokio::spawn({
             let calls = Arc::clone(&calls);
@@ -162,8 +163,8 @@ mod tests {
             let calls = Arc::clone(&calls);
             async move { calls.run(vec![2]).await }
         });
-        // Both have been taken into the call that is now under way.
-        tokio::time::sleep(GATHERING).await;
+        // Both are in the batch that is being called.
+        tokio::time::sleep(GATHER_WAIT).await;
         leaving.abort();
         staying.await.expect("no panic").expect("done");
         assert_eq!(calls.made(), [vec![2]]);

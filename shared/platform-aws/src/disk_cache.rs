@@ -1,4 +1,4 @@
-//! Copies of objects for those who need a file: each is fetched once, and the least recently used make room.
+//! A cache of objects as local files, with least-recently-used eviction.
 
 use std::{
     collections::HashMap,
@@ -11,31 +11,31 @@ use quire_platform::Result;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-/// A folder of this process, removed with it. A name that nobody can guess, and rights for nobody else: the folder for
-/// temporary files is everybody's.
+/// The cache folder of this process, deleted when dropped. It has an unpredictable name and is accessible only by its
+/// owner, since the folder for temporary files is shared.
 #[derive(Debug)]
-pub(crate) struct Cache {
+pub(crate) struct DiskCache {
     dir: TempDir,
-    /// The bytes that it may hold; a single object may be larger.
+    /// The maximum number of bytes; a single object may be larger.
     limit: u64,
-    copies: Mutex<Copies>,
+    copies: Mutex<CacheEntries>,
 }
 
 #[derive(Debug, Default)]
-struct Copies {
-    /// Counts the uses, so that the least recent one is the smallest, and names the files.
+struct CacheEntries {
+    /// The use counter: the smallest value of an entry is the least recently used one. Also names the files.
     uses: u64,
-    by_key: HashMap<String, Copy>,
+    by_key: HashMap<String, CacheEntry>,
 }
 
 #[derive(Debug)]
-struct Copy {
+struct CacheEntry {
     file: Arc<OnceCell<PathBuf>>,
     bytes: u64,
     used: u64,
 }
 
-impl Cache {
+impl DiskCache {
     pub(crate) fn new(limit: u64) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("quire-").tempdir()?;
         fs::create_dir(dir.path().join("objects"))?;
@@ -43,13 +43,13 @@ impl Cache {
         Ok(Self { dir, limit, copies: Mutex::default() })
     }
 
-    /// Where files lie that are not objects yet.
+    /// Returns the folder for files that are not objects yet.
     pub(crate) fn spool(&self) -> PathBuf {
         self.dir.path().join("spool")
     }
 
-    /// The copy of an object, by `fetch` where there is none yet, which writes it and says how many bytes it has. Of
-    /// those who ask at the same time one fetches, and the others wait.
+    /// Returns the cached file of an object. On a cache miss, `fetch` writes the file and returns its size in bytes.
+    /// Concurrent requests for one key share one fetch.
     pub(crate) async fn file<F>(&self, key: &str, fetch: impl FnOnce(PathBuf) -> F) -> Result<PathBuf>
     where
         F: Future<Output = Result<u64>>,
@@ -59,32 +59,32 @@ impl Cache {
         let fetched = cell.get_or_try_init(|| async {
             match fetch(place.clone()).await {
                 Ok(bytes) => {
-                    self.holds(key, &cell, bytes);
+                    self.set_size(key, &cell, bytes);
                     Ok(place)
                 }
                 Err(error) => {
-                    remove(&place);
+                    delete_file(&place);
                     Err(error)
                 }
             }
         });
         let fetched = fetched.await.cloned();
         if fetched.is_err() {
-            self.forget_unfetched(key, &cell);
+            self.remove_unfetched(key, &cell);
         }
-        self.make_room(key);
+        self.evict(key);
         fetched
     }
 
-    /// The object has changed or is gone.
-    pub(crate) fn forget(&self, key: &str) {
+    /// Removes an object that was replaced or deleted.
+    pub(crate) fn remove(&self, key: &str) {
         let copy = self.copies().by_key.remove(key);
         if let Some(file) = copy.as_ref().and_then(|copy| copy.file.get()) {
-            remove(file);
+            delete_file(file);
         }
     }
 
-    fn copies(&self) -> MutexGuard<'_, Copies> {
+    fn copies(&self) -> MutexGuard<'_, CacheEntries> {
         self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -92,27 +92,27 @@ impl Cache {
         let mut copies = self.copies();
         copies.uses += 1;
         let used = copies.uses;
-        let empty = || Copy { file: Arc::default(), bytes: 0, used };
+        let empty = || CacheEntry { file: Arc::default(), bytes: 0, used };
         let copy = copies.by_key.entry(key.to_owned()).or_insert_with(empty);
         copy.used = used;
         (Arc::clone(&copy.file), used)
     }
 
-    fn holds(&self, key: &str, cell: &Arc<OnceCell<PathBuf>>, bytes: u64) {
+    fn set_size(&self, key: &str, cell: &Arc<OnceCell<PathBuf>>, bytes: u64) {
         if let Some(copy) = self.copies().by_key.get_mut(key).filter(|copy| Arc::ptr_eq(&copy.file, cell)) {
             copy.bytes = bytes;
         }
     }
 
-    fn forget_unfetched(&self, key: &str, cell: &Arc<OnceCell<PathBuf>>) {
+    fn remove_unfetched(&self, key: &str, cell: &Arc<OnceCell<PathBuf>>) {
         let mut copies = self.copies();
         if copies.by_key.get(key).is_some_and(|copy| Arc::ptr_eq(&copy.file, cell) && cell.get().is_none()) {
             copies.by_key.remove(key);
         }
     }
 
-    /// Whoever has a removed file open may still read it to its end.
-    fn make_room(&self, keep: &str) {
+    /// Evicts files until the cache is within its limit. Open files stay readable after their deletion.
+    fn evict(&self, keep: &str) {
         let mut copies = self.copies();
         let mut bytes: u64 = copies.by_key.values().map(|copy| copy.bytes).sum();
         while bytes > self.limit {
@@ -121,14 +121,14 @@ impl Cache {
             let Some(copy) = copies.by_key.remove(&oldest) else { break };
             bytes -= copy.bytes;
             if let Some(file) = copy.file.get() {
-                remove(file);
+                delete_file(file);
             }
         }
     }
 }
 
-/// That it is not there is fine; whatever else hinders goes with the whole folder.
-fn remove(file: &Path) {
+/// Deletes a file. An error is ignored: the whole folder is deleted at the end.
+fn delete_file(file: &Path) {
     let _ = fs::remove_file(file);
 }
 
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use quire_platform::Error;
 
-    async fn fetched(cache: &Cache, key: &str, bytes: u64) -> PathBuf {
+    async fn fetched(cache: &DiskCache, key: &str, bytes: u64) -> PathBuf {
         let fetch = |place: PathBuf| async move {
             fs::write(place, vec![0; bytes as usize]).expect("a file");
             Ok(bytes)
@@ -145,14 +145,15 @@ mod tests {
         cache.file(key, fetch).await.expect("fetched")
     }
 
-    async fn kept(cache: &Cache, key: &str) -> PathBuf {
+    async fn kept(cache: &DiskCache, key: &str) -> PathBuf {
         cache.file(key, |_| async { panic!("it is there") }).await.expect("kept")
     }
 
     #[tokio::test]
-    async fn the_least_recently_used_copies_make_room() {
-        let cache = Cache::new(10).expect("a folder");
-        let (first, second) = (fetched(&cache, "first", 4).await, fetched(&cache, "second", 4).await);
+    async fn the_least_recently_used_files_are_evicted() {
+        let cache = DiskCache::new(10).expect("a temporary folder");
+        let first = fetched(&cache, "first", 4).await;
+        let second = fetched(&cache, "second", 4).await;
         assert_eq!(kept(&cache, "first").await, first);
         let large = fetched(&cache, "large", 6).await;
         assert!(first.exists() && large.exists() && !second.exists());
@@ -161,13 +162,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_that_could_not_be_fetched_is_fetched_anew() {
-        let cache = Cache::new(10).expect("a folder");
+    async fn a_failed_fetch_is_not_cached() {
+        let cache = DiskCache::new(10).expect("a temporary folder");
         let missing = |_| async { Err(Error::NotFound { what: "key".to_owned() }) };
         assert!(cache.file("key", missing).await.is_err());
         assert!(cache.copies().by_key.is_empty());
         assert!(fetched(&cache, "key", 1).await.exists());
-        cache.forget("key");
+        cache.remove("key");
         assert!(fetched(&cache, "key", 2).await.exists());
     }
 }

@@ -1,4 +1,4 @@
-//! The calls to DynamoDB: consistent reads of many items, and transactions.
+//! Calls to `DynamoDB`: consistent batch reads, and conditional transactions.
 
 use std::time::Duration;
 
@@ -7,56 +7,66 @@ use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{AttributeValue, ConditionCheck, KeysAndAttributes, Put, TransactWriteItem},
 };
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 use quire_platform::{Error, Result};
 
 use crate::{
-    fault::{chain, fault},
-    items::{Item, OPEN, PARTITION, ROUND, SETTLED, SORT, VERSION, WHAT},
+    fault::{error_chain, to_error},
+    items::{OPEN, PARTITION, ROUND, SETTLED, SORT, TableItem, VERSION, WHAT},
 };
 
-/// As many items as one read takes, and as many actions as one transaction does.
-pub(crate) const TOGETHER: usize = 100;
-/// Collisions with others in the same moment are over in milliseconds: short waits, many tries, all of them jittered.
+/// The maximum number of items in a `BatchGetItem` and of actions in a `TransactWriteItems` call.
+pub(crate) const MAX_BATCH_ITEMS: usize = 100;
+/// The backoff after a write conflict. Conflicts last milliseconds: short waits with jitter, many attempts.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
-const LONGEST_WAIT: Duration = Duration::from_millis(400);
-const TRIES: usize = 12;
+const MAX_WAIT: Duration = Duration::from_millis(400);
+const MAX_RETRIES: usize = 12;
 
-/// The waits between tries that met others.
-pub(crate) fn collisions() -> ExponentialBuilder {
+/// Returns the backoff policy for write conflicts.
+pub(crate) fn conflict_backoff() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT)
-        .with_max_times(TRIES)
+        .with_max_delay(MAX_WAIT)
+        .with_max_times(MAX_RETRIES)
         .with_jitter()
 }
 
-/// What must be so for a write.
+/// Waits until the next attempt.
+///
+/// # Errors
+/// [`Error::Busy`] with the reason `why` if all attempts are used up.
+pub(crate) async fn back_off(waits: &mut ExponentialBackoff, why: impl FnOnce() -> String) -> Result<()> {
+    let Some(wait) = waits.next() else { return Err(Error::Busy { what: WHAT, why: why() }) };
+    tokio::time::sleep(wait).await;
+    Ok(())
+}
+
+/// The condition of a write.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Condition {
-    /// There is no such item.
+pub(crate) enum WriteCondition {
+    /// The item does not exist.
     Absent,
     /// The page is queued in this round.
     Open(u32),
-    /// The task is as it was read.
+    /// The task's version has not changed since it was read.
     Version(u64),
-    /// No document was settled and no round begun since it was read.
-    Unsettled {
-        /// The documents that were settled by then.
+    /// No document was finished and no round started since the task was read.
+    DocumentsUnchanged {
+        /// The number of document changes when it was read.
         settled: u64,
-        /// The round it was in.
+        /// The round when it was read.
         round: u32,
     },
 }
 
-/// An expression of DynamoDB's with its names and values.
+/// A condition expression with its names and values.
 struct Expression {
     text: &'static str,
     names: Vec<(&'static str, &'static str)>,
     values: Vec<(&'static str, u64)>,
 }
 
-impl Condition {
+impl WriteCondition {
     fn expression(self) -> Expression {
         match self {
             Self::Absent => {
@@ -68,7 +78,7 @@ impl Condition {
             Self::Version(version) => {
                 Expression { text: "#v = :v", names: vec![("#v", VERSION)], values: vec![(":v", version)] }
             }
-            Self::Unsettled { settled, round } => Expression {
+            Self::DocumentsUnchanged { settled, round } => Expression {
                 text: "#s = :s AND #r = :r",
                 names: vec![("#s", SETTLED), ("#r", ROUND)],
                 values: vec![(":s", settled), (":r", round.into())],
@@ -77,52 +87,51 @@ impl Condition {
     }
 }
 
-/// An item to be written, and what must be so for it.
-pub(crate) type Write = (Item, Option<Condition>);
+/// An item to write, and its condition.
+pub(crate) type ItemWrite = (TableItem, Option<WriteCondition>);
 
-/// How a transaction ended that did not take place.
-enum Refused {
-    /// It met another one.
-    Collided(Error),
-    Failed(Error),
+/// Why a transaction failed.
+enum WriteFailure {
+    /// A conflict with another transaction. Decision: retry.
+    Conflict(Error),
+    Error(Error),
 }
 
-/// The table.
+/// The table's client.
 #[derive(Debug, Clone)]
-pub(crate) struct Dynamo {
+pub(crate) struct DynamoClient {
     pub(crate) client: Client,
     pub(crate) table: String,
 }
 
-impl Dynamo {
+impl DynamoClient {
     pub(crate) const fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
 
-    /// The items with these keys that are there, in any order.
-    pub(crate) async fn read(&self, keys: Vec<Item>) -> Result<Vec<Item>> {
+    /// Returns the existing items with these keys, unordered.
+    pub(crate) async fn read(&self, keys: Vec<TableItem>) -> Result<Vec<TableItem>> {
         let mut items = Vec::new();
-        for keys in keys.chunks(TOGETHER) {
+        for keys in keys.chunks(MAX_BATCH_ITEMS) {
             let mut keys = keys.to_vec();
-            let mut waits = backon::BackoffBuilder::build(collisions());
+            let mut waits = conflict_backoff().build();
             while !keys.is_empty() {
                 let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-                let wanted = wanted.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+                let wanted = wanted.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
                 let read = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
-                let read = read.map_err(|error| fault(WHAT, &error))?;
+                let read = read.map_err(|error| to_error(WHAT, &error))?;
                 items.extend(read.responses.into_iter().flat_map(std::collections::HashMap::into_values).flatten());
                 keys = read.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
                 if !keys.is_empty() {
-                    let busy = || Error::Busy { what: WHAT, why: "keys stay unprocessed".to_owned() };
-                    tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+                    back_off(&mut waits, || "keys stay unprocessed".to_owned()).await?;
                 }
             }
         }
         Ok(items)
     }
 
-    /// The items of a task whose sort keys begin with `prefix`, in their order.
-    pub(crate) async fn range(&self, partition: String, prefix: &str) -> Result<Vec<Item>> {
+    /// Returns a task's items whose sort keys begin with `prefix`, in order.
+    pub(crate) async fn range(&self, partition: String, prefix: &str) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -133,18 +142,18 @@ impl Dynamo {
             .expression_attribute_names("#s", SORT)
             .expression_attribute_values(":p", AttributeValue::S(partition))
             .expression_attribute_values(":s", AttributeValue::S(prefix.to_owned()));
-        let items = query.into_paginator().items().send().collect::<Result<Vec<Item>, _>>().await;
-        items.map_err(|error| fault(WHAT, &error))
+        let items = query.into_paginator().items().send().collect::<Result<Vec<TableItem>, _>>().await;
+        items.map_err(|error| to_error(WHAT, &error))
     }
 
-    /// Up to `limit` keys from an index, of one partition, whose sort value is below `below`, in order.
+    /// Returns up to `limit` keys from one partition of an index whose sort value is below `below`, in order.
     pub(crate) async fn index(
         &self,
         (index, partition): (&str, &str),
         sort: &str,
         below: i64,
         limit: usize,
-    ) -> Result<Vec<Item>> {
+    ) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -161,26 +170,27 @@ impl Dynamo {
         while items.len() < limit
             && let Some(item) = found.next().await
         {
-            items.push(item.map_err(|error| fault(WHAT, &error))?);
+            items.push(item.map_err(|error| to_error(WHAT, &error))?);
         }
         Ok(items)
     }
 
-    /// Writes items, and last the task's, on its condition; whether the condition held. What does not fit one
-    /// transaction goes before it, on `meanwhile`: nobody looks at it until the task's item says so.
+    /// Writes items, and the task's item last, on its condition. Returns whether the condition held. Items that exceed
+    /// one transaction are written first, on the condition `early_condition`: they are ignored until the task's item
+    /// refers to them.
     pub(crate) async fn write(
         &self,
-        mut items: Vec<Write>,
-        task: Item,
-        condition: Condition,
-        meanwhile: Condition,
+        mut items: Vec<ItemWrite>,
+        task: TableItem,
+        condition: WriteCondition,
+        early_condition: WriteCondition,
     ) -> Result<bool> {
         if items.is_empty() {
             return self.write_one(task, condition).await;
         }
-        let last = items.split_off(items.len().saturating_sub(TOGETHER - 1));
-        for batch in items.chunks(TOGETHER - 1) {
-            let mut actions = vec![self.check(&task, meanwhile)?];
+        let last = items.split_off(items.len().saturating_sub(MAX_BATCH_ITEMS - 1));
+        for batch in items.chunks(MAX_BATCH_ITEMS - 1) {
+            let mut actions = vec![self.check(&task, early_condition)?];
             actions.extend(self.puts(batch.to_vec())?);
             if !self.transact(actions).await? {
                 return Ok(false);
@@ -191,8 +201,8 @@ impl Dynamo {
         self.transact(actions).await
     }
 
-    /// A write of one item is no transaction: that would cost twice as much.
-    async fn write_one(&self, item: Item, condition: Condition) -> Result<bool> {
+    /// Writes one item without a transaction, which would cost twice as much.
+    async fn write_one(&self, item: TableItem, condition: WriteCondition) -> Result<bool> {
         let Expression { text, names, values } = condition.expression();
         let attempt = || async {
             let mut put = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
@@ -203,12 +213,14 @@ impl Dynamo {
                 Ok(_) => Ok(true),
                 Err(error) => match error.as_service_error() {
                     Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                    Some(PutItemError::TransactionConflictException(_)) => Err(Refused::Collided(fault(WHAT, &error))),
-                    _ => Err(Refused::Failed(fault(WHAT, &error))),
+                    Some(PutItemError::TransactionConflictException(_)) => {
+                        Err(WriteFailure::Conflict(to_error(WHAT, &error)))
+                    }
+                    _ => Err(WriteFailure::Error(to_error(WHAT, &error))),
                 },
             }
         };
-        unless_collided(attempt).await
+        retry_conflicts(attempt).await
     }
 
     pub(crate) async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<bool> {
@@ -218,31 +230,31 @@ impl Dynamo {
                 Ok(_) => Ok(true),
                 Err(error) => match error.as_service_error() {
                     Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                        verdict(canceled.cancellation_reasons().iter().filter_map(|reason| reason.code()))
+                        classify_cancellation(canceled.cancellation_reasons().iter().filter_map(|reason| reason.code()))
                     }
-                    _ => Err(Refused::Failed(fault(WHAT, &error))),
+                    _ => Err(WriteFailure::Error(to_error(WHAT, &error))),
                 },
             }
         };
-        unless_collided(attempt).await
+        retry_conflicts(attempt).await
     }
 
-    fn puts(&self, items: Vec<Write>) -> Result<Vec<TransactWriteItem>> {
+    fn puts(&self, items: Vec<ItemWrite>) -> Result<Vec<TransactWriteItem>> {
         items.into_iter().map(|item| self.put(item)).collect()
     }
 
-    fn put(&self, (item, condition): Write) -> Result<TransactWriteItem> {
+    fn put(&self, (item, condition): ItemWrite) -> Result<TransactWriteItem> {
         let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
-        if let Some(Expression { text, names, values }) = condition.map(Condition::expression) {
+        if let Some(Expression { text, names, values }) = condition.map(WriteCondition::expression) {
             put = put.condition_expression(text);
             put = names.into_iter().fold(put, |put, (name, of)| put.expression_attribute_names(name, of));
             put = values.into_iter().fold(put, |put, (name, of)| put.expression_attribute_values(name, number(of)));
         }
-        let put = put.build().map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+        let put = put.build().map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    fn check(&self, task: &Item, condition: Condition) -> Result<TransactWriteItem> {
+    fn check(&self, task: &TableItem, condition: WriteCondition) -> Result<TransactWriteItem> {
         let Expression { text, names, values } = condition.expression();
         let mut check = ConditionCheck::builder().table_name(&self.table).condition_expression(text);
         for name in [PARTITION, SORT] {
@@ -250,33 +262,33 @@ impl Dynamo {
         }
         check = names.into_iter().fold(check, |check, (name, of)| check.expression_attribute_names(name, of));
         check = values.into_iter().fold(check, |check, (name, of)| check.expression_attribute_values(name, number(of)));
-        let check = check.build().map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+        let check = check.build().map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 }
 
-/// Tries again for as long as a write meets others.
-async fn unless_collided<F>(attempt: impl FnMut() -> F) -> Result<bool>
+/// Retries write conflicts with backoff.
+async fn retry_conflicts<F>(attempt: impl FnMut() -> F) -> Result<bool>
 where
-    F: Future<Output = Result<bool, Refused>>,
+    F: Future<Output = Result<bool, WriteFailure>>,
 {
-    let done = attempt.retry(collisions()).when(|refused| matches!(refused, Refused::Collided(_))).await;
-    done.map_err(|(Refused::Collided(error) | Refused::Failed(error))| error)
+    let done = attempt.retry(conflict_backoff()).when(|refused| matches!(refused, WriteFailure::Conflict(_))).await;
+    done.map_err(|(WriteFailure::Conflict(error) | WriteFailure::Error(error))| error)
 }
 
-/// Why a transaction was canceled, by the codes of its actions. A condition that does not hold decides: to try again
-/// without looking would not help.
-fn verdict<'a>(codes: impl Iterator<Item = &'a str>) -> Result<bool, Refused> {
+/// Classifies why a transaction was canceled, by the codes of its actions. A failed condition takes precedence: a retry
+/// without reading again could not succeed.
+fn classify_cancellation<'a>(codes: impl Iterator<Item = &'a str>) -> Result<bool, WriteFailure> {
     let codes: Vec<&str> = codes.filter(|&code| code != "None").collect();
     let why = codes.join(", ");
     if codes.contains(&"ConditionalCheckFailed") {
         Ok(false)
     } else if codes.contains(&"TransactionConflict") {
-        Err(Refused::Collided(Error::Busy { what: WHAT, why }))
+        Err(WriteFailure::Conflict(Error::Busy { what: WHAT, why }))
     } else if codes.iter().any(|code| matches!(*code, "ThrottlingError" | "ProvisionedThroughputExceeded")) {
-        Err(Refused::Failed(Error::Busy { what: WHAT, why }))
+        Err(WriteFailure::Error(Error::Busy { what: WHAT, why }))
     } else {
-        Err(Refused::Failed(Error::Failed { what: WHAT, why }))
+        Err(WriteFailure::Error(Error::Failed { what: WHAT, why }))
     }
 }
 
@@ -289,11 +301,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_decides_a_collision_is_tried_again_and_throttling_is_waited_out() {
-        let verdict = |codes: &[&'static str]| super::verdict(codes.iter().copied());
-        assert!(matches!(verdict(&["TransactionConflict", "ConditionalCheckFailed"]), Ok(false)));
-        assert!(matches!(verdict(&["None", "TransactionConflict"]), Err(Refused::Collided(Error::Busy { .. }))));
-        assert!(matches!(verdict(&["ThrottlingError", "None"]), Err(Refused::Failed(Error::Busy { .. }))));
-        assert!(matches!(verdict(&["ValidationError"]), Err(Refused::Failed(Error::Failed { .. }))));
+    fn a_failed_condition_takes_precedence_over_conflicts_and_throttling() {
+        let classify = |codes: &[&'static str]| classify_cancellation(codes.iter().copied());
+        assert!(matches!(classify(&["TransactionConflict", "ConditionalCheckFailed"]), Ok(false)));
+        assert!(matches!(classify(&["None", "TransactionConflict"]), Err(WriteFailure::Conflict(Error::Busy { .. }))));
+        assert!(matches!(classify(&["ThrottlingError", "None"]), Err(WriteFailure::Error(Error::Busy { .. }))));
+        assert!(matches!(classify(&["ValidationError"]), Err(WriteFailure::Error(Error::Failed { .. }))));
     }
 }

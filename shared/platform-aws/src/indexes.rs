@@ -1,31 +1,31 @@
-//! What the table's indexes tell, and how items go.
+//! Queries of the table's indexes, and deletions.
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, TransactWriteItem, WriteRequest};
 use backon::BackoffBuilder;
 use quire_platform::{Error, Result};
 
 use crate::{
-    dynamo::{Dynamo, TOGETHER, collisions},
-    fault::{chain, fault},
-    items::{BY_EXPIRY, BY_TENANT, EXPIRES_AT_MILLIS, Item, LISTED, PARTITION, SHARD, SORT, TENANT, WHAT},
+    dynamo::{DynamoClient, MAX_BATCH_ITEMS, back_off, conflict_backoff},
+    fault::{error_chain, to_error},
+    items::{BY_EXPIRY, BY_TENANT, EXPIRES_AT_MILLIS, LISTED, PARTITION, SHARD, SORT, TENANT, TableItem, WHAT},
 };
 
-/// As many deletions as one call takes.
+/// The maximum number of deletions in a `BatchWriteItem` call.
 const BATCH: usize = 25;
-/// As many keys as are asked for in one call.
+/// The page size of index queries.
 const PAGE: usize = 1000;
 
-impl Dynamo {
-    /// The keys of up to `limit` tasks of a tenant, newest first, by their places: from the first behind `after`, to
-    /// `since`.
+impl DynamoClient {
+    /// Returns the keys of up to `limit` tasks of a tenant, newest first, starting after the position `after` and
+    /// ending at `since`.
     pub(crate) async fn newest(
         &self,
         tenant: &str,
         since: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Item>> {
-        // Behind every digit.
+    ) -> Result<Vec<TableItem>> {
+        // The colon sorts after every digit.
         let upper = after.unwrap_or(":");
         if since > upper {
             return Ok(Vec::new());
@@ -36,7 +36,7 @@ impl Dynamo {
             .table_name(&self.table)
             .index_name(BY_TENANT)
             .scan_index_forward(false)
-            // With the one at the end, which is not meant.
+            // One more, since `BETWEEN` includes the upper bound, which is dropped.
             .limit(limit.saturating_add(1).min(PAGE) as i32)
             .key_condition_expression("#t = :t AND #l BETWEEN :a AND :b")
             .expression_attribute_names("#t", TENANT)
@@ -49,15 +49,15 @@ impl Dynamo {
         while keys.len() < limit
             && let Some(item) = found.next().await
         {
-            let item = item.map_err(|error| fault(WHAT, &error))?;
+            let item = item.map_err(|error| to_error(WHAT, &error))?;
             let at_the_end = item.get(LISTED).and_then(|place| place.as_s().ok()).is_some_and(|place| place == upper);
             keys.extend(Some(item).filter(|_| !at_the_end));
         }
         Ok(keys)
     }
 
-    /// The keys of up to `limit` tasks of one shard that have expired by `now`, with when they did, in that order.
-    pub(crate) async fn expired(&self, shard: u32, now: i64, limit: usize) -> Result<Vec<Item>> {
+    /// Returns the keys and expiry times of up to `limit` tasks of one shard that have expired by `now`, in order.
+    pub(crate) async fn expired(&self, shard: u32, now: i64, limit: usize) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -74,13 +74,13 @@ impl Dynamo {
         while keys.len() < limit
             && let Some(item) = found.next().await
         {
-            keys.push(item.map_err(|error| fault(WHAT, &error))?);
+            keys.push(item.map_err(|error| to_error(WHAT, &error))?);
         }
         Ok(keys)
     }
 
-    /// The keys of all items of a partition, in order.
-    pub(crate) async fn keys(&self, partition: String) -> Result<Vec<Item>> {
+    /// Returns the keys of all items of a partition, in order.
+    pub(crate) async fn keys(&self, partition: String) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
@@ -91,46 +91,45 @@ impl Dynamo {
             .expression_attribute_names("#p", PARTITION)
             .expression_attribute_names("#s", SORT)
             .expression_attribute_values(":p", AttributeValue::S(partition));
-        let keys = query.into_paginator().items().send().collect::<Result<Vec<Item>, _>>().await;
-        keys.map_err(|error| fault(WHAT, &error))
+        let keys = query.into_paginator().items().send().collect::<Result<Vec<TableItem>, _>>().await;
+        keys.map_err(|error| to_error(WHAT, &error))
     }
 
-    /// Deletes the items with these keys, one by one as it were.
-    pub(crate) async fn delete(&self, keys: Vec<Item>) -> Result<()> {
+    /// Deletes the items with these keys, in batches that are not atomic.
+    pub(crate) async fn delete(&self, keys: Vec<TableItem>) -> Result<()> {
         for keys in keys.chunks(BATCH) {
             let mut left = keys.iter().map(|key| delete_request(key.clone())).collect::<Result<Vec<_>>>()?;
-            let mut waits = collisions().build();
+            let mut waits = conflict_backoff().build();
             while !left.is_empty() {
                 let deleted = self.client.batch_write_item().request_items(&self.table, left).send().await;
-                let deleted = deleted.map_err(|error| fault(WHAT, &error))?;
+                let deleted = deleted.map_err(|error| to_error(WHAT, &error))?;
                 left = deleted.unprocessed_items.into_iter().flatten().flat_map(|(_, left)| left).collect();
                 if !left.is_empty() {
-                    let busy = || Error::Busy { what: WHAT, why: "deletions stay unprocessed".to_owned() };
-                    tokio::time::sleep(waits.next().ok_or_else(busy)?).await;
+                    back_off(&mut waits, || "deletions stay unprocessed".to_owned()).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Deletes the items with these keys together; of more than a transaction takes, the last ones.
-    pub(crate) async fn delete_together(&self, mut keys: Vec<Item>) -> Result<()> {
-        let last = keys.split_off(keys.len().saturating_sub(TOGETHER));
+    /// Deletes the items with these keys. Only the last ones, up to the size of a transaction, are deleted atomically.
+    pub(crate) async fn delete_together(&self, mut keys: Vec<TableItem>) -> Result<()> {
+        let last = keys.split_off(keys.len().saturating_sub(MAX_BATCH_ITEMS));
         self.delete(keys).await?;
         if last.is_empty() {
             return Ok(());
         }
-        let delete = |key: Item| {
+        let delete = |key: TableItem| {
             let delete = Delete::builder().table_name(&self.table).set_key(Some(key)).build();
-            let delete = delete.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+            let delete = delete.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
             Ok(TransactWriteItem::builder().delete(delete).build())
         };
         self.transact(last.into_iter().map(delete).collect::<Result<_>>()?).await.map(drop)
     }
 }
 
-fn delete_request(key: Item) -> Result<WriteRequest> {
+fn delete_request(key: TableItem) -> Result<WriteRequest> {
     let delete = DeleteRequest::builder().set_key(Some(key)).build();
-    let delete = delete.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })?;
+    let delete = delete.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })?;
     Ok(WriteRequest::builder().delete_request(delete).build())
 }

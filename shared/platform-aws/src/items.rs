@@ -1,18 +1,18 @@
-//! How tasks, documents and pages lie in the table.
+//! The schema of the table: tasks, documents and pages as items.
 //!
 //! ```text
-//! pk        sk                  holds
-//! task_…    task                the task: record, version, settled, round, chunks; `undispatched` until it is; its
-//!                               places in the lists by tenant and by expiry
-//! task_…    documents#00001     documents, where they are too many to lie within the task
+//! pk        sk                  item
+//! task_…    task                the task: record, version, settled, round, chunks; `undispatched` while it is;
+//!                               the keys of the indexes by tenant and by expiry
+//! task_…    documents#00001     a chunk of documents, if they are too large for the task's item
 //! task_…    page#0…1#0…1        a page
-//! shelf#…   a key               a record: see `shelves`
+//! shelf#…   a key               a record: see `records`
 //! ```
 //!
-//! Every change of a task, its documents or its pages writes the task's item on the condition that its version is the
-//! one that was read before the others, so that no other condition is needed; but a page that is completed without being
-//! read is written on the condition that it is open. A page counts only where the task knows it: pages are
-//! written before the task that has them.
+//! Optimistic concurrency: every change of a task, its documents or its pages writes the task's item on the condition
+//! that its version has not changed, so no other condition is needed. Exception: a page that is completed without
+//! reading its item is written on the condition that it is queued. Invariant: a page exists only if its task refers to
+//! it, since pages are written before the task that has them.
 
 use std::collections::HashMap;
 
@@ -21,40 +21,41 @@ use quire_platform::{Error, Result};
 use quire_tasks::{Document, DocumentState, Page, PageRef, PageStatus, Task, TaskId, UnixMillis};
 use serde::de::DeserializeOwned;
 
-use crate::reopen_markers::{Opened, Token};
+use crate::reopen_markers::{ReopenMarkers, ReopenToken};
 
 pub(crate) const WHAT: &str = "task table";
-/// The key's attributes.
+/// The attributes of the primary key.
 pub(crate) const PARTITION: &str = "pk";
 pub(crate) const SORT: &str = "sk";
-/// The index of the tasks whose messages were perhaps not sent, and its key's attributes. It holds these tasks only.
+/// The index of the tasks whose messages may not have been sent, and its key attributes. It contains these tasks only.
 pub(crate) const UNDISPATCHED: &str = "undispatched";
 pub(crate) const CREATED_AT: &str = "created_at";
-/// The one partition of that index: tasks stay there for a moment.
+/// The only partition of that index: tasks stay in it for a moment.
 pub(crate) const NOT_YET: &str = "yes";
-/// When an item may be forgotten: the attribute that the table's time to live goes by, in seconds since 1970.
+/// The time-to-live attribute of the table, in Unix seconds.
 pub(crate) const EXPIRES_AT: &str = "expires_at";
-/// The index of each tenant's tasks by time, and its key's attributes. No change of a task changes these.
+/// The index of each tenant's tasks by creation time, and its key attributes, which never change.
 pub(crate) const BY_TENANT: &str = "by_tenant";
 pub(crate) const TENANT: &str = "tenant";
 pub(crate) const LISTED: &str = "listed";
-/// The index of the tasks by when they expire, in so many partitions that no single one takes all tasks, and its key's
-/// attributes.
+/// The index of the tasks by expiry, and its key attributes. It is sharded, so that no single partition takes all
+/// writes.
 pub(crate) const BY_EXPIRY: &str = "by_expiry";
 pub(crate) const SHARD: &str = "expiry_shard";
 pub(crate) const SHARDS: u32 = 16;
-/// When a task or a record expires, in milliseconds: the table's time to live counts seconds, and may take days to notice.
+/// The exact expiry of a task or record, in Unix milliseconds: the table's time to live counts seconds and may be late
+/// by days.
 pub(crate) const EXPIRES_AT_MILLIS: &str = "expires_at_ms";
-/// What the table's time to live leaves for an orderly end of a task.
-const SECONDS_LATER: i64 = 2 * 24 * 3600;
+/// How long the time to live waits after a task's expiry, for its regular deletion.
+const TIME_TO_LIVE_GRACE_SECS: i64 = 2 * 24 * 3600;
 pub(crate) const VERSION: &str = "version";
 pub(crate) const ROUND: &str = "round";
-/// Of a page that is queued: the round it waits in.
+/// The round in which a page is queued; absent if it is not.
 pub(crate) const OPEN: &str = "open";
-/// Counts the documents that were settled, in the task and in each chunk: where they disagree, a change was seen half.
+/// Counts document changes, in the task and in each chunk: if the sums differ, the read saw half of a change.
 pub(crate) const SETTLED: &str = "settled";
 const CHUNKS: &str = "chunks";
-/// Of a task: its [`Opened`]. Of a page: the two numbers of its [`Token`].
+/// In a task: its [`ReopenMarkers`] as JSON. In a page: the two numbers of its [`ReopenToken`].
 const OPENED: &str = "opened";
 const TOKEN: &str = "token";
 const TOKEN_ROUND: &str = "token_round";
@@ -62,75 +63,75 @@ pub(crate) const RECORD: &str = "record";
 const TASK: &str = "task";
 pub(crate) const PAGES: &str = "page#";
 
-/// Documents of up to so many bytes lie within their task's item, which every completed page writes anew, and which is
-/// paid for by the kilobyte.
-const WITHIN: usize = 2 * 1024;
-/// The bytes of documents in one item, far from the 400 kB that DynamoDB takes: a hundred of them fit a transaction's
-/// 4 MB.
-const CHUNK: usize = 32 * 1024;
+/// The maximum size of documents in the task's item, in bytes: every completed page writes that item, and writes are
+/// billed by the kilobyte.
+const MAX_INLINE_BYTES: usize = 2 * 1024;
+/// The maximum size of a chunk of documents, in bytes, far below the 400 KB of an item: a hundred chunks fit a
+/// transaction's 4 MB.
+const MAX_CHUNK_BYTES: usize = 32 * 1024;
 
 /// An item, or its key.
-pub(crate) type Item = HashMap<String, AttributeValue>;
+pub(crate) type TableItem = HashMap<String, AttributeValue>;
 
-/// A task as it is stored.
+/// A task, and the attributes stored beside it.
 #[derive(Debug, Clone)]
-pub(crate) struct Stored {
+pub(crate) struct StoredTask {
     pub(crate) task: Task,
     pub(crate) settled: u64,
-    pub(crate) opened: Opened,
-    chunks: Vec<Chunk>,
+    pub(crate) opened: ReopenMarkers,
+    chunks: Vec<DocumentChunk>,
 }
 
 #[derive(Debug, Clone)]
-struct Chunk {
+struct DocumentChunk {
     documents: usize,
     settled: u64,
 }
 
-/// A task's item on its own.
-pub(crate) struct Head {
+/// The task's item without the chunks of its documents.
+pub(crate) struct TaskHead {
     task: Task,
     settled: u64,
-    opened: Opened,
+    opened: ReopenMarkers,
     pub(crate) chunks: usize,
 }
 
-impl Stored {
-    /// A new one.
+impl StoredTask {
+    /// Creates the stored form of a new task.
     pub(crate) fn new(task: Task) -> Result<Self> {
         let mut sizes = Vec::with_capacity(task.documents.len());
         for document in &task.documents {
             sizes.push(json(document)?.len());
         }
-        let mut chunks: Vec<Chunk> = Vec::new();
-        if sizes.iter().sum::<usize>() > WITHIN {
-            let mut room = 0;
+        let mut chunks: Vec<DocumentChunk> = Vec::new();
+        if sizes.iter().sum::<usize>() > MAX_INLINE_BYTES {
+            let mut free_bytes = 0;
             for size in sizes {
-                match chunks.last_mut().filter(|_| size <= room) {
+                match chunks.last_mut().filter(|_| size <= free_bytes) {
                     Some(chunk) => chunk.documents += 1,
-                    None => chunks.push(Chunk { documents: 1, settled: 0 }),
+                    None => chunks.push(DocumentChunk { documents: 1, settled: 0 }),
                 }
-                room = if size <= room { room - size } else { CHUNK.saturating_sub(size) };
+                free_bytes = if size <= free_bytes { free_bytes - size } else { MAX_CHUNK_BYTES.saturating_sub(size) };
             }
         }
-        Ok(Self { task, settled: 0, opened: Opened::default(), chunks })
+        Ok(Self { task, settled: 0, opened: ReopenMarkers::default(), chunks })
     }
 
-    /// What was read, or `None` where a change was seen half.
-    pub(crate) fn join(head: Head, chunks: &[Item]) -> Result<Option<Self>> {
-        let Head { mut task, settled, opened, chunks: expected } = head;
+    /// Joins a task with its chunks. Returns `None` if the read saw half of a change.
+    pub(crate) fn join(head: TaskHead, chunks: &[TableItem]) -> Result<Option<Self>> {
+        let TaskHead { mut task, settled, opened, chunks: expected } = head;
         let mut known = Vec::new();
         for item in chunks {
             let documents: Vec<Document> = record(item)?;
-            known.push(Chunk { documents: documents.len(), settled: number(item, SETTLED)? });
+            known.push(DocumentChunk { documents: documents.len(), settled: number(item, SETTLED)? });
             task.documents.extend(documents);
         }
         let whole = expected == 0 || known.iter().map(|chunk| chunk.settled).sum::<u64>() == settled;
         Ok((known.len() == expected && whole).then_some(Self { task, settled, opened, chunks: known }))
     }
 
-    /// The task's item.
-    pub(crate) fn head(&self) -> Result<Item> {
+    /// Returns the task's item.
+    pub(crate) fn head(&self) -> Result<TableItem> {
         let mut task = self.task.clone();
         if !self.chunks.is_empty() {
             task.documents.clear();
@@ -147,9 +148,9 @@ impl Stored {
         ] {
             item.insert(name.to_owned(), AttributeValue::N(value.to_string()));
         }
-        let place = listed(task.created_at, task.id);
+        let place = list_key(task.created_at, task.id);
         let texts = [(TENANT, task.tenant.to_string()), (LISTED, place), (SHARD, shard(task.id).to_string())];
-        let opened = (!self.opened.is_nothing()).then(|| json(&self.opened)).transpose()?.map(|text| (OPENED, text));
+        let opened = (!self.opened.is_empty()).then(|| json(&self.opened)).transpose()?.map(|text| (OPENED, text));
         let undispatched = (!task.dispatched).then(|| (UNDISPATCHED, NOT_YET.to_owned()));
         for (name, text) in texts.into_iter().chain(opened).chain(undispatched) {
             item.insert(name.to_owned(), AttributeValue::S(text));
@@ -157,10 +158,10 @@ impl Stored {
         Ok(item)
     }
 
-    /// The items of all its documents that lie outside of its own.
-    pub(crate) fn documents(&self) -> Result<Vec<Item>> {
+    /// Returns the items of all chunks of documents.
+    pub(crate) fn documents(&self) -> Result<Vec<TableItem>> {
         let mut first = 0;
-        let item = |(index, chunk): (usize, &Chunk)| {
+        let item = |(index, chunk): (usize, &DocumentChunk)| {
             let documents = &self.task.documents[first..first + chunk.documents];
             first += chunk.documents;
             chunk_item(self.task.id, index, documents, chunk.settled)
@@ -168,8 +169,8 @@ impl Stored {
         self.chunks.iter().enumerate().map(item).collect()
     }
 
-    /// Notes that a document was settled; its item, where it lies outside of the task's.
-    pub(crate) fn settle(&mut self, document: u32) -> Result<Option<Item>> {
+    /// Counts a change of a document. Returns its chunk's item, unless it is part of the task's item.
+    pub(crate) fn count_finished(&mut self, document: u32) -> Result<Option<TableItem>> {
         self.settled += 1;
         let mut first = 0;
         for (index, chunk) in self.chunks.iter_mut().enumerate() {
@@ -183,9 +184,10 @@ impl Stored {
         Ok(None)
     }
 
-    /// Notes that documents are pending again; their items, where they lie outside of the task's.
-    pub(crate) fn unsettle(&mut self, documents: &[u32]) -> Result<Vec<Item>> {
-        let (mut first, mut items) = (0, Vec::new());
+    /// Counts documents that are pending again. Returns their chunks' items.
+    pub(crate) fn count_reopened(&mut self, documents: &[u32]) -> Result<Vec<TableItem>> {
+        let mut first = 0;
+        let mut items = Vec::new();
         for (index, chunk) in self.chunks.iter_mut().enumerate() {
             let within = &self.task.documents[first..first + chunk.documents];
             first += chunk.documents;
@@ -198,37 +200,38 @@ impl Stored {
         Ok(items)
     }
 
-    /// A page of the task, by its item.
-    pub(crate) fn page(&self, item: &Item) -> Result<Page> {
+    /// Parses a page of the task from its item.
+    pub(crate) fn page(&self, item: &TableItem) -> Result<Page> {
         let token = item.get(TOKEN).map(|_| {
             let round = number(item, TOKEN_ROUND)? as u32;
-            Ok(Token { token: number(item, TOKEN)?, round })
+            Ok(ReopenToken { token: number(item, TOKEN)?, round })
         });
-        Ok(self.opened.see(record(item)?, token.transpose()?))
+        Ok(self.opened.apply(record(item)?, token.transpose()?))
     }
 
-    /// When the table may forget what belongs to the task, if nobody did before.
-    pub(crate) fn forgotten_at(&self) -> AttributeValue {
-        AttributeValue::N((self.task.expires_at.0.div_euclid(1000) + SECONDS_LATER).to_string())
+    /// Returns the time to live of the task's items: the fallback if they are not deleted before.
+    pub(crate) fn time_to_live(&self) -> AttributeValue {
+        AttributeValue::N((self.task.expires_at.0.div_euclid(1000) + TIME_TO_LIVE_GRACE_SECS).to_string())
     }
 
-    /// Whether the page is one of the task's.
+    /// Returns whether the task has the page.
     pub(crate) fn has(&self, page: PageRef) -> bool {
         let document = self.task.document(page.document).map(|document| &document.state);
         matches!(document, Some(DocumentState::Split(split)) if (1..=split.pages).contains(&page.page))
     }
 }
 
-impl Head {
-    pub(crate) fn read(item: &Item) -> Result<Self> {
+impl TaskHead {
+    pub(crate) fn read(item: &TableItem) -> Result<Self> {
         let opened = item.get(OPENED).map(|_| json_of(item, OPENED)).transpose()?.unwrap_or_default();
-        let (settled, chunks) = (number(item, SETTLED)?, number(item, CHUNKS)? as usize);
+        let settled = number(item, SETTLED)?;
+        let chunks = number(item, CHUNKS)? as usize;
         Ok(Self { task: record(item)?, settled, opened, chunks })
     }
 }
 
-/// A page's item.
-pub(crate) fn page_item(page: &Page) -> Result<Item> {
+/// Returns a page's item.
+pub(crate) fn page_item(page: &Page) -> Result<TableItem> {
     let mut item = page_key(page.page);
     item.insert(RECORD.to_owned(), AttributeValue::S(json(page)?));
     if page.status == PageStatus::Queued {
@@ -237,63 +240,63 @@ pub(crate) fn page_item(page: &Page) -> Result<Item> {
     Ok(item)
 }
 
-/// The item of a page that stays as it is until its task knows the token.
-pub(crate) fn tokened(page: &Page, Token { token, round }: Token) -> Result<Item> {
+/// Returns the item of a page with a reopen marker, which takes effect when its task lists the token.
+pub(crate) fn marked_page_item(page: &Page, ReopenToken { token, round }: ReopenToken) -> Result<TableItem> {
     let mut item = page_item(page)?;
     item.insert(TOKEN.to_owned(), AttributeValue::N(token.to_string()));
     item.insert(TOKEN_ROUND.to_owned(), AttributeValue::N(round.to_string()));
     Ok(item)
 }
 
-/// A task's place in its tenant's list, as a text that sorts by time and then by name.
-pub(crate) fn listed(created_at: UnixMillis, id: TaskId) -> String {
-    format!("{}#{id}", listed_since(Some(created_at)))
+/// Returns a task's sort key in its tenant's list, which sorts by time and then by id.
+pub(crate) fn list_key(created_at: UnixMillis, id: TaskId) -> String {
+    format!("{}#{id}", list_key_since(Some(created_at)))
 }
 
-/// What lies before all places of that time.
-pub(crate) fn listed_since(since: Option<UnixMillis>) -> String {
+/// Returns the lower bound of the sort keys with that time.
+pub(crate) fn list_key_since(since: Option<UnixMillis>) -> String {
     format!("{:014}", since.map_or(0, |since| since.0.max(0)))
 }
 
-/// By the last digit of its name, which is random or a hash's.
+/// Returns the shard by the id's last digit, which is random or part of a hash.
 fn shard(id: TaskId) -> u32 {
     id.to_string().chars().next_back().and_then(|digit| digit.to_digit(SHARDS)).unwrap_or(0)
 }
 
-pub(crate) fn task_key(id: TaskId) -> Item {
+pub(crate) fn task_key(id: TaskId) -> TableItem {
     key(id, TASK.to_owned())
 }
 
-pub(crate) fn chunk_key(id: TaskId, index: usize) -> Item {
+pub(crate) fn chunk_key(id: TaskId, index: usize) -> TableItem {
     key(id, format!("documents#{:05}", index + 1))
 }
 
-/// Sorts as its numbers do.
-pub(crate) fn page_key(page: PageRef) -> Item {
+/// Returns a page's key, which sorts numerically.
+pub(crate) fn page_key(page: PageRef) -> TableItem {
     key(page.task_id, format!("{PAGES}{:010}#{:010}", page.document, page.page))
 }
 
-/// What an item holds.
-pub(crate) fn record<T: DeserializeOwned>(item: &Item) -> Result<T> {
+/// Parses an item's record.
+pub(crate) fn record<T: DeserializeOwned>(item: &TableItem) -> Result<T> {
     json_of(item, RECORD)
 }
 
-fn json_of<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T> {
-    serde_json::from_str(text(item, name)?).map_err(|error| unreadable(&error.to_string()))
+fn json_of<T: DeserializeOwned>(item: &TableItem, name: &str) -> Result<T> {
+    serde_json::from_str(text(item, name)?).map_err(|error| malformed(&error.to_string()))
 }
 
-/// An attribute that is a text.
-pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str> {
+/// Returns a string attribute.
+pub(crate) fn text<'a>(item: &'a TableItem, name: &str) -> Result<&'a str> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
-    value.map(String::as_str).ok_or_else(|| unreadable(&format!("no {name}")))
+    value.map(String::as_str).ok_or_else(|| malformed(&format!("no {name}")))
 }
 
-fn key(id: TaskId, sort: String) -> Item {
+fn key(id: TaskId, sort: String) -> TableItem {
     let pair = |name: &str, value| (name.to_owned(), AttributeValue::S(value));
     HashMap::from([pair(PARTITION, id.to_string()), pair(SORT, sort)])
 }
 
-fn chunk_item(id: TaskId, index: usize, documents: &[Document], settled: u64) -> Result<Item> {
+fn chunk_item(id: TaskId, index: usize, documents: &[Document], settled: u64) -> Result<TableItem> {
     let mut item = chunk_key(id, index);
     item.insert(RECORD.to_owned(), AttributeValue::S(json(&documents)?));
     item.insert(SETTLED.to_owned(), AttributeValue::N(settled.to_string()));
@@ -301,15 +304,15 @@ fn chunk_item(id: TaskId, index: usize, documents: &[Document], settled: u64) ->
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| unreadable(&error.to_string()))
+    serde_json::to_string(value).map_err(|error| malformed(&error.to_string()))
 }
 
-/// An attribute that is a number.
-pub(crate) fn number(item: &Item, name: &str) -> Result<u64> {
+/// Returns a number attribute.
+pub(crate) fn number(item: &TableItem, name: &str) -> Result<u64> {
     let value = item.get(name).and_then(|value| value.as_n().ok()?.parse().ok());
-    value.ok_or_else(|| unreadable(&format!("no {name}")))
+    value.ok_or_else(|| malformed(&format!("no {name}")))
 }
 
-fn unreadable(why: &str) -> Error {
-    Error::Failed { what: WHAT, why: format!("an item cannot be read: {why}") }
+fn malformed(why: &str) -> Error {
+    Error::Failed { what: WHAT, why: format!("an item is malformed: {why}") }
 }

@@ -1,7 +1,7 @@
-//! What a Lambda is handed of a queue, and what it answers.
+//! The messages of a Lambda invocation, and the response to it.
 //!
-//! Lambda receives for the function, deletes what the function does not report as failed, and keeps no lease alive: the
-//! queue hides a message for several times as long as the function may run.
+//! Lambda receives the messages for the function and deletes those that the function does not report as failed (partial
+//! batch response). Leases are not extended: the queue's visibility timeout is several times the function's timeout.
 
 use std::{
     collections::HashSet,
@@ -20,50 +20,55 @@ use tracing::warn;
 
 use crate::message::{REASON, TRACE};
 
-/// The messages of one invocation. Their leases mean the same as a [`quire_platform::Consumer`]'s, and Lambda is told what became
-/// of each by [`LambdaBatch::response`].
+/// The messages of one invocation. Their leases work as those of a [`quire_platform::Consumer`], and
+/// [`LambdaBatch::response`] reports their ends to Lambda.
 #[derive(Debug)]
 pub struct LambdaBatch {
-    queue: Arc<HandedQueue>,
+    queue: Arc<LambdaQueue>,
     leases: Arc<LeaseRegistry>,
-    /// What Lambda calls each message, and its receipt.
-    names: Vec<(String, Receipt)>,
+    /// Lambda's id of each message, and its receipt.
+    ids: Vec<(String, Receipt)>,
     received: Vec<ReceivedMessage>,
 }
 
 impl LambdaBatch {
     pub(crate) fn new(queue: Arc<dyn Queue>, event: SqsEvent) -> Self {
-        let queue = Arc::new(HandedQueue { queue, settled: Mutex::default() });
-        let name = |message: &SqsMessage| message.message_id.clone().unwrap_or_default();
-        let both = event.records.into_iter().map(|message| (name(&message), received(message)));
-        let (names, received): (Vec<String>, Vec<ReceivedMessage>) = both.unzip();
-        let names = names.into_iter().zip(&received).map(|(name, message)| (name, message.receipt.clone())).collect();
-        Self { queue, leases: Arc::default(), names, received }
+        let queue = Arc::new(LambdaQueue { queue, ended: Mutex::default() });
+        let mut ids = Vec::new();
+        let mut received = Vec::new();
+        for message in event.records {
+            let id = message.message_id.clone().unwrap_or_default();
+            let message = to_received_message(message);
+            ids.push((id, message.receipt.clone()));
+            received.push(message);
+        }
+        Self { queue, leases: Arc::default(), ids, received }
     }
 
-    /// The messages, once: a second call has none.
+    /// Returns the messages on the first call, and none afterwards.
     pub fn deliveries<M: Message>(&mut self) -> Vec<Received<M>> {
         let queue: Arc<dyn Queue> = Arc::clone(&self.queue) as Arc<dyn Queue>;
         let received = std::mem::take(&mut self.received).into_iter();
         received.map(|received| Delivery::open(&queue, &self.leases, received)).collect()
     }
 
-    /// What to tell Lambda: every message has failed that was neither acknowledged nor dead-lettered. One that was not
-    /// released either comes again when a lease would have run out that is kept while it is held: its function failed in the
-    /// midst of it, but is alive, so that it need not be hidden for as long as one that killed its function.
+    /// Returns the response for Lambda: every message that was neither acknowledged nor dead-lettered has failed. A
+    /// failed message that was not released is hidden only as long as a consumer's lease: the function is alive, so the
+    /// queue's long visibility timeout, meant for crashed functions, is not needed.
     pub async fn response(self) -> SqsBatchResponse {
-        let dropped = self.queue.with(|settled| {
-            let receipts = self.names.iter().map(|(_, receipt)| receipt);
-            receipts.filter(|&receipt| !settled.knows(receipt)).cloned().collect::<Vec<_>>()
+        let dropped = self.queue.with(|ended| {
+            let receipts = self.ids.iter().map(|(_, receipt)| receipt);
+            receipts.filter(|&receipt| !ended.contains(receipt)).cloned().collect::<Vec<_>>()
         });
         if !dropped.is_empty()
             && let Err(error) = self.queue.queue.release(dropped, self.queue.settings().lease).await
         {
-            warn!(queue = self.queue.name().as_str(), %error, "what failed stays hidden for as long as its queue hides it");
+            let queue = self.queue.name().as_str();
+            warn!(queue, %error, "cannot release failed messages; they stay invisible for the visibility timeout");
         }
         let mut response = SqsBatchResponse::default();
-        let failed = self.queue.with(|settled| {
-            let failed = self.names.iter().filter(|(_, receipt)| !settled.done.contains(receipt));
+        let failed = self.queue.with(|ended| {
+            let failed = self.ids.iter().filter(|(_, receipt)| !ended.done.contains(receipt));
             failed.map(|(name, _)| name.clone()).collect::<Vec<_>>()
         });
         response.set_failures(failed);
@@ -71,34 +76,34 @@ impl LambdaBatch {
     }
 }
 
-/// A queue whose messages somebody else deletes.
+/// A queue whose messages Lambda deletes.
 #[derive(Debug)]
-struct HandedQueue {
+struct LambdaQueue {
     queue: Arc<dyn Queue>,
-    settled: Mutex<Settled>,
+    ended: Mutex<EndedMessages>,
 }
 
-/// The messages that need nothing more.
+/// The messages that have ended.
 #[derive(Debug, Default)]
-struct Settled {
+struct EndedMessages {
     done: HashSet<Receipt>,
     released: HashSet<Receipt>,
 }
 
-impl Settled {
-    fn knows(&self, receipt: &Receipt) -> bool {
+impl EndedMessages {
+    fn contains(&self, receipt: &Receipt) -> bool {
         self.done.contains(receipt) || self.released.contains(receipt)
     }
 }
 
-impl HandedQueue {
-    fn with<T>(&self, change: impl FnOnce(&mut Settled) -> T) -> T {
-        change(&mut self.settled.lock().unwrap_or_else(PoisonError::into_inner))
+impl LambdaQueue {
+    fn with<T>(&self, change: impl FnOnce(&mut EndedMessages) -> T) -> T {
+        change(&mut self.ended.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[async_trait]
-impl Queue for HandedQueue {
+impl Queue for LambdaQueue {
     fn name(&self) -> QueueName {
         self.queue.name()
     }
@@ -116,7 +121,7 @@ impl Queue for HandedQueue {
     }
 
     async fn acknowledge(&self, receipts: Vec<Receipt>) -> Result<()> {
-        self.with(|settled| settled.done.extend(receipts));
+        self.with(|ended| ended.done.extend(receipts));
         Ok(())
     }
 
@@ -126,19 +131,19 @@ impl Queue for HandedQueue {
 
     async fn release(&self, receipts: Vec<Receipt>, delay: Duration) -> Result<()> {
         self.queue.release(receipts.clone(), delay).await?;
-        self.with(|settled| settled.released.extend(receipts));
+        self.with(|ended| ended.released.extend(receipts));
         Ok(())
     }
 
     async fn dead_letter(&self, received: &ReceivedMessage, reason: &str) -> Result<()> {
         self.queue.dead_letter(received, reason).await?;
-        self.with(|settled| settled.done.insert(received.receipt.clone()));
+        self.with(|ended| ended.done.insert(received.receipt.clone()));
         Ok(())
     }
 
     async fn requeue(&self, received: &ReceivedMessage, delay: Duration) -> Result<()> {
         self.queue.requeue(received, delay).await?;
-        self.with(|settled| settled.done.insert(received.receipt.clone()));
+        self.with(|ended| ended.done.insert(received.receipt.clone()));
         Ok(())
     }
 
@@ -147,15 +152,18 @@ impl Queue for HandedQueue {
     }
 }
 
-fn received(message: SqsMessage) -> ReceivedMessage {
-    let told = |name: &str| message.attributes.get(name);
-    let attribute = |name: &str| message.message_attributes.get(name).and_then(|told| told.string_value.clone());
+fn to_received_message(message: SqsMessage) -> ReceivedMessage {
+    let attempt = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok());
     ReceivedMessage {
-        group: told("MessageGroupId").cloned().unwrap_or_default(),
-        attempt: told("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),
-        reason: attribute(REASON),
-        trace: attribute(TRACE),
+        group: message.attributes.get("MessageGroupId").cloned().unwrap_or_default(),
+        attempt: attempt.unwrap_or(1),
+        reason: string_value(&message, REASON),
+        trace: string_value(&message, TRACE),
         body: message.body.unwrap_or_default(),
         receipt: Receipt(message.receipt_handle.unwrap_or_default()),
     }
+}
+
+fn string_value(message: &SqsMessage, name: &str) -> Option<String> {
+    message.message_attributes.get(name)?.string_value.clone()
 }

@@ -1,8 +1,8 @@
-//! What this process knows of the leases that it took.
+//! The leases of this process.
 //!
-//! SQS does not promise to refuse a receipt whose lease has ended: it may even delete the message in somebody else's
-//! hands. So we remember until when we hold what, and leave alone what we have lost. A receipt that we do not know, a
-//! Lambda's for one, is SQS's to judge.
+//! SQS does not guarantee that it refuses a receipt whose visibility timeout has passed: it may delete a message that
+//! another consumer has leased. So this process tracks its own leases and ignores those it has lost. Unknown receipts,
+//! e.g. those of a Lambda invocation, are left to SQS.
 
 use std::{
     collections::HashMap,
@@ -12,29 +12,29 @@ use std::{
 
 use quire_platform::Receipt;
 
-/// How long a lost lease is remembered. Whoever has not noticed by then asks SQS.
-const MEMORY: Duration = Duration::from_hours(1);
+/// How long a lost lease is remembered. Later, its receipt is left to SQS.
+const LOST_LEASE_RETENTION: Duration = Duration::from_hours(1);
 
 /// The leases of all queues of a backend.
 #[derive(Debug, Default)]
-pub(crate) struct Leases(Mutex<HashMap<Receipt, Lease>>);
+pub(crate) struct Leases(Mutex<HashMap<Receipt, LeaseTimes>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Lease {
+struct LeaseTimes {
     taken: Instant,
     ends: Instant,
 }
 
 impl Leases {
-    /// Taken now.
-    pub(crate) fn take(&self, receipts: impl IntoIterator<Item = Receipt>, lease: Duration) {
+    /// Adds new leases.
+    pub(crate) fn add(&self, receipts: impl IntoIterator<Item = Receipt>, lease: Duration) {
         let now = Instant::now();
         let mut leases = self.leases();
-        leases.retain(|_, lease| lease.ends + MEMORY > now);
-        leases.extend(receipts.into_iter().map(|receipt| (receipt, Lease { taken: now, ends: now + lease })));
+        leases.retain(|_, lease| lease.ends + LOST_LEASE_RETENTION > now);
+        leases.extend(receipts.into_iter().map(|receipt| (receipt, LeaseTimes { taken: now, ends: now + lease })));
     }
 
-    /// Starts anew what is still known.
+    /// Restarts the visibility timeout of known leases.
     pub(crate) fn extend<'a>(&self, receipts: impl IntoIterator<Item = &'a Receipt>, lease: Duration) {
         let ends = Instant::now() + lease;
         let mut leases = self.leases();
@@ -45,31 +45,31 @@ impl Leases {
         }
     }
 
-    /// Gives up.
-    pub(crate) fn forget(&self, receipts: &[Receipt]) {
+    /// Removes leases that were ended.
+    pub(crate) fn remove(&self, receipts: &[Receipt]) {
         let mut leases = self.leases();
         for receipt in receipts {
             leases.remove(receipt);
         }
     }
 
-    /// Whether it is known to have ended.
-    pub(crate) fn lost(&self, receipt: &Receipt) -> bool {
+    /// Returns whether the lease is known to have ended.
+    pub(crate) fn is_lost(&self, receipt: &Receipt) -> bool {
         self.leases().get(receipt).is_some_and(|lease| lease.ends <= Instant::now())
     }
 
-    /// Whether any holds now, whoever has it in hand.
-    pub(crate) fn any(&self) -> bool {
+    /// Returns whether any lease is valid.
+    pub(crate) fn any_valid(&self) -> bool {
         let now = Instant::now();
         self.leases().values().any(|lease| lease.ends > now)
     }
 
-    /// How long it has been held, as far as is known.
-    pub(crate) fn held(&self, receipt: &Receipt) -> Duration {
+    /// Returns how long a lease has been held; zero if it is unknown.
+    pub(crate) fn age(&self, receipt: &Receipt) -> Duration {
         self.leases().get(receipt).map_or(Duration::ZERO, |lease| lease.taken.elapsed())
     }
 
-    fn leases(&self) -> MutexGuard<'_, HashMap<Receipt, Lease>> {
+    fn leases(&self) -> MutexGuard<'_, HashMap<Receipt, LeaseTimes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

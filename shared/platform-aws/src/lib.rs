@@ -1,8 +1,8 @@
-//! The backend made of S3, SQS, DynamoDB and Secrets Manager.
+//! The AWS backend: S3, SQS, `DynamoDB` and Secrets Manager.
 //!
-//! The SDK's own retries are off: whoever calls a backend waits throttling out by [`quire_platform::retry_with_backoff`], with one policy for
-//! both backends, and two on top of each other would multiply. What is retried in here are collisions of a moment, and
-//! entries of a batch that failed alone.
+//! The retries of the AWS SDK are disabled: code that calls a backend retries transient errors with
+//! [`quire_platform::retry_with_backoff`], with one policy for both backends, and nested retries would multiply. This
+//! crate retries only write conflicts, which last milliseconds, and failed entries of a batch.
 
 mod batcher;
 mod batches;
@@ -34,45 +34,45 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use quire_platform::{Backend, QueueName, QueueSettings, Result};
 
-use dynamo::Dynamo;
+use dynamo::DynamoClient;
 pub use lambda_batch::LambdaBatch;
 use leases::Leases;
 use objects::S3Objects;
 use queue::SqsQueue;
-use records::DynamoShelves;
+use records::DynamoRecords;
 use secrets::ManagedSecrets;
 pub use settings::AwsSettings;
 use table::DynamoTable;
 
-/// A connection that takes longer is tried again.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// An answer that begins later is not waited for: more than the 20 s of a long poll, and than a part of an upload takes.
-const ANSWER_LIMIT: Duration = Duration::from_mins(1);
+/// The connect timeout.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The read timeout: longer than a long poll of 20 s, and than uploading one part.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The backend on AWS, or on something that stands in for it. Cheap to clone.
+/// The AWS backend, on AWS or on an emulator. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Aws {
     backend: Backend,
 }
 
 impl Aws {
-    /// The backend that the environment names: see [`AwsSettings::from_env`].
+    /// Connects to the backend that the environment names ([`AwsSettings::from_env`]).
     ///
     /// # Errors
-    /// [`quire_platform::Error::Failed`] where a setting is missing or makes no sense, or there is no folder for temporary files.
+    /// [`quire_platform::Error::Failed`] if a setting is missing or invalid, or no temporary folder can be created.
     pub async fn from_env() -> Result<Self> {
         Self::connect(AwsSettings::from_env()?).await
     }
 
-    /// The backend that the settings name. Nothing is asked of AWS yet.
+    /// Connects to the backend that the settings name. Sends no request yet.
     ///
     /// # Errors
-    /// [`quire_platform::Error::Failed`] where there is no folder for temporary files.
+    /// [`quire_platform::Error::Failed`] if no temporary folder can be created.
     pub async fn connect(settings: AwsSettings) -> Result<Self> {
         Self::connect_with(settings, QueueName::settings).await
     }
 
-    /// As [`Aws::connect`], with other settings of the queues.
+    /// As [`Aws::connect`], with other queue settings.
     ///
     /// # Errors
     /// As [`Aws::connect`].
@@ -80,10 +80,10 @@ impl Aws {
         settings: AwsSettings,
         queue_settings: impl Fn(QueueName) -> QueueSettings,
     ) -> Result<Self> {
-        let config = config(&settings).await;
-        let objects = S3Objects::new(s3(&config), settings.bucket, settings.cache_bytes)?;
-        let dynamo = Dynamo::new(aws_sdk_dynamodb::Client::new(&config), settings.table);
-        let records = Arc::new(DynamoShelves::new(dynamo.clone()));
+        let config = sdk_config(&settings).await;
+        let objects = S3Objects::new(s3_client(&config), settings.bucket, settings.cache_bytes)?;
+        let dynamo = DynamoClient::new(aws_sdk_dynamodb::Client::new(&config), settings.table);
+        let records = Arc::new(DynamoRecords::new(dynamo.clone()));
         let tasks = DynamoTable::new(dynamo);
         let secrets = ManagedSecrets::new(aws_sdk_secretsmanager::Client::new(&config), settings.webhook_secret);
         let sqs = aws_sdk_sqs::Client::new(&config);
@@ -96,17 +96,17 @@ impl Aws {
         Ok(Self { backend })
     }
 
-    /// Its parts.
+    /// Returns the handles to the backend.
     pub fn backend(&self) -> Backend {
         self.backend.clone()
     }
 
-    /// What Lambda hands a function of a queue.
+    /// Wraps the messages of a Lambda invocation.
     pub fn lambda_batch(&self, name: QueueName, event: SqsEvent) -> LambdaBatch {
         LambdaBatch::new(self.backend.queue(name), event)
     }
 
-    /// Makes the bucket, the table, the queues and the secret, for an emulator and for tests. What is there already stays.
+    /// Creates the bucket, the table, the queues and the secret, for emulators and tests. Idempotent.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
@@ -114,7 +114,7 @@ impl Aws {
         Self::provision_with(settings, QueueName::declared_settings).await
     }
 
-    /// As [`Aws::provision`], with other settings of the queues.
+    /// As [`Aws::provision`], with other queue settings.
     ///
     /// # Errors
     /// As [`Aws::provision`].
@@ -122,43 +122,43 @@ impl Aws {
         settings: &AwsSettings,
         queue_settings: impl Fn(QueueName) -> QueueSettings,
     ) -> Result<()> {
-        let config = config(settings).await;
-        provision::bucket(&s3(&config), &settings.bucket, config.region()).await?;
-        provision::table(&aws_sdk_dynamodb::Client::new(&config), &settings.table).await?;
+        let config = sdk_config(settings).await;
+        provision::create_bucket(&s3_client(&config), &settings.bucket, config.region()).await?;
+        provision::create_table(&aws_sdk_dynamodb::Client::new(&config), &settings.table).await?;
         if let Some(secret) = &settings.webhook_secret {
-            provision::secret(&aws_sdk_secretsmanager::Client::new(&config), secret).await?;
+            provision::create_secret(&aws_sdk_secretsmanager::Client::new(&config), secret).await?;
         }
         let sqs = aws_sdk_sqs::Client::new(&config);
-        // Dead-letter queues first: the others name them.
+        // Dead-letter queues first, since the redrive policies of the others name them.
         let (others, dead): (Vec<_>, Vec<_>) =
             QueueName::ALL.into_iter().partition(|name| name.dead_letter_queue().is_some());
         for name in dead.into_iter().chain(others) {
-            provision::queue(&sqs, &settings.queue_prefix, name, queue_settings(name)).await?;
+            provision::create_queue(&sqs, &settings.queue_prefix, name, queue_settings(name)).await?;
         }
         Ok(())
     }
 }
 
-/// Region, credentials and endpoint as the SDK finds them, unless an emulator is named.
-async fn config(settings: &AwsSettings) -> SdkConfig {
+/// Returns the SDK's configuration. Region, credentials and endpoint are the SDK's defaults unless an emulator is set.
+async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_LIMIT).read_timeout(ANSWER_LIMIT).build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(https)
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
     if let Some(emulator) = &settings.emulator {
-        let anybody = Credentials::new("test", "test", None, None, "emulator");
+        let credentials = Credentials::new("test", "test", None, None, "emulator");
         loader = loader
             .endpoint_url(emulator)
             .region(Region::from_static("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(anybody));
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
     }
     loader.load().await
 }
 
-/// An endpoint of its own has no name for each bucket: there the bucket stands in the path.
-fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+/// Uses path-style addresses with a custom endpoint: it has no host name for each bucket.
+fn s3_client(config: &SdkConfig) -> aws_sdk_s3::Client {
     let own_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
     let config = aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint).build();
     aws_sdk_s3::Client::from_conf(config)

@@ -1,64 +1,69 @@
-//! Our messages as SQS has them.
+//! Conversion between our messages and those of SQS.
 
 use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, SendMessageBatchRequestEntry};
 use quire_platform::{Error, OutgoingMessage, Receipt, ReceivedMessage, Result};
 
-use crate::fault::chain;
+use crate::fault::error_chain;
 
 pub(crate) const WHAT: &str = "queue";
-/// The message attribute that tells why a message was dead-lettered.
+/// The message attribute with the reason of a dead letter.
 pub(crate) const REASON: &str = "reason";
-/// The message attribute that tells which trace a message belongs to.
+/// The message attribute with the trace context.
 pub(crate) const TRACE: &str = quire_tasks::TraceParent::NAME;
-/// The type of our message attributes.
+/// The data type of our message attributes.
 pub(crate) const STRING: &str = "String";
-/// The longest delay of a message, by SQS.
-const LONGEST_DELAY: Duration = Duration::from_mins(15);
+/// The maximum delay of a message, an SQS limit.
+const MAX_DELAY: Duration = Duration::from_mins(15);
 
 pub(crate) type Built<T> = Result<T, aws_sdk_sqs::error::BuildError>;
 
-/// The number in a batch is the entry's id.
-pub(crate) fn outgoing(number: usize, message: &OutgoingMessage) -> Built<SendMessageBatchRequestEntry> {
-    let trace = message.trace.clone().map(text).transpose()?;
+/// Returns a batch entry, whose id is the number.
+pub(crate) fn to_batch_entry(number: usize, message: &OutgoingMessage) -> Built<SendMessageBatchRequestEntry> {
+    let trace = message.trace.clone().map(string_attribute).transpose()?;
     SendMessageBatchRequestEntry::builder()
         .id(number.to_string())
         .set_message_attributes(trace.map(|trace| HashMap::from([(TRACE.to_owned(), trace)])))
         .message_body(&message.body)
-        // On a standard queue a group is no order, but a turn: fair queues.
+        // On a standard queue, the group id enables fair queuing instead of strict order.
         .message_group_id(&message.group)
-        .delay_seconds(whole_seconds(message.delay.min(LONGEST_DELAY)))
+        .delay_seconds(whole_seconds(message.delay.min(MAX_DELAY)))
         .build()
 }
 
-pub(crate) fn text(value: String) -> Built<MessageAttributeValue> {
+pub(crate) fn string_attribute(value: String) -> Built<MessageAttributeValue> {
     MessageAttributeValue::builder().data_type(STRING).string_value(value).build()
 }
 
-pub(crate) fn received(message: Message) -> ReceivedMessage {
-    let told = |name| message.attributes.as_ref().and_then(|told| told.get(&name));
-    let attempt = told(MessageSystemAttributeName::ApproximateReceiveCount).and_then(|count| count.parse().ok());
-    let group = told(MessageSystemAttributeName::MessageGroupId).cloned().unwrap_or_default();
-    let attribute = |name| message.message_attributes.as_ref().and_then(|told| told.get(name)?.string_value.clone());
-    let (reason, trace) = (attribute(REASON), attribute(TRACE));
+/// Converts a received message.
+pub(crate) fn to_received_message(message: Message) -> ReceivedMessage {
+    let attempt = system_attribute(&message, &MessageSystemAttributeName::ApproximateReceiveCount);
     ReceivedMessage {
-        group,
-        attempt: attempt.unwrap_or(1),
-        reason,
-        trace,
+        group: system_attribute(&message, &MessageSystemAttributeName::MessageGroupId).cloned().unwrap_or_default(),
+        attempt: attempt.and_then(|count| count.parse().ok()).unwrap_or(1),
+        reason: string_value(&message, REASON),
+        trace: string_value(&message, TRACE),
         body: message.body.unwrap_or_default(),
         receipt: Receipt(message.receipt_handle.unwrap_or_default()),
     }
 }
 
-/// SQS counts whole seconds. Rather a little late than early.
+fn system_attribute<'a>(message: &'a Message, name: &MessageSystemAttributeName) -> Option<&'a String> {
+    message.attributes.as_ref()?.get(name)
+}
+
+fn string_value(message: &Message, name: &str) -> Option<String> {
+    message.message_attributes.as_ref()?.get(name)?.string_value.clone()
+}
+
+/// Rounds up to whole seconds, the resolution of SQS.
 pub(crate) fn whole_seconds(time: Duration) -> i32 {
     time.as_secs_f64().ceil() as i32
 }
 
-/// Parts of a request, none of which lacks anything.
-pub(crate) fn whole<T>(parts: impl IntoIterator<Item = Built<T>>) -> Result<Vec<T>> {
+/// Collects the parts of a request.
+pub(crate) fn collect_parts<T>(parts: impl IntoIterator<Item = Built<T>>) -> Result<Vec<T>> {
     let parts: Built<Vec<T>> = parts.into_iter().collect();
-    parts.map_err(|error| Error::Failed { what: WHAT, why: chain(&error) })
+    parts.map_err(|error| Error::Failed { what: WHAT, why: error_chain(&error) })
 }

@@ -1,9 +1,9 @@
-//! The records, in the same table as the tasks.
+//! The record store, in the same table as the tasks.
 //!
 //! ```text
-//! pk                       sk       holds
-//! shelf#review             a key    a record: its body, version, and when it expires
-//! shelf#deliveries#task_…  a key    the same on a spread shelf: each room is a partition of its own
+//! pk                       sk       item
+//! shelf#review             a key    a record: its body, version and expiry
+//! shelf#deliveries#task_…  a key    the same in a partitioned collection: each partition has its own partition key
 //! ```
 
 use std::{collections::HashMap, error::Error as StdError};
@@ -20,61 +20,61 @@ use quire_platform::{
 use quire_tasks::UnixMillis;
 
 use crate::{
-    dynamo::Dynamo,
-    fault::fault,
-    items::{EXPIRES_AT, EXPIRES_AT_MILLIS, Item, PARTITION, RECORD, SORT, VERSION, number, text},
+    dynamo::DynamoClient,
+    fault::to_error,
+    items::{EXPIRES_AT, EXPIRES_AT_MILLIS, PARTITION, RECORD, SORT, TableItem, VERSION, number, text},
 };
 
 const WHAT: &str = "records";
-/// As many records as one page of a list has.
+/// The page size of lists.
 const PAGE: usize = 1000;
 
-/// The shelves.
+/// The record store.
 #[derive(Debug)]
-pub(crate) struct DynamoShelves {
-    dynamo: Dynamo,
+pub(crate) struct DynamoRecords {
+    dynamo: DynamoClient,
 }
 
-/// What must be so of a record for a write.
+/// The condition of a write.
 #[derive(Debug, Clone, Copy)]
-enum Must {
-    Lack,
-    Exist,
-    Match(u64),
+enum RecordCondition {
+    Absent,
+    Exists,
+    HasVersion(u64),
 }
 
-/// An expression of DynamoDB's with its names and values.
+/// A condition expression with its names and values.
 struct Expression {
     text: &'static str,
     names: HashMap<String, String>,
-    values: Item,
+    values: TableItem,
 }
 
-impl DynamoShelves {
-    pub(crate) const fn new(dynamo: Dynamo) -> Self {
+impl DynamoRecords {
+    pub(crate) const fn new(dynamo: DynamoClient) -> Self {
         Self { dynamo }
     }
 
-    async fn write(&self, item: Item, must: Option<Must>) -> Result<bool> {
+    async fn write(&self, item: TableItem, must: Option<RecordCondition>) -> Result<bool> {
         let mut put = self.dynamo.client.put_item().table_name(&self.dynamo.table).set_item(Some(item));
-        if let Some(Expression { text, names, values }) = must.map(Must::expression) {
+        if let Some(Expression { text, names, values }) = must.map(RecordCondition::expression) {
             put = put.condition_expression(text).set_expression_attribute_names(Some(names));
             put = put.set_expression_attribute_values(Some(values));
         }
-        unless_refused(put.send().await)
+        condition_held(put.send().await)
     }
 }
 
-impl Must {
+impl RecordCondition {
     fn expression(self) -> Expression {
         let text = match self {
-            Self::Lack => "attribute_not_exists(#k) OR #e <= :now",
-            Self::Exist => "attribute_exists(#k) AND (attribute_not_exists(#e) OR #e > :now)",
-            Self::Match(_) => "attribute_exists(#k) AND #v = :v AND (attribute_not_exists(#e) OR #e > :now)",
+            Self::Absent => "attribute_not_exists(#k) OR #e <= :now",
+            Self::Exists => "attribute_exists(#k) AND (attribute_not_exists(#e) OR #e > :now)",
+            Self::HasVersion(_) => "attribute_exists(#k) AND #v = :v AND (attribute_not_exists(#e) OR #e > :now)",
         };
         let mut names = HashMap::from([("#k", PARTITION), ("#e", EXPIRES_AT_MILLIS)]);
         let mut values = HashMap::from([(":now".to_owned(), AttributeValue::N(now().0.to_string()))]);
-        if let Self::Match(version) = self {
+        if let Self::HasVersion(version) = self {
             names.insert("#v", VERSION);
             values.insert(":v".to_owned(), AttributeValue::N(version.to_string()));
         }
@@ -84,57 +84,63 @@ impl Must {
 }
 
 #[async_trait]
-impl RecordStore for DynamoShelves {
-    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
-        validate_key(on, key)?;
-        let items = self.dynamo.read(vec![place(on, key)]).await?;
+impl RecordStore for DynamoRecords {
+    async fn read(&self, collection: Collection, key: &str) -> Result<Option<Record>> {
+        validate_key(collection, key)?;
+        let items = self.dynamo.read(vec![place(collection, key)]).await?;
         items.first().map_or(Ok(None), record)
     }
 
     async fn put(
         &self,
-        on: Collection,
+        collection: Collection,
         key: &str,
         body: String,
         seen: Option<u64>,
         expires_at: Option<UnixMillis>,
     ) -> Result<bool> {
-        self.write(item(on, key, body, expires_at)?, Some(seen.map_or(Must::Lack, Must::Match))).await
+        self.write(
+            item(collection, key, body, expires_at)?,
+            Some(seen.map_or(RecordCondition::Absent, RecordCondition::HasVersion)),
+        )
+        .await
     }
 
-    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
-        self.write(item(on, key, body, expires_at)?, None).await.map(drop)
+    async fn set(&self, collection: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+        self.write(item(collection, key, body, expires_at)?, None).await.map(drop)
     }
 
-    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
-        validate_key(on, key)?;
-        let Expression { text, names, values } = seen.map_or(Must::Exist, Must::Match).expression();
-        let delete = self.dynamo.client.delete_item().table_name(&self.dynamo.table).set_key(Some(place(on, key)));
+    async fn delete(&self, collection: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
+        validate_key(collection, key)?;
+        let Expression { text, names, values } =
+            seen.map_or(RecordCondition::Exists, RecordCondition::HasVersion).expression();
+        let delete =
+            self.dynamo.client.delete_item().table_name(&self.dynamo.table).set_key(Some(place(collection, key)));
         let delete = delete.condition_expression(text).set_expression_attribute_names(Some(names));
-        unless_refused(delete.set_expression_attribute_values(Some(values)).send().await)
+        condition_held(delete.set_expression_attribute_values(Some(values)).send().await)
     }
 
-    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        validate_list(on, after)?;
-        // Every key lies behind a blank, and before this one.
-        self.range(shelf_partition(on), after.unwrap_or(" "), "\x7f", limit).await
+    async fn list(&self, collection: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        validate_list(collection, after)?;
+        // All keys are visible ASCII, i.e. between the space and DEL.
+        self.range(collection_partition(collection), after.unwrap_or(" "), "\x7f", limit).await
     }
 
     async fn list_partition(
         &self,
-        on: Collection,
-        room: &str,
+        collection: Collection,
+        partition: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        let prefix = partition_prefix(on, room, after)?;
+        let prefix = partition_prefix(collection, partition, after)?;
         let after = after.filter(|after| **after > *prefix).unwrap_or(&prefix);
-        self.range(partition(on, &prefix), after, &partition_end(&prefix), limit).await
+        self.range(partition_key(collection, &prefix), after, &partition_end(&prefix), limit).await
     }
 }
 
-impl DynamoShelves {
-    /// Records of a partition between two keys, without these.
+impl DynamoRecords {
+    /// Returns records of a partition between two keys, exclusive.
     async fn range(&self, partition: String, after: &str, below: &str, limit: usize) -> Result<Vec<Record>> {
         if after >= below {
             return Ok(Vec::new());
@@ -146,7 +152,7 @@ impl DynamoShelves {
             .query()
             .table_name(&self.dynamo.table)
             .consistent_read(true)
-            // With the two at its ends, which are not meant.
+            // Two more, since `BETWEEN` includes its bounds, which are dropped.
             .limit(limit.saturating_add(2).min(PAGE) as i32)
             .key_condition_expression("#p = :p AND #s BETWEEN :a AND :b")
             .expression_attribute_names("#p", PARTITION)
@@ -159,62 +165,63 @@ impl DynamoShelves {
         while records.len() < limit
             && let Some(item) = found.next().await
         {
-            let record = record(&item.map_err(|error| fault(WHAT, &error))?)?;
+            let record = record(&item.map_err(|error| to_error(WHAT, &error))?)?;
             records.extend(record.filter(|record| record.key != after && record.key != below));
         }
         Ok(records)
     }
 }
 
-fn shelf_partition(shelf: Collection) -> String {
-    format!("shelf#{}", shelf.as_str())
+fn collection_partition(collection: Collection) -> String {
+    format!("shelf#{}", collection.as_str())
 }
 
-/// Where a key, or what the keys of a room begin with, lies.
-fn partition(shelf: Collection, key: &str) -> String {
-    match key.split_once('/').filter(|_| shelf.is_partitioned()) {
-        Some((room, _)) => format!("{}#{room}", shelf_partition(shelf)),
-        None => shelf_partition(shelf),
+/// Returns the partition key of a record's key, or of the prefix of a partition's keys.
+fn partition_key(collection: Collection, key: &str) -> String {
+    match key.split_once('/').filter(|_| collection.is_partitioned()) {
+        Some((partition, _)) => format!("{}#{partition}", collection_partition(collection)),
+        None => collection_partition(collection),
     }
 }
 
-fn place(shelf: Collection, key: &str) -> Item {
+fn place(collection: Collection, key: &str) -> TableItem {
     let pair = |name: &str, value| (name.to_owned(), AttributeValue::S(value));
-    HashMap::from([pair(PARTITION, partition(shelf, key)), pair(SORT, key.to_owned())])
+    HashMap::from([pair(PARTITION, partition_key(collection, key)), pair(SORT, key.to_owned())])
 }
 
-fn item(shelf: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Item> {
-    validate_key(shelf, key)?;
+fn item(collection: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<TableItem> {
+    validate_key(collection, key)?;
     validate_body(&body)?;
-    let mut item = place(shelf, key);
+    let mut item = place(collection, key);
     item.insert(RECORD.to_owned(), AttributeValue::S(body));
     item.insert(VERSION.to_owned(), AttributeValue::N(new_version().to_string()));
     if let Some(UnixMillis(at)) = expires_at {
         item.insert(EXPIRES_AT_MILLIS.to_owned(), AttributeValue::N(at.to_string()));
-        // Never before its time.
+        // Rounded up, so that no record is deleted before its expiry.
         item.insert(EXPIRES_AT.to_owned(), AttributeValue::N((at.div_euclid(1000) + 1).to_string()));
     }
     Ok(item)
 }
 
-/// What an item says, unless it has expired.
-fn record(item: &Item) -> Result<Option<Record>> {
+/// Parses a record, or returns `None` if it has expired.
+fn record(item: &TableItem) -> Result<Option<Record>> {
     let expires_at = item.get(EXPIRES_AT_MILLIS).and_then(|value| value.as_n().ok()?.parse().ok());
     if expires_at.is_some_and(|at: i64| at <= now().0) {
         return Ok(None);
     }
-    let (key, body) = (text(item, SORT)?.to_owned(), text(item, RECORD)?.to_owned());
+    let key = text(item, SORT)?.to_owned();
+    let body = text(item, RECORD)?.to_owned();
     Ok(Some(Record { key, version: number(item, VERSION)?, body }))
 }
 
-/// Whether the write took place: a condition that does not hold is an answer.
-fn unless_refused<T, E>(answer: Result<T, SdkError<E>>) -> Result<bool>
+/// Returns whether the write succeeded. A failed condition is not an error.
+fn condition_held<T, E>(answer: Result<T, SdkError<E>>) -> Result<bool>
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     match answer {
         Ok(_) => Ok(true),
         Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-        Err(error) => Err(fault(WHAT, &error)),
+        Err(error) => Err(to_error(WHAT, &error)),
     }
 }

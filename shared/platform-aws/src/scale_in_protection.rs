@@ -1,7 +1,7 @@
-//! Protection from being scaled in: while this process holds leases, ECS stops other tasks instead.
+//! ECS scale-in protection: while this process holds leases, ECS stops other tasks instead.
 //!
-//! ECS chooses by itself which of its tasks end when there is less to do, and it may choose one in the midst of a page.
-//! A task that says that it is busy is spared. Where there is no ECS agent, nobody has to be told.
+//! When ECS scales in, it may choose a task that is reading a page. A task sets its protection with a request to the
+//! local ECS agent. Does nothing outside ECS.
 
 use std::{
     env,
@@ -21,131 +21,132 @@ use tracing::{debug, info, warn};
 
 use crate::leases::Leases;
 
-/// Where the agent of the host that this task runs on listens. ECS sets it.
-const AGENT: &str = "ECS_AGENT_URI";
-/// The agent's answers are a few lines.
-const LONGEST_ANSWER: usize = 64 * 1024;
-/// The agent asks ECS, which may take a moment.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// The environment variable with the agent's URL, set by ECS.
+const AGENT_URL_VARIABLE: &str = "ECS_AGENT_URI";
+/// The maximum size of the agent's responses, which have a few lines.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+/// The request timeout: the agent forwards the request to ECS.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often what is done.
+/// The intervals of the protection.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
-    /// The leases are looked at.
-    look: Duration,
-    /// The agent is asked again that has failed.
+struct ProtectionIntervals {
+    /// The poll interval for the leases.
+    poll: Duration,
+    /// The wait before a failed request is retried.
     retry: Duration,
-    /// Without a lease for so long, the task may be stopped: not between one receive and the next.
+    /// How long the process must be without leases before the protection ends: longer than the time between two
+    /// receives.
     idle: Duration,
-    /// How long a protection lasts by itself, in case nobody is left to end it. Half of it passes between renewals.
-    lasts: Duration,
+    /// The protection's own expiry, in case the process dies. It is renewed after half of it.
+    expiry: Duration,
 }
 
-const PACE: Pace = Pace {
-    look: Duration::from_secs(1),
+const INTERVALS: ProtectionIntervals = ProtectionIntervals {
+    poll: Duration::from_secs(1),
     retry: Duration::from_secs(10),
     idle: Duration::from_secs(30),
-    lasts: Duration::from_mins(10),
+    expiry: Duration::from_mins(10),
 };
 
-/// Protects this task while it holds leases, until the backend is dropped. Does nothing outside of ECS.
+/// Protects this task while it holds leases, until the backend is dropped. Does nothing outside ECS.
 pub(crate) fn watch(leases: &Arc<Leases>) {
-    if let Some(agent) = env::var(AGENT).ok().filter(|agent| !agent.is_empty()) {
-        // It ends by itself: within a second after the last that has to do with leases.
-        tokio::spawn(keep(Arc::downgrade(leases), Agent::at(&agent), PACE));
+    if let Some(agent) = env::var(AGENT_URL_VARIABLE).ok().filter(|agent| !agent.is_empty()) {
+        // The task ends within a second after the last user of the leases is dropped.
+        tokio::spawn(renew_protection(Arc::downgrade(leases), EcsAgent::at(&agent), INTERVALS));
     }
 }
 
-async fn keep(leases: Weak<Leases>, agent: Agent, pace: Pace) {
-    let mut state = State::new(pace);
-    let mut told = false;
+async fn renew_protection(leases: Weak<Leases>, agent: EcsAgent, intervals: ProtectionIntervals) {
+    let mut state = ProtectionState::new(intervals);
+    let mut has_warned = false;
     while let Some(leases) = leases.upgrade() {
-        if let Some(wanted) = state.wanted(leases.any(), Instant::now()) {
+        if let Some(wanted) = state.needed_change(leases.any_valid(), Instant::now()) {
             drop(leases);
-            let done = agent.protect(wanted, pace.lasts).await;
-            state.asked(wanted, done.is_ok(), Instant::now());
+            let done = agent.protect(wanted, intervals.expiry).await;
+            state.record_request(wanted, done.is_ok(), Instant::now());
             match done {
-                Ok(()) => debug!(wanted, "scale-in protection was set"),
-                Err(why) if told => debug!(why, "scale-in protection could not be set"),
+                Ok(()) => debug!(wanted, "scale-in protection set"),
+                Err(why) if has_warned => debug!(why, "cannot set scale-in protection"),
                 Err(why) => {
-                    told = true;
-                    warn!(why, "scale-in protection could not be set: ECS may stop this task while it reads");
+                    has_warned = true;
+                    warn!(why, "cannot set scale-in protection: ECS may stop this task while it reads a page");
                 }
             }
         }
-        tokio::time::sleep(pace.look).await;
+        tokio::time::sleep(intervals.poll).await;
     }
-    info!("nothing is left to be protected");
+    info!("scale-in protection ends");
 }
 
-/// When to ask the agent for what.
+/// The protection's state.
 #[derive(Debug)]
-struct State {
-    pace: Pace,
-    /// Until when ECS spares this task.
+struct ProtectionState {
+    intervals: ProtectionIntervals,
+    /// The expiry of the current protection.
     protected: Option<Instant>,
     idle_since: Option<Instant>,
     not_before: Option<Instant>,
 }
 
-impl State {
-    const fn new(pace: Pace) -> Self {
-        Self { pace, protected: None, idle_since: None, not_before: None }
+impl ProtectionState {
+    const fn new(intervals: ProtectionIntervals) -> Self {
+        Self { intervals, protected: None, idle_since: None, not_before: None }
     }
 
-    /// Whether to ask for protection or for its end, or for nothing.
-    fn wanted(&mut self, busy: bool, now: Instant) -> Option<bool> {
+    /// Returns whether to enable (true) or disable (false) the protection now, or `None`.
+    fn needed_change(&mut self, busy: bool, now: Instant) -> Option<bool> {
         self.idle_since = if busy { None } else { self.idle_since.or(Some(now)) };
         if self.not_before.is_some_and(|time| now < time) {
             return None;
         }
         let left = self.protected.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
         if busy {
-            (left < self.pace.lasts / 2).then_some(true)
+            (left < self.intervals.expiry / 2).then_some(true)
         } else {
-            let idle = self.idle_since.is_some_and(|since| now.duration_since(since) >= self.pace.idle);
+            let idle = self.idle_since.is_some_and(|since| now.duration_since(since) >= self.intervals.idle);
             (idle && self.protected.is_some()).then_some(false)
         }
     }
 
-    fn asked(&mut self, wanted: bool, done: bool, now: Instant) {
-        self.not_before = if done { None } else { Some(now + self.pace.retry) };
+    fn record_request(&mut self, wanted: bool, done: bool, now: Instant) {
+        self.not_before = if done { None } else { Some(now + self.intervals.retry) };
         if done {
-            self.protected = wanted.then(|| now + self.pace.lasts);
+            self.protected = wanted.then(|| now + self.intervals.expiry);
         }
     }
 }
 
-/// The ECS agent of this host.
+/// The client of the local ECS agent.
 #[derive(Debug)]
-struct Agent {
+struct EcsAgent {
     address: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-impl Agent {
+impl EcsAgent {
     fn at(agent: &str) -> Self {
         let address = format!("{}/task-protection/v1/state", agent.trim_end_matches('/'));
         Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
-    async fn protect(&self, wanted: bool, lasts: Duration) -> Result<(), String> {
+    async fn protect(&self, wanted: bool, expiry: Duration) -> Result<(), String> {
         let mut body = json!({ "ProtectionEnabled": wanted });
         if wanted {
-            body["ExpiresInMinutes"] = lasts.as_secs().div_ceil(60).into();
+            body["ExpiresInMinutes"] = expiry.as_secs().div_ceil(60).into();
         }
         let put = Request::builder().method(Method::PUT).uri(&self.address).header(CONTENT_TYPE, "application/json");
         let put = put.body(Full::from(body.to_string())).map_err(|error| error.to_string())?;
-        tokio::time::timeout(ANSWER_LIMIT, self.ask(put)).await.map_err(|_| "it does not answer".to_owned())?
+        tokio::time::timeout(REQUEST_TIMEOUT, self.ask(put)).await.map_err(|_| "request timeout".to_owned())?
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<(), String> {
-        let answer = self.client.request(request).await.map_err(|error| crate::fault::chain(&error))?;
+        let answer = self.client.request(request).await.map_err(|error| crate::fault::error_chain(&error))?;
         let status = answer.status();
         let body =
-            Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
+            Limited::new(answer.into_body(), MAX_RESPONSE_BYTES).collect().await.map_err(|error| error.to_string())?;
         let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-        // The agent may say 200 and name a failure of ECS.
+        // The agent may answer 200 with a failure of ECS in the body.
         if status.is_success() && body.get("failure").is_none() && body.get("error").is_none() {
             Ok(())
         } else {
@@ -165,15 +166,15 @@ mod tests {
     use super::*;
     use quire_platform::Receipt;
 
-    const QUICK: Pace = Pace {
-        look: Duration::from_millis(10),
+    const QUICK: ProtectionIntervals = ProtectionIntervals {
+        poll: Duration::from_millis(10),
         retry: Duration::from_millis(50),
         idle: Duration::from_millis(200),
-        lasts: Duration::from_mins(1),
+        expiry: Duration::from_mins(1),
     };
 
-    /// An agent that answers with these, one after the other and the last for ever; what it was asked comes out.
-    async fn agent(answers: &'static [&'static str]) -> (Agent, mpsc::Receiver<String>) {
+    /// Starts an agent that sends these responses, the last one repeatedly, and returns the requests it gets.
+    async fn agent(answers: &'static [&'static str]) -> (EcsAgent, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}/api/task-7", listener.local_addr().expect("an address"));
         let (asked, requests) = mpsc::channel(100);
@@ -189,7 +190,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).await.expect("an answer");
             }
         });
-        (Agent::at(&address), requests)
+        (EcsAgent::at(&address), requests)
     }
 
     const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 17\r\nconnection: close\r\n\r\n{\"protection\":{}}";
@@ -197,18 +198,18 @@ mod tests {
     const BROKEN: &str = "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
     #[tokio::test]
-    async fn a_task_is_protected_while_it_holds_a_lease_and_a_while_longer() {
+    async fn a_task_is_protected_while_it_holds_leases_and_until_it_is_idle() {
         let (agent, mut asked) = agent(&[DONE]).await;
         let leases = Arc::new(Leases::default());
-        let keeping = tokio::spawn(keep(Arc::downgrade(&leases), agent, QUICK));
+        let keeping = tokio::spawn(renew_protection(Arc::downgrade(&leases), agent, QUICK));
         tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(asked.try_recv().is_err(), "nobody is told that nothing is held");
+        assert!(asked.try_recv().is_err(), "without leases there is no request");
         let receipt = Receipt("a page".to_owned());
-        leases.take([receipt.clone()], Duration::from_mins(1));
+        leases.add([receipt.clone()], Duration::from_mins(1));
         let on = asked.recv().await.expect("asked");
         assert!(on.starts_with("PUT /api/task-7/task-protection/v1/state HTTP/1.1\r\n"), "{on}");
         assert!(on.ends_with(r#"{"ExpiresInMinutes":1,"ProtectionEnabled":true}"#), "{on}");
-        leases.forget(&[receipt]);
+        leases.remove(&[receipt]);
         let given_up = Instant::now();
         let off = asked.recv().await.expect("asked");
         assert!(off.ends_with(r#"{"ProtectionEnabled":false}"#), "{off}");
@@ -221,11 +222,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_that_fails_is_asked_again() {
+    async fn a_failed_request_is_retried() {
         let (agent, mut asked) = agent(&[BROKEN, FAILED, DONE]).await;
         let leases = Arc::new(Leases::default());
-        leases.take([Receipt("a page".to_owned())], Duration::from_mins(1));
-        let keeping = tokio::spawn(keep(Arc::downgrade(&leases), agent, QUICK));
+        leases.add([Receipt("a page".to_owned())], Duration::from_mins(1));
+        let keeping = tokio::spawn(renew_protection(Arc::downgrade(&leases), agent, QUICK));
         for _ in 0..3 {
             asked.recv().await.expect("asked");
         }
@@ -235,20 +236,21 @@ mod tests {
     }
 
     #[test]
-    fn protection_is_renewed_before_it_ends_and_never_ended_between_two_pages() {
-        let (start, mut state) = (Instant::now(), State::new(PACE));
+    fn protection_is_renewed_and_outlasts_the_time_between_two_pages() {
+        let start = Instant::now();
+        let mut state = ProtectionState::new(INTERVALS);
         let at = |secs| start + Duration::from_secs(secs);
-        assert_eq!(state.wanted(false, at(0)), None);
-        assert_eq!(state.wanted(true, at(100)), Some(true));
-        state.asked(true, true, at(100));
-        assert_eq!(state.wanted(true, at(399)), None);
-        assert_eq!(state.wanted(true, at(401)), Some(true));
-        state.asked(true, true, at(401));
-        assert_eq!(state.wanted(false, at(410)), None);
-        assert_eq!(state.wanted(true, at(439)), None);
-        assert_eq!(state.wanted(false, at(441)), None, "it was busy just now");
-        assert_eq!(state.wanted(false, at(471)), Some(false));
-        state.asked(false, true, at(471));
-        assert_eq!(state.wanted(false, at(600)), None);
+        assert_eq!(state.needed_change(false, at(0)), None);
+        assert_eq!(state.needed_change(true, at(100)), Some(true));
+        state.record_request(true, true, at(100));
+        assert_eq!(state.needed_change(true, at(399)), None);
+        assert_eq!(state.needed_change(true, at(401)), Some(true));
+        state.record_request(true, true, at(401));
+        assert_eq!(state.needed_change(false, at(410)), None);
+        assert_eq!(state.needed_change(true, at(439)), None);
+        assert_eq!(state.needed_change(false, at(441)), None, "it was busy just now");
+        assert_eq!(state.needed_change(false, at(471)), Some(false));
+        state.record_request(false, true, at(471));
+        assert_eq!(state.needed_change(false, at(600)), None);
     }
 }

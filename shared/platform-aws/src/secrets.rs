@@ -1,17 +1,17 @@
-//! Secrets in Secrets Manager.
+//! The secret store on Secrets Manager.
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use quire_platform::{Error, Result, SecretName, SecretStore};
 
-use crate::fault::fault;
+use crate::fault::to_error;
 
 const WHAT: &str = "secret";
-/// Names the first version of every secret, so that of those who write it at the same time one succeeds: Secrets Manager
-/// refuses another value under a token that was used.
+/// The client request token of the first version of every secret. It makes the first write atomic: Secrets Manager
+/// refuses another value with a used token.
 const FIRST_VERSION: &str = "quire-writes-the-first-version-once";
 
-/// The secrets, by the names that the settings give them.
+/// The secret store, with the configured names.
 #[derive(Debug)]
 pub(crate) struct ManagedSecrets {
     client: Client,
@@ -32,13 +32,13 @@ impl ManagedSecrets {
 
 #[async_trait]
 impl SecretStore for ManagedSecrets {
-    /// A secret that Terraform has made and nobody has written is not found either.
+    /// A secret that Terraform created without a value does not exist either.
     async fn read(&self, name: SecretName) -> Result<Option<String>> {
         match self.client.get_secret_value().secret_id(self.id(name)?).send().await {
             Ok(secret) => Ok(secret.secret_string.map(|text| text.trim().to_owned())),
             Err(error) => match error.as_service_error() {
                 Some(service) if service.is_resource_not_found_exception() => Ok(None),
-                _ => Err(fault(WHAT, &error)),
+                _ => Err(to_error(WHAT, &error)),
             },
         }
     }
@@ -52,10 +52,10 @@ impl SecretStore for ManagedSecrets {
             Ok(_) => {}
             Err(error) => match error.as_service_error() {
                 Some(service) if service.is_resource_exists_exception() => {}
-                _ => return Err(fault(WHAT, &error)),
+                _ => return Err(to_error(WHAT, &error)),
             },
         }
-        let lost = || Error::Busy { what: WHAT, why: "it was written and cannot be read yet".to_owned() };
+        let lost = || Error::Busy { what: WHAT, why: "the secret was written but cannot be read yet".to_owned() };
         self.read(name).await?.ok_or_else(lost)
     }
 }

@@ -1,40 +1,41 @@
-//! Which bucket, table and queues, from the environment.
+//! Configuration from the environment.
 
 use std::ops::RangeInclusive;
 
 use quire_platform::{Error, Result};
 
 const WHAT: &str = "configuration";
-/// Enough for two of the largest documents that are taken in.
+/// The default cache size: two of the largest documents fit.
 const CACHE_MB: u64 = 1024;
-/// Less would fetch one large document again for each of its pages, more than this no machine has.
+/// A smaller cache would download a large document again for each of its pages.
 const CACHE_MB_RANGE: RangeInclusive<u64> = 16..=1_048_576;
 
-/// What the backend on AWS is made of. Region, credentials and endpoint are the SDK's to find: `AWS_REGION`,
-/// `AWS_ENDPOINT_URL` and their like.
+/// The configuration of the AWS backend. Region, credentials and endpoint come from the SDK's own variables, e.g.
+/// `AWS_REGION` and `AWS_ENDPOINT_URL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsSettings {
-    /// The bucket of the documents and results.
+    /// The bucket for documents and results.
     pub bucket: String,
-    /// The task table.
+    /// The `DynamoDB` table.
     pub table: String,
-    /// What the names of the queues begin with: `quire` makes `quire-pages`, `quire-pages-dead` and so on.
+    /// The prefix of the queues' names: `quire` makes `quire-pages`, `quire-pages-dead` and so on.
     pub queue_prefix: String,
-    /// How many bytes the copies of objects may take in the folder for temporary files.
+    /// The size of the local object cache, in bytes.
     pub cache_bytes: u64,
-    /// The name or the ARN of the secret that callbacks are signed with. Only who reads or writes it needs it.
+    /// The name or ARN of the secret that signs webhooks. Optional: only functions that read or write it need it.
     pub webhook_secret: Option<String>,
-    /// The address of an emulator, which asks for no credentials and cares for no region. Never from the environment:
-    /// there `AWS_ENDPOINT_URL` says the same, and credentials are whatever they are.
+    /// The URL of an emulator, which ignores credentials and region. Not read from the environment: use
+    /// `AWS_ENDPOINT_URL` there.
     pub emulator: Option<String>,
 }
 
 impl AwsSettings {
-    /// `QUIRE_AWS_BUCKET` must be set. `QUIRE_AWS_TABLE` and `QUIRE_AWS_QUEUE_PREFIX` are `quire` unless they are set,
-    /// and `QUIRE_AWS_CACHE_MB` is 1024. `QUIRE_AWS_WEBHOOK_SECRET` may be missing.
+    /// Reads the configuration: `QUIRE_AWS_BUCKET` (required), `QUIRE_AWS_TABLE` (default: `quire`),
+    /// `QUIRE_AWS_QUEUE_PREFIX` (default: `quire`), `QUIRE_AWS_CACHE_MB` (default: 1024) and `QUIRE_AWS_WEBHOOK_SECRET`
+    /// (optional).
     ///
     /// # Errors
-    /// [`Error::Failed`] where one is missing or makes no sense.
+    /// [`Error::Failed`] if a variable is missing or invalid.
     pub fn from_env() -> Result<Self> {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
@@ -68,16 +69,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_bucket_must_be_named() {
-        let of = |pairs: &'static [(&str, &str)]| {
+    fn only_the_bucket_is_required() {
+        let settings_from = |pairs: &'static [(&str, &str)]| {
             AwsSettings::from_lookup(|name| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned()))
         };
-        let settings = of(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_TABLE", "t")]).expect("settings");
+        let settings = settings_from(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_TABLE", "t")]).expect("settings");
         assert_eq!((settings.bucket.as_str(), settings.table.as_str()), ("b", "t"));
         assert_eq!((settings.queue_prefix.as_str(), settings.cache_bytes >> 20), ("quire", CACHE_MB));
         assert_eq!(settings.webhook_secret, None);
-        assert!(of(&[]).is_err_and(|error| error.to_string().contains("QUIRE_AWS_BUCKET")));
-        let small = of(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_CACHE_MB", "1")]);
+        assert!(settings_from(&[]).is_err_and(|error| error.to_string().contains("QUIRE_AWS_BUCKET")));
+        let small = settings_from(&[("QUIRE_AWS_BUCKET", "b"), ("QUIRE_AWS_CACHE_MB", "1")]);
         assert!(small.is_err_and(|error| error.to_string().contains("from 16")));
     }
 }

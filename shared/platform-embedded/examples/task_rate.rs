@@ -54,7 +54,8 @@ where
     F: Future<Output = quire_platform::Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    let (started, mut done) = (Instant::now(), 0);
+    let started = Instant::now();
+    let mut done = 0;
     let mut calling: JoinSet<_> = (0..callers).map(|_| call()).collect();
     while let Some(answered) = calling.join_next().await {
         answered??;

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     connection::connect,
     fault::TransactionError,
-    wakeup::{ChangeListener, Changes, Notifier},
+    wakeup::{ChangeListener, Changes, WakeupNotifier},
 };
 
 /// The capacity of the job channel. A full channel is backpressure: senders wait.
@@ -32,13 +32,14 @@ type JobSender = mpsc::Sender<Box<dyn DatabaseJob>>;
 pub(crate) struct Database {
     writes: JobSender,
     reads: JobSender,
-    notifier: Arc<Notifier>,
+    notifier: Arc<WakeupNotifier>,
 }
 
 impl Database {
     /// Opens the database file and creates it if it does not exist.
-    pub(crate) fn open(path: &Path, notifier: Arc<Notifier>) -> Result<Self> {
-        let (writes, reads) = (start(path, &notifier, "quire-database")?, start(path, &notifier, "quire-reads")?);
+    pub(crate) fn open(path: &Path, notifier: Arc<WakeupNotifier>) -> Result<Self> {
+        let writes = start(path, &notifier, "quire-database")?;
+        let reads = start(path, &notifier, "quire-reads")?;
         Ok(Self { writes, reads, notifier })
     }
 
@@ -77,7 +78,7 @@ impl Database {
 }
 
 /// Starts a thread that owns a connection, and returns the channel to it.
-fn start(path: &Path, notifier: &Arc<Notifier>, name: &str) -> Result<JobSender> {
+fn start(path: &Path, notifier: &Arc<WakeupNotifier>, name: &str) -> Result<JobSender> {
     let connection = connect(path)?;
     let (jobs, waiting) = mpsc::channel(JOB_CHANNEL_CAPACITY);
     let owner = DatabaseThread { connection, path: path.to_owned(), notifier: Arc::clone(notifier) };
@@ -140,7 +141,7 @@ where
 struct DatabaseThread {
     connection: Connection,
     path: PathBuf,
-    notifier: Arc<Notifier>,
+    notifier: Arc<WakeupNotifier>,
 }
 
 impl DatabaseThread {
@@ -203,7 +204,7 @@ mod tests {
 
     fn database() -> (tempfile::TempDir, Database) {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let notifier = Arc::new(Notifier::bind(dir.path()));
+        let notifier = Arc::new(WakeupNotifier::bind(dir.path()));
         let database = Database::open(&dir.path().join("quire.db"), notifier).expect("a database");
         (dir, database)
     }

@@ -22,13 +22,13 @@ pub(crate) fn next_messages(
     let mut visible = connection.prepare_cached(
         "SELECT id FROM messages WHERE queue = ?1 AND grp = ?2 AND visible_at <= ?3 ORDER BY visible_at, id LIMIT ?4",
     )?;
-    let groups = first_column::<String>(&mut waiting, params![queue.as_str(), now, max as i64])?;
-    let mut lines = Vec::with_capacity(groups.len());
-    for group in groups {
+    let names = first_column::<String>(&mut waiting, params![queue.as_str(), now, max as i64])?;
+    let mut groups = Vec::with_capacity(names.len());
+    for group in names {
         let ids = first_column::<i64>(&mut visible, params![queue.as_str(), group, now, max as i64])?;
-        lines.push((group, ids));
+        groups.push((group, ids));
     }
-    let (picked, served) = round_robin(&lines, max);
+    let (picked, served) = round_robin(&groups, max);
     let mut serve = connection.prepare_cached(
         "UPDATE turns SET served = (SELECT max(served) FROM turns WHERE queue = ?1) + 1 WHERE queue = ?1 AND grp = ?2",
     )?;
@@ -39,12 +39,12 @@ pub(crate) fn next_messages(
 }
 
 /// Returns up to `max` ids, round-robin between the groups, and the groups' names in the order of their last turn.
-fn round_robin(lines: &[(String, Vec<i64>)], max: usize) -> (Vec<i64>, Vec<&str>) {
-    let longest = lines.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0);
-    let turns = (0..longest).flat_map(|round| lines.iter().map(move |line| (line, round)));
+fn round_robin(groups: &[(String, Vec<i64>)], max: usize) -> (Vec<i64>, Vec<&str>) {
+    let longest = groups.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0);
+    let turns = (0..longest).flat_map(|round| groups.iter().map(move |line| (line, round)));
     let picked: Vec<(&str, i64)> =
         turns.filter_map(|((group, ids), round)| ids.get(round).map(|id| (group.as_str(), *id))).take(max).collect();
-    let mut served: Vec<&str> = Vec::with_capacity(lines.len());
+    let mut served: Vec<&str> = Vec::with_capacity(groups.len());
     for (group, _) in picked.iter().rev() {
         if !served.contains(group) {
             served.push(group);
@@ -98,10 +98,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_served_in_turns() {
-        let lines = [("a".to_owned(), vec![1, 2, 3]), ("b".to_owned(), vec![10]), ("c".to_owned(), vec![20, 21])];
-        assert_eq!(round_robin(&lines, 10).0, [1, 10, 20, 2, 21, 3]);
-        assert_eq!(round_robin(&lines, 4), (vec![1, 10, 20, 2], vec!["b", "c", "a"]));
+    fn groups_are_served_round_robin() {
+        let groups = [("a".to_owned(), vec![1, 2, 3]), ("b".to_owned(), vec![10]), ("c".to_owned(), vec![20, 21])];
+        assert_eq!(round_robin(&groups, 10).0, [1, 10, 20, 2, 21, 3]);
+        assert_eq!(round_robin(&groups, 4), (vec![1, 10, 20, 2], vec!["b", "c", "a"]));
         assert_eq!(round_robin(&[], 4), (vec![], vec![]));
     }
 }

@@ -44,7 +44,7 @@ use queue::SqliteQueue;
 use records::SqliteRecords;
 use secrets::FileSecrets;
 use table::SqliteTable;
-use wakeup::Notifier;
+use wakeup::WakeupNotifier;
 
 /// The embedded backend. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Embedded {
     pub fn open_with(dir: &Path, holder: &str, settings: impl Fn(QueueName) -> QueueSettings) -> Result<Self> {
         let dir = durable::create_data_folder(dir)?;
         let files = Arc::new(FileObjects::open(&dir)?);
-        let notifier = Arc::new(Notifier::bind(&dir.join("bells")));
+        let notifier = Arc::new(WakeupNotifier::bind(&dir.join("bells")));
         let database = Arc::new(Database::open(&dir.join("quire.db"), notifier)?);
         let tasks = Arc::new(SqliteTable::new(Arc::clone(&database)));
         let secrets = Arc::new(FileSecrets::new(dir));

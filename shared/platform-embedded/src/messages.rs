@@ -8,10 +8,11 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, para
 use crate::{
     fair_queue::{add_to_round, next_messages, next_visible_in, remove_from_round_if_empty},
     fault::TransactionError,
-    wakeup::{Change, Changes},
+    wakeup::{Changes, CommittedChange},
 };
 
-/// A message that is leased at this many interruptions of the whole system may be the cause of them.
+/// A message that was leased during this many interruptions of the whole system is dead-lettered: it may be their
+/// cause.
 const MAX_INTERRUPTIONS: i64 = 20;
 
 /// The queue, settings and owner of a receive.
@@ -77,7 +78,7 @@ pub(crate) fn send(
     for group in groups {
         add_to_round(connection, queue, group)?;
     }
-    changes.insert(Change::Queue(queue));
+    changes.insert(CommittedChange::Queue(queue));
     Ok(())
 }
 
@@ -162,7 +163,7 @@ pub(crate) fn release(
         released += update.execute(params![id, number, now, now + millis(delay)])?;
     }
     if released > 0 {
-        changes.insert(Change::Queue(queue));
+        changes.insert(CommittedChange::Queue(queue));
     }
     Ok(())
 }
@@ -180,7 +181,7 @@ pub(crate) fn requeue(
     let mut update =
         connection.prepare_cached(while_leased!("UPDATE messages SET holder = NULL, receives = 0, visible_at = ?4"))?;
     if update.execute(params![id, number, now, now + millis(delay)])? > 0 {
-        changes.insert(Change::Queue(queue));
+        changes.insert(CommittedChange::Queue(queue));
     }
     Ok(())
 }
@@ -224,7 +225,7 @@ pub(crate) fn release_leases_of_dead_owner(
         "UPDATE messages SET holder = NULL, visible_at = min(visible_at, ?2) WHERE holder = ?1 RETURNING queue",
     )?;
     for queue in update.query_map(params![holder, now().0], |row| row.get::<_, String>(0))? {
-        changes.extend(find_queue(&queue?).map(Change::Queue));
+        changes.extend(find_queue(&queue?).map(CommittedChange::Queue));
     }
     Ok(())
 }
@@ -240,7 +241,7 @@ pub(crate) fn expire_leases(connection: &Connection, changes: &mut Changes) -> R
     let interrupted = update.query_map([now().0], row)?.collect::<rusqlite::Result<Vec<_>>>()?;
     for (id, queue, interruptions) in interrupted {
         let Some(queue) = find_queue(&queue) else { continue };
-        changes.insert(Change::Queue(queue));
+        changes.insert(CommittedChange::Queue(queue));
         if interruptions >= MAX_INTERRUPTIONS && queue.dead_letter_queue().is_some() {
             let reason =
                 format!("the whole system was interrupted {interruptions} times while this message was leased");
@@ -263,7 +264,11 @@ fn lease(
     )?;
     let received = |row: &Row<'_>| {
         let receipt = LeaseId { id, number: row.get(4)? }.receipt();
-        let (body, group, attempt, reason, trace) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(5)?);
+        let body = row.get(0)?;
+        let group = row.get(1)?;
+        let attempt = row.get(2)?;
+        let reason = row.get(3)?;
+        let trace = row.get(5)?;
         Ok(ReceivedMessage { body, group, attempt, reason, trace, receipt })
     };
     let QueueSettings { lease, max_receives } = receive_settings.settings;
@@ -289,7 +294,7 @@ fn move_to_dead_letter_queue(
     if let Some(group) = group {
         add_to_round(connection, to, &group)?;
         remove_from_round_if_empty(connection, from, &group)?;
-        changes.insert(Change::Queue(to));
+        changes.insert(CommittedChange::Queue(to));
     }
     Ok(())
 }

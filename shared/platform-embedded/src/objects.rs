@@ -46,7 +46,8 @@ impl FileObjects {
         key: &str,
         work: impl FnOnce(&Self, &str) -> io::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (files, key) = (self.clone(), key.to_owned());
+        let files = self.clone();
+        let key = key.to_owned();
         let work = move || {
             work(&files, &key).map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::NotFound { what: key },
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_cannot_lead_out_of_the_store() {
+    async fn a_key_cannot_escape_the_store() {
         let (_dir, files) = store();
         for key in ["", "/etc/passwd", "..", "a/../../b", "a//b", "a/", "./a", "a\0b", "a\\..\\b"] {
             let refused = ObjectStore::put(&files, key, Bytes::from_static(b"x")).await;
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_stays_in_the_spool() {
+    async fn writes_leave_nothing_in_the_spool() {
         let (_dir, files) = store();
         let bytes = Bytes::from_static(b"x");
         ObjectStore::put(&files, "a/b", bytes.clone()).await.expect("put");
@@ -302,9 +303,10 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_spool_file_is_removed_and_a_fresh_one_is_not() {
+    fn only_abandoned_spool_files_are_deleted() {
         let (dir, files) = store();
-        let (old, fresh) = (files.spool.join("old"), files.spool.join("fresh"));
+        let old = files.spool.join("old");
+        let fresh = files.spool.join("fresh");
         let long_ago = SystemTime::now() - Duration::from_hours(48);
         File::create(&old).and_then(|file| file.set_modified(long_ago)).expect("an old file");
         File::create(&fresh).expect("a fresh file");

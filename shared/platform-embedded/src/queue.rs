@@ -11,7 +11,7 @@ use quire_platform::{OutgoingMessage, Queue, QueueDepth, QueueName, QueueSetting
 use crate::{
     database::Database,
     messages::{self, ReceiveSettings},
-    wakeup::{Change, POLL_INTERVAL},
+    wakeup::{CommittedChange, POLL_INTERVAL},
 };
 
 /// A queue.
@@ -59,7 +59,7 @@ impl Queue for SqliteQueue {
                 return Ok(batch.received);
             }
             let pause = batch.next_visible_in.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL).min(left);
-            listener.wait_for(Change::Queue(self.name()), pause).await;
+            listener.wait_for(CommittedChange::Queue(self.name()), pause).await;
         }
     }
 
@@ -81,14 +81,17 @@ impl Queue for SqliteQueue {
     }
 
     async fn dead_letter(&self, received: &ReceivedMessage, reason: &str) -> Result<()> {
-        let (queue, receipt, reason) = (self.name(), received.receipt.clone(), reason.to_owned());
+        let queue = self.name();
+        let receipt = received.receipt.clone();
+        let reason = reason.to_owned();
         self.database
             .write(move |connection, changes| messages::dead_letter(connection, changes, queue, &receipt, &reason))
             .await
     }
 
     async fn requeue(&self, received: &ReceivedMessage, delay: Duration) -> Result<()> {
-        let (queue, receipt) = (self.name(), received.receipt.clone());
+        let queue = self.name();
+        let receipt = received.receipt.clone();
         self.database
             .write(move |connection, changes| messages::requeue(connection, changes, queue, &receipt, delay))
             .await

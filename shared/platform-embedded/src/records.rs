@@ -20,7 +20,7 @@ pub(crate) struct SqliteRecords {
 
 /// A record to write.
 struct RecordWrite {
-    shelf: Collection,
+    collection: Collection,
     key: String,
     body: String,
     expires_at: Option<i64>,
@@ -33,85 +33,87 @@ impl SqliteRecords {
 }
 
 impl RecordWrite {
-    fn new(shelf: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Self> {
-        validate_key(shelf, key)?;
+    fn new(collection: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<Self> {
+        validate_key(collection, key)?;
         validate_body(&body)?;
-        Ok(Self { shelf, key: key.to_owned(), body, expires_at: expires_at.map(|at| at.0) })
+        Ok(Self { collection, key: key.to_owned(), body, expires_at: expires_at.map(|at| at.0) })
     }
 }
 
 #[async_trait]
 impl RecordStore for SqliteRecords {
-    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
-        validate_key(on, key)?;
+    async fn read(&self, collection: Collection, key: &str) -> Result<Option<Record>> {
+        validate_key(collection, key)?;
         let key = key.to_owned();
-        self.database.read(move |connection| find(connection, on, &key)).await
+        self.database.read(move |connection| find(connection, collection, &key)).await
     }
 
     async fn put(
         &self,
-        on: Collection,
+        collection: Collection,
         key: &str,
         body: String,
-        seen: Option<u64>,
+        expected_version: Option<u64>,
         expires_at: Option<UnixMillis>,
     ) -> Result<bool> {
-        let writing = RecordWrite::new(on, key, body, expires_at)?;
+        let writing = RecordWrite::new(collection, key, body, expires_at)?;
         self.database
-            .write(move |connection, _| match seen {
-                Some(seen) => replace(connection, &writing, seen),
+            .write(move |connection, _| match expected_version {
+                Some(expected_version) => replace(connection, &writing, expected_version),
                 None => insert(connection, &writing),
             })
             .await
     }
 
-    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
-        let writing = RecordWrite::new(on, key, body, expires_at)?;
+    async fn set(&self, collection: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+        let writing = RecordWrite::new(collection, key, body, expires_at)?;
         self.database
             .write(move |connection, _| {
-                delete(connection, writing.shelf, &writing.key, None)?;
+                delete(connection, writing.collection, &writing.key, None)?;
                 insert(connection, &writing).map(drop)
             })
             .await
     }
 
-    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
-        validate_key(on, key)?;
+    async fn delete(&self, collection: Collection, key: &str, expected_version: Option<u64>) -> Result<bool> {
+        validate_key(collection, key)?;
         let key = key.to_owned();
-        self.database.write(move |connection, _| delete(connection, on, &key, seen)).await
+        self.database.write(move |connection, _| delete(connection, collection, &key, expected_version)).await
     }
 
-    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
-        validate_list(on, after)?;
+    async fn list(&self, collection: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        validate_list(collection, after)?;
         // All keys are between the empty string and DEL, since they are visible ASCII.
-        let (after, below) = (after.unwrap_or_default().to_owned(), "\x7f".to_owned());
-        self.database.read(move |connection| list(connection, on, &after, &below, limit)).await
+        let after = after.unwrap_or_default().to_owned();
+        let below = "\x7f".to_owned();
+        self.database.read(move |connection| list(connection, collection, &after, &below, limit)).await
     }
 
     async fn list_partition(
         &self,
-        on: Collection,
-        room: &str,
+        collection: Collection,
+        partition: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        let prefix = partition_prefix(on, room, after)?;
+        let prefix = partition_prefix(collection, partition, after)?;
         let after = after.filter(|after| **after > *prefix).unwrap_or(&prefix).to_owned();
         let below = partition_end(&prefix);
-        self.database.read(move |connection| list(connection, on, &after, &below, limit)).await
+        self.database.read(move |connection| list(connection, collection, &after, &below, limit)).await
     }
 }
 
-fn find(connection: &Connection, shelf: Collection, key: &str) -> Result<Option<Record>, TransactionError> {
+fn find(connection: &Connection, collection: Collection, key: &str) -> Result<Option<Record>, TransactionError> {
     let mut select = connection.prepare_cached(
-        "SELECT key, version, body FROM records WHERE shelf = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+        "SELECT key, version, body FROM records WHERE shelf = ?1 AND key = ?2
+         AND (expires_at IS NULL OR expires_at > ?3)",
     )?;
-    Ok(select.query_row(params![shelf.as_str(), key, now().0], record).optional()?)
+    Ok(select.query_row(params![collection.as_str(), key, now().0], record).optional()?)
 }
 
 fn list(
     connection: &Connection,
-    shelf: Collection,
+    collection: Collection,
     after: &str,
     below: &str,
     limit: usize,
@@ -121,33 +123,38 @@ fn list(
          AND (expires_at IS NULL OR expires_at > ?4) ORDER BY key LIMIT ?5",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let records = select.query_map(params![shelf.as_str(), after, below, now().0, limit], record)?;
+    let records = select.query_map(params![collection.as_str(), after, below, now().0, limit], record)?;
     Ok(records.collect::<rusqlite::Result<_>>()?)
 }
 
 fn insert(connection: &Connection, writing: &RecordWrite) -> Result<bool, TransactionError> {
     delete_expired(connection)?;
-    let RecordWrite { shelf, key, body, expires_at } = writing;
+    let RecordWrite { collection, key, body, expires_at } = writing;
     let sql = "INSERT INTO records (shelf, key, version, body, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT DO NOTHING";
-    let values = params![shelf.as_str(), key, new_version() as i64, body, expires_at];
+    let values = params![collection.as_str(), key, new_version() as i64, body, expires_at];
     Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
 }
 
-fn replace(connection: &Connection, writing: &RecordWrite, seen: u64) -> Result<bool, TransactionError> {
+fn replace(connection: &Connection, writing: &RecordWrite, expected_version: u64) -> Result<bool, TransactionError> {
     delete_expired(connection)?;
-    let RecordWrite { shelf, key, body, expires_at } = writing;
+    let RecordWrite { collection, key, body, expires_at } = writing;
     let sql =
         "UPDATE records SET version = ?3, body = ?4, expires_at = ?5 WHERE shelf = ?1 AND key = ?2 AND version = ?6";
-    let values = params![shelf.as_str(), key, new_version() as i64, body, expires_at, seen as i64];
+    let values = params![collection.as_str(), key, new_version() as i64, body, expires_at, expected_version as i64];
     Ok(connection.prepare_cached(sql)?.execute(values)? > 0)
 }
 
-fn delete(connection: &Connection, shelf: Collection, key: &str, seen: Option<u64>) -> Result<bool, TransactionError> {
+fn delete(
+    connection: &Connection,
+    collection: Collection,
+    key: &str,
+    expected_version: Option<u64>,
+) -> Result<bool, TransactionError> {
     delete_expired(connection)?;
     let sql = "DELETE FROM records WHERE shelf = ?1 AND key = ?2 AND (?3 IS NULL OR version = ?3)";
-    let seen = seen.map(|seen| seen as i64);
-    Ok(connection.prepare_cached(sql)?.execute(params![shelf.as_str(), key, seen])? > 0)
+    let expected_version = expected_version.map(|expected_version| expected_version as i64);
+    Ok(connection.prepare_cached(sql)?.execute(params![collection.as_str(), key, expected_version])? > 0)
 }
 
 /// Deletes expired records. Every write does so first: expired records must not conflict, and must not accumulate.

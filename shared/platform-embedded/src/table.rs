@@ -12,7 +12,7 @@ use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, T
 use crate::{
     database::Database,
     task_rows,
-    wakeup::{Change, POLL_INTERVAL},
+    wakeup::{CommittedChange, POLL_INTERVAL},
 };
 
 /// The task table.
@@ -117,7 +117,7 @@ impl TaskTable for SqliteTable {
             if version != seen || left.is_zero() {
                 return self.task(id).await;
             }
-            listener.wait_for(Change::Task(id), left.min(POLL_INTERVAL)).await;
+            listener.wait_for(CommittedChange::Task(id), left.min(POLL_INTERVAL)).await;
         }
     }
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     fault::TransactionError,
-    wakeup::{Change, Changes},
+    wakeup::{Changes, CommittedChange},
 };
 
 /// Inserts a task and its pages unless it exists.
@@ -40,7 +40,7 @@ pub(crate) fn create(
         ])?;
     let pages: Vec<PageRef> = task.pages().collect();
     queue_pages(connection, &pages, task.round)?;
-    changes.insert(Change::Task(task.id));
+    changes.insert(CommittedChange::Task(task.id));
     Ok(Completion::Applied(task))
 }
 
@@ -257,7 +257,7 @@ pub(crate) fn expire(
 pub(crate) fn remove(connection: &Connection, changes: &mut Changes, id: TaskId) -> Result<(), TransactionError> {
     connection.prepare_cached("DELETE FROM pages WHERE task = ?1")?.execute([id.to_string()])?;
     connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id.to_string()])?;
-    changes.insert(Change::Task(id));
+    changes.insert(CommittedChange::Task(id));
     Ok(())
 }
 
@@ -298,7 +298,7 @@ fn update(connection: &Connection, changes: &mut Changes, mut task: Task) -> Res
             serde_json::to_string(&task)?,
             task.expires_at.0
         ])?;
-    changes.insert(Change::Task(task.id));
+    changes.insert(CommittedChange::Task(task.id));
     Ok(task)
 }
 

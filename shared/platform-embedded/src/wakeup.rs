@@ -25,14 +25,15 @@ use uuid::Uuid;
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The longest path of a socket: `sun_path` has 104 bytes on macOS and 108 on Linux, including the terminating zero.
 const MAX_SOCKET_PATH: usize = 100;
-/// A longer notification is sent as [`Change::Anything`]: the default limit of a datagram on macOS is 2048 bytes.
+/// A longer notification is sent as [`CommittedChange::Anything`]: the default limit of a datagram on macOS is 2048
+/// bytes.
 const MAX_NOTIFICATION_BYTES: usize = 1500;
 /// The capacity of the broadcast channel. A listener that lags behind more than this polls instead.
 const CHANNEL_CAPACITY: usize = 256;
 
 /// A change that other processes may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Change {
+pub(crate) enum CommittedChange {
     /// More changes than one notification can hold.
     Anything,
     /// The visibility of messages in this queue has changed.
@@ -42,11 +43,11 @@ pub(crate) enum Change {
 }
 
 /// The changes of one transaction.
-pub(crate) type Changes = BTreeSet<Change>;
+pub(crate) type Changes = BTreeSet<CommittedChange>;
 
 /// Notifies this process and the others.
 #[derive(Debug)]
-pub(crate) struct Notifier {
+pub(crate) struct WakeupNotifier {
     changes: broadcast::Sender<Arc<Changes>>,
     sockets: Option<SocketFolder>,
 }
@@ -65,7 +66,7 @@ struct SocketFolder {
 #[derive(Debug)]
 pub(crate) struct ChangeListener(broadcast::Receiver<Arc<Changes>>);
 
-impl Notifier {
+impl WakeupNotifier {
     /// Binds this process's socket. Without a socket, changes by other processes are noticed by polling.
     pub(crate) fn bind(folder: &Path) -> Self {
         let (changes, _) = broadcast::channel(CHANNEL_CAPACITY);
@@ -141,11 +142,11 @@ impl Drop for SocketFolder {
 
 impl ChangeListener {
     /// Waits for a change of `what`, up to a timeout.
-    pub(crate) async fn wait_for(&mut self, what: Change, within: Duration) {
+    pub(crate) async fn wait_for(&mut self, what: CommittedChange, within: Duration) {
         let concerned = async {
             loop {
                 match self.0.recv().await {
-                    Ok(changes) if changes.contains(&what) || changes.contains(&Change::Anything) => return,
+                    Ok(changes) if changes.contains(&what) || changes.contains(&CommittedChange::Anything) => return,
                     Ok(_) => {}
                     Err(broadcast::error::RecvError::Lagged(_)) => return,
                     Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
@@ -183,9 +184,9 @@ fn forward_notifications(socket: &UnixDatagram, changes: &broadcast::Sender<Arc<
 /// Serializes changes, one on each line.
 fn encode(changes: &Changes) -> String {
     let lines = changes.iter().map(|change| match change {
-        Change::Anything => "*\n".to_owned(),
-        Change::Queue(name) => format!("{}\n", name.as_str()),
-        Change::Task(id) => format!("{id}\n"),
+        CommittedChange::Anything => "*\n".to_owned(),
+        CommittedChange::Queue(name) => format!("{}\n", name.as_str()),
+        CommittedChange::Task(id) => format!("{id}\n"),
     });
     let notification: String = lines.collect();
     if notification.len() > MAX_NOTIFICATION_BYTES { "*\n".to_owned() } else { notification }
@@ -194,8 +195,8 @@ fn encode(changes: &Changes) -> String {
 /// Parses changes. An unknown line, e.g. of a later version, may mean anything.
 fn decode(notification: &[u8]) -> Changes {
     let change = |line: &str| {
-        let queue = QueueName::ALL.into_iter().find(|name| name.as_str() == line).map(Change::Queue);
-        queue.or_else(|| line.parse().ok().map(Change::Task)).unwrap_or(Change::Anything)
+        let queue = QueueName::ALL.into_iter().find(|name| name.as_str() == line).map(CommittedChange::Queue);
+        queue.or_else(|| line.parse().ok().map(CommittedChange::Task)).unwrap_or(CommittedChange::Anything)
     };
     String::from_utf8_lossy(notification).lines().map(change).collect()
 }
@@ -204,21 +205,22 @@ fn decode(notification: &[u8]) -> Changes {
 mod tests {
     use super::*;
 
-    fn task(n: u128) -> Change {
-        Change::Task(TaskId::new(Uuid::from_u128(n)))
+    fn task(n: u128) -> CommittedChange {
+        CommittedChange::Task(TaskId::new(Uuid::from_u128(n)))
     }
 
     #[test]
     fn a_long_notification_means_anything() {
-        let few = Changes::from([Change::Queue(QueueName::DeadPages), task(1), task(2)]);
+        let few = Changes::from([CommittedChange::Queue(QueueName::DeadPages), task(1), task(2)]);
         assert_eq!(decode(encode(&few).as_bytes()), few);
         let many: Changes = (0..100).map(task).collect();
-        assert_eq!(decode(encode(&many).as_bytes()), Changes::from([Change::Anything]));
-        assert_eq!(decode(b"an unknown line"), Changes::from([Change::Anything]));
+        assert_eq!(decode(encode(&many).as_bytes()), Changes::from([CommittedChange::Anything]));
+        assert_eq!(decode(b"an unknown line"), Changes::from([CommittedChange::Anything]));
     }
 
     async fn assert_wakes_up(folder: &Path) {
-        let (this, other) = (Notifier::bind(folder), Notifier::bind(folder));
+        let this = WakeupNotifier::bind(folder);
+        let other = WakeupNotifier::bind(folder);
         assert!(this.sockets.is_some() && other.sockets.is_some(), "both have bound sockets");
         let mut listener = other.listen();
         this.notify(Changes::from([task(7)]));
@@ -249,7 +251,7 @@ mod tests {
         let dead = dir.path().join("dead.sock");
         drop(UnixDatagram::bind(&dead).expect("a socket"));
         assert!(dead.exists());
-        Notifier::bind(dir.path()).notify(Changes::from([Change::Anything]));
+        WakeupNotifier::bind(dir.path()).notify(Changes::from([CommittedChange::Anything]));
         assert!(!dead.exists());
     }
 }

@@ -150,6 +150,7 @@ macro_rules! conformance_tests {
             a_released_lease_changes_nothing
             a_requeued_message_starts_with_a_receive_count_of_zero
             a_lost_lease_requeues_nothing
+            a_consumer_loop_handles_messages_until_shutdown
         }
         $crate::conformance_tests! { $open => records:
             a_record_is_created_once
@@ -161,6 +162,7 @@ macro_rules! conformance_tests {
             invalid_keys_and_bodies_are_refused
             a_partition_is_listed_on_its_own
             partitioned_collections_are_listed_by_partition
+            concurrent_updates_are_all_applied
         }
         $crate::conformance_tests! { $open => secrets:
             a_secret_is_written_once

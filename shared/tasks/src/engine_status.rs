@@ -168,10 +168,10 @@ mod tests {
     }
 
     fn report(worker: &str, state: BreakerState, at: UnixMillis) -> EngineReport {
-        let mut stats = EngineStats::default();
-        stats.answered(Some(0.5), false, 10);
+        let mut counted = EngineStats::default();
+        counted.answered(Some(0.5), false, 10);
         let reason = (state == BreakerState::Open).then(|| "connection refused".to_owned());
-        EngineReport { engine: engine(), worker: worker.to_owned(), at, state, reason, stats, trial: 0 }
+        EngineReport { engine: engine(), worker: worker.to_owned(), at, state, reason, stats: counted, trial: 0 }
     }
 
     #[test]

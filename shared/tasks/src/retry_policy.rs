@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Exponential backoff: the first wait, doubled after each failure up to the longest, each multiplied by a random factor
-/// between 0.5 and 1, so that clients that failed together do not retry together.
+/// Exponential backoff: the first wait, doubled after each failure up to the longest, each multiplied by a random
+/// factor between 0.5 and 1, so that clients that failed together do not retry together.
 ///
 /// ```
 /// let policy = quire_tasks::DEPENDENCY_RETRY_POLICY;

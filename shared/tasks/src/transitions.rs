@@ -6,10 +6,10 @@
 //! task      queued ──► processing ──► succeeded │ partially_succeeded │ failed │ canceled
 //! ```
 //!
-//! States are final within a round. Reopening ([`reopen_failed`], [`reopen_all`]) or correcting ([`correct_page`]) an ended
-//! task starts the next round. Pure functions: each returns whether it changed the task, and the task tables of all
-//! backends wrap them in a transaction. A table that has applied a change must call [`record_change`] before it stores the
-//! task.
+//! States are final within a round. Reopening ([`reopen_failed`], [`reopen_all`]) or correcting ([`correct_page`]) an
+//! ended task starts the next round. Pure functions: each returns whether it changed the task, and the task tables of
+//! all backends wrap them in a transaction. A table that has applied a change must call [`record_change`] before it
+//! stores the task.
 
 use crate::{
     Callback, CallbackUpdate, Counts, Document, DocumentState, Outcome, Page, PageRef, PageStatus, Task, UnixMillis,
@@ -102,8 +102,8 @@ pub fn complete_page(task: &mut Task, page: &mut Page, round: u32, outcome: Outc
     true
 }
 
-/// Marks a progress webhook as due, if progress webhooks are wanted and the last one was long enough ago. The end of a task
-/// has a webhook of its own.
+/// Marks a progress webhook as due, if progress webhooks are wanted and the last one was long enough ago. The end of a
+/// task has a webhook of its own.
 fn schedule_progress(task: &mut Task, now: UnixMillis) {
     if task.status().ended() {
         return;
@@ -125,8 +125,8 @@ pub fn cancel(task: &mut Task) -> bool {
     open > 0
 }
 
-/// Moves the expiry forward to `at`, if that is earlier, cancels all open pages and drops the callback: no page is completed
-/// and no webhook is delivered any more.
+/// Moves the expiry forward to `at`, if that is earlier, cancels all open pages and drops the callback: no page is
+/// completed and no webhook is delivered any more.
 pub fn expire(task: &mut Task, at: UnixMillis) -> bool {
     let is_sooner = at < task.expires_at;
     task.expires_at = task.expires_at.min(at);
@@ -136,8 +136,8 @@ pub fn expire(task: &mut Task, at: UnixMillis) -> bool {
     was_open || is_sooner || !was_dispatched || had_callback
 }
 
-/// Applies an update to the callback, in its round only. Changes nothing if the task has no callback, `round` is not its
-/// current round, or the update does not apply.
+/// Applies an update to the callback, in its round only. Changes nothing if the task has no callback, `round` is not
+/// its current round, or the update does not apply.
 pub fn update_callback(task: &mut Task, round: u32, update: &CallbackUpdate) -> bool {
     if task.round != round {
         return false;
@@ -147,8 +147,8 @@ pub fn update_callback(task: &mut Task, round: u32, update: &CallbackUpdate) -> 
     true
 }
 
-/// Reopens failed pages of an ended task in a new round. Changes nothing if the task is open or expired, or if `failed` is 0.
-/// The caller must queue these pages.
+/// Reopens failed pages of an ended task in a new round. Changes nothing if the task is open or expired, or if `failed`
+/// is 0. The caller must queue these pages.
 pub fn reopen_failed(task: &mut Task, failed: u32, now: UnixMillis) -> bool {
     if !task.status().ended() || task.expired(now) || failed == 0 {
         return false;
@@ -158,9 +158,9 @@ pub fn reopen_failed(task: &mut Task, failed: u32, now: UnixMillis) -> bool {
     true
 }
 
-/// Reopens everything in an ended task that was not read, or `with_read` everything, in a new round. Returns the numbers of
-/// the failed documents that are pending again, i.e. those with a known source. Returns `None` and changes nothing if the
-/// task is open or expired, or if nothing can be reopened. The caller must queue the pages.
+/// Reopens everything in an ended task that was not read, or `with_read` everything, in a new round. Returns the
+/// numbers of the failed documents that are pending again, i.e. those with a known source. Returns `None` and changes
+/// nothing if the task is open or expired, or if nothing can be reopened. The caller must queue the pages.
 pub fn reopen_all(task: &mut Task, with_read: bool, now: UnixMillis) -> Option<Vec<u32>> {
     if !task.status().ended() || task.expired(now) {
         return None;
@@ -214,8 +214,8 @@ fn start_reopened_round(task: &mut Task) {
     task.dispatched = false;
 }
 
-/// Applies a person's correction of an ended page, as a round of its own in which the page has succeeded. Changes nothing if
-/// the task is open or expired, `round` is not the next round, or the page was canceled.
+/// Applies a person's correction of an ended page, as a round of its own in which the page has succeeded. Changes
+/// nothing if the task is open or expired, `round` is not the next round, or the page was canceled.
 pub fn correct_page(task: &mut Task, page: &mut Page, round: u32, confidence: Option<f32>, now: UnixMillis) -> bool {
     if !task.status().ended() || task.expired(now) || round != task.round + 1 {
         return false;

@@ -1,4 +1,4 @@
-//! The emulator: fetched once, started once for all tests here, and ended with them, however they end.
+//! The emulator (ministack): installed once, started once for all tests, and stopped with them.
 
 use std::{
     env,
@@ -11,31 +11,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The emulator and what it needs, pinned by hash: what it emulates changes from week to week.
+/// The emulator and its dependencies, pinned by hash, since its behavior changes from release to release.
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../localstack/requirements.txt");
-/// A loaded machine needs a while to start it.
+/// The start timeout, for a loaded machine.
 const START_LIMIT: Duration = Duration::from_mins(2);
-/// Ends what it started when nobody holds its input open any more: when this program has ended, even by a signal.
+/// Stops the emulator when its standard input is closed, i.e. when this process has ended, even by a signal.
 const WATCH: &str = r#""$@" & started=$!; cat > /dev/null; kill "$started"; wait "$started""#;
 
-/// Where it listens.
-pub(crate) fn address() -> String {
+/// Returns the emulator's URL.
+pub(crate) fn url() -> String {
     static RUNNING: OnceLock<(String, Child)> = OnceLock::new();
     RUNNING.get_or_init(start).0.clone()
 }
 
 fn start() -> (String, Child) {
-    let (folder, port) = (installed(), free_port());
+    let folder = installed();
+    let port = free_port();
     let log = File::create(folder.with_file_name(format!("ministack-{port}.log"))).expect("a log");
     let child = Command::new("sh")
         .args(["-c", WATCH, "sh", "python3", "-m", "ministack"])
         .env("PYTHONPATH", &folder)
-        // It runs code for whoever asks: nobody but this machine may.
+        // The emulator runs code on request, so it must listen on this machine only.
         .env("BIND_HOST", "127.0.0.1")
         .env("GATEWAY_PORT", port.to_string())
-        // These listen on all addresses, and nobody here wants them.
+        // These services would listen on all addresses.
         .envs([("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0")])
-        // These two listen on every address whatever that says.
+        // These two ignore the bind address.
         .env("IOT_MTLS_ENABLED", "0")
         .env("SFTP_ENABLED", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -43,16 +44,16 @@ fn start() -> (String, Child) {
         .stdout(log.try_clone().expect("the log"))
         .stderr(log)
         .spawn()
-        .expect("sh starts");
+        .expect("sh can be started");
     let deadline = Instant::now() + START_LIMIT;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "ministack does not answer; its log lies beside {}", folder.display());
+        assert!(Instant::now() < deadline, "ministack does not answer; see its log beside {}", folder.display());
         thread::sleep(Duration::from_millis(100));
     }
     (format!("http://127.0.0.1:{port}"), child)
 }
 
-/// The folder with the emulator, fetched first if it is not there: whole or not at all, and by one process at a time.
+/// Returns the folder with the emulator, installed atomically and by one process at a time.
 fn installed() -> PathBuf {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = parent.join(format!("ministack-{}", version()));
@@ -66,7 +67,7 @@ fn installed() -> PathBuf {
             .arg(staging.path())
             .args(["--requirement", REQUIREMENTS])
             .output()
-            .expect("python3 starts");
+            .expect("python3 can be started");
         assert!(pip.status.success(), "{REQUIREMENTS}: {}", String::from_utf8_lossy(&pip.stderr));
         fs::rename(staging.keep(), &folder).expect("moved to its place");
     }

@@ -1,4 +1,4 @@
-//! What is gone for good where objects have versions, and tasks that are removed by halves.
+//! Permanent deletion in a bucket with versions, and interrupted deletions of tasks.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ fn client() -> Client {
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .endpoint_url(emulator::address())
+        .endpoint_url(emulator::url())
         .force_path_style(true);
     Client::from_conf(config.build())
 }
 
-/// A backend whose bucket keeps versions.
+/// Opens a backend whose bucket keeps versions.
 async fn versioned() -> (AwsSettings, Backend) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
@@ -39,7 +39,7 @@ async fn versioned() -> (AwsSettings, Backend) {
     (settings, backend)
 }
 
-/// All versions and marks there are, by key.
+/// Returns all versions and delete markers, by key.
 async fn versions(settings: &AwsSettings) -> Vec<(String, String)> {
     let listed = client().list_object_versions().bucket(&settings.bucket).send().await.expect("listed");
     let versions = listed.versions.unwrap_or_default().into_iter().map(|one| (one.key, one.version_id));
@@ -51,14 +51,14 @@ async fn versions(settings: &AwsSettings) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_is_erased_is_gone_with_all_its_versions() {
+async fn erasing_deletes_all_versions() {
     let (settings, backend) = versioned().await;
     for key in ["a/1", "a/2", "ab"] {
         for text in ["first", "second"] {
             backend.objects.put(key, text.into()).await.expect("put");
         }
     }
-    backend.objects.delete("a/2").await.expect("deleted, but not for good");
+    backend.objects.delete("a/2").await.expect("marked as deleted");
     assert_eq!(versions(&settings).await.len(), 7, "each twice, and a mark");
     assert_eq!(backend.objects.erase("a/").await.expect("erased"), 2);
     let left: Vec<String> = versions(&settings).await.into_iter().map(|(key, _)| key).collect();
@@ -66,7 +66,7 @@ async fn what_is_erased_is_gone_with_all_its_versions() {
 }
 
 #[tokio::test]
-async fn more_versions_than_one_call_takes_are_erased() {
+async fn more_versions_than_one_page_are_erased() {
     let (settings, backend) = versioned().await;
     let puts = (0..1_010).map(|number| {
         let objects = backend.objects.clone();
@@ -81,7 +81,7 @@ async fn more_versions_than_one_call_takes_are_erased() {
 }
 
 #[tokio::test]
-async fn of_a_chosen_key_the_version_that_was_announced_goes_and_no_other() {
+async fn only_the_given_version_of_a_key_is_erased() {
     let (settings, backend) = versioned().await;
     let key = "inbox/chosen.pdf";
     for text in ["of the task", "of another"] {
@@ -112,12 +112,12 @@ async fn created(backend: &Backend, documents: Vec<Document>) -> Task {
 }
 
 #[tokio::test]
-async fn a_task_that_was_removed_by_half_is_found_and_removed_whole() {
+async fn an_interrupted_removal_of_a_task_is_completed() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let backend = connected(&settings).await;
     let state = || DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 1 });
-    // So many that they lie outside of their task's item.
+    // Enough documents to be stored in chunks.
     let documents = (1..=150).map(|number| Document::new(number, Some("a".repeat(100)), state())).collect();
     let task = created(&backend, documents).await;
     let task = backend.tasks.expire(task.id, now()).await.expect("expired").task().clone();
@@ -134,7 +134,7 @@ async fn a_task_that_was_removed_by_half_is_found_and_removed_whole() {
 }
 
 #[tokio::test]
-async fn an_address_gives_whoever_knows_it_the_object_as_a_file() {
+async fn a_download_url_returns_the_object_as_an_attachment() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let backend = connected(&settings).await;
@@ -166,7 +166,8 @@ async fn fetched(url: &str) -> Answer {
     let request = http::Request::get(url).body(Empty::<bytes::Bytes>::new()).expect("a request");
     let answer = client.request(request).await.expect("an answer");
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let (kind, disposition) = (header("content-type"), header("content-disposition"));
+    let kind = header("content-type");
+    let disposition = header("content-disposition");
     let body = answer.into_body().collect().await.expect("a body").to_bytes();
     Answer { body: String::from_utf8_lossy(&body).into_owned(), kind, disposition }
 }

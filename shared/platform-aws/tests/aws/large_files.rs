@@ -1,11 +1,11 @@
-//! Objects too large for one request.
+//! Objects too large for one request (multipart uploads).
 
 use std::fs;
 
 use crate::open;
 
 #[tokio::test]
-async fn a_large_file_goes_up_in_parts() {
+async fn a_large_file_is_uploaded_in_parts() {
     let (backend, ()) = open().await;
     let file = backend.objects.spool().join("large");
     let bytes: Vec<u8> = (0..9_000_000_u32).flat_map(u32::to_le_bytes).collect();

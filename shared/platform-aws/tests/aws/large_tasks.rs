@@ -1,4 +1,4 @@
-//! Tasks too large for one transaction or for one item, and tasks in more hands than one.
+//! Tasks too large for one transaction or one item, and tasks changed by several processes.
 
 use quire_platform::{Backend, Completion, Reopen, conformance, retry_with_backoff};
 use quire_platform_aws::Aws;
@@ -42,7 +42,7 @@ async fn agrees(backend: &Backend, task: &Task) {
 }
 
 #[tokio::test]
-async fn a_task_of_very_many_pages_is_created_whole() {
+async fn a_task_of_very_many_pages_is_created_atomically() {
     let (backend, ()) = open().await;
     let task = created(&backend, [split(350), pending()]).await;
     agrees(&backend, &task).await;
@@ -55,7 +55,7 @@ async fn a_task_of_very_many_pages_is_created_whole() {
 }
 
 #[tokio::test]
-async fn a_task_of_very_many_documents_is_kept_in_several_items() {
+async fn a_task_of_very_many_documents_is_stored_in_chunks() {
     let (backend, ()) = open().await;
     let task = created(&backend, (1..=900).map(|n| if n % 3 == 0 { pending() } else { split(1) })).await;
     agrees(&backend, &task).await;
@@ -69,7 +69,7 @@ async fn a_task_of_very_many_documents_is_kept_in_several_items() {
 }
 
 #[tokio::test]
-async fn very_many_failed_pages_are_opened_again() {
+async fn very_many_failed_pages_are_reopened() {
     const PAGES: u32 = 130;
     let (backend, ()) = open().await;
     let task = created(&backend, [split(PAGES)]).await;
@@ -85,14 +85,14 @@ async fn very_many_failed_pages_are_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_several_processes_one_completes_each_page() {
+async fn one_of_several_processes_completes_each_page() {
     const PAGES: u32 = 25;
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let mut tries = JoinSet::new();
     let task = created(&connected(&settings).await, [split(PAGES)]).await;
     for _ in 0..3 {
-        // Each with turns of its own, as a process has.
+        // With locks of its own, as another process.
         let backend = connected(&settings).await;
         for page in task.pages() {
             let tasks = backend.tasks.clone();
@@ -108,14 +108,16 @@ async fn of_several_processes_one_completes_each_page() {
 }
 
 #[tokio::test]
-async fn a_task_that_comes_from_two_doors_at_once_is_one() {
+async fn concurrent_creations_of_one_task_are_idempotent() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
-    let (one, other) = (connected(&settings).await, connected(&settings).await);
+    let one = connected(&settings).await;
+    let other = connected(&settings).await;
     let documents = vec![Document::new(1, None, split(220))];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), crate::now(), documents, None);
     let (first, second) = tokio::join!(one.tasks.create(task.clone()), other.tasks.create(task.clone()));
-    let (first, second) = (first.expect("create"), second.expect("create"));
+    let first = first.expect("create");
+    let second = second.expect("create");
     assert!(first.changed() != second.changed(), "one of them made it");
     assert_eq!((first.task(), second.task()), (&task, &task));
     agrees(&one, &task).await;

@@ -1,4 +1,4 @@
-//! The backend on AWS, on an emulator: what every backend promises, and what is its own.
+//! The AWS backend on an emulator: the conformance suite, and its own guarantees.
 
 use quire_platform::{Backend, conformance, now};
 use quire_platform_aws::{Aws, AwsSettings};
@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 mod emulator;
 mod erased;
-mod half_opened;
-mod handed;
+mod interrupted_reopening;
+mod lambda_batch;
 mod large_files;
 mod large_tasks;
 mod managed_secret;
@@ -15,7 +15,7 @@ mod messages;
 mod retention;
 mod uploads;
 
-/// A backend of its own for each test.
+/// Returns settings of a separate backend for each test.
 fn settings() -> AwsSettings {
     let name = format!("quire-{}", Uuid::now_v7().simple());
     AwsSettings {
@@ -24,7 +24,7 @@ fn settings() -> AwsSettings {
         webhook_secret: Some(name.clone()),
         queue_prefix: name,
         cache_bytes: 64 * 1024 * 1024,
-        emulator: Some(emulator::address()),
+        emulator: Some(emulator::url()),
     }
 }
 
@@ -42,5 +42,5 @@ async fn aws(settings: &AwsSettings) -> Aws {
     Aws::connect_with(settings.clone(), conformance::settings).await.expect("open the backend")
 }
 
-// The emulator does not know fair queues.
+// The emulator does not implement fair queuing.
 conformance::conformance_tests!(open except fairness);

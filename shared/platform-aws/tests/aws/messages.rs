@@ -1,4 +1,4 @@
-//! What is SQS's own.
+//! Limits of SQS.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn a_message_keeps_its_group_for_fair_queues() {
 }
 
 #[tokio::test]
-async fn more_than_ten_come_in_one_receive() {
+async fn one_receive_returns_more_than_ten_messages() {
     let (backend, ()) = open().await;
     let queue = backend.queue(QueueName::Pages);
     queue.send(vec![message("tenant"); 25]).await.expect("send");

@@ -1,4 +1,4 @@
-//! What the table forgets, and when.
+//! The table's time to live.
 
 use aws_sdk_dynamodb::{
     Client, Config,
@@ -20,11 +20,11 @@ pub(crate) fn client() -> Client {
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .endpoint_url(emulator::address());
+        .endpoint_url(emulator::url());
     Client::from_conf(config.build())
 }
 
-/// A task with documents in items of their own and with pages, some of which have ended.
+/// Creates a task with chunks of documents, and with pages of which some have ended.
 async fn worked_on(backend: &Backend, created_at: UnixMillis) -> Task {
     let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 });
     let pending = DocumentState::Pending {
@@ -49,10 +49,10 @@ async fn worked_on(backend: &Backend, created_at: UnixMillis) -> Task {
 }
 
 #[tokio::test]
-async fn everything_of_a_task_is_forgotten_two_days_after_it_has_expired() {
+async fn the_time_to_live_of_a_task_is_two_days_after_its_expiry() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
-    // Twice is once, with its time to live too.
+    // Provisioning is idempotent, including the time to live.
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let created_at = now();
     let task = worked_on(&connected(&settings).await, created_at).await;
@@ -70,7 +70,7 @@ async fn everything_of_a_task_is_forgotten_two_days_after_it_has_expired() {
 }
 
 #[tokio::test]
-async fn a_record_expires_when_it_was_told_to_and_no_other_does() {
+async fn only_records_with_an_expiry_have_a_time_to_live() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let records = connected(&settings).await.records;

@@ -1,4 +1,4 @@
-//! Addresses that take one upload, and versions of what was uploaded.
+//! Presigned uploads, and versions of uploaded objects.
 
 use std::{fs, time::Duration};
 
@@ -19,7 +19,7 @@ async fn address(backend: &Backend, valid_for: Duration) -> UploadUrl {
     made.expect("this backend takes uploads")
 }
 
-/// What a `PUT` is answered with, sent as no client would that fills in headers of its own.
+/// Returns the HTTP status of a raw `PUT` request without the headers that clients add.
 async fn put(url: &str, headers: &[(&str, &str)], body: &str) -> u16 {
     let rest = url.strip_prefix("http://").expect("the emulator's address");
     let (host, path) = rest.split_once('/').expect("a path");
@@ -34,7 +34,7 @@ async fn put(url: &str, headers: &[(&str, &str)], body: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn an_address_takes_the_upload_that_it_was_made_for() {
+async fn an_upload_url_accepts_its_upload() {
     let (backend, ()) = open().await;
     assert!(backend.objects.supports_uploads());
     let UploadUrl { url, headers } = address(&backend, Duration::from_mins(15)).await;
@@ -45,7 +45,7 @@ async fn an_address_takes_the_upload_that_it_was_made_for() {
 }
 
 #[tokio::test]
-async fn an_address_takes_nothing_else() {
+async fn an_upload_url_accepts_nothing_else() {
     let (backend, ()) = open().await;
     let UploadUrl { url, .. } = address(&backend, Duration::from_mins(15)).await;
     let signed = url.split('&').find_map(|part| part.strip_prefix("X-Amz-SignedHeaders=")).expect("signed headers");
@@ -58,7 +58,7 @@ async fn an_address_takes_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_address_is_of_no_use_once_its_time_is_over() {
+async fn an_upload_url_expires() {
     let (backend, ()) = open().await;
     let UploadUrl { url, headers } = address(&backend, Duration::from_secs(1)).await;
     tokio::time::sleep(Duration::from_millis(2500)).await;
@@ -67,14 +67,14 @@ async fn an_address_is_of_no_use_once_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn an_address_is_no_secret_of_a_log() {
+async fn an_upload_url_is_not_printed() {
     let (backend, ()) = open().await;
     let shown = format!("{:?}", address(&backend, Duration::from_mins(1)).await);
     assert!(shown.contains("content-type") && !shown.contains("Signature"), "{shown}");
 }
 
 #[tokio::test]
-async fn a_version_that_never_was_is_not_found() {
+async fn an_unknown_version_is_not_found() {
     let (backend, ()) = open().await;
     backend.objects.put(KEY, BODY.into()).await.expect("put");
     let file = backend.objects.spool().join("copy");

@@ -24,70 +24,70 @@ const PAGES: u32 = 3;
 
 /// What the processes reported before they were killed.
 #[derive(Default)]
-struct Said {
+struct ProcessLog {
     accepted: BTreeSet<TaskId>,
     ended: Vec<String>,
 }
 
 #[test]
-fn a_killed_process_loses_nothing_and_does_nothing_twice() {
+fn a_killed_process_loses_nothing_and_repeats_nothing() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     if let Some(dir) = env::var_os(CHILD) {
         return runtime.block_on(work_until_killed(Path::new(&dir)));
     }
-    let dir = tempfile::tempdir().expect("a folder");
-    let mut said = Said::default();
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut log = ProcessLog::default();
     for round in 0..8 {
         // From the middle of its start to the middle of its work.
-        said.hear(&run_and_kill(dir.path(), Duration::from_millis(20 + 70 * round)));
+        log.parse(&run_and_kill(dir.path(), Duration::from_millis(20 + 70 * round)));
     }
-    assert!(said.accepted.len() > 10 && said.ended.len() > 10, "the processes got to work");
-    runtime.block_on(finish(dir.path(), said));
+    assert!(log.accepted.len() > 10 && log.ended.len() > 10, "the processes worked for a while");
+    runtime.block_on(finish(dir.path(), log));
 }
 
-impl Said {
-    fn hear(&mut self, text: &str) {
+impl ProcessLog {
+    fn parse(&mut self, text: &str) {
         // The last line may be truncated.
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in complete.lines() {
             match line.split_once(' ') {
                 Some(("accepted", id)) => assert!(self.accepted.insert(id.parse().expect("a task's id"))),
                 Some(("ended", page)) => self.ended.push(page.to_owned()),
-                _ => panic!("the process said: {text}"),
+                _ => panic!("unexpected output: {text}"),
             }
         }
     }
 }
 
 fn run_and_kill(dir: &Path, after: Duration) -> String {
-    let test = "crash::a_killed_process_loses_nothing_and_does_nothing_twice";
-    let mut child = Command::new(env::current_exe().expect("this program"))
+    let test = "crash::a_killed_process_loses_nothing_and_repeats_nothing";
+    let mut child = Command::new(env::current_exe().expect("the path of this program"))
         .args([test, "--exact", "--nocapture"])
         .env(CHILD, dir)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("a child process");
-    let mut said = child.stderr.take().expect("its voice");
+    let mut log = child.stderr.take().expect("its standard error is piped");
     let listener = thread::spawn(move || {
         let mut all = String::new();
-        said.read_to_string(&mut all).expect("text");
+        log.read_to_string(&mut all).expect("UTF-8 output");
         all
     });
     thread::sleep(after);
-    child.kill().expect("it is still at work");
-    child.wait().expect("it is dead");
-    listener.join().expect("what it said")
+    child.kill().expect("the process is still running");
+    child.wait().expect("the process has ended");
+    listener.join().expect("the process's output")
 }
 
-fn say(line: &str) {
+fn report(line: &str) {
     // In one write, so that only the last line can be truncated.
-    stderr().write_all(format!("{line}\n").as_bytes()).expect("somebody listens");
+    stderr().write_all(format!("{line}\n").as_bytes()).expect("standard error is open");
 }
 
 async fn work_until_killed(dir: &Path) {
     let embedded = Embedded::open(dir, "child").expect("open the backend");
-    embedded.expire_leases().await.expect("reclaimed");
+    embedded.expire_leases().await.expect("expired");
     let backend = embedded.backend();
     tokio::join!(submit(&backend), submit(&backend), read(&backend), read(&backend));
 }
@@ -98,7 +98,7 @@ async fn submit(backend: &Backend) {
         let documents = vec![Document::new(1, None, state)];
         let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now(), documents, None);
         backend.tasks.create(task.clone()).await.expect("created");
-        say(&format!("accepted {}", task.id));
+        report(&format!("accepted {}", task.id));
         dispatch(backend, &task).await;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -113,7 +113,7 @@ async fn dispatch(backend: &Backend, task: &Task) {
 async fn read(backend: &Backend) {
     let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), Duration::from_mins(1));
     loop {
-        read_some(backend, &consumer, Duration::from_secs(1), |page| say(&format!("ended {page}"))).await;
+        read_some(backend, &consumer, Duration::from_secs(1), |page| report(&format!("ended {page}"))).await;
     }
 }
 
@@ -144,29 +144,32 @@ fn text(page: PageRef) -> String {
     format!("{page}").repeat(100)
 }
 
-async fn finish(dir: &Path, mut said: Said) {
+async fn finish(dir: &Path, mut log: ProcessLog) {
     let embedded = Embedded::open(dir, "last").expect("open the backend");
-    embedded.expire_leases().await.expect("reclaimed");
+    embedded.expire_leases().await.expect("expired");
     let backend = embedded.backend();
     let undispatched = backend.tasks.list_undispatched(UnixMillis(i64::MAX), 10_000).await.expect("undispatched");
     for task in undispatched {
-        said.accepted.insert(task.id);
+        log.accepted.insert(task.id);
         dispatch(&backend, &task).await;
     }
     let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), Duration::from_mins(1));
-    while read_some(&backend, &consumer, Duration::ZERO, |page| said.ended.push(page.to_string())).await > 0 {}
-    for id in said.accepted {
-        let task = backend.tasks.task(id).await.expect("an accepted task is there");
+    while read_some(&backend, &consumer, Duration::ZERO, |page| log.ended.push(page.to_string())).await > 0 {}
+    for id in log.accepted {
+        let task = backend.tasks.task(id).await.expect("an accepted task exists");
         assert_eq!(task.counts, Counts { succeeded: PAGES, ..Counts::default() }, "{id}");
         assert!(task.ended_at.is_some());
         for page in task.pages() {
-            let stored =
-                backend.objects.read(&ObjectKey::PageText { page, round: 1 }.to_string()).await.expect("its text");
-            assert_eq!(stored, text(page), "whole");
+            let stored = backend
+                .objects
+                .read(&ObjectKey::PageText { page, round: 1 }.to_string())
+                .await
+                .expect("the page's text exists");
+            assert_eq!(stored, text(page), "the text is complete");
         }
     }
-    let ended = said.ended.len();
-    let different: BTreeSet<String> = said.ended.into_iter().collect();
+    let ended = log.ended.len();
+    let different: BTreeSet<String> = log.ended.into_iter().collect();
     assert_eq!(different.len(), ended, "no page ended twice");
     for name in [QueueName::Pages, QueueName::DeadPages] {
         assert_eq!(backend.queue(name).depth().await.expect("depth"), quire_platform::QueueDepth::default());

@@ -14,8 +14,8 @@ use quire_platform_embedded::Embedded;
 const CHILD: &str = "QUIRE_TEST_FULL";
 
 #[test]
-fn a_folder_that_cannot_be_is_named() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn the_error_names_a_folder_that_cannot_be_created() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
     let file = dir.path().join("file");
     fs::write(&file, "x").expect("a file");
     for below in [file.clone(), file.join("data")] {
@@ -26,8 +26,8 @@ fn a_folder_that_cannot_be_is_named() {
 }
 
 #[test]
-fn a_database_that_cannot_be_is_named() {
-    let dir = tempfile::tempdir().expect("a folder");
+fn the_error_names_a_database_that_cannot_be_opened() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir(dir.path().join("quire.db")).expect("a folder in its place");
     let error = Embedded::open(dir.path(), "test").expect_err("no database");
     assert!(matches!(error, Error::Failed { .. }));
@@ -35,30 +35,30 @@ fn a_database_that_cannot_be_is_named() {
 }
 
 #[test]
-fn without_space_there_is_an_error_and_nothing_half_written() {
+fn a_full_disk_is_an_error_and_leaves_nothing_half_written() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     if let Some(dir) = env::var_os(CHILD) {
         return runtime.block_on(fill(Path::new(&dir)));
     }
-    let dir = tempfile::tempdir().expect("a folder");
-    let this = env::current_exe().expect("this program");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let this = env::current_exe().expect("the path of this program");
     // A file size limit acts like a full disk. Its unit is 512 or 1024 bytes, depending on the shell.
     let child = Command::new("sh")
         .args(["-c", r#"ulimit -f 512; trap "" XFSZ; exec "$0" "$@""#])
         .arg(this)
-        .args(["limits::without_space_there_is_an_error_and_nothing_half_written", "--exact", "--nocapture"])
+        .args(["limits::a_full_disk_is_an_error_and_leaves_nothing_half_written", "--exact", "--nocapture"])
         .env(CHILD, dir.path())
         .stdout(Stdio::null())
         .output()
         .expect("a child process");
-    let said = String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success(), "{said}");
-    let sent: u64 = said.trim().parse().expect("how many messages were sent");
+    let output = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success(), "{output}");
+    let sent: u64 = output.trim().parse().expect("the number of sent messages");
 
     runtime.block_on(async {
         let backend = Embedded::open(dir.path(), "test").expect("open the backend").backend();
         let depth = backend.queue(QueueName::Pages).depth().await.expect("depth");
-        assert_eq!(depth.ready, sent, "all that were sent, and nothing of the others");
+        assert_eq!(depth.ready, sent, "exactly the messages that were sent");
         assert_eq!(backend.objects.list("").await.expect("list"), ["small"]);
         assert_eq!(backend.objects.read("small").await.expect("read"), "text");
         let spool = fs::read_dir(backend.objects.spool()).expect("the spool");
@@ -84,7 +84,7 @@ async fn fill(dir: &Path) {
             Ok(()) => sent += 3,
             Err(error) => break error,
         }
-        assert!(sent < 1_000, "it never fills");
+        assert!(sent < 1_000, "the disk never fills");
     };
     assert!(matches!(error, Error::Full { .. } | Error::Failed { .. }), "{error}");
     assert!(error.to_string().contains("database"), "{error}");

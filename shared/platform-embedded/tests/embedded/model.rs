@@ -9,31 +9,31 @@ use quire_platform_embedded::Embedded;
 const MAX_RECEIVES: u32 = 2;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum QueueStep {
     Send { group: u8, count: usize },
     Receive { max: usize },
     Acknowledge(Index),
     Release(Index),
     DeadLetter(Index),
     Extend(Index),
-    Reclaim,
+    ExpireLeases,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = QueueStep> {
     prop_oneof![
-        3 => (0..3_u8, 1..4_usize).prop_map(|(group, count)| Step::Send { group, count }),
-        4 => (1..5_usize).prop_map(|max| Step::Receive { max }),
-        3 => any::<Index>().prop_map(Step::Acknowledge),
-        2 => any::<Index>().prop_map(Step::Release),
-        1 => any::<Index>().prop_map(Step::DeadLetter),
-        1 => any::<Index>().prop_map(Step::Extend),
-        1 => Just(Step::Reclaim),
+        3 => (0..3_u8, 1..4_usize).prop_map(|(group, count)| QueueStep::Send { group, count }),
+        4 => (1..5_usize).prop_map(|max| QueueStep::Receive { max }),
+        3 => any::<Index>().prop_map(QueueStep::Acknowledge),
+        2 => any::<Index>().prop_map(QueueStep::Release),
+        1 => any::<Index>().prop_map(QueueStep::DeadLetter),
+        1 => any::<Index>().prop_map(QueueStep::Extend),
+        1 => Just(QueueStep::ExpireLeases),
     ]
 }
 
 /// Where a message is. At its maximum receive count, the next receive may move it to the dead-letter queue.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Place {
+enum MessagePlace {
     Ready,
     /// Leased by the receive with this number.
     Leased(usize),
@@ -42,115 +42,115 @@ enum Place {
 }
 
 #[derive(Debug)]
-struct Message {
-    place: Place,
+struct ModelMessage {
+    place: MessagePlace,
     receives: u32,
 }
 
 /// The expected content of the queue, and every receive, valid or stale.
 #[derive(Debug, Default)]
-struct Model {
-    messages: BTreeMap<String, Message>,
+struct QueueModel {
+    messages: BTreeMap<String, ModelMessage>,
     history: Vec<ReceivedMessage>,
 }
 
-impl Model {
+impl QueueModel {
     fn send(&mut self, group: u8, count: usize) -> Vec<OutgoingMessage> {
         let mut sent = Vec::new();
         for _ in 0..count {
             let body = format!("{:04}", self.messages.len());
-            self.messages.insert(body.clone(), Message { place: Place::Ready, receives: 0 });
+            self.messages.insert(body.clone(), ModelMessage { place: MessagePlace::Ready, receives: 0 });
             sent.push(OutgoingMessage { body, group: group.to_string(), delay: Duration::ZERO, trace: None });
         }
         sent
     }
 
-    fn count(&self, of: impl Fn(&Message) -> bool) -> usize {
+    fn count(&self, of: impl Fn(&ModelMessage) -> bool) -> usize {
         self.messages.values().filter(|message| of(message)).count()
     }
 
     fn received(&mut self, received: Vec<ReceivedMessage>, max: usize) {
-        let receivable = self.count(|message| message.place == Place::Ready && message.receives < MAX_RECEIVES);
+        let receivable = self.count(|message| message.place == MessagePlace::Ready && message.receives < MAX_RECEIVES);
         assert!(received.len() <= max.min(receivable));
         assert_eq!(received.is_empty(), receivable == 0);
         for one in received {
             let message = self.messages.get_mut(&one.body).expect("it was sent");
-            assert_eq!(message.place, Place::Ready, "{one:?}");
+            assert_eq!(message.place, MessagePlace::Ready, "{one:?}");
             message.receives += 1;
             assert_eq!(one.attempt, message.receives);
-            message.place = Place::Leased(self.history.len());
+            message.place = MessagePlace::Leased(self.history.len());
             self.history.push(one);
         }
     }
 
     /// Returns some receive, and its message if its lease is valid.
-    fn pick(&mut self, index: Index) -> Option<(ReceivedMessage, Option<&mut Message>)> {
+    fn pick(&mut self, index: Index) -> Option<(ReceivedMessage, Option<&mut ModelMessage>)> {
         if self.history.is_empty() {
             return None;
         }
         let number = index.index(self.history.len());
         let received = self.history[number].clone();
-        let message = self.messages.get_mut(&received.body).filter(|m| m.place == Place::Leased(number));
+        let message = self.messages.get_mut(&received.body).filter(|m| m.place == MessagePlace::Leased(number));
         Some((received, message))
     }
 
-    fn reclaimed(&mut self) {
-        for message in self.messages.values_mut().filter(|message| matches!(message.place, Place::Leased(_))) {
-            message.place = Place::Ready;
+    fn leases_expired(&mut self) {
+        for message in self.messages.values_mut().filter(|message| matches!(message.place, MessagePlace::Leased(_))) {
+            message.place = MessagePlace::Ready;
             message.receives -= 1;
         }
     }
 }
 
-async fn take(model: &mut Model, embedded: &Embedded, backend: &Backend, step: Step) {
+async fn run_step(model: &mut QueueModel, embedded: &Embedded, backend: &Backend, step: QueueStep) {
     let queue = backend.queue(QueueName::Pages);
-    let move_to = |message: Option<&mut Message>, place| message.into_iter().for_each(|m| m.place = place);
+    let move_to = |message: Option<&mut ModelMessage>, place| message.into_iter().for_each(|m| m.place = place);
     match step {
-        Step::Send { group, count } => queue.send(model.send(group, count)).await.expect("send"),
-        Step::Receive { max } => {
+        QueueStep::Send { group, count } => queue.send(model.send(group, count)).await.expect("send"),
+        QueueStep::Receive { max } => {
             let received = queue.receive(max, Duration::ZERO).await.expect("receive");
             model.received(received, max);
         }
-        Step::Acknowledge(index) => {
+        QueueStep::Acknowledge(index) => {
             let Some((received, message)) = model.pick(index) else { return };
             queue.acknowledge(vec![received.receipt]).await.expect("acknowledge");
-            move_to(message, Place::Gone);
+            move_to(message, MessagePlace::Gone);
         }
-        Step::Release(index) => {
+        QueueStep::Release(index) => {
             let Some((received, message)) = model.pick(index) else { return };
             queue.release(vec![received.receipt], Duration::ZERO).await.expect("release");
-            move_to(message, Place::Ready);
+            move_to(message, MessagePlace::Ready);
         }
-        Step::DeadLetter(index) => {
+        QueueStep::DeadLetter(index) => {
             let Some((received, message)) = model.pick(index) else { return };
-            queue.dead_letter(&received, "tired").await.expect("dead-letter");
-            move_to(message, Place::Dead);
+            queue.dead_letter(&received, "gave up").await.expect("dead-letter");
+            move_to(message, MessagePlace::Dead);
         }
-        Step::Extend(index) => {
+        QueueStep::Extend(index) => {
             let Some((received, message)) = model.pick(index) else { return };
             let lost = queue.extend(vec![received.receipt]).await.expect("extend");
             assert_eq!(lost.is_empty(), message.is_some());
         }
-        Step::Reclaim => {
-            embedded.expire_leases().await.expect("reclaim");
-            model.reclaimed();
+        QueueStep::ExpireLeases => {
+            embedded.expire_leases().await.expect("expire leases");
+            model.leases_expired();
         }
     }
 }
 
 /// Asserts that the queues' depths match the model.
-async fn check(model: &Model, backend: &Backend) {
+async fn check(model: &QueueModel, backend: &Backend) {
     let pages = backend.queue(QueueName::Pages).depth().await.expect("depth");
     let dead = backend.queue(QueueName::DeadPages).depth().await.expect("depth");
-    assert_eq!(pages.in_flight as usize, model.count(|message| matches!(message.place, Place::Leased(_))));
+    assert_eq!(pages.in_flight as usize, model.count(|message| matches!(message.place, MessagePlace::Leased(_))));
     assert_eq!(pages.delayed, 0);
-    let resting = model.count(|message| matches!(message.place, Place::Ready | Place::Dead));
+    let resting = model.count(|message| matches!(message.place, MessagePlace::Ready | MessagePlace::Dead));
     assert_eq!((pages.ready + dead.ready) as usize, resting);
-    assert!(dead.ready as usize >= model.count(|message| message.place == Place::Dead));
+    assert!(dead.ready as usize >= model.count(|message| message.place == MessagePlace::Dead));
 }
 
 /// Receives until the queue is empty: then all messages at their maximum receive count are dead letters.
-async fn drain(model: &mut Model, backend: &Backend) {
+async fn drain(model: &mut QueueModel, backend: &Backend) {
     let queue = backend.queue(QueueName::Pages);
     loop {
         let received = queue.receive(3, Duration::ZERO).await.expect("receive");
@@ -163,8 +163,8 @@ async fn drain(model: &mut Model, backend: &Backend) {
         let first = model.history.len().saturating_sub(3);
         for (number, received) in model.history.iter().enumerate().skip(first) {
             let message = model.messages.get_mut(&received.body).expect("it was sent");
-            if message.place == Place::Leased(number) {
-                message.place = Place::Gone;
+            if message.place == MessagePlace::Leased(number) {
+                message.place = MessagePlace::Gone;
             }
         }
     }
@@ -180,7 +180,7 @@ async fn drain(model: &mut Model, backend: &Backend) {
         dead.extend(received.into_iter().map(|letter| letter.body));
     }
     dead.sort_unstable();
-    let expected = model.messages.iter().filter(|(_, m)| matches!(m.place, Place::Dead | Place::Ready));
+    let expected = model.messages.iter().filter(|(_, m)| matches!(m.place, MessagePlace::Dead | MessagePlace::Ready));
     assert_eq!(dead, expected.map(|(body, _)| body.clone()).collect::<Vec<_>>());
 }
 
@@ -188,9 +188,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_queue_does_as_its_model(steps in prop::collection::vec(step(), 1..40)) {
+    fn a_queue_behaves_as_its_model(steps in prop::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a temporary folder");
         let settings = |_| QueueSettings { lease: Duration::from_hours(1), max_receives: MAX_RECEIVES };
         let dead_or_not = |name: QueueName| match name.dead_letter_queue() {
             Some(_) => settings(name),
@@ -198,9 +198,10 @@ proptest! {
         };
         runtime.block_on(async {
             let embedded = Embedded::open_with(dir.path(), "model", dead_or_not).expect("open the backend");
-            let (backend, mut model) = (embedded.backend(), Model::default());
+            let backend = embedded.backend();
+            let mut model = QueueModel::default();
             for step in steps {
-                take(&mut model, &embedded, &backend, step).await;
+                run_step(&mut model, &embedded, &backend, step).await;
                 check(&model, &backend).await;
             }
             drain(&mut model, &backend).await;

@@ -12,7 +12,7 @@ use quire_platform_embedded::Embedded;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-const AT_LENGTH: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn open(dir: &Path, holder: &str) -> Embedded {
     Embedded::open(dir, holder).expect("open the backend")
@@ -29,16 +29,16 @@ async fn send(queue: &dyn Queue, count: usize) {
 }
 
 async fn next(queue: &dyn Queue) -> ReceivedMessage {
-    queue.receive(1, AT_LENGTH).await.expect("receive").pop().expect("a message")
+    queue.receive(1, TIMEOUT).await.expect("receive").pop().expect("a message")
 }
 
-async fn nothing(queue: &dyn Queue) {
+async fn assert_empty(queue: &dyn Queue) {
     assert_eq!(queue.receive(1, Duration::ZERO).await.expect("receive"), []);
 }
 
 #[tokio::test]
-async fn a_home_that_was_not_closed_opens_again_with_everything_in_it() {
-    let dir = TempDir::new().expect("a folder");
+async fn a_backend_that_was_not_closed_opens_again_with_its_data() {
+    let dir = TempDir::new().expect("a temporary folder");
     let first = open(dir.path(), "first");
     send(&*pages(&first), 2).await;
     let held = next(&*pages(&first)).await;
@@ -48,15 +48,15 @@ async fn a_home_that_was_not_closed_opens_again_with_everything_in_it() {
     let second = open(dir.path(), "second");
     assert_eq!(second.backend().objects.read("a/b").await.expect("read"), "text");
     assert_ne!(next(&*pages(&second)).await.body, held.body);
-    nothing(&*pages(&second)).await;
+    assert_empty(&*pages(&second)).await;
     pages(&second).acknowledge(vec![held.receipt]).await.expect("acknowledge");
     let depth = pages(&second).depth().await.expect("depth");
-    assert_eq!((depth.in_flight, depth.ready), (1, 0), "a receipt outlives the process that has it");
+    assert_eq!((depth.in_flight, depth.ready), (1, 0), "a receipt is valid in another process");
 }
 
 #[test]
-fn many_open_a_new_folder_at_once() {
-    let dir = TempDir::new().expect("a folder");
+fn many_processes_create_the_same_folder() {
+    let dir = TempDir::new().expect("a temporary folder");
     let path = dir.path();
     let opened: Vec<Embedded> = thread::scope(|scope| {
         let opening: Vec<_> = (0..8).map(|n| scope.spawn(move || open(path, &format!("worker-{n}")))).collect();
@@ -66,19 +66,20 @@ fn many_open_a_new_folder_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_process_sends_another_receives_within_milliseconds() {
-    let dir = TempDir::new().expect("a folder");
-    let (here, there) = (open(dir.path(), "here"), open(dir.path(), "there"));
+async fn a_message_wakes_up_another_process_within_milliseconds() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let sender = open(dir.path(), "sender");
+    let receiver = open(dir.path(), "receiver");
     let mut waits = Vec::new();
     for _ in 0..15 {
-        let queue = pages(&there);
+        let queue = pages(&receiver);
         let waiting = tokio::spawn(async move { (next(&*queue).await, Instant::now()) });
         tokio::time::sleep(Duration::from_millis(20)).await;
         let sent = Instant::now();
-        send(&*pages(&here), 1).await;
-        let (message, woken) = waiting.await.expect("woken");
+        send(&*pages(&sender), 1).await;
+        let (message, woken) = waiting.await.expect("the receiver ran to its end");
         waits.push(woken.saturating_duration_since(sent));
-        pages(&there).acknowledge(vec![message.receipt]).await.expect("acknowledge");
+        pages(&receiver).acknowledge(vec![message.receipt]).await.expect("acknowledge");
     }
     waits.sort_unstable();
     // With polling alone, the median would be 120 ms. It is 1 to 2 ms, but more on a busy machine.
@@ -88,7 +89,7 @@ async fn what_one_process_sends_another_receives_within_milliseconds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_never_receive_the_same_message() {
     const MESSAGES: usize = 400;
-    let dir = TempDir::new().expect("a folder");
+    let dir = TempDir::new().expect("a temporary folder");
     let both = [open(dir.path(), "one"), open(dir.path(), "two")];
     send(&*pages(&both[0]), MESSAGES).await;
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -116,27 +117,29 @@ async fn two_processes_never_receive_the_same_message() {
 }
 
 #[tokio::test]
-async fn the_leases_of_a_dead_holder_end_at_once_and_count() {
-    let dir = TempDir::new().expect("a folder");
+async fn the_leases_of_a_dead_owner_end_at_once_and_count_as_attempts() {
+    let dir = TempDir::new().expect("a temporary folder");
     let [serve, dead, alive] = ["serve", "dead", "alive"].map(|holder| open(dir.path(), holder));
     send(&*pages(&serve), 2).await;
-    let (lost, kept) = (next(&*pages(&dead)).await, next(&*pages(&alive)).await);
-    serve.release_leases_of_dead_owner("dead").await.expect("forfeit");
+    let lost = next(&*pages(&dead)).await;
+    let kept = next(&*pages(&alive)).await;
+    serve.release_leases_of_dead_owner("dead").await.expect("released");
     let again = next(&*pages(&alive)).await;
     assert_eq!((&again.body, again.attempt), (&lost.body, 2));
-    nothing(&*pages(&serve)).await;
+    assert_empty(&*pages(&serve)).await;
     let queue = pages(&alive);
     let stale = queue.extend(vec![lost.receipt.clone(), kept.receipt, again.receipt]).await.expect("extend");
     assert_eq!(stale, [lost.receipt]);
 }
 
 #[tokio::test]
-async fn an_interruption_of_everything_is_no_attempt() {
-    let dir = TempDir::new().expect("a folder");
-    let (one, two) = (open(dir.path(), "one"), open(dir.path(), "two"));
+async fn an_interruption_of_the_system_spends_no_attempt() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let one = open(dir.path(), "one");
+    let two = open(dir.path(), "two");
     send(&*pages(&one), 2).await;
     let held = [next(&*pages(&one)).await, next(&*pages(&two)).await];
-    one.expire_leases().await.expect("reclaim");
+    one.expire_leases().await.expect("expired");
     for _ in &held {
         assert_eq!(next(&*pages(&two)).await.attempt, 1);
     }
@@ -145,22 +148,22 @@ async fn an_interruption_of_everything_is_no_attempt() {
 }
 
 #[tokio::test]
-async fn what_is_interrupted_again_and_again_goes_to_the_dead_letter_queue() {
-    let dir = TempDir::new().expect("a folder");
+async fn a_message_interrupted_too_often_is_dead_lettered() {
+    let dir = TempDir::new().expect("a temporary folder");
     let embedded = open(dir.path(), "serve");
     let backend: Backend = embedded.backend();
     send(&*pages(&embedded), 1).await;
     for _ in 0..20 {
         assert_eq!(next(&*pages(&embedded)).await.attempt, 1);
-        embedded.expire_leases().await.expect("reclaim");
+        embedded.expire_leases().await.expect("expired");
     }
-    nothing(&*pages(&embedded)).await;
+    assert_empty(&*pages(&embedded)).await;
     let dead = backend.queue(QueueName::DeadPages);
     for _ in 0..3 {
         let letter = next(&*dead).await;
         assert_eq!(letter.body, "0");
         assert!(letter.reason.as_ref().is_some_and(|reason| reason.contains("interrupted 20 times")), "{letter:?}");
         // A dead-letter queue has no dead-letter queue.
-        embedded.expire_leases().await.expect("reclaim");
+        embedded.expire_leases().await.expect("expired");
     }
 }

@@ -121,7 +121,8 @@ pub async fn a_whole_task_is_reopened(backend: &Backend) {
 pub async fn a_canceled_page_stays_canceled_when_a_failed_one_is_reopened(backend: &Backend) {
     use PageStatus::{Canceled, Failed, Queued, Succeeded};
     let task = canceled_halfway(backend).await;
-    let (failed, canceled) = (page(&task, 1, 2), page(&task, 1, 3));
+    let failed = page(&task, 1, 2);
+    let canceled = page(&task, 1, 3);
     let opened = reopen(backend, &task, Reopen::Pages(vec![failed, canceled])).await;
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 2, canceled: 3 });
     assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Queued, 2), (Canceled, 1), (Canceled, 1)]);
@@ -205,7 +206,6 @@ pub async fn a_failed_document_keeps_its_source(backend: &Backend) {
     let source = failed.task().documents[0].source.clone();
     assert!(matches!(source, Some(DocumentSource::Url { .. })), "{source:?}");
     let opened = reopen(backend, &task, Reopen::Unread).await;
-    assert!(
-        matches!(&opened.task().documents[0].state, DocumentState::Pending { source: again } if Some(again) == source.as_ref())
-    );
+    let DocumentState::Pending { source: again } = &opened.task().documents[0].state else { panic!("it is pending") };
+    assert_eq!(Some(again), source.as_ref());
 }

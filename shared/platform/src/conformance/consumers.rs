@@ -1,12 +1,23 @@
 //! A [`Consumer`] on every backend.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use quire_tasks::{PageMessage, PageRef, ReadAs, TaskId, Tenant};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{LEASE, MAX_RECEIVES, SETTLE_TIME, TIMEOUT, pages_queue};
-use crate::{Backend, Consumer, Delivery, OutgoingMessage, QueueName};
+use crate::{
+    Backend, Consumer, Delivery, OutgoingMessage, QueueName, Received,
+    consumer::{ConcurrencyLimits, run_concurrently},
+};
 
 fn message() -> PageMessage {
     PageMessage {
@@ -115,7 +126,8 @@ pub async fn a_malformed_message_can_be_dead_lettered(backend: &Backend) {
         OutgoingMessage { body: r#"{"v":99}"#.to_owned(), ..OutgoingMessage::new(&message(), &Tenant::default()) };
     pages_queue(backend).send(vec![junk.clone()]).await.expect("send");
     let message = sent(backend).await;
-    let (mut read, mut unread) = (None, None);
+    let mut read = None;
+    let mut unread = None;
     let deadline = Instant::now() + TIMEOUT;
     while (read.is_none() || unread.is_none()) && Instant::now() < deadline {
         for delivery in consumer.receive(2, SETTLE_TIME).await.expect("receive") {
@@ -125,7 +137,8 @@ pub async fn a_malformed_message_can_be_dead_lettered(backend: &Backend) {
             }
         }
     }
-    let (read, unread) = (read.expect("the message"), unread.expect("the junk"));
+    let read = read.expect("the message");
+    let unread = unread.expect("the junk");
     assert_eq!((read.message, unread.body), (message, junk.body.clone()));
     read.lease.acknowledge().await.expect("acknowledge");
     unread.lease.dead_letter("of another version").await.expect("dead-letter");
@@ -140,7 +153,8 @@ pub async fn a_requeued_message_starts_with_a_receive_count_of_zero(backend: &Ba
     const DELAY: Duration = Duration::from_secs(2);
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
-    let (message, tenant) = (message(), "acme".parse::<Tenant>().expect("a valid tenant"));
+    let message = message();
+    let tenant = "acme".parse::<Tenant>().expect("a valid tenant");
     let outgoing = OutgoingMessage { trace: Some(TRACE.to_owned()), ..OutgoingMessage::new(&message, &tenant) };
     pages_queue(backend).send(vec![outgoing.clone()]).await.expect("send");
     let first = next(&consumer, TIMEOUT).await.expect("a delivery");
@@ -172,4 +186,32 @@ pub async fn a_lost_lease_requeues_nothing(backend: &Backend) {
     assert!(next(&consumer, SETTLE_TIME).await.is_none(), "the other has it");
     again.lease.acknowledge().await.expect("acknowledge");
     assert!(next(&consumer, SETTLE_TIME).await.is_none(), "there was one of it");
+}
+
+/// The consumer loop handles messages concurrently, survives a panic, and drains on shutdown.
+pub async fn a_consumer_loop_handles_messages_until_shutdown(backend: &Backend) {
+    const MESSAGES: usize = 5;
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
+    let limits = ConcurrencyLimits { max_in_flight: 2, drain_timeout: TIMEOUT, error_pause: Duration::from_millis(10) };
+    for _ in 0..MESSAGES {
+        sent(backend).await;
+    }
+    let shutdown = CancellationToken::new();
+    let handled = Arc::new(AtomicUsize::new(0));
+    let handle = |delivery: Received<PageMessage>| {
+        let handled = Arc::clone(&handled);
+        let shutdown = shutdown.clone();
+        async move {
+            delivery.expect("a valid page message").lease.acknowledge().await.expect("acknowledge");
+            let number = handled.fetch_add(1, Ordering::Relaxed) + 1;
+            assert_ne!(number, 1, "a panic of this test, which harms no other message");
+            if number == MESSAGES {
+                shutdown.cancel();
+            }
+        }
+    };
+    let running = run_concurrently(&consumer, limits, &shutdown, |_| true, handle);
+    timeout(TIMEOUT, running).await.expect("the loop ends after shutdown").expect("no error of the queue");
+    assert_eq!(handled.load(Ordering::Relaxed), MESSAGES);
+    assert!(next(&consumer, SETTLE_TIME).await.is_none(), "all are acknowledged");
 }

@@ -119,7 +119,8 @@ pub async fn failed_pages_are_reopened_after_a_correction(backend: &Backend) {
     for of in task.pages() {
         complete(backend, of, Outcome::Failed(failure())).await;
     }
-    let (corrected, failed) = (page(&task, 1, 1), page(&task, 1, 2));
+    let corrected = page(&task, 1, 1);
+    let failed = page(&task, 1, 2);
     assert_eq!(correct(backend, corrected, 2).await.task().status(), TaskStatus::PartiallySucceeded);
     assert!(!backend.tasks.complete_page(failed, 2, succeeded()).await.expect("complete").changed());
     let opened = backend.tasks.reopen(task.id, Reopen::Pages(vec![corrected, failed])).await.expect("reopen");

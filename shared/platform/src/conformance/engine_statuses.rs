@@ -18,10 +18,18 @@ fn note(reason: &str) -> OperatorNote {
 }
 
 fn report_of(engine: &EngineName, worker: &str, state: BreakerState) -> EngineReport {
-    let mut stats = EngineStats::default();
-    stats.answered(Some(0.5), false, 10);
+    let mut counted = EngineStats::default();
+    counted.answered(Some(0.5), false, 10);
     let reason = (state == BreakerState::Open).then(|| "connection refused".to_owned());
-    EngineReport { engine: engine.clone(), worker: worker.to_owned(), at: now(), state, reason, stats, trial: 0 }
+    EngineReport {
+        engine: engine.clone(),
+        worker: worker.to_owned(),
+        at: now(),
+        state,
+        reason,
+        stats: counted,
+        trial: 0,
+    }
 }
 
 /// A pause, a probe and a rollback are read back; only the first rollback counts.

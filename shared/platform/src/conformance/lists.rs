@@ -27,7 +27,9 @@ fn tenant() -> Tenant {
 
 /// Pagination also works for tasks with the same creation time; other tenants' and older tasks are not listed.
 pub async fn tasks_are_listed_newest_first_with_pagination(backend: &Backend) {
-    let (mine, other, start) = (tenant(), tenant(), now().0);
+    let mine = tenant();
+    let other = tenant();
+    let start = now().0;
     let mut tasks = Vec::new();
     for at in [1, 0, 2, 1, 1, 0, 3] {
         tasks.push(accepted(backend, &mine, start + at).await);
@@ -38,7 +40,8 @@ pub async fn tasks_are_listed_newest_first_with_pagination(backend: &Backend) {
         backend.tasks.list(&mine, since.map(UnixMillis), after, limit).await.expect("list")
     };
     assert_eq!(list(None, None, 100).await, tasks);
-    let (mut listed, mut after) = (Vec::new(), None);
+    let mut listed = Vec::new();
+    let mut after = None;
     loop {
         let more = list(None, after, 2).await;
         assert!(more.len() <= 2);

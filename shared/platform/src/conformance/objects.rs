@@ -43,7 +43,8 @@ pub async fn one_of_many_concurrent_put_new_calls_succeeds(backend: &Backend) {
     let key = unique("contended");
     let mut tries = JoinSet::new();
     for n in 0..8_u8 {
-        let (objects, key) = (backend.objects.clone(), key.clone());
+        let objects = backend.objects.clone();
+        let key = key.clone();
         tries.spawn(async move { (n, objects.put_new(&key, vec![n; 100_000].into()).await.expect("put")) });
     }
     let winners: Vec<u8> = tries.join_all().await.into_iter().filter_map(|(n, won)| won.then_some(n)).collect();
@@ -55,7 +56,8 @@ pub async fn one_of_many_concurrent_put_new_calls_succeeds(backend: &Backend) {
 pub async fn a_file_becomes_an_object(backend: &Backend) {
     let elsewhere = tempfile::tempdir().expect("a temporary folder");
     for folder in [backend.objects.spool(), elsewhere.path().to_owned()] {
-        let (key, file) = (format!("{}/1", unique("file")), folder.join(unique("upload")));
+        let key = format!("{}/1", unique("file"));
+        let file = folder.join(unique("upload"));
         fs::write(&file, "a document").expect("a file");
         backend.objects.put_file(&key, &file).await.expect("put");
         assert_eq!(backend.objects.read(&key).await.expect("read"), "a document");
@@ -74,7 +76,8 @@ pub async fn an_object_can_be_read_as_a_file(backend: &Backend) {
 
 /// Nothing is written if the object is too large.
 pub async fn a_download_is_complete_or_refused_by_size(backend: &Backend) {
-    let (key, folder) = (format!("{}/1", unique("download")), tempfile::tempdir().expect("a temporary folder"));
+    let key = format!("{}/1", unique("download"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let download = async |key: &str, max_bytes, name: &str| {
         backend.objects.download(key, None, max_bytes, &folder.path().join(name)).await
     };

@@ -52,9 +52,16 @@ async fn full_task(backend: &Backend) -> (Task, Vec<String>) {
 }
 
 fn review(page: PageRef) -> ReviewEntry {
-    let (engine, confidence, claim) = (None, None, None);
-    let (reason, detail, filed_at) = (ReviewReason::Unreadable, String::new(), now());
-    ReviewEntry { page, round: 1, reason, detail, engine, confidence, filed_at, claim }
+    ReviewEntry {
+        page,
+        round: 1,
+        reason: ReviewReason::Unreadable,
+        detail: String::new(),
+        engine: None,
+        confidence: None,
+        filed_at: now(),
+        claim: None,
+    }
 }
 
 fn attempt(task: &Task, number: i64) -> DeliveryAttempt {

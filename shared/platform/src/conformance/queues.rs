@@ -115,7 +115,8 @@ pub async fn messages_too_large_for_one_call_are_all_sent(backend: &Backend) {
 pub async fn a_message_is_received_again_after_its_visibility_timeout(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(["again"]).await;
-    let (first, started) = (mail.next().await, Instant::now());
+    let first = mail.next().await;
+    let started = Instant::now();
     let second = mail.next().await;
     assert!(started.elapsed() > LEASE / 2, "it was leased all the while");
     assert_eq!((first.attempt, second.attempt), (1, 2));
@@ -176,7 +177,8 @@ pub async fn a_delayed_message_is_received_after_its_delay(backend: &Backend) {
     let started = Instant::now();
     mail.send_delayed(["late"], Duration::from_secs(2)).await;
     mail.send(["prompt"]).await;
-    let (prompt, late) = (mail.next().await, mail.next().await);
+    let prompt = mail.next().await;
+    let late = mail.next().await;
     assert!(prompt.body.ends_with("prompt") && late.body.ends_with("late"));
     let waited = started.elapsed();
     assert!(waited > Duration::from_millis(1500) && waited < Duration::from_secs(6), "{waited:?}");
@@ -241,7 +243,8 @@ pub async fn a_message_keeps_its_trace(backend: &Backend) {
     let traced = OutgoingMessage { trace: Some(TRACE.to_owned()), ..mail.outgoing("traced", Duration::ZERO) };
     mail.queue.send(vec![traced, mail.outgoing("plain", Duration::ZERO)]).await.expect("send");
     let received = mail.receive(2, TIMEOUT).await;
-    let (traced, plain) = (&received[0], &received[1]);
+    let traced = &received[0];
+    let plain = &received[1];
     let (traced, plain) = if traced.body.ends_with("plain") { (plain, traced) } else { (traced, plain) };
     assert_eq!((traced.trace.as_deref(), plain.trace.as_ref()), (Some(TRACE), None));
     mail.queue.dead_letter(traced, "hopeless").await.expect("dead-letter");

@@ -6,7 +6,10 @@ use quire_tasks::UnixMillis;
 use tokio::task::JoinSet;
 
 use super::{SETTLE_TIME, TIMEOUT, unique};
-use crate::{Backend, Collection, Error, Record, now};
+use crate::{
+    Backend, Collection, Error, Record, now,
+    records::{self, RecordUpdate, UpdateOptions},
+};
 
 const COLLECTION: Collection = Collection::Review;
 
@@ -63,7 +66,8 @@ pub async fn one_of_many_concurrent_writes_succeeds(backend: &Backend) {
     let version = Some(written(backend, &key, "-1").await.version);
     let mut tries = JoinSet::new();
     for number in 0..MANY {
-        let (records, key) = (backend.records.clone(), key.clone());
+        let records = backend.records.clone();
+        let key = key.clone();
         tries.spawn(async move {
             let won = records.put(COLLECTION, &key, number.to_string(), version, None).await.expect("put");
             won.then(|| number.to_string())
@@ -160,7 +164,8 @@ pub async fn invalid_keys_and_bodies_are_refused(backend: &Backend) {
         refused(backend.records.delete(COLLECTION, key, None).await.map(drop));
         refused(backend.records.list(COLLECTION, Some(key), 1).await.map(drop));
     }
-    let (key, large) = (unique("large"), "1".repeat(128 * 1024));
+    let key = unique("large");
+    let large = "1".repeat(128 * 1024);
     written(backend, &key, &large).await;
     refused(backend.records.set(COLLECTION, &key, format!("{large}1"), None).await);
     refused(backend.records.put(COLLECTION, &unique("larger"), format!("{large}1"), None, None).await.map(drop));
@@ -216,4 +221,32 @@ pub async fn partitioned_collections_are_listed_by_partition(backend: &Backend) 
         }
         refused(backend.records.list_partition(collection, "partition", Some("partition"), 1).await.map(drop));
     }
+}
+
+/// Of concurrent updates of one record, each is applied once.
+pub async fn concurrent_updates_are_all_applied(backend: &Backend) {
+    const UPDATES: u64 = 8;
+    const OPTIONS: UpdateOptions = UpdateOptions { what: "a counter", attempts: 100, retry_busy: true };
+    let key = unique("counter");
+    let mut updates = JoinSet::new();
+    for _ in 0..UPDATES {
+        let records = backend.records.clone();
+        let key = key.clone();
+        updates.spawn(async move {
+            let increment = |count: Option<u64>| {
+                let value = count.unwrap_or_default() + 1;
+                RecordUpdate::Put { value, result: value }
+            };
+            records::update(records.as_ref(), COLLECTION, &key, OPTIONS, increment).await.expect("updated")
+        });
+    }
+    let mut results = updates.join_all().await;
+    results.sort_unstable();
+    assert_eq!(results, (1..=UPDATES).collect::<Vec<_>>());
+    let keep = |count: Option<u64>| RecordUpdate::<u64, _>::Keep(count);
+    let kept = records::update(backend.records.as_ref(), COLLECTION, &key, OPTIONS, keep).await;
+    assert_eq!(kept.expect("read"), Some(UPDATES));
+    backend.records.set(COLLECTION, &key, "no number".to_owned(), None).await.expect("set");
+    let malformed = records::update(backend.records.as_ref(), COLLECTION, &key, OPTIONS, keep).await;
+    assert!(matches!(malformed, Err(Error::Failed { what: "a counter", .. })), "{malformed:?}");
 }

@@ -96,7 +96,8 @@ pub async fn a_task_without_a_readable_document_has_ended_at_once(backend: &Back
 
 /// Missing tasks, documents and pages are distinct errors.
 pub async fn missing_things_are_not_found(backend: &Backend) {
-    let (known, unknown) = (created(backend, [split(1)]).await, task([]));
+    let known = created(backend, [split(1)]).await;
+    let unknown = task([]);
     let missing = |found: Result<(), Error>| assert!(matches!(found, Err(Error::NotFound { .. })), "{found:?}");
     for of in [page(&known, 1, 2), page(&known, 2, 1), page(&unknown, 1, 1)] {
         missing(backend.tasks.page(of).await.map(drop));
@@ -144,7 +145,8 @@ pub async fn a_document_that_fails_may_end_its_task(backend: &Backend) {
 /// The first outcome of a page is final.
 pub async fn a_page_ends_once(backend: &Backend) {
     let task = created(backend, [split(2)]).await;
-    let (first, second) = (page(&task, 1, 1), page(&task, 1, 2));
+    let first = page(&task, 1, 1);
+    let second = page(&task, 1, 2);
     let completion = complete(backend, first, succeeded()).await;
     assert!(completion.changed());
     assert_eq!(completion.task().status(), TaskStatus::Processing);
@@ -233,7 +235,8 @@ pub async fn a_failed_page_is_reopened(backend: &Backend) {
     assert_eq!((opened.round, opened.ended_at, opened.status()), (2, None, TaskStatus::Processing));
     assert_eq!(opened.counts, Counts { open: 1, succeeded: 1, ..Counts::default() });
     assert_eq!(opened.callback.as_ref().map(|c| (c.state, c.attempts)), Some((CallbackState::Pending, 0)));
-    let (first, second) = (backend.tasks.page(page(&task, 1, 1)).await, backend.tasks.page(failed).await);
+    let first = backend.tasks.page(page(&task, 1, 1)).await;
+    let second = backend.tasks.page(failed).await;
     assert_eq!(first.map(|page| (page.status, page.round)).expect("page"), (PageStatus::Succeeded, 1));
     assert_eq!(second.map(|page| (page.status, page.failure)).expect("page"), (PageStatus::Queued, None));
     assert!(!complete(backend, failed, succeeded()).await.changed(), "the first round is over");
@@ -258,7 +261,8 @@ pub async fn only_failed_pages_of_an_ended_task_are_reopened(backend: &Backend) 
 
 /// A task whose creator crashed before sending its messages is found.
 pub async fn an_undispatched_task_is_found_until_it_is_dispatched(backend: &Backend) {
-    let (first, second) = (created(backend, [split(1)]).await, created(backend, [split(1)]).await);
+    let first = created(backend, [split(1)]).await;
+    let second = created(backend, [split(1)]).await;
     let later = UnixMillis(now().0 + 1);
     let found = backend.tasks.list_undispatched(later, 10_000).await.expect("undispatched");
     assert!(found.contains(&first) && found.contains(&second));
@@ -285,7 +289,9 @@ pub async fn a_reopened_task_is_undispatched(backend: &Backend) {
 /// Long polling of a task returns after a change.
 pub async fn waiting_for_a_change_returns_after_it(backend: &Backend) {
     let task = created(backend, [split(1)]).await;
-    let (tasks, id, seen) = (backend.tasks.clone(), task.id, task.version);
+    let tasks = backend.tasks.clone();
+    let id = task.id;
+    let seen = task.version;
     let waiting =
         tokio::spawn(async move { tasks.wait_for_change(id, seen, TIMEOUT).await.map(|task| (task, Instant::now())) });
     tokio::time::sleep(SETTLE_TIME / 2).await;

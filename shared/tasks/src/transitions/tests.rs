@@ -233,7 +233,9 @@ proptest! {
                 _ => reopen_all(&mut task, true, NOW).is_some(),
             };
             if changed && step == 4 {
-                pages.iter_mut().for_each(|page| *page = queued_page(page.page, task.round));
+                for page in &mut pages {
+                    *page = queued_page(page.page, task.round);
+                }
             }
             if changed {
                 record_change(&mut task, NOW);

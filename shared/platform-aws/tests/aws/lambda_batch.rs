@@ -1,4 +1,4 @@
-//! What Lambda hands a function, and each of the ways in which a message ends there.
+//! Lambda invocations, and every way in which a message can end.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::{aws, connected, settings};
 
-const AT_LENGTH: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Lambda, and the function that it calls: each knows the queue on its own.
+/// The SQS service as Lambda sees it, and the function: separate clients of one queue.
 struct Stage {
     service: Backend,
     function: Aws,
@@ -45,7 +45,8 @@ impl Stage {
     }
 
     async fn receive(&self, name: QueueName, count: usize) -> Vec<ReceivedMessage> {
-        let (mut all, deadline) = (Vec::new(), Instant::now() + AT_LENGTH);
+        let mut all = Vec::new();
+        let deadline = Instant::now() + TIMEOUT;
         while all.len() < count && Instant::now() < deadline {
             let left = count - all.len();
             all.extend(self.service.queue(name).receive(left, Duration::from_secs(1)).await.expect("received"));
@@ -54,7 +55,7 @@ impl Stage {
         all
     }
 
-    /// Deletes what the function does not report, as Lambda does.
+    /// Deletes the messages that the response does not report as failed, as Lambda does.
     async fn conclude(&self, received: &[ReceivedMessage], response: &SqsBatchResponse) {
         let failed: Vec<&str> = response.batch_item_failures.iter().map(|one| one.item_identifier.as_str()).collect();
         let done = received.iter().filter(|message| !failed.contains(&name(message).as_str()));
@@ -71,7 +72,7 @@ fn name(message: &ReceivedMessage) -> String {
     format!("message {}", message.receipt.0)
 }
 
-/// The JSON that Lambda calls a function with.
+/// Returns the event that Lambda invokes a function with.
 fn event(received: &[ReceivedMessage]) -> SqsEvent {
     let record = |message: &ReceivedMessage| {
         json!({
@@ -84,7 +85,10 @@ fn event(received: &[ReceivedMessage]) -> SqsEvent {
                 "MessageGroupId": message.group,
             },
             "messageAttributes": {
-                "traceparent": { "stringValue": message.trace, "dataType": "String", "binaryListValues": [], "stringListValues": [] },
+                "traceparent": {
+                    "stringValue": message.trace, "dataType": "String",
+                    "binaryListValues": [], "stringListValues": [],
+                },
             },
             "md5OfBody": "",
             "eventSource": "aws:sqs",
@@ -100,12 +104,12 @@ fn page(delivery: &Delivery<PageMessage>) -> u32 {
 }
 
 #[tokio::test]
-async fn each_ending_of_a_lease_is_told_to_lambda() {
+async fn every_end_of_a_lease_is_reported_to_lambda() {
     let stage = stage().await;
     stage.send(4).await;
     let received = stage.receive(QueueName::Pages, 4).await;
-    let mut handed = stage.function.lambda_batch(QueueName::Pages, event(&received));
-    for delivery in handed.deliveries::<PageMessage>() {
+    let mut batch = stage.function.lambda_batch(QueueName::Pages, event(&received));
+    for delivery in batch.deliveries::<PageMessage>() {
         let delivery = delivery.expect("a page message");
         assert_eq!((delivery.attempt, delivery.trace.as_deref()), (1, Some(TRACE)));
         match page(&delivery) {
@@ -115,8 +119,8 @@ async fn each_ending_of_a_lease_is_told_to_lambda() {
             _ => drop(delivery.lease),
         }
     }
-    assert!(handed.deliveries::<PageMessage>().is_empty(), "they are handed out once");
-    let response = handed.response().await;
+    assert!(batch.deliveries::<PageMessage>().is_empty(), "they are batch out once");
+    let response = batch.response().await;
     assert_eq!(response.batch_item_failures.len(), 2, "{response:?}");
     stage.conclude(&received, &response).await;
 
@@ -124,7 +128,7 @@ async fn each_ending_of_a_lease_is_told_to_lambda() {
     assert_eq!((letter.reason.as_deref(), letter.trace.as_deref()), (Some("the receiver said 410"), Some(TRACE)));
     assert!(letter.body.contains(r#""page":3"#), "{}", letter.body);
     stage.service.queue(QueueName::DeadPages).acknowledge(vec![letter.receipt]).await.expect("deleted");
-    // The released one at once, the dropped one when its lease has run out.
+    // The released message at once, the dropped one after its visibility timeout.
     let mut bodies = String::new();
     for _ in 0..2 {
         let again = stage.receive(QueueName::Pages, 1).await.remove(0);
@@ -137,36 +141,36 @@ async fn each_ending_of_a_lease_is_told_to_lambda() {
 }
 
 #[tokio::test]
-async fn a_released_message_stays_hidden_for_as_long_as_the_function_said() {
-    const BACK_OFF: Duration = Duration::from_secs(5);
+async fn a_released_message_is_hidden_for_its_delay() {
+    const DELAY: Duration = Duration::from_secs(5);
     let stage = stage().await;
     stage.send(1).await;
     let received = stage.receive(QueueName::Pages, 1).await;
-    let mut handed = stage.function.lambda_batch(QueueName::Pages, event(&received));
-    let delivery = handed.deliveries::<PageMessage>().remove(0).expect("a page message");
+    let mut batch = stage.function.lambda_batch(QueueName::Pages, event(&received));
+    let delivery = batch.deliveries::<PageMessage>().remove(0).expect("a page message");
     let released = Instant::now();
-    delivery.lease.release(BACK_OFF).await.expect("released");
-    stage.conclude(&received, &handed.response().await).await;
+    delivery.lease.release(DELAY).await.expect("released");
+    stage.conclude(&received, &batch.response().await).await;
     stage.receive(QueueName::Pages, 1).await;
     let hidden = released.elapsed();
-    assert!(hidden > conformance::LEASE && hidden < 2 * BACK_OFF, "{hidden:?}");
+    assert!(hidden > conformance::LEASE && hidden < 2 * DELAY, "{hidden:?}");
 }
 
 #[tokio::test]
-async fn an_unreadable_message_does_not_harm_its_neighbors() {
+async fn a_malformed_message_does_not_affect_the_others() {
     let stage = stage().await;
     let junk = OutgoingMessage { body: "junk".to_owned(), ..OutgoingMessage::new(&message(1), &Tenant::default()) };
     stage.service.queue(QueueName::Pages).send(vec![junk]).await.expect("sent");
     stage.send(1).await;
     let received = stage.receive(QueueName::Pages, 2).await;
-    let mut handed = stage.function.lambda_batch(QueueName::Pages, event(&received));
-    for delivery in handed.deliveries::<PageMessage>() {
+    let mut batch = stage.function.lambda_batch(QueueName::Pages, event(&received));
+    for delivery in batch.deliveries::<PageMessage>() {
         match delivery {
             Ok(delivery) => delivery.lease.acknowledge().await.expect("acknowledged"),
             Err(unreadable) => unreadable.lease.dead_letter("unreadable").await.expect("dead-lettered"),
         }
     }
-    let response = handed.response().await;
+    let response = batch.response().await;
     assert!(response.batch_item_failures.is_empty(), "{response:?}");
     stage.conclude(&received, &response).await;
     assert_eq!(stage.receive(QueueName::DeadPages, 1).await[0].body, "junk");
@@ -174,14 +178,14 @@ async fn an_unreadable_message_does_not_harm_its_neighbors() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_sent_again_is_done_and_comes_anew() {
+async fn a_requeued_message_is_deleted_and_received_as_a_new_one() {
     let stage = stage().await;
     stage.send(1).await;
     let received = stage.receive(QueueName::Pages, 1).await;
-    let mut handed = stage.function.lambda_batch(QueueName::Pages, event(&received));
-    let delivery = handed.deliveries::<PageMessage>().remove(0).expect("a page message");
+    let mut batch = stage.function.lambda_batch(QueueName::Pages, event(&received));
+    let delivery = batch.deliveries::<PageMessage>().remove(0).expect("a page message");
     delivery.lease.requeue(Duration::ZERO).await.expect("sent again");
-    let response = handed.response().await;
+    let response = batch.response().await;
     assert!(response.batch_item_failures.is_empty(), "{response:?}");
     stage.conclude(&received, &response).await;
     let again = stage.receive(QueueName::Pages, 1).await.remove(0);

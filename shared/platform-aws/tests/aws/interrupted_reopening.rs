@@ -1,5 +1,4 @@
-//! Very many pages that are opened by their names are opened in more than one transaction. Whoever dies between them has
-//! opened none, whatever happens to the task afterwards.
+//! Reopening very many single pages takes more than one transaction. A crash between them reopens none.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use quire_platform::{Backend, Completion, Reopen, conformance};
@@ -16,8 +15,8 @@ fn failed() -> Outcome {
     Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"))
 }
 
-/// A task with so many pages, all failed, of which the last two are opened by halves for round 2.
-async fn half_opened(pages: u32) -> (Backend, Task) {
+/// Creates a task of failed pages, of which the last two have a marker of an interrupted reopening in round 2.
+async fn half_reopened(pages: u32) -> (Backend, Task) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let backend = connected(&settings).await;
@@ -29,13 +28,13 @@ async fn half_opened(pages: u32) -> (Backend, Task) {
         assert!(backend.tasks.complete_page(page, 1, failed()).await.expect("completed").changed());
     }
     for number in [pages - 1, pages] {
-        open_by_half(&settings, page(&task, number)).await;
-        is(&backend, page(&task, number), PageStatus::Failed, 1).await;
+        half_reopen(&settings, page(&task, number)).await;
+        assert_page(&backend, page(&task, number), PageStatus::Failed, 1).await;
     }
     (backend, task)
 }
 
-async fn open_by_half(settings: &AwsSettings, of: PageRef) {
+async fn half_reopen(settings: &AwsSettings, of: PageRef) {
     let sort = format!("page#{:010}#{:010}", of.document, of.page);
     let number = |number: u64| AttributeValue::N(number.to_string());
     let update = client().update_item().table_name(&settings.table);
@@ -49,7 +48,7 @@ fn page(task: &Task, page: u32) -> PageRef {
     PageRef { task_id: task.id, document: 1, page }
 }
 
-async fn is(backend: &Backend, page: PageRef, status: PageStatus, round: u32) {
+async fn assert_page(backend: &Backend, page: PageRef, status: PageStatus, round: u32) {
     let page = backend.tasks.page(page).await.expect("a page");
     assert_eq!((page.status, page.round), (status, round));
 }
@@ -59,26 +58,25 @@ async fn correct(backend: &Backend, of: PageRef, round: u32) -> Completion {
 }
 
 #[tokio::test]
-async fn a_page_that_was_opened_by_half_is_corrected_as_the_failed_one_it_is() {
-    let (backend, task) = half_opened(3).await;
+async fn a_half_reopened_page_is_still_failed_and_can_be_corrected() {
+    let (backend, task) = half_reopened(3).await;
     let corrected = correct(&backend, page(&task, 2), 2).await;
     assert!(corrected.changed());
     assert_eq!(corrected.task().counts, Counts { succeeded: 1, failed: 2, ..Counts::default() });
-    is(&backend, page(&task, 2), PageStatus::Succeeded, 2).await;
-    is(&backend, page(&task, 3), PageStatus::Failed, 1).await;
+    assert_page(&backend, page(&task, 2), PageStatus::Succeeded, 2).await;
+    assert_page(&backend, page(&task, 3), PageStatus::Failed, 1).await;
 }
 
 #[tokio::test]
-async fn pages_that_were_opened_by_half_stay_as_they_were_until_somebody_opens_them() {
-    let (backend, task) = half_opened(4).await;
+async fn half_reopened_pages_stay_failed_until_they_are_reopened() {
+    let (backend, task) = half_reopened(4).await;
     assert!(correct(&backend, page(&task, 1), 2).await.changed());
     let opened =
         backend.tasks.reopen(task.id, Reopen::Pages(vec![page(&task, 2), page(&task, 3)])).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 2, succeeded: 1, failed: 1, ..Counts::default() });
     for round in [2, 3] {
-        let stray =
-            backend.tasks.complete_page(page(&task, 4), round, Outcome::succeeded(None)).await.expect("an answer");
-        assert!(!stray.changed(), "nobody opened it: {stray:?}");
+        let stray = backend.tasks.complete_page(page(&task, 4), round, Outcome::succeeded(None)).await.expect("an answer");
+        assert!(!stray.changed(), "it was not reopened: {stray:?}");
     }
     for number in [2, 3] {
         assert!(backend.tasks.complete_page(page(&task, number), 3, failed()).await.expect("completed").changed());
@@ -94,20 +92,20 @@ async fn pages_that_were_opened_by_half_stay_as_they_were_until_somebody_opens_t
 }
 
 #[tokio::test]
-async fn very_many_pages_that_are_opened_by_their_names_leave_those_that_were_opened_by_half() {
+async fn reopening_many_pages_leaves_half_reopened_ones() {
     const PAGES: u32 = 112;
-    let (backend, task) = half_opened(PAGES).await;
+    let (backend, task) = half_reopened(PAGES).await;
     let named: Vec<PageRef> = task.pages().take(110).collect();
     let opened = backend.tasks.reopen(task.id, Reopen::Pages(named)).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 110, failed: 2, ..Counts::default() });
-    is(&backend, page(&task, 110), PageStatus::Queued, 2).await;
-    is(&backend, page(&task, 111), PageStatus::Failed, 1).await;
+    assert_page(&backend, page(&task, 110), PageStatus::Queued, 2).await;
+    assert_page(&backend, page(&task, 111), PageStatus::Failed, 1).await;
     assert!(!backend.tasks.complete_page(page(&task, 111), 2, failed()).await.expect("an answer").changed());
     assert!(backend.tasks.complete_page(page(&task, 1), 2, failed()).await.expect("completed").changed());
-    is(&backend, page(&task, 1), PageStatus::Failed, 2).await;
+    assert_page(&backend, page(&task, 1), PageStatus::Failed, 2).await;
     let canceled = backend.tasks.cancel(task.id).await.expect("canceled");
     assert_eq!(canceled.task().counts, Counts { failed: 3, canceled: 109, ..Counts::default() });
-    is(&backend, page(&task, 110), PageStatus::Queued, 2).await;
+    assert_page(&backend, page(&task, 110), PageStatus::Queued, 2).await;
     let opened = backend.tasks.reopen(task.id, Reopen::Unread).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: PAGES, ..Counts::default() });
     let pages = backend.tasks.pages(task.id).await.expect("pages");
