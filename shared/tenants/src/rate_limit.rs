@@ -199,7 +199,8 @@ impl RateLimiter {
         request_limit: &RequestLimit,
         now: UnixMillis,
     ) -> Result<bool> {
-        let (rate, key) = (&request_limit.rate, RateLimitPolicy::Requests.record_key(tenant));
+        let rate = &request_limit.rate;
+        let key = RateLimitPolicy::Requests.record_key(tenant);
         for _ in 0..TRIES {
             let (bucket, seen) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
             let mut bucket = bucket.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now);

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Maximum attempts of a change that conflicts with other writers. In each conflict another writer succeeds.
 const TRIES: usize = 20;
 
-/// Returns a record's value and version; the default value if there is no record.
+/// Returns a record's value and version. Default: the default value, without a version.
 pub(crate) async fn read<T: DeserializeOwned + Default>(
     backend: &Backend,
     on: Collection,
