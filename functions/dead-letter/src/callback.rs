@@ -33,7 +33,8 @@ pub async fn handle_dead_callback(backend: Backend, delivery: Delivery<CallbackM
             }
             let task = completion.task();
             if task.round == message.round && task.callback_state() == CallbackState::Exhausted {
-                warn!(task.id = %task.id, trace.id = trace_id(task), reason, "callback exhausted; recorded a dead letter");
+                let trace = trace_id(task);
+                warn!(task.id = %task.id, trace.id = trace, reason, "callback exhausted; recording a dead letter");
                 file_dead_letter(&backend, &dead_letter_record(task, &message, reason)).await?;
             }
         }

@@ -26,7 +26,8 @@ pub async fn handle_dead_document(backend: Backend, delivery: Delivery<DocumentM
         return lease.acknowledge().await;
     }
     let times = backend.queue(QueueName::Documents).settings().max_receives;
-    let receives = reason.is_none().then_some(times);
+    // With a reason the message was moved before its last receive, after an unknown number of receives.
+    let receives = if reason.is_none() { Some(times) } else { None };
     let reason = reason.unwrap_or_else(|| {
         format!("The document failed {times} times: the process that fetched or split it crashed each time.")
     });

@@ -21,7 +21,8 @@ use crate::{
 pub async fn handle_dead_page(backend: Backend, delivery: Delivery<PageMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
     let times = backend.queue(QueueName::Pages).settings().max_receives;
-    let receives = reason.is_none().then_some(times);
+    // With a reason the message was moved before its last receive, after an unknown number of receives.
+    let receives = if reason.is_none() { Some(times) } else { None };
     let reason = reason.unwrap_or_else(|| {
         format!("The page failed {times} times: its worker crashed or exceeded the visibility timeout each time.")
     });
@@ -35,7 +36,7 @@ pub async fn handle_dead_page(backend: Backend, delivery: Delivery<PageMessage>)
                 warn!(
                     task.id = %message.page.task_id, trace.id = trace_id(completion.task()),
                     document.no = message.page.document, page.no = message.page.page, reason = failure.message,
-                    "page failed; recorded a dead letter"
+                    "page failed; recording a dead letter"
                 );
                 file_for_review(&backend, &review_entry(&message, &failure)).await?;
                 file_dead_letter(&backend, &dead_letter_record(&message, failure.message, receives)).await?;

@@ -84,9 +84,9 @@ pub struct DeadLetter {
 }
 
 /// Writes the record of a dead letter.
-pub(crate) async fn file_dead_letter(backend: &Backend, letter: &DeadLetter) -> Result<()> {
-    let key = letter.queue.key(&letter.name);
-    let json = serde_json::to_vec(letter).expect("plain data becomes JSON");
+pub(crate) async fn file_dead_letter(backend: &Backend, dead_letter: &DeadLetter) -> Result<()> {
+    let key = dead_letter.queue.key(&dead_letter.name);
+    let json = serde_json::to_vec(dead_letter).expect("plain data becomes JSON");
     retry_with_backoff(|| backend.objects.put(&key, json.clone().into())).await?;
     metrics::count("DeadLetters", 1);
     Ok(())
@@ -98,16 +98,16 @@ pub(crate) fn trace_id(task: &Task) -> Option<String> {
 }
 
 /// Deletes the record of a redriven dead letter, unless it was recorded again under the same name since.
-pub(crate) async fn discard_dead_letter(backend: &Backend, letter: &DeadLetter) -> Result<()> {
-    let filed_now = match show_dead_letter(backend, letter.queue, &letter.name).await {
+pub(crate) async fn discard_dead_letter(backend: &Backend, dead_letter: &DeadLetter) -> Result<()> {
+    let filed_now = match show_dead_letter(backend, dead_letter.queue, &dead_letter.name).await {
         Ok(filed) => filed.filed_at,
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    if filed_now != letter.filed_at {
+    if filed_now != dead_letter.filed_at {
         return Ok(());
     }
-    let key = letter.queue.key(&letter.name);
+    let key = dead_letter.queue.key(&dead_letter.name);
     retry_with_backoff(|| backend.objects.delete(&key)).await
 }
 
@@ -117,16 +117,16 @@ pub(crate) async fn discard_dead_letter(backend: &Backend, letter: &DeadLetter) 
 /// An error of the backend.
 pub async fn list_dead_letters(backend: &Backend, kind: DeadLetterKind) -> Result<Vec<DeadLetter>> {
     let prefix = ObjectKey::dead_letter_prefix(kind.as_str());
-    let mut letters = Vec::new();
+    let mut dead_letters = Vec::new();
     for key in retry_with_backoff(|| backend.objects.list(&prefix)).await? {
         match read(backend, &key).await {
-            Ok(letter) => letters.push(letter),
+            Ok(dead_letter) => dead_letters.push(dead_letter),
             // Redriven since the listing.
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(letters)
+    Ok(dead_letters)
 }
 
 /// Returns a dead letter.

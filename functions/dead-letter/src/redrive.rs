@@ -57,13 +57,13 @@ pub async fn redrive(
     kind: DeadLetterKind,
     selection: DeadLetterSelection,
 ) -> Result<Vec<RedriveResult>> {
-    let letters = select_dead_letters(backend, kind, selection).await?;
+    let dead_letters = select_dead_letters(backend, kind, selection).await?;
     match kind {
-        DeadLetterKind::Pages => redrive_pages(backend, letters).await,
-        DeadLetterKind::Callbacks => redrive_callbacks(backend, letters).await,
+        DeadLetterKind::Pages => redrive_pages(backend, dead_letters).await,
+        DeadLetterKind::Callbacks => redrive_callbacks(backend, dead_letters).await,
         DeadLetterKind::Documents => {
             let why = "a failed document cannot be redriven: submit it again";
-            Ok(letters.into_iter().map(|letter| kept(letter, why)).collect())
+            Ok(dead_letters.into_iter().map(|dead_letter| kept(dead_letter, why)).collect())
         }
     }
 }
@@ -76,31 +76,31 @@ async fn select_dead_letters(
     let DeadLetterSelection::Named(names) = selection else {
         return list_dead_letters(backend, kind).await;
     };
-    let mut letters = Vec::new();
+    let mut dead_letters = Vec::new();
     for name in names {
-        letters.push(show_dead_letter(backend, kind, &name).await?);
+        dead_letters.push(show_dead_letter(backend, kind, &name).await?);
     }
-    Ok(letters)
+    Ok(dead_letters)
 }
 
-fn kept(letter: DeadLetter, why: &'static str) -> RedriveResult {
-    RedriveResult { name: letter.name, outcome: RedriveOutcome::Kept { why } }
+fn kept(dead_letter: DeadLetter, why: &'static str) -> RedriveResult {
+    RedriveResult { name: dead_letter.name, outcome: RedriveOutcome::Kept { why } }
 }
 
 const MALFORMED: &str = "the message is malformed";
 
 /// All pages of a task are redriven together: each reopening starts a new round.
-async fn redrive_pages(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
+async fn redrive_pages(backend: &Backend, dead_letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
     let mut redriven = Vec::new();
     let mut tasks: BTreeMap<TaskId, Vec<(PageRef, DeadLetter)>> = BTreeMap::new();
-    for letter in letters {
-        match PageMessage::decode(&letter.body) {
-            Ok(PageMessage { page, .. }) => tasks.entry(page.task_id).or_default().push((page, letter)),
-            Err(_) => redriven.push(kept(letter, MALFORMED)),
+    for dead_letter in dead_letters {
+        match PageMessage::decode(&dead_letter.body) {
+            Ok(PageMessage { page, .. }) => tasks.entry(page.task_id).or_default().push((page, dead_letter)),
+            Err(_) => redriven.push(kept(dead_letter, MALFORMED)),
         }
     }
-    for (task_id, letters) in tasks {
-        redriven.extend(redrive_pages_of_task(backend, task_id, letters).await?);
+    for (task_id, dead_letters) in tasks {
+        redriven.extend(redrive_pages_of_task(backend, task_id, dead_letters).await?);
     }
     Ok(redriven)
 }
@@ -108,9 +108,9 @@ async fn redrive_pages(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Ve
 async fn redrive_pages_of_task(
     backend: &Backend,
     task_id: TaskId,
-    letters: Vec<(PageRef, DeadLetter)>,
+    dead_letters: Vec<(PageRef, DeadLetter)>,
 ) -> Result<Vec<RedriveResult>> {
-    let pages: Vec<PageRef> = letters.iter().map(|(page, _)| *page).collect();
+    let pages: Vec<PageRef> = dead_letters.iter().map(|(page, _)| *page).collect();
     let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::Pages(pages.clone()))).await {
         Ok(completion) => {
             let task = completion.task();
@@ -129,13 +129,13 @@ async fn redrive_pages_of_task(
         Err(error) => return Err(error),
     };
     let mut redriven = Vec::new();
-    for (page, letter) in letters {
+    for (page, dead_letter) in dead_letters {
         let outcome = match statuses.get(&page) {
             Some(PageStatus::Queued) => RedriveOutcome::Sent,
             Some(PageStatus::Failed) => RedriveOutcome::Kept { why: "its task is still open: retry when it has ended" },
             Some(PageStatus::Succeeded | PageStatus::Canceled) | None => RedriveOutcome::NotNeeded,
         };
-        redriven.push(finish(backend, letter, outcome).await?);
+        redriven.push(finish(backend, dead_letter, outcome).await?);
     }
     Ok(redriven)
 }
@@ -145,14 +145,14 @@ async fn page_statuses(backend: &Backend, task: &Task) -> Result<HashMap<PageRef
     Ok(pages.into_iter().map(|page| (page.page, task.status_of(&page))).collect())
 }
 
-async fn redrive_callbacks(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
+async fn redrive_callbacks(backend: &Backend, dead_letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
     let mut redriven = Vec::new();
-    for letter in letters {
-        let outcome = match CallbackMessage::decode(&letter.body) {
+    for dead_letter in dead_letters {
+        let outcome = match CallbackMessage::decode(&dead_letter.body) {
             Ok(message) => redrive_callback(backend, &message).await?,
             Err(_) => RedriveOutcome::Kept { why: MALFORMED },
         };
-        redriven.push(finish(backend, letter, outcome).await?);
+        redriven.push(finish(backend, dead_letter, outcome).await?);
     }
     Ok(redriven)
 }
@@ -172,9 +172,9 @@ async fn redrive_callback(backend: &Backend, message: &CallbackMessage) -> Resul
     Ok(RedriveOutcome::Sent)
 }
 
-async fn finish(backend: &Backend, letter: DeadLetter, outcome: RedriveOutcome) -> Result<RedriveResult> {
+async fn finish(backend: &Backend, dead_letter: DeadLetter, outcome: RedriveOutcome) -> Result<RedriveResult> {
     if !matches!(outcome, RedriveOutcome::Kept { .. }) {
-        discard_dead_letter(backend, &letter).await?;
+        discard_dead_letter(backend, &dead_letter).await?;
     }
-    Ok(RedriveResult { name: letter.name, outcome })
+    Ok(RedriveResult { name: dead_letter.name, outcome })
 }

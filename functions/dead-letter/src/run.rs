@@ -108,9 +108,9 @@ async fn file_malformed_message(backend: &Backend, kind: DeadLetterKind, malform
     let digest: [u8; 32] = Sha256::digest(&body).into();
     let head = digest.first_chunk().expect("a digest has 32 bytes");
     let name = format!("unreadable-{:032x}", u128::from_be_bytes(*head));
-    warn!(queue = kind.as_str(), %error, name, "malformed message; recorded a dead letter");
+    warn!(queue = kind.as_str(), %error, name, "malformed message; recording a dead letter");
     let reason = error.to_string();
-    let letter = DeadLetter { queue: kind, name, task_id: None, body, reason, receives: None, filed_at: now() };
-    file_dead_letter(backend, &letter).await?;
+    let dead_letter = DeadLetter { queue: kind, name, task_id: None, body, reason, receives: None, filed_at: now() };
+    file_dead_letter(backend, &dead_letter).await?;
     lease.acknowledge().await
 }

@@ -115,11 +115,16 @@ impl Notifier {
         };
         let class = classify_response(received.status);
         // Without the response's text, which may be confidential: this error goes to logs and queues.
-        let error = format!("the receiver answered with status {}", received.status);
+        let error = match class {
+            ResponseClass::Delivered => None,
+            ResponseClass::Retry | ResponseClass::GiveUp => {
+                Some(format!("the receiver answered with status {}", received.status))
+            }
+        };
         AttemptResponse {
             class,
             status: Some(received.status),
-            error: (class != ResponseClass::Delivered).then_some(error),
+            error,
             excerpt: Some(received.excerpt).filter(|excerpt| !excerpt.is_empty()),
             retry_after: received.retry_after,
             ..AttemptResponse::without_response(class, String::new())

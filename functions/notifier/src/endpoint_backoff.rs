@@ -159,7 +159,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_wait_is_longer_than_a_queue_takes(seconds in 0_u64..100_000, random in any::<f64>(), others in 0_usize..50) {
+        fn no_wait_exceeds_the_queue_s_maximum(
+            seconds in 0_u64..100_000, random in any::<f64>(), others in 0_usize..50,
+        ) {
             let now = Instant::now();
             let mut backoff = slow(now);
             for _ in 0..others {

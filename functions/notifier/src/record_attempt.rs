@@ -124,10 +124,10 @@ impl CompletedAttempt<'_> {
                 );
             }
             AttemptDecision::Retry { after } => {
-                let retry_after_ms = after.as_millis() as u64;
+                let after_ms = after.as_millis() as u64;
                 info!(
                     task.id = %task_id, trace.id = trace_id, event, delivery.attempt = attempt, server.address = host,
-                    http.status = status, duration_ms, after_ms = retry_after_ms, error, "callback failed; retrying"
+                    http.status = status, duration_ms, after_ms, error, "callback failed; retrying"
                 );
             }
             AttemptDecision::GivenUp => {

@@ -69,7 +69,7 @@ pub(crate) struct TrackedEndpoint {
 pub(crate) struct LocalEndpointState {
     record: Option<VersionedEndpoint>,
     read_at: Option<Instant>,
-    /// Number of consecutive failures while there is no record.
+    /// Number of consecutive failures without a record.
     failures: u32,
     pub(crate) probing: bool,
     backoff: EndpointBackoff,

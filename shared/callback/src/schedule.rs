@@ -31,7 +31,7 @@ pub struct InvalidSchedule(String);
 ///
 /// // A random number of 0.5 is the middle of the jitter.
 /// assert_eq!(schedule.next(2, None, 0.5), Some(Duration::from_secs(5)));
-/// // `Retry-After` lengthens a wait; after the last attempt there is none.
+/// // `Retry-After` lengthens a wait. After the last attempt the callback is given up.
 /// assert_eq!(schedule.next(2, Some(Duration::from_secs(30)), 0.5), Some(Duration::from_secs(30)));
 /// assert_eq!(schedule.next(4, None, 0.5), None);
 /// # Ok::<(), quire_callback::InvalidSchedule>(())
@@ -149,7 +149,11 @@ mod tests {
 
         #[test]
     fn more_jitter_or_retry_after_never_shortens_a_wait(
-            wait in 1_u64..43_200, asked in 0_u64..1_000, more in 0_u64..1_000, low in 0.0_f64..=1.0, high in 0.0_f64..=1.0,
+            wait in 1_u64..43_200,
+            asked in 0_u64..1_000,
+            more in 0_u64..1_000,
+            low in 0.0_f64..=1.0,
+            high in 0.0_f64..=1.0,
         ) {
             let schedule = Schedule(vec![Duration::from_secs(wait)]);
             let next = |asked, random| schedule.next(1, Some(Duration::from_secs(asked)), random);

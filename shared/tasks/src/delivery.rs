@@ -47,7 +47,8 @@ impl FromStr for WebhookId {
             let progress = parts.next().map(str::parse).transpose().ok()?;
             let id = Self { task_id, round, progress };
             // Only the canonical notation is valid, so that one event has one id.
-            (parts.next().is_none() && id.to_string() == text).then_some(id)
+            let is_canonical = parts.next().is_none() && id.to_string() == text;
+            if is_canonical { Some(id) } else { None }
         };
         parse_parts().ok_or(InvalidId::new("delivery"))
     }

@@ -52,7 +52,7 @@ pub struct ReadAs {
     /// The engine that reads first. Default: the engine that the workers' routes name for the mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
-    /// Whether the customer chose the engine. If so, there is no fallback to another engine.
+    /// Whether the customer chose the engine, which disables the fallback to other engines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
 }

@@ -23,7 +23,7 @@ pub struct ReviewEntry {
     pub confidence: Option<f32>,
     /// When the entry was created.
     pub filed_at: UnixMillis,
-    /// The claim of an operator who is correcting it.
+    /// The claim of an operator while correcting it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ReviewClaim>,
 }

@@ -103,12 +103,14 @@ mod tests {
 
     #[test]
     fn an_invalid_traceparent_is_refused() {
-        let (upper, zero) = (EXAMPLE.to_uppercase(), EXAMPLE.replace("00f067aa0ba902b7", "0000000000000000"));
-        let (long, forbidden) = (format!("{EXAMPLE}-01"), EXAMPLE.replacen("00", "ff", 1));
-        for wrong in ["", "00", &EXAMPLE[..54], "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", &upper] {
+        let uppercase = EXAMPLE.to_uppercase();
+        let zero_span = EXAMPLE.replace("00f067aa0ba902b7", "0000000000000000");
+        let too_long = format!("{EXAMPLE}-01");
+        let forbidden_version = EXAMPLE.replacen("00", "ff", 1);
+        for wrong in ["", "00", &EXAMPLE[..54], "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", &uppercase] {
             assert!(wrong.parse::<TraceParent>().is_err(), "{wrong}");
         }
-        for wrong in [zero, long, forbidden] {
+        for wrong in [zero_span, too_long, forbidden_version] {
             assert!(wrong.parse::<TraceParent>().is_err(), "{wrong}");
         }
     }

@@ -20,7 +20,7 @@ pub fn time_left(deadline_unix_millis: u64) -> Duration {
 /// Runs all futures concurrently and returns when they are done, or after `limit`. Returns the number of futures that
 /// were canceled by the timeout. A panic in one does not affect the others.
 ///
-/// For a process that is killed at a deadline, e.g. a Lambda function: it can still report what is done by then.
+/// For a process that is killed at a deadline, e.g. a Lambda function: it can still report all finished work.
 pub async fn finish_within<F>(limit: Duration, work: impl IntoIterator<Item = F>) -> usize
 where
     F: Future<Output = ()> + Send + 'static,
@@ -53,8 +53,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_or_a_stuck_future_does_not_affect_the_others() {
-        let (done, held) = (Arc::new(()), Arc::new(()));
-        let (ours, theirs) = (Arc::clone(&done), Arc::clone(&held));
+        let done = Arc::new(());
+        let held = Arc::new(());
+        let ours = Arc::clone(&done);
+        let theirs = Arc::clone(&held);
         let work: [Piece; 3] = [
             Box::pin(async { panic!("simulated by the test") }),
             Box::pin(async move {

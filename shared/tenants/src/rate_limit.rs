@@ -203,14 +203,15 @@ impl RateLimiter {
         request_limit: &RequestLimit,
         now: UnixMillis,
     ) -> Result<bool> {
-        let (rate, key) = (&request_limit.rate, RateLimitPolicy::Requests.record_key(tenant));
+        let rate = &request_limit.rate;
+        let key = RateLimitPolicy::Requests.record_key(tenant);
         let records = self.backend.records.as_ref();
         let take = |stored: Option<TokenBucket>| {
             let mut bucket = stored.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now);
             bucket.put_back(held.block.left, held.block.taken_at);
             match bucket.take(held.block.next_size(request_limit.max_block)) {
                 0 => RecordUpdate::Keep((0, bucket)),
-                taken => RecordUpdate::Put { value: bucket.clone(), result: (taken, bucket) },
+                taken => RecordUpdate::Put { value: bucket, result: (taken, bucket) },
             }
         };
         let (taken, bucket) = records::update(records, Collection::Limits, &key, UPDATE, take).await?;

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// request waits for the response.
 const UPDATE: UpdateOptions = UpdateOptions { what: "records", attempts: 20, retry_busy: false };
 
-/// Returns a record's value and version; the default value if there is no record.
+/// Returns a record's value and version. Default: the default value, without a version.
 pub(crate) async fn read<T: DeserializeOwned + Default>(
     backend: &Backend,
     on: Collection,

@@ -177,7 +177,8 @@ mod tests {
         ) {
             const HOLD: i64 = 1_000;
             let rate = RefillRate { quota: 600, window_ms: 60_000, capacity: 100.0 };
-            let (mut bucket, mut now) = (TokenBucket::full(&rate, at(0)), 0);
+            let mut bucket = TokenBucket::full(&rate, at(0));
+            let mut now = 0;
             let mut blocks = [TokenBlock::NONE; 4];
             let mut allowed = Vec::new();
             for (process, wait) in asks {

@@ -25,7 +25,8 @@ async fn handle_event(
     LambdaEvent { payload, context }: LambdaEvent<SqsEvent>,
 ) -> anyhow::Result<SqsBatchResponse> {
     let queue = queue(&payload)?;
-    let (backend, limit) = (aws.backend(), quire_telemetry::time_left(context.deadline));
+    let backend = aws.backend();
+    let limit = quire_telemetry::time_left(context.deadline);
     let mut handed = aws.lambda_batch(queue, payload);
     match queue {
         QueueName::DeadPages => handle_all::<PageMessage>(&backend, handed.deliveries(), limit).await,

@@ -49,8 +49,9 @@ pub async fn show_review(backend: &Backend, name: &str) -> Result<ReviewDetail> 
         Some(page) => read_page_text(backend, page).await?,
         None => None,
     };
-    let (status, failure) = (page.as_ref().map(|page| page.status), page.and_then(|page| page.failure));
-    Ok(ReviewDetail { case: ReviewCase { name: name.to_owned(), review_status, entry }, status, failure, text })
+    let case = ReviewCase { name: name.to_owned(), review_status, entry };
+    let status = page.as_ref().map(|page| page.status);
+    Ok(ReviewDetail { case, status, failure: page.and_then(|page| page.failure), text })
 }
 
 /// Accepts a page as it is and deletes its entry. The page keeps its `needs_review` flag, since its confidence is

@@ -1,4 +1,5 @@
-//! Pages that need review by an operator: no engine could read them, or their confidence is below the route's threshold.
+//! Pages that need review by an operator: no engine could read them, or their confidence is below their route's
+//! threshold.
 
 mod correct;
 mod entry;

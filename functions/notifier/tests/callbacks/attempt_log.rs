@@ -11,13 +11,13 @@ use quire_tasks::{AttemptResult, CallbackState, CallbackUpdate, UnixMillis, Webh
 use crate::{
     OK,
     harness::{NotifierHarness, egress, schedule},
-    receiver::{ScriptedResponse, WebhookReceiver},
+    receiver::{ScriptedReceiver, ScriptedResponse},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attempt_is_logged_with_its_response() {
     let full = ScriptedResponse::WithBody(StatusCode::SERVICE_UNAVAILABLE, format!("too busy{}", "!".repeat(5000)));
-    let receiver = WebhookReceiver::start([full, OK]).await;
+    let receiver = ScriptedReceiver::start([full, OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();
@@ -26,7 +26,8 @@ async fn every_attempt_is_logged_with_its_response() {
     let log = test.log(task.id).await;
     assert_eq!(log.len(), 2);
     assert!(log.iter().all(|attempt| attempt.webhook_id == WebhookId::for_round_end(task.id, 1)));
-    let (first, second) = (&log[0], &log[1]);
+    let first = &log[0];
+    let second = &log[1];
     assert_eq!((first.attempt, first.event.as_str(), first.status), (1, "task.succeeded", Some(503)));
     assert_eq!(
         (first.result, first.error.as_deref()),
@@ -52,7 +53,7 @@ async fn an_attempt_without_a_response_has_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_delivery_log_of_a_task_is_bounded() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();
@@ -70,7 +71,7 @@ async fn the_delivery_log_of_a_task_is_bounded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_deleted_during_a_delivery_leaves_no_log() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(300))]).await;
+    let receiver = ScriptedReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(300))]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
@@ -83,7 +84,7 @@ async fn a_task_deleted_during_a_delivery_leaves_no_log() {
 
 /// A record store whose deliveries and endpoints are unavailable.
 #[derive(Debug)]
-struct FailingRecords(Arc<dyn RecordStore>);
+struct UnavailableRecords(Arc<dyn RecordStore>);
 
 fn check(on: Collection) -> Result<()> {
     let broken = matches!(on, Collection::Deliveries | Collection::Endpoints);
@@ -91,7 +92,7 @@ fn check(on: Collection) -> Result<()> {
 }
 
 #[async_trait]
-impl RecordStore for FailingRecords {
+impl RecordStore for UnavailableRecords {
     async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
         check(on)?;
         self.0.read(on, key).await
@@ -136,10 +137,10 @@ impl RecordStore for FailingRecords {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unavailable_log_does_not_cause_a_second_delivery() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
-    let records: Arc<dyn RecordStore> = Arc::new(FailingRecords(Arc::clone(&test.backend.records)));
+    let records: Arc<dyn RecordStore> = Arc::new(UnavailableRecords(Arc::clone(&test.backend.records)));
     let mut backend: Backend = test.backend.clone();
     backend.records = records;
     test.deliver_next(&Notifier::new(backend, egress(), test.signing.clone(), schedule())).await;

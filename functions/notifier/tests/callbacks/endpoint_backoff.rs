@@ -14,7 +14,7 @@ use quire_tasks::{AttemptResult, CallbackState, Task, UnixMillis};
 use crate::{
     BROKEN, OK,
     harness::{self, NotifierHarness, now_secs},
-    receiver::{ScriptedResponse, WebhookReceiver, unreachable_url},
+    receiver::{ScriptedReceiver, ScriptedResponse, unreachable_url},
 };
 
 const GONE: ScriptedResponse = ScriptedResponse::Status(StatusCode::GONE);
@@ -54,7 +54,8 @@ fn slow_notifier(test: &NotifierHarness) -> Notifier {
 #[tokio::test(flavor = "multi_thread")]
 async fn callbacks_to_a_failing_endpoint_wait_without_spending_attempts() {
     let test = NotifierHarness::open().await;
-    let (url, notifier) = (unreachable_url().await, slow_notifier(&test));
+    let url = unreachable_url().await;
+    let notifier = slow_notifier(&test);
     fail_five_times(&test, &notifier, &url).await;
     let endpoint = test.endpoint(&url).await.expect("the endpoint has a record");
     assert_eq!(endpoint.failures, 5);
@@ -75,8 +76,9 @@ async fn a_response_in_between_resets_the_failure_count() {
     answers.push(OK);
     answers.extend(vec![BROKEN; 4]);
     answers.push(ScriptedResponse::Status(StatusCode::TOO_MANY_REQUESTS));
-    let receiver = WebhookReceiver::start(answers).await;
-    let (test, url) = (NotifierHarness::open().await, receiver.url());
+    let receiver = ScriptedReceiver::start(answers).await;
+    let test = NotifierHarness::open().await;
+    let url = receiver.url();
     let notifier = slow_notifier(&test);
     fail_five_times(&test, &notifier, &url).await;
     fail_five_times(&test, &notifier, &url).await;
@@ -85,7 +87,7 @@ async fn a_response_in_between_resets_the_failure_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_grace_period_waiting_spends_attempts() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     test.put_endpoint(&receiver.url(), &backing_off(&receiver.url(), 600)).await;
     let task = test.ended_task(&receiver.url()).await;
@@ -103,7 +105,7 @@ async fn after_the_grace_period_waiting_spends_attempts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_probe_finds_a_working_endpoint_and_deletes_its_record() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(300))]).await;
+    let receiver = ScriptedReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(300))]).await;
     let test = NotifierHarness::open().await;
     let url = receiver.url();
     test.put_endpoint(&url, &backing_off(&url, -1)).await;
@@ -124,7 +126,8 @@ async fn one_probe_finds_a_working_endpoint_and_deletes_its_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_probe_doubles_the_backoff() {
-    let (test, url) = (NotifierHarness::open().await, unreachable_url().await);
+    let test = NotifierHarness::open().await;
+    let url = unreachable_url().await;
     test.put_endpoint(&url, &backing_off(&url, -1)).await;
     let task = test.ended_task(&url).await;
     test.deliver_next(&slow_notifier(&test)).await;
@@ -137,8 +140,9 @@ async fn a_failed_probe_doubles_the_backoff() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gone_endpoint_is_not_called_until_it_is_enabled() {
-    let receiver = WebhookReceiver::start([GONE, OK]).await;
-    let (test, url) = (NotifierHarness::open().await, receiver.url());
+    let receiver = ScriptedReceiver::start([GONE, OK]).await;
+    let test = NotifierHarness::open().await;
+    let url = receiver.url();
     let notifier = test.notifier();
     let first = test.ended_task(&url).await;
     test.deliver_next(&notifier).await;
@@ -164,8 +168,9 @@ async fn a_gone_endpoint_is_not_called_until_it_is_enabled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_have_separate_endpoint_records() {
-    let receiver = WebhookReceiver::start([OK]).await;
-    let (test, url) = (NotifierHarness::open().await, receiver.url());
+    let receiver = ScriptedReceiver::start([OK]).await;
+    let test = NotifierHarness::open().await;
+    let url = receiver.url();
     test.put_endpoint(&url, &Endpoint { state: EndpointState::Disabled, ..backing_off(&url, 0) }).await;
     let of_acme = |mut task: Task| {
         task.tenant = "acme".parse().expect("a tenant");
@@ -181,8 +186,9 @@ async fn tenants_have_separate_endpoint_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_an_endpoint_does_not_restart_the_schedule() {
-    let receiver = WebhookReceiver::start([BROKEN]).await;
-    let (test, url) = (NotifierHarness::open().await, receiver.url());
+    let receiver = ScriptedReceiver::start([BROKEN]).await;
+    let test = NotifierHarness::open().await;
+    let url = receiver.url();
     let notifier = test.notifier();
     let task = test.ended_task(&url).await;
     test.deliver_next(&notifier).await;
@@ -198,13 +204,14 @@ async fn waiting_for_an_endpoint_does_not_restart_the_schedule() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_endpoint_gets_at_most_eight_concurrent_calls() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(300))]).await;
+    let receiver = ScriptedReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(300))]).await;
     let test = NotifierHarness::open().await;
     let mut tasks = Vec::new();
     for _ in 0..24 {
         tasks.push(test.ended_task(&receiver.url()).await);
     }
-    let (running, began) = (test.start(), Instant::now());
+    let running = test.start();
+    let began = Instant::now();
     for task in &tasks {
         let delivered = test.until(task.id, CallbackState::Delivered).await;
         assert_eq!(delivered.callback.map(|callback| callback.attempts), Some(1));

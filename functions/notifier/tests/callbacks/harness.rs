@@ -106,7 +106,8 @@ impl NotifierHarness {
     /// Creates an open task with a number of pages, changed by `shape` before it is stored.
     pub(crate) async fn open_task(&self, url: &str, pages: u32, shape: impl FnOnce(Task) -> Task) -> Task {
         let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages });
-        let (id, now) = (TaskId::new(Uuid::now_v7()), UnixMillis(now_secs() * 1000));
+        let id = TaskId::new(Uuid::now_v7());
+        let now = UnixMillis(now_secs() * 1000);
         let documents = vec![Document::new(1, None, state)];
         let task = shape(Task::new(id, Tenant::default(), now, documents, Some(url.to_owned())));
         self.backend.tasks.create(task).await.expect("created").task().clone()
@@ -162,7 +163,8 @@ impl NotifierHarness {
 
     /// Corrects the first page of an ended task and enqueues its callback.
     pub(crate) async fn correct(&self, task: &Task, text: &str) -> Task {
-        let (page, round) = (task.pages().next().expect("a page"), task.round + 1);
+        let page = task.pages().next().expect("a page");
+        let round = task.round + 1;
         self.store(page, round, text).await;
         let corrected = self.backend.tasks.correct_page(page, round, None).await.expect("corrected").task().clone();
         enqueue_callback(&self.backend, &corrected).await.expect("enqueued");

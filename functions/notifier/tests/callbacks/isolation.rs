@@ -11,7 +11,7 @@ use quire_platform::enqueue_callback;
 use crate::{
     OK,
     harness::{self, NotifierHarness},
-    receiver::{ScriptedResponse, WebhookReceiver, unreachable_url},
+    receiver::{ScriptedReceiver, ScriptedResponse, unreachable_url},
 };
 
 const GOOD: usize = 8;
@@ -24,7 +24,7 @@ async fn delays(failing: &[String]) -> Vec<Duration> {
     let test = NotifierHarness::open().await;
     let mut good = Vec::new();
     for _ in 0..GOOD {
-        good.push(WebhookReceiver::start([OK]).await);
+        good.push(ScriptedReceiver::start([OK]).await);
     }
     let running = harness::run(
         test.notifier_by("1s,5s,15s".parse().expect("a schedule")).with_response_timeout(Duration::from_secs(2)),
@@ -38,7 +38,7 @@ async fn delays(failing: &[String]) -> Vec<Duration> {
     };
     let mut ended = HashMap::new();
     for _ in 0..CALLBACKS {
-        let urls = failing.iter().cloned().chain(good.iter().map(WebhookReceiver::url));
+        let urls = failing.iter().cloned().chain(good.iter().map(ScriptedReceiver::url));
         ended.extend(join_all(urls.map(&end)).await);
     }
     let mut delays = Vec::new();
@@ -61,7 +61,7 @@ fn p95(delays: &[Duration]) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_receivers_do_not_delay_callbacks_to_others() {
-    let never = WebhookReceiver::start([ScriptedResponse::Delayed(NEVER)]).await;
+    let never = ScriptedReceiver::start([ScriptedResponse::Delayed(NEVER)]).await;
     let alone = delays(&[]).await;
     let among = delays(&[unreachable_url().await, never.url()]).await;
     assert_eq!((alone.len(), among.len()), (GOOD * CALLBACKS, GOOD * CALLBACKS), "each once");

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use harness::NotifierHarness;
 use quire_platform::{Consumer, OutgoingMessage, QueueDepth, QueueName, enqueue_callback};
 use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, TaskId, Tenant, WebhookId};
-use receiver::{ScriptedResponse, WebhookReceiver};
+use receiver::{ScriptedReceiver, ScriptedResponse};
 use uuid::Uuid;
 
 const OK: ScriptedResponse = ScriptedResponse::Status(StatusCode::OK);
@@ -22,7 +22,7 @@ const BROKEN: ScriptedResponse = ScriptedResponse::Status(StatusCode::INTERNAL_S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_callback_is_retried_until_it_is_delivered() {
-    let receiver = WebhookReceiver::start([BROKEN, ScriptedResponse::Status(StatusCode::TOO_MANY_REQUESTS), OK]).await;
+    let receiver = ScriptedReceiver::start([BROKEN, ScriptedResponse::Status(StatusCode::TOO_MANY_REQUESTS), OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
@@ -41,7 +41,7 @@ async fn a_failed_callback_is_retried_until_it_is_delivered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exhausted_callback_is_dead_lettered_and_can_be_redriven() {
-    let receiver = WebhookReceiver::start([BROKEN, BROKEN, BROKEN, BROKEN, OK]).await;
+    let receiver = ScriptedReceiver::start([BROKEN, BROKEN, BROKEN, BROKEN, OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
@@ -67,7 +67,7 @@ async fn an_exhausted_callback_is_dead_lettered_and_can_be_redriven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_callback_is_not_retried() {
     for status in [StatusCode::GONE, StatusCode::BAD_REQUEST] {
-        let receiver = WebhookReceiver::start([ScriptedResponse::Status(status)]).await;
+        let receiver = ScriptedReceiver::start([ScriptedResponse::Status(status)]).await;
         let test = NotifierHarness::open().await;
         let task = test.ended_task(&receiver.url()).await;
         test.deliver_next(&test.notifier()).await;
@@ -81,8 +81,8 @@ async fn a_refused_callback_is_not_retried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = WebhookReceiver::start([OK]).await;
-    let receiver = WebhookReceiver::start([ScriptedResponse::Redirect(elsewhere.url())]).await;
+    let elsewhere = ScriptedReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([ScriptedResponse::Redirect(elsewhere.url())]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     test.deliver_next(&test.notifier()).await;
@@ -92,7 +92,7 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_timeout_is_retried() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_mins(1))]).await;
+    let receiver = ScriptedReceiver::start([ScriptedResponse::Delayed(Duration::from_mins(1))]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     test.deliver_next(&test.notifier().with_response_timeout(Duration::from_millis(200))).await;
@@ -104,7 +104,7 @@ async fn a_response_timeout_is_retried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_after_delays_the_next_attempt() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::RetryAfter(60)]).await;
+    let receiver = ScriptedReceiver::start([ScriptedResponse::RetryAfter(60)]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     test.deliver_next(&test.notifier()).await;
@@ -115,7 +115,7 @@ async fn retry_after_delays_the_next_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivered_callback_is_not_sent_again() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     enqueue_callback(&test.backend, &task).await.expect("enqueued twice");
@@ -128,19 +128,19 @@ async fn a_delivered_callback_is_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exhausted_callback_whose_move_was_interrupted_is_dead_lettered() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
-    let given_up = CallbackUpdate::Exhausted { error: "it said no".to_owned() };
-    test.backend.tasks.update_callback(task.id, 1, given_up).await.expect("updated");
+    let exhausted = CallbackUpdate::Exhausted { error: "refused".to_owned() };
+    test.backend.tasks.update_callback(task.id, 1, exhausted).await.expect("updated");
     test.deliver_next(&test.notifier()).await;
-    assert_eq!(test.receive(QueueName::DeadCallbacks).await.reason.as_deref(), Some("it said no"));
+    assert_eq!(test.receive(QueueName::DeadCallbacks).await.reason.as_deref(), Some("refused"));
     assert_eq!(receiver.requests().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_an_unknown_task_or_round_is_dropped() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();
@@ -185,7 +185,7 @@ async fn a_malformed_message_is_dead_lettered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graceful_shutdown_finishes_deliveries_in_flight() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(500))]).await;
+    let receiver = ScriptedReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(500))]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
@@ -207,8 +207,8 @@ async fn a_schedule_beyond_the_maximum_receive_count_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_cancels_stuck_deliveries_and_makes_the_others() {
-    let stuck = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_mins(1))]).await;
-    let good = WebhookReceiver::start([OK]).await;
+    let stuck = ScriptedReceiver::start([ScriptedResponse::Delayed(Duration::from_mins(1))]).await;
+    let good = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let (first, second) = (test.ended_task(&stuck.url()).await, test.ended_task(&good.url()).await);
     let queue = test.backend.queue(QueueName::Callbacks);

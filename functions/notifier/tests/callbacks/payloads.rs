@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::{
     OK,
     harness::{self, NotifierHarness, SECRET},
-    receiver::{ScriptedResponse, WebhookReceiver},
+    receiver::{ScriptedReceiver, ScriptedResponse},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_is_signed_when_sent_and_contains_the_text() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     test.deliver_next(&test.notifier()).await;
@@ -38,7 +38,7 @@ async fn a_callback_is_signed_when_sent_and_contains_the_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_sends_an_update_event() {
-    let receiver = WebhookReceiver::start([OK, OK]).await;
+    let receiver = ScriptedReceiver::start([OK, OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();
@@ -55,7 +55,7 @@ async fn a_correction_sends_an_update_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_without_text_still_names_the_engines() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let long = "x".repeat(quire_callback::MAX_TEXT_BYTES / 2 + 1);
     let task = test.ended_task_of(&receiver.url(), &[&long, &long, "short"]).await;
@@ -69,7 +69,7 @@ async fn a_callback_without_text_still_names_the_engines() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thin_callback_has_the_result_url_and_no_pages() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let thin = |mut task: Task| {
         let callback = task.callback.as_mut().expect("a callback");
@@ -88,7 +88,7 @@ async fn a_thin_callback_has_the_result_url_and_no_pages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canceled_task_s_callback_contains_the_pages_read_before() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.open_task(&receiver.url(), 2, |task| task).await;
     test.read(&task, 1, "Hello").await;
@@ -102,7 +102,7 @@ async fn a_canceled_task_s_callback_contains_the_pages_read_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_or_deleted_task_sends_no_callback() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let notifier = test.notifier();
     let expired = test.ended_task(&receiver.url()).await;
@@ -117,7 +117,7 @@ async fn an_expired_or_deleted_task_sends_no_callback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_have_separate_secrets_and_both_sign_during_a_rotation() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let acme: Tenant = "acme".parse().expect("a tenant");
     let of_acme = |mut task: Task| {
@@ -143,7 +143,7 @@ async fn tenants_have_separate_secrets_and_both_sign_during_a_rotation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resent_callback_restarts_the_schedule() {
     let broken = ScriptedResponse::Status(StatusCode::INTERNAL_SERVER_ERROR);
-    let receiver = WebhookReceiver::start([OK, broken, OK]).await;
+    let receiver = ScriptedReceiver::start([OK, broken, OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();

@@ -4,7 +4,7 @@ use quire_platform::{OutgoingMessage, QueueName, enqueue_progress};
 use quire_tasks::{AttemptResult, CallbackMessage, CallbackProgress, CallbackState, Task};
 use serde_json::Value;
 
-use crate::{BROKEN, OK, harness::NotifierHarness, receiver::WebhookReceiver};
+use crate::{BROKEN, OK, harness::NotifierHarness, receiver::ScriptedReceiver};
 
 /// Requests progress events.
 fn with_progress_events(mut task: Task) -> Task {
@@ -14,7 +14,7 @@ fn with_progress_events(mut task: Task) -> Task {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_progress_event_is_sent_once_and_is_not_an_attempt() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let task = test.open_task(&receiver.url(), 3, with_progress_events).await;
     let first = test.read(&task, 1, "Hello").await;
@@ -33,7 +33,7 @@ async fn a_progress_event_is_sent_once_and_is_not_an_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_progress_event_is_neither_retried_nor_dead_lettered() {
-    let receiver = WebhookReceiver::start([BROKEN]).await;
+    let receiver = ScriptedReceiver::start([BROKEN]).await;
     let test = NotifierHarness::open().await;
     let task = test.open_task(&receiver.url(), 3, with_progress_events).await;
     let first = test.read(&task, 1, "Hello").await;
@@ -47,7 +47,7 @@ async fn a_failed_progress_event_is_neither_retried_nor_dead_lettered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outdated_progress_event_is_dropped() {
-    let receiver = WebhookReceiver::start([OK]).await;
+    let receiver = ScriptedReceiver::start([OK]).await;
     let test = NotifierHarness::open().await;
     let notifier = test.notifier();
     let ended = test.open_task(&receiver.url(), 2, with_progress_events).await;

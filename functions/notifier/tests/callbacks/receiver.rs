@@ -60,13 +60,13 @@ pub(crate) async fn unreachable_url() -> String {
     format!("http://{}{PATH}", listener.local_addr().expect("an address"))
 }
 
-pub(crate) struct WebhookReceiver {
+pub(crate) struct ScriptedReceiver {
     script: Script,
     url: String,
     serving: JoinHandle<()>,
 }
 
-impl WebhookReceiver {
+impl ScriptedReceiver {
     /// Starts a receiver that returns the responses in order, and repeats the last one.
     pub(crate) async fn start(answers: impl IntoIterator<Item = ScriptedResponse>) -> Self {
         let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
@@ -101,7 +101,7 @@ impl WebhookReceiver {
     }
 }
 
-impl Drop for WebhookReceiver {
+impl Drop for ScriptedReceiver {
     fn drop(&mut self) {
         self.serving.abort();
     }

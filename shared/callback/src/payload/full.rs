@@ -73,8 +73,8 @@ impl From<PageText> for PageContent {
     }
 }
 
-/// Returns the full body for an ended task, as JSON: the same bytes on every attempt. `read` contains the pages that were
-/// read. If one of their texts is missing, or all together exceed [`MAX_TEXT_BYTES`], every page's `text` is omitted:
+/// Returns the full body for an ended task, as JSON: the same bytes on every attempt. `read` contains the pages that
+/// were read. If one of their texts is missing, or all together exceed [`MAX_TEXT_BYTES`], every page's `text` is omitted:
 /// `text_omitted` is set, and `result_url` is the URL of the result.
 ///
 /// # Panics
@@ -115,7 +115,7 @@ fn page_payload<'a>(task: &Task, page: &'a Page, read: Option<&'a PageContent>, 
         document,
         page: number,
         status: task.status_of(page),
-        text: (!text_omitted).then_some(text),
+        text: if text_omitted { None } else { Some(text) },
         confidence: page.confidence,
         error: page.failure.as_ref(),
         engine: read.map(|read| &read.engine),
@@ -178,7 +178,10 @@ mod tests {
             "avg_confidence": 0.75,
             "documents": [
                 { "document": 1, "name": "a.pdf", "pages": 2 },
-                { "document": 2, "name": null, "pages": 0, "error": { "code": "empty_document", "message": "it is empty" } },
+                {
+                    "document": 2, "name": null, "pages": 0,
+                    "error": { "code": "empty_document", "message": "it is empty" },
+                },
             ],
             "pages": [
                 {

@@ -31,7 +31,8 @@ async fn take(limiter: &RateLimiter, name: &str, now: UnixMillis) -> RateLimitSt
 #[tokio::test]
 async fn a_tenant_without_limits_has_no_record() {
     let test = TestBackend::new();
-    let (limiter, acme) = (RateLimiter::new(test.backend.clone()), tenant("acme"));
+    let limiter = RateLimiter::new(test.backend.clone());
+    let acme = tenant("acme");
     for second in 0..20 {
         assert_eq!(limiter.take_request(&acme, at_second(second)).await.expect("the record can be read"), None);
         assert_eq!(limiter.pages(&acme, at_second(second)).await.expect("the record can be read"), None);
@@ -108,12 +109,13 @@ async fn concurrent_processes_never_exceed_the_burst() {
 async fn a_process_with_few_requests_leaves_tokens_to_others() {
     let test = TestBackend::new();
     limited(&test, "acme", requests(600, Some(100))).await;
-    let (busy, seldom) = (RateLimiter::new(test.backend.clone()), RateLimiter::new(test.backend.clone()));
+    let busy = RateLimiter::new(test.backend.clone());
+    let idle = RateLimiter::new(test.backend.clone());
     let mut refused = 0;
     // Nine requests per second, of ten that are allowed, for three minutes.
     for tenth in 0..1_800_i64 {
         let now = UnixMillis(at_second(0).0 + tenth * 100);
-        let by = if tenth % 30 == 0 { &seldom } else { &busy };
+        let by = if tenth % 30 == 0 { &idle } else { &busy };
         if tenth % 10 != 5 {
             refused += u64::from(!take(by, "acme", now).await.allowed);
         }
@@ -136,7 +138,8 @@ async fn tenants_have_separate_limits() {
 async fn pages_may_go_into_debt_that_is_repaid_first() {
     let test = TestBackend::new();
     limited(&test, "acme", pages(86_400)).await;
-    let (limiter, acme) = (RateLimiter::new(test.backend.clone()), tenant("acme"));
+    let limiter = RateLimiter::new(test.backend.clone());
+    let acme = tenant("acme");
     let status = async |second| {
         limiter.pages(&acme, at_second(second)).await.expect("the record can be read").expect("the tenant is limited")
     };
@@ -155,7 +158,8 @@ async fn pages_may_go_into_debt_that_is_repaid_first() {
 async fn a_changed_limit_applies_within_seconds() {
     let test = TestBackend::new();
     limited(&test, "acme", requests(60, Some(1))).await;
-    let (limiter, acme) = (RateLimiter::new(test.backend.clone()), tenant("acme"));
+    let limiter = RateLimiter::new(test.backend.clone());
+    let acme = tenant("acme");
     take(&limiter, "acme", at_second(0)).await;
     assert!(!take(&limiter, "acme", at_second(0)).await.allowed);
     limited(&test, "acme", TenantLimits::default()).await;

@@ -19,8 +19,11 @@ async fn signing(test: &TestBackend) -> Signing {
 #[tokio::test]
 async fn all_processes_share_a_secret_per_tenant() {
     let test = TestBackend::new();
-    let (first, second) = (signing(&test).await, signing(&test).await);
-    let (acme, other, default) = (tenant("acme"), tenant("other"), Tenant::default());
+    let first = signing(&test).await;
+    let second = signing(&test).await;
+    let acme = tenant("acme");
+    let other = tenant("other");
+    let default = Tenant::default();
     let of = async |signing: &Signing, of| signing.secrets(&test.backend, of, at_second(0)).await.expect("secrets");
     assert_eq!(of(&first, &acme).await, of(&second, &acme).await);
     assert_ne!(of(&first, &acme).await, of(&first, &other).await);
@@ -40,7 +43,8 @@ async fn all_processes_share_a_secret_per_tenant() {
 #[tokio::test]
 async fn both_secrets_sign_for_a_day_after_a_rotation() {
     let test = TestBackend::new();
-    let (signing, acme) = (signing(&test).await, tenant("acme"));
+    let signing = signing(&test).await;
+    let acme = tenant("acme");
     let at = async |second| signing.secrets(&test.backend, &acme, at_second(second)).await.expect("secrets");
     let before = at(0).await.newest().clone();
     let rotated = signing.rotate(&test.backend, &acme, at_second(0)).await.expect("a new secret");
@@ -60,7 +64,8 @@ async fn both_secrets_sign_for_a_day_after_a_rotation() {
 #[tokio::test]
 async fn the_number_of_signatures_is_bounded() {
     let test = TestBackend::new();
-    let (signing, acme) = (signing(&test).await, tenant("acme"));
+    let signing = signing(&test).await;
+    let acme = tenant("acme");
     let mut newest = Vec::new();
     for second in 0..10 {
         newest.push(signing.rotate(&test.backend, &acme, at_second(second)).await.expect("a new secret").secret);
@@ -73,10 +78,12 @@ async fn the_number_of_signatures_is_bounded() {
 #[tokio::test]
 async fn concurrent_rotations_both_succeed() {
     let test = TestBackend::new();
-    let (signing, acme) = (signing(&test).await, tenant("acme"));
+    let signing = signing(&test).await;
+    let acme = tenant("acme");
     let rotate = || signing.rotate(&test.backend, &acme, at_second(0));
     let (first, second) = tokio::join!(rotate(), rotate());
-    let (first, second) = (first.expect("a new secret").secret, second.expect("a new secret").secret);
+    let first = first.expect("a new secret").secret;
+    let second = second.expect("a new secret").secret;
     assert_ne!(first, second);
     let newest = signing.secrets(&test.backend, &acme, at_second(1)).await.expect("secrets").newest().clone();
     assert!(newest == first || newest == second);
@@ -87,7 +94,8 @@ async fn configured_secrets_sign_for_the_default_tenant_only() {
     let test = TestBackend::new();
     let fixed = Secrets::new(Secret::generate([7; 32]), [Secret::generate([8; 32])]);
     let signing = Signing::new(&test.backend, Some(fixed.clone())).await.expect("a root secret");
-    let (default, now) = (Tenant::default(), at_second(0));
+    let default = Tenant::default();
+    let now = at_second(0);
     assert_eq!(signing.secrets(&test.backend, &default, now).await.expect("secrets"), fixed);
     assert!(matches!(signing.rotate(&test.backend, &default, now).await, Err(SigningError::Fixed)));
     assert_eq!(signing.older_until(&test.backend, &default, now).await.expect("the record can be read"), None);
