@@ -1,66 +1,66 @@
-//! Documents that are put into the bucket: of their own accord, and where `POST /uploads` said.
+//! Documents that clients put into the bucket: under the inbox prefix, and at a URL from `POST /uploads`.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Delivery, Receiver, Sheet, pdf, png, squeezed, text_of};
+use crate::harness::{CallbackReceiver, ReceivedCallback, TestPage, pdf, png, text_of, without_whitespace};
 
 use super::{
-    emulator::{put, send, tell},
-    stack::Stack,
+    emulator::{invoke_upload_trigger, put_object, send},
+    stack::EmulatedStack,
 };
 
 fn texts(task: &Value) -> Vec<String> {
     let documents = task["documents"].as_array().expect("documents");
-    documents.iter().map(|document| squeezed(text_of(document))).collect()
+    documents.iter().map(|document| without_whitespace(text_of(document))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_in_the_inbox_becomes_one_task_for_each_of_its_versions_however_often_the_bucket_tells() {
-    let stack = Stack::shared().await;
-    let receiver = Receiver::start_on(stack.inbox_port).await;
-    // As it is in a URL, and as it is in an event; `+` and what is not ASCII have a way of getting lost.
+async fn each_object_version_becomes_one_task_even_with_duplicate_events() {
+    let stack = EmulatedStack::shared().await;
+    let receiver = CallbackReceiver::start_on(stack.upload_callback_port).await;
+    // The same key, encoded as in a URL and as in an S3 event, where `+` is a space.
     let key = "inbox/scans/M%C3%A4rz%20a%2Bb.pdf";
-    let told = "inbox/scans/M%C3%A4rz+a%2Bb.pdf";
+    let event_key = "inbox/scans/M%C3%A4rz+a%2Bb.pdf";
     let mut versions = Vec::new();
     for text in ["The first version", "The second version"] {
-        let version = put(stack, key, pdf(&[Sheet::new(text)])).await;
-        tell(stack, told, &version).await;
-        tell(stack, told, &version).await;
+        let version = put_object(stack, key, pdf(&[TestPage::new(text)])).await;
+        invoke_upload_trigger(stack, event_key, &version).await;
+        invoke_upload_trigger(stack, event_key, &version).await;
         versions.push(version);
-        receiver.received(versions.len()).await;
+        receiver.await_callbacks(versions.len()).await;
     }
-    tell(stack, told, &versions[0]).await;
+    invoke_upload_trigger(stack, event_key, &versions[0]).await;
     let mut read = Vec::new();
-    let ids: BTreeSet<String> = receiver.deliveries().iter().map(Delivery::task_id).collect();
+    let ids: BTreeSet<String> = receiver.callbacks().iter().map(ReceivedCallback::task_id).collect();
     for id in &ids {
-        let task = stack.api().told(id, "delivered").await;
+        let task = stack.api().await_callback(id, "delivered").await;
         assert_eq!(task["documents"][0]["file"], "März a+b.pdf", "{task:#}");
         read.extend(texts(&task));
     }
     read.sort();
     assert_eq!(read, ["Thefirstversion", "Thesecondversion"]);
-    assert_eq!(receiver.deliveries().len(), 2, "each was told of once");
+    assert_eq!(receiver.callbacks().len(), 2, "one callback per version");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_is_put_where_the_api_says_and_nothing_else_can_be() {
-    let stack = Stack::shared().await;
-    let receiver = Receiver::start().await;
-    let document = png(&Sheet::new("Larger than life"));
-    let announced = json!({
+async fn a_presigned_upload_accepts_only_the_announced_document() {
+    let stack = EmulatedStack::shared().await;
+    let receiver = CallbackReceiver::start().await;
+    let document = png(&TestPage::new("Larger than life"));
+    let announcement = json!({
         "filename": "life.png",
         "content_type": "image/png",
         "bytes": document.len(),
         "callback_url": receiver.url(),
     });
-    let answer = stack.api().post_json("/uploads", &announced).await;
+    let answer = stack.api().post_json("/uploads", &announcement).await;
     let location = answer.header("location").map(str::to_owned);
-    let answer = answer.body(201);
+    let answer = answer.expect_status(201);
     let id = answer["task_id"].as_str().expect("a task id").to_owned();
     assert_eq!(answer["status_url"].as_str(), location.as_deref());
-    assert_eq!(stack.api().task(&id).await["status"], "queued", "it is there before the document is");
+    assert_eq!(stack.api().task(&id).await["status"], "queued", "the task exists before the document");
 
     let upload = &answer["upload"];
     let (method, url) = (upload["method"].as_str().expect("a method"), upload["url"].as_str().expect("a URL"));
@@ -71,16 +71,16 @@ async fn a_document_is_put_where_the_api_says_and_nothing_else_can_be() {
         .iter()
         .map(|(name, value)| (*name, if name.eq_ignore_ascii_case("content-type") { "text/html" } else { *value }))
         .collect();
-    assert_ne!(headers, other_type, "the type is signed");
-    assert_eq!(send(method, url, &other_type, document.clone()).await.status(), 403, "another type");
+    assert_ne!(headers, other_type, "the content type is signed");
+    assert_eq!(send(method, url, &other_type, document.clone()).await.status(), 403, "another content type");
     let without_length: Vec<_> =
         headers.iter().copied().filter(|(name, _)| !name.eq_ignore_ascii_case("content-length")).collect();
     let longer = [&document[..], b"and more"].concat();
     assert_eq!(send(method, url, &without_length, longer).await.status(), 403, "another length");
     assert_eq!(send(method, url, &headers, document).await.status(), 200);
 
-    let task = stack.api().told(&id, "delivered").await;
+    let task = stack.api().await_callback(&id, "delivered").await;
     assert_eq!(task["status"], "succeeded", "{task:#}");
     assert_eq!(texts(&task), ["Largerthanlife"]);
-    assert_eq!(receiver.deliveries().len(), 1);
+    assert_eq!(receiver.callbacks().len(), 1);
 }
