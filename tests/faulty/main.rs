@@ -1,5 +1,5 @@
-//! The `quire` command with fault injection in PP-OCR: a magenta page aborts the process that reads it, like a crash in native
-//! code, and a cyan page blocks forever. Everything else is the real command.
+//! The `quire` command with fault injection in PP-OCR: a magenta page aborts the process that reads it, like a crash in
+//! native code, and a cyan page blocks forever. Everything else is the real command.
 
 use std::process::ExitCode;
 

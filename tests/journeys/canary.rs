@@ -9,8 +9,8 @@ use crate::harness::{
     expected_texts, pdf,
 };
 
-/// Returns a configuration that routes half of the tasks to the canary, which is evaluated after twelve pages. Its latency is
-/// ignored, since the machine may be busy.
+/// Returns a configuration that routes half of the tasks to the canary, which is evaluated after twelve pages. Its
+/// latency is ignored, since the machine may be busy.
 fn half_canary_config(stable: &ModelServer, canary: &ModelServer) -> Value {
     let vllm = json!({ "dialect": "vllm" });
     let engines = json!({ "a@1": stable.engine(&vllm), "a@2": canary.engine(&vllm) });

@@ -1,4 +1,4 @@
-"""A customer's client that uses only `requests`. Makes each call of the API contract and prints the responses as JSON."""
+"""A customer's client that only uses `requests`: makes each call of the API contract, prints the responses as JSON."""
 
 import contextlib
 import json

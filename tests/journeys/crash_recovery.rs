@@ -101,7 +101,8 @@ async fn assert_ended_once(serve: &ServeProcess, id: &str, texts: &[String]) {
     assert_eq!(results.len(), texts.len(), "one outcome per page: {results:?}");
 }
 
-/// Asserts that each task sent only one callback, perhaps repeatedly: also a task whose response the client never received.
+/// Asserts that each task sent only one callback, perhaps repeatedly: also a task whose response the client never
+/// received.
 fn assert_one_callback_per_task(received: &[ReceivedCallback], accepted: &BTreeMap<String, Vec<String>>) {
     let mut callbacks_by_task: BTreeMap<String, BTreeSet<(&str, &str)>> = BTreeMap::new();
     for callback in received {

@@ -1,7 +1,7 @@
 //! End-to-end tests of the real `quire` command through its public interfaces: HTTP, the command line and webhooks.
 //!
-//! Each test uses its own data folder and server, or its own tasks on a shared stack on an AWS emulator. libtest runs the
-//! tests in parallel, one per processor.
+//! Each test uses its own data folder and server, or its own tasks on a shared stack on an AWS emulator. libtest runs
+//! the tests in parallel, one per processor.
 
 mod aws_startup;
 mod callbacks;

@@ -1,5 +1,5 @@
-//! Validates the API against its OpenAPI description: the responses to a client that uses every call, its webhooks, and the
-//! responses to requests that Schemathesis generates.
+//! Validates the API against its OpenAPI description: the responses to a client that uses every call, its webhooks, and
+//! the responses to requests that Schemathesis generates.
 
 use std::{fs, process::Command};
 
@@ -16,8 +16,8 @@ const REQUIREMENTS: &str = "requirements-schemathesis.txt";
 const FUZZING_SECS: u32 = 60;
 /// The fewest generated requests on a slow and busy machine; otherwise there are some thousands.
 const MIN_CASES: u64 = 500;
-/// The checks that hold for every response. Without `positive_data_acceptance`: whether a request that fits the description
-/// is accepted also depends on the engines and on whether bytes are an image.
+/// The checks that hold for every response. Without `positive_data_acceptance`: whether a request that fits the
+/// description is accepted also depends on the engines and on whether bytes are an image.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance,\
                       use_after_free,ignored_auth";
@@ -101,7 +101,8 @@ async fn every_response_to_generated_requests_matches_the_description() {
         .args(["-c", "from schemathesis.cli import schemathesis; schemathesis()"])
         .args(["run", &format!("{}/openapi.json", serve.api().base)])
         .args(["--header", &format!("Authorization: Bearer {key}")])
-        // One worker: Python 3.11 has one recursion counter for the parsers of all threads, which two threads may exceed.
+        // One worker: Python 3.11 has one recursion counter for the parsers of all threads, which two threads may
+        // exceed.
         .args(["--checks", CHECKS, "--max-time", &FUZZING_SECS.to_string(), "--workers", "1", "--no-color"])
         .args(["--suppress-health-check", "all", "--request-timeout", "60", "--generation-database", "none"])
         .args(["--report", "json", "--report-json-path"])

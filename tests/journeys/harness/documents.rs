@@ -37,7 +37,8 @@ impl TestPage {
         Self { color: [0, 1, 1], ..self }
     }
 
-    /// A page that a model server treats by [`ModelServer::set_yellow_behavior`](super::ModelServer::set_yellow_behavior).
+    /// A page that a model server treats by
+    /// [`ModelServer::set_yellow_behavior`](super::ModelServer::set_yellow_behavior).
     pub(crate) fn yellow(self) -> Self {
         Self { color: [1, 1, 0], ..self }
     }
@@ -73,8 +74,8 @@ pub(crate) fn encrypted_pdf() -> Vec<u8> {
     assemble(&[Some(TestPage::new("Secret").content())], &encrypt)
 }
 
-/// Writes the PDF file. Object 1 is the catalog, 2 the page tree, 3 the font, then the dictionary and the content of each
-/// page. A page without content becomes a `null` object, which no renderer can open.
+/// Writes the PDF file. Object 1 is the catalog, 2 the page tree, 3 the font, then the dictionary and the content of
+/// each page. A page without content becomes a `null` object, which no renderer can open.
 fn assemble(pages: &[Option<String>], trailer: &str) -> Vec<u8> {
     let kids: Vec<String> = (0..pages.len()).map(|page| format!("{} 0 R", 4 + 2 * page)).collect();
     let mut objects = vec![

@@ -1,5 +1,5 @@
-//! Human-readable texts that the journeys assert, in one place. Each is a part of a log line, an error message or an output
-//! that has no stable code.
+//! Human-readable texts that the journeys assert, in one place. Each is a part of a log line, an error message or an
+//! output that has no stable code.
 
 /// Error of `serve` when its address is in use, also in its log.
 pub(crate) const CANNOT_LISTEN: &str = "cannot listen";

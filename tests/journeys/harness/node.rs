@@ -26,8 +26,8 @@ pub(crate) fn node(script: &str, input: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("the script prints JSON")
 }
 
-/// Returns a folder with the scripts and the packages that `package-lock.json` pins. Installs them on first use, under a
-/// lock, since tests run in parallel and in several processes.
+/// Returns a folder with the scripts and the packages that `package-lock.json` pins. Installs them on first use, under
+/// a lock, since tests run in parallel and in several processes.
 fn folder() -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/journeys/node");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));

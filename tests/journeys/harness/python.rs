@@ -35,8 +35,8 @@ pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/journeys")
 }
 
-/// Returns a folder with the packages that a requirements file pins. Installs them on first use, under a lock. Not a virtual
-/// environment: some systems do not ship `venv`.
+/// Returns a folder with the packages that a requirements file pins. Installs them on first use, under a lock. Not a
+/// virtual environment: some systems do not ship `venv`.
 fn packages(requirements: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let name = format!("journeys-{}", requirements.trim_end_matches(".txt"));

@@ -113,7 +113,8 @@ impl ServeOptions {
     }
 }
 
-/// Returns a free port below the ephemeral range: while a server is down, an outgoing connection could take a port of it.
+/// Returns a free port below the ephemeral range: while a server is down, an outgoing connection could take a port of
+/// it.
 pub(crate) fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| rand::random_range(15_000..32_000));
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("the iterator is infinite")

@@ -1,5 +1,5 @@
-//! A stack on an AWS emulator. `localstack/up` starts it, and stops it when its standard input closes: also after a crash of
-//! this process.
+//! A stack on an AWS emulator. `localstack/up` starts it, and stops it when its standard input closes: also after a
+//! crash of this process.
 
 use std::{
     collections::BTreeMap,
@@ -201,8 +201,8 @@ fn bins() -> &'static Path {
     Path::new(QUIRE).parent().expect("a program is in a folder")
 }
 
-/// Asserts that the programs of the functions exist and are newer than their sources. Cargo builds them when it tests the
-/// workspace, but not when it runs only these tests.
+/// Asserts that the programs of the functions exist and are newer than their sources. Cargo builds them when it tests
+/// the workspace, but not when it runs only these tests.
 fn assert_functions_are_built(bins: &Path) {
     const BUILD: &str = "build them as `cargo test --workspace --no-run` does";
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -13,8 +13,8 @@ use crate::harness::{eventually, quire_with};
 
 use super::stack::EmulatedStack;
 
-/// Prints the process id of the worker and exits with its status. Kills the worker when standard input closes, e.g. because
-/// the test process crashed.
+/// Prints the process id of the worker and exits with its status. Kills the worker when standard input closes, e.g.
+/// because the test process crashed.
 const WATCHDOG: &str =
     r#"exec 3<&0; "$@" 3<&- & worker=$!; echo $worker; { cat <&3 >&2; kill -9 $worker; } & wait $worker"#;
 

@@ -63,7 +63,8 @@ fn is_open(task: &Value) -> bool {
     ["queued", "processing"].contains(&task["status"].as_str().expect("a status"))
 }
 
-/// Submits a document and starts a faulty worker that never finishes one of its pages. Returns the task id and the worker.
+/// Submits a document and starts a faulty worker that never finishes one of its pages. Returns the task id and the
+/// worker.
 async fn start_stuck_worker(
     stack: &EmulatedStack,
     receiver: &CallbackReceiver,

@@ -1,7 +1,7 @@
 """Replaces generated values by valid ones that Schemathesis cannot guess: ids, callback URLs and an image.
 
-`QUIRE_KNOWN` has these values as JSON. Only positive test cases are changed, and not all of them, so that unknown ids are
-tested too.
+`QUIRE_KNOWN` has these values as JSON. Only positive test cases are changed, and not all of them, so that unknown ids
+are tested too.
 """
 
 import base64
