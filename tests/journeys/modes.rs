@@ -18,7 +18,7 @@ fn card() -> UploadFile {
     UploadFile::new("card.png", png(&TestPage::new("A card")))
 }
 
-/// The fields of a request besides its file.
+/// The fields of a request, without its file.
 type FormFields = &'static [(&'static str, &'static str)];
 
 /// The fields for each mode, and how its text starts. `…` is a placeholder for the hash of the page.

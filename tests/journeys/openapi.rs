@@ -81,7 +81,9 @@ async fn known_values(serve: &ServeProcess, receiver: &CallbackReceiver, key: &s
     // The first task is for `deleteTask`, so that the others are not deleted.
     json!({
         "ids": {"task_id": tasks[1..], "delivery_id": deliveries[1..], "deleteTask": {"task_id": tasks[..1]}},
-        "url": receiver.url(), "callback_url": receiver.url(), "image_url": receiver.serve_file("/card.png", image.clone()),
+        "url": receiver.url(),
+        "callback_url": receiver.url(),
+        "image_url": receiver.serve_file("/card.png", image.clone()),
         "picture": STANDARD.encode(&image),
     })
 }

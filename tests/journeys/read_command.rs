@@ -85,7 +85,7 @@ async fn json_output_equals_a_batch_response() {
         arguments.push(path.to_string_lossy().into_owned());
     }
     let ended = quire(arguments).await;
-    assert_eq!(ended.code, Some(1), "one of them is no document: {ended:#?}");
+    assert_eq!(ended.code, Some(1), "one file is not a document: {ended:#?}");
     let printed: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     let serve = ServeProcess::start(ServeOptions::new(folder.path())).await;
     let uploads = files.map(|(name, bytes)| UploadFile::new(name, bytes));

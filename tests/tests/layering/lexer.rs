@@ -1,4 +1,5 @@
-//! Splits Rust source into tokens. Comments are dropped, so that a path in a comment or a doc link is no import.
+//! Splits Rust source into tokens. Comments are dropped, so that a path in a comment or a doc link does not count as an
+//! import.
 
 /// A token and the line it starts on, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_character_opens_no_string() {
+    fn a_quote_character_does_not_open_a_string() {
         assert_eq!(texts(r#"f('"', '\'', '\u{1F600}', b'x') g"#), ["f", "(", ",", ",", ",", "b", ")", "g"]);
     }
 
     #[test]
-    fn a_lifetime_is_no_character() {
+    fn a_lifetime_is_not_a_character() {
         assert_eq!(texts("&'a str, 'b'"), ["&", "a", "str", ","]);
     }
 
