@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Exports a HunyuanOCR model with its real dimensions and random weights, to measure cost, not accuracy.
 
-    python3 -m venv venv && venv/bin/pip install -r shared/ocr/export/requirements.txt
+    python3 -m venv venv && venv/bin/pip install -r shared/hunyuan-ocr/export/requirements.txt
     venv/bin/python tests/bench/full_size.py OUT [--dtype fp16]
-    cargo run --release -p quire-ocr --example hunyuan_rate -- --tokens 32 OUT PAGE…
+    cargo run --release -p quire-hunyuan-ocr --example hunyuan_rate -- --tokens 32 OUT PAGE…
 
 The output is meaningless at the cost of the real model: 996 million parameters, 4 GB on disk in float32, and about
 three times as much memory during the export. The tokenizer is that of the tiny model.
@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from transformers import HunYuanVLConfig, HunYuanVLForConditionalGeneration
 
-EXPORT = Path(__file__).resolve().parents[2] / "shared" / "ocr" / "export"
+EXPORT = Path(__file__).resolve().parents[2] / "shared" / "hunyuan-ocr" / "export"
 sys.path.insert(0, str(EXPORT))
 
 import export  # noqa: E402, needs the path above

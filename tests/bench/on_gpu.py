@@ -5,7 +5,7 @@ low load; or, without a GPU, the pipeline around it with a stub that takes the t
     ORT_DYLIB_PATH=…/libonnxruntime.so LD_LIBRARY_PATH=… tests/bench/on_gpu.py [--device cuda|tensorrt] PAGE…
     tests/bench/on_gpu.py --stub PAGE…
 
-Both build the example `gpu_pipeline` of `quire-ocr` first, for a GPU with `--features cuda`. The first row is the
+Both build the example `gpu_pipeline` of `quire-pp-ocr` first, for a GPU with `--features cuda`. The first row is the
 baseline: one page and one line at a time; other rows show their speedup over it. `busy` is the share of time in which
 the device thread had a model run in flight, `gpu` the utilization by nvidia-smi, `cpu` the CPU time per page with
 decoding.
@@ -52,7 +52,7 @@ class GpuMonitor:
 
 
 def build(arguments):
-    command = ["cargo", "build", "--quiet", "--release", "-p", "quire-ocr", "--example", "gpu_pipeline"]
+    command = ["cargo", "build", "--quiet", "--release", "-p", "quire-pp-ocr", "--example", "gpu_pipeline"]
     subprocess.run(command + ([] if arguments.stub else ["--features", "cuda"]), cwd=ROOT, check=True)
 
 

@@ -4,9 +4,10 @@
 use std::process::ExitCode;
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, PpOcr, Step};
+use quire_pp_ocr::{Alphabet, CtcStep, Engine, ModelError, OcrModel, PpOcr};
 use quire_routes::Kind;
 use quire_tasks::EngineName;
+use quire_worker::LocalEngine;
 
 /// The largest difference of a channel's mean from a color. A line of black text changes the mean by less.
 const TOLERANCE: f32 = 0.3;
@@ -16,7 +17,7 @@ const CYAN: [f32; 3] = [1.0, 1.0, -1.0];
 
 struct FaultyModel(PpOcr);
 
-impl Model for FaultyModel {
+impl OcrModel for FaultyModel {
     fn name(&self) -> EngineName {
         self.0.name()
     }
@@ -37,7 +38,7 @@ impl Model for FaultyModel {
         self.0.detect(pages)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         self.0.recognize(strips)
     }
 }

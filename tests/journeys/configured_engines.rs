@@ -90,7 +90,7 @@ async fn a_worker_killed_during_requests_to_a_server_loses_no_page() {
 }
 
 fn tiny_model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/ocr/tests/data/hunyuan-tiny/model")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/hunyuan-ocr/tests/data/hunyuan-tiny/model")
 }
 
 /// The model has random weights: its text is meaningless, but deterministic.

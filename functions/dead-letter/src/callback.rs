@@ -6,8 +6,8 @@ use quire_telemetry::metrics;
 use tracing::warn;
 
 use crate::{
-    DeadLetter, Kind,
-    letter::{file, now, trace_id},
+    DeadLetter, DeadLetterKind,
+    record::{file_dead_letter, now, trace_id},
 };
 
 /// Notes that the callback is exhausted, and files the letter. One that was delivered after all, of an earlier round, or of
@@ -15,7 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// Of the backend, after waiting them out in vain. The message is then received again.
-pub async fn bury_callback(backend: Backend, delivery: Delivery<CallbackMessage>) -> Result<()> {
+pub async fn handle_dead_callback(backend: Backend, delivery: Delivery<CallbackMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
     if message.progress.is_some() {
         // The next one tells more, and the end is told anyway.
@@ -34,7 +34,7 @@ pub async fn bury_callback(backend: Backend, delivery: Delivery<CallbackMessage>
             let task = completion.task();
             if task.round == message.round && task.callback_state() == CallbackState::Exhausted {
                 warn!(task.id = %task.id, trace.id = trace_id(task), reason, "callback filed with the dead letters");
-                file(&backend, &letter(task, &message, reason)).await?;
+                file_dead_letter(&backend, &dead_letter_record(task, &message, reason)).await?;
             }
         }
         // The task was deleted: there is nothing to tell any more.
@@ -44,9 +44,9 @@ pub async fn bury_callback(backend: Backend, delivery: Delivery<CallbackMessage>
     lease.acknowledge().await
 }
 
-fn letter(task: &Task, message: &CallbackMessage, reason: String) -> DeadLetter {
+fn dead_letter_record(task: &Task, message: &CallbackMessage, reason: String) -> DeadLetter {
     DeadLetter {
-        queue: Kind::Callbacks,
+        queue: DeadLetterKind::Callbacks,
         name: format!("{}-{}", message.task_id, message.round),
         task_id: Some(message.task_id),
         body: message.encode(),

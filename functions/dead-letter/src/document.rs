@@ -1,13 +1,15 @@
 //! A document that could not be fetched, checked or split: it fails, and its task still ends.
 
 use quire_platform::{Backend, Delivery, Error, QueueName, Result, enqueue_callback, retry_with_backoff, send};
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Job, Message, PageMessage, PageStatus, Task};
+use quire_tasks::{
+    DocumentJob, DocumentMessage, DocumentState, Failure, FailureCode, Message, PageMessage, PageStatus, Task,
+};
 use quire_telemetry::metrics;
 use tracing::warn;
 
 use crate::{
-    DeadLetter, Kind,
-    letter::{file, now, trace_id},
+    DeadLetter, DeadLetterKind,
+    record::{file_dead_letter, now, trace_id},
 };
 
 /// Settles the document as failed, owes the callback when that ended the task, and files the letter. A document that
@@ -15,9 +17,9 @@ use crate::{
 ///
 /// # Errors
 /// Of the backend, after waiting them out in vain. The message is then received again.
-pub async fn bury_document(backend: Backend, delivery: Delivery<DocumentMessage>) -> Result<()> {
+pub async fn handle_dead_document(backend: Backend, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
-    if message.job == Job::SearchablePdf {
+    if message.job == DocumentJob::SearchablePdf {
         // Whoever makes it has given it up earlier than its queue, and said so to those who wait. Its task has ended, and
         // nobody has it made again but who asks for it.
         warn!(task.id = %message.task_id, "a searchable PDF was given up");
@@ -45,7 +47,7 @@ pub async fn bury_document(backend: Backend, delivery: Delivery<DocumentMessage>
                 {
                     let (number, trace) = (message.document, trace_id(task));
                     warn!(task.id = %task.id, trace.id = trace, document.no = number, reason, "document given up");
-                    file(&backend, &letter(&message, reason, receives)).await?;
+                    file_dead_letter(&backend, &dead_letter_record(&message, reason, receives)).await?;
                 }
                 _ => {}
             }
@@ -82,9 +84,9 @@ async fn send_pages(backend: &Backend, task: &Task, message: &DocumentMessage) -
     Ok(())
 }
 
-fn letter(message: &DocumentMessage, reason: String, receives: Option<u32>) -> DeadLetter {
+fn dead_letter_record(message: &DocumentMessage, reason: String, receives: Option<u32>) -> DeadLetter {
     DeadLetter {
-        queue: Kind::Documents,
+        queue: DeadLetterKind::Documents,
         name: format!("{}-{}-{}", message.task_id, message.document, message.round),
         task_id: Some(message.task_id),
         body: message.encode(),

@@ -9,19 +9,19 @@
 //! [write](correct_review) what they say.
 
 mod callback;
-mod correct;
 mod document;
-mod letter;
 mod page;
+mod record;
 mod redrive;
 mod review;
 mod run;
 
-pub use callback::bury_callback;
-pub use correct::correct_review;
-pub use document::bury_document;
-pub use letter::{DeadLetter, Kind, UnknownKind, list, show};
-pub use page::bury_page;
-pub use redrive::{RedriveOutcome, Redriven, Selection, redrive};
-pub use review::{ReviewCase, ReviewOutcome, ReviewSheet, Standing, accept_review, list_reviews, show_review};
-pub use run::{Mortal, bury_all, run};
+pub use callback::handle_dead_callback;
+pub use document::handle_dead_document;
+pub use page::handle_dead_page;
+pub use record::{DeadLetter, DeadLetterKind, UnknownDeadLetterKind, list_dead_letters, show_dead_letter};
+pub use redrive::{DeadLetterSelection, RedriveOutcome, RedriveResult, redrive};
+pub use review::{
+    ReviewCase, ReviewDetail, ReviewOutcome, ReviewStatus, accept_review, correct_review, list_reviews, show_review,
+};
+pub use run::{DeadMessage, handle_all, run};

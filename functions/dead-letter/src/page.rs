@@ -7,8 +7,8 @@ use quire_tasks::{Failure, FailureCode, Message, Outcome, PageMessage, ReviewEnt
 use tracing::warn;
 
 use crate::{
-    DeadLetter, Kind,
-    letter::{file, now, trace_id},
+    DeadLetter, DeadLetterKind,
+    record::{file_dead_letter, now, trace_id},
 };
 
 /// Completes the page as failed, owes the callback when that ended the task, and files the letter, and the page for review.
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// Of the backend, after waiting them out in vain. The message is then received again.
-pub async fn bury_page(backend: Backend, delivery: Delivery<PageMessage>) -> Result<()> {
+pub async fn handle_dead_page(backend: Backend, delivery: Delivery<PageMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
     let times = backend.queue(QueueName::Pages).settings().max_receives;
     let receives = reason.is_none().then_some(times);
@@ -34,7 +34,7 @@ pub async fn bury_page(backend: Backend, delivery: Delivery<PageMessage>) -> Res
                     document.no = message.page.document, page.no = message.page.page, reason = failure.message, "page given up"
                 );
                 file_for_review(&backend, &review(&message, &failure)).await?;
-                file(&backend, &letter(&message, failure.message, receives)).await?;
+                file_dead_letter(&backend, &dead_letter_record(&message, failure.message, receives)).await?;
             } else {
                 forget_page(&backend, message.page, message.round).await?;
             }
@@ -67,10 +67,10 @@ fn review(message: &PageMessage, failure: &Failure) -> ReviewEntry {
     }
 }
 
-fn letter(message: &PageMessage, reason: String, receives: Option<u32>) -> DeadLetter {
+fn dead_letter_record(message: &PageMessage, reason: String, receives: Option<u32>) -> DeadLetter {
     let PageMessage { page, round, .. } = message;
     DeadLetter {
-        queue: Kind::Pages,
+        queue: DeadLetterKind::Pages,
         name: format!("{}-{}-{}-{round}", page.task_id, page.document, page.page),
         task_id: Some(page.task_id),
         body: message.encode(),

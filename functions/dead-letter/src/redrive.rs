@@ -11,13 +11,13 @@ use quire_platform::{
 use quire_tasks::{CallbackMessage, CallbackUpdate, Message, PageMessage, PageRef, PageStatus, Task, TaskId};
 
 use crate::{
-    DeadLetter, Kind,
-    letter::{discard, list, show},
+    DeadLetter, DeadLetterKind,
+    record::{discard_dead_letter, list_dead_letters, show_dead_letter},
 };
 
 /// Which dead letters of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
+pub enum DeadLetterSelection {
     /// All there are.
     All,
     /// Those with these names.
@@ -26,7 +26,7 @@ pub enum Selection {
 
 /// What became of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redriven {
+pub struct RedriveResult {
     /// Its name.
     pub name: String,
     /// What became of it.
@@ -52,37 +52,41 @@ pub enum RedriveOutcome {
 /// # Errors
 /// [`Error::NotFound`] for a name that there is not, before anything is sent; otherwise of the backend. What was sent
 /// before the error stays sent.
-pub async fn redrive(backend: &Backend, kind: Kind, selection: Selection) -> Result<Vec<Redriven>> {
+pub async fn redrive(
+    backend: &Backend,
+    kind: DeadLetterKind,
+    selection: DeadLetterSelection,
+) -> Result<Vec<RedriveResult>> {
     let letters = select(backend, kind, selection).await?;
     match kind {
-        Kind::Pages => pages(backend, letters).await,
-        Kind::Callbacks => callbacks(backend, letters).await,
-        Kind::Documents => {
+        DeadLetterKind::Pages => pages(backend, letters).await,
+        DeadLetterKind::Callbacks => callbacks(backend, letters).await,
+        DeadLetterKind::Documents => {
             let why = "a document that failed stays failed: it must be submitted again";
             Ok(letters.into_iter().map(|letter| kept(letter, why)).collect())
         }
     }
 }
 
-async fn select(backend: &Backend, kind: Kind, selection: Selection) -> Result<Vec<DeadLetter>> {
-    let Selection::Named(names) = selection else {
-        return list(backend, kind).await;
+async fn select(backend: &Backend, kind: DeadLetterKind, selection: DeadLetterSelection) -> Result<Vec<DeadLetter>> {
+    let DeadLetterSelection::Named(names) = selection else {
+        return list_dead_letters(backend, kind).await;
     };
     let mut letters = Vec::new();
     for name in names {
-        letters.push(show(backend, kind, &name).await?);
+        letters.push(show_dead_letter(backend, kind, &name).await?);
     }
     Ok(letters)
 }
 
-fn kept(letter: DeadLetter, why: &'static str) -> Redriven {
-    Redriven { name: letter.name, outcome: RedriveOutcome::Kept { why } }
+fn kept(letter: DeadLetter, why: &'static str) -> RedriveResult {
+    RedriveResult { name: letter.name, outcome: RedriveOutcome::Kept { why } }
 }
 
 const UNREADABLE: &str = "nobody can read this message";
 
 /// All pages of a task go together: each opening of a task is a round of its own.
-async fn pages(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+async fn pages(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
     let mut redriven = Vec::new();
     let mut tasks: BTreeMap<TaskId, Vec<(PageRef, DeadLetter)>> = BTreeMap::new();
     for letter in letters {
@@ -97,7 +101,11 @@ async fn pages(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Redriv
     Ok(redriven)
 }
 
-async fn pages_of(backend: &Backend, task_id: TaskId, letters: Vec<(PageRef, DeadLetter)>) -> Result<Vec<Redriven>> {
+async fn pages_of(
+    backend: &Backend,
+    task_id: TaskId,
+    letters: Vec<(PageRef, DeadLetter)>,
+) -> Result<Vec<RedriveResult>> {
     let pages: Vec<PageRef> = letters.iter().map(|(page, _)| *page).collect();
     let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::These(pages.clone()))).await {
         Ok(completion) => {
@@ -134,7 +142,7 @@ async fn statuses(backend: &Backend, task: &Task) -> Result<HashMap<PageRef, Pag
     Ok(pages.into_iter().map(|page| (page.page, task.status_of(&page))).collect())
 }
 
-async fn callbacks(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+async fn callbacks(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
     let mut redriven = Vec::new();
     for letter in letters {
         let outcome = match CallbackMessage::decode(&letter.body) {
@@ -148,21 +156,22 @@ async fn callbacks(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Re
 
 async fn callback(backend: &Backend, message: &CallbackMessage) -> Result<RedriveOutcome> {
     let CallbackMessage { task_id, round, .. } = *message;
-    let task = match retry_with_backoff(|| backend.tasks.update_callback(task_id, round, CallbackUpdate::Owed)).await {
+    let task = match retry_with_backoff(|| backend.tasks.update_callback(task_id, round, CallbackUpdate::Redrive)).await
+    {
         Ok(completion) => completion.task().clone(),
         Err(Error::NotFound { .. }) => return Ok(RedriveOutcome::NotNeeded),
         Err(error) => return Err(error),
     };
-    if task.round != round || !task.owes_callback() {
+    if task.round != round || !task.needs_callback() {
         return Ok(RedriveOutcome::NotNeeded);
     }
     enqueue_callback(backend, &task).await?;
     Ok(RedriveOutcome::Sent)
 }
 
-async fn conclude(backend: &Backend, letter: DeadLetter, outcome: RedriveOutcome) -> Result<Redriven> {
+async fn conclude(backend: &Backend, letter: DeadLetter, outcome: RedriveOutcome) -> Result<RedriveResult> {
     if !matches!(outcome, RedriveOutcome::Kept { .. }) {
-        discard(backend, &letter).await?;
+        discard_dead_letter(backend, &letter).await?;
     }
-    Ok(Redriven { name: letter.name, outcome })
+    Ok(RedriveResult { name: letter.name, outcome })
 }

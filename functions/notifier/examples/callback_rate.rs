@@ -19,8 +19,8 @@ use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
 use quire_platform::{Backend, Embedded, enqueue_callback};
 use quire_tasks::{
-    CallbackState, Document, DocumentState, EngineName, Format, Key, Line, Outcome, PageText, Split, Task, TaskId,
-    Tenant, UnixMillis,
+    CallbackState, Document, DocumentFormat, DocumentState, EngineName, Line, ObjectKey, Outcome, PageText,
+    SplitDocument, Task, TaskId, Tenant, UnixMillis,
 };
 use quire_tenants::Signing;
 use tokio::net::TcpListener;
@@ -89,7 +89,8 @@ async fn receiver(heard: Arc<AtomicUsize>) -> anyhow::Result<String> {
 /// A task of one page that was read, whose callback is owed.
 async fn ended(backend: &Backend, url: String) -> anyhow::Result<TaskId> {
     let id = TaskId::new(Uuid::now_v7());
-    let document = Document::new(1, None, DocumentState::Split(Split { format: Format::Png, pages: 1 }));
+    let document =
+        Document::new(1, None, DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages: 1 }));
     let now = UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64);
     let task = Task::new(id, Tenant::default(), now, vec![document], Some(url));
     let page = task.pages().next().context("it has a page")?;
@@ -97,9 +98,9 @@ async fn ended(backend: &Backend, url: String) -> anyhow::Result<TaskId> {
     let text = "a line of text as it stands on an invoice".to_owned();
     let line = Line { text, confidence: Some(0.75), polygon: None };
     let engine = EngineName { name: "rate".to_owned(), version: "1".to_owned() };
-    let text = PageText::of_lines(engine, 1000, 1400, 0, vec![line; 40]);
-    backend.objects.put(&Key::PageText { page, round: 1 }.to_string(), serde_json::to_vec(&text)?.into()).await?;
-    let completion = backend.tasks.complete_page(page, 1, Outcome::read(Some(0.75))).await?;
+    let text = PageText::from_lines(engine, 1000, 1400, 0, vec![line; 40]);
+    backend.objects.put(&ObjectKey::PageText { page, round: 1 }.to_string(), serde_json::to_vec(&text)?.into()).await?;
+    let completion = backend.tasks.complete_page(page, 1, Outcome::succeeded(Some(0.75))).await?;
     enqueue_callback(backend, completion.task()).await?;
     Ok(id)
 }

@@ -6,15 +6,15 @@
 //! in the table and gives the lease up, always last. `run` keeps many deliveries in hand; the program in `bin` does the
 //! same as a Lambda function.
 
-mod due;
+mod attempt_log;
+mod deliver;
+mod endpoint_backoff;
 mod endpoints;
-mod letter;
-mod log;
+mod payload;
+mod record_attempt;
 mod run;
+mod schedule;
 mod settings;
-mod settle;
-mod tell;
-mod turns;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,20 +24,20 @@ use quire_platform::{Backend, Delivery, Lease, Result};
 use quire_tasks::{CallbackMessage, UnixMillis};
 use quire_tenants::Signing;
 
-pub use settings::schedule;
+pub use settings::schedule_from_env;
 
 use crate::{
-    due::{Call, Due},
-    endpoints::Endpoints,
-    letter::Desk,
-    settle::Attempt,
-    tell::Step,
+    deliver::DeliveryStep,
+    endpoints::EndpointRegistry,
+    payload::PayloadBuilder,
+    record_attempt::CompletedAttempt,
+    schedule::{CallbackRequest, ScheduledDelivery, schedule_delivery},
 };
 
 /// What a receiver has for its answer, from the look-up of its name on.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// So long after a task's end its callback waits for an endpoint that is left alone without spending attempts.
-const PATIENCE: Duration = Duration::from_hours(1);
+const BACKOFF_GRACE: Duration = Duration::from_hours(1);
 
 /// Delivers callbacks.
 #[derive(Debug)]
@@ -47,17 +47,17 @@ pub struct Notifier {
     signing: Signing,
     schedule: Schedule,
     time_limit: Duration,
-    patience: Duration,
-    endpoints: Endpoints,
-    desk: Desk,
+    backoff_grace: Duration,
+    endpoints: EndpointRegistry,
+    payloads: PayloadBuilder,
 }
 
 impl Notifier {
     /// A notifier that signs with each tenant's secrets and tries again by `schedule`.
     pub fn new(backend: Backend, egress: Client, signing: Signing, schedule: Schedule) -> Self {
-        let (time_limit, patience) = (TIME_LIMIT, PATIENCE);
-        let (endpoints, desk) = (Endpoints::new(backend.clone()), Desk::default());
-        Self { backend, egress, signing, schedule, time_limit, patience, endpoints, desk }
+        let (time_limit, backoff_grace) = (TIME_LIMIT, BACKOFF_GRACE);
+        let (endpoints, payloads) = (EndpointRegistry::new(backend.clone()), PayloadBuilder::default());
+        Self { backend, egress, signing, schedule, time_limit, backoff_grace, endpoints, payloads }
     }
 
     /// With another time limit for a receiver's answer than 15 seconds.
@@ -69,8 +69,8 @@ impl Notifier {
     /// With another time after a task's end than an hour, in which its callback waits for an endpoint that is left alone
     /// without spending attempts.
     #[must_use]
-    pub fn patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn backoff_grace(self, backoff_grace: Duration) -> Self {
+        Self { backoff_grace, ..self }
     }
 
     /// Takes one delivery to its end: told, to be told again, or given up.
@@ -83,25 +83,31 @@ impl Notifier {
             // Whoever received it first was interrupted. What it would say is old by now.
             return lease.acknowledge().await;
         }
-        match due::look(&self.backend, &message, now()).await? {
-            Due::Call(call) => self.make(&call, receives, &message, lease).await,
-            Due::Nothing => lease.acknowledge().await,
+        match schedule_delivery(&self.backend, &message, now()).await? {
+            ScheduledDelivery::Deliver(request) => self.deliver_request(&request, receives, &message, lease).await,
+            ScheduledDelivery::Skip => lease.acknowledge().await,
             // Given up, but not yet with the dead letters: whoever did it was interrupted.
-            Due::GivenUp { reason } => lease.dead_letter(&reason).await,
+            ScheduledDelivery::GivenUp { reason } => lease.dead_letter(&reason).await,
         }
     }
 
-    async fn make(&self, call: &Call, receives: u32, message: &CallbackMessage, lease: Lease) -> Result<()> {
-        let told = match self.tell(call).await? {
-            Step::Told(told) => told,
-            Step::PutOff { .. } if call.is_progress() => return lease.acknowledge().await,
-            Step::PutOff { after } => return lease.send_again(after).await,
+    async fn deliver_request(
+        &self,
+        request: &CallbackRequest,
+        receives: u32,
+        message: &CallbackMessage,
+        lease: Lease,
+    ) -> Result<()> {
+        let response = match self.attempt_delivery(request).await? {
+            DeliveryStep::Attempted(response) => response,
+            DeliveryStep::Postponed { .. } if request.is_progress() => return lease.acknowledge().await,
+            DeliveryStep::Postponed { after } => return lease.send_again(after).await,
         };
-        let ending = self.ending(call, receives, &told);
-        let attempt = Attempt { call, told, ending };
+        let decision = self.decide(request, receives, &response);
+        let attempt = CompletedAttempt { request, response, decision };
         attempt.log();
-        log::keep(&self.backend, &call.task, &attempt.record()).await;
-        attempt.settle(&self.backend, message, lease).await
+        attempt_log::append_attempt(&self.backend, &request.task, &attempt.to_record()).await;
+        attempt.finish(&self.backend, message, lease).await
     }
 }
 

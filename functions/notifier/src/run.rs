@@ -13,9 +13,9 @@ use crate::Notifier;
 
 /// Deliveries at once: most of their time is the receivers'. Several endpoints may have all their places taken by slow calls
 /// and leave some for others. What bodies take up is bounded apart.
-const MAX_IN_HAND: usize = 64;
+const MAX_IN_FLIGHT: usize = 64;
 /// After this a delivery is taken for stuck: its time limit and what the backend may make it wait.
-const LONGEST_DELIVERY: Duration = Duration::from_mins(3);
+const MAX_DELIVERY: Duration = Duration::from_mins(3);
 /// What is in hand when a stop is asked for has so long to finish: longer than a receiver has for its answer, so that
 /// only a backend out of order makes us leave anything. What is left is received again when its lease has run out.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
@@ -29,15 +29,15 @@ impl Notifier {
     /// When the schedule has more attempts than the queue hands a message out.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         self.check_schedule()?;
-        let consumer = Consumer::new(self.backend.queue(QueueName::Callbacks), LONGEST_DELIVERY);
+        let consumer = Consumer::new(self.backend.queue(QueueName::Callbacks), MAX_DELIVERY);
         let notifier = Arc::new(self);
-        let mut in_hand = JoinSet::new();
+        let mut in_flight = JoinSet::new();
         while !shutdown.is_cancelled() {
-            let Some(free) = shutdown.run_until_cancelled(free(&mut in_hand)).await else { break };
+            let Some(free) = shutdown.run_until_cancelled(free_capacity(&mut in_flight)).await else { break };
             match consumer.receive_until(free, &shutdown).await {
                 Ok(received) => {
                     for delivery in received {
-                        in_hand.spawn(Arc::clone(&notifier).take(delivery));
+                        in_flight.spawn(Arc::clone(&notifier).handle_delivery(delivery));
                     }
                 }
                 Err(error) => {
@@ -46,7 +46,7 @@ impl Notifier {
                 }
             }
         }
-        drain(in_hand).await;
+        drain(in_flight).await;
         Ok(())
     }
 
@@ -71,10 +71,11 @@ impl Notifier {
         deliveries: Vec<Result<Delivery<CallbackMessage>, MalformedMessage>>,
         limit: Duration,
     ) {
-        quire_telemetry::finish_within(limit, deliveries.into_iter().map(|one| Arc::clone(self).take(one))).await;
+        quire_telemetry::finish_within(limit, deliveries.into_iter().map(|one| Arc::clone(self).handle_delivery(one)))
+            .await;
     }
 
-    async fn take(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, MalformedMessage>) {
+    async fn handle_delivery(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, MalformedMessage>) {
         let ended = match delivery {
             Ok(delivery) => self.deliver(delivery).await,
             Err(MalformedMessage { error, lease, .. }) => lease.dead_letter(&error.to_string()).await,
@@ -86,28 +87,28 @@ impl Notifier {
 }
 
 /// How many more may be taken in hand; waits while there are none.
-async fn free(in_hand: &mut JoinSet<()>) -> usize {
-    while in_hand.len() == MAX_IN_HAND {
-        in_hand.join_next().await.into_iter().for_each(note);
+async fn free_capacity(in_flight: &mut JoinSet<()>) -> usize {
+    while in_flight.len() == MAX_IN_FLIGHT {
+        in_flight.join_next().await.into_iter().for_each(log_panic);
     }
-    while let Some(ended) = in_hand.try_join_next() {
-        note(ended);
+    while let Some(ended) = in_flight.try_join_next() {
+        log_panic(ended);
     }
-    MAX_IN_HAND - in_hand.len()
+    MAX_IN_FLIGHT - in_flight.len()
 }
 
-async fn drain(mut in_hand: JoinSet<()>) {
+async fn drain(mut in_flight: JoinSet<()>) {
     let rest = async {
-        while let Some(ended) = in_hand.join_next().await {
-            note(ended);
+        while let Some(ended) = in_flight.join_next().await {
+            log_panic(ended);
         }
     };
     if timeout(DRAIN_LIMIT, rest).await.is_err() {
-        warn!(left = in_hand.len(), "stopped before every callback in hand had ended");
+        warn!(left = in_flight.len(), "stopped before every callback in hand had ended");
     }
 }
 
-fn note(ended: Result<(), tokio::task::JoinError>) {
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(panic) = ended {
         error!(%panic, "a delivery panicked; its message is received again");
     }

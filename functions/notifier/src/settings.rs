@@ -9,7 +9,7 @@ const SCHEDULE: &str = "QUIRE_CALLBACK_SCHEDULE";
 ///
 /// # Errors
 /// [`Misconfigured`] when it is no schedule.
-pub fn schedule() -> Result<Schedule, Misconfigured> {
+pub fn schedule_from_env() -> Result<Schedule, Misconfigured> {
     env::text(SCHEDULE)?.map_or(Ok(Schedule::default()), parse)
 }
 
@@ -31,6 +31,6 @@ mod tests {
 
     #[test]
     fn an_unset_variable_means_the_usual_schedule() {
-        assert_eq!(schedule(), Ok(Schedule::default()));
+        assert_eq!(schedule_from_env(), Ok(Schedule::default()));
     }
 }

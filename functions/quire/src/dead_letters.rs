@@ -1,6 +1,6 @@
 //! `quire dead-letters`: what could not be done, and another try.
 
-use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection};
+use quire_dead_letter::{DeadLetter, DeadLetterKind, DeadLetterSelection, RedriveOutcome};
 use quire_platform::Backend;
 
 use crate::{cli::DeadLetters, print, site::Site};
@@ -19,11 +19,11 @@ pub(crate) async fn dead_letters(args: DeadLetters) -> anyhow::Result<()> {
     }
 }
 
-async fn list(backend: &Backend, kind: Option<Kind>) -> anyhow::Result<()> {
-    let kinds = kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]);
+async fn list(backend: &Backend, kind: Option<DeadLetterKind>) -> anyhow::Result<()> {
+    let kinds = kind.map_or_else(|| DeadLetterKind::ALL.to_vec(), |kind| vec![kind]);
     let mut lines = Vec::new();
     for kind in kinds {
-        lines.extend(quire_dead_letter::list(backend, kind).await?.iter().map(line));
+        lines.extend(quire_dead_letter::list_dead_letters(backend, kind).await?.iter().map(line));
     }
     print::lines(&lines)
 }
@@ -33,13 +33,13 @@ fn line(letter: &DeadLetter) -> String {
     format!("{}\t{}\t{}\t{}", letter.queue, letter.name, print::time(letter.filed_at), letter.reason)
 }
 
-async fn show(backend: &Backend, kind: Kind, name: &str) -> anyhow::Result<()> {
-    let letter = quire_dead_letter::show(backend, kind, name).await?;
+async fn show(backend: &Backend, kind: DeadLetterKind, name: &str) -> anyhow::Result<()> {
+    let letter = quire_dead_letter::show_dead_letter(backend, kind, name).await?;
     print::lines(&[serde_json::to_string_pretty(&letter)?])
 }
 
-async fn redrive(backend: &Backend, kind: Kind, names: Vec<String>) -> anyhow::Result<()> {
-    let selection = if names.is_empty() { Selection::All } else { Selection::Named(names) };
+async fn redrive(backend: &Backend, kind: DeadLetterKind, names: Vec<String>) -> anyhow::Result<()> {
+    let selection = if names.is_empty() { DeadLetterSelection::All } else { DeadLetterSelection::Named(names) };
     let redriven = quire_dead_letter::redrive(backend, kind, selection).await?;
     let lines: Vec<String> = redriven.iter().map(|one| format!("{}\t{}", one.name, outcome(one.outcome))).collect();
     print::lines(&lines)

@@ -12,8 +12,9 @@ use std::{
     process::ExitCode,
 };
 
+use quire_inference::{OnnxFile, TensorInfo};
 use quire_native_libs::{Condition, Finding, Progress};
-use quire_ocr::{OnnxFile, Outlet, Provider};
+use quire_pp_ocr::Provider;
 use serde::Serialize;
 
 use crate::{Device, cli, engine, provider::Choice};
@@ -197,7 +198,7 @@ impl ModelFile {
     fn new(part: &PartFile) -> Self {
         let path = part.path.clone();
         let sha256 = quire_native_libs::sha256(&path).ok();
-        let described = |outlets: Vec<Outlet>| outlets.iter().map(ToString::to_string).collect();
+        let described = |outlets: Vec<TensorInfo>| outlets.iter().map(ToString::to_string).collect();
         match OnnxFile::read(&path) {
             Ok(OnnxFile { inputs, outputs, .. }) => {
                 Self { path, sha256, inputs: described(inputs), outputs: described(outputs), problem: None }

@@ -3,12 +3,12 @@
 use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use quire_hunyuan_ocr::{HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
-use quire_ocr::{
-    Engine, GpuOptions, GpuPpOcr, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, Policy, PpOcr, Provider,
-};
+use quire_pp_ocr::{BatchPolicy, Engine, GpuOptions, GpuPpOcr, PpOcr, Provider};
 use quire_routes::{Config, EngineEntry, HunyuanEntry, Kind};
 use quire_telemetry::env::{self, Misconfigured};
+use quire_worker::LocalEngine;
 
 use crate::{
     Device, cli,
@@ -100,7 +100,7 @@ pub(crate) fn pp_ocr(machine: Machine) -> anyhow::Result<(Engine, Provider)> {
     if matches!(provider, Provider::Cuda | Provider::TensorRt) {
         let engine_cache = quire_native_libs::cache_folder()?.join("tensorrt");
         let options = GpuOptions { provider, memory_bytes: gpu_memory_each()?, engine_cache };
-        let engine = GpuPpOcr::engine(provider::files(provider)?, &policy(provider)?, options);
+        let engine = GpuPpOcr::load_engine(provider::files(provider)?, &policy(provider)?, options);
         return engine.context("PP-OCR could not be loaded").map(|engine| (engine, provider));
     }
     let model = pp_ocr_model(machine)?;
@@ -126,7 +126,7 @@ pub fn pp_ocr_model(machine: Machine) -> anyhow::Result<PpOcr> {
 ///
 /// # Errors
 /// Which field of a changed policy is wrong, and why.
-pub fn policy(provider: Provider) -> anyhow::Result<Policy> {
+pub fn policy(provider: Provider) -> anyhow::Result<BatchPolicy> {
     quire_worker::policy_from_env(provider)
 }
 
@@ -150,7 +150,7 @@ fn options(entry: &HunyuanEntry, machine: Machine) -> HunyuanOptions {
     }
 }
 
-impl From<Device> for quire_ocr::Device {
+impl From<Device> for quire_pp_ocr::Device {
     fn from(device: Device) -> Self {
         match device {
             Device::Cpu => Self::Cpu,

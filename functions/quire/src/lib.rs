@@ -30,8 +30,8 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::Parser;
-use quire_ocr::LocalEngine;
 use quire_routes::EngineEntry;
+use quire_worker::LocalEngine;
 
 pub use cli::Device;
 pub use engine::{Machine, local_engine, policy, pp_ocr_model};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use quire_submit::{DocumentAnswer, PageAnswer};
-use quire_tasks::{ModeName, PageText, Warning, WhyNot};
+use quire_tasks::{FallbackReason, ModeName, PageText, Warning};
 
 use crate::cli::Format;
 
@@ -77,10 +77,10 @@ pub(crate) fn remarks(page: &PageText) -> Option<String> {
     let engine = (!page.tried.is_empty()).then(|| format!("read by {}", page.engine));
     let tried = page.tried.iter().map(|tried| {
         let why = match (tried.why, tried.code) {
-            (WhyNot::Unavailable, _) => "was not available".to_owned(),
-            (WhyNot::Failed, None) => "failed".to_owned(),
-            (WhyNot::Failed, Some(code)) => format!("failed: {}", code.as_str()),
-            (WhyNot::LessSure, _) => "was less sure".to_owned(),
+            (FallbackReason::Unavailable, _) => "was not available".to_owned(),
+            (FallbackReason::Failed, None) => "failed".to_owned(),
+            (FallbackReason::Failed, Some(code)) => format!("failed: {}", code.as_str()),
+            (FallbackReason::LessSure, _) => "was less sure".to_owned(),
         };
         format!("{} {why}", tried.engine)
     });
@@ -113,13 +113,13 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quire_tasks::{FailureCode, Line, PageStatus, Tried};
+    use quire_tasks::{FailureCode, Line, PageStatus, TriedEngine};
 
     use super::*;
 
     fn read(mode: ModeName, text: &str) -> PageText {
         let line = Line { text: text.to_owned(), confidence: None, polygon: None };
-        PageText { mode, ..PageText::of_lines("b@1".parse().expect("a name"), 1, 1, 0, vec![line]) }
+        PageText { mode, ..PageText::from_lines("b@1".parse().expect("a name"), 1, 1, 0, vec![line]) }
     }
 
     fn printed(read: PageText) -> String {
@@ -144,11 +144,13 @@ mod tests {
     #[test]
     fn a_page_says_who_else_was_asked_and_what_may_lack() {
         assert_eq!(remarks(&read(ModeName::Text, "a")), None);
-        let tried = |why, code| Tried { engine: "a@1".parse().expect("a name"), why, code, confidence: None };
-        let failed =
-            PageText { tried: vec![tried(WhyNot::Failed, Some(FailureCode::TimedOut))], ..read(ModeName::Text, "a") };
+        let tried = |why, code| TriedEngine { engine: "a@1".parse().expect("a name"), why, code, confidence: None };
+        let failed = PageText {
+            tried: vec![tried(FallbackReason::Failed, Some(FailureCode::TimedOut))],
+            ..read(ModeName::Text, "a")
+        };
         assert_eq!(remarks(&failed).as_deref(), Some("read by b@1; a@1 failed: timed_out"));
-        let (tried, warnings) = (vec![tried(WhyNot::LessSure, None)], vec![Warning::CutOff]);
+        let (tried, warnings) = (vec![tried(FallbackReason::LessSure, None)], vec![Warning::CutOff]);
         let both = PageText { tried, warnings, ..read(ModeName::Text, "a") };
         let said = "read by b@1; a@1 was less sure; the answer was cut off: there may be more on the page";
         assert_eq!(remarks(&both).as_deref(), Some(said));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use quire_inference::Processor;
 use quire_native_libs::{NativesError, Progress};
-use quire_ocr::{ModelFiles, PpOcr, Processor, Provider};
+use quire_pp_ocr::{ModelFiles, PpOcr, Provider};
 use tracing::warn;
 
 use crate::Device;
@@ -58,7 +59,7 @@ impl Wish {
 
     /// What that means on this machine.
     pub(crate) fn choice(self, device: Device) -> Choice {
-        self.choice_with(device, Processor::this(), quire_native_libs::has_openvino())
+        self.choice_with(device, Processor::detect(), quire_native_libs::has_openvino())
     }
 
     fn choice_with(self, device: Device, processor: Processor, has_openvino: bool) -> Choice {
@@ -69,7 +70,7 @@ impl Wish {
             (Self::Openvino, _) => asked(Provider::OpenVino),
             (Self::Cuda, _) | (Self::Auto, Device::Cuda) => asked(Provider::Cuda),
             (Self::Tensorrt, _) => asked(Provider::TensorRt),
-            (Self::Auto, Device::Cpu) => match processor.fastest() {
+            (Self::Auto, Device::Cpu) => match processor.fastest_provider() {
                 (Provider::OpenVino, _) if !has_openvino => found(
                     Provider::OnnxRuntime,
                     "OpenVINO would be faster on this processor, but none is known for this system",

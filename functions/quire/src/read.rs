@@ -13,11 +13,11 @@ use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 use quire_document::{Documents, Limits};
 use quire_native_libs::Progress;
-use quire_ocr::LocalEngine;
 use quire_platform::{Backend, Embedded};
 use quire_routes::{Config, EngineEntry, EngineStatuses};
 use quire_submit::{Batch, DocumentAnswer, Door, DoorSettings, Health, HealthReport, Inspector, Upload};
-use quire_tasks::{Failure, FailureCode, PageStatus, Split, Task};
+use quire_tasks::{Failure, FailureCode, PageStatus, SplitDocument, Task};
+use quire_worker::LocalEngine;
 use quire_worker::{Renderer, Settings, Worker};
 use tempfile::TempPath;
 use tokio::task::JoinSet;
@@ -177,7 +177,7 @@ struct SameProcess(Renderer);
 
 #[async_trait]
 impl Inspector for SameProcess {
-    async fn inspect(&self, file: &Path) -> Result<Split, Failure> {
+    async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure> {
         self.0.inspect(PathBuf::from(file)).await
     }
 }

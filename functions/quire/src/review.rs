@@ -7,12 +7,12 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use quire_dead_letter::{
-    ReviewCase, ReviewOutcome, Standing, accept_review, correct_review, list_reviews, show_review,
+    ReviewCase, ReviewOutcome, ReviewStatus, accept_review, correct_review, list_reviews, show_review,
 };
 use quire_document::{Documents, Limits};
 use quire_native_libs::Progress;
 use quire_platform::Backend;
-use quire_tasks::{Key, PageRef};
+use quire_tasks::{ObjectKey, PageRef};
 use quire_worker::Renderer;
 
 use crate::{cli::Review, print, site::Site};
@@ -43,11 +43,11 @@ async fn list(backend: &Backend) -> anyhow::Result<()> {
 }
 
 /// Tab-separated: for eyes, and for `cut`. What is not known is a dash.
-fn line(ReviewCase { name, standing, entry }: &ReviewCase) -> String {
+fn line(ReviewCase { name, review_status, entry }: &ReviewCase) -> String {
     let unknown = || "-".to_owned();
-    let reason = match standing {
-        Standing::BeingRead => "being_read",
-        Standing::Waiting | Standing::Settled => entry.reason.as_str(),
+    let reason = match review_status {
+        ReviewStatus::BeingRead => "being_read",
+        ReviewStatus::Waiting | ReviewStatus::Settled => entry.reason.as_str(),
     };
     let engine = entry.engine.as_ref().map_or_else(unknown, ToString::to_string);
     let confidence = entry.confidence.map_or_else(unknown, |confidence| format!("{confidence:.3}"));
@@ -64,7 +64,7 @@ async fn show(backend: &Backend, name: &str, image: Option<PathBuf>) -> anyhow::
 
 /// Writes the page as a picture.
 async fn draw(backend: &Backend, page: PageRef, file: &Path) -> anyhow::Result<()> {
-    let key = Key::Document { task_id: page.task_id, document: page.document }.to_string();
+    let key = ObjectKey::Document { task_id: page.task_id, document: page.document }.to_string();
     let document = backend.objects.local_file(&key).await.context("the page's document cannot be had")?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Bar)).await??;
     let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;

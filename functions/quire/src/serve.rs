@@ -18,7 +18,7 @@ use quire_platform::{Backend, QueueName};
 use quire_routes::Config;
 use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport, KeyPolicy};
 use quire_tasks::UnixMillis;
-use quire_tenants::{Signing, any_key};
+use quire_tenants::{Signing, any_key_exists};
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,8 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let inspector = ChildInspector::new(supervisor.program.clone(), Limits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let door = Arc::new(Door::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
-    let notifier = Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule()?);
+    let notifier =
+        Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule_from_env()?);
     notifier.check_schedule()?;
 
     let mut parts = JoinSet::new();
@@ -82,7 +83,7 @@ async fn check_reach(settings: &mut DoorSettings, backend: &Backend, ip: IpAddr)
         "cannot listen on {ip} with QUIRE_KEYS=off: whoever checks keys is nearer"
     );
     let why = "there is no key yet, and whoever reaches this address could use the API";
-    ensure!(any_key(backend).await?, "cannot listen on {ip}: {why}; make one by `quire keys create`");
+    ensure!(any_key_exists(backend).await?, "cannot listen on {ip}: {why}; make one by `quire keys create`");
     settings.keys = KeyPolicy::Required;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use quire_document::{Documents, Limits};
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use tokio::process::Command;
 use tracing::error;
 
@@ -50,17 +50,17 @@ impl ChildInspector {
     }
 
     /// `None` for a PDF.
-    async fn inspect_image(&self, file: &Path) -> Option<Result<Split, Failure>> {
+    async fn inspect_image(&self, file: &Path) -> Option<Result<SplitDocument, Failure>> {
         let (limits, file) = (self.limits, file.to_owned());
         let check = move || {
-            let is_pdf = quire_document::sniff_file(&file).is_ok_and(|format| format == Some(Format::Pdf));
+            let is_pdf = quire_document::sniff_file(&file).is_ok_and(|format| format == Some(DocumentFormat::Pdf));
             (!is_pdf).then(|| Documents::new(None, limits).inspect(&file))
         };
         let broke_off = |_| Some(Err(Failure::new(FailureCode::UnreadableDocument, "The document's check broke off.")));
         tokio::task::spawn_blocking(check).await.unwrap_or_else(broke_off)
     }
 
-    async fn inspect_in_child(&self, file: &Path) -> Result<Split, Failure> {
+    async fn inspect_in_child(&self, file: &Path) -> Result<SplitDocument, Failure> {
         let child = Command::new(&self.program)
             .arg("inspect")
             .arg(file)
@@ -81,7 +81,7 @@ impl ChildInspector {
 
 #[async_trait]
 impl Inspector for ChildInspector {
-    async fn inspect(&self, file: &Path) -> Result<Split, Failure> {
+    async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure> {
         match self.inspect_image(file).await {
             Some(found) => found,
             None => self.inspect_in_child(file).await,

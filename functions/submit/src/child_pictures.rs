@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use quire_document::{Documents, Limits, sniff_file};
-use quire_tasks::{Failure, FailureCode, Format};
+use quire_tasks::{DocumentFormat, Failure, FailureCode};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -61,7 +61,7 @@ pub fn picture_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCo
     }
 }
 
-fn answer_all(mut opened: Result<(Format, Documents), Failure>, file: &Path) -> io::Result<()> {
+fn answer_all(mut opened: Result<(DocumentFormat, Documents), Failure>, file: &Path) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let wish: Wish = serde_json::from_str(&line?)?;
@@ -81,7 +81,12 @@ fn answer_all(mut opened: Result<(Format, Documents), Failure>, file: &Path) -> 
     Ok(())
 }
 
-fn made(documents: &mut Documents, file: &Path, format: Format, wish: &Wish) -> Result<(Head, Vec<u8>), Failure> {
+fn made(
+    documents: &mut Documents,
+    file: &Path,
+    format: DocumentFormat,
+    wish: &Wish,
+) -> Result<(Head, Vec<u8>), Failure> {
     let mut image = documents.page(file, format, wish.page)?;
     let (page_width, page_height) = (image.page_width(), image.page_height());
     match &wish.cover {

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn a_task(name: &str) -> Task {
-        Task::new(TaskId::derived(&[name]), Tenant::default(), UnixMillis(7), Vec::new(), None)
+        Task::new(TaskId::derive_from(&[name]), Tenant::default(), UnixMillis(7), Vec::new(), None)
     }
 
     proptest! {

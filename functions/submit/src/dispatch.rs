@@ -2,7 +2,8 @@
 
 use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send, send_later};
 use quire_tasks::{
-    Document, DocumentMessage, DocumentState, Job, Key, PageMessage, PageStatus, Source, Task, UnixMillis,
+    Document, DocumentJob, DocumentMessage, DocumentSource, DocumentState, ObjectKey, PageMessage, PageStatus, Task,
+    UnixMillis,
 };
 use quire_telemetry::metrics;
 use tracing::info;
@@ -37,15 +38,15 @@ pub(crate) fn pending(task: &Task) -> impl Iterator<Item = &Document> {
 /// key takes nothing any more: what has not come by then will not.
 fn is_announced(task: &Task, document: &Document) -> bool {
     match &document.state {
-        DocumentState::Pending { source: Source::Inbox { key, .. } } => {
-            task.round == 1 && Key::inbox_task(key) == Some(task.id)
+        DocumentState::Pending { source: DocumentSource::Inbox { key, .. } } => {
+            task.round == 1 && ObjectKey::inbox_task(key) == Some(task.id)
         }
         _ => false,
     }
 }
 
 fn message(task: &Task, document: &Document) -> DocumentMessage {
-    DocumentMessage { task_id: task.id, document: document.number, round: task.round, job: Job::Split }
+    DocumentMessage { task_id: task.id, document: document.number, round: task.round, job: DocumentJob::Split }
 }
 
 /// Sends messages of documents that can be had now.

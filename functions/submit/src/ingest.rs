@@ -11,7 +11,9 @@ use quire_egress::FetchError;
 use quire_platform::{
     Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName, enqueue_callback, retry_with_backoff,
 };
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Job, Key, Source, Split, Task};
+use quire_tasks::{
+    DocumentJob, DocumentMessage, DocumentSource, DocumentState, Failure, FailureCode, ObjectKey, SplitDocument, Task,
+};
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -123,8 +125,8 @@ enum Miss {
 /// Any error of the backend, after patience has ended; the message is then received again.
 pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
     match delivery.message.job {
-        Job::Split => split(door, delivery).await,
-        Job::SearchablePdf => searchable::make(door, delivery).await,
+        DocumentJob::Split => split(door, delivery).await,
+        DocumentJob::SearchablePdf => searchable::make(door, delivery).await,
     }
 }
 
@@ -183,7 +185,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
 
 /// Removes what was stored of a document after its task was deleted.
 async fn forget(door: &Door, message: &DocumentMessage) -> Result<()> {
-    let key = Key::Document { task_id: message.task_id, document: message.document }.to_string();
+    let key = ObjectKey::Document { task_id: message.task_id, document: message.document }.to_string();
     // What else begins like this is of the same task, and to go as well.
     retry_with_backoff(|| door.backend.objects.erase(&key)).await?;
     Ok(())
@@ -210,15 +212,21 @@ async fn send_pages_of(door: &Door, task: &Task, document: u32) -> Result<()> {
 }
 
 /// Fetches and checks a document, and stores it when it is one. An error is the backend's.
-async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attempt: u32) -> Result<Result<Split, Miss>> {
+async fn obtain(
+    door: &Door,
+    task: &Task,
+    document: u32,
+    source: &DocumentSource,
+    attempt: u32,
+) -> Result<Result<SplitDocument, Miss>> {
     let (_folder, file) = new_file(door, "fetch-").await?;
     let after = back_off(attempt, rand::random());
     let fetched = match source {
-        Source::Url { url } => match fetch(door, url, &file).await {
+        DocumentSource::Url { url } => match fetch(door, url, &file).await {
             Ok(()) => Ok(()),
             Err(error) => Err(miss(error, after)?),
         },
-        Source::Inbox { key, version } => download(door, key, version.as_deref(), &file).await?,
+        DocumentSource::Inbox { key, version } => download(door, key, version.as_deref(), &file).await?,
     };
     if let Err(miss) = fetched {
         return Ok(Err(miss));
@@ -228,7 +236,7 @@ async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attemp
         Err(failure) if failure.code.retryable() => return Ok(Err(Miss::Transient { failure, after })),
         Err(failure) => return Ok(Err(Miss::Final(failure))),
     };
-    let key = Key::Document { task_id: task.id, document }.to_string();
+    let key = ObjectKey::Document { task_id: task.id, document }.to_string();
     retry_with_backoff(|| door.backend.objects.put_file(&key, &file)).await?;
     let trace = trace_id(task);
     info!(task.id = %task.id, trace.id = trace, document, document.pages = split.pages, "document fetched and split");

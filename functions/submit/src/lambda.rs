@@ -92,7 +92,7 @@ struct HomeHealth {
 impl Health for HomeHealth {
     async fn health(&self) -> HealthReport {
         // Reading a task needs no right that the door does not have anyway.
-        let nobody = self.backend.tasks.task(TaskId::derived(&["nobody's"])).await;
+        let nobody = self.backend.tasks.task(TaskId::derive_from(&["nobody's"])).await;
         let ok = matches!(nobody, Ok(_) | Err(Error::NotFound { .. }));
         let engines = engines(&self.backend, &self.routes).await;
         let ok = ok && engines.is_ok();

@@ -144,7 +144,7 @@ fn was_missed(task: &Task, now: UnixMillis) -> bool {
 
 /// Whether it was sent. A task that was deleted meanwhile is no error.
 async fn send_if_there(door: Arc<Door>, task: Task) -> Result<bool> {
-    match send_again(door, WebhookId::end_of(task.id, task.round)).await {
+    match send_again(door, WebhookId::for_round_end(task.id, task.round)).await {
         Ok(now) => Ok(now.round == task.round),
         Err(Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),

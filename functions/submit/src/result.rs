@@ -14,7 +14,7 @@ use axum::{
 };
 use quire_formats::Form as TextForm;
 use quire_platform::{Error, retry_with_backoff};
-use quire_tasks::{Failure, FailureCode, Key, Task, TaskId};
+use quire_tasks::{Failure, FailureCode, ObjectKey, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use tokio::fs::File;
@@ -85,7 +85,7 @@ impl Form {
     }
 
     fn key(self, task: &Task) -> String {
-        Key::Result { task_id: task.id, round: task.round, ending: self.media().1 }.to_string()
+        ObjectKey::Result { task_id: task.id, round: task.round, ending: self.media().1 }.to_string()
     }
 
     fn file_name(self, task: &Task) -> String {

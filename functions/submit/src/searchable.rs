@@ -9,7 +9,7 @@ use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 use anyhow::{Context, Result};
 use quire_formats::{Picture, SearchablePdf, Sheet};
 use quire_platform::{Backend, Delivery, Error, retry_with_backoff};
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Key, Page, PageText, Polygon, Task};
+use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, ObjectKey, Page, PageText, Polygon, Task};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -86,7 +86,7 @@ async fn wanted(backend: &Backend, message: &DocumentMessage) -> Result<Option<T
 async fn forget(backend: &Backend, message: &DocumentMessage) -> Result<()> {
     let DocumentMessage { task_id, round, .. } = *message;
     for ending in ["pdf", "pdf.json"] {
-        let key = Key::Result { task_id, round, ending }.to_string();
+        let key = ObjectKey::Result { task_id, round, ending }.to_string();
         retry_with_backoff(|| backend.objects.erase(&key)).await?;
     }
     Ok(())
@@ -119,7 +119,7 @@ async fn write(door: &Door, task: &Task, file: &Path) -> Result<Result<u64, Fail
         if !matches!(document.state, DocumentState::Split(_)) {
             continue;
         }
-        let key = Key::Document { task_id: task.id, document: document.number }.to_string();
+        let key = ObjectKey::Document { task_id: task.id, document: document.number }.to_string();
         let local = match retry_with_backoff(|| door.backend.objects.local_file(&key)).await {
             Err(Error::NotFound { .. }) => return Ok(Err(gone())),
             local => local?,
@@ -222,7 +222,7 @@ mod tests {
             Redaction { kind, line, field, start: 0, end: 7, polygon }
         };
         let redactions = redactions.map(|polygons| polygons.into_iter().map(redaction).collect());
-        PageText { redactions, ..PageText::of_lines(engine, 100, 50, 0, Vec::new()) }
+        PageText { redactions, ..PageText::from_lines(engine, 100, 50, 0, Vec::new()) }
     }
 
     #[test]

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_task_of_before_tasks_expired_never_does() {
-        let task = Task::new(TaskId::derived(&["a task"]), Tenant::default(), UnixMillis(0), Vec::new(), None);
+        let task = Task::new(TaskId::derive_from(&["a task"]), Tenant::default(), UnixMillis(0), Vec::new(), None);
         let shown = |task: &Task| serde_json::to_value(Summary::new(task)).expect("JSON")["expires_at"].clone();
         assert_eq!(shown(&task), "1970-01-08T00:00:00Z");
         let mut old = serde_json::to_value(&task).expect("JSON");

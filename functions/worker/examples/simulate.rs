@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use quire_ocr::Provider;
+use quire_pp_ocr::Provider;
 use quire_worker::{
     policy_from_env,
     simulate::{Machine, Recording, Report, simulate},

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_ocr::Policy;
+use quire_pp_ocr::BatchPolicy;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -26,7 +26,7 @@ pub struct BatchLimits {
 
 impl BatchLimits {
     /// Those of a policy.
-    pub const fn of(policy: &Policy) -> Self {
+    pub const fn of(policy: &BatchPolicy) -> Self {
         Self { max_cost: policy.max_batch_pixels, max_wait: Duration::from_millis(policy.max_wait_ms) }
     }
 }

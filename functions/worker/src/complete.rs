@@ -9,7 +9,7 @@ use quire_platform::{
     Backend, Completion, Error, Result, enqueue_callback, enqueue_progress, file_for_review, forget_page,
     retry_with_backoff,
 };
-use quire_tasks::{Failure, FailureCode, Key, Outcome, PageMessage, PageText};
+use quire_tasks::{Failure, FailureCode, ObjectKey, Outcome, PageMessage, PageText};
 use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -128,7 +128,7 @@ impl Completer {
 
     /// Written once in a round: a second reading of the same page changes nothing.
     async fn store(&self, message: &PageMessage, text: &PageText) -> Result<()> {
-        let key = Key::PageText { page: message.page, round: message.round }.to_string();
+        let key = ObjectKey::PageText { page: message.page, round: message.round }.to_string();
         let json = serde_json::to_vec(text)
             .map_err(|error| Error::Failed { what: "the page's result", why: error.to_string() })?;
         self.backend.objects.put_new(&key, Bytes::from(json)).await?;

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use quire_ocr::LocalEngine;
 use quire_routes::{Config, EngineEntry, EngineReport, Kind, State};
 use quire_tasks::{EngineName, UnixMillis};
 use tokio::{
@@ -14,6 +13,7 @@ use tokio::{
 use crate::{
     gate::{Gate, Room},
     lane, local,
+    local_engine::LocalEngine,
 };
 
 /// The engines, and the routes through them.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_ocr::Work;
+use quire_pp_ocr::CostCounters;
 use quire_tasks::EngineName;
 use quire_telemetry::metrics::{self, Measure, Unit};
 use tracing::info;
@@ -27,7 +27,7 @@ impl BusyShare {
 
     /// Adds a micro-batch that has ended, and says the share of the last ten seconds, between 0 and 1. Readers that each
     /// have a processor of their own may be busier than one can be: it is then the whole.
-    pub(crate) fn add(&mut self, now: Instant, work: &Work) -> f64 {
+    pub(crate) fn add(&mut self, now: Instant, work: &CostCounters) -> f64 {
         self.ended.push_back((now, work.detection.busy + work.recognition.busy));
         while self.ended.pop_front_if(|(at, _)| *at + WINDOW < now).is_some() {}
         let busy: Duration = self.ended.iter().map(|(_, busy)| *busy).sum();
@@ -44,7 +44,7 @@ pub(crate) struct BatchFigures<'a> {
     /// For each page, how long of that its reader had nothing else to do: what batching has added.
     added_ms: Vec<f64>,
     took: Duration,
-    work: &'a Work,
+    work: &'a CostCounters,
     busy: f64,
 }
 
@@ -55,7 +55,7 @@ impl<'a> BatchFigures<'a> {
         free_since: Instant,
         started: Instant,
         ended: Instant,
-        work: &'a Work,
+        work: &'a CostCounters,
         busy: f64,
     ) -> Self {
         let until_start = |from: Instant| millis(started.saturating_duration_since(from));
@@ -78,11 +78,11 @@ impl<'a> BatchFigures<'a> {
             duration_ms = self.took.as_millis() as u64,
             detection_ms = work.detection.busy.as_millis() as u64,
             recognition_ms = work.recognition.busy.as_millis() as u64,
-            outside_ms = work.outside().as_millis() as u64,
+            outside_ms = work.processing_time().as_millis() as u64,
             detection_runs = work.detection.count(),
             recognition_runs = work.recognition.count(),
-            detection_padding_percent = percent(work.detection.waste()),
-            recognition_padding_percent = percent(work.recognition.waste()),
+            detection_padding_percent = percent(work.detection.padding_share()),
+            recognition_padding_percent = percent(work.recognition.padding_share()),
             waited_ms = longest(&self.waited_ms),
             added_wait_ms = longest(&self.added_ms),
             device_busy_percent = percent(self.busy),
@@ -104,9 +104,9 @@ impl<'a> BatchFigures<'a> {
             waits("AddedWait", &self.added_ms),
             per_page("DetectionTime", work.detection.busy),
             per_page("RecognitionTime", work.recognition.busy),
-            per_page("OutsideTime", work.outside()),
-            one("DetectionPadding", Unit::Percent, percent(work.detection.waste())),
-            one("RecognitionPadding", Unit::Percent, percent(work.recognition.waste())),
+            per_page("OutsideTime", work.processing_time()),
+            one("DetectionPadding", Unit::Percent, percent(work.detection.padding_share())),
+            one("RecognitionPadding", Unit::Percent, percent(work.recognition.padding_share())),
             one("DeviceBusy", Unit::Percent, percent(self.busy)),
         ]
     }
@@ -130,8 +130,8 @@ fn longest(waits: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn work(detection_ms: u64, recognition_ms: u64) -> Work {
-        let mut work = Work { total: Duration::from_millis(100), ..Work::default() };
+    fn work(detection_ms: u64, recognition_ms: u64) -> CostCounters {
+        let mut work = CostCounters { total: Duration::from_millis(100), ..CostCounters::default() };
         work.detection.busy = Duration::from_millis(detection_ms);
         work.recognition.busy = Duration::from_millis(recognition_ms);
         (work.recognition.drawn, work.recognition.padded) = (750, 1_000);

@@ -21,7 +21,7 @@ use anyhow::Context;
 use quire_platform::{
     Backend, Consumer, Delivery, Error, MalformedMessage, enqueue_callback, forget_page, retry_with_backoff,
 };
-use quire_tasks::{Failure, FailureCode, Key, PageMessage};
+use quire_tasks::{Failure, FailureCode, ObjectKey, PageMessage};
 use quire_telemetry::metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -185,7 +185,7 @@ impl Intake {
 
     async fn fetch(&self, page: &InFlight<()>) -> quire_platform::Result<PathBuf> {
         let quire_tasks::PageRef { task_id, document, .. } = page.message.page;
-        let key = Key::Document { task_id, document }.to_string();
+        let key = ObjectKey::Document { task_id, document }.to_string();
         retry_with_backoff(|| self.backend.objects.local_file(&key)).await
     }
 

@@ -25,6 +25,7 @@ mod in_flight;
 mod intake;
 mod lane;
 mod local;
+mod local_engine;
 mod model;
 mod read;
 mod redact;
@@ -39,7 +40,6 @@ mod verdict;
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use quire_ocr::LocalEngine;
 use quire_platform::{Backend, Consumer, QueueName};
 use quire_routes::{Config, EngineEntry};
 use quire_tasks::PageMessage;
@@ -52,6 +52,7 @@ use tracing::warn;
 
 pub use batch::{BatchLimits, Batcher};
 pub use in_flight::InFlight;
+pub use local_engine::LocalEngine;
 pub use render::Renderer;
 pub use settings::{Settings, policy_from_env};
 

@@ -4,7 +4,7 @@
 use std::{pin::Pin, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
-use quire_ocr::{Engine, LocalEngine};
+use quire_pp_ocr::Engine;
 use quire_routes::EngineEntry;
 use quire_tasks::EngineName;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +14,7 @@ use tracing::info;
 use crate::{
     batch::BatchLimits,
     lane::{Ask, Lane},
+    local_engine::LocalEngine,
     model::{self, Job, ModelThreads},
     stream::{self, Open},
 };
@@ -90,7 +91,7 @@ fn own(engine: LocalEngine, started: oneshot::Sender<anyhow::Result<Made>>, page
 /// Gives each reader but one a thread; that one stays here, with its queue.
 fn apart(engine: Engine) -> anyhow::Result<(Vec<mpsc::Sender<Job>>, Engine, mpsc::Receiver<Job>)> {
     let name = engine.name().name;
-    let mut readers = engine.apart();
+    let mut readers = engine.into_readers();
     let here = readers.pop().context("an engine without a reader")?;
     let (jobs, own_queue) = mpsc::channel(1);
     let mut all = vec![jobs];
@@ -130,13 +131,13 @@ fn local(engine: &EngineName, made: Made, page_limit: Duration) -> Local {
 
 #[cfg(test)]
 mod tests {
-    use quire_ocr::{Policy, Provider};
+    use quire_pp_ocr::{BatchPolicy, Provider};
 
     use super::*;
 
     #[test]
     fn full_batches_for_all_readers_are_in_hand() {
-        let of = |provider| BatchLimits::of(&Policy::of(provider));
+        let of = |provider| BatchLimits::of(&BatchPolicy::for_provider(provider));
         assert_eq!(appetite(of(Provider::OnnxRuntime), 1), 4, "one is read, one is ready, two are on their way");
         let gpu = BatchLimits { max_cost: 16 * PAGE_PIXELS, ..of(Provider::Cuda) };
         assert_eq!(appetite(gpu, 2), 16 * 4, "two are read, one is ready, one is on its way");

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use quire_document::PageImage;
-use quire_ocr::{Engine, Work};
+use quire_pp_ocr::{CostCounters, Engine};
 use quire_tasks::{EngineName, Failure, PageText};
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},
@@ -30,7 +30,7 @@ use crate::{
 type Texts = Vec<Result<PageText, Failure>>;
 
 /// Images for a thread, and where their texts go, with what reading them has cost.
-pub(crate) type Job = (Vec<PageImage>, oneshot::Sender<(Texts, Work)>);
+pub(crate) type Job = (Vec<PageImage>, oneshot::Sender<(Texts, CostCounters)>);
 
 /// A page that waits for its micro-batch.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ pub(crate) fn own(mut engine: Engine, mut jobs: mpsc::Receiver<Job>) {
     while let Some((images, answer)) = jobs.blocking_recv() {
         let texts = read(&mut engine, &images);
         // Nobody waits for it any more when the process is stopping.
-        let _ = answer.send((texts, engine.take_work()));
+        let _ = answer.send((texts, engine.take_costs()));
     }
 }
 

@@ -11,7 +11,8 @@ use quire_document::PageImage;
 use quire_platform::{Backend, QueueName, retry_with_backoff};
 use quire_routes::{EngineEntry, Plan};
 use quire_tasks::{
-    EngineName, Failure, FailureCode, Mode, PageMessage, PageText, ReadAs, TaskId, Tried, UnixMillis, WhyNot,
+    EngineName, Failure, FailureCode, FallbackReason, Mode, PageMessage, PageText, ReadAs, TaskId, TriedEngine,
+    UnixMillis,
 };
 use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -115,7 +116,7 @@ impl Reader {
     }
 
     /// Whom the page is asked of, and who should have been but is not.
-    async fn plan(&self, message: &PageMessage) -> Result<(Plan<'_>, Vec<Tried>), Unplanned> {
+    async fn plan(&self, message: &PageMessage) -> Result<(Plan<'_>, Vec<TriedEngine>), Unplanned> {
         let not_offered = |error: quire_routes::NotOffered| {
             Unplanned::NotOffered(Failure::new(FailureCode::NotOffered, error.to_string()))
         };
@@ -127,7 +128,8 @@ impl Reader {
         if self.stays_with(first, message, at).await? {
             return Ok((plan, Vec::new()));
         }
-        let tried = Tried { engine: first.clone(), why: WhyNot::Unavailable, code: None, confidence: None };
+        let tried =
+            TriedEngine { engine: first.clone(), why: FallbackReason::Unavailable, code: None, confidence: None };
         let usual = ReadAs { engine: None, ..message.read_as.clone() };
         Ok((config.plan(&usual).map_err(not_offered)?, vec![tried]))
     }
@@ -177,7 +179,7 @@ impl Reader {
         redact::redacted(policy.clone(), text, self.settings.page_limit).await
     }
 
-    async fn carry_out(&self, page: InFlight<()>, plan: &Plan<'_>, before: Vec<Tried>, verdict: Verdict) {
+    async fn carry_out(&self, page: InFlight<()>, plan: &Plan<'_>, before: Vec<TriedEngine>, verdict: Verdict) {
         let read = match verdict {
             Verdict::Read(text) => self.redacted(&page.message, with_tried(text, before)).await,
             Verdict::Failed(failure) => Err(failure),
@@ -196,7 +198,7 @@ impl Reader {
     }
 }
 
-fn with_tried(mut text: Box<PageText>, mut before: Vec<Tried>) -> Box<PageText> {
+fn with_tried(mut text: Box<PageText>, mut before: Vec<TriedEngine>) -> Box<PageText> {
     before.append(&mut text.tried);
     text.tried = before;
     text

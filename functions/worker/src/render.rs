@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use quire_document::{Documents, PageImage, sniff_file};
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
@@ -70,7 +70,7 @@ impl Renderer {
     ///
     /// # Errors
     /// Why it is refused.
-    pub async fn inspect(&self, file: PathBuf) -> Result<Split, Failure> {
+    pub async fn inspect(&self, file: PathBuf) -> Result<SplitDocument, Failure> {
         let on_panic = FailureCode::UnreadableDocument;
         call(&self.owner, on_panic, move |documents| documents.inspect(&file)).await
     }
@@ -87,13 +87,15 @@ impl Renderer {
             let _busy = busy;
             let unreadable = || Failure::new(FailureCode::UnreadablePage, "The page's document is unreadable.");
             match sniff_file(&picture).ok().flatten().ok_or_else(unreadable)? {
-                Format::Pdf => Ok(None),
+                DocumentFormat::Pdf => Ok(None),
                 format => documents.page(&picture, format, page).map(Some),
             }
         };
         match call(&self.decoders.jobs, on_panic, decode).await? {
             Some(image) => Ok(image),
-            None => call(&self.owner, on_panic, move |documents| documents.page(&file, Format::Pdf, page)).await,
+            None => {
+                call(&self.owner, on_panic, move |documents| documents.page(&file, DocumentFormat::Pdf, page)).await
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Context;
-use quire_ocr::{Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Provider};
 use quire_telemetry::env::{self, Misconfigured};
 
 const PAGES: &str = "QUIRE_PAGES_IN_HAND";
@@ -59,13 +59,16 @@ impl Default for Settings {
 }
 
 /// How this provider's runs and micro-batches are made up: its default, with what the file `QUIRE_POLICY` changes where that
-/// is set ([`Policy::from_file`]).
+/// is set ([`BatchPolicy::from_file`]).
 ///
 /// # Errors
 /// When the file cannot be read or is wrong, with the field's name.
-pub fn policy_from_env(provider: Provider) -> anyhow::Result<Policy> {
+pub fn policy_from_env(provider: Provider) -> anyhow::Result<BatchPolicy> {
     let file = env::text(POLICY)?;
-    file.map_or_else(|| Ok(Policy::of(provider)), |file| Policy::from_file(provider, Path::new(&file)).context(POLICY))
+    file.map_or_else(
+        || Ok(BatchPolicy::for_provider(provider)),
+        |file| BatchPolicy::from_file(provider, Path::new(&file)).context(POLICY),
+    )
 }
 
 impl Settings {

@@ -9,14 +9,14 @@ mod recording;
 mod report;
 mod world;
 
-use quire_ocr::Policy;
+use quire_pp_ocr::BatchPolicy;
 
 pub use machine::Machine;
 pub use recording::{InvalidRecording, Recording};
 pub use report::{Padding, Report, percentile};
 
 /// Reads the recorded pages on this machine, batched by this policy.
-pub fn simulate(policy: &Policy, machine: &Machine, recording: &Recording) -> Report {
+pub fn simulate(policy: &BatchPolicy, machine: &Machine, recording: &Recording) -> Report {
     world::World::new(policy, machine, recording).run()
 }
 
@@ -24,7 +24,7 @@ pub fn simulate(policy: &Policy, machine: &Machine, recording: &Recording) -> Re
 mod tests {
     use std::time::Duration;
 
-    use quire_ocr::Provider;
+    use quire_pp_ocr::Provider;
 
     use super::*;
 
@@ -38,14 +38,14 @@ mod tests {
     }
 
     fn with_default(provider: Provider, recording: &Recording) -> Report {
-        simulate(&Policy::of(provider), &Machine::of(provider), recording)
+        simulate(&BatchPolicy::for_provider(provider), &Machine::of(provider), recording)
     }
 
     #[test]
     fn a_full_queue_adds_no_wait_and_fills_the_batches() {
         let full = recorded("full");
         for provider in Provider::ALL {
-            let (policy, report) = (Policy::of(provider), with_default(provider, &full));
+            let (policy, report) = (BatchPolicy::for_provider(provider), with_default(provider, &full));
             assert_eq!(report.added.last(), Some(&Duration::ZERO), "{provider}");
             // At the beginning whoever is idle takes what there is, and at the end what is left; and what has waited long
             // enough leaves while others are being rendered. Pages in hand are counted as A4 at 200 dpi.
@@ -70,7 +70,7 @@ mod tests {
     fn no_page_is_lost_and_no_batch_is_over_its_budget() {
         for (recording, provider) in [("trickle", 0), ("burst", 1), ("full", 2), ("burst", 3)] {
             let (recording, provider) = (recorded(recording), Provider::ALL[provider]);
-            let (policy, report) = (Policy::of(provider), with_default(provider, &recording));
+            let (policy, report) = (BatchPolicy::for_provider(provider), with_default(provider, &recording));
             assert_eq!(report.pages, recording.pages());
             assert_eq!(report.batches.iter().sum::<usize>(), recording.pages());
             for (pages, pixels) in report.batches.iter().zip(&report.batch_pixels) {
@@ -114,7 +114,8 @@ mod tests {
                {"t_ms": 5, "page": "a"}
                {"t_ms": 6, "page": "a"}"#,
         );
-        let policy = Policy { readers: 1, hands: 1, ..Policy::of(Provider::OnnxRuntime) };
+        let policy =
+            BatchPolicy { readers: 1, processing_threads: 1, ..BatchPolicy::for_provider(Provider::OnnxRuntime) };
         let report = simulate(&policy, &machine, &recording.expect("it is right"));
         // Rendered at 6 and read until 40 in three runs; the other is rendered at 7, and waits until then.
         let page = 3.0 * 10.0 + 4.0;

@@ -126,7 +126,7 @@ mod tests {
     async fn the_first_page_of_a_task_is_taken_unasked_and_then_one_a_second_asks() {
         let dir = tempfile::tempdir().expect("a folder");
         let standings = Standings::new(Embedded::open(dir.path(), "test").expect("open the backend").backend());
-        let (task, other, start) = (TaskId::derived(&["a"]), TaskId::derived(&["b"]), Instant::now());
+        let (task, other, start) = (TaskId::derive_from(&["a"]), TaskId::derive_from(&["b"]), Instant::now());
         let after = |millis| start + Duration::from_millis(millis);
         let asked: Vec<bool> =
             [0, 1, 999, 1_000, 1_001, 2_500].iter().map(|at| !standings.goes_on(task, after(*at))).collect();
@@ -138,7 +138,7 @@ mod tests {
     async fn a_page_of_no_task_is_gone_and_the_next_one_asks_again() {
         let dir = tempfile::tempdir().expect("a folder");
         let standings = Standings::new(Embedded::open(dir.path(), "test").expect("open the backend").backend());
-        let page = quire_tasks::PageRef { task_id: TaskId::derived(&["a"]), document: 1, page: 1 };
+        let page = quire_tasks::PageRef { task_id: TaskId::derive_from(&["a"]), document: 1, page: 1 };
         let message = PageMessage { page, round: 1, read_as: quire_tasks::ReadAs::default(), redact: None };
         assert!(matches!(standings.of(&message, 1).await, Ok(Standing::Open)), "nobody has asked");
         assert!(matches!(standings.of(&message, 2).await, Ok(Standing::Gone)), "a repeated one asks");

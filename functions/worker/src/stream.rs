@@ -73,7 +73,7 @@ impl PageFeed<'static> for Feed {
         })
     }
 
-    fn ended(&mut self, ticket: u64, outcome: Result<quire_ocr::Reading, ReadError>) {
+    fn ended(&mut self, ticket: u64, outcome: Result<quire_ocr::PageReading, ReadError>) {
         let Some(page) = self.open.lock().remove(&ticket) else { return };
         let answer = match outcome {
             Ok(reading) => Ok(Reading { text: reading.page, took: page.since.elapsed() }),

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use quire_routes::Plan;
-use quire_tasks::{EngineName, Failure, PageText, Tried, WhyNot};
+use quire_tasks::{EngineName, Failure, FallbackReason, PageText, TriedEngine};
 
 use crate::gate::Answer;
 
@@ -75,9 +75,9 @@ pub(crate) fn verdict(plan: &Plan<'_>, first: Answer, second: Option<Answer>, tr
 /// Of two texts the one that its engine is surer of; the first where they are as sure, or one of them does not say.
 fn surer(mut first: Box<PageText>, mut second: Box<PageText>) -> Box<PageText> {
     let (a, b) = (first.confidence(), second.confidence());
-    let less_sure = |text: &PageText, confidence| Tried {
+    let less_sure = |text: &PageText, confidence| TriedEngine {
         engine: text.engine.clone(),
-        why: WhyNot::LessSure,
+        why: FallbackReason::LessSure,
         code: None,
         confidence,
     };
@@ -90,10 +90,10 @@ fn surer(mut first: Box<PageText>, mut second: Box<PageText>) -> Box<PageText> {
     }
 }
 
-fn tried(engine: EngineName, answer: &Answer) -> Tried {
+fn tried(engine: EngineName, answer: &Answer) -> TriedEngine {
     let code = failure(answer).map(|failure| failure.code);
-    let why = if code.is_some() { WhyNot::Failed } else { WhyNot::Unavailable };
-    Tried { engine, why, code, confidence: None }
+    let why = if code.is_some() { FallbackReason::Failed } else { FallbackReason::Unavailable };
+    TriedEngine { engine, why, code, confidence: None }
 }
 
 /// Why an engine that has looked at the page has no text.
@@ -173,7 +173,7 @@ mod tests {
 
     fn text(engine: &str, confidence: Option<f32>) -> Box<PageText> {
         let line = Line { text: engine.to_owned(), confidence, polygon: None };
-        Box::new(PageText::of_lines(engine.parse().expect("a name"), 1, 1, 0, vec![line]))
+        Box::new(PageText::from_lines(engine.parse().expect("a name"), 1, 1, 0, vec![line]))
     }
 
     fn sure(engine: &str, confidence: f32) -> Answer {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     /// The engine whose text is kept, and those that were tried besides, with why not.
-    fn kept(verdict: &Verdict) -> (String, Vec<(String, WhyNot)>) {
+    fn kept(verdict: &Verdict) -> (String, Vec<(String, FallbackReason)>) {
         let Verdict::Read(text) = verdict else { panic!("{verdict:?}") };
         (text.engine.to_string(), text.tried.iter().map(|tried| (tried.engine.to_string(), tried.why)).collect())
     }
@@ -203,7 +203,7 @@ mod tests {
     fn the_surer_of_two_texts_is_kept_and_the_other_named() {
         for (a, b, engine, other) in [(0.5, 0.9, "b@1", "a@1"), (0.5, 0.4, "a@1", "b@1"), (0.5, 0.5, "a@1", "b@1")] {
             let read = judged(&two(), sure("a@1", a), Some(sure("b@1", b)), TRIES);
-            assert_eq!(kept(&read), (engine.to_owned(), vec![(other.to_owned(), WhyNot::LessSure)]));
+            assert_eq!(kept(&read), (engine.to_owned(), vec![(other.to_owned(), FallbackReason::LessSure)]));
         }
         let unsaid = judged(&two(), sure("a@1", 0.1), Some(Answer::Text(text("b@1", None))), TRIES);
         assert_eq!(kept(&unsaid).0, "a@1");
@@ -231,15 +231,15 @@ mod tests {
     #[test]
     fn what_another_has_read_names_who_should_have() {
         for (first, why) in [
-            (failed("x"), WhyNot::Failed),
-            (unavailable(true), WhyNot::Unavailable),
-            (Answer::Blocked { until: None }, WhyNot::Unavailable),
+            (failed("x"), FallbackReason::Failed),
+            (unavailable(true), FallbackReason::Unavailable),
+            (Answer::Blocked { until: None }, FallbackReason::Unavailable),
         ] {
             let read = judged(&two(), first, Some(sure("b@1", 0.1)), TRIES);
             assert_eq!(kept(&read), ("b@1".to_owned(), vec![("a@1".to_owned(), why)]));
         }
         let read = judged(&two(), sure("a@1", 0.1), Some(failed("x")), TRIES);
-        assert_eq!(kept(&read), ("a@1".to_owned(), vec![("b@1".to_owned(), WhyNot::Failed)]));
+        assert_eq!(kept(&read), ("a@1".to_owned(), vec![("b@1".to_owned(), FallbackReason::Failed)]));
     }
 
     #[test]

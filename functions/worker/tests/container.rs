@@ -113,7 +113,7 @@ fn pdfium_and_the_models_are_those_that_everybody_else_reads_with() {
 
 #[test]
 fn every_library_that_cuda_is_refused_without_is_there() {
-    let sources = read("shared/ocr/src/cuda.rs");
+    let sources = read("shared/inference/src/cuda.rs");
     let named: Vec<&str> = sources.split('"').filter(|text| text.starts_with("lib") && text.contains(".so")).collect();
     assert!(named.len() >= 9, "the list stands somewhere else: {named:?}");
     let parts = parts();

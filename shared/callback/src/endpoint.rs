@@ -14,9 +14,9 @@ use url::Url;
 /// is spent on one that is down.
 pub const FAILURES_TO_OPEN: u32 = 5;
 /// For how long at first; each failure of the one that is then let through doubles it.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// For how long at most: then somebody looks again whether it is back.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+const MAX_BACKOFF: Duration = Duration::from_mins(10);
 /// For so long others leave it to whoever is just trying it: longer than a receiver has for its answer.
 const PROBE: Duration = Duration::from_secs(20);
 /// Bytes of an id's hash: 64 bits, among the few endpoints of one tenant.
@@ -55,13 +55,13 @@ pub enum EndpointState {
 
 /// Whether an endpoint may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub enum EndpointAdmission {
     /// It may.
-    Free,
+    Allowed,
     /// By one, to find out how it is: whoever writes the record as [`Endpoint::tried`] first.
     Probe,
     /// Not before then.
-    LeftAlone {
+    BackingOff {
         /// When.
         until: UnixMillis,
     },
@@ -71,114 +71,121 @@ pub enum Admission {
 
 /// What an endpoint was like when it was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
+pub enum EndpointCondition {
     /// It is there, whatever it said.
-    Answers,
+    Responsive,
     /// No answer, or one that says that it is out of order.
-    Fails,
+    Failing,
     /// It said that it is gone for good.
     Gone,
 }
 
-impl Condition {
+impl EndpointCondition {
     /// By the status of its answer, `None` where there was none. `410` means what Standard Webhooks says it means.
-    pub const fn of(status: Option<u16>) -> Self {
+    pub const fn from_status(status: Option<u16>) -> Self {
         match status {
             Some(410) => Self::Gone,
-            Some(..=499) => Self::Answers,
-            _ => Self::Fails,
+            Some(..=499) => Self::Responsive,
+            _ => Self::Failing,
         }
     }
 }
 
 /// What is to become of an endpoint's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum EndpointChange {
     /// It stays as it is.
-    Nothing,
+    None,
     /// Nothing is wrong any more: it is deleted.
-    Forget,
+    Delete,
     /// This is written.
-    Keep(Endpoint),
+    Put(Endpoint),
 }
 
 impl Endpoint {
     /// An endpoint that is left alone after so many failures in a row.
-    fn left_alone(url: &str, since: UnixMillis, failures: u32, why: &str, now: UnixMillis) -> Self {
-        let state = EndpointState::Open { until: now.plus(pause(failures)) };
-        Self { id: id(url), url: place(url), state, since, failures, last_error: Some(why.to_owned()) }
+    fn backing_off(url: &str, since: UnixMillis, failures: u32, why: &str, now: UnixMillis) -> Self {
+        let state = EndpointState::Open { until: now.plus(backoff(failures)) };
+        Self {
+            id: endpoint_id(url),
+            url: origin_and_path(url),
+            state,
+            since,
+            failures,
+            last_error: Some(why.to_owned()),
+        }
     }
 
-    fn gone(url: &str, since: UnixMillis, failures: u32, why: &str) -> Self {
+    fn disabled(url: &str, since: UnixMillis, failures: u32, why: &str) -> Self {
         let (state, last_error) = (EndpointState::Disabled, Some(why.to_owned()));
-        Self { id: id(url), url: place(url), state, since, failures, last_error }
+        Self { id: endpoint_id(url), url: origin_and_path(url), state, since, failures, last_error }
     }
 
     /// The same, while somebody tries it: others leave it alone for so long. Should whoever tries it die, somebody else
     /// tries it after that.
     #[must_use]
-    pub fn tried(self, now: UnixMillis) -> Self {
+    pub fn with_probe(self, now: UnixMillis) -> Self {
         Self { state: EndpointState::Open { until: now.plus(PROBE) }, ..self }
     }
 }
 
 /// Whether an endpoint with this record may be called.
-pub fn admission(record: Option<&Endpoint>, now: UnixMillis) -> Admission {
+pub fn endpoint_admission(record: Option<&Endpoint>, now: UnixMillis) -> EndpointAdmission {
     match record.map(|record| record.state) {
-        None => Admission::Free,
-        Some(EndpointState::Disabled) => Admission::Disabled,
-        Some(EndpointState::Open { until }) if until <= now => Admission::Probe,
-        Some(EndpointState::Open { until }) => Admission::LeftAlone { until },
+        None => EndpointAdmission::Allowed,
+        Some(EndpointState::Disabled) => EndpointAdmission::Disabled,
+        Some(EndpointState::Open { until }) if until <= now => EndpointAdmission::Probe,
+        Some(EndpointState::Open { until }) => EndpointAdmission::BackingOff { until },
     }
 }
 
 /// What becomes of an endpoint's record after a call. `failures` is how often it had failed in a row before, as far as this
 /// process knows, and `probe` whether the call was the one that was let through to find out how it is: others may still
 /// be under way when it is left alone, and say nothing new.
-pub fn after(
+pub fn endpoint_change(
     record: Option<&Endpoint>,
     url: &str,
-    condition: Condition,
+    condition: EndpointCondition,
     failures: u32,
     probe: bool,
     why: &str,
     now: UnixMillis,
-) -> Change {
+) -> EndpointChange {
     let since = record.map_or(now, |record| record.since);
     let known = record.map_or(failures, |record| record.failures);
     let disabled = record.is_some_and(|record| record.state == EndpointState::Disabled);
     match condition {
-        Condition::Gone if disabled => Change::Nothing,
-        Condition::Gone => Change::Keep(Endpoint::gone(url, since, known.saturating_add(1), why)),
-        Condition::Answers if record.is_some() => Change::Forget,
-        Condition::Fails if !disabled && (record.is_none() || probe) && known + 1 >= FAILURES_TO_OPEN => {
-            Change::Keep(Endpoint::left_alone(url, since, known.saturating_add(1), why, now))
+        EndpointCondition::Gone if disabled => EndpointChange::None,
+        EndpointCondition::Gone => EndpointChange::Put(Endpoint::disabled(url, since, known.saturating_add(1), why)),
+        EndpointCondition::Responsive if record.is_some() => EndpointChange::Delete,
+        EndpointCondition::Failing if !disabled && (record.is_none() || probe) && known + 1 >= FAILURES_TO_OPEN => {
+            EndpointChange::Put(Endpoint::backing_off(url, since, known.saturating_add(1), why, now))
         }
-        Condition::Answers | Condition::Fails => Change::Nothing,
+        EndpointCondition::Responsive | EndpointCondition::Failing => EndpointChange::None,
     }
 }
 
 /// For how long an endpoint is left alone that has failed so often in a row.
-fn pause(failures: u32) -> Duration {
+fn backoff(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(FAILURES_TO_OPEN).min(16);
-    FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
+    FIRST_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF)
 }
 
 /// The key of an endpoint's record: its tenant and, behind a slash, its id. What follows the path of `url` does not matter.
 pub fn endpoint_key(tenant: &Tenant, url: &str) -> String {
-    format!("{tenant}/{}", id(url))
+    format!("{tenant}/{}", endpoint_id(url))
 }
 
-fn id(url: &str) -> String {
+fn endpoint_id(url: &str) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(place(url)).iter().take(ID_BYTES).fold(String::new(), |mut id, byte| {
+    Sha256::digest(origin_and_path(url)).iter().take(ID_BYTES).fold(String::new(), |mut id, byte| {
         write!(id, "{byte:02x}").expect("a string takes everything");
         id
     })
 }
 
 /// Origin and path, in their one notation.
-fn place(url: &str) -> String {
+fn origin_and_path(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut url) => {
             url.set_query(None);
@@ -202,21 +209,21 @@ mod tests {
         UnixMillis(seconds * 1000)
     }
 
-    fn failed(record: Option<&Endpoint>, failures: u32, probe: bool, now: i64) -> Change {
-        after(record, URL, Condition::Fails, failures, probe, "503", at(now))
+    fn failed(record: Option<&Endpoint>, failures: u32, probe: bool, now: i64) -> EndpointChange {
+        endpoint_change(record, URL, EndpointCondition::Failing, failures, probe, "503", at(now))
     }
 
     fn opened(failures: u32, now: i64) -> Endpoint {
-        Endpoint::left_alone(URL, at(0), failures, "503", at(now))
+        Endpoint::backing_off(URL, at(0), failures, "503", at(now))
     }
 
     #[test]
     fn an_endpoint_is_left_alone_after_five_failures_in_a_row() {
-        assert_eq!(failed(None, 3, false, 7), Change::Nothing);
-        let Change::Keep(record) = failed(None, 4, false, 7) else { panic!("it is left alone") };
+        assert_eq!(failed(None, 3, false, 7), EndpointChange::None);
+        let EndpointChange::Put(record) = failed(None, 4, false, 7) else { panic!("it is left alone") };
         assert_eq!((record.failures, record.since), (5, at(7)));
-        assert_eq!(admission(Some(&record), at(16)), Admission::LeftAlone { until: at(17) });
-        assert_eq!(admission(Some(&record), at(17)), Admission::Probe);
+        assert_eq!(endpoint_admission(Some(&record), at(16)), EndpointAdmission::BackingOff { until: at(17) });
+        assert_eq!(endpoint_admission(Some(&record), at(17)), EndpointAdmission::Probe);
         assert_eq!(record.url, "https://example.com/hook", "a query is nobody else's business");
         assert_eq!(endpoint_key(&Tenant::default(), URL), format!("default/{}", record.id));
     }
@@ -226,51 +233,63 @@ mod tests {
         let mut record = opened(5, 0);
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            let Change::Keep(next) = failed(Some(&record), 0, true, 0) else { panic!("it is left alone") };
+            let EndpointChange::Put(next) = failed(Some(&record), 0, true, 0) else { panic!("it is left alone") };
             let EndpointState::Open { until } = next.state else { panic!("not gone") };
             pauses.push(until.0 / 1000);
             record = next;
         }
         assert_eq!(pauses, [20, 40, 80, 160, 320, 600, 600, 600]);
-        assert_eq!(after(Some(&record), URL, Condition::Answers, 0, true, "", at(0)), Change::Forget);
+        assert_eq!(
+            endpoint_change(Some(&record), URL, EndpointCondition::Responsive, 0, true, "", at(0)),
+            EndpointChange::Delete
+        );
     }
 
     #[test]
     fn while_one_tries_it_the_others_wait_and_if_he_dies_somebody_else_tries() {
-        let tried = opened(5, 0).tried(at(100));
-        assert_eq!(admission(Some(&tried), at(101)), Admission::LeftAlone { until: at(120) });
-        assert_eq!(admission(Some(&tried), at(120)), Admission::Probe);
+        let tried = opened(5, 0).with_probe(at(100));
+        assert_eq!(endpoint_admission(Some(&tried), at(101)), EndpointAdmission::BackingOff { until: at(120) });
+        assert_eq!(endpoint_admission(Some(&tried), at(120)), EndpointAdmission::Probe);
     }
 
     #[test]
     fn what_was_under_way_when_it_was_left_alone_says_nothing_new_unless_it_was_answered() {
         let record = opened(5, 0);
-        assert_eq!(failed(Some(&record), 0, false, 5), Change::Nothing);
-        assert_eq!(after(Some(&record), URL, Condition::Answers, 0, false, "", at(5)), Change::Forget);
+        assert_eq!(failed(Some(&record), 0, false, 5), EndpointChange::None);
+        assert_eq!(
+            endpoint_change(Some(&record), URL, EndpointCondition::Responsive, 0, false, "", at(5)),
+            EndpointChange::Delete
+        );
     }
 
     #[test]
     fn one_that_is_gone_is_disabled_until_somebody_enables_it() {
-        let Change::Keep(record) = after(None, URL, Condition::Gone, 0, false, "410", at(0)) else { panic!("kept") };
-        assert_eq!(admission(Some(&record), at(1_000_000_000)), Admission::Disabled);
-        assert_eq!(after(Some(&record), URL, Condition::Gone, 0, false, "410", at(1)), Change::Nothing);
-        assert_eq!(failed(Some(&record), 9, true, 1), Change::Nothing, "it stays what it is");
+        let EndpointChange::Put(record) = endpoint_change(None, URL, EndpointCondition::Gone, 0, false, "410", at(0))
+        else {
+            panic!("kept")
+        };
+        assert_eq!(endpoint_admission(Some(&record), at(1_000_000_000)), EndpointAdmission::Disabled);
         assert_eq!(
-            after(Some(&record), URL, Condition::Answers, 0, false, "", at(1)),
-            Change::Forget,
+            endpoint_change(Some(&record), URL, EndpointCondition::Gone, 0, false, "410", at(1)),
+            EndpointChange::None
+        );
+        assert_eq!(failed(Some(&record), 9, true, 1), EndpointChange::None, "it stays what it is");
+        assert_eq!(
+            endpoint_change(Some(&record), URL, EndpointCondition::Responsive, 0, false, "", at(1)),
+            EndpointChange::Delete,
             "a test went well"
         );
     }
 
     #[test]
     fn statuses_say_whether_an_endpoint_is_there() {
-        assert_eq!(Condition::of(None), Condition::Fails);
-        assert_eq!(Condition::of(Some(410)), Condition::Gone);
+        assert_eq!(EndpointCondition::from_status(None), EndpointCondition::Failing);
+        assert_eq!(EndpointCondition::from_status(Some(410)), EndpointCondition::Gone);
         for there in [200, 204, 302, 401, 404, 429] {
-            assert_eq!(Condition::of(Some(there)), Condition::Answers, "{there}");
+            assert_eq!(EndpointCondition::from_status(Some(there)), EndpointCondition::Responsive, "{there}");
         }
         for broken in [500, 503, 599] {
-            assert_eq!(Condition::of(Some(broken)), Condition::Fails, "{broken}");
+            assert_eq!(EndpointCondition::from_status(Some(broken)), EndpointCondition::Failing, "{broken}");
         }
     }
 
@@ -289,7 +308,7 @@ mod tests {
         let json = serde_json::to_value(opened(5, 0)).expect("JSON");
         assert_eq!((&json["state"], &json["until"]), (&"open".into(), &10_000.into()));
         assert_eq!(serde_json::from_value::<Endpoint>(json).expect("a record"), opened(5, 0));
-        let gone = Endpoint::gone(URL, at(0), 1, "410");
+        let gone = Endpoint::disabled(URL, at(0), 1, "410");
         let text = serde_json::to_string(&gone).expect("JSON");
         assert_eq!(serde_json::from_str::<Endpoint>(&text).expect("a record"), gone);
     }
@@ -297,8 +316,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_pause_is_shorter_than_the_one_before_or_longer_than_ten_minutes(failures in 0_u32..1_000_000) {
-            prop_assert!(pause(failures) <= pause(failures + 1) && pause(failures) <= LONGEST_PAUSE);
-            prop_assert!(pause(failures) >= FIRST_PAUSE);
+            prop_assert!(backoff(failures) <= backoff(failures + 1) && backoff(failures) <= MAX_BACKOFF);
+            prop_assert!(backoff(failures) >= FIRST_BACKOFF);
         }
     }
 }

@@ -20,7 +20,7 @@ pub fn sign(secrets: &Secrets, id: &str, timestamp_secs: i64, body: &[u8]) -> St
 }
 
 /// The three headers of a callback that is sent at `timestamp_secs`.
-pub fn headers(secrets: &Secrets, id: &str, timestamp_secs: i64, body: &[u8]) -> [(&'static str, String); 3] {
+pub fn signature_headers(secrets: &Secrets, id: &str, timestamp_secs: i64, body: &[u8]) -> [(&'static str, String); 3] {
     [
         (WEBHOOK_ID, id.to_owned()),
         (WEBHOOK_TIMESTAMP, timestamp_secs.to_string()),
@@ -54,7 +54,7 @@ mod tests {
             (WEBHOOK_TIMESTAMP, TIMESTAMP.to_string()),
             (WEBHOOK_SIGNATURE, SIGNATURE.to_owned()),
         ];
-        assert_eq!(headers(&secrets, ID, TIMESTAMP, BODY), expected);
+        assert_eq!(signature_headers(&secrets, ID, TIMESTAMP, BODY), expected);
     }
 
     #[test]

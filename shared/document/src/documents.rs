@@ -9,7 +9,7 @@ use std::{
 };
 
 use image::ImageFormat;
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 
 use crate::{
     Limits, PageImage, PdfiumUnavailable,
@@ -71,7 +71,7 @@ impl Documents {
     /// # Errors
     /// A [`Failure`] for the customer: the document is empty, too large, of no known format, has too many pages or
     /// pixels, asks for a password or cannot be opened. `Internal`, when the file cannot be read or pdfium is missing.
-    pub fn inspect(&mut self, file: &Path) -> Result<Split, Failure> {
+    pub fn inspect(&mut self, file: &Path) -> Result<SplitDocument, Failure> {
         guarded(FailureCode::UnreadableDocument, || self.check(file))
     }
 
@@ -80,7 +80,7 @@ impl Documents {
     /// # Errors
     /// A [`Failure`] for the customer: this page, or the whole document, cannot be read. `Internal`, when the file
     /// cannot be read or pdfium is missing.
-    pub fn page(&mut self, file: &Path, format: Format, page: u32) -> Result<PageImage, Failure> {
+    pub fn page(&mut self, file: &Path, format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
         guarded(FailureCode::UnreadablePage, || self.read(file, format, page))
     }
 
@@ -89,8 +89,8 @@ impl Documents {
     ///
     /// # Errors
     /// As [`Documents::page`].
-    pub fn dpi(&mut self, file: &Path, format: Format, page: u32) -> Result<f32, Failure> {
-        if format != Format::Pdf {
+    pub fn dpi(&mut self, file: &Path, format: DocumentFormat, page: u32) -> Result<f32, Failure> {
+        if format != DocumentFormat::Pdf {
             return Ok(pdf::FULL_DPI as f32);
         }
         guarded(FailureCode::UnreadablePage, || {
@@ -104,7 +104,7 @@ impl Documents {
         })
     }
 
-    fn check(&self, path: &Path) -> Result<Split, Failure> {
+    fn check(&self, path: &Path) -> Result<SplitDocument, Failure> {
         let (mut file, identity) = open(path)?;
         self.limits.check_bytes(identity.bytes)?;
         let mut head = Vec::new();
@@ -115,28 +115,28 @@ impl Documents {
         })?;
         let (file, _) = open(path)?;
         let pages = match format {
-            Format::Pdf => PdfFile::open(self.pdfium_library.as_deref(), file)?.pages(),
-            Format::Tiff => {
+            DocumentFormat::Pdf => PdfFile::open(self.pdfium_library.as_deref(), file)?.pages(),
+            DocumentFormat::Tiff => {
                 let tiff = TiffFile::open(file, &self.limits)?;
                 tiff.check_pixels(&self.limits)?;
                 tiff.pages()
             }
-            Format::Png => self.picture_pages(file, ImageFormat::Png)?,
-            Format::Jpeg => self.picture_pages(file, ImageFormat::Jpeg)?,
-            Format::Webp => self.picture_pages(file, ImageFormat::WebP)?,
-            Format::Bmp => self.picture_pages(file, ImageFormat::Bmp)?,
+            DocumentFormat::Png => self.picture_pages(file, ImageFormat::Png)?,
+            DocumentFormat::Jpeg => self.picture_pages(file, ImageFormat::Jpeg)?,
+            DocumentFormat::Webp => self.picture_pages(file, ImageFormat::WebP)?,
+            DocumentFormat::Bmp => self.picture_pages(file, ImageFormat::Bmp)?,
         };
         self.limits.check_pages(pages)?;
-        Ok(Split { format, pages })
+        Ok(SplitDocument { format, pages })
     }
 
     fn picture_pages(&self, file: File, format: ImageFormat) -> Result<u32, Failure> {
         picture::size(file, format, &self.limits).map(|_| 1)
     }
 
-    fn read(&mut self, path: &Path, format: Format, page: u32) -> Result<PageImage, Failure> {
+    fn read(&mut self, path: &Path, format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
         let format = match format {
-            Format::Pdf | Format::Tiff => {
+            DocumentFormat::Pdf | DocumentFormat::Tiff => {
                 // Taken out, so that what made a decoder panic is not met again.
                 let kept = self.opened(path, format)?;
                 let image = match &kept.opened {
@@ -146,10 +146,10 @@ impl Documents {
                 self.kept = Some(kept);
                 return image;
             }
-            Format::Png => ImageFormat::Png,
-            Format::Jpeg => ImageFormat::Jpeg,
-            Format::Webp => ImageFormat::WebP,
-            Format::Bmp => ImageFormat::Bmp,
+            DocumentFormat::Png => ImageFormat::Png,
+            DocumentFormat::Jpeg => ImageFormat::Jpeg,
+            DocumentFormat::Webp => ImageFormat::WebP,
+            DocumentFormat::Bmp => ImageFormat::Bmp,
         };
         if page != 1 {
             let message = format!("There is no page {page}: an image has one.");
@@ -159,14 +159,14 @@ impl Documents {
     }
 
     /// The kept document where it is this one, or else this one, opened.
-    fn opened(&mut self, path: &Path, format: Format) -> Result<Kept, Failure> {
+    fn opened(&mut self, path: &Path, format: DocumentFormat) -> Result<Kept, Failure> {
         let (file, identity) = open(path)?;
         // Whatever is kept ends here, before another is opened beside it.
         if let Some(kept) = self.kept.take().filter(|kept| kept.identity == identity) {
             return Ok(kept);
         }
         let opened = match format {
-            Format::Tiff => Opened::Tiff(TiffFile::open(file, &self.limits)?),
+            DocumentFormat::Tiff => Opened::Tiff(TiffFile::open(file, &self.limits)?),
             _ => Opened::Pdf(PdfFile::open(self.pdfium_library.as_deref(), file)?),
         };
         Ok(Kept { identity, opened })

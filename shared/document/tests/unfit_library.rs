@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use quire_document::{Documents, Limits, PdfiumUnavailable};
-use quire_tasks::{FailureCode, Format};
+use quire_tasks::{DocumentFormat, FailureCode};
 
 #[test]
 fn a_missing_or_unfit_library_is_an_error_that_says_so() {
@@ -18,7 +18,8 @@ fn a_missing_or_unfit_library_is_an_error_that_says_so() {
         let mut documents = Documents::new(library, Limits::default());
         let error: PdfiumUnavailable = documents.bind_pdfium().expect_err("there is no pdfium");
         assert!(error.to_string().contains(words), "{error}");
-        for failure in [documents.inspect(text.path()).err(), documents.page(text.path(), Format::Pdf, 1).err()] {
+        for failure in [documents.inspect(text.path()).err(), documents.page(text.path(), DocumentFormat::Pdf, 1).err()]
+        {
             let failure = failure.expect("no PDF can be read");
             assert_eq!(failure.code, FailureCode::Internal);
             assert!(failure.code.retryable() && !failure.message.contains("such"), "{failure}");

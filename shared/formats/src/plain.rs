@@ -73,7 +73,7 @@ pub(crate) mod tests {
     /// A page of 1000 by 1400 pixels.
     pub(crate) fn page(lines: Vec<Line>) -> PageText {
         let engine: EngineName = "test@1".parse().expect("a name");
-        PageText::of_lines(engine, 1000, 1400, 0, lines)
+        PageText::from_lines(engine, 1000, 1400, 0, lines)
     }
 
     #[test]

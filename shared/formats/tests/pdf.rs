@@ -6,7 +6,7 @@ use image::ImageEncoder;
 use quire_document::{Documents, Limits, PageImage};
 use quire_formats::{Picture, SearchablePdf, Sheet};
 use quire_native_libs::Progress;
-use quire_tasks::{EngineName, Format, Line, PageText, Split};
+use quire_tasks::{DocumentFormat, EngineName, Line, PageText, SplitDocument};
 
 /// A photographed letter in English.
 const LETTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/letter.jpg");
@@ -17,7 +17,7 @@ fn read(width: u32, height: u32) -> PageText {
     let many: String = ('\u{4E00}'..).take(300).collect();
     let polygon = Some([[100.0, 100.0], [900.0, 100.0], [900.0, 140.0], [100.0, 140.0]]);
     let line = |text: &str, polygon| Line { text: text.to_owned(), confidence: Some(0.9), polygon };
-    PageText::of_lines(engine, width, height, 0, vec![line(&many, polygon), line("somewhere", None)])
+    PageText::from_lines(engine, width, height, 0, vec![line(&many, polygon), line("somewhere", None)])
 }
 
 fn mean_difference(one: &PageImage, other: &PageImage) -> f64 {
@@ -30,7 +30,7 @@ fn mean_difference(one: &PageImage, other: &PageImage) -> f64 {
 fn what_is_seen_is_the_picture_and_nothing_of_the_text() {
     let pdfium = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium is to be had");
     let mut documents = Documents::new(Some(pdfium), Limits::default());
-    let picture = documents.page(Path::new(LETTER), Format::Jpeg, 1).expect("a picture");
+    let picture = documents.page(Path::new(LETTER), DocumentFormat::Jpeg, 1).expect("a picture");
     let (width, height) = (picture.width(), picture.height());
     // Anew: as a file it lies on its head, and says so in its EXIF part.
     let mut jpeg = Vec::new();
@@ -48,9 +48,9 @@ fn what_is_seen_is_the_picture_and_nothing_of_the_text() {
     let file = folder.path().join("letter.pdf");
     fs::write(&file, pdf.finish("A letter").expect("memory takes everything")).expect("written");
 
-    assert_eq!(documents.inspect(&file), Ok(Split { format: Format::Pdf, pages: 2 }));
+    assert_eq!(documents.inspect(&file), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 2 }));
     for number in 1..=2 {
-        let seen = documents.page(&file, Format::Pdf, number).expect("renders");
+        let seen = documents.page(&file, DocumentFormat::Pdf, number).expect("renders");
         let difference = mean_difference(&seen, &picture);
         assert!(difference < 1.0, "page {number}: {difference} of 255");
     }

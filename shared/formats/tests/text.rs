@@ -26,7 +26,7 @@ fn line(text: &str, polygon: Polygon) -> Line {
 
 fn read(rotation: u16, lines: Vec<Line>) -> PageText {
     let engine: EngineName = "test@1".parse().expect("a name");
-    PageText::of_lines(engine, WIDTH, HEIGHT, rotation, lines)
+    PageText::from_lines(engine, WIDTH, HEIGHT, rotation, lines)
 }
 
 fn white() -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! An answer as it grows.
 
-use quire_ocr::{End, TailGuard, without_repetition};
+use quire_ocr::{StopReason, StreamRepetitionGuard, without_repetition};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -59,9 +59,9 @@ pub(crate) struct Answer {
     sure: Vec<(usize, f32)>,
     /// Of tokens that have not become text yet: parts of a character.
     pending: Vec<f32>,
-    guard: TailGuard,
+    guard: StreamRepetitionGuard,
     begun: bool,
-    end: Option<End>,
+    end: Option<StopReason>,
 }
 
 impl Answer {
@@ -83,7 +83,7 @@ impl Answer {
 
     /// There is no more. Some servers leave it at that, and do not say why.
     pub(crate) fn done(&mut self) {
-        self.end = self.end.or(self.begun.then_some(End::Said));
+        self.end = self.end.or(self.begun.then_some(StopReason::EndOfText));
     }
 
     fn take(&mut self, choice: Choice) -> Result<(), Broken> {
@@ -98,17 +98,17 @@ impl Answer {
                 self.sure.push((self.text.len(), mean));
                 self.pending.clear();
             }
-            if self.guard.trips(&self.text) {
-                self.end = Some(End::Repetition);
+            if self.guard.detects_repetition(&self.text) {
+                self.end = Some(StopReason::Repetition);
             }
         }
         match choice.finish_reason.as_deref() {
             None | Some("") => {}
-            Some("stop") => self.end = Some(End::Said),
-            Some("repetition") => self.end = Some(End::Repetition),
+            Some("stop") => self.end = Some(StopReason::EndOfText),
+            Some("repetition") => self.end = Some(StopReason::Repetition),
             Some("abort" | "error") => return Err(Broken::CutShort),
             // `length`, and whatever else ends an answer before the model does.
-            Some(_) => self.end = Some(End::TokenCap),
+            Some(_) => self.end = Some(StopReason::TokenLimit),
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Answer {
     }
 
     /// Why it is at its end, if it is.
-    pub(crate) const fn end(&self) -> Option<End> {
+    pub(crate) const fn end(&self) -> Option<StopReason> {
         self.end
     }
 
@@ -159,7 +159,7 @@ mod tests {
         json!({"choices": [{"index": 0, "delta": {"content": text}, "logprobs": {"content": content}}]}).to_string()
     }
 
-    fn ended(reason: &str) -> Result<Option<End>, Broken> {
+    fn ended(reason: &str) -> Result<Option<StopReason>, Broken> {
         let mut answer = Answer::default();
         answer.push(&json!({"choices": [{"delta": {}, "finish_reason": reason}]}).to_string())?;
         Ok(answer.end())
@@ -189,16 +189,16 @@ mod tests {
     fn nobody_is_sure_where_nothing_is_said_of_it() {
         let mut answer = Answer::default();
         answer.push(r#"{"choices":[{"message":{"content":"a\nb\n"},"finish_reason":"stop"}]}"#).expect("a completion");
-        assert_eq!(answer.end(), Some(End::Said));
+        assert_eq!(answer.end(), Some(StopReason::EndOfText));
         assert_eq!(answer.into_lines().0, [("a".to_owned(), None), ("b".to_owned(), None)]);
     }
 
     #[test]
     fn every_end_has_its_reason() {
-        assert_eq!(ended("stop"), Ok(Some(End::Said)));
-        assert_eq!(ended("length"), Ok(Some(End::TokenCap)));
-        assert_eq!(ended("content_filter"), Ok(Some(End::TokenCap)), "there may be more on the page");
-        assert_eq!(ended("repetition"), Ok(Some(End::Repetition)));
+        assert_eq!(ended("stop"), Ok(Some(StopReason::EndOfText)));
+        assert_eq!(ended("length"), Ok(Some(StopReason::TokenLimit)));
+        assert_eq!(ended("content_filter"), Ok(Some(StopReason::TokenLimit)), "there may be more on the page");
+        assert_eq!(ended("repetition"), Ok(Some(StopReason::Repetition)));
         assert_eq!(ended(""), Ok(None));
         assert_eq!(ended("abort"), Err(Broken::CutShort));
         let mut done = Answer::default();
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(done.end(), None, "nothing has been said");
         done.push(&chunk("a", &[])).expect("a chunk");
         done.push("[DONE]").expect("the end");
-        assert_eq!(done.end(), Some(End::Said));
+        assert_eq!(done.end(), Some(StopReason::EndOfText));
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
             chunks += 1;
             assert!(chunks < 1000, "it is never noticed");
         }
-        assert_eq!(answer.end(), Some(End::Repetition));
+        assert_eq!(answer.end(), Some(StopReason::Repetition));
         let (lines, repeated) = answer.into_lines();
         assert!(repeated && lines[0].0.len() < 100, "{} bytes are left", lines[0].0.len());
     }

@@ -50,7 +50,7 @@ pub(crate) async fn read(response: Response, most_bytes: usize, deadline: Instan
 
 async fn streamed(body: &mut Body) -> Result<Answer, Stopped> {
     let (mut events, mut answer) = (Events::default(), Answer::default());
-    while answer.end() != Some(quire_ocr::End::Repetition) {
+    while answer.end() != Some(quire_ocr::StopReason::Repetition) {
         let bytes = match body.next(&answer).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => break,

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use quire_document::PageImage;
 use quire_egress::retry_after;
-use quire_ocr::{Instruction, InstructionError, default_prompts, page_of_answer};
+use quire_ocr::{Instruction, InstructionError, default_prompts, parse_answer};
 use quire_tasks::{EngineName, Mode, PageText, Warning};
 use reqwest::{
     Response, StatusCode,
@@ -195,7 +195,7 @@ impl Remote {
         let end = answer.end().expect("an answer is read to its end");
         let (lines, repeated) = answer.into_lines();
         let (width, height) = (image.page_width(), image.page_height());
-        let mut page = page_of_answer(self.engine.clone(), width, height, mode, lines, end);
+        let mut page = parse_answer(self.engine.clone(), width, height, mode, lines, end);
         // It may have come to an end by itself.
         if repeated && !page.warnings.contains(&Warning::Repetition) {
             page.warnings.push(Warning::Repetition);

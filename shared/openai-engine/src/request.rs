@@ -67,7 +67,7 @@ mod tests {
 
     fn request(dialect: Dialect) -> Value {
         let page = PageImage::new(1, 1, vec![1, 2, 3]);
-        let body = body(&page, &Instruction::of("Read."), "a/model", dialect, 7);
+        let body = body(&page, &Instruction::new("Read."), "a/model", dialect, 7);
         serde_json::from_slice(&body).expect("JSON")
     }
 

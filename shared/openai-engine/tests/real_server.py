@@ -8,7 +8,7 @@ reads two pages one after the other, then all eight at once; transformers' own g
 process. Any other text is a failure.
 
 First use makes an environment under target/, of 5 GB (torch brings CUDA's libraries along); `--python` names one that
-has the packages of shared/ocr/export/requirements.txt and real_server.txt already.
+has the packages of shared/hunyuan-ocr/export/requirements.txt and real_server.txt already.
 """
 
 import argparse

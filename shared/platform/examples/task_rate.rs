@@ -12,7 +12,9 @@ use std::{
 };
 
 use quire_platform::{Backend, Embedded, QueueName, send};
-use quire_tasks::{Document, DocumentMessage, DocumentState, Job, Source, Task, TaskId, Tenant, UnixMillis};
+use quire_tasks::{
+    Document, DocumentJob, DocumentMessage, DocumentSource, DocumentState, Task, TaskId, Tenant, UnixMillis,
+};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -67,11 +69,11 @@ where
 
 async fn accept(backend: Backend) -> quire_platform::Result<TaskId> {
     let now = UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64);
-    let state = DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } };
+    let state = DocumentState::Pending { source: DocumentSource::Url { url: "https://example.com/a.pdf".to_owned() } };
     let documents = vec![Document::new(1, None, state)];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now, documents, None);
     backend.tasks.create(task.clone()).await?;
-    let message = DocumentMessage { task_id: task.id, document: 1, round: 1, job: Job::Split };
+    let message = DocumentMessage { task_id: task.id, document: 1, round: 1, job: DocumentJob::Split };
     send(backend.queue(QueueName::Documents).as_ref(), &task, [message]).await?;
     backend.tasks.mark_dispatched(task.id).await?;
     Ok(task.id)

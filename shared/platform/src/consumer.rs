@@ -50,7 +50,7 @@ pub struct MalformedMessage {
     /// Its text.
     pub body: String,
     /// Why it cannot be read.
-    pub error: quire_tasks::UnreadableMessage,
+    pub error: quire_tasks::MessageDecodeError,
     /// The right to get rid of it.
     pub lease: Lease,
 }

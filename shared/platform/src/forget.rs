@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quire_tasks::{Key, Page, PageRef, PageStatus, PageText, ReviewEntry, Task};
+use quire_tasks::{ObjectKey, Page, PageRef, PageStatus, PageText, ReviewEntry, Task};
 
 use crate::{Backend, Collection, Error, Result, clock::now, retry_with_backoff};
 
@@ -21,7 +21,7 @@ pub async fn forget_page(backend: &Backend, page: PageRef, round: u32) -> Result
     if ended == Some(PageStatus::Succeeded) {
         return Ok(());
     }
-    let key = Key::PageText { page, round }.to_string();
+    let key = ObjectKey::PageText { page, round }.to_string();
     retry_with_backoff(|| backend.objects.erase_version(&key, None)).await?;
     if ended == Some(PageStatus::Failed) { Ok(()) } else { forget_review(backend, page, round).await }
 }
@@ -32,7 +32,7 @@ pub async fn forget_page(backend: &Backend, page: PageRef, round: u32) -> Result
 /// # Errors
 /// Any [`Error`].
 pub async fn forget_corrections(backend: &Backend, task: &Task) -> Result<()> {
-    let (prefix, ending) = Key::page_texts_of(task.id, task.round);
+    let (prefix, ending) = ObjectKey::page_text_affixes(task.id, task.round);
     let keys = retry_with_backoff(|| backend.objects.list(&prefix)).await?;
     for key in keys.iter().filter(|key| key.ends_with(&ending)) {
         let json = match retry_with_backoff(|| backend.objects.read(key)).await {
@@ -60,7 +60,7 @@ async fn present(backend: &Backend, page: PageRef) -> Result<Option<Page>> {
 }
 
 async fn forget_review(backend: &Backend, page: PageRef, round: u32) -> Result<()> {
-    let key = ReviewEntry::key_of(page);
+    let key = ReviewEntry::key_for(page);
     let Some(filed) = retry_with_backoff(|| backend.records.read(Collection::Review, &key)).await? else {
         return Ok(());
     };

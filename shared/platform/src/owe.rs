@@ -11,11 +11,11 @@ use crate::{Backend, Completion, QueueName, Result, retry_with_backoff, send};
 /// # Errors
 /// As [`crate::Queue::send`].
 pub async fn enqueue_callback(backend: &Backend, task: &Task) -> Result<()> {
-    if !task.owes_callback() {
+    if !task.needs_callback() {
         return Ok(());
     }
     let queue = backend.queue(QueueName::Callbacks);
-    let message = CallbackMessage::end_of(task.id, task.round);
+    let message = CallbackMessage::for_round_end(task.id, task.round);
     retry_with_backoff(|| send(queue.as_ref(), task, [message.clone()])).await
 }
 

@@ -1,6 +1,6 @@
 //! Everything that is kept for a task goes, and the task last.
 
-use quire_tasks::{DocumentState, Key, Source, Task};
+use quire_tasks::{DocumentSource, DocumentState, ObjectKey, Task};
 
 use crate::{Backend, Collection, Error, Record, Result, retry_with_backoff};
 
@@ -20,7 +20,7 @@ pub async fn purge(backend: &Backend, task: &Task) -> Result<()> {
         Ok(_) | Err(Error::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
-    for prefix in Key::all_of(task.id) {
+    for prefix in ObjectKey::task_prefixes(task.id) {
         retry_with_backoff(|| backend.objects.erase(&prefix)).await?;
     }
     for (key, version) in uploads(task) {
@@ -35,8 +35,8 @@ pub async fn purge(backend: &Backend, task: &Task) -> Result<()> {
 /// may be other tasks'.
 fn uploads(task: &Task) -> impl Iterator<Item = (&str, Option<&str>)> {
     task.documents.iter().filter_map(|document| match (&document.state, &document.source) {
-        (_, Some(Source::Inbox { key, version }))
-        | (DocumentState::Pending { source: Source::Inbox { key, version } }, None) => {
+        (_, Some(DocumentSource::Inbox { key, version }))
+        | (DocumentState::Pending { source: DocumentSource::Inbox { key, version } }, None) => {
             Some((key.as_str(), version.as_deref()))
         }
         _ => None,

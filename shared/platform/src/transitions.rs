@@ -199,5 +199,5 @@ fn begin_round(task: &mut Task, updated: bool) {
     task.round += 1;
     task.ended_at = None;
     task.updated = updated;
-    task.callback = task.callback.take().map(Callback::again);
+    task.callback = task.callback.take().map(Callback::reset);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallbackState, UnixMillis, is_usual};
+use crate::{CallbackState, UnixMillis, is_default};
 
 /// No two progress events of a task are closer together.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -19,16 +19,16 @@ pub struct Callback {
     /// How often it was tried in this round.
     pub attempts: u32,
     /// How many of these attempts were made before somebody asked for it anew: they do not count for the schedule.
-    #[serde(default, skip_serializing_if = "is_usual")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub attempts_before: u32,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
     /// How much it tells.
-    #[serde(default, skip_serializing_if = "is_usual")]
-    pub payload: Payload,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub payload: CallbackPayload,
     /// What its customer is told while the task goes on, if that is wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
+    pub progress: Option<CallbackProgress>,
     /// What the address of the task's result begins with, as its customer called us; empty where that is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub base_url: String,
@@ -36,9 +36,9 @@ pub struct Callback {
 
 impl Callback {
     /// A callback that nobody has tried yet.
-    pub fn owed(url: String) -> Self {
+    pub fn new(url: String) -> Self {
         let (state, attempts, attempts_before) = (CallbackState::Pending, 0, 0);
-        let (last_error, payload, progress, base_url) = (None, Payload::Full, None, String::new());
+        let (last_error, payload, progress, base_url) = (None, CallbackPayload::Full, None, String::new());
         Self { url, state, attempts, attempts_before, last_error, payload, progress, base_url }
     }
 
@@ -49,8 +49,8 @@ impl Callback {
 
     /// The same, in a new round.
     #[must_use]
-    pub fn again(self) -> Self {
-        let progress = self.progress.map(|_| Progress::default());
+    pub fn reset(self) -> Self {
+        let progress = self.progress.map(|_| CallbackProgress::default());
         Self { state: CallbackState::Pending, attempts: 0, attempts_before: 0, last_error: None, progress, ..self }
     }
 }
@@ -58,7 +58,7 @@ impl Callback {
 /// How much a callback tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Payload {
+pub enum CallbackPayload {
     /// Every page with its text, as long as that is not too much.
     #[default]
     Full,
@@ -68,21 +68,22 @@ pub enum Payload {
 
 /// How far a customer has been told of, who wants to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct CallbackProgress {
     /// When, last.
-    pub told_at: Option<UnixMillis>,
+    #[serde(rename = "told_at")]
+    pub sent_at: Option<UnixMillis>,
     /// How often in this round.
     pub number: u32,
     /// The version of the task that was told of last.
     pub version: u64,
 }
 
-impl Progress {
+impl CallbackProgress {
     /// With the event that a page's end owes, which makes the task's `version`; `None` where the last was just now.
     #[must_use]
     pub fn next(self, version: u64, now: UnixMillis) -> Option<Self> {
-        let soon = self.told_at.is_some_and(|told_at| told_at.plus(PROGRESS_INTERVAL) > now);
-        (!soon).then_some(Self { told_at: Some(now), number: self.number + 1, version })
+        let soon = self.sent_at.is_some_and(|sent_at| sent_at.plus(PROGRESS_INTERVAL) > now);
+        (!soon).then_some(Self { sent_at: Some(now), number: self.number + 1, version })
     }
 }
 
@@ -102,14 +103,14 @@ pub enum CallbackUpdate {
         error: String,
     },
     /// An operator wants it tried again.
-    Owed,
+    Redrive,
     /// Its customer wants it sent again, even one that was taken.
     Resend,
 }
 
 impl CallbackUpdate {
     /// `callback` after this, or `None` where the update comes too late: a delivered callback stays delivered, and an
-    /// exhausted one is only left by [`CallbackUpdate::Owed`] or by a delivery; but [`CallbackUpdate::Resend`] leaves both.
+    /// exhausted one is only left by [`CallbackUpdate::Redrive`] or by a delivery; but [`CallbackUpdate::Resend`] leaves both.
     pub fn apply(&self, callback: &Callback) -> Option<Callback> {
         use CallbackState::{Delivered, Exhausted, Pending, Retrying};
         let after = |state, last_error: Option<&String>| {
@@ -118,7 +119,7 @@ impl CallbackUpdate {
         };
         match (callback.state, self) {
             (CallbackState::None, Self::Resend) => None,
-            (_, Self::Resend) | (Pending | Retrying | Exhausted, Self::Owed) => {
+            (_, Self::Resend) | (Pending | Retrying | Exhausted, Self::Redrive) => {
                 Some(Callback { state: Pending, attempts_before: callback.attempts, ..callback.clone() })
             }
             (Delivered | CallbackState::None, _) | (Exhausted, Self::Retrying { .. } | Self::Exhausted { .. }) => None,
@@ -134,22 +135,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_told_at_most_every_five_seconds() {
-        let first = Progress::default().next(2, UnixMillis(1_000)).expect("the first is due at once");
-        assert_eq!(first, Progress { told_at: Some(UnixMillis(1_000)), number: 1, version: 2 });
+    fn progress_is_sent_at_most_every_five_seconds() {
+        let first = CallbackProgress::default().next(2, UnixMillis(1_000)).expect("the first is due at once");
+        assert_eq!(first, CallbackProgress { sent_at: Some(UnixMillis(1_000)), number: 1, version: 2 });
         assert_eq!(first.next(3, UnixMillis(5_999)), None);
         assert_eq!(first.next(4, UnixMillis(6_000)).map(|next| next.number), Some(2));
     }
 
     #[test]
     fn a_delivered_callback_stays_delivered() {
-        let owed = Callback::owed("https://example.com".to_owned());
+        let owed = Callback::new("https://example.com".to_owned());
         let failed = CallbackUpdate::Retrying { error: "500".to_owned() };
         let retrying = failed.apply(&owed).expect("a first attempt counts");
         assert_eq!((retrying.state, retrying.attempts), (CallbackState::Retrying, 1));
         let delivered = CallbackUpdate::Delivered.apply(&retrying).expect("a second attempt counts");
         assert_eq!((delivered.state, delivered.last_error.as_ref()), (CallbackState::Delivered, None));
-        for late in [failed, CallbackUpdate::Owed, CallbackUpdate::Delivered] {
+        for late in [failed, CallbackUpdate::Redrive, CallbackUpdate::Delivered] {
             assert_eq!(late.apply(&delivered), None);
         }
         let resent = CallbackUpdate::Resend.apply(&delivered).expect("its customer may");
@@ -159,10 +160,10 @@ mod tests {
 
     #[test]
     fn an_exhausted_callback_can_be_owed_again() {
-        let owed = Callback::owed("https://example.com".to_owned());
+        let owed = Callback::new("https://example.com".to_owned());
         let exhausted = CallbackUpdate::Exhausted { error: "410".to_owned() }.apply(&owed).expect("counts");
         assert_eq!(CallbackUpdate::Retrying { error: "late".to_owned() }.apply(&exhausted), None);
-        let again = CallbackUpdate::Owed.apply(&exhausted).expect("an operator may");
+        let again = CallbackUpdate::Redrive.apply(&exhausted).expect("an operator may");
         assert_eq!(again.state, CallbackState::Pending);
     }
 }

@@ -22,7 +22,7 @@ impl WebhookId {
     const PREFIX: &str = "msg_";
 
     /// The name of a round's end.
-    pub const fn end_of(task_id: TaskId, round: u32) -> Self {
+    pub const fn for_round_end(task_id: TaskId, round: u32) -> Self {
         Self { task_id, round, progress: None }
     }
 }
@@ -41,7 +41,7 @@ impl FromStr for WebhookId {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let parse = || {
             let mut parts = text.strip_prefix(Self::PREFIX)?.split('_');
-            let task_id = TaskId::of_digits(parts.next()?)?;
+            let task_id = TaskId::parse_digits(parts.next()?)?;
             let round = parts.next()?.parse().ok()?;
             let progress = parts.next().map(str::parse).transpose().ok()?;
             let id = Self { task_id, round, progress };
@@ -80,13 +80,15 @@ pub struct DeliveryAttempt {
     /// How long it took.
     pub duration_ms: u64,
     /// What came of it.
-    pub ending: AttemptEnding,
+    #[serde(rename = "ending")]
+    pub result: AttemptResult,
     /// The status of the answer, where there was one.
     pub status: Option<u16>,
     /// Why it was not delivered.
     pub error: Option<String>,
     /// The beginning of the answer's body: at most 1 kB.
-    pub answer: Option<String>,
+    #[serde(rename = "answer")]
+    pub response: Option<String>,
     /// When it is tried again.
     pub next_at: Option<UnixMillis>,
 }
@@ -94,7 +96,7 @@ pub struct DeliveryAttempt {
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AttemptEnding {
+pub enum AttemptResult {
     /// The receiver took it.
     Delivered,
     /// It did not; it is tried again.
@@ -116,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_webhook_id_reads_back_in_its_one_notation() {
-        let task_id = TaskId::derived(&["a task"]);
-        let end = WebhookId::end_of(task_id, 3);
+        let task_id = TaskId::derive_from(&["a task"]);
+        let end = WebhookId::for_round_end(task_id, 3);
         let progress = WebhookId { progress: Some(12), ..end };
         for id in [end, progress] {
             assert_eq!(id.to_string().parse(), Ok(id));
@@ -131,15 +133,15 @@ mod tests {
     #[test]
     fn later_attempts_lie_behind_earlier_ones() {
         let attempt = |at, round| DeliveryAttempt {
-            webhook_id: WebhookId::end_of(TaskId::derived(&["a task"]), round),
+            webhook_id: WebhookId::for_round_end(TaskId::derive_from(&["a task"]), round),
             event: "task.succeeded".to_owned(),
             attempt: 1,
             at: UnixMillis(at),
             duration_ms: 1,
-            ending: AttemptEnding::Delivered,
+            result: AttemptResult::Delivered,
             status: Some(200),
             error: None,
-            answer: None,
+            response: None,
             next_at: None,
         };
         assert!(attempt(999_999_999_999, 9).key() < attempt(1_000_000_000_000, 10).key());

@@ -15,7 +15,7 @@ pub struct Document {
     pub state: DocumentState,
     /// Where it was to be had, where it was not sent along: whoever tries it again has it fetched from there once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
+    pub source: Option<DocumentSource>,
 }
 
 impl Document {
@@ -37,10 +37,10 @@ pub enum DocumentState {
     Pending {
         /// Where it is to be had.
         #[serde(flatten)]
-        source: Source,
+        source: DocumentSource,
     },
     /// In the object store, its pages counted.
-    Split(Split),
+    Split(SplitDocument),
     /// It will never have pages.
     Failed(Failure),
 }
@@ -59,7 +59,7 @@ impl DocumentState {
 /// Where a document is to be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Source {
+pub enum DocumentSource {
     /// At an address.
     Url {
         /// The address.
@@ -77,9 +77,9 @@ pub enum Source {
 
 /// What a check of a document found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
+pub struct SplitDocument {
     /// Its format, by its bytes.
-    pub format: Format,
+    pub format: DocumentFormat,
     /// How many pages it has, at least 1.
     pub pages: u32,
 }
@@ -87,7 +87,7 @@ pub struct Split {
 /// The formats we read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum DocumentFormat {
     /// PDF.
     Pdf,
     /// PNG.
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn a_pending_document_reads_back_from_wherever_it_is_to_be_had() {
-        let url = Source::Url { url: "https://example.com/a.pdf".to_owned() };
-        let fixed = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("3".to_owned()) };
-        let newest = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: None };
+        let url = DocumentSource::Url { url: "https://example.com/a.pdf".to_owned() };
+        let fixed = DocumentSource::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("3".to_owned()) };
+        let newest = DocumentSource::Inbox { key: "inbox/a.pdf".to_owned(), version: None };
         let written = [
             r#"{"state":"pending","url":"https://example.com/a.pdf"}"#,
             r#"{"state":"pending","key":"inbox/a.pdf","version":"3"}"#,

@@ -59,7 +59,7 @@ pub struct ReadAs {
 
 impl ReadAs {
     /// Whether nothing is said that is not usual: text, by whichever engine comes first.
-    pub fn is_usual(&self) -> bool {
+    pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn what_is_usual_is_what_is_not_said() {
-        assert!(serde_json::from_str::<ReadAs>("{}").expect("all is optional").is_usual());
+        assert!(serde_json::from_str::<ReadAs>("{}").expect("all is optional").is_default());
         let pinned = ReadAs { mode: Mode::Markdown, engine: "a@1".parse().ok(), pinned: true };
-        assert!(!pinned.is_usual());
+        assert!(!pinned.is_default());
         let text = serde_json::to_string(&pinned).expect("JSON");
         assert_eq!(serde_json::from_str::<ReadAs>(&text).expect("reads back"), pinned);
     }

@@ -35,7 +35,7 @@ impl TaskId {
 
     /// The task about what `parts` name: the same parts make the same id, so that who hears of one thing twice makes one
     /// task of it.
-    pub fn derived(parts: &[&str]) -> Self {
+    pub fn derive_from(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
             // With its length, so that no two lists of parts read the same.
@@ -52,7 +52,7 @@ impl TaskId {
     }
 
     /// The task whose name has these digits: 32, in lower case. `Uuid` takes other notations too; one task has one name.
-    pub(crate) fn of_digits(digits: &str) -> Option<Self> {
+    pub(crate) fn parse_digits(digits: &str) -> Option<Self> {
         let plain = digits.len() == 32 && !digits.contains(|c: char| c.is_ascii_uppercase());
         Uuid::try_parse(digits).ok().filter(|_| plain).map(Self)
     }
@@ -68,7 +68,7 @@ impl FromStr for TaskId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        text.strip_prefix(Self::PREFIX).and_then(Self::of_digits).ok_or(InvalidId::new("task"))
+        text.strip_prefix(Self::PREFIX).and_then(Self::parse_digits).ok_or(InvalidId::new("task"))
     }
 }
 
@@ -185,14 +185,14 @@ mod tests {
 
     #[test]
     fn a_derived_id_is_the_same_for_the_same_parts_only() {
-        let id = TaskId::derived(&["bucket", "inbox/a.pdf", "1"]);
+        let id = TaskId::derive_from(&["bucket", "inbox/a.pdf", "1"]);
         // Written down, since ids must stay the same from one release to the next.
         assert_eq!(id.to_string(), "task_4c621f9bb7028472b4a001d58c94bf5b");
         assert_eq!(id.to_string().parse(), Ok(id));
         for others in
             [&["bucket", "inbox/a.pdf", "2"][..], &["bucket", "inbox/a.pdf1"], &["bucketinbox/a.pdf", "", "1"]]
         {
-            assert_ne!(TaskId::derived(others), id, "{others:?}");
+            assert_ne!(TaskId::derive_from(others), id, "{others:?}");
         }
     }
 

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{PageRef, ReadAs, RedactPolicy, Task, TaskId, is_usual};
+use crate::{PageRef, ReadAs, RedactPolicy, Task, TaskId, is_default};
 
 /// A message that this version cannot read. Decision: dead-letter it; no retry will help.
 #[derive(Debug, thiserror::Error)]
-pub enum UnreadableMessage {
+pub enum MessageDecodeError {
     /// Of a version that we do not know.
     #[error("message of version {found}, but this program knows up to {known} only")]
     Version {
@@ -43,11 +43,11 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Reads what [`Message::encode`] wrote.
     ///
     /// # Errors
-    /// [`UnreadableMessage`] when it is of another version or malformed.
-    fn decode(text: &str) -> Result<Self, UnreadableMessage> {
+    /// [`MessageDecodeError`] when it is of another version or malformed.
+    fn decode(text: &str) -> Result<Self, MessageDecodeError> {
         let Version { v } = serde_json::from_str(text)?;
         if !(1..=Self::VERSION).contains(&v) {
-            return Err(UnreadableMessage::Version { found: v, known: Self::VERSION });
+            return Err(MessageDecodeError::Version { found: v, known: Self::VERSION });
         }
         Ok(serde_json::from_str::<Envelope<Self>>(text)?.message)
     }
@@ -75,18 +75,18 @@ pub struct DocumentMessage {
     /// The task's round.
     pub round: u32,
     /// What is to be done.
-    #[serde(default, skip_serializing_if = "is_usual")]
-    pub job: Job,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub job: DocumentJob,
 }
 
 /// What is to be done with documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Job {
+pub enum DocumentJob {
     /// Fetch, check and split this one.
     #[default]
     Split,
-    /// Make a searchable PDF of all of an ended task: a [`crate::Key::Result`]. The message's document is 0.
+    /// Make a searchable PDF of all of an ended task: a [`crate::ObjectKey::Result`]. The message's document is 0.
     SearchablePdf,
 }
 
@@ -99,7 +99,7 @@ pub struct PageMessage {
     /// The task's round: an outcome of an earlier round no longer counts.
     pub round: u32,
     /// How the task is to be read.
-    #[serde(default, skip_serializing_if = "ReadAs::is_usual")]
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
     pub read_as: ReadAs,
     /// What must not be kept of what is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +127,7 @@ pub struct CallbackMessage {
 
 impl CallbackMessage {
     /// The message of a round's end.
-    pub const fn end_of(task_id: TaskId, round: u32) -> Self {
+    pub const fn for_round_end(task_id: TaskId, round: u32) -> Self {
         Self { task_id, round, progress: None }
     }
 }
@@ -137,7 +137,7 @@ impl Message for DocumentMessage {
 
     /// A program that knows of splitting only must not take another job for it.
     fn version(&self) -> u32 {
-        if is_usual(&self.job) { 1 } else { 2 }
+        if is_default(&self.job) { 1 } else { 2 }
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
         assert!(usual.encode().starts_with(r#"{"v":1,"#));
         let redacted = PageMessage { redact: Some(RedactPolicy::default()), ..usual };
         assert!(redacted.encode().starts_with(r#"{"v":2,"#));
-        let other = DocumentMessage { task_id: page.task_id, document: 0, round: 1, job: Job::SearchablePdf };
+        let other = DocumentMessage { task_id: page.task_id, document: 0, round: 1, job: DocumentJob::SearchablePdf };
         assert!(other.encode().starts_with(r#"{"v":2,"#));
         assert_eq!(DocumentMessage::decode(&other.encode()).ok(), Some(other));
     }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 /// More keys than this make a prompt that no model follows.
-pub const MAX_KEYS: usize = 64;
+pub const MAX_FIELD_KEYS: usize = 64;
 /// The longest key, and the longest name of a language, in characters.
 pub const MAX_WORD_CHARS: usize = 100;
 
@@ -84,7 +84,7 @@ pub enum InvalidMode {
         what: &'static str,
     },
     /// A key or a language is empty, too long, or no plain text; or there are too many keys.
-    #[error("{what} must be up to {MAX_KEYS} texts of 1 to {MAX_WORD_CHARS} characters without line breaks")]
+    #[error("{what} must be up to {MAX_FIELD_KEYS} texts of 1 to {MAX_WORD_CHARS} characters without line breaks")]
     Malformed {
         /// `keys` or `language`.
         what: &'static str,
@@ -122,7 +122,7 @@ impl Mode {
             ModeName::Formula => Ok(Self::Formula),
             ModeName::Subtitles => Ok(Self::Subtitles),
             ModeName::Fields if keys.is_empty() => Err(InvalidMode::Missing { mode: name, what: "keys" }),
-            ModeName::Fields if keys.len() > MAX_KEYS || !keys.iter().all(|key| is_word(key)) => {
+            ModeName::Fields if keys.len() > MAX_FIELD_KEYS || !keys.iter().all(|key| is_word(key)) => {
                 Err(InvalidMode::Malformed { what: "keys" })
             }
             ModeName::Fields => Ok(Self::Fields { keys }),
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(refused(ModeName::Fields, &["a\nb"], None), Some("keys"));
         assert_eq!(refused(ModeName::Fields, &[" "], None), Some("keys"));
         assert_eq!(refused(ModeName::Fields, &["\u{FFFE}"], None), Some("keys"));
-        assert_eq!(refused(ModeName::Fields, &["a"; MAX_KEYS + 1], None), Some("keys"));
+        assert_eq!(refused(ModeName::Fields, &["a"; MAX_FIELD_KEYS + 1], None), Some("keys"));
         assert_eq!(refused(ModeName::Translate, &[], None), Some("language"));
         assert_eq!(refused(ModeName::Translate, &[], Some("")), Some("language"));
         assert_eq!(refused(ModeName::Translate, &[], Some(&"x".repeat(MAX_WORD_CHARS + 1))), Some("language"));

@@ -20,7 +20,7 @@ pub struct Line {
     pub polygon: Option<Polygon>,
 }
 
-/// What was read on a page: the object under [`crate::Key::PageText`].
+/// What was read on a page: the object under [`crate::ObjectKey::PageText`].
 ///
 /// | mode | `lines` | besides |
 /// | --- | --- | --- |
@@ -55,7 +55,7 @@ pub struct PageText {
     pub warnings: Vec<Warning>,
     /// The other engines that were asked, in order, and why none of them is the one that answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<Tried>,
+    pub tried: Vec<TriedEngine>,
     /// By whom the text was corrected, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Correction>,
@@ -78,11 +78,11 @@ pub enum Warning {
 
 /// An engine that was asked for a page, and did not answer or not as well as another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Tried {
+pub struct TriedEngine {
     /// Who.
     pub engine: EngineName,
     /// Why another one answered.
-    pub why: WhyNot,
+    pub why: FallbackReason,
     /// The failure's code, where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<FailureCode>,
@@ -94,7 +94,7 @@ pub struct Tried {
 /// Why an engine is not the one that answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WhyNot {
+pub enum FallbackReason {
     /// It could not be asked: paused, or its circuit breaker is open.
     Unavailable,
     /// It failed on this page.
@@ -120,7 +120,7 @@ impl PageText {
     }
 
     /// A page that an engine has read to lines, and of which there is no more to say.
-    pub fn of_lines(engine: EngineName, width: u32, height: u32, rotation: u16, lines: Vec<Line>) -> Self {
+    pub fn from_lines(engine: EngineName, width: u32, height: u32, rotation: u16, lines: Vec<Line>) -> Self {
         let (mode, fields, corrected, redactions) = (ModeName::Text, None, None, None);
         let (warnings, tried) = (Vec::new(), Vec::new());
         Self { width, height, rotation, engine, mode, lines, fields, warnings, tried, corrected, redactions }
@@ -152,7 +152,7 @@ mod tests {
 
     fn page(lines: Vec<Line>) -> PageText {
         let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
-        PageText::of_lines(engine, 1, 1, 0, lines)
+        PageText::from_lines(engine, 1, 1, 0, lines)
     }
 
     #[test]

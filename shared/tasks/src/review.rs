@@ -24,7 +24,7 @@ pub struct ReviewEntry {
     pub filed_at: UnixMillis,
     /// Who has it in hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim: Option<Claim>,
+    pub claim: Option<ReviewClaim>,
 }
 
 /// Why somebody is to look at a page.
@@ -39,7 +39,7 @@ pub enum ReviewReason {
 
 /// Somebody is at work on a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct ReviewClaim {
     /// Who, as they call themselves.
     pub by: String,
     /// Since when.
@@ -59,11 +59,11 @@ impl ReviewReason {
 impl ReviewEntry {
     /// What it is called on the shelf.
     pub fn key(&self) -> String {
-        Self::key_of(self.page)
+        Self::key_for(self.page)
     }
 
     /// What the entry of a page is called: `task_…-1-2`. Those of one task stand together, oldest task first.
-    pub fn key_of(page: PageRef) -> String {
+    pub fn key_for(page: PageRef) -> String {
         format!("{}-{}-{}", page.task_id, page.document, page.page)
     }
 }

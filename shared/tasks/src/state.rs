@@ -98,14 +98,14 @@ impl Counts {
     pub fn close(self, pages: u32, status: PageStatus) -> Self {
         let mut next = self;
         next.open = self.open.checked_sub(pages).expect("only an open page ends");
-        *next.of(status) += pages;
+        *next.count_mut(status) += pages;
         next
     }
 
     /// With `pages` pages more that are `status`.
     #[must_use]
     pub fn add(mut self, pages: u32, status: PageStatus) -> Self {
-        *self.of(status) += pages;
+        *self.count_mut(status) += pages;
         self
     }
 
@@ -117,13 +117,13 @@ impl Counts {
     #[must_use]
     pub fn reopen(self, pages: u32, from: PageStatus) -> Self {
         let mut next = self;
-        let ended = next.of(from);
+        let ended = next.count_mut(from);
         *ended = ended.checked_sub(pages).expect("only an ended page is opened again");
         next.open += pages;
         next
     }
 
-    fn of(&mut self, status: PageStatus) -> &mut u32 {
+    fn count_mut(&mut self, status: PageStatus) -> &mut u32 {
         match status {
             PageStatus::Queued => &mut self.open,
             PageStatus::Succeeded => &mut self.succeeded,

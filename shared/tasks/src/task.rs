@@ -47,7 +47,7 @@ pub struct Task {
     /// then interrupted is found by this, and sent again.
     pub dispatched: bool,
     /// How its pages are read.
-    #[serde(default, skip_serializing_if = "ReadAs::is_usual")]
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
     pub read_as: ReadAs,
     /// What must not be kept of what is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ impl Task {
             let (pages, status) = document.state.weight();
             counts.add(pages, status)
         });
-        let callback = callback_url.map(Callback::owed);
+        let callback = callback_url.map(Callback::new);
         let (round, version) = (1, 1);
         let (ended_at, dispatched, trace) = (None, false, None);
         let (read_as, updated) = (ReadAs::default(), false);
@@ -101,19 +101,19 @@ impl Task {
 
     /// The same, to be kept so long.
     #[must_use]
-    pub fn kept_for(self, retention: Duration) -> Self {
+    pub fn with_retention(self, retention: Duration) -> Self {
         Self { expires_at: self.created_at.plus(retention), ..self }
     }
 
     /// The same, with its customer's words for it.
     #[must_use]
-    pub fn tagged(self, tags: Vec<String>) -> Self {
+    pub fn with_tags(self, tags: Vec<String>) -> Self {
         Self { tags, ..self }
     }
 
     /// The same, with what must not be kept of it.
     #[must_use]
-    pub fn redacted(self, redact: Option<RedactPolicy>) -> Self {
+    pub fn with_redaction(self, redact: Option<RedactPolicy>) -> Self {
         Self { redact, ..self }
     }
 
@@ -145,13 +145,13 @@ impl Task {
 
     /// The same, to be read like this.
     #[must_use]
-    pub fn read_as(self, read_as: ReadAs) -> Self {
+    pub fn with_read_as(self, read_as: ReadAs) -> Self {
         Self { read_as, ..self }
     }
 
     /// The same, as part of a trace.
     #[must_use]
-    pub fn traced(mut self, trace: TraceParent) -> Self {
+    pub fn with_trace(mut self, trace: TraceParent) -> Self {
         self.trace = Some(trace);
         self
     }
@@ -167,7 +167,7 @@ impl Task {
     }
 
     /// Whether a callback message is due: the task has ended, and its customer has not been told yet.
-    pub fn owes_callback(&self) -> bool {
+    pub fn needs_callback(&self) -> bool {
         let untold = matches!(self.callback_state(), CallbackState::Pending | CallbackState::Retrying);
         self.status().ended() && untold
     }
@@ -208,7 +208,7 @@ pub struct Page {
     pub page: PageRef,
     /// How far.
     pub status: PageStatus,
-    /// The round in which it ended: with it, [`crate::Key::PageText`] finds its text.
+    /// The round in which it ended: with it, [`crate::ObjectKey::PageText`] finds its text.
     pub round: u32,
     /// Why it failed, when it did.
     pub failure: Option<Failure>,
@@ -238,7 +238,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Read, and as well as is asked for.
-    pub const fn read(confidence: Option<f32>) -> Self {
+    pub const fn succeeded(confidence: Option<f32>) -> Self {
         Self::Succeeded { confidence, needs_review: false }
     }
 
@@ -256,7 +256,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{FailureCode, Format, Source, Split};
+    use crate::{DocumentFormat, DocumentSource, FailureCode, SplitDocument};
 
     fn document(number: u32, state: DocumentState) -> Document {
         Document::new(number, None, state)
@@ -264,14 +264,15 @@ mod tests {
 
     #[test]
     fn a_new_task_counts_the_pages_it_knows() {
-        let split = DocumentState::Split(Split { format: Format::Pdf, pages: 3 });
+        let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 3 });
         let failed = DocumentState::Failed(Failure::new(FailureCode::EmptyDocument, "empty"));
-        let pending = DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } };
+        let pending =
+            DocumentState::Pending { source: DocumentSource::Url { url: "https://example.com/a.pdf".to_owned() } };
         let documents = vec![document(1, split), document(2, failed), document(3, pending)];
         let task = Task::new(TaskId::new(Uuid::nil()), Tenant::default(), UnixMillis(0), documents, None);
         assert_eq!(task.counts, Counts { open: 4, succeeded: 0, failed: 1, canceled: 0 });
         assert_eq!(task.pages().map(|p| (p.document, p.page)).collect::<Vec<_>>(), [(1, 1), (1, 2), (1, 3)]);
-        assert!(!task.owes_callback());
+        assert!(!task.needs_callback());
     }
 
     #[test]
@@ -280,7 +281,7 @@ mod tests {
         let old = serde_json::to_string(&task).expect("JSON");
         assert!(!old.contains("trace"));
         assert_eq!(serde_json::from_str::<Task>(&old).expect("a task"), task);
-        let traced = task.traced(TraceParent::new(7, 8));
+        let traced = task.with_trace(TraceParent::new(7, 8));
         let text = serde_json::to_string(&traced).expect("JSON");
         assert_eq!(serde_json::from_str::<Task>(&text).expect("a task"), traced);
     }

@@ -29,7 +29,7 @@ pub struct ApiKey(String);
 /// A text is no API key. It never repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an API key is {} and 43 characters", ApiKey::PREFIX)]
-pub struct InvalidKey;
+pub struct InvalidApiKey;
 
 impl ApiKey {
     /// Tells what it is to whoever finds one where none should be.
@@ -45,21 +45,21 @@ impl ApiKey {
     }
 
     /// What is kept of it.
-    pub(crate) fn digest(&self) -> Digested {
-        Digested(Sha256::digest(&self.0).into())
+    pub(crate) fn digest(&self) -> KeyDigest {
+        KeyDigest(Sha256::digest(&self.0).into())
     }
 }
 
 impl FromStr for ApiKey {
-    type Err = InvalidKey;
+    type Err = InvalidApiKey;
 
-    fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidKey)?;
+    fn from_str(text: &str) -> Result<Self, InvalidApiKey> {
+        let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidApiKey)?;
         let mut bytes = [0; 32];
         // Strictly one notation for each key.
         match URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) {
             Ok(32) => Ok(Self(text.to_owned())),
-            _ => Err(InvalidKey),
+            _ => Err(InvalidApiKey),
         }
     }
 }
@@ -72,9 +72,9 @@ impl fmt::Debug for ApiKey {
 
 /// A key's SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Digested([u8; 32]);
+pub(crate) struct KeyDigest([u8; 32]);
 
-impl fmt::Display for Digested {
+impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -97,7 +97,7 @@ pub struct KeyEntry {
 
 /// What is kept, under the key's SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+struct StoredKey {
     tenant: Tenant,
     #[serde(default)]
     name: String,
@@ -107,19 +107,19 @@ struct Kept {
 }
 
 impl KeyEntry {
-    pub(crate) fn of(record: &Record) -> Result<Self> {
-        let Kept { tenant, name, created_at, revoked_at } = record::parse(&record.body)?;
+    pub(crate) fn from_record(record: &Record) -> Result<Self> {
+        let StoredKey { tenant, name, created_at, revoked_at } = record::parse(&record.body)?;
         let id = record.key.chars().take(ID_LENGTH).collect();
         Ok(Self { id, tenant, name, created_at, revoked_at })
     }
 
     fn written(&self) -> Result<String> {
         let Self { tenant, name, created_at, revoked_at, .. } = self.clone();
-        record::written(&Kept { tenant, name, created_at, revoked_at })
+        record::written(&StoredKey { tenant, name, created_at, revoked_at })
     }
 }
 
-/// Makes a key of random bytes. It is in force within the seconds that [`crate::Keys`] remembers.
+/// Makes a key of random bytes. It is in force within the seconds that [`crate::KeyCache`] remembers.
 ///
 /// # Errors
 /// Any [`Error`].
@@ -138,8 +138,12 @@ pub async fn create_key(
         return Ok((entry, key));
     }
     // Only these very random bytes lead here: the same call, whose first answer was lost.
-    let kept =
-        backend.records.read(Collection::Keys, &digest).await?.map(|record| KeyEntry::of(&record)).transpose()?;
+    let kept = backend
+        .records
+        .read(Collection::Keys, &digest)
+        .await?
+        .map(|record| KeyEntry::from_record(&record))
+        .transpose()?;
     let same = kept.is_some_and(|kept| kept == entry);
     if same { Ok((entry, key)) } else { Err(failed("these random bytes were used before".to_owned())) }
 }
@@ -155,7 +159,7 @@ pub async fn list_keys(backend: &Backend) -> Result<Vec<KeyEntry>> {
         let Some(last) = records.last() else { break };
         after = Some(last.key.clone());
         for record in &records {
-            entries.push(KeyEntry::of(record)?);
+            entries.push(KeyEntry::from_record(record)?);
         }
     }
     Ok(entries)
@@ -178,7 +182,7 @@ pub async fn revoke_key(backend: &Backend, id: &str, now: UnixMillis) -> Result<
             // Two keys with one id: one in 10¹⁴ pairs. Better none is revoked than the wrong one.
             return if found.is_empty() { Ok(None) } else { Err(failed("two keys have this id".to_owned())) };
         };
-        let mut entry = KeyEntry::of(record)?;
+        let mut entry = KeyEntry::from_record(record)?;
         if entry.revoked_at.is_some() {
             return Ok(Some(entry));
         }
@@ -194,7 +198,7 @@ pub async fn revoke_key(backend: &Backend, id: &str, now: UnixMillis) -> Result<
 ///
 /// # Errors
 /// Any [`Error`].
-pub async fn any_key(backend: &Backend) -> Result<bool> {
+pub async fn any_key_exists(backend: &Backend) -> Result<bool> {
     Ok(!backend.records.list(Collection::Keys, None, 1).await?.is_empty())
 }
 
@@ -224,7 +228,7 @@ mod tests {
         let others =
             ["", "quire_", &key[6..], &key[..48], &format!("{key}A"), &format!("{key}="), &key.replace('_', "/")];
         for other in others {
-            assert_eq!(other.parse::<ApiKey>(), Err(InvalidKey), "{other}");
+            assert_eq!(other.parse::<ApiKey>(), Err(InvalidApiKey), "{other}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::record;
 /// What a tenant may ask for. What is not limited is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Limits {
+pub struct TenantLimits {
     /// Requests in a minute, over time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZero<u64>>,
@@ -23,7 +23,7 @@ pub struct Limits {
     pub pages_per_day: Option<NonZero<u64>>,
 }
 
-impl Limits {
+impl TenantLimits {
     /// The highest limit: more than anybody has pages, and still counted to the last one.
     pub const HIGHEST: u64 = 1_000_000_000;
 

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use crate::record;
 
 /// For so long an older secret signs too: a day is enough for a receiver's people to put the new one in.
-pub const BOTH_SIGN_FOR: Duration = Duration::from_hours(24);
+pub const SECRET_OVERLAP: Duration = Duration::from_hours(24);
 /// The most older secrets that sign too. Whoever rotates more often within a day than that loses the oldest early: a
 /// header with ever more signatures would harm every receiver.
 const MOST_OLDER: usize = 4;
@@ -43,9 +43,9 @@ pub enum SigningError {
 
 /// What callbacks are signed with. Cheap to clone.
 #[derive(Clone)]
-pub struct Signing(Arc<Roots>);
+pub struct Signing(Arc<SigningRoots>);
 
-struct Roots {
+struct SigningRoots {
     root: Secret,
     /// What the tenant `default` signs with, where an operator has said so.
     fixed: Option<Secrets>,
@@ -53,7 +53,7 @@ struct Roots {
 
 /// A secret that has just replaced another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rotated {
+pub struct RotatedSecret {
     /// The new one.
     pub secret: Secret,
     /// Until when the one before it signs too.
@@ -62,28 +62,28 @@ pub struct Rotated {
 
 /// Which secrets of a tenant are in force. It holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Generations {
+struct SecretGenerations {
     /// The newest, from 0.
     newest: u32,
     /// Those before it that sign too, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    older: Vec<Older>,
+    older: Vec<OlderSecret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Older {
+struct OlderSecret {
     generation: u32,
     until: UnixMillis,
 }
 
-impl Generations {
+impl SecretGenerations {
     fn in_force(&self, now: UnixMillis) -> impl Iterator<Item = u32> {
         self.older.iter().filter(move |older| now < older.until).map(|older| older.generation)
     }
 
     fn next(self, now: UnixMillis) -> Self {
-        let until = UnixMillis(now.0.saturating_add(BOTH_SIGN_FOR.as_millis() as i64));
-        let before = Older { generation: self.newest, until };
+        let until = UnixMillis(now.0.saturating_add(SECRET_OVERLAP.as_millis() as i64));
+        let before = OlderSecret { generation: self.newest, until };
         let older = self.older.into_iter().filter(|older| now < older.until);
         let older = std::iter::once(before).chain(older).take(MOST_OLDER).collect();
         Self { newest: self.newest + 1, older }
@@ -113,7 +113,7 @@ impl Signing {
             retry_with_backoff(|| backend.secrets.put_new(SecretName::Webhook, &made)).await?
         };
         let root = text.trim().parse().map_err(SigningError::Root)?;
-        Ok(Self(Arc::new(Roots { root, fixed })))
+        Ok(Self(Arc::new(SigningRoots { root, fixed })))
     }
 
     /// The secrets of a tenant that are in force, newest first: several while one is being replaced.
@@ -124,7 +124,7 @@ impl Signing {
         if let Some(fixed) = self.fixed(tenant) {
             return Ok(fixed.clone());
         }
-        let read = || record::read::<Generations>(backend, Collection::Webhooks, tenant.as_str());
+        let read = || record::read::<SecretGenerations>(backend, Collection::Webhooks, tenant.as_str());
         let (generations, _) = retry_with_backoff(read).await?;
         let older = generations.in_force(now).map(|generation| self.derived(tenant, generation));
         Ok(Secrets::new(self.derived(tenant, generations.newest), older))
@@ -143,23 +143,30 @@ impl Signing {
         if self.fixed(tenant).is_some() {
             return Ok(None);
         }
-        let (generations, _) = record::read::<Generations>(backend, Collection::Webhooks, tenant.as_str()).await?;
+        let (generations, _) =
+            record::read::<SecretGenerations>(backend, Collection::Webhooks, tenant.as_str()).await?;
         Ok(generations.older.first().map(|older| older.until).filter(|until| now < *until))
     }
 
-    /// Replaces the newest secret of a tenant by a new one. The one before it signs too for [`BOTH_SIGN_FOR`].
+    /// Replaces the newest secret of a tenant by a new one. The one before it signs too for [`SECRET_OVERLAP`].
     ///
     /// # Errors
     /// [`SigningError::Fixed`] and [`SigningError::Backend`].
-    pub async fn rotate(&self, backend: &Backend, tenant: &Tenant, now: UnixMillis) -> Result<Rotated, SigningError> {
+    pub async fn rotate(
+        &self,
+        backend: &Backend,
+        tenant: &Tenant,
+        now: UnixMillis,
+    ) -> Result<RotatedSecret, SigningError> {
         if self.fixed(tenant).is_some() {
             return Err(SigningError::Fixed);
         }
-        let next =
-            record::change(backend, Collection::Webhooks, tenant.as_str(), |before: Generations| before.next(now))
-                .await?;
+        let next = record::change(backend, Collection::Webhooks, tenant.as_str(), |before: SecretGenerations| {
+            before.next(now)
+        })
+        .await?;
         let both_until = next.older.first().map_or(now, |older| older.until);
-        Ok(Rotated { secret: self.derived(tenant, next.newest), both_until })
+        Ok(RotatedSecret { secret: self.derived(tenant, next.newest), both_until })
     }
 
     fn fixed(&self, tenant: &Tenant) -> Option<&Secrets> {

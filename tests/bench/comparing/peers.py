@@ -70,7 +70,7 @@ def quire(arguments):
 
 def engine(arguments):
     """Quire's engine without the rest of the pipeline, once per execution provider."""
-    build(arguments, "Quire's engine", "-p", "quire-ocr", "--example", "read_pages")
+    build(arguments, "Quire's engine", "-p", "quire-pp-ocr", "--example", "read_pages")
     command = [str(TARGET / "release/examples/read_pages"), "--workers", str(arguments.cores)]
     return [
         Peer(f"Quire engine {provider}", [*command, "--provider", provider], quire=True)

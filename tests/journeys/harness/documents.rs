@@ -118,7 +118,7 @@ pub(crate) fn png(sheet: &TestPage) -> Vec<u8> {
         let _guard = RENDERING.lock().unwrap_or_else(PoisonError::into_inner);
         let pdfium = quire_native_libs::pdfium(&Progress::Silent).expect("pdfium is installed");
         let mut documents = Documents::new(Some(pdfium), Limits::default());
-        documents.page(file.path(), quire_tasks::Format::Pdf, 1).expect("the page renders")
+        documents.page(file.path(), quire_tasks::DocumentFormat::Pdf, 1).expect("the page renders")
     };
     let rgb = page.pixels().chunks_exact(3).flat_map(|bgr| [bgr[2], bgr[1], bgr[0]]).collect();
     let image = RgbImage::from_raw(page.width(), page.height(), rgb).expect("three bytes per pixel");

@@ -28,7 +28,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-redact", &["quire-tasks"]),
     ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback", "quire-telemetry"]),
     ("quire-document", &["quire-tasks"]),
+    ("quire-hunyuan-ocr", &["quire-document", "quire-inference", "quire-ocr", "quire-tasks"]),
+    ("quire-inference", &[]),
     ("quire-ocr", &["quire-document", "quire-tasks"]),
+    ("quire-pp-ocr", &["quire-document", "quire-inference", "quire-tasks"]),
     ("quire-openai-engine", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
     ("quire-routes", &["quire-tasks", "quire-platform", "quire-telemetry"]),
     (
@@ -54,6 +57,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "quire-routes",
             "quire-document",
             "quire-ocr",
+            "quire-pp-ocr",
             "quire-redact",
             "quire-openai-engine",
             "quire-telemetry",
@@ -77,7 +81,7 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("aws-smithy-*", &[PLATFORM]),
     // The command is a client of its own server.
     ("reqwest", &["quire-egress", "quire-openai-engine", "quire"]),
-    ("ort", &["quire-ocr"]),
+    ("ort", &["quire-inference"]),
     ("pdfium-render", &["quire-document"]),
     ("image", &["quire-document"]),
     ("tiff", &["quire-document"]),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{LambdaEvent, service_fn};
-use quire_dead_letter::bury_all;
+use quire_dead_letter::handle_all;
 use quire_platform::{Aws, QueueName};
 use quire_tasks::{CallbackMessage, DocumentMessage, PageMessage};
 
@@ -24,9 +24,9 @@ async fn bury(aws: &Aws, LambdaEvent { payload, context }: LambdaEvent<SqsEvent>
     let (backend, limit) = (aws.backend(), quire_telemetry::time_left(context.deadline));
     let mut handed = aws.handed(queue, payload);
     match queue {
-        QueueName::DeadPages => bury_all::<PageMessage>(&backend, handed.deliveries(), limit).await,
-        QueueName::DeadDocuments => bury_all::<DocumentMessage>(&backend, handed.deliveries(), limit).await,
-        QueueName::DeadCallbacks => bury_all::<CallbackMessage>(&backend, handed.deliveries(), limit).await,
+        QueueName::DeadPages => handle_all::<PageMessage>(&backend, handed.deliveries(), limit).await,
+        QueueName::DeadDocuments => handle_all::<DocumentMessage>(&backend, handed.deliveries(), limit).await,
+        QueueName::DeadCallbacks => handle_all::<CallbackMessage>(&backend, handed.deliveries(), limit).await,
         live => bail!("{} is no queue of dead letters", live.as_str()),
     }
     Ok(handed.response().await)

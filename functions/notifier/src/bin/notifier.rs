@@ -5,7 +5,7 @@ use std::{convert::Infallible, process::ExitCode, sync::Arc};
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_egress::{Client, Policy};
-use quire_notifier::{Notifier, schedule};
+use quire_notifier::{Notifier, schedule_from_env};
 use quire_platform::{Aws, QueueName};
 use quire_telemetry::env;
 use quire_tenants::Signing;
@@ -19,7 +19,7 @@ async fn serve() -> anyhow::Result<()> {
     let backend = aws.backend();
     let egress = Client::new(Policy { allow_loopback_http: env::switch("QUIRE_DEV")? })?;
     let signing = Signing::load(&backend).await?;
-    let notifier = Arc::new(Notifier::new(backend, egress, signing, schedule()?));
+    let notifier = Arc::new(Notifier::new(backend, egress, signing, schedule_from_env()?));
     notifier.check_schedule()?;
     let deliver = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
         let mut handed = aws.handed(QueueName::Callbacks, payload);

@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub(crate) const PATH: &str = "/hook?token=secret";
 
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum ScriptedResponse {
     Status(StatusCode),
     Redirect(String),
     /// Not now, but in so many seconds.
@@ -34,13 +34,13 @@ pub(crate) enum Answer {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedRequest {
     pub(crate) at: Instant,
     headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Heard {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> String {
         self.headers[name].to_str().expect("plain text").to_owned()
     }
@@ -48,8 +48,8 @@ impl Heard {
 
 #[derive(Debug, Clone)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<Answer>>>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    answers: Arc<Mutex<VecDeque<ScriptedResponse>>>,
+    heard: Arc<Mutex<Vec<ReceivedRequest>>>,
     now: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
@@ -60,15 +60,15 @@ pub(crate) async fn dead() -> String {
     format!("http://{}{PATH}", listener.local_addr().expect("an address"))
 }
 
-pub(crate) struct Receiver {
+pub(crate) struct WebhookReceiver {
     script: Script,
     url: String,
     serving: JoinHandle<()>,
 }
 
-impl Receiver {
+impl WebhookReceiver {
     /// Gives one answer after the other, the last one for ever.
-    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) async fn start(answers: impl IntoIterator<Item = ScriptedResponse>) -> Self {
         let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
         let script = Script { answers, heard: Arc::default(), now: Arc::default(), most: Arc::default() };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
@@ -82,7 +82,7 @@ impl Receiver {
         self.url.clone()
     }
 
-    pub(crate) fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<ReceivedRequest> {
         self.script.heard.lock().expect("no panic").clone()
     }
 
@@ -101,27 +101,27 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
+impl Drop for WebhookReceiver {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
 async fn answer(State(script): State<Script>, headers: HeaderMap, body: Bytes) -> Response {
-    script.heard.lock().expect("no panic").push(Heard { at: Instant::now(), headers, body });
+    script.heard.lock().expect("no panic").push(ReceivedRequest { at: Instant::now(), headers, body });
     let _underway = Underway::new(&script);
     let next = {
         let mut answers = script.answers.lock().expect("no panic");
         if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
     };
     match next.expect("an answer") {
-        Answer::Status(status) => status.into_response(),
-        Answer::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
-        Answer::NotBefore(seconds) => {
+        ScriptedResponse::Status(status) => status.into_response(),
+        ScriptedResponse::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        ScriptedResponse::NotBefore(seconds) => {
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
         }
-        Answer::Said(status, body) => (status, body).into_response(),
-        Answer::Late(wait) => {
+        ScriptedResponse::Said(status, body) => (status, body).into_response(),
+        ScriptedResponse::Late(wait) => {
             tokio::time::sleep(wait).await;
             StatusCode::OK.into_response()
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use quire_dead_letter::Kind;
+use quire_dead_letter::DeadLetterKind;
 use quire_tasks::MAX_WORD_CHARS;
 
 use super::{Place, Routes};
@@ -14,7 +14,7 @@ pub(crate) enum DeadLetters {
     List {
         /// Of one kind only.
         #[arg(value_name = "pages|documents|callbacks")]
-        queue: Option<Kind>,
+        queue: Option<DeadLetterKind>,
         #[command(flatten)]
         place: Place,
     },
@@ -22,7 +22,7 @@ pub(crate) enum DeadLetters {
     Show {
         /// Its kind.
         #[arg(value_name = "pages|documents|callbacks")]
-        queue: Kind,
+        queue: DeadLetterKind,
         /// Its name, as `list` shows it.
         name: String,
         #[command(flatten)]
@@ -32,7 +32,7 @@ pub(crate) enum DeadLetters {
     Redrive {
         /// Which kind. A failed document must be submitted again instead.
         #[arg(value_name = "pages|callbacks")]
-        queue: Kind,
+        queue: DeadLetterKind,
         /// Only these; all of the kind unless given.
         names: Vec<String>,
         #[command(flatten)]

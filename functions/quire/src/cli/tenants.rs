@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use clap::{Args, Subcommand};
 use quire_tasks::Tenant;
-use quire_tenants::Limits;
+use quire_tenants::TenantLimits;
 
 use super::{Place, operator::words};
 
@@ -72,9 +72,9 @@ pub(crate) struct Allowed {
 
 impl Allowed {
     /// The limits as they are from now on.
-    pub(crate) fn applied(&self, limits: Limits) -> Limits {
+    pub(crate) fn applied(&self, limits: TenantLimits) -> TenantLimits {
         let now = |said: Option<AtMost>, before| said.map_or(before, |AtMost(most)| most);
-        Limits {
+        TenantLimits {
             requests_per_minute: now(self.requests_per_minute, limits.requests_per_minute),
             burst: now(self.burst, limits.burst),
             pages_per_day: now(self.pages_per_day, limits.pages_per_day),
@@ -93,8 +93,8 @@ impl std::str::FromStr for AtMost {
         if text == "none" {
             return Ok(Self(None));
         }
-        let most = text.parse().ok().filter(|most: &NonZero<u64>| most.get() <= Limits::HIGHEST);
-        most.map(|most| Self(Some(most))).ok_or_else(|| format!("must be from 1 to {}, or none", Limits::HIGHEST))
+        let most = text.parse().ok().filter(|most: &NonZero<u64>| most.get() <= TenantLimits::HIGHEST);
+        most.map(|most| Self(Some(most))).ok_or_else(|| format!("must be from 1 to {}, or none", TenantLimits::HIGHEST))
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::cli::{Command, tests::parsed};
 
-    fn applied(rest: &str, before: Limits) -> Result<Limits, String> {
+    fn applied(rest: &str, before: TenantLimits) -> Result<TenantLimits, String> {
         match parsed(&format!("quire tenants set acme {rest}"))? {
             Command::Tenants(Tenants::Set { allowed, .. }) => Ok(allowed.applied(before)),
             other => panic!("{other:?}"),
@@ -124,21 +124,21 @@ mod tests {
 
     #[test]
     fn what_is_not_named_stays_as_it_is_and_none_lifts_a_limit() {
-        let before = Limits { burst: NonZero::new(7), pages_per_day: NonZero::new(9), ..Limits::default() };
+        let before = TenantLimits { burst: NonZero::new(7), pages_per_day: NonZero::new(9), ..TenantLimits::default() };
         let after = applied("--requests-per-minute 60 --pages-per-day none", before).expect("it makes sense");
         assert_eq!(
             after,
-            Limits { requests_per_minute: NonZero::new(60), burst: NonZero::new(7), pages_per_day: None }
+            TenantLimits { requests_per_minute: NonZero::new(60), burst: NonZero::new(7), pages_per_day: None }
         );
     }
 
     #[test]
     fn a_limit_that_makes_no_sense_is_refused() {
         for wrong in ["0", "-1", "many", "1000000001", "1.5"] {
-            let refused = applied(&format!("--burst={wrong}"), Limits::default()).expect_err(wrong);
+            let refused = applied(&format!("--burst={wrong}"), TenantLimits::default()).expect_err(wrong);
             assert!(refused.contains("must be from 1 to 1000000000, or none"), "{refused}");
         }
-        assert!(applied("", Limits::default()).is_err(), "nothing is set");
+        assert!(applied("", TenantLimits::default()).is_err(), "nothing is set");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Gpu {
     pub(super) fn of_this_machine(wanted: bool, onnxruntime: Option<&Path>) -> Self {
         let found = gpus();
         let asked = wanted || !found.is_empty();
-        let problem = onnxruntime.filter(|_| asked).and_then(|library| quire_ocr::check_cuda(library).err());
+        let problem = onnxruntime.filter(|_| asked).and_then(|library| quire_inference::check_cuda(library).err());
         Self { found, problem: problem.map(|error| error.to_string()) }
     }
 }

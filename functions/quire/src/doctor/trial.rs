@@ -11,8 +11,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use quire_document::{Documents, Limits};
 use quire_native_libs::Progress;
-use quire_ocr::Provider;
-use quire_tasks::Format;
+use quire_pp_ocr::Provider;
+use quire_tasks::DocumentFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::{Machine, cli, engine};
@@ -86,7 +86,7 @@ fn read(given: &cli::Engine) -> anyhow::Result<Trial> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(pdf(TEXT).as_bytes())?;
     let mut documents = Documents::new(Some(quire_native_libs::pdfium(&Progress::Silent)?), Limits::default());
-    let page = documents.page(file.path(), Format::Pdf, 1).context("a PDF of ours could not be drawn")?;
+    let page = documents.page(file.path(), DocumentFormat::Pdf, 1).context("a PDF of ours could not be drawn")?;
     let text = reader.read(&[page]).remove(0).context("it could not be read")?.text();
     let read_seconds = started.elapsed().as_secs_f64();
     let squeezed = |text: &str| text.split_whitespace().collect::<String>();

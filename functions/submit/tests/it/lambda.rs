@@ -14,7 +14,7 @@ use quire_document::Limits;
 use quire_egress::{Client, Policy};
 use quire_platform::{Consumer, QueueName};
 use quire_submit::{ChildInspector, Door, DoorSettings, Inspector, ingest_all, lambda, router, take_uploads};
-use quire_tasks::{Format, Split};
+use quire_tasks::{DocumentFormat, SplitDocument};
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -99,7 +99,7 @@ async fn a_function_checks_pdfs_in_children_of_its_own_program_with_the_library_
         let inspector = ChildInspector::new(bootstrap, Limits::default());
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/invoice.pdf");
         let found = inspector.inspect(&sample).await;
-        assert_eq!(found, Ok(Split { format: Format::Pdf, pages: 2 }), "{program}");
+        assert_eq!(found, Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 2 }), "{program}");
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
 use quire_tasks::{
-    Key, Line, Mode, ModeName, Outcome, PageMessage, PageText, ReadAs, Task, TaskId, Tried, Warning, WhyNot,
+    FallbackReason, Line, Mode, ModeName, ObjectKey, Outcome, PageMessage, PageText, ReadAs, Task, TaskId, TriedEngine,
+    Warning,
 };
 use serde_json::{Value, json};
 
@@ -191,17 +192,17 @@ async fn a_page_of_another_mode_is_answered_with_all_that_its_mode_gives() {
     let task = task_of(&world, &answer.json()).await;
     let page = task.pages().next().expect("a page");
     let line = Line { text: r#"{"total": "7"}"#.to_owned(), confidence: Some(0.25), polygon: None };
-    let mut read = PageText::of_lines("a@1".parse().expect("a name"), 100, 50, 0, vec![line]);
+    let mut read = PageText::from_lines("a@1".parse().expect("a name"), 100, 50, 0, vec![line]);
     read.mode = ModeName::Fields;
     read.fields = json!({"total": "7"}).as_object().cloned();
     read.warnings = vec![Warning::CutOff];
-    read.tried = vec![Tried {
+    read.tried = vec![TriedEngine {
         engine: "b@1".parse().expect("a name"),
-        why: WhyNot::LessSure,
+        why: FallbackReason::LessSure,
         code: None,
         confidence: Some(0.2),
     }];
-    let key = Key::PageText { page, round: 1 }.to_string();
+    let key = ObjectKey::PageText { page, round: 1 }.to_string();
     world.backend.objects.put(&key, serde_json::to_vec(&read).expect("JSON").into()).await.expect("stored");
     let outcome = Outcome::Succeeded { confidence: Some(0.25), needs_review: true };
     world.backend.tasks.complete_page(page, 1, outcome).await.expect("the page ends");

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use quire_ocr::{PixelRun, StripRun};
+use quire_pp_ocr::{DetectionRun, RecognitionRun};
 
 /// The figures of a simulation. The worker logs and measures the same of what it really does.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,13 +42,13 @@ pub struct Padding {
 
 impl Padding {
     /// Of what is drawn of each picture; says how many pixels the run has.
-    pub(crate) fn add_pixels(&mut self, run: &PixelRun, drawn: &[(u32, u32)]) -> usize {
+    pub(crate) fn add_pixels(&mut self, run: &DetectionRun, drawn: &[(u32, u32)]) -> usize {
         let pixels = |(width, height): (u32, u32)| width as usize * height as usize;
         self.add(run.members.iter().map(|&page| pixels(drawn[page])).sum(), run.batch * pixels(run.size))
     }
 
     /// Likewise of each strip; says how many columns the run has.
-    pub(crate) fn add_strips(&mut self, run: &StripRun, widths: &[usize]) -> usize {
+    pub(crate) fn add_strips(&mut self, run: &RecognitionRun, widths: &[usize]) -> usize {
         self.add(run.members.iter().map(|&strip| widths[strip]).sum(), run.batch * run.width)
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_ocr::Policy;
+use quire_pp_ocr::BatchPolicy;
 
 use super::{Machine, Recording, Report, machine::Servers, recording::PageShape, report::Padding};
 use crate::{
@@ -67,7 +67,7 @@ struct Worker {
 }
 
 pub(crate) struct World<'a> {
-    policy: &'a Policy,
+    policy: &'a BatchPolicy,
     machine: &'a Machine,
     recording: &'a Recording,
     /// The batcher counts in instants; only their distance from this one is of any account.
@@ -86,7 +86,7 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(policy: &'a Policy, machine: &'a Machine, recording: &'a Recording) -> Self {
+    pub(crate) fn new(policy: &'a BatchPolicy, machine: &'a Machine, recording: &'a Recording) -> Self {
         let limits = BatchLimits::of(policy);
         let reader = || Reader { batch: Vec::new(), steps: VecDeque::new(), hands: 0, free_since: Duration::ZERO };
         let worker = || Worker {
@@ -271,14 +271,14 @@ impl<'a> World<'a> {
                 Some(self.policy.detection_shape((shape.width, shape.height), *exact))
             });
             let (sizes, drawn): (Vec<_>, Vec<_>) = seen.unzip();
-            for run in self.policy.pixel_runs(&sizes) {
+            for run in self.policy.pack_pages(&sizes) {
                 takes.push(self.machine.detection(self.report.detection.add_pixels(&run, &drawn)));
             }
         }
         for look in 0..looks(&|shape| shape.looks.len()) {
             let strips = shapes.iter().filter_map(|shape| shape.looks.get(look)).flatten();
             let widths: Vec<usize> = strips.copied().collect();
-            for run in self.policy.strip_runs(&widths) {
+            for run in self.policy.pack_lines(&widths) {
                 takes.push(self.machine.recognition(self.report.recognition.add_strips(&run, &widths)));
             }
         }
@@ -290,7 +290,11 @@ impl<'a> World<'a> {
         let reading = &mut self.workers[worker].readers[reader];
         match reading.steps.pop_front() {
             Some(Step::Prepare(work)) => {
-                let hands = if self.policy.hands == 0 { self.machine.processors } else { self.policy.hands };
+                let hands = if self.policy.processing_threads == 0 {
+                    self.machine.processors
+                } else {
+                    self.policy.processing_threads
+                };
                 reading.hands = hands;
                 for _ in 0..hands {
                     self.processors.ask(work / hands as u32, Job::Prepare { worker, reader });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quire_platform::QueueName;
 use quire_routes::{OperatorNote, State, pause, probe, resume};
-use quire_tasks::{PageStatus, TaskStatus, WhyNot};
+use quire_tasks::{FallbackReason, PageStatus, TaskStatus};
 
 use crate::{
     routes::Colors,
@@ -92,7 +92,7 @@ async fn while_a_breaker_is_open_the_fallback_reads() {
     assert_eq!(server.calls(), 1, "once is enough");
     for document in 1..=12 {
         let text = stage.text(&task, document).await;
-        assert_eq!((text.engine, text.tried[0].why), (name("b@1"), WhyNot::Unavailable));
+        assert_eq!((text.engine, text.tried[0].why), (name("b@1"), FallbackReason::Unavailable));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use image::Rgb;
 use quire_routes::{OperatorNote, roll_back};
-use quire_tasks::{Mode, ReadAs, TaskId, TaskStatus, WhyNot};
+use quire_tasks::{FallbackReason, Mode, ReadAs, TaskId, TaskStatus};
 use uuid::Uuid;
 
 use crate::{
@@ -64,7 +64,7 @@ async fn what_was_meant_for_a_canary_that_is_rolled_back_is_read_by_what_it_was_
     for document in [1, 2] {
         let text = stage.text(&after, document).await;
         let tried: Vec<_> = text.tried.iter().map(|tried| (tried.engine.clone(), tried.why)).collect();
-        assert_eq!((text.engine, tried), (name("a@1"), vec![(name("a@2"), WhyNot::Unavailable)]));
+        assert_eq!((text.engine, tried), (name("a@1"), vec![(name("a@2"), FallbackReason::Unavailable)]));
     }
 }
 

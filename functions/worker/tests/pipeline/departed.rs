@@ -9,9 +9,12 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
 use quire_platform::{QueueName, purge};
-use quire_tasks::{CallbackMessage, EngineName, Failure, Key, Line, Message, PageText, Progress, Task, TaskStatus};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
+use quire_tasks::{
+    CallbackMessage, CallbackProgress, EngineName, Failure, Line, Message, ObjectKey, PageText, Task, TaskStatus,
+};
+use quire_worker::LocalEngine;
 
 use crate::stage::{Stage, WHITE, now, routed, stage};
 
@@ -22,7 +25,7 @@ const ROUTE: &str = r#"{"engines": {"a@1": {"kind": "pp-ocr"}},
 #[derive(Debug, Clone)]
 struct Holds {
     engine: EngineName,
-    policy: Policy,
+    policy: BatchPolicy,
     begun: Arc<AtomicBool>,
     may_go_on: Arc<AtomicBool>,
 }
@@ -32,7 +35,7 @@ impl PageReader for Holds {
         self.engine.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -43,16 +46,16 @@ impl PageReader for Holds {
         }
         let line = Line { text: "unsure".to_owned(), confidence: Some(0.4), polygon: None };
         let text =
-            |page: &PageImage| PageText::of_lines(self.name(), page.width(), page.height(), 0, vec![line.clone()]);
+            |page: &PageImage| PageText::from_lines(self.name(), page.width(), page.height(), 0, vec![line.clone()]);
         pages.iter().map(|page| Ok(text(page))).collect()
     }
 }
 
 fn holding() -> (Stage, Holds) {
-    let (engine, policy) = ("a@1".parse().expect("a name"), Policy::of(Provider::OnnxRuntime));
+    let (engine, policy) = ("a@1".parse().expect("a name"), BatchPolicy::for_provider(Provider::OnnxRuntime));
     let holds = Holds { engine, policy, begun: Arc::default(), may_go_on: Arc::default() };
     let engine = holds.clone();
-    (routed(ROUTE, move |_| LocalEngine::Batches(Engine::of(Box::new(engine.clone())))), holds)
+    (routed(ROUTE, move |_| LocalEngine::Batches(Engine::from_reader(Box::new(engine.clone())))), holds)
 }
 
 impl Holds {
@@ -121,7 +124,7 @@ async fn a_page_of_a_deleted_task_that_comes_again_takes_its_text_along() {
     assert_eq!(lost.len(), 1);
     let page = task.pages().next().expect("a page");
     stage.backend.tasks.remove(task.id).await.expect("removed");
-    let key = Key::PageText { page, round: 1 }.to_string();
+    let key = ObjectKey::PageText { page, round: 1 }.to_string();
     stage.backend.objects.put(&key, "{}".into()).await.expect("stored");
     let (_running, _shutdown) = stage.work();
     stage.queue_is_empty().await;
@@ -147,7 +150,7 @@ async fn how_far_a_task_is_is_told_at_most_every_five_seconds() {
     let stage = stage();
     let begun = Instant::now();
     let wanted = |mut task: Task| {
-        task.callback.as_mut().expect("a callback").progress = Some(Progress::default());
+        task.callback.as_mut().expect("a callback").progress = Some(CallbackProgress::default());
         task
     };
     let task = stage.submit_with(&[WHITE; 12], wanted).await;

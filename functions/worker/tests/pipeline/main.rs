@@ -5,7 +5,7 @@ use std::time::Duration;
 use quire_document::{Documents, Limits};
 use quire_platform::{OutgoingMessage, QueueName};
 use quire_routes::EngineEntry;
-use quire_tasks::{CallbackState, FailureCode, Key, PageStatus, TaskStatus, Tenant};
+use quire_tasks::{CallbackState, FailureCode, ObjectKey, PageStatus, TaskStatus, Tenant};
 use quire_worker::{Renderer, Stopped};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ async fn pages_of_many_documents_are_read_and_their_callback_is_owed() {
         let ended = stage.ended(task).await;
         assert_eq!((ended.status(), ended.callback_state()), (TaskStatus::Succeeded, CallbackState::Pending));
         for page in stage.pages(task).await {
-            let key = Key::PageText { page: page.page, round: 1 }.to_string();
+            let key = ObjectKey::PageText { page: page.page, round: 1 }.to_string();
             assert!(stage.backend.objects.read(&key).await.is_ok(), "a result is stored");
         }
     }
@@ -125,7 +125,12 @@ async fn a_repeated_message_of_an_ended_page_changes_nothing() {
 async fn a_page_whose_document_is_gone_fails_and_says_so() {
     let stage = stage();
     let task = stage.store(&[WHITE], None).await;
-    stage.backend.objects.delete(&Key::Document { task_id: task.id, document: 1 }.to_string()).await.expect("deleted");
+    stage
+        .backend
+        .objects
+        .delete(&ObjectKey::Document { task_id: task.id, document: 1 }.to_string())
+        .await
+        .expect("deleted");
     stage.send(task.page_messages()).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
@@ -136,7 +141,7 @@ async fn a_page_whose_document_is_gone_fails_and_says_so() {
 async fn a_page_of_a_broken_file_fails_with_its_code() {
     let stage = stage();
     let task = stage.store(&[WHITE, WHITE], None).await;
-    let key = Key::Document { task_id: task.id, document: 2 }.to_string();
+    let key = ObjectKey::Document { task_id: task.id, document: 2 }.to_string();
     let whole = stage.backend.objects.read(&key).await.expect("stored");
     stage.backend.objects.put(&key, whole.slice(..whole.len() / 2)).await.expect("stored");
     stage.send(task.page_messages()).await;

@@ -8,8 +8,9 @@ use std::{
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_tasks::{EngineName, Failure, FailureCode, PageStatus, PageText, TaskStatus};
+use quire_worker::LocalEngine;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -20,7 +21,7 @@ const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 
 /// One of two. A gray page it reads when the other has one, too; a blue one it never does, and a red one it panics on.
 struct Paired {
-    policy: Policy,
+    policy: BatchPolicy,
     both: Arc<Barrier>,
 }
 
@@ -29,7 +30,7 @@ impl PageReader for Paired {
         name("a@1")
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -45,7 +46,7 @@ impl PageReader for Paired {
             if color == GRAY {
                 self.both.wait();
             }
-            Ok(PageText::of_lines(self.name(), page.width(), page.height(), 0, Vec::new()))
+            Ok(PageText::from_lines(self.name(), page.width(), page.height(), 0, Vec::new()))
         };
         pages.iter().map(text).collect()
     }
@@ -55,10 +56,10 @@ fn pair() -> Stage {
     routed(ONE, |_| {
         let both = Arc::new(Barrier::new(2));
         let reader = || {
-            let policy = Policy::of(Provider::OnnxRuntime);
-            Engine::of(Box::new(Paired { policy, both: Arc::clone(&both) }))
+            let policy = BatchPolicy::for_provider(Provider::OnnxRuntime);
+            Engine::from_reader(Box::new(Paired { policy, both: Arc::clone(&both) }))
         };
-        LocalEngine::Batches(reader().beside(reader()))
+        LocalEngine::Batches(reader().with_reader(reader()))
     })
 }
 

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_routes::EngineEntry;
 use quire_tasks::{
-    EngineName, Failure, FailureCode, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason, TaskStatus, WhyNot,
+    EngineName, Failure, FailureCode, FallbackReason, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason,
+    TaskStatus,
 };
+use quire_worker::LocalEngine;
 use quire_worker::{Renderer, Stopped};
 use tokio_util::sync::CancellationToken;
 
@@ -20,15 +22,16 @@ const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 #[derive(Debug)]
 pub(crate) struct Colors {
     pub(crate) engine: EngineName,
-    policy: Policy,
+    policy: BatchPolicy,
     /// What is taken from how sure it is.
     less: f32,
 }
 
 impl Colors {
     pub(crate) fn engine(entry: &EngineEntry, less: f32) -> LocalEngine {
-        let reader = Self { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less };
-        LocalEngine::Batches(Engine::of(Box::new(reader)))
+        let reader =
+            Self { engine: entry.engine.clone(), policy: BatchPolicy::for_provider(Provider::OnnxRuntime), less };
+        LocalEngine::Batches(Engine::from_reader(Box::new(reader)))
     }
 
     fn page(&self, page: &PageImage) -> Result<PageText, Failure> {
@@ -38,7 +41,7 @@ impl Colors {
         }
         let line =
             Line { text: self.engine.to_string(), confidence: Some(f32::from(red) / 255.0 - self.less), polygon: None };
-        Ok(PageText::of_lines(self.engine.clone(), page.width(), page.height(), 0, vec![line]))
+        Ok(PageText::from_lines(self.engine.clone(), page.width(), page.height(), 0, vec![line]))
     }
 }
 
@@ -47,7 +50,7 @@ impl PageReader for Colors {
         self.engine.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -74,8 +77,9 @@ fn b_reads_all(entry: &EngineEntry) -> LocalEngine {
     if entry.engine.name == "a" {
         return Colors::engine(entry, 0.0);
     }
-    let colors = Colors { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less: 0.0 };
-    LocalEngine::Batches(Engine::of(Box::new(Blind(colors))))
+    let colors =
+        Colors { engine: entry.engine.clone(), policy: BatchPolicy::for_provider(Provider::OnnxRuntime), less: 0.0 };
+    LocalEngine::Batches(Engine::from_reader(Box::new(Blind(colors))))
 }
 
 /// Sees no colors: it reads green pages, too.
@@ -87,12 +91,12 @@ impl PageReader for Blind {
         self.0.name()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         self.0.policy()
     }
 
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
-        let text = |page: &PageImage| PageText::of_lines(self.name(), page.width(), page.height(), 0, Vec::new());
+        let text = |page: &PageImage| PageText::from_lines(self.name(), page.width(), page.height(), 0, Vec::new());
         pages.iter().map(|page| Ok(text(page))).collect()
     }
 }
@@ -107,7 +111,10 @@ async fn what_the_first_engine_fails_on_the_fallback_reads_and_both_are_named() 
     assert_eq!((first.engine, first.tried), (name("a@1"), vec![]));
     assert_eq!((second.engine, second.tried.len()), (name("b@1"), 1));
     let tried = &second.tried[0];
-    assert_eq!((&tried.engine, tried.why, tried.code), (&name("a@1"), WhyNot::Failed, Some(FailureCode::ModelFailed)));
+    assert_eq!(
+        (&tried.engine, tried.why, tried.code),
+        (&name("a@1"), FallbackReason::Failed, Some(FailureCode::ModelFailed))
+    );
     assert_eq!(stage.reviews().await, []);
 }
 
@@ -121,7 +128,7 @@ async fn of_two_texts_the_surer_one_stands_and_the_other_is_named() {
     assert_eq!((sure.engine, sure.tried), (name("a@1"), vec![]));
     assert_eq!((unsure.engine, unsure.tried.len()), (name("b@1"), 1));
     let tried = &unsure.tried[0];
-    assert_eq!((&tried.engine, tried.why), (&name("a@1"), WhyNot::LessSure));
+    assert_eq!((&tried.engine, tried.why), (&name("a@1"), FallbackReason::LessSure));
     assert!(tried.confidence.is_some_and(|confidence| (confidence - 0.302).abs() < 0.001), "{tried:?}");
 }
 
@@ -171,24 +178,26 @@ async fn a_mode_that_no_engine_reads_in_fails_and_says_so() {
 #[tokio::test]
 async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
     let stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => {
-            LocalEngine::Batches(Engine::of(Box::new(Panics(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
-        }
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(Panics(
+            entry.engine.clone(),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        )))),
         _ => b_reads_all(entry),
     });
     let task = stage.submit(&[PANICS]).await;
     let (running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
-    assert_eq!(stage.text(&task, 1).await.tried[0].why, WhyNot::Failed);
+    assert_eq!(stage.text(&task, 1).await.tried[0].why, FallbackReason::Failed);
     assert!(!running.is_finished(), "the worker goes on");
 }
 
 #[tokio::test]
 async fn what_an_engine_hangs_on_the_fallback_reads_before_the_worker_ends() {
     let mut stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => {
-            LocalEngine::Batches(Engine::of(Box::new(Hangs(entry.engine.clone(), Policy::of(Provider::OnnxRuntime)))))
-        }
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(Hangs(
+            entry.engine.clone(),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        )))),
         _ => b_reads_all(entry),
     });
     stage.settings.page_limit = Duration::from_millis(500);
@@ -202,14 +211,14 @@ async fn what_an_engine_hangs_on_the_fallback_reads_before_the_worker_ends() {
 }
 
 #[derive(Debug)]
-struct Hangs(EngineName, Policy);
+struct Hangs(EngineName, BatchPolicy);
 
 impl PageReader for Hangs {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -221,14 +230,14 @@ impl PageReader for Hangs {
 }
 
 #[derive(Debug)]
-struct Panics(EngineName, Policy);
+struct Panics(EngineName, BatchPolicy);
 
 impl PageReader for Panics {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -240,7 +249,10 @@ impl PageReader for Panics {
 #[tokio::test]
 async fn an_engine_under_another_name_refuses_to_start_and_says_both() {
     let make = |_: &EngineEntry| {
-        LocalEngine::Batches(Engine::of(Box::new(Panics(name("a@2"), Policy::of(Provider::OnnxRuntime)))))
+        LocalEngine::Batches(Engine::from_reader(Box::new(Panics(
+            name("a@2"),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        ))))
     };
     let error = started(&two(""), make).await.expect_err("it is another");
     let said = format!("{error:#}");

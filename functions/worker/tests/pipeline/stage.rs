@@ -9,13 +9,14 @@ use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
 use quire_platform::{Backend, Collection, Embedded, OutgoingMessage, QueueName, QueueSettings};
+use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
 use quire_routes::{Config, EngineEntry, EngineStatuses};
 use quire_tasks::{
-    Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageText, ReadAs, ReviewEntry,
-    Split, Task, TaskId, Tenant, UnixMillis,
+    Document, DocumentFormat, DocumentState, EngineName, FailureCode, ObjectKey, Page, PageMessage, PageText, ReadAs,
+    ReviewEntry, SplitDocument, Task, TaskId, Tenant, UnixMillis,
 };
+use quire_worker::LocalEngine;
 use quire_worker::{Renderer, Settings, Stopped, Worker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,11 +40,11 @@ impl Fake {
     }
 
     fn engine(&self) -> LocalEngine {
-        let policy = Policy {
+        let policy = BatchPolicy {
             max_batch_pixels: 1_000_000,
             max_wait_ms: 200,
             detection_max_pixels: 1_000_000,
-            ..Policy::of(Provider::Cuda)
+            ..BatchPolicy::for_provider(Provider::Cuda)
         };
         LocalEngine::Batches(Engine::new(Box::new(self.clone()), policy))
     }
@@ -53,7 +54,7 @@ impl Fake {
     }
 }
 
-impl Model for Fake {
+impl OcrModel for Fake {
     fn name(&self) -> EngineName {
         "pp-ocr@v6-small".parse().expect("a name")
     }
@@ -79,7 +80,7 @@ impl Model for Fake {
         Ok(Array3::zeros((pages, height, width)))
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         Ok(vec![Vec::new(); strips.dim().0])
     }
 }
@@ -142,7 +143,7 @@ impl Stage {
     }
 
     async fn store_as(&self, colors: &[Rgb<u8>], callback_url: Option<String>, read_as: ReadAs) -> Task {
-        self.store_with(colors, callback_url, |task| task.read_as(read_as)).await
+        self.store_with(colors, callback_url, |task| task.with_read_as(read_as)).await
     }
 
     /// A task of one-page documents of these colors, with a callback, and with whatever else is said of it.
@@ -163,9 +164,9 @@ impl Stage {
         for (number, color) in (1..).zip(colors) {
             let mut png = std::io::Cursor::new(Vec::new());
             RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("a PNG");
-            let key = Key::Document { task_id, document: number }.to_string();
+            let key = ObjectKey::Document { task_id, document: number }.to_string();
             self.backend.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
-            let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
+            let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages: 1 });
             documents.push(Document::new(number, None, state));
         }
         let task = change(Task::new(task_id, Tenant::default(), now(), documents, callback_url));
@@ -232,8 +233,12 @@ impl Stage {
     /// What is stored of a page that was read in the first round.
     pub(crate) async fn text(&self, task: &Task, document: usize) -> PageText {
         let page = self.pages(task).await[document - 1].page;
-        let stored =
-            self.backend.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("a result is stored");
+        let stored = self
+            .backend
+            .objects
+            .read(&ObjectKey::PageText { page, round: 1 }.to_string())
+            .await
+            .expect("a result is stored");
         serde_json::from_slice(&stored).expect("a page's text")
     }
 

@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 use quire_document::Documents;
-use quire_tasks::{FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, FailureCode, SplitDocument};
 
 use crate::files::{documents, encode, file, inspect, pdf, red_left, refusal, size, strict};
 
@@ -15,23 +15,23 @@ fn a_reader_can_be_moved_to_its_thread() {
 #[test]
 fn every_format_is_known_by_its_bytes() {
     let formats = [
-        (ImageFormat::Png, Format::Png),
-        (ImageFormat::Jpeg, Format::Jpeg),
-        (ImageFormat::Tiff, Format::Tiff),
-        (ImageFormat::WebP, Format::Webp),
-        (ImageFormat::Bmp, Format::Bmp),
+        (ImageFormat::Png, DocumentFormat::Png),
+        (ImageFormat::Jpeg, DocumentFormat::Jpeg),
+        (ImageFormat::Tiff, DocumentFormat::Tiff),
+        (ImageFormat::WebP, DocumentFormat::Webp),
+        (ImageFormat::Bmp, DocumentFormat::Bmp),
     ];
     for (encoding, format) in formats {
-        assert_eq!(inspect(&encode(&red_left(), encoding)), Ok(Split { format, pages: 1 }));
+        assert_eq!(inspect(&encode(&red_left(), encoding)), Ok(SplitDocument { format, pages: 1 }));
     }
     let box_of_a_page = ("/MediaBox [0 0 100 100]", "");
-    assert_eq!(inspect(&pdf(&[box_of_a_page; 3])), Ok(Split { format: Format::Pdf, pages: 3 }));
+    assert_eq!(inspect(&pdf(&[box_of_a_page; 3])), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 3 }));
 }
 
 #[test]
 fn an_image_needs_no_pdfium() {
     let png = encode(&red_left(), ImageFormat::Png);
-    assert_eq!(strict().inspect(file(&png).path()), Ok(Split { format: Format::Png, pages: 1 }));
+    assert_eq!(strict().inspect(file(&png).path()), Ok(SplitDocument { format: DocumentFormat::Png, pages: 1 }));
 }
 
 #[test]
@@ -53,9 +53,10 @@ fn a_document_of_too_many_bytes_names_the_limit() {
 #[test]
 fn an_image_of_too_many_pixels_names_the_limit() {
     let png = encode(&red_left().resize_exact(50, 40, image::imageops::Nearest), ImageFormat::Png);
-    for result in
-        [strict().inspect(file(&png).path()).map(|_| ()), strict().page(file(&png).path(), Format::Png, 1).map(|_| ())]
-    {
+    for result in [
+        strict().inspect(file(&png).path()).map(|_| ()),
+        strict().page(file(&png).path(), DocumentFormat::Png, 1).map(|_| ()),
+    ] {
         let failure = result.expect_err("too many");
         assert_eq!(failure.code, FailureCode::TooManyPixels);
         assert_eq!(failure.message, "The image has 50 × 40 pixels; at most 1000 are taken in all.");
@@ -74,7 +75,7 @@ fn a_header_without_an_image_cannot_be_opened() {
 fn a_file_that_is_gone_is_our_fault() {
     let missing = std::path::Path::new("no/such/file");
     assert_eq!(refusal(strict().inspect(missing)), FailureCode::Internal);
-    assert_eq!(refusal(strict().page(missing, Format::Png, 1)), FailureCode::Internal);
+    assert_eq!(refusal(strict().page(missing, DocumentFormat::Png, 1)), FailureCode::Internal);
 }
 
 #[test]
@@ -82,13 +83,13 @@ fn our_samples_are_taken_as_what_they_are() {
     let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
     // Their pages stand upright, whatever their pixels do.
     for (name, format, pages, frame) in [
-        ("invoice.pdf", Format::Pdf, 2, (1654, 2339)),
-        ("receipt.png", Format::Png, 1, (700, 1060)),
-        ("letter.jpg", Format::Jpeg, 1, (1240, 1754)),
-        ("scan.tiff", Format::Tiff, 2, (1654, 2339)),
+        ("invoice.pdf", DocumentFormat::Pdf, 2, (1654, 2339)),
+        ("receipt.png", DocumentFormat::Png, 1, (700, 1060)),
+        ("letter.jpg", DocumentFormat::Jpeg, 1, (1240, 1754)),
+        ("scan.tiff", DocumentFormat::Tiff, 2, (1654, 2339)),
     ] {
         let (mut documents, file) = (documents(), samples.join(name));
-        assert_eq!(documents.inspect(&file), Ok(Split { format, pages }), "{name}");
+        assert_eq!(documents.inspect(&file), Ok(SplitDocument { format, pages }), "{name}");
         for page in 1..=pages {
             assert_eq!(size(&documents.page(&file, format, page).expect(name)), frame, "{name}");
         }

@@ -7,7 +7,7 @@ use std::{
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use quire_document::{Documents, Limits, PageImage};
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use tempfile::NamedTempFile;
 
 pub(crate) const WHITE: [u8; 3] = [255; 3];
@@ -36,11 +36,11 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-pub(crate) fn inspect(bytes: &[u8]) -> Result<Split, Failure> {
+pub(crate) fn inspect(bytes: &[u8]) -> Result<SplitDocument, Failure> {
     documents().inspect(file(bytes).path())
 }
 
-pub(crate) fn page(bytes: &[u8], format: Format, page: u32) -> Result<PageImage, Failure> {
+pub(crate) fn page(bytes: &[u8], format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
     documents().page(file(bytes).path(), format, page)
 }
 

@@ -3,7 +3,7 @@
 use image::ImageFormat;
 use proptest::prelude::*;
 use quire_document::{Documents, Limits};
-use quire_tasks::{FailureCode, Format};
+use quire_tasks::{DocumentFormat, FailureCode};
 
 use crate::files::{encode, file, inspect, page, pdf, red_left, refusal};
 
@@ -27,7 +27,7 @@ fn a_bomb_is_refused_by_its_header() {
     for (width, height) in [(100_000, 100_000), (1, 0x7fff_ffff), (0x7fff_ffff, 0x7fff_ffff)] {
         let bomb = png_bomb(width, height);
         assert_eq!(refusal(inspect(&bomb)), FailureCode::TooManyPixels, "{width} × {height}");
-        assert_eq!(refusal(page(&bomb, Format::Png, 1)), FailureCode::TooManyPixels, "{width} × {height}");
+        assert_eq!(refusal(page(&bomb, DocumentFormat::Png, 1)), FailureCode::TooManyPixels, "{width} × {height}");
     }
     let mut bmp = encode(&red_left(), ImageFormat::Bmp);
     bmp[18..26].copy_from_slice(&[0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0]);
@@ -38,12 +38,12 @@ fn a_bomb_is_refused_by_its_header() {
     assert_eq!(refusal(inspect(&jpeg)), FailureCode::TooManyPixels);
 }
 
-const FORMATS: [(ImageFormat, Format); 5] = [
-    (ImageFormat::Png, Format::Png),
-    (ImageFormat::Jpeg, Format::Jpeg),
-    (ImageFormat::Tiff, Format::Tiff),
-    (ImageFormat::WebP, Format::Webp),
-    (ImageFormat::Bmp, Format::Bmp),
+const FORMATS: [(ImageFormat, DocumentFormat); 5] = [
+    (ImageFormat::Png, DocumentFormat::Png),
+    (ImageFormat::Jpeg, DocumentFormat::Jpeg),
+    (ImageFormat::Tiff, DocumentFormat::Tiff),
+    (ImageFormat::WebP, DocumentFormat::Webp),
+    (ImageFormat::Bmp, DocumentFormat::Bmp),
 ];
 
 /// Small limits: what chance makes of a header should cost the test little.
@@ -52,7 +52,7 @@ fn small() -> Documents {
 }
 
 /// Neither may panic, nor a decoder behind our guard.
-fn tried(bytes: &[u8], format: Format) -> Result<(), TestCaseError> {
+fn tried(bytes: &[u8], format: DocumentFormat) -> Result<(), TestCaseError> {
     let file = file(bytes);
     let failures = [small().inspect(file.path()).err(), small().page(file.path(), format, 1).err()];
     for failure in failures.into_iter().flatten() {
@@ -100,7 +100,7 @@ proptest! {
         let bytes = pdf(&[("/MediaBox [0 0 100 200]", "1 0 0 rg 0 0 50 100 re f"); 3]);
         let cut = &bytes[..cut.index(bytes.len())];
         match inspect(cut) {
-            Ok(split) => prop_assert!(page(cut, Format::Pdf, split.pages).is_ok()),
+            Ok(split) => prop_assert!(page(cut, DocumentFormat::Pdf, split.pages).is_ok()),
             Err(failure) => prop_assert_ne!(failure.code, FailureCode::Internal),
         }
     }

@@ -4,17 +4,17 @@ use image::{
     DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, Luma, LumaA, Rgba, RgbaImage,
     codecs::jpeg::JpegEncoder,
 };
-use quire_tasks::{FailureCode, Format};
+use quire_tasks::{DocumentFormat, FailureCode};
 
 use crate::files::{BLACK, RED, WHITE, documents, encode, file, fixture, near, page, pixel, red_left, refusal, size};
 
 #[test]
 fn every_format_gives_the_same_page() {
     let formats = [
-        (ImageFormat::Png, Format::Png),
-        (ImageFormat::Jpeg, Format::Jpeg),
-        (ImageFormat::WebP, Format::Webp),
-        (ImageFormat::Bmp, Format::Bmp),
+        (ImageFormat::Png, DocumentFormat::Png),
+        (ImageFormat::Jpeg, DocumentFormat::Jpeg),
+        (ImageFormat::WebP, DocumentFormat::Webp),
+        (ImageFormat::Bmp, DocumentFormat::Bmp),
     ];
     for (encoding, format) in formats {
         let page = page(&encode(&red_left(), encoding), format, 1).expect("decodes");
@@ -43,7 +43,7 @@ fn a_photograph_is_turned_upright() {
         (6, (16, 32), (1, 1), (1, 30)),
         (8, (16, 32), (1, 30), (1, 1)),
     ] {
-        let page = page(&turned_jpeg(orientation), Format::Jpeg, 1).expect("decodes");
+        let page = page(&turned_jpeg(orientation), DocumentFormat::Jpeg, 1).expect("decodes");
         assert_eq!(size(&page), frame, "{orientation}");
         assert_eq!((page.page_width(), page.page_height()), frame, "{orientation}");
         assert!(near(pixel(&page, red.0, red.1), RED), "{orientation}");
@@ -56,7 +56,7 @@ fn what_is_transparent_is_paper() {
     let image = RgbaImage::from_fn(4, 1, |x, _| if x < 2 { Rgba([0, 0, 0, 0]) } else { Rgba([0, 0, 0, 255]) });
     let images = [DynamicImage::ImageRgba8(image.clone()), DynamicImage::ImageRgba8(image).into_luma_alpha16().into()];
     for image in images {
-        let page = page(&encode(&image, ImageFormat::Png), Format::Png, 1).expect("decodes");
+        let page = page(&encode(&image, ImageFormat::Png), DocumentFormat::Png, 1).expect("decodes");
         assert_eq!((pixel(&page, 0, 0), pixel(&page, 3, 0)), (WHITE, BLACK));
     }
 }
@@ -70,14 +70,14 @@ fn gray_and_sixteen_bits_become_eight_bits_of_each_color() {
         image::ImageBuffer::<LumaA<u16>, _>::from_fn(4, 1, |x, _| LumaA([dark(x), 0xffff])).into(),
     ];
     for image in images {
-        let page = page(&encode(&image, ImageFormat::Png), Format::Png, 1).expect("decodes");
+        let page = page(&encode(&image, ImageFormat::Png), DocumentFormat::Png, 1).expect("decodes");
         assert_eq!((pixel(&page, 0, 0), pixel(&page, 3, 0)), ([0x40; 3], WHITE));
     }
 }
 
 #[test]
 fn a_jpeg_for_printers_has_its_colors() {
-    let page = documents().page(&fixture("cmyk.jpg"), Format::Jpeg, 1).expect("decodes");
+    let page = documents().page(&fixture("cmyk.jpg"), DocumentFormat::Jpeg, 1).expect("decodes");
     assert_eq!(size(&page), (32, 16));
     assert!(near(pixel(&page, 2, 8), RED), "{:?}", pixel(&page, 2, 8));
     assert!(near(pixel(&page, 29, 8), WHITE), "{:?}", pixel(&page, 29, 8));
@@ -87,7 +87,7 @@ fn a_jpeg_for_printers_has_its_colors() {
 fn a_large_image_is_reduced_and_keeps_its_frame() {
     // The left half black.
     let image = GrayImage::from_fn(10_000, 4_000, |x, _| Luma([if x < 5_000 { 0 } else { 255 }]));
-    let page = page(&encode(&image.into(), ImageFormat::Png), Format::Png, 1).expect("decodes");
+    let page = page(&encode(&image.into(), ImageFormat::Png), DocumentFormat::Png, 1).expect("decodes");
     assert_eq!((page.page_width(), page.page_height()), (10_000, 4_000));
     assert_eq!(size(&page), (6_324, 2_529));
     assert_eq!((pixel(&page, 3_100, 1_000), pixel(&page, 3_200, 1_000)), (BLACK, WHITE));
@@ -97,13 +97,13 @@ fn a_large_image_is_reduced_and_keeps_its_frame() {
 fn an_image_has_one_page() {
     let png = encode(&red_left(), ImageFormat::Png);
     for wrong in [0, 2] {
-        assert_eq!(refusal(page(&png, Format::Png, wrong)), FailureCode::UnreadablePage);
+        assert_eq!(refusal(page(&png, DocumentFormat::Png, wrong)), FailureCode::UnreadablePage);
     }
 }
 
 #[test]
 fn an_image_that_breaks_off_is_an_unreadable_page() {
-    for (encoding, format) in [(ImageFormat::Png, Format::Png), (ImageFormat::WebP, Format::Webp)] {
+    for (encoding, format) in [(ImageFormat::Png, DocumentFormat::Png), (ImageFormat::WebP, DocumentFormat::Webp)] {
         let whole = encode(&red_left().resize_exact(300, 300, image::imageops::Triangle), encoding);
         let file = file(&whole[..whole.len() * 2 / 3]);
         let failure = documents().page(file.path(), format, 1).expect_err("half of it is missing");

@@ -1,7 +1,7 @@
 //! PDF, rendered by pdfium.
 
 use quire_document::PageImage;
-use quire_tasks::{FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, FailureCode, SplitDocument};
 
 use crate::files::{RED, WHITE, documents, file, fixture, inspect, page, pdf, pixel, refusal, size, written};
 
@@ -10,7 +10,7 @@ const RED_CORNER: &str = "1 0 0 rg 0 0 50 100 re f";
 const SMALL: &str = "/MediaBox [0 0 100 200]";
 
 fn rendered(extra: &str, content: &str) -> PageImage {
-    page(&pdf(&[(extra, content)]), Format::Pdf, 1).expect("renders")
+    page(&pdf(&[(extra, content)]), DocumentFormat::Pdf, 1).expect("renders")
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_cropped_page_is_cropped() {
 
 #[test]
 fn a_filled_form_shows_what_was_filled_in() {
-    let page = documents().page(&fixture("form.pdf"), Format::Pdf, 1).expect("renders");
+    let page = documents().page(&fixture("form.pdf"), DocumentFormat::Pdf, 1).expect("renders");
     let dark = page.pixels().chunks_exact(3).filter(|pixel| pixel.iter().all(|value| *value < 100)).count();
     assert!(dark > 500, "{dark} dark pixels");
 }
@@ -68,16 +68,16 @@ fn pages_come_in_any_order_from_documents_in_turn() {
     let pages: Vec<(&str, &str)> = reds.iter().map(|content| (SMALL, content.as_str())).collect();
     let (long, other) = (file(&pdf(&pages)), file(&pdf(&[(SMALL, "")])));
     let mut documents = documents();
-    assert_eq!(documents.inspect(long.path()), Ok(Split { format: Format::Pdf, pages: 40 }));
+    assert_eq!(documents.inspect(long.path()), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 40 }));
     for number in [40, 1, 20] {
-        let page = documents.page(long.path(), Format::Pdf, number).expect("renders");
+        let page = documents.page(long.path(), DocumentFormat::Pdf, number).expect("renders");
         let red = (0..page.height()).filter(|y| pixel(&page, 5, *y) == RED).count() as u32;
         assert!(red.abs_diff(number * 139 / 10) < 3, "{red} red rows on page {number}");
-        let blank = documents.page(other.path(), Format::Pdf, 1).expect("renders");
+        let blank = documents.page(other.path(), DocumentFormat::Pdf, 1).expect("renders");
         assert!(blank.pixels().iter().all(|value| *value == 255));
     }
     for wrong in [0, 41, u32::MAX] {
-        assert_eq!(refusal(documents.page(long.path(), Format::Pdf, wrong)), FailureCode::UnreadablePage);
+        assert_eq!(refusal(documents.page(long.path(), DocumentFormat::Pdf, wrong)), FailureCode::UnreadablePage);
     }
 }
 
@@ -85,19 +85,22 @@ fn pages_come_in_any_order_from_documents_in_turn() {
 fn another_file_under_the_same_name_is_opened_anew() {
     let file = file(&pdf(&[(SMALL, "")]));
     let mut documents = documents();
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (278, 556));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders")), (278, 556));
     std::fs::write(file.path(), pdf(&[("/MediaBox [0 0 72 72]", "")])).expect("writes");
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (200, 200));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders")), (200, 200));
 }
 
 #[test]
 fn a_password_is_asked_for_only_where_one_is_needed_to_open() {
     let mut documents = documents();
     assert_eq!(refusal(documents.inspect(&fixture("password.pdf"))), FailureCode::EncryptedDocument);
-    assert_eq!(refusal(documents.page(&fixture("password.pdf"), Format::Pdf, 1)), FailureCode::EncryptedDocument);
+    assert_eq!(
+        refusal(documents.page(&fixture("password.pdf"), DocumentFormat::Pdf, 1)),
+        FailureCode::EncryptedDocument
+    );
     let open = fixture("owner-password.pdf");
-    assert_eq!(documents.inspect(&open), Ok(Split { format: Format::Pdf, pages: 1 }));
-    let page = documents.page(&open, Format::Pdf, 1).expect("renders");
+    assert_eq!(documents.inspect(&open), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 1 }));
+    let page = documents.page(&open, DocumentFormat::Pdf, 1).expect("renders");
     assert!(page.pixels().iter().any(|value| *value < 100), "its text can be seen");
 }
 
@@ -107,8 +110,8 @@ fn a_broken_table_of_objects_is_repaired() {
     let bytes = [&b"\n".repeat(7)[..], &pdf(&[(SMALL, RED_CORNER)])].concat();
     let start = bytes.windows(9).position(|bytes| bytes == b"startxref").expect("an end");
     for broken in [bytes.clone(), [&bytes[..start], b"startxref\n12\n%%EOF"].concat()] {
-        assert_eq!(inspect(&broken), Ok(Split { format: Format::Pdf, pages: 1 }));
-        assert_eq!(pixel(&page(&broken, Format::Pdf, 1).expect("renders"), 10, 545), RED);
+        assert_eq!(inspect(&broken), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 1 }));
+        assert_eq!(pixel(&page(&broken, DocumentFormat::Pdf, 1).expect("renders"), 10, 545), RED);
     }
 }
 
@@ -130,10 +133,10 @@ fn a_missing_page_leaves_the_others() {
     let file = file(&written(&objects.map(str::to_owned)));
     let mut documents = documents();
     assert_eq!(documents.inspect(file.path()).map(|split| split.pages), Ok(3));
-    let failure = documents.page(file.path(), Format::Pdf, 2).expect_err("there is no such object");
+    let failure = documents.page(file.path(), DocumentFormat::Pdf, 2).expect_err("there is no such object");
     assert_eq!(failure.code, FailureCode::UnreadablePage);
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (278, 556));
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 3).expect("renders")), (200, 200));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders")), (278, 556));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 3).expect("renders")), (200, 200));
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn readers_on_several_threads_take_turns() {
                 for _ in 0..20 {
                     assert_eq!(documents.inspect(file.path()).map(|split| split.pages), Ok(1));
                     assert_eq!(refusal(documents.inspect(&fixture("password.pdf"))), FailureCode::EncryptedDocument);
-                    let page = documents.page(file.path(), Format::Pdf, 1).expect("renders");
+                    let page = documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders");
                     assert_eq!(pixel(&page, 10, 545), RED);
                 }
             });

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use quire_document::{Documents, Limits};
-use quire_tasks::{FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, FailureCode, SplitDocument};
 use tiff::encoder::{TiffEncoder, colortype};
 
 use crate::files::{BLACK, RED, WHITE, documents, file, fixture, inspect, near, page, pixel, refusal, size, strict};
@@ -52,15 +52,15 @@ fn gray(width: u32, height: u32, bits: u32, photometric: u32, data: &[u8]) -> Ve
 #[test]
 fn every_page_is_counted_and_read() {
     let tiff = pages_of(&[10, 20, 30]);
-    assert_eq!(inspect(&tiff), Ok(Split { format: Format::Tiff, pages: 3 }));
+    assert_eq!(inspect(&tiff), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 3 }));
     let file = file(&tiff);
     let mut documents = documents();
     for (number, gray) in [(3, 30), (1, 10), (2, 20)] {
-        let page = documents.page(file.path(), Format::Tiff, number).expect("decodes");
+        let page = documents.page(file.path(), DocumentFormat::Tiff, number).expect("decodes");
         assert_eq!((size(&page), pixel(&page, 0, 0)), ((4, 2), [gray; 3]));
     }
     for wrong in [0, 4] {
-        assert_eq!(refusal(documents.page(file.path(), Format::Tiff, wrong)), FailureCode::UnreadablePage);
+        assert_eq!(refusal(documents.page(file.path(), DocumentFormat::Tiff, wrong)), FailureCode::UnreadablePage);
     }
 }
 
@@ -89,7 +89,7 @@ fn a_chain_that_leaves_the_file_is_refused() {
 fn a_page_of_too_many_pixels_is_refused_wherever_it_stands() {
     let huge = gray(100_000, 100_000, 8, 1, b"");
     assert_eq!(refusal(inspect(&huge)), FailureCode::TooManyPixels);
-    assert_eq!(refusal(page(&huge, Format::Tiff, 1)), FailureCode::TooManyPixels);
+    assert_eq!(refusal(page(&huge, DocumentFormat::Tiff, 1)), FailureCode::TooManyPixels);
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn a_smaller_copy_of_a_page_is_no_page() {
         image.write_data(&[subfile_type as u8; 8]).expect("pixels");
     }
     let bytes = bytes.into_inner();
-    assert_eq!(inspect(&bytes), Ok(Split { format: Format::Tiff, pages: 2 }));
-    assert_eq!(pixel(&page(&bytes, Format::Tiff, 2).expect("decodes"), 0, 0), BLACK);
+    assert_eq!(inspect(&bytes), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 2 }));
+    assert_eq!(pixel(&page(&bytes, DocumentFormat::Tiff, 2).expect("decodes"), 0, 0), BLACK);
 }
 
 #[test]
@@ -130,10 +130,10 @@ fn one_broken_page_leaves_the_others() {
     bytes[strips[1] + 8..][..4].copy_from_slice(&0x00ff_ffff_u32.to_le_bytes());
     let file = file(&bytes);
     let mut documents = documents();
-    assert_eq!(documents.inspect(file.path()), Ok(Split { format: Format::Tiff, pages: 3 }));
-    assert_eq!(refusal(documents.page(file.path(), Format::Tiff, 2)), FailureCode::UnreadablePage);
+    assert_eq!(documents.inspect(file.path()), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 3 }));
+    assert_eq!(refusal(documents.page(file.path(), DocumentFormat::Tiff, 2)), FailureCode::UnreadablePage);
     for (number, gray) in [(1, 10), (3, 30)] {
-        let page = documents.page(file.path(), Format::Tiff, number).expect("decodes");
+        let page = documents.page(file.path(), DocumentFormat::Tiff, number).expect("decodes");
         assert_eq!(pixel(&page, 3, 1), [gray; 3]);
     }
 }
@@ -148,7 +148,7 @@ fn few_bits_a_pixel_are_gray_from_black_to_white() {
         (4, 1, &[0x0f, 0x8a, 0xf0], [0, 255, 136, 170, 255]),
     ];
     for (bits, photometric, row, wanted) in cases {
-        let page = page(&gray(5, 2, bits, photometric, &row.repeat(2)), Format::Tiff, 1).expect("decodes");
+        let page = page(&gray(5, 2, bits, photometric, &row.repeat(2)), DocumentFormat::Tiff, 1).expect("decodes");
         for (x, gray) in (0..).zip(wanted) {
             assert_eq!(pixel(&page, x, 1), [gray; 3], "{bits} bits, {x}");
         }
@@ -160,8 +160,8 @@ fn scanners_kinds_of_pixels_are_read() {
     for (name, ink) in [("g4", BLACK), ("palette", RED), ("cmyk", RED), ("jpeg", RED), ("big", RED)] {
         let mut documents = documents();
         let path = fixture(&format!("{name}.tif"));
-        assert_eq!(documents.inspect(&path), Ok(Split { format: Format::Tiff, pages: 1 }), "{name}");
-        let page = documents.page(&path, Format::Tiff, 1).expect(name);
+        assert_eq!(documents.inspect(&path), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 1 }), "{name}");
+        let page = documents.page(&path, DocumentFormat::Tiff, 1).expect(name);
         assert_eq!(size(&page), (32, 16), "{name}");
         assert!(near(pixel(&page, 2, 8), ink) && near(pixel(&page, 29, 8), WHITE), "{name}");
     }
@@ -172,7 +172,7 @@ fn sixteen_bits_of_every_color_are_read_in_both_byte_orders() {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
     encoder.write_image::<colortype::RGBA16>(1, 1, &[0xffff, 0, 0, 0xffff]).expect("a page");
-    assert_eq!(pixel(&page(&bytes.into_inner(), Format::Tiff, 1).expect("decodes"), 0, 0), RED);
+    assert_eq!(pixel(&page(&bytes.into_inner(), DocumentFormat::Tiff, 1).expect("decodes"), 0, 0), RED);
 
     let big_endian = [
         &b"MM\0*\0\0\0\x08\0\x08"[..],
@@ -182,13 +182,13 @@ fn sixteen_bits_of_every_color_are_read_in_both_byte_orders() {
         &[1, 22, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 1, 23, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2],
         &[0, 0, 0, 0, 0x80, 0x01],
     ];
-    let page = page(&big_endian.concat(), Format::Tiff, 1).expect("decodes");
+    let page = page(&big_endian.concat(), DocumentFormat::Tiff, 1).expect("decodes");
     assert_eq!((size(&page), pixel(&page, 0, 0)), ((1, 1), [0x80; 3]));
 }
 
 #[test]
 fn what_cannot_be_decoded_is_named() {
-    let failure = documents().page(&fixture("g3.tif"), Format::Tiff, 1).expect_err("fax group 3");
+    let failure = documents().page(&fixture("g3.tif"), DocumentFormat::Tiff, 1).expect_err("fax group 3");
     assert_eq!(failure.code, FailureCode::UnreadablePage);
     assert!(failure.message.contains("Fax3"), "{failure}");
 }

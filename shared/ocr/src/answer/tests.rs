@@ -1,8 +1,8 @@
-//! Answers as the model gives them, by mode.
+//! Parsing answers in every mode.
 
 use proptest::prelude::*;
 use quire_tasks::{ModeName, Polygon};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -17,14 +17,14 @@ fn english() -> Mode {
     Mode::Translate { language: "English".to_owned() }
 }
 
-fn page_to(mode: &Mode, answer: &str, end: End) -> PageText {
+fn page_to(mode: &Mode, answer: &str, end: StopReason) -> PageText {
     let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
     let lines = answer.split('\n').map(|line| (line.to_owned(), Some(0.5))).collect();
-    page_of_answer(engine, WIDTH, HEIGHT, mode, lines, end)
+    parse_answer(engine, WIDTH, HEIGHT, mode, lines, end)
 }
 
 fn page(mode: &Mode, answer: &str) -> PageText {
-    page_to(mode, answer, End::Said)
+    page_to(mode, answer, StopReason::EndOfText)
 }
 
 fn text(mode: &Mode, answer: &str) -> String {
@@ -33,7 +33,7 @@ fn text(mode: &Mode, answer: &str) -> String {
     page.text()
 }
 
-/// The lines' texts, each with its left, top, right and bottom if it has a place.
+/// The text of each line, with left, top, right and bottom if it has a position.
 fn spots(page: &PageText) -> Vec<(&str, Option<[f32; 4]>)> {
     let corners = |[start, _, opposite, _]: Polygon| [start[0], start[1], opposite[0], opposite[1]];
     page.lines.iter().map(|line| (line.text.as_str(), line.polygon.map(corners))).collect()
@@ -53,10 +53,10 @@ fn text_and_markdown_and_formulas_stand_as_they_were_said() {
 
 #[test]
 fn why_an_answer_ends_is_a_warning() {
-    assert_eq!(page_to(&Mode::Text, "a", End::TokenCap).warnings, [Warning::CutOff]);
-    assert_eq!(page_to(&Mode::Text, "a", End::Repetition).warnings, [Warning::Repetition]);
-    assert_eq!(page_to(&Mode::Table, "a", End::TokenCap).warnings, [Warning::CutOff, Warning::OtherForm]);
-    assert_eq!(page_to(&Mode::Markdown, "```markdown\n# A", End::TokenCap).text(), "# A");
+    assert_eq!(page_to(&Mode::Text, "a", StopReason::TokenLimit).warnings, [Warning::CutOff]);
+    assert_eq!(page_to(&Mode::Text, "a", StopReason::Repetition).warnings, [Warning::Repetition]);
+    assert_eq!(page_to(&Mode::Table, "a", StopReason::TokenLimit).warnings, [Warning::CutOff, Warning::OtherForm]);
+    assert_eq!(page_to(&Mode::Markdown, "```markdown\n# A", StopReason::TokenLimit).text(), "# A");
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn of_a_table_only_the_tables_are_kept() {
     let nested = "<table><tr><td><table></table></td></tr></table>";
     assert_eq!(text(&Mode::Table, &format!("```html\n{nested}\n```")), nested);
     let cut = "<table><tr><td>1";
-    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), End::TokenCap).text(), cut);
-    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), End::TokenCap).warnings, [Warning::CutOff]);
+    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), StopReason::TokenLimit).text(), cut);
+    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), StopReason::TokenLimit).warnings, [Warning::CutOff]);
     let none = page(&Mode::Table, "| a | b |\n<tables>");
     assert_eq!((none.text().as_str(), &none.warnings[..]), ("| a | b |\n<tables>", &[Warning::OtherForm][..]));
 }
@@ -119,7 +119,7 @@ fn a_translation_stands_without_its_source() {
     assert_eq!(text(&english(), answer), "Opening hours\n翻译成英文为");
     assert_eq!(text(&english(), "图中的文字是：\n营业\n翻译成中文为：\nOpen"), "Open");
     assert_eq!(text(&english(), "Opening hours\n翻译成英文为"), "Opening hours\n翻译成英文为");
-    let cut = page_to(&english(), "图中的文字是\n营业时间", End::TokenCap);
+    let cut = page_to(&english(), "图中的文字是\n营业时间", StopReason::TokenLimit);
     assert_eq!(cut.warnings, [Warning::CutOff, Warning::OtherForm]);
     assert_eq!(cut.text(), "图中的文字是\n营业时间");
 }
@@ -161,7 +161,7 @@ fn text_without_a_place_stays_and_is_warned_of() {
         (r#"[{"box": [1,2,3,4]}] so"#, vec![(r#"{"box":[1,2,3,4]}"#, true), ("so", false)]),
         ("<quad>a<pos_1><pos_2><pos_3><pos_4></quad><ref>b</ref>", vec![("a", false), ("b", true)]),
     ] {
-        let read = page_to(&Mode::Spotting, answer, End::Said);
+        let read = page_to(&Mode::Spotting, answer, StopReason::EndOfText);
         let found: Vec<(&str, bool)> = spots(&read).into_iter().map(|(text, place)| (text, place.is_some())).collect();
         assert_eq!(found, expected, "{answer}");
         assert_eq!(read.warnings, [Warning::OtherForm], "{answer}");
@@ -182,7 +182,7 @@ fn a_second_place_for_one_text_and_a_page_without_text_are_in_form() {
 fn a_part_is_as_sure_as_the_lines_that_it_is_made_of() {
     let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
     let lines = vec![("aa(1,2),(3,4)bb".to_owned(), Some(0.4)), ("cc(1,2),(3,4)d(1,2),(3,4)".to_owned(), None)];
-    let read = page_of_answer(engine, 1, 1, &Mode::Spotting, lines, End::Said);
+    let read = parse_answer(engine, 1, 1, &Mode::Spotting, lines, StopReason::EndOfText);
     let sure: Vec<Option<f32>> = read.lines.iter().map(|line| line.confidence).collect();
     assert_eq!(sure, [Some(0.4), Some(0.4), None]);
 }
@@ -206,7 +206,7 @@ fn any_answer() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_answer_is_taken_in_any_mode(answer in any_answer(), end in prop_oneof![Just(End::Said), Just(End::TokenCap)]) {
+    fn any_answer_is_taken_in_any_mode(answer in any_answer(), end in prop_oneof![Just(StopReason::EndOfText), Just(StopReason::TokenLimit)]) {
         for mode in [Mode::Text, Mode::Markdown, Mode::Spotting, Mode::Table, Mode::Formula, Mode::Subtitles, english(), fields(&["a"])] {
             let read = page_to(&mode, &answer, end);
             for [x, y] in read.lines.iter().filter_map(|line| line.polygon).flatten() {
@@ -219,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_lost(answer in any_answer(), end in prop_oneof![Just(End::Said), Just(End::TokenCap)]) {
+    fn no_text_is_lost(answer in any_answer(), end in prop_oneof![Just(StopReason::EndOfText), Just(StopReason::TokenLimit)]) {
         let kept = |text: &str| {
             let lines = text.lines().map(str::trim_end).filter(|line| !line.trim().starts_with("```"));
             lines.filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()

@@ -94,7 +94,7 @@ pub(super) fn lost(entry: &BatchResultErrorEntry) -> bool {
 mod tests {
     use std::sync::Mutex;
 
-    use quire_tasks::{MAX_KEYS, MAX_WORD_CHARS, Mode, PageMessage, PageRef, ReadAs, TaskId, Tenant};
+    use quire_tasks::{MAX_FIELD_KEYS, MAX_WORD_CHARS, Mode, PageMessage, PageRef, ReadAs, TaskId, Tenant};
     use uuid::Uuid;
 
     use super::*;
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_largest_message_of_a_page_is_far_from_too_large() {
-        let mode = Mode::Fields { keys: vec!["𠀋".repeat(MAX_WORD_CHARS); MAX_KEYS] };
+        let mode = Mode::Fields { keys: vec!["𠀋".repeat(MAX_WORD_CHARS); MAX_FIELD_KEYS] };
         let page = PageRef { task_id: TaskId::new(Uuid::nil()), document: u32::MAX, page: u32::MAX };
         let engine = format!("{0}@{0}", "e".repeat(64)).parse().expect("a name");
         let read_as = ReadAs { mode, engine: Some(engine), pinned: true };

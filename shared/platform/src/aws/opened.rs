@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn page(status: PageStatus, round: u32) -> Page {
-        let page = PageRef { task_id: TaskId::derived(&["a task"]), document: 1, page: 1 };
+        let page = PageRef { task_id: TaskId::derive_from(&["a task"]), document: 1, page: 1 };
         Page { status, ..transitions::queued(page, round) }
     }
 

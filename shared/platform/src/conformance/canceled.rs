@@ -1,7 +1,8 @@
 //! What every task table promises about what is canceled, and about what is opened again.
 
 use quire_tasks::{
-    CallbackState, Counts, DocumentState, Outcome, PageStatus, Progress, Source, Task, TaskStatus, UnixMillis,
+    CallbackProgress, CallbackState, Counts, DocumentSource, DocumentState, Outcome, PageStatus, Task, TaskStatus,
+    UnixMillis,
 };
 
 use super::tasks::{complete, created, failure, now, page, pending, split, succeeded, task};
@@ -44,7 +45,7 @@ pub async fn an_open_task_is_canceled_at_once(backend: &Backend) {
     use PageStatus::{Canceled, Failed, Succeeded};
     let task = canceled_halfway(backend).await;
     assert_eq!(task.status(), TaskStatus::Canceled);
-    assert!(task.ended_at.is_some() && task.owes_callback() && task.dispatched);
+    assert!(task.ended_at.is_some() && task.needs_callback() && task.dispatched);
     assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
     assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Failed, 1), (Canceled, 1), (Canceled, 1)]);
     let before = Completion::Before(task.clone());
@@ -88,7 +89,7 @@ pub async fn what_was_not_read_is_opened_again(backend: &Backend) {
     }
     let ended = backend.tasks.task(task.id).await.expect("task");
     assert_eq!((ended.status(), ended.counts.succeeded), (TaskStatus::PartiallySucceeded, 5));
-    assert!(ended.owes_callback());
+    assert!(ended.needs_callback());
 }
 
 /// Also what was read; and what was read again is then not opened with what was not.
@@ -102,7 +103,8 @@ pub async fn all_of_a_task_is_opened_again(backend: &Backend) {
     assert_eq!((opened.changed(), opened.task().counts.open, opened.task().round), (true, 3, 2));
     let anew = backend.tasks.page(page(&task, 1, 1)).await.expect("page");
     assert_eq!((anew.status, anew.confidence, anew.ended_at), (Queued, None, None));
-    let read = backend.tasks.complete_page(page(&task, 1, 2), 2, Outcome::read(Some(0.5))).await.expect("complete");
+    let read =
+        backend.tasks.complete_page(page(&task, 1, 2), 2, Outcome::succeeded(Some(0.5))).await.expect("complete");
     assert!(read.changed());
     cancel(backend, &task).await;
     assert_eq!(pages(backend, &task).await, [(Canceled, 2), (Succeeded, 2), (Canceled, 2)]);
@@ -177,7 +179,7 @@ pub async fn a_task_of_thousands_of_pages_is_canceled_and_opened_again(backend: 
 pub async fn progress_is_owed_by_the_page_that_makes_it(backend: &Backend) {
     let mut task = task([split(3)]);
     if let Some(callback) = &mut task.callback {
-        callback.progress = Some(Progress::default());
+        callback.progress = Some(CallbackProgress::default());
     }
     backend.tasks.create(task.clone()).await.expect("create");
     let first = complete(backend, page(&task, 1, 1), succeeded()).await;
@@ -201,7 +203,7 @@ pub async fn a_document_that_failed_says_where_it_was_to_be_had(backend: &Backen
     let task = created(backend, [pending()]).await;
     let failed = backend.tasks.settle_document(task.id, 1, DocumentState::Failed(failure())).await.expect("settle");
     let source = failed.task().documents[0].source.clone();
-    assert!(matches!(source, Some(Source::Url { .. })), "{source:?}");
+    assert!(matches!(source, Some(DocumentSource::Url { .. })), "{source:?}");
     let opened = reopen(backend, &task, Reopen::Unread).await;
     assert!(
         matches!(&opened.task().documents[0].state, DocumentState::Pending { source: again } if Some(again) == source.as_ref())

@@ -19,7 +19,7 @@ async fn told(backend: &Backend, task: &Task) {
 
 /// The customer has been told of something else, and is told anew.
 fn is_told_anew(task: &Task, round: u32) {
-    assert_eq!((task.round, task.updated, task.owes_callback()), (round, true, true));
+    assert_eq!((task.round, task.updated, task.needs_callback()), (round, true, true));
     assert_eq!(task.callback.as_ref().map(|c| (c.state, c.attempts)), Some((CallbackState::Pending, 0)));
 }
 
@@ -124,5 +124,5 @@ pub async fn what_still_fails_is_opened_again_after_a_correction(backend: &Backe
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 1, ..Counts::default() });
     is_corrected(&backend.tasks.page(corrected).await.expect("page"), 2);
     let completion = backend.tasks.complete_page(failed, 3, succeeded()).await.expect("complete");
-    assert!(completion.changed() && completion.task().owes_callback() && !completion.task().updated);
+    assert!(completion.changed() && completion.task().needs_callback() && !completion.task().updated);
 }

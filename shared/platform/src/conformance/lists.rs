@@ -51,7 +51,7 @@ pub async fn tasks_are_listed_newest_first_one_page_after_the_other(backend: &Ba
     assert_eq!(list(Some(start + 1), Some(Listed::of(&tasks[1])), 2).await, tasks[2..4]);
     assert_eq!(list(Some(start + 9), None, 100).await, []);
     assert_eq!(list(None, None, 0).await, []);
-    let gone = Listed { created_at: UnixMillis(start + 3), id: quire_tasks::TaskId::derived(&["gone"]) };
+    let gone = Listed { created_at: UnixMillis(start + 3), id: quire_tasks::TaskId::derive_from(&["gone"]) };
     assert!(list(None, Some(gone), 100).await.len() >= 6, "the place need not be taken");
     assert_eq!(backend.tasks.list(&tenant(), None, None, 100).await.expect("list"), []);
 }
@@ -99,7 +99,7 @@ pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend)
     let expired = expired.task().clone();
     assert_eq!((expired.status(), expired.expires_at), (TaskStatus::Canceled, at));
     assert_eq!(expired.counts, Counts { failed: 1, canceled: 2, ..Counts::default() });
-    assert_eq!((expired.callback_state(), expired.owes_callback()), (CallbackState::None, false));
+    assert_eq!((expired.callback_state(), expired.needs_callback()), (CallbackState::None, false));
     let before = Completion::Before(expired.clone());
     assert_eq!(complete(backend, page(&task, 1, 2), succeeded()).await, before);
     assert_eq!(backend.tasks.settle_document(task.id, 2, split(1)).await.expect("settle"), before);
@@ -107,7 +107,7 @@ pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend)
         assert_eq!(backend.tasks.reopen(task.id, scope).await.expect("reopen"), before);
     }
     assert_eq!(backend.tasks.correct_page(page(&task, 1, 1), 2, None).await.expect("correct"), before);
-    for update in [CallbackUpdate::Resend, CallbackUpdate::Owed] {
+    for update in [CallbackUpdate::Resend, CallbackUpdate::Redrive] {
         assert_eq!(backend.tasks.update_callback(task.id, 1, update).await.expect("update"), before);
     }
     for at in [at, at.plus(HOUR)] {
@@ -120,7 +120,8 @@ pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend)
 
 /// Its time may be over while it is still worked on.
 pub async fn a_task_that_has_expired_is_worked_on_no_more(backend: &Backend) {
-    let old = Task { created_at: UnixMillis(now().0 - 2_000), ..task([split(2)]) }.kept_for(Duration::from_secs(1));
+    let old =
+        Task { created_at: UnixMillis(now().0 - 2_000), ..task([split(2)]) }.with_retention(Duration::from_secs(1));
     let created = backend.tasks.create(old.clone()).await.expect("create").task().clone();
     assert_eq!(complete(backend, page(&old, 1, 1), succeeded()).await, Completion::Before(created.clone()));
     let expired = backend.tasks.expire(old.id, created.expires_at).await.expect("expire");

@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use quire_tasks::{
-    AttemptEnding, DeliveryAttempt, Document, DocumentState, Key, PageRef, ReviewEntry, ReviewReason, Source, Task,
-    UnixMillis, WebhookId,
+    AttemptResult, DeliveryAttempt, Document, DocumentSource, DocumentState, ObjectKey, PageRef, ReviewEntry,
+    ReviewReason, Task, UnixMillis, WebhookId,
 };
 
 use super::{
@@ -23,17 +23,18 @@ const ATTEMPTS: i64 = 120;
 
 /// A task with something of everything that is kept for one, and the keys of its objects.
 async fn furnished(backend: &Backend) -> (Task, Vec<String>) {
-    let key = format!("{}{}.pdf", Key::INBOX, unique("upload"));
-    let source = Source::Inbox { key: key.clone(), version: None };
+    let key = format!("{}{}.pdf", ObjectKey::INBOX, unique("upload"));
+    let source = DocumentSource::Inbox { key: key.clone(), version: None };
     let mut task = task([split(2)]);
     task.documents.push(Document::new(2, None, DocumentState::Pending { source }));
     task.counts = task.counts.add(1, quire_tasks::PageStatus::Queued);
     let task = backend.tasks.create(task).await.expect("create").task().clone();
     let id = task.id;
-    let pages = (1..=2).map(|round| Key::PageText { page: page(&task, 1, 1), round });
-    let letters = ["documents", "pages", "callbacks"].map(|queue| Key::DeadLetter { queue, name: format!("{id}-1") });
-    let results = ["pdf", "json"].map(|ending| Key::Result { task_id: id, round: 1, ending });
-    let own = [Key::Document { task_id: id, document: 1 }, Key::Inbox { task_id: id }];
+    let pages = (1..=2).map(|round| ObjectKey::PageText { page: page(&task, 1, 1), round });
+    let letters =
+        ["documents", "pages", "callbacks"].map(|queue| ObjectKey::DeadLetter { queue, name: format!("{id}-1") });
+    let results = ["pdf", "json"].map(|ending| ObjectKey::Result { task_id: id, round: 1, ending });
+    let own = [ObjectKey::Document { task_id: id, document: 1 }, ObjectKey::Inbox { task_id: id }];
     let keys = own.into_iter().chain(pages).chain(letters).chain(results).map(|key| key.to_string());
     let keys: Vec<String> = keys.chain([key]).collect();
     for key in &keys {
@@ -58,15 +59,15 @@ fn review(page: PageRef) -> ReviewEntry {
 
 fn attempt(task: &Task, number: i64) -> DeliveryAttempt {
     DeliveryAttempt {
-        webhook_id: WebhookId::end_of(task.id, 1),
+        webhook_id: WebhookId::for_round_end(task.id, 1),
         event: "task.succeeded".to_owned(),
         attempt: 1,
         at: UnixMillis(number),
         duration_ms: 1,
-        ending: AttemptEnding::Retrying,
+        result: AttemptResult::Retrying,
         status: None,
         error: None,
-        answer: None,
+        response: None,
         next_at: None,
     }
 }
@@ -80,7 +81,7 @@ async fn left(backend: &Backend, task: &Task, keys: &[String]) -> (usize, usize,
     let mut entries = 0;
     for of in task.pages() {
         entries += usize::from(
-            backend.records.read(Collection::Review, &ReviewEntry::key_of(of)).await.expect("read").is_some(),
+            backend.records.read(Collection::Review, &ReviewEntry::key_for(of)).await.expect("read").is_some(),
         );
     }
     let room = task.id.to_string();
@@ -101,7 +102,7 @@ pub async fn nothing_of_a_purged_task_is_left(backend: &Backend) {
         purge(backend, &task).await.expect("purged");
         assert_eq!(left(backend, &task, &keys).await, (0, 0, 0, false));
     }
-    for prefix in Key::all_of(task.id) {
+    for prefix in ObjectKey::task_prefixes(task.id) {
         assert_eq!(backend.objects.list(&prefix).await.expect("list"), [""; 0]);
     }
     assert_eq!(left(backend, &other, &others).await, whole);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quire_tasks::{
-    CallbackState, CallbackUpdate, Counts, Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef,
-    PageStatus, Source, Split, Task, TaskId, TaskStatus, Tenant, UnixMillis,
+    CallbackState, CallbackUpdate, Counts, Document, DocumentFormat, DocumentSource, DocumentState, Failure,
+    FailureCode, Outcome, PageRef, PageStatus, SplitDocument, Task, TaskId, TaskStatus, Tenant, UnixMillis,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -19,11 +19,11 @@ pub(super) fn now() -> UnixMillis {
 }
 
 pub(super) fn split(pages: u32) -> DocumentState {
-    DocumentState::Split(Split { format: Format::Pdf, pages })
+    DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages })
 }
 
 pub(super) fn pending() -> DocumentState {
-    DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } }
+    DocumentState::Pending { source: DocumentSource::Url { url: "https://example.com/a.pdf".to_owned() } }
 }
 
 pub(super) fn failure() -> Failure {
@@ -31,7 +31,7 @@ pub(super) fn failure() -> Failure {
 }
 
 pub(super) fn succeeded() -> Outcome {
-    Outcome::read(Some(0.75))
+    Outcome::succeeded(Some(0.75))
 }
 
 /// A task that nobody has seen yet.
@@ -93,7 +93,7 @@ pub async fn a_task_reads_back_with_its_pages(backend: &Backend) {
 pub async fn a_task_without_a_readable_document_has_ended_at_once(backend: &Backend) {
     let task = created(backend, [DocumentState::Failed(failure())]).await;
     assert_eq!(task.status(), TaskStatus::Failed);
-    assert!(task.ended_at.is_some() && task.owes_callback());
+    assert!(task.ended_at.is_some() && task.needs_callback());
     assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
 }
 
@@ -161,7 +161,7 @@ pub async fn a_page_ends_once(backend: &Backend) {
     }
     let last = complete(backend, second, Outcome::Failed(failure())).await;
     assert_eq!(last.task().status(), TaskStatus::PartiallySucceeded);
-    assert!(last.task().ended_at.is_some() && last.task().owes_callback());
+    assert!(last.task().ended_at.is_some() && last.task().needs_callback());
     let failed = backend.tasks.page(second).await.expect("page");
     assert_eq!((failed.status, failed.failure), (PageStatus::Failed, Some(failure())));
 }

@@ -9,7 +9,9 @@ use aws_sdk_s3::{
     types::{BucketVersioningStatus, VersioningConfiguration},
 };
 use quire_platform::{Aws, AwsSettings, Backend, conformance, purge};
-use quire_tasks::{Document, DocumentState, Format, Key, Source, Split, Task, TaskId, Tenant};
+use quire_tasks::{
+    Document, DocumentFormat, DocumentSource, DocumentState, ObjectKey, SplitDocument, Task, TaskId, Tenant,
+};
 use uuid::Uuid;
 
 use crate::{connected, emulator, now, retention, settings};
@@ -87,9 +89,14 @@ async fn of_a_chosen_key_the_version_that_was_announced_goes_and_no_other() {
     let announced = client().list_object_versions().bucket(&settings.bucket).send().await.expect("listed");
     let announced = announced.versions.unwrap_or_default().into_iter().find(|one| one.is_latest != Some(true));
     let version = announced.expect("an older version").version_id;
-    let state = DocumentState::Pending { source: Source::Inbox { key: key.to_owned(), version: version.clone() } };
+    let state =
+        DocumentState::Pending { source: DocumentSource::Inbox { key: key.to_owned(), version: version.clone() } };
     let task = created(&backend, vec![Document::new(1, None, state)]).await;
-    backend.objects.put(&Key::Document { task_id: task.id, document: 1 }.to_string(), "x".into()).await.expect("put");
+    backend
+        .objects
+        .put(&ObjectKey::Document { task_id: task.id, document: 1 }.to_string(), "x".into())
+        .await
+        .expect("put");
     purge(&backend, &task).await.expect("purged");
     let left = versions(&settings).await;
     assert_eq!(left.len(), 1, "{left:?}");
@@ -108,7 +115,7 @@ async fn a_task_that_was_removed_by_half_is_found_and_removed_whole() {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let backend = connected(&settings).await;
-    let state = || DocumentState::Split(Split { format: Format::Pdf, pages: 1 });
+    let state = || DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 1 });
     // So many that they lie outside of their task's item.
     let documents = (1..=150).map(|number| Document::new(number, Some("a".repeat(100)), state())).collect();
     let task = created(&backend, documents).await;

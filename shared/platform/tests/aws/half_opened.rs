@@ -4,8 +4,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use quire_platform::{Aws, AwsSettings, Backend, Completion, Reopen, conformance};
 use quire_tasks::{
-    Counts, Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Split, Task, TaskId,
-    TaskStatus, Tenant,
+    Counts, Document, DocumentFormat, DocumentState, Failure, FailureCode, Outcome, PageRef, PageStatus, SplitDocument,
+    Task, TaskId, TaskStatus, Tenant,
 };
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ async fn half_opened(pages: u32) -> (Backend, Task) {
     let settings = settings();
     Aws::provision_with(&settings, conformance::settings).await.expect("provisioned");
     let backend = connected(&settings).await;
-    let state = DocumentState::Split(Split { format: Format::Pdf, pages });
+    let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages });
     let documents = vec![Document::new(1, None, state)];
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), now(), documents, None);
     backend.tasks.create(task.clone()).await.expect("created");
@@ -75,7 +75,8 @@ async fn pages_that_were_opened_by_half_stay_as_they_were_until_somebody_opens_t
         backend.tasks.reopen(task.id, Reopen::These(vec![page(&task, 2), page(&task, 3)])).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 2, succeeded: 1, failed: 1, ..Counts::default() });
     for round in [2, 3] {
-        let stray = backend.tasks.complete_page(page(&task, 4), round, Outcome::read(None)).await.expect("an answer");
+        let stray =
+            backend.tasks.complete_page(page(&task, 4), round, Outcome::succeeded(None)).await.expect("an answer");
         assert!(!stray.changed(), "nobody opened it: {stray:?}");
     }
     for number in [2, 3] {
@@ -84,7 +85,8 @@ async fn pages_that_were_opened_by_half_stay_as_they_were_until_somebody_opens_t
     let opened = backend.tasks.reopen(task.id, Reopen::Unread).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 3, succeeded: 1, ..Counts::default() });
     for number in [2, 3, 4] {
-        let read = backend.tasks.complete_page(page(&task, number), 4, Outcome::read(None)).await.expect("completed");
+        let read =
+            backend.tasks.complete_page(page(&task, number), 4, Outcome::succeeded(None)).await.expect("completed");
         assert!(read.changed(), "{read:?}");
     }
     assert_eq!(backend.tasks.task(task.id).await.expect("a task").status(), TaskStatus::Succeeded);

@@ -2,8 +2,8 @@
 
 use quire_platform::{Aws, Backend, Completion, Reopen, conformance, retry_with_backoff};
 use quire_tasks::{
-    Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, PageStatus, Source, Split, Task, TaskId,
-    TaskStatus, Tenant,
+    Document, DocumentFormat, DocumentSource, DocumentState, Failure, FailureCode, Outcome, PageRef, PageStatus,
+    SplitDocument, Task, TaskId, TaskStatus, Tenant,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -13,11 +13,11 @@ use crate::{connected, open, settings};
 const URL: &str = "https://example.com/a.pdf";
 
 fn split(pages: u32) -> DocumentState {
-    DocumentState::Split(Split { format: Format::Pdf, pages })
+    DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages })
 }
 
 fn pending() -> DocumentState {
-    DocumentState::Pending { source: Source::Url { url: URL.to_owned() } }
+    DocumentState::Pending { source: DocumentSource::Url { url: URL.to_owned() } }
 }
 
 fn failed() -> Outcome {

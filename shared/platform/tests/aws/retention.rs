@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::{
 };
 use quire_platform::{Aws, Backend, Collection, Reopen, conformance};
 use quire_tasks::{
-    Document, DocumentState, Failure, FailureCode, Format, Outcome, PageRef, Source, Split, Task, TaskId, Tenant,
-    UnixMillis,
+    Document, DocumentFormat, DocumentSource, DocumentState, Failure, FailureCode, Outcome, PageRef, SplitDocument,
+    Task, TaskId, Tenant, UnixMillis,
 };
 use uuid::Uuid;
 
@@ -25,9 +25,10 @@ pub(crate) fn client() -> Client {
 
 /// A task with documents in items of their own and with pages, some of which have ended.
 async fn worked_on(backend: &Backend, created_at: UnixMillis) -> Task {
-    let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
-    let pending =
-        DocumentState::Pending { source: Source::Url { url: "https://example.com/".to_owned() + &"a".repeat(3000) } };
+    let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 });
+    let pending = DocumentState::Pending {
+        source: DocumentSource::Url { url: "https://example.com/".to_owned() + &"a".repeat(3000) },
+    };
     let documents =
         [split.clone(), pending].into_iter().zip(1..).map(|(state, number)| Document::new(number, None, state));
     let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents.collect(), None);

@@ -12,8 +12,8 @@ use std::{
 
 use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
 use quire_tasks::{
-    Counts, Document, DocumentState, Format, Key, Outcome, PageMessage, PageRef, Split, Task, TaskId, Tenant,
-    UnixMillis,
+    Counts, Document, DocumentFormat, DocumentState, ObjectKey, Outcome, PageMessage, PageRef, SplitDocument, Task,
+    TaskId, Tenant, UnixMillis,
 };
 use uuid::Uuid;
 
@@ -94,7 +94,7 @@ async fn work_until_killed(dir: &Path) {
 async fn submit(backend: &Backend) {
     loop {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-        let state = DocumentState::Split(Split { format: Format::Pdf, pages: PAGES });
+        let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: PAGES });
         let documents = vec![Document::new(1, None, state)];
         let created_at = UnixMillis(now.as_millis() as i64);
         let task = Task::new(TaskId::new(Uuid::now_v7()), Tenant::default(), created_at, documents, None);
@@ -130,9 +130,9 @@ async fn read_some(
     for delivery in deliveries {
         let delivery = delivery.expect("a page message");
         let PageMessage { page, round, .. } = delivery.message;
-        let key = Key::PageText { page, round }.to_string();
+        let key = ObjectKey::PageText { page, round }.to_string();
         backend.objects.put_new(&key, text(page).into()).await.expect("stored");
-        let succeeded = Outcome::read(None);
+        let succeeded = Outcome::succeeded(None);
         if backend.tasks.complete_page(page, round, succeeded).await.expect("completed").changed() {
             ended(page);
         }
@@ -161,7 +161,8 @@ async fn finish(dir: &Path, mut said: Said) {
         assert_eq!(task.counts, Counts { succeeded: PAGES, ..Counts::default() }, "{id}");
         assert!(task.ended_at.is_some());
         for page in task.pages() {
-            let stored = backend.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("its text");
+            let stored =
+                backend.objects.read(&ObjectKey::PageText { page, round: 1 }.to_string()).await.expect("its text");
             assert_eq!(stored, text(page), "whole");
         }
     }

@@ -1,7 +1,7 @@
 //! Keys, limits and secrets, on the embedded backend.
 
 mod keys;
-mod limits;
+mod rate_limits;
 mod signing;
 
 use quire_platform::{Backend, Embedded};
@@ -9,13 +9,13 @@ use quire_tasks::{Tenant, UnixMillis};
 use tempfile::TempDir;
 
 /// A backend that is gone with its folder.
-struct Room {
+struct TestBackend {
     backend: Backend,
     folder: TempDir,
     _embedded: Embedded,
 }
 
-impl Room {
+impl TestBackend {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let embedded = Embedded::open(folder.path(), "test").expect("open the backend");

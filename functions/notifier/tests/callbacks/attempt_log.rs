@@ -1,0 +1,149 @@
+//! The log of attempts.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::http::StatusCode;
+use quire_notifier::Notifier;
+use quire_platform::{Backend, Collection, Error, Record, RecordStore, Result, enqueue_callback, purge};
+use quire_tasks::{AttemptResult, CallbackState, CallbackUpdate, UnixMillis, WebhookId};
+
+use crate::{
+    OK,
+    harness::{Harness, egress, schedule},
+    receiver::{ScriptedResponse, WebhookReceiver},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_is_kept_with_what_was_answered() {
+    let full = ScriptedResponse::Said(StatusCode::SERVICE_UNAVAILABLE, format!("too busy{}", "!".repeat(5000)));
+    let receiver = WebhookReceiver::start([full, OK]).await;
+    let test = Harness::open().await;
+    let task = test.ended_task(&receiver.url()).await;
+    let notifier = test.notifier();
+    test.deliver_next(&notifier).await;
+    test.deliver_next(&notifier).await;
+    let log = test.log(task.id).await;
+    assert_eq!(log.len(), 2);
+    assert!(log.iter().all(|attempt| attempt.webhook_id == WebhookId::for_round_end(task.id, 1)));
+    let (first, second) = (&log[0], &log[1]);
+    assert_eq!((first.attempt, first.event.as_str(), first.status), (1, "task.succeeded", Some(503)));
+    assert_eq!(
+        (first.result, first.error.as_deref()),
+        (AttemptResult::Retrying, Some("the receiver answered with status 503"))
+    );
+    let answer = first.response.as_deref().expect("an answer");
+    assert!(answer.starts_with("too busy!") && answer.len() == 1024, "{}", answer.len());
+    assert!(first.next_at.is_some_and(|next| next > first.at));
+    assert_eq!((second.attempt, second.status, second.result), (2, Some(200), AttemptResult::Delivered));
+    assert_eq!((second.error.as_ref(), second.response.as_ref(), second.next_at), (None, None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_nobody_answered_says_why() {
+    let test = Harness::open().await;
+    let task = test.ended_task(&crate::receiver::dead().await).await;
+    test.deliver_next(&test.notifier()).await;
+    let log = test.log(task.id).await;
+    assert_eq!((log[0].status, log[0].response.as_ref(), log[0].result), (None, None, AttemptResult::Retrying));
+    let error = log[0].error.as_deref().expect("a reason");
+    assert!(error.contains("could not be reached") && !error.contains("secret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_task_that_is_sent_again_and_again_is_bounded() {
+    let receiver = WebhookReceiver::start([OK]).await;
+    let test = Harness::open().await;
+    let task = test.ended_task(&receiver.url()).await;
+    let notifier = test.notifier();
+    test.deliver_next(&notifier).await;
+    for _ in 0..210 {
+        let resent = test.backend.tasks.update_callback(task.id, 1, CallbackUpdate::Resend).await.expect("noted");
+        enqueue_callback(&test.backend, resent.task()).await.expect("owed");
+        test.deliver_next(&notifier).await;
+    }
+    let log = test.log(task.id).await;
+    assert!((100..200).contains(&log.len()), "{}", log.len());
+    assert!(log.is_sorted_by_key(|attempt| attempt.at));
+    assert_eq!(test.task(task.id).await.callback.map(|callback| callback.attempts), Some(211));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_deleted_while_its_receiver_is_told_leaves_nothing_in_the_log() {
+    let receiver = WebhookReceiver::start([ScriptedResponse::Late(Duration::from_millis(300))]).await;
+    let test = Harness::open().await;
+    let task = test.ended_task(&receiver.url()).await;
+    let running = test.start();
+    receiver.until_heard(1).await;
+    let gone = test.backend.tasks.expire(task.id, UnixMillis(1)).await.expect("expired").task().clone();
+    purge(&test.backend, &gone).await.expect("purged");
+    running.stop().await;
+    assert_eq!(test.log(task.id).await.len(), 0);
+}
+
+/// Records of which those of deliveries and endpoints are out of order.
+#[derive(Debug)]
+struct OutOfOrder(Arc<dyn RecordStore>);
+
+fn working(on: Collection) -> Result<()> {
+    let broken = matches!(on, Collection::Deliveries | Collection::Endpoints);
+    if broken { Err(Error::Failed { what: "records", why: "as the test wants".to_owned() }) } else { Ok(()) }
+}
+
+#[async_trait]
+impl RecordStore for OutOfOrder {
+    async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
+        working(on)?;
+        self.0.read(on, key).await
+    }
+
+    async fn put(
+        &self,
+        on: Collection,
+        key: &str,
+        body: String,
+        seen: Option<u64>,
+        expires_at: Option<UnixMillis>,
+    ) -> Result<bool> {
+        working(on)?;
+        self.0.put(on, key, body, seen, expires_at).await
+    }
+
+    async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
+        working(on)?;
+        self.0.set(on, key, body, expires_at).await
+    }
+
+    async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
+        working(on)?;
+        self.0.delete(on, key, seen).await
+    }
+
+    async fn list(&self, on: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
+        self.0.list(on, after, limit).await
+    }
+
+    async fn list_partition(
+        &self,
+        on: Collection,
+        test: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.0.list_partition(on, test, after, limit).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_out_of_order_has_nobody_told_twice() {
+    let receiver = WebhookReceiver::start([OK]).await;
+    let test = Harness::open().await;
+    let task = test.ended_task(&receiver.url()).await;
+    let records: Arc<dyn RecordStore> = Arc::new(OutOfOrder(Arc::clone(&test.backend.records)));
+    let mut backend: Backend = test.backend.clone();
+    backend.records = records;
+    test.deliver_next(&Notifier::new(backend, egress(), test.signing.clone(), schedule())).await;
+    assert_eq!(test.task(task.id).await.callback_state(), CallbackState::Delivered);
+    assert_eq!((receiver.heard().len(), test.log(task.id).await.len()), (1, 0));
+    test.is_idle().await;
+}
