@@ -146,13 +146,18 @@ async fn during_a_rotation_the_old_and_the_new_secret_verify() {
     let new = quire(["webhook-secret", "--rotate", "--data", data]).await.expect_stdout();
     serve.api().submit(upload(), &receiver.url()).await.accepted_task_id();
     let deliveries = receiver.await_callbacks(2).await;
-    let (before, after) = (&deliveries[0], &deliveries[1]);
-    let (old, new) = (old.trim(), new.trim());
+    let before = &deliveries[0];
+    let after = &deliveries[1];
+    let old = old.trim();
+    let new = new.trim();
     assert_ne!(old, new);
-    assert!(is_verified(old, &after.headers, &after.body).await, "who has not changed it yet");
-    assert!(is_verified(new, &after.headers, &after.body).await, "who has changed it already");
+    assert!(is_verified(old, &after.headers, &after.body).await, "receivers may still use the old secret");
+    assert!(is_verified(new, &after.headers, &after.body).await, "receivers may already use the new secret");
     assert!(is_verified(old, &before.headers, &before.body).await);
-    assert!(!is_verified(new, &before.headers, &before.body).await, "it was sent before there was a new one");
+    assert!(
+        !is_verified(new, &before.headers, &before.body).await,
+        "earlier callbacks are not signed with the new secret"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,7 +47,8 @@ async fn rollback_reason(serve: &ServeProcess) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worse_canary_is_rolled_back_automatically() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (stable, canary) = (ModelServer::start(), ModelServer::start());
+    let stable = ModelServer::start();
+    let canary = ModelServer::start();
     canary.set_behavior(ModelBehavior::RespondsWith(""));
     let serve =
         ServeProcess::start(ServeOptions::new(folder.path()).engines(&half_canary_config(&stable, &canary))).await;
@@ -83,7 +84,8 @@ async fn a_worse_canary_is_rolled_back_automatically() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_equally_good_canary_stays_until_it_is_rolled_back_manually() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (stable, canary) = (ModelServer::start(), ModelServer::start());
+    let stable = ModelServer::start();
+    let canary = ModelServer::start();
     for server in [&stable, &canary] {
         server.set_confidence(0.9);
     }

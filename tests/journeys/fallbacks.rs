@@ -64,7 +64,8 @@ async fn a_server_that_never_responds_times_out_and_its_breaker_opens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_result_with_the_higher_confidence_is_kept_and_names_the_other() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (primary, fallback) = (ModelServer::start(), ModelServer::start());
+    let primary = ModelServer::start();
+    let fallback = ModelServer::start();
     primary.set_confidence(0.6);
     fallback.set_confidence(0.4);
     let vllm = json!({ "dialect": "vllm" });

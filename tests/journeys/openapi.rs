@@ -70,7 +70,8 @@ async fn every_response_and_webhook_matches_the_description() {
 async fn known_values(serve: &ServeProcess, receiver: &CallbackReceiver, key: &str) -> Value {
     let api = serve.api().with_key(key);
     let image = png(&TestPage::new("A single card"));
-    let (mut tasks, mut deliveries) = (Vec::new(), Vec::new());
+    let mut tasks = Vec::new();
+    let mut deliveries = Vec::new();
     for _ in 0..4 {
         let id = api.submit([UploadFile::new("card.png", image.clone())], &receiver.url()).await.accepted_task_id();
         api.await_callback(&id, "delivered").await;

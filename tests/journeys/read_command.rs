@@ -152,9 +152,11 @@ async fn a_data_folder_keeps_the_results() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_with_an_empty_cache_download_once() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (card, cache) = (folder.path().join("card.png"), folder.path().join("cache"));
+    let card = folder.path().join("card.png");
+    let cache = folder.path().join("cache");
     fs::write(&card, png(&TestPage::new("Fetched once"))).expect("the file can be written");
-    let (python, calls) = (folder.path().join("python"), folder.path().join("calls"));
+    let python = folder.path().join("python");
+    let calls = folder.path().join("calls");
     // Logs a line per call.
     let script = format!("#!/bin/sh\necho \"$*\" >> '{}'\nexec python3 \"$@\"\n", calls.display());
     fs::write(&python, script).expect("a script");
@@ -181,7 +183,8 @@ async fn two_processes_with_an_empty_cache_download_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_stored_or_reported_outside_of_the_cache() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (card, home) = (folder.path().join("card.png"), folder.path().join("home"));
+    let card = folder.path().join("card.png");
+    let home = folder.path().join("home");
     fs::write(&card, png(&TestPage::new("Nobody else"))).expect("the file can be written");
     fs::create_dir(&home).expect("a temporary folder");
     let natives = tokio::task::spawn_blocking(|| quire_native_libs::locate(&quire_native_libs::Progress::Silent));

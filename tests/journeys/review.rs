@@ -51,7 +51,8 @@ async fn correct(serve: &ServeProcess, name: &str, text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_with_low_confidence_is_reviewed_and_corrected() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (server, receiver) = (start_unsure_server(), CallbackReceiver::start().await);
+    let server = start_unsure_server();
+    let receiver = CallbackReceiver::start().await;
     let serve = serve_with(&folder, &server).await;
     let sheets = [TestPage::new("Unsure"), TestPage::new("As unsure")];
     let id = serve.api().submit(upload(&sheets), &receiver.url()).await.accepted_task_id();
@@ -63,7 +64,8 @@ async fn a_page_with_low_confidence_is_reviewed_and_corrected() {
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(lines[0].contains("0.40"), "the confidence is listed: {lines:#?}");
 
-    let (first, second) = (entry_name(&lines[0]), entry_name(&lines[1]));
+    let first = entry_name(&lines[0]);
+    let second = entry_name(&lines[1]);
     let image = folder.path().join("page.png");
     let shown = serve
         .quire(&["review", "show", &first, "--image", image.to_str().expect("the path is UTF-8")])
@@ -108,7 +110,8 @@ async fn assert_corrected(serve: &ServeProcess, receiver: &CallbackReceiver, id:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correction_of_a_failed_page_lets_its_task_succeed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (server, receiver) = (start_unsure_server(), CallbackReceiver::start().await);
+    let server = start_unsure_server();
+    let receiver = CallbackReceiver::start().await;
     let serve = serve_with(&folder, &server).await;
     let sheets = [TestPage::new("Unreadable").yellow()];
     let id = serve.api().submit(upload(&sheets), &receiver.url()).await.accepted_task_id();
@@ -125,7 +128,8 @@ async fn a_correction_of_a_failed_page_lets_its_task_succeed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_callback_of_a_correction_survives_a_crash() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (server, receiver) = (start_unsure_server(), CallbackReceiver::start().await);
+    let server = start_unsure_server();
+    let receiver = CallbackReceiver::start().await;
     let mut serve = serve_with(&folder, &server).await;
     let id = serve.api().submit(upload(&[TestPage::new("Unsure")]), &receiver.url()).await.accepted_task_id();
     serve.api().await_callback(&id, "delivered").await;

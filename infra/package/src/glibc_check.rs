@@ -88,7 +88,8 @@ mod tests {
     fn a_program_that_needs_a_newer_glibc_is_rejected() {
         let program = fs::read("/proc/self/exe").expect("the test program can be read");
         // Replaces a version that every test program needs by a future one.
-        let (old, new) = (b"GLIBC_2.34\0", b"GLIBC_2.99\0");
+        let old = b"GLIBC_2.34\0";
+        let new = b"GLIBC_2.99\0";
         let position = program.windows(old.len()).position(|bytes| bytes == old);
         let start = position.expect("a program built on this machine needs glibc 2.34");
         let mut newer = program.clone();

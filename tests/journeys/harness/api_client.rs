@@ -211,7 +211,8 @@ fn form(files: impl IntoIterator<Item = UploadFile>) -> Form {
 
 async fn send(request: RequestBuilder) -> reqwest::Result<ApiResponse> {
     let response = request.send().await?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
     let bytes = response.bytes().await?;
     let body = match &bytes[..] {
         [] => Value::Null,

@@ -101,7 +101,8 @@ fn assemble(pages: &[Option<String>], trailer: &str) -> Vec<u8> {
         writeln!(table, "{:010} 00000 n ", file.len()).expect("a String accepts all text");
         write!(file, "{} 0 obj\n{object}\nendobj\n", index + 1).expect("a String accepts all text");
     }
-    let (start, size) = (file.len(), objects.len() + 1);
+    let start = file.len();
+    let size = objects.len() + 1;
     let root = format!("<< /Size {size} /Root 1 0 R {trailer} >>");
     write!(file, "xref\n0 {size}\n{table}trailer\n{root}\nstartxref\n{start}\n%%EOF\n")
         .expect("a String accepts all text");

@@ -20,7 +20,8 @@ async fn engine_health(stack: &EmulatedStack) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_server_is_paused_and_resumed_and_its_page_is_corrected() {
     let stack = EmulatedStack::shared().await;
-    let (server, receiver) = (ModelServer::start_on(stack.model_port), CallbackReceiver::start().await);
+    let server = ModelServer::start_on(stack.model_port);
+    let receiver = CallbackReceiver::start().await;
     server.set_confidence(0.4);
     stack.quire(&["engines", "pause", "a@1", "--reason", "new weights"]).await.expect_stdout();
     eventually("the API reports the pause", || async {

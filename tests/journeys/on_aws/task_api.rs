@@ -8,7 +8,8 @@ use super::{emulator::send, stack::EmulatedStack};
 
 /// Returns the XML list of all object versions under a prefix.
 async fn object_versions(stack: &EmulatedStack, prefix: &str) -> String {
-    let (endpoint, bucket) = (stack.variable("AWS_ENDPOINT_URL"), stack.variable("QUIRE_AWS_BUCKET"));
+    let endpoint = stack.variable("AWS_ENDPOINT_URL");
+    let bucket = stack.variable("QUIRE_AWS_BUCKET");
     let answer = send("GET", &format!("{endpoint}/{bucket}?versions&prefix={prefix}"), &[], Vec::new()).await;
     assert_eq!(answer.status(), 200, "{answer:?}");
     answer.text().await.expect("XML")
@@ -100,7 +101,8 @@ async fn the_first_key_enables_authentication_and_isolates_tenants() {
         let stack = &stack;
         async move { stack.quire(&["keys", "create", "--tenant", tenant]).await.expect_stdout().trim().to_owned() }
     });
-    let (ours, theirs) = (ours.await, theirs.await);
+    let ours = ours.await;
+    let theirs = theirs.await;
     let ApiClient { base, .. } = stack.api();
     let call = async |method: &str, path: &str, key: Option<&str>, body: Option<Value>| {
         let bearer = key.map(|key| format!("Bearer {key}"));

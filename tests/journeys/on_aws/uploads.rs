@@ -63,7 +63,8 @@ async fn a_presigned_upload_accepts_only_the_announced_document() {
     assert_eq!(stack.api().task(&id).await["status"], "queued", "the task exists before the document");
 
     let upload = &answer["upload"];
-    let (method, url) = (upload["method"].as_str().expect("a method"), upload["url"].as_str().expect("a URL"));
+    let method = upload["method"].as_str().expect("a method");
+    let url = upload["url"].as_str().expect("a URL");
     let headers = upload["headers"].as_object().expect("headers");
     let headers: Vec<_> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str().expect("a text"))).collect();

@@ -3,14 +3,14 @@
 
 /// A token and the line it starts on, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Token {
-    pub(crate) kind: TokenKind,
+pub(crate) struct SourceToken {
+    pub(crate) kind: SourceTokenKind,
     pub(crate) text: String,
     pub(crate) line: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TokenKind {
+pub(crate) enum SourceTokenKind {
     /// An identifier, a keyword or a number.
     Word,
     /// One character, or the path separator `::`.
@@ -19,18 +19,18 @@ pub(crate) enum TokenKind {
     Text,
 }
 
-impl Token {
+impl SourceToken {
     pub(crate) fn is(&self, text: &str) -> bool {
-        self.kind != TokenKind::Text && self.text == text
+        self.kind != SourceTokenKind::Text && self.text == text
     }
 
     pub(crate) fn is_word(&self) -> bool {
-        self.kind == TokenKind::Word
+        self.kind == SourceTokenKind::Word
     }
 }
 
 /// Returns the tokens of a source file. Malformed source yields some tokens, never an error: the compiler reports it.
-pub(crate) fn tokenize(source: &str) -> Vec<Token> {
+pub(crate) fn tokenize(source: &str) -> Vec<SourceToken> {
     let mut lexer = Lexer { rest: source, line: 1, tokens: Vec::new() };
     while let Some(first) = lexer.rest.chars().next() {
         lexer.read_token(first);
@@ -41,7 +41,7 @@ pub(crate) fn tokenize(source: &str) -> Vec<Token> {
 struct Lexer<'a> {
     rest: &'a str,
     line: usize,
-    tokens: Vec<Token>,
+    tokens: Vec<SourceToken>,
 }
 
 impl Lexer<'_> {
@@ -49,31 +49,31 @@ impl Lexer<'_> {
         if let Some(length) = comment_length(self.rest) {
             self.skip(length);
         } else if let Some(literal) = StringLiteral::at_start_of(self.rest) {
-            self.push(TokenKind::Text, literal.content.0, literal.content.1);
+            self.push(SourceTokenKind::Text, literal.content.0, literal.content.1);
             self.skip(literal.length);
         } else if let Some(raw_word) = self.rest.strip_prefix("r#").filter(|rest| rest.starts_with(is_word_start)) {
             let length = 2 + word_length(raw_word);
-            self.push(TokenKind::Word, 2, length);
+            self.push(SourceTokenKind::Word, 2, length);
             self.skip(length);
         } else if is_word_character(first) {
             let length = word_length(self.rest);
-            self.push(TokenKind::Word, 0, length);
+            self.push(SourceTokenKind::Word, 0, length);
             self.skip(length);
         } else if first == '\'' {
             self.skip(quote_length(self.rest));
         } else if self.rest.starts_with("::") {
-            self.push(TokenKind::Punctuation, 0, 2);
+            self.push(SourceTokenKind::Punctuation, 0, 2);
             self.skip(2);
         } else {
             if !first.is_whitespace() {
-                self.push(TokenKind::Punctuation, 0, first.len_utf8());
+                self.push(SourceTokenKind::Punctuation, 0, first.len_utf8());
             }
             self.skip(first.len_utf8());
         }
     }
 
-    fn push(&mut self, kind: TokenKind, start: usize, end: usize) {
-        self.tokens.push(Token { kind, text: self.rest[start..end].to_owned(), line: self.line });
+    fn push(&mut self, kind: SourceTokenKind, start: usize, end: usize) {
+        self.tokens.push(SourceToken { kind, text: self.rest[start..end].to_owned(), line: self.line });
     }
 
     fn skip(&mut self, length: usize) {
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_content_of_a_string_is_one_token() {
         let tokens = tokenize(r###"f("a \" b", r#"c " d"#, b"e", br##"f "# g"##) h"###);
-        let strings: Vec<_> = tokens.iter().filter(|token| token.kind == TokenKind::Text).collect();
+        let strings: Vec<_> = tokens.iter().filter(|token| token.kind == SourceTokenKind::Text).collect();
         let contents: Vec<_> = strings.iter().map(|token| token.text.as_str()).collect();
         assert_eq!(contents, [r#"a \" b"#, r#"c " d"#, "e", r##"f "# g"##]);
         assert_eq!(tokens.last().map(|token| token.text.as_str()), Some("h"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    lexer::{Token, TokenKind, tokenize},
+    lexer::{SourceToken, SourceTokenKind, tokenize},
     use_tree::{Import, read_use_tree},
 };
 
@@ -45,12 +45,12 @@ impl ModuleSource {
 }
 
 /// Replaces string literals in `#[serde(…)]` by the tokens of their content: `with = "crate::hex"` names a module.
-fn expand_serde_paths(tokens: Vec<Token>) -> Vec<Token> {
-    let mut expanded: Vec<Token> = Vec::with_capacity(tokens.len());
+fn expand_serde_paths(tokens: Vec<SourceToken>) -> Vec<SourceToken> {
+    let mut expanded: Vec<SourceToken> = Vec::with_capacity(tokens.len());
     let mut serde_depth = 0_usize;
     for token in tokens {
-        if serde_depth > 0 && token.kind == TokenKind::Text {
-            expanded.extend(tokenize(&token.text).into_iter().map(|inner| Token { line: token.line, ..inner }));
+        if serde_depth > 0 && token.kind == SourceTokenKind::Text {
+            expanded.extend(tokenize(&token.text).into_iter().map(|inner| SourceToken { line: token.line, ..inner }));
             continue;
         }
         if serde_depth > 0 || token.is("serde") && expanded.last().is_some_and(|previous| previous.is("[")) {
@@ -67,12 +67,12 @@ fn expand_serde_paths(tokens: Vec<Token>) -> Vec<Token> {
 }
 
 struct Parser<'a> {
-    tokens: &'a [Token],
+    tokens: &'a [SourceToken],
     position: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn peek(&self, offset: usize) -> Option<&'a Token> {
+    fn peek(&self, offset: usize) -> Option<&'a SourceToken> {
         self.tokens.get(self.position + offset)
     }
 
@@ -97,7 +97,7 @@ impl<'a> Parser<'a> {
                 continue;
             }
             match token.text.as_str() {
-                "mod" if token.is_word() && self.peek(1).is_some_and(Token::is_word) => {
+                "mod" if token.is_word() && self.peek(1).is_some_and(SourceToken::is_word) => {
                     self.read_child(module, other_file.take());
                     continue;
                 }
@@ -193,7 +193,7 @@ impl<'a> Parser<'a> {
             match token.text.as_str() {
                 "}" | ")" | "]" => return,
                 "{" if is_item && !is_import => return self.skip_group(),
-                "{" | "(" | "[" if token.kind == TokenKind::Punctuation => {
+                "{" | "(" | "[" if token.kind == SourceTokenKind::Punctuation => {
                     self.skip_group();
                     continue;
                 }
@@ -212,8 +212,8 @@ impl<'a> Parser<'a> {
         while let Some(token) = self.peek(0) {
             self.position += 1;
             match token.text.as_str() {
-                "{" | "(" | "[" if token.kind == TokenKind::Punctuation => depth += 1,
-                "}" | ")" | "]" if token.kind == TokenKind::Punctuation => depth -= 1,
+                "{" | "(" | "[" if token.kind == SourceTokenKind::Punctuation => depth += 1,
+                "}" | ")" | "]" if token.kind == SourceTokenKind::Punctuation => depth -= 1,
                 _ => {}
             }
             if depth == 0 {

@@ -1,6 +1,6 @@
 //! Reads `use` declarations into one import per name.
 
-use crate::lexer::Token;
+use crate::lexer::SourceToken;
 
 /// One name that a `use` declaration binds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct Import {
 }
 
 /// Reads the tree that follows `use`, up to and including its `;`. Returns the number of tokens read.
-pub(crate) fn read_use_tree(tokens: &[Token], is_public: bool, imports: &mut Vec<Import>) -> usize {
+pub(crate) fn read_use_tree(tokens: &[SourceToken], is_public: bool, imports: &mut Vec<Import>) -> usize {
     let length = tokens.iter().position(|token| token.is(";")).unwrap_or(tokens.len());
     let mut reader = TreeReader { tokens: &tokens[..length], is_public, imports };
     // `::name` is always an external crate.
@@ -26,13 +26,13 @@ pub(crate) fn read_use_tree(tokens: &[Token], is_public: bool, imports: &mut Vec
 }
 
 struct TreeReader<'a> {
-    tokens: &'a [Token],
+    tokens: &'a [SourceToken],
     is_public: bool,
     imports: &'a mut Vec<Import>,
 }
 
 impl TreeReader<'_> {
-    fn next(&mut self) -> Option<&Token> {
+    fn next(&mut self) -> Option<&SourceToken> {
         let (first, rest) = self.tokens.split_first()?;
         self.tokens = rest;
         Some(first)
