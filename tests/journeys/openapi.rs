@@ -46,7 +46,7 @@ async fn every_response_and_webhook_matches_the_description() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (serve, receiver, key) = serve_with_key(ServeOptions::new(folder.path())).await;
     let image = folder.path().join("card.png");
-    fs::write(&image, png(&TestPage::new("A single card"))).expect("it is write_config");
+    fs::write(&image, png(&TestPage::new("A single card"))).expect("the file can be written");
     let image_url = receiver.serve_file("/card.png", fs::read(&image).expect("the file can be read"));
     let mut command = python_with(REQUIREMENTS);
     command.arg(scripts().join("openapi/check_responses.py"));
@@ -55,7 +55,7 @@ async fn every_response_and_webhook_matches_the_description() {
     assert!(checked.as_object().is_some_and(|calls| calls.len() >= 28), "{checked:#}");
     let events: Vec<Value> = receiver.callbacks().iter().map(ReceivedCallback::json).collect();
     let file = folder.path().join("events.json");
-    fs::write(&file, json!(events).to_string()).expect("it is write_config");
+    fs::write(&file, json!(events).to_string()).expect("the file can be written");
     let mut command = python_with(REQUIREMENTS);
     command.arg(scripts().join("openapi/check_events.py")).arg(&serve.api().base).arg(&file);
     let kinds: Value = serde_json::from_str(&stdout_of(command).await).expect("the script prints JSON");
