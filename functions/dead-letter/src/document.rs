@@ -1,4 +1,4 @@
-//! A document that could not be fetched, checked or split: it fails, and its task still ends.
+//! Dead documents: the document fails, so that its task ends.
 
 use quire_platform::{Backend, Delivery, Error, QueueName, Result, enqueue_callback, retry_with_backoff, send};
 use quire_tasks::{
@@ -12,30 +12,30 @@ use crate::{
     record::{file_dead_letter, now, trace_id},
 };
 
-/// Settles the document as failed, owes the callback when that ended the task, and files the letter. A document that
-/// was split after all has the messages of its pages sent again: perhaps nobody lived to send them.
+/// Fails the document, enqueues the callback if that ends the task, and records the dead letter. If the document was
+/// split, sends the messages of its queued pages again: the splitting process may have crashed before it sent them.
 ///
 /// # Errors
-/// Of the backend, after waiting them out in vain. The message is then received again.
+/// An error of the backend, after retries. The message is then received again.
 pub async fn handle_dead_document(backend: Backend, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
     if message.job == DocumentJob::SearchablePdf {
-        // Whoever makes it has given it up earlier than its queue, and said so to those who wait. Its task has ended, and
-        // nobody has it made again but who asks for it.
-        warn!(task.id = %message.task_id, "a searchable PDF was given up");
+        // Its creation has its own attempt limit, below the queue's, and already returned an error to waiting
+        // clients. The task has ended; a new request creates the PDF again.
+        warn!(task.id = %message.task_id, "searchable PDF failed");
         return lease.acknowledge().await;
     }
     let times = backend.queue(QueueName::Documents).settings().max_receives;
     let receives = reason.is_none().then_some(times);
     let reason = reason.unwrap_or_else(|| {
-        format!("The document was taken up {times} times, and whoever fetched or split it died each time.")
+        format!("The document failed {times} times: the process that fetched or split it crashed each time.")
     });
     let failed = DocumentState::Failed(Failure::new(FailureCode::AttemptsExhausted, reason.clone()));
     if is_of_another_round(&backend, &message).await? {
-        // Somebody has had it fetched once more since: that has messages of its own.
+        // It was reopened in a later round, which has messages of its own.
         return lease.acknowledge().await;
     }
-    match retry_with_backoff(|| backend.tasks.settle_document(message.task_id, message.document, failed.clone())).await
+    match retry_with_backoff(|| backend.tasks.finish_document(message.task_id, message.document, failed.clone())).await
     {
         Ok(completion) => {
             let task = completion.task();
@@ -45,14 +45,15 @@ pub async fn handle_dead_document(backend: Backend, delivery: Delivery<DocumentM
                 Some(DocumentState::Failed(failure))
                     if failure.code == FailureCode::AttemptsExhausted && !task.expired(now()) =>
                 {
-                    let (number, trace) = (message.document, trace_id(task));
-                    warn!(task.id = %task.id, trace.id = trace, document.no = number, reason, "document given up");
+                    let document = message.document;
+                    let trace = trace_id(task);
+                    warn!(task.id = %task.id, trace.id = trace, document.no = document, reason, "document failed");
                     file_dead_letter(&backend, &dead_letter_record(&message, reason, receives)).await?;
                 }
                 _ => {}
             }
         }
-        // The task was deleted: there is nobody to tell, and nothing to try again.
+        // The task was deleted: no callback is due, and nothing can be redriven.
         Err(Error::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }

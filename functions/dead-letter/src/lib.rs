@@ -1,12 +1,12 @@
-//! What becomes of messages past their last attempt, so that every task still ends.
+//! Handles messages of the dead-letter queues, so that every task ends.
 //!
-//! A dead page or document fails with its reason, a dead callback is given up; then each is filed as an object for the
-//! operator, who can [`list`], [`show`] and [`redrive`] them. Every step may be repeated: a message is acknowledged
-//! last, and filed under a name made of what it is about.
+//! A dead page or document fails with its reason, a dead callback is exhausted. Each is then recorded as an object,
+//! which an operator can list ([`list_dead_letters`]), show ([`show_dead_letter`]) and redrive ([`redrive`]). All
+//! steps are idempotent: a message is acknowledged last, and the record's name is derived from the message.
 //!
-//! A page that nobody could read, or that its engine was not sure of, is also filed for review: an operator can
-//! [list](list_reviews) and [look at](show_review) such pages, [accept](accept_review) them as they are, or
-//! [write](correct_review) what they say.
+//! A page that no engine could read, or that was read with low confidence, also needs review. An operator can list
+//! ([`list_reviews`]) and show ([`show_review`]) such pages, and accept ([`accept_review`]) or correct
+//! ([`correct_review`]) them.
 
 mod callback;
 mod document;

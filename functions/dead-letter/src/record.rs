@@ -1,37 +1,34 @@
-//! The files of dead letters.
+//! Records of dead letters in the object store.
 
-use std::{
-    fmt,
-    str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, str::FromStr};
 
+pub(crate) use quire_platform::now;
 use quire_platform::{Backend, Error, Result, retry_with_backoff};
 use quire_tasks::{ObjectKey, Task, TaskId, UnixMillis};
 use quire_telemetry::metrics;
 use serde::{Deserialize, Serialize};
 
-/// The queue that a dead letter comes from.
+/// The kind of a dead letter: the queue it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadLetterKind {
-    /// A page that nobody could read.
+    /// A page that could not be read.
     Pages,
-    /// A document that could not be fetched, checked or split.
+    /// A document that could not be fetched, validated or split.
     Documents,
-    /// A callback that its receiver did not take.
+    /// A callback that could not be delivered.
     Callbacks,
 }
 
-/// A text names no kind of dead letters.
+/// Error: the text is not a kind of dead letter. Decision: refuse the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownDeadLetterKind;
 
 impl DeadLetterKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Pages, Self::Documents, Self::Callbacks];
 
-    /// The name, as it is stored and shown.
+    /// Returns the name, as it is stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pages => "pages",
@@ -61,32 +58,32 @@ impl fmt::Display for DeadLetterKind {
 
 impl fmt::Display for UnknownDeadLetterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("dead letters are of pages, documents or callbacks")
+        f.write_str("must be pages, documents or callbacks")
     }
 }
 
 impl std::error::Error for UnknownDeadLetterKind {}
 
-/// A message past its last attempt, as it is filed.
+/// The record of a dead letter: a message past its last attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Where it comes from.
+    /// The queue it comes from.
     pub queue: DeadLetterKind,
-    /// Its name among these: made of what it is about, so that filing twice is filing once.
+    /// Its name in that queue. It is derived from the message, so that recording it is idempotent.
     pub name: String,
-    /// The task it is about; none where nobody can read the message.
+    /// The task; `None` if the message is malformed.
     pub task_id: Option<TaskId>,
-    /// The message.
+    /// The message body.
     pub body: String,
-    /// Why it is here.
+    /// The reason of the failure.
     pub reason: String,
-    /// How often it was taken up, where that is known.
+    /// The receive count, if known.
     pub receives: Option<u32>,
-    /// When it was filed.
+    /// Time of the record.
     pub filed_at: UnixMillis,
 }
 
-/// Puts a letter into its file.
+/// Writes the record of a dead letter.
 pub(crate) async fn file_dead_letter(backend: &Backend, letter: &DeadLetter) -> Result<()> {
     let key = letter.queue.key(&letter.name);
     let json = serde_json::to_vec(letter).expect("plain data becomes JSON");
@@ -95,12 +92,12 @@ pub(crate) async fn file_dead_letter(backend: &Backend, letter: &DeadLetter) -> 
     Ok(())
 }
 
-/// The trace of a task, for the log.
+/// Returns the trace id of a task, for log fields.
 pub(crate) fn trace_id(task: &Task) -> Option<String> {
     task.trace.map(|trace| trace.trace_id())
 }
 
-/// Removes a dead letter that was sent again, unless it has come back meanwhile, under the same name.
+/// Deletes the record of a redriven dead letter, unless it was recorded again under the same name since.
 pub(crate) async fn discard_dead_letter(backend: &Backend, letter: &DeadLetter) -> Result<()> {
     let filed_now = match show_dead_letter(backend, letter.queue, &letter.name).await {
         Ok(filed) => filed.filed_at,
@@ -114,17 +111,17 @@ pub(crate) async fn discard_dead_letter(backend: &Backend, letter: &DeadLetter) 
     retry_with_backoff(|| backend.objects.delete(&key)).await
 }
 
-/// The dead letters of one kind, by name, which begins with the task's: the oldest tasks first.
+/// Returns the dead letters of one kind, ordered by name, which starts with the task id: oldest task first.
 ///
 /// # Errors
-/// Of the backend.
+/// An error of the backend.
 pub async fn list_dead_letters(backend: &Backend, kind: DeadLetterKind) -> Result<Vec<DeadLetter>> {
     let prefix = ObjectKey::dead_letter_prefix(kind.as_str());
     let mut letters = Vec::new();
     for key in retry_with_backoff(|| backend.objects.list(&prefix)).await? {
         match read(backend, &key).await {
             Ok(letter) => letters.push(letter),
-            // Redriven in the meantime.
+            // Redriven since the listing.
             Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -132,10 +129,10 @@ pub async fn list_dead_letters(backend: &Backend, kind: DeadLetterKind) -> Resul
     Ok(letters)
 }
 
-/// One dead letter.
+/// Returns a dead letter.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none with this name, or another of the backend's.
+/// [`Error::NotFound`] if no dead letter has this name, or another error of the backend.
 pub async fn show_dead_letter(backend: &Backend, kind: DeadLetterKind, name: &str) -> Result<DeadLetter> {
     if !is_name(name) {
         return Err(Error::NotFound { what: format!("dead letter {name:?}") });
@@ -143,7 +140,7 @@ pub async fn show_dead_letter(backend: &Backend, kind: DeadLetterKind, name: &st
     read(backend, &kind.key(name)).await
 }
 
-/// An operator types the name; nothing but a name may become a part of a key.
+/// Returns whether an operator's input is a valid name. Object keys must only be built from valid names.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
@@ -152,8 +149,4 @@ async fn read(backend: &Backend, key: &str) -> Result<DeadLetter> {
     let json = retry_with_backoff(|| backend.objects.read(key)).await?;
     serde_json::from_slice(&json)
         .map_err(|error| Error::Failed { what: "reading a dead letter", why: format!("{key}: {error}") })
-}
-
-pub(crate) fn now() -> UnixMillis {
-    UnixMillis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64)
 }

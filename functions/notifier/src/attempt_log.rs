@@ -1,4 +1,4 @@
-//! The log of attempts, for customers to look at.
+//! The delivery log of a task, for its customer.
 
 use std::time::Duration;
 
@@ -9,32 +9,31 @@ use tracing::warn;
 
 use crate::now;
 
-/// Attempts of a task that are kept when its log is trimmed.
-const KEPT: usize = 100;
-/// How often it is trimmed: once in so many attempts. Between, it has fewer than 200 in all.
+/// Number of attempts that remain when the log is trimmed.
+const MAX_ENTRIES: usize = 100;
+/// The log is trimmed after this many attempts. In between, it has fewer than 200 entries.
 const TRIM_EVERY: u64 = 8;
-/// More than there can be.
-const ALL: usize = 250;
-/// How long an entry is waited for.
-const LIMIT: Duration = Duration::from_secs(3);
+/// Upper bound of the number of entries.
+const LIST_LIMIT: usize = 250;
+/// Timeout for writing an entry.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Keeps an attempt for as long as its task is kept. An entry that cannot be written is given up: it is for people to look
-/// at, and the table, which decides whether a receiver is told again, must not wait for it. If it did, a log that is out
-/// of order would have receivers told again for ever of what they took.
+/// Appends an attempt, which is kept as long as its task. An error is only logged: the log is informational. If the
+/// delivery waited for it, an unavailable log would cause endless retries of callbacks that were delivered.
 pub(crate) async fn append_attempt(backend: &Backend, task: &Task, attempt: &DeliveryAttempt) {
-    let written = timeout(LIMIT, write(backend, task, attempt)).await;
-    if let Err(error) =
-        written.map_err(|_| "the time is over".to_owned()).and_then(|written| written.map_err(|e| e.to_string()))
-    {
-        warn!(task.id = %task.id, error, "an attempt at a callback is missing in its task's log");
-    }
+    let error = match timeout(WRITE_TIMEOUT, write(backend, task, attempt)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "timeout".to_owned(),
+    };
+    warn!(task.id = %task.id, error, "cannot write a delivery attempt to the delivery log");
 }
 
 async fn write(backend: &Backend, task: &Task, attempt: &DeliveryAttempt) -> Result<()> {
     let body = serde_json::to_string(attempt).expect("plain data becomes JSON");
     backend.records.set(Collection::Deliveries, &attempt.key(), body, Some(task.expires_at)).await?;
     if is_deleted(backend, task).await? {
-        // Whoever deletes a task lets it expire first and then clears its log, perhaps before this entry was there.
+        // A deletion expires the task first and then deletes its log, perhaps before this entry was written.
         backend.records.delete(Collection::Deliveries, &attempt.key(), None).await?;
     } else if needs_trim(task) {
         trim_log(backend, task).await?;
@@ -50,8 +49,8 @@ async fn is_deleted(backend: &Backend, task: &Task) -> Result<bool> {
     }
 }
 
-/// Whether so much has happened since the log was trimmed last. Attempts and progress count up within a round, and rounds
-/// count up themselves: eight rounds of fewer than eight attempts each lie between two trims at most.
+/// Returns whether it is time to trim the log. Attempts and progress events count up within a round, and rounds count
+/// up: between two trims there are at most eight rounds with fewer than eight attempts each.
 fn needs_trim(task: &Task) -> bool {
     let callback = task.callback.as_ref();
     let attempts = callback.map_or(0, |callback| callback.attempts);
@@ -59,10 +58,11 @@ fn needs_trim(task: &Task) -> bool {
     (u64::from(task.round) + u64::from(attempts) + u64::from(progress)).is_multiple_of(TRIM_EVERY)
 }
 
-/// Drops the oldest.
+/// Deletes the oldest entries.
 async fn trim_log(backend: &Backend, task: &Task) -> Result<()> {
-    let records = backend.records.list_partition(Collection::Deliveries, &task.id.to_string(), None, ALL).await?;
-    for record in records.iter().rev().skip(KEPT) {
+    let records =
+        backend.records.list_partition(Collection::Deliveries, &task.id.to_string(), None, LIST_LIMIT).await?;
+    for record in records.iter().rev().skip(MAX_ENTRIES) {
         backend.records.delete(Collection::Deliveries, &record.key, None).await?;
     }
     Ok(())

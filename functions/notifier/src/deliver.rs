@@ -1,4 +1,4 @@
-//! One attempt at the receiver.
+//! One delivery attempt: signs the payload and posts it to the receiver.
 
 use std::time::{Duration, Instant};
 
@@ -9,46 +9,52 @@ use quire_platform::Result;
 use quire_tasks::UnixMillis;
 
 use crate::{
-    Notifier,
-    endpoints::{CallPermission, CallPermit},
-    now,
+    Notifier, now,
     schedule::CallbackRequest,
+    tracked_endpoint::{CallPermission, CallPermit},
 };
 
-/// What an attempt came to.
+/// The response to an attempt, or its error.
 #[derive(Debug)]
 pub(crate) struct AttemptResponse {
     pub(crate) class: ResponseClass,
-    /// The status of the answer, where there was one.
+    /// The HTTP status, if there was a response.
     pub(crate) status: Option<u16>,
-    /// Why it was not delivered.
+    /// The error, if the callback was not delivered.
     pub(crate) error: Option<String>,
-    /// How the answer begins.
+    /// The first bytes of the response body.
     pub(crate) excerpt: Option<String>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) began: UnixMillis,
     pub(crate) took: Duration,
 }
 
-/// What becomes of a message now.
+/// The result of handling a callback that is due.
 #[derive(Debug)]
 pub(crate) enum DeliveryStep {
-    /// An attempt was made, or stands for one.
+    /// An attempt was made, or counts as one.
     Attempted(AttemptResponse),
-    /// It waits, and this was no attempt.
+    /// Postponed without an attempt.
     Postponed { after: Duration },
 }
 
 impl AttemptResponse {
-    /// Nobody answered, or was called.
+    /// No response: the receiver was unreachable or was not called.
     fn without_response(class: ResponseClass, error: String) -> Self {
-        let (status, excerpt, retry_after) = (None, None, None);
-        Self { class, status, error: Some(error), excerpt, retry_after, began: now(), took: Duration::ZERO }
+        Self {
+            class,
+            status: None,
+            error: Some(error),
+            excerpt: None,
+            retry_after: None,
+            began: now(),
+            took: Duration::ZERO,
+        }
     }
 }
 
 impl Notifier {
-    /// Calls the receiver, if its endpoint may be called now.
+    /// Calls the receiver if its endpoint permits a call now.
     pub(crate) async fn attempt_delivery(&self, request: &CallbackRequest) -> Result<DeliveryStep> {
         let url = match self.egress.check(&request.url) {
             Ok(url) => url,
@@ -59,7 +65,7 @@ impl Notifier {
                 )));
             }
         };
-        // Before the body is made: reading what it tells is what costs.
+        // Before the payload is built: reading the pages' texts is the expensive part.
         match self.endpoints.request_permit(&request.task.tenant, url.as_str()).await {
             CallPermission::Granted(permit) => {
                 self.send_request(request, &url, &permit).await.map(DeliveryStep::Attempted)
@@ -72,7 +78,8 @@ impl Notifier {
         }
     }
 
-    /// Waits along with its endpoint for a while, and then spends its attempts on it, so that it ends at some time.
+    /// Postpones the callback while its endpoint fails. After the grace period each postponement counts as a failed
+    /// attempt, so that the callback ends at some point.
     fn postpone_or_fail(&self, request: &CallbackRequest, after: Duration, why: String) -> DeliveryStep {
         let since = request.task.ended_at.unwrap_or(request.task.created_at);
         if now() < since.plus(self.backoff_grace) {
@@ -82,12 +89,14 @@ impl Notifier {
         }
     }
 
-    /// Signs and posts, at this moment: a signature is good for minutes, a message may have waited for hours.
+    /// Signs and posts the payload. The signature is made last: receivers accept a timestamp for minutes only, and a
+    /// message may wait for hours.
     async fn send_request(&self, request: &CallbackRequest, url: &Url, permit: &CallPermit) -> Result<AttemptResponse> {
         let payload = self.payloads.build(&self.backend, request, now()).await?;
         let secrets = self.signing.secrets(&self.backend, &request.task.tenant, now()).await?;
         let headers = request_headers(&secrets, request, &payload.body);
-        let (began, started) = (now(), Instant::now());
+        let began = now();
+        let started = Instant::now();
         let response = self.post(url, headers, payload.body.clone()).await;
         let response = AttemptResponse { began, took: started.elapsed(), ..response };
         if let Some(condition) = endpoint_condition(&response) {
@@ -97,37 +106,37 @@ impl Notifier {
     }
 
     async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> AttemptResponse {
-        let answer = match self.egress.post(url, headers, body, self.time_limit).await {
-            Ok(answer) => answer,
+        let received = match self.egress.post(url, headers, body, self.response_timeout).await {
+            Ok(received) => received,
             Err(error @ PostError::Refused(_)) => {
                 return AttemptResponse::without_response(ResponseClass::GiveUp, error.to_string());
             }
             Err(error) => return AttemptResponse::without_response(ResponseClass::Retry, error.to_string()),
         };
-        let class = classify_response(answer.status);
-        // The answer's text is kept with the attempt only: in a message or a log it would be where nobody expects it.
-        let error = format!("the receiver answered with status {}", answer.status);
+        let class = classify_response(received.status);
+        // Without the response's text, which may be confidential: this error goes to logs and queues.
+        let error = format!("the receiver answered with status {}", received.status);
         AttemptResponse {
             class,
-            status: Some(answer.status),
+            status: Some(received.status),
             error: (class != ResponseClass::Delivered).then_some(error),
-            excerpt: Some(answer.excerpt).filter(|excerpt| !excerpt.is_empty()),
-            retry_after: answer.retry_after,
+            excerpt: Some(received.excerpt).filter(|excerpt| !excerpt.is_empty()),
+            retry_after: received.retry_after,
             ..AttemptResponse::without_response(class, String::new())
         }
     }
 }
 
-/// What an attempt shows of the endpoint; nothing where it was not called, because its address is refused.
+/// Returns the endpoint's condition, or `None` if it was not called since its address is refused.
 fn endpoint_condition(response: &AttemptResponse) -> Option<EndpointCondition> {
-    let called = response.status.is_some() || response.class != ResponseClass::GiveUp;
-    called.then(|| EndpointCondition::from_status(response.status))
+    let was_called = response.status.is_some() || response.class != ResponseClass::GiveUp;
+    if was_called { Some(EndpointCondition::from_status(response.status)) } else { None }
 }
 
 fn request_headers(secrets: &Secrets, request: &CallbackRequest, body: &[u8]) -> HeaderMap {
     let signed = quire_callback::signature_headers(secrets, &request.webhook_id.to_string(), now().0 / 1000, body);
     let content_type = ("content-type", "application/json".to_owned());
-    let value = |text: String| HeaderValue::try_from(text).expect("identifiers, numbers and base64 are plain");
+    let header_value = |text: String| HeaderValue::try_from(text).expect("ids, numbers and base64 are valid values");
     let headers = signed.into_iter().chain([content_type]);
-    headers.map(|(name, text)| (HeaderName::from_static(name), value(text))).collect()
+    headers.map(|(name, text)| (HeaderName::from_static(name), header_value(text))).collect()
 }

@@ -1,41 +1,47 @@
-//! When an endpoint is called next that is busy. Pure: the time and chance are passed in.
+//! Waits for busy and failing endpoints. Pure: time and randomness are parameters.
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-/// Calls to one endpoint at once: a fast one takes hundreds a second by that, and a slow one leaves the others most of
-/// what a notifier has in hand.
+/// Maximum concurrent calls to one endpoint: a fast endpoint handles hundreds per second with it, and a slow one
+/// leaves most of the notifier's capacity to others.
 pub(crate) const MAX_CONCURRENT_CALLS: usize = 8;
-/// No queue takes a message anew for later than that.
+/// Maximum delay of a message, an SQS limit.
 const MAX_WAIT: Duration = Duration::from_mins(15);
-/// How much a wait is lengthened at most, so that those who were put off together do not come back together.
+/// Maximum relative jitter, so that callbacks that were postponed together are not retried together.
 const JITTER: f64 = 0.2;
-/// What a call is taken to last of which nobody knows anything.
+/// Assumed duration of the first call.
 const INITIAL_CALL_DURATION: Duration = Duration::from_millis(20);
 
-/// The calls to one endpoint: those under way, and when those that are put off have their turn.
+/// The calls to one endpoint: those in flight, and the schedule of those postponed.
 #[derive(Debug)]
 pub(crate) struct EndpointBackoff {
-    /// What a call lasts, the latest ones above all.
-    typical: Duration,
+    /// Moving average of the call duration.
+    average_duration: Duration,
     started: BTreeMap<u64, Instant>,
     calls: u64,
     waiting: u32,
-    /// When the next that is put off has its turn: each has one of its own, so that they do not all come back to find the
-    /// endpoint as busy as before.
+    /// Start of the next postponed call. Postponed calls get evenly spaced start times, so that they do not all find
+    /// the endpoint busy again.
     next_start: Option<Instant>,
 }
 
 impl Default for EndpointBackoff {
     fn default() -> Self {
-        Self { typical: INITIAL_CALL_DURATION, started: BTreeMap::new(), calls: 0, waiting: 0, next_start: None }
+        Self {
+            average_duration: INITIAL_CALL_DURATION,
+            started: BTreeMap::new(),
+            calls: 0,
+            waiting: 0,
+            next_start: None,
+        }
     }
 }
 
 impl EndpointBackoff {
-    /// A call begins; its number.
+    /// Records the start of a call and returns its number.
     pub(crate) fn start_call(&mut self, now: Instant) -> u64 {
         self.calls += 1;
         self.started.insert(self.calls, now);
@@ -44,11 +50,11 @@ impl EndpointBackoff {
 
     pub(crate) fn finish_call(&mut self, call: u64, now: Instant) {
         if let Some(began) = self.started.remove(&call) {
-            self.typical = self.typical * 3 / 4 + now.saturating_duration_since(began) / 4;
+            self.average_duration = self.average_duration * 3 / 4 + now.saturating_duration_since(began) / 4;
         }
     }
 
-    /// Somebody waits in hand for a call to end.
+    /// Records that a delivery waits for a slot.
     pub(crate) const fn start_waiting(&mut self) {
         self.waiting += 1;
     }
@@ -57,29 +63,29 @@ impl EndpointBackoff {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
-    /// How long one more would wait in hand.
+    /// Returns the expected wait of another delivery for a slot.
     pub(crate) fn expected_wait(&self, now: Instant) -> Duration {
         self.call_duration(now) * (self.waiting + 1) / MAX_CONCURRENT_CALLS as u32
     }
 
-    /// What a call lasts: one that has not ended yet lasts at least as long as it has.
+    /// Returns the expected call duration. A call in flight lasts at least as long as it has.
     fn call_duration(&self, now: Instant) -> Duration {
         let oldest = self.started.values().next().map_or(Duration::ZERO, |began| now.saturating_duration_since(*began));
-        self.typical.max(oldest).max(Duration::from_millis(1))
+        self.average_duration.max(oldest).max(Duration::from_millis(1))
     }
 
-    /// How long one is put off that finds every place taken.
+    /// Returns how long to postpone a call to an endpoint without a free slot.
     pub(crate) fn wait_when_busy(&mut self, now: Instant, random: f64) -> Duration {
         self.wait_until(now + self.call_duration(now), now, random)
     }
 
-    /// How long one is put off that must not come before `earliest`. `random` is from 0 to 1.
+    /// Returns how long to postpone a call that must not start before `earliest`. `random` is from 0 to 1.
     pub(crate) fn wait_until(&mut self, earliest: Instant, now: Instant, random: f64) -> Duration {
         let random = random.clamp(0.0, 1.0);
         let start = self.next_start.map_or(earliest, |next| next.max(earliest));
         let wait = start.saturating_duration_since(now);
         if wait > MAX_WAIT {
-            // Behind a quarter of an hour of others: who comes back then takes what is free by then.
+            // The schedule is full. A random wait returns the call when slots may be free.
             return MAX_WAIT.mul_f64(1.0 - random / 2.0);
         }
         self.next_start = Some(start + self.call_duration(now) / MAX_CONCURRENT_CALLS as u32);
@@ -95,9 +101,9 @@ mod tests {
 
     const SLOW: Duration = Duration::from_secs(8);
 
-    /// At an endpoint whose calls last [`SLOW`].
+    /// Returns the state of an endpoint whose calls take [`SLOW`].
     fn slow(now: Instant) -> EndpointBackoff {
-        EndpointBackoff { typical: SLOW, ..EndpointBackoff::default() }.full(now)
+        EndpointBackoff { average_duration: SLOW, ..EndpointBackoff::default() }.full(now)
     }
 
     impl EndpointBackoff {
@@ -110,44 +116,44 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_put_off_have_a_turn_each_as_fast_as_the_endpoint_takes_them() {
+    fn postponed_calls_are_spaced_by_the_endpoint_s_rate() {
         let now = Instant::now();
-        let mut turns = slow(now);
-        let waits: Vec<u64> = (0..4).map(|_| turns.wait_when_busy(now, 0.0).as_secs()).collect();
-        assert_eq!(waits, [8, 9, 10, 11], "eight at once of eight seconds each: one a second");
+        let mut backoff = slow(now);
+        let waits: Vec<u64> = (0..4).map(|_| backoff.wait_when_busy(now, 0.0).as_secs()).collect();
+        assert_eq!(waits, [8, 9, 10, 11], "eight concurrent calls of eight seconds are one per second");
     }
 
     #[test]
-    fn ten_thousand_that_are_put_off_are_looked_at_no_more_often_than_every_seven_minutes_each() {
+    fn ten_thousand_postponed_calls_each_wait_over_seven_minutes() {
         let now = Instant::now();
-        let mut turns = slow(now);
+        let mut backoff = slow(now);
         let waits: Vec<Duration> =
-            (0..10_000).map(|index| turns.wait_when_busy(now, f64::from(index % 100) / 99.0)).collect();
+            (0..10_000).map(|index| backoff.wait_when_busy(now, f64::from(index % 100) / 99.0)).collect();
         assert!(waits.iter().all(|wait| *wait <= MAX_WAIT));
         let late = waits.iter().filter(|wait| **wait >= MAX_WAIT / 2).count();
         assert!(late > 9_500, "{late}");
     }
 
     #[test]
-    fn a_call_that_does_not_end_makes_the_others_expect_the_worst() {
+    fn a_stuck_call_raises_the_expected_wait() {
         let now = Instant::now();
-        let mut turns = EndpointBackoff::default().full(now);
-        assert!(turns.expected_wait(now) < Duration::from_millis(10));
-        assert_eq!(turns.expected_wait(now + SLOW), SLOW / 8);
-        turns.start_waiting();
-        assert_eq!(turns.expected_wait(now + SLOW), SLOW / 4);
-        turns.stop_waiting();
-        turns.finish_call(1, now + SLOW);
-        assert!(turns.typical > Duration::from_secs(2), "{:?}", turns.typical);
+        let mut backoff = EndpointBackoff::default().full(now);
+        assert!(backoff.expected_wait(now) < Duration::from_millis(10));
+        assert_eq!(backoff.expected_wait(now + SLOW), SLOW / 8);
+        backoff.start_waiting();
+        assert_eq!(backoff.expected_wait(now + SLOW), SLOW / 4);
+        backoff.stop_waiting();
+        backoff.finish_call(1, now + SLOW);
+        assert!(backoff.average_duration > Duration::from_secs(2), "{:?}", backoff.average_duration);
     }
 
     #[test]
-    fn an_endpoint_that_is_left_alone_is_not_asked_before_its_time() {
+    fn a_failing_endpoint_is_not_called_before_its_backoff_ends() {
         let now = Instant::now();
-        let mut turns = EndpointBackoff::default();
+        let mut backoff = EndpointBackoff::default();
         let until = now + Duration::from_secs(10);
         for random in [0.0, 0.5, 1.0] {
-            assert!(turns.wait_until(until, now, random) >= Duration::from_secs(10));
+            assert!(backoff.wait_until(until, now, random) >= Duration::from_secs(10));
         }
     }
 
@@ -155,11 +161,11 @@ mod tests {
         #[test]
         fn no_wait_is_longer_than_a_queue_takes(seconds in 0_u64..100_000, random in any::<f64>(), others in 0_usize..50) {
             let now = Instant::now();
-            let mut turns = slow(now);
+            let mut backoff = slow(now);
             for _ in 0..others {
-                let _ = turns.wait_when_busy(now, 0.5);
+                let _ = backoff.wait_when_busy(now, 0.5);
             }
-            prop_assert!(turns.wait_until(now + Duration::from_secs(seconds), now, random) <= MAX_WAIT);
+            prop_assert!(backoff.wait_until(now + Duration::from_secs(seconds), now, random) <= MAX_WAIT);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The way back: tells customers how their tasks ended, and how far they are where that is wanted.
+//! Delivers callbacks (webhooks) for ended tasks, and progress events if requested.
 //!
-//! A message on the callbacks queue names a task. One delivery of it goes through these steps, a file each: `due` finds out
-//! whether there is still something to tell, `endpoints` whether its receiver is called now, with the help of `turns`;
-//! `letter` makes the body, `tell` signs and posts it, `log` keeps what came of it for the customer, and `settle` notes it
-//! in the table and gives the lease up, always last. `run` keeps many deliveries in hand; the program in `bin` does the
-//! same as a Lambda function.
+//! A message on the callbacks queue names a task. Its delivery has these steps, one module each: `schedule` decides
+//! whether a callback is due; `endpoints` grants a permit for the receiver, with the waits of `endpoint_backoff`;
+//! `payload` builds the body; `deliver` signs and posts it; `attempt_log` appends the attempt to the customer's
+//! delivery log; `record_attempt` updates the task table and acknowledges or releases the message, always last. `run`
+//! keeps several deliveries in flight; the binary in `bin` is the same as a Lambda function.
 
 mod attempt_log;
 mod deliver;
@@ -15,13 +15,14 @@ mod record_attempt;
 mod run;
 mod schedule;
 mod settings;
+mod tracked_endpoint;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use quire_callback::Schedule;
 use quire_egress::Client;
-use quire_platform::{Backend, Delivery, Lease, Result};
-use quire_tasks::{CallbackMessage, UnixMillis};
+use quire_platform::{Backend, Delivery, Lease, Result, now};
+use quire_tasks::CallbackMessage;
 use quire_tenants::Signing;
 
 pub use settings::schedule_from_env;
@@ -34,9 +35,9 @@ use crate::{
     schedule::{CallbackRequest, ScheduledDelivery, schedule_delivery},
 };
 
-/// What a receiver has for its answer, from the look-up of its name on.
-const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// So long after a task's end its callback waits for an endpoint that is left alone without spending attempts.
+/// Timeout for a receiver's response, including the DNS lookup.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long after a task's end its callback waits for a failing endpoint without spending attempts.
 const BACKOFF_GRACE: Duration = Duration::from_hours(1);
 
 /// Delivers callbacks.
@@ -46,47 +47,54 @@ pub struct Notifier {
     egress: Client,
     signing: Signing,
     schedule: Schedule,
-    time_limit: Duration,
+    response_timeout: Duration,
     backoff_grace: Duration,
     endpoints: EndpointRegistry,
     payloads: PayloadBuilder,
 }
 
 impl Notifier {
-    /// A notifier that signs with each tenant's secrets and tries again by `schedule`.
+    /// Returns a notifier that signs with each tenant's secrets and retries by `schedule`.
     pub fn new(backend: Backend, egress: Client, signing: Signing, schedule: Schedule) -> Self {
-        let (time_limit, backoff_grace) = (TIME_LIMIT, BACKOFF_GRACE);
-        let (endpoints, payloads) = (EndpointRegistry::new(backend.clone()), PayloadBuilder::default());
-        Self { backend, egress, signing, schedule, time_limit, backoff_grace, endpoints, payloads }
+        Self {
+            endpoints: EndpointRegistry::new(backend.clone()),
+            backend,
+            egress,
+            signing,
+            schedule,
+            response_timeout: RESPONSE_TIMEOUT,
+            backoff_grace: BACKOFF_GRACE,
+            payloads: PayloadBuilder::default(),
+        }
     }
 
-    /// With another time limit for a receiver's answer than 15 seconds.
+    /// Sets the timeout for a receiver's response. Default: 15 seconds.
     #[must_use]
-    pub fn time_limit(self, time_limit: Duration) -> Self {
-        Self { time_limit, ..self }
+    pub fn with_response_timeout(self, response_timeout: Duration) -> Self {
+        Self { response_timeout, ..self }
     }
 
-    /// With another time after a task's end than an hour, in which its callback waits for an endpoint that is left alone
-    /// without spending attempts.
+    /// Sets how long after a task's end its callback waits for a failing endpoint without spending attempts. Default:
+    /// one hour.
     #[must_use]
-    pub fn backoff_grace(self, backoff_grace: Duration) -> Self {
+    pub fn with_backoff_grace(self, backoff_grace: Duration) -> Self {
         Self { backoff_grace, ..self }
     }
 
-    /// Takes one delivery to its end: told, to be told again, or given up.
+    /// Handles one message to its end: delivered, scheduled for a retry, or given up.
     ///
     /// # Errors
-    /// Of the backend, after waiting them out in vain. The message is then received again.
+    /// An error of the backend, after retries. The message is then received again.
     pub async fn deliver(&self, delivery: Delivery<CallbackMessage>) -> Result<()> {
         let Delivery { message, attempt: receives, lease, .. } = delivery;
         if message.progress.is_some() && receives > 1 {
-            // Whoever received it first was interrupted. What it would say is old by now.
+            // A crash interrupted the first delivery. Its progress is out of date by now.
             return lease.acknowledge().await;
         }
         match schedule_delivery(&self.backend, &message, now()).await? {
             ScheduledDelivery::Deliver(request) => self.deliver_request(&request, receives, &message, lease).await,
             ScheduledDelivery::Skip => lease.acknowledge().await,
-            // Given up, but not yet with the dead letters: whoever did it was interrupted.
+            // A crash interrupted the move to the dead-letter queue.
             ScheduledDelivery::GivenUp { reason } => lease.dead_letter(&reason).await,
         }
     }
@@ -101,7 +109,7 @@ impl Notifier {
         let response = match self.attempt_delivery(request).await? {
             DeliveryStep::Attempted(response) => response,
             DeliveryStep::Postponed { .. } if request.is_progress() => return lease.acknowledge().await,
-            DeliveryStep::Postponed { after } => return lease.send_again(after).await,
+            DeliveryStep::Postponed { after } => return lease.requeue(after).await,
         };
         let decision = self.decide(request, receives, &response);
         let attempt = CompletedAttempt { request, response, decision };
@@ -109,10 +117,4 @@ impl Notifier {
         attempt_log::append_attempt(&self.backend, &request.task, &attempt.to_record()).await;
         attempt.finish(&self.backend, message, lease).await
     }
-}
-
-/// The time, by this machine.
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

@@ -1,4 +1,4 @@
-//! What is told: the body of a callback.
+//! Builds the bodies of callbacks.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,18 +12,18 @@ use tracing::warn;
 
 use crate::schedule::CallbackRequest;
 
-/// Texts that are read at once: enough to hide the store's latency, few enough to hold in memory.
-const READS_AT_ONCE: usize = 8;
-/// What bodies may take up, all together: many more small ones are in hand than large ones.
-const MAX_HELD_KIB: usize = 192 * 1024;
-/// What a body may take up while it is made: its texts, and the body with them, in which an escape may double them.
+/// Maximum concurrent reads of texts: enough to hide the object store's latency, few enough to fit in memory.
+const MAX_CONCURRENT_READS: usize = 8;
+/// Maximum memory of all bodies together. Many small bodies or few large ones can be in flight.
+const MAX_MEMORY_KIB: usize = 192 * 1024;
+/// Memory reserved while a body is built: its texts, and the JSON, in which escapes may double them.
 const MAX_BODY_KIB: u32 = (3 * MAX_TEXT_BYTES / 1024) as u32;
 
-/// Room for the bodies in hand.
+/// Builds payloads within a memory limit.
 #[derive(Debug)]
 pub(crate) struct PayloadBuilder(Arc<Semaphore>);
 
-/// A body, and the room that it takes up.
+/// A payload, with the permit for its memory.
 #[derive(Debug)]
 pub(crate) struct BuiltPayload {
     pub(crate) body: Bytes,
@@ -32,12 +32,12 @@ pub(crate) struct BuiltPayload {
 
 impl Default for PayloadBuilder {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_HELD_KIB)))
+        Self(Arc::new(Semaphore::new(MAX_MEMORY_KIB)))
     }
 }
 
 impl PayloadBuilder {
-    /// What this call tells at `now`; waits while there is no room for it.
+    /// Builds the payload of a callback. Waits until its memory is available.
     pub(crate) async fn build(
         &self,
         backend: &Backend,
@@ -64,7 +64,7 @@ impl BuiltPayload {
     }
 }
 
-/// What a body of so many bytes takes up of the room that it was made in.
+/// Reduces the permit to the size of the finished body.
 fn shrink_permit(mut permit: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
     let needed = bytes.div_ceil(1024).min(permit.num_permits());
     drop(permit.split(permit.num_permits() - needed));
@@ -77,28 +77,28 @@ async fn build_full_body(backend: &Backend, task: &Task) -> Result<Bytes> {
     Ok(quire_callback::full_payload(task, &pages, &read).into())
 }
 
-/// The pages that were read. When one is gone, or when there is more text than a callback carries, it goes without any:
-/// what is not to be told is not held in memory either.
+/// Reads the texts of all pages that were read. If one is missing, or all together exceed the limit of a callback,
+/// the texts are dropped, so that they take no memory.
 async fn read_pages(backend: &Backend, pages: &[Page]) -> Result<BTreeMap<PageRef, PageContent>> {
     let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
     let succeeded: Vec<(PageRef, u32)> = succeeded.map(|page| (page.page, page.round)).collect();
     let reads = succeeded.into_iter().map(|(page, round)| read_page(backend.clone(), page, round));
-    let mut arriving = stream::iter(reads).buffered(READS_AT_ONCE);
-    let mut read = BTreeMap::new();
-    let mut bytes = Some(0);
-    while let Some(arrived) = arriving.next().await {
-        let Some((page, mut arrived)) = arrived? else {
-            bytes = None;
+    let mut results = stream::iter(reads).buffered(MAX_CONCURRENT_READS);
+    let mut contents = BTreeMap::new();
+    let mut total_bytes = Some(0);
+    while let Some(result) = results.next().await {
+        let Some((page, mut content)) = result? else {
+            total_bytes = None;
             continue;
         };
-        let more = arrived.text.as_ref().map_or(0, String::len);
-        bytes = bytes.map(|bytes| bytes + more).filter(|bytes| *bytes <= MAX_TEXT_BYTES);
-        if bytes.is_none() {
-            arrived.text = None;
+        let bytes = content.text.as_ref().map_or(0, String::len);
+        total_bytes = total_bytes.map(|total| total + bytes).filter(|total| *total <= MAX_TEXT_BYTES);
+        if total_bytes.is_none() {
+            content.text = None;
         }
-        read.insert(page, arrived);
+        contents.insert(page, content);
     }
-    Ok(read)
+    Ok(contents)
 }
 
 async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option<(PageRef, PageContent)>> {
@@ -109,8 +109,8 @@ async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option
         Err(error) => return Err(error),
     };
     let Ok(text) = serde_json::from_slice::<PageText>(&object) else {
-        // What was found is not said: it may be text of the document.
-        warn!(%page, "a stored result cannot be read; the callback goes without text");
+        // Without the parser's error, which may quote text of the document.
+        warn!(%page, "cannot parse a stored result; sending the callback without text");
         return Ok(None);
     };
     Ok(Some((page, text.into())))
@@ -121,12 +121,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_takes_up_the_permit_that_it_needs() {
-        let capacity = Arc::new(Semaphore::new(MAX_HELD_KIB));
+    fn a_permit_shrinks_to_the_size_of_the_body() {
+        let capacity = Arc::new(Semaphore::new(MAX_MEMORY_KIB));
         let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
         let small = shrink_permit(whole, 1025);
-        assert_eq!((small.num_permits(), capacity.available_permits()), (2, MAX_HELD_KIB - 2));
+        assert_eq!((small.num_permits(), capacity.available_permits()), (2, MAX_MEMORY_KIB - 2));
         let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
-        assert_eq!(shrink_permit(whole, usize::MAX).num_permits(), MAX_BODY_KIB as usize, "no more than it has");
+        assert_eq!(shrink_permit(whole, usize::MAX).num_permits(), MAX_BODY_KIB as usize, "not more than reserved");
     }
 }

@@ -1,4 +1,4 @@
-//! What comes of an attempt.
+//! Records the result of an attempt in the task table and finishes its message.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::{Notifier, deliver::AttemptResponse, schedule::CallbackRequest};
 
-/// An attempt that has been made.
+/// An attempt that was made, and what follows from it.
 #[derive(Debug)]
 pub(crate) struct CompletedAttempt<'a> {
     pub(crate) request: &'a CallbackRequest,
@@ -19,30 +19,30 @@ pub(crate) struct CompletedAttempt<'a> {
     pub(crate) decision: AttemptDecision,
 }
 
-/// How an attempt ends, for the task and for the message.
+/// What follows from an attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AttemptDecision {
-    /// AttemptResponse: acknowledged.
+    /// Delivered: acknowledge the message.
     Delivered,
-    /// To be told again: released for a while.
+    /// Retry: release the message, invisible until then.
     Retry { after: Duration },
-    /// Never told: dead-lettered.
+    /// Given up: move the message to the dead-letter queue.
     GivenUp,
 }
 
 impl Notifier {
-    /// `receives` is how often the queue has handed the message out.
+    /// Decides what follows from an attempt. `receives` is the receive count of the message.
     pub(crate) fn decide(
         &self,
         request: &CallbackRequest,
         receives: u32,
         response: &AttemptResponse,
     ) -> AttemptDecision {
-        // Released once more than this, the queue would dead-letter it without a reason.
-        let last = receives >= self.backend.queue(QueueName::Callbacks).settings().max_receives;
+        // After its last receive the queue would dead-letter the message itself, without a reason.
+        let is_last = receives >= self.backend.queue(QueueName::Callbacks).settings().max_receives;
         match response.class {
             ResponseClass::Delivered => AttemptDecision::Delivered,
-            ResponseClass::Retry if !last && !request.is_progress() => {
+            ResponseClass::Retry if !is_last && !request.is_progress() => {
                 let next = self.schedule.next(request.attempt, response.retry_after, rand::random());
                 next.map_or(AttemptDecision::GivenUp, |after| AttemptDecision::Retry { after })
             }
@@ -52,7 +52,7 @@ impl Notifier {
 }
 
 impl CompletedAttempt<'_> {
-    /// As it stands in the log of deliveries.
+    /// Returns the entry of the delivery log.
     pub(crate) fn to_record(&self) -> DeliveryAttempt {
         let Self { request, response, .. } = self;
         let ended = response.began.plus(response.took);
@@ -75,7 +75,7 @@ impl CompletedAttempt<'_> {
         }
     }
 
-    /// Notes it in the table, then gives up the lease.
+    /// Updates the task table, then finishes the message.
     pub(crate) async fn finish(self, backend: &Backend, message: &CallbackMessage, lease: Lease) -> Result<()> {
         if self.request.is_progress() {
             return lease.acknowledge().await;
@@ -106,31 +106,34 @@ impl CompletedAttempt<'_> {
 
     pub(crate) fn log(&self) {
         let Self { request, response, decision } = self;
-        let trace = request.task.trace.map(|trace| trace.trace_id());
-        let (task, trace, event, attempt) =
-            (request.task.id, trace.as_deref(), request.event.as_str(), request.attempt);
-        let (duration_ms, status, error) =
-            (response.took.as_millis() as u64, response.status, response.error.as_deref());
+        let trace_id = request.task.trace.map(|trace| trace.trace_id());
+        let trace_id = trace_id.as_deref();
+        let task_id = request.task.id;
+        let event = request.event.as_str();
+        let attempt = request.attempt;
+        let status = response.status;
+        let error = response.error.as_deref();
+        let duration_ms = response.took.as_millis() as u64;
         let url = Url::parse(&request.url).ok();
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
         match decision {
             AttemptDecision::Delivered => {
                 info!(
-                    task.id = %task, trace.id = trace, event, delivery.attempt = attempt, server.address = host, http.status = status,
-                    duration_ms, "callback delivered"
+                    task.id = %task_id, trace.id = trace_id, event, delivery.attempt = attempt, server.address = host,
+                    http.status = status, duration_ms, "callback delivered"
                 );
             }
             AttemptDecision::Retry { after } => {
-                let after_ms = after.as_millis() as u64;
+                let retry_after_ms = after.as_millis() as u64;
                 info!(
-                    task.id = %task, trace.id = trace, event, delivery.attempt = attempt, server.address = host, http.status = status,
-                    duration_ms, after_ms, error, "callback not taken; it is tried again"
+                    task.id = %task_id, trace.id = trace_id, event, delivery.attempt = attempt, server.address = host,
+                    http.status = status, duration_ms, after_ms = retry_after_ms, error, "callback failed; retrying"
                 );
             }
             AttemptDecision::GivenUp => {
                 warn!(
-                    task.id = %task, trace.id = trace, event, delivery.attempt = attempt, server.address = host, http.status = status,
-                    duration_ms, error, "callback given up"
+                    task.id = %task_id, trace.id = trace_id, event, delivery.attempt = attempt, server.address = host,
+                    http.status = status, duration_ms, error, "callback failed; giving up"
                 );
             }
         }

@@ -1,44 +1,44 @@
-//! What is there to tell, if anything.
+//! Decides whether a callback is due.
 
 use quire_callback::{PROGRESS_EVENT, completion_event};
 use quire_platform::{Backend, Error, Result, retry_with_backoff};
 use quire_tasks::{Callback, CallbackMessage, CallbackState, Task, UnixMillis, WebhookId};
 
-/// What a message asks for, now that the task has been looked at.
+/// What to do with a callback message, given the state of its task.
 #[derive(Debug)]
 pub(crate) enum ScheduledDelivery {
-    /// The receiver is to be called.
+    /// A callback is due.
     Deliver(Box<CallbackRequest>),
-    /// The task is gone or goes on, or its receiver was told already.
+    /// No callback is due: the task is deleted, expired or open again, or its callback was delivered.
     Skip,
-    /// The receiver was told in vain for the last time.
+    /// All attempts have failed.
     GivenUp {
-        /// What it said.
+        /// The last error.
         reason: String,
     },
 }
 
-/// What is to be told, and to whom.
+/// A callback that is due.
 #[derive(Debug)]
 pub(crate) struct CallbackRequest {
     pub(crate) task: Task,
-    /// The same on every attempt.
+    /// Equal on every attempt.
     pub(crate) webhook_id: WebhookId,
     /// The event's `type`.
     pub(crate) event: String,
     pub(crate) url: String,
-    /// Which attempt this is since it was last asked for, from 1.
+    /// Number of the attempt in its retry schedule, from 1.
     pub(crate) attempt: u32,
 }
 
 impl CallbackRequest {
-    /// Whether it tells of progress: then it is made once, and nobody misses it when it fails.
+    /// Returns whether it is a progress event. Progress events are sent at most once.
     pub(crate) const fn is_progress(&self) -> bool {
         self.webhook_id.progress.is_some()
     }
 }
 
-/// Looks at the task alone: what is told of its pages is read when it is clear that its receiver is called now.
+/// Decides by the task alone. Its pages are only read when the receiver can be called.
 pub(crate) async fn schedule_delivery(
     backend: &Backend,
     message: &CallbackMessage,
@@ -70,10 +70,10 @@ fn schedule_completion(task: &Task, callback: &Callback) -> ScheduledDelivery {
     deliver(task, callback, webhook_id, completion_event(task), callback.next_attempt())
 }
 
-/// Of an event that another has followed nothing is told: what would be said now, that one says.
+/// Only the newest progress event is sent: it supersedes the ones before it.
 fn schedule_progress(task: &Task, callback: &Callback, number: u32) -> ScheduledDelivery {
-    let newest = callback.progress.as_ref().is_some_and(|progress| progress.number == number);
-    if !newest || task.status().ended() {
+    let is_newest = callback.progress.as_ref().is_some_and(|progress| progress.number == number);
+    if !is_newest || task.status().ended() {
         return ScheduledDelivery::Skip;
     }
     let webhook_id = WebhookId { progress: Some(number), ..WebhookId::for_round_end(task.id, task.round) };

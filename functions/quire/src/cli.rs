@@ -283,8 +283,8 @@ pub(crate) mod tests {
         assert_eq!(fields.mode, Mode::Fields { keys: vec!["total".to_owned(), "date".to_owned()] });
         assert_eq!(fields.engine.as_deref(), Some("a@1"));
         assert_eq!(wanted("--format json").expect("text is the default").mode, Mode::Text);
-        assert!(wanted("--mode fields").expect_err("no keys").contains("asks for keys"));
-        assert!(wanted("--language English").expect_err("no use").contains("no use for language"));
-        assert!(wanted("--mode poem").expect_err("no mode").contains("there is no such mode"));
+        assert!(wanted("--mode fields").expect_err("no keys").contains("requires keys"));
+        assert!(wanted("--language English").expect_err("no use").contains("does not accept language"));
+        assert!(wanted("--mode poem").expect_err("no mode").contains("unknown mode"));
     }
 }

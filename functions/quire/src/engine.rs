@@ -7,7 +7,10 @@ use quire_hunyuan_ocr::{HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
 use quire_pp_ocr::{BatchPolicy, Engine, GpuOptions, GpuPpOcr, PpOcr, Provider};
 use quire_routes::{Config, EngineEntry, HunyuanEntry, Kind};
-use quire_telemetry::env::{self, Misconfigured};
+use quire_telemetry::{
+    env::{self, Misconfigured},
+    processors,
+};
 use quire_worker::LocalEngine;
 
 use crate::{
@@ -44,10 +47,6 @@ impl cli::Engine {
         ensure!(device == Device::Cuda || self.device == Device::Cpu, "{provider} runs on the processor, not on a GPU");
         Ok(Self { device, ..self })
     }
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// How many workers there are to be, unless a number is given. PP-OCR on a processor has one thread, since several in one

@@ -1,9 +1,12 @@
 //! `quire engines`: how they do, and what an operator says of them.
 
 use anyhow::bail;
-use quire_platform::Backend;
-use quire_routes::{Config, EngineStatuses, OperatorNote, State, pause, probe, reinstate, resume, roll_back};
-use quire_tasks::{EngineName, UnixMillis};
+use quire_platform::{
+    Backend,
+    engine_status::{self, pause, probe, reinstate, resume, roll_back},
+};
+use quire_routes::Config;
+use quire_tasks::{BreakerState, EngineName, EngineStatuses, OperatorNote, UnixMillis};
 
 use crate::{
     cli::{Decision, Engines, Named},
@@ -44,7 +47,7 @@ pub(crate) async fn engines(args: Engines) -> anyhow::Result<()> {
             reinstate(&backend, engine).await?;
         }
     }
-    let board = EngineStatuses::read(&backend).await?;
+    let board = engine_status::read(&backend).await?;
     print::lines(&[line(engine, &board, print::now())])
 }
 
@@ -68,7 +71,7 @@ fn check_canary(config: &Config, engine: &EngineName) -> anyhow::Result<()> {
 }
 
 async fn list(backend: &Backend, config: &Config) -> anyhow::Result<()> {
-    let (board, now) = (EngineStatuses::read(backend).await?, print::now());
+    let (board, now) = (engine_status::read(backend).await?, print::now());
     let lines: Vec<String> = config.engines.keys().map(|engine| line(engine, &board, now)).collect();
     print::lines(&lines)
 }
@@ -93,12 +96,12 @@ fn line(engine: &EngineName, board: &EngineStatuses, now: UnixMillis) -> String 
     cells.join("\t")
 }
 
-const fn state_name(state: State) -> &'static str {
+const fn state_name(state: BreakerState) -> &'static str {
     match state {
-        State::Closed => "closed",
-        State::Open => "open",
-        State::HalfOpen => "half_open",
-        State::Paused => "paused",
+        BreakerState::Closed => "closed",
+        BreakerState::Open => "open",
+        BreakerState::HalfOpen => "half_open",
+        BreakerState::Paused => "paused",
     }
 }
 
@@ -122,7 +125,7 @@ fn remark(engine: &EngineName, board: &EngineStatuses, now: UnixMillis) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use quire_routes::{EngineControl, EngineReport, EngineStats};
+    use quire_tasks::{EngineControl, EngineReport, EngineStats};
 
     use super::*;
 
@@ -134,16 +137,16 @@ mod tests {
         OperatorNote { reason: reason.to_owned(), by: "ada".to_owned(), at: UnixMillis(0) }
     }
 
-    fn board(control: EngineControl, states: &[State]) -> EngineStatuses {
+    fn board(control: EngineControl, states: &[BreakerState]) -> EngineStatuses {
         let mut counted = EngineStats::default();
         counted.answered(Some(0.5), false, 100);
         counted.failed();
-        let report = |(worker, state): (usize, &State)| EngineReport {
+        let report = |(worker, state): (usize, &BreakerState)| EngineReport {
             engine: engine(),
             worker: worker.to_string(),
             at: UnixMillis(1),
             state: *state,
-            reason: (*state == State::Open).then(|| "no answer".to_owned()),
+            reason: (*state == BreakerState::Open).then(|| "no answer".to_owned()),
             stats: counted,
             trial: 0,
         };
@@ -154,7 +157,7 @@ mod tests {
     fn an_engine_is_listed_with_what_all_workers_counted_and_why_it_is_not_asked() {
         let shown = |board: &EngineStatuses| line(&engine(), board, UnixMillis(2));
         assert_eq!(shown(&EngineStatuses::default()), "a@1\tclosed\t0\t0\t-\t-\t-\t-");
-        let open = board(EngineControl::default(), &[State::Closed, State::Open]);
+        let open = board(EngineControl::default(), &[BreakerState::Closed, BreakerState::Open]);
         assert_eq!(shown(&open), "a@1\tclosed\t2\t4\t50.0%\t0.500\t100\tleft alone by 1: no answer");
         let paused = EngineControl {
             paused: Some(note("new weights")),
@@ -162,7 +165,7 @@ mod tests {
             ..EngineControl::default()
         };
         assert_eq!(
-            shown(&board(paused, &[State::Closed])),
+            shown(&board(paused, &[BreakerState::Closed])),
             "a@1\tpaused\t1\t2\t50.0%\t0.500\t100\tpaused by ada at 1970-01-01T00:00:00Z: new weights; \
              rolled back by ada at 1970-01-01T00:00:00Z: worse"
         );

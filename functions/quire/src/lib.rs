@@ -5,6 +5,7 @@
 //! process, and each worker in a child of its own ([`supervisor`](self)): native code that crashes on a page takes down
 //! no more than the pages in hand. PDFs are opened for their check at the door in short-lived children likewise.
 
+mod aws;
 mod cli;
 mod dead_letters;
 mod doctor;

@@ -1,12 +1,10 @@
 //! What the operator's commands print: lines with tabs, and times.
 
-use std::{
-    io::{self, Write},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io::{self, Write};
 
 use anyhow::Context;
 use jiff::Timestamp;
+pub(crate) use quire_platform::now;
 use quire_tasks::UnixMillis;
 
 /// Prints lines, as far as anybody reads them.
@@ -22,9 +20,4 @@ pub(crate) fn lines(lines: &[String]) -> anyhow::Result<()> {
 /// A time, to the second.
 pub(crate) fn time(at: UnixMillis) -> String {
     Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |time| format!("{time:.0}"))
-}
-
-pub(crate) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
 use quire_document::{Documents, Limits};
 use quire_native_libs::Progress;
-use quire_platform::{Backend, Embedded};
-use quire_routes::{Config, EngineEntry, EngineStatuses};
+use quire_platform::{Backend, engine_status};
+use quire_platform_embedded::Embedded;
+use quire_routes::{Config, EngineEntry};
 use quire_submit::{Batch, DocumentAnswer, Door, DoorSettings, Health, HealthReport, Inspector, Upload};
 use quire_tasks::{Failure, FailureCode, PageStatus, SplitDocument, Task};
 use quire_worker::LocalEngine;
@@ -122,7 +123,7 @@ async fn follow(backend: &Backend, routes: &Config, mut task: Task, workers: &mu
         bar.set_position(u64::from(task.counts.ended()));
         let seen = task.version;
         tokio::select! {
-            changed = backend.tasks.changed(task.id, seen, LONG_POLL) => task = changed?,
+            changed = backend.tasks.wait_for_change(task.id, seen, LONG_POLL) => task = changed?,
             Some(ended) = workers.join_next() => {
                 bar.finish_and_clear();
                 ended??;
@@ -130,7 +131,7 @@ async fn follow(backend: &Backend, routes: &Config, mut task: Task, workers: &mu
             }
         }
         if task.version == seen {
-            let waits_for = routes.waiting_reason(&task.read_as, &EngineStatuses::read(backend).await?, print::now());
+            let waits_for = routes.waiting_reason(&task.read_as, &engine_status::read(backend).await?, print::now());
             if let Some(reason) = waits_for.as_ref().filter(|_| waits_for != told) {
                 bar.suspend(|| eprintln!("quire: waiting: {}", reason.detail));
             }

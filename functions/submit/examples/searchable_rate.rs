@@ -18,7 +18,8 @@ use std::{
 use async_trait::async_trait;
 use quire_document::{Documents, Limits};
 use quire_egress::{Client, Policy};
-use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
+use quire_platform::{Backend, Consumer, QueueName, send};
+use quire_platform_embedded::Embedded;
 use quire_routes::Config;
 use quire_submit::{
     ChildInspector, Door, DoorSettings, Health, HealthReport, ingest_all, inspect_as_child, picture_as_child,

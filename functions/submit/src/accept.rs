@@ -1,15 +1,11 @@
 //! The room behind the door: from checked documents to a stored task.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+pub(crate) use quire_platform::now;
 use quire_platform::{Backend, Completion, Error, Result};
-use quire_tasks::{
-    Document, DocumentSource, DocumentState, ObjectKey, ReadAs, Task, TaskId, Tenant, TraceParent, UnixMillis,
-};
+use quire_tasks::{Document, DocumentSource, DocumentState, ObjectKey, ReadAs, Task, TaskId, Tenant, TraceParent};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{info, warn};
 
@@ -101,7 +97,7 @@ async fn create(backend: &Backend, task: Task, ticket: &mut Ticket) -> Result<Co
         Err(error) => error,
     };
     match backend.tasks.task(id).await {
-        Ok(task) => return Ok(Completion::Now(task)),
+        Ok(task) => return Ok(Completion::Applied(task)),
         Err(Error::NotFound { .. }) => {
             ticket.unmade();
             forget(backend, ticket, documents).await;
@@ -180,7 +176,7 @@ pub(crate) async fn wait_until(
             break;
         }
         tokio::select! {
-            changed = door.backend.tasks.changed(task.id, task.version, left) => task = changed?,
+            changed = door.backend.tasks.wait_for_change(task.id, task.version, left) => task = changed?,
             () = door.closing.cancelled() => break,
         }
     }
@@ -194,9 +190,4 @@ pub(crate) async fn ended(door: &Door, task: Task) -> std::result::Result<Task, 
     let task = task.map_err(|error| not_found(error).of(id))?;
     // Its customer no longer wants it.
     if task.expired(now()) { Err(Problem::task_not_found().of(id)) } else { Ok(task) }
-}
-
-pub(crate) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

@@ -68,7 +68,7 @@ impl Door {
 
     /// The problem of a request that is larger than this door takes.
     pub(crate) fn too_large(&self) -> Problem {
-        let elsewhere = self.backend.objects.takes_uploads();
+        let elsewhere = self.backend.objects.supports_uploads();
         let instead =
             if elsewhere { " Announce a larger document by POST /uploads, and put it where that says." } else { "" };
         Problem::body_too_large(self.settings.max_body_bytes, instead)

@@ -9,13 +9,15 @@ use std::{
 use anyhow::{Context, Result};
 use quire_egress::FetchError;
 use quire_platform::{
-    Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName, enqueue_callback, retry_with_backoff,
+    Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName,
+    consumer::{ConcurrencyLimits, run_concurrently},
+    enqueue_callback, retry_with_backoff,
 };
 use quire_tasks::{
     DocumentJob, DocumentMessage, DocumentSource, DocumentState, Failure, FailureCode, ObjectKey, SplitDocument, Task,
 };
 use tempfile::TempDir;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -49,29 +51,12 @@ pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> 
     let longest = door.settings.fetch_limit + door.settings.inspect_limit;
     let longest = longest.max(door.settings.result_limit) + Duration::from_mins(1);
     let consumer = Consumer::<DocumentMessage>::new(door.backend.queue(QueueName::Documents), longest);
-    let mut in_hand = JoinSet::new();
-    while !shutdown.is_cancelled() {
-        while in_hand.try_join_next().is_some() {}
-        if in_hand.len() == AT_A_TIME {
-            in_hand.join_next().await;
-            continue;
-        }
-        match consumer.receive_until(AT_A_TIME - in_hand.len(), &shutdown).await {
-            Ok(received) => received.into_iter().for_each(|delivery| {
-                in_hand.spawn(take(Arc::clone(&door), delivery));
-            }),
-            Err(error @ (Error::Busy { .. } | Error::Full { .. })) => {
-                warn!(%error, "the documents queue cannot be received from now");
-                tokio::time::sleep(LONGEST_BACK_OFF).await;
-            }
-            Err(error) => return Err(error).context("the documents queue cannot be received from"),
-        }
-    }
-    let rest = async { while in_hand.join_next().await.is_some() {} };
-    if timeout(DRAIN_LIMIT, rest).await.is_err() {
-        warn!(documents = in_hand.len(), "the shutdown did not wait for documents in hand; they are received again");
-    }
-    Ok(())
+    let limits =
+        ConcurrencyLimits { max_in_flight: AT_A_TIME, drain_timeout: DRAIN_LIMIT, error_pause: LONGEST_BACK_OFF };
+    let is_fatal = |error: &Error| !matches!(error, Error::Busy { .. } | Error::Full { .. });
+    run_concurrently(&consumer, limits, &shutdown, is_fatal, |delivery| take(Arc::clone(&door), delivery))
+        .await
+        .context("the documents queue cannot be received from")
 }
 
 /// Does what deliveries ask for, side by side, within `limit`: for a function that is called with them and killed at its
@@ -157,7 +142,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
                     DocumentState::Failed(failure)
                 }
             };
-            let settle = || tasks.settle_document(message.task_id, message.document, state.clone());
+            let settle = || tasks.finish_document(message.task_id, message.document, state.clone());
             match retry_with_backoff(settle).await {
                 Err(Error::NotFound { .. }) => {
                     forget(door, &message).await?;
@@ -166,7 +151,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
                 settled => settled?,
             }
         }
-        _ => Completion::Before(task),
+        _ => Completion::Unchanged(task),
     };
     if completion.task().expired(now()) {
         forget(door, &message).await?;

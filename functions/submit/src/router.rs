@@ -133,11 +133,7 @@ impl About {
 
 async fn call(next: Next, request: Request) -> Response {
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    answer.unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<&str>().copied();
-        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Problem::internal(&message.unwrap_or("a panic without a message")).into_response()
-    })
+    answer.unwrap_or_else(|panic| Problem::internal(&quire_telemetry::panic_message(&*panic)).into_response())
 }
 
 /// Gives a problem its body, and every answer its request id.

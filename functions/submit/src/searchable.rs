@@ -48,7 +48,7 @@ pub(crate) async fn make(door: &Door, delivery: Delivery<DocumentMessage>) -> Re
         return Ok(lease.acknowledge().await?);
     }
     // Not to be waited for in line: documents come by the same queue.
-    let Ok(_room) = door.rendering.try_acquire() else { return Ok(lease.send_again(NO_ROOM_FOR).await?) };
+    let Ok(_room) = door.rendering.try_acquire() else { return Ok(lease.requeue(NO_ROOM_FOR).await?) };
     let made = if attempt > MOST_ATTEMPTS {
         Err(Failure::new(FailureCode::AttemptsExhausted, "Whoever made the PDF died of it each time."))
     } else {

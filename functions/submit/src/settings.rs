@@ -1,6 +1,6 @@
 //! The door's settings, with their defaults in one place.
 
-use std::{num::NonZero, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use quire_document::Limits;
 use quire_telemetry::env::{self, Misconfigured};
@@ -77,7 +77,7 @@ impl Default for DoorSettings {
             webhook_test_limit: Duration::from_secs(15),
             idle_limit: Duration::from_secs(30),
             inspect_limit: Duration::from_mins(1),
-            max_inspections: std::thread::available_parallelism().map_or(1, NonZero::get),
+            max_inspections: quire_telemetry::processors(),
             keys_kept_for: Duration::from_hours(24),
             keyed_margin: Duration::from_mins(1),
             inline_result_bytes: 4 << 20,

@@ -44,7 +44,7 @@ pub(crate) async fn uploads(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !door.backend.objects.takes_uploads() {
+    if !door.backend.objects.supports_uploads() {
         return Err(Problem::uploads_not_taken());
     }
     if json::media_type(request.headers()) != "application/json" {

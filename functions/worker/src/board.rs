@@ -3,12 +3,16 @@
 use std::{
     convert::Infallible,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use quire_platform::Backend;
-use quire_routes::{EngineStatuses, OperatorNote, Route, State, drop_out, report, roll_back};
-use quire_tasks::{EngineName, UnixMillis};
+pub(crate) use quire_platform::now;
+use quire_platform::{
+    Backend,
+    engine_status::{self, report, report_stopped, roll_back},
+};
+use quire_routes::Route;
+use quire_tasks::{BreakerState, EngineName, EngineStatuses, OperatorNote};
 use quire_telemetry::metrics;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
@@ -31,15 +35,9 @@ pub(crate) struct BoardWatch {
     engines: Arc<Engines>,
     worker: String,
     /// What was written last, and when.
-    said: Option<(Vec<State>, Instant)>,
+    said: Option<(Vec<BreakerState>, Instant)>,
     /// Whether it could not be read the last time: that is logged once.
     unreadable: bool,
-}
-
-/// The time, by this machine.
-pub(crate) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }
 
 impl BoardWatch {
@@ -63,7 +61,7 @@ impl BoardWatch {
 
     /// Does what it says. A worker that cannot read it goes on as before.
     pub(crate) async fn look(&mut self) {
-        match EngineStatuses::read_controls(&self.backend).await {
+        match engine_status::read_controls(&self.backend).await {
             Ok(board) => {
                 for (engine, gate) in self.engines.gates() {
                     gate.follow(&board.control(engine));
@@ -99,7 +97,7 @@ impl BoardWatch {
     }
 
     async fn judge(&self) -> quire_platform::Result<()> {
-        let board = EngineStatuses::read(&self.backend).await?;
+        let board = engine_status::read(&self.backend).await?;
         for route in &self.engines.config().routes {
             if let Some((canary, reason)) = self.condemned(route, &board) {
                 let note = OperatorNote { reason: reason.clone(), by: JUDGE.to_owned(), at: now() };
@@ -127,10 +125,10 @@ impl BoardWatch {
     }
 
     /// Says that this worker has ended: nobody waits for it, and what it has counted stays.
-    pub(crate) async fn drop_out(&self) {
+    pub(crate) async fn report_stopped(&self) {
         let words = async {
             for last in self.engines.reports(&self.worker, now()) {
-                drop_out(&self.backend, &last).await?;
+                report_stopped(&self.backend, &last).await?;
             }
             Ok::<_, quire_platform::Error>(())
         };

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use quire_platform::{
-    Backend, Completion, Error, Result, enqueue_callback, enqueue_progress, file_for_review, forget_page,
+    Backend, Completion, Error, Result, delete_orphaned_page, enqueue_callback, enqueue_progress, file_for_review,
     retry_with_backoff,
 };
 use quire_tasks::{Failure, FailureCode, ObjectKey, Outcome, PageMessage, PageText};
@@ -115,13 +115,15 @@ impl Completer {
             Ok(completion) => {
                 take_note(held, &completion, &outcome);
                 if !completion.changed() {
-                    forget_page(&self.backend, page, message.round).await?;
+                    delete_orphaned_page(&self.backend, page, message.round).await?;
                 }
                 enqueue_callback(&self.backend, completion.task()).await?;
                 Ok(Some(completion))
             }
             // The task was deleted in the meantime: there is nobody to tell.
-            Err(Error::NotFound { .. }) => forget_page(&self.backend, page, message.round).await.map(|()| None),
+            Err(Error::NotFound { .. }) => {
+                delete_orphaned_page(&self.backend, page, message.round).await.map(|()| None)
+            }
             Err(error) => Err(error),
         }
     }

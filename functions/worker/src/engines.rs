@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use quire_routes::{Config, EngineEntry, EngineReport, Kind, State};
-use quire_tasks::{EngineName, UnixMillis};
+use quire_routes::{Config, EngineEntry, Kind};
+use quire_tasks::{BreakerState, EngineName, EngineReport, UnixMillis};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -83,7 +83,7 @@ impl Engines {
     }
 
     /// How each stands.
-    pub(crate) fn states(&self) -> Vec<State> {
+    pub(crate) fn states(&self) -> Vec<BreakerState> {
         self.gates.values().map(Gate::state).collect()
     }
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_routes::{Breaker, BreakerSettings, EngineControl, EngineReport, Permit, State, Ticket};
-use quire_tasks::{EngineName, Failure, Mode, PageText, UnixMillis};
+use quire_routes::{Breaker, BreakerSettings, Permit, Ticket};
+use quire_tasks::{BreakerState, EngineControl, EngineName, EngineReport, Failure, Mode, PageText, UnixMillis};
 use quire_telemetry::metrics;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -61,7 +61,7 @@ struct Inside {
     breaker: Breaker,
     /// Whether the page that decides about the breaker is on its way.
     trying: bool,
-    stats: quire_routes::EngineStats,
+    stats: quire_tasks::EngineStats,
     /// What the board last said, if it was ever looked at.
     control: Option<EngineControl>,
 }
@@ -69,7 +69,7 @@ struct Inside {
 impl Inside {
     /// Until when it is open.
     fn until(&mut self, now: Instant) -> Option<Instant> {
-        if self.breaker.state(now) != State::Open {
+        if self.breaker.state(now) != BreakerState::Open {
             return None;
         }
         // Asking an open one changes nothing.
@@ -79,7 +79,7 @@ impl Inside {
 
 impl Gate {
     pub(crate) fn new(engine: EngineName, lane: Lane, breaker: BreakerSettings, changes: watch::Sender<()>) -> Self {
-        let (breaker, stats) = (Breaker::new(breaker), quire_routes::EngineStats::default());
+        let (breaker, stats) = (Breaker::new(breaker), quire_tasks::EngineStats::default());
         Self { engine, lane, inside: Mutex::new(Inside { breaker, trying: false, stats, control: None }), changes }
     }
 
@@ -87,10 +87,10 @@ impl Gate {
     pub(crate) fn room(&self, now: Instant) -> Room {
         let mut inside = self.inside();
         match inside.breaker.state(now) {
-            State::Closed => Room::Many,
-            State::HalfOpen if !inside.trying => Room::One,
-            State::HalfOpen | State::Paused => Room::None { until: None },
-            State::Open => Room::None { until: inside.until(now) },
+            BreakerState::Closed => Room::Many,
+            BreakerState::HalfOpen if !inside.trying => Room::One,
+            BreakerState::HalfOpen | BreakerState::Paused => Room::None { until: None },
+            BreakerState::Open => Room::None { until: inside.until(now) },
         }
     }
 
@@ -147,7 +147,7 @@ impl Gate {
                 );
                 self.unread(&mut inside, ticket, now, &why, !saw_page);
                 let until = inside.until(now);
-                let spends = saw_page && (ticket.is_probe || inside.breaker.state(now) == State::Closed);
+                let spends = saw_page && (ticket.is_probe || inside.breaker.state(now) == BreakerState::Closed);
                 Answer::Unavailable { until, spends }
             }
             Err(LaneError::Refused(failure)) => {
@@ -222,7 +222,7 @@ impl Gate {
             );
         }
         if control.trial != known.trial {
-            inside.stats = quire_routes::EngineStats::default();
+            inside.stats = quire_tasks::EngineStats::default();
         }
         drop(inside);
         self.changes.send_replace(());
@@ -234,7 +234,7 @@ impl Gate {
     }
 
     /// How it stands.
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> BreakerState {
         self.inside().breaker.state(Instant::now())
     }
 

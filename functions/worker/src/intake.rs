@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::Context;
 use quire_platform::{
-    Backend, Consumer, Delivery, Error, MalformedMessage, enqueue_callback, forget_page, retry_with_backoff,
+    Backend, Consumer, Delivery, Error, MalformedMessage, delete_orphaned_page, enqueue_callback, retry_with_backoff,
 };
 use quire_tasks::{Failure, FailureCode, ObjectKey, PageMessage};
 use quire_telemetry::metrics;
@@ -199,7 +199,7 @@ impl Intake {
                 Standing::Open | Standing::Gone => {}
             }
             if page.attempt > 1 || matches!(standing, Standing::Gone) {
-                forget_page(&self.backend, id, page.message.round).await?;
+                delete_orphaned_page(&self.backend, id, page.message.round).await?;
             }
             page.lease.acknowledge().await
         };

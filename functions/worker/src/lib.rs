@@ -114,7 +114,7 @@ impl Worker {
             stopped = work(backend, renderer, settings, engines, shutdown) => stopped,
             never = board.run() => match never {},
         };
-        board.drop_out().await;
+        board.report_stopped().await;
         stopped
     }
 }

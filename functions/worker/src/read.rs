@@ -215,7 +215,7 @@ async fn put_back(page: InFlight<()>, verdict: Verdict) {
         Verdict::PutOff(delay) => {
             info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delay_ms = delay.as_millis() as u64,
                 "no engine may be asked for a page: it is put off");
-            page.lease.send_again(delay).await
+            page.lease.requeue(delay).await
         }
         Verdict::GiveBack(delay) => {
             warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delivery.attempt = attempt,

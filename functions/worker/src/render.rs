@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
@@ -16,6 +15,7 @@ use std::{
 use anyhow::{Context, bail};
 use quire_document::{Documents, PageImage, sniff_file};
 use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
+use quire_telemetry::{panic_message, processors};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
@@ -172,10 +172,6 @@ impl Crew {
     }
 }
 
-fn processors() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 /// Runs `work` on a thread. A panic is this document's failure, not the thread's end.
 async fn call<T: Send + 'static>(
     jobs: &mpsc::Sender<Job>,
@@ -194,8 +190,7 @@ async fn call<T: Send + 'static>(
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {
-    let what = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("decoding it panicked: {}", what.unwrap_or("for no reason given"))
+    format!("decoding it panicked: {}", panic_message(panic))
 }
 
 /// Where a rendered page goes, and one that cannot be.

@@ -118,7 +118,7 @@ impl Standings {
 
 #[cfg(test)]
 mod tests {
-    use quire_platform::Embedded;
+    use quire_platform_embedded::Embedded;
 
     use super::*;
 

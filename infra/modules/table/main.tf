@@ -1,4 +1,4 @@
-# The task table. Keys and indexes must match shared/platform/src/aws/provision.rs.
+# The task table. Keys and indexes must match shared/platform-aws/src/provision.rs.
 
 resource "aws_dynamodb_table" "this" {
   name                        = var.name

@@ -1,7 +1,7 @@
-//! What the customer is told when a task has ended, how it is signed, when it is told again, and whom we leave alone.
+//! Callbacks (webhooks): payloads, signatures, the retry schedule and the circuit breaker per endpoint.
 //!
-//! Signatures and headers are those of Standard Webhooks. All of it is pure: no I/O and no clock, and randomness is
-//! passed in.
+//! Signatures and headers follow Standard Webhooks. This crate is pure: no I/O, no clock; time and randomness are
+//! parameters.
 
 #![warn(missing_docs)]
 
@@ -21,6 +21,6 @@ pub use payload::{
     MAX_TEXT_BYTES, PROGRESS_EVENT, PageContent, PageCounts, TEST_EVENT, completion_event, full_payload,
     progress_payload, test_payload, thin_payload,
 };
-pub use schedule::{InvalidSchedule, LONGEST_RETRY_AFTER, Schedule};
+pub use schedule::{InvalidSchedule, MAX_RETRY_AFTER, Schedule};
 pub use secret::{InvalidSecret, Secret, Secrets};
 pub use signature::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, sign, signature_headers};

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    num::NonZero,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -21,7 +20,7 @@ impl ProcessingPool {
     /// Returns a pool of `count` threads; 0 means one per CPU core. With `count` 1, or if no thread can be started,
     /// work runs on the calling thread.
     pub fn new(count: usize) -> Self {
-        let count = if count == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { count };
+        let count = if count == 0 { quire_telemetry::processors() } else { count };
         if count == 1 {
             return Self(None);
         }

@@ -6,15 +6,10 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
+use quire_tasks::DEPENDENCY_RETRY_POLICY;
 use tokio::time::Instant;
 
 use crate::RemoteError;
-
-/// The retry policy for calls to dependencies: 1 s, then twice as long each time up to 8 s, each cut by a random part to
-/// between half and all of itself.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-const RETRIES: usize = 6;
 
 /// A retry costs as much as so many pages bring in: retries are at most a fifth of all calls.
 const PRICE: u32 = 5;
@@ -84,9 +79,9 @@ where
     budget.page();
     let policy = ExponentialBuilder::default()
         // Its jitter adds up to once the delay: half the wait plus up to half of it.
-        .with_min_delay(FIRST_WAIT / 2)
-        .with_max_delay(LONGEST_WAIT / 2)
-        .with_max_times(RETRIES)
+        .with_min_delay(DEPENDENCY_RETRY_POLICY.first_wait / 2)
+        .with_max_delay(DEPENDENCY_RETRY_POLICY.max_wait / 2)
+        .with_max_times(DEPENDENCY_RETRY_POLICY.max_retries)
         .with_jitter();
     let wait = |failed: &Failed, wait: Option<Duration>| {
         let wait = wait?.max(failed.retry_after());
@@ -101,6 +96,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    const RETRIES: usize = DEPENDENCY_RETRY_POLICY.max_retries;
 
     fn throttled(seconds: Option<u64>) -> RemoteError {
         RemoteError::Throttled { host: "h".to_owned(), retry_after: seconds.map(Duration::from_secs) }

@@ -2,7 +2,6 @@
 //! the readers prepare and post-process.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -15,6 +14,7 @@ use std::{
 use ndarray::{Array3, ArrayView4};
 use quire_inference::{HostBuffer, ModelError, RunBuffer};
 use quire_tasks::EngineName;
+use quire_telemetry::panic_message;
 
 use crate::{
     alphabet::Alphabet,
@@ -144,13 +144,9 @@ fn timed<T>(mut run: RunBuffer, work: impl FnOnce(&mut RunBuffer) -> Result<T, M
     let started = Instant::now();
     let answer = catch_unwind(AssertUnwindSafe(|| work(&mut run)));
     let busy = started.elapsed();
-    let answer = answer.unwrap_or_else(|panic| Err(ModelError::Run(format!("it panicked: {}", said(&*panic)))));
+    let answer =
+        answer.unwrap_or_else(|panic| Err(ModelError::Run(format!("it panicked: {}", panic_message(&*panic)))));
     RunOutcome { run, answer, busy }
-}
-
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("for no reason given")
 }
 
 impl OcrModel for SharedModel {

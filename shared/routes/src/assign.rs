@@ -1,9 +1,9 @@
 //! Which engine a task gets, and which a page is asked of.
 
-use quire_tasks::{EngineName, Mode, ModeName, ReadAs, TaskId, UnixMillis};
+use quire_tasks::{BreakerState, EngineName, EngineStatuses, Mode, ModeName, ReadAs, TaskId, UnixMillis};
 use sha2::{Digest, Sha256};
 
-use crate::{Canary, Config, EngineEntry, EngineStatuses, Route, State};
+use crate::{Canary, Config, EngineEntry, Route};
 
 /// Why something cannot be read here. Decision: refuse the request; of a page that was accepted before, fail it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,12 +133,12 @@ impl Config {
     pub fn waiting_reason(&self, read_as: &ReadAs, board: &EngineStatuses, now: UnixMillis) -> Option<WaitingReason> {
         let plan = self.plan(read_as).ok()?;
         // Half-open, all pages but one wait still, for as long as that one takes.
-        let blocked = |entry: &EngineEntry| board.state(&entry.engine, now) != State::Closed;
+        let blocked = |entry: &EngineEntry| board.state(&entry.engine, now) != BreakerState::Closed;
         if !blocked(plan.first) || plan.fallback.is_some_and(|fallback| !blocked(fallback)) {
             return None;
         }
         let engine = &plan.first.engine;
-        if board.state(engine, now) == State::Paused {
+        if board.state(engine, now) == BreakerState::Paused {
             let why = board.reason(engine, now).unwrap_or_default();
             return Some(WaitingReason { code: "engine_paused", detail: format!("{engine} is paused: {why}") });
         }
@@ -197,10 +197,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use quire_tasks::{EngineControl, EngineReport, EngineStats, OperatorNote};
     use uuid::Uuid;
 
     use super::*;
-    use crate::{EngineControl, EngineReport, EngineStats, OperatorNote};
 
     const ROUTE: &str = r#""modes": ["text"], "primary": "a@1""#;
 
@@ -327,9 +327,9 @@ mod tests {
             let board = EngineStatuses::new(BTreeMap::new(), vec![report]);
             config(ROUTE).waiting_reason(&ReadAs::default(), &board, UnixMillis(2)).map(|waiting| waiting.code)
         };
-        assert_eq!(waits(State::Open), Some("engine_unavailable"));
-        assert_eq!(waits(State::HalfOpen), Some("engine_unavailable"));
-        assert_eq!(waits(State::Closed), None);
+        assert_eq!(waits(BreakerState::Open), Some("engine_unavailable"));
+        assert_eq!(waits(BreakerState::HalfOpen), Some("engine_unavailable"));
+        assert_eq!(waits(BreakerState::Closed), None);
     }
 
     proptest! {

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
+use quire_tasks::BreakerState;
+use serde::Deserialize;
 
 /// An engine that keeps failing is left alone for longer each time, but no longer than this many times the first.
 const LONGEST_OPEN: u32 = 10;
@@ -41,20 +42,6 @@ impl BreakerSettings {
              3600"
             .to_owned())
     }
-}
-
-/// How a breaker stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// The engine is asked.
-    Closed,
-    /// It is left alone for a while.
-    Open,
-    /// One page is tried.
-    HalfOpen,
-    /// An operator has paused it.
-    Paused,
 }
 
 /// Whether an engine may be asked.
@@ -112,12 +99,12 @@ impl Breaker {
     }
 
     /// How it stands.
-    pub fn state(&self, now: Instant) -> State {
+    pub fn state(&self, now: Instant) -> BreakerState {
         match self.phase {
-            _ if self.paused => State::Paused,
-            Phase::Closed => State::Closed,
-            Phase::Open { until } if now < until => State::Open,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => State::HalfOpen,
+            _ if self.paused => BreakerState::Paused,
+            Phase::Closed => BreakerState::Closed,
+            Phase::Open { until } if now < until => BreakerState::Open,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
@@ -269,7 +256,7 @@ mod tests {
         }
         let ticket = go(&mut breaker, now);
         assert!(breaker.failed(ticket, now, "connection refused"));
-        assert_eq!((breaker.state(now), breaker.reason()), (State::Open, Some("connection refused")));
+        assert_eq!((breaker.state(now), breaker.reason()), (BreakerState::Open, Some("connection refused")));
         assert_eq!(breaker.ask(now), Permit::Wait { until: Some(now + OPEN) });
     }
 
@@ -279,7 +266,7 @@ mod tests {
         let mut breaker = Breaker::new(BreakerSettings::default());
         let ticket = go(&mut breaker, now);
         assert!(breaker.is_gone(ticket, now, "connection refused"));
-        assert_eq!(breaker.state(now), State::Open);
+        assert_eq!(breaker.state(now), BreakerState::Open);
         let mut breaker = Breaker::new(BreakerSettings::default());
         let (first, second) = (go(&mut breaker, now), go(&mut breaker, now));
         breaker.succeeded(first, now);
@@ -296,7 +283,7 @@ mod tests {
             let closed = call % 3 != 0 && breaker.succeeded(ticket, now);
             assert!(!opened && !closed, "{call}");
         }
-        assert_eq!(breaker.state(now), State::Closed);
+        assert_eq!(breaker.state(now), BreakerState::Closed);
     }
 
     #[test]
@@ -315,7 +302,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = broken(now);
         let later = now + OPEN;
-        assert_eq!(breaker.state(later), State::HalfOpen);
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen);
         let probe = go(&mut breaker, later);
         assert!(probe.is_probe);
         assert!(matches!(breaker.ask(later), Permit::Wait { .. }), "one at a time");
@@ -323,7 +310,7 @@ mod tests {
         assert_eq!(breaker.ask(later + OPEN), Permit::Wait { until: Some(later + 2 * OPEN) });
         let probe = go(&mut breaker, later + 2 * OPEN);
         assert!(breaker.succeeded(probe, later + 2 * OPEN));
-        assert_eq!((breaker.state(later + 2 * OPEN), breaker.reason()), (State::Closed, None));
+        assert_eq!((breaker.state(later + 2 * OPEN), breaker.reason()), (BreakerState::Closed, None));
     }
 
     #[test]
@@ -336,7 +323,7 @@ mod tests {
             breaker.failed(ticket, now, "x");
         }
         assert!(!breaker.succeeded(early, now));
-        assert_eq!(breaker.state(now), State::Open);
+        assert_eq!(breaker.state(now), BreakerState::Open);
     }
 
     #[test]
@@ -356,9 +343,9 @@ mod tests {
         let now = Instant::now();
         let mut breaker = Breaker::new(BreakerSettings::default());
         breaker.pause(true);
-        assert_eq!((breaker.ask(now), breaker.state(now)), (Permit::Wait { until: None }, State::Paused));
+        assert_eq!((breaker.ask(now), breaker.state(now)), (Permit::Wait { until: None }, BreakerState::Paused));
         breaker.pause(false);
-        assert_eq!(breaker.state(now), State::Closed);
+        assert_eq!(breaker.state(now), BreakerState::Closed);
         let mut breaker = broken(now);
         breaker.probe();
         assert!(go(&mut breaker, now).is_probe);
@@ -372,7 +359,7 @@ mod tests {
             let mut probing: Option<Ticket> = None;
             for (wait, outcome) in steps {
                 now += Duration::from_secs(wait);
-                if breaker.state(now) == State::Closed {
+                if breaker.state(now) == BreakerState::Closed {
                     break;
                 }
                 if let Permit::Go(ticket) = breaker.ask(now) {

@@ -1,8 +1,7 @@
 //! Whether a new version does worse than the one it is to replace.
 
+use quire_tasks::EngineStats;
 use serde::Deserialize;
-
-use crate::EngineStats;
 
 /// So many standard deviations are no chance: one in a few hundred canaries that are as good is rolled back by it.
 const SURE: f64 = 3.0;

@@ -1,15 +1,15 @@
-//! Where a task belongs in a trace, as the W3C's Trace Context writes it.
+//! Trace context of a task (W3C Trace Context).
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Why a text is no `traceparent`.
+/// Error: the text is not a `traceparent`. Decision: ignore the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a traceparent")]
+#[error("not a W3C traceparent")]
 pub struct InvalidTrace;
 
-/// A `traceparent`: which trace, which span of it, and whether its sender records it.
+/// A W3C `traceparent`: trace id, span id and flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TraceParent {
@@ -19,19 +19,19 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
-    /// The name of the HTTP header and of the message attribute that it travels in.
+    /// Name of the HTTP header and of the message attribute.
     pub const NAME: &str = "traceparent";
-    /// The one flag that is defined: the sender records the trace.
+    /// The `sampled` flag, the only one defined: the sender records the trace.
     const SAMPLED: u8 = 1;
 
-    /// A new trace, by random numbers. Zero names nothing, and is taken for one.
+    /// Returns a new sampled trace of random numbers. Zero is an invalid id and is replaced by one.
     pub const fn new(trace_id: u128, span_id: u64) -> Self {
         let trace_id = if trace_id == 0 { 1 } else { trace_id };
         let span_id = if span_id == 0 { 1 } else { span_id };
         Self { trace_id, span_id, flags: Self::SAMPLED }
     }
 
-    /// The trace, as it stands in logs: 32 hexadecimal digits.
+    /// Returns the trace id as it is written in logs: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace_id)
     }
@@ -46,7 +46,7 @@ impl fmt::Display for TraceParent {
 impl FromStr for TraceParent {
     type Err = InvalidTrace;
 
-    /// Of a version that we do not know the parts are read that we do know, as the standard asks for.
+    /// Parses the known parts of an unknown version, as the specification requires.
     fn from_str(text: &str) -> Result<Self, InvalidTrace> {
         let mut parts = text.split('-');
         let mut part = |digits| hex(parts.next()?, digits);
@@ -75,10 +75,10 @@ impl From<TraceParent> for String {
     }
 }
 
-/// A number of so many digits, in small letters only.
+/// Parses a hexadecimal number with an exact number of lowercase digits.
 fn hex(text: &str, digits: usize) -> Option<u128> {
-    let plain = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if text.len() == digits && plain { u128::from_str_radix(text, 16).ok() } else { None }
+    let is_lowercase_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if text.len() == digits && is_lowercase_hex { u128::from_str_radix(text, 16).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -88,21 +88,21 @@ mod tests {
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
     #[test]
-    fn a_traceparent_reads_back_with_its_flags() {
-        let trace: TraceParent = EXAMPLE.parse().expect("the standard's own example");
+    fn a_traceparent_keeps_its_flags() {
+        let trace: TraceParent = EXAMPLE.parse().expect("the specification's example is valid");
         assert_eq!((trace.to_string().as_str(), trace.trace_id().as_str()), (EXAMPLE, &EXAMPLE[3..35]));
         let made = TraceParent::new(0, 0);
-        assert_eq!(made.to_string().parse(), Ok(made), "even of zeros a valid one is made");
+        assert_eq!(made.to_string().parse(), Ok(made), "zeros are replaced");
     }
 
     #[test]
-    fn a_later_version_is_read_as_far_as_it_is_known() {
+    fn the_known_parts_of_a_later_version_are_parsed() {
         let later = EXAMPLE.replacen("00", "cc", 1) + "-what-comes-then";
         assert_eq!(later.parse(), EXAMPLE.parse::<TraceParent>());
     }
 
     #[test]
-    fn what_is_no_traceparent_is_refused() {
+    fn an_invalid_traceparent_is_refused() {
         let (upper, zero) = (EXAMPLE.to_uppercase(), EXAMPLE.replace("00f067aa0ba902b7", "0000000000000000"));
         let (long, forbidden) = (format!("{EXAMPLE}-01"), EXAMPLE.replacen("00", "ff", 1));
         for wrong in ["", "00", &EXAMPLE[..54], "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", &upper] {

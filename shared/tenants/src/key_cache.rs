@@ -1,4 +1,4 @@
-//! Whose a key is: asked at every request, and remembered for a few seconds.
+//! Verification of API keys, with a cache of a few seconds.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -13,44 +13,45 @@ use crate::{
     lookup_cache::LookupCache,
 };
 
-/// So long a key that was revoked may still be let through, and a backend be taken for one without keys.
+/// Cache TTL: a revoked key may be accepted, and a backend's first key be ignored, for this long.
 pub const KEY_CACHE_TTL_MILLIS: i64 = 5_000;
-/// How many answers are remembered, of either kind. They are apart, so that whoever tries keys pushes no real one out.
-const MOST_REMEMBERED: usize = 10_000;
+/// Maximum number of cached results, for valid and for unknown keys each. The two caches are separate, so that
+/// requests with invented keys evict no valid one.
+const MAX_CACHED_KEYS: usize = 10_000;
 
-/// Whose a request is.
+/// The owner of an API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyOwner {
     /// The tenant.
     pub tenant: Tenant,
-    /// The public name of the key; none where no key was needed.
+    /// The key's id; `None` if no key was required.
     pub key_id: Option<String>,
 }
 
-/// Verifies keys, and remembers for [`KEY_CACHE_TTL_MILLIS`] what came of it.
+/// Verifies API keys and caches the results for [`KEY_CACHE_TTL_MILLIS`].
 #[derive(Debug)]
 pub struct KeyCache {
     backend: Backend,
     known: Mutex<LookupCache<KeyDigest, (UnixMillis, KeyOwner)>>,
     unknown: Mutex<LookupCache<KeyDigest, UnixMillis>>,
-    /// There is a key. It never becomes false again.
+    /// A key exists. Once true, it stays true.
     any: AtomicBool,
-    /// Until when there is taken to be none.
+    /// Until this time (Unix milliseconds) no key is assumed to exist.
     none_until: AtomicI64,
 }
 
 impl KeyCache {
-    /// The keys of a backend.
+    /// Returns an empty cache over a backend's keys.
     pub fn new(backend: Backend) -> Self {
-        let known = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
-        let unknown = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
+        let known = Mutex::new(LookupCache::new(MAX_CACHED_KEYS / 2));
+        let unknown = Mutex::new(LookupCache::new(MAX_CACHED_KEYS / 2));
         Self { backend, known, unknown, any: AtomicBool::new(false), none_until: AtomicI64::new(i64::MIN) }
     }
 
-    /// Whose key this is; `None` where it is nobody's, or no longer.
+    /// Returns the owner of a key, or `None` if the key is unknown or revoked.
     ///
     /// # Errors
-    /// Any [`quire_platform::Error`]. What is not known for sure is let through by nobody.
+    /// Any [`quire_platform::Error`]. The request must then be refused.
     pub async fn verify(&self, bearer: &str, now: UnixMillis) -> Result<Option<KeyOwner>> {
         let Ok(key) = bearer.parse::<ApiKey>() else { return Ok(None) };
         let digest = key.digest();
@@ -66,12 +67,12 @@ impl KeyCache {
         let entry = record.map(|record| KeyEntry::from_record(&record)).transpose()?;
         let identity = entry.filter(|entry| entry.revoked_at.is_none());
         let identity = identity.map(|entry| KeyOwner { tenant: entry.tenant, key_id: Some(entry.id) });
-        self.remember(digest, identity.as_ref(), now);
+        self.cache(digest, identity.as_ref(), now);
         Ok(identity)
     }
 
-    fn remember(&self, digest: KeyDigest, identity: Option<&KeyOwner>, now: UnixMillis) {
-        let until = later(now);
+    fn cache(&self, digest: KeyDigest, identity: Option<&KeyOwner>, now: UnixMillis) {
+        let until = expiry(now);
         match identity {
             Some(identity) => {
                 let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +82,7 @@ impl KeyCache {
         }
     }
 
-    /// Whether the backend has keys, and a request needs one.
+    /// Returns whether the backend has keys, so that requests require one.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
@@ -96,12 +97,12 @@ impl KeyCache {
         if any {
             self.any.store(true, Ordering::Relaxed);
         } else {
-            self.none_until.store(later(now).0, Ordering::Relaxed);
+            self.none_until.store(expiry(now).0, Ordering::Relaxed);
         }
         Ok(any)
     }
 }
 
-fn later(now: UnixMillis) -> UnixMillis {
+fn expiry(now: UnixMillis) -> UnixMillis {
     UnixMillis(now.0.saturating_add(KEY_CACHE_TTL_MILLIS))
 }

@@ -1,9 +1,9 @@
-//! Whose a request is, how much each tenant may ask for, and what their callbacks are signed with.
+//! Tenants: API keys, rate limits and webhook signing secrets.
 //!
-//! An operator makes API keys ([`create_key`]), each for one tenant; [`KeyCache`] tells whose a key is. What a tenant may ask
-//! for is said in [`TenantLimits`]; [`RateLimiter`] tells what is left of it, over all processes of a backend. [`Signing`] has the
-//! secrets that callbacks are signed with. All of it is kept as records: without keys and without limits nothing is
-//! written, and next to nothing is read.
+//! An operator creates API keys ([`create_key`]), each for one tenant; [`KeyCache`] verifies them. [`TenantLimits`]
+//! are a tenant's configured limits, which [`RateLimiter`] enforces across all processes of a backend. [`Signing`]
+//! derives the secrets that sign callbacks. The state is stored as records: without keys and limits nothing is
+//! written, and reads are cached.
 
 #![warn(missing_docs)]
 

@@ -1,9 +1,9 @@
-//! What was looked up a moment ago, and not more of it than fits.
+//! A bounded cache of lookups.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash, mem};
 
-/// A map that forgets what was put in longest ago. It holds up to twice `half` entries: when the younger half is full, the
-/// older one is dropped whole, so that no entry costs a search for another one to give up.
+/// A map of at most `2 * half` entries that evicts the oldest. It has two generations: when the younger one is full,
+/// the older one is dropped as a whole, so that eviction needs no search and no list.
 #[derive(Debug)]
 pub(crate) struct LookupCache<K, V> {
     half: usize,
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_never_holds_more_than_twice_its_half_and_forgets_the_oldest_first() {
+    fn it_is_bounded_and_evicts_the_oldest() {
         let mut seen = LookupCache::new(3);
         for number in 0..100_u32 {
             seen.insert(number, number);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_again_is_the_newer() {
+    fn a_repeated_insert_is_newer() {
         let mut seen = LookupCache::new(2);
         for (key, value) in [("a", 1), ("b", 2), ("c", 3), ("a", 4)] {
             seen.insert(key, value);

@@ -1,8 +1,11 @@
-//! What is left of each tenant's limits: taken by every process that has a door, out of buckets that all of them share.
+//! Rate limits per tenant, enforced by all processes with shared token buckets.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quire_platform::{Backend, Collection, Error, Result};
+use quire_platform::{
+    Backend, Collection, Result,
+    records::{self, RecordUpdate, UpdateOptions},
+};
 use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
@@ -14,30 +17,40 @@ use crate::{
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
-/// So long a change of a tenant's limits may go unnoticed.
+/// Cache TTL of a tenant's limits.
 const LIMITS_TTL_MILLIS: i64 = 5_000;
-/// How many tenants are remembered.
-const MOST_REMEMBERED: usize = 10_000;
-/// A process takes at most this part of a bucket in advance, so that twenty of them find something,
+/// Maximum number of tenants in each cache.
+const MAX_CACHED_TENANTS: usize = 10_000;
+/// A process prefetches at most this fraction (1/20) of a bucket, so that twenty processes can share it.
 const SHARES: u64 = 20;
-/// and no more than this: one write for fifty requests is cheap enough.
-const LARGEST_BLOCK: u64 = 50;
-/// For so long what was taken in advance is good, so that no process saves up. A quarter of the burst must outlast it.
-const LONGEST_HOLD_MS: u64 = 1_000;
-/// How often a take is tried that others get in the way of. Each time, one of them has got on.
-const TRIES: usize = 50;
+/// Maximum prefetched block: one write per fifty requests is cheap enough.
+const MAX_BLOCK: u64 = 50;
+/// Maximum age of prefetched tokens, so that no process hoards them. It is at most a quarter of the time in which the
+/// burst refills.
+const MAX_BLOCK_AGE_MS: u64 = 1_000;
+/// Options of a bucket's update. In each conflict another process succeeds. Transient errors are returned at once, since
+/// a request waits for the response.
+const UPDATE: UpdateOptions = UpdateOptions { what: "limits", attempts: 50, retry_busy: false };
 
-/// What is limited.
+/// A limited resource.
+///
+/// ```
+/// use quire_tenants::RateLimitPolicy;
+///
+/// // The policy's name in the `RateLimit` headers.
+/// assert_eq!(RateLimitPolicy::Requests.as_str(), "requests");
+/// assert_eq!(RateLimitPolicy::Pages.as_str(), "pages");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RateLimitPolicy {
-    /// Requests, by the minute.
+    /// Requests per minute.
     Requests,
-    /// Pages, by the day.
+    /// Pages per day.
     Pages,
 }
 
 impl RateLimitPolicy {
-    /// Its name in headers and records.
+    /// Returns the name in HTTP headers and record keys.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -50,22 +63,22 @@ impl RateLimitPolicy {
     }
 }
 
-/// How a limit stands after somebody asked.
+/// The status of a rate limit after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitStatus {
-    /// Which limit.
+    /// The limited resource.
     pub policy: RateLimitPolicy,
-    /// Whether there was something left.
+    /// Whether the request is allowed.
     pub allowed: bool,
-    /// How much is left now.
+    /// Remaining tokens.
     pub remaining: u64,
-    /// In how many seconds all of it is there again, if nobody asks.
+    /// Seconds until the bucket is full again without requests.
     pub reset_secs: u64,
-    /// In how many seconds to come back, where nothing was left; otherwise 0.
+    /// Seconds until a retry can succeed; 0 if the request is allowed.
     pub retry_after_secs: u64,
-    /// How much there is in a window.
+    /// Tokens per window.
     pub quota: u64,
-    /// How many seconds a window has.
+    /// Length of a window in seconds.
     pub window_secs: u64,
 }
 
@@ -85,44 +98,44 @@ impl RateLimitStatus {
     }
 }
 
-/// What a process knows of one tenant's requests.
+/// The tokens of one tenant that this process has prefetched.
 #[derive(Debug)]
 struct LocalTokens {
     block: TokenBlock,
-    /// The bucket as it was last seen.
+    /// The shared bucket as last read.
     bucket: Option<TokenBucket>,
-    /// Until then there is nothing to be had.
+    /// Until then the shared bucket is known to be empty.
     empty_until: Option<UnixMillis>,
 }
 
 impl LocalTokens {
-    const NOTHING: Self = Self { block: TokenBlock::NONE, bucket: None, empty_until: None };
+    const EMPTY: Self = Self { block: TokenBlock::NONE, bucket: None, empty_until: None };
 }
 
-/// How requests are counted.
+/// The limit on a tenant's requests.
 #[derive(Debug, Clone, Copy)]
 struct RequestLimit {
     rate: RefillRate,
-    largest_block: u64,
-    hold_ms: i64,
+    max_block: u64,
+    max_block_age_ms: i64,
 }
 
 impl RequestLimit {
-    fn of(limits: &TenantLimits) -> Option<Self> {
+    fn from_limits(limits: &TenantLimits) -> Option<Self> {
         let quota = limits.requests_per_minute?.get();
         let burst = limits.burst.or(limits.requests_per_minute)?.get();
-        let largest_block = (burst / SHARES).clamp(1, LARGEST_BLOCK);
+        let max_block = (burst / SHARES).clamp(1, MAX_BLOCK);
         let mut rate = RefillRate { quota, window_ms: MINUTE_MS, capacity: burst as f64 };
-        let hold_ms = (burst.saturating_mul(MINUTE_MS) / quota.saturating_mul(4)).min(LONGEST_HOLD_MS);
-        if largest_block > 1 {
-            // What comes in while blocks are held, so that they and the bucket are no more than the burst together.
-            rate.capacity -= hold_ms as f64 * quota as f64 / MINUTE_MS as f64;
+        let max_block_age_ms = (burst.saturating_mul(MINUTE_MS) / quota.saturating_mul(4)).min(MAX_BLOCK_AGE_MS);
+        if max_block > 1 {
+            // Less the tokens that refill while blocks are held: blocks and bucket together never exceed the burst.
+            rate.capacity -= max_block_age_ms as f64 * quota as f64 / MINUTE_MS as f64;
         }
-        Some(Self { rate, largest_block, hold_ms: hold_ms as i64 })
+        Some(Self { rate, max_block, max_block_age_ms: max_block_age_ms as i64 })
     }
 }
 
-/// What is left of all tenants' limits. A tenant without limits costs a look at them every few seconds, and nothing else.
+/// Enforces the limits of all tenants. A tenant without limits costs one cached read every few seconds.
 #[derive(Debug)]
 pub struct RateLimiter {
     backend: Backend,
@@ -131,14 +144,14 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// The limits of a backend's tenants.
+    /// Returns a rate limiter of a backend's tenants.
     pub fn new(backend: Backend) -> Self {
-        let limits = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
-        let requests = Mutex::new(LookupCache::new(MOST_REMEMBERED / 2));
+        let limits = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
+        let requests = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
         Self { backend, limits, requests }
     }
 
-    /// What a tenant may ask for, as it was within the last seconds.
+    /// Returns the limits of a tenant, cached for a few seconds.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -153,82 +166,85 @@ impl RateLimiter {
         Ok(limits)
     }
 
-    /// Takes one request. `None` where the tenant's requests are not limited.
+    /// Takes a token for one request. Returns `None` if the tenant's requests are not limited.
     ///
     /// # Errors
     /// Any [`Error`].
     pub async fn take_request(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
-        let Some(counting) = RequestLimit::of(&self.limits(tenant, now).await?) else { return Ok(None) };
-        let held = self.held(tenant);
-        // One at a time: what one of them fetches is enough for those behind it.
+        let Some(request_limit) = RequestLimit::from_limits(&self.limits(tenant, now).await?) else { return Ok(None) };
+        let held = self.local_tokens(tenant);
+        // Sequential per tenant: one prefetched block serves the requests that wait.
         let mut held = held.lock().await;
-        let allowed = held.block.take_one(counting.hold_ms, now)
+        let allowed = held.block.take_one(request_limit.max_block_age_ms, now)
             || (held.empty_until.is_none_or(|until| now >= until)
-                && self.fetch(tenant, &mut held, &counting, now).await?
-                && held.block.take_one(counting.hold_ms.max(1), now));
-        let level = held.bucket.map_or(counting.rate.capacity, |seen| seen.refilled(&counting.rate, now).level);
-        let available = (level + held.block.left as f64).min(counting.rate.capacity);
+                && self.fetch(tenant, &mut held, &request_limit, now).await?
+                && held.block.take_one(request_limit.max_block_age_ms.max(1), now));
+        let level =
+            held.bucket.map_or(request_limit.rate.capacity, |seen| seen.refilled(&request_limit.rate, now).level);
+        let available = (level + held.block.left as f64).min(request_limit.rate.capacity);
         let available = if allowed { available } else { available.min(1.0 - f64::EPSILON) };
-        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Requests, &counting.rate, allowed, available)))
+        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Requests, &request_limit.rate, allowed, available)))
     }
 
-    fn held(&self, tenant: &Tenant) -> Arc<tokio::sync::Mutex<LocalTokens>> {
+    fn local_tokens(&self, tenant: &Tenant) -> Arc<tokio::sync::Mutex<LocalTokens>> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.get(tenant).unwrap_or_else(|| {
-            let held = Arc::new(tokio::sync::Mutex::new(LocalTokens::NOTHING));
+            let held = Arc::new(tokio::sync::Mutex::new(LocalTokens::EMPTY));
             requests.insert(tenant.clone(), Arc::clone(&held));
             held
         })
     }
 
-    /// Changes the old block for a new one; whether there is anything in it.
+    /// Replaces the block by a new one. Returns whether it has any tokens.
     async fn fetch(
         &self,
         tenant: &Tenant,
         held: &mut LocalTokens,
-        counting: &RequestLimit,
+        request_limit: &RequestLimit,
         now: UnixMillis,
     ) -> Result<bool> {
-        let (rate, key) = (&counting.rate, RateLimitPolicy::Requests.record_key(tenant));
-        for _ in 0..TRIES {
-            let (bucket, seen) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
-            let mut bucket = bucket.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now);
+        let (rate, key) = (&request_limit.rate, RateLimitPolicy::Requests.record_key(tenant));
+        let records = self.backend.records.as_ref();
+        let take = |stored: Option<TokenBucket>| {
+            let mut bucket = stored.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now);
             bucket.put_back(held.block.left, held.block.taken_at);
-            let taken = bucket.take(held.block.next_size(counting.largest_block));
-            if taken == 0 {
-                // Nothing to write. Whoever goes on asking does not make us go on reading.
-                let wait = rate.millis_for(1.0 - bucket.level).clamp(1, LONGEST_HOLD_MS as i64);
-                held.empty_until = Some(UnixMillis(now.0.saturating_add(wait)));
-                held.bucket = Some(bucket);
-                return Ok(false);
+            match bucket.take(held.block.next_size(request_limit.max_block)) {
+                0 => RecordUpdate::Keep((0, bucket)),
+                taken => RecordUpdate::Put { value: bucket.clone(), result: (taken, bucket) },
             }
-            if self.backend.records.put(Collection::Limits, &key, record::written(&bucket)?, seen, None).await? {
-                *held = LocalTokens { block: TokenBlock::new(taken, now), bucket: Some(bucket), empty_until: None };
-                return Ok(true);
-            }
+        };
+        let (taken, bucket) = records::update(records, Collection::Limits, &key, UPDATE, take).await?;
+        if taken == 0 {
+            // Further requests of this tenant are refused without another read.
+            let wait = rate.millis_for(1.0 - bucket.level).clamp(1, MAX_BLOCK_AGE_MS as i64);
+            held.empty_until = Some(UnixMillis(now.0.saturating_add(wait)));
+            held.bucket = Some(bucket);
+            return Ok(false);
         }
-        Err(Error::Busy { what: "limits", why: "others take from the same limit all the time".to_owned() })
+        *held = LocalTokens { block: TokenBlock::new(taken, now), bucket: Some(bucket), empty_until: None };
+        Ok(true)
     }
 
-    /// How a tenant's pages stand: allowed while one is left. `None` where they are not limited.
+    /// Returns the status of a tenant's page limit: allowed while a page remains. Returns `None` if pages are not
+    /// limited.
     ///
     /// # Errors
     /// Any [`Error`].
     pub async fn pages(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
-        let Some(rate) = by_the_day(&self.limits(tenant, now).await?) else { return Ok(None) };
+        let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(None) };
         let key = RateLimitPolicy::Pages.record_key(tenant);
         let (bucket, _) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
         let bucket = bucket.unwrap_or_else(|| TokenBucket::full(&rate, now)).refilled(&rate, now);
         Ok(Some(RateLimitStatus::new(RateLimitPolicy::Pages, &rate, bucket.level >= 1.0, bucket.level)))
     }
 
-    /// Charges pages, where they are limited: they are known only when a document has been taken, so the last document of
-    /// a day may lead into debt, which the next day's pages pay first.
+    /// Charges pages, if they are limited. The page count is only known after a document was accepted, so that the
+    /// bucket may go into debt, which later refills repay first.
     ///
     /// # Errors
     /// Any [`Error`].
     pub async fn charge_pages(&self, tenant: &Tenant, pages: u64, now: UnixMillis) -> Result<()> {
-        let Some(rate) = by_the_day(&self.limits(tenant, now).await?) else { return Ok(()) };
+        let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(()) };
         if pages == 0 {
             return Ok(());
         }
@@ -243,7 +259,7 @@ impl RateLimiter {
     }
 }
 
-fn by_the_day(limits: &TenantLimits) -> Option<RefillRate> {
+fn daily_rate(limits: &TenantLimits) -> Option<RefillRate> {
     let quota = limits.pages_per_day?.get();
     Some(RefillRate { quota, window_ms: DAY_MS, capacity: quota as f64 })
 }

@@ -1,16 +1,16 @@
-//! The token bucket: pure, with the time passed in.
+//! The token bucket algorithm, without a clock: the time is a parameter.
 
 use quire_tasks::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-/// How fast a bucket fills, and how much it holds.
+/// The refill rate and the capacity of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct RefillRate {
-    /// So many tokens come in a window, evenly.
+    /// Tokens per window, refilled evenly.
     pub(crate) quota: u64,
-    /// How long a window is.
+    /// Length of the window in milliseconds.
     pub(crate) window_ms: u64,
-    /// What fits in.
+    /// Maximum number of tokens.
     pub(crate) capacity: f64,
 }
 
@@ -19,30 +19,30 @@ impl RefillRate {
         millis.max(0) as f64 * self.quota as f64 / self.window_ms as f64
     }
 
-    /// In how many milliseconds so many tokens come.
+    /// Returns the milliseconds until this many tokens are refilled.
     pub(crate) fn millis_for(&self, tokens: f64) -> i64 {
         (tokens.max(0.0) * self.window_ms as f64 / self.quota as f64).ceil() as i64
     }
 }
 
-/// What is left of a limit. It is kept as a record, so that all processes take from one bucket.
+/// The state of a token bucket. It is stored as a record that all processes share.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TokenBucket {
-    /// The tokens in it; below zero where more was used than there was.
+    /// Available tokens; negative in debt.
     pub(crate) level: f64,
-    /// When that was so.
+    /// Time of `level`.
     at: UnixMillis,
-    /// When it was last found at least half full.
+    /// Last time at which the bucket was at least half full.
     ample_at: UnixMillis,
 }
 
 impl TokenBucket {
-    /// A full one.
+    /// Returns a full bucket.
     pub(crate) fn full(rate: &RefillRate, now: UnixMillis) -> Self {
         Self { level: rate.capacity, at: now, ample_at: now }
     }
 
-    /// With what has come in since. A clock that is behind those of others adds nothing, and takes nothing back.
+    /// Refills the bucket up to `now`. A clock that is behind changes nothing.
     #[must_use]
     pub(crate) fn refilled(self, rate: &RefillRate, now: UnixMillis) -> Self {
         let level = (self.level + rate.tokens_in(now.0.saturating_sub(self.at.0))).min(rate.capacity);
@@ -51,20 +51,20 @@ impl TokenBucket {
         Self { level, at, ample_at }
     }
 
-    /// Takes up to so many whole tokens; how many there were.
+    /// Takes up to `wanted` whole tokens and returns how many were taken.
     pub(crate) fn take(&mut self, wanted: u64) -> u64 {
         let taken = (self.level.max(0.0) as u64).min(wanted);
         self.level -= taken as f64;
         taken
     }
 
-    /// Takes so many tokens, whether they are there or not.
+    /// Takes tokens even if they are not available: the bucket goes into debt.
     pub(crate) fn charge(&mut self, tokens: u64) {
         self.level -= tokens as f64;
     }
 
-    /// Puts back what was taken and not used, as if it had never been taken. While the bucket is ample it is not put back:
-    /// had it stayed in, the bucket might have overflowed in between, and nobody would miss it either.
+    /// Returns unused prefetched tokens. If the bucket was at least half full since they were taken, they are
+    /// dropped: it might have overflowed with them, and it has enough.
     pub(crate) fn put_back(&mut self, tokens: u64, taken_at: UnixMillis) {
         if self.ample_at < taken_at {
             self.level += tokens as f64;
@@ -72,7 +72,7 @@ impl TokenBucket {
     }
 }
 
-/// What a process has taken out of a bucket in advance, so that not every request writes a record.
+/// Tokens that a process has prefetched, so that not every request writes a record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct TokenBlock {
     pub(crate) left: u64,
@@ -81,23 +81,23 @@ pub(crate) struct TokenBlock {
 }
 
 impl TokenBlock {
-    /// What a process has before it has taken anything.
+    /// An empty block.
     pub(crate) const NONE: Self = Self::new(0, UnixMillis(0));
 
     pub(crate) const fn new(size: u64, taken_at: UnixMillis) -> Self {
         Self { left: size, size, taken_at }
     }
 
-    /// Uses one of its tokens, where there is one that is not too old.
-    pub(crate) fn take_one(&mut self, hold_ms: i64, now: UnixMillis) -> bool {
-        let fresh = now.0.saturating_sub(self.taken_at.0) < hold_ms;
+    /// Takes one token, unless the block is empty or expired.
+    pub(crate) fn take_one(&mut self, max_age_ms: i64, now: UnixMillis) -> bool {
+        let fresh = now.0.saturating_sub(self.taken_at.0) < max_age_ms;
         let taken = fresh && self.left > 0;
         self.left -= u64::from(taken);
         taken
     }
 
-    /// How large the next should be: twice as large where this one was used up before its time, else as large as what was
-    /// used of it. Who asks seldom holds no more than others would miss.
+    /// Returns the size of the next block: twice as large if this one was used up, otherwise as large as what was
+    /// used. A process with few requests so prefetches few tokens.
     pub(crate) fn next_size(&self, most: u64) -> u64 {
         let used = self.size - self.left;
         let wanted = if self.left == 0 { self.size * 2 } else { used };
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_gives_what_it_holds_and_then_what_comes_in() {
+    fn a_bucket_starts_full_and_refills_evenly() {
         let mut bucket = TokenBucket::full(&RATE, at(0));
         assert_eq!(bucket.take(7), 7);
         assert_eq!(bucket.take(7), 3);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn debt_is_paid_back_before_anything_is_given() {
+    fn debt_is_repaid_first() {
         let mut bucket = TokenBucket::full(&RATE, at(0));
         bucket.charge(15);
         assert_eq!(bucket.refilled(&RATE, at(5_000)).take(1), 0);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_adds_nothing() {
+    fn a_clock_that_is_behind_refills_nothing() {
         let mut bucket = TokenBucket::full(&RATE, at(100_000));
         bucket.take(10);
         let back = bucket.refilled(&RATE, at(50_000));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_bucket_loses_nothing_to_rounding() {
+    fn a_slow_bucket_has_no_rounding_error() {
         let rate = RefillRate { quota: 1, window_ms: 86_400_000, capacity: 1.0 };
         let mut bucket = TokenBucket::full(&rate, at(0));
         bucket.take(1);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_follow_what_is_asked_for() {
+    fn block_sizes_follow_the_request_rate() {
         let mut block = TokenBlock::new(1, at(0));
         assert!(block.take_one(1_000, at(5)));
         assert!(!block.take_one(1_000, at(5)));
@@ -169,10 +169,10 @@ mod tests {
     }
 
     proptest! {
-        /// Several processes, each with blocks of its own, never let more through in any stretch of time than the bucket
-        /// holds and than comes in, with what comes in while a block is held.
+        /// Several processes with prefetched blocks: in any interval, the allowed requests never exceed the capacity
+        /// and the refill of the interval plus the maximum age of a block.
         #[test]
-        fn all_together_never_get_more_than_the_limit(
+        fn all_processes_together_never_exceed_the_limit(
             asks in prop::collection::vec((0_usize..4, 0_i64..400), 1..600),
         ) {
             const HOLD: i64 = 1_000;

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use import_graph::ImportGraph;
 use module_tree::ModuleTree;
-use workspace::{crate_roots, dependencies, source_files};
+use workspace::{crate_roots, dependencies, name, packages, source_files};
 
 /// Every crate of the workspace, with the crates of the workspace it may depend on. `*` allows all of them.
 const MAY_KNOW: &[(&str, &[&str])] = &[
@@ -24,6 +24,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-formats", &["quire-tasks"]),
     ("quire-native-libs", &[]),
     ("quire-platform", &["quire-tasks"]),
+    ("quire-platform-embedded", &["quire-platform", "quire-tasks"]),
+    ("quire-platform-aws", &["quire-platform", "quire-tasks"]),
     ("quire-callback", &["quire-tasks"]),
     ("quire-redact", &["quire-tasks"]),
     ("quire-tenants", &["quire-tasks", "quire-platform", "quire-callback", "quire-telemetry"]),
@@ -33,12 +35,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-ocr", &["quire-document", "quire-tasks"]),
     ("quire-pp-ocr", &["quire-document", "quire-inference", "quire-tasks"]),
     ("quire-openai-engine", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
-    ("quire-routes", &["quire-tasks", "quire-platform", "quire-telemetry"]),
+    ("quire-routes", &["quire-tasks", "quire-telemetry"]),
     (
         "quire-submit",
         &[
             "quire-tasks",
             "quire-platform",
+            "quire-platform-aws",
             "quire-routes",
             "quire-document",
             "quire-formats",
@@ -65,9 +68,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "quire-notifier",
-        &["quire-tasks", "quire-platform", "quire-callback", "quire-tenants", "quire-egress", "quire-telemetry"],
+        &[
+            "quire-tasks",
+            "quire-platform",
+            "quire-platform-aws",
+            "quire-callback",
+            "quire-tenants",
+            "quire-egress",
+            "quire-telemetry",
+        ],
     ),
-    ("quire-dead-letter", &["quire-tasks", "quire-platform", "quire-redact", "quire-telemetry"]),
+    ("quire-dead-letter", &["quire-tasks", "quire-platform", "quire-platform-aws", "quire-redact", "quire-telemetry"]),
     ("quire-package", &["quire-native-libs"]),
     ("quire", &["*"]),
     ("quire-tests", &[]),
@@ -75,10 +86,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// External crates that only the listed crates may depend on. A name that ends in `*` is a prefix.
 const HIDDEN: &[(&str, &[&str])] = &[
-    ("rusqlite", &[PLATFORM]),
-    ("aws-sdk-*", &[PLATFORM]),
-    ("aws-config", &[PLATFORM]),
-    ("aws-smithy-*", &[PLATFORM]),
+    ("rusqlite", &[EMBEDDED]),
+    ("aws-sdk-*", &[AWS]),
+    ("aws-config", &[AWS]),
+    ("aws-smithy-*", &[AWS]),
     // The command is a client of its own server.
     ("reqwest", &["quire-egress", "quire-openai-engine", "quire"]),
     ("ort", &["quire-inference"]),
@@ -87,7 +98,9 @@ const HIDDEN: &[(&str, &[&str])] = &[
     ("tiff", &["quire-document"]),
 ];
 
-const PLATFORM: &str = "quire-platform";
+/// The adapters of the platform. Only binaries choose one.
+const EMBEDDED: &str = "quire-platform-embedded";
+const AWS: &str = "quire-platform-aws";
 
 /// A longer file has more than one subject. The aim is under 300 lines.
 const MAX_LINES: usize = 450;
@@ -124,16 +137,32 @@ fn hidden_dependencies_stay_in_their_crates() {
 }
 
 #[test]
-fn only_platform_names_the_database_and_the_cloud() {
-    let platforms = HIDDEN.iter().filter(|(_, owners)| owners.contains(&PLATFORM));
-    let hidden: Vec<_> = platforms.map(|(name, _)| name.trim_end_matches("-*").replace('-', "_")).collect();
-    let may_name = |path: &Path| path.starts_with("shared/platform") || path == Path::new(file!());
-    let found: Vec<_> = source_files()
-        .into_iter()
-        .filter(|(path, text)| !may_name(path) && hidden.iter().any(|name| text.contains(name.as_str())))
-        .map(|(path, _)| path)
-        .collect();
-    assert!(found.is_empty(), "{found:?}");
+fn only_the_adapters_name_the_database_and_the_cloud() {
+    for (adapter, folder) in [(EMBEDDED, "shared/platform-embedded"), (AWS, "shared/platform-aws")] {
+        let hidden = HIDDEN.iter().filter(|(_, owners)| owners.contains(&adapter));
+        let hidden: Vec<_> = hidden.map(|(name, _)| name.trim_end_matches("-*").replace('-', "_")).collect();
+        let may_name = |path: &Path| path.starts_with(folder) || path == Path::new(file!());
+        let found: Vec<_> = source_files()
+            .into_iter()
+            .filter(|(path, text)| !may_name(path) && hidden.iter().any(|name| text.contains(name.as_str())))
+            .map(|(path, _)| path)
+            .collect();
+        assert!(found.is_empty(), "only {adapter} may name {hidden:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_library_depends_on_an_adapter_only_for_optional_binaries() {
+    for package in &packages() {
+        let dependencies = package["dependencies"].as_array().expect("dependencies are a list");
+        let forbidden: Vec<_> = dependencies
+            .iter()
+            .filter(|dependency| dependency["kind"].is_null() && dependency["optional"] == false)
+            .map(name)
+            .filter(|dependency| dependency == AWS || (dependency == EMBEDDED && name(package) != "quire"))
+            .collect();
+        assert!(forbidden.is_empty(), "{} must not depend on {forbidden:?}", name(package));
+    }
 }
 
 #[test]

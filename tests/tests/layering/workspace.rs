@@ -36,7 +36,8 @@ pub(crate) fn crate_roots() -> Vec<(String, PathBuf)> {
     roots
 }
 
-fn packages() -> Vec<Value> {
+/// Returns the packages of the workspace, as `cargo metadata` lists them.
+pub(crate) fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
         .current_dir(repository())
@@ -47,7 +48,8 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().expect("packages are a list").clone()
 }
 
-fn name(value: &Value) -> String {
+/// Returns the `name` of a package or a dependency.
+pub(crate) fn name(value: &Value) -> String {
     value["name"].as_str().expect("it has a name").to_owned()
 }
 

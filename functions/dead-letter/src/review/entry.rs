@@ -1,4 +1,4 @@
-//! The review room: pages that no engine could read, or that its engine was not sure of, for somebody to look at.
+//! Review entries and the current state of their pages.
 
 use quire_platform::{Backend, Collection, Error, Record, Result, enqueue_callback, retry_with_backoff};
 use quire_tasks::{Failure, ObjectKey, Page, PageStatus, PageText, ReviewClaim, ReviewEntry, Task, UnixMillis};
@@ -6,66 +6,67 @@ use serde::Serialize;
 
 use crate::record::is_name;
 
-/// Whoever has had an entry in hand for longer than this has died over it. All that is done with one takes less.
+/// Claim timeout. Every operation on an entry takes less, so that an older claim belongs to a crashed process.
 pub(crate) const CLAIM_TIMEOUT_MILLIS: i64 = 60_000;
 
-/// How the page of an entry stands.
+/// The status of a review entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewStatus {
-    /// Somebody is to look at it.
+    /// An operator must review the page.
     Waiting,
-    /// It is being read, most often again after a redrive.
+    /// The page is being read, usually after a redrive.
     BeingRead,
-    /// It was read or corrected since, or is gone: nobody needs to look at it any more.
+    /// No review is needed: the page was read or corrected since, or is deleted.
     Settled,
 }
 
-/// An entry with its name and how its page stands.
+/// A review entry with its name and status.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReviewCase {
-    /// The entry's name: the page's task, document and number.
+    /// The entry's name: task id, document number and page number.
     pub name: String,
-    /// How its page stands.
+    /// The status.
     #[serde(rename = "standing")]
     pub review_status: ReviewStatus,
-    /// What was filed.
+    /// The stored entry.
     #[serde(flatten)]
     pub entry: ReviewEntry,
 }
 
-/// An entry, and all that is known of its page.
+/// A review entry with the current state of its page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReviewDetail {
     /// The entry.
     #[serde(flatten)]
     pub case: ReviewCase,
-    /// How the page ended; not there while it is being read, or where it is gone.
+    /// The status of the page; `None` while it is being read, or if it is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<PageStatus>,
-    /// Why it could not be read.
+    /// The failure, if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// What it says at present.
+    /// The current text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<PageText>,
 }
 
-/// What became of an entry that was to be accepted or corrected.
+/// The outcome of accepting or correcting a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReviewOutcome {
-    /// It is done, and the entry is gone.
+    /// Done; the entry is deleted.
     Done,
-    /// The page was read or corrected since, or its task is gone: so is the entry, and nothing was changed.
+    /// Not needed: the page was read or corrected since, or its task is deleted. The entry is deleted, and nothing
+    /// else changes.
     NotNeeded,
-    /// It cannot be done now; the entry stays.
+    /// Not possible now; the entry is kept.
     Kept {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// An entry as it lies on the shelf.
+/// A stored review entry, with its version for optimistic concurrency.
 #[derive(Debug, Clone)]
 pub(crate) struct FiledReview {
     pub(crate) entry: ReviewEntry,
@@ -88,30 +89,31 @@ impl FiledReview {
         Self::parse(&record.ok_or_else(missing)?)
     }
 
-    /// Who has it in hand.
+    /// Returns the claim, unless it has timed out.
     pub(crate) fn active_claim(&self, now: UnixMillis) -> Option<&ReviewClaim> {
         self.entry.claim.as_ref().filter(|claim| now.0 - claim.at.0 < CLAIM_TIMEOUT_MILLIS)
     }
 
-    /// Takes it out; whether it was as it was seen.
+    /// Deletes the entry. Returns false if it was changed since it was read.
     pub(crate) async fn delete(&self, backend: &Backend) -> Result<bool> {
         let key = self.entry.key();
         retry_with_backoff(|| backend.records.delete(Collection::Review, &key, Some(self.version))).await
     }
 
-    /// Takes it out once its page is settled. Where somebody who corrected it died in the midst, the customer is told first.
+    /// Deletes an entry that needs no review any more. If it is claimed, a correction may have been interrupted
+    /// before its callback: the callback is enqueued first.
     pub(crate) async fn close(&self, backend: &Backend, present: Option<&(Task, Page)>) -> Result<()> {
         if let (Some(_), Some((task, _))) = (&self.entry.claim, present) {
             enqueue_callback(backend, task).await?;
         }
-        // An entry that has been changed is looked at again with the next list.
+        // A changed entry is checked again by the next listing.
         self.delete(backend).await.map(drop)
     }
 }
 
-/// The task and the page of an entry as they are now; none where they are gone.
+/// Returns the current task and page of an entry, or `None` if they are deleted.
 pub(crate) async fn current_page(backend: &Backend, entry: &ReviewEntry) -> Result<Option<(Task, Page)>> {
-    // The page first: whatever it is then, the task's round is not older.
+    // Order matters: the page is read first, so that the task's round is never older than the page's.
     let page = match retry_with_backoff(|| backend.tasks.page(entry.page)).await {
         Err(Error::NotFound { .. }) => return Ok(None),
         page => page?,
@@ -122,7 +124,8 @@ pub(crate) async fn current_page(backend: &Backend, entry: &ReviewEntry) -> Resu
     }
 }
 
-/// An entry is filed before its page is completed, so that it may be there for a page that ended otherwise in the end.
+/// Returns the status of an entry. An entry is filed before its page is completed, so that the page may have ended
+/// otherwise.
 pub(crate) fn review_status(entry: &ReviewEntry, present: Option<&(Task, Page)>) -> ReviewStatus {
     let Some((_, page)) = present else { return ReviewStatus::Settled };
     match page.status {
@@ -133,7 +136,7 @@ pub(crate) fn review_status(entry: &ReviewEntry, present: Option<&(Task, Page)>)
     }
 }
 
-/// What a page says, where it was read.
+/// Returns the stored text of a page, if it was read.
 pub(crate) async fn read_page_text(backend: &Backend, page: &Page) -> Result<Option<PageText>> {
     if page.status != PageStatus::Succeeded {
         return Ok(None);
@@ -144,10 +147,15 @@ pub(crate) async fn read_page_text(backend: &Backend, page: &Page) -> Result<Opt
     serde_json::from_slice(&json).map(Some).map_err(malformed)
 }
 
-pub(crate) fn refuse(why: impl Into<String>) -> ReviewOutcome {
+/// Refusal: the page is being read.
+pub(super) const BEING_READ: &str = "its page is being read: retry when it has ended";
+/// Refusal: optimistic concurrency conflict.
+pub(super) const CONFLICT: &str = "the entry was changed concurrently: show it again";
+
+pub(super) fn refuse(why: impl Into<String>) -> ReviewOutcome {
     ReviewOutcome::Kept { why: why.into() }
 }
 
 pub(crate) fn claimed_by(claim: &ReviewClaim) -> ReviewOutcome {
-    refuse(format!("{} has it in hand: try again in a minute", claim.by))
+    refuse(format!("it is claimed by {}: retry in a minute", claim.by))
 }

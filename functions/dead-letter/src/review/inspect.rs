@@ -5,40 +5,41 @@ use quire_tasks::PageStatus;
 use tracing::info;
 
 use super::entry::{
-    FiledReview, ReviewCase, ReviewDetail, ReviewOutcome, ReviewStatus, claimed_by, current_page, read_page_text,
-    refuse, review_status,
+    BEING_READ, CONFLICT, FiledReview, ReviewCase, ReviewDetail, ReviewOutcome, ReviewStatus, claimed_by, current_page,
+    read_page_text, refuse, review_status,
 };
 use crate::record::now;
 
-/// How many entries are fetched at a time.
+/// Page size when listing entries.
 const PAGE_SIZE: usize = 100;
 
-/// The entries of pages that still need somebody, oldest task first. Those that are settled are cleared away.
+/// Returns the entries of pages that need review, oldest task first. Deletes entries that need none any more.
 ///
 /// # Errors
-/// Of the backend.
+/// An error of the backend.
 pub async fn list_reviews(backend: &Backend) -> Result<Vec<ReviewCase>> {
-    let (mut cases, mut after) = (Vec::new(), None::<String>);
+    let mut cases = Vec::new();
+    let mut after = None::<String>;
     loop {
         let records =
             retry_with_backoff(|| backend.records.list(Collection::Review, after.as_deref(), PAGE_SIZE)).await?;
         let Some(last) = records.last() else { return Ok(cases) };
         after = Some(last.key.clone());
         for record in records {
-            let (name, filed) = (record.key.clone(), FiledReview::parse(&record)?);
+            let filed = FiledReview::parse(&record)?;
             let present = current_page(backend, &filed.entry).await?;
             match review_status(&filed.entry, present.as_ref()) {
                 ReviewStatus::Settled => filed.close(backend, present.as_ref()).await?,
-                review_status => cases.push(ReviewCase { name, review_status, entry: filed.entry }),
+                review_status => cases.push(ReviewCase { name: record.key, review_status, entry: filed.entry }),
             }
         }
     }
 }
 
-/// One entry, with what its page says at present. That text is the customer's: for the one who looks at it only.
+/// Returns an entry with the current text of its page. Note: the text is confidential and must not be logged.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none with this name, or another of the backend's.
+/// [`Error::NotFound`](quire_platform::Error::NotFound) if no entry has this name, or another error of the backend.
 pub async fn show_review(backend: &Backend, name: &str) -> Result<ReviewDetail> {
     let FiledReview { entry, .. } = FiledReview::find(backend, name).await?;
     let present = current_page(backend, &entry).await?;
@@ -52,11 +53,11 @@ pub async fn show_review(backend: &Backend, name: &str) -> Result<ReviewDetail> 
     Ok(ReviewDetail { case: ReviewCase { name: name.to_owned(), review_status, entry }, status, failure, text })
 }
 
-/// Closes an entry: somebody has looked at the page, and it stays as it is. That its engine was not sure of it stays said
-/// of the page, for that does not change.
+/// Accepts a page as it is and deletes its entry. The page keeps its `needs_review` flag, since its confidence is
+/// unchanged.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none with this name, or another of the backend's.
+/// [`Error::NotFound`](quire_platform::Error::NotFound) if no entry has this name, or another error of the backend.
 pub async fn accept_review(backend: &Backend, name: &str, by: &str) -> Result<ReviewOutcome> {
     let filed = FiledReview::find(backend, name).await?;
     let present = current_page(backend, &filed.entry).await?;
@@ -65,16 +66,16 @@ pub async fn accept_review(backend: &Backend, name: &str, by: &str) -> Result<Re
             filed.close(backend, present.as_ref()).await?;
             return Ok(ReviewOutcome::NotNeeded);
         }
-        ReviewStatus::BeingRead => return Ok(refuse("its page is being read: look at it when that has ended")),
+        ReviewStatus::BeingRead => return Ok(refuse(BEING_READ)),
         ReviewStatus::Waiting => {}
     }
     if let Some(claim) = filed.active_claim(now()) {
         return Ok(claimed_by(claim));
     }
     if !filed.delete(backend).await? {
-        return Ok(refuse("somebody else was faster: look at it again"));
+        return Ok(refuse(CONFLICT));
     }
     let page = filed.entry.page;
-    info!(task.id = %page.task_id, document.no = page.document, page.no = page.page, by, "a page was accepted as it is");
+    info!(task.id = %page.task_id, document.no = page.document, page.no = page.page, by, "page accepted");
     Ok(ReviewOutcome::Done)
 }

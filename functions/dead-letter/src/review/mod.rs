@@ -1,5 +1,4 @@
-//! Pages that need review by an operator: no engine could read them, or the engine's confidence was below its route's
-//! threshold.
+//! Pages that need review by an operator: no engine could read them, or their confidence is below the route's threshold.
 
 mod correct;
 mod entry;

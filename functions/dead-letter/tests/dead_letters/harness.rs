@@ -1,30 +1,32 @@
-//! A backend of its own for each test, and what a test does in it.
+//! A temporary backend for each test, with helper methods.
 
 use std::time::Duration;
 
 use quire_dead_letter::{
     DeadLetter, DeadLetterKind, DeadLetterSelection, RedriveOutcome, list_dead_letters, redrive, run,
 };
-use quire_platform::{Backend, Embedded, OutgoingMessage, QueueName, QueueSettings, ReceivedMessage};
+pub(crate) use quire_platform::now;
+use quire_platform::{Backend, OutgoingMessage, QueueName, QueueSettings, ReceivedMessage};
+use quire_platform_embedded::Embedded;
 use quire_tasks::{
     CallbackMessage, Document, DocumentFormat, DocumentState, Message, Outcome, PageRef, ReadAs, RedactPolicy,
-    SplitDocument, Task, TaskId, Tenant, UnixMillis,
+    SplitDocument, Task, TaskId, Tenant,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-/// Long enough for a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of each wait: long enough for a loaded machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const URL: &str = "https://example.com/hook";
 
-pub(crate) struct Harness {
+pub(crate) struct DeadLetterHarness {
     pub(crate) backend: Backend,
     _dir: TempDir,
 }
 
-/// The function at work, until it is dropped.
+/// The running consumers, which are shut down when dropped.
 pub(crate) struct RunningConsumers {
     shutdown: DropGuard,
     ended: JoinHandle<anyhow::Result<()>>,
@@ -33,13 +35,13 @@ pub(crate) struct RunningConsumers {
 impl RunningConsumers {
     pub(crate) async fn stop(self) {
         drop(self.shutdown);
-        let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("it stops in time");
+        let ended = tokio::time::timeout(TIMEOUT, self.ended).await.expect("they stop within the timeout");
         ended.expect("no panic").expect("no error");
     }
 }
 
-impl Harness {
-    /// A backend that has enough after two short leases.
+impl DeadLetterHarness {
+    /// Opens a backend whose queues dead-letter a message after two short leases.
     pub(crate) fn open() -> Self {
         let dir = TempDir::new().expect("a folder");
         let settings = |name: QueueName| match name {
@@ -59,18 +61,18 @@ impl Harness {
     }
 
     pub(crate) async fn create(&self, states: impl IntoIterator<Item = DocumentState>) -> Task {
-        self.create_to_be_read(states, ReadAs::default()).await
+        self.create_with_read_as(states, ReadAs::default()).await
     }
 
-    pub(crate) async fn create_to_be_read(
+    pub(crate) async fn create_with_read_as(
         &self,
         states: impl IntoIterator<Item = DocumentState>,
         read_as: ReadAs,
     ) -> Task {
-        self.create_to_be_redacted(states, read_as, None).await
+        self.create_with_redaction(states, read_as, None).await
     }
 
-    pub(crate) async fn create_to_be_redacted(
+    pub(crate) async fn create_with_redaction(
         &self,
         states: impl IntoIterator<Item = DocumentState>,
         read_as: ReadAs,
@@ -83,7 +85,7 @@ impl Harness {
         self.backend.tasks.create(task.with_read_as(read_as)).await.expect("created").task().clone()
     }
 
-    /// A task of one document with so many pages, whose messages are on their way.
+    /// Creates a task of one document with a number of pages, and sends their messages.
     pub(crate) async fn task(&self, pages: u32) -> Task {
         let task = self.create([DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages })]).await;
         let messages: Vec<_> = task.page_messages().collect();
@@ -96,10 +98,10 @@ impl Harness {
         self.backend.queue(queue).send(messages).await.expect("sent");
     }
 
-    /// Receives until nothing is left, and dies each time.
-    pub(crate) async fn die_of(&self, queue: QueueName) {
+    /// Receives messages without acknowledgment, as a crashing consumer, until the queue is empty.
+    pub(crate) async fn use_up_attempts(&self, queue: QueueName) {
         let queue = self.backend.queue(queue);
-        let died = async {
+        let emptied = async {
             loop {
                 queue.receive(10, Duration::from_millis(100)).await.expect("received");
                 let depth = queue.depth().await.expect("a depth");
@@ -108,11 +110,11 @@ impl Harness {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, died).await.expect("in time");
+        tokio::time::timeout(TIMEOUT, emptied).await.expect("within the timeout");
     }
 
     pub(crate) async fn receive(&self, queue: QueueName) -> ReceivedMessage {
-        self.backend.queue(queue).receive(1, PATIENCE).await.expect("received").pop().expect("a message")
+        self.backend.queue(queue).receive(1, TIMEOUT).await.expect("received").pop().expect("a message")
     }
 
     pub(crate) async fn is_empty(&self, queue: QueueName) -> bool {
@@ -120,13 +122,13 @@ impl Harness {
         depth.ready + depth.in_flight + depth.delayed == 0
     }
 
-    pub(crate) async fn until_empty(&self, queue: QueueName) {
+    pub(crate) async fn wait_until_empty(&self, queue: QueueName) {
         let emptied = async {
             while !self.is_empty(queue).await {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, emptied).await.expect("in time");
+        tokio::time::timeout(TIMEOUT, emptied).await.expect("within the timeout");
     }
 
     pub(crate) async fn current(&self, task: &Task) -> Task {
@@ -147,26 +149,26 @@ impl Harness {
         self.backend.tasks.complete_page(page, round, outcome).await.expect("completed").task().clone()
     }
 
-    /// A dead page, buried: its task has ended, and its letter is filed.
-    pub(crate) async fn buried_page(&self) -> Task {
+    /// Creates a task whose only page is a handled dead letter.
+    pub(crate) async fn task_with_dead_page(&self) -> Task {
         let task = self.task(1).await;
-        self.die_of(QueueName::Pages).await;
+        self.use_up_attempts(QueueName::Pages).await;
         let running = self.start();
-        self.until_empty(QueueName::DeadPages).await;
+        self.wait_until_empty(QueueName::DeadPages).await;
         running.stop().await;
         self.current(&task).await
     }
 
-    /// A callback given up and buried.
-    pub(crate) async fn buried_callback(&self) -> Task {
+    /// Creates a task whose callback is a handled dead letter.
+    pub(crate) async fn task_with_dead_callback(&self) -> Task {
         let task = self.task(1).await;
         self.receive(QueueName::Pages).await;
         self.complete(PageRef { task_id: task.id, document: 1, page: 1 }, 1).await;
         self.send(QueueName::Callbacks, [CallbackMessage::for_round_end(task.id, 1)]).await;
         let received = self.receive(QueueName::Callbacks).await;
-        self.backend.queue(QueueName::Callbacks).dead_letter(&received, "it said no").await.expect("moved");
+        self.backend.queue(QueueName::Callbacks).dead_letter(&received, "refused").await.expect("moved");
         let running = self.start();
-        self.until_empty(QueueName::DeadCallbacks).await;
+        self.wait_until_empty(QueueName::DeadCallbacks).await;
         running.stop().await;
         self.current(&task).await
     }
@@ -174,9 +176,4 @@ impl Harness {
 
 pub(crate) fn page(task: &Task, page: u32) -> PageRef {
     PageRef { task_id: task.id, document: 1, page }
-}
-
-pub(crate) fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
 }

@@ -1,4 +1,4 @@
-//! The notifier as a Lambda function, behind the callbacks queue.
+//! The notifier as a Lambda function, triggered by the callbacks queue.
 
 use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
@@ -6,7 +6,8 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_egress::{Client, Policy};
 use quire_notifier::{Notifier, schedule_from_env};
-use quire_platform::{Aws, QueueName};
+use quire_platform::QueueName;
+use quire_platform_aws::Aws;
 use quire_telemetry::env;
 use quire_tenants::Signing;
 
@@ -22,7 +23,7 @@ async fn serve() -> anyhow::Result<()> {
     let notifier = Arc::new(Notifier::new(backend, egress, signing, schedule_from_env()?));
     notifier.check_schedule()?;
     let deliver = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
-        let mut handed = aws.handed(QueueName::Callbacks, payload);
+        let mut handed = aws.lambda_batch(QueueName::Callbacks, payload);
         notifier.deliver_all(handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
         Ok::<_, Infallible>(handed.response().await)
     };

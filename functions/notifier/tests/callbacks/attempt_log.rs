@@ -1,4 +1,4 @@
-//! The log of attempts.
+//! The delivery log.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,15 +10,15 @@ use quire_tasks::{AttemptResult, CallbackState, CallbackUpdate, UnixMillis, Webh
 
 use crate::{
     OK,
-    harness::{Harness, egress, schedule},
+    harness::{NotifierHarness, egress, schedule},
     receiver::{ScriptedResponse, WebhookReceiver},
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_attempt_is_kept_with_what_was_answered() {
-    let full = ScriptedResponse::Said(StatusCode::SERVICE_UNAVAILABLE, format!("too busy{}", "!".repeat(5000)));
+async fn every_attempt_is_logged_with_its_response() {
+    let full = ScriptedResponse::WithBody(StatusCode::SERVICE_UNAVAILABLE, format!("too busy{}", "!".repeat(5000)));
     let receiver = WebhookReceiver::start([full, OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();
     test.deliver_next(&notifier).await;
@@ -32,17 +32,17 @@ async fn every_attempt_is_kept_with_what_was_answered() {
         (first.result, first.error.as_deref()),
         (AttemptResult::Retrying, Some("the receiver answered with status 503"))
     );
-    let answer = first.response.as_deref().expect("an answer");
-    assert!(answer.starts_with("too busy!") && answer.len() == 1024, "{}", answer.len());
+    let response = first.response.as_deref().expect("a response");
+    assert!(response.starts_with("too busy!") && response.len() == 1024, "{}", response.len());
     assert!(first.next_at.is_some_and(|next| next > first.at));
     assert_eq!((second.attempt, second.status, second.result), (2, Some(200), AttemptResult::Delivered));
     assert_eq!((second.error.as_ref(), second.response.as_ref(), second.next_at), (None, None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_nobody_answered_says_why() {
-    let test = Harness::open().await;
-    let task = test.ended_task(&crate::receiver::dead().await).await;
+async fn an_attempt_without_a_response_has_an_error() {
+    let test = NotifierHarness::open().await;
+    let task = test.ended_task(&crate::receiver::unreachable_url().await).await;
     test.deliver_next(&test.notifier()).await;
     let log = test.log(task.id).await;
     assert_eq!((log[0].status, log[0].response.as_ref(), log[0].result), (None, None, AttemptResult::Retrying));
@@ -51,15 +51,15 @@ async fn an_attempt_that_nobody_answered_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_of_a_task_that_is_sent_again_and_again_is_bounded() {
+async fn the_delivery_log_of_a_task_is_bounded() {
     let receiver = WebhookReceiver::start([OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();
     test.deliver_next(&notifier).await;
     for _ in 0..210 {
-        let resent = test.backend.tasks.update_callback(task.id, 1, CallbackUpdate::Resend).await.expect("noted");
-        enqueue_callback(&test.backend, resent.task()).await.expect("owed");
+        let resent = test.backend.tasks.update_callback(task.id, 1, CallbackUpdate::Resend).await.expect("updated");
+        enqueue_callback(&test.backend, resent.task()).await.expect("enqueued");
         test.deliver_next(&notifier).await;
     }
     let log = test.log(task.id).await;
@@ -69,31 +69,31 @@ async fn the_log_of_a_task_that_is_sent_again_and_again_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_is_deleted_while_its_receiver_is_told_leaves_nothing_in_the_log() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Late(Duration::from_millis(300))]).await;
-    let test = Harness::open().await;
+async fn a_task_deleted_during_a_delivery_leaves_no_log() {
+    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(300))]).await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
-    receiver.until_heard(1).await;
+    receiver.wait_for_requests(1).await;
     let gone = test.backend.tasks.expire(task.id, UnixMillis(1)).await.expect("expired").task().clone();
     purge(&test.backend, &gone).await.expect("purged");
     running.stop().await;
     assert_eq!(test.log(task.id).await.len(), 0);
 }
 
-/// Records of which those of deliveries and endpoints are out of order.
+/// A record store whose deliveries and endpoints are unavailable.
 #[derive(Debug)]
-struct OutOfOrder(Arc<dyn RecordStore>);
+struct FailingRecords(Arc<dyn RecordStore>);
 
-fn working(on: Collection) -> Result<()> {
+fn check(on: Collection) -> Result<()> {
     let broken = matches!(on, Collection::Deliveries | Collection::Endpoints);
-    if broken { Err(Error::Failed { what: "records", why: "as the test wants".to_owned() }) } else { Ok(()) }
+    if broken { Err(Error::Failed { what: "records", why: "simulated by the test".to_owned() }) } else { Ok(()) }
 }
 
 #[async_trait]
-impl RecordStore for OutOfOrder {
+impl RecordStore for FailingRecords {
     async fn read(&self, on: Collection, key: &str) -> Result<Option<Record>> {
-        working(on)?;
+        check(on)?;
         self.0.read(on, key).await
     }
 
@@ -105,17 +105,17 @@ impl RecordStore for OutOfOrder {
         seen: Option<u64>,
         expires_at: Option<UnixMillis>,
     ) -> Result<bool> {
-        working(on)?;
+        check(on)?;
         self.0.put(on, key, body, seen, expires_at).await
     }
 
     async fn set(&self, on: Collection, key: &str, body: String, expires_at: Option<UnixMillis>) -> Result<()> {
-        working(on)?;
+        check(on)?;
         self.0.set(on, key, body, expires_at).await
     }
 
     async fn delete(&self, on: Collection, key: &str, seen: Option<u64>) -> Result<bool> {
-        working(on)?;
+        check(on)?;
         self.0.delete(on, key, seen).await
     }
 
@@ -135,15 +135,15 @@ impl RecordStore for OutOfOrder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_is_out_of_order_has_nobody_told_twice() {
+async fn an_unavailable_log_does_not_cause_a_second_delivery() {
     let receiver = WebhookReceiver::start([OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
-    let records: Arc<dyn RecordStore> = Arc::new(OutOfOrder(Arc::clone(&test.backend.records)));
+    let records: Arc<dyn RecordStore> = Arc::new(FailingRecords(Arc::clone(&test.backend.records)));
     let mut backend: Backend = test.backend.clone();
     backend.records = records;
     test.deliver_next(&Notifier::new(backend, egress(), test.signing.clone(), schedule())).await;
     assert_eq!(test.task(task.id).await.callback_state(), CallbackState::Delivered);
-    assert_eq!((receiver.heard().len(), test.log(task.id).await.len()), (1, 0));
-    test.is_idle().await;
+    assert_eq!((receiver.requests().len(), test.log(task.id).await.len()), (1, 0));
+    test.assert_idle().await;
 }

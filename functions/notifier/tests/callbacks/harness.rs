@@ -1,4 +1,4 @@
-//! A backend of its own for each test, and what a test does in it.
+//! A temporary backend for each test, with helper methods.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,8 +6,9 @@ use quire_callback::{Endpoint, Schedule, endpoint_key};
 use quire_egress::{Client, Policy};
 use quire_notifier::Notifier;
 use quire_platform::{
-    Backend, Collection, Completion, Consumer, Embedded, QueueDepth, QueueName, ReceivedMessage, enqueue_callback,
+    Backend, Collection, Completion, Consumer, QueueDepth, QueueName, ReceivedMessage, enqueue_callback,
 };
+use quire_platform_embedded::Embedded;
 use quire_tasks::{
     CallbackMessage, CallbackState, DeliveryAttempt, Document, DocumentFormat, DocumentState, EngineName, Line,
     ObjectKey, Outcome, PageRef, PageText, SplitDocument, Task, TaskId, Tenant, UnixMillis,
@@ -19,16 +20,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-/// Long enough for a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of each wait: long enough for a loaded machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) struct Harness {
+pub(crate) struct NotifierHarness {
     pub(crate) backend: Backend,
     pub(crate) signing: Signing,
     _dir: TempDir,
 }
 
-/// A notifier at work, until it is dropped.
+/// A running notifier, which is shut down when dropped.
 pub(crate) struct RunningNotifier {
     shutdown: DropGuard,
     ended: JoinHandle<anyhow::Result<()>>,
@@ -37,7 +38,7 @@ pub(crate) struct RunningNotifier {
 impl RunningNotifier {
     pub(crate) async fn stop(self) {
         drop(self.shutdown);
-        let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("it stops in time");
+        let ended = tokio::time::timeout(TIMEOUT, self.ended).await.expect("it stops within the timeout");
         ended.expect("no panic").expect("no error");
     }
 }
@@ -46,7 +47,7 @@ pub(crate) fn egress() -> Client {
     Client::new(Policy { allow_loopback_http: true }).expect("a client")
 }
 
-/// Three retries, as by default, but at once.
+/// Three retries like the default schedule, but immediate.
 pub(crate) fn schedule() -> Schedule {
     [10, 20, 30].map(Duration::from_millis).into_iter().collect()
 }
@@ -61,12 +62,11 @@ pub(crate) fn run(notifier: Notifier) -> RunningNotifier {
     RunningNotifier { shutdown: shutdown.drop_guard(), ended }
 }
 
-impl Harness {
+impl NotifierHarness {
     pub(crate) async fn open() -> Self {
         let dir = TempDir::new().expect("a folder");
         let backend = Embedded::open(dir.path(), "test").expect("open the backend").backend();
-        let signing =
-            Signing::new(&backend, Some(SECRET.parse().expect("a secret"))).await.expect("something to sign with");
+        let signing = Signing::new(&backend, Some(SECRET.parse().expect("a secret"))).await.expect("a signing secret");
         Self { backend, signing, _dir: dir }
     }
 
@@ -82,28 +82,28 @@ impl Harness {
         run(self.notifier())
     }
 
-    /// A task of one page that was read, whose callback is owed.
+    /// Creates an ended task of one page and enqueues its callback.
     pub(crate) async fn ended_task(&self, url: &str) -> Task {
         self.ended_task_of(url, &["Hello\n世界"]).await
     }
 
-    /// A task of pages that were read with these lines, whose callback is owed.
+    /// Creates an ended task with these page texts and enqueues its callback.
     pub(crate) async fn ended_task_of(&self, url: &str, texts: &[&str]) -> Task {
         self.ended_as(url, texts, |task| task).await
     }
 
-    /// The same, of a task that is shaped like this.
+    /// Creates an ended task, changed by `shape` before it is stored, and enqueues its callback.
     pub(crate) async fn ended_as(&self, url: &str, texts: &[&str], shape: impl FnOnce(Task) -> Task) -> Task {
         let task = self.open_task(url, texts.len() as u32, shape).await;
         for (number, text) in (1..).zip(texts) {
             self.read(&task, number, text).await;
         }
         let task = self.task(task.id).await;
-        enqueue_callback(&self.backend, &task).await.expect("owed");
+        enqueue_callback(&self.backend, &task).await.expect("enqueued");
         task
     }
 
-    /// A task of so many pages that are to be read.
+    /// Creates an open task with a number of pages, changed by `shape` before it is stored.
     pub(crate) async fn open_task(&self, url: &str, pages: u32, shape: impl FnOnce(Task) -> Task) -> Task {
         let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages });
         let (id, now) = (TaskId::new(Uuid::now_v7()), UnixMillis(now_secs() * 1000));
@@ -112,14 +112,14 @@ impl Harness {
         self.backend.tasks.create(task).await.expect("created").task().clone()
     }
 
-    /// Ends a page.
+    /// Completes a page.
     pub(crate) async fn read(&self, task: &Task, number: u32, text: &str) -> Completion {
         let page = PageRef { task_id: task.id, document: 1, page: number };
         self.store(page, task.round, text).await;
         self.backend.tasks.complete_page(page, task.round, Outcome::succeeded(Some(0.75))).await.expect("completed")
     }
 
-    /// The log of a task's attempts.
+    /// Returns the delivery log of a task.
     pub(crate) async fn log(&self, id: TaskId) -> Vec<DeliveryAttempt> {
         let records = self
             .backend
@@ -130,39 +130,42 @@ impl Harness {
         records.iter().map(|record| serde_json::from_str(&record.body).expect("an attempt")).collect()
     }
 
-    /// What is wrong with an endpoint.
+    /// Returns the record of an endpoint.
     pub(crate) async fn endpoint(&self, url: &str) -> Option<Endpoint> {
         let key = endpoint_key(&Tenant::default(), url);
         let record = self.backend.records.read(Collection::Endpoints, &key).await.expect("read")?;
         Some(serde_json::from_str(&record.body).expect("an endpoint"))
     }
 
-    /// Writes down that something is wrong with it.
+    /// Writes the record of an endpoint.
     pub(crate) async fn put_endpoint(&self, url: &str, endpoint: &Endpoint) {
         let key = endpoint_key(&Tenant::default(), url);
         let body = serde_json::to_string(endpoint).expect("JSON");
         self.backend.records.set(Collection::Endpoints, &key, body, None).await.expect("written");
     }
 
-    /// Somebody enables it.
+    /// Enables an endpoint by deleting its record.
     pub(crate) async fn enable(&self, url: &str) {
         let key = endpoint_key(&Tenant::default(), url);
-        assert!(self.backend.records.delete(Collection::Endpoints, &key, None).await.expect("deleted"), "it was there");
+        assert!(
+            self.backend.records.delete(Collection::Endpoints, &key, None).await.expect("deleted"),
+            "the endpoint had a record"
+        );
     }
 
-    /// Nothing is in the queues.
-    pub(crate) async fn is_idle(&self) {
+    /// Asserts that the queues are empty.
+    pub(crate) async fn assert_idle(&self) {
         for queue in [QueueName::Callbacks, QueueName::DeadCallbacks] {
             assert_eq!(self.depth(queue).await, QueueDepth::default(), "{queue:?}");
         }
     }
 
-    /// Gives the first page of an ended task another text, and owes the callback anew.
+    /// Corrects the first page of an ended task and enqueues its callback.
     pub(crate) async fn correct(&self, task: &Task, text: &str) -> Task {
         let (page, round) = (task.pages().next().expect("a page"), task.round + 1);
         self.store(page, round, text).await;
         let corrected = self.backend.tasks.correct_page(page, round, None).await.expect("corrected").task().clone();
-        enqueue_callback(&self.backend, &corrected).await.expect("owed");
+        enqueue_callback(&self.backend, &corrected).await.expect("enqueued");
         corrected
     }
 
@@ -182,23 +185,23 @@ impl Harness {
         let reached = async {
             let mut task = self.task(id).await;
             while task.callback_state() != state {
-                task = self.backend.tasks.changed(id, task.version, PATIENCE).await.expect("a task");
+                task = self.backend.tasks.wait_for_change(id, task.version, TIMEOUT).await.expect("a task");
             }
             task
         };
-        tokio::time::timeout(PATIENCE, reached).await.expect("in time")
+        tokio::time::timeout(TIMEOUT, reached).await.expect("within the timeout")
     }
 
     /// Receives one message and delivers it.
     pub(crate) async fn deliver_next(&self, notifier: &Notifier) {
         let queue = self.backend.queue(QueueName::Callbacks);
-        let consumer: Consumer<CallbackMessage> = Consumer::new(queue, PATIENCE);
-        let delivery = consumer.receive(1, PATIENCE).await.expect("received").pop().expect("a message");
+        let consumer: Consumer<CallbackMessage> = Consumer::new(queue, TIMEOUT);
+        let delivery = consumer.receive(1, TIMEOUT).await.expect("received").pop().expect("a message");
         notifier.deliver(delivery.expect("a callback message")).await.expect("the backend works");
     }
 
     pub(crate) async fn receive(&self, queue: QueueName) -> ReceivedMessage {
-        self.backend.queue(queue).receive(1, PATIENCE).await.expect("received").pop().expect("a message")
+        self.backend.queue(queue).receive(1, TIMEOUT).await.expect("received").pop().expect("a message")
     }
 
     pub(crate) async fn depth(&self, queue: QueueName) -> QueueDepth {

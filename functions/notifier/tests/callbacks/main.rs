@@ -1,4 +1,4 @@
-//! Callbacks to a real receiver on loopback, from an embedded backend.
+//! Callbacks from an embedded backend to a real receiver on loopback.
 
 mod attempt_log;
 mod endpoint_backoff;
@@ -11,7 +11,7 @@ mod receiver;
 use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
-use harness::Harness;
+use harness::NotifierHarness;
 use quire_platform::{Consumer, OutgoingMessage, QueueDepth, QueueName, enqueue_callback};
 use quire_tasks::{CallbackMessage, CallbackState, CallbackUpdate, TaskId, Tenant, WebhookId};
 use receiver::{ScriptedResponse, WebhookReceiver};
@@ -21,77 +21,81 @@ const OK: ScriptedResponse = ScriptedResponse::Status(StatusCode::OK);
 const BROKEN: ScriptedResponse = ScriptedResponse::Status(StatusCode::INTERNAL_SERVER_ERROR);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_fails_twice_is_told_until_it_accepts() {
+async fn a_failed_callback_is_retried_until_it_is_delivered() {
     let receiver = WebhookReceiver::start([BROKEN, ScriptedResponse::Status(StatusCode::TOO_MANY_REQUESTS), OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
-    let told = test.until(task.id, CallbackState::Delivered).await;
+    let delivered = test.until(task.id, CallbackState::Delivered).await;
     running.stop().await;
-    let callback = told.callback.expect("a callback");
+    let callback = delivered.callback.expect("a callback");
     assert_eq!((callback.attempts, callback.last_error), (3, None));
-    let heard = receiver.heard();
-    assert_eq!(heard.len(), 3);
-    assert!(heard.iter().all(|heard| heard.header("webhook-id") == WebhookId::for_round_end(task.id, 1).to_string()));
-    assert!(heard.iter().all(|again| again.body == heard[0].body));
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(
+        requests.iter().all(|request| request.header("webhook-id") == WebhookId::for_round_end(task.id, 1).to_string())
+    );
+    assert!(requests.iter().all(|again| again.body == requests[0].body));
     assert_eq!(test.depth(QueueName::Callbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_never_accepts_is_given_up_and_told_again_when_an_operator_wants() {
+async fn an_exhausted_callback_is_dead_lettered_and_can_be_redriven() {
     let receiver = WebhookReceiver::start([BROKEN, BROKEN, BROKEN, BROKEN, OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
-    let given_up = test.until(task.id, CallbackState::Exhausted).await;
-    let callback = given_up.callback.expect("a callback");
+    let exhausted = test.until(task.id, CallbackState::Exhausted).await;
+    let callback = exhausted.callback.expect("a callback");
     assert_eq!(callback.attempts, 4);
     assert_eq!(callback.last_error.as_deref(), Some("the receiver answered with status 500"));
     let dead = test.receive(QueueName::DeadCallbacks).await;
     assert_eq!(dead.reason.as_deref(), Some("the receiver answered with status 500"));
 
     let tasks = &test.backend.tasks;
-    let owed = tasks.update_callback(task.id, 1, CallbackUpdate::Redrive).await.expect("owed").task().clone();
-    enqueue_callback(&test.backend, &owed).await.expect("sent");
+    let pending = tasks.update_callback(task.id, 1, CallbackUpdate::Redrive).await.expect("updated").task().clone();
+    enqueue_callback(&test.backend, &pending).await.expect("sent");
     test.until(task.id, CallbackState::Delivered).await;
     running.stop().await;
-    let heard = receiver.heard();
-    assert_eq!(heard.len(), 5);
-    assert!(heard.iter().all(|heard| heard.header("webhook-id") == WebhookId::for_round_end(task.id, 1).to_string()));
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 5);
+    assert!(
+        requests.iter().all(|request| request.header("webhook-id") == WebhookId::for_round_end(task.id, 1).to_string())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_says_no_is_not_asked_again() {
+async fn a_refused_callback_is_not_retried() {
     for status in [StatusCode::GONE, StatusCode::BAD_REQUEST] {
         let receiver = WebhookReceiver::start([ScriptedResponse::Status(status)]).await;
-        let test = Harness::open().await;
+        let test = NotifierHarness::open().await;
         let task = test.ended_task(&receiver.url()).await;
         test.deliver_next(&test.notifier()).await;
         assert_eq!(test.task(task.id).await.callback_state(), CallbackState::Exhausted);
         assert_eq!(test.depth(QueueName::Callbacks).await, QueueDepth::default());
         let reason = format!("the receiver answered with status {}", status.as_u16());
         assert_eq!(test.receive(QueueName::DeadCallbacks).await.reason, Some(reason));
-        assert_eq!(receiver.heard().len(), 1);
+        assert_eq!(receiver.requests().len(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_a_no() {
+async fn a_redirect_is_not_followed() {
     let elsewhere = WebhookReceiver::start([OK]).await;
     let receiver = WebhookReceiver::start([ScriptedResponse::Redirect(elsewhere.url())]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     test.deliver_next(&test.notifier()).await;
     assert_eq!(test.task(task.id).await.callback_state(), CallbackState::Exhausted);
-    assert_eq!((receiver.heard().len(), elsewhere.heard().len()), (1, 0));
+    assert_eq!((receiver.requests().len(), elsewhere.requests().len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_receiver_hits_the_time_limit_and_is_told_again() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Late(Duration::from_mins(1))]).await;
-    let test = Harness::open().await;
+async fn a_response_timeout_is_retried() {
+    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_mins(1))]).await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
-    test.deliver_next(&test.notifier().time_limit(Duration::from_millis(200))).await;
+    test.deliver_next(&test.notifier().with_response_timeout(Duration::from_millis(200))).await;
     let callback = test.task(task.id).await.callback.expect("a callback");
     assert_eq!((callback.state, callback.attempts), (CallbackState::Retrying, 1));
     let host = receiver.url().trim_start_matches("http://").trim_end_matches(receiver::PATH).to_owned();
@@ -99,9 +103,9 @@ async fn a_slow_receiver_hits_the_time_limit_and_is_told_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_asks_for_patience_gets_it() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::NotBefore(60)]).await;
-    let test = Harness::open().await;
+async fn retry_after_delays_the_next_attempt() {
+    let receiver = WebhookReceiver::start([ScriptedResponse::RetryAfter(60)]).await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     test.deliver_next(&test.notifier()).await;
     assert_eq!(test.task(task.id).await.callback_state(), CallbackState::Retrying);
@@ -110,34 +114,34 @@ async fn a_receiver_that_asks_for_patience_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_took_it_is_not_told_again() {
+async fn a_delivered_callback_is_not_sent_again() {
     let receiver = WebhookReceiver::start([OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
-    enqueue_callback(&test.backend, &task).await.expect("owed twice");
+    enqueue_callback(&test.backend, &task).await.expect("enqueued twice");
     let notifier = test.notifier();
     test.deliver_next(&notifier).await;
     test.deliver_next(&notifier).await;
-    assert_eq!(receiver.heard().len(), 1);
+    assert_eq!(receiver.requests().len(), 1);
     assert_eq!(test.depth(QueueName::Callbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_given_up_by_somebody_who_was_then_interrupted_still_becomes_a_dead_letter() {
+async fn an_exhausted_callback_whose_move_was_interrupted_is_dead_lettered() {
     let receiver = WebhookReceiver::start([OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let given_up = CallbackUpdate::Exhausted { error: "it said no".to_owned() };
-    test.backend.tasks.update_callback(task.id, 1, given_up).await.expect("noted");
+    test.backend.tasks.update_callback(task.id, 1, given_up).await.expect("updated");
     test.deliver_next(&test.notifier()).await;
     assert_eq!(test.receive(QueueName::DeadCallbacks).await.reason.as_deref(), Some("it said no"));
-    assert_eq!(receiver.heard().len(), 0);
+    assert_eq!(receiver.requests().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_about_no_task_or_an_earlier_round_is_dropped() {
+async fn a_message_of_an_unknown_task_or_round_is_dropped() {
     let receiver = WebhookReceiver::start([OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let notifier = test.notifier();
     test.deliver_next(&notifier).await;
@@ -147,14 +151,14 @@ async fn a_message_about_no_task_or_an_earlier_round_is_dropped() {
         test.backend.queue(QueueName::Callbacks).send(vec![outgoing]).await.expect("sent");
         test.deliver_next(&notifier).await;
     }
-    assert_eq!(receiver.heard().len(), 1);
+    assert_eq!(receiver.requests().len(), 1);
     assert_eq!(test.depth(QueueName::Callbacks).await, QueueDepth::default());
     assert_eq!(test.depth(QueueName::DeadCallbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_private_address_is_never_called_and_its_path_is_not_repeated() {
-    let test = Harness::open().await;
+async fn a_private_address_is_refused_without_its_path_in_the_error() {
+    let test = NotifierHarness::open().await;
     let task = test.ended_task("https://10.0.0.1/secret?token=secret").await;
     test.deliver_next(&test.notifier()).await;
     let callback = test.task(task.id).await.callback.expect("a callback");
@@ -163,8 +167,8 @@ async fn a_private_address_is_never_called_and_its_path_is_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_nobody_can_read_becomes_a_dead_letter() {
-    let test = Harness::open().await;
+async fn a_malformed_message_is_dead_lettered() {
+    let test = NotifierHarness::open().await;
     let nonsense = OutgoingMessage {
         body: "nonsense".to_owned(),
         group: "default".to_owned(),
@@ -180,32 +184,32 @@ async fn a_message_that_nobody_can_read_becomes_a_dead_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_hand_when_a_stop_is_asked_for_is_finished() {
-    let receiver = WebhookReceiver::start([ScriptedResponse::Late(Duration::from_millis(500))]).await;
-    let test = Harness::open().await;
+async fn a_graceful_shutdown_finishes_deliveries_in_flight() {
+    let receiver = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_millis(500))]).await;
+    let test = NotifierHarness::open().await;
     let task = test.ended_task(&receiver.url()).await;
     let running = test.start();
-    receiver.until_heard(1).await;
+    receiver.wait_for_requests(1).await;
     running.stop().await;
     assert_eq!(test.task(task.id).await.callback_state(), CallbackState::Delivered);
     assert_eq!(test.depth(QueueName::Callbacks).await, QueueDepth::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schedule_that_the_queue_cannot_hold_refuses_to_start() {
-    let test = Harness::open().await;
+async fn a_schedule_beyond_the_maximum_receive_count_is_an_error() {
+    let test = NotifierHarness::open().await;
     let most = test.backend.queue(QueueName::Callbacks).settings().max_receives;
     let schedule = |attempts: u32| (1..attempts).map(|_| Duration::from_secs(1)).collect();
     assert!(test.notifier_by(schedule(most)).check_schedule().is_ok());
     let refused = test.notifier_by(schedule(most + 1)).run(tokio_util::sync::CancellationToken::new()).await;
-    assert!(refused.is_err_and(|error| error.to_string().contains("13 times")));
+    assert!(refused.is_err_and(|error| error.to_string().contains("13 attempts")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_deliveries_one_that_takes_too_long_is_broken_off_and_the_others_are_made() {
-    let stuck = WebhookReceiver::start([ScriptedResponse::Late(Duration::from_mins(1))]).await;
+async fn a_batch_cancels_stuck_deliveries_and_makes_the_others() {
+    let stuck = WebhookReceiver::start([ScriptedResponse::Delayed(Duration::from_mins(1))]).await;
     let good = WebhookReceiver::start([OK]).await;
-    let test = Harness::open().await;
+    let test = NotifierHarness::open().await;
     let (first, second) = (test.ended_task(&stuck.url()).await, test.ended_task(&good.url()).await);
     let queue = test.backend.queue(QueueName::Callbacks);
     let nonsense =
@@ -218,7 +222,7 @@ async fn of_several_deliveries_one_that_takes_too_long_is_broken_off_and_the_oth
     }
     Arc::new(test.notifier()).deliver_all(received, Duration::from_secs(2)).await;
     assert_eq!(test.task(second.id).await.callback_state(), CallbackState::Delivered);
-    assert_eq!(test.task(first.id).await.callback_state(), CallbackState::Pending, "it is told again");
+    assert_eq!(test.task(first.id).await.callback_state(), CallbackState::Pending, "it is retried");
     assert_eq!(test.depth(QueueName::Callbacks).await.in_flight, 1);
-    assert_eq!(test.depth(QueueName::DeadCallbacks).await.ready, 1, "what nobody can read");
+    assert_eq!(test.depth(QueueName::DeadCallbacks).await.ready, 1, "the malformed message");
 }

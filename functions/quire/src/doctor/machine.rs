@@ -3,9 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    num::NonZero,
     path::{Path, PathBuf},
-    thread,
 };
 
 use serde::Serialize;
@@ -35,7 +33,7 @@ impl Machine {
             arch: std::env::consts::ARCH,
             processor: processor(),
             instructions: instructions(),
-            processors: thread::available_parallelism().map_or(1, NonZero::get),
+            processors: quire_telemetry::processors(),
             memory_bytes: total.into_iter().chain(limit).min(),
             available_bytes: kilobytes(&meminfo, "MemAvailable:"),
         }

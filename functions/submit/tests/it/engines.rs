@@ -1,15 +1,12 @@
 //! Engines that are on trial, paused or failing, as customers and whoever looks at `GET /healthz` see them.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request};
-use quire_routes::{EngineReport, EngineStats, OperatorNote, State, pause, reinstate, report, resume, roll_back};
+use quire_platform::engine_status::{pause, reinstate, report, resume, roll_back};
+use quire_platform::now;
 use quire_submit::{engines, lambda, router};
-use quire_tasks::{EngineName, UnixMillis};
+use quire_tasks::{BreakerState, EngineName, EngineReport, EngineStats, OperatorNote, UnixMillis};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, World, image};
@@ -28,11 +25,6 @@ fn engine(name: &str) -> EngineName {
 
 fn note(reason: &str) -> OperatorNote {
     OperatorNote { reason: reason.to_owned(), by: "ops".to_owned(), at: UnixMillis(1_700_000_000_123) }
-}
-
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
 }
 
 /// A new task and the engine that it got.
@@ -136,7 +128,7 @@ async fn what_is_known_of_engines_is_told_one_by_one() {
     stats.answered(Some(0.5), false, 100);
     stats.answered(None, true, 201);
     stats.failed();
-    let (open, reason) = (State::Open, Some("h:8000 refused the connection".to_owned()));
+    let (open, reason) = (BreakerState::Open, Some("h:8000 refused the connection".to_owned()));
     let failing =
         EngineReport { engine: engine("b@1"), worker: "1".to_owned(), at: now(), state: open, reason, stats, trial: 0 };
     report(&world.backend, &failing).await.expect("reported");

@@ -120,7 +120,7 @@ async fn an_upload_that_never_came_is_looked_for_at_once() {
     world.reaches(QueueName::Documents, 1).await;
     assert_eq!(delayed().await, 1, "it has time to come");
     let missing = DocumentState::Failed(Failure::new(FailureCode::UploadMissing, "It never came."));
-    world.backend.tasks.settle_document(id(&task_id), 1, missing).await.expect("settled");
+    world.backend.tasks.finish_document(id(&task_id), 1, missing).await.expect("settled");
     let key = ObjectKey::Inbox { task_id: id(&task_id) }.to_string();
     world.backend.objects.put(&key, "pages=1".into()).await.expect("it has come after all");
     retry(&world, &task_id, "failed").await;

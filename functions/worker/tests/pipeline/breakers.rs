@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use quire_platform::QueueName;
-use quire_routes::{OperatorNote, State, pause, probe, resume};
-use quire_tasks::{FallbackReason, PageStatus, TaskStatus};
+use quire_platform::{
+    QueueName,
+    engine_status::{pause, probe, resume},
+};
+use quire_tasks::{BreakerState, FallbackReason, OperatorNote, PageStatus, TaskStatus};
 
 use crate::{
     routes::Colors,
@@ -30,7 +32,7 @@ fn note(reason: &str) -> OperatorNote {
     OperatorNote { reason: reason.to_owned(), by: "a test".to_owned(), at: now() }
 }
 
-async fn state(stage: &Stage, wanted: State) {
+async fn state(stage: &Stage, wanted: BreakerState) {
     stage.until("the engine's state", |board| board.state(&name("a@1"), now()) == wanted).await;
 }
 
@@ -53,7 +55,7 @@ async fn while_a_breaker_is_open_nothing_is_received_and_no_attempt_is_spent() {
     let stage = before(&server, "", 6.0);
     let task = stage.submit(&[WHITE; 20]).await;
     let (running, shutdown) = stage.work();
-    state(&stage, State::Open).await;
+    state(&stage, BreakerState::Open).await;
     let why = stage.board().await.reason(&name("a@1"), now()).map(str::to_owned).unwrap_or_default();
     assert!(why.contains("another key"), "{why}");
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -74,11 +76,11 @@ async fn a_server_that_comes_back_reads_everything() {
     let stage = before(&server, "", 0.2);
     let task = stage.submit(&[WHITE; 12]).await;
     let (_running, _shutdown) = stage.work();
-    state(&stage, State::Open).await;
+    state(&stage, BreakerState::Open).await;
     server.says(200);
     let ended = stage.ended(&task).await;
     assert_eq!((ended.status(), ended.counts.succeeded), (TaskStatus::Succeeded, 12));
-    state(&stage, State::Closed).await;
+    state(&stage, BreakerState::Closed).await;
     stage.queue_is_empty().await;
 }
 
@@ -137,10 +139,10 @@ async fn an_operator_has_an_engine_tried_at_once() {
     let stage = before(&server, "", 3600.0);
     let task = stage.submit(&[WHITE; 6]).await;
     let (_running, _shutdown) = stage.work();
-    state(&stage, State::Open).await;
+    state(&stage, BreakerState::Open).await;
     server.says(200);
     probe(&stage.backend, &name("a@1"), note("is it back?")).await.expect("probed");
-    state(&stage, State::Closed).await;
+    state(&stage, BreakerState::Closed).await;
     // All but the one that opened the breaker, which is put off for half a minute.
     let most = async {
         while stage.backend.tasks.task(task.id).await.expect("a task").counts.succeeded < 5 {
@@ -159,7 +161,7 @@ async fn a_server_that_has_too_much_to_do_is_waited_for_and_is_not_broken() {
     while server.calls() < 4 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(stage.board().await.state(&name("a@1"), now()), State::Closed);
+    assert_eq!(stage.board().await.state(&name("a@1"), now()), BreakerState::Closed);
     server.says(200);
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
     assert_eq!(stage.board().await.stats(&name("a@1")).failures, 0);

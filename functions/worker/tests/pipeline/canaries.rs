@@ -1,8 +1,8 @@
 //! A new version on trial.
 
 use image::Rgb;
-use quire_routes::{OperatorNote, roll_back};
-use quire_tasks::{FallbackReason, Mode, ReadAs, TaskId, TaskStatus};
+use quire_platform::engine_status::roll_back;
+use quire_tasks::{FallbackReason, Mode, OperatorNote, ReadAs, TaskId, TaskStatus};
 use uuid::Uuid;
 
 use crate::{

@@ -171,7 +171,7 @@ async fn a_shutdown_finishes_what_is_in_hand_and_leaves_the_rest() {
     let stage = stage();
     let task = stage.submit(&[WHITE; 200]).await;
     let (running, shutdown) = stage.work();
-    let begun = stage.backend.tasks.changed(task.id, 1, Duration::from_secs(10)).await.expect("a task");
+    let begun = stage.backend.tasks.wait_for_change(task.id, 1, Duration::from_secs(10)).await.expect("a task");
     assert!(begun.counts.succeeded > 0);
     shutdown.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it drains in time");

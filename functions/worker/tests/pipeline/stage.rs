@@ -9,12 +9,14 @@ use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
 use quire_document::{Documents, Limits};
-use quire_platform::{Backend, Collection, Embedded, OutgoingMessage, QueueName, QueueSettings};
+pub(crate) use quire_platform::now;
+use quire_platform::{Backend, Collection, OutgoingMessage, QueueName, QueueSettings, engine_status};
+use quire_platform_embedded::Embedded;
 use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
-use quire_routes::{Config, EngineEntry, EngineStatuses};
+use quire_routes::{Config, EngineEntry};
 use quire_tasks::{
-    Document, DocumentFormat, DocumentState, EngineName, FailureCode, ObjectKey, Page, PageMessage, PageText, ReadAs,
-    ReviewEntry, SplitDocument, Task, TaskId, Tenant, UnixMillis,
+    Document, DocumentFormat, DocumentState, EngineName, EngineStatuses, FailureCode, ObjectKey, Page, PageMessage,
+    PageText, ReadAs, ReviewEntry, SplitDocument, Task, TaskId, Tenant,
 };
 use quire_worker::LocalEngine;
 use quire_worker::{Renderer, Settings, Stopped, Worker};
@@ -202,7 +204,12 @@ impl Stage {
         let mut task = task.clone();
         let wait = async {
             while !task.status().ended() {
-                task = self.backend.tasks.changed(task.id, task.version, Duration::from_secs(5)).await.expect("a task");
+                task = self
+                    .backend
+                    .tasks
+                    .wait_for_change(task.id, task.version, Duration::from_secs(5))
+                    .await
+                    .expect("a task");
             }
             task
         };
@@ -249,7 +256,7 @@ impl Stage {
     }
 
     pub(crate) async fn board(&self) -> EngineStatuses {
-        EngineStatuses::read(&self.backend).await.expect("a board")
+        engine_status::read(&self.backend).await.expect("a board")
     }
 
     /// Waits until the board says so.
@@ -265,10 +272,4 @@ impl Stage {
 
 pub(crate) fn name(engine: &str) -> EngineName {
     engine.parse().expect("a name")
-}
-
-/// The time, as the backend has it.
-pub(crate) fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
 }

@@ -1,16 +1,17 @@
-//! The body of a callback.
+//! The full body of a callback, with all pages.
 
 use std::collections::BTreeMap;
 
 use quire_tasks::{
     Document, DocumentState, EngineName, Failure, ModeName, Page, PageRef, PageStatus, PageText, Task, TaskId,
-    TaskStatus, average_confidence,
+    TaskStatus, UnixMillis, average_confidence,
 };
 use serde::Serialize;
 
-use super::common_fields::{completion_event, result_url, rfc3339, to_json};
+use super::common_fields::{completion_event, result_url, to_json};
 
-/// A callback with more text than this goes without: receivers, and what stands before them, take a few megabytes.
+/// Maximum total length of the text in a callback. Beyond it, all texts are omitted: receivers and their proxies
+/// accept a few megabytes.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Serialize)]
@@ -55,14 +56,14 @@ struct PagePayload<'a> {
     needs_review: bool,
 }
 
-/// What is told of a page that was read.
+/// The content of a page that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageContent {
-    /// Its text; `None` where it is known already that there is too much in all.
+    /// The text; `None` if the texts together are known to exceed the limit.
     pub text: Option<String>,
-    /// Who read it.
+    /// The engine that read it.
     pub engine: EngineName,
-    /// What was made of it.
+    /// The output mode.
     pub mode: ModeName,
 }
 
@@ -72,9 +73,9 @@ impl From<PageText> for PageContent {
     }
 }
 
-/// What the customer is told of an ended task, as JSON: the same bytes on every attempt. `read` has the pages that were
-/// read. Where the text of one of them lacks, or all together are longer than [`MAX_TEXT_BYTES`], no page has its `text`:
-/// `text_omitted` says so, and `result_url` where it is to be had.
+/// Returns the full body for an ended task, as JSON: the same bytes on every attempt. `read` contains the pages that were
+/// read. If one of their texts is missing, or all together exceed [`MAX_TEXT_BYTES`], every page's `text` is omitted:
+/// `text_omitted` is set, and `result_url` is the URL of the result.
 ///
 /// # Panics
 /// Never: the payload is plain data.
@@ -84,7 +85,7 @@ pub fn full_payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, PageCo
     let text_omitted = bytes.is_none_or(|bytes| bytes > MAX_TEXT_BYTES);
     let payload = FullPayload {
         r#type: completion_event(task),
-        timestamp: task.ended_at.and_then(rfc3339),
+        timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
@@ -105,7 +106,7 @@ fn document_payload(document: &Document) -> DocumentPayload<'_> {
     DocumentPayload { document: document.number, name: document.name.as_deref(), pages, error }
 }
 
-/// A page that was not read has the empty text: clients join the texts of all.
+/// A page without a result has the empty text, since clients join the texts of all pages.
 fn page_payload<'a>(task: &Task, page: &'a Page, read: Option<&'a PageContent>, text_omitted: bool) -> PagePayload<'a> {
     let PageRef { document, page: number, .. } = page.page;
     let read = read.filter(|_| page.status == PageStatus::Succeeded);
@@ -130,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// A task with a document of two pages, the second of which failed, and a document that failed as a whole.
+    /// Returns a task with a document of two pages, the second of which failed, and a failed document.
     fn ended_task() -> (Task, Vec<Page>) {
         let id: TaskId = "task_0192abcd000070008000000000000001".parse().expect("an id");
         let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 });
@@ -156,7 +157,7 @@ mod tests {
         (task, pages)
     }
 
-    fn told(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, PageContent>) -> Value {
+    fn payload_json(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, PageContent>) -> Value {
         serde_json::from_str(&full_payload(task, pages, read)).expect("JSON")
     }
 
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_learns_how_every_page_and_document_ended() {
+    fn a_full_payload_has_every_page_and_document() {
         let (task, pages) = ended_task();
         let read = BTreeMap::from([(pages[0].page, read("Hello\n世界"))]);
         let expected = json!({
@@ -190,62 +191,64 @@ mod tests {
                 },
             ],
         });
-        assert_eq!(told(&task, &pages, &read), expected);
+        assert_eq!(payload_json(&task, &pages, &read), expected);
     }
 
     #[test]
-    fn too_much_text_is_left_out_of_every_page() {
+    fn texts_beyond_the_limit_are_omitted_from_every_page() {
         let (task, pages) = ended_task();
         let fits = BTreeMap::from([(pages[0].page, read("x".repeat(MAX_TEXT_BYTES)))]);
-        assert_eq!(told(&task, &pages, &fits).get("text_omitted"), None);
+        assert_eq!(payload_json(&task, &pages, &fits).get("text_omitted"), None);
         let too_long = BTreeMap::from([(pages[0].page, read("x".repeat(MAX_TEXT_BYTES + 1)))]);
-        let told = told(&task, &pages, &too_long);
-        assert_eq!(told["text_omitted"], true);
-        assert!(told["pages"].as_array().is_some_and(|pages| pages.iter().all(|page| page.get("text").is_none())));
-        assert_eq!(told["pages"][0]["confidence"], 0.75);
-        assert_eq!(told["pages"][0]["engine"]["name"], "a", "who read it is said all the same");
+        let json = payload_json(&task, &pages, &too_long);
+        assert_eq!(json["text_omitted"], true);
+        assert!(json["pages"].as_array().is_some_and(|pages| pages.iter().all(|page| page.get("text").is_none())));
+        assert_eq!(json["pages"][0]["confidence"], 0.75);
+        assert_eq!(json["pages"][0]["engine"]["name"], "a", "the engine is kept");
         let dropped = BTreeMap::from([(pages[0].page, PageContent { text: None, ..read("") })]);
-        assert_eq!(self::told(&task, &pages, &dropped)["text_omitted"], true);
+        assert_eq!(payload_json(&task, &pages, &dropped)["text_omitted"], true);
     }
 
     #[test]
-    fn what_is_left_out_says_where_it_is_to_be_had_and_what_is_not_does_not() {
+    fn a_result_url_is_present_only_if_text_is_omitted() {
         let (mut task, pages) = ended_task();
         task.callback.as_mut().expect("a callback").base_url = "https://ocr.example.com".to_owned();
         let url = format!("https://ocr.example.com/task/{}/result", task.id);
-        assert_eq!(told(&task, &pages, &BTreeMap::new())["result_url"], url);
-        assert_eq!(told(&task, &pages, &[(pages[0].page, read("Hello"))].into()).get("result_url"), None);
+        assert_eq!(payload_json(&task, &pages, &BTreeMap::new())["result_url"], url);
+        assert_eq!(payload_json(&task, &pages, &[(pages[0].page, read("Hello"))].into()).get("result_url"), None);
     }
 
     #[test]
-    fn a_page_that_still_waited_when_its_task_was_canceled_is_told_as_canceled() {
+    fn a_queued_page_of_a_canceled_task_is_canceled() {
         let (mut task, mut pages) = ended_task();
-        (pages[1].status, pages[1].failure) = (PageStatus::Queued, None);
+        pages[1].status = PageStatus::Queued;
+        pages[1].failure = None;
         task.counts = Counts { open: 0, succeeded: 1, failed: 1, canceled: 1 };
-        let told = told(&task, &pages, &[(pages[0].page, read("Hello"))].into());
-        assert_eq!((&told["type"], &told["status"]), (&"task.canceled".into(), &"canceled".into()));
-        assert_eq!((&told["pages"][0]["text"], &told["pages"][1]["status"]), (&"Hello".into(), &"canceled".into()));
+        let json = payload_json(&task, &pages, &[(pages[0].page, read("Hello"))].into());
+        assert_eq!((&json["type"], &json["status"]), (&"task.canceled".into(), &"canceled".into()));
+        assert_eq!((&json["pages"][0]["text"], &json["pages"][1]["status"]), (&"Hello".into(), &"canceled".into()));
     }
 
     #[test]
-    fn a_page_of_another_mode_and_one_that_is_not_sure_say_so() {
+    fn a_page_has_its_mode_and_review_flag() {
         let (task, mut pages) = ended_task();
         pages[0].needs_review = true;
-        let told = told(&task, &pages, &[(pages[0].page, PageContent { mode: ModeName::Table, ..read("") })].into());
-        assert_eq!((&told["pages"][0]["mode"], &told["pages"][0]["needs_review"]), (&"table".into(), &true.into()));
-        assert_eq!((told["pages"][1].get("mode"), told["pages"][1].get("needs_review")), (None, None));
+        let json =
+            payload_json(&task, &pages, &[(pages[0].page, PageContent { mode: ModeName::Table, ..read("") })].into());
+        assert_eq!((&json["pages"][0]["mode"], &json["pages"][0]["needs_review"]), (&"table".into(), &true.into()));
+        assert_eq!((json["pages"][1].get("mode"), json["pages"][1].get("needs_review")), (None, None));
     }
 
     #[test]
-    fn a_correction_is_told_as_an_update() {
+    fn a_correction_is_an_update_event() {
         let (mut task, pages) = ended_task();
         task.updated = true;
-        let told = told(&task, &pages, &BTreeMap::new());
-        assert_eq!((&told["type"], &told["status"]), (&"task.updated".into(), &"partially_succeeded".into()));
+        let json = payload_json(&task, &pages, &BTreeMap::new());
+        assert_eq!((&json["type"], &json["status"]), (&"task.updated".into(), &"partially_succeeded".into()));
     }
 
     #[test]
-    fn what_receivers_know_keeps_its_place() {
+    fn the_order_of_fields_is_stable() {
         let (task, pages) = ended_task();
         let body = full_payload(&task, &pages, &BTreeMap::from([(pages[0].page, read("Hello"))]));
         let page = r#"{"document":1,"page":1,"status":"succeeded","text":"Hello","confidence":0.75,"engine":"#;
@@ -253,15 +256,15 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_gone_is_said_to_be_omitted_not_empty() {
+    fn a_missing_text_is_omitted_and_not_empty() {
         let (task, pages) = ended_task();
-        let told = told(&task, &pages, &BTreeMap::new());
-        assert_eq!(told["text_omitted"], true);
-        assert_eq!(told["pages"][0].get("text"), None);
+        let json = payload_json(&task, &pages, &BTreeMap::new());
+        assert_eq!(json["text_omitted"], true);
+        assert_eq!(json["pages"][0].get("text"), None);
     }
 
     #[test]
-    fn the_address_of_the_receiver_is_not_told() {
+    fn the_callback_url_is_not_in_the_payload() {
         let (task, pages) = ended_task();
         assert!(!full_payload(&task, &pages, &BTreeMap::new()).contains("token=abc"));
     }

@@ -1,9 +1,9 @@
-//! The bodies of callbacks without pages: thin ones, those of progress, and the one of a test.
+//! Callback bodies without pages: thin, progress and test payloads.
 
 use quire_tasks::{Page, Task, TaskId, TaskStatus, Tenant, UnixMillis, average_confidence};
 use serde::Serialize;
 
-use super::common_fields::{PROGRESS_EVENT, PageCounts, TEST_EVENT, completion_event, result_url, rfc3339, to_json};
+use super::common_fields::{PROGRESS_EVENT, PageCounts, TEST_EVENT, completion_event, result_url, to_json};
 
 #[derive(Serialize)]
 struct ThinPayload {
@@ -33,12 +33,11 @@ struct TestPayload<'a> {
     tenant: &'a Tenant,
 }
 
-/// What the customer is told of an ended task who wants to know no more than how it ended and where the result is: the
-/// same bytes on every attempt.
+/// Returns the thin body for an ended task, with its status and the URL of its result: the same bytes on every attempt.
 pub fn thin_payload(task: &Task, pages: &[Page]) -> String {
     to_json(&ThinPayload {
         r#type: completion_event(task),
-        timestamp: task.ended_at.and_then(rfc3339),
+        timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
         task_id: task.id,
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
@@ -47,23 +46,23 @@ pub fn thin_payload(task: &Task, pages: &[Page]) -> String {
     })
 }
 
-/// How far an open task is at `now`.
+/// Returns the body of a progress event of an open task.
 pub fn progress_payload(task: &Task, now: UnixMillis) -> String {
     let counts = task.counts;
     to_json(&ProgressPayload {
         r#type: PROGRESS_EVENT,
-        timestamp: rfc3339(now),
+        timestamp: now.to_rfc3339(),
         task_id: task.id,
         status: task.status(),
         progress: counts.into(),
-        // Rounded down: 100 is the end, which is told as such.
+        // Rounded down: 100 percent is reported by the final event only.
         percent: (u64::from(counts.ended()) * 100 / u64::from(counts.total().max(1))) as u32,
     })
 }
 
-/// What is told when a tenant wants to see something arrive.
+/// Returns the body of a test event, which a tenant requests to test its endpoint.
 pub fn test_payload(tenant: &Tenant, now: UnixMillis) -> String {
-    to_json(&TestPayload { r#type: TEST_EVENT, timestamp: rfc3339(now), tenant })
+    to_json(&TestPayload { r#type: TEST_EVENT, timestamp: now.to_rfc3339(), tenant })
 }
 
 #[cfg(test)]
@@ -87,12 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thin_callback_says_how_it_ended_and_where_the_result_is() {
+    fn a_thin_payload_has_the_status_and_the_result_url() {
         let mut task = task(Counts { open: 0, succeeded: 2, failed: 0, canceled: 1 });
         task.ended_at = Some(UnixMillis(1_700_000_000_123));
-        let told = thin_payload(&task, &[]);
+        let payload = thin_payload(&task, &[]);
         assert_eq!(
-            read(&told),
+            read(&payload),
             json!({
                 "type": "task.canceled",
                 "timestamp": "2023-11-14T22:13:20.123Z",
@@ -103,18 +102,18 @@ mod tests {
                 "result_url": format!("https://ocr.example.com/task/{}/result", task.id),
             })
         );
-        assert!(!told.contains("token=abc"));
+        assert!(!payload.contains("token=abc"));
     }
 
     #[test]
-    fn a_result_whose_address_nobody_knows_has_none() {
+    fn without_a_base_url_there_is_no_result_url() {
         let mut task = task(Counts { succeeded: 1, ..Counts::default() });
         task.callback.as_mut().expect("a callback").base_url.clear();
         assert_eq!(read(&thin_payload(&task, &[]))["result_url"], Value::Null);
     }
 
     #[test]
-    fn progress_is_told_in_pages_and_in_percent() {
+    fn a_progress_payload_has_pages_and_percent() {
         let task = task(Counts { open: 1, succeeded: 1, failed: 1, canceled: 0 });
         let expected = json!({
             "type": "task.progress",
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_says_that_it_is_one() {
+    fn a_test_payload_has_the_test_event_type() {
         let expected = json!({ "type": "webhook.test", "timestamp": "1970-01-01T00:00:07Z", "tenant": "default" });
         assert_eq!(read(&test_payload(&Tenant::default(), UnixMillis(7000))), expected);
     }

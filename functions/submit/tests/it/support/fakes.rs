@@ -224,7 +224,7 @@ impl ObjectStore for FaultyStore {
         self.store.download(key, version, max_bytes, into).await
     }
 
-    fn takes_uploads(&self) -> bool {
+    fn supports_uploads(&self) -> bool {
         self.faults.takes_uploads.load(Ordering::Relaxed)
     }
 
@@ -235,7 +235,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn download_url(&self, key: &str, name: &str, _: &str, _: Duration) -> Result<Option<String>> {
-        Ok(self.takes_uploads().then(|| format!("https://store.example/{key}?name={name}&signature=secret")))
+        Ok(self.supports_uploads().then(|| format!("https://store.example/{key}?name={name}&signature=secret")))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {

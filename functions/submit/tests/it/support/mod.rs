@@ -14,7 +14,8 @@ use std::{
 };
 
 use quire_egress::{Client, Policy};
-use quire_platform::{Backend, Embedded, QueueName};
+use quire_platform::{Backend, QueueName};
+use quire_platform_embedded::Embedded;
 use quire_routes::Config;
 use quire_submit::{Door, DoorSettings, router};
 use serde_json::Value;

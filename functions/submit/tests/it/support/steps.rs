@@ -2,16 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
+pub(crate) use quire_platform::now;
 use quire_platform::{Completion, Consumer, Delivery, QueueName};
-use quire_tasks::{DocumentMessage, ObjectKey, Outcome, PageRef, Task, TaskId, UnixMillis};
+use quire_tasks::{DocumentMessage, ObjectKey, Outcome, PageRef, Task, TaskId};
 
 use super::{Answer, World, fakes::page_text, images};
-
-/// The time, by this machine.
-pub(crate) fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
-}
 
 /// A task's id.
 pub(crate) fn id(text: &str) -> TaskId {
