@@ -1,7 +1,7 @@
 # The bucket of documents and results.
 
 locals {
-  # Expiration in days by key prefix (see shared/tasks/src/key.rs). A safety net: submit-sweep deletes objects after the
+  # Expiration in days by key prefix (see shared/tasks/src/object_key.rs). A safety net: submit-sweep deletes objects after the
   # retention of their task, at most 90 days. Objects in inbox/ are temporary: accepted documents are copied to
   # documents/.
   longest = 97
