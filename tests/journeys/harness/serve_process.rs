@@ -1,4 +1,4 @@
-//! `quire serve` as a process: started, killed, stopped, started again on the same data.
+//! Runs `quire serve` as a process: starts, kills, stops and restarts it on the same data.
 
 use std::{
     fs::File,
@@ -12,18 +12,18 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Api, Ended,
+    ApiClient, CommandOutput,
     command::{QUIRE, quire_with},
-    eventually,
-    routes::written,
+    engine_config::write_config,
+    eventually, expected_texts,
 };
 
-/// How many times another port is tried when somebody else took the free one first.
-const PORTS: usize = 5;
+/// Attempts with another port when a process takes the free one first.
+const MAX_PORT_ATTEMPTS: usize = 5;
 
-/// How `serve` is to be started.
+/// The arguments and the environment of `serve`.
 #[derive(Debug, Clone)]
-pub(crate) struct Launch {
+pub(crate) struct ServeOptions {
     program: PathBuf,
     folder: PathBuf,
     workers: usize,
@@ -34,19 +34,26 @@ pub(crate) struct Launch {
     port: u16,
 }
 
-impl Launch {
-    /// One worker, and the data in `folder/data`.
+impl ServeOptions {
+    /// One worker, with the data in `folder/data` and the log in `folder/serve.log`.
     pub(crate) fn new(folder: &Path) -> Self {
-        let (program, folder) = (QUIRE.into(), folder.to_owned());
-        let (variables, file_limit, engines, port) = (Vec::new(), None, None, free_port());
-        Self { program, folder, workers: 1, dev: false, variables, file_limit, engines, port }
+        Self {
+            program: QUIRE.into(),
+            folder: folder.to_owned(),
+            workers: 1,
+            dev: false,
+            variables: Vec::new(),
+            file_limit: None,
+            engines: None,
+            port: free_port(),
+        }
     }
 
     pub(crate) fn workers(self, workers: usize) -> Self {
         Self { workers, ..self }
     }
 
-    /// Lets callbacks and `image_url` lead to this machine.
+    /// Permits private addresses in callbacks and `image_url`.
     pub(crate) fn dev(self) -> Self {
         Self { dev: true, ..self }
     }
@@ -60,14 +67,14 @@ impl Launch {
         self
     }
 
-    /// No file may grow beyond so many blocks of 512 bytes: a disk that is full, for large files.
+    /// Limits the size of each file, in blocks of 512 bytes (`ulimit -f`): simulates a full disk for large files.
     pub(crate) fn file_limit(self, blocks: u32) -> Self {
         Self { file_limit: Some(blocks), ..self }
     }
 
-    /// Reads with these engines, by these routes.
+    /// Uses this configuration of engines and routes.
     pub(crate) fn engines(self, config: &Value) -> Self {
-        Self { engines: Some(written(&self.folder, config)), ..self }
+        Self { engines: Some(write_config(&self.folder, config)), ..self }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -84,7 +91,7 @@ impl Launch {
                 shell
             }
         };
-        let log = File::options().create(true).append(true).open(self.log()).expect("a log");
+        let log = File::options().create(true).append(true).open(self.log()).expect("the log can be opened");
         command
             .args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--data"])
             .arg(self.data())
@@ -106,48 +113,50 @@ impl Launch {
     }
 }
 
-/// Below the ports that systems give to connections: while a server is down, one of those could take its port.
+/// Returns a free port below the ephemeral range: while a server is down, an outgoing connection could take a port of
+/// it.
 pub(crate) fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| rand::random_range(15_000..32_000));
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("there is no end to them")
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("the iterator is infinite")
 }
 
-/// A running `serve`. Killed when it is dropped; its log is shown when the test fails.
+/// A running `serve`. Dropping it kills the process, and prints its log if the test fails.
 #[derive(Debug)]
-pub(crate) struct Serve {
-    launch: Launch,
+pub(crate) struct ServeProcess {
+    launch: ServeOptions,
     child: Child,
 }
 
-impl Serve {
-    /// Starts it, and waits until its first worker is ready.
-    pub(crate) async fn start(launch: Launch) -> Self {
+impl ServeProcess {
+    /// Starts the server and waits until its first worker is ready.
+    pub(crate) async fn start(launch: ServeOptions) -> Self {
         let mut serve = Self { child: launch.spawn(), launch };
-        for _ in 0..PORTS {
-            if serve.becomes_healthy().await {
+        for _ in 0..MAX_PORT_ATTEMPTS {
+            if serve.poll_health().await {
                 return serve;
             }
             serve.launch.port = free_port();
-            serve.revive();
+            serve.restart();
         }
         panic!("serve does not start:\n{}", serve.log());
     }
 
-    /// Starts it again after its end, on the same data and port; does not wait.
-    pub(crate) fn revive(&mut self) {
+    /// Starts the server again after it ended, on the same data and port; does not wait until it is ready.
+    pub(crate) fn restart(&mut self) {
         self.child = self.launch.spawn();
     }
 
-    /// Whether it gets ready; if not, it has ended because of its port.
-    async fn becomes_healthy(&mut self) -> bool {
+    /// Waits until the server is healthy. Returns false if it exits because its port is in use.
+    async fn poll_health(&mut self) -> bool {
         let api = self.api();
         let log = self.launch.log();
         let child = std::sync::Mutex::new(&mut self.child);
         eventually("serve is healthy", || async {
-            let ended = child.lock().expect("no panic before").try_wait().expect("it can be waited for");
+            let ended =
+                child.lock().expect("the lock is not poisoned").try_wait().expect("the process can be waited for");
             if let Some(status) = ended {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
-                assert!(log.contains("cannot listen"), "serve ended with {status}:\n{log}");
+                assert!(log.contains(expected_texts::CANNOT_LISTEN), "serve ended with {status}:\n{log}");
                 return Some(false);
             }
             api.try_get("/healthz").await.is_ok_and(|answer| answer.status == 200).then_some(true)
@@ -156,71 +165,71 @@ impl Serve {
     }
 
     /// Waits until a worker is ready.
-    pub(crate) async fn healthy(&mut self) {
-        assert!(self.becomes_healthy().await, "its port is taken:\n{}", self.log());
+    pub(crate) async fn await_healthy(&mut self) {
+        assert!(self.poll_health().await, "the port is in use:\n{}", self.log());
     }
 
-    /// Its API.
-    pub(crate) fn api(&self) -> Api {
-        Api::new(format!("http://127.0.0.1:{}", self.launch.port))
+    /// Returns a client of the API.
+    pub(crate) fn api(&self) -> ApiClient {
+        ApiClient::new(format!("http://127.0.0.1:{}", self.launch.port))
     }
 
     pub(crate) fn data(&self) -> PathBuf {
         self.launch.data()
     }
 
-    /// The folder of documents and results, by keys.
+    /// Returns the folder of the object store.
     pub(crate) fn objects(&self) -> PathBuf {
         self.data().join("objects")
     }
 
-    /// Kills it as a power cut would: nothing in it can react.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill(&mut self) {
-        // One that has ended already cannot be killed, which is as good.
+        // Fails if the process has already ended, which is fine.
         let _ = self.child.kill();
-        self.child.wait().expect("it can be waited for");
+        self.child.wait().expect("the process can be waited for");
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Stops the server with SIGTERM and waits for its graceful shutdown.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill can be started");
-        assert!(sent.success(), "serve was gone before it was stopped");
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill can be run");
+        assert!(sent.success(), "serve ended before it was stopped");
         let child = std::sync::Mutex::new(&mut self.child);
-        eventually("serve ends after SIGTERM", || async {
-            child.lock().expect("no panic before").try_wait().expect("it can be waited for")
+        eventually("serve exits after SIGTERM", || async {
+            child.lock().expect("the lock is not poisoned").try_wait().expect("the process can be waited for")
         })
         .await
     }
 
-    /// The same data served by another program, or in another way.
-    pub(crate) async fn replaced(mut self, change: impl FnOnce(Launch) -> Launch) -> Self {
+    /// Stops the server and starts it again on the same data with changed options.
+    pub(crate) async fn relaunch(mut self, change: impl FnOnce(ServeOptions) -> ServeOptions) -> Self {
         let ended = self.stop().await;
         assert!(ended.success(), "{ended}");
         let launch = change(self.launch.clone());
         Self::start(launch).await
     }
 
-    /// The processes that work on its data, itself not counted.
+    /// Returns the `ps` lines of the worker processes on its data.
     pub(crate) fn workers(&self) -> Vec<String> {
-        let listed = Command::new("ps").args(["-axww", "-o", "pid=,args="]).output().expect("ps can be started");
+        let listed = Command::new("ps").args(["-axww", "-o", "pid=,args="]).output().expect("ps can be run");
         let data = self.data();
         let ours = |line: &&str| line.contains(&*data.to_string_lossy()) && line.contains(" worker ");
         String::from_utf8_lossy(&listed.stdout).lines().filter(ours).map(str::to_owned).collect()
     }
 
-    /// Kills one of them, once there is one.
-    pub(crate) async fn kill_a_worker(&self) {
-        let worker = eventually("there is a worker", || async { self.workers().pop() }).await;
-        let pid = worker.split_whitespace().next().expect("a line begins with its process").to_owned();
-        let sent = Command::new("kill").args(["-KILL", &pid]).status().expect("kill can be started");
-        assert!(sent.success(), "the worker was gone before it was killed");
+    /// Waits for a worker process and kills it with SIGKILL.
+    pub(crate) async fn kill_worker(&self) {
+        let worker = eventually("a worker runs", || async { self.workers().pop() }).await;
+        let pid = worker.split_whitespace().next().expect("a ps line starts with the process id").to_owned();
+        let sent = Command::new("kill").args(["-KILL", &pid]).status().expect("kill can be run");
+        assert!(sent.success(), "the worker ended before it was killed");
     }
 
-    /// Runs one of the operator's commands on its data, with its engines.
-    pub(crate) async fn quire(&self, arguments: &[&str]) -> Ended {
+    /// Runs an operator's command on its data, with its engine configuration.
+    pub(crate) async fn quire(&self, arguments: &[&str]) -> CommandOutput {
         let data = self.data();
-        let data = ["--data", data.to_str().expect("a plain path")];
+        let data = ["--data", data.to_str().expect("the path is UTF-8")];
         quire_with(arguments.iter().chain(&data), |command| {
             command.envs(self.launch.engines.iter().map(|file| ("QUIRE_ENGINES", file)));
         })
@@ -232,13 +241,13 @@ impl Serve {
     }
 }
 
-impl Drop for Serve {
+impl Drop for ServeProcess {
     fn drop(&mut self) {
         self.kill();
         if thread::panicking() {
-            // Children notice a moment later that they are orphans, and may have a last word.
+            // Workers notice a moment later that their parent ended, and may still log.
             thread::sleep(Duration::from_millis(300));
-            eprintln!("--- the log of serve ---\n{}", self.log());
+            eprintln!("--- log of serve ---\n{}", self.log());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a model says of a page, in each of the forms that HunyuanOCR was trained to give.
+//! Model output for a page, in the output format of each HunyuanOCR mode, as OpenAI chat completions.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,59 +10,60 @@ use axum::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-/// What a request shows and asks for.
+/// A chat completion request that asks to read a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// By its prompt; `None` if it is none of ours.
+pub(crate) struct ModelRequest {
+    /// The mode that the prompt belongs to; `None` for an unknown prompt.
     pub(crate) mode: Option<String>,
     pub(crate) prompt: String,
     pub(crate) model: String,
-    /// Tells pages apart.
+    /// A hash of the page image, in hexadecimal.
     pub(crate) page: String,
     pub(crate) is_yellow: bool,
 }
 
-impl Seen {
-    pub(crate) fn of(request: &Value) -> Self {
-        let said = &request["messages"][1]["content"];
-        let url = said[0]["image_url"]["url"].as_str().expect("a picture");
-        let prompt = said[1]["text"].as_str().expect("a prompt").to_owned();
-        let png = STANDARD.decode(url.strip_prefix("data:image/png;base64,").expect("a PNG")).expect("base64");
+impl ModelRequest {
+    pub(crate) fn parse(request: &Value) -> Self {
+        let content = &request["messages"][1]["content"];
+        let url = content[0]["image_url"]["url"].as_str().expect("an image URL");
+        let prompt = content[1]["text"].as_str().expect("the request has a prompt").to_owned();
+        let png = STANDARD
+            .decode(url.strip_prefix("data:image/png;base64,").expect("the image is a PNG data URL"))
+            .expect("the data URL is base64");
         let mut hash = DefaultHasher::new();
         png.hash(&mut hash);
         Self {
             mode: mode_of(&prompt),
             prompt,
-            model: request["model"].as_str().expect("a model").to_owned(),
+            model: request["model"].as_str().expect("the request names a model").to_owned(),
             page: format!("{:016x}", hash.finish()),
             is_yellow: is_yellow(&png),
         }
     }
 }
 
-/// The mode whose built-in prompt begins like this; the longest such beginning counts.
+/// Returns the mode whose built-in prompt has the longest matching prefix.
 fn mode_of(prompt: &str) -> Option<String> {
-    let beginning = |instruction: &str| instruction.split('{').next().unwrap_or_default().to_owned();
-    let fitting = quire_ocr::default_prompts()
+    let prefixes = quire_ocr::default_prompts()
         .iter()
-        .map(|(name, instruction)| (name, beginning(instruction)))
-        .filter(|(_, beginning)| prompt.starts_with(beginning.as_str()));
-    let (name, _) = fitting.max_by_key(|(_, beginning)| beginning.len())?;
-    // `translate.english` is a wording of `translate`.
+        .map(|(name, instruction)| (name, instruction.split('{').next().unwrap_or_default()))
+        .filter(|(_, prefix)| prompt.starts_with(prefix));
+    let (name, _) = prefixes.max_by_key(|(_, prefix)| prefix.len())?;
+    // `translate.english` is a variant of `translate`.
     Some(name.split('.').next().unwrap_or_default().to_owned())
 }
 
 fn is_yellow(png: &[u8]) -> bool {
-    let picture = image::load_from_memory(png).expect("a picture").to_rgb8();
-    let pixels = u64::from(picture.width()) * u64::from(picture.height());
-    let mean = |channel: usize| picture.pixels().map(|pixel| u64::from(pixel[channel])).sum::<u64>() / pixels;
+    let image = image::load_from_memory(png).expect("the image decodes").to_rgb8();
+    let pixels = u64::from(image.width()) * u64::from(image.height());
+    let mean = |channel: usize| image.pixels().map(|pixel| u64::from(pixel[channel])).sum::<u64>() / pixels;
     mean(0) > 160 && mean(2) < 100
 }
 
-/// The page's first line names it and the model, so that nobody can mistake it for another.
-pub(crate) fn reads(seen: &Seen) -> String {
-    let line = format!("Page {} by {}", seen.page, seen.model);
-    match seen.mode.as_deref() {
+/// Returns the model output. Its first line names the page and the model, so that tests can identify both.
+pub(crate) fn output_for(request: &ModelRequest) -> String {
+    let line = format!("Page {} by {}", request.page, request.model);
+    match request.mode.as_deref() {
         Some("markdown") => format!("# {line}\n\n| a | b |\n|---|---|\n| 1 | $x^2$ |"),
         Some("spotting") => format!("{line}(100,250),(500,750)Second line(100,800),(300,900)"),
         Some("table") => format!("<table><tr><td>{line}</td></tr></table>"),
@@ -74,11 +75,12 @@ pub(crate) fn reads(seen: &Seen) -> String {
     }
 }
 
-/// An answer with this text: in events by the line, if that is what was asked for.
-pub(crate) fn completion(text: &str, sure: Option<f32>, request: &Value) -> Response {
+/// Returns a chat completion with this text: as server-sent events, one per line, if the request has `stream: true`.
+/// `confidence` is the probability of each token; `None` omits `logprobs`.
+pub(crate) fn completion(text: &str, confidence: Option<f32>, request: &Value) -> Response {
     let logprobs = |text: &str| {
-        let token = |sure: f32| json!({ "content": [{ "token": text, "logprob": sure.ln() }] });
-        sure.map_or(Value::Null, token)
+        let token = |confidence: f32| json!({ "content": [{ "token": text, "logprob": confidence.ln() }] });
+        confidence.map_or(Value::Null, token)
     };
     if request["stream"] != true {
         let choice = json!({

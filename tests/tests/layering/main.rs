@@ -1,13 +1,22 @@
-//! Who may know whom. The design names the layers; this reads what Cargo and the source files really say.
+//! Tests of the architecture: which crate may depend on which, no cycles among the files of a crate, and the length of
+//! files. Reads `cargo metadata` and the source files.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod import_graph;
+mod import_graph_tests;
+mod lexer;
+mod module_source;
+mod module_tree;
+mod use_tree;
+mod workspace;
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
 
-/// Every crate of the workspace, with those of the workspace that it may depend on. `*` is all of them.
+use import_graph::ImportGraph;
+use module_tree::ModuleTree;
+use workspace::{crate_roots, dependencies, name, packages, source_files};
+
+/// Every crate of the workspace, with the crates of the workspace it may depend on. `*` allows all of them.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-tasks", &[]),
     ("quire-telemetry", &[]),
@@ -75,13 +84,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-tests", &[]),
 ];
 
-/// Crates from outside, and the few of ours that may know them. A name that ends in `*` is a prefix.
+/// External crates that only the listed crates may depend on. A name that ends in `*` is a prefix.
 const HIDDEN: &[(&str, &[&str])] = &[
     ("rusqlite", &[EMBEDDED]),
     ("aws-sdk-*", &[AWS]),
     ("aws-config", &[AWS]),
     ("aws-smithy-*", &[AWS]),
-    // The command may speak to its own server, as a client does.
+    // The command is a client of its own server.
     ("reqwest", &["quire-egress", "quire-openai-engine", "quire"]),
     ("ort", &["quire-inference"]),
     ("pdfium-render", &["quire-document"]),
@@ -93,60 +102,8 @@ const HIDDEN: &[(&str, &[&str])] = &[
 const EMBEDDED: &str = "quire-platform-embedded";
 const AWS: &str = "quire-platform-aws";
 
-/// A file that is longer has more than one subject. Half as long is the aim.
+/// A longer file has more than one subject. The aim is under 300 lines.
 const MAX_LINES: usize = 450;
-
-/// The packages of the workspace, as `cargo metadata` lists them.
-fn packages() -> Vec<Value> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
-        .current_dir(root())
-        .output()
-        .expect("cargo starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
-    metadata["packages"].as_array().expect("packages are a list").clone()
-}
-
-/// What each crate of the workspace needs in order to run: neither for its tests, nor for its build.
-fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    packages().iter().map(|package| (name(package), needed(package))).collect()
-}
-
-fn needed(package: &Value) -> BTreeSet<String> {
-    let dependencies = package["dependencies"].as_array().expect("dependencies are a list");
-    dependencies.iter().filter(|dependency| dependency["kind"].is_null()).map(name).collect()
-}
-
-fn name(value: &Value) -> String {
-    value["name"].as_str().expect("it has a name").to_owned()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is in the repository").to_owned()
-}
-
-/// Every Rust file of the repository, by its path from the root.
-fn sources() -> Vec<(PathBuf, String)> {
-    let (root, mut files) = (root(), Vec::new());
-    collect(&root, &mut files);
-    assert!(files.len() > MAY_KNOW.len(), "the repository is somewhere else");
-    files.sort();
-    let relative = |path: &Path| path.strip_prefix(&root).expect("it is below the root").to_owned();
-    files.iter().map(|path| (relative(path), fs::read_to_string(path).expect("it is UTF-8"))).collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder can be read") {
-        let path = entry.expect("the folder can be read").path();
-        let name = path.file_name().expect("an entry has a name").to_string_lossy();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-}
 
 fn matches(pattern: &str, name: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == name, |prefix| name.starts_with(prefix))
@@ -160,7 +117,7 @@ fn every_crate_has_its_place_in_the_layers() {
 }
 
 #[test]
-fn no_crate_knows_one_above_it() {
+fn no_crate_depends_on_one_above_it() {
     let dependencies = dependencies();
     for (name, allowed) in MAY_KNOW {
         let ours = dependencies[*name].iter().filter(|dependency| dependencies.contains_key(*dependency));
@@ -170,7 +127,7 @@ fn no_crate_knows_one_above_it() {
 }
 
 #[test]
-fn what_one_crate_hides_no_other_depends_on() {
+fn hidden_dependencies_stay_in_their_crates() {
     for (name, needed) in dependencies() {
         for (hidden, owners) in HIDDEN.iter().filter(|(_, owners)| !owners.contains(&name.as_str())) {
             let found: Vec<_> = needed.iter().filter(|dependency| matches(hidden, dependency)).collect();
@@ -185,7 +142,7 @@ fn only_the_adapters_name_the_database_and_the_cloud() {
         let hidden = HIDDEN.iter().filter(|(_, owners)| owners.contains(&adapter));
         let hidden: Vec<_> = hidden.map(|(name, _)| name.trim_end_matches("-*").replace('-', "_")).collect();
         let may_name = |path: &Path| path.starts_with(folder) || path == Path::new(file!());
-        let found: Vec<_> = sources()
+        let found: Vec<_> = source_files()
             .into_iter()
             .filter(|(path, text)| !may_name(path) && hidden.iter().any(|name| text.contains(name.as_str())))
             .map(|(path, _)| path)
@@ -209,8 +166,24 @@ fn a_library_depends_on_an_adapter_only_for_optional_binaries() {
 }
 
 #[test]
+fn no_crate_has_a_cycle_of_files() {
+    let files = source_files();
+    let mut found = Vec::new();
+    for (name, root) in crate_roots() {
+        let graph = ImportGraph::of(&ModuleTree::read(&files, &root));
+        found.extend(graph.cycles().iter().map(|cycle| format!("{name}: {}", graph.describe(cycle))));
+    }
+    assert!(
+        found.is_empty(),
+        "{} cycles of files; see import_graph.rs for what counts\n{}",
+        found.len(),
+        found.join("")
+    );
+}
+
+#[test]
 fn no_file_is_too_long_to_read() {
-    let found: Vec<_> = sources()
+    let found: Vec<_> = source_files()
         .into_iter()
         .map(|(path, text)| (path, text.lines().count()))
         .filter(|(_, lines)| *lines >= MAX_LINES)

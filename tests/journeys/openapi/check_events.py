@@ -1,6 +1,6 @@
-"""What a receiver was told, held to the server's own description.
+"""Validates received webhooks against the server's OpenAPI description.
 
-Prints how many events were of each kind, as JSON; ends with an error at the first that is of none, or of two.
+Prints the number of events by schema, as JSON. Fails at the first event that matches no schema, or more than one.
 """
 
 import json
@@ -19,6 +19,6 @@ for event in json.load(open(file, encoding="utf-8")):
         schema = {**kind, "components": document["components"]}
         if jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid(event):
             valid.append(kind["$ref"].rsplit("/", 1)[1])
-    assert len(valid) == 1, f"it is {valid or 'as none'}: {event}"
+    assert len(valid) == 1, f"matches {valid or 'no schema'}: {event}"
     kinds[valid[0]] = kinds.get(valid[0], 0) + 1
 json.dump(kinds, sys.stdout)
