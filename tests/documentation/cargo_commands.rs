@@ -10,7 +10,7 @@ use crate::root;
 /// The targets of a package, as `KIND NAME`, e.g. `example queue_rate`.
 type Targets = Vec<String>;
 
-/// Returns what is run instead of a line of a shell block; `Ok(None)` if the line is no Cargo command.
+/// Returns the replacement of a line of a shell block; `Ok(None)` if the line is not a Cargo command.
 ///
 /// # Errors
 /// What is wrong with the command.

@@ -22,7 +22,7 @@ use markdown::Document;
 const QUIRE: &str = env!("CARGO_BIN_EXE_quire");
 
 /// Folders without documentation of ours.
-const SKIPPED_FOLDERS: [&str; 5] = ["target", ".git", "node_modules", "venv", ".terraform"];
+const SKIPPED_FOLDERS: [&str; 6] = ["target", ".git", "node_modules", "venv", ".venv", ".terraform"];
 
 /// The root of the repository.
 fn root() -> PathBuf {

@@ -24,11 +24,11 @@ pub(crate) struct Block {
     pub(crate) language: String,
     /// Its text, with a newline at the end of each line.
     pub(crate) text: String,
-    /// What the comment directly above it says.
+    /// Its meaning for the test, from the comment directly above it.
     pub(crate) directive: Directive,
 }
 
-/// What a comment directly above a block says about it.
+/// The meaning of a comment directly above a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Directive {
     /// No comment: the block is run or parsed.
@@ -115,7 +115,7 @@ fn slug(title: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// The text without what is between backticks.
+/// Returns the text without code spans.
 fn without_code_spans(text: &str) -> String {
     text.split('`').step_by(2).collect()
 }

@@ -90,8 +90,8 @@ impl Session {
             return Ok(());
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
-        // This makes a data folder: others of the operator's commands refuse one that is new.
-        self.finish(self.command(QUIRE).args(["keys", "list", "--data"]).arg(folder.path()))?;
+        // This command creates the data folder, which `engines` refuses to do.
+        self.finish(self.command(QUIRE).args(["webhook-secret", "--data"]).arg(folder.path()))?;
         self.finish(self.command(QUIRE).args(["engines", "list", "--engines", text, "--data"]).arg(folder.path()))
     }
 

@@ -21,8 +21,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts this command line, prepared by the caller's function, and waits until it is healthy, or, without workers,
-    /// until it responds.
+    /// Starts this command line in `bash`. Waits until the server is healthy or, without workers, until it responds.
     ///
     /// # Errors
     /// Its log, if it does not start.

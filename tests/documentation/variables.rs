@@ -46,7 +46,7 @@ fn is_source(path: &Path) -> bool {
     parts[src..].iter().all(|part| part != "tests" && part != "tests.rs")
 }
 
-/// The text up to its module of unit tests, which stands last in a file.
+/// Returns the text before its module of unit tests, which is the last item of a file.
 fn without_tests(text: &str) -> &str {
     text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(code, _)| code)
 }
