@@ -19,7 +19,7 @@ const PAGE_WIDTH: u32 = 420;
 /// Where the texts start, and how far apart they are.
 const TEXT_LEFT: u32 = PAGE_WIDTH + 30;
 const PICTURE_WIDTH: u32 = 820;
-const QUALITY: u8 = 72;
+const QUALITY: u8 = 60;
 /// CPUs round differently: boxes of the same line may differ by this much, in the picture's units.
 const TOLERANCE: f64 = 3.0;
 

@@ -2,10 +2,11 @@
 
 use std::{
     fs::{self, File},
+    iter,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -20,6 +21,8 @@ use crate::{
     server::{Server, free_port},
 };
 
+/// Files do not depend on each other; most of the time is the start of servers.
+const FILES_AT_A_TIME: usize = 2;
 /// No block takes longer.
 const BLOCK_LIMIT: Duration = Duration::from_mins(2);
 /// How blocks address the server.
@@ -31,8 +34,13 @@ const UNSET: [&str; 5] = ["QUIRE_ENGINES", "QUIRE_KEYS", "QUIRE_PLATFORM", "QUIR
 
 #[test]
 fn every_block_runs_or_has_a_reason_not_to() {
-    let documents = documents();
-    let problems: Vec<String> = documents.iter().flat_map(|document| Session::new().run(document)).collect();
+    let next = Mutex::new(documents().into_iter());
+    let take = || next.lock().expect("no thread panicked").next();
+    let work = || iter::from_fn(take).flat_map(|document| Session::new().run(&document)).collect::<Vec<_>>();
+    let problems = thread::scope(|scope| {
+        let threads: Vec<_> = (0..FILES_AT_A_TIME).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no thread panicked")).collect::<Vec<_>>()
+    });
     assert_no_problems(&problems);
 }
 
@@ -64,8 +72,15 @@ impl Session {
 
     /// Runs all blocks; returns what failed.
     fn run(mut self, document: &Document) -> Vec<String> {
-        let failed = |block: &Block, why: String| format!("{}: {why}", block.place);
-        document.blocks.iter().filter_map(|block| self.run_block(block).err().map(|why| failed(block, why))).collect()
+        let mut problems = Vec::new();
+        for block in &document.blocks {
+            let started = Instant::now();
+            if let Err(why) = self.run_block(block) {
+                problems.push(format!("{}: {why}", block.place));
+            }
+            eprintln!("{:6.1} s {}", started.elapsed().as_secs_f64(), block.place);
+        }
+        problems
     }
 
     fn run_block(&mut self, block: &Block) -> Result<(), String> {
@@ -102,7 +117,9 @@ impl Session {
             // Two servers cannot share a data folder.
             self.server = None;
             let port = free_port();
-            let line = addressed(&script, port);
+            // One worker reads these few pages; each further one costs the start of its models.
+            let workers = if script.contains("--workers") { "" } else { " --workers 1" };
+            let line = format!("{}{workers}", addressed(&script, port));
             let mut bash = self.command("bash");
             bash.arg("-c");
             self.server = Some(Server::start(&line, port, self.path(), bash)?);
