@@ -1,6 +1,6 @@
 //! Blocks that cannot be run are still checked: the program must have their subcommands and flags.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use crate::{QUIRE, root};
 
@@ -13,11 +13,16 @@ pub(crate) fn check_line(line: &str) -> Result<(), String> {
     if words.first() == Some(&"quire") {
         check_quire(&words[1..])?;
     }
-    let script = |word: &&&str| word.ends_with(".py") && word.contains('/') && !word.starts_with('/');
-    match words.iter().filter(script).find(|path| !root().join(path).is_file() && !path.starts_with("venv/")) {
+    match words.iter().find(|word| is_script(word) && !root().join(word).is_file()) {
         Some(path) => Err(format!("no such script: {path}")),
         None => Ok(()),
     }
+}
+
+/// Whether the word is the path of a Python script in the repository.
+fn is_script(word: &str) -> bool {
+    let path = Path::new(word);
+    path.is_relative() && word.contains('/') && path.extension().is_some_and(|extension| extension == "py")
 }
 
 fn check_quire(words: &[&str]) -> Result<(), String> {

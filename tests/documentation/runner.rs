@@ -88,12 +88,11 @@ impl Session {
             fs::write(self.path().join(name), &block.text).expect("the folder can be written");
         }
         match (block.language.as_str(), &block.directive) {
-            ("text", _) => Ok(()),
             ("json", _) => self.parse_json(&block.text),
             ("sh", Directive::NotRun) => block.text.lines().try_for_each(check_unrun),
             ("sh", _) => self.run_shell(&block.text),
-            ("python", Directive::NotRun) => Ok(()),
-            ("python", _) => self.run_python(&block.text),
+            ("python", Directive::None | Directive::File(_)) => self.run_python(&block.text),
+            ("text", _) | ("python", Directive::NotRun) => Ok(()),
             (other, _) => Err(format!("a block must be sh, python, json or text, not {other:?}")),
         }
     }
@@ -155,9 +154,9 @@ impl Session {
             .env("QUIRE_DATA", self.path().join("data"))
             .env("NO_PROXY", "*")
             .env("NO_COLOR", "1");
-        UNSET.iter().for_each(|name| {
+        for name in UNSET {
             command.env_remove(name);
-        });
+        }
         command
     }
 

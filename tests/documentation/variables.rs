@@ -33,7 +33,9 @@ fn the_reference_lists_exactly_the_variables_that_the_source_reads() {
 /// String literals that are the name of a variable, outside of tests.
 fn read_by_programs() -> BTreeSet<String> {
     let mut files = Vec::new();
-    CODE.iter().for_each(|folder| collect(&root().join(folder), "rs", &mut files));
+    for folder in CODE {
+        collect(&root().join(folder), "rs", &mut files);
+    }
     let sources = files.iter().filter(|path| is_source(path));
     let texts = sources.map(|path| fs::read_to_string(path).expect("source is UTF-8"));
     texts.flat_map(|text| literals(without_tests(&text))).collect()
