@@ -21,7 +21,7 @@ use quire_egress::{Client, Policy};
 use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
 use quire_routes::Config;
 use quire_submit::{
-    ChildInspector, Door, DoorSettings, Health, HealthReport, ingest_all, inspect_as_child, picture_as_child,
+    AppState, ChildInspector, Health, HealthReport, SubmitSettings, ingest_all, inspect_as_child, render_as_child,
 };
 use quire_tasks::{
     Document, DocumentMessage, DocumentState, EngineName, Job, Key, Line, Outcome, PageText, Split, Task, TaskId,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["inspect", file] => return inspect_as_child(Ok(pdfium()), file.as_ref()),
-        ["picture", file] => return picture_as_child(Ok(pdfium()), file.as_ref()),
+        ["picture", file] => return render_as_child(Ok(pdfium()), file.as_ref()),
         _ => {}
     }
     let pages = arguments.first().map_or(300, |pages| pages.parse().expect("a number of pages"));
@@ -70,8 +70,8 @@ async fn measure(pages: u32, file: Option<&str>) {
     let program = std::env::current_exe().expect("this program");
     let inspector = Arc::new(ChildInspector::new(program, Limits::default()));
     let egress = Client::new(Policy::default()).expect("a client");
-    let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
-    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
+    let (settings, routes) = (SubmitSettings::default(), Arc::new(Config::default()));
+    let app = Arc::new(AppState::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
     let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: Job::SearchablePdf };
     let queue = backend.queue(QueueName::Documents);
     send(queue.as_ref(), &task, [message]).await.expect("sent");
@@ -80,7 +80,7 @@ async fn measure(pages: u32, file: Option<&str>) {
     let before = resident("/proc/self/status");
     let watch = std::thread::spawn(watch);
     let begun = Instant::now();
-    ingest_all(&door, received, Duration::from_hours(1)).await;
+    ingest_all(&app, received, Duration::from_hours(1)).await;
     let took = begun.elapsed();
     let key = Key::Result { task_id: task.id, round: 1, ending: "pdf" }.to_string();
     let made = backend.objects.local_file(&key).await.expect("it was made");

@@ -20,9 +20,17 @@ use tower::ServiceExt;
 use tracing::warn;
 
 use crate::{
-    ChildInspector, Door, DoorSettings, Health, HealthReport,
-    carry::{carried, takes_gzip},
-    engines, inspect_as_child, picture_as_child,
+    documents::{
+        child_inspector::{ChildInspector, inspect_as_child},
+        child_page_images::render_as_child,
+    },
+    health::{Health, HealthReport},
+    http::{
+        engines::engine_health,
+        response_size::{carried, takes_gzip},
+    },
+    settings::SubmitSettings,
+    state::AppState,
 };
 
 /// The child's side of a check, or of making pictures of pages, where this program was started for that; `None` where it
@@ -32,7 +40,7 @@ pub fn inspect_if_asked() -> Option<ExitCode> {
     let asked = arguments.next()?;
     let as_child = match asked.to_str()? {
         "inspect" => inspect_as_child,
-        "picture" => picture_as_child,
+        "picture" => render_as_child,
         _ => return None,
     };
     Some(as_child(pdfium(), Path::new(&arguments.next().unwrap_or_default())))
@@ -60,22 +68,22 @@ pub fn egress() -> anyhow::Result<Client> {
 ///
 /// # Errors
 /// When a variable makes no sense.
-pub fn door(backend: Backend) -> anyhow::Result<Door> {
-    let settings = DoorSettings::from_env()?;
+pub fn app_state(backend: Backend) -> anyhow::Result<AppState> {
+    let settings = SubmitSettings::from_env()?;
     let program = std::env::current_exe().context("this program's own file cannot be found")?;
     let inspector = Arc::new(ChildInspector::new(program, settings.limits));
     let routes = Arc::new(Config::from_env()?);
-    let health = Arc::new(HomeHealth { backend: backend.clone(), routes: Arc::clone(&routes) });
-    Ok(Door::new(backend, inspector, egress()?, settings, health, routes))
+    let health = Arc::new(BackendHealth { backend: backend.clone(), routes: Arc::clone(&routes) });
+    Ok(AppState::new(backend, inspector, egress()?, settings, health, routes))
 }
 
 /// Answers one request, and leaves nothing for afterwards: the process stands still as soon as it has answered. What
 /// takes longer than `limit` nonetheless is sent by the next sweep.
-pub async fn answer(door: &Door, router: Router, request: Request, limit: Duration) -> Response {
+pub async fn answer(app: &AppState, router: Router, request: Request, limit: Duration) -> Response {
     let begun = tokio::time::Instant::now();
     let takes_gzip = takes_gzip(request.headers());
     let response: Response<Body> = router.oneshot(request).await.unwrap_or_else(|never| match never {});
-    if timeout(limit.saturating_sub(begun.elapsed()), door.drained()).await.is_err() {
+    if timeout(limit.saturating_sub(begun.elapsed()), app.drained()).await.is_err() {
         warn!("answered before all messages were sent; the next sweep sends them");
     }
     carried(response, takes_gzip).await
@@ -83,18 +91,18 @@ pub async fn answer(door: &Door, router: Router, request: Request, limit: Durati
 
 /// A Lambda knows of workers what they have written down. It is well when its backend answers.
 #[derive(Debug)]
-struct HomeHealth {
+struct BackendHealth {
     backend: Backend,
     routes: Arc<Config>,
 }
 
 #[async_trait]
-impl Health for HomeHealth {
+impl Health for BackendHealth {
     async fn health(&self) -> HealthReport {
         // Reading a task needs no right that the door does not have anyway.
         let nobody = self.backend.tasks.task(TaskId::derived(&["nobody's"])).await;
         let ok = matches!(nobody, Ok(_) | Err(Error::NotFound { .. }));
-        let engines = engines(&self.backend, &self.routes).await;
+        let engines = engine_health(&self.backend, &self.routes).await;
         let ok = ok && engines.is_ok();
         let version = ("version".to_owned(), env!("CARGO_PKG_VERSION").into());
         HealthReport { ok, details: engines.unwrap_or_default().into_iter().chain([version]).collect() }

@@ -22,7 +22,7 @@ pub enum KeyPolicy {
 
 /// What the door takes, and how long it waits.
 #[derive(Debug, Clone)]
-pub struct DoorSettings {
+pub struct SubmitSettings {
     /// How long `POST /ocr` and `POST /ocr/batch` wait for their task before they answer `202`: two minutes, which the
     /// usual clients and proxies still sit through.
     pub sync_limit: Duration,
@@ -65,7 +65,7 @@ pub struct DoorSettings {
     pub public_url: Option<Url>,
 }
 
-impl Default for DoorSettings {
+impl Default for SubmitSettings {
     fn default() -> Self {
         Self {
             sync_limit: Duration::from_mins(2),
@@ -90,7 +90,7 @@ impl Default for DoorSettings {
     }
 }
 
-impl DoorSettings {
+impl SubmitSettings {
     /// The settings by these variables, each with the default above where it is unset:
     /// `QUIRE_SYNC_LIMIT_SECS`, `QUIRE_MAX_BODY_BYTES`, `QUIRE_MAX_FILES`, `QUIRE_LONGEST_WAIT_SECS`,
     /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_IDLE_LIMIT_SECS`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS`,

@@ -13,10 +13,10 @@ fn main() -> ExitCode {
 
 async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
-    let door = Arc::new(lambda::door(aws.backend())?);
+    let app = Arc::new(lambda::app_state(aws.backend())?);
     let ingest = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
         let mut handed = aws.handed(QueueName::Documents, payload);
-        ingest_all(&door, handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
+        ingest_all(&app, handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
         Ok::<_, std::convert::Infallible>(handed.response().await)
     };
     lambda_runtime::run(service_fn(ingest)).await.map_err(anyhow::Error::from_boxed)

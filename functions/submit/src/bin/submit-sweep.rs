@@ -8,7 +8,7 @@ use std::{
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_platform::Aws;
-use quire_submit::{sweep, sweep_expired};
+use quire_submit::{sweep_expired, sweep_undispatched};
 use quire_tasks::UnixMillis;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ async fn serve() -> anyhow::Result<()> {
     let backend = Aws::from_env().await?.backend();
     let sweep = async |_: LambdaEvent<Value>| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let swept = sweep(&backend, millis(now.saturating_sub(SWEEP_AFTER))).await;
+        let swept = sweep_undispatched(&backend, millis(now.saturating_sub(SWEEP_AFTER))).await;
         // Whatever became of the other: neither waits for the other's trouble to end.
         let removed = sweep_expired(&backend, millis(now)).await;
         anyhow::Ok(serde_json::json!({ "swept": swept?, "removed": removed? }))

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_platform::Aws;
 use quire_routes::Config;
-use quire_submit::{StoreEvent, lambda, take_uploads};
+use quire_submit::{UploadEvent, handle_upload_event, lambda};
 use quire_telemetry::env;
 
 const CALLBACK_URL: &str = "QUIRE_INBOX_CALLBACK_URL";
@@ -21,8 +21,8 @@ async fn serve() -> anyhow::Result<()> {
     if let Some(url) = &callback_url {
         lambda::egress()?.check(url).map_err(|why| anyhow::anyhow!("{CALLBACK_URL} is refused: {why}"))?;
     }
-    let take = async |LambdaEvent { payload, .. }: LambdaEvent<StoreEvent>| {
-        take_uploads(&backend, &routes, payload, callback_url.as_deref()).await
+    let take = async |LambdaEvent { payload, .. }: LambdaEvent<UploadEvent>| {
+        handle_upload_event(&backend, &routes, payload, callback_url.as_deref()).await
     };
     lambda_runtime::run(service_fn(take)).await.map_err(anyhow::Error::from_boxed)
 }

@@ -35,7 +35,7 @@ async fn a_server_that_never_answers_slows_no_answer_of_ours() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/300-pages.pdf", silent.local_addr().expect("an address"));
     let shutdown = CancellationToken::new();
-    let ingesting = tokio::spawn(quire_submit::ingest(Arc::clone(&world.door), shutdown.clone()));
+    let ingesting = tokio::spawn(quire_submit::ingest(Arc::clone(&world.app), shutdown.clone()));
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
         let begun = Instant::now();

@@ -195,5 +195,5 @@ async fn a_large_body_without_a_key_is_answered_and_not_kept() {
     let answer = world.post("/ocr", &[image(&large)]).await;
     answer.problem(401, "unauthorized");
     world.holds_nothing().await;
-    drop(Arc::clone(&world.door));
+    drop(Arc::clone(&world.app));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quire_platform::QueueName;
-use quire_submit::{Batch, Upload, Wanted, documents, submit};
+use quire_submit::{BatchSubmission, ReadOptions, UploadedFile, document_answers, submit};
 use quire_tasks::{Failure, FailureCode, Mode};
 use serde_json::Value;
 
@@ -94,29 +94,30 @@ async fn a_batch_of_the_same_process_is_answered_as_one_over_http() {
     let upload = |content: &str| {
         let file = tempfile::NamedTempFile::new_in(world.backend.objects.spool()).expect("a file in the spool");
         std::fs::write(file.path(), content).expect("its content");
-        Upload { name: Some("scan.png".to_owned()), file: Ok(file.into_temp_path()) }
+        UploadedFile { name: Some("scan.png".to_owned()), file: Ok(file.into_temp_path()) }
     };
-    let missing = || Upload { name: None, file: Err(Failure::new(FailureCode::UnreadableDocument, "No such file.")) };
+    let missing =
+        || UploadedFile { name: None, file: Err(Failure::new(FailureCode::UnreadableDocument, "No such file.")) };
 
-    let submitted = submit(&world.door, vec![upload("pages=2"), missing()], Wanted::default())
+    let submitted = submit(&world.app, vec![upload("pages=2"), missing()], ReadOptions::default())
         .await
         .expect("the backend does not fail");
-    let Batch::Accepted(task) = submitted else { panic!("{submitted:?}") };
+    let BatchSubmission::Accepted(task) = submitted else { panic!("{submitted:?}") };
     world.ended(&task.id.to_string()).await;
     let task = world.backend.tasks.task(task.id).await.expect("the task");
-    let answer = documents(&world.backend, &task).await.expect("an answer");
+    let answer = document_answers(&world.backend, &task).await.expect("an answer");
     assert_eq!(answer[0].text.as_deref(), Some("page 1 of pages=2\n\npage 2 of pages=2"));
     assert_eq!(answer[1].error.as_ref().map(|error| error.code), Some(FailureCode::UnreadableDocument));
 
-    let submitted = submit(&world.door, vec![missing(), upload("garbage")], Wanted::default())
+    let submitted = submit(&world.app, vec![missing(), upload("garbage")], ReadOptions::default())
         .await
         .expect("the backend does not fail");
-    let Batch::Refused(entries) = submitted else { panic!("{submitted:?}") };
+    let BatchSubmission::Refused(entries) = submitted else { panic!("{submitted:?}") };
     let codes: Vec<_> = entries.iter().filter_map(|entry| entry.error.as_ref()).map(|error| error.code).collect();
     assert_eq!(codes, [FailureCode::UnreadableDocument, FailureCode::UnsupportedFormat]);
 
-    let wanted = Wanted { mode: Mode::Markdown, engine: None };
-    let refused = submit(&world.door, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads text");
+    let wanted = ReadOptions { mode: Mode::Markdown, engine: None };
+    let refused = submit(&world.app, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads text");
     assert_eq!(refused.to_string(), "no engine here reads in the mode markdown; there are text");
     assert_eq!(world.spooled(), 0);
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use quire_platform::QueueName;
-use quire_submit::sweep;
+use quire_submit::sweep_undispatched;
 use quire_tasks::{Outcome, UnixMillis};
 use serde_json::json;
 
@@ -14,7 +14,7 @@ async fn submitted(world: &World, contents: &[&str]) -> String {
     parts.push(Part { field: "callback_url", file: None, content: "https://example.com/hook" });
     let answer = world.post("/ocr/async", &parts).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
     answer.json()["task_id"].as_str().expect("a task id").to_owned()
 }
 
@@ -82,7 +82,7 @@ async fn a_document_that_was_still_to_be_fetched_is_canceled_too_and_fetched_no_
     let task = world.post_empty(&format!("/task/{id}/cancel")).await.json();
     assert_eq!((&task["status"], &task["documents"][0]["status"]), (&json!("canceled"), &json!("canceled")));
     let (_consumer, delivery) = world.document_delivery().await;
-    quire_submit::ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    quire_submit::ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     assert_eq!(world.get(&format!("/task/{id}")).await.json(), task);
     assert_eq!(world.depth(QueueName::Documents).await, 0);
 }
@@ -110,7 +110,7 @@ async fn the_messages_of_a_task_that_was_canceled_before_they_were_sent_are_not_
     // A round that somebody opened and canceled before anybody had sent its messages.
     world.backend.tasks.reopen(world.task(&id).await.id, quire_platform::Reopen::All).await.expect("opened");
     world.post_empty(&format!("/task/{id}/cancel")).await;
-    sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
+    sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
     assert_eq!(world.depth(QueueName::Pages).await, 2, "those of the first round");
 }
 

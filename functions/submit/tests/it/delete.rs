@@ -103,7 +103,7 @@ async fn what_a_client_that_went_away_has_begun_is_finished() {
     world.faults.set(Some(StoreFault::Slow));
     let request = world.client.delete(world.url(&format!("/task/{task_id}"))).timeout(Duration::from_millis(200));
     assert!(request.send().await.is_err_and(|error| error.is_timeout()), "the store is slow");
-    world.door.drained().await;
+    world.app.drained().await;
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
     is_gone(&world, &task_id).await;
 }
@@ -145,7 +145,7 @@ async fn a_document_that_is_being_fetched_leaves_nothing_either() {
             assert_eq!(world.delete(&format!("/task/{task_id}")).await.status, 204);
             answer.notify_one();
         };
-        let (ingested, ()) = tokio::join!(ingest_one(&world.door, delivery), delete);
+        let (ingested, ()) = tokio::join!(ingest_one(&world.app, delivery), delete);
         ingested.expect("that a task is deleted is no error");
         nothing_is_kept(&world, task_id).await;
         is_gone(&world, task_id).await;

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{body::Body, extract::Request};
 use quire_routes::{EngineReport, EngineStats, OperatorNote, State, pause, reinstate, report, resume, roll_back};
-use quire_submit::{engines, lambda, router};
+use quire_submit::{engine_health, lambda, router};
 use quire_tasks::{EngineName, UnixMillis};
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ async fn a_canary_gets_its_share_of_the_tasks_until_it_is_rolled_back_and_keeps_
 async fn a_task_whose_engine_is_paused_says_why_it_waits() {
     let mut world = World::with_routes(r#""routes": [{"modes": ["text"], "primary": "a@1"}]"#).await;
     let id = world.post("/ocr", &[image("pages=1")]).await.json()["task_id"].as_str().expect("an id").to_owned();
-    world.door.drained().await;
+    world.app.drained().await;
     let path = format!("/task/{id}");
     let before = world.get(&path).await;
     assert_eq!(before.json()["waiting_reason"], Value::Null);
@@ -127,7 +127,7 @@ async fn a_board_that_cannot_be_read_hides_no_task_and_gives_no_canary_a_task() 
 #[tokio::test]
 async fn what_is_known_of_engines_is_told_one_by_one() {
     let world = World::with_routes(CANARY).await;
-    let told = async || Value::from(engines(&world.backend, &world.routes).await.expect("members"));
+    let told = async || Value::from(engine_health(&world.backend, &world.routes).await.expect("members"));
     let quiet = told().await;
     assert_eq!((&quiet["degraded"], quiet.get("unavailable")), (&false.into(), None));
     assert_eq!(quiet["engines"].as_array().map(Vec::len), Some(4));
@@ -168,10 +168,10 @@ async fn what_is_known_of_engines_is_told_one_by_one() {
 #[tokio::test]
 async fn the_health_of_a_function_tells_of_engines_too() {
     let world = World::without_worker(|_| {}).await;
-    let app = router(Arc::new(lambda::door(world.backend.clone()).expect("a door by the environment")));
+    let app = router(Arc::new(lambda::app_state(world.backend.clone()).expect("a door by the environment")));
     let health = async || {
         let request = Request::get("/healthz").body(Body::empty()).expect("a request");
-        let response = lambda::answer(&world.door, app.clone(), request, Duration::from_secs(20)).await;
+        let response = lambda::answer(&world.app, app.clone(), request, Duration::from_secs(20)).await;
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, serde_json::from_slice::<Value>(&body).expect("JSON"))

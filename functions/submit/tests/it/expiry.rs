@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use quire_platform::{Error, QueueName};
-use quire_submit::{sweep, sweep_expired};
+use quire_submit::{sweep_expired, sweep_undispatched};
 use quire_tasks::{Document, DocumentState, Format, Key, Split, Task, TaskId, Tenant, UnixMillis};
 use uuid::Uuid;
 
@@ -99,7 +99,7 @@ async fn an_open_task_ends_with_its_time_and_is_not_sent_again() {
     let world = World::without_worker(|_| {}).await;
     let task = stored(&world, 0, 1).await;
     world.backend.tasks.expire(task.id, hours(1)).await.expect("expired");
-    sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
+    sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
     assert_eq!(world.depth(QueueName::Pages).await, 0);
     assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 1);
 }

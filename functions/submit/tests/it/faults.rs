@@ -137,6 +137,6 @@ async fn a_task_that_was_created_although_the_answer_says_otherwise_keeps_its_do
     // The sweep finds the task, and sends its messages.
     world.faults.set_table(None);
     let all = quire_tasks::UnixMillis(i64::MAX);
-    assert_eq!(quire_submit::sweep(&world.backend, all).await.expect("a sweep"), 1);
+    assert_eq!(quire_submit::sweep_undispatched(&world.backend, all).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 3);
 }

@@ -159,7 +159,7 @@ async fn while_the_first_request_is_at_work_the_same_one_is_told_so() {
         world.reaches(QueueName::Pages, 1).await;
         let told = form(&world, "key", "/ocr", &parts).await;
         form(&world, "key", "/ocr", &[image("pages=2")]).await.problem(422, "idempotency_key_reused");
-        world.door.close();
+        world.app.close();
         told
     });
     let problem = told.problem(409, "idempotency_key_in_use");
@@ -172,10 +172,10 @@ async fn while_the_first_request_is_at_work_the_same_one_is_told_so() {
 #[tokio::test]
 async fn of_many_requests_at_once_one_makes_a_task_at_whichever_door() {
     let mut world = World::without_worker(|_| {}).await;
-    let doors = [world.address, world.another_door(|_| {}).await.1];
+    let apps = [world.address, world.another_door(|_| {}).await.1];
     let mut requests = JoinSet::new();
     for number in 0..50 {
-        let request = world.client.post(format!("http://{}/ocr/async", doors[number % 2]));
+        let request = world.client.post(format!("http://{}/ocr/async", apps[number % 2]));
         let request = request.header("content-type", boundary()).header("idempotency-key", "key");
         let request = request.body(body(&images(&["pages=1", "pages=2"])));
         requests.spawn(async move { Answer::of(request.send().await.expect("an answer")).await });
@@ -194,7 +194,7 @@ async fn of_many_requests_at_once_one_makes_a_task_at_whichever_door() {
     let firsts =
         answers.iter().filter(|answer| answer.status == 202 && answer.header("idempotency-replayed").is_none());
     assert_eq!(firsts.count(), 1);
-    world.door.drained().await;
+    world.app.drained().await;
     world.reaches(QueueName::Pages, 3).await;
     assert_eq!(world.backend.objects.list("documents/").await.expect("a list").len(), 2);
 }
@@ -216,7 +216,7 @@ async fn a_key_is_forgotten_after_its_time() {
 async fn a_task_that_was_deleted_meanwhile_is_not_made_again() {
     let world = World::without_worker(|_| {}).await;
     let first = json(&world, "key", "/ocr/async", &url()).await;
-    world.door.drained().await;
+    world.app.drained().await;
     let id: TaskId = task_id(&first).parse().expect("an id");
     world.backend.tasks.remove(id).await.expect("removed");
     let again = json(&world, "key", "/ocr/async", &url()).await;

@@ -87,7 +87,7 @@ async fn a_client_that_goes_away_finds_its_task_when_it_comes_back() {
 
 /// Sends a request to a door of its own, whose process dies when `until` has come.
 async fn sent_to_one_that_dies(world: &mut World, path: &'static str, parts: &[Part<'_>], until: Duration) {
-    let (door, _) = world.another_door(hurried).await;
+    let (app, _) = world.another_door(hurried).await;
     let form = body(parts);
     let died = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(1).build();
@@ -97,7 +97,7 @@ async fn sent_to_one_that_dies(world: &mut World, path: &'static str, parts: &[P
             let request = axum::extract::Request::post(path).header("content-type", boundary());
             let request = request.header("idempotency-key", "key").body(axum::body::Body::from(form));
             let request = request.expect("a request");
-            let _ = quire_submit::router(door).oneshot(request).await;
+            let _ = quire_submit::router(app).oneshot(request).await;
         });
         std::thread::sleep(until);
         runtime.shutdown_background();
@@ -106,7 +106,7 @@ async fn sent_to_one_that_dies(world: &mut World, path: &'static str, parts: &[P
 }
 
 /// Requests that are believed dead after less than a second.
-fn hurried(settings: &mut quire_submit::DoorSettings) {
+fn hurried(settings: &mut quire_submit::SubmitSettings) {
     settings.sync_limit = Duration::from_millis(400);
     settings.inspect_limit = Duration::from_millis(400);
     settings.keyed_margin = Duration::ZERO;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
-use quire_submit::{StoreEvent, ingest_one, take_uploads};
+use quire_submit::{UploadEvent, handle_upload_event, ingest_one};
 use quire_tasks::{Document, DocumentMessage, DocumentState, Key, Source, Task, TaskId, Tenant, UnixMillis};
 use serde_json::{Value, json};
 
@@ -20,13 +20,13 @@ fn record(key: &str, more: &Value) -> Value {
     })
 }
 
-fn event(records: &[Value]) -> StoreEvent {
+fn event(records: &[Value]) -> UploadEvent {
     serde_json::from_value(json!({ "Records": records })).expect("an event")
 }
 
 async fn take(world: &World, records: &[Value]) {
     let (event, callback_url) = (event(records), Some("https://example.com/hook"));
-    take_uploads(&world.backend, &world.routes, event, callback_url).await.expect("the backend does not fail");
+    handle_upload_event(&world.backend, &world.routes, event, callback_url).await.expect("the backend does not fail");
 }
 
 /// The next delivery of the documents queue, ingested; its task.
@@ -35,7 +35,7 @@ async fn ingested(world: &World) -> Task {
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let delivery = received.pop().expect("a delivery").expect("a readable message");
     let id = delivery.message.task_id;
-    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     world.backend.tasks.task(id).await.expect("the task")
 }
 
@@ -110,7 +110,7 @@ async fn an_announced_upload_has_its_document_fetched_now_and_only_while_it_is_w
     world.faults.take_uploads();
     let answer = world.post_json("/uploads", &json!({"content_type": "application/pdf", "bytes": 7})).await;
     let task_id: TaskId = answer.json()["task_id"].as_str().expect("a task id").parse().expect("an id");
-    world.door.drained().await;
+    world.app.drained().await;
     let key = Key::Inbox { task_id }.to_string();
     world.backend.objects.put(&key, "pages=1".into()).await.expect("uploaded");
     take(&world, &[record(&key, &json!({"versionId": "v1"}))]).await;
@@ -128,8 +128,8 @@ async fn what_is_no_upload_is_ignored() {
     let keys = ["inbox/", "inbox/folder/", "documents/task_1/1", &nobody];
     take(&world, &keys.map(|key| record(key, &json!({})))).await;
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b", "RequestId": "x"});
-    let test: StoreEvent = serde_json::from_value(test).expect("an event");
-    take_uploads(&world.backend, &world.routes, test, None).await.expect("nothing to do");
+    let test: UploadEvent = serde_json::from_value(test).expect("an event");
+    handle_upload_event(&world.backend, &world.routes, test, None).await.expect("nothing to do");
     world.holds_nothing().await;
 }
 
@@ -137,7 +137,8 @@ async fn what_is_no_upload_is_ignored() {
 async fn one_object_that_cannot_be_taken_in_keeps_no_other_out_and_is_told_of_again() {
     let world = World::without_worker(|_| {}).await;
     let records = [record("inbox/%FF.pdf", &json!({})), record("inbox/good.pdf", &json!({}))];
-    let failed = take_uploads(&world.backend, &world.routes, event(&records), None).await.expect_err("one failed");
+    let failed =
+        handle_upload_event(&world.backend, &world.routes, event(&records), None).await.expect_err("one failed");
     assert_eq!(failed.to_string(), "1 uploads could not be taken in");
     assert_eq!(world.depth(QueueName::Documents).await, 1);
 }

@@ -57,7 +57,7 @@ async fn submit(world: &World, url: String) -> String {
     let body = json!({"image_url": url, "callback_url": "https://example.com/hook"});
     let answer = world.post_json("/ocr/async", &body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
     answer.json()["task_id"].as_str().expect("a task id").to_owned()
 }
 
@@ -74,7 +74,7 @@ async fn attempt(world: &World, url: String, number: u32) -> Value {
     let id = submit(world, url).await;
     let (_consumer, mut delivery) = delivery(world).await;
     delivery.attempt = number;
-    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     world.get(&format!("/task/{id}")).await.json()
 }
 
@@ -82,7 +82,7 @@ async fn attempt(world: &World, url: String, number: u32) -> Value {
 async fn a_url_is_fetched_checked_split_and_read() {
     let world = World::new().await;
     let stop = CancellationToken::new();
-    let ingesting = ingest(Arc::clone(&world.door), stop.clone());
+    let ingesting = ingest(Arc::clone(&world.app), stop.clone());
     let test = beside_server(async |address| {
         let id = submit(&world, format!("http://{address}/good")).await;
         let flaky = submit(&world, format!("http://{address}/flaky")).await;
@@ -133,7 +133,7 @@ async fn what_may_come_later_is_tried_again_until_the_last_attempt() {
         let (_consumer, mut last) = delivery(&world).await;
         assert_eq!(last.attempt, 2);
         last.attempt = QueueName::Documents.settings().max_receives;
-        ingest_one(&world.door, last).await.expect("the backend does not fail");
+        ingest_one(&world.app, last).await.expect("the backend does not fail");
         let id = task["task_id"].as_str().expect("a task id");
         let task = world.get(&format!("/task/{id}")).await.json();
         assert_eq!(task["documents"][0]["error"]["code"], "fetch_failed");
@@ -154,12 +154,12 @@ async fn a_document_that_is_split_already_is_not_fetched_and_its_pages_are_sent_
     let queue = world.backend.queue(QueueName::Documents);
     queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a second delivery");
     let (_consumer, another) = delivery(&world).await;
-    ingest_one(&world.door, another).await.expect("the server is gone, and nobody asks it");
+    ingest_one(&world.app, another).await.expect("the server is gone, and nobody asks it");
     assert_eq!(world.depth(QueueName::Pages).await, 2, "whoever split the document sent its pages");
     queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a third delivery");
     let (_consumer, mut again) = delivery(&world).await;
     again.attempt = 2;
-    ingest_one(&world.door, again).await.expect("the server is gone, and nobody asks it");
+    ingest_one(&world.app, again).await.expect("the server is gone, and nobody asks it");
     assert_eq!(world.depth(QueueName::Pages).await, 4, "whoever split it may have died before it sent them");
     assert_eq!(world.depth(QueueName::Documents).await, 0);
 }
@@ -175,7 +175,7 @@ async fn one_document_that_panics_and_one_that_takes_too_long_do_not_keep_others
             ids.push(submit(&world, format!("http://{address}{path}")).await);
             deliveries.extend(consumer.receive(1, Duration::from_secs(10)).await.expect("a receive"));
         }
-        ingest_all(&world.door, deliveries, Duration::from_secs(2)).await;
+        ingest_all(&world.app, deliveries, Duration::from_secs(2)).await;
         let mut status = Vec::new();
         for id in &ids {
             let task = world.get(&format!("/task/{id}")).await.json();
@@ -204,7 +204,7 @@ async fn messages_about_nothing_and_unreadable_ones_do_not_stay() {
         world.reaches(QueueName::Documents, 0).await;
         stop.cancel();
     };
-    let (ended, ()) = tokio::join!(ingest(Arc::clone(&world.door), stop.clone()), check);
+    let (ended, ()) = tokio::join!(ingest(Arc::clone(&world.app), stop.clone()), check);
     ended.expect("ingest ends when it is told to");
     assert_eq!(world.depth(QueueName::DeadDocuments).await, 1);
 }

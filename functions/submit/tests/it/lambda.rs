@@ -13,7 +13,9 @@ use axum::{Router, body::Body, extract::Request, routing::get};
 use quire_document::Limits;
 use quire_egress::{Client, Policy};
 use quire_platform::{Consumer, QueueName};
-use quire_submit::{ChildInspector, Door, DoorSettings, Inspector, ingest_all, lambda, router, take_uploads};
+use quire_submit::{
+    AppState, ChildInspector, Inspector, SubmitSettings, handle_upload_event, ingest_all, lambda, router,
+};
 use quire_tasks::{Format, Split};
 use serde_json::json;
 use tempfile::TempDir;
@@ -30,8 +32,8 @@ async fn when_a_request_is_answered_nothing_is_left_to_do() {
         let field = if path == "/ocr" { "image" } else { "images" };
         let form = body(&[Part { field, ..image("pages=3") }]);
         let request = Request::post(path).header("content-type", boundary()).body(Body::from(form)).expect("a request");
-        let router = router(Arc::clone(&world.door));
-        let response = lambda::answer(&world.door, router, request, Duration::from_secs(20)).await;
+        let router = router(Arc::clone(&world.app));
+        let response = lambda::answer(&world.app, router, request, Duration::from_secs(20)).await;
         assert_eq!(response.status(), 202);
         // No waiting here: a process that stands still does nothing later either.
         assert_eq!(world.depth(QueueName::Pages).await, before + 3, "{path}");
@@ -44,9 +46,9 @@ async fn a_request_is_answered_in_time_even_when_something_is_left_to_do() {
     // Refused by its length, and its body, which never comes, is read on for a while.
     let never = futures_util::stream::pending::<Result<&str, std::io::Error>>();
     let request = Request::post("/ocr").header("content-length", u64::MAX).body(Body::from_stream(never));
-    let (router, begun) = (router(Arc::clone(&world.door)), Instant::now());
+    let (router, begun) = (router(Arc::clone(&world.app)), Instant::now());
     let request = request.expect("a request");
-    let response = lambda::answer(&world.door, router, request, Duration::from_millis(200)).await;
+    let response = lambda::answer(&world.app, router, request, Duration::from_millis(200)).await;
     assert_eq!(response.status(), 413);
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
@@ -62,7 +64,7 @@ async fn an_answer_that_lambda_cannot_carry_is_compressed_or_refused_with_what_t
         .route("/noise", get(async move || (0..400_000).map(|_| noise()).collect::<String>()));
     let ask = async |path: &str, encoding: &str| {
         let request = Request::get(path).header("accept-encoding", encoding).body(Body::empty()).expect("a request");
-        let response = lambda::answer(&world.door, app.clone(), request, Duration::from_secs(20)).await;
+        let response = lambda::answer(&world.app, app.clone(), request, Duration::from_secs(20)).await;
         let (parts, body) = response.into_parts();
         let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("plain").to_owned());
         let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
@@ -139,19 +141,22 @@ async fn a_pdf_of_3_000_pages_goes_through_the_second_door_within_a_function_s_t
     std::fs::set_permissions(&limited, PermissionsExt::from_mode(0o755)).expect("its permissions");
     let egress = Client::new(Policy::default()).expect("a client");
     let inspector = Arc::new(ChildInspector::new(limited, Limits::default()));
-    let (backend, settings) = (world.backend.clone(), DoorSettings::default());
+    let (backend, settings) = (world.backend.clone(), SubmitSettings::default());
     let routes = Arc::clone(&world.routes);
-    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), Arc::clone(&routes)));
+    let app =
+        Arc::new(AppState::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), Arc::clone(&routes)));
 
     backend.objects.put("inbox/long.pdf", pdf(3000).into()).await.expect("put");
     let object = json!({"key": "inbox/long.pdf", "versionId": "1"});
     let event = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": object}}]});
-    take_uploads(&backend, &routes, serde_json::from_value(event).expect("an event"), None).await.expect("taken in");
+    handle_upload_event(&backend, &routes, serde_json::from_value(event).expect("an event"), None)
+        .await
+        .expect("taken in");
     let consumer = Consumer::new(backend.queue(QueueName::Documents), Duration::from_mins(3));
     let received = consumer.receive(1, Duration::from_secs(10)).await.expect("received");
 
     let begun = Instant::now();
-    ingest_all(&door, received, Duration::from_mins(2)).await;
+    ingest_all(&app, received, Duration::from_mins(2)).await;
     eprintln!("3,000 pages took {:?}", begun.elapsed());
     assert_eq!(world.depth(QueueName::Pages).await, 3000);
     assert_eq!(world.depth(QueueName::Documents).await, 0);

@@ -135,7 +135,7 @@ async fn pages_of_a_document_that_is_had_later_are_charged_once() {
     let mut taken = 0;
     while taken < 2 {
         for delivery in consumer.receive(1, std::time::Duration::from_secs(5)).await.expect("a receive") {
-            quire_submit::ingest_one(&world.door, delivery.expect("a message")).await.expect("it is taken in");
+            quire_submit::ingest_one(&world.app, delivery.expect("a message")).await.expect("it is taken in");
             taken += 1;
         }
     }

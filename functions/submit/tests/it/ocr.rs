@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quire_platform::QueueName;
-use quire_submit::DoorSettings;
+use quire_submit::SubmitSettings;
 use serde_json::json;
 
 use crate::support::{Answer, World, body, boundary, image, image_named};
@@ -74,19 +74,19 @@ async fn a_closing_door_answers_those_who_wait() {
     let world = World::without_worker(|_| {}).await;
     let close = async {
         world.reaches(QueueName::Pages, 1).await;
-        world.door.close();
+        world.app.close();
     };
     let form = [image("pages=1")];
     let (answer, ()) = tokio::join!(world.post("/ocr", &form), close);
     assert_eq!(answer.status, 202, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
 }
 
 #[tokio::test]
 async fn a_status_url_begins_with_the_public_url_or_with_a_plain_host_or_with_nothing() {
     let status_url = async |public_url: Option<&str>, host: &str| {
         let public_url = public_url.map(|url| url.parse().expect("a URL"));
-        let adjust = |settings: &mut DoorSettings| {
+        let adjust = |settings: &mut SubmitSettings| {
             settings.sync_limit = Duration::from_millis(1);
             settings.public_url = public_url;
         };

@@ -15,7 +15,7 @@ async fn document(world: &World) -> Value {
 
 /// The paths that the router's source names.
 fn routed() -> BTreeSet<String> {
-    let source = include_str!("../../src/router.rs");
+    let source = include_str!("../../src/http/router.rs");
     let calls = source.split(".route(").skip(1);
     calls.map(|call| call.split('"').nth(1).expect("a path").to_owned()).collect()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{Router, http::StatusCode, routing::get};
 use quire_platform::{QueueName, Reopen};
-use quire_submit::{ingest_one, sweep};
+use quire_submit::{ingest_one, sweep_undispatched};
 use quire_tasks::{CallbackState, CallbackUpdate, DocumentState, Failure, FailureCode, Key, UnixMillis};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -95,11 +95,11 @@ async fn a_document_that_could_not_be_fetched_is_fetched_again() {
         let answer = world.post_json("/ocr/async", &json!({"image_url": format!("http://{address}/late")})).await;
         let task_id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
         let (_consumer, delivery) = world.document_delivery().await;
-        ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+        ingest_one(&world.app, delivery).await.expect("the backend does not fail");
         assert_eq!(world.ended(&task_id).await["documents"][0]["error"]["code"], "fetch_failed");
         assert_eq!(retry(&world, &task_id, "failed").await["reopened"], 1);
         let (_consumer, delivery) = world.document_delivery().await;
-        ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+        ingest_one(&world.app, delivery).await.expect("the backend does not fail");
         let task = world.ended(&task_id).await;
         assert_eq!(task["documents"][0]["text"], "page 1 of pages=2\n\npage 2 of pages=2");
         assert_eq!(task["progress"], json!({"pages": 2, "open": 0, "succeeded": 2, "failed": 0, "canceled": 0}));
@@ -127,7 +127,7 @@ async fn an_upload_that_never_came_is_looked_for_at_once() {
     world.reaches(QueueName::Documents, 2).await;
     assert_eq!(delayed().await, 1, "the new message is not delayed");
     let (_consumer, delivery) = world.document_delivery().await;
-    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     assert_eq!(world.task(&task_id).await.counts.total(), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 1);
 }
@@ -151,9 +151,9 @@ async fn what_a_killed_submitter_had_opened_is_sent_by_the_sweep() {
     let task_id = world.submitted(&["pages=2"]).await;
     world.post_empty(&format!("/task/{task_id}/cancel")).await;
     world.backend.tasks.reopen(id(&task_id), Reopen::Unread).await.expect("opened, and nothing more");
-    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 4, "two of each round");
-    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a killed submitter leaves behind.
 
 use quire_platform::QueueName;
-use quire_submit::sweep;
+use quire_submit::sweep_undispatched;
 use quire_tasks::{Document, DocumentState, Format, Key, Source, Split, Task, TaskId, Tenant, UnixMillis};
 use uuid::Uuid;
 
@@ -25,11 +25,15 @@ async fn interrupted(world: &World, created_at: i64) -> Task {
 async fn the_messages_of_an_interrupted_task_are_sent_and_only_once() {
     let world = World::without_worker(|_| {}).await;
     let task = interrupted(&world, 1_000).await;
-    assert_eq!(sweep(&world.backend, UnixMillis(1_000)).await.expect("a sweep"), 0, "it may still be on its way");
-    assert_eq!(sweep(&world.backend, UnixMillis(1_001)).await.expect("a sweep"), 1);
+    assert_eq!(
+        sweep_undispatched(&world.backend, UnixMillis(1_000)).await.expect("a sweep"),
+        0,
+        "it may still be on its way"
+    );
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(1_001)).await.expect("a sweep"), 1);
     assert_eq!((world.depth(QueueName::Pages).await, world.depth(QueueName::Documents).await), (2, 1));
     assert!(world.backend.tasks.task(task.id).await.expect("the task").dispatched);
-    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
     assert_eq!(world.depth(QueueName::Pages).await, 2);
 }
 
@@ -40,7 +44,7 @@ async fn a_page_that_ended_is_not_sent_again() {
     let page = task.pages().next().expect("a page");
     let outcome = quire_tasks::Outcome::read(None);
     world.backend.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
-    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 1);
 }
 
@@ -49,6 +53,6 @@ async fn what_the_door_dispatched_is_not_swept() {
     let world = World::new().await;
     let answer = world.post("/ocr", &[crate::support::image("pages=1")]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    world.door.drained().await;
-    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    world.app.drained().await;
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
 }

@@ -109,7 +109,7 @@ async fn a_wait_for_another_version_shows_progress_before_the_end() {
     let world = World::without_worker(|_| {}).await;
     let id = submitted(&world, &["pages=2"]).await;
     // Whoever notes that the messages were sent changes the version too.
-    world.door.drained().await;
+    world.app.drained().await;
     let path = format!("/task/{id}?wait=20");
     let etag = world.get(&format!("/task/{id}")).await.header("etag").expect("an etag").to_owned();
     let first_page = async {

@@ -20,7 +20,7 @@ async fn announced(world: &World) -> (TaskId, Value) {
     let body = json!({"filename": "C:\\scans\\a.pdf", "content_type": "application/pdf", "bytes": 999, "callback_url": "https://example.com/hook"});
     let answer = world.post_json("/uploads", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
     let body = answer.json();
     assert_eq!(answer.header("location"), body["status_url"].as_str());
     (body["task_id"].as_str().expect("a task id").parse().expect("an id"), body)
@@ -36,7 +36,7 @@ async fn attempt(world: &World, task_id: TaskId, number: u32) -> Value {
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let mut delivery = received.pop().expect("a delivery").expect("a readable message");
     delivery.attempt = number;
-    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     world.get(&format!("/task/{task_id}")).await.json()
 }
 

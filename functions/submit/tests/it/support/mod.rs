@@ -16,7 +16,7 @@ use std::{
 use quire_egress::{Client, Policy};
 use quire_platform::{Backend, Embedded, QueueName};
 use quire_routes::Config;
-use quire_submit::{Door, DoorSettings, router};
+use quire_submit::{AppState, SubmitSettings, router};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -31,7 +31,7 @@ pub(crate) use steps::{id, now};
 pub(crate) use table::TableFault;
 
 pub(crate) struct World {
-    pub(crate) door: Arc<Door>,
+    pub(crate) app: Arc<AppState>,
     pub(crate) backend: Backend,
     pub(crate) address: SocketAddr,
     pub(crate) client: reqwest::Client,
@@ -52,7 +52,7 @@ impl World {
         world
     }
 
-    pub(crate) async fn without_worker(adjust: impl FnOnce(&mut DoorSettings)) -> Self {
+    pub(crate) async fn without_worker(adjust: impl FnOnce(&mut SubmitSettings)) -> Self {
         Self::open(adjust, Config::default()).await
     }
 
@@ -66,20 +66,23 @@ impl World {
         Self::open(|settings| settings.sync_limit = Duration::from_millis(1), config).await
     }
 
-    async fn open(adjust: impl FnOnce(&mut DoorSettings), routes: Config) -> Self {
+    async fn open(adjust: impl FnOnce(&mut SubmitSettings), routes: Config) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let embedded = Embedded::open(folder.path(), "test").expect("open the backend");
         let faults = Arc::new(Faults::default());
         let backend = fakes::faulty(&embedded.backend(), &faults);
         let routes = Arc::new(routes);
         let mut running = JoinSet::new();
-        let (door, address) = serve(&backend, &routes, adjust, &mut running).await;
+        let (app, address) = serve(&backend, &routes, adjust, &mut running).await;
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { door, backend, address, client, faults, routes, running, folder, _embedded: embedded }
+        Self { app, backend, address, client, faults, routes, running, folder, _embedded: embedded }
     }
 
     /// Another door to the same backend, as another process would be.
-    pub(crate) async fn another_door(&mut self, adjust: impl FnOnce(&mut DoorSettings)) -> (Arc<Door>, SocketAddr) {
+    pub(crate) async fn another_door(
+        &mut self,
+        adjust: impl FnOnce(&mut SubmitSettings),
+    ) -> (Arc<AppState>, SocketAddr) {
         serve(&self.backend, &self.routes, adjust, &mut self.running).await
     }
 
@@ -154,17 +157,17 @@ impl World {
 async fn serve(
     backend: &Backend,
     routes: &Arc<Config>,
-    adjust: impl FnOnce(&mut DoorSettings),
+    adjust: impl FnOnce(&mut SubmitSettings),
     running: &mut JoinSet<()>,
-) -> (Arc<Door>, SocketAddr) {
-    let mut settings = DoorSettings { sync_limit: Duration::from_secs(20), ..DoorSettings::default() };
+) -> (Arc<AppState>, SocketAddr) {
+    let mut settings = SubmitSettings { sync_limit: Duration::from_secs(20), ..SubmitSettings::default() };
     adjust(&mut settings);
     let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
     let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
-    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, health, Arc::clone(routes)));
+    let app = Arc::new(AppState::new(backend.clone(), inspector, egress, settings, health, Arc::clone(routes)));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let app = router(Arc::clone(&door));
-    running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
-    (door, address)
+    let router = router(Arc::clone(&app));
+    running.spawn(async move { axum::serve(listener, router).await.expect("a server") });
+    (app, address)
 }

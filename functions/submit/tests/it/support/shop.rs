@@ -9,7 +9,7 @@ use std::{
 use quire_document::{Documents, Limits};
 use quire_egress::{Client, Policy};
 use quire_platform::{Consumer, QueueName};
-use quire_submit::{ChildInspector, Door, DoorSettings, ingest, ingest_one, router};
+use quire_submit::{AppState, ChildInspector, SubmitSettings, ingest, ingest_one, router};
 use quire_tasks::{
     Document, DocumentMessage, DocumentState, EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageText,
     Polygon, RedactPolicy, Split, Task, TaskId, Tenant,
@@ -28,7 +28,7 @@ const SIZE: (u32, u32) = (1654, 2339);
 /// A world whose second door makes pictures.
 pub(crate) struct Shop {
     pub(crate) world: World,
-    door: Arc<Door>,
+    app: Arc<AppState>,
     pub(crate) base: String,
     client: reqwest::Client,
     running: JoinSet<()>,
@@ -41,30 +41,30 @@ impl Shop {
     }
 
     pub(crate) async fn with(
-        adjust: impl FnOnce(&mut DoorSettings),
+        adjust: impl FnOnce(&mut SubmitSettings),
         inspector: impl FnOnce(PathBuf) -> ChildInspector,
     ) -> Self {
         let world = World::without_worker(|_| {}).await;
         let (program, bootstrap) = unpacked(env!("CARGO_BIN_EXE_submit-ingest"));
-        let mut settings = DoorSettings::default();
+        let mut settings = SubmitSettings::default();
         adjust(&mut settings);
         let egress = Client::new(Policy::default()).expect("a client");
         let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(Fine));
-        let door = Door::new(world.backend.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
-        let door = Arc::new(door);
+        let app = AppState::new(world.backend.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
+        let app = Arc::new(app);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let mut running = JoinSet::new();
-        let app = router(Arc::clone(&door));
-        running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
+        let router = router(Arc::clone(&app));
+        running.spawn(async move { axum::serve(listener, router).await.expect("a server") });
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        Self { world, door, base, client: client.build().expect("a client"), running, program }
+        Self { world, app, base, client: client.build().expect("a client"), running, program }
     }
 
     /// Lets somebody work behind the documents queue from now on.
     pub(crate) fn hire(&mut self) {
-        let door = Arc::clone(&self.door);
-        self.running.spawn(async move { ingest(door, CancellationToken::new()).await.expect("the queue works") });
+        let app = Arc::clone(&self.app);
+        self.running.spawn(async move { ingest(app, CancellationToken::new()).await.expect("the queue works") });
     }
 
     pub(crate) async fn get(&self, task: &Task, parameters: &str) -> Answer {
@@ -129,7 +129,7 @@ impl Shop {
         let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
         let mut delivery = received.pop().expect("a delivery").expect("a readable message");
         delivery.attempt = number;
-        ingest_one(&self.door, delivery).await.expect("the backend does not fail");
+        ingest_one(&self.app, delivery).await.expect("the backend does not fail");
     }
 
     pub(crate) async fn results(&self, task: &Task) -> Vec<String> {

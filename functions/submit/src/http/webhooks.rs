@@ -1,0 +1,148 @@
+//! What a customer needs to set a receiver up: `POST /webhooks/test`, `GET /webhooks/secret` and
+//! `POST /webhooks/secret/rotate`.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use quire_callback::{Verdict, endpoint_key, verdict};
+use quire_egress::{HeaderMap, HeaderName, PostError, Url};
+use quire_platform::{Collection, retry_with_backoff};
+use quire_tasks::{Tenant, UnixMillis};
+use quire_tenants::{Signing, SigningError};
+use serde::Serialize;
+use tokio::time::timeout;
+use tracing::info;
+use uuid::Uuid;
+
+use crate::{
+    http::{
+        json::{self, media_type},
+        principal::Principal,
+        problem::Problem,
+    },
+    state::AppState,
+    time::{now, rfc3339},
+};
+
+impl AppState {
+    async fn signing(&self) -> Result<&Signing, SigningError> {
+        self.webhooks.signing.get_or_try_init(|| Signing::load(&self.backend)).await
+    }
+}
+
+/// How a test event was taken.
+#[derive(Debug, Serialize)]
+pub(crate) struct WebhookTestAnswer {
+    delivered: bool,
+    status: Option<u16>,
+    duration_ms: u64,
+    error: Option<String>,
+    answer: Option<String>,
+    webhook_id: String,
+}
+
+/// One signed event, at once and once. That a receiver takes it shows that nothing is wrong with its address any more.
+pub(crate) async fn test(
+    State(app): State<Arc<AppState>>,
+    principal: Principal,
+    request: Request,
+) -> Result<Json<WebhookTestAnswer>, Problem> {
+    if media_type(request.headers()) != "application/json" {
+        return Err(Problem::unsupported_media_type("application/json"));
+    }
+    let body = json::members(&app, request, &["url"]).await?;
+    let url = json::text(&body, "url")?.ok_or_else(|| Problem::missing_field("url"))?;
+    let url = app.egress.check(url).map_err(|why| Problem::url_refused("url", &why))?;
+    let (limit, begun) = (app.settings.webhook_test_limit, Instant::now());
+    let turn = timeout(limit, app.webhooks.tests.acquire()).await;
+    let _turn = turn.map_err(|_| Problem::busy(&"too many test events are on their way"))?;
+    // Whoever waited for its turn has less left: the call as a whole is bounded.
+    let tested = post(&app, &principal.tenant, &url, limit.saturating_sub(begun.elapsed())).await?;
+    let (host, tenant) = (url.host_str().unwrap_or_default(), principal.tenant.as_str());
+    info!(
+        tenant,
+        server.address = host,
+        http.status = tested.status,
+        duration_ms = tested.duration_ms,
+        "test event sent"
+    );
+    if tested.delivered {
+        let key = endpoint_key(&principal.tenant, url.as_str());
+        retry_with_backoff(|| app.backend.records.delete(Collection::Endpoints, &key, None)).await?;
+    }
+    Ok(Json(tested))
+}
+
+async fn post(app: &AppState, tenant: &Tenant, url: &Url, limit: Duration) -> Result<WebhookTestAnswer, Problem> {
+    let (webhook_id, at) = (format!("msg_{}", Uuid::now_v7().simple()), now());
+    let body = quire_callback::test_payload(tenant, at);
+    let headers = headers(app, tenant, &webhook_id, at, body.as_bytes()).await?;
+    let begun = Instant::now();
+    let answer = app.egress.post(url, headers, body.into(), limit).await;
+    let duration_ms = begun.elapsed().as_millis() as u64;
+    let (delivered, status, error, answer) = match answer {
+        // A name that leads to where we do not call.
+        Err(PostError::Refused(why)) => return Err(Problem::url_refused("url", &why)),
+        Err(error) => (false, None, Some(error.to_string()), None),
+        Ok(answer) => {
+            let delivered = verdict(answer.status) == Verdict::Delivered;
+            let error = (!delivered).then(|| format!("the receiver answered with status {}", answer.status));
+            (delivered, Some(answer.status), error, Some(answer.excerpt).filter(|excerpt| !excerpt.is_empty()))
+        }
+    };
+    Ok(WebhookTestAnswer { delivered, status, duration_ms, error, answer, webhook_id })
+}
+
+async fn headers(app: &AppState, tenant: &Tenant, id: &str, at: UnixMillis, body: &[u8]) -> Result<HeaderMap, Problem> {
+    let secrets = app.signing().await?.secrets(&app.backend, tenant, at).await?;
+    let signed = quire_callback::headers(&secrets, id, at.0 / 1000, body);
+    let signed = signed.into_iter().chain([("content-type", "application/json".to_owned())]);
+    let value = |text: String| HeaderValue::try_from(text).expect("identifiers, numbers and base64 are plain");
+    Ok(signed.map(|(name, text)| (HeaderName::from_static(name), value(text))).collect())
+}
+
+/// A secret, and until when one before it signs too.
+#[derive(Debug, Serialize)]
+struct SecretAnswer {
+    secret: String,
+    older_until: Option<String>,
+}
+
+impl SecretAnswer {
+    /// For the customer's eyes, and in nobody's cache.
+    fn answer(self) -> Response {
+        ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(self)).into_response()
+    }
+}
+
+pub(crate) async fn secret(State(app): State<Arc<AppState>>, principal: Principal) -> Result<Response, Problem> {
+    let (signing, at) = (app.signing().await?, now());
+    let secrets = signing.secrets(&app.backend, &principal.tenant, at).await?;
+    let older_until = signing.older_until(&app.backend, &principal.tenant, at).await?.map(rfc3339);
+    Ok(SecretAnswer { secret: secrets.newest().reveal(), older_until }.answer())
+}
+
+pub(crate) async fn rotate(State(app): State<Arc<AppState>>, principal: Principal) -> Result<Response, Problem> {
+    let rotated = app.signing().await?.rotate(&app.backend, &principal.tenant, now()).await?;
+    info!(tenant = principal.tenant.as_str(), "webhook secret replaced");
+    let older_until = Some(rfc3339(rotated.both_until));
+    Ok(SecretAnswer { secret: rotated.secret.reveal(), older_until }.answer())
+}
+
+impl From<SigningError> for Problem {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Fixed => Self::secret_is_fixed(),
+            SigningError::Backend(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
