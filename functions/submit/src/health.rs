@@ -1,4 +1,4 @@
-//! The health of the system, as whoever runs it knows it.
+//! The health check behind `GET /healthz`.
 
 use std::fmt::Debug;
 
@@ -6,19 +6,20 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// How the rest of the system is: whoever runs it knows its workers and queues, the door does not.
+/// Checks the health of the whole deployment. The API does not know its workers and queues, so that the program that
+/// runs it implements this.
 #[async_trait]
 pub trait Health: Debug + Send + Sync {
-    /// How it is now.
+    /// Returns the health now.
     async fn health(&self) -> HealthReport;
 }
 
-/// An answer to `GET /healthz`: `200` or `503`, with the details.
+/// The response to `GET /healthz`: `200` or `503`, with details.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HealthReport {
-    /// Whether new work is read.
+    /// Whether new pages are read.
     pub ok: bool,
-    /// What there is to know, as members of the answer.
+    /// Further members of the response.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }

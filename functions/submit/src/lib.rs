@@ -1,12 +1,15 @@
-//! The front door: the HTTP API, and the second door behind the documents queue.
+//! Submits documents: the HTTP API, the upload trigger, the ingest function and the sweeper.
 //!
-//! A request that carries bytes is written to spool files while it arrives (`form`), checked document by document
-//! (`check`), and only then made a task (`accept`): what is refused is never stored. A URL is made a task at once and
-//! fetched behind the documents queue ([`ingest`]); so is an upload that a customer announces (`uploads`), or puts into
-//! the store without a word ([`take_uploads`]). What a crash leaves between the table and the queues, [`sweep`] sends
-//! again. The file of each call is named after it; all answers are made in `answer`, all errors in `problem`.
+//! - `http`: the HTTP API. One file per call, problem details, authentication, rate limits.
+//! - `tasks`: creates tasks, idempotently, dispatches their messages, and deletes them after their
+//!   retention period.
+//! - `documents`: fetches, validates and splits documents; makes searchable PDFs.
 //!
-//! On one machine all of this is one process; as Lambda functions they are four, each a thin program in `bin`.
+//! A request with files is streamed to the spool, each file is validated in a child process, and only then a task is
+//! created: what is refused is never stored. A URL or an announced upload becomes a task at once and is fetched by
+//! [`ingest`], a consumer of the documents queue. [`sweep_undispatched`] sends the messages that a crash left unsent.
+//!
+//! On one machine all of this is one process; on AWS it is four Lambda functions, one per program in `src/bin`.
 
 mod documents;
 mod health;

@@ -1,4 +1,4 @@
-//! What all calls share.
+//! The state that all requests share.
 
 use std::sync::Arc;
 
@@ -11,28 +11,29 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{documents::inspector::Inspector, health::Health, settings::SubmitSettings, tasks::routing::Routing};
 
-/// The most searchable PDFs that are made at the same time: fewer than documents are taken in, so that those go on.
-const MOST_RENDERING: usize = 4;
+/// The maximum number of test events in flight: each holds a connection until its receiver answers.
+const MAX_WEBHOOK_TESTS: usize = 16;
 
-/// How many test events are on their way at a time, over all requests: each holds a connection for as long as its receiver
-/// likes.
-const TESTS_AT_ONCE: usize = 16;
+/// The maximum number of searchable PDFs that are made concurrently. It is below the number of documents that are
+/// ingested concurrently, so that PDFs never block those.
+const MAX_RENDERINGS: usize = 4;
 
-/// What the door itself sends to receivers, and signs with.
+/// What the API needs to sign and send webhooks itself.
 #[derive(Debug)]
 pub(crate) struct WebhookState {
-    /// Made by the first who needs it.
+    /// Loaded on first use.
     pub(crate) signing: OnceCell<Signing>,
+    /// Permits for test events.
     pub(crate) tests: Semaphore,
 }
 
 impl Default for WebhookState {
     fn default() -> Self {
-        Self { signing: OnceCell::new(), tests: Semaphore::new(TESTS_AT_ONCE) }
+        Self { signing: OnceCell::new(), tests: Semaphore::new(MAX_WEBHOOK_TESTS) }
     }
 }
 
-/// What the door works with.
+/// The shared state of the HTTP API and of ingest.
 #[derive(Debug)]
 pub struct AppState {
     pub(crate) backend: Backend,
@@ -41,19 +42,21 @@ pub struct AppState {
     pub(crate) settings: SubmitSettings,
     pub(crate) health: Arc<dyn Health>,
     pub(crate) routing: Routing,
+    /// Permits for validating documents.
     pub(crate) inspections: Semaphore,
-    /// How many searchable PDFs are made at the same time: each takes a processor.
+    /// Permits for making searchable PDFs: each takes a CPU.
     pub(crate) rendering: Semaphore,
     pub(crate) webhooks: WebhookState,
     pub(crate) keys: Keys,
     pub(crate) allowance: Allowance,
-    /// Work that outlives its request: what was begun is finished even when nobody waits for the answer.
+    /// Background work that outlives its request, even if the client disconnects.
     pub(crate) work: TaskTracker,
+    /// Canceled when a graceful shutdown begins.
     pub(crate) closing: CancellationToken,
 }
 
 impl AppState {
-    /// A door of these parts.
+    /// Returns the state for these settings and dependencies.
     pub fn new(
         backend: Backend,
         inspector: Arc<dyn Inspector>,
@@ -62,36 +65,33 @@ impl AppState {
         health: Arc<dyn Health>,
         routes: Arc<Config>,
     ) -> Self {
-        let inspections = Semaphore::new(settings.max_inspections);
-        let rendering = Semaphore::new((settings.max_inspections / 2).clamp(1, MOST_RENDERING));
-        let (work, closing) = (TaskTracker::new(), CancellationToken::new());
-        let (keys, allowance) = (Keys::new(backend.clone()), Allowance::new(backend.clone()));
-        let (routing, webhooks) = (Routing::new(routes), WebhookState::default());
+        let max_renderings = (settings.max_inspections / 2).clamp(1, MAX_RENDERINGS);
         Self {
+            inspections: Semaphore::new(settings.max_inspections),
+            rendering: Semaphore::new(max_renderings),
+            webhooks: WebhookState::default(),
+            keys: Keys::new(backend.clone()),
+            allowance: Allowance::new(backend.clone()),
+            routing: Routing::new(routes),
+            work: TaskTracker::new(),
+            closing: CancellationToken::new(),
             backend,
             inspector,
             egress,
             settings,
             health,
-            routing,
-            inspections,
-            rendering,
-            webhooks,
-            keys,
-            allowance,
-            work,
-            closing,
         }
     }
 
-    /// The first step of a shutdown: whoever waits for a task is answered with what is known now (`202`, say), so that
-    /// the server can end its connections. Requests are still served.
+    /// Begins a graceful shutdown: requests that wait for a task respond with its current state (e.g. `202`), so that the
+    /// server can close its connections. New requests are still served.
     pub fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Returns when nothing goes on behind the requests: every accepted task is dispatched. The last step of a shutdown,
-    /// after the server has ended; and of every request, where the process stands still as soon as it has answered.
+    /// Waits until all background work is done, i.e. the messages of every created task are sent. It is the last step of
+    /// a shutdown, after the server has stopped. In a Lambda function it is the last step of every request, since the
+    /// process is frozen after its response.
     pub async fn drained(&self) {
         self.work.close();
         self.work.wait().await;

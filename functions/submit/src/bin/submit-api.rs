@@ -1,4 +1,4 @@
-//! The HTTP API as a Lambda function, behind API Gateway.
+//! The HTTP API as a Lambda function behind API Gateway.
 
 use std::{process::ExitCode, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The second door as a Lambda function, behind the documents queue.
+//! Ingest as a Lambda function: a consumer of the documents queue.
 
 use std::{process::ExitCode, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! The sweeps as a Lambda function, called every minute: it sends the messages of tasks whose submitter died, and removes
-//! what has expired.
+//! The sweeper as a Lambda function, invoked every minute: sends the unsent messages of tasks whose submitter crashed, and
+//! deletes expired tasks.
 
 use std::{
     process::ExitCode,
@@ -12,7 +12,7 @@ use quire_submit::{sweep_expired, sweep_undispatched};
 use quire_tasks::UnixMillis;
 use serde_json::Value;
 
-/// How old a task is at least: its submitter has no more than half a minute, and may still be at it.
+/// The minimum age of a task: the submitter has half a minute to send its messages itself.
 const SWEEP_AFTER: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
@@ -24,7 +24,7 @@ async fn serve() -> anyhow::Result<()> {
     let sweep = async |_: LambdaEvent<Value>| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let swept = sweep_undispatched(&backend, millis(now.saturating_sub(SWEEP_AFTER))).await;
-        // Whatever became of the other: neither waits for the other's trouble to end.
+        // Independent of the result of the first sweep, so that its failure does not stop the deletion.
         let removed = sweep_expired(&backend, millis(now)).await;
         anyhow::Ok(serde_json::json!({ "swept": swept?, "removed": removed? }))
     };

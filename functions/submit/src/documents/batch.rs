@@ -17,49 +17,51 @@ use crate::{
     },
 };
 
-/// What became of a batch at the door.
+/// The outcome of [`submit`].
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for a request")]
+#[expect(clippy::large_enum_variant, reason = "there is one per batch")]
 pub enum BatchSubmission {
-    /// It is a task now; what was refused of it are failed documents of that task.
+    /// The task. Its refused files are failed documents.
     Accepted(Task),
-    /// Every document was refused, or there was none: there is no task, and these are the entries of its answer.
+    /// There is no task, because no file is valid: the entries of the response.
     Refused(Vec<DocumentAnswer>),
 }
 
-/// Checks uploads and makes a task of those that are documents: `POST /ocr/batch` without HTTP. The task is stored when
-/// this returns.
+/// Validates files and creates a task of them: `POST /ocr/batch` without HTTP. The task is stored when this returns.
 ///
 /// # Errors
-/// [`quire_routes::NotOffered`] when nobody here reads like that, or any [`quire_platform::Error`]; then nothing was
-/// stored.
+/// [`quire_routes::NotOffered`] if no engine supports the options, or any [`quire_platform::Error`]. Then nothing is stored.
 pub async fn submit(
     app: &Arc<AppState>,
-    uploads: Vec<UploadedFile>,
-    wanted: ReadOptions,
+    files: Vec<UploadedFile>,
+    read_options: ReadOptions,
 ) -> anyhow::Result<BatchSubmission> {
-    let ticket = IdempotencyGuard::unkeyed();
-    let read_as = app.routing.assign(&app.backend, ticket.task_id, wanted).await??;
-    let content = match validated_content(app, uploads).await {
+    let guard = IdempotencyGuard::unkeyed();
+    let read_as = app.routing.assign(&app.backend, guard.task_id, read_options).await??;
+    let content = match validate_batch(app, files).await {
         Ok(content) => content,
         Err(entries) => return Ok(BatchSubmission::Refused(entries)),
     };
-    let (tenant, options, trace) = (Tenant::default(), TaskOptions::default(), new_trace());
-    let (task, _) = create_task(app, Submission { tenant, read_as, content, options, trace }, ticket).await?;
+    let submission =
+        Submission { tenant: Tenant::default(), read_as, content, options: TaskOptions::default(), trace: new_trace() };
+    let (task, _) = create_task(app, submission, guard).await?;
     Ok(BatchSubmission::Accepted(task))
 }
 
-/// The documents among the uploads with what was refused beside them; where there are none, the entries of the answer.
-pub(crate) async fn validated_content(
+/// Validates the files of a batch. Error: no file is valid; with the entries of the response.
+pub(crate) async fn validate_batch(
     app: &Arc<AppState>,
-    uploads: Vec<UploadedFile>,
+    files: Vec<UploadedFile>,
 ) -> Result<TaskContent, Vec<DocumentAnswer>> {
-    let files = validate_files(app, uploads).await;
+    let files = validate_files(app, files).await;
     if files.iter().any(|ValidatedFile { file, .. }| file.is_ok()) {
         return Ok(TaskContent::Files(files));
     }
-    let refused = |(number, ValidatedFile { name, file })| {
-        file.err().map(|failure| DocumentAnswer::refused(number, name, failure))
-    };
-    Err((1..).zip(files).filter_map(refused).collect())
+    let mut entries = Vec::with_capacity(files.len());
+    for (number, ValidatedFile { name, file }) in (1..).zip(files) {
+        if let Err(failure) = file {
+            entries.push(DocumentAnswer::refused(number, name, failure));
+        }
+    }
+    Err(entries)
 }

@@ -1,4 +1,4 @@
-//! The check of a document in a process of its own.
+//! Inspects documents in a child process.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,50 +14,52 @@ use tracing::error;
 
 use crate::documents::{child_page_images::ChildPageImages, inspector::Inspector, page_images::PageImages};
 
-/// How long a page's picture may take: a second or two, even of a bad page. One that is made to take longer is not shown.
-const PICTURE_LIMIT: Duration = Duration::from_secs(30);
+/// The default timeout for rendering a page, which takes a second or two even for a complex page.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The child's side, for a program that was started with `inspect FILE`: prints what the check found as JSON,
-/// `{"Ok": …}` or `{"Err": …}`. `pdfium` is the library, or why there is none.
+/// The child's side, for a program that was started with `inspect FILE`: prints the result as JSON, `{"Ok": …}` or
+/// `{"Err": …}`. `pdfium` is the path of the PDFium library, or why it is missing.
 pub fn inspect_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
-    let found = pdfium.and_then(|pdfium| Documents::new(Some(pdfium), Limits::default()).inspect(file));
-    match serde_json::to_writer(std::io::stdout(), &found) {
+    let inspected = pdfium.and_then(|pdfium| Documents::new(Some(pdfium), Limits::default()).inspect(file));
+    match serde_json::to_writer(std::io::stdout(), &inspected) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// The parent's side: images are checked here, since their headers are read by safe code; a PDF by a child, since what
-/// opens it is native. A PDF that kills the child is refused, and nothing else happens.
+/// The parent's side. Images are inspected in this process, because safe code parses their headers; PDFs in a child,
+/// because their parser is native code. A PDF that crashes the child is refused, without any other effect.
 #[derive(Debug)]
 pub struct ChildInspector {
     program: PathBuf,
     limits: Limits,
-    picture_limit: Duration,
+    render_timeout: Duration,
 }
 
 impl ChildInspector {
-    /// Checks with `program`, which must do [`inspect_as_child`] when it is started with `inspect FILE`, and
-    /// [`crate::render_as_child`] when it is started with `picture FILE`.
+    /// Returns an inspector that runs `program`, which must call [`inspect_as_child`] for the arguments `inspect FILE` and
+    /// [`crate::render_as_child`] for `picture FILE`.
     pub const fn new(program: PathBuf, limits: Limits) -> Self {
-        Self { program, limits, picture_limit: PICTURE_LIMIT }
+        Self { program, limits, render_timeout: RENDER_TIMEOUT }
     }
 
-    /// The same, giving up a page's picture after so long.
+    /// Sets the timeout for rendering a page. Default: 30 seconds.
     #[must_use]
-    pub fn picture_limit(self, picture_limit: Duration) -> Self {
-        Self { picture_limit, ..self }
+    pub fn with_render_timeout(self, render_timeout: Duration) -> Self {
+        Self { render_timeout, ..self }
     }
 
-    /// `None` for a PDF.
+    /// Inspects an image. Returns `None` for a PDF.
     async fn inspect_image(&self, file: &Path) -> Option<Result<Split, Failure>> {
-        let (limits, file) = (self.limits, file.to_owned());
-        let check = move || {
+        let limits = self.limits;
+        let file = file.to_owned();
+        let inspect = move || {
             let is_pdf = quire_document::sniff_file(&file).is_ok_and(|format| format == Some(Format::Pdf));
-            (!is_pdf).then(|| Documents::new(None, limits).inspect(&file))
+            if is_pdf { None } else { Some(Documents::new(None, limits).inspect(&file)) }
         };
-        let broke_off = |_| Some(Err(Failure::new(FailureCode::UnreadableDocument, "The document's check broke off.")));
-        tokio::task::spawn_blocking(check).await.unwrap_or_else(broke_off)
+        tokio::task::spawn_blocking(inspect).await.unwrap_or_else(|_panic| {
+            Some(Err(Failure::new(FailureCode::UnreadableDocument, "The validation of the document crashed.")))
+        })
     }
 
     async fn inspect_in_child(&self, file: &Path) -> Result<Split, Failure> {
@@ -69,12 +71,12 @@ impl ChildInspector {
             .output()
             .await
             .map_err(|error| {
-                error!(%error, "no process could be started to check a document");
-                Failure::new(FailureCode::Internal, "The document could not be checked.")
+                error!(%error, "cannot start a child process to inspect a document");
+                Failure::new(FailureCode::Internal, "The document could not be validated.")
             })?;
         serde_json::from_slice(&child.stdout).unwrap_or_else(|_| {
-            error!(status = %child.status, "the check of a document died");
-            Err(Failure::new(FailureCode::UnreadableDocument, "The document cannot be opened: what reads it crashed."))
+            error!(status = %child.status, "the child process that inspects a document crashed");
+            Err(Failure::new(FailureCode::UnreadableDocument, "The document cannot be opened: its parser crashed."))
         })
     }
 }
@@ -83,12 +85,12 @@ impl ChildInspector {
 impl Inspector for ChildInspector {
     async fn inspect(&self, file: &Path) -> Result<Split, Failure> {
         match self.inspect_image(file).await {
-            Some(found) => found,
+            Some(inspected) => inspected,
             None => self.inspect_in_child(file).await,
         }
     }
 
-    fn pictures(&self, file: &Path) -> Option<Box<dyn PageImages>> {
-        Some(Box::new(ChildPageImages::new(self.program.clone(), file.to_owned(), self.picture_limit)))
+    fn page_images(&self, file: &Path) -> Option<Box<dyn PageImages>> {
+        Some(Box::new(ChildPageImages::new(self.program.clone(), file.to_owned(), self.render_timeout)))
     }
 }

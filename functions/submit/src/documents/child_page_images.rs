@@ -1,7 +1,7 @@
-//! Pages made pictures in a process of its own.
+//! Renders pages in a child process.
 //!
-//! The child is asked for one page after the other: a line of JSON goes in, a line of JSON comes out, and behind it as many
-//! bytes of JPEG as the line says. So no more than a page is in anybody's memory, and it is known which page a child died of.
+//! The protocol is one request at a time: a line of JSON on stdin, then a line of JSON on stdout and the number of JPEG bytes
+//! that it announces. So at most one page is in memory, and the parent knows which page crashed the child.
 
 use std::{
     io::{self, BufRead, Write},
@@ -23,22 +23,22 @@ use tracing::{error, warn};
 
 use crate::documents::page_images::{ImageRedaction, PageImages, PageJpeg, PageJpegShape};
 
-/// After so many pages another child goes on: what opens PDFs keeps something of every page.
-const PAGES_OF_A_CHILD: u32 = 200;
-/// The longest line that a child may answer.
-const LONGEST_LINE: u64 = 64 << 10;
-/// The largest picture: three times what the pixels of a page take at the worst.
-const LARGEST_PICTURE: usize = 144 << 20;
+/// A child is replaced after this many pages, because PDFium leaks memory with every page.
+const PAGES_PER_CHILD: u32 = 200;
+/// The maximum length of a response line.
+const MAX_LINE_BYTES: u64 = 64 << 10;
+/// The maximum size of an image: three times the largest page's uncompressed pixels.
+const MAX_JPEG_BYTES: usize = 144 << 20;
 
-/// What the child is asked for.
+/// A request to the child.
 #[derive(Debug, Serialize, Deserialize)]
 struct ImageRequest {
     page: u32,
     #[serde(flatten)]
-    cover: ImageRedaction,
+    redaction: ImageRedaction,
 }
 
-/// What comes before a picture's bytes.
+/// The response line before the image's bytes.
 #[derive(Debug, Serialize, Deserialize)]
 struct ImageHeader {
     bytes: usize,
@@ -46,27 +46,29 @@ struct ImageHeader {
     shape: PageJpegShape,
 }
 
-/// The child's side, for a program that was started with `picture FILE`: answers wishes until there is none any more.
-/// `pdfium` is the library, or why there is none.
+/// The child's side, for a program that was started with `picture FILE`: serves requests until stdin is closed. `pdfium` is
+/// the path of the PDFium library, or why it is missing.
 pub fn render_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
-    let unsupported = || Failure::new(FailureCode::UnsupportedFormat, "The bytes are of no format that is read.");
-    let format = sniff_file(file).ok().flatten().ok_or_else(unsupported);
+    let format = sniff_file(file)
+        .ok()
+        .flatten()
+        .ok_or_else(|| Failure::new(FailureCode::UnsupportedFormat, "The document has an unsupported format."));
     let opened = format.and_then(|format| Ok((format, Documents::new(Some(pdfium?), Limits::default()))));
-    match answer_all(opened, file) {
+    match serve_requests(opened, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn answer_all(mut opened: Result<(Format, Documents), Failure>, file: &Path) -> io::Result<()> {
+fn serve_requests(mut opened: Result<(Format, Documents), Failure>, file: &Path) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
-        let wish: ImageRequest = serde_json::from_str(&line?)?;
-        let made = match &mut opened {
-            Ok((format, documents)) => made(documents, file, *format, &wish),
+        let request: ImageRequest = serde_json::from_str(&line?)?;
+        let rendered = match &mut opened {
+            Ok((format, documents)) => render(documents, file, *format, &request),
             Err(failure) => Err(failure.clone()),
         };
-        let (head, jpeg) = match made {
+        let (head, jpeg) = match rendered {
             Ok((head, jpeg)) => (Ok(head), jpeg),
             Err(failure) => (Err(failure), Vec::new()),
         };
@@ -78,15 +80,16 @@ fn answer_all(mut opened: Result<(Format, Documents), Failure>, file: &Path) -> 
     Ok(())
 }
 
-fn made(
+fn render(
     documents: &mut Documents,
     file: &Path,
     format: Format,
-    wish: &ImageRequest,
+    request: &ImageRequest,
 ) -> Result<(ImageHeader, Vec<u8>), Failure> {
-    let mut image = documents.page(file, format, wish.page)?;
-    let (page_width, page_height) = (image.page_width(), image.page_height());
-    match &wish.cover {
+    let mut image = documents.page(file, format, request.page)?;
+    let page_width = image.page_width();
+    let page_height = image.page_height();
+    match &request.redaction {
         ImageRedaction::Nothing => {}
         ImageRedaction::Parts { width, height, parts } if (*width, *height) == (page_width, page_height) => {
             for part in parts {
@@ -95,35 +98,40 @@ fn made(
         }
         ImageRedaction::Parts { .. } | ImageRedaction::Everything => image.blacken(),
     }
-    let dpi = documents.dpi(file, format, wish.page)?;
+    let dpi = documents.dpi(file, format, request.page)?;
     let jpeg = image.to_jpeg()?;
-    let (width, height, is_gray) = (image.width(), image.height(), jpeg.is_gray);
-    let shape = PageJpegShape { width, height, is_gray, page_width, page_height, dpi };
+    let shape = PageJpegShape {
+        width: image.width(),
+        height: image.height(),
+        is_gray: jpeg.is_gray,
+        page_width,
+        page_height,
+        dpi,
+    };
     Ok((ImageHeader { bytes: jpeg.bytes.len(), shape }, jpeg.bytes))
 }
 
-/// The parent's side. A page that kills the child, or on which it hangs, is not to be had, and the next one is asked of
-/// another child.
+/// The parent's side. A page that crashes the child or exceeds the timeout fails, and a new child renders the next one.
 #[derive(Debug)]
 pub(crate) struct ChildPageImages {
     program: PathBuf,
     file: PathBuf,
-    /// How long a page may take.
+    /// The timeout for a page.
     limit: Duration,
     running: Option<RenderChild>,
 }
 
 #[derive(Debug)]
 struct RenderChild {
-    wishes: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    responses: BufReader<ChildStdout>,
     pages: u32,
-    // Killed when it is dropped.
+    // Killed on drop.
     _child: Child,
 }
 
 impl ChildPageImages {
-    /// Of this file, by `program`, which must do [`render_as_child`] when it is started with `picture FILE`.
+    /// Returns a renderer for `file` that runs `program`, which must call [`render_as_child`] for `picture FILE`.
     pub(crate) const fn new(program: PathBuf, file: PathBuf, limit: Duration) -> Self {
         Self { program, file, limit, running: None }
     }
@@ -138,58 +146,62 @@ impl ChildPageImages {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
-                error!(%error, "no process could be started to make pictures of pages");
+                error!(%error, "cannot start a child process to render pages");
                 Failure::new(FailureCode::Internal, "The pages could not be rendered.")
             })?;
         let pipes = child.stdin.take().zip(child.stdout.take());
-        let (wishes, answers) = pipes.expect("both were asked for");
-        Ok(RenderChild { wishes, answers: BufReader::new(answers), pages: 0, _child: child })
+        let (requests, stdout) = pipes.expect("stdin and stdout are piped");
+        Ok(RenderChild { requests, responses: BufReader::new(stdout), pages: 0, _child: child })
     }
 }
 
 impl RenderChild {
-    async fn ask(&mut self, page: u32, cover: &ImageRedaction) -> io::Result<Result<PageJpeg, Failure>> {
+    /// Requests a page. An outer error means that the child crashed or violated the protocol.
+    async fn request(&mut self, page: u32, redaction: &ImageRedaction) -> io::Result<Result<PageJpeg, Failure>> {
         self.pages += 1;
-        let mut wish = serde_json::to_vec(&ImageRequest { page, cover: cover.clone() })?;
-        wish.push(b'\n');
-        self.wishes.write_all(&wish).await?;
-        self.wishes.flush().await?;
+        let mut request = serde_json::to_vec(&ImageRequest { page, redaction: redaction.clone() })?;
+        request.push(b'\n');
+        self.requests.write_all(&request).await?;
+        self.requests.flush().await?;
         let mut line = Vec::new();
-        (&mut self.answers).take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
+        (&mut self.responses).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await?;
         let ImageHeader { bytes, shape } = match serde_json::from_slice(&line)? {
             Ok(head) => head,
             Err(failure) => return Ok(Err(failure)),
         };
-        if bytes > LARGEST_PICTURE {
-            return Err(io::Error::other("a picture that is too large"));
+        if bytes > MAX_JPEG_BYTES {
+            return Err(io::Error::other("the image is too large"));
         }
         let mut jpeg = vec![0; bytes];
-        self.answers.read_exact(&mut jpeg).await?;
+        self.responses.read_exact(&mut jpeg).await?;
         Ok(Ok(PageJpeg { jpeg, shape }))
     }
 }
 
 #[async_trait]
 impl PageImages for ChildPageImages {
-    async fn picture(&mut self, page: u32, cover: &ImageRedaction) -> Result<PageJpeg, Failure> {
-        // Taken out: whatever goes wrong with it, or if this call is dropped, the next page gets another.
+    async fn page_image(&mut self, page: u32, redaction: &ImageRedaction) -> Result<PageJpeg, Failure> {
+        // Taken out of `self`: after an error, or if this future is dropped, the next page gets a new child.
         let mut running = match self.running.take() {
             Some(running) => running,
             None => self.start()?,
         };
-        match timeout(self.limit, running.ask(page, cover)).await {
-            Ok(Ok(answer)) => {
-                self.running = Some(running).filter(|running| running.pages < PAGES_OF_A_CHILD);
-                answer
+        match timeout(self.limit, running.request(page, redaction)).await {
+            Ok(Ok(response)) => {
+                if running.pages < PAGES_PER_CHILD {
+                    self.running = Some(running);
+                }
+                response
             }
             Ok(Err(error)) => {
-                warn!(page.no = page, %error, "making a page's picture died");
-                Err(Failure::new(FailureCode::UnreadablePage, "The page cannot be rendered: what renders it crashed."))
+                warn!(page.no = page, %error, "the child process crashed while rendering a page");
+                Err(Failure::new(FailureCode::UnreadablePage, "The page cannot be rendered: the renderer crashed."))
             }
             Err(_) => {
-                let (message, secs) = ("making a page's picture does not come back", self.limit.as_secs());
-                warn!(page.no = page, limit_secs = secs, message);
-                Err(Failure::new(FailureCode::TimedOut, format!("The page could not be rendered within {secs} s.")))
+                let secs = self.limit.as_secs();
+                warn!(page.no = page, limit_secs = secs, "timeout while rendering a page");
+                let message = format!("Timeout: the page could not be rendered within {secs} s.");
+                Err(Failure::new(FailureCode::TimedOut, message))
             }
         }
     }

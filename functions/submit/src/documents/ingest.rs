@@ -1,4 +1,4 @@
-//! The second door, behind the documents queue: fetch, check, split.
+//! Ingest: the consumer of the documents queue, which fetches, validates and splits documents.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -22,100 +22,101 @@ use crate::{
     time::now,
 };
 
-/// How many documents are fetched at the same time: it is mostly waiting, but each may fill the spool with the largest
-/// document that is taken.
-const AT_A_TIME: usize = 8;
-/// How long a shutdown waits for documents in hand; what is not done then is received again after its lease.
-const DRAIN_LIMIT: Duration = Duration::from_secs(15);
-/// The wait before the second attempt; each further one is twice as long.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-/// The longest wait between two attempts.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(8);
-/// The wait for an upload that has not come: with all attempts, one that began at the last moment has most of an hour.
-const UPLOAD_WAIT: Duration = Duration::from_mins(10);
+/// The number of documents that are processed concurrently. Fetching is mostly waiting, but each may take the maximum size
+/// of a document in the spool.
+const CONCURRENCY: usize = 8;
+/// How long a graceful shutdown waits for documents in flight. The others are received again after their lease expires.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The backoff before the second attempt; each further one is twice as long.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// The maximum backoff.
+const MAX_BACKOFF: Duration = Duration::from_secs(8);
+/// The retry interval for an upload that has not arrived. With all attempts, an upload that starts at the last moment has
+/// most of an hour.
+const UPLOAD_RETRY_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Consumes the documents queue until `shutdown`, then finishes what is in hand.
+/// Consumes the documents queue until `shutdown`, then finishes the documents in flight.
 ///
 /// # Errors
-/// When the queue is broken. Throttling and a full disk are waited out.
+/// If the queue fails permanently. Throttling and a full disk are retried.
 pub async fn ingest(app: Arc<AppState>, shutdown: CancellationToken) -> Result<()> {
-    // Longer than a fetch and a check may take: a lease that is kept past that belongs to something stuck.
-    let longest = app.settings.fetch_limit + app.settings.inspect_limit;
-    let longest = longest.max(app.settings.result_limit) + Duration::from_mins(1);
-    let consumer = Consumer::<DocumentMessage>::new(app.backend.queue(QueueName::Documents), longest);
-    let mut in_hand = JoinSet::new();
+    // The maximum time to extend a lease: longer than all timeouts of a message, so that only a stuck one loses its lease.
+    let split_limit = app.settings.fetch_limit + app.settings.inspect_limit;
+    let max_lease = split_limit.max(app.settings.result_limit) + Duration::from_mins(1);
+    let consumer = Consumer::<DocumentMessage>::new(app.backend.queue(QueueName::Documents), max_lease);
+    let mut in_flight = JoinSet::new();
     while !shutdown.is_cancelled() {
-        while in_hand.try_join_next().is_some() {}
-        if in_hand.len() == AT_A_TIME {
-            in_hand.join_next().await;
+        while in_flight.try_join_next().is_some() {}
+        if in_flight.len() == CONCURRENCY {
+            in_flight.join_next().await;
             continue;
         }
-        match consumer.receive_until(AT_A_TIME - in_hand.len(), &shutdown).await {
+        match consumer.receive_until(CONCURRENCY - in_flight.len(), &shutdown).await {
             Ok(received) => received.into_iter().for_each(|delivery| {
-                in_hand.spawn(take(Arc::clone(&app), delivery));
+                in_flight.spawn(process(Arc::clone(&app), delivery));
             }),
             Err(error @ (Error::Busy { .. } | Error::Full { .. })) => {
-                warn!(%error, "the documents queue cannot be received from now");
-                tokio::time::sleep(LONGEST_BACK_OFF).await;
+                warn!(%error, "cannot receive from the documents queue; retrying");
+                tokio::time::sleep(MAX_BACKOFF).await;
             }
-            Err(error) => return Err(error).context("the documents queue cannot be received from"),
+            Err(error) => return Err(error).context("cannot receive from the documents queue"),
         }
     }
-    let rest = async { while in_hand.join_next().await.is_some() {} };
-    if timeout(DRAIN_LIMIT, rest).await.is_err() {
-        warn!(documents = in_hand.len(), "the shutdown did not wait for documents in hand; they are received again");
+    let rest = async { while in_flight.join_next().await.is_some() {} };
+    if timeout(DRAIN_TIMEOUT, rest).await.is_err() {
+        warn!(documents = in_flight.len(), "timeout: shutting down with documents in flight; they are received again");
     }
     Ok(())
 }
 
-/// Does what deliveries ask for, side by side, within `limit`: for a function that is called with them and killed at its
-/// deadline. What is broken off is received again.
+/// Processes deliveries concurrently, within `limit`: for a Lambda function, which is invoked with a batch and killed at its
+/// deadline. An interrupted message is received again.
 pub async fn ingest_all(
     app: &Arc<AppState>,
     deliveries: Vec<Result<Delivery<DocumentMessage>, MalformedMessage>>,
     limit: Duration,
 ) {
-    quire_telemetry::finish_within(limit, deliveries.into_iter().map(|delivery| take(Arc::clone(app), delivery))).await;
+    quire_telemetry::finish_within(limit, deliveries.into_iter().map(|delivery| process(Arc::clone(app), delivery)))
+        .await;
 }
 
-async fn take(app: Arc<AppState>, delivery: Result<Delivery<DocumentMessage>, MalformedMessage>) {
+async fn process(app: Arc<AppState>, delivery: Result<Delivery<DocumentMessage>, MalformedMessage>) {
     match delivery {
         Ok(delivery) => {
             let DocumentMessage { task_id, document, .. } = delivery.message;
             let attempt = delivery.attempt;
             if let Err(error) = ingest_one(&app, delivery).await {
-                // The lease was dropped: the message is received again.
+                // The lease is dropped, so that the message is received again.
                 let error = format!("{error:#}");
                 error!(task.id = %task_id, document, delivery.attempt = attempt, error, "ingest failed");
             }
         }
         Err(MalformedMessage { error, lease, .. }) => {
-            warn!(%error, "a document message is unreadable");
+            warn!(%error, "malformed document message");
             if let Err(error) = lease.dead_letter(&error.to_string()).await {
-                error!(%error, "an unreadable document message could not be dead-lettered");
+                error!(%error, "cannot move a malformed document message to the dead-letter queue");
             }
         }
     }
 }
 
-/// Why a document is not to be had.
+/// Why a document could not be obtained.
 #[derive(Debug)]
 enum ObtainError {
-    /// It never will be.
+    /// Permanent: the document fails.
     Final(Failure),
-    /// It may be later.
+    /// Transient: retry, up to the queue's maximum of receives.
     Transient {
         failure: Failure,
-        /// How long to wait before the next attempt.
+        /// The backoff before the next attempt.
         after: Duration,
     },
 }
 
-/// Does what one message asks for, unless that has been done: fetches, checks and splits its document, or makes a PDF of all
-/// that was read.
+/// Processes a message, idempotently: fetches, validates and splits its document, or makes the task's searchable PDF.
 ///
 /// # Errors
-/// Any error of the backend, after patience has ended; the message is then received again.
+/// Any error of the backend after all retries. The lease is dropped, so that the message is received again.
 pub async fn ingest_one(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()> {
     match delivery.message.job {
         Job::Split => split(app, delivery).await,
@@ -128,32 +129,32 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
     let tasks = &app.backend.tasks;
     let task = match retry_with_backoff(|| tasks.task(message.task_id)).await {
         Err(Error::NotFound { .. }) => {
-            // Whoever fetched it may have died after the task was deleted.
-            forget(app, &message).await?;
+            // An earlier attempt may have stored the document after the task was deleted.
+            delete_document(app, &message).await?;
             return Ok(lease.acknowledge().await?);
         }
         task => task?,
     };
-    let is_wanted = !task.status().ended() && !task.expired(now());
+    let is_open = !task.status().ended() && !task.expired(now());
     let state = task.document(message.document).map(|document| document.state.clone());
     let completion = match state {
-        Some(DocumentState::Pending { source }) if is_wanted => {
+        Some(DocumentState::Pending { source }) if is_open => {
             let last = attempt >= QueueName::Documents.settings().max_receives;
             let state = match obtain(app, &task, message.document, &source, attempt).await? {
                 Ok(split) => DocumentState::Split(split),
                 Err(ObtainError::Transient { failure, after }) if !last => {
-                    note(&task, &message, attempt, &failure);
+                    log_failure(&task, &message, attempt, &failure);
                     return Ok(lease.release(after).await?);
                 }
                 Err(ObtainError::Transient { failure, .. } | ObtainError::Final(failure)) => {
-                    note(&task, &message, attempt, &failure);
+                    log_failure(&task, &message, attempt, &failure);
                     DocumentState::Failed(failure)
                 }
             };
             let settle = || tasks.settle_document(message.task_id, message.document, state.clone());
             match retry_with_backoff(settle).await {
                 Err(Error::NotFound { .. }) => {
-                    forget(app, &message).await?;
+                    delete_document(app, &message).await?;
                     return Ok(lease.acknowledge().await?);
                 }
                 settled => settled?,
@@ -162,13 +163,13 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
         _ => Completion::Before(task),
     };
     if completion.task().expired(now()) {
-        forget(app, &message).await?;
+        delete_document(app, &message).await?;
     }
     if completion.changed() {
         charge_document(app, completion.task(), message.document).await;
     }
-    // A document has several messages where an upload was announced, or told of twice: whoever split it sends its pages.
-    // Only when that was an earlier attempt at this very message, it may have died before it did.
+    // An announced upload has several messages; the one that split the document sends its pages. A later attempt of that
+    // message must send them too, because the earlier one may have crashed before it did.
     if completion.changed() || attempt > 1 {
         send_pages_of(app, completion.task(), message.document).await?;
     }
@@ -176,20 +177,21 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
     Ok(lease.acknowledge().await?)
 }
 
-/// Removes what was stored of a document after its task was deleted.
-async fn forget(app: &AppState, message: &DocumentMessage) -> Result<()> {
+/// Deletes a document that was stored after its task was deleted.
+async fn delete_document(app: &AppState, message: &DocumentMessage) -> Result<()> {
     let key = Key::Document { task_id: message.task_id, document: message.document }.to_string();
-    // What else begins like this is of the same task, and to go as well.
+    // Keys with this prefix belong to the same task and are deleted as well.
     retry_with_backoff(|| app.backend.objects.erase(&key)).await?;
     Ok(())
 }
 
-fn note(task: &Task, message: &DocumentMessage, attempt: u32, failure: &Failure) {
+fn log_failure(task: &Task, message: &DocumentMessage, attempt: u32, failure: &Failure) {
     let DocumentMessage { task_id, document, .. } = message;
-    let (code, trace) = (failure.code.as_str(), trace_id(task));
+    let trace = trace_id(task);
+    let code = failure.code.as_str();
     info!(
         task.id = %task_id, trace.id = trace, document, code, delivery.attempt = attempt,
-        "the document was not to be had"
+        "cannot obtain the document"
     );
 }
 
@@ -197,14 +199,14 @@ fn trace_id(task: &Task) -> Option<String> {
     task.trace.map(|trace| trace.trace_id())
 }
 
-/// Sends the messages of a document's pages that nobody has read. Repeating it is harmless.
+/// Sends the messages of a document's queued pages. Idempotent.
 async fn send_pages_of(app: &AppState, task: &Task, document: u32) -> Result<()> {
     let mut pages = queued_pages(&app.backend, task).await?;
     pages.retain(|message| message.page.document == document);
     Ok(send_pages(&app.backend, task, pages).await?)
 }
 
-/// Fetches and checks a document, and stores it when it is one. An error is the backend's.
+/// Fetches, validates and stores a document. The outer error is the backend's.
 async fn obtain(
     app: &AppState,
     task: &Task,
@@ -213,16 +215,16 @@ async fn obtain(
     attempt: u32,
 ) -> Result<Result<Split, ObtainError>> {
     let (_folder, file) = new_spool_file(app, "fetch-").await?;
-    let after = back_off(attempt, rand::random());
+    let after = backoff(attempt, rand::random());
     let fetched = match source {
         Source::Url { url } => match fetch(app, url, &file).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(miss(error, after)?),
+            Err(error) => Err(obtain_error(error, after)?),
         },
         Source::Inbox { key, version } => download(app, key, version.as_deref(), &file).await?,
     };
-    if let Err(miss) = fetched {
-        return Ok(Err(miss));
+    if let Err(error) = fetched {
+        return Ok(Err(error));
     }
     let split = match inspect_file(app, &file).await {
         Ok(split) => split,
@@ -237,16 +239,16 @@ async fn obtain(
 }
 
 async fn fetch(app: &AppState, url: &str, file: &Path) -> Result<(), FetchError> {
-    // Checked at the door already, but the policy may have become stricter since.
+    // The API has checked the URL already, but the policy may have become stricter since.
     let url = app.egress.check(url)?;
     app.egress.fetch(&url, app.settings.limits.max_bytes, app.settings.fetch_limit, file).await?;
     Ok(())
 }
 
-fn miss(error: FetchError, after: Duration) -> Result<ObtainError> {
+fn obtain_error(error: FetchError, after: Duration) -> Result<ObtainError> {
     let transient = error.is_transient();
     let code = match error {
-        FetchError::Storage(error) => return Err(error).context("the spool cannot be written"),
+        FetchError::Storage(error) => return Err(error).context("cannot write to the spool"),
         FetchError::Refused(_) => FailureCode::UrlRefused,
         FetchError::TooLarge { .. } => FailureCode::DocumentTooLarge,
         _ => FailureCode::FetchFailed,
@@ -255,31 +257,30 @@ fn miss(error: FetchError, after: Duration) -> Result<ObtainError> {
     Ok(if transient { ObtainError::Transient { failure, after } } else { ObtainError::Final(failure) })
 }
 
-/// Writes what a customer uploaded to a file. An error is the backend's.
+/// Downloads an upload from the bucket to a file. The outer error is the backend's.
 async fn download(app: &AppState, key: &str, version: Option<&str>, file: &Path) -> Result<Result<(), ObtainError>> {
-    let most = app.settings.limits.max_bytes;
-    let download = retry_with_backoff(|| app.backend.objects.download(key, version, most, file));
+    let max_bytes = app.settings.limits.max_bytes;
+    let download = retry_with_backoff(|| app.backend.objects.download(key, version, max_bytes, file));
     let downloaded = timeout(app.settings.fetch_limit, download).await;
-    match downloaded.context("an upload could not be read from the store in time")? {
+    match downloaded.context("timeout: cannot download an upload")? {
         Ok(Download::Whole { .. }) => Ok(Ok(())),
         Ok(Download::TooLarge { bytes }) => {
-            let message = format!("The document has {bytes} bytes; at most {most} are taken.");
+            let message = format!("The document has {bytes} bytes; the maximum is {max_bytes}.");
             Ok(Err(ObtainError::Final(Failure::new(FailureCode::DocumentTooLarge, message))))
         }
         Err(Error::NotFound { .. }) => {
-            let failure =
-                Failure::new(FailureCode::UploadMissing, "The document was not found where it was to be put.");
-            Ok(Err(ObtainError::Transient { failure, after: UPLOAD_WAIT }))
+            let failure = Failure::new(FailureCode::UploadMissing, "The announced document was not uploaded.");
+            Ok(Err(ObtainError::Transient { failure, after: UPLOAD_RETRY_INTERVAL }))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The wait after an attempt, by a random number from 0 to 1: so that documents of one slow server do not come back all
-/// at the same moment.
-fn back_off(attempt: u32, random: f64) -> Duration {
-    let doubled = FIRST_BACK_OFF.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-    doubled.min(LONGEST_BACK_OFF).mul_f64(random.mul_add(0.5, 0.5))
+/// Returns the exponential backoff after an attempt, with jitter from a random number in 0 to 1, so that retries of one
+/// failing server are spread.
+fn backoff(attempt: u32, random: f64) -> Duration {
+    let doubled = FIRST_BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+    doubled.min(MAX_BACKOFF).mul_f64(random.mul_add(0.5, 0.5))
 }
 
 #[cfg(test)]
@@ -290,10 +291,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_back_off_lies_between_half_a_second_and_the_longest(attempt in 0_u32.., random in 0.0..1.0) {
-            let wait = back_off(attempt, random);
-            prop_assert!(wait >= FIRST_BACK_OFF / 2 && wait <= LONGEST_BACK_OFF);
-            prop_assert!(wait <= back_off(attempt.saturating_add(1), random));
+        fn a_backoff_is_between_half_a_second_and_the_maximum(attempt in 0_u32.., random in 0.0..1.0) {
+            let wait = backoff(attempt, random);
+            prop_assert!(wait >= FIRST_BACKOFF / 2 && wait <= MAX_BACKOFF);
+            prop_assert!(wait <= backoff(attempt.saturating_add(1), random));
         }
     }
 }

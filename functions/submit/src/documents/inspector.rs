@@ -1,4 +1,4 @@
-//! The check of a document's bytes.
+//! The interface for inspecting a document's bytes.
 
 use std::{fmt::Debug, path::Path};
 
@@ -7,20 +7,20 @@ use quire_tasks::{Failure, Split};
 
 use crate::documents::page_images::PageImages;
 
-/// Says what a file is and how many pages it has, or why it is refused. Where it runs is whoever starts the door's to
-/// choose: PDFs of strangers belong into a process of their own, since what opens them is native code.
+/// Determines the format and number of pages of a file. The program chooses the implementation: untrusted PDFs must be
+/// parsed in a child process, because the parser is native code.
 ///
-/// A call that is dropped stops its work soon.
+/// Dropping a call's future cancels its work soon.
 #[async_trait]
 pub trait Inspector: Debug + Send + Sync {
-    /// Checks one file.
+    /// Inspects a file.
     ///
     /// # Errors
-    /// [`Failure`]: the document is refused, or, where its code is retryable, could not be checked now.
+    /// [`Failure`]: refuse the document; if its code is retryable, the inspection itself failed.
     async fn inspect(&self, file: &Path) -> Result<Split, Failure>;
 
-    /// The pages of a file that was checked, as pictures; none, where this one only checks.
-    fn pictures(&self, _file: &Path) -> Option<Box<dyn PageImages>> {
+    /// Returns a renderer for the pages of an inspected file. Default: `None`, for an inspector that cannot render.
+    fn page_images(&self, _file: &Path) -> Option<Box<dyn PageImages>> {
         None
     }
 }

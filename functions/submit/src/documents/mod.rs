@@ -1,4 +1,6 @@
-//! Documents: fetched, validated, split, and shown again as a searchable PDF.
+//! Documents: fetching, validation, splitting, and searchable PDFs.
+//!
+//! Documents are untrusted. What parses PDFs is native code and runs in child processes.
 
 pub(crate) mod batch;
 pub(crate) mod child_inspector;

@@ -1,4 +1,4 @@
-//! Pages of a document as pictures, for those who look at them.
+//! The interface for rendering pages as JPEG images.
 
 use std::fmt::Debug;
 
@@ -6,67 +6,67 @@ use async_trait::async_trait;
 use quire_tasks::{Failure, Polygon};
 use serde::{Deserialize, Serialize};
 
-/// What nobody is to see of a page. It is blackened in the pixels, before there is a picture at all.
+/// What is blacked out in a page's pixels before the page is encoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "cover")]
 pub enum ImageRedaction {
-    /// It may be seen.
+    /// Nothing.
     Nothing,
-    /// These parts of a page of this size in pixels. Of another size it is not the page that was meant: then all of it.
+    /// These polygons of a page of this size. If the rendered page has another size, the whole page is blacked out.
     Parts {
-        /// The page's width.
+        /// The page's width in pixels.
         width: u32,
-        /// The page's height.
+        /// The page's height in pixels.
         height: u32,
-        /// The parts.
+        /// The polygons, in pixels of the page.
         parts: Vec<Polygon>,
     },
-    /// All of it.
+    /// The whole page.
     Everything,
 }
 
-/// A page's picture.
+/// The JPEG image of a page.
 #[derive(Clone, PartialEq)]
 pub struct PageJpeg {
-    /// The picture, gray or RGB.
+    /// The encoded image, gray or RGB.
     pub jpeg: Vec<u8>,
-    /// What it is like.
+    /// The properties of the image.
     pub shape: PageJpegShape,
 }
 
 impl Debug for PageJpeg {
-    /// Its shape only: the picture is the customer's.
+    /// Omits the image, which is the customer's.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.shape.fmt(f)
     }
 }
 
-/// What a page's picture is like.
+/// The properties of a page's image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PageJpegShape {
-    /// The picture's width in pixels.
+    /// The image's width in pixels.
     pub width: u32,
-    /// The picture's height in pixels.
+    /// The image's height in pixels.
     pub height: u32,
-    /// Whether it is gray.
+    /// Whether the image is gray.
     pub is_gray: bool,
-    /// The page's width in pixels: the frame of its text.
+    /// The page's width in pixels: the coordinate system of its text.
     pub page_width: u32,
     /// The page's height in pixels.
     pub page_height: u32,
-    /// How many pixels of the page are an inch on paper.
+    /// The resolution of the page in pixels per inch.
     pub dpi: f32,
 }
 
-/// Gives the pages of one document as pictures, one at a time. What opens the document is native code, and belongs into a
-/// process of its own.
+/// Renders the pages of one document, one at a time. PDFs must be rendered in a child process, because the renderer is
+/// native code.
 ///
-/// A call that is dropped stops its work soon.
+/// Dropping a call's future cancels its work soon.
 #[async_trait]
 pub trait PageImages: Debug + Send {
-    /// A page, counted from 1.
+    /// Renders a page, counted from 1.
     ///
     /// # Errors
-    /// [`Failure`]: this page is not to be had. Others still may be, unless its code is `Internal`.
-    async fn picture(&mut self, page: u32, cover: &ImageRedaction) -> Result<PageJpeg, Failure>;
+    /// [`Failure`]: skip this page. If its code is `Internal`, no page can be rendered.
+    async fn page_image(&mut self, page: u32, redaction: &ImageRedaction) -> Result<PageJpeg, Failure>;
 }

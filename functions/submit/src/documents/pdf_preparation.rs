@@ -1,6 +1,6 @@
-//! A result that takes its time: asked for once, made behind the documents queue, and waited for.
+//! The preparation of a searchable PDF: requested once, made by a consumer of the documents queue, and polled for.
 //!
-//! How far it is stands in an object beside the result, so that every process knows it and it goes when the task does.
+//! Its state is an object beside the result, so that all processes share it and it is deleted with the task.
 
 use std::time::Duration;
 
@@ -11,32 +11,33 @@ use tokio::time::{Instant, sleep};
 
 use crate::{state::AppState, time::now};
 
-/// The longest pause between two looks at whether it is made.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The first one; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// How much longer than making it may take whoever asked for it waits, before it is asked for again: a queue may be long.
-const PATIENCE: Duration = Duration::from_mins(15);
-/// After this what failed by no fault of the document's may be tried again.
-const AGAIN_AFTER: Duration = Duration::from_mins(10);
+/// The maximum poll interval.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The first poll interval; each further one is twice as long.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The time beyond the timeout after which a request is considered lost and is repeated. It covers the wait in the queue.
+const QUEUE_TIME: Duration = Duration::from_mins(15);
+/// The time after which a retryable failure is retried.
+const RETRY_AFTER: Duration = Duration::from_mins(10);
 
-/// How far a searchable PDF is.
+/// The state of a searchable PDF.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub(crate) enum PdfPreparation {
-    /// Somebody is asked to make it.
-    Asked {
-        /// Since when.
+    /// Its message was sent.
+    #[serde(rename = "asked")]
+    Requested {
+        /// When.
         at: UnixMillis,
     },
-    /// It lies in the store.
+    /// It is stored.
     Ready {
         /// Its size.
         bytes: u64,
     },
-    /// It cannot be made.
+    /// It could not be made.
     Failed {
-        /// Since when.
+        /// When.
         at: UnixMillis,
         /// Why.
         failure: Failure,
@@ -44,61 +45,62 @@ pub(crate) enum PdfPreparation {
 }
 
 impl PdfPreparation {
-    /// Where the PDF of a task's round lies.
-    pub(crate) fn pdf(task: &Task) -> Key {
+    /// Returns the key of the PDF of the task's round.
+    pub(crate) fn pdf_key(task: &Task) -> Key {
         Key::Result { task_id: task.id, round: task.round, ending: "pdf" }
     }
 
-    fn key(task: &Task) -> String {
+    fn state_key(task: &Task) -> String {
         Key::Result { task_id: task.id, round: task.round, ending: "pdf.json" }.to_string()
     }
 
-    /// How far it is; `None` where nobody has asked for it.
+    /// Reads the state; `None` if the PDF was never requested.
     pub(crate) async fn read(backend: &Backend, task: &Task) -> Result<Option<Self>> {
-        let key = Self::key(task);
+        let key = Self::state_key(task);
         let json = match retry_with_backoff(|| backend.objects.read(&key)).await {
             Err(Error::NotFound { .. }) => return Ok(None),
             json => json?,
         };
-        let malformed = |_| Error::Failed { what: "the state of a result", why: "malformed".to_owned() };
+        let malformed = |_| Error::Failed { what: "the state of a searchable PDF", why: "malformed".to_owned() };
         serde_json::from_slice(&json).map(Some).map_err(malformed)
     }
 
-    /// Writes down that it is this far.
+    /// Writes the state.
     pub(crate) async fn write(&self, backend: &Backend, task: &Task) -> Result<()> {
-        let (key, json) = (Self::key(task), self.encode());
+        let key = Self::state_key(task);
+        let json = self.serialize_json();
         retry_with_backoff(|| backend.objects.put(&key, json.clone().into())).await
     }
 
-    fn encode(&self) -> String {
-        serde_json::to_string(self).expect("plain data becomes JSON")
+    fn serialize_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data serializes to JSON")
     }
 
-    /// Whether it is to be asked for again: whoever was asked is gone, or it may end better now.
-    fn lapsed(&self, longest: Duration, now: UnixMillis) -> bool {
+    /// Whether the PDF must be requested again: the request is lost, or a retryable failure is old enough.
+    fn is_expired(&self, timeout: Duration, now: UnixMillis) -> bool {
         match self {
-            Self::Asked { at } => at.plus(longest + PATIENCE) <= now,
+            Self::Requested { at } => at.plus(timeout + QUEUE_TIME) <= now,
             Self::Ready { .. } => false,
-            Self::Failed { at, failure } => failure.code.retryable() && at.plus(AGAIN_AFTER) <= now,
+            Self::Failed { at, failure } => failure.code.retryable() && at.plus(RETRY_AFTER) <= now,
         }
     }
 }
 
-/// Asks for it, unless somebody has; and waits for it that long.
-pub(crate) async fn prepared(app: &AppState, task: &Task, wait: Duration) -> Result<PdfPreparation> {
+/// Requests the PDF unless it was requested already, and polls for it until `wait` has passed or a shutdown begins.
+pub(crate) async fn prepare_pdf(app: &AppState, task: &Task, wait: Duration) -> Result<PdfPreparation> {
     let deadline = Instant::now() + wait;
     let mut preparation = match PdfPreparation::read(&app.backend, task).await? {
-        Some(known) if !known.lapsed(app.settings.result_limit, now()) => known,
-        known => ask(&app.backend, task, known.is_some()).await?,
+        Some(known) if !known.is_expired(app.settings.result_limit, now()) => known,
+        known => request_pdf(&app.backend, task, known.is_some()).await?,
     };
-    let mut pause = FIRST_PAUSE;
-    while matches!(preparation, PdfPreparation::Asked { .. }) {
+    let mut interval = FIRST_POLL_INTERVAL;
+    while matches!(preparation, PdfPreparation::Requested { .. }) {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
         tokio::select! {
-            () = sleep(pause.min(left)) => pause = (2 * pause).min(LONGEST_PAUSE),
+            () = sleep(interval.min(left)) => interval = (2 * interval).min(MAX_POLL_INTERVAL),
             () = app.closing.cancelled() => break,
         }
         preparation = PdfPreparation::read(&app.backend, task).await?.unwrap_or(preparation);
@@ -106,23 +108,23 @@ pub(crate) async fn prepared(app: &AppState, task: &Task, wait: Duration) -> Res
     Ok(preparation)
 }
 
-async fn ask(backend: &Backend, task: &Task, again: bool) -> Result<PdfPreparation> {
-    let asked = PdfPreparation::Asked { at: now() };
-    if again {
-        asked.write(backend, task).await?;
-    } else if !backend.objects.put_new(&PdfPreparation::key(task), asked.encode().into()).await? {
-        // Somebody else was faster.
-        return Ok(PdfPreparation::read(backend, task).await?.unwrap_or(asked));
+async fn request_pdf(backend: &Backend, task: &Task, is_repeated: bool) -> Result<PdfPreparation> {
+    let requested = PdfPreparation::Requested { at: now() };
+    if is_repeated {
+        requested.write(backend, task).await?;
+    } else if !backend.objects.put_new(&PdfPreparation::state_key(task), requested.serialize_json().into()).await? {
+        // Lost a race with another request.
+        return Ok(PdfPreparation::read(backend, task).await?.unwrap_or(requested));
     }
     let message = DocumentMessage { task_id: task.id, document: 0, round: task.round, job: Job::SearchablePdf };
     let queue = backend.queue(QueueName::Documents);
     if let Err(error) = retry_with_backoff(|| send(queue.as_ref(), task, [message.clone()])).await {
-        // Or nobody would ask for it again for long.
-        let key = PdfPreparation::key(task);
+        // Without this, no request would send the message until the state expires.
+        let key = PdfPreparation::state_key(task);
         retry_with_backoff(|| backend.objects.delete(&key)).await?;
         return Err(error);
     }
-    Ok(asked)
+    Ok(requested)
 }
 
 #[cfg(test)]
@@ -132,14 +134,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_or_can_never_be_is_not_asked_for_again() {
-        let (limit, late) = (Duration::from_mins(15), UnixMillis(i64::MAX));
+    fn a_ready_pdf_and_a_permanent_failure_are_not_requested_again() {
+        let limit = Duration::from_mins(15);
+        let late = UnixMillis(i64::MAX);
         let failed = |code| PdfPreparation::Failed { at: UnixMillis(0), failure: Failure::new(code, "why") };
-        assert!(!PdfPreparation::Ready { bytes: 1 }.lapsed(limit, late));
-        assert!(!failed(FailureCode::DocumentTooLarge).lapsed(limit, late));
-        assert!(failed(FailureCode::TimedOut).lapsed(limit, late));
-        assert!(!failed(FailureCode::TimedOut).lapsed(limit, UnixMillis(0)));
-        let asked = PdfPreparation::Asked { at: UnixMillis(0) };
-        assert!(asked.lapsed(limit, late) && !asked.lapsed(limit, UnixMillis(60_000)));
+        assert!(!PdfPreparation::Ready { bytes: 1 }.is_expired(limit, late));
+        assert!(!failed(FailureCode::DocumentTooLarge).is_expired(limit, late));
+        assert!(failed(FailureCode::TimedOut).is_expired(limit, late));
+        assert!(!failed(FailureCode::TimedOut).is_expired(limit, UnixMillis(0)));
+        let requested = PdfPreparation::Requested { at: UnixMillis(0) };
+        assert!(requested.is_expired(limit, late) && !requested.is_expired(limit, UnixMillis(60_000)));
     }
 }

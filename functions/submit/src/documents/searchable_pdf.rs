@@ -1,8 +1,8 @@
-//! A searchable PDF of a whole task: each page's picture, with what was read on it in place.
+//! Makes the searchable PDF of a task: each page's image with its text in place.
 //!
-//! PageImages are made in a child, one at a time, and written on at once, so that neither the number of pages nor their size is
-//! ever in memory. Of a task that is redacted, what was taken out is black before there is a picture, and whatever is not
-//! known for sure is black altogether.
+//! A child process renders one page at a time, which is appended to the file at once, so that the memory is bounded. In a
+//! redacted task, the redacted parts are blacked out before the image is encoded, and a page whose redactions are uncertain
+//! is blacked out completely.
 
 use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 
@@ -27,67 +27,73 @@ use crate::{
     time::now,
 };
 
-/// How often it is tried where whoever makes it dies of it: once more than once, for that may have been a deployment.
-const MOST_ATTEMPTS: u32 = 3;
-/// How soon it is looked again whether there is room to make one more.
-const NO_ROOM_FOR: Duration = Duration::from_secs(2);
-/// How many pages' texts are read ahead.
-const TEXTS_AT_A_TIME: usize = 32;
-/// A page that cannot be seen at all is an empty A4, in pixels…
-const UNSEEN: (u32, u32) = (1654, 2339);
-/// …so many of which are an inch.
-const UNSEEN_DPI: f32 = 200.0;
+/// The maximum number of attempts that crash. More than one, because a deployment also ends a process.
+const MAX_ATTEMPTS: u32 = 3;
+/// The retry delay if all permits for rendering are taken.
+const BUSY_RETRY_DELAY: Duration = Duration::from_secs(2);
+/// The number of pages whose texts are in memory at a time.
+const PAGE_BATCH: usize = 32;
+/// The size in pixels of a page that cannot be rendered and has no text: A4 at [`BLANK_DPI`].
+const BLANK_SIZE: (u32, u32) = (1654, 2339);
+/// The resolution of a page that cannot be rendered.
+const BLANK_DPI: f32 = 200.0;
 
 type Pdf = SearchablePdf<BufWriter<File>>;
 
-/// Does what a message asks for, unless it has been done. However it ends, that is written down for those who wait.
+/// Makes the PDF for a message, unless it is ready, and writes the outcome to the [`PdfPreparation`] that clients poll.
 ///
 /// # Errors
-/// Any error of the backend; the message is then received again.
+/// Any error of the backend. The lease is dropped, so that the message is received again.
 pub(crate) async fn make_searchable_pdf(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, attempt, lease, .. } = delivery;
     let backend = &app.backend;
-    let Some(task) = wanted(backend, &message).await? else { return Ok(lease.acknowledge().await?) };
+    let Some(task) = find_task(backend, &message).await? else { return Ok(lease.acknowledge().await?) };
     if matches!(PdfPreparation::read(backend, &task).await?, Some(PdfPreparation::Ready { .. })) {
         return Ok(lease.acknowledge().await?);
     }
-    // Not to be waited for in line: documents come by the same queue.
-    let Ok(_room) = app.rendering.try_acquire() else { return Ok(lease.send_again(NO_ROOM_FOR).await?) };
-    let made = if attempt > MOST_ATTEMPTS {
-        Err(Failure::new(FailureCode::AttemptsExhausted, "Whoever made the PDF died of it each time."))
+    // Never wait for a permit here, because documents share the queue.
+    let Ok(_permit) = app.rendering.try_acquire() else { return Ok(lease.send_again(BUSY_RETRY_DELAY).await?) };
+    let outcome = if attempt > MAX_ATTEMPTS {
+        Err(Failure::new(FailureCode::AttemptsExhausted, "Every attempt to make the PDF crashed."))
     } else {
         let limit = app.settings.result_limit;
-        let message = || format!("The PDF was not made within {} s: it has too many pages.", limit.as_secs());
-        let too_slow = |_| Ok(Err(Failure::new(FailureCode::TimedOut, message())));
-        timeout(limit, pdf(app, &task)).await.unwrap_or_else(too_slow)?
+        match timeout(limit, make_and_store(app, &task)).await {
+            Ok(made) => made?,
+            Err(_) => {
+                let message =
+                    format!("Timeout: the PDF was not made within {} s; it has too many pages.", limit.as_secs());
+                Err(Failure::new(FailureCode::TimedOut, message))
+            }
+        }
     };
-    let preparation = match made {
+    let preparation = match outcome {
         Ok(bytes) => PdfPreparation::Ready { bytes },
         Err(failure) => {
-            warn!(task.id = %task.id, code = failure.code.as_str(), "a searchable PDF could not be made");
+            warn!(task.id = %task.id, code = failure.code.as_str(), "cannot make a searchable PDF");
             PdfPreparation::Failed { at: now(), failure }
         }
     };
     preparation.write(backend, &task).await?;
-    // It may have been deleted meanwhile.
-    wanted(backend, &message).await?;
+    // If the task was deleted concurrently, this cleans up.
+    find_task(backend, &message).await?;
     Ok(lease.acknowledge().await?)
 }
 
-/// The task, where it is still there and in the round of the message. Of one that is gone nothing stays.
-async fn wanted(backend: &Backend, message: &DocumentMessage) -> Result<Option<Task>> {
+/// Returns the task if it has ended and is in the round of the message. If it was deleted, cleans up its PDF.
+async fn find_task(backend: &Backend, message: &DocumentMessage) -> Result<Option<Task>> {
     let task = match retry_with_backoff(|| backend.tasks.task(message.task_id)).await {
         Ok(task) if !task.expired(now()) => task,
         Ok(_) | Err(Error::NotFound { .. }) => {
-            forget(backend, message).await?;
+            delete_pdf(backend, message).await?;
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(Some(task).filter(|task| task.round == message.round && task.status().ended()))
+    let is_current = task.round == message.round && task.status().ended();
+    Ok(is_current.then_some(task))
 }
 
-async fn forget(backend: &Backend, message: &DocumentMessage) -> Result<()> {
+async fn delete_pdf(backend: &Backend, message: &DocumentMessage) -> Result<()> {
     let DocumentMessage { task_id, round, .. } = *message;
     for ending in ["pdf", "pdf.json"] {
         let key = Key::Result { task_id, round, ending }.to_string();
@@ -96,25 +102,26 @@ async fn forget(backend: &Backend, message: &DocumentMessage) -> Result<()> {
     Ok(())
 }
 
-/// Makes it, and stores it; says how large it is, or why there is none. An error is the backend's.
-async fn pdf(app: &AppState, task: &Task) -> Result<Result<u64, Failure>> {
+/// Makes the PDF and stores it. Returns its size in bytes. The outer error is the backend's.
+async fn make_and_store(app: &AppState, task: &Task) -> Result<Result<u64, Failure>> {
     let begun = std::time::Instant::now();
     let (_folder, file) = new_spool_file(app, "result-").await?;
-    let written = match write(app, task, &file).await? {
+    let bytes = match write_pdf(app, task, &file).await? {
         Ok(bytes) => bytes,
         Err(failure) => return Ok(Err(failure)),
     };
-    let key = PdfPreparation::pdf(task).to_string();
+    let key = PdfPreparation::pdf_key(task).to_string();
     retry_with_backoff(|| app.backend.objects.put_file(&key, &file)).await?;
     let duration_ms = begun.elapsed().as_millis() as u64;
-    info!(task.id = %task.id, task.pages = task.counts.total(), result.bytes = written, duration_ms, "searchable PDF made");
-    Ok(Ok(written))
+    let pages = task.counts.total();
+    info!(task.id = %task.id, task.pages = pages, result.bytes = bytes, duration_ms, "searchable PDF made");
+    Ok(Ok(bytes))
 }
 
-async fn write(app: &AppState, task: &Task, file: &Path) -> Result<Result<u64, Failure>> {
+async fn write_pdf(app: &AppState, task: &Task, file: &Path) -> Result<Result<u64, Failure>> {
     let path = file.to_owned();
     let begin = move || SearchablePdf::new(BufWriter::new(File::create(path)?));
-    let mut pdf = tokio::task::spawn_blocking(begin).await?.context("the spool cannot be written")?;
+    let mut pdf = tokio::task::spawn_blocking(begin).await?.context("cannot write to the spool")?;
     let pages = retry_with_backoff(|| app.backend.tasks.pages(task.id)).await?;
     let mut rest = &pages[..];
     for document in &task.documents {
@@ -125,14 +132,14 @@ async fn write(app: &AppState, task: &Task, file: &Path) -> Result<Result<u64, F
         }
         let key = Key::Document { task_id: task.id, document: document.number }.to_string();
         let local = match retry_with_backoff(|| app.backend.objects.local_file(&key)).await {
-            Err(Error::NotFound { .. }) => return Ok(Err(gone())),
+            Err(Error::NotFound { .. }) => return Ok(Err(missing_document())),
             local => local?,
         };
-        let Some(mut pictures) = app.inspector.pictures(&local) else {
-            return Ok(Err(Failure::new(FailureCode::Internal, "Pages cannot be rendered here.")));
+        let Some(mut images) = app.inspector.page_images(&local) else {
+            return Ok(Err(Failure::new(FailureCode::Internal, "This server cannot render pages.")));
         };
-        for pages in own.chunks(TEXTS_AT_A_TIME) {
-            pdf = match add(app, task, pdf, pages, &mut *pictures).await? {
+        for pages in own.chunks(PAGE_BATCH) {
+            pdf = match add_pages(app, task, pdf, pages, &mut *images).await? {
                 Ok(pdf) => pdf,
                 Err(failure) => return Ok(Err(failure)),
             };
@@ -143,51 +150,51 @@ async fn write(app: &AppState, task: &Task, file: &Path) -> Result<Result<u64, F
         let file = pdf.finish(&title)?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         Ok::<_, std::io::Error>(file.metadata()?.len())
     };
-    Ok(Ok(tokio::task::spawn_blocking(end).await?.context("the spool cannot be written")?))
+    Ok(Ok(tokio::task::spawn_blocking(end).await?.context("cannot write to the spool")?))
 }
 
-fn gone() -> Failure {
-    Failure::new(FailureCode::Internal, "A document is no longer there.")
+fn missing_document() -> Failure {
+    Failure::new(FailureCode::Internal, "A document is missing from the store.")
 }
 
-/// Adds these pages.
-async fn add(
+/// Appends pages.
+async fn add_pages(
     app: &AppState,
     task: &Task,
     mut pdf: Pdf,
     pages: &[Page],
-    pictures: &mut dyn PageImages,
+    images: &mut dyn PageImages,
 ) -> Result<Result<Pdf, Failure>> {
     for (page, text) in page_texts(&app.backend, task, pages.to_vec()).await? {
         let text = if let StoredText::Read(text) = text { Some(*text) } else { None };
-        let cover = cover(task.redact.is_some(), text.as_ref());
-        let picture = match pictures.picture(page.page.page, &cover).await {
-            Ok(picture) => Some(picture),
+        let redaction = redaction_of(task.redact.is_some(), text.as_ref());
+        let image = match images.page_image(page.page.page, &redaction).await {
+            Ok(image) => Some(image),
             Err(failure) if failure.code == FailureCode::Internal => return Ok(Err(failure)),
-            // As good as it gets: it could not be read either, or not well.
+            // A page that cannot be rendered is blank: it could not be read either.
             Err(_) => None,
         };
         let append = move || {
-            let text = text.as_ref().filter(|text| belongs(text, picture.as_ref()));
-            pdf.page(&sheet(picture.as_ref(), text), text)?;
+            let text = text.as_ref().filter(|text| has_size_of(text, image.as_ref()));
+            pdf.page(&sheet(image.as_ref(), text), text)?;
             Ok::<_, std::io::Error>(pdf)
         };
-        pdf = tokio::task::spawn_blocking(append).await?.context("the spool cannot be written")?;
-        let most = app.settings.max_result_bytes;
-        if pdf.bytes() > most {
-            let message = format!("The PDF would have more than {most} bytes.");
+        pdf = tokio::task::spawn_blocking(append).await?.context("cannot write to the spool")?;
+        let max_bytes = app.settings.max_result_bytes;
+        if pdf.bytes() > max_bytes {
+            let message = format!("The PDF exceeds {max_bytes} bytes.");
             return Ok(Err(Failure::new(FailureCode::DocumentTooLarge, message)));
         }
     }
     Ok(Ok(pdf))
 }
 
-/// What nobody is to see of a page.
-fn cover(is_redacted: bool, text: Option<&PageText>) -> ImageRedaction {
+/// Returns what is blacked out in a page.
+fn redaction_of(is_redacted: bool, text: Option<&PageText>) -> ImageRedaction {
     let unknown = if is_redacted { ImageRedaction::Everything } else { ImageRedaction::Nothing };
     let Some(text) = text else { return unknown };
     let Some(redactions) = &text.redactions else { return unknown };
-    // Whoever corrects a page writes what it is to say, and not where what is not to be seen stands.
+    // The correction of a page has text without positions, so that the redacted parts are unknown.
     if text.corrected.is_some() {
         return ImageRedaction::Everything;
     }
@@ -196,18 +203,18 @@ fn cover(is_redacted: bool, text: Option<&PageText>) -> ImageRedaction {
     parts.map_or(ImageRedaction::Everything, |parts| ImageRedaction::Parts { width, height, parts })
 }
 
-/// Whether a text is of the page that the picture shows. One that somebody wrote for an unread page has no size.
-fn belongs(text: &PageText, picture: Option<&PageJpeg>) -> bool {
-    let size = picture.map(|picture| (picture.shape.page_width, picture.shape.page_height));
+/// Whether a text has the size of the rendered page. The correction of an unread page has no size and always fits.
+fn has_size_of(text: &PageText, image: Option<&PageJpeg>) -> bool {
+    let size = image.map(|image| (image.shape.page_width, image.shape.page_height));
     let has_no_size = (text.width, text.height) == (0, 0);
     has_no_size || size.is_none_or(|size| size == (text.width, text.height))
 }
 
-fn sheet<'a>(picture: Option<&'a PageJpeg>, text: Option<&PageText>) -> Sheet<'a> {
-    let Some(PageJpeg { jpeg, shape }) = picture else {
+fn sheet<'a>(image: Option<&'a PageJpeg>, text: Option<&PageText>) -> Sheet<'a> {
+    let Some(PageJpeg { jpeg, shape }) = image else {
         let size = text.map(|text| (text.width, text.height)).filter(|(width, height)| width * height > 0);
-        let (width, height) = size.unwrap_or(UNSEEN);
-        return Sheet { width, height, dpi: UNSEEN_DPI, picture: None };
+        let (width, height) = size.unwrap_or(BLANK_SIZE);
+        return Sheet { width, height, dpi: BLANK_DPI, picture: None };
     };
     let picture = Picture { jpeg, width: shape.width, height: shape.height, is_gray: shape.is_gray };
     Sheet { width: shape.page_width, height: shape.page_height, dpi: shape.dpi, picture: Some(picture) }
@@ -232,36 +239,36 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_out_is_covered_where_it_stood() {
+    fn redacted_parts_are_blacked_out() {
         let polygon = [[1.0, 2.0], [3.0, 2.0], [3.0, 4.0], [1.0, 4.0]];
         let of = |parts| ImageRedaction::Parts { width: 100, height: 50, parts };
-        assert_eq!(cover(true, Some(&text(Some(vec![Some(polygon)])))), of(vec![polygon]));
-        assert_eq!(cover(true, Some(&text(Some(vec![])))), of(vec![]));
-        assert_eq!(cover(false, Some(&text(None))), ImageRedaction::Nothing);
-        assert_eq!(cover(false, None), ImageRedaction::Nothing);
+        assert_eq!(redaction_of(true, Some(&text(Some(vec![Some(polygon)])))), of(vec![polygon]));
+        assert_eq!(redaction_of(true, Some(&text(Some(vec![])))), of(vec![]));
+        assert_eq!(redaction_of(false, Some(&text(None))), ImageRedaction::Nothing);
+        assert_eq!(redaction_of(false, None), ImageRedaction::Nothing);
     }
 
     #[test]
-    fn what_is_not_known_for_sure_is_black() {
+    fn a_page_with_uncertain_redactions_is_blacked_out() {
         let polygon = [[1.0, 2.0], [3.0, 2.0], [3.0, 4.0], [1.0, 4.0]];
         let corrected = Some(Correction { by: "anna".to_owned(), at: "now".to_owned() });
         for (read, why) in [
-            (None, "it was not read"),
-            (Some(text(None)), "nobody looked"),
-            (Some(text(Some(vec![Some(polygon), None]))), "one stands nobody knows where"),
-            (Some(PageText { corrected, ..text(Some(vec![])) }), "somebody wrote it anew"),
+            (None, "not read"),
+            (Some(text(None)), "not redacted"),
+            (Some(text(Some(vec![Some(polygon), None]))), "a redaction without a position"),
+            (Some(PageText { corrected, ..text(Some(vec![])) }), "corrected"),
         ] {
-            assert_eq!(cover(true, read.as_ref()), ImageRedaction::Everything, "{why}");
+            assert_eq!(redaction_of(true, read.as_ref()), ImageRedaction::Everything, "{why}");
         }
     }
 
     #[test]
-    fn the_text_of_another_size_does_not_belong_to_a_picture() {
+    fn a_text_of_another_size_does_not_belong_to_the_image() {
         let shape =
             PageJpegShape { width: 50, height: 25, is_gray: true, page_width: 100, page_height: 50, dpi: 200.0 };
-        let picture = |page_width| PageJpeg { jpeg: Vec::new(), shape: PageJpegShape { page_width, ..shape } };
-        assert!(belongs(&text(None), Some(&picture(100))) && belongs(&text(None), None));
-        assert!(!belongs(&text(None), Some(&picture(101))));
-        assert!(belongs(&PageText { width: 0, height: 0, ..text(None) }, Some(&picture(101))));
+        let image = |page_width| PageJpeg { jpeg: Vec::new(), shape: PageJpegShape { page_width, ..shape } };
+        assert!(has_size_of(&text(None), Some(&image(100))) && has_size_of(&text(None), None));
+        assert!(!has_size_of(&text(None), Some(&image(101))));
+        assert!(has_size_of(&PageText { width: 0, height: 0, ..text(None) }, Some(&image(101))));
     }
 }

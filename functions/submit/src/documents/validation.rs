@@ -1,4 +1,4 @@
-//! Between the upload and the task: is this a document that we read?
+//! Validates received files before a task is created.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,19 +9,19 @@ use tokio::time::timeout;
 
 use crate::{state::AppState, tasks::submission::ValidatedFile};
 
-/// A file in the spool, or why it is not there.
+/// A received file.
 #[derive(Debug)]
 pub struct UploadedFile {
-    /// The file name that came with it, without folders.
+    /// The file name that was sent, without folders.
     pub name: Option<String>,
-    /// Deleted when it is dropped.
+    /// Its spool file, which is deleted on drop, or why it is refused.
     pub file: Result<TempPath, Failure>,
 }
 
-/// Checks documents, several at a time, and keeps their order.
-pub(crate) async fn validate_files(app: &Arc<AppState>, uploads: Vec<UploadedFile>) -> Vec<ValidatedFile> {
-    let checks = uploads.into_iter().map(|upload| validate_file(Arc::clone(app), upload));
-    stream::iter(checks).buffered(app.settings.max_inspections).collect().await
+/// Validates files concurrently. Returns them in the same order.
+pub(crate) async fn validate_files(app: &Arc<AppState>, files: Vec<UploadedFile>) -> Vec<ValidatedFile> {
+    let validations = files.into_iter().map(|file| validate_file(Arc::clone(app), file));
+    stream::iter(validations).buffered(app.settings.max_inspections).collect().await
 }
 
 async fn validate_file(app: Arc<AppState>, UploadedFile { name, file }: UploadedFile) -> ValidatedFile {
@@ -32,14 +32,14 @@ async fn validate_file(app: Arc<AppState>, UploadedFile { name, file }: Uploaded
     ValidatedFile { name, file }
 }
 
-/// Inspects a file within the limits of time and processors.
+/// Inspects a file, within the timeout and the limit of concurrent inspections.
 pub(crate) async fn inspect_file(app: &AppState, file: &Path) -> Result<Split, Failure> {
     let permit = app.inspections.acquire().await;
     let limit = app.settings.inspect_limit;
     let inspected = timeout(limit, app.inspector.inspect(file)).await;
     drop(permit);
     inspected.unwrap_or_else(|_| {
-        let message = format!("The document could not be checked within {} s.", limit.as_secs());
+        let message = format!("Timeout: the document could not be validated within {} s.", limit.as_secs());
         Err(Failure::new(FailureCode::TimedOut, message))
     })
 }

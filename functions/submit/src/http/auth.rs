@@ -1,4 +1,4 @@
-//! Whose a request is: `Authorization: Bearer`, and what a backend without keys does.
+//! Authentication by API key: `Authorization: Bearer`.
 
 use axum::http::{HeaderMap, header};
 use quire_platform::Error;
@@ -7,17 +7,17 @@ use quire_tenants::Identity;
 
 use crate::{http::problem::Problem, settings::KeyPolicy, state::AppState, time::now};
 
-/// What a request says of itself.
+/// The credentials of a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Credentials<'a> {
     None,
     Bearer(&'a str),
-    /// Something else than one key: it is nobody's.
-    Other,
+    /// Another scheme, a malformed header, or several headers.
+    Invalid,
 }
 
 impl Credentials<'_> {
-    fn of(headers: &HeaderMap) -> Credentials<'_> {
+    fn from_headers(headers: &HeaderMap) -> Credentials<'_> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let Some(value) = values.next() else { return Credentials::None };
         let parts = value.to_str().ok().and_then(|value| value.split_once(' '));
@@ -25,35 +25,36 @@ impl Credentials<'_> {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") && values.next().is_none() => {
                 Credentials::Bearer(key.trim())
             }
-            _ => Credentials::Other,
+            _ => Credentials::Invalid,
         }
     }
 }
 
 impl AppState {
-    /// Whose a request with these headers is. Without a key it is the default tenant's, as long as the backend has no keys and
-    /// nobody said that they are needed, or that somebody else checks who calls. What is not known for sure is let in by
-    /// nobody.
+    /// Authenticates a request. Without a key it belongs to the default tenant if keys are off, or if keys are `auto` and
+    /// none exists yet. If the keys cannot be read, the request is refused with `busy`: authentication fails closed.
     pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
         let unreadable = |error: Error| Problem::busy(&error);
-        let anybody = Identity { tenant: Tenant::default(), key_id: None };
+        let anonymous = Identity { tenant: Tenant::default(), key_id: None };
         let policy = self.settings.keys;
         if policy == KeyPolicy::Off {
-            // What is in the header then is no key, but what that other asks for.
-            return Ok(anybody);
+            // The header then belongs to the proxy in front of this server.
+            return Ok(anonymous);
         }
-        match Credentials::of(headers) {
+        match Credentials::from_headers(headers) {
             Credentials::None => {
                 if policy == KeyPolicy::Required || self.keys.any(now()).await.map_err(unreadable)? {
-                    return Err(Problem::unauthorized("This call needs a key: Authorization: Bearer quire_…"));
+                    return Err(Problem::unauthorized("An API key is required: Authorization: Bearer quire_…"));
                 }
-                Ok(anybody)
+                Ok(anonymous)
             }
             Credentials::Bearer(key) => {
                 let identity = self.keys.verify(key, now()).await.map_err(unreadable)?;
-                identity.ok_or_else(|| Problem::unauthorized("The key is none that is in force."))
+                identity.ok_or_else(|| Problem::unauthorized("Invalid or revoked API key."))
             }
-            Credentials::Other => Err(Problem::unauthorized("A key is sent as Authorization: Bearer quire_…")),
+            Credentials::Invalid => {
+                Err(Problem::unauthorized("Unsupported credentials; expected Authorization: Bearer quire_…"))
+            }
         }
     }
 }
@@ -64,21 +65,21 @@ mod tests {
 
     use super::*;
 
-    fn of(values: &[&'static str]) -> HeaderMap {
+    fn headers(values: &[&'static str]) -> HeaderMap {
         values.iter().map(|value| (header::AUTHORIZATION, HeaderValue::from_static(value))).collect()
     }
 
     #[test]
-    fn one_key_with_its_scheme_is_taken_and_nothing_else() {
-        assert_eq!(Credentials::of(&of(&[])), Credentials::None);
-        for good in ["Bearer k", "bearer k", "BEARER  k "] {
-            assert_eq!(Credentials::of(&of(&[good])), Credentials::Bearer("k"), "{good}");
+    fn only_a_single_bearer_key_is_accepted() {
+        assert_eq!(Credentials::from_headers(&headers(&[])), Credentials::None);
+        for valid in ["Bearer k", "bearer k", "BEARER  k "] {
+            assert_eq!(Credentials::from_headers(&headers(&[valid])), Credentials::Bearer("k"), "{valid}");
         }
-        for other in ["", "k", "Bearer", "Basic k", "Bearerk"] {
-            assert_eq!(Credentials::of(&of(&[other])), Credentials::Other, "{other}");
+        for invalid in ["", "k", "Bearer", "Basic k", "Bearerk"] {
+            assert_eq!(Credentials::from_headers(&headers(&[invalid])), Credentials::Invalid, "{invalid}");
         }
-        let mut two = of(&["Bearer k"]);
+        let mut two = headers(&["Bearer k"]);
         two.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer l"));
-        assert_eq!(Credentials::of(&two), Credentials::Other);
+        assert_eq!(Credentials::from_headers(&two), Credentials::Invalid);
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /task/{task_id}/cancel`: what has not been read of a task is not wanted any more.
+//! `POST /task/{task_id}/cancel`: cancels the pages of a task that are not read yet.
 
 use std::sync::Arc;
 
@@ -11,39 +11,35 @@ use quire_tasks::{TaskId, TaskStatus};
 use tracing::info;
 
 use crate::{
-    http::{
-        principal::Principal,
-        problem::{Problem, not_found},
-        task::answer,
-    },
+    http::{principal::Principal, problem::Problem, problem_sources::task_problem, task::answer_task},
     state::AppState,
 };
 
-/// What was read until now stays. A page that a worker has in hand ends as canceled all the same.
-pub(crate) async fn cancel(
+/// Cancels the task. Pages that were read stay; a page that a worker is reading ends as canceled.
+pub(crate) async fn cancel_task(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|_| Problem::task_not_found())?;
     let task = app.task_of(&principal, &id).await?;
-    let canceled = app.work.spawn(end(Arc::clone(&app), task.id));
-    let completion = canceled.await.map_err(|panic| Problem::internal(&panic))?.map_err(not_found)?;
+    let canceled = app.work.spawn(cancel(Arc::clone(&app), task.id));
+    let completion = canceled.await.map_err(|panic| Problem::internal(&panic))?.map_err(task_problem)?;
     let task = completion.task();
     if task.status() != TaskStatus::Canceled {
         return Err(Problem::task_ended().of(task.id));
     }
-    answer(&app, task, None).await
+    answer_task(&app, task, None).await
 }
 
-/// The client may go away meanwhile. The callback is owed again to who asks again: whoever asked first may have died
-/// before it was.
-async fn end(app: Arc<AppState>, id: TaskId) -> Result<Completion> {
+/// Cancels the task even if the client disconnects. A repeated call enqueues the callback again, because the first one may
+/// have crashed before it did.
+async fn cancel(app: Arc<AppState>, id: TaskId) -> Result<Completion> {
     let completion = retry_with_backoff(|| app.backend.tasks.cancel(id)).await?;
     let task = completion.task();
     if completion.changed() {
-        let (trace, pages) = (task.trace.map(|trace| trace.trace_id()), task.counts.canceled);
-        info!(task.id = %id, trace.id = trace, task.canceled = pages, "task canceled");
+        let trace = task.trace.map(|trace| trace.trace_id());
+        info!(task.id = %id, trace.id = trace, task.canceled = task.counts.canceled, "task canceled");
     }
     enqueue_callback(&app.backend, task).await?;
     Ok(completion)

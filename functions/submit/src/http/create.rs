@@ -1,5 +1,4 @@
-//! What all calls that make a task have in common: from the fields of a request to its answer, once for each
-//! `Idempotency-IdempotencyKey`.
+//! What all calls that create a task share: from the fields of a request to its response, once per `Idempotency-Key`.
 
 use std::{future::Future, sync::Arc};
 
@@ -11,10 +10,11 @@ use crate::{
     documents::validation::UploadedFile,
     http::{
         form::{self, FormSpec, ReceivedForm},
-        idempotency_key::{self, IdempotencyKey, replayed},
+        idempotency_key::{self, IdempotencyKey, mark_replayed},
         json,
         principal::Principal,
-        problem::{Problem, not_found},
+        problem::Problem,
+        problem_sources::task_problem,
         read_options::parse_read_options,
         task_options::parse_task_options,
         trace::trace_of,
@@ -23,7 +23,7 @@ use crate::{
     state::AppState,
     tasks::{
         create_task::create_task,
-        idempotency::{IdempotencyGuard, KeyedRequest, enter},
+        idempotency::{IdempotencyGuard, KeyedRequest, claim_key},
         options::{ReadOptions, TaskOptions},
         submission::{Submission, TaskContent},
         wait::wait_until,
@@ -31,7 +31,7 @@ use crate::{
     time::now,
 };
 
-/// A call that makes a task: what its headers say.
+/// A request that creates a task: its path and headers.
 #[derive(Debug)]
 pub(crate) struct CreateRequest {
     path: &'static str,
@@ -41,29 +41,29 @@ pub(crate) struct CreateRequest {
     key: Option<IdempotencyKey>,
 }
 
-/// What a call is to make: what its fields say.
+/// What a request creates: its fields.
 #[derive(Debug)]
 pub(crate) struct TaskSpec {
-    wanted: ReadOptions,
-    options: TaskOptions,
-    /// Of a call with a key.
+    read_options: ReadOptions,
+    task_options: TaskOptions,
+    /// Present if the request has an `Idempotency-Key`.
     fingerprint: Option<String>,
 }
 
 impl CreateRequest {
-    /// The call of this path by a request with these headers.
+    /// Parses the headers of a request to this path.
     pub(crate) fn new(
         app: &AppState,
         path: &'static str,
         Principal { tenant, .. }: Principal,
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let key = IdempotencyKey::of(&tenant, headers)?;
+        let key = IdempotencyKey::from_headers(&tenant, headers)?;
         Ok(Self { path, tenant, base: BaseUrl::new(app, headers), trace: trace_of(headers), key })
     }
 
-    /// What it asks for as JSON, and all members of its body, of which there are no others than `own` and `shared`.
-    pub(crate) async fn json(
+    /// Parses a JSON body, whose members are `own` and `shared` only. Returns all members with the parsed fields.
+    pub(crate) async fn parse_json(
         &self,
         app: &AppState,
         request: Request,
@@ -71,42 +71,43 @@ impl CreateRequest {
         shared: &[&str],
     ) -> Result<(TaskSpec, Map<String, Value>), Problem> {
         let members = json::members(app, request, &[own, shared].concat()).await?;
-        Ok((self.order(app, &members, &ReceivedForm::default()).await?, members))
+        Ok((self.parse_spec(app, &members, &ReceivedForm::default()).await?, members))
     }
 
-    /// What it asks for by a form, and the files in it.
-    pub(crate) async fn form(
+    /// Receives a multipart form. Returns its files with the parsed fields.
+    pub(crate) async fn receive_form(
         &self,
         app: &AppState,
         request: Request,
         form: &FormSpec,
         max_files: usize,
     ) -> Result<(TaskSpec, Vec<UploadedFile>), Problem> {
-        let mut uploads = form::receive(app, request, form, max_files, self.key.is_some()).await?;
-        let fields = std::mem::take(&mut uploads.fields);
-        Ok((self.order(app, &fields, &uploads).await?, uploads.files))
+        let mut received = form::receive(app, request, form, max_files, self.key.is_some()).await?;
+        let fields = std::mem::take(&mut received.fields);
+        Ok((self.parse_spec(app, &fields, &received).await?, received.files))
     }
 
-    async fn order(
+    async fn parse_spec(
         &self,
         app: &AppState,
         fields: &Map<String, Value>,
-        uploads: &ReceivedForm,
+        received: &ReceivedForm,
     ) -> Result<TaskSpec, Problem> {
-        let (wanted, options) = (parse_read_options(fields)?, parse_task_options(app, &self.base, fields).await?);
+        let read_options = parse_read_options(fields)?;
+        let task_options = parse_task_options(app, &self.base, fields).await?;
         let fingerprint = self.key.is_some().then(|| {
-            let names = uploads.files.iter().map(|upload| upload.name.as_deref());
-            idempotency_key::fingerprint(self.path, fields, names.zip(&uploads.digests))
+            let names = received.files.iter().map(|file| file.name.as_deref());
+            idempotency_key::fingerprint(self.path, fields, names.zip(&received.digests))
         });
-        Ok(TaskSpec { wanted, options, fingerprint })
+        Ok(TaskSpec { read_options, task_options, fingerprint })
     }
 
-    /// Makes the task of an order, and answers with it; one that was made before by a request with the same key is
-    /// answered again. `content` says what the task is made of, or why there is none.
+    /// Creates the task and responds with `answer`. If an earlier request with the same key created a task, responds with
+    /// that one. `content` returns what the task consists of, or why there is no task.
     pub(crate) async fn create<C, A>(
         &self,
         app: &Arc<AppState>,
-        order: TaskSpec,
+        spec: TaskSpec,
         content: impl FnOnce(TaskId) -> C,
         answer: impl FnOnce(Task) -> A,
     ) -> Result<Response, Problem>
@@ -114,45 +115,44 @@ impl CreateRequest {
         C: Future<Output = Result<TaskContent, CreateRejection>>,
         A: Future<Output = Result<Response, Problem>>,
     {
-        let TaskSpec { wanted, options, fingerprint } = order;
-        let entry = match self.key.as_ref().zip(fingerprint) {
-            Some((key, fingerprint)) => enter(app, &key.0, fingerprint).await?,
+        let TaskSpec { read_options, task_options: options, fingerprint } = spec;
+        let claimed = match self.key.as_ref().zip(fingerprint) {
+            Some((key, fingerprint)) => claim_key(app, &key.0, fingerprint).await?,
             None => KeyedRequest::unkeyed(),
         };
-        let ticket = match entry {
-            KeyedRequest::First(ticket) => ticket,
-            KeyedRequest::Again(task) => return Ok(replayed(answer(task).await)),
+        let guard = match claimed {
+            KeyedRequest::First(guard) => guard,
+            KeyedRequest::Replay(task) => return Ok(mark_replayed(answer(task).await)),
         };
         let prepared = async {
-            let read_as = app.routing.assign(&app.backend, ticket.task_id, wanted).await??;
-            Ok::<_, CreateRejection>((read_as, content(ticket.task_id).await?))
+            let read_as = app.routing.assign(&app.backend, guard.task_id, read_options).await??;
+            Ok::<_, CreateRejection>((read_as, content(guard.task_id).await?))
         };
         let (read_as, content) = match prepared.await {
             Ok(prepared) => prepared,
-            Err(none) => return none.answer(ticket).await,
+            Err(rejection) => return rejection.answer(guard).await,
         };
-        let (tenant, trace) = (self.tenant.clone(), self.trace);
-        let submission = Submission { tenant, read_as, content, options, trace };
-        let (task, ticket) = create_task(app, submission, ticket).await?;
+        let submission = Submission { tenant: self.tenant.clone(), read_as, content, options, trace: self.trace };
+        let (task, guard) = create_task(app, submission, guard).await?;
         let answered = answer(task).await;
-        ticket.settle().await;
+        guard.finish().await;
         answered
     }
 }
 
-/// Why a request makes no task.
+/// Why a request creates no task.
 #[derive(Debug)]
 pub(crate) enum CreateRejection {
-    /// It is refused.
+    /// The request is refused.
     Refused(Problem),
-    /// There is nothing to be read in it, and this says so.
+    /// The request is valid, but has no valid document; this is its response.
     Answered(Response),
 }
 
 impl CreateRejection {
-    /// The answer, when the key is free again: what is corrected may be sent with the same one.
-    async fn answer(self, ticket: IdempotencyGuard) -> Result<Response, Problem> {
-        ticket.settle().await;
+    /// Returns the response, after the key is released: the corrected request may use it again.
+    async fn answer(self, guard: IdempotencyGuard) -> Result<Response, Problem> {
+        guard.finish().await;
         match self {
             Self::Refused(problem) => Err(problem),
             Self::Answered(response) => Ok(response),
@@ -166,11 +166,11 @@ impl<P: Into<Problem>> From<P> for CreateRejection {
     }
 }
 
-/// The task when it has ended, or as it is when a client that waits for it has waited long enough.
-pub(crate) async fn ended(app: &AppState, task: Task) -> Result<Task, Problem> {
+/// Waits until the task has ended, for at most `sync_limit`; returns its latest state.
+pub(crate) async fn wait_for_end(app: &AppState, task: Task) -> Result<Task, Problem> {
     let id = task.id;
     let task = wait_until(app, task, app.settings.sync_limit, |task| task.status().ended()).await;
-    let task = task.map_err(|error| not_found(error).of(id))?;
-    // Its customer no longer wants it.
+    let task = task.map_err(|error| task_problem(error).of(id))?;
+    // Deleted by its tenant while it was waited for.
     if task.expired(now()) { Err(Problem::task_not_found().of(id)) } else { Ok(task) }
 }

@@ -1,4 +1,4 @@
-//! Where a list goes on. To clients a cursor is opaque: what is in it may change from one release to the next.
+//! Pagination cursors. They are opaque to clients: their content may change with any release.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use quire_platform::Listed;
@@ -6,53 +6,53 @@ use quire_tasks::{PageRef, Task, UnixMillis};
 
 use crate::http::problem::Problem;
 
-/// A place in the list of tasks, as it is given out.
-pub(crate) fn of_listed(place: &Listed) -> String {
+/// Encodes a position in the list of tasks.
+pub(crate) fn encode_listed(place: &Listed) -> String {
     encode(&format!("t.{}.{}", place.created_at.0, place.id))
 }
 
-/// The opposite of [`of_listed`].
-pub(crate) fn listed(cursor: &str) -> Result<Listed, Problem> {
-    read_listed(cursor).ok_or_else(wrong)
+/// Decodes a position in the list of tasks.
+pub(crate) fn parse_listed(cursor: &str) -> Result<Listed, Problem> {
+    decode_listed(cursor).ok_or_else(invalid_cursor)
 }
 
-fn read_listed(cursor: &str) -> Option<Listed> {
+fn decode_listed(cursor: &str) -> Option<Listed> {
     let text = decode(cursor)?;
     let (created_at, id) = text.strip_prefix("t.")?.split_once('.')?;
     let place = Listed { created_at: UnixMillis(created_at.parse().ok()?), id: id.parse().ok()? };
-    (of_listed(&place) == cursor).then_some(place)
+    (encode_listed(&place) == cursor).then_some(place)
 }
 
-/// Behind this page, in the list of its task's pages.
-pub(crate) fn of_page(page: PageRef) -> String {
+/// Encodes the position after this page in the list of its task's pages.
+pub(crate) fn encode_page(page: PageRef) -> String {
     encode(&format!("p.{}.{}", page.document, page.page))
 }
 
-/// The opposite of [`of_page`], for the task that the list is of.
-pub(crate) fn page(of: &Task, cursor: &str) -> Result<PageRef, Problem> {
-    read_page(of, cursor).ok_or_else(wrong)
+/// Decodes a position in the list of this task's pages.
+pub(crate) fn parse_page(task: &Task, cursor: &str) -> Result<PageRef, Problem> {
+    decode_page(task, cursor).ok_or_else(invalid_cursor)
 }
 
-fn read_page(of: &Task, cursor: &str) -> Option<PageRef> {
+fn decode_page(task: &Task, cursor: &str) -> Option<PageRef> {
     let text = decode(cursor)?;
     let (document, page) = text.strip_prefix("p.")?.split_once('.')?;
-    let page = PageRef { task_id: of.id, document: document.parse().ok()?, page: page.parse().ok()? };
-    (of_page(page) == cursor).then_some(page)
+    let page = PageRef { task_id: task.id, document: document.parse().ok()?, page: page.parse().ok()? };
+    (encode_page(page) == cursor).then_some(page)
 }
 
-/// A place as it is given out.
+/// Encodes a position as base64url.
 pub(crate) fn encode(place: &str) -> String {
     URL_SAFE_NO_PAD.encode(place)
 }
 
-/// The opposite of [`encode`]; none for what is no text in base64url.
+/// Decodes a cursor; returns `None` if it is not base64url of UTF-8.
 pub(crate) fn decode(cursor: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
 }
 
-/// The problem of a cursor that was never given out.
-pub(crate) fn wrong() -> Problem {
-    Problem::invalid_field("cursor", "This is no cursor that this list has given out.")
+/// Returns the problem of an invalid cursor.
+pub(crate) fn invalid_cursor() -> Problem {
+    Problem::invalid_field("cursor", "Invalid cursor; expected `next` of an earlier response of this list.")
 }
 
 #[cfg(test)]
@@ -68,31 +68,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_reads_back(name in ".*", created_at: i64, document: u32, page: u32) {
-            let of = a_task(&name);
-            let place = Listed { created_at: UnixMillis(created_at), id: of.id };
-            prop_assert_eq!(read_listed(&of_listed(&place)), Some(place));
-            let place = PageRef { task_id: of.id, document, page };
-            prop_assert_eq!(read_page(&of, &of_page(place)), Some(place));
+        fn a_cursor_round_trips(name in ".*", created_at: i64, document: u32, page: u32) {
+            let task = a_task(&name);
+            let place = Listed { created_at: UnixMillis(created_at), id: task.id };
+            prop_assert_eq!(decode_listed(&encode_listed(&place)), Some(place));
+            let place = PageRef { task_id: task.id, document, page };
+            prop_assert_eq!(decode_page(&task, &encode_page(place)), Some(place));
         }
 
         #[test]
-        fn what_never_was_given_out_is_no_cursor(text in ".*", raw in ".*") {
-            let of = a_task("a task");
+        fn an_invalid_cursor_is_refused(text in ".*", raw in ".*") {
+            let task = a_task("a task");
             for cursor in [text, encode(&raw), encode(&format!("t.{raw}")), encode(&format!("p.{raw}"))] {
-                prop_assert!(read_listed(&cursor).is_none_or(|place| of_listed(&place) == cursor));
-                prop_assert!(read_page(&of, &cursor).is_none_or(|place| of_page(place) == cursor));
+                prop_assert!(decode_listed(&cursor).is_none_or(|place| encode_listed(&place) == cursor));
+                prop_assert!(decode_page(&task, &cursor).is_none_or(|place| encode_page(place) == cursor));
             }
         }
     }
 
     #[test]
-    fn a_cursor_of_one_list_is_none_of_another() {
-        let of = a_task("a task");
-        let (listed, page) = (Listed::of(&of), PageRef { task_id: of.id, document: 1, page: 2 });
-        assert!(read_page(&of, &of_listed(&listed)).is_none() && read_listed(&of_page(page)).is_none());
-        for other in ["", "!", &encode("t.07.x"), &encode(&format!("t.+7.{}", of.id)), &encode("p.01.2")] {
-            assert!(read_listed(other).is_none() && read_page(&of, other).is_none(), "{other}");
+    fn a_cursor_of_another_list_is_refused() {
+        let task = a_task("a task");
+        let (listed, page) = (Listed::of(&task), PageRef { task_id: task.id, document: 1, page: 2 });
+        assert!(decode_page(&task, &encode_listed(&listed)).is_none() && decode_listed(&encode_page(page)).is_none());
+        for other in ["", "!", &encode("t.07.x"), &encode(&format!("t.+7.{}", task.id)), &encode("p.01.2")] {
+            assert!(decode_listed(other).is_none() && decode_page(&task, other).is_none(), "{other}");
         }
     }
 }

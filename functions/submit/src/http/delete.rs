@@ -1,4 +1,4 @@
-//! `DELETE /task/{task_id}`: the task, its documents and what was read of them are gone, now.
+//! `DELETE /task/{task_id}`: deletes a task with its documents and results, immediately.
 
 use std::sync::Arc;
 
@@ -16,25 +16,25 @@ use crate::{
     time::now,
 };
 
-/// From its first step on there is no such task to anybody. What fails after that, this same call finishes when it is
-/// made again; otherwise the sweep of what has expired does.
-pub(crate) async fn delete(
+/// Deletes the task. Its first step makes the task invisible to everyone. If a later step fails, the same call resumes it,
+/// or else the retention sweep does.
+pub(crate) async fn delete_task(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let Path(id) = id.map_err(|_| Problem::task_not_found())?;
     let task = app.stored_task_of(&principal, &id).await?;
-    let deleted = app.work.spawn(forget(Arc::clone(&app), task));
+    let deleted = app.work.spawn(expire_and_purge(Arc::clone(&app), task));
     deleted.await.map_err(|panic| Problem::internal(&panic))??;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn forget(app: Arc<AppState>, task: Task) -> quire_platform::Result<()> {
-    // First, so that whoever has a page of it in hand leaves nothing behind.
+async fn expire_and_purge(app: Arc<AppState>, task: Task) -> quire_platform::Result<()> {
+    // The task expires first, so that a worker that is reading one of its pages leaves nothing behind.
     match retry_with_backoff(|| app.backend.tasks.expire(task.id, now())).await {
         Ok(_) => purge(&app.backend, &task).await?,
-        // Somebody else was faster, and the task is the last that goes.
+        // Lost a race with another deletion, which removes the task last.
         Err(Error::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
     }

@@ -1,4 +1,4 @@
-//! `GET /task/{task_id}/deliveries`: what a task's receiver was told, and how each attempt at that went.
+//! `GET /task/{task_id}/deliveries`: lists the deliveries of a task's callbacks with their attempts.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,13 +17,13 @@ use crate::{
     time::rfc3339,
 };
 
-/// What this list's cursors begin with.
+/// The prefix of this list's cursors.
 const CURSOR: &str = "d.";
 
-/// Of how many attempts the log of one task is looked at, at most: the notifier keeps fewer.
+/// The maximum number of attempts read from the log of one task. The notifier stores fewer.
 const MOST_ATTEMPTS: usize = 500;
-/// How many records are read at a time: an attempt has up to a few kilobytes.
-const READ_AT_A_TIME: usize = 100;
+/// The number of records read at a time: an attempt has up to a few kilobytes.
+const READ_BATCH: usize = 100;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct DeliveryList {
@@ -32,15 +32,15 @@ pub(crate) struct DeliveryList {
     next: Option<String>,
 }
 
-/// What was told, once or again and again.
+/// A delivery with all its attempts.
 #[derive(Debug, Serialize)]
 struct DeliveryAnswer {
     /// The `webhook-id`.
     id: WebhookId,
     event: String,
-    /// In the order made.
+    /// In chronological order.
     attempts: Vec<AttemptAnswer>,
-    /// The place in the list: where the log's first attempt at it lies.
+    /// The key of its first attempt, which is its position in the list.
     #[serde(skip)]
     first: String,
 }
@@ -57,59 +57,65 @@ struct AttemptAnswer {
     next_at: Option<String>,
 }
 
-pub(crate) async fn deliveries(
+pub(crate) async fn list_deliveries(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<DeliveryList>, Problem> {
     let Path(id) = id.map_err(|_| Problem::task_not_found())?;
-    let parameters = QueryParameters::of(query.as_deref());
-    let (limit, before) = (parameters.limit()?, parameters.cursor(place)?);
+    let parameters = QueryParameters::parse(query.as_deref());
+    let limit = parameters.limit()?;
+    let before = parameters.cursor(parse_position)?;
     let task = app.task_of(&principal, &id).await?;
-    let mut deliveries = grouped(log(&app.backend, task.id).await?);
+    let mut deliveries = group_by_delivery(read_log(&app.backend, task.id).await?);
     if let Some(before) = before {
         deliveries.retain(|delivery| delivery.first < before);
     }
-    let next =
-        deliveries.get(limit).is_some().then(|| cursor::encode(&format!("{CURSOR}{}", deliveries[limit - 1].first)));
+    let next = if deliveries.len() > limit {
+        Some(cursor::encode(&format!("{CURSOR}{}", deliveries[limit - 1].first)))
+    } else {
+        None
+    };
     deliveries.truncate(limit);
     Ok(Json(DeliveryList { deliveries, next }))
 }
 
-fn place(cursor: &str) -> Result<String, Problem> {
-    let place = cursor::decode(cursor).and_then(|text| text.strip_prefix(CURSOR).map(str::to_owned));
-    place.ok_or_else(cursor::wrong)
+fn parse_position(cursor: &str) -> Result<String, Problem> {
+    let position = cursor::decode(cursor).and_then(|text| text.strip_prefix(CURSOR).map(str::to_owned));
+    position.ok_or_else(cursor::invalid_cursor)
 }
 
-/// All attempts of a task that are known, in the order made.
-async fn log(backend: &Backend, task_id: TaskId) -> Result<Vec<DeliveryAttempt>> {
-    let room = task_id.to_string();
-    let (mut attempts, mut after) = (Vec::new(), None::<String>);
+/// Reads all logged attempts of a task, in chronological order.
+async fn read_log(backend: &Backend, task_id: TaskId) -> Result<Vec<DeliveryAttempt>> {
+    let partition = task_id.to_string();
+    let mut attempts = Vec::new();
+    let mut after: Option<String> = None;
     while attempts.len() < MOST_ATTEMPTS {
         let records =
-            backend.records.list_partition(Collection::Deliveries, &room, after.as_deref(), READ_AT_A_TIME).await?;
+            backend.records.list_partition(Collection::Deliveries, &partition, after.as_deref(), READ_BATCH).await?;
         after = records.last().map(|record| record.key.clone());
         for record in &records {
             if let Ok(attempt) = serde_json::from_str(&record.body) {
                 attempts.push(attempt);
             } else {
-                // What it holds is not said: a receiver's answer is among it.
-                error!(record.key, "a delivery's record is malformed");
+                // Its body is not logged: it contains a receiver's response.
+                error!(record.key, "malformed delivery record");
             }
         }
-        if records.len() < READ_AT_A_TIME {
+        if records.len() < READ_BATCH {
             break;
         }
     }
     Ok(attempts)
 }
 
-/// The attempts by what they were to tell, newest first.
-fn grouped(attempts: Vec<DeliveryAttempt>) -> Vec<DeliveryAnswer> {
+/// Groups attempts by delivery, newest first.
+fn group_by_delivery(attempts: Vec<DeliveryAttempt>) -> Vec<DeliveryAnswer> {
     let mut by_id = BTreeMap::<WebhookId, DeliveryAnswer>::new();
     for attempt in attempts {
-        let (id, first) = (attempt.webhook_id, attempt.key());
+        let id = attempt.webhook_id;
+        let first = attempt.key();
         let event = attempt.event.clone();
         let delivery = by_id.entry(id).or_insert_with(|| DeliveryAnswer { id, event, attempts: Vec::new(), first });
         delivery.attempts.push(attempt.into());
@@ -122,7 +128,7 @@ fn grouped(attempts: Vec<DeliveryAttempt>) -> Vec<DeliveryAnswer> {
 impl From<DeliveryAttempt> for AttemptAnswer {
     fn from(attempt: DeliveryAttempt) -> Self {
         let DeliveryAttempt { attempt, at, duration_ms, ending, status, error, answer, next_at, .. } = attempt;
-        let (at, next_at) = (rfc3339(at), next_at.map(rfc3339));
-        Self { attempt, at, status, duration_ms, ending, error, answer, next_at }
+        let next_at = next_at.map(rfc3339);
+        Self { attempt, at: rfc3339(at), status, duration_ms, ending, error, answer, next_at }
     }
 }

@@ -1,8 +1,8 @@
-//! Bodies that are refused before they are read to their end.
+//! Drains request bodies that are refused before they are read completely.
 //!
-//! A server that answers early and closes the connection while the client still sends makes the client's system drop
-//! the answer: the client sees a reset connection instead of a `413`. So what is left of a body is read on for a
-//! while and thrown away, after the answer has been sent.
+//! If a server responds early and closes the connection while the client is still sending, the client's TCP stack drops
+//! the response: the client sees a connection reset instead of a `413`. Therefore the rest of the body is read and
+//! discarded for a while after the response was sent (a lingering close).
 
 use std::{
     pin::Pin,
@@ -21,13 +21,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::state::AppState;
 
-/// How long a client may go on sending into the void: enough for the usual ones to stop writing and read, not enough
-/// to hold a shutdown up.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long a body is drained: long enough for common clients to notice the response, too short to delay a shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The request with a body that lingers when it is dropped before its end.
-pub(crate) fn body(app: &AppState, request: Request) -> Request {
-    // A client that asks first (`Expect: 100-continue`) reads the answer before it sends: nothing to throw away.
+/// Wraps the request's body so that it is drained if it is dropped before its end.
+pub(crate) fn drain_on_drop(app: &AppState, request: Request) -> Request {
+    // A client that sends `Expect: 100-continue` reads the response before it sends the body: nothing to drain.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
         return request;
     }
@@ -35,9 +34,9 @@ pub(crate) fn body(app: &AppState, request: Request) -> Request {
     request.map(|body| Body::from_stream(DrainingBody { rest: Some(body.into_data_stream()), work }))
 }
 
-/// Gives up a request's body unread.
+/// Drains the body of a request in the background.
 pub(crate) fn discard(app: &AppState, request: Request) {
-    drop(body(app, request));
+    drop(drain_on_drop(app, request));
 }
 
 struct DrainingBody {
@@ -61,7 +60,7 @@ impl Stream for DrainingBody {
 impl Drop for DrainingBody {
     fn drop(&mut self) {
         let (Some(mut rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) else { return };
-        let discard = async move { while let Some(Ok(_)) = rest.next().await {} };
-        self.work.spawn_on(async move { timeout(LINGER, discard).await }, &runtime);
+        let drain = async move { while let Some(Ok(_)) = rest.next().await {} };
+        self.work.spawn_on(async move { timeout(DRAIN_TIMEOUT, drain).await }, &runtime);
     }
 }

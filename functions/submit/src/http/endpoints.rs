@@ -1,5 +1,5 @@
-//! Receivers with which something is wrong: `GET /webhooks/endpoints` lists them, and
-//! `POST /webhooks/endpoints/{endpoint_id}/enable` has one called again.
+//! Webhook endpoints that are disabled or backing off: `GET /webhooks/endpoints` lists them, and
+//! `POST /webhooks/endpoints/{endpoint_id}/enable` enables one.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     time::rfc3339,
 };
 
-/// What this list's cursors begin with.
+/// The prefix of this list's cursors.
 const CURSOR: &str = "e.";
 
 #[derive(Debug, Serialize)]
@@ -33,40 +33,43 @@ struct EndpointAnswer {
     id: String,
     url: String,
     state: &'static str,
-    /// Until when it is left alone; `null` for one that is disabled, until somebody enables it.
+    /// The end of the backoff; `null` if the endpoint is disabled until it is enabled.
     until: Option<String>,
     since: String,
     failures: u32,
     last_error: Option<String>,
 }
 
-pub(crate) async fn endpoints(
+pub(crate) async fn list_endpoints(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     RawQuery(query): RawQuery,
 ) -> Result<Json<EndpointList>, Problem> {
-    let parameters = QueryParameters::of(query.as_deref());
-    let (limit, after) = (parameters.limit()?, parameters.cursor(place)?);
-    let room = principal.tenant.as_str();
-    let after = after.map(|id| format!("{room}/{id}"));
-    // One more, to know whether there are more.
+    let parameters = QueryParameters::parse(query.as_deref());
+    let limit = parameters.limit()?;
+    let partition = principal.tenant.as_str();
+    let after = parameters.cursor(parse_position)?.map(|id| format!("{partition}/{id}"));
+    // Reads one more than the limit to know whether another page follows.
     let mut records =
-        app.backend.records.list_partition(Collection::Endpoints, room, after.as_deref(), limit + 1).await?;
+        app.backend.records.list_partition(Collection::Endpoints, partition, after.as_deref(), limit + 1).await?;
     let more = records.len() > limit;
     records.truncate(limit);
-    let id = |record: &Record| record.key.rsplit('/').next().unwrap_or_default().to_owned();
-    let next = records.last().filter(|_| more).map(|last| cursor::encode(&format!("{CURSOR}{}", id(last))));
+    let next = records.last().filter(|_| more).map(|last| cursor::encode(&format!("{CURSOR}{}", id_of(last))));
     Ok(Json(EndpointList { endpoints: records.iter().filter_map(answer).collect(), next }))
 }
 
-fn place(cursor: &str) -> Result<String, Problem> {
+fn id_of(record: &Record) -> &str {
+    record.key.rsplit('/').next().unwrap_or_default()
+}
+
+fn parse_position(cursor: &str) -> Result<String, Problem> {
     let id = cursor::decode(cursor).and_then(|text| text.strip_prefix(CURSOR).map(str::to_owned));
-    id.filter(|id| is_id(id)).ok_or_else(cursor::wrong)
+    id.filter(|id| is_id(id)).ok_or_else(cursor::invalid_cursor)
 }
 
 fn answer(record: &Record) -> Option<EndpointAnswer> {
     let Ok(endpoint) = serde_json::from_str::<Endpoint>(&record.body) else {
-        error!(record.key, "a receiver's record is malformed");
+        error!(record.key, "malformed endpoint record");
         return None;
     };
     let (state, until) = match endpoint.state {
@@ -77,8 +80,8 @@ fn answer(record: &Record) -> Option<EndpointAnswer> {
     Some(EndpointAnswer { id, url, state, until, since: rfc3339(since), failures, last_error })
 }
 
-/// Nothing is known against it any more. What was given up meanwhile is sent by `POST /webhooks/recover`.
-pub(crate) async fn enable(
+/// Enables the endpoint by deleting its record. `POST /webhooks/recover` sends its exhausted callbacks again.
+pub(crate) async fn enable_endpoint(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     id: Result<Path<String>, PathRejection>,
@@ -88,11 +91,11 @@ pub(crate) async fn enable(
     if !is_id(&id) || !app.backend.records.delete(Collection::Endpoints, &key, None).await? {
         return Err(Problem::endpoint_not_found());
     }
-    info!(tenant = principal.tenant.as_str(), endpoint.id = id, "receiver enabled");
+    info!(tenant = principal.tenant.as_str(), endpoint.id = id, "endpoint enabled");
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What is no id is no part of a record's key either.
+/// Whether this is an endpoint's id. An invalid one must not become part of a record's key.
 fn is_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

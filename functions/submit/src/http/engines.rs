@@ -1,4 +1,4 @@
-//! How the engines do, for `GET /healthz`.
+//! The health of the engines, for `GET /healthz`.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,22 @@ use serde_json::{Map, Value, json};
 
 use crate::time::{now, rfc3339};
 
-/// The members of a [`crate::HealthReport`] that are about engines: `engines`, one by one; `degraded`, whether one that a
-/// route counts on is paused or left alone; and then `unavailable`, which. Its pages wait or are read by another, so it is
-/// for whoever calls this to say that the whole is well all the same.
+/// Returns the members of a [`crate::HealthReport`] that describe engines: `engines`, the list; `degraded`, whether an
+/// engine that a route needs is paused or its circuit breaker is open; and in that case `unavailable`, their names. A
+/// degraded deployment is still healthy: the pages wait, or a fallback engine reads them.
 ///
 /// # Errors
 /// Any [`quire_platform::Error`].
 pub async fn engine_health(backend: &Backend, routes: &Config) -> Result<Map<String, Value>> {
-    let board = EngineStatuses::read(backend).await?;
-    Ok(members(&board, routes, now()))
+    let statuses = EngineStatuses::read(backend).await?;
+    Ok(members(&statuses, routes, now()))
 }
 
-fn members(board: &EngineStatuses, routes: &Config, now: UnixMillis) -> Map<String, Value> {
-    let engines: Vec<_> = routes.engines.keys().map(|engine| EngineAnswer::new(engine, board, routes, now)).collect();
-    let missed = engines.iter().filter(|engine| engine.is_missed()).map(|engine| engine.engine.clone());
-    let unavailable: Vec<String> = missed.collect();
+fn members(statuses: &EngineStatuses, routes: &Config, now: UnixMillis) -> Map<String, Value> {
+    let engines: Vec<_> =
+        routes.engines.keys().map(|engine| EngineAnswer::new(engine, statuses, routes, now)).collect();
+    let unavailable: Vec<String> =
+        engines.iter().filter(|engine| engine.is_unavailable()).map(|engine| engine.engine.clone()).collect();
     let mut members = Map::new();
     members.insert("degraded".to_owned(), (!unavailable.is_empty()).into());
     if !unavailable.is_empty() {
@@ -34,18 +35,18 @@ fn members(board: &EngineStatuses, routes: &Config, now: UnixMillis) -> Map<Stri
     members
 }
 
-/// One engine. What it counted, all workers of the last day have counted.
+/// One engine. Its counters are sums over all workers of the last day.
 #[derive(Debug, Serialize)]
 struct EngineAnswer<'a> {
     engine: String,
     state: State,
-    /// Why it is paused or left alone.
+    /// Why it is paused, or why its circuit breaker is open.
     reason: Option<&'a str>,
-    routes: Vec<EngineDuty<'a>>,
+    routes: Vec<EngineRole<'a>>,
     workers: WorkerCounts,
     pages: u64,
     failures: u64,
-    /// Answers without text.
+    /// Pages without text.
     empty: u64,
     mean_confidence: Option<f64>,
     mean_ms: Option<u64>,
@@ -53,9 +54,9 @@ struct EngineAnswer<'a> {
     rolled_back: Option<RollbackAnswer>,
 }
 
-/// What a route has an engine for.
+/// The role of an engine in a route.
 #[derive(Debug, Serialize)]
-struct EngineDuty<'a> {
+struct EngineRole<'a> {
     role: &'static str,
     modes: &'a BTreeSet<ModeName>,
     /// A canary's share of the tasks.
@@ -77,15 +78,16 @@ struct RollbackAnswer {
 }
 
 impl<'a> EngineAnswer<'a> {
-    fn new(engine: &EngineName, board: &'a EngineStatuses, routes: &'a Config, now: UnixMillis) -> Self {
-        let (state, counted) = (board.state(engine, now), board.stats(engine));
-        let (live, not_closed) = board.workers(engine, now);
-        let rolled_back = board.control(engine).rolled_back;
+    fn new(engine: &EngineName, statuses: &'a EngineStatuses, routes: &'a Config, now: UnixMillis) -> Self {
+        let state = statuses.state(engine, now);
+        let counted = statuses.stats(engine);
+        let (live, not_closed) = statuses.workers(engine, now);
+        let rolled_back = statuses.control(engine).rolled_back;
         Self {
             engine: engine.to_string(),
             state,
-            reason: board.reason(engine, now).filter(|_| state != State::Closed),
-            routes: routes.routes.iter().filter_map(|route| duty(route, engine)).collect(),
+            reason: statuses.reason(engine, now).filter(|_| state != State::Closed),
+            routes: routes.routes.iter().filter_map(|route| role_in(route, engine)).collect(),
             workers: WorkerCounts { live, not_closed },
             pages: counted.pages,
             failures: counted.failures,
@@ -100,16 +102,17 @@ impl<'a> EngineAnswer<'a> {
         }
     }
 
-    /// Whether a route counts on it in vain. Nobody counts on a canary that was rolled back.
-    fn is_missed(&self) -> bool {
-        let is_trusted = |duty: &EngineDuty<'_>| duty.role != CANARY || self.rolled_back.is_none();
-        self.state != State::Closed && self.routes.iter().any(is_trusted)
+    /// Whether a route needs the engine and it is unavailable. A canary that was rolled back is not needed.
+    fn is_unavailable(&self) -> bool {
+        let is_rolled_back = self.rolled_back.is_some();
+        let is_needed = self.routes.iter().any(|role| role.role != CANARY || !is_rolled_back);
+        self.state != State::Closed && is_needed
     }
 }
 
 const CANARY: &str = "canary";
 
-fn duty<'a>(route: &'a Route, engine: &EngineName) -> Option<EngineDuty<'a>> {
+fn role_in<'a>(route: &'a Route, engine: &EngineName) -> Option<EngineRole<'a>> {
     let share = route.canary.as_ref().filter(|canary| canary.engine == *engine).map(|canary| canary.share);
     let role = match share {
         Some(_) => CANARY,
@@ -117,5 +120,5 @@ fn duty<'a>(route: &'a Route, engine: &EngineName) -> Option<EngineDuty<'a>> {
         None if route.fallback.as_ref() == Some(engine) => "fallback",
         None => return None,
     };
-    Some(EngineDuty { role, modes: &route.modes, share })
+    Some(EngineRole { role, modes: &route.modes, share })
 }

@@ -11,7 +11,7 @@ use axum::{
 
 use crate::state::AppState;
 
-pub(crate) async fn healthz(State(app): State<Arc<AppState>>) -> Response {
+pub(crate) async fn get_health(State(app): State<Arc<AppState>>) -> Response {
     let report = app.health.health().await;
     let status = if report.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()

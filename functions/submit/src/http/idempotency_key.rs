@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that is sent again makes nothing again. What is known of a key is in `ticket`.
+//! The `Idempotency-Key` header. The records of known keys are in [`crate::tasks::idempotency`].
 
 use std::fmt::Write;
 
@@ -10,23 +10,23 @@ use quire_tasks::Tenant;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::{http::problem::Problem, limits::MAX_IDEMPOTENCY_KEY_LENGTH, tasks::idempotency::IdempotencyError};
+use crate::{http::problem::Problem, limits::MAX_IDEMPOTENCY_KEY_LENGTH};
 
-/// The header of a request, as draft-ietf-httpapi-idempotency-key-header has it.
+/// The request header of draft-ietf-httpapi-idempotency-key-header.
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// On an answer to a request that was sent again.
+/// The response header of a replayed request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// A request's key, as the name of its note.
+/// The key of a request, as the key of its idempotency record: a digest of the tenant and the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdempotencyKey(pub(crate) String);
 
 impl IdempotencyKey {
-    /// The key of a request with these headers, where it has one.
-    pub(crate) fn of(tenant: &Tenant, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+    /// Parses the header. Error: `malformed_idempotency_key`, also for several headers.
+    pub(crate) fn from_headers(tenant: &Tenant, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(KEY).iter();
         let Some(value) = values.next() else { return Ok(None) };
-        let key = value.to_str().ok().map(unquoted).filter(|key| plain(key) && values.next().is_none());
+        let key = value.to_str().ok().map(unquoted).filter(|key| is_valid(key) && values.next().is_none());
         key.map(|key| Some(Self::new(tenant, key)))
             .ok_or_else(|| Problem::malformed_idempotency_key(MAX_IDEMPOTENCY_KEY_LENGTH))
     }
@@ -37,24 +37,24 @@ impl IdempotencyKey {
     }
 }
 
-/// The draft has a string in quotation marks; most clients send it without them.
+/// Removes optional quotation marks: the draft requires them, and most clients omit them.
 fn unquoted(value: &str) -> &str {
     value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
 }
 
-fn plain(key: &str) -> bool {
+fn is_valid(key: &str) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// What a request asks for: the same for the same request only. Not its bytes as they came: a form's boundary is another
-/// one each time.
+/// Returns the fingerprint of a request: equal for equal requests only. It hashes the parsed fields and not the raw body,
+/// because the boundary of a form differs each time.
 pub(crate) fn fingerprint<'a>(
     path: &str,
     fields: &Map<String, Value>,
     files: impl IntoIterator<Item = (Option<&'a str>, &'a [u8; 32])>,
 ) -> String {
     let mut hash = Sha256::new();
-    // Each with its length, so that no two requests read the same.
+    // Each part is prefixed with its length, so that different requests never hash the same bytes.
     let mut add = |part: &[u8]| {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
@@ -82,20 +82,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-impl From<IdempotencyError> for Problem {
-    fn from(error: IdempotencyError) -> Self {
-        match error {
-            IdempotencyError::InUse(None) => Self::idempotency_key_in_use(),
-            IdempotencyError::InUse(Some(task_id)) => Self::idempotency_key_in_use().of(task_id),
-            IdempotencyError::Reused => Self::idempotency_key_reused(),
-            IdempotencyError::TaskNotFound => Self::task_not_found(),
-            IdempotencyError::Backend(error) => error.into(),
-        }
-    }
-}
-
-/// Says that an answer is one to a request that was sent again.
-pub(crate) fn replayed(answer: Result<Response, Problem>) -> Response {
+/// Marks a response as the replay of an earlier request's.
+pub(crate) fn mark_replayed(answer: Result<Response, Problem>) -> Response {
     let mut response = answer.unwrap_or_else(Problem::into_response);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
@@ -109,7 +97,7 @@ mod tests {
 
     fn key(values: &[&str]) -> Result<Option<IdempotencyKey>, &'static str> {
         let headers = values.iter().map(|value| (KEY, value.parse().expect("a header's value")));
-        IdempotencyKey::of(&Tenant::default(), &headers.collect()).map_err(|problem| problem.code())
+        IdempotencyKey::from_headers(&Tenant::default(), &headers.collect()).map_err(|problem| problem.code().as_str())
     }
 
     #[test]
@@ -126,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_of_another_tenant_is_another() {
+    fn tenants_do_not_share_keys() {
         let acme = "acme".parse().expect("a tenant");
         assert_ne!(IdempotencyKey::new(&acme, "a"), IdempotencyKey::new(&Tenant::default(), "a"));
         let IdempotencyKey(name) = IdempotencyKey::new(&acme, "a");
@@ -134,23 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_one_request_from_another() {
-        let of = |path: &str, fields: Value, files: &[(Option<&str>, [u8; 32])]| {
+    fn different_requests_have_different_fingerprints() {
+        let fingerprint_of = |path: &str, fields: Value, files: &[(Option<&str>, [u8; 32])]| {
             let fields = fields.as_object().expect("an object").clone();
             fingerprint(path, &fields, files.iter().map(|(name, digest)| (*name, digest)))
         };
         let (fields, file) = (json!({"a": "1", "b": ["2"]}), (Some("a.png"), [7; 32]));
-        let first = of("/ocr", fields.clone(), &[file]);
-        assert_eq!(of("/ocr", json!({"b": ["2"], "a": "1"}), &[file]), first);
+        let first = fingerprint_of("/ocr", fields.clone(), &[file]);
+        assert_eq!(fingerprint_of("/ocr", json!({"b": ["2"], "a": "1"}), &[file]), first);
         for other in [
-            of("/ocr/batch", fields.clone(), &[file]),
-            of("/ocr", json!({"a": "1", "b": ["3"]}), &[file]),
-            of("/ocr", json!({"a": 1, "b": ["2"]}), &[file]),
-            of("/ocr", json!({"a": "1"}), &[file]),
-            of("/ocr", fields.clone(), &[file, file]),
-            of("/ocr", fields.clone(), &[(None, [7; 32])]),
-            of("/ocr", fields.clone(), &[(Some("null"), [7; 32])]),
-            of("/ocr", fields, &[(Some("a.png"), [8; 32])]),
+            fingerprint_of("/ocr/batch", fields.clone(), &[file]),
+            fingerprint_of("/ocr", json!({"a": "1", "b": ["3"]}), &[file]),
+            fingerprint_of("/ocr", json!({"a": 1, "b": ["2"]}), &[file]),
+            fingerprint_of("/ocr", json!({"a": "1"}), &[file]),
+            fingerprint_of("/ocr", fields.clone(), &[file, file]),
+            fingerprint_of("/ocr", fields.clone(), &[(None, [7; 32])]),
+            fingerprint_of("/ocr", fields.clone(), &[(Some("null"), [7; 32])]),
+            fingerprint_of("/ocr", fields, &[(Some("a.png"), [8; 32])]),
         ] {
             assert_ne!(other, first);
         }

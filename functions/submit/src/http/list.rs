@@ -1,4 +1,4 @@
-//! `GET /task`: the caller's tasks, newest first.
+//! `GET /task`: lists the tenant's tasks, newest first.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use crate::{
     time::now,
 };
 
-/// How many tasks one call looks at: one that looks for something rare comes back with a cursor and perhaps nothing else,
-/// instead of reading the whole table while its client waits.
+/// The maximum number of tasks that one call examines. A search for something rare returns a cursor and possibly no task,
+/// instead of scanning the whole table while its client waits.
 const MOST_EXAMINED: usize = 500;
-/// How many are read at a time where few of them may be wanted.
-const READ_AT_A_TIME: usize = 100;
-const STATUSES: &str = "queued, processing, succeeded, partially_succeeded, failed and canceled";
-const CALLBACK_STATES: &str = "none, pending, retrying, delivered and exhausted";
+/// The number of tasks read at a time if the filter may reject most of them.
+const READ_BATCH: usize = 100;
+const STATUSES: &str = "queued, processing, succeeded, partially_succeeded, failed, canceled";
+const CALLBACK_STATES: &str = "none, pending, retrying, delivered, exhausted";
 
 #[derive(Debug, Serialize)]
 pub(crate) struct TaskList {
     tasks: Vec<TaskSummary>,
-    /// Where to go on; `null` where there are no more.
+    /// The cursor of the next page; `null` on the last page.
     next: Option<String>,
 }
 
-/// Which tasks are wanted. From `created_after` on, and before `created_before`: spans that adjoin share no task and
-/// leave none out.
+/// Selects tasks. `created_after` is inclusive and `created_before` exclusive, so that adjacent ranges neither overlap nor
+/// leave a gap.
 #[derive(Debug, Default)]
 struct TaskFilter {
     status: Option<TaskStatus>,
@@ -44,7 +44,7 @@ struct TaskFilter {
 }
 
 impl TaskFilter {
-    fn of(parameters: &QueryParameters<'_>) -> Result<Self, Problem> {
+    fn parse(parameters: &QueryParameters<'_>) -> Result<Self, Problem> {
         Ok(Self {
             status: parameters.word("status", STATUSES)?,
             created_after: parameters.time("created_after")?,
@@ -54,7 +54,7 @@ impl TaskFilter {
         })
     }
 
-    fn takes(&self, task: &Task, now: UnixMillis) -> bool {
+    fn matches(&self, task: &Task, now: UnixMillis) -> bool {
         !task.expired(now)
             && self.status.is_none_or(|status| task.status() == status)
             && self.created_after.is_none_or(|from| task.created_at >= from)
@@ -63,58 +63,61 @@ impl TaskFilter {
             && self.callback.is_none_or(|state| task.callback_state() == state)
     }
 
-    /// Whether every task in the list's order is wanted, as long as it has not expired.
-    const fn takes_all(&self) -> bool {
+    /// Whether it matches every task of the range that has not expired.
+    const fn matches_all(&self) -> bool {
         self.status.is_none() && self.tag.is_none() && self.callback.is_none()
     }
 
-    /// Behind every task that is too new.
+    /// Returns the position after every task that is too new.
     fn start(&self) -> Option<Listed> {
-        // Of those of one moment the one without any digit but 0 is the last, and there is none.
+        // Of the tasks of one millisecond, the nil id would be the last, and no task has it.
         self.created_before.map(|created_at| Listed { created_at, id: TaskId::new(Uuid::nil()) })
     }
 }
 
-pub(crate) async fn list(
+pub(crate) async fn list_tasks(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     RawQuery(query): RawQuery,
 ) -> Result<Json<TaskList>, Problem> {
-    let parameters = QueryParameters::of(query.as_deref());
-    let (filter, limit) = (TaskFilter::of(&parameters)?, parameters.limit()?);
-    let after = parameters.cursor(cursor::listed)?.or_else(|| filter.start());
-    let (tasks, next) = find(&app, &principal, &filter, after, limit).await?;
-    let next = next.map(|place| cursor::of_listed(&place));
+    let parameters = QueryParameters::parse(query.as_deref());
+    let filter = TaskFilter::parse(&parameters)?;
+    let limit = parameters.limit()?;
+    let after = parameters.cursor(cursor::parse_listed)?.or_else(|| filter.start());
+    let (tasks, next) = find_tasks(&app, &principal, &filter, after, limit).await?;
+    let next = next.map(|position| cursor::encode_listed(&position));
     Ok(Json(TaskList { tasks: tasks.iter().map(TaskSummary::new).collect(), next }))
 }
 
-/// Up to `limit` tasks that are wanted, and behind which place there may be more.
-async fn find(
+/// Returns up to `limit` matching tasks, and the position after which there may be more.
+async fn find_tasks(
     app: &AppState,
     principal: &Principal,
     filter: &TaskFilter,
     mut after: Option<Listed>,
     limit: usize,
 ) -> Result<(Vec<Task>, Option<Listed>), Problem> {
-    let (now, mut found, mut examined) = (now(), Vec::new(), 0);
-    // One more than are wanted says whether there are more.
-    let at_a_time = if filter.takes_all() { limit + 1 } else { READ_AT_A_TIME };
+    let now = now();
+    let mut found = Vec::new();
+    let mut examined = 0;
+    // Reads one more than the limit to know whether another page follows.
+    let batch = if filter.matches_all() { limit + 1 } else { READ_BATCH };
     while examined < MOST_EXAMINED {
-        let most = at_a_time.min(MOST_EXAMINED - examined);
+        let most = batch.min(MOST_EXAMINED - examined);
         let tasks = app.backend.tasks.list(&principal.tenant, filter.created_after, after, most).await?;
         if tasks.is_empty() {
             return Ok((found, None));
         }
         examined += tasks.len();
         for task in tasks {
-            let place = Listed::of(&task);
-            if filter.takes(&task, now) {
+            let position = Listed::of(&task);
+            if filter.matches(&task, now) {
                 if found.len() == limit {
                     return Ok((found, after));
                 }
                 found.push(task);
             }
-            after = Some(place);
+            after = Some(position);
         }
     }
     Ok((found, after))

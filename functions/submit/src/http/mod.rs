@@ -25,6 +25,7 @@ pub(crate) mod pages;
 pub(crate) mod principal;
 pub(crate) mod problem;
 pub(crate) mod problem_codes;
+pub(crate) mod problem_sources;
 pub(crate) mod query;
 pub(crate) mod rate_limit;
 pub(crate) mod read_options;

@@ -1,4 +1,4 @@
-//! `POST /ocr`: one document, and its text in the answer.
+//! `POST /ocr`: reads one document and returns its text.
 
 use std::sync::Arc;
 
@@ -12,35 +12,33 @@ use quire_tasks::{Task, TaskStatus};
 use crate::{
     documents::validation::{UploadedFile, validate_files},
     http::{
-        create::{CreateRejection, CreateRequest, ended},
+        create::{CreateRejection, CreateRequest, wait_for_end},
         fields::USUAL,
         form::FormSpec,
         principal::Principal,
-        problem::{Problem, not_found},
+        problem::Problem,
+        problem_sources::task_problem,
     },
     state::AppState,
-    tasks::{
-        answers::document_answers,
-        submission::{TaskContent, ValidatedFile},
-    },
+    tasks::{answers::document_answers, submission::TaskContent},
 };
 
 const PATH: &str = "/ocr";
 const FORM: FormSpec = FormSpec { files: "image", alias: None, fields: &USUAL };
 
-pub(crate) async fn ocr(
+pub(crate) async fn read_document(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     request: Request,
 ) -> Result<Response, Problem> {
     let call = CreateRequest::new(&app, PATH, principal, request.headers())?;
-    let (order, files) = call.form(&app, request, &FORM, 1).await?;
-    call.create(&app, order, |_| checked(&app, files), |task| answer(&app, &call, task)).await
+    let (spec, files) = call.receive_form(&app, request, &FORM, 1).await?;
+    call.create(&app, spec, |_| validate_content(&app, files), |task| answer(&app, &call, task)).await
 }
 
-async fn checked(app: &Arc<AppState>, files: Vec<UploadedFile>) -> Result<TaskContent, CreateRejection> {
+async fn validate_content(app: &Arc<AppState>, files: Vec<UploadedFile>) -> Result<TaskContent, CreateRejection> {
     let files = validate_files(app, files).await;
-    match files.iter().find_map(|ValidatedFile { file, .. }| file.as_ref().err()) {
+    match files.iter().find_map(|file| file.file.as_ref().err()) {
         Some(failure) => Err(Problem::from(failure.clone()).at("#/image").into()),
         None => Ok(TaskContent::Files(files)),
     }
@@ -48,16 +46,16 @@ async fn checked(app: &Arc<AppState>, files: Vec<UploadedFile>) -> Result<TaskCo
 
 async fn answer(app: &AppState, call: &CreateRequest, task: Task) -> Result<Response, Problem> {
     let id = task.id;
-    let task = ended(app, task).await?;
+    let task = wait_for_end(app, task).await?;
     if task.status().ended() {
-        result(app, &task).await.map_err(|problem| problem.of(id))
+        answer_text(app, &task).await.map_err(|problem| problem.of(id))
     } else {
         Ok(call.base.accepted(&task))
     }
 }
 
-async fn result(app: &AppState, task: &Task) -> Result<Response, Problem> {
-    let documents = document_answers(&app.backend, task).await.map_err(not_found)?;
+async fn answer_text(app: &AppState, task: &Task) -> Result<Response, Problem> {
+    let documents = document_answers(&app.backend, task).await.map_err(task_problem)?;
     let [document] = &documents[..] else { return Err(Problem::internal(&"a task of POST /ocr has one document")) };
     match &document.error {
         Some(failure) if document.status == TaskStatus::Failed => Err(Problem::from(failure.clone()).at("#/image")),

@@ -1,8 +1,7 @@
-//! `GET /openapi.json`: the API's description, for programs.
+//! `GET /openapi.json`: the OpenAPI description of the API.
 //!
-//! It is written by hand, in `openapi.json` beside the sources. What is the same everywhere is not written there but
-//! added here: of each call, `x-problems` lists the codes of its errors, and becomes an answer for each of their
-//! statuses; every answer gets the headers that every answer has.
+//! It is written by hand, in `openapi.json` beside `src`. What all calls have in common is added here: the error codes in
+//! `x-problems` of a call become error responses, one per status, and every response gets the common headers.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -13,24 +12,25 @@ use axum::{
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::http::problem_codes::{self, Code};
+use crate::http::problem_codes::ProblemCode;
 
-/// Errors of every call.
+/// The errors of every call.
 const ALWAYS: [&str; 3] = ["body_too_large", "busy", "internal"];
-/// Errors of every call that asks for a key.
+/// The errors of every call that requires an API key.
 const KEYED: [&str; 2] = ["rate_limited", "unauthorized"];
-/// The headers of every answer, and those of every answer to a tenant.
+/// The headers of every response, and those of every response to a tenant.
 const HEADERS: [(&str, &str); 1] = [("x-request-id", "RequestId")];
 const KEYED_HEADERS: [(&str, &str); 2] = [("ratelimit-policy", "RateLimitPolicy"), ("ratelimit", "RateLimit")];
 
-pub(crate) async fn openapi() -> Response {
+pub(crate) async fn get_openapi() -> Response {
     static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
 }
 
-/// The description as it is served.
+/// Returns the description as it is served.
 fn document() -> Value {
-    let mut document: Value = serde_json::from_str(include_str!("../../openapi.json")).expect("a test reads it");
+    let mut document: Value =
+        serde_json::from_str(include_str!("../../openapi.json")).expect("openapi.json is JSON, which a test checks");
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     for call in calls(&mut document) {
         complete(call);
@@ -38,7 +38,7 @@ fn document() -> Value {
     document
 }
 
-/// The calls, whatever their paths and methods.
+/// Returns the calls of all paths and methods.
 fn calls(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
     paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut).filter_map(Value::as_object_mut)
@@ -48,15 +48,15 @@ fn complete(call: &mut Map<String, Value>) {
     let is_keyed = !call.contains_key("security");
     let own = call.remove("x-problems").unwrap_or_default();
     let own = own.as_array().into_iter().flatten().filter_map(Value::as_str);
-    let codes = own.chain(ALWAYS).chain(KEYED.into_iter().filter(|_| is_keyed)).filter_map(problem_codes::named);
-    let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
+    let codes = own.chain(ALWAYS).chain(KEYED.into_iter().filter(|_| is_keyed)).filter_map(ProblemCode::parse);
+    let mut by_status = BTreeMap::<u16, Vec<ProblemCode>>::new();
     for code in codes {
-        by_status.entry(code.status).or_default().push(code);
+        by_status.entry(code.status()).or_default().push(code);
     }
     let responses = &mut call["responses"];
     for (status, codes) in by_status {
         if responses.get(status.to_string()).is_none() {
-            responses[status.to_string()] = problem(status, &codes);
+            responses[status.to_string()] = problem_response(status, &codes);
         }
     }
     for response in responses.as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -67,10 +67,10 @@ fn complete(call: &mut Map<String, Value>) {
     }
 }
 
-/// The answer to a request with one of these problems, all of one status.
-fn problem(status: u16, codes: &[Code]) -> Value {
-    let about: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.name, code.about)).collect();
-    let mut names: Vec<&str> = codes.iter().map(|code| code.name).collect();
+/// Returns the error response for these codes, which all have this status.
+fn problem_response(status: u16, codes: &[ProblemCode]) -> Value {
+    let meanings: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), code.meaning())).collect();
+    let mut names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     let narrowed = json!({"properties": {"status": {"const": status}, "code": {"enum": names}}});
@@ -82,7 +82,7 @@ fn problem(status: u16, codes: &[Code]) -> Value {
         _ => json!({}),
     };
     json!({
-        "description": about.join(" "),
+        "description": meanings.join(" "),
         "headers": headers,
         "content": {"application/problem+json": {"schema": schema}},
     })
@@ -98,35 +98,35 @@ mod tests {
 
     use super::*;
 
-    /// These have no call of their own.
+    /// The errors of requests to no call.
     const OF_NO_CALL: [&str; 2] = ["method_not_allowed", "not_found"];
 
     #[test]
-    fn every_code_that_is_described_is_known_and_every_known_one_of_a_request_is_described() {
+    fn openapi_lists_exactly_the_codes_of_requests() {
         let mut source: Value = serde_json::from_str(include_str!("../../openapi.json")).expect("JSON");
         let mut described: BTreeSet<String> =
             ALWAYS.into_iter().chain(KEYED).chain(OF_NO_CALL).map(str::to_owned).collect();
         for call in calls(&mut source) {
-            let own = call["x-problems"].as_array().expect("each call has its list").iter();
+            let own = call["x-problems"].as_array().expect("each call has x-problems").iter();
             described.extend(own.map(|code| code.as_str().expect("a code").to_owned()));
         }
-        let unknown: Vec<&String> = described.iter().filter(|code| problem_codes::named(code).is_none()).collect();
-        assert!(unknown.is_empty(), "there is no such code: {unknown:?}");
-        let missing: Vec<&str> = problem_codes::OF_REQUESTS.iter().map(|code| code.name).collect();
-        let missing: Vec<&str> = missing.into_iter().filter(|code| !described.contains(*code)).collect();
-        assert!(missing.is_empty(), "no call is said to answer {missing:?}");
+        let unknown: Vec<&String> = described.iter().filter(|code| ProblemCode::parse(code).is_none()).collect();
+        assert!(unknown.is_empty(), "unknown codes: {unknown:?}");
+        let known = ProblemCode::OF_REQUESTS.iter().map(|code| code.as_str());
+        let missing: Vec<&str> = known.filter(|code| !described.contains(*code)).collect();
+        assert!(missing.is_empty(), "no call lists these codes: {missing:?}");
     }
 
     #[test]
-    fn the_codes_of_documents_are_those_that_results_have() {
+    fn failure_codes_are_those_of_results() {
         let document = document();
         let described = document["components"]["schemas"]["FailureCode"]["enum"].clone();
-        let known: Vec<&str> = problem_codes::OF_DOCUMENTS.iter().map(|(code, _)| code.as_str()).collect();
+        let known: Vec<&str> = quire_tasks::FailureCode::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(described, json!(known));
     }
 
     #[test]
-    fn what_is_the_same_everywhere_is_added_to_every_call() {
+    fn common_errors_and_headers_are_added_to_every_call() {
         let document = document();
         let call = &document["paths"]["/task/{task_id}"]["get"];
         assert!(call.get("x-problems").is_none());
@@ -139,11 +139,11 @@ mod tests {
         assert!(call["responses"]["200"]["headers"]["x-request-id"].is_object());
         let open = &document["paths"]["/healthz"]["get"]["responses"];
         assert!(open.get("401").is_none());
-        assert!(open["503"]["content"]["application/json"].is_object(), "its own answer stays");
+        assert!(open["503"]["content"]["application/json"].is_object(), "the documented response is kept");
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
             match value {
                 Value::Object(members) => {

@@ -1,46 +1,42 @@
-//! Every error that the API answers, as RFC 9457 problem details.
+//! Problem details (RFC 9457): every error response of the API.
 
-use std::{fmt::Display, io};
+use std::fmt::Display;
 
 use axum::{
-    extract::multipart::{MultipartError, MultipartRejection},
+    extract::multipart::MultipartError,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use quire_platform::Error;
-use quire_redact::InvalidPolicy;
-use quire_routes::NotOffered;
-use quire_tasks::{Failure, FailureCode, InvalidMode, TaskId};
+use quire_tasks::{Failure, FailureCode, TaskId};
 use serde::Serialize;
 
-use crate::http::problem_codes;
+use crate::http::problem_codes::ProblemCode;
 
-/// A `503` is over soon or it takes an operator; a client that comes back every few seconds harms nobody.
+/// `Retry-After` of a `503`. It ends soon or takes an operator; a client that retries every few seconds is harmless.
 const BUSY_RETRY_SECS: u64 = 5;
 
-/// Most requests that make a task are answered within a second.
+/// `Retry-After` while the first request with an `Idempotency-Key` is running: most are answered within a second.
 const IN_USE_RETRY_SECS: u64 = 1;
 
-/// An error on its way to the client. The router gives it its body, its `request_id` and its line in the log.
+/// An error response. The router serializes its body, adds the `request_id` and writes it to the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    status: StatusCode,
-    code: &'static str,
+    code: ProblemCode,
     detail: String,
     retryable: bool,
     pointer: Option<String>,
     task_id: Option<TaskId>,
-    // Without room to grow: a problem is part of every result here.
+    // A boxed str is two words: a problem is part of every `Result` here.
     cause: Option<Box<str>>,
     retry_after_secs: Option<u64>,
 }
 
-/// The body of a problem.
+/// The JSON body of a problem.
 #[derive(Debug, Serialize)]
 struct ProblemBody<'a> {
-    // The code says more than a URI could; RFC 9457 then wants the status' own phrase as the title.
+    // `code` says more than a URI could; with `about:blank`, RFC 9457 requires the status phrase as the title.
     #[serde(rename = "type")]
-    kind: &'static str,
+    problem_type: &'static str,
     title: &'static str,
     status: u16,
     detail: &'a str,
@@ -54,360 +50,278 @@ struct ProblemBody<'a> {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        let retryable = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
-        let (detail, busy) = (detail.into(), status == StatusCode::SERVICE_UNAVAILABLE);
-        let retry_after_secs = busy.then_some(BUSY_RETRY_SECS);
-        Self { status, code, detail, retryable, pointer: None, task_id: None, cause: None, retry_after_secs }
+    /// Returns a problem with this code. A code whose retryability depends on the case is not retryable by default.
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        let retry_after_secs = match code {
+            ProblemCode::Busy => Some(BUSY_RETRY_SECS),
+            ProblemCode::IdempotencyKeyInUse => Some(IN_USE_RETRY_SECS),
+            _ => None,
+        };
+        Self {
+            code,
+            detail: detail.into(),
+            retryable: code.retryable().unwrap_or(false),
+            pointer: None,
+            task_id: None,
+            cause: None,
+            retry_after_secs,
+        }
     }
 
-    /// With the part of the request that is at fault: `#/` and the name of the JSON member, form field or query
-    /// parameter, then, for one of several files of a field, `/` and its index from 0.
+    /// Returns the problem with a pointer to the invalid part of the request: `#/` and the name of the JSON member, form
+    /// field or query parameter; for one of several files of a field, then `/` and its index from 0.
     pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), ..self }
     }
 
-    /// With the task it is about.
+    /// Returns the problem with the task that it concerns.
     pub(crate) fn of(self, task_id: TaskId) -> Self {
         Self { task_id: Some(task_id), ..self }
     }
 
-    /// No resource has this path.
+    fn caused_by(self, cause: &dyn Display) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..self }
+    }
+
+    /// The path is unknown.
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing under this path.")
+        Self::new(ProblemCode::NotFound, "Unknown path.")
     }
 
-    /// Nobody knows whose the request is.
+    /// The API key is missing or invalid.
     pub(crate) fn unauthorized(detail: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+        Self::new(ProblemCode::Unauthorized, detail)
     }
 
-    /// The tenant has asked more often than it may.
+    /// The tenant's rate limit is exceeded.
     pub(crate) fn rate_limited(quota: u64, retry_after_secs: u64) -> Self {
-        let detail = format!("This tenant may make {quota} requests in a minute; Retry-After says when it may again.");
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-        Self { retryable: true, retry_after_secs: Some(retry_after_secs), ..problem }
+        let detail = format!("Rate limit exceeded: {quota} requests per minute. Retry after the time in Retry-After.");
+        Self { retry_after_secs: Some(retry_after_secs), ..Self::new(ProblemCode::RateLimited, detail) }
     }
 
-    /// The tenant has had as many pages read as it may.
+    /// The tenant's quota of pages is exceeded.
     pub(crate) fn quota_exceeded(quota: u64, retry_after_secs: u64) -> Self {
-        let detail = format!("This tenant may have {quota} pages read in a day; Retry-After says when it may again.");
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", detail);
-        Self { retryable: true, retry_after_secs: Some(retry_after_secs), ..problem }
+        let detail = format!("Quota exceeded: {quota} pages per day. Retry after the time in Retry-After.");
+        Self { retry_after_secs: Some(retry_after_secs), ..Self::new(ProblemCode::QuotaExceeded, detail) }
     }
 
-    /// The resource has no such method.
+    /// The path does not support the method.
     pub(crate) fn method_not_allowed() -> Self {
-        let detail = "This path does not take this method; Allow names those that it takes.";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        let detail = "This path does not support this method; the Allow header lists the supported ones.";
+        Self::new(ProblemCode::MethodNotAllowed, detail)
     }
 
-    /// No task has this id.
+    /// No task of the tenant has this id.
     pub(crate) fn task_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "task_not_found", "There is no task with this id.")
+        Self::new(ProblemCode::TaskNotFound, "No task has this id, or it has expired.")
     }
 
-    /// What was read is asked for before all of it is.
+    /// The task has no result yet.
     pub(crate) fn task_not_ended() -> Self {
-        let detail = "The task has not ended yet: GET /task/{task_id}?wait= tells when it has.";
-        Self { retryable: true, ..Self::new(StatusCode::CONFLICT, "task_not_ended", detail) }
+        let detail = "The task has not ended yet; wait for it with GET /task/{task_id}?wait=60.";
+        Self::new(ProblemCode::TaskNotEnded, detail)
     }
 
-    /// An `Idempotency-Key` that is none.
-    pub(crate) fn malformed_idempotency_key(most: usize) -> Self {
-        let detail = format!("Idempotency-Key is one key of 1 to {most} visible ASCII characters.");
-        Self::new(StatusCode::BAD_REQUEST, "malformed_idempotency_key", detail)
+    /// The `Idempotency-Key` is malformed.
+    pub(crate) fn malformed_idempotency_key(max_length: usize) -> Self {
+        let detail = format!("Idempotency-Key must be one key of 1 to {max_length} visible ASCII characters.");
+        Self::new(ProblemCode::MalformedIdempotencyKey, detail)
     }
 
-    /// The first request with this key is still at work.
+    /// The first request with this key is still running.
     pub(crate) fn idempotency_key_in_use() -> Self {
-        let detail = "The first request with this Idempotency-Key has not been answered yet.";
-        let problem = Self::new(StatusCode::CONFLICT, "idempotency_key_in_use", detail);
-        Self { retryable: true, retry_after_secs: Some(IN_USE_RETRY_SECS), ..problem }
+        let detail = "The first request with this Idempotency-Key is still running; retry later.";
+        Self::new(ProblemCode::IdempotencyKeyInUse, detail)
     }
 
-    /// The first request with this key asked for something else.
+    /// The first request with this key was a different one.
     pub(crate) fn idempotency_key_reused() -> Self {
-        let detail = "This Idempotency-Key came with another request before: a new request needs a new key.";
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+        let detail = "This Idempotency-Key was used for a different request; send a new key with a new request.";
+        Self::new(ProblemCode::IdempotencyKeyReused, detail)
     }
 
-    /// What has ended cannot be canceled.
+    /// A task that has ended cannot be canceled.
     pub(crate) fn task_ended() -> Self {
-        let detail = "The task has ended already: there is nothing left to cancel.";
-        Self::new(StatusCode::CONFLICT, "task_ended", detail)
+        Self::new(ProblemCode::TaskEnded, "The task has already ended and cannot be canceled.")
     }
 
-    /// All was read, or can never be.
+    /// Every page was read, or can never be.
     pub(crate) fn nothing_to_retry() -> Self {
-        let detail = "No page of this task has failed or was canceled, and no document can be fetched again.";
-        Self::new(StatusCode::CONFLICT, "nothing_to_retry", detail)
+        let detail = "Nothing to retry: no page failed or was canceled, and no document can be fetched again.";
+        Self::new(ProblemCode::NothingToRetry, detail)
     }
 
-    /// Nothing was told under this id.
+    /// No delivery of the tenant has this id.
     pub(crate) fn delivery_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "delivery_not_found", "There is no delivery with this id.")
+        Self::new(ProblemCode::DeliveryNotFound, "No delivery has this id.")
     }
 
-    /// What was told then is no longer so.
+    /// The delivery is not the latest event of its task.
     pub(crate) fn delivery_superseded() -> Self {
-        let detail = "There is newer to tell of the task than this, or it was a notice of its progress.";
-        Self::new(StatusCode::CONFLICT, "delivery_superseded", detail)
+        let detail = "A newer event of this task exists, or the delivery was a progress event; it cannot be resent.";
+        Self::new(ProblemCode::DeliverySuperseded, detail)
     }
 
-    /// Nothing is wrong with such a receiver.
+    /// The endpoint is not disabled.
     pub(crate) fn endpoint_not_found() -> Self {
-        let detail = "Nothing is held against a receiver with this id.";
-        Self::new(StatusCode::NOT_FOUND, "endpoint_not_found", detail)
+        Self::new(ProblemCode::EndpointNotFound, "No disabled endpoint has this id.")
     }
 
-    /// What a tenant signs with is not ours to change.
+    /// The signing secret is set by the operator.
     pub(crate) fn secret_is_fixed() -> Self {
-        let detail = "The secret is set by the operator of this server, who alone can replace it.";
-        Self::new(StatusCode::CONFLICT, "secret_is_fixed", detail)
+        let detail = "The signing secret is set by the operator of this server and cannot be rotated.";
+        Self::new(ProblemCode::SecretIsFixed, detail)
     }
 
-    /// The body is none that this call takes.
-    pub(crate) fn unsupported_media_type(wanted: &str) -> Self {
-        let detail = format!("This call takes {wanted}.");
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    /// The content type is not accepted.
+    pub(crate) fn unsupported_media_type(expected: &str) -> Self {
+        Self::new(ProblemCode::UnsupportedMediaType, format!("Content-Type must be {expected}."))
     }
 
-    /// The body is not the JSON it says it is.
+    /// The body is not the JSON that its content type announces.
     pub(crate) fn malformed_json(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+        Self::new(ProblemCode::MalformedJson, detail)
     }
 
-    /// A field that must be there is not.
+    /// A required field is missing.
     pub(crate) fn missing_field(name: &str) -> Self {
-        let detail = format!("The field {name} is missing.");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", detail).at(format!("#/{name}"))
+        Self::new(ProblemCode::MissingField, format!("The field {name} is required.")).at(format!("#/{name}"))
     }
 
-    /// A field that this call does not know.
+    /// The call has no such field. `known` lists the fields that it has.
     pub(crate) fn unknown_field(name: &str, known: &str) -> Self {
         let escaped = name.replace('~', "~0").replace('/', "~1");
-        let detail = format!("This call does not know this field; it knows {known}.");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_field", detail).at(format!("#/{escaped}"))
+        let detail = format!("Unknown field; expected one of {known}.");
+        Self::new(ProblemCode::UnknownField, detail).at(format!("#/{escaped}"))
     }
 
-    /// A field whose value makes no sense.
+    /// A field or parameter has an invalid value. `detail` says what is expected.
     pub(crate) fn invalid_field(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail).at(format!("#/{name}"))
+        Self::new(ProblemCode::InvalidField, detail).at(format!("#/{name}"))
     }
 
-    /// A URL that is not for us to call.
+    /// The URL may not be called.
     pub(crate) fn url_refused(name: &str, why: &quire_egress::Refused) -> Self {
-        let detail = format!("The URL is refused: {why}.");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "url_refused", detail).at(format!("#/{name}"))
+        let code = ProblemCode::Document(FailureCode::UrlRefused);
+        Self::new(code, format!("The URL is not allowed: {why}.")).at(format!("#/{name}"))
     }
 
-    /// More files than are taken.
-    pub(crate) fn too_many_files(name: &str, most: usize) -> Self {
-        let detail = format!("This call takes at most {most} file(s) in one request.");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_files", detail).at(format!("#/{name}"))
+    /// The request has too many files.
+    pub(crate) fn too_many_files(name: &str, max_files: usize) -> Self {
+        let detail = format!("A request to this path has at most {max_files} file(s).");
+        Self::new(ProblemCode::TooManyFiles, detail).at(format!("#/{name}"))
     }
 
-    /// A longer body than is taken. `instead` says what to do with a large document.
-    pub(crate) fn body_too_large(most: u64, instead: &str) -> Self {
-        let detail = format!("The request is larger than {most} bytes.{instead}");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    /// The body is too large. `instead` says how to send a large document.
+    pub(crate) fn body_too_large(max_bytes: u64, instead: &str) -> Self {
+        let detail = format!("The request must not exceed {max_bytes} bytes.{instead}");
+        Self::new(ProblemCode::BodyTooLarge, detail)
     }
 
-    /// The backend has no place where a client could put a document on its own.
+    /// The backend has no upload URLs.
     pub(crate) fn uploads_not_taken() -> Self {
-        let detail = "This server takes documents of every size itself: send the file to POST /ocr/async.";
-        Self::new(StatusCode::NOT_FOUND, "uploads_not_taken", detail)
+        let detail = "This server has no upload URLs; send the file to POST /ocr/async.";
+        Self::new(ProblemCode::UploadsNotTaken, detail)
     }
 
-    /// An answer that is larger than this server can carry.
+    /// The response is larger than Lambda supports.
     pub(crate) fn answer_too_large(bytes: usize, compressed: bool) -> Self {
         let detail = if compressed {
-            format!("The answer has {bytes} bytes, too many even when they are compressed.")
+            format!("The response of {bytes} bytes is too large, even compressed.")
         } else {
-            format!("The answer has {bytes} bytes: ask again with Accept-Encoding: gzip.")
+            format!("The response of {bytes} bytes is too large; send Accept-Encoding: gzip.")
         };
-        Self::new(StatusCode::NOT_ACCEPTABLE, "answer_too_large", detail)
+        Self::new(ProblemCode::AnswerTooLarge, detail)
     }
 
     /// The client stopped sending.
     pub(crate) fn upload_stalled() -> Self {
-        let detail = "The rest of the request did not arrive in time.";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "upload_stalled", detail)
+        Self::new(ProblemCode::UploadStalled, "Timeout: the rest of the request did not arrive in time.")
     }
 
-    /// A result that would be larger than any that is made. `why` says by how much.
+    /// The result is too large. `why` says by how much, without a full stop.
     pub(crate) fn result_too_large(why: &str) -> Self {
-        let detail = format!("{why}: ask for another format, or send fewer pages in a task.");
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "result_too_large", detail).at("#/format")
+        let detail = format!("{why}; request another format, or send fewer pages per task.");
+        Self::new(ProblemCode::ResultTooLarge, detail).at("#/format")
     }
 
-    /// A result that could not be made. What may end better is tried again by a later call.
+    /// The result could not be made. A later call tries again if the failure is retryable.
     pub(crate) fn result_failed(failure: &Failure) -> Self {
         if failure.code == FailureCode::DocumentTooLarge {
             return Self::result_too_large(failure.message.trim_end_matches('.'));
         }
-        let retryable = failure.code.retryable();
         let detail = format!("The result could not be made: {}", failure.message);
-        Self { retryable, ..Self::new(StatusCode::CONFLICT, "result_failed", detail) }.at("#/format")
+        let problem = Self::new(ProblemCode::ResultFailed, detail).at("#/format");
+        Self { retryable: failure.code.retryable(), ..problem }
     }
 
-    /// Something that should not happen. The log has the cause, the client has the `request_id`.
+    /// A bug or an unexpected error. The cause is only logged; the client has the `request_id`.
     pub(crate) fn internal(cause: &dyn Display) -> Self {
-        let detail = "Something went wrong on our side.";
-        let problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
-        Self { cause: Some(cause.to_string().into()), ..problem }
+        Self::new(ProblemCode::Document(FailureCode::Internal), "Internal error.").caused_by(cause)
     }
 
-    fn storage_full(cause: &dyn Display) -> Self {
-        let detail = "There is no space left for new documents.";
-        let problem = Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail);
-        Self { cause: Some(cause.to_string().into()), ..problem }
+    /// The storage is full.
+    pub(crate) fn storage_full(cause: &dyn Display) -> Self {
+        Self::new(ProblemCode::StorageFull, "The storage is full; retry later.").caused_by(cause)
     }
 
-    /// Something that is needed is busy, and may be free a little later.
+    /// A dependency is overloaded or unavailable.
     pub(crate) fn busy(cause: &dyn Display) -> Self {
-        let detail = "The system is busy; try again a little later.";
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
-        Self { cause: Some(cause.to_string().into()), ..problem }
+        Self::new(ProblemCode::Busy, "The service is temporarily unavailable; retry later.").caused_by(cause)
     }
 
-    /// A multipart body that breaks the rules of its format, that breaks off or that grows too large.
+    /// A multipart body that is malformed, truncated or too large.
     pub(crate) fn multipart(error: &MultipartError, too_large: impl FnOnce() -> Self) -> Self {
         if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return too_large();
         }
-        let detail = "The body is no well-formed multipart/form-data, or it broke off.";
-        Self::new(StatusCode::BAD_REQUEST, "malformed_multipart", detail)
+        let detail = "The body is not well-formed multipart/form-data, or is truncated.";
+        Self::new(ProblemCode::MalformedMultipart, detail)
     }
 
-    /// The status of its answer.
-    pub(crate) const fn status(&self) -> StatusCode {
-        self.status
+    /// Returns the HTTP status of the response.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What happened on our side, for the log.
+    /// Returns the internal cause, for the log only.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// The code, for the log.
-    pub(crate) const fn code(&self) -> &'static str {
+    /// Returns the code.
+    pub(crate) const fn code(&self) -> ProblemCode {
         self.code
     }
 
-    /// The body, as JSON.
+    /// Serializes the body.
     pub(crate) fn body(&self, request_id: &str) -> Vec<u8> {
-        debug_assert!(
-            problem_codes::agrees(self.code, self.status.as_u16(), self.retryable),
-            "{} in codes.rs",
-            self.code
-        );
+        let status = self.status();
         let body = ProblemBody {
-            kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
+            problem_type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
             detail: &self.detail,
-            code: self.code,
+            code: self.code.as_str(),
             retryable: self.retryable,
             request_id,
             pointer: self.pointer.as_deref(),
             task_id: self.task_id,
         };
-        serde_json::to_vec(&body).expect("plain data becomes JSON")
+        serde_json::to_vec(&body).expect("plain data serializes to JSON")
     }
 
-    /// After how many seconds to come back, where that is known.
+    /// Returns the seconds after which the client may retry, if known.
     pub(crate) const fn retry_after_secs(&self) -> Option<u64> {
         self.retry_after_secs
     }
 }
 
 impl IntoResponse for Problem {
-    /// A response without a body, with the problem as an extension: only the router knows the `request_id`.
+    /// Returns a response without a body, with the problem as an extension: only the router knows the `request_id`.
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
-    }
-}
-
-impl From<Failure> for Problem {
-    /// A document that is refused or could not be read.
-    fn from(failure: Failure) -> Self {
-        let status = problem_codes::status_of(failure.code);
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retryable = failure.code.retryable();
-        Self { retryable, ..Self::new(status, failure.code.as_str(), failure.message) }
-    }
-}
-
-impl From<InvalidMode> for Problem {
-    fn from(error: InvalidMode) -> Self {
-        let code = if matches!(error, InvalidMode::Missing { .. }) { "missing_field" } else { "invalid_field" };
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&error));
-        problem.at(format!("#/{}", error.field()))
-    }
-}
-
-impl From<NotOffered> for Problem {
-    fn from(error: NotOffered) -> Self {
-        let code = match error {
-            NotOffered::Mode { .. } | NotOffered::ModeOfEngine { .. } => "mode_not_offered",
-            NotOffered::Engine { .. } => "engine_not_offered",
-        };
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, sentence(&error));
-        problem.at(format!("#/{}", error.field()))
-    }
-}
-
-impl From<InvalidPolicy> for Problem {
-    fn from(error: InvalidPolicy) -> Self {
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", sentence(&error));
-        problem.at(format!("#/redact{}", error.pointer()))
-    }
-}
-
-/// An error's words as a detail: with a capital and a full stop. One that begins with an engine's name keeps its case.
-fn sentence(error: &dyn Display) -> String {
-    let words = error.to_string();
-    let is_name = words.split(' ').next().is_some_and(|word| word.contains('@'));
-    let (first, rest) = words.split_at(words.chars().next().map_or(0, char::len_utf8));
-    if is_name { format!("{words}.") } else { format!("{}{rest}.", first.to_uppercase()) }
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Full { .. } => Self::storage_full(&error),
-            Error::Busy { .. } => Self::busy(&error),
-            _ => Self::internal(&error),
-        }
-    }
-}
-
-/// The problem of an error about one task.
-pub(crate) fn not_found(error: Error) -> Problem {
-    match error {
-        Error::NotFound { .. } => Problem::task_not_found(),
-        other => other.into(),
-    }
-}
-
-impl From<io::Error> for Problem {
-    /// A spool file that cannot be written.
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Self::storage_full(&error)
-            }
-            _ => Self::internal(&error),
-        }
-    }
-}
-
-impl From<MultipartRejection> for Problem {
-    fn from(_: MultipartRejection) -> Self {
-        Self::unsupported_media_type("multipart/form-data with a boundary")
     }
 }

@@ -1,110 +1,116 @@
-//! Every code that an error can have, in one place: what the API's description and `problems.md` say of them is made of
-//! this, and tests hold that nothing is missing.
+//! Every code that an error of the API can have, with its HTTP status: the single source for [`super::problem`],
+//! `problems.md` and the error responses in `openapi.json`.
 
 use quire_tasks::FailureCode;
 
-/// A code of a problem, and all that goes with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Code {
-    pub(crate) name: &'static str,
-    pub(crate) status: u16,
-    /// Whether the same request may end better later; `None` where that differs, and the problem says.
-    pub(crate) retryable: Option<bool>,
-    /// What it means.
-    pub(crate) about: &'static str,
+/// Defines the enum, its `ALL` and its table together, so that no code can be missing from any of them.
+macro_rules! problem_codes {
+    ($($variant:ident: $name:literal, $status:literal, $retryable:expr, $meaning:literal;)*) => {
+        /// The `code` of a problem. It is part of the API: codes are added, and never renamed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum ProblemCode {
+            $($variant,)*
+            /// A document or page failed. Results have the same codes in `error.code`.
+            Document(FailureCode),
+        }
+
+        impl ProblemCode {
+            /// The codes of requests, by status.
+            pub(crate) const OF_REQUESTS: &[Self] = &[$(Self::$variant,)*];
+
+            /// Returns the code as it is serialized.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Document(code) => code.as_str(),
+                }
+            }
+
+            /// Returns the HTTP status.
+            pub(crate) const fn status(self) -> u16 {
+                match self {
+                    $(Self::$variant => $status,)*
+                    Self::Document(code) => status_of(code),
+                }
+            }
+
+            /// Returns whether the same request may succeed later; `None` if that differs from case to case.
+            pub(crate) const fn retryable(self) -> Option<bool> {
+                match self {
+                    $(Self::$variant => $retryable,)*
+                    Self::Document(code) => Some(code.retryable()),
+                }
+            }
+
+            /// Returns what the code means, as a phrase for the documentation.
+            pub(crate) const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $meaning,)*
+                    Self::Document(code) => meaning_of(code),
+                }
+            }
+        }
+    };
 }
 
-const fn no(name: &'static str, status: u16, about: &'static str) -> Code {
-    Code { name, status, retryable: Some(false), about }
+const NO: Option<bool> = Some(false);
+const YES: Option<bool> = Some(true);
+const DEPENDS: Option<bool> = None;
+
+problem_codes! {
+    MalformedJson: "malformed_json", 400, NO, "the body is not a JSON object";
+    MalformedMultipart: "malformed_multipart", 400, NO,
+        "the body is not well-formed multipart/form-data, or is truncated";
+    MalformedIdempotencyKey: "malformed_idempotency_key", 400, NO,
+        "`Idempotency-Key` is not 1 to 255 visible ASCII characters";
+    Unauthorized: "unauthorized", 401, NO, "the API key is missing, invalid or revoked";
+    NotFound: "not_found", 404, NO, "unknown path";
+    TaskNotFound: "task_not_found", 404, NO, "the task does not exist, belongs to another tenant, or has expired";
+    DeliveryNotFound: "delivery_not_found", 404, NO, "the delivery does not exist, or belongs to another tenant";
+    EndpointNotFound: "endpoint_not_found", 404, NO, "no disabled or backed-off endpoint has this id";
+    UploadsNotTaken: "uploads_not_taken", 404, NO, "this server has no upload URLs; send the document in the request";
+    MethodNotAllowed: "method_not_allowed", 405, NO, "the path does not support this method";
+    AnswerTooLarge: "answer_too_large", 406, NO, "the response exceeds the size limit of this server";
+    UploadStalled: "upload_stalled", 408, YES, "timeout: the request body did not arrive in time";
+    TaskNotEnded: "task_not_ended", 409, YES, "the task is still open";
+    TaskEnded: "task_ended", 409, NO, "the task has ended and cannot be canceled";
+    NothingToRetry: "nothing_to_retry", 409, NO, "no page failed or was canceled";
+    IdempotencyKeyInUse: "idempotency_key_in_use", 409, YES,
+        "the first request with this `Idempotency-Key` is still running";
+    ResultFailed: "result_failed", 409, DEPENDS, "the result could not be made in this format";
+    DeliverySuperseded: "delivery_superseded", 409, NO,
+        "a newer event of the task exists, or the delivery was a progress event";
+    SecretIsFixed: "secret_is_fixed", 409, NO, "the signing secret is set by the operator and cannot be rotated";
+    BodyTooLarge: "body_too_large", 413, NO, "the request body exceeds the size limit";
+    UnsupportedMediaType: "unsupported_media_type", 415, NO, "the call does not accept this content type";
+    MissingField: "missing_field", 422, NO, "a required field is missing";
+    UnknownField: "unknown_field", 422, NO, "the call has no such field";
+    InvalidField: "invalid_field", 422, NO, "a field or parameter has an invalid value";
+    TooManyFiles: "too_many_files", 422, NO, "the request has more files than allowed";
+    ModeNotOffered: "mode_not_offered", 422, NO, "no engine of this server supports the mode";
+    EngineNotOffered: "engine_not_offered", 422, NO, "this server has no such engine";
+    ResultTooLarge: "result_too_large", 422, NO, "the result exceeds the size limit of this format";
+    IdempotencyKeyReused: "idempotency_key_reused", 422, NO, "this `Idempotency-Key` was used for a different request";
+    RateLimited: "rate_limited", 429, YES, "the tenant's rate limit for requests is exceeded";
+    QuotaExceeded: "quota_exceeded", 429, YES, "the tenant's daily quota of pages is exceeded";
+    Busy: "busy", 503, YES, "a dependency is overloaded or unavailable";
+    StorageFull: "storage_full", 507, YES, "the storage is full";
 }
 
-const fn not_now(name: &'static str, status: u16, about: &'static str) -> Code {
-    Code { name, status, retryable: Some(true), about }
+impl ProblemCode {
+    /// Returns every code: those of requests by status, then those of documents and pages.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::OF_REQUESTS.iter().copied().chain(FailureCode::ALL.into_iter().map(Self::Document))
+    }
+
+    /// Returns the code with this name, if there is one.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::all().find(|code| code.as_str() == name)
+    }
 }
 
-const fn it_says(name: &'static str, status: u16, about: &'static str) -> Code {
-    Code { name, status, retryable: None, about }
-}
-
-/// Those of requests, by status.
-pub(crate) const OF_REQUESTS: &[Code] = &[
-    no("malformed_json", 400, "the body is no JSON object"),
-    no("malformed_multipart", 400, "the body is no form, or it broke off"),
-    no("malformed_idempotency_key", 400, "`Idempotency-Key` is no 1 to 255 visible ASCII characters"),
-    no("unauthorized", 401, "no key came with the request, or none that is in force"),
-    no("not_found", 404, "nothing is under this path"),
-    no("task_not_found", 404, "there is no such task, or it is another tenant's, or it has expired"),
-    no("delivery_not_found", 404, "there is no such delivery, or it is another tenant's"),
-    no("endpoint_not_found", 404, "nothing is held against a receiver of this id"),
-    no("uploads_not_taken", 404, "this server takes documents of every size itself"),
-    no("method_not_allowed", 405, "the path does not take this method"),
-    no("answer_too_large", 406, "the answer is larger than this server can carry"),
-    not_now("upload_stalled", 408, "the rest of the request did not arrive in time"),
-    not_now("task_not_ended", 409, "the task is still open"),
-    no("task_ended", 409, "the task has ended: there is nothing to cancel"),
-    no("nothing_to_retry", 409, "no page has failed or was canceled"),
-    not_now("idempotency_key_in_use", 409, "the first request with this `Idempotency-Key` is still running"),
-    it_says("result_failed", 409, "the result could not be made in this format"),
-    no("delivery_superseded", 409, "there is newer to tell of the task, or it was a notice of progress"),
-    no("secret_is_fixed", 409, "an operator has said what this tenant's callbacks are signed with"),
-    no("body_too_large", 413, "the request is larger than is taken"),
-    no("unsupported_media_type", 415, "the body is of a type that the call does not take"),
-    no("missing_field", 422, "a field must be there, and is not"),
-    no("unknown_field", 422, "the call does not know this field"),
-    no("invalid_field", 422, "the value of a field or parameter makes no sense"),
-    no("too_many_files", 422, "more files than are taken"),
-    no("mode_not_offered", 422, "no engine here reads in this mode"),
-    no("engine_not_offered", 422, "there is no such engine here"),
-    no("result_too_large", 422, "the result would be larger in this format than any that is made"),
-    no("idempotency_key_reused", 422, "another request had this `Idempotency-Key`"),
-    not_now("rate_limited", 429, "more requests than the tenant may make"),
-    not_now("quota_exceeded", 429, "more pages than the tenant may have read"),
-    not_now("busy", 503, "something this needs is busy or away"),
-    not_now("storage_full", 507, "there is no space left"),
-];
-
-/// Those of documents and pages. They stand in results; and where a document is refused at the door, in problems.
-pub(crate) const OF_DOCUMENTS: &[(FailureCode, &str)] = &[
-    (FailureCode::UnsupportedFormat, "no PDF, PNG, JPEG, TIFF, WebP or BMP"),
-    (FailureCode::EmptyDocument, "there are no bytes"),
-    (FailureCode::DocumentTooLarge, "more bytes than are taken"),
-    (FailureCode::TooManyPages, "more pages than are taken"),
-    (FailureCode::TooManyPixels, "a page with more pixels than are taken"),
-    (FailureCode::EncryptedDocument, "the PDF asks for a password"),
-    (FailureCode::UnreadableDocument, "the document is broken"),
-    (FailureCode::UnreadablePage, "the page is broken, its document is not"),
-    (FailureCode::UrlRefused, "the address may not be called: its scheme, port or where it leads"),
-    (FailureCode::FetchFailed, "`image_url` could not be fetched"),
-    (FailureCode::UploadMissing, "the document that was announced never came"),
-    (FailureCode::NotOffered, "the engine or mode that was asked for is no longer there"),
-    (FailureCode::ModelFailed, "the model failed on this page"),
-    (FailureCode::TimedOut, "the page took longer than a page may"),
-    (FailureCode::AttemptsExhausted, "whoever read it died, as often as is allowed"),
-    (FailureCode::RedactionFailed, "what was to be taken out could not be looked for, so nothing was kept"),
-    (FailureCode::Internal, "something that should not happen; the log has more"),
-];
-
-/// Every code that a problem can have.
-pub(crate) fn all() -> impl Iterator<Item = Code> {
-    let of_documents = OF_DOCUMENTS.iter().map(|(code, about)| {
-        let (retryable, status) = (Some(code.retryable()), status_of(*code));
-        Code { name: code.as_str(), status, retryable, about }
-    });
-    OF_REQUESTS.iter().copied().chain(of_documents)
-}
-
-/// The code, by its name.
-pub(crate) fn named(name: &str) -> Option<Code> {
-    all().find(|code| code.name == name)
-}
-
-/// Whether a problem is as it is listed.
-pub(crate) fn agrees(code: &str, status: u16, retryable: bool) -> bool {
-    named(code).is_some_and(|code| code.status == status && code.retryable.is_none_or(|listed| listed == retryable))
-}
-
-/// The status of a request that is refused for its document.
-pub(crate) const fn status_of(code: FailureCode) -> u16 {
+/// Returns the status of a request that fails because of its document.
+const fn status_of(code: FailureCode) -> u16 {
     match code {
         FailureCode::UnsupportedFormat => 415,
         FailureCode::DocumentTooLarge | FailureCode::TooManyPages | FailureCode::TooManyPixels => 413,
@@ -113,53 +119,71 @@ pub(crate) const fn status_of(code: FailureCode) -> u16 {
     }
 }
 
+/// Returns what a document's or page's code means.
+const fn meaning_of(code: FailureCode) -> &'static str {
+    match code {
+        FailureCode::UnsupportedFormat => "the document is not a PDF, PNG, JPEG, TIFF, WebP or BMP",
+        FailureCode::EmptyDocument => "the document has no bytes",
+        FailureCode::DocumentTooLarge => "the document has more bytes than allowed",
+        FailureCode::TooManyPages => "the document has more pages than allowed",
+        FailureCode::TooManyPixels => "a page has more pixels than allowed",
+        FailureCode::EncryptedDocument => "the PDF requires a password",
+        FailureCode::UnreadableDocument => "the document is corrupt",
+        FailureCode::UnreadablePage => "the page is corrupt; other pages of its document may be fine",
+        FailureCode::UrlRefused => "the URL is not allowed: its scheme, its port, or the address it resolves to",
+        FailureCode::FetchFailed => "`image_url` could not be fetched",
+        FailureCode::UploadMissing => "the announced document was not uploaded",
+        FailureCode::NotOffered => "the requested engine or mode is no longer available",
+        FailureCode::ModelFailed => "the model failed on this page",
+        FailureCode::TimedOut => "timeout: the page took too long",
+        FailureCode::AttemptsExhausted => "every attempt to process it crashed",
+        FailureCode::RedactionFailed => "redaction failed, so that no text was stored",
+        FailureCode::Internal => "internal error; the server's log has its cause",
+        // `FailureCode` is non-exhaustive; a test ensures that none of its codes ends here.
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
-    /// The words in quotation marks that look like codes, in the file where all problems are made.
-    fn written() -> BTreeSet<&'static str> {
-        let source = include_str!("problem.rs").split("#[cfg(test)]").next().unwrap_or_default();
-        let plain = source.lines().filter(|line| !line.trim_start().starts_with("#["));
-        let words = plain.flat_map(|line| line.split('"').skip(1).step_by(2));
-        let is_code =
-            |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        words.filter(|word| is_code(word)).collect()
-    }
-
-    #[test]
-    fn every_code_of_a_problem_is_listed_and_no_other() {
-        let listed: BTreeSet<&str> = OF_REQUESTS.iter().map(|code| code.name).collect();
-        let of_documents: BTreeSet<&str> = OF_DOCUMENTS.iter().map(|(code, _)| code.as_str()).collect();
-        let written: BTreeSet<&str> = written().difference(&of_documents).copied().collect();
-        assert_eq!(written, listed);
-    }
-
-    #[test]
-    fn every_code_of_a_document_is_listed_once() {
-        let listed: Vec<FailureCode> = OF_DOCUMENTS.iter().map(|(code, _)| *code).collect();
-        assert_eq!(listed, FailureCode::ALL);
-    }
-
-    #[test]
-    fn the_table_for_readers_is_made_of_this() {
-        let table = include_str!("../../problems.md");
-        let row = |Code { name, status, retryable, about }: &Code| {
-            let again = match retryable {
-                Some(true) => "yes",
-                Some(false) => "no",
-                None => "it says",
-            };
-            format!("| `{name}` | {status} | {again} | {about} |\n")
+    fn row(code: ProblemCode) -> String {
+        let retryable = match code.retryable() {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "depends",
         };
-        let of_requests: String = OF_REQUESTS.iter().map(row).collect();
-        let of_documents: String = all().skip(OF_REQUESTS.len()).map(|code| row(&code)).collect();
-        for rows in [of_requests, of_documents] {
-            assert!(table.contains(&rows), "problems.md lacks these rows:\n{rows}");
+        format!("| `{}` | {} | {retryable} | {} |\n", code.as_str(), code.status(), code.meaning())
+    }
+
+    #[test]
+    fn codes_are_unique() {
+        for code in ProblemCode::all() {
+            assert_eq!(ProblemCode::parse(code.as_str()), Some(code));
         }
-        let rows = table.lines().filter(|line| line.starts_with("| `")).count();
-        assert_eq!(rows, all().count(), "problems.md has rows for what is not there");
+        assert_eq!(ProblemCode::parse("no_such_code"), None);
+    }
+
+    #[test]
+    fn every_code_has_a_meaning() {
+        assert!(ProblemCode::all().all(|code| !code.meaning().is_empty()));
+    }
+
+    #[test]
+    fn codes_are_listed_by_status() {
+        assert!(ProblemCode::OF_REQUESTS.is_sorted_by_key(|code| code.status()));
+    }
+
+    #[test]
+    fn problems_md_has_exactly_these_rows() {
+        let page = include_str!("../../problems.md");
+        let of_requests: String = ProblemCode::OF_REQUESTS.iter().copied().map(row).collect();
+        let of_documents: String = FailureCode::ALL.into_iter().map(|code| row(ProblemCode::Document(code))).collect();
+        for rows in [of_requests, of_documents] {
+            assert!(page.contains(&rows), "problems.md lacks these rows:\n{rows}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(rows, ProblemCode::all().count(), "problems.md has rows for unknown codes");
     }
 }

@@ -1,4 +1,4 @@
-//! The parameters of a query. Those that a call does not know are left alone: clients and proxies add their own.
+//! Query parameters. Unknown ones are ignored, because clients and proxies add their own.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -12,19 +12,19 @@ use url::form_urlencoded;
 
 use crate::http::problem::Problem;
 
-/// How many entries a list has unless its client wants others.
-const USUAL_LIMIT: usize = 20;
-/// The most.
-const MOST_LIMIT: usize = 100;
+/// The default page size of a list.
+const DEFAULT_LIMIT: usize = 20;
+/// The maximum page size of a list.
+const MAX_LIMIT: usize = 100;
 const NANOS_IN_A_MILLI: i128 = 1_000_000;
 
-/// What a query says, by name.
+/// The parameters of a query, by name.
 #[derive(Debug)]
 pub(crate) struct QueryParameters<'a>(BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>);
 
 impl<'a> QueryParameters<'a> {
-    /// Those of a query.
-    pub(crate) fn of(query: Option<&'a str>) -> Self {
+    /// Parses a query.
+    pub(crate) fn parse(query: Option<&'a str>) -> Self {
         let mut parameters = BTreeMap::<_, Vec<_>>::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             parameters.entry(name).or_default().push(value);
@@ -32,49 +32,48 @@ impl<'a> QueryParameters<'a> {
         Self(parameters)
     }
 
-    /// One that is there once, if it is.
+    /// Returns a parameter. Error: `invalid_field` if it is repeated.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
         match self.0.get(name).map(Vec::as_slice) {
             None | Some([]) => Ok(None),
             Some([value]) => Ok(Some(value)),
-            Some(_) => Err(Problem::invalid_field(name, "The parameter is there more than once.")),
+            Some(_) => Err(Problem::invalid_field(name, "The parameter must not be repeated.")),
         }
     }
 
-    /// One of a few words; `known` lists them.
+    /// Returns an enum parameter; `known` lists its values.
     pub(crate) fn word<T: DeserializeOwned>(&self, name: &str, known: &str) -> Result<Option<T>, Problem> {
-        let unknown = |_: Error| Problem::invalid_field(name, format!("The parameter {name} is one of {known}."));
-        self.text(name)?.map(|text| T::deserialize(text.into_deserializer()).map_err(unknown)).transpose()
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let parsed: Result<T, Error> = T::deserialize(text.into_deserializer());
+        parsed.map(Some).map_err(|_| Problem::invalid_field(name, format!("Unknown {name}; expected one of {known}.")))
     }
 
-    /// A time, as [`time`] reads it.
+    /// Returns a time parameter; see [`parse_time`].
     pub(crate) fn time(&self, name: &str) -> Result<Option<UnixMillis>, Problem> {
-        self.text(name)?.map(|text| time(name, text)).transpose()
+        self.text(name)?.map(|text| parse_time(name, text)).transpose()
     }
 
-    /// How many entries are wanted.
+    /// Returns the page size. Default: 20.
     pub(crate) fn limit(&self) -> Result<usize, Problem> {
-        let detail = || format!("The parameter limit is a whole number from 1 to {MOST_LIMIT}.");
-        let limit = |text: &str| {
-            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse().ok().filter(|limit| digits && (1..=MOST_LIMIT).contains(limit))
-        };
-        match self.text("limit")? {
-            None => Ok(USUAL_LIMIT),
-            Some(text) => limit(text).ok_or_else(|| Problem::invalid_field("limit", detail())),
+        let Some(text) = self.text("limit")? else { return Ok(DEFAULT_LIMIT) };
+        // `parse` accepts a leading plus sign.
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(limit) if is_plain && (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+            _ => Err(Problem::invalid_field("limit", format!("Must be an integer between 1 and {MAX_LIMIT}."))),
         }
     }
 
-    /// Where the list is to go on, as `read` reads it.
-    pub(crate) fn cursor<T>(&self, read: impl FnOnce(&str) -> Result<T, Problem>) -> Result<Option<T>, Problem> {
-        self.text("cursor")?.map(read).transpose()
+    /// Returns the pagination cursor, decoded by `parse`.
+    pub(crate) fn cursor<T>(&self, parse: impl FnOnce(&str) -> Result<T, Problem>) -> Result<Option<T>, Problem> {
+        self.text("cursor")?.map(parse).transpose()
     }
 }
 
-/// A time as RFC 3339 has it. Between two milliseconds it is the later one: our times are whole milliseconds, so that
-/// neither "from then on" nor "before" changes by it.
-pub(crate) fn time(name: &str, text: &str) -> Result<UnixMillis, Problem> {
-    let detail = "This is no time as RFC 3339 has it, as 2026-01-31T08:00:00Z is; in a query, its + is written %2B.";
+/// Parses an RFC 3339 time and rounds it up to milliseconds. Stored times are whole milliseconds, so that the rounding
+/// changes neither an inclusive lower nor an exclusive upper bound.
+pub(crate) fn parse_time(name: &str, text: &str) -> Result<UnixMillis, Problem> {
+    let detail = "Must be an RFC 3339 time, e.g. 2026-01-31T08:00:00Z; in a query, + must be encoded as %2B.";
     let time: Timestamp = text.parse().map_err(|_| Problem::invalid_field(name, detail))?;
     let (whole, rest) = (time.as_millisecond(), time.as_nanosecond() % NANOS_IN_A_MILLI);
     Ok(UnixMillis(if rest > 0 { whole + 1 } else { whole }))
@@ -87,18 +86,18 @@ mod tests {
     use super::*;
 
     fn limit(query: &str) -> Option<usize> {
-        QueryParameters::of(Some(query)).limit().ok()
+        QueryParameters::parse(Some(query)).limit().ok()
     }
 
     fn at(text: &str) -> Option<i64> {
         let query = format!("at={}", text.replace('+', "%2B"));
-        QueryParameters::of(Some(&query)).time("at").ok().flatten().map(|time| time.0)
+        QueryParameters::parse(Some(&query)).time("at").ok().flatten().map(|time| time.0)
     }
 
     #[test]
-    fn a_limit_is_a_plain_number_within_bounds() {
+    fn a_limit_is_an_integer_within_bounds() {
         assert_eq!(
-            (QueryParameters::of(None).limit().ok(), limit("limit=1"), limit("limit=100")),
+            (QueryParameters::parse(None).limit().ok(), limit("limit=1"), limit("limit=100")),
             (Some(20), Some(1), Some(100))
         );
         for wrong in ["", "0", "101", "-1", "%2B5", "1.0", "null", "5 ", "99999999999999999999999"] {
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_between_two_milliseconds_is_the_later_one() {
+    fn a_time_is_rounded_up_to_milliseconds() {
         assert_eq!(at("1970-01-01T00:00:01Z"), Some(1000));
         assert_eq!(at("1970-01-01T01:00:00.0011+01:00"), Some(2));
         assert_eq!(at("1969-12-31T23:59:59.9999Z"), Some(0));
@@ -119,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_one_of_those_that_are_known() {
-        let parameters = QueryParameters::of(Some("a=partially_succeeded&b=Queued&c&unknown=1"));
+    fn an_enum_parameter_has_a_known_value() {
+        let parameters = QueryParameters::parse(Some("a=partially_succeeded&b=Queued&c&unknown=1"));
         let word = |name| parameters.word::<TaskStatus>(name, "…").ok();
         assert_eq!(word("a"), Some(Some(TaskStatus::PartiallySucceeded)));
         assert_eq!((word("b"), word("c"), word("d")), (None, None, Some(None)));

@@ -1,6 +1,6 @@
-//! Whether a request may come in now: whose it is, and what is left of what that tenant may ask for.
+//! Admission of requests: authentication, the tenant's rate limit and its quota of pages.
 //!
-//! The headers are those of draft-ietf-httpapi-ratelimit-headers.
+//! The response headers are those of draft-ietf-httpapi-ratelimit-headers.
 
 use std::fmt::Write;
 
@@ -9,29 +9,29 @@ use quire_tenants::{Identity, Limits, Policy, Taken};
 
 use crate::{http::problem::Problem, state::AppState, time::now};
 
-/// What the limits are.
+/// The response header with the limits.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// How they stand.
-const STANDING: HeaderName = HeaderName::from_static("ratelimit");
-/// What anybody may ask, and as often as they like.
-const OPEN: [&str; 2] = ["/healthz", "/openapi.json"];
-/// What makes pages to be read.
+/// The response header with what remains of the limits.
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit");
+/// The routes without authentication and limits.
+const PUBLIC: [&str; 2] = ["/healthz", "/openapi.json"];
+/// The routes that count against the quota of pages.
 const CREATES: [&str; 5] = ["/ocr", "/ocr/batch", "/ocr/async", "/uploads", "/task/{task_id}/retry"];
 
-/// What came of a request at the door.
+/// The result of [`admit`].
 #[derive(Debug, Default)]
 pub(crate) struct RequestAdmission {
-    /// Whose it is; `None` where that does not matter, or is not known.
+    /// The authenticated identity; `None` for a public route or an unauthenticated request.
     pub(crate) identity: Option<Identity>,
-    /// How the tenant's limits stand.
+    /// The rate limit headers of the response.
     pub(crate) headers: HeaderMap,
-    /// Why it may not come in.
+    /// Why the request is refused.
     pub(crate) refused: Option<Problem>,
 }
 
-/// Lets a request in, or not.
+/// Authenticates a request and takes it from its tenant's limits.
 pub(crate) async fn admit(app: &AppState, method: &Method, route: &str, headers: &HeaderMap) -> RequestAdmission {
-    if OPEN.contains(&route) {
+    if PUBLIC.contains(&route) {
         return RequestAdmission::default();
     }
     let identity = match app.identify(headers).await {
@@ -39,16 +39,17 @@ pub(crate) async fn admit(app: &AppState, method: &Method, route: &str, headers:
         Err(problem) => return RequestAdmission { refused: Some(problem), ..RequestAdmission::default() },
     };
     let creates = method == Method::POST && CREATES.contains(&route);
-    let (headers, refused) = match standing(app, &identity, creates).await {
+    let (headers, refused) = match take(app, &identity, creates).await {
         Ok((limits, taken)) => (rate_limit_headers(&limits, &taken), taken.iter().find_map(refusal)),
         Err(problem) => (HeaderMap::new(), Some(problem)),
     };
     RequestAdmission { identity: Some(identity), headers, refused }
 }
 
-/// Takes the request out of its tenant's limits, and says how they stand then.
-async fn standing(app: &AppState, identity: &Identity, creates: bool) -> Result<(Limits, Vec<Taken>), Problem> {
-    let (tenant, now) = (&identity.tenant, now());
+/// Takes the request from its tenant's limits and returns what remains.
+async fn take(app: &AppState, identity: &Identity, creates: bool) -> Result<(Limits, Vec<Taken>), Problem> {
+    let tenant = &identity.tenant;
+    let now = now();
     let limits = app.allowance.limits(tenant, now).await?;
     let mut taken: Vec<Taken> = app.allowance.take_request(tenant, now).await?.into_iter().collect();
     if creates && taken.iter().all(|taken| taken.allowed) {
@@ -58,33 +59,38 @@ async fn standing(app: &AppState, identity: &Identity, creates: bool) -> Result<
 }
 
 fn refusal(taken: &Taken) -> Option<Problem> {
-    let secs = taken.retry_after_secs;
-    let problem = match taken.policy {
-        Policy::Requests => Problem::rate_limited,
-        Policy::Pages => Problem::quota_exceeded,
-    };
-    (!taken.allowed).then(|| problem(taken.quota, secs))
+    if taken.allowed {
+        return None;
+    }
+    match taken.policy {
+        Policy::Requests => Some(Problem::rate_limited(taken.quota, taken.retry_after_secs)),
+        Policy::Pages => Some(Problem::quota_exceeded(taken.quota, taken.retry_after_secs)),
+    }
 }
 
 fn rate_limit_headers(limits: &Limits, taken: &[Taken]) -> HeaderMap {
     let by_minute = limits.requests_per_minute.map(|quota| (Policy::Requests, quota, 60));
     let by_day = limits.pages_per_day.map(|quota| (Policy::Pages, quota, 86_400));
     let policies = by_minute.into_iter().chain(by_day);
-    let policies = list(policies.map(|(policy, quota, window)| format!("{:?};q={quota};w={window}", policy.as_str())));
-    let standings = taken.iter().map(|taken| {
+    let policies = policies.map(|(policy, quota, window)| format!("{:?};q={quota};w={window}", policy.as_str()));
+    let remaining = taken.iter().map(|taken| {
         let Taken { policy, remaining, reset_secs, .. } = taken;
         format!("{:?};r={remaining};t={reset_secs}", policy.as_str())
     });
-    let headers = [(POLICY, policies), (STANDING, list(standings))];
-    let plain = |value: String| HeaderValue::try_from(value).expect("names and numbers are plain");
-    headers.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, plain(value))).collect()
+    let mut headers = HeaderMap::new();
+    for (name, value) in [(POLICY, structured_list(policies)), (REMAINING, structured_list(remaining))] {
+        if !value.is_empty() {
+            headers.insert(name, HeaderValue::try_from(value).expect("names and numbers are ASCII"));
+        }
+    }
+    headers
 }
 
-/// A list as structured fields have it (RFC 9651).
-fn list(items: impl Iterator<Item = String>) -> String {
+/// Serializes a list of structured fields (RFC 9651).
+fn structured_list(items: impl Iterator<Item = String>) -> String {
     items.fold(String::new(), |mut list, item| {
         let separator = if list.is_empty() { "" } else { ", " };
-        write!(list, "{separator}{item}").expect("text is written to memory");
+        write!(list, "{separator}{item}").expect("writing to a String does not fail");
         list
     })
 }
@@ -96,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_written_as_structured_fields() {
+    fn limits_are_structured_fields() {
         let limits = Limits { requests_per_minute: NonZero::new(600), burst: None, pages_per_day: NonZero::new(9) };
         let taken = |policy| Taken {
             policy,
@@ -109,7 +115,7 @@ mod tests {
         };
         let headers = rate_limit_headers(&limits, &[taken(Policy::Requests), taken(Policy::Pages)]);
         assert_eq!(headers[POLICY], r#""requests";q=600;w=60, "pages";q=9;w=86400"#);
-        assert_eq!(headers[STANDING], r#""requests";r=599;t=1, "pages";r=599;t=1"#);
+        assert_eq!(headers[REMAINING], r#""requests";r=599;t=1, "pages";r=599;t=1"#);
         assert!(rate_limit_headers(&Limits::default(), &[]).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What a request says of how its documents are to be read.
+//! Parses how the documents of a request are read.
 
 use quire_tasks::Mode;
 use serde_json::{Map, Value};
@@ -8,10 +8,11 @@ use crate::{
     tasks::options::ReadOptions,
 };
 
-/// What the fields of a request say; `null` is as good as nothing.
+/// Parses the read options from the fields of a request. `null` counts as absent.
 pub(crate) fn parse_read_options(fields: &Map<String, Value>) -> Result<ReadOptions, Problem> {
-    let text = |name| Ok::<_, Problem>(json::text(fields, name)?.map(str::to_owned));
     let name = json::text(fields, "mode")?.map(str::parse).transpose()?.unwrap_or_default();
-    let mode = Mode::new(name, json::texts(fields, "keys")?, text("language")?)?;
-    Ok(ReadOptions { mode, engine: text("engine")? })
+    let keys = json::texts(fields, "keys")?;
+    let language = json::text(fields, "language")?.map(str::to_owned);
+    let mode = Mode::new(name, keys, language)?;
+    Ok(ReadOptions { mode, engine: json::text(fields, "engine")?.map(str::to_owned) })
 }

@@ -1,17 +1,19 @@
-//! Problems that depend on the settings.
+//! Problems that depend on the settings of this server.
 
 use crate::{http::problem::Problem, state::AppState};
 
 impl AppState {
-    /// The problem of a request that is larger than this door takes.
+    /// Returns the problem of a request that exceeds the size limit.
     pub(crate) fn too_large(&self) -> Problem {
-        let elsewhere = self.backend.objects.takes_uploads();
-        let instead =
-            if elsewhere { " Announce a larger document by POST /uploads, and put it where that says." } else { "" };
+        let instead = if self.backend.objects.takes_uploads() {
+            " Create an upload URL for a larger document with POST /uploads."
+        } else {
+            ""
+        };
         Problem::body_too_large(self.settings.max_body_bytes, instead)
     }
 
-    /// A URL that we may call, from a field.
+    /// Validates and normalizes a URL from a field. Error: `url_refused`.
     pub(crate) fn callable(&self, field: &str, url: &str) -> Result<String, Problem> {
         let url = self.egress.check(url).map_err(|why| Problem::url_refused(field, &why))?;
         Ok(url.into())

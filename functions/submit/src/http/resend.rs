@@ -1,5 +1,5 @@
-//! `POST /deliveries/{delivery_id}/resend` and `POST /webhooks/recover`: what a receiver missed is sent once more, under
-//! the `webhook-id` that it has always had.
+//! `POST /deliveries/{delivery_id}/resend` and `POST /webhooks/recover`: send missed callbacks again, with the same
+//! `webhook-id`.
 
 use std::sync::Arc;
 
@@ -19,21 +19,23 @@ use crate::{
         cursor,
         json::{self, media_type},
         principal::Principal,
-        problem::{Problem, not_found},
+        problem::Problem,
+        problem_codes::ProblemCode,
+        problem_sources::task_problem,
         query,
     },
     state::AppState,
     time::now,
 };
 
-/// Of how many tasks one call of `POST /webhooks/recover` looks whether theirs was missed.
-const LOOK_AT: usize = 500;
-/// How many are read at a time.
-const READ_AT_A_TIME: usize = 100;
-/// How many are sent again by one call, about: a full page more may be. Each is a write and a message.
-const RESEND: usize = 100;
-/// And how many of them at a time.
-const RESEND_AT_A_TIME: usize = 8;
+/// The maximum number of tasks that one call of `POST /webhooks/recover` examines.
+const MAX_EXAMINED: usize = 500;
+/// The number of tasks read at a time.
+const READ_BATCH: usize = 100;
+/// One call stops after about this many callbacks, at most one batch more. Each is a write and a message.
+const ENOUGH_RESENT: usize = 100;
+/// The number of callbacks sent concurrently.
+const RESEND_CONCURRENCY: usize = 8;
 
 #[derive(Debug, Serialize)]
 struct ResendAnswer {
@@ -41,42 +43,43 @@ struct ResendAnswer {
     delivery_id: WebhookId,
 }
 
-pub(crate) async fn resend(
+pub(crate) async fn resend_delivery(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|_| Problem::delivery_not_found())?;
     let id: WebhookId = id.parse().map_err(|_| Problem::delivery_not_found())?;
-    let task = app.task_of(&principal, &id.task_id.to_string()).await;
-    let unknown = |problem: Problem| match problem.code() {
-        "task_not_found" => Problem::delivery_not_found(),
-        _ => problem,
-    };
-    let task = task.map_err(unknown)?;
-    check(&task, id)?;
-    let sent = app.work.spawn(send_again(Arc::clone(&app), id));
-    let task = sent.await.map_err(|panic| Problem::internal(&panic))?.map_err(not_found).map_err(unknown)?;
-    check(&task, id)?;
+    let task = app.task_of(&principal, &id.task_id.to_string()).await.map_err(delivery_problem)?;
+    check_resendable(&task, id)?;
+    let sent = app.work.spawn(enqueue_again(Arc::clone(&app), id));
+    let sent = sent.await.map_err(|panic| Problem::internal(&panic))?;
+    let task = sent.map_err(|error| delivery_problem(task_problem(error)))?;
+    check_resendable(&task, id)?;
     let answer = ResendAnswer { task_id: id.task_id, delivery_id: id };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
-/// Whether this is what there is to tell of the task now.
-fn check(task: &Task, id: WebhookId) -> Result<(), Problem> {
-    let told = task.callback_state() != CallbackState::None && id.round <= task.round;
-    let is_news = id.round == task.round && id.progress.is_none();
-    match (told, is_news) {
-        (false, _) => Err(Problem::delivery_not_found()),
-        (true, false) => Err(Problem::delivery_superseded().of(task.id)),
-        (true, true) if !task.status().ended() => Err(Problem::delivery_not_found()),
-        (true, true) => Ok(()),
-    }
+/// Without its task there is no delivery.
+fn delivery_problem(problem: Problem) -> Problem {
+    if problem.code() == ProblemCode::TaskNotFound { Problem::delivery_not_found() } else { problem }
 }
 
-/// Owes the callback once more, whatever became of it. If this dies between its two steps, the callback is pending and
-/// nobody is at it; whoever asked has no answer then, and asks again.
-async fn send_again(app: Arc<AppState>, id: WebhookId) -> Result<Task> {
+/// Checks that the delivery is the latest completion event of its task. Progress events cannot be resent.
+fn check_resendable(task: &Task, id: WebhookId) -> Result<(), Problem> {
+    let exists = task.callback_state() != CallbackState::None && id.round <= task.round;
+    if !exists {
+        return Err(Problem::delivery_not_found());
+    }
+    if id.round != task.round || id.progress.is_some() {
+        return Err(Problem::delivery_superseded().of(task.id));
+    }
+    if task.status().ended() { Ok(()) } else { Err(Problem::delivery_not_found()) }
+}
+
+/// Enqueues the callback again, whatever its state. A crash between the two steps leaves it pending without a message;
+/// the client gets no response in that case and retries.
+async fn enqueue_again(app: Arc<AppState>, id: WebhookId) -> Result<Task> {
     let update = || app.backend.tasks.update_callback(id.task_id, id.round, CallbackUpdate::Resend);
     let task = retry_with_backoff(update).await?.task().clone();
     if task.round == id.round {
@@ -93,8 +96,8 @@ pub(crate) struct RecoverAnswer {
 
 const MEMBERS: [&str; 2] = ["since", "cursor"];
 
-/// Sends all again that was given up, for tasks created since a time.
-pub(crate) async fn recover(
+/// Sends all exhausted callbacks again, of tasks created since a time.
+pub(crate) async fn recover_deliveries(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     request: Request,
@@ -104,8 +107,8 @@ pub(crate) async fn recover(
     }
     let body = json::members(&app, request, &MEMBERS).await?;
     let since = json::text(&body, "since")?.ok_or_else(|| Problem::missing_field("since"))?;
-    let since = query::time("since", since)?;
-    let after = json::text(&body, "cursor")?.map(cursor::listed).transpose()?;
+    let since = query::parse_time("since", since)?;
+    let after = json::text(&body, "cursor")?.map(cursor::parse_listed).transpose()?;
     let recovered = app.work.spawn(recover_since(Arc::clone(&app), principal.tenant, since, after));
     Ok(Json(recovered.await.map_err(|panic| Problem::internal(&panic))??))
 }
@@ -117,36 +120,36 @@ async fn recover_since(
     mut after: Option<Listed>,
 ) -> Result<RecoverAnswer> {
     let mut resent = 0;
-    for _ in 0..LOOK_AT / READ_AT_A_TIME {
-        let tasks = app.backend.tasks.list(&tenant, Some(since), after, READ_AT_A_TIME).await?;
-        let is_last = tasks.len() < READ_AT_A_TIME;
+    for _ in 0..MAX_EXAMINED / READ_BATCH {
+        let tasks = app.backend.tasks.list(&tenant, Some(since), after, READ_BATCH).await?;
+        let is_last = tasks.len() < READ_BATCH;
         after = tasks.last().map(Listed::of);
-        let missed = tasks.into_iter().filter(|task| was_missed(task, now()));
-        let sends = missed.map(|task| send_if_there(Arc::clone(&app), task));
-        let sent: Vec<bool> = stream::iter(sends).buffer_unordered(RESEND_AT_A_TIME).try_collect().await?;
+        let missed = tasks.into_iter().filter(|task| is_missed(task, now()));
+        let resends = missed.map(|task| resend_task(Arc::clone(&app), task));
+        let sent: Vec<bool> = stream::iter(resends).buffer_unordered(RESEND_CONCURRENCY).try_collect().await?;
         resent += sent.into_iter().filter(|sent| *sent).count();
         if is_last {
             return Ok(RecoverAnswer { resent, next: None });
         }
-        if resent >= RESEND {
+        if resent >= ENOUGH_RESENT {
             break;
         }
     }
-    Ok(RecoverAnswer { resent, next: after.as_ref().map(cursor::of_listed) })
+    Ok(RecoverAnswer { resent, next: after.as_ref().map(cursor::encode_listed) })
 }
 
-/// Whether its callback was given up; or was to be sent again by a call like this that died in between.
-fn was_missed(task: &Task, now: UnixMillis) -> bool {
+/// Whether the task's callback is exhausted, or a crash interrupted an earlier resend.
+fn is_missed(task: &Task, now: UnixMillis) -> bool {
     let Some(callback) = &task.callback else { return false };
     let interrupted = callback.state == CallbackState::Pending && callback.attempts > 0;
-    let missed = callback.state == CallbackState::Exhausted || interrupted;
-    missed && task.status().ended() && !task.expired(now)
+    let is_missed = callback.state == CallbackState::Exhausted || interrupted;
+    is_missed && task.status().ended() && !task.expired(now)
 }
 
-/// Whether it was sent. A task that was deleted meanwhile is no error.
-async fn send_if_there(app: Arc<AppState>, task: Task) -> Result<bool> {
-    match send_again(app, WebhookId::end_of(task.id, task.round)).await {
-        Ok(now) => Ok(now.round == task.round),
+/// Returns whether the callback was sent. A concurrently deleted task is not an error.
+async fn resend_task(app: Arc<AppState>, task: Task) -> Result<bool> {
+    match enqueue_again(app, WebhookId::end_of(task.id, task.round)).await {
+        Ok(updated) => Ok(updated.round == task.round),
         Err(Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }

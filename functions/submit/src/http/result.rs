@@ -1,4 +1,4 @@
-//! `GET /task/{task_id}/result`: what was read, in the form that is asked for.
+//! `GET /task/{task_id}/result`: the result of a task as a file, in several formats.
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -21,22 +21,18 @@ use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
 use crate::{
-    documents::pdf_preparation::{PdfPreparation, prepared},
-    http::{
-        principal::Principal,
-        problem::{Problem, not_found},
-        urls::BaseUrl,
-    },
+    documents::pdf_preparation::{PdfPreparation, prepare_pdf},
+    http::{principal::Principal, problem::Problem, problem_sources::task_problem, urls::BaseUrl},
     state::AppState,
-    tasks::{result_buffer::ComposedResult, task_json::as_json, task_text::as_text},
+    tasks::{result_buffer::ComposedResult, task_json::compose_json, task_text::compose_text},
     time::{now, rfc3339},
 };
 
-/// How long an address of a result is good for. A new one is one call away.
-const ADDRESS_VALID_FOR: Duration = Duration::from_mins(15);
-/// How long a call waits for what takes its time, unless it says.
-const USUAL_WAIT: Duration = Duration::from_secs(5);
-/// How soon to ask again for what takes longer.
+/// How long a download URL is valid. Another call returns a new one.
+const DOWNLOAD_URL_VALID_FOR: Duration = Duration::from_mins(15);
+/// The default of `?wait=` for a searchable PDF.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+/// `Retry-After` while a searchable PDF is being made.
 const RETRY_AFTER_SECS: u64 = 2;
 
 #[derive(Debug, Deserialize)]
@@ -45,17 +41,17 @@ pub(crate) struct ResultQuery {
     wait: Option<String>,
 }
 
-/// The forms.
+/// The format of a result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum ResultFormat {
-    /// What `POST /ocr/batch` answers.
+    /// The response of `POST /ocr/batch`.
     #[default]
     Json,
     Text,
     Markdown,
     Hocr,
     Alto,
-    /// The pages as they look, with their text in place.
+    /// A searchable PDF: the page images with their text in place.
     Pdf,
 }
 
@@ -73,7 +69,7 @@ impl ResultFormat {
         }
     }
 
-    /// The type of its content, and how files of it end.
+    /// Returns the media type and the file extension.
     const fn media(self) -> (&'static str, &'static str) {
         match self {
             Self::Json => ("application/json", "json"),
@@ -98,14 +94,15 @@ impl FromStr for ResultFormat {
     type Err = Problem;
 
     fn from_str(text: &str) -> Result<Self, Problem> {
-        let known = || Self::ALL.map(Self::as_str).join(", ");
-        let unknown = || Problem::invalid_field("format", format!("There is no such format; there are {}.", known()));
-        Self::ALL.into_iter().find(|form| form.as_str() == text).ok_or_else(unknown)
+        Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Problem::invalid_field("format", format!("Unknown format; expected one of {known}."))
+        })
     }
 }
 
-/// The task's pages, as a file to be kept; or where it is, where it is large and the backend has an address for it.
-pub(crate) async fn result(
+/// Returns the result, or a redirect to its download URL if it is large and the backend has download URLs.
+pub(crate) async fn get_result(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     id: Result<Path<String>, PathRejection>,
@@ -114,65 +111,70 @@ pub(crate) async fn result(
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|_| Problem::task_not_found())?;
     let Query(ResultQuery { format, wait }) =
-        parameters.map_err(|_| Problem::invalid_field("format", "The parameters cannot be read."))?;
-    let form = format.as_deref().map_or(Ok(ResultFormat::default()), str::parse)?;
-    let wait = wait_of(&app, wait.as_deref())?;
+        parameters.map_err(|_| Problem::invalid_field("format", "Malformed query parameters."))?;
+    let format = format.as_deref().map_or(Ok(ResultFormat::default()), str::parse)?;
+    let wait = parse_wait(&app, wait.as_deref())?;
     let task = app.task_of(&principal, &id).await?;
     if !task.status().ended() {
         return Err(Problem::task_not_ended().of(task.id));
     }
-    let text = match form {
-        ResultFormat::Pdf => return pdf(&app, &task, wait, &BaseUrl::new(&app, &headers)).await,
+    let text = match format {
+        ResultFormat::Pdf => return answer_pdf(&app, &task, wait, &BaseUrl::new(&app, &headers)).await,
         ResultFormat::Json => None,
         ResultFormat::Text => Some(TextForm::Text),
         ResultFormat::Markdown => Some(TextForm::Markdown),
         ResultFormat::Hocr => Some(TextForm::Hocr),
         ResultFormat::Alto => Some(TextForm::Alto),
     };
-    if let Some(found) = stored(&app, form, &task).await? {
+    if let Some(found) = find_stored(&app, format, &task).await? {
         return Ok(found);
     }
-    let most = app.settings.inline_result_bytes;
-    let made = match text {
-        Some(text) => as_text(&app.backend, &task, text, most).await,
-        None => as_json(&app.backend, &task, most).await,
+    let max_bytes = app.settings.inline_result_bytes;
+    let composed = match text {
+        Some(text) => compose_text(&app.backend, &task, text, max_bytes).await,
+        None => compose_json(&app.backend, &task, max_bytes).await,
     };
-    match made.map_err(not_found)? {
-        ComposedResult::Bytes(bytes) => Ok(file(form, &task, Body::from(bytes))),
-        ComposedResult::File(path, bytes) => large(&app, form, &task, path, bytes).await,
+    match composed.map_err(task_problem)? {
+        ComposedResult::Bytes(bytes) => Ok(attachment(format, &task, Body::from(bytes))),
+        ComposedResult::File(path, bytes) => answer_large(&app, format, &task, path, bytes).await,
     }
 }
 
-fn wait_of(app: &AppState, wait: Option<&str>) -> Result<Duration, Problem> {
-    let invalid = |_| Problem::invalid_field("wait", "The parameter wait is no whole number of seconds.");
-    let wait = wait.map(str::parse).transpose().map_err(invalid)?.map_or(USUAL_WAIT, Duration::from_secs);
+fn parse_wait(app: &AppState, wait: Option<&str>) -> Result<Duration, Problem> {
+    let wait = match wait.map(str::parse) {
+        None => DEFAULT_WAIT,
+        Some(Ok(secs)) => Duration::from_secs(secs),
+        Some(Err(_)) => {
+            return Err(Problem::invalid_field("wait", "Must be a non-negative integer: the number of seconds."));
+        }
+    };
     Ok(wait.min(app.settings.longest_wait))
 }
 
-/// What was made large earlier, by its address.
-async fn stored(app: &AppState, form: ResultFormat, task: &Task) -> Result<Option<Response>, Problem> {
-    let Some(url) = address(app, form, task).await? else { return Ok(None) };
-    let key = form.key(task);
+/// Returns a redirect to a large result that an earlier call stored.
+async fn find_stored(app: &AppState, format: ResultFormat, task: &Task) -> Result<Option<Response>, Problem> {
+    let Some(url) = download_url_of(app, format, task).await? else { return Ok(None) };
+    let key = format.key(task);
     let found = app.backend.objects.list(&key).await?;
-    Ok(found.contains(&key).then(|| elsewhere(&url)))
+    Ok(found.contains(&key).then(|| redirect(&url)))
 }
 
-/// A large result: by its address, where the backend has one; otherwise as it is.
-async fn large(
+/// Stores a large result and redirects to it, or streams it if the backend has no download URLs.
+async fn answer_large(
     app: &AppState,
-    form: ResultFormat,
+    format: ResultFormat,
     task: &Task,
     path: TempPath,
     bytes: u64,
 ) -> Result<Response, Problem> {
-    let Some(url) = address(app, form, task).await? else {
-        return Ok(sent(form, task, opened(&path).await?, bytes));
+    let Some(url) = download_url_of(app, format, task).await? else {
+        return Ok(stream_file(format, task, open_file(&path).await?, bytes));
     };
-    let key = form.key(task);
+    let key = format.key(task);
     retry_with_backoff(|| app.backend.objects.put_file(&key, &path)).await?;
-    // Deleted meanwhile, it would stay for ever.
+    // If the task was deleted concurrently, nothing else would delete the stored result.
     match app.backend.tasks.task(task.id).await {
-        Ok(task) if !task.expired(now()) => Ok(elsewhere(&url)),
+        Ok(task) if !task.expired(now()) => Ok(redirect(&url)),
         Ok(_) | Err(Error::NotFound { .. }) => {
             app.backend.objects.erase(&key).await?;
             Err(Problem::task_not_found())
@@ -181,42 +183,43 @@ async fn large(
     }
 }
 
-async fn pdf(app: &AppState, task: &Task, wait: Duration, base: &BaseUrl) -> Result<Response, Problem> {
-    let (pages, most) = (task.counts.total(), app.settings.max_result_pages);
-    if pages > most {
-        return Err(
-            Problem::result_too_large(&format!("The task has {pages} pages, and a PDF at most {most}")).of(task.id)
-        );
+async fn answer_pdf(app: &AppState, task: &Task, wait: Duration, base: &BaseUrl) -> Result<Response, Problem> {
+    let pages = task.counts.total();
+    let max_pages = app.settings.max_result_pages;
+    if pages > max_pages {
+        return Err(Problem::result_too_large(&format!("The task has {pages} pages; a PDF has at most {max_pages}"))
+            .of(task.id));
     }
     if task.pages().next().is_none() {
-        let message = "None of its documents has a page that could be shown.";
+        let message = "No document of the task has a page.";
         return Err(Problem::result_failed(&Failure::new(FailureCode::UnreadableDocument, message)).of(task.id));
     }
-    match prepared(app, task, wait).await? {
-        PdfPreparation::Ready { bytes } => ready(app, task, bytes).await,
+    match prepare_pdf(app, task, wait).await? {
+        PdfPreparation::Ready { bytes } => answer_ready_pdf(app, task, bytes).await,
         PdfPreparation::Failed { failure, .. } => Err(Problem::result_failed(&failure).of(task.id)),
-        PdfPreparation::Asked { .. } => Ok(preparing(base, task.id)),
+        PdfPreparation::Requested { .. } => Ok(preparing(base, task.id)),
     }
 }
 
-async fn ready(app: &AppState, task: &Task, bytes: u64) -> Result<Response, Problem> {
+async fn answer_ready_pdf(app: &AppState, task: &Task, bytes: u64) -> Result<Response, Problem> {
     let key = ResultFormat::Pdf.key(task);
     let is_large = bytes > app.settings.inline_result_bytes as u64;
-    if let Some(url) = address(app, ResultFormat::Pdf, task).await? {
+    if let Some(url) = download_url_of(app, ResultFormat::Pdf, task).await? {
         if is_large {
-            return Ok(elsewhere(&url));
+            return Ok(redirect(&url));
         }
-        let bytes = retry_with_backoff(|| app.backend.objects.read(&key)).await.map_err(not_found)?;
-        return Ok(file(ResultFormat::Pdf, task, Body::from(bytes)));
+        let bytes = retry_with_backoff(|| app.backend.objects.read(&key)).await.map_err(task_problem)?;
+        return Ok(attachment(ResultFormat::Pdf, task, Body::from(bytes)));
     }
-    let local = retry_with_backoff(|| app.backend.objects.local_file(&key)).await.map_err(not_found)?;
-    Ok(sent(ResultFormat::Pdf, task, opened(&local).await?, bytes))
+    let local = retry_with_backoff(|| app.backend.objects.local_file(&key)).await.map_err(task_problem)?;
+    Ok(stream_file(ResultFormat::Pdf, task, open_file(&local).await?, bytes))
 }
 
-/// Where anybody can fetch it for a while; none where the backend has no such addresses.
-async fn address(app: &AppState, form: ResultFormat, task: &Task) -> Result<Option<String>, Problem> {
-    let (key, name) = (form.key(task), form.file_name(task));
-    Ok(app.backend.objects.download_url(&key, &name, form.media().0, ADDRESS_VALID_FOR).await?)
+/// Returns a download URL, which needs no credentials; `None` if the backend has none.
+async fn download_url_of(app: &AppState, format: ResultFormat, task: &Task) -> Result<Option<String>, Problem> {
+    let key = format.key(task);
+    let name = format.file_name(task);
+    Ok(app.backend.objects.download_url(&key, &name, format.media().0, DOWNLOAD_URL_VALID_FOR).await?)
 }
 
 #[derive(Debug, Serialize)]
@@ -225,12 +228,12 @@ struct ResultUrlAnswer<'a> {
     expires_at: String,
 }
 
-/// `303`: it is to be fetched there.
-fn elsewhere(url: &str) -> Response {
-    let expires_at = rfc3339(now().plus(ADDRESS_VALID_FOR));
+/// Returns the `303` response that redirects to a download URL.
+fn redirect(url: &str) -> Response {
+    let expires_at = rfc3339(now().plus(DOWNLOAD_URL_VALID_FOR));
     let location = HeaderValue::from_str(url).ok().map(|url| (header::LOCATION, url));
     let mut response = (StatusCode::SEE_OTHER, Json(ResultUrlAnswer { result_url: url, expires_at })).into_response();
-    // Whoever knows the address has the result.
+    // The URL is a credential: it grants access to the result.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().extend(location);
     response
@@ -243,7 +246,7 @@ struct PreparingAnswer {
     result_url: String,
 }
 
-/// `202`: it is being made, and this is where to look.
+/// Returns the `202` response while the PDF is being made.
 fn preparing(base: &BaseUrl, task_id: TaskId) -> Response {
     let result_url = format!("{}/result?format=pdf", base.status_url(task_id));
     let mut response =
@@ -252,27 +255,27 @@ fn preparing(base: &BaseUrl, task_id: TaskId) -> Response {
     response
 }
 
-/// Opened before its name may go: a file that is open is read to its end.
-async fn opened(path: &std::path::Path) -> Result<File, Problem> {
+/// Opens a file. An open file stays readable even if it is deleted.
+async fn open_file(path: &std::path::Path) -> Result<File, Problem> {
     File::open(path).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Problem::task_not_found(),
         _ => Problem::internal(&error),
     })
 }
 
-fn sent(form: ResultFormat, task: &Task, open: File, bytes: u64) -> Response {
-    let mut response = file(form, task, Body::from_stream(ReaderStream::new(open)));
+fn stream_file(format: ResultFormat, task: &Task, open: File, bytes: u64) -> Response {
+    let mut response = attachment(format, task, Body::from_stream(ReaderStream::new(open)));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     response
 }
 
-fn file(form: ResultFormat, task: &Task, body: Body) -> Response {
+fn attachment(format: ResultFormat, task: &Task, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.media().0));
-    // What a stranger's page says is for a file, and never for a browser to run.
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", form.file_name(task)));
-    headers.insert(header::CONTENT_DISPOSITION, disposition.expect("a task id is plain"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media().0));
+    // The text comes from untrusted documents: a browser must save it and never interpret it (hOCR is HTML).
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{}\"", format.file_name(task)));
+    headers.insert(header::CONTENT_DISPOSITION, disposition.expect("a task id is ASCII"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

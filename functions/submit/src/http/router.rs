@@ -1,4 +1,4 @@
-//! The paths, and what is the same for all of them: the request id, the log, errors and panics as problem details.
+//! The routes, and the middleware around them: request ids, the access log, errors and panics as problem details.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -27,44 +27,44 @@ use crate::{
     state::AppState,
 };
 
-/// On every answer: what to name when asking about it.
+/// The response header with the request's id, for support.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// A client's own id is taken over when it is no longer than this and plain, so that it is safe in every log.
+/// The maximum length of a client's own request id. Only letters, digits, `-` and `_` are accepted, which are safe in logs.
 const MAX_REQUEST_ID_LENGTH: usize = 64;
 
-/// The HTTP API.
+/// Returns the HTTP API.
 pub fn router(app: Arc<AppState>) -> Router {
     let limit = usize::try_from(app.settings.max_body_bytes).unwrap_or(usize::MAX);
     Router::new()
-        .route("/ocr", post(ocr::ocr))
-        .route("/ocr/batch", post(batch::batch))
-        .route("/ocr/async", post(asynchronous::asynchronous))
-        .route("/uploads", post(uploads::uploads))
-        .route("/task", get(list::list))
-        .route("/task/{task_id}", get(task::task).delete(delete::delete))
-        .route("/task/{task_id}/pages", get(pages::pages))
-        .route("/task/{task_id}/retry", post(retry::retry))
-        .route("/task/{task_id}/cancel", post(cancel::cancel))
-        .route("/task/{task_id}/result", get(result::result))
-        .route("/task/{task_id}/deliveries", get(deliveries::deliveries))
-        .route("/deliveries/{delivery_id}/resend", post(resend::resend))
-        .route("/webhooks/recover", post(resend::recover))
-        .route("/webhooks/test", post(webhooks::test))
-        .route("/webhooks/secret", get(webhooks::secret))
-        .route("/webhooks/secret/rotate", post(webhooks::rotate))
-        .route("/webhooks/endpoints", get(endpoints::endpoints))
-        .route("/webhooks/endpoints/{endpoint_id}/enable", post(endpoints::enable))
-        .route("/openapi.json", get(openapi::openapi))
-        .route("/healthz", get(healthz::healthz))
+        .route("/ocr", post(ocr::read_document))
+        .route("/ocr/batch", post(batch::read_batch))
+        .route("/ocr/async", post(asynchronous::submit_async))
+        .route("/uploads", post(uploads::announce_upload))
+        .route("/task", get(list::list_tasks))
+        .route("/task/{task_id}", get(task::get_task).delete(delete::delete_task))
+        .route("/task/{task_id}/pages", get(pages::list_pages))
+        .route("/task/{task_id}/retry", post(retry::retry_task))
+        .route("/task/{task_id}/cancel", post(cancel::cancel_task))
+        .route("/task/{task_id}/result", get(result::get_result))
+        .route("/task/{task_id}/deliveries", get(deliveries::list_deliveries))
+        .route("/deliveries/{delivery_id}/resend", post(resend::resend_delivery))
+        .route("/webhooks/recover", post(resend::recover_deliveries))
+        .route("/webhooks/test", post(webhooks::test_webhook))
+        .route("/webhooks/secret", get(webhooks::get_secret))
+        .route("/webhooks/secret/rotate", post(webhooks::rotate_secret))
+        .route("/webhooks/endpoints", get(endpoints::list_endpoints))
+        .route("/webhooks/endpoints/{endpoint_id}/enable", post(endpoints::enable_endpoint))
+        .route("/openapi.json", get(openapi::get_openapi))
+        .route("/healthz", get(healthz::get_health))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(limit))
-        .layer(from_fn_with_state(Arc::clone(&app), frame))
+        .layer(from_fn_with_state(Arc::clone(&app), wrap_call))
         .with_state(app)
 }
 
-/// Everything that surrounds a call.
-async fn frame(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+/// The middleware around every call.
+async fn wrap_call(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let call = RequestLog { method: request.method().clone(), route, request_id: request_id(request.headers()), begun };
@@ -75,7 +75,7 @@ async fn frame(State(app): State<Arc<AppState>>, request: Request, next: Next) -
             drain_body::discard(&app, request);
             problem.into_response()
         }
-        None => let_in(&app, request, identity.as_ref(), next).await,
+        None => serve_admitted(&app, request, identity.as_ref(), next).await,
     };
     let mut response = finish(response, &call.request_id);
     response.headers_mut().extend(headers);
@@ -83,20 +83,20 @@ async fn frame(State(app): State<Arc<AppState>>, request: Request, next: Next) -
     response
 }
 
-async fn let_in(app: &AppState, mut request: Request, identity: Option<&Identity>, next: Next) -> Response {
+async fn serve_admitted(app: &AppState, mut request: Request, identity: Option<&Identity>, next: Next) -> Response {
     if let Some(Identity { tenant, .. }) = identity {
         request.extensions_mut().insert(Principal { tenant: tenant.clone() });
     }
-    match announced_length(request.headers()) {
+    match content_length(request.headers()) {
         Some(length) if length > app.settings.max_body_bytes => {
             drain_body::discard(app, request);
             app.too_large().into_response()
         }
-        _ => call(next, drain_body::body(app, request)).await,
+        _ => call_catching_panics(next, drain_body::drain_on_drop(app, request)).await,
     }
 }
 
-/// What the log says of a request.
+/// The fields of a request's log event.
 struct RequestLog {
     method: Method,
     route: String,
@@ -107,19 +107,21 @@ struct RequestLog {
 impl RequestLog {
     fn log(&self, identity: Option<&Identity>, response: &Response) {
         let Self { method, route, request_id, begun } = self;
-        let (status, duration_ms) = (response.status().as_u16(), begun.elapsed().as_millis() as u64);
+        let status = response.status().as_u16();
+        let duration_ms = begun.elapsed().as_millis() as u64;
         let tenant = identity.map(|identity| identity.tenant.as_str());
         let key = identity.and_then(|identity| identity.key_id.as_deref());
         match response.extensions().get::<Problem>() {
             Some(problem) if response.status().is_server_error() => {
-                let (code, cause) = (problem.code(), problem.cause());
+                let code = problem.code().as_str();
+                let cause = problem.cause();
                 error!(
                     request.id = request_id, %method, route, status, duration_ms, tenant, key.id = key, code, cause,
                     "request failed"
                 );
             }
             Some(problem) => {
-                let code = problem.code();
+                let code = problem.code().as_str();
                 info!(
                     request.id = request_id, %method, route, status, duration_ms, tenant, key.id = key, code,
                     "request refused"
@@ -127,13 +129,13 @@ impl RequestLog {
             }
             None => info!(
                 request.id = request_id, %method, route, status, duration_ms, tenant, key.id = key,
-                "request answered"
+                "request served"
             ),
         }
     }
 }
 
-async fn call(next: Next, request: Request) -> Response {
+async fn call_catching_panics(next: Next, request: Request) -> Response {
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     answer.unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<&str>().copied();
@@ -142,7 +144,7 @@ async fn call(next: Next, request: Request) -> Response {
     })
 }
 
-/// Gives a problem its body, and every answer its request id.
+/// Adds the body of a problem and the request id.
 fn finish(response: Response, request_id: &str) -> Response {
     let (mut parts, mut body) = response.into_parts();
     if let Some(problem) = parts.extensions.get::<Problem>() {
@@ -155,20 +157,23 @@ fn finish(response: Response, request_id: &str) -> Response {
             parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }
-    let value = HeaderValue::from_str(request_id).expect("a request id is plain");
+    let value = HeaderValue::from_str(request_id).expect("a request id is ASCII");
     parts.headers.insert(REQUEST_ID, value);
     Response::from_parts(parts, body)
 }
 
 fn request_id(headers: &HeaderMap) -> String {
-    let theirs = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let plain = |id: &&str| {
-        (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    theirs.filter(plain).map_or_else(|| format!("req_{}", Uuid::now_v7().simple()), str::to_owned)
+    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()) {
+        Some(id) if is_valid_request_id(id) => id.to_owned(),
+        _ => format!("req_{}", Uuid::now_v7().simple()),
+    }
 }
 
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
+fn is_valid_request_id(id: &str) -> bool {
+    (1..=MAX_REQUEST_ID_LENGTH).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

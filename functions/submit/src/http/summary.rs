@@ -1,4 +1,4 @@
-//! What is said of a task wherever it is shown: all but what was read.
+//! The summary of a task: everything but its text.
 
 use quire_callback::PageCounts;
 use quire_tasks::{CallbackState, Mode, ModeName, ReadAs, Task, TaskId, TaskStatus};
@@ -15,16 +15,16 @@ pub(crate) struct TaskSummary {
     read_as: ReadAsAnswer,
     created_at: String,
     ended_at: Option<String>,
-    /// From when on there is no such task any more; `null` for one of before tasks expired.
+    /// When the task expires; `null` for a task from before tasks expired.
     expires_at: Option<String>,
     tags: Vec<String>,
-    /// Whether something was to be taken out of its text.
+    /// Whether the task has a redaction policy.
     redacted: bool,
     progress: PageCounts,
     callback: CallbackAnswer,
 }
 
-/// How it is read, in the words in which a request asks for it.
+/// How the task is read, with the field names of a request.
 #[derive(Debug, Serialize)]
 struct ReadAsAnswer {
     mode: ModeName,
@@ -32,9 +32,9 @@ struct ReadAsAnswer {
     keys: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<String>,
-    /// The engine that reads it first; `null` for a task of before engines were assigned.
+    /// The assigned engine; `null` for a task from before engines were assigned.
     engine: Option<String>,
-    /// Whether no other may.
+    /// Whether no other engine may read it.
     pinned: bool,
 }
 
@@ -85,13 +85,16 @@ mod tests {
 
     use super::*;
 
+    fn expires_at(task: &Task) -> serde_json::Value {
+        serde_json::to_value(TaskSummary::new(task)).expect("JSON")["expires_at"].clone()
+    }
+
     #[test]
-    fn a_task_of_before_tasks_expired_never_does() {
+    fn a_task_from_before_tasks_expired_never_does() {
         let task = Task::new(TaskId::derived(&["a task"]), Tenant::default(), UnixMillis(0), Vec::new(), None);
-        let shown = |task: &Task| serde_json::to_value(TaskSummary::new(task)).expect("JSON")["expires_at"].clone();
-        assert_eq!(shown(&task), "1970-01-08T00:00:00Z");
+        assert_eq!(expires_at(&task), "1970-01-08T00:00:00Z");
         let mut old = serde_json::to_value(&task).expect("JSON");
         old.as_object_mut().expect("an object").remove("expires_at");
-        assert!(shown(&serde_json::from_value(old).expect("a task")).is_null());
+        assert!(expires_at(&serde_json::from_value(old).expect("a task")).is_null());
     }
 }

@@ -1,5 +1,4 @@
-//! What a request says of its task besides how it is read: how long it is kept, what it is called, what is taken out of
-//! it, and how its end is told.
+//! Parses the task options of a request: tags, retention, redaction and callback.
 
 use std::time::Duration;
 
@@ -17,128 +16,142 @@ use crate::{
     tasks::options::TaskOptions,
 };
 
-const HOUR: Duration = Duration::from_hours(1);
+const HOUR_SECS: u64 = 3600;
 
-/// What the fields of a request say; `null` is as good as nothing.
+/// Parses the task options from the fields of a request. `null` counts as absent.
 pub(crate) async fn parse_task_options(
     app: &AppState,
     base: &BaseUrl,
     fields: &Map<String, Value>,
 ) -> Result<TaskOptions, Problem> {
-    let (tags, retention, callback) = (tags(fields)?, retention(fields)?, callback(app, base, fields)?);
+    let tags = parse_tags(fields)?;
+    let retention = parse_retention(fields)?;
+    let callback = parse_callback(app, base, fields)?;
     let redact = match json::value(fields, "redact") {
-        Some(said) => Some(compiled(policy(said)?).await?),
+        Some(value) => Some(validate_policy(parse_policy(value)?).await?),
         None => None,
     };
     Ok(TaskOptions { tags, retention, redact, callback })
 }
 
-fn tags(fields: &Map<String, Value>) -> Result<Vec<String>, Problem> {
+fn parse_tags(fields: &Map<String, Value>) -> Result<Vec<String>, Problem> {
     let tags = json::texts(fields, "tags")?;
     if tags.len() > MAX_TAGS {
-        return Err(Problem::invalid_field("tags", format!("A task has at most {MAX_TAGS} tags.")));
+        return Err(Problem::invalid_field("tags", format!("Must have at most {MAX_TAGS} tags.")));
     }
-    let good = |tag: &str| {
-        let chars = tag.chars().count();
-        (1..=MAX_TAG_CHARS).contains(&chars) && !tag.chars().any(char::is_control) && !tag.trim().is_empty()
-    };
-    match tags.iter().position(|tag| !good(tag)) {
-        Some(wrong) => {
-            let detail = format!("A tag is a text of 1 to {MAX_TAG_CHARS} characters without line breaks.");
-            Err(Problem::invalid_field(&format!("tags/{wrong}"), detail))
+    match tags.iter().position(|tag| !is_valid_tag(tag)) {
+        Some(index) => {
+            let detail = format!("Must be 1 to {MAX_TAG_CHARS} characters, not blank, and without control characters.");
+            Err(Problem::invalid_field(&format!("tags/{index}"), detail))
         }
         None => Ok(tags),
     }
 }
 
-fn retention(fields: &Map<String, Value>) -> Result<Duration, Problem> {
-    let Some(said) = json::value(fields, "retention_hours") else { return Ok(DEFAULT_RETENTION) };
-    let hours = |duration: Duration| duration.as_secs() / HOUR.as_secs();
-    let (shortest, longest) = (hours(MIN_RETENTION), hours(MAX_RETENTION));
-    let taken = said.as_u64().filter(|hours| (shortest..=longest).contains(hours));
-    taken.map(Duration::from_hours).ok_or_else(|| {
-        let detail = format!("The field is no whole number from {shortest} to {longest}.");
-        Problem::invalid_field("retention_hours", detail)
-    })
+fn is_valid_tag(tag: &str) -> bool {
+    let length = tag.chars().count();
+    (1..=MAX_TAG_CHARS).contains(&length) && !tag.chars().any(char::is_control) && !tag.trim().is_empty()
 }
 
-fn callback(app: &AppState, base: &BaseUrl, fields: &Map<String, Value>) -> Result<Option<Callback>, Problem> {
+fn parse_retention(fields: &Map<String, Value>) -> Result<Duration, Problem> {
+    let Some(value) = json::value(fields, "retention_hours") else { return Ok(DEFAULT_RETENTION) };
+    let min_hours = MIN_RETENTION.as_secs() / HOUR_SECS;
+    let max_hours = MAX_RETENTION.as_secs() / HOUR_SECS;
+    match value.as_u64() {
+        Some(hours) if (min_hours..=max_hours).contains(&hours) => Ok(Duration::from_hours(hours)),
+        _ => {
+            let detail = format!("Must be an integer between {min_hours} and {max_hours}.");
+            Err(Problem::invalid_field("retention_hours", detail))
+        }
+    }
+}
+
+fn parse_callback(app: &AppState, base: &BaseUrl, fields: &Map<String, Value>) -> Result<Option<Callback>, Problem> {
     let payload = match json::text(fields, "payload")? {
         None => None,
         Some("full") => Some(Payload::Full),
         Some("thin") => Some(Payload::Thin),
-        Some(_) => return Err(Problem::invalid_field("payload", "There is no such payload; there are full and thin.")),
+        Some(_) => return Err(Problem::invalid_field("payload", "Unknown payload; expected one of full, thin.")),
     };
     let progress = match json::value(fields, "progress") {
         None => None,
-        Some(Value::Bool(wanted)) => Some(*wanted),
-        Some(_) => return Err(Problem::invalid_field("progress", "The field is neither true nor false.")),
+        Some(Value::Bool(progress)) => Some(*progress),
+        Some(_) => return Err(Problem::invalid_field("progress", "Must be true or false.")),
     };
     let Some(url) = json::url(app, fields, "callback_url")? else {
-        let said = [("payload", payload.is_some()), ("progress", progress.is_some())];
-        return match said.into_iter().find(|(_, said)| *said) {
-            Some((name, _)) => Err(Problem::invalid_field(name, "The field has no use without a callback_url.")),
-            None => Ok(None),
-        };
+        if payload.is_some() {
+            return Err(Problem::invalid_field("payload", "Requires callback_url."));
+        }
+        if progress.is_some() {
+            return Err(Problem::invalid_field("progress", "Requires callback_url."));
+        }
+        return Ok(None);
     };
     let progress = progress.unwrap_or_default().then(Progress::default);
     let payload = payload.unwrap_or_default();
     Ok(Some(Callback { payload, progress, base_url: base.as_str().to_owned(), ..Callback::owed(url) }))
 }
 
-/// A policy as it was sent. Its members are looked at one by one, so that a problem names the one at fault.
-fn policy(said: &Value) -> Result<RedactPolicy, Problem> {
-    let members = object(said, "redact", &["kinds", "patterns"])?;
+/// Parses a redaction policy. Each member is parsed by hand, so that a problem points to the invalid one.
+fn parse_policy(value: &Value) -> Result<RedactPolicy, Problem> {
+    let members = object(value, "redact", &["kinds", "patterns"])?;
     let kinds = array(members, "redact", "kinds")?;
     let patterns = array(members, "redact", "patterns")?;
     let mut policy = RedactPolicy::default();
-    for (place, said) in kinds.iter().enumerate() {
-        let found = RedactKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == said.as_str());
-        let kind = found.ok_or_else(|| {
+    for (index, value) in kinds.iter().enumerate() {
+        let found = RedactKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == value.as_str());
+        let Some(kind) = found else {
             let known = RedactKind::ALL.map(RedactKind::as_str).join(", ");
-            Problem::invalid_field(&format!("redact/kinds/{place}"), format!("There are {known}."))
-        })?;
+            let detail = format!("Unknown kind; expected one of {known}.");
+            return Err(Problem::invalid_field(&format!("redact/kinds/{index}"), detail));
+        };
         if !policy.kinds.contains(&kind) {
             policy.kinds.push(kind);
         }
     }
-    for (place, said) in patterns.iter().enumerate() {
-        policy.patterns.push(pattern(said, &format!("redact/patterns/{place}"))?);
+    for (index, value) in patterns.iter().enumerate() {
+        policy.patterns.push(parse_pattern(value, &format!("redact/patterns/{index}"))?);
     }
     Ok(policy)
 }
 
-/// The policy, if it is one. Compiling a customer's patterns takes a processor for a while.
-async fn compiled(policy: RedactPolicy) -> Result<RedactPolicy, Problem> {
+/// Validates a policy by compiling its patterns, which takes CPU time and therefore a blocking thread.
+async fn validate_policy(policy: RedactPolicy) -> Result<RedactPolicy, Problem> {
     let compile = tokio::task::spawn_blocking(move || Redactor::new(&policy).map(|_| policy));
     Ok(compile.await.map_err(|error| Problem::internal(&error))??)
 }
 
-fn pattern(said: &Value, place: &str) -> Result<RedactPattern, Problem> {
-    let members = object(said, place, &["name", "regex"])?;
-    let text = |name: &str| match members.get(name) {
-        None | Some(Value::Null) => Err(Problem::missing_field(&format!("{place}/{name}"))),
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(Problem::invalid_field(&format!("{place}/{name}"), "The field is no string.")),
-    };
-    Ok(RedactPattern { name: text("name")?, regex: text("regex")? })
+fn parse_pattern(value: &Value, pointer: &str) -> Result<RedactPattern, Problem> {
+    let members = object(value, pointer, &["name", "regex"])?;
+    Ok(RedactPattern {
+        name: required_text(members, pointer, "name")?,
+        regex: required_text(members, pointer, "regex")?,
+    })
 }
 
-fn object<'a>(said: &'a Value, place: &str, known: &[&str]) -> Result<&'a Map<String, Value>, Problem> {
-    let members = said.as_object().ok_or_else(|| Problem::invalid_field(place, "The field is no JSON object."))?;
+fn required_text(members: &Map<String, Value>, pointer: &str, name: &str) -> Result<String, Problem> {
+    match members.get(name) {
+        None | Some(Value::Null) => Err(Problem::missing_field(&format!("{pointer}/{name}"))),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(_) => Err(Problem::invalid_field(&format!("{pointer}/{name}"), "Must be a string.")),
+    }
+}
+
+fn object<'a>(value: &'a Value, pointer: &str, known: &[&str]) -> Result<&'a Map<String, Value>, Problem> {
+    let members = value.as_object().ok_or_else(|| Problem::invalid_field(pointer, "Must be a JSON object."))?;
     match members.keys().find(|name| !known.contains(&name.as_str())) {
         Some(unknown) => {
             let escaped = unknown.replace('~', "~0").replace('/', "~1");
-            Err(Problem::unknown_field(unknown, &known.join(", ")).at(format!("#/{place}/{escaped}")))
+            Err(Problem::unknown_field(unknown, &known.join(", ")).at(format!("#/{pointer}/{escaped}")))
         }
         None => Ok(members),
     }
 }
 
-fn array<'a>(members: &'a Map<String, Value>, place: &str, name: &str) -> Result<&'a [Value], Problem> {
+fn array<'a>(members: &'a Map<String, Value>, pointer: &str, name: &str) -> Result<&'a [Value], Problem> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(&[]),
         Some(Value::Array(values)) => Ok(values),
-        Some(_) => Err(Problem::invalid_field(&format!("{place}/{name}"), "The field is no array.")),
+        Some(_) => Err(Problem::invalid_field(&format!("{pointer}/{name}"), "Must be an array.")),
     }
 }

@@ -1,7 +1,7 @@
-//! `POST /uploads`: a task for a document that is larger than this API takes, and an address to put it to.
+//! `POST /uploads`: creates a task and an upload URL for a document that exceeds the request size limit.
 //!
-//! The task is there at once, and so is a message for it that is received when the address no longer takes anything:
-//! a task whose upload never comes still ends. The upload itself makes the document be read at once (`inbox`).
+//! The task is created at once, with a delayed message that is received when the upload URL has expired, so that a task
+//! whose upload never arrives still ends. The upload itself triggers the ingest earlier (`tasks::upload_trigger`).
 
 use std::{
     sync::{Arc, OnceLock},
@@ -30,12 +30,12 @@ use crate::{
     },
     limits::{MAX_MEDIA_TYPE_LENGTH, UPLOAD_URL_VALID_FOR},
     state::AppState,
-    tasks::{file_name::plain_name, submission::TaskContent},
+    tasks::{file_name::sanitize_file_name, submission::TaskContent},
 };
 
 const PATH: &str = "/uploads";
 
-pub(crate) async fn uploads(
+pub(crate) async fn announce_upload(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     request: Request,
@@ -47,30 +47,29 @@ pub(crate) async fn uploads(
         return Err(Problem::unsupported_media_type("application/json"));
     }
     let call = CreateRequest::new(&app, PATH, principal, request.headers())?;
-    let (order, body) = call.json(&app, request, &["filename", "content_type", "bytes"], &WITH_CALLBACK).await?;
-    let announced = AnnouncedUpload::of(&app, &body)?;
+    let (spec, body) = call.parse_json(&app, request, &["filename", "content_type", "bytes"], &WITH_CALLBACK).await?;
+    let announced = AnnouncedUpload::parse(&app, &body)?;
 
-    // Asked for before there is a task, which nobody could upload to without it.
-    let address = OnceLock::new();
+    // Created before the task: a task without its upload URL would be useless.
+    let target = OnceLock::new();
     let content = async |task_id| {
-        let upload = announced.address(&app, task_id).await?;
-        let _ = address.set(upload);
+        let _ = target.set(announced.upload_target(&app, task_id).await?);
         let source = Source::Inbox { key: Key::Inbox { task_id }.to_string(), version: None };
         Ok::<_, CreateRejection>(TaskContent::Pending { name: announced.name.clone(), source })
     };
     let answer = async |task: Task| {
-        let upload = match address.get() {
-            Some(upload) => upload.clone(),
-            // Of a task that was made before.
-            None => announced.address(&app, task.id).await?,
+        let upload = match target.get() {
+            Some(target) => target.clone(),
+            // A replayed request: the task exists already.
+            None => announced.upload_target(&app, task.id).await?,
         };
         let answer = UploadAnswer { task_id: task.id, status_url: call.base.status_url(task.id), upload };
         Ok((StatusCode::CREATED, call.base.headers(task.id), Json(answer)).into_response())
     };
-    call.create(&app, order, content, answer).await
+    call.create(&app, spec, content, answer).await
 }
 
-/// What a client says of the document that it will upload.
+/// A document that the client will upload.
 struct AnnouncedUpload {
     name: Option<String>,
     content_type: String,
@@ -78,18 +77,21 @@ struct AnnouncedUpload {
 }
 
 impl AnnouncedUpload {
-    fn of(app: &AppState, body: &Map<String, Value>) -> Result<Self, Problem> {
-        let name = json::text(body, "filename")?.map(plain_name).filter(|name| !name.is_empty());
+    fn parse(app: &AppState, body: &Map<String, Value>) -> Result<Self, Problem> {
+        let name = json::text(body, "filename")?.map(sanitize_file_name).filter(|name| !name.is_empty());
         let content_type =
             json::text(body, "content_type")?.ok_or_else(|| Problem::missing_field("content_type"))?.to_owned();
         if !is_media_type(&content_type) {
-            return Err(Problem::invalid_field("content_type", "The field is no media type, as application/pdf is."));
+            return Err(Problem::invalid_field(
+                "content_type",
+                "Must be a media type without parameters, e.g. application/pdf.",
+            ));
         }
-        Ok(Self { name, content_type, bytes: bytes(app, body)? })
+        Ok(Self { name, content_type, bytes: parse_size(app, body)? })
     }
 
-    /// Where it is to be put, from now on.
-    async fn address(&self, app: &AppState, task_id: TaskId) -> Result<UploadTarget, Problem> {
+    /// Creates an upload URL that is valid from now.
+    async fn upload_target(&self, app: &AppState, task_id: TaskId) -> Result<UploadTarget, Problem> {
         let expires_at = SystemTime::now() + UPLOAD_URL_VALID_FOR;
         let key = Key::Inbox { task_id }.to_string();
         let upload = || app.backend.objects.upload_url(&key, &self.content_type, self.bytes, UPLOAD_URL_VALID_FOR);
@@ -98,30 +100,30 @@ impl AnnouncedUpload {
     }
 }
 
-fn bytes(app: &AppState, body: &Map<String, Value>) -> Result<u64, Problem> {
-    let most = app.settings.limits.max_bytes;
+fn parse_size(app: &AppState, body: &Map<String, Value>) -> Result<u64, Problem> {
+    let max_bytes = app.settings.limits.max_bytes;
     let bytes = match body.get("bytes") {
         None | Some(Value::Null) => return Err(Problem::missing_field("bytes")),
         Some(value) => value.as_u64().filter(|bytes| *bytes > 0),
     };
     match bytes {
-        None => Err(Problem::invalid_field("bytes", "The field is no whole number above 0.")),
-        Some(bytes) if bytes > most => {
-            let message = format!("The document has {bytes} bytes; at most {most} are taken.");
+        None => Err(Problem::invalid_field("bytes", "Must be a positive integer.")),
+        Some(bytes) if bytes > max_bytes => {
+            let message = format!("The document has {bytes} bytes; the maximum is {max_bytes}.");
             Err(Problem::from(Failure::new(FailureCode::DocumentTooLarge, message)).at("#/bytes"))
         }
         Some(bytes) => Ok(bytes),
     }
 }
 
-/// Two names with a slash between them, as RFC 9110 has them, without parameters.
+/// Whether this is a media type (RFC 6838) without parameters.
 fn is_media_type(text: &str) -> bool {
-    let name = |name: &str| {
-        let in_names = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
-        !name.is_empty() && name.bytes().all(in_names)
-    };
-    text.len() <= MAX_MEDIA_TYPE_LENGTH
-        && text.split_once('/').is_some_and(|(kind, subtype)| name(kind) && name(subtype))
+    let Some((main_type, subtype)) = text.split_once('/') else { return false };
+    text.len() <= MAX_MEDIA_TYPE_LENGTH && is_restricted_name(main_type) && is_restricted_name(subtype)
+}
+
+fn is_restricted_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
 }
 
 #[derive(Debug, Serialize)]
@@ -131,7 +133,7 @@ struct UploadAnswer {
     upload: UploadTarget,
 }
 
-/// One request that the client is to make.
+/// The request that uploads the document.
 #[derive(Debug, Clone, Serialize)]
 struct UploadTarget {
     method: &'static str,
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_media_type_is_two_names_without_parameters() {
+    fn a_media_type_has_two_names_and_no_parameters() {
         for good in ["application/pdf", "image/svg+xml", "application/vnd.ms-excel"] {
             assert!(is_media_type(good), "{good}");
         }

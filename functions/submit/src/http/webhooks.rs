@@ -1,5 +1,4 @@
-//! What a customer needs to set a receiver up: `POST /webhooks/test`, `GET /webhooks/secret` and
-//! `POST /webhooks/secret/rotate`.
+//! Calls to set up a webhook endpoint: `POST /webhooks/test`, `GET /webhooks/secret` and `POST /webhooks/secret/rotate`.
 
 use std::{
     sync::Arc,
@@ -38,7 +37,7 @@ impl AppState {
     }
 }
 
-/// How a test event was taken.
+/// The outcome of a test event.
 #[derive(Debug, Serialize)]
 pub(crate) struct WebhookTestAnswer {
     delivered: bool,
@@ -49,8 +48,8 @@ pub(crate) struct WebhookTestAnswer {
     webhook_id: String,
 }
 
-/// One signed event, at once and once. That a receiver takes it shows that nothing is wrong with its address any more.
-pub(crate) async fn test(
+/// Sends one signed event, without retries. A successful delivery also enables a disabled endpoint.
+pub(crate) async fn test_webhook(
     State(app): State<Arc<AppState>>,
     principal: Principal,
     request: Request,
@@ -61,15 +60,15 @@ pub(crate) async fn test(
     let body = json::members(&app, request, &["url"]).await?;
     let url = json::text(&body, "url")?.ok_or_else(|| Problem::missing_field("url"))?;
     let url = app.egress.check(url).map_err(|why| Problem::url_refused("url", &why))?;
-    let (limit, begun) = (app.settings.webhook_test_limit, Instant::now());
-    let turn = timeout(limit, app.webhooks.tests.acquire()).await;
-    let _turn = turn.map_err(|_| Problem::busy(&"too many test events are on their way"))?;
-    // Whoever waited for its turn has less left: the call as a whole is bounded.
-    let tested = post(&app, &principal.tenant, &url, limit.saturating_sub(begun.elapsed())).await?;
-    let (host, tenant) = (url.host_str().unwrap_or_default(), principal.tenant.as_str());
+    let limit = app.settings.webhook_test_limit;
+    let begun = Instant::now();
+    let permit = timeout(limit, app.webhooks.tests.acquire()).await;
+    let _permit = permit.map_err(|_| Problem::busy(&"too many test events in flight"))?;
+    // The time spent waiting for the permit counts: the limit bounds the whole call.
+    let tested = post_test_event(&app, &principal.tenant, &url, limit.saturating_sub(begun.elapsed())).await?;
     info!(
-        tenant,
-        server.address = host,
+        tenant = principal.tenant.as_str(),
+        server.address = url.host_str().unwrap_or_default(),
         http.status = tested.status,
         duration_ms = tested.duration_ms,
         "test event sent"
@@ -81,35 +80,51 @@ pub(crate) async fn test(
     Ok(Json(tested))
 }
 
-async fn post(app: &AppState, tenant: &Tenant, url: &Url, limit: Duration) -> Result<WebhookTestAnswer, Problem> {
-    let (webhook_id, at) = (format!("msg_{}", Uuid::now_v7().simple()), now());
+async fn post_test_event(
+    app: &AppState,
+    tenant: &Tenant,
+    url: &Url,
+    limit: Duration,
+) -> Result<WebhookTestAnswer, Problem> {
+    let webhook_id = format!("msg_{}", Uuid::now_v7().simple());
+    let at = now();
     let body = quire_callback::test_payload(tenant, at);
-    let headers = headers(app, tenant, &webhook_id, at, body.as_bytes()).await?;
+    let headers = signed_headers(app, tenant, &webhook_id, at, body.as_bytes()).await?;
     let begun = Instant::now();
     let answer = app.egress.post(url, headers, body.into(), limit).await;
     let duration_ms = begun.elapsed().as_millis() as u64;
     let (delivered, status, error, answer) = match answer {
-        // A name that leads to where we do not call.
+        // The name resolves to an address that must not be called.
         Err(PostError::Refused(why)) => return Err(Problem::url_refused("url", &why)),
         Err(error) => (false, None, Some(error.to_string()), None),
         Ok(answer) => {
             let delivered = verdict(answer.status) == Verdict::Delivered;
-            let error = (!delivered).then(|| format!("the receiver answered with status {}", answer.status));
+            let error = (!delivered).then(|| format!("the endpoint responded with status {}", answer.status));
             (delivered, Some(answer.status), error, Some(answer.excerpt).filter(|excerpt| !excerpt.is_empty()))
         }
     };
     Ok(WebhookTestAnswer { delivered, status, duration_ms, error, answer, webhook_id })
 }
 
-async fn headers(app: &AppState, tenant: &Tenant, id: &str, at: UnixMillis, body: &[u8]) -> Result<HeaderMap, Problem> {
+async fn signed_headers(
+    app: &AppState,
+    tenant: &Tenant,
+    id: &str,
+    at: UnixMillis,
+    body: &[u8],
+) -> Result<HeaderMap, Problem> {
     let secrets = app.signing().await?.secrets(&app.backend, tenant, at).await?;
     let signed = quire_callback::headers(&secrets, id, at.0 / 1000, body);
     let signed = signed.into_iter().chain([("content-type", "application/json".to_owned())]);
-    let value = |text: String| HeaderValue::try_from(text).expect("identifiers, numbers and base64 are plain");
-    Ok(signed.map(|(name, text)| (HeaderName::from_static(name), value(text))).collect())
+    let mut headers = HeaderMap::new();
+    for (name, text) in signed {
+        let value = HeaderValue::try_from(text).expect("identifiers, numbers and base64 are ASCII");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(headers)
 }
 
-/// A secret, and until when one before it signs too.
+/// A signing secret, and until when the one before it also signs.
 #[derive(Debug, Serialize)]
 struct SecretAnswer {
     secret: String,
@@ -117,32 +132,23 @@ struct SecretAnswer {
 }
 
 impl SecretAnswer {
-    /// For the customer's eyes, and in nobody's cache.
-    fn answer(self) -> Response {
+    /// Returns the response, which must not be cached.
+    fn into_uncached_response(self) -> Response {
         ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(self)).into_response()
     }
 }
 
-pub(crate) async fn secret(State(app): State<Arc<AppState>>, principal: Principal) -> Result<Response, Problem> {
-    let (signing, at) = (app.signing().await?, now());
+pub(crate) async fn get_secret(State(app): State<Arc<AppState>>, principal: Principal) -> Result<Response, Problem> {
+    let signing = app.signing().await?;
+    let at = now();
     let secrets = signing.secrets(&app.backend, &principal.tenant, at).await?;
     let older_until = signing.older_until(&app.backend, &principal.tenant, at).await?.map(rfc3339);
-    Ok(SecretAnswer { secret: secrets.newest().reveal(), older_until }.answer())
+    Ok(SecretAnswer { secret: secrets.newest().reveal(), older_until }.into_uncached_response())
 }
 
-pub(crate) async fn rotate(State(app): State<Arc<AppState>>, principal: Principal) -> Result<Response, Problem> {
+pub(crate) async fn rotate_secret(State(app): State<Arc<AppState>>, principal: Principal) -> Result<Response, Problem> {
     let rotated = app.signing().await?.rotate(&app.backend, &principal.tenant, now()).await?;
-    info!(tenant = principal.tenant.as_str(), "webhook secret replaced");
+    info!(tenant = principal.tenant.as_str(), "webhook secret rotated");
     let older_until = Some(rfc3339(rotated.both_until));
-    Ok(SecretAnswer { secret: rotated.secret.reveal(), older_until }.answer())
-}
-
-impl From<SigningError> for Problem {
-    fn from(error: SigningError) -> Self {
-        match error {
-            SigningError::Fixed => Self::secret_is_fixed(),
-            SigningError::Backend(error) => error.into(),
-            other => Self::internal(&other),
-        }
-    }
+    Ok(SecretAnswer { secret: rotated.secret.reveal(), older_until }.into_uncached_response())
 }

@@ -1,4 +1,4 @@
-//! What was read, as JSON: the same for every call that shows it.
+//! Documents and pages with their text, as all responses serialize them.
 
 use quire_platform::{Backend, Result};
 use quire_tasks::{
@@ -6,89 +6,102 @@ use quire_tasks::{
 };
 use serde::Serialize;
 
-use crate::tasks::page_texts::{StoredText, lost, page_texts};
+use crate::tasks::page_texts::{StoredText, missing_text, page_texts};
 
-/// Between the texts of a document's pages. A form feed would say more, but is an escape in JSON and invisible when
-/// printed; whoever needs the boundaries has `pages`.
+/// The separator between the texts of a document's pages. A form feed would be more precise, but is an escape in JSON and
+/// invisible in print; `pages` has the exact boundaries.
 const PAGE_SEPARATOR: &str = "\n\n";
 
-/// One document of a task: an entry of the batch answer.
+/// A document of a task: an entry of the response to `POST /ocr/batch`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DocumentAnswer {
-    /// Missing where every document of a request was refused, so that there is no task.
+    /// Absent if every document of the request was refused, so that there is no task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// Its place in the request, from 1.
+    /// The number of the document in the request, from 1.
     pub document: u32,
-    /// The file name that came with it.
+    /// The file name that was sent.
     pub file: Option<String>,
-    /// A function of its pages, as a task's is.
+    /// The status, derived from the pages like that of a task.
     pub status: TaskStatus,
-    /// The texts of the pages that have one, with an empty line between them; not there while the task is open.
+    /// The texts of its pages, separated by empty lines; absent while the task is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The mean over its pages that have one.
+    /// The mean confidence, 0 to 1, of the pages that have one.
     pub avg_confidence: Option<f32>,
-    /// Its pages, in order; empty for a document that could not be split.
+    /// Its pages, in order. Empty if the document could not be split.
     pub pages: Vec<PageAnswer>,
-    /// Why nothing of it could be read.
+    /// Why no page could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
 
-/// One page.
+/// A page of a document.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PageAnswer {
-    /// Its number in the document, from 1.
+    /// The number of the page in the document, from 1.
     pub page: u32,
-    /// How far it is.
+    /// The status of the page.
     pub status: PageStatus,
-    /// Its lines, one below the other; not there while the task is open.
+    /// Its lines, separated by line feeds; absent while the task is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The mean of its lines' confidences weighted by their characters; `null` without text.
+    /// The mean confidence of its lines, 0 to 1, weighted by their length; `null` without text.
     pub confidence: Option<f32>,
-    /// Whether its engine was less sure of it than its route asks for, and nobody has corrected it.
+    /// Whether its confidence is below the threshold of its route, and it was not corrected yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub needs_review: bool,
-    /// Its size, rotation, engine and lines, and what else its mode gives, where it was read and the task has ended.
+    /// Its size, rotation, engine, lines and the output of its mode; absent while the task is open or if it was not read.
     #[serde(flatten)]
     pub read: Option<PageText>,
-    /// Why it could not be read, or why what was read is not shown.
+    /// Why it could not be read, or why its text is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
 }
 
 impl DocumentAnswer {
-    /// The answer for a document that was refused, where no task was made.
+    /// Returns the answer for a document that was refused, without a task.
     pub(crate) fn refused(document: u32, file: Option<String>, failure: Failure) -> Self {
-        let (status, text, error) = (TaskStatus::Failed, Some(String::new()), Some(failure));
-        Self { task_id: None, document, file, status, text, avg_confidence: None, pages: Vec::new(), error }
+        Self {
+            task_id: None,
+            document,
+            file,
+            status: TaskStatus::Failed,
+            text: Some(String::new()),
+            avg_confidence: None,
+            pages: Vec::new(),
+            error: Some(failure),
+        }
     }
 
-    /// The answer for a document of a task, of its pages in order.
+    /// Returns the answer for a document of a task, with its pages in order.
     pub(crate) fn new(task: &Task, document: &Document, pages: Vec<PageAnswer>) -> Self {
-        let status = status(task, document, &pages);
+        let status = document_status(task, document, &pages);
         let error = match &document.state {
             DocumentState::Failed(failure) => Some(failure.clone()),
-            _ if status == TaskStatus::Failed => reason(&pages).cloned(),
+            _ if status == TaskStatus::Failed => failure_of(&pages).cloned(),
             _ => None,
         };
-        let text = task.status().ended().then(|| {
-            let texts = pages.iter().filter_map(|page| page.text.as_deref()).filter(|text| !text.is_empty());
-            texts.collect::<Vec<_>>().join(PAGE_SEPARATOR)
-        });
+        let text = if task.status().ended() { Some(joined_text(&pages)) } else { None };
         let avg_confidence = average_confidence(pages.iter().map(|page| page.confidence));
-        let (task_id, file) = (Some(task.id), document.name.clone());
-        Self { task_id, document: document.number, file, status, text, avg_confidence, pages, error }
+        Self {
+            task_id: Some(task.id),
+            document: document.number,
+            file: document.name.clone(),
+            status,
+            text,
+            avg_confidence,
+            pages,
+            error,
+        }
     }
 }
 
-/// A task's documents, in the order sent: with all that was read when the task has ended, and before that with how far
-/// each page is.
+/// Returns a task's documents, in the order sent: with their text if the task has ended, and otherwise with the status of
+/// each page.
 ///
 /// # Errors
-/// [`quire_platform::Error::NotFound`] where the task is deleted meanwhile; otherwise any.
+/// [`quire_platform::Error::NotFound`] if the task was deleted concurrently, or any other error of the backend.
 pub async fn document_answers(backend: &Backend, task: &Task) -> Result<Vec<DocumentAnswer>> {
     let pages = backend.tasks.pages(task.id).await?;
     let mut answers = page_answers(backend, task, pages).await?;
@@ -102,26 +115,41 @@ pub async fn document_answers(backend: &Backend, task: &Task) -> Result<Vec<Docu
     Ok(documents)
 }
 
-/// Pages of a task, each with the number of its document.
+/// Returns pages of a task, each with the number of its document.
 pub(crate) async fn page_answers(backend: &Backend, task: &Task, pages: Vec<Page>) -> Result<Vec<(u32, PageAnswer)>> {
-    let ended = task.status().ended();
-    let with_text = page_texts(backend, task, pages).await?;
-    let answer = |(page, read): (Page, StoredText)| {
-        let (status, document) = (task.status_of(&page), page.page.document);
-        let (read, lost) = match read {
-            StoredText::Read(read) => (Some(*read), None),
-            StoredText::Lost => (None, Some(lost())),
-            StoredText::None => (None, None),
-        };
-        let text = (ended && lost.is_none()).then(|| read.as_ref().map_or_else(String::new, PageText::text));
-        let error = page.failure.or(lost);
-        let (confidence, needs_review) = (page.confidence, page.needs_review);
-        (document, PageAnswer { page: page.page.page, status, text, confidence, needs_review, read, error })
-    };
-    Ok(with_text.into_iter().map(answer).collect())
+    let texts = page_texts(backend, task, pages).await?;
+    Ok(texts.into_iter().map(|(page, text)| (page.page.document, page_answer(task, page, text))).collect())
 }
 
-fn status(task: &Task, document: &Document, pages: &[PageAnswer]) -> TaskStatus {
+fn page_answer(task: &Task, page: Page, stored: StoredText) -> PageAnswer {
+    let status = task.status_of(&page);
+    let (read, missing) = match stored {
+        StoredText::Read(read) => (Some(*read), None),
+        StoredText::Missing => (None, Some(missing_text())),
+        StoredText::None => (None, None),
+    };
+    let text = if task.status().ended() && missing.is_none() {
+        Some(read.as_ref().map_or_else(String::new, PageText::text))
+    } else {
+        None
+    };
+    PageAnswer {
+        page: page.page.page,
+        status,
+        text,
+        confidence: page.confidence,
+        needs_review: page.needs_review,
+        read,
+        error: page.failure.or(missing),
+    }
+}
+
+fn joined_text(pages: &[PageAnswer]) -> String {
+    let texts = pages.iter().filter_map(|page| page.text.as_deref()).filter(|text| !text.is_empty());
+    texts.collect::<Vec<_>>().join(PAGE_SEPARATOR)
+}
+
+fn document_status(task: &Task, document: &Document, pages: &[PageAnswer]) -> TaskStatus {
     let counts = match &document.state {
         DocumentState::Split(_) => pages.iter().fold(Counts::default(), |counts, page| counts.add(1, page.status)),
         DocumentState::Pending { .. } if task.status().ended() => Counts::default().add(1, PageStatus::Canceled),
@@ -133,8 +161,9 @@ fn status(task: &Task, document: &Document, pages: &[PageAnswer]) -> TaskStatus 
     counts.status()
 }
 
-/// Why no page was read: a reason of ours before one of the document's, since sending it again may then end better.
-fn reason(pages: &[PageAnswer]) -> Option<&Failure> {
-    let failures = || pages.iter().filter_map(|page| page.error.as_ref());
-    failures().find(|failure| failure.code.retryable()).or_else(|| failures().next())
+/// Returns why no page was read. A retryable failure takes precedence, because the client can act on it.
+fn failure_of(pages: &[PageAnswer]) -> Option<&Failure> {
+    let mut failures = pages.iter().filter_map(|page| page.error.as_ref());
+    let retryable = failures.clone().find(|failure| failure.code.retryable());
+    retryable.or_else(|| failures.next())
 }

@@ -1,4 +1,4 @@
-//! The room behind the door: from checked documents to a stored task.
+//! Creates a task: stores its documents, inserts it into the task table, and dispatches its messages.
 
 use std::sync::Arc;
 
@@ -19,53 +19,53 @@ use crate::{
     time::now,
 };
 
-/// How many documents of one request are stored at a time: enough to hide the disk's latency in a large batch.
-const STORE_AT_A_TIME: usize = 8;
+/// The number of documents of one request that are stored concurrently, to hide the latency of the store.
+const STORE_CONCURRENCY: usize = 8;
 
-/// Makes a task of a submission, under the name that its ticket has. From here on the client may go away: what has begun
-/// is finished. When this returns, the task is in the table and no crash loses it; its messages are on their way. The
-/// ticket is the caller's to settle, except where there is no task: then it is settled.
+/// Creates a task with the id of the guard. It runs in the background, so that it is finished even if the client
+/// disconnects. When this returns, the task is durable, and its messages are being sent. The caller must finish the guard;
+/// on an error it is already finished.
 pub(crate) async fn create_task(
     app: &Arc<AppState>,
     submission: Submission,
-    ticket: IdempotencyGuard,
+    guard: IdempotencyGuard,
 ) -> Result<(Task, IdempotencyGuard)> {
-    let (give, taken) = oneshot::channel();
-    app.work.spawn(make(Arc::clone(app), submission, ticket, give));
-    taken.await.map_err(|_| Error::Failed { what: "storing a task", why: "it panicked".to_owned() })?
+    let (sender, receiver) = oneshot::channel();
+    app.work.spawn(run(Arc::clone(app), submission, guard, sender));
+    receiver.await.map_err(|_| Error::Failed { what: "storing a task", why: "it panicked".to_owned() })?
 }
 
-async fn make(
+async fn run(
     app: Arc<AppState>,
     submission: Submission,
-    mut ticket: IdempotencyGuard,
-    give: oneshot::Sender<Result<(Task, IdempotencyGuard)>>,
+    mut guard: IdempotencyGuard,
+    sender: oneshot::Sender<Result<(Task, IdempotencyGuard)>>,
 ) {
-    let made = match store(&app, submission, &mut ticket).await {
-        Ok(task) => Ok((task, ticket)),
+    let created = match store_task(&app, submission, &mut guard).await {
+        Ok(task) => Ok((task, guard)),
         Err(error) => {
-            ticket.settle().await;
+            guard.finish().await;
             Err(error)
         }
     };
-    if let Err(Ok((_, ticket))) = give.send(made) {
-        // Nobody waits for the answer any more.
-        ticket.settle().await;
+    if let Err(Ok((_, guard))) = sender.send(created) {
+        // The client has disconnected.
+        guard.finish().await;
     }
 }
 
-async fn store(app: &Arc<AppState>, submission: Submission, ticket: &mut IdempotencyGuard) -> Result<Task> {
+async fn store_task(app: &Arc<AppState>, submission: Submission, guard: &mut IdempotencyGuard) -> Result<Task> {
     let Submission { tenant, read_as, content, options, trace } = submission;
-    let id = ticket.task_id;
+    let id = guard.task_id;
     let documents = match content {
-        TaskContent::Files(files) => store_files(&app.backend, ticket, files).await?,
+        TaskContent::Files(files) => store_files(&app.backend, guard, files).await?,
         TaskContent::Pending { name, source } => {
             vec![Document::new(1, name, DocumentState::Pending { source })]
         }
     };
-    let task = options.of_task(Task::new(id, tenant, now(), documents, None)).read_as(read_as).traced(trace);
-    let created = insert_task(&app.backend, task, ticket).await?;
-    ticket.mark_created();
+    let task = options.apply(Task::new(id, tenant, now(), documents, None)).read_as(read_as).traced(trace);
+    let created = insert_task(&app.backend, task, guard).await?;
+    guard.mark_created();
     let task = created.task().clone();
     if created.changed() {
         log_accepted(&task);
@@ -77,10 +77,11 @@ async fn store(app: &Arc<AppState>, submission: Submission, ticket: &mut Idempot
     Ok(task)
 }
 
-/// Creates the task, or finds out that it was created although that was answered with an error.
-async fn insert_task(backend: &Backend, task: Task, ticket: &mut IdempotencyGuard) -> Result<Completion> {
-    let (id, documents) = (task.id, task.documents.len());
-    ticket.mark_pending();
+/// Inserts the task. After an error it checks whether the task exists anyway, since the response may have been lost.
+async fn insert_task(backend: &Backend, task: Task, guard: &mut IdempotencyGuard) -> Result<Completion> {
+    let id = task.id;
+    let documents = task.documents.len();
+    guard.mark_pending();
     let error = match backend.tasks.create(task).await {
         Ok(created) => return Ok(created),
         Err(error) => error,
@@ -88,38 +89,42 @@ async fn insert_task(backend: &Backend, task: Task, ticket: &mut IdempotencyGuar
     match backend.tasks.task(id).await {
         Ok(task) => return Ok(Completion::Now(task)),
         Err(Error::NotFound { .. }) => {
-            ticket.mark_refused();
-            forget(backend, ticket, documents).await;
+            guard.mark_refused();
+            delete_documents(backend, guard, documents).await;
         }
-        // Whether there is such a task nobody can say now: its documents stay.
+        // Unknown whether the task exists: its documents must stay.
         Err(_) => {}
     }
     Err(error)
 }
 
-/// Says that there is a new task.
+/// Logs that a task was created.
 pub(crate) fn log_accepted(task: &Task) {
     let trace = task.trace.map(|trace| trace.trace_id());
-    let (documents, pages) = (task.documents.len(), task.counts.total());
-    let (mode, engine) = (task.read_as.mode.name(), task.read_as.engine.as_ref().map(ToString::to_string));
+    let engine = task.read_as.engine.as_ref().map(ToString::to_string);
     info!(
-        task.id = %task.id, trace.id = trace, task.documents = documents, task.pages = pages, task.mode = %mode, task.engine = engine,
+        task.id = %task.id,
+        trace.id = trace,
+        task.documents = task.documents.len(),
+        task.pages = task.counts.total(),
+        task.mode = %task.read_as.mode.name(),
+        task.engine = engine,
         "task accepted"
     );
 }
 
 async fn send_messages(app: Arc<AppState>, task: Task) {
     if let Err(error) = dispatch(&app.backend, &task, task.page_messages().collect()).await {
-        warn!(task.id = %task.id, %error, "messages could not be sent; the next sweep sends them");
+        warn!(task.id = %task.id, %error, "cannot send messages; the next sweep sends them");
     }
 }
 
-async fn store_files(backend: &Backend, ticket: &IdempotencyGuard, files: Vec<ValidatedFile>) -> Result<Vec<Document>> {
+async fn store_files(backend: &Backend, guard: &IdempotencyGuard, files: Vec<ValidatedFile>) -> Result<Vec<Document>> {
     let count = files.len();
-    let puts = (1..).zip(files).map(|(number, file)| store_file(backend.clone(), ticket.task_id, number, file));
-    let stored = stream::iter(puts).buffered(STORE_AT_A_TIME).try_collect().await;
+    let puts = (1..).zip(files).map(|(number, file)| store_file(backend.clone(), guard.task_id, number, file));
+    let stored = stream::iter(puts).buffered(STORE_CONCURRENCY).try_collect().await;
     if stored.is_err() {
-        forget(backend, ticket, count).await;
+        delete_documents(backend, guard, count).await;
     }
     stored
 }
@@ -136,17 +141,17 @@ async fn store_file(backend: Backend, task_id: TaskId, number: u32, file: Valida
     Ok(Document::new(number, file.name, state))
 }
 
-/// Removes the documents of a task that could not be created, unless somebody else may be about to create it. That one
-/// stays behind harms nobody but the disk.
-async fn forget(backend: &Backend, ticket: &IdempotencyGuard, documents: usize) {
-    if ticket.is_expired() {
+/// Cleans up the documents of a task that could not be created. If the guard has expired, another request may be creating
+/// the task with the same id, and nothing is deleted. An orphaned document only takes storage.
+async fn delete_documents(backend: &Backend, guard: &IdempotencyGuard, documents: usize) {
+    if guard.is_expired() {
         return;
     }
-    let task_id = ticket.task_id;
+    let task_id = guard.task_id;
     for document in 1..=documents as u32 {
         let key = Key::Document { task_id, document };
         if let Err(error) = backend.objects.delete(&key.to_string()).await {
-            warn!(task.id = %task_id, %error, "a document of a task that was not created is left behind");
+            warn!(task.id = %task_id, %error, "cannot delete a document of a task that was not created");
         }
     }
 }

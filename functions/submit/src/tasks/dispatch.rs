@@ -1,4 +1,4 @@
-//! From the task table onto the queues.
+//! Sends the messages of tasks to the queues.
 
 use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send, send_later};
 use quire_tasks::{
@@ -9,32 +9,32 @@ use tracing::info;
 
 use crate::limits::UPLOAD_URL_VALID_FOR;
 
-/// How many tasks a sweep takes from the table at a time: their documents are held in memory.
+/// The number of tasks that a sweep reads at a time, with their documents in memory.
 const SWEEP_BATCH: usize = 100;
 
-/// Sends what a new task needs, and notes that it was sent. Sending twice is harmless: ended pages are not read again.
+/// Sends the messages of a new task and marks it as dispatched. Idempotent: pages that have ended are not read again.
 pub(crate) async fn dispatch(backend: &Backend, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
-    let (announced, ready): (Vec<_>, Vec<_>) = pending(task).partition(|document| is_announced(task, document));
+    let (announced, ready): (Vec<_>, Vec<_>) =
+        pending_documents(task).partition(|document| is_announced(task, document));
     let announced: Vec<_> = announced.into_iter().map(|document| message(task, document)).collect();
     let queue = backend.queue(QueueName::Documents);
     retry_with_backoff(|| send_later(queue.as_ref(), task, announced.clone(), UPLOAD_URL_VALID_FOR)).await?;
     send_documents(backend, task, ready).await?;
     send_pages(backend, task, pages).await?;
     match retry_with_backoff(|| backend.tasks.mark_dispatched(task.id)).await {
-        // Deleted meanwhile: whoever receives its messages finds nothing to do.
+        // Deleted concurrently: the receivers of its messages find nothing to do.
         Err(Error::NotFound { .. }) => Ok(()),
         marked => marked,
     }
 }
 
-/// The task's documents that are still to be had: none where it was canceled.
-pub(crate) fn pending(task: &Task) -> impl Iterator<Item = &Document> {
+/// Returns the documents that are not fetched yet; none if the task has ended.
+pub(crate) fn pending_documents(task: &Task) -> impl Iterator<Item = &Document> {
     let open = !task.status().ended();
     task.documents.iter().filter(move |document| open && matches!(document.state, DocumentState::Pending { .. }))
 }
 
-/// Whether it is to be uploaded under the key that the task gave out: perhaps it has not come yet. In a later round the
-/// key takes nothing any more: what has not come by then will not.
+/// Whether the document may still be uploaded with the task's upload URL. In a later round the URL has expired.
 fn is_announced(task: &Task, document: &Document) -> bool {
     match &document.state {
         DocumentState::Pending { source: Source::Inbox { key, .. } } => {
@@ -48,7 +48,7 @@ fn message(task: &Task, document: &Document) -> DocumentMessage {
     DocumentMessage { task_id: task.id, document: document.number, round: task.round, job: Job::Split }
 }
 
-/// Sends messages of documents that can be had now.
+/// Sends the messages of documents that can be fetched now.
 pub(crate) async fn send_documents(
     backend: &Backend,
     task: &Task,
@@ -59,29 +59,29 @@ pub(crate) async fn send_documents(
     retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await
 }
 
-/// Sends messages of a task's pages.
+/// Sends the messages of pages.
 pub(crate) async fn send_pages(backend: &Backend, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
     let queue = backend.queue(QueueName::Pages);
     retry_with_backoff(|| send(queue.as_ref(), task, pages.clone())).await?;
-    // Workers that sleep are woken by this: what the queue itself tells comes minutes later.
+    // Scales workers up from zero: the metrics of SQS itself are minutes late.
     if !pages.is_empty() {
         metrics::count("PagesQueued", pages.len() as u64);
     }
     Ok(())
 }
 
-/// The messages of the task's pages that nobody has read yet.
+/// Returns the messages of the task's queued pages.
 pub(crate) async fn queued_pages(backend: &Backend, task: &Task) -> Result<Vec<PageMessage>> {
     let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
     let queued = pages.into_iter().filter(|page| task.status_of(page) == PageStatus::Queued);
     Ok(queued.map(|page| PageMessage::new(task, page.page)).collect())
 }
 
-/// Sends the messages of tasks that were created before `before` but perhaps never dispatched, because whoever accepted
-/// them was killed between the table and the queue; says how many tasks there were.
+/// Sends the messages of tasks that were created before `before` and not dispatched, because their submitter crashed
+/// between the insert and the send. Returns the number of tasks.
 ///
 /// # Errors
-/// Any [`quire_platform::Error`]; the next sweep goes on where this one ended.
+/// Any [`quire_platform::Error`]; the next sweep continues.
 pub async fn sweep_undispatched(backend: &Backend, before: UnixMillis) -> Result<usize> {
     let mut swept = 0;
     loop {
@@ -89,7 +89,7 @@ pub async fn sweep_undispatched(backend: &Backend, before: UnixMillis) -> Result
         for task in &tasks {
             let pages = queued_pages(backend, task).await?;
             dispatch(backend, task, pages).await?;
-            info!(task.id = %task.id, "the messages of an interrupted task were sent again");
+            info!(task.id = %task.id, "sent the messages of an interrupted task");
         }
         swept += tasks.len();
         if tasks.len() < SWEEP_BATCH {

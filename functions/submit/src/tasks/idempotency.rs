@@ -1,9 +1,9 @@
-//! The notes behind `Idempotency-Key`.
+//! Idempotent creation of tasks, the state behind `Idempotency-Key`.
 //!
-//! Whoever comes first with a key writes a note with the name of the task that is to be made, and who comes later finds
-//! it: while the first request is still at work it is told so, and afterwards it gets the same task. A note whose writer
-//! died is taken over, with the same name: a task is created on the condition that there is none, so that even a writer
-//! that was only slow makes nothing twice.
+//! The first request with a key writes a record with the id of the task that it creates. A later request finds the record:
+//! it is refused while the first request is running, and then gets the first request's task. If the first request crashed,
+//! its record expires and another request takes it over with the same task id. Creating a task is conditional on its id,
+//! so that even a first request that was only slow never creates a second task.
 
 use std::time::Duration;
 
@@ -17,55 +17,64 @@ use uuid::Uuid;
 
 use crate::{state::AppState, time::now};
 
-/// How often a note is looked at again that changed meanwhile: each time somebody else has got on.
-const TRIES: usize = 10;
-/// How long an answer waits for its note: a client that sends its request again at once should find it, but nobody waits
-/// for a store that takes longer.
-const SETTLE_WAIT: Duration = Duration::from_secs(2);
+/// The maximum number of optimistic updates of a record. Each failed one means that another request made progress.
+const MAX_ATTEMPTS: usize = 10;
+/// How long a response waits for its record to be updated, so that an immediate retry of the client finds it. If the store
+/// is slower, the update continues in the background.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 const WHAT: &str = "idempotency keys";
 
-/// What is known of a key.
+/// The stored record of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct IdempotencyRecord {
     fingerprint: String,
     task_id: TaskId,
-    /// Which request wrote it: one that lost it to another writes nothing any more.
+    /// The request that wrote the record. A request that lost the record to another one no longer updates it.
     run: Uuid,
-    /// Until when that request may be believed to be at work; `None` when it has been answered.
+    /// When the running request is considered dead; `None` once it has finished.
     running_until: Option<UnixMillis>,
 }
 
-/// How far the request of a note is.
+/// The state of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RecordState {
     Running,
     Done,
-    /// It died, or does not know itself how it ended.
+    /// The request crashed, or its outcome is unknown.
     Expired,
 }
 
 impl IdempotencyRecord {
-    fn standing(&self, now: UnixMillis) -> RecordState {
+    fn state(&self, now: UnixMillis) -> RecordState {
         match self.running_until {
             None => RecordState::Done,
             Some(until) if until > now => RecordState::Running,
             Some(_) => RecordState::Expired,
         }
     }
+
+    fn serialize(&self) -> String {
+        serde_json::to_string(self).expect("plain data serializes to JSON")
+    }
+
+    fn parse(record: &Record) -> quire_platform::Result<Self> {
+        let malformed = |error| Error::Failed { what: WHAT, why: format!("malformed record: {error}") };
+        serde_json::from_str(&record.body).map_err(malformed)
+    }
 }
 
-/// What a request is to its key.
+/// The outcome of [`claim_key`].
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for a request")]
+#[expect(clippy::large_enum_variant, reason = "there is one per request")]
 pub(crate) enum KeyedRequest {
-    /// It is the first, or has none: it makes a task of this name.
+    /// The first request with its key, or one without a key: it creates a task.
     First(IdempotencyGuard),
-    /// It was answered before: this is its task.
-    Again(Task),
+    /// A repeated request: an earlier one created this task.
+    Replay(Task),
 }
 
 impl KeyedRequest {
-    /// Of a request without a key.
+    /// Returns the outcome for a request without a key.
     pub(crate) fn unkeyed() -> Self {
         Self::First(IdempotencyGuard::unkeyed())
     }
@@ -74,13 +83,13 @@ impl KeyedRequest {
 /// Why a request with a key is refused.
 #[derive(Debug)]
 pub(crate) enum IdempotencyError {
-    /// The first request with this key is still running; its task, where it is known.
+    /// The first request with this key is still running; with its task, if known. Retry later.
     InUse(Option<TaskId>),
-    /// The first request with this key was another one.
+    /// The first request with this key was a different one. Refuse.
     Reused,
-    /// The task of the first request is gone.
+    /// The task of the first request was deleted or has expired. Refuse.
     TaskNotFound,
-    /// The backend's error.
+    /// The backend failed.
     Backend(Error),
 }
 
@@ -90,77 +99,81 @@ impl From<Error> for IdempotencyError {
     }
 }
 
-/// Finds out what a request is that has a key.
-pub(crate) async fn enter(app: &AppState, key: &str, fingerprint: String) -> Result<KeyedRequest, IdempotencyError> {
+/// Claims a key for a request: writes its record, or takes over an expired one, by optimistic concurrency.
+pub(crate) async fn claim_key(
+    app: &AppState,
+    key: &str,
+    fingerprint: String,
+) -> Result<KeyedRequest, IdempotencyError> {
     let records = &app.backend.records;
     let fresh = IdempotencyRecord { fingerprint, task_id: new_id(), run: Uuid::now_v7(), running_until: None };
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let begun = now();
-        let note =
-            IdempotencyRecord { running_until: Some(begun.plus(app.settings.longest_create())), ..fresh.clone() };
+        let running_until = Some(begun.plus(app.settings.longest_create()));
+        let own = IdempotencyRecord { running_until, ..fresh.clone() };
         let expires_at = begun.plus(app.settings.keys_kept_for);
-        if let Some(ticket) = write(app, key, note.clone(), None, expires_at).await? {
-            return Ok(KeyedRequest::First(ticket));
+        if let Some(guard) = write_record(app, key, own.clone(), None, expires_at).await? {
+            return Ok(KeyedRequest::First(guard));
         }
         let Some(record) = records.read(Collection::Idempotency, key).await? else { continue };
-        let there = read(&record)?;
-        if there.run == note.run {
-            // Written by this very call, whose first answer was lost on its way.
-            return Ok(KeyedRequest::First(IdempotencyGuard::new(app, key, there, expires_at)));
+        let found = IdempotencyRecord::parse(&record)?;
+        if found.run == own.run {
+            // This call's first write succeeded, but its response was lost.
+            return Ok(KeyedRequest::First(IdempotencyGuard::new(app, key, found, expires_at)));
         }
-        if let Some(task) = found(app, &there, &note.fingerprint, begun).await? {
-            return Ok(KeyedRequest::Again(task));
+        if let Some(task) = find_task(app, &found, &own.fingerprint, begun).await? {
+            return Ok(KeyedRequest::Replay(task));
         }
-        // Nobody is at work on it, and there is no task: it is ours, under the name it had if it asks for the same.
-        let task_id = if there.fingerprint == note.fingerprint { there.task_id } else { note.task_id };
-        let note = IdempotencyRecord { task_id, ..note };
-        if let Some(ticket) = write(app, key, note, Some(record.version), expires_at).await? {
-            return Ok(KeyedRequest::First(ticket));
+        // Expired without a task: take the record over, with its task id if the request is the same.
+        let task_id = if found.fingerprint == own.fingerprint { found.task_id } else { own.task_id };
+        let own = IdempotencyRecord { task_id, ..own };
+        if let Some(guard) = write_record(app, key, own, Some(record.version), expires_at).await? {
+            return Ok(KeyedRequest::First(guard));
         }
     }
     Err(IdempotencyError::InUse(None))
 }
 
-/// Writes a note in place of the one that was seen; the ticket for it, where nobody was faster.
-async fn write(
+/// Writes a record on the condition that the stored version is still `expected`. Returns its guard, or `None` if another
+/// request was faster.
+async fn write_record(
     app: &AppState,
     key: &str,
-    note: IdempotencyRecord,
-    seen: Option<u64>,
+    record: IdempotencyRecord,
+    expected: Option<u64>,
     expires_at: UnixMillis,
 ) -> Result<Option<IdempotencyGuard>, IdempotencyError> {
-    let body = written(&note);
-    // HeldKey before it is written: a client that goes away meanwhile leaves nothing either way.
-    let mut ticket = IdempotencyGuard::new(app, key, note, expires_at);
-    let first = app.backend.records.put(Collection::Idempotency, key, body, seen, Some(expires_at)).await?;
-    if first {
-        return Ok(Some(ticket));
+    let body = record.serialize();
+    // The guard exists before the write: if this future is dropped, the record is cleaned up.
+    let mut guard = IdempotencyGuard::new(app, key, record, expires_at);
+    let written = app.backend.records.put(Collection::Idempotency, key, body, expected, Some(expires_at)).await?;
+    if written {
+        return Ok(Some(guard));
     }
-    ticket.held = None;
+    guard.held = None;
     Ok(None)
 }
 
-/// The task of a note; `None` where it was never made, and nobody makes it.
-async fn found(
+/// Returns the task of a record. `None`: the task was never created, and no request is creating it.
+async fn find_task(
     app: &AppState,
-    there: &IdempotencyRecord,
+    found: &IdempotencyRecord,
     fingerprint: &str,
     now: UnixMillis,
 ) -> Result<Option<Task>, IdempotencyError> {
-    let standing = there.standing(now);
-    let same = there.fingerprint == fingerprint;
-    if !same && standing != RecordState::Expired {
+    let state = found.state(now);
+    let is_same = found.fingerprint == fingerprint;
+    if !is_same && state != RecordState::Expired {
         return Err(IdempotencyError::Reused);
     }
-    let task = match app.backend.tasks.task(there.task_id).await {
-        Ok(task) => Some(task).filter(|task| !task.expired(now)),
-        Err(Error::NotFound { .. }) => None,
+    let task = match app.backend.tasks.task(found.task_id).await {
+        Ok(task) if !task.expired(now) => Some(task),
+        Ok(_) | Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    match (standing, task) {
-        (RecordState::Running, None) => Err(IdempotencyError::InUse(None)),
-        (RecordState::Running, Some(task)) => Err(IdempotencyError::InUse(Some(task.id))),
-        (RecordState::Expired, Some(_)) if !same => Err(IdempotencyError::Reused),
+    match (state, task) {
+        (RecordState::Running, task) => Err(IdempotencyError::InUse(task.map(|task| task.id))),
+        (RecordState::Expired, Some(_)) if !is_same => Err(IdempotencyError::Reused),
         (RecordState::Done, None) => Err(IdempotencyError::TaskNotFound),
         (_, task) => Ok(task),
     }
@@ -170,89 +183,87 @@ fn new_id() -> TaskId {
     TaskId::new(Uuid::now_v7())
 }
 
-fn written(note: &IdempotencyRecord) -> String {
-    serde_json::to_string(note).expect("plain data becomes JSON")
-}
-
-fn read(record: &Record) -> quire_platform::Result<IdempotencyRecord> {
-    let malformed = |error| Error::Failed { what: WHAT, why: format!("a note is malformed: {error}") };
-    serde_json::from_str(&record.body).map_err(malformed)
-}
-
-/// The right to make a task of this name. However it ends, it is noted: by whoever holds it, or when it is dropped.
+/// The exclusive right to create a task with this id. Its outcome is recorded by [`Self::finish`], or on drop.
 #[derive(Debug)]
 pub(crate) struct IdempotencyGuard {
-    /// The task's name.
+    /// The id of the task to be created.
     pub(crate) task_id: TaskId,
     held: Option<HeldKey>,
 }
 
-/// What is held of a key.
+/// The claimed key of a guard.
 #[derive(Debug)]
 struct HeldKey {
     backend: Backend,
     work: TaskTracker,
     key: String,
-    note: IdempotencyRecord,
+    record: IdempotencyRecord,
     expires_at: UnixMillis,
-    ending: RequestOutcome,
+    outcome: RequestOutcome,
 }
 
-/// What came of the request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RequestOutcome {
-    /// Nothing: the key is free again.
+    /// No task: the key is released.
     Refused,
-    /// There may be a task, or not.
-    Unknown,
-    /// A task.
-    Made,
+    /// The task may or may not exist.
+    Pending,
+    /// The task exists.
+    Created,
 }
 
 impl IdempotencyGuard {
-    /// Of a request without a key.
+    /// Returns the guard of a request without a key.
     pub(crate) fn unkeyed() -> Self {
         Self { task_id: new_id(), held: None }
     }
 
-    fn new(app: &AppState, key: &str, note: IdempotencyRecord, expires_at: UnixMillis) -> Self {
-        let (backend, work, key, ending) =
-            (app.backend.clone(), app.work.clone(), key.to_owned(), RequestOutcome::Refused);
-        Self { task_id: note.task_id, held: Some(HeldKey { backend, work, key, note, expires_at, ending }) }
+    fn new(app: &AppState, key: &str, record: IdempotencyRecord, expires_at: UnixMillis) -> Self {
+        let task_id = record.task_id;
+        let held = HeldKey {
+            backend: app.backend.clone(),
+            work: app.work.clone(),
+            key: key.to_owned(),
+            record,
+            expires_at,
+            outcome: RequestOutcome::Refused,
+        };
+        Self { task_id, held: Some(held) }
     }
 
-    /// Whether somebody else may have taken it over, believing this request dead.
+    /// Whether another request may have taken the key over, because this one is considered dead.
     pub(crate) fn is_expired(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.note.standing(now()) == RecordState::Expired)
+        self.held.as_ref().is_some_and(|held| held.record.state(now()) == RecordState::Expired)
     }
 
-    /// From now on there may be a task.
+    /// Notes that the task is about to be created.
     pub(crate) fn mark_pending(&mut self) {
-        self.end(RequestOutcome::Unknown);
+        self.set_outcome(RequestOutcome::Pending);
     }
 
-    /// There is a task.
+    /// Notes that the task exists.
     pub(crate) fn mark_created(&mut self) {
-        self.end(RequestOutcome::Made);
+        self.set_outcome(RequestOutcome::Created);
     }
 
-    /// There is none.
+    /// Notes that the task does not exist.
     pub(crate) fn mark_refused(&mut self) {
-        self.end(RequestOutcome::Refused);
+        self.set_outcome(RequestOutcome::Refused);
     }
 
-    fn end(&mut self, with: RequestOutcome) {
+    fn set_outcome(&mut self, outcome: RequestOutcome) {
         if let Some(held) = &mut self.held {
-            held.ending = with;
+            held.outcome = outcome;
         }
     }
 
-    /// Notes how it ended, before the answer goes out: whoever sends the request again upon it finds that.
-    pub(crate) async fn settle(mut self) {
+    /// Records the outcome. It is called before the response is sent, so that a repeated request finds the record.
+    pub(crate) async fn finish(mut self) {
         if let Some(held) = self.held.take() {
-            // Its own task, so that it is done even when the client goes away meanwhile.
+            // In the background, so that it is finished even if the client disconnects.
             let work = held.work.clone();
-            let _ = timeout(SETTLE_WAIT, work.spawn(held.settle())).await;
+            let _ = timeout(FINISH_TIMEOUT, work.spawn(held.finish())).await;
         }
     }
 }
@@ -261,35 +272,35 @@ impl Drop for IdempotencyGuard {
     fn drop(&mut self) {
         let (Some(held), Ok(runtime)) = (self.held.take(), tokio::runtime::Handle::try_current()) else { return };
         let work = held.work.clone();
-        work.spawn_on(held.settle(), &runtime);
+        work.spawn_on(held.finish(), &runtime);
     }
 }
 
 impl HeldKey {
-    async fn settle(self) {
-        // Where it cannot be noted, the note lapses.
-        if let Err(error) = retry_with_backoff(|| self.note()).await {
-            warn!(task.id = %self.note.task_id, %error, "how a request with an idempotency key ended was not noted");
+    async fn finish(self) {
+        // If the outcome cannot be recorded, the record expires.
+        if let Err(error) = retry_with_backoff(|| self.record_outcome()).await {
+            warn!(task.id = %self.record.task_id, %error, "cannot record the outcome of an idempotent request");
         }
     }
 
-    async fn note(&self) -> quire_platform::Result<()> {
+    async fn record_outcome(&self) -> quire_platform::Result<()> {
         let Self { backend, key, .. } = self;
-        let Some(record) = backend.records.read(Collection::Idempotency, key).await? else { return Ok(()) };
-        if read(&record)?.run != self.note.run {
+        let Some(stored) = backend.records.read(Collection::Idempotency, key).await? else { return Ok(()) };
+        if IdempotencyRecord::parse(&stored)?.run != self.record.run {
             return Ok(());
         }
-        let seen = Some(record.version);
-        let running_until = match self.ending {
+        let expected = Some(stored.version);
+        let running_until = match self.outcome {
             RequestOutcome::Refused => {
-                return backend.records.delete(Collection::Idempotency, key, seen).await.map(drop);
+                return backend.records.delete(Collection::Idempotency, key, expected).await.map(drop);
             }
-            RequestOutcome::Unknown => Some(UnixMillis(0)),
-            RequestOutcome::Made => None,
+            RequestOutcome::Pending => Some(UnixMillis(0)),
+            RequestOutcome::Created => None,
         };
-        let body = written(&IdempotencyRecord { running_until, ..self.note.clone() });
-        // Who was faster has taken it over, or is an earlier try of this very call.
-        backend.records.put(Collection::Idempotency, key, body, seen, Some(self.expires_at)).await.map(drop)
+        let body = IdempotencyRecord { running_until, ..self.record.clone() }.serialize();
+        // A lost race means that another request took the key over, or that an earlier attempt of this call succeeded.
+        backend.records.put(Collection::Idempotency, key, body, expected, Some(self.expires_at)).await.map(drop)
     }
 }
 
@@ -298,12 +309,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_lapses_when_its_request_can_be_at_work_no_longer() {
-        let (fingerprint, task_id, run) = (String::new(), TaskId::derived(&["a task"]), Uuid::nil());
-        let mut note = IdempotencyRecord { fingerprint, task_id, run, running_until: Some(UnixMillis(10)) };
-        assert_eq!(note.standing(UnixMillis(9)), RecordState::Running);
-        assert_eq!(note.standing(UnixMillis(10)), RecordState::Expired);
-        note.running_until = None;
-        assert_eq!(note.standing(UnixMillis(i64::MAX)), RecordState::Done);
+    fn a_record_expires_when_its_request_is_considered_dead() {
+        let mut record = IdempotencyRecord {
+            fingerprint: String::new(),
+            task_id: TaskId::derived(&["a task"]),
+            run: Uuid::nil(),
+            running_until: Some(UnixMillis(10)),
+        };
+        assert_eq!(record.state(UnixMillis(9)), RecordState::Running);
+        assert_eq!(record.state(UnixMillis(10)), RecordState::Expired);
+        record.running_until = None;
+        assert_eq!(record.state(UnixMillis(i64::MAX)), RecordState::Done);
     }
 }

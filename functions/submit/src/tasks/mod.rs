@@ -1,4 +1,4 @@
-//! Tasks: created, dispatched to the queues, waited for, and removed after their retention.
+//! Tasks: creation, dispatch to the queues, results and retention.
 
 pub(crate) mod answers;
 pub(crate) mod charge;

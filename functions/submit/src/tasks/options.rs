@@ -1,21 +1,26 @@
-//! What a request says of its task: how documents are read, how long it is kept, what it is called, what is taken out of
-//! it, and how its end is told.
+//! The options of a task.
 
 use std::time::Duration;
 
 use quire_tasks::{Callback, DEFAULT_RETENTION, Mode, RedactPolicy, Task};
 
-/// How a customer wants documents to be read.
+/// How documents are read.
+///
+/// ```
+/// use quire_submit::ReadOptions;
+///
+/// // The default reads plain text with the engine that the routes assign.
+/// assert_eq!(ReadOptions::default().engine, None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// What is to be made of each page.
+    /// The output of each page. Default: text.
     pub mode: Mode,
-    /// The engine that is to read them, and no other: `name@version`, or a name that has one version here. Without it,
-    /// the mode's route says who reads.
+    /// Pins the engine: `name@version`, or a name that has only one version here. Default: the engine of the mode's route.
     pub engine: Option<String>,
 }
 
-/// The options of a task.
+/// The tags, retention, redaction and callback of a task.
 #[derive(Debug)]
 pub(crate) struct TaskOptions {
     pub(crate) tags: Vec<String>,
@@ -31,8 +36,8 @@ impl Default for TaskOptions {
 }
 
 impl TaskOptions {
-    /// The task with these options.
-    pub(crate) fn of_task(self, task: Task) -> Task {
+    /// Returns the task with these options.
+    pub(crate) fn apply(self, task: Task) -> Task {
         let task = task.kept_for(self.retention).tagged(self.tags).redacted(self.redact);
         Task { callback: self.callback, ..task }
     }

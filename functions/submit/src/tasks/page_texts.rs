@@ -1,4 +1,4 @@
-//! What was read on pages, from the store.
+//! Reads the text of pages from the object store.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_platform::{Backend, Error, Result};
@@ -7,48 +7,48 @@ use tracing::error;
 
 use crate::time::now;
 
-/// How many results of a task are read from the store at a time: enough to hide its latency, and few enough that a
-/// long document does not take all its connections.
-const READ_AT_A_TIME: usize = 16;
+/// The number of pages that are read concurrently: enough to hide the latency of the store, and few enough that a long
+/// document does not take all connections.
+const READ_CONCURRENCY: usize = 16;
 
-/// What is there of a page to be shown.
+/// The stored text of a page.
 #[derive(Debug, PartialEq)]
 pub(crate) enum StoredText {
-    /// Nothing yet, or nothing at all.
+    /// The task is open, or the page was not read.
     None,
-    /// What was read.
+    /// The text.
     Read(Box<PageText>),
-    /// It was read, and what was read is no longer in the store.
-    Lost,
+    /// The page was read, but its object is missing.
+    Missing,
 }
 
-/// What is said of a page whose text is lost.
-pub(crate) fn lost() -> Failure {
-    Failure::new(FailureCode::Internal, "What was read on this page is no longer there.")
+/// Returns the failure of a page whose text is missing.
+pub(crate) fn missing_text() -> Failure {
+    Failure::new(FailureCode::Internal, "The text of this page is missing from the store.")
 }
 
-/// These pages with what was read on them, once their task has ended.
+/// Returns these pages with their text if their task has ended.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
+/// [`Error::NotFound`] if the task was deleted concurrently, or any other error of the backend.
 pub(crate) async fn page_texts(backend: &Backend, task: &Task, pages: Vec<Page>) -> Result<Vec<(Page, StoredText)>> {
     let ended = task.status().ended();
-    let reads = pages.into_iter().map(|page| with_text(backend.clone(), page, ended));
-    let texts: Vec<_> = stream::iter(reads).buffered(READ_AT_A_TIME).try_collect().await?;
-    if texts.iter().any(|(_, text)| *text == StoredText::Lost) && backend.tasks.task(task.id).await?.expired(now()) {
+    let reads = pages.into_iter().map(|page| read_text(backend.clone(), page, ended));
+    let texts: Vec<_> = stream::iter(reads).buffered(READ_CONCURRENCY).try_collect().await?;
+    if texts.iter().any(|(_, text)| *text == StoredText::Missing) && backend.tasks.task(task.id).await?.expired(now()) {
         return Err(Error::NotFound { what: task.id.to_string() });
     }
     Ok(texts)
 }
 
-async fn with_text(backend: Backend, page: Page, ended: bool) -> Result<(Page, StoredText)> {
+async fn read_text(backend: Backend, page: Page, ended: bool) -> Result<(Page, StoredText)> {
     if !ended || page.status != PageStatus::Succeeded {
         return Ok((page, StoredText::None));
     }
     let key = Key::PageText { page: page.page, round: page.round }.to_string();
     let text = match backend.objects.read(&key).await {
         Ok(json) => StoredText::Read(Box::new(parse(&key, &json)?)),
-        Err(Error::NotFound { .. }) => StoredText::Lost,
+        Err(Error::NotFound { .. }) => StoredText::Missing,
         Err(error) => return Err(error),
     };
     Ok((page, text))
@@ -56,8 +56,8 @@ async fn with_text(backend: Backend, page: Page, ended: bool) -> Result<(Page, S
 
 fn parse(key: &str, json: &[u8]) -> Result<PageText> {
     serde_json::from_slice(json).map_err(|error| {
-        // The position says enough; the object itself is the customer's text.
-        error!(object.key = key, line = error.line(), column = error.column(), "a stored result is malformed");
+        // Only the position is logged: the object is the customer's text.
+        error!(object.key = key, line = error.line(), column = error.column(), "malformed page text");
         Error::Failed { what: "a stored result", why: "malformed".to_owned() }
     })
 }

@@ -1,4 +1,4 @@
-//! Who reads a task, and what it waits for: the operator's routes, with what is written down about their engines.
+//! Assigns tasks to engines by the operator's routes, and explains what an open task waits for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,59 +10,60 @@ use tracing::warn;
 
 use crate::{tasks::options::ReadOptions, time::now};
 
-/// How old what is known of the board may be: many clients ask for their tasks at the same moment, and none of them
-/// minds a second.
-const FRESH: Duration = Duration::from_secs(1);
+/// The maximum age of the cached engine statuses, which all polling clients share.
+const CACHE_TTL: Duration = Duration::from_secs(1);
 
-/// The routes, and the board as it was read last.
+/// The routes, with a cache of the engine statuses.
 #[derive(Debug)]
 pub(crate) struct Routing {
     config: Arc<Config>,
-    /// Locked while it is read, so that those who ask meanwhile wait for that one answer.
-    board: Mutex<Option<(Instant, Arc<EngineStatuses>)>>,
+    /// Locked during a read, so that concurrent requests share it.
+    cache: Mutex<Option<(Instant, Arc<EngineStatuses>)>>,
 }
 
 impl Routing {
     pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config, board: Mutex::new(None) }
+        Self { config, cache: Mutex::new(None) }
     }
 
-    /// How this task is read. The outer error is the backend's.
+    /// Assigns a new task. The outer error is the backend's; the inner one means that no engine supports the request.
     pub(crate) async fn assign(
         &self,
         backend: &Backend,
         id: TaskId,
-        wanted: ReadOptions,
+        options: ReadOptions,
     ) -> Result<Result<ReadAs, NotOffered>> {
-        let ReadOptions { mode, engine } = wanted;
+        let ReadOptions { mode, engine } = options;
         let has_canary = self.config.route(mode.name()).is_some_and(|route| route.canary.is_some());
-        // All that the board says here is whether a canary was rolled back.
-        let board = if has_canary && engine.is_none() { self.board(backend).await? } else { Arc::default() };
-        Ok(self.config.assign(id, mode, engine.as_deref(), &board))
+        // The statuses only matter for a canary, which may be rolled back.
+        let statuses = if has_canary && engine.is_none() { self.statuses(backend).await? } else { Arc::default() };
+        Ok(self.config.assign(id, mode, engine.as_deref(), &statuses))
     }
 
-    /// What an open task waits for besides its turn. A board that cannot be read tells nothing: how far the task is, is
-    /// known all the same.
+    /// Returns what an open task waits for, if not only for capacity. If the engine statuses cannot be read, the reason is
+    /// unknown, and the request still succeeds.
     pub(crate) async fn waiting_reason(&self, backend: &Backend, task: &Task) -> Option<WaitingReason> {
         if task.status().ended() {
             return None;
         }
-        match self.board(backend).await {
-            Ok(board) => self.config.waiting_reason(&task.read_as, &board, now()),
+        match self.statuses(backend).await {
+            Ok(statuses) => self.config.waiting_reason(&task.read_as, &statuses, now()),
             Err(error) => {
-                warn!(%error, "what is written down about engines cannot be read");
+                warn!(%error, "cannot read engine status");
                 None
             }
         }
     }
 
-    async fn board(&self, backend: &Backend) -> Result<Arc<EngineStatuses>> {
-        let mut last = self.board.lock().await;
-        if let Some((_, board)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
-            return Ok(Arc::clone(board));
+    async fn statuses(&self, backend: &Backend) -> Result<Arc<EngineStatuses>> {
+        let mut cache = self.cache.lock().await;
+        if let Some((read_at, statuses)) = cache.as_ref()
+            && read_at.elapsed() < CACHE_TTL
+        {
+            return Ok(Arc::clone(statuses));
         }
-        let board = Arc::new(EngineStatuses::read(backend).await?);
-        *last = Some((Instant::now(), Arc::clone(&board)));
-        Ok(board)
+        let statuses = Arc::new(EngineStatuses::read(backend).await?);
+        *cache = Some((Instant::now(), Arc::clone(&statuses)));
+        Ok(statuses)
     }
 }

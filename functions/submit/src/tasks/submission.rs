@@ -1,14 +1,13 @@
-//! What a new task is made of.
+//! What a new task consists of.
 
 use quire_tasks::{Failure, ReadAs, Source, Split, Tenant, TraceParent};
 use tempfile::TempPath;
 
 use crate::tasks::options::TaskOptions;
 
-/// What becomes a task.
+/// A task to be created.
 #[derive(Debug)]
 pub(crate) struct Submission {
-    /// Whose it is.
     pub(crate) tenant: Tenant,
     pub(crate) read_as: ReadAs,
     pub(crate) content: TaskContent,
@@ -16,20 +15,20 @@ pub(crate) struct Submission {
     pub(crate) trace: TraceParent,
 }
 
-/// What a new task is made of.
+/// The documents of a new task.
 #[derive(Debug)]
 pub(crate) enum TaskContent {
-    /// Documents in hand, in the order sent.
+    /// Received files, in the order sent.
     Files(Vec<ValidatedFile>),
-    /// A document to be had later.
+    /// A document that ingest fetches later.
     Pending { name: Option<String>, source: Source },
 }
 
-/// A document that was checked: in the spool with what was found, or why it is refused.
+/// A validated file.
 #[derive(Debug)]
 pub(crate) struct ValidatedFile {
-    /// The file name that came with it.
+    /// The file name that was sent.
     pub(crate) name: Option<String>,
-    /// Deleted when it is dropped.
+    /// Its spool file, which is deleted on drop, with the format and number of pages; or why it is refused.
     pub(crate) file: Result<(TempPath, Split), Failure>,
 }

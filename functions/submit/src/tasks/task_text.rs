@@ -1,4 +1,4 @@
-//! A task's result as text, written page after page.
+//! Composes a task's result as text, page by page, in bounded memory.
 
 use std::collections::BTreeSet;
 
@@ -8,41 +8,46 @@ use quire_tasks::{EngineName, Page, Task};
 
 use crate::tasks::{
     page_texts::{StoredText, page_texts},
-    result_buffer::{ComposedResult, ResultBuffer, spool_failure},
+    result_buffer::{ComposedResult, ResultBuffer},
     title::{file_name, title},
 };
 
-/// How many pages are read and written at a time.
-const AT_A_TIME: usize = 32;
+/// The number of pages in memory at a time.
+const PAGE_BATCH: usize = 32;
 
-/// What was read, in a form that is text. What has more than `most` bytes goes into a file.
+/// Composes the result in a text format. A result of more than `max_bytes` is written to a file.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
-pub(crate) async fn as_text(backend: &Backend, task: &Task, form: Form, most: usize) -> Result<ComposedResult> {
+/// [`quire_platform::Error::NotFound`] if the task was deleted concurrently, or any other error of the backend.
+pub(crate) async fn compose_text(
+    backend: &Backend,
+    task: &Task,
+    form: Form,
+    max_bytes: usize,
+) -> Result<ComposedResult> {
     let pages = backend.tasks.pages(task.id).await?;
-    let file = file_name(task);
-    let engines = if form == Form::Alto { engines(backend, task, &pages).await? } else { BTreeSet::new() };
-    let (mut draft, mut scribe) = (ResultBuffer::new(backend, most), Scribe::new(form));
-    draft.write(&scribe.begin(&title(task), file, &engines)).await.map_err(|error| spool_failure(&error))?;
-    for pages in pages.chunks(AT_A_TIME) {
-        let mut written = String::new();
-        for (_, text) in page_texts(backend, task, pages.to_vec()).await? {
-            let text = if let StoredText::Read(text) = &text { Some(&**text) } else { None };
-            written.push_str(&scribe.page(text));
+    let engines = if form == Form::Alto { read_engines(backend, task, &pages).await? } else { BTreeSet::new() };
+    let mut buffer = ResultBuffer::new(backend, max_bytes);
+    let mut scribe = Scribe::new(form);
+    buffer.write(&scribe.begin(&title(task), file_name(task), &engines)).await?;
+    for pages in pages.chunks(PAGE_BATCH) {
+        let mut text = String::new();
+        for (_, stored) in page_texts(backend, task, pages.to_vec()).await? {
+            let page = if let StoredText::Read(page) = &stored { Some(&**page) } else { None };
+            text.push_str(&scribe.page(page));
         }
-        draft.write(&written).await.map_err(|error| spool_failure(&error))?;
+        buffer.write(&text).await?;
     }
-    draft.write(&scribe.end()).await.map_err(|error| spool_failure(&error))?;
-    draft.end().await.map_err(|error| spool_failure(&error))
+    buffer.write(&scribe.end()).await?;
+    buffer.finish().await
 }
 
-/// Who read any of the pages. It takes reading them all once more, since ALTO names them before the first page.
-async fn engines(backend: &Backend, task: &Task, pages: &[Page]) -> Result<BTreeSet<EngineName>> {
+/// Returns the engines that read the pages. This reads all pages twice, because ALTO lists the engines before the pages.
+async fn read_engines(backend: &Backend, task: &Task, pages: &[Page]) -> Result<BTreeSet<EngineName>> {
     let mut engines = BTreeSet::new();
-    for pages in pages.chunks(AT_A_TIME) {
-        for (_, text) in page_texts(backend, task, pages.to_vec()).await? {
-            if let StoredText::Read(text) = text {
+    for pages in pages.chunks(PAGE_BATCH) {
+        for (_, stored) in page_texts(backend, task, pages.to_vec()).await? {
+            if let StoredText::Read(text) = stored {
                 engines.insert(text.engine);
             }
         }

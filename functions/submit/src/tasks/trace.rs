@@ -2,7 +2,7 @@
 
 use quire_tasks::TraceParent;
 
-/// One that nobody else is in.
+/// Returns a new trace with random ids.
 pub(crate) fn new_trace() -> TraceParent {
     TraceParent::new(rand::random(), rand::random())
 }

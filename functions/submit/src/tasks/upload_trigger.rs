@@ -1,4 +1,4 @@
-//! What customers put into the store themselves: the store tells of it, and it becomes a task, or part of one.
+//! The upload trigger: turns S3 events of uploaded objects into tasks, or into the document of an announced task.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use tracing::{error, info, warn};
 use crate::{
     tasks::{
         create_task::log_accepted,
-        dispatch::{dispatch, pending, send_documents},
-        file_name::plain_name,
+        dispatch::{dispatch, pending_documents, send_documents},
+        file_name::sanitize_file_name,
         options::ReadOptions,
         routing::Routing,
         trace::new_trace,
@@ -22,7 +22,7 @@ use crate::{
     time::now,
 };
 
-/// What the store tells. A test of the connection has no records.
+/// An S3 event notification. The test event that S3 sends on configuration has no records.
 #[derive(Debug, Default, Deserialize)]
 pub struct UploadEvent {
     #[serde(rename = "Records", default)]
@@ -55,15 +55,15 @@ struct S3Object {
 }
 
 impl S3Object {
-    /// As the store has it: events carry it as a form would, with `+` for a space.
+    /// Decodes the key, which is form-encoded in events, i.e. with `+` for a space.
     fn key(&self) -> Result<String> {
         let spaced = self.key.replace('+', " ");
-        let key = percent_decode_str(&spaced).decode_utf8().context("a key is not UTF-8")?;
+        let key = percent_decode_str(&spaced).decode_utf8().context("the object key is not UTF-8")?;
         Ok(key.into_owned())
     }
 
-    /// What tells this object from another that lay, or will lie, under the same key: its version, where the store keeps
-    /// versions; otherwise its content, and the place of its writing among all of this key.
+    /// Returns what distinguishes this object from others with the same key: its version, or without versioning its ETag
+    /// and sequencer.
     fn identity(&self) -> [&str; 2] {
         match self.version() {
             Some(version) => ["version", version],
@@ -72,16 +72,16 @@ impl S3Object {
     }
 
     fn version(&self) -> Option<&str> {
-        // A bucket whose versions were switched off calls every later one so.
+        // In a bucket with suspended versioning, the version id is the string `null`.
         self.version_id.as_deref().filter(|version| !version.is_empty() && *version != "null")
     }
 }
 
-/// Makes tasks of what was uploaded, and has documents fetched whose upload was announced. The same event may come
-/// twice: the same object makes the same task.
+/// Creates a task for each uploaded object, or starts the ingest of an announced upload. Idempotent: S3 may deliver an event
+/// twice, and the same object has the same task id.
 ///
 /// # Errors
-/// When one of the objects could not be taken in; the others were, and the event may come again.
+/// If an object fails. The others are processed, and the event may be retried.
 pub async fn handle_upload_event(
     backend: &Backend,
     routes: &Arc<Config>,
@@ -91,19 +91,19 @@ pub async fn handle_upload_event(
     let routing = Routing::new(Arc::clone(routes));
     let mut failed = 0;
     for S3Record { s3: S3Entity { bucket, object } } in event.records {
-        if let Err(error) = take_upload(backend, &routing, &bucket.name, &object, callback_url).await {
+        if let Err(error) = handle_object(backend, &routing, &bucket.name, &object, callback_url).await {
             failed += 1;
             let error = format!("{error:#}");
-            error!(error, "an upload could not be taken in");
+            error!(error, "cannot process an upload");
         }
     }
     if failed > 0 {
-        bail!("{failed} uploads could not be taken in");
+        bail!("cannot process {failed} uploads");
     }
     Ok(())
 }
 
-async fn take_upload(
+async fn handle_object(
     backend: &Backend,
     routing: &Routing,
     bucket: &str,
@@ -112,33 +112,33 @@ async fn take_upload(
 ) -> Result<()> {
     let key = object.key()?;
     if !key.starts_with(Key::INBOX) || key.ends_with('/') {
-        // Folders that a console makes, and a store that tells of more than it was asked for.
+        // A folder created in the console, or an event beyond the configured prefix.
         return Ok(());
     }
     match Key::inbox_task(&key) {
-        Some(task_id) => announced(backend, task_id).await,
-        None => unannounced(backend, routing, bucket, key, object, callback_url).await,
+        Some(task_id) => ingest_announced(backend, task_id).await,
+        None => create_unannounced(backend, routing, bucket, key, object, callback_url).await,
     }
 }
 
-/// The upload of a task that waits for it.
-async fn announced(backend: &Backend, task_id: TaskId) -> Result<()> {
+/// Starts the ingest of a task that waits for this upload.
+async fn ingest_announced(backend: &Backend, task_id: TaskId) -> Result<()> {
     match retry_with_backoff(|| backend.tasks.task(task_id)).await {
         Ok(task) => {
             let trace = task.trace.map(|trace| trace.trace_id());
-            info!(task.id = %task_id, trace.id = trace, "the announced upload has come");
-            Ok(send_documents(backend, &task, pending(&task)).await?)
+            info!(task.id = %task_id, trace.id = trace, "announced upload received");
+            Ok(send_documents(backend, &task, pending_documents(&task)).await?)
         }
         Err(Error::NotFound { .. }) => {
-            warn!(task.id = %task_id, "an upload for a task that there is not is ignored");
+            warn!(task.id = %task_id, "ignoring an upload for an unknown task");
             Ok(())
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// An object that somebody put there without a word.
-async fn unannounced(
+/// Creates a task for an object that was uploaded without announcing it.
+async fn create_unannounced(
     backend: &Backend,
     routing: &Routing,
     bucket: &str,
@@ -148,11 +148,11 @@ async fn unannounced(
 ) -> Result<()> {
     let [kind, version] = object.identity();
     let id = TaskId::derived(&["upload", bucket, &key, kind, version]);
-    let name = Some(plain_name(&key)).filter(|name| !name.is_empty());
+    let name = Some(sanitize_file_name(&key)).filter(|name| !name.is_empty());
     let source = Source::Inbox { key, version: object.version().map(str::to_owned) };
     let document = Document::new(1, name, DocumentState::Pending { source });
     let callback_url = callback_url.map(str::to_owned);
-    let read_as = text(backend, routing, id).await?;
+    let read_as = assign_text(backend, routing, id).await?;
     let task = Task::new(id, Tenant::default(), now(), vec![document], callback_url).read_as(read_as);
     let task = task.traced(new_trace());
     let completion = retry_with_backoff(|| backend.tasks.create(task.clone())).await?;
@@ -160,16 +160,16 @@ async fn unannounced(
     if completion.changed() {
         log_accepted(task);
     }
-    // Of a task that is there already, whoever made it may have died before this.
+    // An existing task may lack its messages because the invocation that created it crashed.
     if task.dispatched { Ok(()) } else { Ok(dispatch(backend, task, Vec::new()).await?) }
 }
 
-/// Nobody has said how it is to be read, so it is read as text. Where no engine does that, there is nobody to tell but
-/// the receiver of the callback: the task is made all the same, and its pages fail.
-async fn text(backend: &Backend, routing: &Routing, id: TaskId) -> Result<ReadAs> {
+/// Assigns the task to an engine for plain text, the default mode. If no engine supports that, the task is created anyway
+/// and its pages fail, since there is no client to respond to but the receiver of the callback.
+async fn assign_text(backend: &Backend, routing: &Routing, id: TaskId) -> Result<ReadAs> {
     let assigned = retry_with_backoff(|| routing.assign(backend, id, ReadOptions::default())).await?;
     Ok(assigned.unwrap_or_else(|refused| {
-        warn!(task.id = %id, %refused, "an upload cannot be read as text");
+        warn!(task.id = %id, %refused, "no engine can read an upload as text");
         ReadAs::default()
     }))
 }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_decoded_as_the_store_encodes_it() {
+    fn an_object_key_is_form_decoded() {
         for (encoded, key) in [
             ("inbox/two+words.pdf", "inbox/two words.pdf"),
             ("inbox/a%2Bb%26c%3Dd.pdf", "inbox/a+b&c=d.pdf"),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_the_store_s_or_else_what_was_written_when() {
+    fn an_identity_is_the_version_or_else_etag_and_sequencer() {
         let versioned = object(serde_json::json!({"key": "k", "versionId": "v1", "eTag": "e", "sequencer": "7"}));
         assert_eq!((versioned.identity(), versioned.version()), (["version", "v1"], Some("v1")));
         for plain in [
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_of_the_connection_is_an_event_without_records() {
+    fn a_test_event_has_no_records() {
         let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2014-10-13T15:57:02.089Z","Bucket":"b"}"#;
         assert!(serde_json::from_str::<UploadEvent>(test).expect("an event").records.is_empty());
     }

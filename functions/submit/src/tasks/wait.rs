@@ -1,4 +1,4 @@
-//! Waiting for a task.
+//! Waits for a task.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use tokio::time::Instant;
 
 use crate::state::AppState;
 
-/// The task when `enough` is true of it, or as it is when the time is over or the door closes.
+/// Waits until `is_done` holds for the task, the timeout ends, or a shutdown begins. Returns the latest state of the task.
 pub(crate) async fn wait_until(
     app: &AppState,
     mut task: Task,
-    within: Duration,
-    enough: impl Fn(&Task) -> bool,
+    limit: Duration,
+    is_done: impl Fn(&Task) -> bool,
 ) -> Result<Task> {
-    let deadline = Instant::now() + within;
-    while !enough(&task) {
+    let deadline = Instant::now() + limit;
+    while !is_done(&task) {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;

@@ -193,7 +193,7 @@ async fn a_page_that_kills_who_renders_it_or_never_ends_is_empty_and_the_others_
     for does in ["mkdir met 2>&- && read page && kill -9 $$", "mkdir met 2>&- && exec sleep 600"] {
         let inspector = |bootstrap: PathBuf| {
             let inspector = ChildInspector::new(instead(&bootstrap, does), Limits::default());
-            if does.contains("sleep") { inspector.picture_limit(Duration::from_secs(2)) } else { inspector }
+            if does.contains("sleep") { inspector.with_render_timeout(Duration::from_secs(2)) } else { inspector }
         };
         let mut shop = Shop::with(|_| {}, inspector).await;
         shop.hire();
