@@ -56,7 +56,8 @@ fn pdfium() -> Result<PathBuf, Failure> {
     Ok(program.with_file_name("libpdfium.so"))
 }
 
-/// Returns the client for customers' URLs. With `QUIRE_DEV` it also calls the loopback address without TLS, for emulators.
+/// Returns the client for customers' URLs. With `QUIRE_DEV` it also calls the loopback address without TLS, for
+/// emulators.
 ///
 /// # Errors
 /// If the variable is invalid, or there are no root certificates.
@@ -77,8 +78,8 @@ pub fn app_state(backend: Backend) -> anyhow::Result<AppState> {
     Ok(AppState::new(backend, inspector, egress()?, settings, health, routes))
 }
 
-/// Serves one request and then finishes its background work, because the process is frozen after the response. Work that
-/// exceeds `limit` is left to the next sweep.
+/// Serves one request and then finishes its background work, because the process is frozen after the response. Work
+/// that exceeds `limit` is left to the next sweep.
 pub async fn answer(app: &AppState, router: Router, request: Request, limit: Duration) -> Response {
     let begun = tokio::time::Instant::now();
     let takes_gzip = takes_gzip(request.headers());

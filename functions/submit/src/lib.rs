@@ -6,7 +6,7 @@
 //! - `documents`: fetches, validates and splits documents; makes searchable PDFs.
 //!
 //! A request with files is streamed to the spool, each file is validated in a child process, and only then a task is
-//! created: what is refused is never stored. A URL or an announced upload becomes a task at once and is fetched by
+//! created: a refused file is never stored. A URL or an announced upload becomes a task at once and is fetched by
 //! [`ingest`], a consumer of the documents queue. [`sweep_undispatched`] sends the messages that a crash left unsent.
 //!
 //! On one machine all of this is one process; on AWS it is four Lambda functions, one per program in `src/bin`.

@@ -24,6 +24,6 @@ pub(crate) const MAX_FILE_NAME_CHARS: usize = 255;
 pub(crate) const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
 /// The maximum length of the media type of an announced upload. All registered types are shorter.
 pub(crate) const MAX_MEDIA_TYPE_LENGTH: usize = 100;
-/// How long an upload URL is valid: long enough to choose a file, and no longer than the maximum delay of an SQS message
-/// (15 minutes), since the delayed message detects a missing upload.
+/// How long an upload URL is valid: long enough to choose a file, and no longer than the maximum delay of an SQS
+/// message (15 minutes), since the delayed message detects a missing upload.
 pub(crate) const UPLOAD_URL_VALID_FOR: Duration = Duration::from_mins(15);

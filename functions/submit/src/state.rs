@@ -83,15 +83,15 @@ impl AppState {
         }
     }
 
-    /// Begins a graceful shutdown: requests that wait for a task respond with its current state (e.g. `202`), so that the
-    /// server can close its connections. New requests are still served.
+    /// Begins a graceful shutdown: requests that wait for a task respond with its current state (e.g. `202`), so that
+    /// the server can close its connections. New requests are still served.
     pub fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Waits until all background work is done, i.e. the messages of every created task are sent. It is the last step of
-    /// a shutdown, after the server has stopped. In a Lambda function it is the last step of every request, since the
-    /// process is frozen after its response.
+    /// Waits until all background work is done, i.e. the messages of every created task are sent. It is the last step
+    /// of a shutdown, after the server has stopped. In a Lambda function it is the last step of every request, since
+    /// the process is frozen after its response.
     pub async fn drained(&self) {
         self.work.close();
         self.work.wait().await;

@@ -1,5 +1,5 @@
-//! The sweeper as a Lambda function, invoked every minute: sends the unsent messages of tasks whose submitter crashed, and
-//! deletes expired tasks.
+//! The sweeper as a Lambda function, invoked every minute: sends the unsent messages of tasks whose submitter crashed,
+//! and deletes expired tasks.
 
 use std::{
     process::ExitCode,

@@ -23,14 +23,15 @@ use crate::{
 pub enum BatchSubmission {
     /// The task. Its refused files are failed documents.
     Accepted(Task),
-    /// There is no task, because no file is valid: the entries of the response.
+    /// No task was created, because no file is valid: the entries of the response.
     Refused(Vec<DocumentAnswer>),
 }
 
 /// Validates files and creates a task of them: `POST /ocr/batch` without HTTP. The task is stored when this returns.
 ///
 /// # Errors
-/// [`quire_routes::NotOffered`] if no engine supports the options, or any [`quire_platform::Error`]. Then nothing is stored.
+/// [`quire_routes::NotOffered`] if no engine supports the options, or any [`quire_platform::Error`]. Then nothing is
+/// stored.
 pub async fn submit(
     app: &Arc<AppState>,
     files: Vec<UploadedFile>,

@@ -37,8 +37,8 @@ pub struct ChildInspector {
 }
 
 impl ChildInspector {
-    /// Returns an inspector that runs `program`, which must call [`inspect_as_child`] for the arguments `inspect FILE` and
-    /// [`crate::render_as_child`] for `picture FILE`.
+    /// Returns an inspector that runs `program`, which must call [`inspect_as_child`] for the arguments `inspect FILE`
+    /// and [`crate::render_as_child`] for `picture FILE`.
     pub const fn new(program: PathBuf, limits: Limits) -> Self {
         Self { program, limits, render_timeout: RENDER_TIMEOUT }
     }

@@ -1,7 +1,7 @@
 //! Renders pages in a child process.
 //!
-//! The protocol is one request at a time: a line of JSON on stdin, then a line of JSON on stdout and the number of JPEG bytes
-//! that it announces. So at most one page is in memory, and the parent knows which page crashed the child.
+//! The protocol is one request at a time: a line of JSON on stdin, then a line of JSON on stdout and the number of JPEG
+//! bytes that it announces. So at most one page is in memory, and the parent knows which page crashed the child.
 
 use std::{
     io::{self, BufRead, Write},
@@ -46,8 +46,8 @@ struct ImageHeader {
     shape: PageJpegShape,
 }
 
-/// The child's side, for a program that was started with `picture FILE`: serves requests until stdin is closed. `pdfium` is
-/// the path of the PDFium library, or why it is missing.
+/// The child's side, for a program that was started with `picture FILE`: serves requests until stdin is closed.
+/// `pdfium` is the path of the PDFium library, or why it is missing.
 pub fn render_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
     let format = sniff_file(file)
         .ok()

@@ -22,8 +22,8 @@ use crate::{
     time::now,
 };
 
-/// The number of documents that are processed concurrently. Fetching is mostly waiting, but each may take the maximum size
-/// of a document in the spool.
+/// The number of documents that are processed concurrently. Fetching is mostly waiting, but each may take the maximum
+/// size of a document in the spool.
 const CONCURRENCY: usize = 8;
 /// How long a graceful shutdown waits for documents in flight. The others are received again after their lease expires.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -31,8 +31,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// The maximum backoff.
 const MAX_BACKOFF: Duration = Duration::from_secs(8);
-/// The retry interval for an upload that has not arrived. With all attempts, an upload that starts at the last moment has
-/// most of an hour.
+/// The retry interval for an upload that has not arrived. With all attempts, an upload that starts at the last moment
+/// has most of an hour.
 const UPLOAD_RETRY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Consumes the documents queue until `shutdown`, then finishes the documents in flight.
@@ -40,7 +40,8 @@ const UPLOAD_RETRY_INTERVAL: Duration = Duration::from_mins(10);
 /// # Errors
 /// If the queue fails permanently. Throttling and a full disk are retried.
 pub async fn ingest(app: Arc<AppState>, shutdown: CancellationToken) -> Result<()> {
-    // The maximum time to extend a lease: longer than all timeouts of a message, so that only a stuck one loses its lease.
+    // The maximum time to extend a lease: longer than all timeouts of a message, so that only a stuck one loses its
+    // lease.
     let split_limit = app.settings.fetch_limit + app.settings.inspect_limit;
     let max_lease = split_limit.max(app.settings.result_limit) + Duration::from_mins(1);
     let consumer = Consumer::<DocumentMessage>::new(app.backend.queue(QueueName::Documents), max_lease);
@@ -69,8 +70,8 @@ pub async fn ingest(app: Arc<AppState>, shutdown: CancellationToken) -> Result<(
     Ok(())
 }
 
-/// Processes deliveries concurrently, within `limit`: for a Lambda function, which is invoked with a batch and killed at its
-/// deadline. An interrupted message is received again.
+/// Processes deliveries concurrently, within `limit`: for a Lambda function, which is invoked with a batch and killed
+/// at its deadline. An interrupted message is received again.
 pub async fn ingest_all(
     app: &Arc<AppState>,
     deliveries: Vec<Result<Delivery<DocumentMessage>, MalformedMessage>>,
@@ -168,8 +169,8 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
     if completion.changed() {
         charge_document(app, completion.task(), message.document).await;
     }
-    // An announced upload has several messages; the one that split the document sends its pages. A later attempt of that
-    // message must send them too, because the earlier one may have crashed before it did.
+    // An announced upload has several messages; the one that split the document sends its pages. A later attempt of
+    // that message must send them too, because the earlier one may have crashed before it did.
     if completion.changed() || attempt > 1 {
         send_pages_of(app, completion.task(), message.document).await?;
     }

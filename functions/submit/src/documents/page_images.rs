@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use quire_tasks::{Failure, Polygon};
 use serde::{Deserialize, Serialize};
 
-/// What is blacked out in a page's pixels before the page is encoded.
+/// The parts of a page's pixels that are blacked out before the page is encoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "cover")]
 pub enum ImageRedaction {

@@ -15,7 +15,8 @@ use crate::{state::AppState, time::now};
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The first poll interval; each further one is twice as long.
 const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// The time beyond the timeout after which a request is considered lost and is repeated. It covers the wait in the queue.
+/// The time beyond the timeout after which a request is considered lost and is repeated. It covers the wait in the
+/// queue.
 const QUEUE_TIME: Duration = Duration::from_mins(15);
 /// The time after which a retryable failure is retried.
 const RETRY_AFTER: Duration = Duration::from_mins(10);

@@ -1,8 +1,8 @@
 //! Makes the searchable PDF of a task: each page's image with its text in place.
 //!
-//! A child process renders one page at a time, which is appended to the file at once, so that the memory is bounded. In a
-//! redacted task, the redacted parts are blacked out before the image is encoded, and a page whose redactions are uncertain
-//! is blacked out completely.
+//! A child process renders one page at a time, which is appended to the file at once, so that the memory is bounded. In
+//! a redacted task, the redacted parts are blacked out before the image is encoded, and a page whose redactions are
+//! uncertain is blacked out completely.
 
 use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 
@@ -189,7 +189,7 @@ async fn add_pages(
     Ok(Ok(pdf))
 }
 
-/// Returns what is blacked out in a page.
+/// Returns the parts of a page that are blacked out.
 fn redaction_of(is_redacted: bool, text: Option<&PageText>) -> ImageRedaction {
     let unknown = if is_redacted { ImageRedaction::Everything } else { ImageRedaction::Nothing };
     let Some(text) = text else { return unknown };
@@ -199,8 +199,10 @@ fn redaction_of(is_redacted: bool, text: Option<&PageText>) -> ImageRedaction {
         return ImageRedaction::Everything;
     }
     let parts: Option<Vec<Polygon>> = redactions.iter().map(|redaction| redaction.polygon).collect();
-    let (width, height) = (text.width, text.height);
-    parts.map_or(ImageRedaction::Everything, |parts| ImageRedaction::Parts { width, height, parts })
+    match parts {
+        Some(parts) => ImageRedaction::Parts { width: text.width, height: text.height, parts },
+        None => ImageRedaction::Everything,
+    }
 }
 
 /// Whether a text has the size of the rendered page. The correction of an unread page has no size and always fits.
@@ -230,10 +232,8 @@ mod tests {
 
     fn text(redactions: Option<Vec<Option<Polygon>>>) -> PageText {
         let engine: EngineName = "test@1".parse().expect("a name");
-        let redaction = |polygon| {
-            let (kind, line, field) = ("email".to_owned(), Some(0), None);
-            Redaction { kind, line, field, start: 0, end: 7, polygon }
-        };
+        let redaction =
+            |polygon| Redaction { kind: "email".to_owned(), line: Some(0), field: None, start: 0, end: 7, polygon };
         let redactions = redactions.map(|polygons| polygons.into_iter().map(redaction).collect());
         PageText { redactions, ..PageText::of_lines(engine, 100, 50, 0, Vec::new()) }
     }

@@ -31,8 +31,9 @@ impl Credentials<'_> {
 }
 
 impl AppState {
-    /// Authenticates a request. Without a key it belongs to the default tenant if keys are off, or if keys are `auto` and
-    /// none exists yet. If the keys cannot be read, the request is refused with `busy`: authentication fails closed.
+    /// Authenticates a request. Without a key it belongs to the default tenant if keys are off, or if keys are `auto`
+    /// and none exists yet. If the keys cannot be read, the request is refused with `busy`: authentication fails
+    /// closed.
     pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
         let unreadable = |error: Error| Problem::busy(&error);
         let anonymous = Identity { tenant: Tenant::default(), key_id: None };

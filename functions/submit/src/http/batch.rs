@@ -1,5 +1,5 @@
-//! `POST /ocr/batch`: reads many documents and returns an entry for each, in the order sent. One bad file never fails the
-//! batch.
+//! `POST /ocr/batch`: reads many documents and returns an entry for each, in the order sent. One bad file never fails
+//! the batch.
 
 use std::sync::Arc;
 

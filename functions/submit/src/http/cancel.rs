@@ -32,8 +32,8 @@ pub(crate) async fn cancel_task(
     answer_task(&app, task, None).await
 }
 
-/// Cancels the task even if the client disconnects. A repeated call enqueues the callback again, because the first one may
-/// have crashed before it did.
+/// Cancels the task even if the client disconnects. A repeated call enqueues the callback again, because the first one
+/// may have crashed before it did.
 async fn cancel(app: Arc<AppState>, id: TaskId) -> Result<Completion> {
     let completion = retry_with_backoff(|| app.backend.tasks.cancel(id)).await?;
     let task = completion.task();

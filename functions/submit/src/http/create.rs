@@ -102,8 +102,8 @@ impl CreateRequest {
         Ok(TaskSpec { read_options, task_options, fingerprint })
     }
 
-    /// Creates the task and responds with `answer`. If an earlier request with the same key created a task, responds with
-    /// that one. `content` returns what the task consists of, or why there is no task.
+    /// Creates the task and responds with `answer`. If an earlier request with the same key created a task, responds
+    /// with that one. `content` returns what the task consists of, or why none is created.
     pub(crate) async fn create<C, A>(
         &self,
         app: &Arc<AppState>,

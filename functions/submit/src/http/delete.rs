@@ -16,8 +16,8 @@ use crate::{
     time::now,
 };
 
-/// Deletes the task. Its first step makes the task invisible to everyone. If a later step fails, the same call resumes it,
-/// or else the retention sweep does.
+/// Deletes the task. Its first step makes the task invisible to everyone. If a later step fails, the same call resumes
+/// it, or else the retention sweep does.
 pub(crate) async fn delete_task(
     State(app): State<Arc<AppState>>,
     principal: Principal,

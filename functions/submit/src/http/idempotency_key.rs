@@ -46,8 +46,8 @@ fn is_valid(key: &str) -> bool {
     (1..=MAX_IDEMPOTENCY_KEY_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Returns the fingerprint of a request: equal for equal requests only. It hashes the parsed fields and not the raw body,
-/// because the boundary of a form differs each time.
+/// Returns the fingerprint of a request: equal for equal requests only. It hashes the parsed fields and not the raw
+/// body, because the boundary of a form differs each time.
 pub(crate) fn fingerprint<'a>(
     path: &str,
     fields: &Map<String, Value>,

@@ -17,8 +17,8 @@ use crate::{
     time::now,
 };
 
-/// The maximum number of tasks that one call examines. A search for something rare returns a cursor and possibly no task,
-/// instead of scanning the whole table while its client waits.
+/// The maximum number of tasks that one call examines. A search for something rare returns a cursor and possibly no
+/// task, instead of scanning the whole table while its client waits.
 const MOST_EXAMINED: usize = 500;
 /// The number of tasks read at a time if the filter may reject most of them.
 const READ_BATCH: usize = 100;
@@ -32,8 +32,8 @@ pub(crate) struct TaskList {
     next: Option<String>,
 }
 
-/// Selects tasks. `created_after` is inclusive and `created_before` exclusive, so that adjacent ranges neither overlap nor
-/// leave a gap.
+/// Selects tasks. `created_after` is inclusive and `created_before` exclusive, so that adjacent ranges neither overlap
+/// nor leave a gap.
 #[derive(Debug, Default)]
 struct TaskFilter {
     status: Option<TaskStatus>,

@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the OpenAPI description of the API.
 //!
-//! It is written by hand, in `openapi.json` beside `src`. What all calls have in common is added here: the error codes in
-//! `x-problems` of a call become error responses, one per status, and every response gets the common headers.
+//! It is written by hand, in `openapi.json` beside `src`. What all calls have in common is added here: the error codes
+//! in `x-problems` of a call become error responses, one per status, and every response gets the common headers.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

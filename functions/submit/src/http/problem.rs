@@ -34,7 +34,7 @@ pub(crate) struct Problem {
 /// The JSON body of a problem.
 #[derive(Debug, Serialize)]
 struct ProblemBody<'a> {
-    // `code` says more than a URI could; with `about:blank`, RFC 9457 requires the status phrase as the title.
+    // `code` is more specific than a URI; with `about:blank`, RFC 9457 requires the status phrase as the title.
     #[serde(rename = "type")]
     problem_type: &'static str,
     title: &'static str,
@@ -68,8 +68,8 @@ impl Problem {
         }
     }
 
-    /// Returns the problem with a pointer to the invalid part of the request: `#/` and the name of the JSON member, form
-    /// field or query parameter; for one of several files of a field, then `/` and its index from 0.
+    /// Returns the problem with a pointer to the invalid part of the request: `#/` and the name of the JSON member,
+    /// form field or query parameter; for one of several files of a field, then `/` and its index from 0.
     pub(crate) fn at(self, pointer: impl Into<String>) -> Self {
         Self { pointer: Some(pointer.into()), ..self }
     }
@@ -195,7 +195,7 @@ impl Problem {
         Self::new(ProblemCode::UnknownField, detail).at(format!("#/{escaped}"))
     }
 
-    /// A field or parameter has an invalid value. `detail` says what is expected.
+    /// A field or parameter has an invalid value. `detail` states the expected value.
     pub(crate) fn invalid_field(name: &str, detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::InvalidField, detail).at(format!("#/{name}"))
     }
@@ -212,7 +212,7 @@ impl Problem {
         Self::new(ProblemCode::TooManyFiles, detail).at(format!("#/{name}"))
     }
 
-    /// The body is too large. `instead` says how to send a large document.
+    /// The body is too large. `instead` explains how to send a large document.
     pub(crate) fn body_too_large(max_bytes: u64, instead: &str) -> Self {
         let detail = format!("The request must not exceed {max_bytes} bytes.{instead}");
         Self::new(ProblemCode::BodyTooLarge, detail)
@@ -239,7 +239,7 @@ impl Problem {
         Self::new(ProblemCode::UploadStalled, "Timeout: the rest of the request did not arrive in time.")
     }
 
-    /// The result is too large. `why` says by how much, without a full stop.
+    /// The result is too large. `why` is the excess, without a full stop.
     pub(crate) fn result_too_large(why: &str) -> Self {
         let detail = format!("{why}; request another format, or send fewer pages per task.");
         Self::new(ProblemCode::ResultTooLarge, detail).at("#/format")

@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 const DEFAULT_LIMIT: usize = 20;
 /// The maximum page size of a list.
 const MAX_LIMIT: usize = 100;
-const NANOS_IN_A_MILLI: i128 = 1_000_000;
+const NANOS_PER_MILLI: i128 = 1_000_000;
 
 /// The parameters of a query, by name.
 #[derive(Debug)]
@@ -75,8 +75,9 @@ impl<'a> QueryParameters<'a> {
 pub(crate) fn parse_time(name: &str, text: &str) -> Result<UnixMillis, Problem> {
     let detail = "Must be an RFC 3339 time, e.g. 2026-01-31T08:00:00Z; in a query, + must be encoded as %2B.";
     let time: Timestamp = text.parse().map_err(|_| Problem::invalid_field(name, detail))?;
-    let (whole, rest) = (time.as_millisecond(), time.as_nanosecond() % NANOS_IN_A_MILLI);
-    Ok(UnixMillis(if rest > 0 { whole + 1 } else { whole }))
+    let millis = time.as_millisecond();
+    let has_rest = time.as_nanosecond() % NANOS_PER_MILLI > 0;
+    Ok(UnixMillis(if has_rest { millis + 1 } else { millis }))
 }
 
 #[cfg(test)]

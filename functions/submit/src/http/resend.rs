@@ -60,7 +60,7 @@ pub(crate) async fn resend_delivery(
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
-/// Without its task there is no delivery.
+/// A delivery without its task does not exist.
 fn delivery_problem(problem: Problem) -> Problem {
     if problem.code() == ProblemCode::TaskNotFound { Problem::delivery_not_found() } else { problem }
 }

@@ -1,7 +1,7 @@
 //! Fits responses into the size limit of Lambda.
 //!
 //! A response payload is limited to 6 MB, and the JSON of a long document exceeds that. Compressed it is about a tenth.
-//! Nearly all clients accept gzip; the others get a problem that tells them to.
+//! Nearly all clients accept gzip; the others get a problem that asks for it.
 
 use std::io::Write;
 

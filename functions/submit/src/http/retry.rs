@@ -31,8 +31,8 @@ struct RetryAnswer {
     reopened: u32,
 }
 
-/// Retries the pages that failed or were canceled, and the documents that could not be fetched (`failed`, the default), or
-/// all pages (`all`).
+/// Retries the pages that failed or were canceled, and the documents that could not be fetched (`failed`, the default),
+/// or all pages (`all`).
 pub(crate) async fn retry_task(
     State(app): State<Arc<AppState>>,
     principal: Principal,

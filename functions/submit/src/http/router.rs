@@ -29,7 +29,8 @@ use crate::{
 
 /// The response header with the request's id, for support.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The maximum length of a client's own request id. Only letters, digits, `-` and `_` are accepted, which are safe in logs.
+/// The maximum length of a client's own request id. Only letters, digits, `-` and `_` are accepted, which are safe in
+/// logs.
 const MAX_REQUEST_ID_LENGTH: usize = 64;
 
 /// Returns the HTTP API.

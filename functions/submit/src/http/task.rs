@@ -37,8 +37,8 @@ pub(crate) struct TaskQuery {
     wait: Option<String>,
 }
 
-/// Returns the task. With `?wait=` it is a long poll until the task has ended, or with `If-None-Match` until the task has
-/// a different version.
+/// Returns the task. With `?wait=` it is a long poll until the task has ended, or with `If-None-Match` until the task
+/// has a different version.
 pub(crate) async fn get_task(
     State(app): State<Arc<AppState>>,
     principal: Principal,

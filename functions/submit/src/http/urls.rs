@@ -15,8 +15,8 @@ pub(crate) const TASK_ID: HeaderName = HeaderName::from_static("quire-task-id");
 /// The maximum length of a `Host` header: a domain name (255), a colon and a port (5).
 const MAX_HOST_LENGTH: usize = 261;
 
-/// The base of `status_url`: [`crate::SubmitSettings::public_url`]. Default: `http://` and the `Host` header, or empty if
-/// that header is missing or invalid, which makes `status_url` a relative URL. `X-Forwarded-*` headers are ignored,
+/// The base of `status_url`: [`crate::SubmitSettings::public_url`]. Default: `http://` and the `Host` header, or empty
+/// if that header is missing or invalid, which makes `status_url` a relative URL. `X-Forwarded-*` headers are ignored,
 /// because every client can send them.
 #[derive(Debug)]
 pub(crate) struct BaseUrl(String);

@@ -1,4 +1,5 @@
-//! Calls to set up a webhook endpoint: `POST /webhooks/test`, `GET /webhooks/secret` and `POST /webhooks/secret/rotate`.
+//! Calls to set up a webhook endpoint: `POST /webhooks/test`, `GET /webhooks/secret` and `POST
+//! /webhooks/secret/rotate`.
 
 use std::{
     sync::Arc,

@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use crate::tasks::page_texts::{StoredText, missing_text, page_texts};
 
-/// The separator between the texts of a document's pages. A form feed would be more precise, but is an escape in JSON and
-/// invisible in print; `pages` has the exact boundaries.
+/// The separator between the texts of a document's pages. A form feed would be more precise, but is an escape in JSON
+/// and invisible in print; `pages` has the exact boundaries.
 const PAGE_SEPARATOR: &str = "\n\n";
 
 /// A document of a task: an entry of the response to `POST /ocr/batch`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DocumentAnswer {
-    /// Absent if every document of the request was refused, so that there is no task.
+    /// Absent if every document of the request was refused, so that no task exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     /// The number of the document in the request, from 1.
@@ -51,7 +51,8 @@ pub struct PageAnswer {
     /// Whether its confidence is below the threshold of its route, and it was not corrected yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub needs_review: bool,
-    /// Its size, rotation, engine, lines and the output of its mode; absent while the task is open or if it was not read.
+    /// Its size, rotation, engine, lines and the output of its mode; absent while the task is open or if it was not
+    /// read.
     #[serde(flatten)]
     pub read: Option<PageText>,
     /// Why it could not be read, or why its text is missing.
@@ -97,8 +98,8 @@ impl DocumentAnswer {
     }
 }
 
-/// Returns a task's documents, in the order sent: with their text if the task has ended, and otherwise with the status of
-/// each page.
+/// Returns a task's documents, in the order sent: with their text if the task has ended, and otherwise with the status
+/// of each page.
 ///
 /// # Errors
 /// [`quire_platform::Error::NotFound`] if the task was deleted concurrently, or any other error of the backend.

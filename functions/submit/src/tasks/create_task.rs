@@ -23,8 +23,8 @@ use crate::{
 const STORE_CONCURRENCY: usize = 8;
 
 /// Creates a task with the id of the guard. It runs in the background, so that it is finished even if the client
-/// disconnects. When this returns, the task is durable, and its messages are being sent. The caller must finish the guard;
-/// on an error it is already finished.
+/// disconnects. When this returns, the task is durable, and its messages are being sent. The caller must finish the
+/// guard; on an error it is already finished.
 pub(crate) async fn create_task(
     app: &Arc<AppState>,
     submission: Submission,
@@ -141,8 +141,8 @@ async fn store_file(backend: Backend, task_id: TaskId, number: u32, file: Valida
     Ok(Document::new(number, file.name, state))
 }
 
-/// Cleans up the documents of a task that could not be created. If the guard has expired, another request may be creating
-/// the task with the same id, and nothing is deleted. An orphaned document only takes storage.
+/// Cleans up the documents of a task that could not be created. If the guard has expired, another request may be
+/// creating the task with the same id, and nothing is deleted. An orphaned document only takes storage.
 async fn delete_documents(backend: &Backend, guard: &IdempotencyGuard, documents: usize) {
     if guard.is_expired() {
         return;

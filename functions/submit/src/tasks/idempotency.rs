@@ -1,9 +1,9 @@
 //! Idempotent creation of tasks, the state behind `Idempotency-Key`.
 //!
-//! The first request with a key writes a record with the id of the task that it creates. A later request finds the record:
-//! it is refused while the first request is running, and then gets the first request's task. If the first request crashed,
-//! its record expires and another request takes it over with the same task id. Creating a task is conditional on its id,
-//! so that even a first request that was only slow never creates a second task.
+//! The first request with a key writes a record with the id of the task that it creates. A later request finds the
+//! record: it is refused while the first request is running, and then gets the first request's task. If the first
+//! request crashed, its record expires and another request takes it over with the same task id. Creating a task is
+//! conditional on its id, so that even a first request that was only slow never creates a second task.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::{state::AppState, time::now};
 
 /// The maximum number of optimistic updates of a record. Each failed one means that another request made progress.
 const MAX_ATTEMPTS: usize = 10;
-/// How long a response waits for its record to be updated, so that an immediate retry of the client finds it. If the store
-/// is slower, the update continues in the background.
+/// How long a response waits for its record to be updated, so that an immediate retry of the client finds it. If the
+/// store is slower, the update continues in the background.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 const WHAT: &str = "idempotency keys";
 
@@ -134,8 +134,8 @@ pub(crate) async fn claim_key(
     Err(IdempotencyError::InUse(None))
 }
 
-/// Writes a record on the condition that the stored version is still `expected`. Returns its guard, or `None` if another
-/// request was faster.
+/// Writes a record on the condition that the stored version is still `expected`. Returns its guard, or `None` if
+/// another request was faster.
 async fn write_record(
     app: &AppState,
     key: &str,

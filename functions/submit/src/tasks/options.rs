@@ -16,7 +16,8 @@ use quire_tasks::{Callback, DEFAULT_RETENTION, Mode, RedactPolicy, Task};
 pub struct ReadOptions {
     /// The output of each page. Default: text.
     pub mode: Mode,
-    /// Pins the engine: `name@version`, or a name that has only one version here. Default: the engine of the mode's route.
+    /// Pins the engine: `name@version`, or a name that has only one version here. Default: the engine of the mode's
+    /// route.
     pub engine: Option<String>,
 }
 

@@ -40,8 +40,8 @@ impl Routing {
         Ok(self.config.assign(id, mode, engine.as_deref(), &statuses))
     }
 
-    /// Returns what an open task waits for, if not only for capacity. If the engine statuses cannot be read, the reason is
-    /// unknown, and the request still succeeds.
+    /// Returns what an open task waits for, if not only for capacity. If the engine statuses cannot be read, the reason
+    /// is unknown, and the request still succeeds.
     pub(crate) async fn waiting_reason(&self, backend: &Backend, task: &Task) -> Option<WaitingReason> {
         if task.status().ended() {
             return None;

@@ -42,7 +42,8 @@ pub(crate) async fn compose_text(
     buffer.finish().await
 }
 
-/// Returns the engines that read the pages. This reads all pages twice, because ALTO lists the engines before the pages.
+/// Returns the engines that read the pages. This reads all pages twice, because ALTO lists the engines before the
+/// pages.
 async fn read_engines(backend: &Backend, task: &Task, pages: &[Page]) -> Result<BTreeSet<EngineName>> {
     let mut engines = BTreeSet::new();
     for pages in pages.chunks(PAGE_BATCH) {

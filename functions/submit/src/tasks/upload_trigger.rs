@@ -62,8 +62,8 @@ impl S3Object {
         Ok(key.into_owned())
     }
 
-    /// Returns what distinguishes this object from others with the same key: its version, or without versioning its ETag
-    /// and sequencer.
+    /// Returns what distinguishes this object from others with the same key: its version, or without versioning its
+    /// ETag and sequencer.
     fn identity(&self) -> [&str; 2] {
         match self.version() {
             Some(version) => ["version", version],
@@ -77,8 +77,8 @@ impl S3Object {
     }
 }
 
-/// Creates a task for each uploaded object, or starts the ingest of an announced upload. Idempotent: S3 may deliver an event
-/// twice, and the same object has the same task id.
+/// Creates a task for each uploaded object, or starts the ingest of an announced upload. Idempotent: S3 may deliver an
+/// event twice, and the same object has the same task id.
 ///
 /// # Errors
 /// If an object fails. The others are processed, and the event may be retried.
@@ -164,8 +164,8 @@ async fn create_unannounced(
     if task.dispatched { Ok(()) } else { Ok(dispatch(backend, task, Vec::new()).await?) }
 }
 
-/// Assigns the task to an engine for plain text, the default mode. If no engine supports that, the task is created anyway
-/// and its pages fail, since there is no client to respond to but the receiver of the callback.
+/// Assigns the task to an engine for plain text, the default mode. If no engine supports that, the task is created
+/// anyway and its pages fail, since only the receiver of the callback can be notified.
 async fn assign_text(backend: &Backend, routing: &Routing, id: TaskId) -> Result<ReadAs> {
     let assigned = retry_with_backoff(|| routing.assign(backend, id, ReadOptions::default())).await?;
     Ok(assigned.unwrap_or_else(|refused| {

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::state::AppState;
 
-/// Waits until `is_done` holds for the task, the timeout ends, or a shutdown begins. Returns the latest state of the task.
+/// Waits until `is_done` holds for the task, the timeout ends, or a shutdown begins. Returns the latest state of the
+/// task.
 pub(crate) async fn wait_until(
     app: &AppState,
     mut task: Task,

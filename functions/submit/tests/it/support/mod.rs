@@ -1,9 +1,9 @@
-//! A door with everything around it: a backend in a temporary folder, a listener, an inspector and a worker that do what
-//! the documents tell them.
+//! The world of a test: a backend in a temporary folder, a server, an inspector and a worker, which the documents
+//! control.
 
 mod fakes;
 mod http;
-mod shop;
+mod pdf_world;
 mod steps;
 mod table;
 
@@ -24,13 +24,13 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-pub(crate) use fakes::{Faults, Fine, StoreFault, work};
-pub(crate) use http::{Answer, Part, body, boundary, image, image_named, images};
-pub(crate) use shop::{Shop, documents, page, rectangle, samples_folder};
+pub(crate) use fakes::{AlwaysHealthy, Faults, StoreFault, work};
+pub(crate) use http::{FormPart, TestResponse, body, boundary, image, image_named, images};
+pub(crate) use pdf_world::{PdfWorld, documents, page, rectangle, samples_folder};
 pub(crate) use steps::{id, now};
 pub(crate) use table::TableFault;
 
-pub(crate) struct World {
+pub(crate) struct TestWorld {
     pub(crate) app: Arc<AppState>,
     pub(crate) backend: Backend,
     pub(crate) address: SocketAddr,
@@ -40,15 +40,15 @@ pub(crate) struct World {
     running: JoinSet<()>,
     // Deleted with the world.
     folder: TempDir,
-    // The last to go: the backend's database.
+    // Dropped last: the backend's database.
     _embedded: Embedded,
 }
 
-impl World {
-    /// With a worker, and limits that never end in a test.
+impl TestWorld {
+    /// With a worker, and timeouts that never end in a test.
     pub(crate) async fn new() -> Self {
         let mut world = Self::without_worker(|_| {}).await;
-        world.hire();
+        world.start_worker();
         world
     }
 
@@ -56,7 +56,7 @@ impl World {
         Self::open(adjust, Config::default()).await
     }
 
-    /// Without a worker, and answering at once. There are PP-OCR and the servers `a@1`, `a@2` and `b@1`, which read
+    /// Without a worker, and responding at once. There are PP-OCR and the servers `a@1`, `a@2` and `b@1`, which read
     /// everything; the routes are these members of the configuration.
     pub(crate) async fn with_routes(routes: &str) -> Self {
         let server = r#"{"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
@@ -78,16 +78,16 @@ impl World {
         Self { app, backend, address, client, faults, routes, running, folder, _embedded: embedded }
     }
 
-    /// Another door to the same backend, as another process would be.
-    pub(crate) async fn another_door(
+    /// Starts another server with the same backend, like another process.
+    pub(crate) async fn another_server(
         &mut self,
         adjust: impl FnOnce(&mut SubmitSettings),
     ) -> (Arc<AppState>, SocketAddr) {
         serve(&self.backend, &self.routes, adjust, &mut self.running).await
     }
 
-    /// Lets a worker read pages from now on.
-    pub(crate) fn hire(&mut self) -> AbortHandle {
+    /// Starts a worker.
+    pub(crate) fn start_worker(&mut self) -> AbortHandle {
         self.running.spawn(work(self.backend.clone()))
     }
 
@@ -95,21 +95,21 @@ impl World {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.client.get(self.url(path)).send().await.expect("an answer")).await
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
+        TestResponse::read(self.client.get(self.url(path)).send().await.expect("an answer")).await
     }
 
-    pub(crate) async fn post(&self, path: &str, parts: &[Part<'_>]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, parts: &[FormPart<'_>]) -> TestResponse {
         let request = self.client.post(self.url(path)).header("content-type", boundary()).body(body(parts));
-        Answer::of(request.send().await.expect("an answer")).await
+        TestResponse::read(request.send().await.expect("an answer")).await
     }
 
-    pub(crate) async fn post_json(&self, path: &str, json: &Value) -> Answer {
+    pub(crate) async fn post_json(&self, path: &str, json: &Value) -> TestResponse {
         let request = self.client.post(self.url(path)).json(json);
-        Answer::of(request.send().await.expect("an answer")).await
+        TestResponse::read(request.send().await.expect("an answer")).await
     }
 
-    /// The task's status once it has ended.
+    /// Waits for the end of a task and returns it.
     pub(crate) async fn ended(&self, task_id: &str) -> Value {
         let begun = Instant::now();
         loop {
@@ -128,7 +128,7 @@ impl World {
         depth.ready + depth.in_flight + depth.delayed
     }
 
-    /// Waits for a queue to hold this many messages, in whatever state.
+    /// Waits until a queue has this many messages, in any state.
     pub(crate) async fn reaches(&self, queue: QueueName, messages: u64) {
         let begun = Instant::now();
         while self.depth(queue).await != messages {
@@ -137,8 +137,8 @@ impl World {
         }
     }
 
-    /// Asserts that no document, no message and no spool file is there.
-    pub(crate) async fn holds_nothing(&self) {
+    /// Asserts that there is no document, no message and no spool file.
+    pub(crate) async fn assert_empty(&self) {
         let begun = Instant::now();
         while self.spooled() > 0 {
             assert!(begun.elapsed() < Duration::from_secs(5), "{} spool files stay", self.spooled());
@@ -153,7 +153,7 @@ impl World {
     }
 }
 
-/// A door to a backend, and where it listens.
+/// Starts a server and returns its state and address.
 async fn serve(
     backend: &Backend,
     routes: &Arc<Config>,
@@ -163,7 +163,7 @@ async fn serve(
     let mut settings = SubmitSettings { sync_limit: Duration::from_secs(20), ..SubmitSettings::default() };
     adjust(&mut settings);
     let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
-    let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
+    let (inspector, health) = (Arc::new(fakes::ScriptedInspector), Arc::new(fakes::AlwaysHealthy));
     let app = Arc::new(AppState::new(backend.clone(), inspector, egress, settings, health, Arc::clone(routes)));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

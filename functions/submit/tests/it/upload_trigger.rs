@@ -1,4 +1,4 @@
-//! What the store tells of uploads.
+//! The upload trigger.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use quire_submit::{UploadEvent, handle_upload_event, ingest_one};
 use quire_tasks::{Document, DocumentMessage, DocumentState, Key, Source, Task, TaskId, Tenant, UnixMillis};
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::TestWorld;
 
 fn record(key: &str, more: &Value) -> Value {
     let mut object =
@@ -24,13 +24,13 @@ fn event(records: &[Value]) -> UploadEvent {
     serde_json::from_value(json!({ "Records": records })).expect("an event")
 }
 
-async fn take(world: &World, records: &[Value]) {
+async fn take(world: &TestWorld, records: &[Value]) {
     let (event, callback_url) = (event(records), Some("https://example.com/hook"));
     handle_upload_event(&world.backend, &world.routes, event, callback_url).await.expect("the backend does not fail");
 }
 
-/// The next delivery of the documents queue, ingested; its task.
-async fn ingested(world: &World) -> Task {
+/// Ingests the next message of the documents queue and returns its task.
+async fn ingested(world: &TestWorld) -> Task {
     let consumer = Consumer::<DocumentMessage>::new(world.backend.queue(QueueName::Documents), Duration::from_mins(1));
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let delivery = received.pop().expect("a delivery").expect("a readable message");
@@ -40,8 +40,8 @@ async fn ingested(world: &World) -> Task {
 }
 
 #[tokio::test]
-async fn an_object_that_somebody_put_into_the_inbox_becomes_a_task_once_however_often_it_is_told_of() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_unannounced_object_becomes_one_task_for_repeated_events() {
+    let world = TestWorld::without_worker(|_| {}).await;
     world.backend.objects.put("inbox/scans/two words.pdf", "pages=2".into()).await.expect("put");
     let record = record("inbox/scans/two+words.pdf", &json!({}));
     take(&world, &[record.clone(), record.clone()]).await;
@@ -56,20 +56,20 @@ async fn an_object_that_somebody_put_into_the_inbox_becomes_a_task_once_however_
 }
 
 #[tokio::test]
-async fn where_no_engine_reads_text_an_object_becomes_a_task_all_the_same() {
-    let world = World::with_routes(r#""routes": [{"modes": ["markdown"], "primary": "a@1"}]"#).await;
+async fn without_a_text_engine_an_object_still_becomes_a_task() {
+    let world = TestWorld::with_routes(r#""routes": [{"modes": ["markdown"], "primary": "a@1"}]"#).await;
     take(&world, &[record("inbox/a.pdf", &json!({}))]).await;
     let mut received =
         world.backend.queue(QueueName::Documents).receive(1, Duration::from_secs(10)).await.expect("received");
     let body = received.pop().expect("a message").body;
     let DocumentMessage { task_id, .. } = quire_tasks::Message::decode(&body).expect("a message");
     let task = world.backend.tasks.task(task_id).await.expect("a task");
-    assert!(task.read_as.is_usual(), "whoever reads it says that it is not offered: {task:?}");
+    assert!(task.read_as.is_usual(), "the worker refuses it later: {task:?}");
 }
 
 #[tokio::test]
 async fn another_version_of_an_object_is_another_task() {
-    let world = World::without_worker(|_| {}).await;
+    let world = TestWorld::without_worker(|_| {}).await;
     let versions =
         [json!({"versionId": "v1"}), json!({"versionId": "v2"}), json!({"sequencer": "0055AED7"}), json!({})];
     take(&world, &versions.map(|version| record("inbox/a.pdf", &version))).await;
@@ -91,8 +91,8 @@ async fn another_version_of_an_object_is_another_task() {
 }
 
 #[tokio::test]
-async fn a_task_whose_maker_died_before_it_sent_anything_is_sent_when_its_object_is_told_of_again() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_repeated_event_dispatches_an_interrupted_task() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let record = record("inbox/a.pdf", &json!({"versionId": "v1"}));
     let id = TaskId::derived(&["upload", "b", "inbox/a.pdf", "version", "v1"]);
     let source = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("v1".to_owned()) };
@@ -105,8 +105,8 @@ async fn a_task_whose_maker_died_before_it_sent_anything_is_sent_when_its_object
 }
 
 #[tokio::test]
-async fn an_announced_upload_has_its_document_fetched_now_and_only_while_it_is_waited_for() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_announced_upload_is_ingested_once() {
+    let world = TestWorld::without_worker(|_| {}).await;
     world.faults.take_uploads();
     let answer = world.post_json("/uploads", &json!({"content_type": "application/pdf", "bytes": 7})).await;
     let task_id: TaskId = answer.json()["task_id"].as_str().expect("a task id").parse().expect("an id");
@@ -122,20 +122,20 @@ async fn an_announced_upload_has_its_document_fetched_now_and_only_while_it_is_w
 }
 
 #[tokio::test]
-async fn what_is_no_upload_is_ignored() {
-    let world = World::without_worker(|_| {}).await;
-    let nobody = Key::Inbox { task_id: TaskId::derived(&["nobody's"]) }.to_string();
-    let keys = ["inbox/", "inbox/folder/", "documents/task_1/1", &nobody];
+async fn other_events_are_ignored() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    let unknown = Key::Inbox { task_id: TaskId::derived(&["unknown"]) }.to_string();
+    let keys = ["inbox/", "inbox/folder/", "documents/task_1/1", &unknown];
     take(&world, &keys.map(|key| record(key, &json!({})))).await;
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b", "RequestId": "x"});
     let test: UploadEvent = serde_json::from_value(test).expect("an event");
     handle_upload_event(&world.backend, &world.routes, test, None).await.expect("nothing to do");
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn one_object_that_cannot_be_taken_in_keeps_no_other_out_and_is_told_of_again() {
-    let world = World::without_worker(|_| {}).await;
+async fn one_failing_object_fails_the_event_after_the_others_are_processed() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let records = [record("inbox/%FF.pdf", &json!({})), record("inbox/good.pdf", &json!({}))];
     let failed =
         handle_upload_event(&world.backend, &world.routes, event(&records), None).await.expect_err("one failed");

@@ -1,4 +1,4 @@
-//! What becomes of a task whose time is over.
+//! Expired tasks.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use quire_submit::{sweep_expired, sweep_undispatched};
 use quire_tasks::{Document, DocumentState, Format, Key, Split, Task, TaskId, Tenant, UnixMillis};
 use uuid::Uuid;
 
-use crate::support::{StoreFault, World, now};
+use crate::support::{StoreFault, TestWorld, now};
 
-/// A task of one page with its document in the store, accepted at `created_at` and kept for so many hours.
-async fn stored(world: &World, created_at: i64, hours: u64) -> Task {
+/// Stores a task of one page with its document, accepted at `created_at` with this retention in hours.
+async fn stored(world: &TestWorld, created_at: i64, hours: u64) -> Task {
     let id = TaskId::new(Uuid::now_v7());
     let key = Key::Document { task_id: id, document: 1 }.to_string();
     world.backend.objects.put(&key, "pages=1 confidential_words".into()).await.expect("the document is stored");
@@ -21,7 +21,7 @@ async fn stored(world: &World, created_at: i64, hours: u64) -> Task {
     world.backend.tasks.create(task).await.expect("the task is created").task().clone()
 }
 
-async fn is_there(world: &World, task: &Task) -> bool {
+async fn is_there(world: &TestWorld, task: &Task) -> bool {
     match world.backend.tasks.task(task.id).await {
         Ok(_) => true,
         Err(Error::NotFound { .. }) => false,
@@ -34,8 +34,8 @@ fn hours(count: u64) -> UnixMillis {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_removed_at_its_time_and_not_before() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_expired_task_is_deleted_and_no_other() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let (short, long) = (stored(&world, 0, 1).await, stored(&world, 0, 2).await);
     assert_eq!(sweep_expired(&world.backend, UnixMillis(hours(1).0 - 1)).await.expect("a sweep"), 0);
     assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 1);
@@ -47,8 +47,8 @@ async fn what_has_expired_is_removed_at_its_time_and_not_before() {
 }
 
 #[tokio::test]
-async fn an_expired_task_is_not_found_although_nobody_has_removed_it_yet() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_expired_task_is_not_found_before_its_deletion() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task = stored(&world, now().0 - 3_600_000, 1).await;
     let id = task.id;
     for path in ["", "/result", "/pages"] {
@@ -63,8 +63,8 @@ async fn an_expired_task_is_not_found_although_nobody_has_removed_it_yet() {
 }
 
 #[tokio::test]
-async fn more_than_one_batch_is_removed_by_one_sweep() {
-    let world = World::without_worker(|_| {}).await;
+async fn one_sweep_deletes_several_batches() {
+    let world = TestWorld::without_worker(|_| {}).await;
     join_all((0..250).map(|_| stored(&world, 0, 1))).await;
     let kept = stored(&world, 0, 2).await;
     assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 250);
@@ -73,20 +73,20 @@ async fn more_than_one_batch_is_removed_by_one_sweep() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_removed_now_is_removed_later_and_is_no_task_meanwhile() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_task_that_cannot_be_deleted_is_hidden_and_deleted_later() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task = stored(&world, 0, 1).await;
     world.faults.set(Some(StoreFault::Broken));
     assert!(sweep_expired(&world.backend, hours(1)).await.is_err());
-    assert!(is_there(&world, &task).await, "else nobody would know what is to be removed");
+    assert!(is_there(&world, &task).await, "it is needed to find what is left to delete");
     world.faults.set(None);
     assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 1);
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn sweeps_at_the_same_time_do_not_harm_each_other() {
-    let world = World::without_worker(|_| {}).await;
+async fn concurrent_sweeps_succeed() {
+    let world = TestWorld::without_worker(|_| {}).await;
     join_all((0..20).map(|_| stored(&world, 0, 1))).await;
     let sweeps = join_all((0..4).map(|_| sweep_expired(&world.backend, hours(1)))).await;
     let removed: usize = sweeps.into_iter().map(|sweep| sweep.expect("no sweep fails")).sum();
@@ -95,8 +95,8 @@ async fn sweeps_at_the_same_time_do_not_harm_each_other() {
 }
 
 #[tokio::test]
-async fn an_open_task_ends_with_its_time_and_is_not_sent_again() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_expired_open_task_is_not_dispatched() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task = stored(&world, 0, 1).await;
     world.backend.tasks.expire(task.id, hours(1)).await.expect("expired");
     sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");

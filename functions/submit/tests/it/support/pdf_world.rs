@@ -1,4 +1,4 @@
-//! A door that makes pictures of real pages, by the functions' own program, and tasks whose pages have been read.
+//! A server that renders real pages with the functions' own program, and tasks whose pages were read.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,15 +19,15 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Answer, Fine, World, now};
+use super::{AlwaysHealthy, TestResponse, TestWorld, now};
 use crate::lambda::unpacked;
 
-/// The size of the pages of the sample invoice, in A4, as they are rendered.
+/// The size in pixels of the rendered A4 pages of the sample invoice.
 const SIZE: (u32, u32) = (1654, 2339);
 
-/// A world whose second door makes pictures.
-pub(crate) struct Shop {
-    pub(crate) world: World,
+/// A world with an ingest that makes searchable PDFs.
+pub(crate) struct PdfWorld {
+    pub(crate) world: TestWorld,
     app: Arc<AppState>,
     pub(crate) base: String,
     client: reqwest::Client,
@@ -35,7 +35,7 @@ pub(crate) struct Shop {
     pub(crate) program: TempDir,
 }
 
-impl Shop {
+impl PdfWorld {
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}, |bootstrap| ChildInspector::new(bootstrap, Limits::default())).await
     }
@@ -44,12 +44,12 @@ impl Shop {
         adjust: impl FnOnce(&mut SubmitSettings),
         inspector: impl FnOnce(PathBuf) -> ChildInspector,
     ) -> Self {
-        let world = World::without_worker(|_| {}).await;
+        let world = TestWorld::without_worker(|_| {}).await;
         let (program, bootstrap) = unpacked(env!("CARGO_BIN_EXE_submit-ingest"));
         let mut settings = SubmitSettings::default();
         adjust(&mut settings);
         let egress = Client::new(Policy::default()).expect("a client");
-        let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(Fine));
+        let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(AlwaysHealthy));
         let app = AppState::new(world.backend.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
         let app = Arc::new(app);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -61,14 +61,14 @@ impl Shop {
         Self { world, app, base, client: client.build().expect("a client"), running, program }
     }
 
-    /// Lets somebody work behind the documents queue from now on.
-    pub(crate) fn hire(&mut self) {
+    /// Starts ingest.
+    pub(crate) fn start_worker(&mut self) {
         let app = Arc::clone(&self.app);
         self.running.spawn(async move { ingest(app, CancellationToken::new()).await.expect("the queue works") });
     }
 
-    pub(crate) async fn get(&self, task: &Task, parameters: &str) -> Answer {
-        Answer::of(self.response(task, parameters).await).await
+    pub(crate) async fn get(&self, task: &Task, parameters: &str) -> TestResponse {
+        TestResponse::read(self.response(task, parameters).await).await
     }
 
     pub(crate) async fn response(&self, task: &Task, parameters: &str) -> reqwest::Response {
@@ -76,7 +76,7 @@ impl Shop {
         self.client.get(url).send().await.expect("an answer")
     }
 
-    /// The PDF, which is waited for.
+    /// Waits for the PDF and returns it.
     pub(crate) async fn pdf(&self, task: &Task) -> Vec<u8> {
         let response = self.response(task, "format=pdf&wait=60").await;
         assert_eq!(response.headers()["content-type"], "application/pdf");
@@ -84,12 +84,12 @@ impl Shop {
         response.bytes().await.expect("a body").to_vec()
     }
 
-    /// The invoice, read like this: a page without a text failed.
+    /// Creates a task of the invoice with these texts; a page without a text failed.
     pub(crate) async fn task(&self, redact: Option<RedactPolicy>, pages: [Option<PageText>; 2]) -> Task {
         self.task_of(&[("invoice.pdf", Format::Pdf, 2)], redact, pages.into()).await
     }
 
-    /// These samples, with so many pages each, in one task.
+    /// Creates a task of these samples, with this many pages each.
     pub(crate) async fn task_of(
         &self,
         samples: &[(&str, Format, u32)],
@@ -122,7 +122,7 @@ impl Shop {
         backend.tasks.task(task_id).await.expect("it is there")
     }
 
-    /// Hands the next message to the second door as the attempt with this number.
+    /// Ingests the next message, as the attempt with this number.
     pub(crate) async fn attempt(&self, number: u32) {
         let queue = self.world.backend.queue(QueueName::Documents);
         let consumer = Consumer::<DocumentMessage>::new(queue, Duration::from_mins(1));
