@@ -21,7 +21,7 @@ use crate::{
 const CURSOR: &str = "d.";
 
 /// The maximum number of attempts read from the log of one task. The notifier stores fewer.
-const MOST_ATTEMPTS: usize = 500;
+const MAX_ATTEMPTS: usize = 500;
 /// The number of records read at a time: an attempt has up to a few kilobytes.
 const READ_BATCH: usize = 100;
 
@@ -91,7 +91,7 @@ async fn read_log(backend: &Backend, task_id: TaskId) -> Result<Vec<DeliveryAtte
     let partition = task_id.to_string();
     let mut attempts = Vec::new();
     let mut after: Option<String> = None;
-    while attempts.len() < MOST_ATTEMPTS {
+    while attempts.len() < MAX_ATTEMPTS {
         let records =
             backend.records.list_partition(Collection::Deliveries, &partition, after.as_deref(), READ_BATCH).await?;
         after = records.last().map(|record| record.key.clone());

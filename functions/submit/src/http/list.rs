@@ -19,7 +19,7 @@ use crate::{
 
 /// The maximum number of tasks that one call examines. A search for something rare returns a cursor and possibly no
 /// task, instead of scanning the whole table while its client waits.
-const MOST_EXAMINED: usize = 500;
+const MAX_EXAMINED: usize = 500;
 /// The number of tasks read at a time if the filter may reject most of them.
 const READ_BATCH: usize = 100;
 const STATUSES: &str = "queued, processing, succeeded, partially_succeeded, failed, canceled";
@@ -102,9 +102,9 @@ async fn find_tasks(
     let mut examined = 0;
     // Reads one more than the limit to know whether another page follows.
     let batch = if filter.matches_all() { limit + 1 } else { READ_BATCH };
-    while examined < MOST_EXAMINED {
-        let most = batch.min(MOST_EXAMINED - examined);
-        let tasks = app.backend.tasks.list(&principal.tenant, filter.created_after, after, most).await?;
+    while examined < MAX_EXAMINED {
+        let count = batch.min(MAX_EXAMINED - examined);
+        let tasks = app.backend.tasks.list(&principal.tenant, filter.created_after, after, count).await?;
         if tasks.is_empty() {
             return Ok((found, None));
         }

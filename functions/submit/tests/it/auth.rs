@@ -50,7 +50,7 @@ fn calls() -> Vec<(Method, String)> {
 async fn ends_refused(world: &TestWorld, path: &str, key: &str) {
     let begun = Instant::now();
     while ask(world, Method::GET, path, Some(key)).await.status != 401 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the key goes on being good");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the key is still valid");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

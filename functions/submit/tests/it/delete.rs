@@ -152,7 +152,7 @@ async fn a_document_in_flight_of_a_deleted_task_leaves_nothing() {
     };
     tokio::select! {
         () = test => {}
-        _ = server => unreachable!("the server goes on for ever"),
+        _ = server => unreachable!("the server never ends"),
     }
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
 }

@@ -164,7 +164,7 @@ async fn a_repeated_request_is_refused_while_the_first_is_running() {
     });
     let problem = refused.problem(409, "idempotency_key_in_use");
     assert_eq!((refused.header("retry-after"), &problem["retryable"]), (Some("1"), &true.into()));
-    assert_eq!(problem["task_id"].as_str(), Some(task_id(&waiting).as_str()), "it can be asked for");
+    assert_eq!(problem["task_id"].as_str(), Some(task_id(&waiting).as_str()), "the id of the running task");
     assert_eq!(waiting.status, 202, "{}", waiting.text);
     assert_replayed(&waiting, &form(&world, "key", "/ocr", &parts).await);
 }

@@ -108,7 +108,7 @@ async fn send_to_crashing_server(world: &mut TestWorld, path: &'static str, part
         std::thread::sleep(until);
         runtime.shutdown_background();
     });
-    died.await.expect("it is gone");
+    died.await.expect("the thread ends");
 }
 
 /// Considers requests dead after less than a second.

@@ -49,7 +49,7 @@ async fn beside_server<T>(test: impl AsyncFnOnce(SocketAddr) -> T) -> T {
     let (address, server) = server().await;
     tokio::select! {
         done = test(address) => done,
-        () = server => unreachable!("the server goes on for ever"),
+        () = server => unreachable!("the server never ends"),
     }
 }
 

@@ -53,7 +53,7 @@ async fn pages_of_an_open_task_have_no_text() {
     assert_eq!(world.post_json(&format!("/task/{id}/cancel"), &json!({})).await.status, 200);
     let canceled = world.get(&path).await.json();
     assert_eq!(status(&canceled), ["succeeded", "canceled"]);
-    assert_eq!(canceled["pages"][0]["text"], "a secret", "what was read until then stays");
+    assert_eq!(canceled["pages"][0]["text"], "a secret", "text that was read before stays");
     assert!(canceled["pages"][1]["ended_at"].is_string());
     let only = world.get(&format!("{path}?status=canceled")).await.json();
     assert_eq!(places(&only), [(1, 2)]);

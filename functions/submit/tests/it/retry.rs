@@ -106,7 +106,7 @@ async fn a_document_that_could_not_be_fetched_is_retried() {
     };
     tokio::select! {
         () = test => {}
-        () = server => unreachable!("the server goes on for ever"),
+        () = server => unreachable!("the server never ends"),
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_wait_ends_with_the_task() {
     };
     let answer = tokio::select! {
         answer = world.get(&path) => answer,
-        () = work => unreachable!("the worker goes on for ever"),
+        () = work => unreachable!("the worker never ends"),
     };
     assert_eq!(answer.json()["status"], "succeeded");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());

@@ -154,7 +154,7 @@ pub(crate) const fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> P
 }
 
 pub(crate) fn documents() -> Documents {
-    let pdfium = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is to be had");
+    let pdfium = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("the PDFium library");
     let documents = Documents::new(Some(pdfium), Limits::default());
     documents.bind_pdfium().expect("it fits");
     documents
