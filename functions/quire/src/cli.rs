@@ -104,9 +104,9 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// The same, once it makes sense.
-    pub(crate) fn checked(self) -> anyhow::Result<quire_submit::Wanted> {
+    pub(crate) fn checked(self) -> anyhow::Result<quire_submit::ReadOptions> {
         let mode = Mode::new(self.mode, self.keys, self.language)?;
-        Ok(quire_submit::Wanted { mode, engine: self.named })
+        Ok(quire_submit::ReadOptions { mode, engine: self.named })
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn inspect(args: &cli::Inspect) -> ExitCode {
 
 /// Pictures of its pages.
 pub(crate) fn picture(args: &cli::Inspect) -> ExitCode {
-    quire_submit::picture_as_child(pdfium(), &args.file)
+    quire_submit::render_as_child(pdfium(), &args.file)
 }
 
 fn pdfium() -> Result<PathBuf, Failure> {

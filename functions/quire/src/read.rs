@@ -11,14 +11,16 @@ use std::{
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
+use quire_platform::{engine_status, Backend};
 use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
-use quire_platform::{Backend, engine_status};
+use quire_worker::LocalEngine;
 use quire_platform_embedded::Embedded;
 use quire_routes::{Config, EngineEntry};
-use quire_submit::{Batch, DocumentAnswer, Door, DoorSettings, Health, HealthReport, Inspector, Upload};
-use quire_tasks::{Failure, FailureCode, PageStatus, SplitDocument, Task};
-use quire_worker::LocalEngine;
+use quire_tasks::{EngineStatuses, Failure, FailureCode, PageStatus, SplitDocument, Task};
+use quire_submit::{
+    AppState, BatchSubmission, DocumentAnswer, Health, HealthReport, Inspector, SubmitSettings, UploadedFile,
+};
 use quire_worker::{Renderer, Settings, Worker};
 use tempfile::TempPath;
 use tokio::task::JoinSet;
@@ -45,12 +47,12 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
 
     let inspector = Arc::new(SameProcess(renderer.clone()));
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;
-    let settings = DoorSettings::from_env()?;
-    let door = Door::new(backend.clone(), inspector, egress, settings, Arc::new(NoHealth), Arc::clone(&routes));
+    let settings = SubmitSettings::from_env()?;
+    let app = AppState::new(backend.clone(), inspector, egress, settings, Arc::new(NoHealth), Arc::clone(&routes));
     let uploads = args.files.iter().map(|file| spool(&backend, file)).collect();
-    let documents = match quire_submit::submit(&Arc::new(door), uploads, wanted).await? {
-        Batch::Refused(documents) => documents,
-        Batch::Accepted(task) => {
+    let documents = match quire_submit::submit(&Arc::new(app), uploads, wanted).await? {
+        BatchSubmission::Refused(documents) => documents,
+        BatchSubmission::Accepted(task) => {
             let count = engine::workers(args.workers, given.device, &routes);
             let machine = Machine::shared(&given, count);
             let make = move |entry: &EngineEntry| make_engine(entry, machine);
@@ -60,7 +62,7 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
             if args.data.is_some() {
                 stop(workers, &shutdown).await;
             }
-            quire_submit::documents(&backend, &task).await?
+            quire_submit::document_answers(&backend, &task).await?
         }
     };
     match output::print(&documents, args.format) {
@@ -72,7 +74,7 @@ pub(crate) async fn read(args: cli::Read, make_engine: MakeEngine) -> anyhow::Re
 }
 
 /// A copy of the file in the backend's spool: submitting moves it into the store.
-fn spool(backend: &Backend, file: &Path) -> Upload {
+fn spool(backend: &Backend, file: &Path) -> UploadedFile {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let copy = || -> std::io::Result<TempPath> {
         let copy = tempfile::Builder::new().prefix("read-").tempfile_in(backend.objects.spool())?.into_temp_path();
@@ -81,7 +83,7 @@ fn spool(backend: &Backend, file: &Path) -> Upload {
     };
     let unreadable =
         |error| Failure::new(FailureCode::UnreadableDocument, format!("The file cannot be read: {error}."));
-    Upload { name, file: copy().map_err(unreadable) }
+    UploadedFile { name, file: copy().map_err(unreadable) }
 }
 
 type Workers = JoinSet<anyhow::Result<()>>;

@@ -16,7 +16,7 @@ use quire_native_libs::Progress;
 use quire_notifier::Notifier;
 use quire_platform::{Backend, QueueName};
 use quire_routes::Config;
-use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport, KeyPolicy};
+use quire_submit::{AppState, ChildInspector, Health, HealthReport, KeyPolicy, SubmitSettings};
 use quire_tasks::UnixMillis;
 use quire_tenants::{Signing, any_key_exists};
 use serde_json::{Map, Value, json};
@@ -42,9 +42,9 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let site = Site::to_serve(&args.place).await?;
     let backend = site.backend();
     if site.is_ours_alone() {
-        quire_submit::sweep(&backend, print::now()).await?;
+        quire_submit::sweep_undispatched(&backend, print::now()).await?;
     }
-    let mut settings = DoorSettings::from_env()?;
+    let mut settings = SubmitSettings::from_env()?;
     check_reach(&mut settings, &backend, args.listen.ip()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let mut supervisor = supervisor(&args, &routes, site)?;
@@ -54,9 +54,8 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
     let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
-    let door = Arc::new(Door::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
-    let notifier =
-        Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule_from_env()?);
+    let app = Arc::new(AppState::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
+    let notifier = Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule_from_env()?);
     notifier.check_schedule()?;
 
     let mut parts = JoinSet::new();
@@ -64,17 +63,17 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
         let (supervisor, shutdown) = (Arc::clone(&supervisor), shutdown.clone());
         parts.spawn(async move { supervisor.keep(slot, shutdown).await });
     }
-    parts.spawn(quire_submit::ingest(Arc::clone(&door), shutdown.clone()));
+    parts.spawn(quire_submit::ingest(Arc::clone(&app), shutdown.clone()));
     parts.spawn(notifier.run(shutdown.clone()));
     parts.spawn(quire_dead_letter::run(backend.clone(), shutdown.clone()));
     parts.spawn(sweep(backend, shutdown.clone()));
-    parts.spawn(api(listener, Arc::clone(&door), shutdown.clone()));
+    parts.spawn(api(listener, Arc::clone(&app), shutdown.clone()));
     info!(listen = %args.listen, backend = %supervisor.site, workers = supervisor.workers, "serving");
     join(parts, &shutdown).await
 }
 
 /// Where others than this machine's users can reach the door, requests need keys whatever happens.
-async fn check_reach(settings: &mut DoorSettings, backend: &Backend, ip: IpAddr) -> anyhow::Result<()> {
+async fn check_reach(settings: &mut SubmitSettings, backend: &Backend, ip: IpAddr) -> anyhow::Result<()> {
     if ip.to_canonical().is_loopback() {
         return Ok(());
     }
@@ -123,13 +122,13 @@ async fn join(mut parts: JoinSet<anyhow::Result<()>>, shutdown: &CancellationTok
     outcome
 }
 
-async fn api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let (closing, stopping) = (Arc::clone(&door), shutdown.clone());
+async fn api(listener: TcpListener, app: Arc<AppState>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (closing, stopping) = (Arc::clone(&app), shutdown.clone());
     let stop = async move {
         stopping.cancelled().await;
         closing.close();
     };
-    let served = axum::serve(listener, quire_submit::router(Arc::clone(&door))).with_graceful_shutdown(stop);
+    let served = axum::serve(listener, quire_submit::router(Arc::clone(&app))).with_graceful_shutdown(stop);
     let too_long = async {
         shutdown.cancelled().await;
         tokio::time::sleep(CLIENTS_LIMIT).await;
@@ -138,14 +137,14 @@ async fn api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationToken
         served = served.into_future() => served?,
         () = too_long => warn!("some clients have not ended their requests: they are not waited for any longer"),
     }
-    door.drained().await;
+    app.drained().await;
     Ok(())
 }
 
 async fn sweep(backend: Backend, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
         let before = UnixMillis(print::now().0 - SWEEP_AFTER.as_millis() as i64);
-        if let Err(error) = quire_submit::sweep(&backend, before).await {
+        if let Err(error) = quire_submit::sweep_undispatched(&backend, before).await {
             warn!(%error, "interrupted tasks could not be looked for; it is tried again");
         }
         // Broken off anywhere, it goes on there the next time.
@@ -193,7 +192,7 @@ impl Health for ServeHealth {
         let workers = json!({"ready": ready, "wanted": self.supervisor.workers, "restarts": restarts});
         details.insert("workers".to_owned(), workers);
         details.insert("queues".to_owned(), Value::Object(queues));
-        match quire_submit::engines(&self.backend, &self.routes).await {
+        match quire_submit::engine_health(&self.backend, &self.routes).await {
             Ok(engines) => details.extend(engines),
             Err(_) => home_answers = false,
         }
