@@ -33,13 +33,13 @@ pub(crate) fn build_with_zig(zig: &Zig) -> anyhow::Result<Programs> {
     run_build(build)
 }
 
-/// Runs a release build of all functions and returns the paths of their programs.
+/// Builds all functions with the profile `dist` and returns the paths of their programs.
 fn run_build(mut build: Command) -> anyhow::Result<Programs> {
     let packages: BTreeSet<_> = FUNCTIONS.iter().map(|function| function.package).collect();
     for package in packages {
         build.args(["--package", package]);
     }
-    build.args(["--release", "--locked", "--bins", "--message-format", "json-render-diagnostics"]);
+    build.args(["--profile", "dist", "--locked", "--bins", "--message-format", "json-render-diagnostics"]);
     let output = build.current_dir(repository()).stderr(Stdio::inherit()).output().context("cannot start Cargo")?;
     ensure!(output.status.success(), "cannot build the functions: Cargo exited with {}", output.status);
     let executables: BTreeMap<String, PathBuf> =
