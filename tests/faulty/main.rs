@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, PpOcr, Step};
-use quire_routes::Kind;
+use quire_routes::EngineKind;
 use quire_tasks::EngineName;
 
 /// A page is of a color when each channel's mean is as near as this: a line of black text does not change it.
@@ -49,7 +49,7 @@ fn is_of(page: &ArrayView3<'_, f32>, color: [f32; 3]) -> bool {
 
 fn main() -> ExitCode {
     quire::main(|entry, machine| match entry.kind {
-        Kind::PpOcr {} => {
+        EngineKind::PpOcr {} => {
             let model = quire::pp_ocr_model(machine)?;
             let policy = quire::policy(model.provider())?;
             Ok(LocalEngine::Batches(Engine::new(Box::new(Faulty(model)), policy)))

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quire_platform::{Backend, Result};
-use quire_routes::{Config, EngineStatuses, OperatorNote, Route, State};
+use quire_routes::{Config, EngineStatuses, OperatorNote, Route, BreakerState};
 use quire_tasks::{EngineName, ModeName, UnixMillis};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -38,7 +38,7 @@ fn members(board: &EngineStatuses, routes: &Config, now: UnixMillis) -> Map<Stri
 #[derive(Debug, Serialize)]
 struct EngineAnswer<'a> {
     engine: String,
-    state: State,
+    state: BreakerState,
     /// Why it is paused or left alone.
     reason: Option<&'a str>,
     routes: Vec<Duty<'a>>,
@@ -84,7 +84,7 @@ impl<'a> EngineAnswer<'a> {
         Self {
             engine: engine.to_string(),
             state,
-            reason: board.reason(engine, now).filter(|_| state != State::Closed),
+            reason: board.reason(engine, now).filter(|_| state != BreakerState::Closed),
             routes: routes.routes.iter().filter_map(|route| duty(route, engine)).collect(),
             workers: Workers { live, not_closed },
             pages: counted.pages,
@@ -99,7 +99,7 @@ impl<'a> EngineAnswer<'a> {
     /// Whether a route counts on it in vain. Nobody counts on a canary that was rolled back.
     fn is_missed(&self) -> bool {
         let is_trusted = |duty: &Duty<'_>| duty.role != CANARY || self.rolled_back.is_none();
-        self.state != State::Closed && self.routes.iter().any(is_trusted)
+        self.state != BreakerState::Closed && self.routes.iter().any(is_trusted)
     }
 }
 

@@ -6,7 +6,7 @@ use quire_platform::{Backend, Collection, Error, Result, retry_with_backoff};
 use quire_tasks::{EngineName, UnixMillis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{EngineStats, State};
+use crate::{BreakerState as State, EngineStats};
 
 /// A worker that has not reported for this long has ended.
 const SILENT_AFTER_MILLIS: i64 = 60_000;

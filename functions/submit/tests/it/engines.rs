@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{body::Body, extract::Request};
-use quire_routes::{EngineReport, EngineStats, OperatorNote, State, pause, reinstate, report, resume, roll_back};
+use quire_routes::{EngineReport, EngineStats, OperatorNote, BreakerState, pause, reinstate, report, resume, roll_back};
 use quire_submit::{engines, lambda, router};
 use quire_tasks::{EngineName, UnixMillis};
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ async fn what_is_known_of_engines_is_told_one_by_one() {
     stats.answered(Some(0.5), false, 100);
     stats.answered(None, true, 201);
     stats.failed();
-    let (open, reason) = (State::Open, Some("h:8000 refused the connection".to_owned()));
+    let (open, reason) = (BreakerState::Open, Some("h:8000 refused the connection".to_owned()));
     let failing =
         EngineReport { engine: engine("b@1"), worker: "1".to_owned(), at: now(), state: open, reason, stats, trial: 0 };
     report(&world.backend, &failing).await.expect("reported");
