@@ -74,7 +74,7 @@ async fn a_worker_that_is_stopped_gives_back_at_once_what_it_cannot_finish() {
     let (took, log) = (asked.elapsed(), stuck.log());
     assert_eq!(pages(&serve).await, (0, 1), "others may read it now, not when its lease has run out:\n{log}");
     assert!(took > Duration::from_secs(2) && took < Duration::from_secs(30), "it took {took:?}:\n{log}");
-    assert!(log.contains("given back") && log.contains("pages=1"), "{log}");
+    assert!(log.contains("are released to other workers") && log.contains("pages=1"), "{log}");
     // By no `exit`, which would run under the model's feet.
     assert_eq!(status.signal(), Some(6), "{status}");
 
@@ -94,7 +94,7 @@ async fn a_worker_that_is_stopped_gives_back_at_once_what_it_cannot_finish() {
         "{told:?}"
     );
     let log = other.log();
-    let of_the_page = |line: &&str| line.contains("taken up again") || line.contains("a page succeeded");
+    let of_the_page = |line: &&str| line.contains("retrying a page") || line.contains("a page succeeded");
     let traced: Vec<&str> = log.lines().filter(of_the_page).filter(|line| line.contains("trace.id=")).collect();
     assert_eq!(traced.len(), 2, "{log}");
 }
@@ -123,7 +123,7 @@ async fn a_worker_shows_that_it_lives_and_a_dead_one_is_found_out() {
             command.env("QUIRE_HEARTBEAT_FILE", &file);
         })
     };
-    assert!(alive().await.complaint().contains("no sign of life"));
+    assert!(alive().await.complaint().contains("no heartbeat"));
     let mut worker = Worker::start(QUIRE, &folder.path().join("data"), &[("QUIRE_HEARTBEAT_FILE", &file)]);
     eventually("there is a sign of life", || async { (alive().await.code == Some(0)).then_some(()) }).await;
 

@@ -20,7 +20,7 @@ async fn a_machine_that_can_read_is_told_with_what_and_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let fetched = quire(["doctor".as_ref(), "--fetch".as_ref(), "--data".as_ref(), folder.path().as_os_str()]).await;
     assert_eq!(fetched.code, Some(0), "{fetched:#?}");
-    for said in ["This machine can read.", "PP-OCR by", "\"Quire reads 0123456789\"", "PP-OCRv6_rec_small.onnx"] {
+    for said in ["This machine can read.", "provider", "\"Quire reads 0123456789\"", "PP-OCRv6_rec_small.onnx"] {
         assert!(fetched.stdout.contains(said), "{said}: {fetched:#?}");
     }
     let (code, report) = report(&[("QUIRE_DATA", folder.path())]).await;

@@ -51,7 +51,7 @@ async fn a_stop_waits_for_a_page_that_hangs_no_longer_than_it_may() {
     assert_eq!(status.code(), Some(0), "{}", serve.log());
     assert!(asked.elapsed() < Duration::from_secs(30), "it took {:?}", asked.elapsed());
     assert_eq!(serve.workers(), [""; 0], "no worker outlives its server");
-    assert!(serve.log().contains("given back"), "{}", serve.log());
+    assert!(serve.log().contains("are released to other workers"), "{}", serve.log());
 
     let serve = Serve::start(Launch::new(folder.path())).await;
     assert_eq!(serve.api().ended(&id).await["status"], "succeeded");

@@ -27,7 +27,7 @@ async fn a_key_is_printed_once_listed_without_itself_and_revoked_by_its_id() {
     assert!(key.starts_with("quire_") && key.len() == 49 && made.lines().count() == 1, "a key alone");
     let listed = quire(["keys", "list", "--data", data]).await.printed();
     let cells: Vec<&str> = listed.trim_end().split('\t').collect();
-    assert_eq!((cells[1], cells[2], cells[4]), ("acme", "scanner", "in force"));
+    assert_eq!((cells[1], cells[2], cells[4]), ("acme", "scanner", "active"));
     assert!(!listed.contains(key));
     let revoked = quire(["keys", "revoke", cells[0], "--data", data]).await.printed();
     assert!(revoked.starts_with(cells[0]) && revoked.contains("\trevoked "), "{revoked}");

@@ -51,7 +51,7 @@ async fn a_mode_that_nobody_reads_is_refused_in_one_sentence() {
     fs::write(&card, png(&Sheet::new("A card"))).expect("a file");
     let card = card.to_str().expect("a plain path");
     let table = quire(["read", "--mode", "table", card]).await;
-    assert!(table.complaint().contains("no engine here reads in the mode table; there are text"), "{table:#?}");
+    assert!(table.complaint().contains("no engine offers the mode table; available modes: text"), "{table:#?}");
     let fields = quire(["read", "--mode", "fields", card]).await;
     assert!(fields.code != Some(0) && fields.stderr.contains("key"), "{fields:#?}");
     let engine = quire(["read", "--engine", "b@1", card]).await;

@@ -1,4 +1,4 @@
-//! What a micro-batch has cost, for the log and the metrics.
+//! Costs of a micro-batch, for the log and the metrics.
 
 use std::{
     collections::VecDeque,
@@ -10,10 +10,10 @@ use quire_tasks::EngineName;
 use quire_telemetry::metrics::{self, Measure, Unit};
 use tracing::info;
 
-/// How far back the device's share of time is counted: long enough for several micro-batches.
+/// The window over which the device's busy share is computed: long enough for several micro-batches.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How much of the time the model was run, lately. Pure: time is passed in.
+/// The share of recent time during which the model was running. Pure: time is passed in.
 #[derive(Debug)]
 pub(crate) struct BusyShare {
     since: Instant,
@@ -25,57 +25,60 @@ impl BusyShare {
         Self { since: now, ended: VecDeque::new() }
     }
 
-    /// Adds a micro-batch that has ended, and says the share of the last ten seconds, between 0 and 1. Readers that each
-    /// have a processor of their own may be busier than one can be: it is then the whole.
+    /// Adds a micro-batch that has ended and returns the share of the last ten seconds, between 0 and 1. Readers that
+    /// have a CPU each can be busy for more than the elapsed time together; the share is then 1.
     pub(crate) fn add(&mut self, now: Instant, work: &Work) -> f64 {
         self.ended.push_back((now, work.detection.busy + work.recognition.busy));
         while self.ended.pop_front_if(|(at, _)| *at + WINDOW < now).is_some() {}
         let busy: Duration = self.ended.iter().map(|(_, busy)| *busy).sum();
-        let passed = now.saturating_duration_since(self.since).min(WINDOW);
-        if passed.is_zero() { 0.0 } else { (busy.as_secs_f64() / passed.as_secs_f64()).min(1.0) }
+        let elapsed = now.saturating_duration_since(self.since).min(WINDOW);
+        if elapsed.is_zero() { 0.0 } else { (busy.as_secs_f64() / elapsed.as_secs_f64()).min(1.0) }
     }
 }
 
-/// The figures of one micro-batch.
-#[derive(Debug)]
-pub(crate) struct BatchFigures<'a> {
-    /// For each page, from being ready to being read, in milliseconds.
-    waited_ms: Vec<f64>,
-    /// For each page, how long of that its reader had nothing else to do: what batching has added.
-    added_ms: Vec<f64>,
-    took: Duration,
-    work: &'a Work,
-    busy: f64,
+/// The times of one micro-batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchTimes {
+    /// When its reader ended the batch before.
+    pub(crate) reader_free_since: Instant,
+    pub(crate) started: Instant,
+    pub(crate) ended: Instant,
 }
 
-impl<'a> BatchFigures<'a> {
-    /// Of pages that were ready `since`, and were read by a reader that was free since `free_since`.
-    pub(crate) fn new(
-        since: &[Instant],
-        free_since: Instant,
-        started: Instant,
-        ended: Instant,
-        work: &'a Work,
-        busy: f64,
-    ) -> Self {
+/// The costs of one micro-batch.
+#[derive(Debug)]
+pub(crate) struct BatchMetrics<'a> {
+    /// For each page, the milliseconds from being ready to being read.
+    waited_ms: Vec<f64>,
+    /// For each page, how many of them its reader was idle: the latency that batching has added.
+    added_ms: Vec<f64>,
+    duration: Duration,
+    work: &'a Work,
+    busy_share: f64,
+}
+
+impl<'a> BatchMetrics<'a> {
+    /// Computes the metrics of a batch from the times at which its pages were ready.
+    pub(crate) fn new(ready_since: &[Instant], times: BatchTimes, work: &'a Work, busy_share: f64) -> Self {
+        let BatchTimes { reader_free_since, started, ended } = times;
         let until_start = |from: Instant| millis(started.saturating_duration_since(from));
         Self {
-            waited_ms: since.iter().map(|since| until_start(*since)).collect(),
-            added_ms: since.iter().map(|since| until_start((*since).max(free_since))).collect(),
-            took: ended.saturating_duration_since(started),
+            waited_ms: ready_since.iter().map(|since| until_start(*since)).collect(),
+            added_ms: ready_since.iter().map(|since| until_start((*since).max(reader_free_since))).collect(),
+            duration: ended.saturating_duration_since(started),
             work,
-            busy,
+            busy_share,
         }
     }
 
-    /// Logs them, and measures them.
-    pub(crate) fn tell(&self, engine: &EngineName) {
+    /// Writes the log line and emits the metrics.
+    pub(crate) fn emit(&self, engine: &EngineName) {
         let work = self.work;
         info!(
             engine.name,
             engine.version,
             batch.pages = self.waited_ms.len(),
-            duration_ms = self.took.as_millis() as u64,
+            duration_ms = self.duration.as_millis() as u64,
             detection_ms = work.detection.busy.as_millis() as u64,
             recognition_ms = work.recognition.busy.as_millis() as u64,
             outside_ms = work.outside().as_millis() as u64,
@@ -85,29 +88,29 @@ impl<'a> BatchFigures<'a> {
             recognition_padding_percent = percent(work.recognition.waste()),
             waited_ms = longest(&self.waited_ms),
             added_wait_ms = longest(&self.added_ms),
-            device_busy_percent = percent(self.busy),
+            device_busy_percent = percent(self.busy_share),
             "read"
         );
         metrics::measure(&self.measures());
     }
 
-    /// The same figures as a simulation has, in `CloudWatch`'s units.
+    /// Returns the same values as a simulation reports, in `CloudWatch` units.
     fn measures(&self) -> Vec<Measure> {
         let pages = self.waited_ms.len().max(1) as f64;
         let work = self.work;
-        let one = |name, unit, value| Measure { name, unit, values: vec![value] };
-        let per_page = |name, spent: Duration| one(name, Unit::Milliseconds, millis(spent) / pages);
+        let single = |name, unit, value| Measure { name, unit, values: vec![value] };
+        let per_page = |name, spent: Duration| single(name, Unit::Milliseconds, millis(spent) / pages);
         let waits = |name, waits: &[f64]| Measure { name, unit: Unit::Milliseconds, values: waits.to_vec() };
         vec![
-            one("BatchPages", Unit::Count, self.waited_ms.len() as f64),
+            single("BatchPages", Unit::Count, self.waited_ms.len() as f64),
             waits("PageWait", &self.waited_ms),
             waits("AddedWait", &self.added_ms),
             per_page("DetectionTime", work.detection.busy),
             per_page("RecognitionTime", work.recognition.busy),
             per_page("OutsideTime", work.outside()),
-            one("DetectionPadding", Unit::Percent, percent(work.detection.waste())),
-            one("RecognitionPadding", Unit::Percent, percent(work.recognition.waste())),
-            one("DeviceBusy", Unit::Percent, percent(self.busy)),
+            single("DetectionPadding", Unit::Percent, percent(work.detection.waste())),
+            single("RecognitionPadding", Unit::Percent, percent(work.recognition.waste())),
+            single("DeviceBusy", Unit::Percent, percent(self.busy_share)),
         ]
     }
 }
@@ -116,7 +119,7 @@ fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// In tenths, which is what anybody reads.
+/// Returns a share in percent, rounded to tenths.
 fn percent(share: f64) -> f64 {
     (share * 1e3).round() / 10.0
 }
@@ -139,30 +142,31 @@ mod tests {
     }
 
     #[test]
-    fn only_the_wait_for_company_is_an_added_one() {
+    fn only_the_wait_for_more_pages_is_added_latency() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        // The first came while the reader was at work, until 20; the second when it was free.
+        // The first page was ready while the reader was busy, until 20; the second when the reader was idle.
         let work = work(10, 30);
-        let figures = BatchFigures::new(&[at(0), at(25)], at(20), at(30), at(130), &work, 0.5);
-        assert_eq!((figures.waited_ms.clone(), figures.added_ms.clone()), (vec![30.0, 5.0], vec![10.0, 5.0]));
-        let values = figures.measures();
+        let times = BatchTimes { reader_free_since: at(20), started: at(30), ended: at(130) };
+        let metrics = BatchMetrics::new(&[at(0), at(25)], times, &work, 0.5);
+        assert_eq!((metrics.waited_ms.clone(), metrics.added_ms.clone()), (vec![30.0, 5.0], vec![10.0, 5.0]));
+        let values = metrics.measures();
         let value = |name| values.iter().find(|measure| measure.name == name).map(|measure| measure.values.clone());
         assert_eq!(value("BatchPages"), Some(vec![2.0]));
         assert_eq!(value("AddedWait"), Some(vec![10.0, 5.0]));
-        assert_eq!(value("RecognitionTime"), Some(vec![15.0]), "a page");
+        assert_eq!(value("RecognitionTime"), Some(vec![15.0]), "per page");
         assert_eq!(value("OutsideTime"), Some(vec![30.0]));
         assert_eq!((value("RecognitionPadding"), value("DeviceBusy")), (Some(vec![25.0]), Some(vec![50.0])));
     }
 
     #[test]
-    fn the_device_s_share_is_that_of_the_last_seconds() {
+    fn the_busy_share_covers_the_last_ten_seconds() {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
         let mut share = BusyShare::new(start);
         assert_eq!(share.add(start, &work(0, 0)), 0.0, "no time has passed");
         assert_eq!(share.add(at(2), &work(500, 500)), 0.5);
-        assert_eq!(share.add(at(20), &work(1_000, 1_000)), 0.2, "the earlier ones are forgotten");
-        assert_eq!(share.add(at(21), &work(9_000, 9_000)), 1.0, "at most the whole");
+        assert_eq!(share.add(at(20), &work(1_000, 1_000)), 0.2, "earlier batches are outside the window");
+        assert_eq!(share.add(at(21), &work(9_000, 9_000)), 1.0, "at most 1");
     }
 }
