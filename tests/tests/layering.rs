@@ -58,6 +58,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-package", &["quire-native-libs"]),
     ("quire", &["*"]),
     ("quire-tests", &[]),
+    ("quire-batch-simulation", &["quire-ocr", "quire-worker"]),
 ];
 
 /// Crates from outside, and the few of ours that may know them. A name that ends in `*` is a prefix.
