@@ -1,43 +1,50 @@
-//! `quire tenants`: what each may ask for.
-
-use std::num::NonZero;
+//! `quire tenants`: manages the limits of tenants.
 
 use quire_tenants::Limits;
 
-use crate::{cli::Tenants, print, site::Site};
+use crate::{cli::TenantsCommand, deployment::Deployment, rows};
 
-/// Runs one of the subcommands on a backend, whether it is being served or not.
-pub(crate) async fn tenants(args: Tenants) -> anyhow::Result<()> {
-    let limits = match args {
-        Tenants::Show { tenant, place } => Limits::read(&Site::existing(&place).await?.backend(), &tenant).await?,
-        Tenants::Set { tenant, allowed, place } => {
-            let backend = Site::made(&place).await?.backend();
-            Limits::change(&backend, &tenant, |limits| allowed.applied(limits)).await?
+/// Runs a subcommand, whether the backend is being served or not.
+pub(crate) async fn run(command: TenantsCommand) -> anyhow::Result<()> {
+    let limits = match command {
+        TenantsCommand::Show { tenant, deployment } => {
+            let backend = Deployment::open_existing(&deployment).await?.backend();
+            Limits::read(&backend, &tenant).await?
+        }
+        TenantsCommand::Set { tenant, limits, deployment } => {
+            let backend = Deployment::open_or_create(&deployment).await?.backend();
+            Limits::change(&backend, &tenant, |before| limits.apply_to(before)).await?
         }
     };
-    print::lines(&lines(&limits))
+    rows::print(&format_rows(&limits))
 }
 
-/// Tab-separated: for eyes, and for `cut`.
-fn lines(limits: &Limits) -> Vec<String> {
+/// Formats the limits as tab-separated rows.
+fn format_rows(limits: &Limits) -> Vec<String> {
     let Limits { requests_per_minute, burst, pages_per_day } = *limits;
     let named = [
         ("requests-per-minute", requests_per_minute),
         ("burst", burst.or(requests_per_minute)),
         ("pages-per-day", pages_per_day),
     ];
-    let said = |most: Option<NonZero<u64>>| most.map_or("none".to_owned(), |most| most.to_string());
-    named.map(|(name, most)| format!("{name}\t{}", said(most))).into()
+    let format_row = |(name, limit): (&str, Option<_>)| match limit {
+        Some(limit) => format!("{name}\t{limit}"),
+        None => format!("{name}\tnone"),
+    };
+    named.map(format_row).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZero;
+
     use super::*;
 
     #[test]
-    fn limits_are_shown_as_they_hold() {
-        assert_eq!(lines(&Limits::default()), ["requests-per-minute\tnone", "burst\tnone", "pages-per-day\tnone"]);
+    fn the_burst_defaults_to_the_requests_per_minute() {
+        let rows = format_rows(&Limits::default());
+        assert_eq!(rows, ["requests-per-minute\tnone", "burst\tnone", "pages-per-day\tnone"]);
         let limits = Limits { requests_per_minute: NonZero::new(60), burst: None, pages_per_day: NonZero::new(9) };
-        assert_eq!(lines(&limits), ["requests-per-minute\t60", "burst\t60", "pages-per-day\t9"]);
+        assert_eq!(format_rows(&limits), ["requests-per-minute\t60", "burst\t60", "pages-per-day\t9"]);
     }
 }
