@@ -102,7 +102,7 @@ pub(crate) struct ModeArgs {
     /// With `--mode translate`: the target language, e.g. `English`.
     #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
-    /// Read with this engine only: `name@version`, or `name` if it has one version [default: by the routes].
+    /// Read with this engine only: `name@version`, or `name` if it has one version [default: chosen by the routes].
     #[arg(long = "engine", value_name = "NAME")]
     engine: Option<String>,
 }

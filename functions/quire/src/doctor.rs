@@ -135,8 +135,7 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
     };
     let can_try = advice.is_empty() && !libraries.iter().any(|file| file.prevents_reading(selected.is_required));
     advise_on_libraries(&libraries, &mut advice);
-    let is_model = |file: &&LibraryFile| file.path.extension().is_some_and(|extension| extension == "onnx");
-    let models = libraries.iter().filter(is_model).filter(|file| file.path.is_file()).map(ModelFile::read).collect();
+    let models = libraries.iter().filter(|file| file.is_model_file()).map(ModelFile::read).collect();
     let data = DiskInfo::of(&args.data.dir()?);
     if !data.writable {
         advice.push(format!("Name a writable data folder with --data: cannot write to {}.", data.path.display()));
@@ -195,6 +194,10 @@ impl LibraryFile {
             _ => DAMAGED,
         };
         Self { name, version, path, condition, given_by: variable, needed }
+    }
+
+    fn is_model_file(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension == "onnx") && self.path.is_file()
     }
 
     /// Returns whether nothing can be read without this file. ONNX Runtime replaces an OpenVINO that was not requested

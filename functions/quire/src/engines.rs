@@ -8,7 +8,7 @@ use quire_tasks::{EngineName, UnixMillis};
 use crate::{
     cli::{DecisionArgs, EnginesCommand},
     deployment::Deployment,
-    rows,
+    rows::{self, cell_or_unknown},
 };
 
 /// Runs a subcommand, whether the backend is being served or not.
@@ -73,7 +73,6 @@ async fn list(backend: &Backend, config: &Config) -> anyhow::Result<()> {
 fn format_row(engine: &EngineName, statuses: &EngineStatuses, now: UnixMillis) -> String {
     let stats = statuses.stats(engine);
     let (workers, _) = statuses.workers(engine, now);
-    let unknown = || rows::UNKNOWN.to_owned();
     let failures = (stats.pages > 0).then(|| format!("{:.1}%", 100.0 * stats.failures as f64 / stats.pages as f64));
     let confidence = stats.mean_confidence().map(|mean| format!("{mean:.3}"));
     let millis = stats.mean_millis().map(|mean| format!("{mean:.0}"));
@@ -82,10 +81,10 @@ fn format_row(engine: &EngineName, statuses: &EngineStatuses, now: UnixMillis) -
         state_name(statuses.state(engine, now)).to_owned(),
         workers.to_string(),
         stats.pages.to_string(),
-        failures.unwrap_or_else(unknown),
-        confidence.unwrap_or_else(unknown),
-        millis.unwrap_or_else(unknown),
-        format_remarks(engine, statuses, now).unwrap_or_else(unknown),
+        cell_or_unknown(failures),
+        cell_or_unknown(confidence),
+        cell_or_unknown(millis),
+        cell_or_unknown(format_remarks(engine, statuses, now)),
     ];
     cells.join("\t")
 }

@@ -74,19 +74,21 @@ impl RequestedProvider {
     }
 
     fn select_for(self, device: Device, processor: Processor, has_openvino: bool) -> SelectedProvider {
-        let requested = |provider| SelectedProvider { provider, reason: "requested explicitly", is_required: true };
-        match (self, device) {
-            (Self::Only(provider), _) => requested(provider),
-            (Self::Auto, Device::Cuda) => requested(Provider::Cuda),
-            (Self::Auto, Device::Cpu) => match processor.fastest() {
-                (Provider::OpenVino, _) if !has_openvino => SelectedProvider {
-                    provider: Provider::OnnxRuntime,
-                    reason: "OpenVINO would be faster on this CPU, but has no build for this system",
-                    is_required: false,
-                },
-                (provider, reason) => SelectedProvider { provider, reason, is_required: false },
-            },
+        let requested = match (self, device) {
+            (Self::Only(provider), _) => Some(provider),
+            (Self::Auto, Device::Cuda) => Some(Provider::Cuda),
+            (Self::Auto, Device::Cpu) => None,
+        };
+        if let Some(provider) = requested {
+            return SelectedProvider { provider, reason: "requested explicitly", is_required: true };
         }
+        let (provider, reason) = match processor.fastest() {
+            (Provider::OpenVino, _) if !has_openvino => {
+                (Provider::OnnxRuntime, "OpenVINO would be faster on this CPU, but has no build for this system")
+            }
+            fastest => fastest,
+        };
+        SelectedProvider { provider, reason, is_required: false }
     }
 }
 

@@ -101,7 +101,9 @@ fn start_workers(
     let settings = WorkerSettings::from_env()?;
     for number in 1..=count {
         let name = format!("read-{}-{number}", std::process::id());
-        let (backend, renderer, config) = (backend.clone(), renderer.clone(), Arc::clone(routes));
+        let backend = backend.clone();
+        let renderer = renderer.clone();
+        let config = Arc::clone(routes);
         let worker = Worker { backend, renderer, settings, config, name };
         let reading = worker.run(make_engine, || {}, shutdown.clone());
         workers.spawn(async move { reading.await.map(drop) });

@@ -45,13 +45,12 @@ async fn list(backend: &Backend) -> anyhow::Result<()> {
 
 /// Formats a page as a tab-separated row.
 fn format_row(ReviewCase { name, standing, entry }: &ReviewCase) -> String {
-    let unknown = || rows::UNKNOWN.to_owned();
     let reason = match standing {
         Standing::BeingRead => "being_read",
         Standing::Waiting | Standing::Settled => entry.reason.as_str(),
     };
-    let engine = entry.engine.as_ref().map_or_else(unknown, ToString::to_string);
-    let confidence = entry.confidence.map_or_else(unknown, |confidence| format!("{confidence:.3}"));
+    let engine = rows::cell_or_unknown(entry.engine.as_ref().map(ToString::to_string));
+    let confidence = rows::cell_or_unknown(entry.confidence.map(|confidence| format!("{confidence:.3}")));
     let filed_at = rows::format_time(entry.filed_at);
     format!("{name}\t{filed_at}\t{reason}\t{engine}\t{confidence}\t{}", entry.detail)
 }

@@ -12,6 +12,11 @@ use quire_tasks::UnixMillis;
 /// The cell for an unknown value.
 pub(crate) const UNKNOWN: &str = "-";
 
+/// Formats a cell whose value may be unknown.
+pub(crate) fn cell_or_unknown(value: Option<String>) -> String {
+    value.unwrap_or_else(|| UNKNOWN.to_owned())
+}
+
 /// Prints rows to standard output. A closed pipe is not an error.
 ///
 /// # Errors

@@ -65,7 +65,8 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 
     let mut services = JoinSet::new();
     for slot in 1..=supervisor.workers {
-        let (supervisor, shutdown) = (Arc::clone(&supervisor), shutdown.clone());
+        let supervisor = Arc::clone(&supervisor);
+        let shutdown = shutdown.clone();
         services.spawn(async move { supervisor.keep_running(slot, shutdown).await });
     }
     services.spawn(quire_submit::ingest(Arc::clone(&door), shutdown.clone()));
@@ -140,7 +141,8 @@ async fn join_services(mut services: JoinSet<anyhow::Result<()>>, shutdown: &Can
 }
 
 async fn run_api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let (closing, stopping) = (Arc::clone(&door), shutdown.clone());
+    let closing = Arc::clone(&door);
+    let stopping = shutdown.clone();
     let close = async move {
         stopping.cancelled().await;
         closing.close();

@@ -1,5 +1,7 @@
 //! `quire tenants`: manages the limits of tenants.
 
+use std::num::NonZero;
+
 use quire_tenants::Limits;
 
 use crate::{cli::TenantsCommand, deployment::Deployment, rows};
@@ -22,22 +24,22 @@ pub(crate) async fn run(command: TenantsCommand) -> anyhow::Result<()> {
 /// Formats the limits as tab-separated rows.
 fn format_rows(limits: &Limits) -> Vec<String> {
     let Limits { requests_per_minute, burst, pages_per_day } = *limits;
-    let named = [
-        ("requests-per-minute", requests_per_minute),
-        ("burst", burst.or(requests_per_minute)),
-        ("pages-per-day", pages_per_day),
-    ];
-    let format_row = |(name, limit): (&str, Option<_>)| match limit {
+    vec![
+        format_row("requests-per-minute", requests_per_minute),
+        format_row("burst", burst.or(requests_per_minute)),
+        format_row("pages-per-day", pages_per_day),
+    ]
+}
+
+fn format_row(name: &str, limit: Option<NonZero<u64>>) -> String {
+    match limit {
         Some(limit) => format!("{name}\t{limit}"),
         None => format!("{name}\tnone"),
-    };
-    named.map(format_row).into()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZero;
-
     use super::*;
 
     #[test]

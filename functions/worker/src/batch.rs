@@ -39,7 +39,8 @@ impl BatchLimits {
 /// use quire_worker::{BatchDue, BatchLimits, Batcher};
 ///
 /// let limits = BatchLimits { max_cost: 100, max_wait: Duration::from_millis(20) };
-/// let (mut batcher, now) = (Batcher::new(limits), Instant::now());
+/// let mut batcher = Batcher::new(limits);
+/// let now = Instant::now();
 /// batcher.push(now, 60, "a");
 /// assert_eq!(batcher.next_due(now, false), BatchDue::At(now + limits.max_wait));
 /// batcher.push(now, 60, "b");

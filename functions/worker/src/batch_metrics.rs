@@ -98,21 +98,26 @@ impl<'a> BatchMetrics<'a> {
     fn measures(&self) -> Vec<Measure> {
         let pages = self.waited_ms.len().max(1) as f64;
         let work = self.work;
-        let single = |name, unit, value| Measure { name, unit, values: vec![value] };
-        let per_page = |name, spent: Duration| single(name, Unit::Milliseconds, millis(spent) / pages);
-        let waits = |name, waits: &[f64]| Measure { name, unit: Unit::Milliseconds, values: waits.to_vec() };
         vec![
-            single("BatchPages", Unit::Count, self.waited_ms.len() as f64),
-            waits("PageWait", &self.waited_ms),
-            waits("AddedWait", &self.added_ms),
-            per_page("DetectionTime", work.detection.busy),
-            per_page("RecognitionTime", work.recognition.busy),
-            per_page("OutsideTime", work.outside()),
-            single("DetectionPadding", Unit::Percent, percent(work.detection.waste())),
-            single("RecognitionPadding", Unit::Percent, percent(work.recognition.waste())),
-            single("DeviceBusy", Unit::Percent, percent(self.busy_share)),
+            Measure { name: "BatchPages", unit: Unit::Count, values: vec![self.waited_ms.len() as f64] },
+            milliseconds("PageWait", self.waited_ms.clone()),
+            milliseconds("AddedWait", self.added_ms.clone()),
+            milliseconds("DetectionTime", vec![millis(work.detection.busy) / pages]),
+            milliseconds("RecognitionTime", vec![millis(work.recognition.busy) / pages]),
+            milliseconds("OutsideTime", vec![millis(work.outside()) / pages]),
+            percentage("DetectionPadding", work.detection.waste()),
+            percentage("RecognitionPadding", work.recognition.waste()),
+            percentage("DeviceBusy", self.busy_share),
         ]
     }
+}
+
+const fn milliseconds(name: &'static str, values: Vec<f64>) -> Measure {
+    Measure { name, unit: Unit::Milliseconds, values }
+}
+
+fn percentage(name: &'static str, share: f64) -> Measure {
+    Measure { name, unit: Unit::Percent, values: vec![percent(share)] }
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -130,7 +130,9 @@ mod tests {
     #[tokio::test]
     async fn the_first_page_of_a_task_is_not_checked_and_then_one_page_per_second_is() {
         let (check, _dir) = check();
-        let (task, other, start) = (TaskId::derived(&["a"]), TaskId::derived(&["b"]), Instant::now());
+        let task = TaskId::derived(&["a"]);
+        let other = TaskId::derived(&["b"]);
+        let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
         let checked: Vec<bool> =
             [0, 1, 999, 1_000, 1_001, 2_500].iter().map(|at| !check.is_cached_open(task, after(*at))).collect();

@@ -59,7 +59,8 @@ impl Completer {
     /// Completes one page. Errors are logged here, and the page is released for a retry.
     pub(crate) async fn finish(&self, page: InFlight<PageEnd>) {
         let (end, page) = page.split();
-        let (id, trace_id) = (page.message.page, page.trace_id());
+        let id = page.message.page;
+        let trace_id = page.trace_id();
         match self.complete(&page, end).await {
             Ok(completion) => {
                 self.pages_completed.fetch_add(1, Ordering::Relaxed);
@@ -101,7 +102,8 @@ impl Completer {
 
     /// Returns how the task table took the page's end; `None` if the task is deleted.
     async fn complete(&self, page: &InFlight<()>, end: PageEnd) -> Result<Option<Completion>> {
-        let (message, id) = (&page.message, page.message.page);
+        let message = &page.message;
+        let id = message.page;
         let PageEnd { read, review } = end;
         let outcome = match read {
             Ok(text) => {

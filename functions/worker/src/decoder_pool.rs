@@ -134,9 +134,12 @@ pub(crate) async fn run_job<T: Send + 'static>(
         // The receiver is dropped when the process is stopping.
         let _ = reply.send(result);
     };
-    let thread_ended = || Failure::new(FailureCode::Internal, "the rendering thread has ended");
-    jobs.send(Box::new(job)).await.map_err(|_| thread_ended())?;
-    replied.await.map_err(|_| thread_ended())?
+    jobs.send(Box::new(job)).await.map_err(|_| thread_ended_failure())?;
+    replied.await.map_err(|_| thread_ended_failure())?
+}
+
+fn thread_ended_failure() -> Failure {
+    Failure::new(FailureCode::Internal, "the rendering thread has ended")
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
@@ -164,7 +167,9 @@ pub(crate) mod tests {
         let (release, released) = tokio::sync::watch::channel(false);
         let mut jobs = JoinSet::new();
         for _ in 0..count {
-            let (pool, started, released) = (pool.clone(), started.clone(), released.clone());
+            let pool = pool.clone();
+            let started = started.clone();
+            let released = released.clone();
             jobs.spawn(async move {
                 let guard = pool.acquire();
                 let work = move |_: &mut Documents| {

@@ -199,7 +199,8 @@ impl Intake {
     /// acknowledgment, before the callback was enqueued; or the task was canceled or deleted just when the page's text
     /// was stored. Both are repaired here first; both steps are idempotent.
     async fn acknowledge_ended(&self, page: InFlight<()>, status: &CancellationStatus) {
-        let (id, trace_id) = (page.message.page, page.trace_id());
+        let id = page.message.page;
+        let trace_id = page.trace_id();
         let acknowledged = async {
             match status {
                 CancellationStatus::Ended(task) => enqueue_callback(&self.backend, task).await?,

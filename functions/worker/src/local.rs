@@ -58,7 +58,8 @@ pub(crate) async fn start(
 
 /// Checks that the engine has the configured name: otherwise results would name the wrong engine.
 fn check_name(made: LocalEngine, entry: &EngineEntry) -> anyhow::Result<LocalEngine> {
-    let (actual, expected) = (made.name(), &entry.engine);
+    let actual = made.name();
+    let expected = &entry.engine;
     ensure!(actual == *expected, "the loaded engine is {actual}, but the configuration names it {expected}");
     Ok(made)
 }

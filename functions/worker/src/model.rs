@@ -139,7 +139,8 @@ impl ModelThreads {
         });
         let mut reading = JoinSet::new();
         for jobs in readers {
-            let (engine, load) = (engine.clone(), Arc::clone(&load));
+            let engine = engine.clone();
+            let load = Arc::clone(&load);
             let feed = ReaderFeed { engine, jobs, load, page_timeout, free_since: Instant::now() };
             reading.spawn(feed.run(Arc::clone(&batches)));
         }

@@ -83,20 +83,17 @@ pub(crate) fn decide(
 
 /// Returns the text with the higher confidence; the first if they are equal or one has no confidence.
 fn more_confident(mut first: Box<PageText>, mut second: Box<PageText>) -> Box<PageText> {
-    let (first_confidence, second_confidence) = (first.confidence(), second.confidence());
-    let less_sure = |text: &PageText, confidence| Tried {
-        engine: text.engine.clone(),
-        why: WhyNot::LessSure,
-        code: None,
-        confidence,
-    };
-    if matches!((first_confidence, second_confidence), (Some(a), Some(b)) if b > a) {
-        second.tried.push(less_sure(&first, first_confidence));
+    if matches!((first.confidence(), second.confidence()), (Some(a), Some(b)) if b > a) {
+        second.tried.push(less_confident(&first));
         second
     } else {
-        first.tried.push(less_sure(&second, second_confidence));
+        first.tried.push(less_confident(&second));
         first
     }
+}
+
+fn less_confident(text: &PageText) -> Tried {
+    Tried { engine: text.engine.clone(), why: WhyNot::LessSure, code: None, confidence: text.confidence() }
 }
 
 fn tried(engine: EngineName, outcome: &EngineOutcome) -> Tried {

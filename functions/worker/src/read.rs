@@ -236,7 +236,9 @@ fn is_thread_lost(outcome: &EngineOutcome) -> bool {
 
 /// Returns a page that has not ended to the queue, or moves it to the dead-letter queue.
 async fn return_to_queue(page: InFlight<()>, decision: PageDecision) {
-    let (id, trace_id, attempt) = (page.message.page, page.trace_id(), page.attempt);
+    let id = page.message.page;
+    let trace_id = page.trace_id();
+    let attempt = page.attempt;
     let returned = match decision {
         PageDecision::Postpone(delay) => {
             info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delay_ms = delay.as_millis() as u64,

@@ -59,7 +59,9 @@ pub(crate) async fn run(
             Some(ended) = rendering.join_next() => ended??,
             page = pages.recv(), if is_open && rendering.len() < concurrency => match page {
                 Some(page) => {
-                    let (renderer, out, completer) = (renderer.clone(), out.clone(), completer.clone());
+                    let renderer = renderer.clone();
+                    let out = out.clone();
+                    let completer = completer.clone();
                     let capacity = PixelCapacity { free: Arc::clone(&free_pixels), max: limits.pixels };
                     rendering
                         .spawn(async move { render(&renderer, page_timeout, &capacity, page, &out, &completer).await });

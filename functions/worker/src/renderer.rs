@@ -53,10 +53,12 @@ impl Renderer {
         let raster_file = file.clone();
         let decode = move |documents: &mut Documents| {
             let _guard = guard;
-            let unreadable = || Failure::new(FailureCode::UnreadablePage, "The page's document is unreadable.");
-            match sniff_file(&raster_file).ok().flatten().ok_or_else(unreadable)? {
-                Format::Pdf => Ok(None),
-                format => documents.page(&raster_file, format, page).map(Some),
+            match sniff_file(&raster_file) {
+                Ok(Some(Format::Pdf)) => Ok(None),
+                Ok(Some(format)) => documents.page(&raster_file, format, page).map(Some),
+                Ok(None) | Err(_) => {
+                    Err(Failure::new(FailureCode::UnreadablePage, "The page's document is unreadable."))
+                }
             }
         };
         match run_job(self.decoders.jobs(), on_panic, decode).await? {

@@ -1,6 +1,6 @@
 //! Limits and timeouts of one worker, and their environment variables.
 
-use std::{path::Path, time::Duration};
+use std::{ops::RangeInclusive, path::Path, time::Duration};
 
 use anyhow::Context;
 use quire_ocr::{Policy, Provider};
@@ -70,6 +70,14 @@ pub fn policy_from_env(provider: Provider) -> anyhow::Result<Policy> {
     }
 }
 
+/// Returns the value of an environment variable, if it is set.
+fn optional_within(name: &'static str, range: RangeInclusive<u32>) -> Result<Option<u32>, Misconfigured> {
+    match env::text(name)? {
+        Some(_) => env::within(name, 0, range).map(Some),
+        None => Ok(None),
+    }
+}
+
 impl WorkerSettings {
     /// Reads `QUIRE_PAGES_IN_HAND` (1 to 2048), `QUIRE_PIXELS_IN_HAND` (1 to 1,000 million), `QUIRE_PAGE_LIMIT_SECS` (1
     /// to 3600; default: 120) and `QUIRE_DRAIN_SECS` (1 to 3600; default: 100).
@@ -78,10 +86,9 @@ impl WorkerSettings {
     /// [`Misconfigured`] when a value is out of its range.
     pub fn from_env() -> Result<Self, Misconfigured> {
         let default = Self::default();
-        let optional = |name, range| env::text(name)?.map(|_| env::within(name, 0, range)).transpose();
         Ok(Self {
-            max_pages_in_flight: optional(PAGES_VARIABLE, 1..=2048)?,
-            max_pixels_in_flight: optional(PIXELS_VARIABLE, 1_000_000..=1_000_000_000)?,
+            max_pages_in_flight: optional_within(PAGES_VARIABLE, 1..=2048)?,
+            max_pixels_in_flight: optional_within(PIXELS_VARIABLE, 1_000_000..=1_000_000_000)?,
             page_timeout: env::secs_within("QUIRE_PAGE_LIMIT_SECS", default.page_timeout.as_secs(), 1..=3600)?,
             drain_timeout: env::secs_within("QUIRE_DRAIN_SECS", default.drain_timeout.as_secs(), 1..=3600)?,
             backoff: default.backoff,

@@ -58,7 +58,8 @@ impl PageFeed<'static> for StreamFeed {
         let request = if wait { self.requests.blocking_recv()? } else { self.requests.try_recv().ok()? };
         let PageRequest { image, mode, reply } = request;
         self.last_ticket += 1;
-        let (ticket, since) = (self.last_ticket, Instant::now());
+        let ticket = self.last_ticket;
+        let since = Instant::now();
         let mut open_pages = self.open_pages.lock();
         // A page without a free slot has to wait for the pages ahead of it.
         let deadline = since + self.page_timeout * (1 + open_pages.len() / self.slots) as u32;

@@ -69,7 +69,8 @@ fn signals_reach_the_program() {
 
 #[test]
 fn the_environment_names_files_of_the_image() {
-    let (environment, parts) = (environment(), parts());
+    let environment = environment();
+    let parts = parts();
     for variable in ["ORT_DYLIB_PATH", "QUIRE_PDFIUM_PATH"] {
         let path = environment[variable].strip_prefix("/opt/quire/").expect("a path below /opt/quire");
         assert!(parts.contains_key(path), "{variable}={path}");

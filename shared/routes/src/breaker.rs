@@ -101,7 +101,8 @@ enum BreakerPhase {
 /// use quire_routes::{Breaker, BreakerPermit, BreakerSettings, BreakerState};
 ///
 /// let settings = BreakerSettings { min_calls: 1, open_secs: 15.0, ..BreakerSettings::default() };
-/// let (mut breaker, now) = (Breaker::new(settings), Instant::now());
+/// let mut breaker = Breaker::new(settings);
+/// let now = Instant::now();
 /// let BreakerPermit::Go(ticket) = breaker.try_acquire(now) else { panic!("a new breaker is closed") };
 /// assert!(breaker.record_failure(ticket, now, "connection refused"), "it opens");
 ///

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn statistics_of_several_workers_add_up() {
-        let (mut one, mut other) = (EngineStats::default(), EngineStats::default());
+        let mut one = EngineStats::default();
+        let mut other = EngineStats::default();
         one.answered(Some(0.5), false, 100);
         one.failed();
         other.answered(Some(1.0), false, 300);

@@ -199,7 +199,8 @@ impl<'a> EventLoop<'a> {
         let mut durations = Vec::new();
         let detection_passes = shapes.iter().map(|shape| shape.detection.len()).max().unwrap_or(0);
         for pass in 0..detection_passes {
-            let (mut sizes, mut drawn) = (Vec::new(), Vec::new());
+            let mut sizes = Vec::new();
+            let mut drawn = Vec::new();
             for shape in shapes {
                 let Some(exact) = shape.detection.get(pass) else { continue };
                 let (size, content) = self.policy.detection_shape((shape.width, shape.height), *exact);

@@ -48,7 +48,8 @@ mod tests {
     fn a_full_queue_adds_no_wait_and_fills_the_batches() {
         let full = recorded("full");
         for provider in Provider::ALL {
-            let (policy, report) = (Policy::of(provider), with_default(provider, &full));
+            let policy = Policy::of(provider);
+            let report = with_default(provider, &full);
             assert_eq!(report.added.last(), Some(&Duration::ZERO), "{provider}");
             // Not all batches are full: at the beginning an idle reader takes the few pages there are, at the end the
             // last ones remain, and a batch leaves after max_wait while pages are still being rendered.
@@ -72,8 +73,10 @@ mod tests {
     #[test]
     fn no_page_is_lost_and_no_batch_exceeds_the_cost_limit() {
         for (recording, provider) in [("trickle", 0), ("burst", 1), ("full", 2), ("burst", 3)] {
-            let (recording, provider) = (recorded(recording), Provider::ALL[provider]);
-            let (policy, report) = (Policy::of(provider), with_default(provider, &recording));
+            let recording = recorded(recording);
+            let provider = Provider::ALL[provider];
+            let policy = Policy::of(provider);
+            let report = with_default(provider, &recording);
             assert_eq!(report.pages, recording.pages());
             assert_eq!(report.batches.iter().sum::<usize>(), recording.pages());
             for (pages, pixels) in report.batches.iter().zip(&report.batch_pixels) {

@@ -55,7 +55,7 @@ pub(crate) enum EnginesCommand {
     Pause(DecisionArgs),
     /// End a pause.
     Resume(EngineNameArgs),
-    /// Send one page now to an engine whose circuit breaker is open, in every worker.
+    /// Probe an engine whose circuit breaker is open: every worker sends it one page now.
     Probe(DecisionArgs),
     /// End the trial of a canary: it gets no new tasks.
     RollBack(DecisionArgs),

@@ -73,12 +73,17 @@ pub(crate) struct LimitArgs {
 impl LimitArgs {
     /// Returns the limits with the given ones replaced.
     pub(crate) fn apply_to(&self, limits: Limits) -> Limits {
-        let replace = |given: Option<LimitValue>, before| given.map_or(before, |LimitValue(limit)| limit);
-        Limits {
-            requests_per_minute: replace(self.requests_per_minute, limits.requests_per_minute),
-            burst: replace(self.burst, limits.burst),
-            pages_per_day: replace(self.pages_per_day, limits.pages_per_day),
+        let mut changed = limits;
+        if let Some(LimitValue(limit)) = self.requests_per_minute {
+            changed.requests_per_minute = limit;
         }
+        if let Some(LimitValue(limit)) = self.burst {
+            changed.burst = limit;
+        }
+        if let Some(LimitValue(limit)) = self.pages_per_day {
+            changed.pages_per_day = limit;
+        }
+        changed
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<(
     writeln!(out)?;
     if let Some(trial) = report.trial.as_ref().filter(|trial| trial.problem.is_none()) {
         let provider = trial.provider.as_deref().unwrap_or("nothing");
-        let (load_seconds, read_seconds) = (trial.load_seconds, trial.read_seconds);
+        let load_seconds = trial.load_seconds;
+        let read_seconds = trial.read_seconds;
         writeln!(
             out,
             "test page: {provider} loaded in {load_seconds:.2} s and read it in {read_seconds:.2} s: {:?}",

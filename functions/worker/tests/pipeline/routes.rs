@@ -103,7 +103,8 @@ async fn the_fallback_reads_a_failed_page_and_both_engines_are_named() {
     let task = stage.submit(&[WHITE, ERRS]).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
-    let (first, second) = (stage.text(&task, 1).await, stage.text(&task, 2).await);
+    let first = stage.text(&task, 1).await;
+    let second = stage.text(&task, 2).await;
     assert_eq!((first.engine, first.tried), (name("a@1"), vec![]));
     assert_eq!((second.engine, second.tried.len()), (name("b@1"), 1));
     let tried = &second.tried[0];
@@ -117,7 +118,8 @@ async fn the_more_confident_text_is_kept_and_both_engines_are_named() {
     let task = stage.submit(&[WHITE, GRAY]).await;
     let (_running, _shutdown) = stage.work();
     stage.ended(&task).await;
-    let (sure, unsure) = (stage.text(&task, 1).await, stage.text(&task, 2).await);
+    let sure = stage.text(&task, 1).await;
+    let unsure = stage.text(&task, 2).await;
     assert_eq!((sure.engine, sure.tried), (name("a@1"), vec![]));
     assert_eq!((unsure.engine, unsure.tried.len()), (name("b@1"), 1));
     let tried = &unsure.tried[0];

@@ -120,7 +120,8 @@ fn new_stage(
     let dir = tempfile::tempdir().expect("a temporary folder");
     let with_lease = |name: QueueName| QueueSettings { lease, ..name.settings() };
     let backend = Embedded::open_with(dir.path(), "test", with_lease).expect("the backend opens").backend();
-    let (page_timeout, backoff) = (Duration::from_secs(5), Duration::from_millis(50));
+    let page_timeout = Duration::from_secs(5);
+    let backoff = Duration::from_millis(50);
     let settings = WorkerSettings { page_timeout, backoff, ..WorkerSettings::default() };
     WorkerStage {
         dir,
@@ -195,13 +196,16 @@ impl WorkerStage {
         documents: impl Fn() -> Documents + Send + Sync + 'static,
     ) -> (JoinHandle<anyhow::Result<WorkerExit>>, CancellationToken) {
         let renderer = Renderer::start(documents).expect("a thread starts");
-        let (make, shutdown) = (Arc::clone(&self.make_engine), CancellationToken::new());
+        let make = Arc::clone(&self.make_engine);
+        let shutdown = CancellationToken::new();
         let running = tokio::spawn(self.worker(renderer).run(move |entry| Ok(make(entry)), || {}, shutdown.clone()));
         (running, shutdown)
     }
 
     pub(crate) fn worker(&self, renderer: Renderer) -> Worker {
-        let (backend, config, name) = (self.backend.clone(), Arc::clone(&self.config), "worker-1".to_owned());
+        let backend = self.backend.clone();
+        let config = Arc::clone(&self.config);
+        let name = "worker-1".to_owned();
         Worker { backend, renderer, settings: self.settings, config, name }
     }
 

@@ -126,7 +126,8 @@ fn a_task_waits_for_a_paused_engine_unless_a_fallback_is_available() {
 fn a_task_waits_for_an_engine_until_its_breaker_is_closed() {
     let waits = |state| {
         let engine = "a@1".parse().expect("a valid engine name");
-        let (reason, stats) = (Some("h does not respond".to_owned()), EngineStats::default());
+        let reason = Some("h does not respond".to_owned());
+        let stats = EngineStats::default();
         let report = EngineReport { engine, worker: "w".to_owned(), at: UnixMillis(1), state, reason, stats, trial: 0 };
         let statuses = EngineStatuses::new(BTreeMap::new(), vec![report]);
         config(ROUTE).waiting_reason(&ReadAs::default(), &statuses, UnixMillis(2)).map(|waiting| waiting.code)

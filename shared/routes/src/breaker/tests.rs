@@ -42,7 +42,8 @@ fn an_unreachable_engine_opens_it_at_once_unless_it_has_read_a_page_recently() {
     assert!(breaker.record_unreachable(ticket, now, "connection refused"));
     assert_eq!(breaker.state(now), BreakerState::Open);
     let mut breaker = Breaker::new(BreakerSettings::default());
-    let (first, second) = (acquire(&mut breaker, now), acquire(&mut breaker, now));
+    let first = acquire(&mut breaker, now);
+    let second = acquire(&mut breaker, now);
     breaker.record_success(first, now);
     assert!(!breaker.record_unreachable(second, now, "connection refused"));
 }
