@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quire_platform::{Backend, Result};
-use quire_routes::{Config, EngineStatuses, OperatorNote, Route, BreakerState};
+use quire_routes::{BreakerState, Config, EngineStatuses, OperatorNote, Route};
 use quire_tasks::{EngineName, ModeName, UnixMillis};
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -7,7 +7,9 @@ use std::{
 };
 
 use axum::{body::Body, extract::Request};
-use quire_routes::{EngineReport, EngineStats, OperatorNote, BreakerState, pause, reinstate, report, resume, roll_back};
+use quire_routes::{
+    BreakerState, EngineReport, EngineStats, OperatorNote, pause, reinstate, report, resume, roll_back,
+};
 use quire_submit::{engines, lambda, router};
 use quire_tasks::{EngineName, UnixMillis};
 use serde_json::{Value, json};
