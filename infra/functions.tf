@@ -1,7 +1,7 @@
-# The six functions: what starts each, what it may do, and what it is told.
+# The six Lambda functions: triggers, permissions (least privilege) and environment variables.
 
 locals {
-  # Without its spaces.
+  # Minified JSON.
   engines = try(jsonencode(jsondecode(var.engines)), null)
 
   zips = var.zips == null ? "${path.module}/build" : var.zips
@@ -18,28 +18,28 @@ locals {
     var.emulator ? { QUIRE_DEV = "1" } : {},
   )
 
-  # Pages of a searchable PDF that submit-ingest makes in its time.
+  # The maximum pages of a searchable PDF that submit-ingest can create within its timeout.
   longest_pdf = "1000"
 
-  # The calls that the door takes, and whether each is for everybody: its own description of itself is the one list.
+  # The routes of the API, from its OpenAPI description, and whether each is public.
   calls = merge([for path, methods in jsondecode(file("${path.module}/../functions/submit/openapi.json")).paths : {
     for method, call in methods : "${upper(method)} ${path}" => try(length(call.security) == 0, false)
     if contains(["delete", "get", "patch", "post", "put"], method)
   }]...)
 
-  # What several of them do. Every change of a task is a transaction of puts and condition checks.
+  # Permissions that several functions share. Every change of a task is a transaction of puts and condition checks.
   change_tasks = {
     sid       = "ChangeTasks"
     actions   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
     resources = [module.table.arn]
   }
-  # A task's pages, and what is written down about engines.
+  # The pages of a task, and the status of engines.
   list_pages = {
     sid       = "ListPages"
     actions   = ["dynamodb:Query"]
     resources = [module.table.arn]
   }
-  # An object that is not there is "not found" only to those who may list the bucket, and "forbidden" to all others.
+  # Without s3:ListBucket, S3 returns 403 instead of 404 for a missing object.
   miss_objects = {
     sid       = "MissObjects"
     actions   = ["s3:ListBucket"]
@@ -60,7 +60,7 @@ locals {
     actions   = ["secretsmanager:GetSecretValue"]
     resources = [aws_secretsmanager_secret.webhook.arn]
   }
-  # Everything that is kept for a task, in every version.
+  # Deletes all objects, in every version, and all records of a task.
   forget = [
     {
       sid       = "ForgetObjects"
@@ -91,7 +91,7 @@ module "submit_api" {
   name        = "${var.name}-submit-api"
   description = "The HTTP API"
   zip         = "${local.zips}/submit-api.zip"
-  # API Gateway waits for 30 s.
+  # API Gateway times out after 30 s.
   timeout_secs       = 29
   memory_mb          = 1024
   kms_key_arn        = aws_kms_key.this.arn
@@ -101,14 +101,14 @@ module "submit_api" {
     QUIRE_PUBLIC_URL        = coalesce(var.public_url, module.api.url)
     QUIRE_SYNC_LIMIT_SECS   = "25"
     QUIRE_LONGEST_WAIT_SECS = "20"
-    # Lambda takes 6 MB with base64, which adds a third, and headers.
+    # Lambda's payload limit of 6 MB includes headers and base64 encoding, which adds a third.
     QUIRE_MAX_BODY_BYTES = "4194304"
     QUIRE_AWS_CACHE_MB   = "64"
-    # What submit-ingest makes in its time; more is refused here already.
+    # Requests that submit-ingest could not complete within its timeout are rejected.
     QUIRE_MAX_RESULT_PAGES = local.longest_pdf
-    # The API's own clients' secrets, which they may ask for, follow from it.
+    # The tenants' secrets, which the API returns on request, are derived from it.
     QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn
-    # Where API Gateway has checked who calls, what they prove it with is no key of ours.
+    # If API Gateway authenticates requests, the Authorization header is not an API key of Quire.
     QUIRE_KEYS = lookup({ KEYS = "required", NONE = "auto" }, var.authorization, "off")
   })
   callers = { api = { principal = "apigateway.amazonaws.com", source_arn = "${module.api.execution_arn}/*/*" } }
@@ -122,7 +122,7 @@ module "submit_api" {
       resources = [module.table.index_arns["by_tenant"]]
     },
     {
-      # The addresses that it signs for uploads and for results may do what it may.
+      # Presigned URLs for uploads and results have the permissions of the function that signs them.
       sid       = "SignUploads"
       actions   = ["s3:PutObject"]
       resources = ["${module.bucket.arn}/inbox/*"]
@@ -138,13 +138,16 @@ module "submit_api" {
 module "submit_upload" {
   source = "./modules/function"
 
-  name                = "${var.name}-submit-upload"
-  description         = "Documents that were put into the bucket's inbox/"
-  zip                 = "${local.zips}/submit-upload.zip"
-  timeout_secs        = 30
-  kms_key_arn         = aws_kms_key.this.arn
-  log_retention_days  = var.log_retention_days
-  environment         = merge(local.environment, var.inbox_callback_url == null ? {} : { QUIRE_INBOX_CALLBACK_URL = var.inbox_callback_url })
+  name               = "${var.name}-submit-upload"
+  description        = "Creates tasks for documents in the bucket's inbox/"
+  zip                = "${local.zips}/submit-upload.zip"
+  timeout_secs       = 30
+  kms_key_arn        = aws_kms_key.this.arn
+  log_retention_days = var.log_retention_days
+  environment = merge(
+    local.environment,
+    var.inbox_callback_url == null ? {} : { QUIRE_INBOX_CALLBACK_URL = var.inbox_callback_url },
+  )
   callers             = { bucket = { principal = "s3.amazonaws.com", source_arn = module.bucket.arn, source_account = local.account } }
   failed_events_queue = module.failed_events
   permissions         = [local.change_tasks, local.list_pages, local.send["documents"]]
@@ -160,7 +163,7 @@ resource "aws_s3_bucket_notification" "inbox" {
     filter_prefix       = "inbox/"
   }
 
-  # S3 tries out whether it may.
+  # S3 validates the permission to invoke the function.
   depends_on = [module.submit_upload]
 }
 
@@ -168,17 +171,17 @@ module "submit_ingest" {
   source = "./modules/function"
 
   name         = "${var.name}-submit-ingest"
-  description  = "Fetches, checks and splits documents"
+  description  = "Downloads, validates and splits documents"
   zip          = "${local.zips}/submit-ingest.zip"
   timeout_secs = 180
   memory_mb    = 2048
-  # One document at a time, of at most 500 MB: as it came in, and as it goes on.
+  # One document at a time, of at most 500 MB: the download and the processed copy.
   storage_mb         = 2048
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
   environment = merge(local.environment, {
     QUIRE_AWS_CACHE_MB = "512"
-    # What a searchable PDF may take of 180 s and of the disk.
+    # The share of the timeout and of the disk for a searchable PDF.
     QUIRE_RESULT_LIMIT_SECS = "150"
     QUIRE_MAX_RESULT_BYTES  = "1073741824"
     QUIRE_MAX_RESULT_PAGES  = local.longest_pdf
@@ -194,13 +197,13 @@ module "submit_ingest" {
       resources = ["${module.bucket.arn}/inbox/*"]
     },
     {
-      # Searchable PDFs are made of what was sent and what was read.
+      # Searchable PDFs are created from the document and the results of its pages.
       sid       = "ReadForResults"
       actions   = ["s3:GetObject"]
       resources = [for folder in ["documents", "pages"] : "${module.bucket.arn}/${folder}/*"]
     },
     {
-      # Of a task that was deleted meanwhile nothing stays.
+      # Deletes the result if the task was deleted concurrently.
       sid       = "KeepResults"
       actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:PutObject"]
       resources = ["${module.bucket.arn}/results/*"]
@@ -217,7 +220,7 @@ module "submit_sweep" {
   source = "./modules/function"
 
   name                = "${var.name}-submit-sweep"
-  description         = "Sends what an interrupted submission left unsent, and removes tasks whose time is over"
+  description         = "Sweeper: sends messages of interrupted submissions, and deletes tasks after their retention"
   zip                 = "${local.zips}/submit-sweep.zip"
   timeout_secs        = 60
   kms_key_arn         = aws_kms_key.this.arn
@@ -251,7 +254,7 @@ module "notifier" {
   source = "./modules/function"
 
   name               = "${var.name}-notifier"
-  description        = "Callbacks to customers"
+  description        = "Delivers callbacks (webhooks)"
   zip                = "${local.zips}/notifier.zip"
   timeout_secs       = 60
   kms_key_arn        = aws_kms_key.this.arn
@@ -265,7 +268,7 @@ module "notifier" {
 
   permissions = [
     local.change_tasks, local.list_pages, local.read_results, local.miss_objects, local.read_secret,
-    # What waits for a receiver that is left alone goes back as a new message.
+    # A callback for an endpoint in backoff is sent back to the queue as a new message.
     local.send["callbacks"], local.send["callbacks-dead"],
     {
       sid       = "ForgetEndpoints"
@@ -279,7 +282,7 @@ module "dead_letter" {
   source = "./modules/function"
 
   name               = "${var.name}-dead-letter"
-  description        = "Ends what could not be done, with its reason"
+  description        = "Files dead letters and fails their pages and tasks"
   zip                = "${local.zips}/dead-letter.zip"
   timeout_secs       = 60
   kms_key_arn        = aws_kms_key.this.arn

@@ -1,4 +1,4 @@
-# What is kept, and where: the key, the bucket, the table, the queues and the secret.
+# Storage: KMS key, bucket, table, queues and webhook secret.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -9,9 +9,9 @@ locals {
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.id
 
-  # The one definition of the queues' settings, which the functions read too.
+  # The settings of the queues (visibility timeout, maximum receives). The functions read the same file.
   queues = jsondecode(file("${path.module}/../shared/platform/queues.json"))
-  # What the functions count is kept under this name.
+  # The CloudWatch namespace of the functions' and workers' metrics.
   metrics = "Quire/${var.name}"
 }
 
@@ -24,8 +24,8 @@ resource "aws_kms_key" "this" {
     Version = "2012-10-17"
     Statement = [
       {
-        # Without it nobody could ever change the key again. Who of the account may do what is for IAM to say; the
-        # functions' roles may use it by way of the services that keep our data.
+        # Required: without this statement the key policy could never be changed again. IAM policies decide who in the
+        # account may use the key; the functions' roles may only use it through the services that store data.
         Sid       = "TheAccountDecides"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local.partition}:iam::${local.account}:root" }
@@ -36,8 +36,11 @@ resource "aws_kms_key" "this" {
         Sid       = "OurLogs"
         Effect    = "Allow"
         Principal = { Service = "logs.${local.region}.amazonaws.com" }
-        Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
-        Resource  = "*"
+        Action = [
+          "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
+          "kms:ReEncryptFrom", "kms:ReEncryptTo",
+        ]
+        Resource = "*"
         Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [
           for group in ["/aws/lambda/${var.name}-*", "/aws/vendedlogs/apigateway/${var.name}", "/ecs/${var.name}-*", "/aws/ecs/containerinsights/${var.name}-*"] :
           "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:${group}"
@@ -88,7 +91,8 @@ module "queue" {
   kms_key_arn     = aws_kms_key.this.arn
 }
 
-# Events of the bucket and the clock that a function could not deal with: for the operator, who looks and invokes again.
+# The failure destination of asynchronous invocations (bucket events, schedule). The operator inspects them and invokes
+# the function again.
 module "failed_events" {
   source = "./modules/queue"
 
@@ -97,11 +101,11 @@ module "failed_events" {
   kms_key_arn = aws_kms_key.this.arn
 }
 
-# Without a value, so that none is in Terraform's state: `quire webhook-secret` makes one and puts it here.
+# Created without a value, so that Terraform's state does not contain the secret: `quire webhook-secret` generates it.
 resource "aws_secretsmanager_secret" "webhook" {
-  #checkov:skip=CKV2_AWS_57:receivers verify with it: it changes when they are ready, with two signatures for a while
+  #checkov:skip=CKV2_AWS_57:rotation is manual, when receivers are ready; both secrets sign during the overlap
   name                    = "${var.name}/webhook"
-  description             = "Callbacks are signed with it"
+  description             = "Signing secret of callbacks"
   kms_key_id              = aws_kms_key.this.arn
   recovery_window_in_days = var.deletion_protection ? 30 : 0
 }

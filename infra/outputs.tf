@@ -1,35 +1,35 @@
 output "api_url" {
-  description = "The API's address."
+  description = "URL of the API."
   value       = coalesce(var.public_url, module.api.url)
 }
 
 output "bucket" {
-  description = "The bucket. What is put under inbox/ becomes a task."
+  description = "Name of the bucket. Each object under inbox/ becomes a task."
   value       = module.bucket.name
 }
 
 output "table" {
-  description = "The task table."
+  description = "Name of the task table."
   value       = module.table.name
 }
 
 output "queue_prefix" {
-  description = "What the names of the queues begin with."
+  description = "Prefix of the queues' names."
   value       = var.name
 }
 
 output "webhook_secret_arn" {
-  description = "The secret that callbacks are signed with. `quire webhook-secret` puts a value in, and prints it."
+  description = "ARN of the signing secret of callbacks. `quire webhook-secret` generates and prints its value."
   value       = aws_secretsmanager_secret.webhook.arn
 }
 
 output "repository_url" {
-  description = "Where the worker's image is pushed to."
+  description = "URL of the repository for the worker's image."
   value       = aws_ecr_repository.worker.repository_url
 }
 
 output "environment" {
-  description = "What the `quire` command needs to know: eval \"$(terraform -chdir=infra output -raw environment)\"."
+  description = "Environment variables of the `quire` command: eval \"$(terraform -chdir=infra output -raw environment)\"."
   value = join("", [for name, value in merge({
     AWS_REGION               = local.region
     QUIRE_PLATFORM           = "aws"
@@ -38,7 +38,7 @@ output "environment" {
     QUIRE_AWS_QUEUE_PREFIX   = var.name
     QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn
     }, local.engines == null ? {} : {
-    # As a shell takes it.
+    # Quoted for a shell.
     QUIRE_ENGINES = "'${replace(local.engines, "'", "'\\''")}'"
   }) : "export ${name}=${value}\n"])
 }

@@ -1,61 +1,63 @@
 variable "name" {
-  description = "What every name begins with, and the names of the table and the queues: one deployment of an account and region has it."
+  description = "Prefix of all names. Must be unique per account and region."
   type        = string
   default     = "quire"
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,19}[a-z0-9]$", var.name))
-    error_message = "name must be 3 to 21 of a-z, 0-9 and -, begin with a letter and not end with -."
+    error_message = "name must have 3 to 21 characters a-z, 0-9 and -, start with a letter and not end with -."
   }
 }
 
 variable "region" {
-  description = "AWS region; null takes the one of the environment (AWS_REGION)."
+  description = "AWS region. Default: the environment variable AWS_REGION."
   type        = string
   default     = null
 
   validation {
     condition     = var.region == null || can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
-    error_message = "region must look like eu-central-1."
+    error_message = "region must be an AWS region, e.g. eu-central-1."
   }
 }
 
 variable "emulator" {
-  description = "Whether this goes to an emulator named by AWS_ENDPOINT_URL: S3 by path, and plain HTTP to this machine allowed for callback_url and image_url."
+  description = "Whether AWS_ENDPOINT_URL is an emulator: uses path-style S3, and permits plain HTTP and private addresses in callback_url and image_url."
   type        = bool
   default     = false
 }
 
 variable "zips" {
-  description = "Folder with the functions' zips; null is build/ beside this file, where `cargo run -p quire-package` puts them."
+  description = "Folder with the functions' zips. Default: build/ in this folder, the output of `cargo run -p quire-package`."
   type        = string
   default     = null
 
   validation {
     condition     = var.zips == null || can(regex("[^/]$", var.zips))
-    error_message = "zips must be a folder, without a slash at its end."
+    error_message = "zips must be a folder without a trailing slash."
   }
 }
 
 variable "log_retention_days" {
-  description = "How long logs are kept."
+  description = "Retention of logs in days."
   type        = number
   default     = 365
 
   validation {
-    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days must be a number that CloudWatch Logs takes: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096 and so on."
+    condition = contains([
+      1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+    ], var.log_retention_days)
+    error_message = "log_retention_days must be a retention of CloudWatch Logs, e.g. 1, 7, 30, 90, 365, 731 or 3653."
   }
 }
 
 variable "deletion_protection" {
-  description = "Whether data is protected: the table and a bucket or registry with something in it refuse to be deleted, the key and the secret wait for 30 days."
+  description = "Deletion protection: the table and a non-empty bucket or repository cannot be deleted; the key and the secret are deleted after 30 days."
   type        = bool
   default     = true
 }
 
 variable "authorization" {
-  description = "Who may call the API: KEYS (Quire's own API keys, one tenant each, see `quire keys`); or, as one tenant, AWS_IAM (signed requests of principals with execute-api:Invoke), JWT (see jwt), or, on an emulator only, NONE."
+  description = "Authentication of the API: KEYS (Quire's API keys, one tenant each, see `quire keys`); or as a single tenant AWS_IAM (signed requests of principals with execute-api:Invoke), JWT (see jwt) or, on an emulator only, NONE."
   type        = string
   default     = "KEYS"
 
@@ -66,17 +68,17 @@ variable "authorization" {
 
   validation {
     condition     = var.authorization != "NONE" || var.emulator
-    error_message = "authorization NONE is for emulators: on AWS the API would be open to everybody."
+    error_message = "authorization NONE is for emulators only: on AWS the API would be public."
   }
 
   validation {
     condition     = (var.authorization == "JWT") == (var.jwt != null)
-    error_message = "authorization JWT and jwt (issuer and audience) go together."
+    error_message = "jwt (issuer and audience) must be set if and only if authorization is JWT."
   }
 }
 
 variable "jwt" {
-  description = "Whose tokens the API takes, where authorization is JWT: the issuer's address and the audiences."
+  description = "The issuer URL and the audiences of accepted tokens, if authorization is JWT."
   type = object({
     issuer   = string
     audience = list(string)
@@ -85,12 +87,12 @@ variable "jwt" {
 
   validation {
     condition     = var.jwt == null || try(startswith(var.jwt.issuer, "https://") && length(var.jwt.audience) > 0, false)
-    error_message = "jwt needs an issuer that begins with https:// and at least one audience."
+    error_message = "jwt must have an issuer that starts with https:// and at least one audience."
   }
 }
 
 variable "throttling" {
-  description = "How many requests a second the API takes, and how many at once."
+  description = "Rate limit of the API: requests per second, and burst."
   type = object({
     rate  = number
     burst = number
@@ -99,45 +101,45 @@ variable "throttling" {
 
   validation {
     condition     = var.throttling.rate >= 1 && var.throttling.burst >= 1
-    error_message = "throttling needs a rate and a burst of at least 1."
+    error_message = "throttling must have a rate and a burst of at least 1."
   }
 }
 
 variable "public_url" {
-  description = "What status_url begins with, where a domain of your own stands in front of the API; null is the API's own address."
+  description = "Base URL of status_url, for a custom domain in front of the API. Default: the URL of the API."
   type        = string
   default     = null
 
   validation {
     condition     = var.public_url == null || can(regex("^https?://[^/]+(/.*[^/])?$", var.public_url))
-    error_message = "public_url must be an address that begins with https:// (or http://) and ends without a slash."
+    error_message = "public_url must start with https:// (or http://) and have no trailing slash."
   }
 }
 
 variable "inbox_callback_url" {
-  description = "Who is told about documents that were put straight into the bucket's inbox/; null for nobody."
+  description = "Callback URL for documents that are put into the bucket's inbox/. Default: no callback."
   type        = string
   default     = null
 
   validation {
     condition     = var.inbox_callback_url == null || can(regex("^https://", var.inbox_callback_url)) || var.emulator
-    error_message = "inbox_callback_url must begin with https://."
+    error_message = "inbox_callback_url must start with https://."
   }
 }
 
 variable "callback_schedule" {
-  description = "The waits before the second attempt at a callback, the third and so on, as 5s,5m,30m,2h,5h,10h,10h; null is 1s,5s,15s."
+  description = "Backoff between the attempts of a callback, e.g. 5s,5m,30m,2h,5h,10h,10h. Default: 1s,5s,15s."
   type        = string
   default     = null
 
   validation {
     condition     = var.callback_schedule == null || can(regex("^[0-9]+[smh](,[0-9]+[smh]){0,10}$", var.callback_schedule))
-    error_message = "callback_schedule must be up to 11 waits as 5s, 2m or 1h, set apart by commas."
+    error_message = "callback_schedule must have 1 to 11 comma-separated durations, e.g. 5s,2m,1h."
   }
 }
 
 variable "concurrency" {
-  description = "How many invocations at once empty each queue: documents (fetched and split), callbacks, and each of the dead-letter queues."
+  description = "Maximum concurrent invocations per queue: documents, callbacks, and each dead-letter queue."
   type = object({
     documents = number
     callbacks = number
@@ -146,13 +148,13 @@ variable "concurrency" {
   default = { documents = 20, callbacks = 10, dead = 2 }
 
   validation {
-    condition     = alltrue([for at_once in values(var.concurrency) : at_once >= 2 && at_once <= 1000])
-    error_message = "concurrency must be from 2 to 1000: what Lambda takes."
+    condition     = alltrue([for concurrency in values(var.concurrency) : concurrency >= 2 && concurrency <= 1000])
+    error_message = "concurrency must be between 2 and 1000, a limit of Lambda."
   }
 }
 
 variable "alarm_topics" {
-  description = "ARNs of the SNS topics that alarms go to. The topics' own encryption must let CloudWatch publish."
+  description = "ARNs of the SNS topics for alarms. CloudWatch must be permitted to publish to them and to use their KMS keys."
   type        = list(string)
   default     = []
 
@@ -163,96 +165,106 @@ variable "alarm_topics" {
 }
 
 variable "worker_image" {
-  description = "The worker's image, by digest. Null, as for a first apply before there is one, deploys no workers."
+  description = "The worker's image, by digest. Default: no workers, e.g. for the first apply, before there is an image."
   type        = string
   default     = null
 
   validation {
     condition     = var.worker_image == null || can(regex("^[^@[:space:]]+@sha256:[0-9a-f]{64}$", var.worker_image))
-    error_message = "worker_image must name its digest: repository@sha256:…. A tag can change under what was tested."
+    error_message = "worker_image must have a digest: repository@sha256:…. A tag could be moved to an untested image."
   }
 }
 
 variable "engines" {
-  description = "Which engines there are and what reads what, as JSON (see README, Engines and routes): file(\"engines.json\"), say. Null reads text with PP-OCR. Folders are the image's own."
+  description = "Engines and routes as JSON, e.g. file(\"engines.json\") (see README, Engines and routes). Default: PP-OCR reads text. Folders are paths in the worker's image."
   type        = string
   default     = null
 
   validation {
-    # A function's environment has 4 KB in all.
-    condition     = var.engines == null || (can(keys(jsondecode(var.engines).engines)) && length(try(jsonencode(jsondecode(var.engines)), "")) <= 3000)
-    error_message = "engines must be JSON with engines and routes, of at most 3,000 characters without its spaces."
+    # All environment variables of a function together are limited to 4 KB.
+    condition = var.engines == null || (
+      can(keys(jsondecode(var.engines).engines)) &&
+      length(try(jsonencode(jsondecode(var.engines)), "")) <= 3000
+    )
+    error_message = "engines must be JSON with engines and routes, and at most 3,000 characters when minified."
   }
 }
 
 variable "worker_secrets" {
-  description = "What the workers' environment gets from Secrets Manager or Parameter Store: ARNs by variable, for the keys that engines name in api_key_env."
+  description = "ARNs of Secrets Manager secrets or Parameter Store parameters, by environment variable of the workers: for the api_key_env of engines."
   type        = map(string)
   default     = {}
 
   validation {
-    condition     = alltrue([for name, arn in var.worker_secrets : can(regex("^[A-Z][A-Z0-9_]*$", name)) && can(regex("^arn:[^:]+:(secretsmanager|ssm):", arn))])
-    error_message = "worker_secrets must be ARNs of secrets or parameters, by names as VLLM_API_KEY."
+    condition = alltrue([
+      for name, arn in var.worker_secrets :
+      can(regex("^[A-Z][A-Z0-9_]*$", name)) && can(regex("^arn:[^:]+:(secretsmanager|ssm):", arn))
+    ])
+    error_message = "worker_secrets must be ARNs of secrets or parameters, by environment variable, e.g. VLLM_API_KEY."
   }
 }
 
 variable "worker_vpc_id" {
-  description = "VPC of the workers. Needed with worker_image."
+  description = "VPC of the workers. Required with worker_image."
   type        = string
   default     = null
 
   validation {
     condition     = var.worker_image == null || can(regex("^vpc-", var.worker_vpc_id))
-    error_message = "worker_image needs worker_vpc_id, as vpc-…."
+    error_message = "worker_image requires worker_vpc_id (vpc-…)."
   }
 }
 
 variable "worker_subnet_ids" {
-  description = "Private subnets of the workers, with a way out to AWS: a NAT gateway, or endpoints (those of S3 and DynamoDB cost nothing, and most bytes go there). Needed with worker_image."
+  description = "Private subnets of the workers with a route to AWS: a NAT gateway or VPC endpoints (those of S3 and DynamoDB are free and carry most traffic). Required with worker_image."
   type        = list(string)
   default     = []
 
   validation {
-    condition     = var.worker_image == null || (length(var.worker_subnet_ids) > 0 && alltrue([for id in var.worker_subnet_ids : startswith(id, "subnet-")]))
-    error_message = "worker_image needs worker_subnet_ids, each as subnet-…."
+    condition = var.worker_image == null || (
+      length(var.worker_subnet_ids) > 0 && alltrue([for id in var.worker_subnet_ids : startswith(id, "subnet-")])
+    )
+    error_message = "worker_image requires worker_subnet_ids (subnet-…)."
   }
 }
 
 variable "worker_ami_id" {
-  description = "Machine image of the GPU instances; null is AWS's newest for ECS with GPUs. Its driver must be R580 or newer."
+  description = "AMI of the GPU instances, with driver R580 or newer. Default: the newest ECS-optimized GPU AMI of AWS."
   type        = string
   default     = null
 
   validation {
     condition     = var.worker_ami_id == null || can(regex("^ami-", var.worker_ami_id))
-    error_message = "worker_ami_id must look like ami-…."
+    error_message = "worker_ami_id must be the id of an AMI (ami-…)."
   }
 }
 
 variable "worker_instance_types" {
-  description = "Types of the GPU instances, with at least 16 GB; a worker takes one GPU. Several make Spot capacity easier to find."
+  description = "Types of the GPU instances, with at least 16 GB of memory; a worker uses one GPU. Several types improve Spot availability."
   type        = list(string)
   default     = ["g6.xlarge", "g5.xlarge"]
 
   validation {
-    condition     = length(var.worker_instance_types) > 0 && alltrue([for type in var.worker_instance_types : can(regex("^(g[5-9]|p[4-9])[a-z0-9]*\\.[0-9a-z]*xlarge$", type))])
-    error_message = "worker_instance_types must be NVIDIA types as g6.xlarge."
+    condition = length(var.worker_instance_types) > 0 && alltrue([
+      for type in var.worker_instance_types : can(regex("^(g[5-9]|p[4-9])[a-z0-9]*\\.[0-9a-z]*xlarge$", type))
+    ])
+    error_message = "worker_instance_types must be types with NVIDIA GPUs, e.g. g6.xlarge."
   }
 }
 
 variable "worker_max" {
-  description = "The most workers at once. The fewest is none."
+  description = "Maximum number of workers. The minimum is 0."
   type        = number
   default     = 4
 
   validation {
     condition     = var.worker_max >= 1 && var.worker_max <= 1000 && floor(var.worker_max) == var.worker_max
-    error_message = "worker_max must be a whole number from 1 to 1000."
+    error_message = "worker_max must be an integer between 1 and 1000."
   }
 }
 
 variable "worker_backlog" {
-  description = "How many pages may wait for each worker. About as many as one reads in the five minutes that a further one needs to start."
+  description = "Target number of queued pages per worker: about what a worker reads in the five minutes that another one needs to start."
   type        = number
   default     = 500
 
@@ -263,7 +275,7 @@ variable "worker_backlog" {
 }
 
 variable "worker_spot" {
-  description = "How many instances are on demand before any is Spot, and the percentage of Spot among the others."
+  description = "Number of on-demand instances before Spot instances are used, and the percentage of Spot among the others."
   type = object({
     on_demand_base = number
     percentage     = number
@@ -271,7 +283,9 @@ variable "worker_spot" {
   default = { on_demand_base = 0, percentage = 100 }
 
   validation {
-    condition     = var.worker_spot.on_demand_base >= 0 && var.worker_spot.percentage >= 0 && var.worker_spot.percentage <= 100
-    error_message = "worker_spot needs an on_demand_base of at least 0 and a percentage from 0 to 100."
+    condition = (
+      var.worker_spot.on_demand_base >= 0 && var.worker_spot.percentage >= 0 && var.worker_spot.percentage <= 100
+    )
+    error_message = "worker_spot must have an on_demand_base of at least 0 and a percentage between 0 and 100."
   }
 }

@@ -9,7 +9,7 @@ terraform {
   }
 }
 
-# Credentials and, for an emulator, the address are found in the environment: AWS_ENDPOINT_URL and its like.
+# The provider reads credentials, and for an emulator its URL, from environment variables, e.g. AWS_ENDPOINT_URL.
 provider "aws" {
   region                      = var.region
   s3_use_path_style           = var.emulator

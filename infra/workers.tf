@@ -1,4 +1,4 @@
-# The workers and the registry of their image, which is there before there is an image.
+# The workers, and the repository of their image, which is created before there is an image.
 
 resource "aws_ecr_repository" "worker" {
   name                 = "${var.name}-worker"
@@ -15,13 +15,13 @@ resource "aws_ecr_repository" "worker" {
   }
 }
 
-# With CUDA and models an image takes gigabytes. The one that runs is among the newest, or was just rolled back from.
+# An image with CUDA and models has several gigabytes. The running image is among the newest ten.
 resource "aws_ecr_lifecycle_policy" "worker" {
   repository = aws_ecr_repository.worker.name
 
   policy = jsonencode({ rules = [{
     rulePriority = 1
-    description  = "The newest ten"
+    description  = "Keep the newest ten images"
     selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }
     action       = { type = "expire" }
   }] })
@@ -50,7 +50,7 @@ module "workers" {
 
   permissions = [
     local.change_tasks, local.list_pages, local.miss_objects,
-    # What an engine cannot read now goes back as a new message.
+    # A page whose engine is unavailable is sent back to the queue as a new message.
     local.send["pages"], local.send["callbacks"], local.send["pages-dead"],
     {
       sid       = "TakePages"
@@ -63,7 +63,7 @@ module "workers" {
       resources = ["${module.bucket.arn}/documents/*"]
     },
     {
-      # Of a task that was deleted meanwhile nothing stays.
+      # Deletes the result if the task was deleted concurrently.
       sid       = "PutResults"
       actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
       resources = ["${module.bucket.arn}/pages/*"]

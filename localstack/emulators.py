@@ -1,4 +1,4 @@
-"""The emulators of AWS that a stack can stand on: ministack, a Python program, and LocalStack, in Docker."""
+"""The AWS emulators: ministack, a Python program, and LocalStack, in Docker."""
 
 import contextlib
 import fcntl
@@ -19,13 +19,13 @@ HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
 COMPOSE = ["docker", "compose", "--file", str(HERE / "compose.yaml")]
 REGION = "us-east-1"
-# Ends what it started when nobody holds its input open any more: also when this program was killed.
-WATCH = '"$@" & started=$!; cat > /dev/null; kill "$started"; wait "$started"'
-START_LIMIT_SECS = 120
+# Kills the started process when standard input closes, e.g. because this program was killed.
+WATCHDOG = '"$@" & started=$!; cat > /dev/null; kill "$started"; wait "$started"'
+START_TIMEOUT_SECS = 120
 
 
 class Failure(Exception):
-    """What went wrong, for whoever called."""
+    """An error that the command prints without a traceback."""
 
 
 def say(text):
@@ -33,22 +33,22 @@ def say(text):
 
 
 def run(command, log, capture=False, **options):
-    """Runs a program that must succeed. What it says goes to the log; its output, if captured, is returned instead."""
+    """Runs a program; fails unless it succeeds. Writes its output to the log, or returns its stdout with `capture`."""
     if not shutil.which(command[0]):
-        raise Failure(f"there is no `{command[0]}`")
+        raise Failure(f"`{command[0]}` is not installed")
     with open(log, "ab") as file:
         output = subprocess.PIPE if capture else file
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=file, **options)
     if done.returncode != 0:
         tail = log.read_text(errors="replace").splitlines()[-30:]
-        raise Failure(f"{shlex.join(map(str, command))} ended with {done.returncode}:\n" + "\n".join(tail))
+        raise Failure(f"{shlex.join(map(str, command))} exited with {done.returncode}:\n" + "\n".join(tail))
     return done.stdout
 
 
 def ministack_packages():
-    """The folder with ministack, fetched first if it is not there: whole or not at all, and by one process at a time."""
+    """Returns the folder with ministack. Installs it on first use: atomically, and under a lock."""
     if sys.version_info < (3, 11):
-        raise Failure("ministack needs Python 3.11 or newer")
+        raise Failure("ministack requires Python 3.11 or later")
     cache = Path(os.environ.get("QUIRE_CACHE_DIR") or Path.home() / ".cache" / "quire")
     tag = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
     packages = cache / f"ministack-{tag}"
@@ -56,14 +56,15 @@ def ministack_packages():
     with open(cache / "ministack.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not packages.exists():
-            say("fetching ministack")
+            say("installing ministack")
             with tempfile.TemporaryDirectory(dir=cache) as staging:
                 pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
                 pip += ["--require-hashes", "--only-binary", ":all:", "--requirement", REQUIREMENTS]
                 environment = dict(os.environ, PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0")
-                done = subprocess.run([*pip, "--target", f"{staging}/packages"], env=environment, stderr=subprocess.PIPE)
+                pip += ["--target", f"{staging}/packages"]
+                done = subprocess.run(pip, env=environment, stderr=subprocess.PIPE)
                 if done.returncode != 0:
-                    raise Failure(f"ministack cannot be fetched:\n{done.stderr.decode(errors='replace')}")
+                    raise Failure(f"cannot install ministack:\n{done.stderr.decode(errors='replace')}")
                 os.rename(f"{staging}/packages", packages)
     return packages
 
@@ -72,17 +73,17 @@ def ministack_packages():
 def ministack(port, folder, via=None):
     packages = ministack_packages()
     endpoint = f"http://127.0.0.1:{port}"
-    with socket.socket() as taken:
-        if taken.connect_ex(("127.0.0.1", port)) == 0:
-            raise Failure(f"something listens on port {port} already; name another one with --port")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise Failure(f"port {port} is in use; choose another one with --port")
     (folder / "tmp").mkdir(exist_ok=True)
-    # It runs code for whoever asks: nobody but this machine may. Its environment is that of the functions too: they find
-    # it by AWS_ENDPOINT_URL, and nothing of the caller's Quire must get into them.
+    # It runs arbitrary code for its clients, so it must only listen on loopback. The functions inherit its environment:
+    # they find it by AWS_ENDPOINT_URL, and must not inherit QUIRE_ variables of this process.
     environment = dict(client_environment(via or endpoint), BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port))
     environment.update(PYTHONPATH=str(packages), PYTHONDONTWRITEBYTECODE="1", TMPDIR=str(folder / "tmp"))
-    # These would listen for everybody, whatever BIND_HOST says.
+    # These listen on all interfaces and ignore BIND_HOST.
     environment.update(IOT_MTLS_ENABLED="0", SFTP_ENABLED="0")
-    command = ["sh", "-c", WATCH, "sh", sys.executable, "-m", "ministack"]
+    command = ["sh", "-c", WATCHDOG, "sh", sys.executable, "-m", "ministack"]
     with open(folder / "emulator.log", "wb") as log:
         emulator = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
@@ -93,7 +94,7 @@ def ministack(port, folder, via=None):
     finally:
         emulator.stdin.close()
         emulator.wait()
-        # The functions, unpacked: hundreds of megabytes.
+        # The unpacked functions have hundreds of megabytes.
         shutil.rmtree(folder / "tmp", ignore_errors=True)
 
 
@@ -109,7 +110,7 @@ def localstack(port, folder):
 
 
 def wait_until_healthy(url, emulator, log):
-    deadline = time.monotonic() + START_LIMIT_SECS
+    deadline = time.monotonic() + START_TIMEOUT_SECS
     while True:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(url, timeout=5).close()
@@ -120,12 +121,12 @@ def wait_until_healthy(url, emulator, log):
 
 
 def to_emulator(endpoint):
-    """What a client of the emulator needs: it asks for no credentials, but the SDKs do."""
+    """Returns the environment variables for clients. The SDKs require credentials; the emulator ignores them."""
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
     return keys | {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
 
 
 def client_environment(endpoint):
-    """The whole environment of such a client: nothing of the caller's that could lead elsewhere."""
+    """Returns the environment of this process with QUIRE_ and AWS_ variables replaced by those for the emulator."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("QUIRE_", "AWS_"))}
     return inherited | to_emulator(endpoint)

@@ -1,13 +1,13 @@
-"""The stack without Terraform, for an emulator: the same queues, functions and triggers, and nothing around them: no
-roles, no encryption, no alarms, no workers. `infra/` is what says how Quire is deployed.
+"""Creates the stack on an emulator without Terraform: the same queues, functions and triggers as infra/, but no roles,
+encryption, alarms or workers. Only for tests: infra/ defines the deployment.
 
-The bucket, the table, the queues and the secret are made by `quire provision`, by the same settings that infra/ reads.
+`quire provision` creates the bucket, the table, the queues and the secret, with the same settings that infra/ reads.
 """
 
 import json
 from pathlib import Path
 
-# Seconds and megabytes, as infra/ has them.
+# (timeout in seconds, memory in MB), as in infra/.
 FUNCTIONS = {
     "submit-api": (29, 1024),
     "submit-upload": (30, 256),
@@ -16,7 +16,7 @@ FUNCTIONS = {
     "notifier": (60, 256),
     "dead-letter": (60, 256),
 }
-# Which function takes from which queue, and how many messages at most at a time.
+# (queue, function, batch size).
 MAPPINGS = [
     ("documents", "submit-ingest", 1),
     ("callbacks", "notifier", 10),
@@ -24,18 +24,19 @@ MAPPINGS = [
     ("pages-dead", "dead-letter", 10),
     ("callbacks-dead", "dead-letter", 10),
 ]
-# The calls of the door, by its own description of itself.
+# The routes of the API, from its OpenAPI description.
 PATHS = json.loads((Path(__file__).parents[1] / "functions/submit/openapi.json").read_text())["paths"]
-ROUTES = [f"{method.upper()} {path}" for path, calls in PATHS.items() for method in calls if method in ("delete", "get", "post", "put")]
+METHODS = ("delete", "get", "post", "put")
+ROUTES = [f"{method.upper()} {path}" for path, calls in PATHS.items() for method in calls if method in METHODS]
 ANY_ROLE = "arn:aws:iam::000000000000:role/quire"
 
 
 class Stack:
-    """A stack whose bucket, table, queues and secret are there already, all called after `prefix`."""
+    """A stack whose bucket, table, queues and secret already exist, with names that start with `prefix`."""
 
     def __init__(self, client, client_environment, prefix, zips, engines=None):
-        """`client` makes a client of a service, `client_environment` is what every client of the emulator is told.
-        `engines` is their configuration as JSON, if there is one."""
+        """`client` creates a client of an AWS service; `client_environment` has the environment variables for clients
+        of the emulator; `engines` is the configuration of engines as JSON, or None."""
         self.client, self.prefix, self.zips = client, prefix, zips
         self.region, self.lambdas, self.arns = client_environment["AWS_REGION"], client("lambda"), {}
         self.environment = {
@@ -47,10 +48,10 @@ class Stack:
         self.engines = {"QUIRE_ENGINES": engines} if engines else {}
 
     def make(self, inbox_callback_url, with_api):
-        """Makes everything else; where the API is, if it is to have one."""
+        """Creates the other resources. Returns the URL of the API, or None without an API."""
         self.client("s3").put_bucket_versioning(Bucket=self.prefix, VersioningConfiguration={"Status": "Enabled"})
         api = self.api() if with_api else None
-        told = {
+        extra_variables = {
             "submit-api": {
                 "QUIRE_SYNC_LIMIT_SECS": "25",
                 "QUIRE_LONGEST_WAIT_SECS": "20",
@@ -60,16 +61,16 @@ class Stack:
             "submit-upload": {"QUIRE_INBOX_CALLBACK_URL": inbox_callback_url} if inbox_callback_url else {},
         }
         for name, (timeout, memory) in FUNCTIONS.items():
-            self.arns[name] = self.function(name, timeout, memory, told.get(name, {}))
+            self.arns[name] = self.function(name, timeout, memory, extra_variables.get(name, {}))
         self.triggers()
         if api:
             self.routes(api["ApiId"])
         return api and api["ApiEndpoint"]
 
-    def function(self, name, timeout, memory, told):
+    def function(self, name, timeout, memory, extra_variables):
         variables = self.environment | {"QUIRE_LOG_FORMAT": "json", "QUIRE_DEV": "1", "QUIRE_AWS_CACHE_MB": "512"}
         variables |= {"QUIRE_METRICS_NAMESPACE": f"Quire/{self.prefix}"} | self.engines
-        made = self.lambdas.create_function(
+        created = self.lambdas.create_function(
             FunctionName=f"{self.prefix}-{name}",
             Runtime="provided.al2023",
             Handler="bootstrap",
@@ -77,10 +78,10 @@ class Stack:
             Code={"ZipFile": (self.zips / f"{name}.zip").read_bytes()},
             Timeout=timeout,
             MemorySize=memory,
-            Environment={"Variables": variables | told},
+            Environment={"Variables": variables | extra_variables},
         )
         self.lambdas.get_waiter("function_active_v2").wait(FunctionName=f"{self.prefix}-{name}")
-        return made["FunctionArn"]
+        return created["FunctionArn"]
 
     def triggers(self):
         account = self.arns["notifier"].split(":")[4]

@@ -1,4 +1,4 @@
-# The door: who may call, how often, and what is logged.
+# The HTTP API: authentication, rate limit and access log.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -8,40 +8,40 @@ variables {
   zips = "./tests/zips"
 }
 
-run "the_function_checks_keys_unless_somebody_else_checks_who_calls" {
+run "the_function_checks_api_keys_by_default" {
   assert {
     condition     = module.submit_api.environment.QUIRE_KEYS == "required" && alltrue([for kind in values(module.api.routes) : kind == "NONE"])
-    error_message = "Nobody checks who calls, or two do."
+    error_message = "Exactly the function must authenticate requests."
   }
 
   assert {
     condition     = length(setsubtract(["POST /ocr", "POST /ocr/batch", "POST /ocr/async", "POST /uploads", "GET /task/{task_id}", "DELETE /task/{task_id}", "GET /healthz", "GET /openapi.json"], keys(module.api.routes))) == 0
-    error_message = "A route is missing."
+    error_message = "All routes must exist."
   }
 
   assert {
     condition     = output.api_url == "https://abcdefghij.execute-api.eu-central-1.amazonaws.com"
-    error_message = "The API's address is another."
+    error_message = "api_url must be the URL of the API."
   }
 }
 
-run "every_call_but_what_is_for_everybody_is_authorized" {
+run "all_routes_except_public_ones_require_authorization" {
   variables {
     authorization = "AWS_IAM"
   }
 
   assert {
     condition     = { for route, kind in module.api.routes : route => kind if kind != "AWS_IAM" } == { "GET /healthz" = "NONE", "GET /openapi.json" = "NONE" }
-    error_message = "A route is open."
+    error_message = "Only public routes may have no authorization."
   }
 
   assert {
     condition     = module.submit_api.environment.QUIRE_KEYS == "off"
-    error_message = "A signature would be taken for a key."
+    error_message = "The function must not check API keys when API Gateway authenticates."
   }
 }
 
-run "tokens_are_taken_where_an_issuer_is_named" {
+run "tokens_are_accepted_with_an_issuer" {
   variables {
     authorization = "JWT"
     jwt           = { issuer = "https://issuer.example", audience = ["quire"] }
@@ -50,16 +50,16 @@ run "tokens_are_taken_where_an_issuer_is_named" {
 
   assert {
     condition     = { for route, kind in module.api.routes : route => kind if kind != "JWT" } == { "GET /healthz" = "NONE", "GET /openapi.json" = "NONE" }
-    error_message = "A route takes something else than tokens."
+    error_message = "All routes except public ones must require tokens."
   }
 
   assert {
     condition     = output.api_url == "https://ocr.example" && module.submit_api.environment.QUIRE_PUBLIC_URL == "https://ocr.example"
-    error_message = "status_url does not begin with the domain that customers call."
+    error_message = "status_url must start with public_url."
   }
 }
 
-run "calls_are_throttled_and_logged_without_what_customers_put_into_them" {
+run "requests_are_throttled_and_logged_without_customer_data" {
   module {
     source = "./modules/api"
   }
@@ -77,21 +77,21 @@ run "calls_are_throttled_and_logged_without_what_customers_put_into_them" {
 
   assert {
     condition     = [for settings in aws_apigatewayv2_stage.this.default_route_settings : [settings.throttling_rate_limit, settings.throttling_burst_limit]] == [[7, 9]]
-    error_message = "The API is not throttled."
+    error_message = "The API must have the configured rate limit."
   }
 
   assert {
     condition     = length(jsondecode(one(aws_apigatewayv2_stage.this.access_log_settings).format)) > 5 && !can(regex("path|query|header", lower(one(aws_apigatewayv2_stage.this.access_log_settings).format)))
-    error_message = "The access log holds nothing, or what is the customers' own."
+    error_message = "The access log must have fields, but no path, query or headers."
   }
 
   assert {
     condition     = aws_apigatewayv2_integration.this.payload_format_version == "2.0"
-    error_message = "The function reads payloads of version 2.0."
+    error_message = "The payload format must be version 2.0."
   }
 }
 
-run "nobody_opens_the_api_to_everybody" {
+run "a_public_api_is_rejected" {
   command = plan
 
   variables {
@@ -101,7 +101,7 @@ run "nobody_opens_the_api_to_everybody" {
   expect_failures = [var.authorization]
 }
 
-run "tokens_without_an_issuer_are_refused" {
+run "tokens_without_an_issuer_are_rejected" {
   command = plan
 
   variables {
@@ -111,7 +111,7 @@ run "tokens_without_an_issuer_are_refused" {
   expect_failures = [var.authorization]
 }
 
-run "an_issuer_in_the_clear_is_refused" {
+run "an_issuer_with_plain_http_is_rejected" {
   command = plan
 
   variables {
@@ -122,7 +122,7 @@ run "an_issuer_in_the_clear_is_refused" {
   expect_failures = [var.jwt]
 }
 
-run "values_that_make_no_sense_are_refused" {
+run "invalid_values_are_rejected" {
   command = plan
 
   variables {

@@ -1,4 +1,4 @@
-# The functions: what starts them, what they may do, what they are told.
+# The functions: triggers, permissions and environment variables.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -7,7 +7,7 @@ mock_provider "aws" {
 variables {
   zips = "./tests/zips"
 
-  # A function of its own, for the runs that try the module.
+  # Variables of the function module, for the runs that test it.
   name               = "quire"
   description        = "A function"
   zip                = "./tests/zips/notifier.zip"
@@ -18,31 +18,31 @@ variables {
   permissions        = []
 }
 
-run "nobody_may_do_more_than_is_named" {
+run "no_function_has_wildcard_permissions" {
   assert {
     condition = alltrue(flatten([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : [
       for statement in function.policy.Statement : [for action in statement.Action : !strcontains(action, "*")]
     ]]))
-    error_message = "An action has a wildcard."
+    error_message = "Actions must not have wildcards."
   }
 
-  # Objects under a prefix, and the streams of a function's own log: nobody knows their names before.
+  # Exceptions: objects under a prefix, and the streams of the function's log, whose names are not known in advance.
   assert {
     condition = alltrue(flatten([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : [
       for statement in function.policy.Statement : [
         for resource in statement.Resource : !strcontains(resource, "*") || can(regex("^arn:aws:s3:::bucket/(documents|pages|results|inbox|dead-letters)/[*]$", resource)) || (statement.Sid == "WriteLogs" && resource == "arn:aws:logs:eu-central-1:123456789012:log-group:group:*")
       ]
     ]]))
-    error_message = "A resource has a wildcard that nothing justifies."
+    error_message = "Resources must not have other wildcards."
   }
 
   assert {
     condition     = alltrue([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : function.policy.Statement[length(function.policy.Statement) - 1].Condition.StringEquals["kms:ViaService"] == [for service in ["dynamodb", "s3", "secretsmanager", "sqs"] : "${service}.eu-central-1.amazonaws.com"]])
-    error_message = "A function could decrypt something by itself."
+    error_message = "The key may only be used through other services."
   }
 }
 
-run "each_function_may_do_its_own_work_alone" {
+run "each_function_has_only_its_own_permissions" {
   assert {
     condition = jsonencode({ for name, function in { submit-api = module.submit_api, submit-upload = module.submit_upload, submit-ingest = module.submit_ingest, submit-sweep = module.submit_sweep, notifier = module.notifier, dead-letter = module.dead_letter } : name =>
       sort([for statement in function.policy.Statement : statement.Sid if !contains(["ChangeTasks", "WriteLogs", "UseKey"], statement.Sid)])
@@ -54,60 +54,60 @@ run "each_function_may_do_its_own_work_alone" {
       notifier      = ["ConsumeCallbacks", "ForgetEndpoints", "ListPages", "MissObjects", "ReadResults", "ReadSecret", "SendCallbacks", "SendCallbacksDead"]
       dead-letter   = ["ConsumeCallbacksDead", "ConsumeDocumentsDead", "ConsumePagesDead", "FileDeadLetters", "ListPages", "SendCallbacks", "SendPages"]
     })
-    error_message = "A function may do something else than what it is there for."
+    error_message = "Each function must have exactly these permissions."
   }
 }
 
-run "queues_feed_in_batches_whose_messages_fail_one_by_one" {
+run "queues_trigger_functions_in_batches_with_partial_failures" {
   assert {
     condition = { for name, mapping in merge(module.submit_ingest.mappings, module.notifier.mappings, module.dead_letter.mappings) : name => [mapping.batch_size, one(mapping.scaling_config).maximum_concurrency] } == {
       documents = [1, 20], callbacks = [10, 10], documents-dead = [10, 2], pages-dead = [10, 2], callbacks-dead = [10, 2]
     }
-    error_message = "A queue feeds no function, or in other batches than was thought about."
+    error_message = "Each queue must trigger its function with this batch size and concurrency."
   }
 
   assert {
     condition     = alltrue([for mapping in merge(module.submit_ingest.mappings, module.notifier.mappings, module.dead_letter.mappings) : mapping.function_response_types == toset(["ReportBatchItemFailures"])])
-    error_message = "One message that fails would take the others of its batch with it."
+    error_message = "A batch must report failures per message."
   }
 }
 
-run "the_functions_are_told_what_they_ask_for" {
+run "the_functions_have_their_environment_variables" {
   assert {
     condition = alltrue([for function in [module.submit_api, module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] :
       alltrue([for name in ["QUIRE_AWS_BUCKET", "QUIRE_AWS_TABLE", "QUIRE_AWS_QUEUE_PREFIX", "QUIRE_METRICS_NAMESPACE"] : lookup(function.environment, name, "") != ""]) && !contains(keys(function.environment), "QUIRE_DEV")
     ])
-    error_message = "A function is not told where it keeps things, or may call plain HTTP."
+    error_message = "Each function must know its resources, and must not permit plain HTTP."
   }
 
   assert {
     condition     = module.submit_api.environment.QUIRE_PUBLIC_URL == "https://abcdefghij.execute-api.eu-central-1.amazonaws.com" && tonumber(module.submit_api.environment.QUIRE_SYNC_LIMIT_SECS) < 29
-    error_message = "status_url leads elsewhere than to the API, or the API gives up before the function."
+    error_message = "status_url must lead to the API, and the function must time out before API Gateway."
   }
 
   assert {
     condition     = alltrue([for function in [module.notifier, module.submit_api] : function.environment.QUIRE_AWS_WEBHOOK_SECRET == "arn:aws:secretsmanager:eu-central-1:123456789012:secret:quire/webhook-AbCdEf"])
-    error_message = "Who signs does not know the secret."
+    error_message = "The notifier and the API must know the signing secret."
   }
 
   assert {
     condition     = strcontains(output.environment, "export QUIRE_PLATFORM=aws\n") && strcontains(output.environment, "export QUIRE_AWS_QUEUE_PREFIX=quire\n") && length(regexall("(?m)^export [A-Z_]+=[^ ]+$", output.environment)) == 6
-    error_message = "A shell cannot take the environment over."
+    error_message = "The output environment must be valid shell exports."
   }
 }
 
-run "callbacks_are_tried_again_as_is_said" {
+run "callbacks_are_retried_by_the_configured_schedule" {
   variables {
     callback_schedule = "5s,5m,30m,2h,5h,10h,10h"
   }
 
   assert {
     condition     = module.notifier.environment.QUIRE_CALLBACK_SCHEDULE == "5s,5m,30m,2h,5h,10h,10h"
-    error_message = "The notifier does not know the schedule."
+    error_message = "The notifier must know the schedule."
   }
 }
 
-run "only_an_emulator_may_be_called_in_the_clear" {
+run "only_an_emulator_permits_plain_http" {
   variables {
     emulator           = true
     inbox_callback_url = "http://127.0.0.1:9000/told"
@@ -115,18 +115,18 @@ run "only_an_emulator_may_be_called_in_the_clear" {
 
   assert {
     condition     = module.submit_api.environment.QUIRE_DEV == "1" && module.submit_upload.environment.QUIRE_INBOX_CALLBACK_URL == "http://127.0.0.1:9000/told"
-    error_message = "On an emulator callbacks go to this machine."
+    error_message = "On an emulator plain HTTP must be permitted."
   }
 }
 
-run "uploads_start_a_function_whose_failures_are_kept" {
+run "uploads_trigger_a_function" {
   assert {
     condition     = one(aws_s3_bucket_notification.inbox.lambda_function).filter_prefix == "inbox/" && one(aws_s3_bucket_notification.inbox.lambda_function).events == toset(["s3:ObjectCreated:*"])
-    error_message = "An upload starts nothing, or something else does."
+    error_message = "Exactly uploads must trigger the function."
   }
 }
 
-run "an_event_that_fails_three_times_goes_to_its_queue" {
+run "an_event_that_fails_three_times_goes_to_the_failure_destination" {
   module {
     source = "./modules/function"
   }
@@ -137,32 +137,32 @@ run "an_event_that_fails_three_times_goes_to_its_queue" {
 
   assert {
     condition     = aws_lambda_function_event_invoke_config.this[0].maximum_retry_attempts == 2 && one(one(aws_lambda_function_event_invoke_config.this[0].destination_config).on_failure).destination == "arn:aws:sqs:eu-central-1:123456789012:quire-failed-events"
-    error_message = "A failed event would be lost."
+    error_message = "Failed events must go to the queue."
   }
 }
 
-run "a_function_is_bounded_by_its_queues_and_reserves_nothing" {
+run "queues_limit_the_concurrency_of_functions" {
   module {
     source = "./modules/function"
   }
 
   assert {
     condition     = aws_lambda_function.this.runtime == "provided.al2023" && aws_lambda_function.this.architectures == tolist(["x86_64"]) && coalesce(aws_lambda_function.this.reserved_concurrent_executions, -1) == -1
-    error_message = "The zips are built for something else, or reserved concurrency throttles what the mappings let through."
+    error_message = "The runtime must match the zips, and no concurrency may be reserved."
   }
 
   assert {
     condition     = aws_cloudwatch_log_group.this.retention_in_days == 30 && aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arn && aws_cloudwatch_log_group.this.name == "/aws/lambda/quire"
-    error_message = "The log is not encrypted, or kept for ever."
+    error_message = "The log must be encrypted and have a retention."
   }
 
   assert {
     condition     = length(aws_lambda_function_event_invoke_config.this) == 0
-    error_message = "What a queue feeds has no failed events."
+    error_message = "A function that a queue triggers must have no failure destination."
   }
 }
 
-run "a_lease_that_could_end_while_a_function_works_is_refused" {
+run "a_visibility_timeout_shorter_than_six_function_timeouts_is_rejected" {
   command = plan
 
   module {
@@ -176,7 +176,7 @@ run "a_lease_that_could_end_while_a_function_works_is_refused" {
   expect_failures = [aws_lambda_event_source_mapping.this]
 }
 
-run "a_wildcard_among_the_actions_is_refused" {
+run "a_wildcard_in_actions_is_rejected" {
   command = plan
 
   module {
@@ -190,7 +190,7 @@ run "a_wildcard_among_the_actions_is_refused" {
   expect_failures = [var.permissions]
 }
 
-run "every_resource_at_once_is_refused" {
+run "a_wildcard_resource_is_rejected" {
   command = plan
 
   module {
@@ -204,7 +204,7 @@ run "every_resource_at_once_is_refused" {
   expect_failures = [var.permissions]
 }
 
-run "a_zip_that_is_not_there_is_said" {
+run "a_missing_zip_is_reported" {
   command = plan
 
   module {

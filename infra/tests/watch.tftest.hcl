@@ -1,4 +1,4 @@
-# The alarms: that they are there, act, and count what is counted.
+# The alarms and the dashboard.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -15,7 +15,7 @@ variables {
   alarm_topics       = ["arn:aws:sns:eu-central-1:123456789012:ops"]
 }
 
-run "every_trouble_has_its_alarm_and_every_alarm_goes_somewhere" {
+run "all_alarms_exist_and_notify_the_topics" {
   module {
     source = "./modules/watch"
   }
@@ -26,32 +26,32 @@ run "every_trouble_has_its_alarm_and_every_alarm_goes_somewhere" {
       "DeadLetters", "CallbacksExhausted", "failed-events", "retry-rate", "nobody-works",
       "errors-notifier", "errors-submit-api", "throttles-notifier", "throttles-submit-api",
     ] : "quire-${name}"])
-    error_message = "An alarm is missing, or nobody thought about one."
+    error_message = "There must be exactly these alarms."
   }
 
   assert {
     condition     = alltrue([for alarm in merge(aws_cloudwatch_metric_alarm.single, aws_cloudwatch_metric_alarm.computed) : alarm.alarm_actions == toset(var.alarm_topics) && alarm.treat_missing_data == "notBreaching" && alarm.comparison_operator == "GreaterThanThreshold"])
-    error_message = "An alarm tells nobody, or rings for silence."
+    error_message = "Each alarm must notify the topics, and missing data must not breach."
   }
 }
 
-run "more_than_five_percent_of_pages_taken_up_again_within_15_minutes_ring" {
+run "more_than_five_percent_retries_within_15_minutes_alarm" {
   module {
     source = "./modules/watch"
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.computed["retry-rate"].threshold == 5 && alltrue([for query in aws_cloudwatch_metric_alarm.computed["retry-rate"].metric_query : one(query.metric).period == 900 && one(query.metric).stat == "Sum" && one(query.metric).namespace == "Quire/quire" if length(query.metric) > 0])
-    error_message = "The retry rate is another."
+    error_message = "The retry rate must have this threshold and period."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.computed["nobody-works"].evaluation_periods == 15
-    error_message = "Work that nobody does is noticed at another time."
+    error_message = "The alarm for idle queues must have these periods."
   }
 }
 
-run "each_expression_fits_its_metrics_and_each_queue_has_its_whole_name" {
+run "expressions_use_exactly_their_metrics" {
   module {
     source = "./modules/watch"
   }
@@ -60,7 +60,7 @@ run "each_expression_fits_its_metrics_and_each_queue_has_its_whole_name" {
     condition = alltrue([for alarm in aws_cloudwatch_metric_alarm.computed :
       toset(flatten(regexall("\\b([a-z]+)\\b", join("", [for query in alarm.metric_query : query.expression if query.return_data == true])))) == toset([for query in alarm.metric_query : query.id if length(query.metric) > 0])
     ])
-    error_message = "An expression and its metrics do not fit."
+    error_message = "An expression must use exactly its metrics."
   }
 
   assert {
@@ -68,17 +68,17 @@ run "each_expression_fits_its_metrics_and_each_queue_has_its_whole_name" {
       [for alarm in aws_cloudwatch_metric_alarm.single : [for name in values(alarm.dimensions) : startswith(name, "quire-")]],
       [for alarm in aws_cloudwatch_metric_alarm.computed : [for query in alarm.metric_query : [for metric in query.metric : [for name in values(coalesce(metric.dimensions, {})) : startswith(name, "quire-")]]]],
     ]))
-    error_message = "An alarm looks at something that is not ours."
+    error_message = "Alarms must use the names of this deployment."
   }
 }
 
-run "the_dashboard_shows_each_chart_once_and_none_over_another" {
+run "the_charts_of_the_dashboard_do_not_overlap" {
   module {
     source = "./modules/watch"
   }
 
   assert {
     condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 10 && length(distinct([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [widget.x, widget.y]])) == 10 && alltrue([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : length(widget.properties.metrics) > 0])
-    error_message = "Charts lie over each other, or show nothing."
+    error_message = "Charts must not overlap or be empty."
   }
 }

@@ -1,25 +1,25 @@
 #!/usr/bin/env python3
-"""Reads the same pages with Quire and with its peers, side by side, and prints what each costs and gets wrong.
+"""Benchmarks Quire against other OCR engines on the same pages: prints time, memory and error rates of each.
 
     python3 tests/bench/compare.py [--pages DIR] [--kinds a,b] [--rounds 3] [--cores 2] [--peers quire,rapidocr,…]
 
-Without --pages it makes pages of twelve kinds, with make_pages.py, under target/. Another folder holds images, each with
-its truth beside it: NAME.json as make_pages.py describes it; "file", "kind" and "segs" will do.
+Without --pages it generates pages of twelve kinds under target/, with make_pages.py. Another folder must contain
+images, each with its ground truth in NAME.json (see make_pages.py); "file", "kind" and "segs" suffice.
 
-Peers, all on the same cores, each in a process of its own, in turns, `--rounds` times:
+Peers. Each runs in its own process, pinned to the same cores, one after the other, `--rounds` times:
 
-    quire               the `quire` command with the whole journey, built for release
-    engine              its engine alone: the example `read_pages`, on each of --providers
-    rapidocr            RapidOCR 3.10.0 as it comes, on ONNX Runtime
+    quire               the `quire` command end to end, release build
+    engine              its engine alone: the example `read_pages`, with each of --providers
+    rapidocr            RapidOCR 3.10.0 with its defaults, on ONNX Runtime
     rapidocr-openvino   the same on OpenVINO
-    oar-ocr             oar-ocr 0.10.2 as its preset for PP-OCRv6 comes, a pipeline a core
-    tesseract           Tesseract with chi_sim and eng, where it is installed, a process a core
+    oar-ocr             oar-ocr 0.10.2 with its preset for PP-OCRv6, one pipeline per core
+    tesseract           Tesseract with chi_sim and eng, if installed, one process per core
 
-All but Tesseract run the same models. What they need is installed under target/, or under CARGO_TARGET_DIR, by pip and
-cargo. How wrongness is measured says comparing/score.py.
+All but Tesseract run the same models. pip and cargo install dependencies under target/ or CARGO_TARGET_DIR. See
+comparing/score.py for the error rates.
 
-It needs Linux, cargo and Python 3.10 or later, and a machine that does nothing else: wall time is only as good as the
-machine is quiet. CPU time is less sensitive.
+Requires Linux, cargo, Python 3.10 or later, and an idle machine: other load distorts wall time; CPU time is less
+sensitive.
 """
 
 import argparse
@@ -35,25 +35,25 @@ from comparing.environment import PACKAGES, TARGET, enter_environment
 def main():
     arguments = parse_arguments()
     enter_environment()
-    # These are installed in the environment, and only there.
-    from comparing.measure import measured
+    # These imports need packages of the environment.
+    from comparing.measure import measure_peers
     from comparing.pages import find_pages, texts_of
-    from comparing.peers import prepared
+    from comparing.peers import prepare_peers
     from comparing.reliability import reliability, reliability_table
     from comparing.score import error_rates
     from comparing.table import report
 
-    pages = find_pages(arguments.pages or made(arguments), arguments.kinds)
+    pages = find_pages(arguments.pages or generate_pages(arguments), arguments.kinds)
     kinds = list(dict.fromkeys(page["kind"] for page in pages))
-    peers = prepared(arguments)
-    runs = measured(peers, [str(page["path"]) for page in pages], arguments.rounds, arguments.cores)
+    peers = prepare_peers(arguments)
+    runs = measure_peers(peers, [str(page["path"]) for page in pages], arguments.rounds, arguments.cores)
     rates = {name: error_rates(pages, texts_of(run["lines"])) for name, run in runs.items()}
     machine = f"{len(pages)} pages, {arguments.rounds} rounds, medians; {arguments.cores} cores of {processor()}"
     machine += f"\n{', '.join(PACKAGES[:3]).replace('==', ' ')}, oar-ocr 0.10.2"
     print("\n" + "\n".join(report(machine, runs, rates, kinds, len(pages))))
     bins = {peer.name: reliability(pages, runs[peer.name]["lines"]) for peer in peers if peer.quire}
     for name, rows in bins.items():
-        print(f"\n{name}: how many lines are right, by their confidence\n" + "\n".join(reliability_table(rows)))
+        print(f"\n{name}: correct lines by confidence\n" + "\n".join(reliability_table(rows)))
     if arguments.json:
         raw = {
             "machine": machine,
@@ -67,8 +67,8 @@ def main():
         arguments.json.write_text(json.dumps(raw, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def made(arguments):
-    """The folder of pages that are made here: anew each time, which takes seconds."""
+def generate_pages(arguments):
+    """Generates pages and returns their folder. Takes seconds, so they are not cached."""
     from make_pages import make
 
     folder = TARGET / "bench-pages"
@@ -78,12 +78,12 @@ def made(arguments):
 
 
 def processor():
-    """The processor's name and what it has for these models, where the system says it."""
+    """Returns the name of the processor and its vector extensions that matter for these models."""
     try:
-        told = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+        fields = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
     except OSError:
         return platform.machine()
-    named = {key.strip(): value.strip() for key, value in told.items()}
+    named = {key.strip(): value.strip() for key, value in fields.items()}
     flags = set(named.get("flags", "").split())
     has = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if flag in flags]
     return f"{named.get('model name', platform.machine())} ({', '.join(has)})"
@@ -95,21 +95,22 @@ def parse_arguments():
     def names(text):
         return text.split(",")
 
-    parser.add_argument("--pages", type=Path, help="the folder of images and truths (made)")
-    parser.add_argument("--kinds", type=names, help="only these kinds of pages, with commas between (all)")
-    parser.add_argument("--pages-per-kind", type=int, default=3, help="how many pages are made of each kind (3)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each reads all pages (3)")
-    parser.add_argument("--cores", type=int, default=2, help="how many cores each may use (2)")
+    parser.add_argument("--pages", type=Path, help="folder of images with ground truth (default: generated)")
+    parser.add_argument("--kinds", type=names, help="comma-separated kinds of pages (default: all)")
+    parser.add_argument("--pages-per-kind", type=int, default=3, help="generated pages per kind (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of runs over all pages (default: 3)")
+    parser.add_argument("--cores", type=int, default=2, help="cores for each peer (default: 2)")
     known = ["quire", "engine", "rapidocr", "rapidocr-openvino", "oar-ocr", "tesseract"]
-    parser.add_argument("--peers", type=names, default=known, help="who reads, with commas between (all)")
+    parser.add_argument("--peers", type=names, default=known, help="comma-separated peers (default: all)")
     both = ["onnxruntime", "openvino"]
-    parser.add_argument("--providers", type=names, default=both, help=f"what runs the engine's models ({','.join(both)})")
-    parser.add_argument("--no-build", action="store_true", help="take Quire and oar-ocr as they were built last")
-    parser.add_argument("--json", type=Path, help="a file for everything that was measured and read")
+    help_providers = f"comma-separated execution providers of the engine (default: {','.join(both)})"
+    parser.add_argument("--providers", type=names, default=both, help=help_providers)
+    parser.add_argument("--no-build", action="store_true", help="use the last builds of Quire and oar-ocr")
+    parser.add_argument("--json", type=Path, help="file for all measurements and results, as JSON")
     arguments = parser.parse_args()
     unknown = set(arguments.peers) - set(known)
     if unknown:
-        parser.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        parser.error(f"unknown peer: {', '.join(sorted(unknown))}; expected: {', '.join(known)}")
     return arguments
 
 

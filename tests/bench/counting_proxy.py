@@ -1,4 +1,4 @@
-"""A reverse proxy in front of an emulator of AWS that counts the requests by who made them, service and operation."""
+"""A reverse proxy for an AWS emulator that counts requests by client, service and operation."""
 
 import collections
 import http.client
@@ -7,7 +7,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-# As X-Amz-Target begins; S3 has none.
+# By prefix of X-Amz-Target; S3 does not use that header.
 SERVICES = {"AmazonSQS": "SQS", "DynamoDB_20120810": "DynamoDB", "secretsmanager": "Secrets Manager"}
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
@@ -16,25 +16,25 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_):
-        """Says nothing: a client that ends does not wait for the answer to its long poll."""
+        """Ignores errors: clients that exit close the connection of their long poll."""
 
 
 class CountingProxy:
-    """Listens from its creation on; `counts` has one entry for each (who, service, operation)."""
+    """Listens as soon as it is created. `counts` is keyed by (client, service, operation)."""
 
     def __init__(self, upstream_port):
         self.counts, self.last_seen = collections.Counter(), {}
         self.lock = threading.Lock()
         proxy = self
 
-        class Pass(BaseHTTPRequestHandler):
+        class ProxyHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def log_message(self, *_):
                 pass
 
-            def answer(self):
-                body = self.whole_body()
+            def forward(self):
+                body = self.read_body()
                 proxy.count(self)
                 upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=120)
                 upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -46,9 +46,9 @@ class CountingProxy:
                 self.relay(upstream.getresponse())
                 upstream.close()
 
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = answer
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = forward
 
-            def whole_body(self):
+            def read_body(self):
                 if "chunked" not in self.headers.get("Transfer-Encoding", ""):
                     return self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 body = b""
@@ -59,18 +59,18 @@ class CountingProxy:
                     pass
                 return body
 
-            def relay(self, answer):
-                body = answer.read()
-                self.send_response_only(answer.status, answer.reason)
-                for name, value in answer.getheaders():
+            def relay(self, response):
+                body = response.read()
+                self.send_response_only(response.status, response.reason)
+                for name, value in response.getheaders():
                     if name.lower() not in HOP_BY_HOP | {"content-length"}:
                         self.send_header(name, value)
-                length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(body))
+                length = response.getheader("Content-Length") if self.command == "HEAD" else str(len(body))
                 self.send_header("Content-Length", length or "0")
                 self.end_headers()
                 self.wfile.write(body)
 
-        self.server = Server(("127.0.0.1", 0), Pass)
+        self.server = Server(("127.0.0.1", 0), ProxyHandler)
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -83,7 +83,7 @@ class CountingProxy:
             service, operation = "S3", s3_operation(request.command, request.path)
         else:
             return
-        # The emulator's functions sign as its account, everybody else as `test`.
+        # The emulator's functions sign with its account id, all other clients with the access key `test`.
         who = "clients" if "Credential=test/" in request.headers["Authorization"] else "functions"
         with self.lock:
             self.counts[who, service, operation] += 1
@@ -96,7 +96,7 @@ class CountingProxy:
 
 
 def s3_operation(method, path):
-    """The operations on objects that we use; another is named by its method."""
+    """Returns the name of the S3 operation, for those that Quire uses; otherwise the HTTP method."""
     query = parse_qs(urlsplit(path).query, keep_blank_values=True)
     if "uploads" in query:
         return "CreateMultipartUpload"

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes a folder to read with that has HunyuanOCR's real dimensions and random weights: to measure cost, never quality.
+"""Exports a HunyuanOCR model with its real dimensions and random weights, to measure cost, not accuracy.
 
-    python3 -m venv venv && venv/bin/pip install -r shared/ocr/export/requirements.txt
+    python3 -m venv venv && venv/bin/pip install -r shared/hunyuan-ocr/export/requirements.txt
     venv/bin/python tests/bench/full_size.py OUT [--dtype fp16]
-    cargo run --release -p quire-ocr --example hunyuan_rate -- --tokens 32 OUT PAGE…
+    cargo run --release -p quire-hunyuan-ocr --example hunyuan_rate -- --tokens 32 OUT PAGE…
 
-It reads nonsense at the price of the real model: 996 million parameters, 4 GB on disk in float32, and about three times
-as much memory while it is made. The tokenizer is the tiny model's.
+The output is meaningless at the cost of the real model: 996 million parameters, 4 GB on disk in float32, and about
+three times as much memory during the export. The tokenizer is that of the tiny model.
 """
 
 import argparse
@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 from transformers import HunYuanVLConfig, HunYuanVLForConditionalGeneration
 
-EXPORT = Path(__file__).resolve().parents[2] / "shared" / "ocr" / "export"
+EXPORT = Path(__file__).resolve().parents[2] / "shared" / "hunyuan-ocr" / "export"
 sys.path.insert(0, str(EXPORT))
 
-import export  # noqa: E402, it is beside the graphs, not beside this file
+import export  # noqa: E402, needs the path above
 import graphs  # noqa: E402
 import manifest  # noqa: E402
 import tiny  # noqa: E402
@@ -38,10 +38,11 @@ VISION = dict(hidden_size=1152, intermediate_size=4304, num_hidden_layers=27, nu
 
 
 def model(dtype):
-    """The architecture as it is released, filled with the initializer's numbers."""
+    """Returns the released architecture with randomly initialized weights."""
     torch.manual_seed(tiny.SEED)
-    config = HunYuanVLConfig(text_config=TEXT, vision_config=VISION, tie_word_embeddings=True, image_token_id=tiny.IMAGE,
-                             im_start_id=tiny.IMAGE_START, im_end_id=tiny.IMAGE_END, im_newline_id=tiny.IMAGE_NEWLINE)
+    config = HunYuanVLConfig(text_config=TEXT, vision_config=VISION, tie_word_embeddings=True,
+                             image_token_id=tiny.IMAGE, im_start_id=tiny.IMAGE_START, im_end_id=tiny.IMAGE_END,
+                             im_newline_id=tiny.IMAGE_NEWLINE)
     large = HunYuanVLForConditionalGeneration(config).eval().to(dtype)
     large.generation_config.eos_token_id = [tiny.END, tiny.END_OF_TURN]
     return large
@@ -49,8 +50,9 @@ def model(dtype):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--dtype", choices=export.DTYPES, default="fp32", help="fp16 for CUDA, fp32 for the processor")
+    parser.add_argument("out", type=Path, help="output folder")
+    help_dtype = "fp16 for CUDA, fp32 for CPU (default: fp32)"
+    parser.add_argument("--dtype", choices=export.DTYPES, default="fp32", help=help_dtype)
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     processor = tiny.processor()

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Measures the stack on AWS, as an emulator shows it: what a document costs in requests, and how soon things happen.
+"""Measures the AWS stack on an emulator: requests per document, and latencies.
 
     python3 tests/bench/on_emulator.py [--pages 100] [--bins DIR] [--without-terraform]
 
-It brings a stack up (`localstack/up`) behind a proxy that counts requests, and prints:
+Starts a stack (`localstack/up`) behind a proxy that counts requests, and prints:
 
-- how long each Lambda function takes for an event with next to nothing in it, cold and warm; of a warm start most is the
-  emulator's, which looks every 50 ms;
-- the requests to S3, SQS and DynamoDB from the moment one document of so many pages is sent until its callback has come,
-  by operation, apart for the functions and for the worker. Lambda's own polling of the queues is not among them;
-- the time from the last page's completion to the callback's arrival.
+- the duration of a cold and a warm invocation of each Lambda function with a minimal event; most of a warm one is the
+  emulator, which polls every 50 ms;
+- the requests to S3, SQS and DynamoDB from the submission of one document to its callback, by operation, separately for
+  the functions and the worker. Lambda's own polling of the queues is not included;
+- the time from the completion of the last page to the callback.
 
-`--bins` names the folder with programs that are built already; without it they are built for release.
+`--bins` is a folder with built programs; without it they are built for release.
 """
 
 import argparse
@@ -36,7 +36,7 @@ sys.dont_write_bytecode = True
 from counting_proxy import CountingProxy
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTHING = {"Records": []}
+NO_RECORDS = {"Records": []}
 HEALTH = {
     "version": "2.0",
     "routeKey": "GET /healthz",
@@ -50,22 +50,23 @@ HEALTH = {
     },
     "isBase64Encoded": False,
 }
-# Nobody can read it, so it is filed.
-DEAD = {
-    "messageId": "bench", "receiptHandle": "bench", "body": "none of ours", "attributes": {"ApproximateReceiveCount": "1"},
+# A malformed message, which is filed as a dead letter.
+MALFORMED = {
+    "messageId": "bench", "receiptHandle": "bench", "body": "malformed",
+    "attributes": {"ApproximateReceiveCount": "1"},
     "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
     "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:quire-pages-dead",
 }
 EVENTS = {
     "submit-api": HEALTH,
-    "submit-upload": NOTHING,
-    "submit-ingest": NOTHING,
+    "submit-upload": NO_RECORDS,
+    "submit-ingest": NO_RECORDS,
     "submit-sweep": {},
-    "notifier": NOTHING,
-    "dead-letter": {"Records": [DEAD]},
+    "notifier": NO_RECORDS,
+    "dead-letter": {"Records": [MALFORMED]},
 }
 WARM_RUNS = 9
-PATIENCE_SECS = 600
+CALLBACK_TIMEOUT_SECS = 600
 
 
 def free_port():
@@ -76,8 +77,9 @@ def free_port():
 
 @contextlib.contextmanager
 def stack(args, folder, port, via):
-    """A stack that is up; its environment."""
-    command = [sys.executable, ROOT / "localstack" / "up", "--tied", f"--port={port}", f"--via={via}", f"--folder={folder}"]
+    """Starts a stack and yields its environment variables."""
+    command = [sys.executable, ROOT / "localstack" / "up", "--tied", f"--port={port}", f"--via={via}"]
+    command += [f"--folder={folder}"]
     command += ["--bins", args.bins.resolve()] if args.bins else []
     command += ["--without-terraform"] if args.without_terraform else []
     up = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -89,7 +91,7 @@ def stack(args, folder, port, via):
             name, value = shlex.split(line)[1].split("=", 1)
             environment[name] = value
         if "QUIRE_API" not in environment:
-            sys.exit("the stack does not come up")
+            sys.exit("the stack does not start")
         yield environment
     finally:
         up.stdin.close()
@@ -97,13 +99,13 @@ def stack(args, folder, port, via):
 
 
 def invoke(endpoint, name, event):
-    """How long the invocation takes, in milliseconds."""
+    """Invokes a function and returns the duration in milliseconds."""
     url = f"{endpoint}/2015-03-31/functions/quire-{name}/invocations"
     request = urllib.request.Request(url, json.dumps(event).encode(), {"Content-Type": "application/json"})
     begun = time.monotonic()
-    with urllib.request.urlopen(request) as answer:
-        body = answer.read()
-        if answer.headers.get("X-Amz-Function-Error"):
+    with urllib.request.urlopen(request) as response:
+        body = response.read()
+        if response.headers.get("X-Amz-Function-Error"):
             sys.exit(f"{name}: {body.decode()}")
     return (time.monotonic() - begun) * 1000
 
@@ -116,14 +118,14 @@ def show_starts(endpoint):
         print(f"{name:<16}{cold:>9.0f}{warm:>30.1f}")
 
 
-class Receiver:
-    """Takes one callback."""
+class CallbackReceiver:
+    """Receives one callback and records its time."""
 
     def __init__(self):
-        self.came, self.at = threading.Event(), None
+        self.received, self.at = threading.Event(), None
         receiver = self
 
-        class Take(BaseHTTPRequestHandler):
+        class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_):
                 pass
 
@@ -132,9 +134,9 @@ class Receiver:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 self.send_response(204)
                 self.end_headers()
-                receiver.came.set()
+                receiver.received.set()
 
-        self.server = HTTPServer(("127.0.0.1", 0), Take)
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
@@ -143,7 +145,7 @@ class Receiver:
 
 
 def pdf(pages):
-    """A PDF of so many small pages with a line of text each."""
+    """Returns a PDF of small pages with a line of text each."""
     kids = " ".join(f"{4 + 2 * page} 0 R" for page in range(pages))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -160,7 +162,8 @@ def pdf(pages):
         file += f"{number} 0 obj\n{body}\nendobj\n"
     table = "0000000000 65535 f \n" + "".join(f"{offset:010} 00000 n \n" for offset in offsets)
     size = len(objects) + 1
-    return f"{file}xref\n0 {size}\n{table}trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(file)}\n%%EOF\n".encode()
+    trailer = f"trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(file)}\n%%EOF\n"
+    return f"{file}xref\n0 {size}\n{table}{trailer}".encode()
 
 
 def submit(api, document, callback_url):
@@ -173,33 +176,33 @@ def submit(api, document, callback_url):
 
 
 def read_document(args, environment, proxy, folder):
-    """Has a document read from end to end, and prints what that took."""
+    """Processes a document end to end and prints the requests and latencies."""
     quire = (args.bins or ROOT / "target" / "release") / "quire"
-    endpoint, receiver = environment["AWS_ENDPOINT_URL"], Receiver()
-    # By the emulator's own path: no name server knows the API's name.
+    endpoint, receiver = environment["AWS_ENDPOINT_URL"], CallbackReceiver()
+    # By the path of the emulator: the host name of the API does not resolve.
     api = f"{endpoint}/_aws/execute-api/{environment['QUIRE_API'].split('//')[1].split('.')[0]}/$default"
     with open(folder / "worker.log", "wb") as log:
         worker = subprocess.Popen([quire, "worker"], env=os.environ | environment, stdout=log, stderr=log)
     try:
-        # It has its model in memory, and waits for work.
+        # The worker polls once its model is loaded.
         while not proxy.counts["clients", "SQS", "ReceiveMessage"]:
             time.sleep(0.1)
         proxy.counts.clear()
         begun = time.monotonic()
         submit(api, pdf(args.pages), receiver.url)
-        if not receiver.came.wait(PATIENCE_SECS):
-            sys.exit("no callback has come")
-        # What is written about the callback's delivery belongs to it.
+        if not receiver.received.wait(CALLBACK_TIMEOUT_SECS):
+            sys.exit(f"timeout: no callback within {CALLBACK_TIMEOUT_SECS} s")
+        # Includes the requests that record the delivery.
         time.sleep(3)
     finally:
         worker.terminate()
         worker.wait()
     completed = proxy.last_seen["clients", "DynamoDB", "TransactWriteItems"]
-    print(f"\none document of {args.pages} pages, {receiver.at - begun:.1f} s from its submission to its callback:\n")
+    print(f"\none document of {args.pages} pages, {receiver.at - begun:.1f} s from submission to callback:\n")
     print(*proxy.table(), sep="\n")
     totals = {who: sum(n for key, n in proxy.counts.items() if key[0] == who) for who in ("functions", "clients")}
-    print(f"\n{sum(totals.values())} requests, {sum(totals.values()) / args.pages:.2f} a page: {totals}")
-    print(f"{(receiver.at - completed) * 1000:.0f} ms from the request that completes the last page to the callback's arrival")
+    print(f"\n{sum(totals.values())} requests, {sum(totals.values()) / args.pages:.2f} per page: {totals}")
+    print(f"{(receiver.at - completed) * 1000:.0f} ms from the completion of the last page to the callback")
 
 
 def main():
@@ -213,7 +216,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="quire-bench-") as folder:
         begun = time.monotonic()
         with stack(args, Path(folder), port, proxy.endpoint) as environment:
-            print(f"up after {time.monotonic() - begun:.0f} s\n")
+            print(f"started after {time.monotonic() - begun:.0f} s\n")
             show_starts(f"http://127.0.0.1:{port}")
             read_document(args, environment, proxy, Path(folder))
 

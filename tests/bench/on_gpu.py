@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Measures PP-OCR on a GPU: pages a second by batch and readers, how busy the device is, its memory, and latency at low
-load; or, without a GPU, the pipeline around it with a stub that takes a GPU's time.
+"""Benchmarks PP-OCR on a GPU: throughput by batch size and reader threads, device utilization, memory, and latency at
+low load; or, without a GPU, the pipeline around it with a stub that takes the time of a GPU.
 
     ORT_DYLIB_PATH=…/libonnxruntime.so LD_LIBRARY_PATH=… tests/bench/on_gpu.py [--device cuda|tensorrt] PAGE…
     tests/bench/on_gpu.py --stub PAGE…
 
-Both have the example `gpu_pipeline` of `quire-ocr` built first, for a GPU with `--features cuda`. The first row reads one
-page after the other and one line after the other; the others are told beside it. `busy` is the share of the time in which
-the device's owner had a run in work, `gpu` what nvidia-smi says, `cpu` the processor time of a page with its decoding.
+Both build the example `gpu_pipeline` of `quire-pp-ocr` first, for a GPU with `--features cuda`. The first row is the
+baseline: one page and one line at a time; other rows show their speedup over it. `busy` is the share of time in which
+the device thread had a model run in flight, `gpu` the utilization by nvidia-smi, `cpu` the CPU time per page with
+decoding.
 """
 
 import argparse
@@ -22,27 +23,27 @@ EXAMPLE = ROOT / "target/release/examples/gpu_pipeline"
 QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
 
 
-class Watch:
-    """What nvidia-smi says while a command runs: the median of the use in percent, and the most memory in MB."""
+class GpuMonitor:
+    """Samples nvidia-smi while a command runs: median utilization and peak memory in MB."""
 
-    def __init__(self, there):
-        self.there, self.samples, self.over = there, [], threading.Event()
+    def __init__(self, has_gpu):
+        self.has_gpu, self.samples, self.stopped = has_gpu, [], threading.Event()
 
     def __enter__(self):
-        self.thread = threading.Thread(target=self.look)
+        self.thread = threading.Thread(target=self.sample)
         self.thread.start()
         return self
 
     def __exit__(self, *_):
-        self.over.set()
+        self.stopped.set()
         self.thread.join()
 
-    def look(self):
-        while self.there and not self.over.wait(0.2):
+    def sample(self):
+        while self.has_gpu and not self.stopped.wait(0.2):
             line = subprocess.run(QUERY, check=True, capture_output=True, text=True).stdout.splitlines()[0]
             self.samples.append([float(value) for value in line.split(",")])
 
-    def figures(self):
+    def metrics(self):
         if not self.samples:
             return {"gpu": None, "memory_mb": None}
         used, memory = zip(*self.samples)
@@ -51,17 +52,18 @@ class Watch:
 
 
 def build(arguments):
-    command = ["cargo", "build", "--quiet", "--release", "-p", "quire-ocr", "--example", "gpu_pipeline"]
+    command = ["cargo", "build", "--quiet", "--release", "-p", "quire-pp-ocr", "--example", "gpu_pipeline"]
     subprocess.run(command + ([] if arguments.stub else ["--features", "cuda"]), cwd=ROOT, check=True)
 
 
 def measure(arguments, *options):
-    """One run of the example, and what the device did meanwhile."""
-    device = ["--device", "stub", "--slower", str(arguments.slower)] if arguments.stub else ["--device", arguments.device]
+    """Runs the example; returns its measurements and those of the device."""
+    stub = ["--device", "stub", "--slower", str(arguments.slower)]
+    device = stub if arguments.stub else ["--device", arguments.device]
     command = [str(arguments.example), *device, *map(str, options), *map(str, arguments.pages)]
-    with Watch(not arguments.stub) as watch:
+    with GpuMonitor(not arguments.stub) as monitor:
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(answer) | watch.figures()
+    return json.loads(answer) | monitor.metrics()
 
 
 def row(name, found, base):
@@ -75,21 +77,22 @@ def row(name, found, base):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stub", action="store_true", help="no GPU: a stub that takes its time")
-    parser.add_argument("--slower", type=float, default=1.0, help="the stub's time, times this: for fewer processors")
+    parser.add_argument("--stub", action="store_true", help="use a stub instead of a GPU")
+    parser.add_argument("--slower", type=float, default=1.0, help="factor of the stub's time, for fewer CPU cores")
     parser.add_argument("--device", choices=["cuda", "tensorrt"], default="cuda")
-    parser.add_argument("--count", type=int, default=2000, help="pages for each row; a tenth for the first and the last")
+    parser.add_argument("--count", type=int, default=2000, help="pages per row; a tenth for the first and last row")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--readers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--every-ms", type=int, default=200, help="at low load, the time between two pages")
-    parser.add_argument("--example", type=Path, help="an example that is built already")
+    parser.add_argument("--every-ms", type=int, default=200, help="interval between pages at low load")
+    parser.add_argument("--example", type=Path, help="path of a built example (default: build it)")
     parser.add_argument("pages", nargs="+", type=Path)
     arguments = parser.parse_args()
     if arguments.example is None:
         build(arguments)
         arguments.example = EXAMPLE
     few = max(arguments.count // 10, len(arguments.pages))
-    print(f"{'':24} {'pages/s':>8} {'':>7} {'busy':>6} {'gpu':>5} {'MB':>7} {'cpu ms':>7} {'p50 ms':>8} {'p95 ms':>8} {'waste':>6}")
+    print(f"{'':24} {'pages/s':>8} {'':>7} {'busy':>6} {'gpu':>5} {'MB':>7} {'cpu ms':>7} "
+          f"{'p50 ms':>8} {'p95 ms':>8} {'waste':>6}")
     base = measure(arguments, "--one-at-a-time", "--pages", few)
     print(row("one at a time", base, base), flush=True)
     for batch in arguments.batches:

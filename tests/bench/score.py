@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Says how right a reading of pages is: wrong characters by kind of page, and whether the confidences mean something.
+"""Prints the error rates of a reading by kind of page, and the calibration of its confidences.
 
     target/release/examples/read_pages $(python3 tests/bench/score.py DIR --files) > read.json
     python3 tests/bench/score.py DIR read.json [another.json …]
 
-DIR is what make_pages.py writes, or has the same form; read.json is what `quire read --format json` or the engine's
-example `read_pages` prints for all of its images in the order that `--files` prints them. It needs numpy.
+DIR has the format of make_pages.py; read.json is the output of `quire read --format json` or of the engine's example
+`read_pages` for all images, in the order that `--files` prints. Requires numpy.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from comparing.score import MEASURES, error_rates, errors
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", type=Path, help="the folder of images and truths")
-    parser.add_argument("readings", type=Path, nargs="*", help="what was printed for them")
-    parser.add_argument("--files", action="store_true", help="print the images in the order in which they are to be read")
-    parser.add_argument("--each", action="store_true", help="a row for each page too")
-    parser.add_argument("--kinds", type=lambda text: text.split(","), help="only these kinds, with commas between")
+    parser.add_argument("pages", type=Path, help="folder of images with ground truth")
+    parser.add_argument("readings", type=Path, nargs="*", help="JSON results for these images")
+    parser.add_argument("--files", action="store_true", help="print the images in the order of the results")
+    parser.add_argument("--each", action="store_true", help="also print a row per page")
+    parser.add_argument("--kinds", type=lambda text: text.split(","), help="comma-separated kinds (default: all)")
     arguments = parser.parse_args()
     pages = find_pages(arguments.pages, arguments.kinds)
     if arguments.files:

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Has `quire serve` read thousands of pages of ever new sizes, and fails when its memory grows.
+"""Soak test: `quire serve` reads thousands of pages of different sizes; fails when its memory grows.
 
     python3 tests/bench/soak.py [--pages DIR] [--pages-to-read 10000] [--workers 2] [-- ARGUMENT OF quire serve…]
 
-Every page is a piece of an image of DIR (of samples/ where none is named), cut out at random by a seed: a line or two of
-it, from 100 pixels wide to as wide as it is, because it is new shapes that fill caches. One in `--whole-every` is a whole
-image. They are sent through the front door in small batches, from twice as many clients as there are workers. Before
-anything counts, each worker has read a few whole images: memory is to stay where the largest pages have brought it.
+Each page is a random crop of an image in DIR (default: samples/), determined by a seed: a line or two, from 100 pixels
+to the full width, since new shapes fill caches. One in `--whole-every` is a whole image. Clients, twice as many as
+workers, send them over HTTP in small batches. As a warm-up, each worker reads a few whole images: afterwards memory
+must stay at the level that the largest pages need.
 
-Memory is that of the server and everything it has started: PSS, which counts a page that processes share once, and RSS
-beside it. Every line of the table is one sixteenth of the pages: the median and the peak while they were read. It fails
-when the median of the last quarter is more than `--growth` above that of the second (the first fills caches), when PSS
-ever passes `--limit-mb`, when a worker was started again, or when a page was not read.
+Memory is that of the server and its descendants: PSS, which counts shared memory once, and RSS. Each row of the table
+is one sixteenth of the pages, with the median and the peak. The test fails if the median of the last quarter is more
+than `--growth` above that of the second (the first fills caches), if PSS ever exceeds `--limit-mb`, if a worker is
+restarted, or if a page is not read.
 """
 
 import argparse
@@ -42,7 +42,7 @@ VENV = ROOT / "target" / "soak-venv"
 PACKAGES = ["pillow==13.0.0"]
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 BATCH = 10
-# Whole images a worker, before anything counts.
+# Whole images per worker in the warm-up.
 WARM_UP = 3
 ROWS = 16
 MB = 1e6
@@ -50,11 +50,11 @@ MB = 1e6
 
 def main():
     arguments = parse_arguments()
-    # A shell has what it runs in the background ignore Ctrl-C.
+    # Shells start background jobs with SIGINT ignored, so SIGTERM also interrupts.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     use_environment()
     images = find_images(arguments.pages)
-    quire = str(arguments.quire or built())
+    quire = str(arguments.quire or build_quire())
     with tempfile.TemporaryDirectory(prefix="quire-soak-") as data:
         server = Server(quire, data, arguments)
         try:
@@ -70,34 +70,35 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=Path, default=ROOT / "samples", help="the folder of images (samples/)")
-    parser.add_argument("--pages-to-read", type=int, default=10_000, help="how many (10000)")
-    parser.add_argument("--workers", type=int, default=2, help="how many processes read (2)")
-    parser.add_argument("--whole-every", type=int, default=200, help="one page in so many is a whole image (200)")
-    parser.add_argument("--height", type=int, default=90, help="of the pieces, at most, in pixels (90)")
-    parser.add_argument("--limit-mb", type=float, default=700, help="the most memory, in 10⁶ bytes of PSS (700)")
-    parser.add_argument("--growth", type=float, default=0.05, help="the most that it may have grown by (0.05)")
-    parser.add_argument("--every", type=float, default=2, help="seconds between two looks at it (2)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed cuts out other pieces (1)")
-    parser.add_argument("--quire", type=Path, help="the command; built for release where none is named")
-    parser.add_argument("--out", type=Path, help="where every look is written to, as JSON")
+    parser.add_argument("--pages", type=Path, default=ROOT / "samples", help="folder of images (default: samples/)")
+    parser.add_argument("--pages-to-read", type=int, default=10_000, help="number of pages (default: 10000)")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes (default: 2)")
+    help_whole = "one page in this many is a whole image (default: 200)"
+    parser.add_argument("--whole-every", type=int, default=200, help=help_whole)
+    parser.add_argument("--height", type=int, default=90, help="maximum height of crops in pixels (default: 90)")
+    parser.add_argument("--limit-mb", type=float, default=700, help="maximum PSS in 10⁶ bytes (default: 700)")
+    parser.add_argument("--growth", type=float, default=0.05, help="maximum growth of memory (default: 0.05)")
+    parser.add_argument("--every", type=float, default=2, help="sampling interval in seconds (default: 2)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random generator (default: 1)")
+    parser.add_argument("--quire", type=Path, help="path of the command (default: build it for release)")
+    parser.add_argument("--out", type=Path, help="file for all samples, as JSON")
     parser.add_argument("serve", nargs="*", help="further arguments of `quire serve`, after --")
     return parser.parse_args()
 
 
 def use_environment():
-    """Starts this script again where Pillow is, which is installed once, under target/."""
+    """Restarts this script in a virtual environment with Pillow, which is created once under target/."""
     if Image is not None:
         return
     python = VENV / "bin" / "python"
     if not python.is_file():
-        say("installing Pillow under target/, once")
+        say("installing Pillow under target/")
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
     os.execv(python, [str(python), __file__, *sys.argv[1:]])
 
 
-def built():
+def build_quire():
     say("building Quire for release")
     subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "quire"], cwd=ROOT, check=True)
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "quire"
@@ -111,48 +112,48 @@ def find_images(folder):
 
 
 class Server:
-    """`quire serve` on a port of its own choice, with a folder of its own."""
+    """A `quire serve` process on a free port, with its own data folder."""
 
     def __init__(self, quire, data, arguments):
         listen = f"127.0.0.1:{free_port()}"
         command = [quire, "serve", "--listen", listen, "--data", data, "--workers", str(arguments.workers),
                    *arguments.serve]
-        # On a busy machine a page may take its time: this is about memory.
+        # Long timeouts: this test is about memory, and the machine may be busy.
         environment = {"QUIRE_PAGE_LIMIT_SECS": "1800", "QUIRE_SYNC_LIMIT_SECS": "3600", **os.environ}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         self.url = f"http://{listen}"
-        self.wanted = arguments.workers
+        self.expected_workers = arguments.workers
         self.tail = []
-        reader = threading.Thread(target=self._listen, daemon=True)
+        reader = threading.Thread(target=self._read_log, daemon=True)
         reader.start()
         self._await_ready()
 
-    def _listen(self):
-        # Its log is read to the end, or it would wait for us.
+    def _read_log(self):
+        # Drains the log, so that a full pipe does not block the server.
         for line in self.process.stderr:
             self.tail = [*self.tail[-20:], line]
 
     def _await_ready(self):
         for _ in range(1200):
             if self.process.poll() is not None:
-                sys.exit("soak: quire serve ended:\n" + "".join(self.tail))
-            if self.health()["workers"]["ready"] == self.wanted:
+                sys.exit("soak: quire serve exited:\n" + "".join(self.tail))
+            if self.health()["workers"]["ready"] == self.expected_workers:
                 return
             time.sleep(0.1)
         self.process.kill()
-        sys.exit("soak: quire serve does not become ready:\n" + "".join(self.tail))
+        sys.exit("soak: timeout: quire serve does not become ready:\n" + "".join(self.tail))
 
     def health(self):
         try:
-            with urllib.request.urlopen(self.url + "/healthz", timeout=30) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(self.url + "/healthz", timeout=30) as response:
+                return json.load(response)
         except urllib.error.HTTPError as error:
             return json.load(error)
         except OSError:
             return {"workers": {"ready": 0}}
 
     def read(self, pages):
-        """Sends images as one batch; how many were read. What was kept of them is deleted, so that the disk stays free."""
+        """Sends images as one batch and returns how many were read. Deletes the task afterwards to free disk space."""
         boundary = uuid.uuid4().hex
         body = b"".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="images"; filename="{index}.png"\r\n'
@@ -160,21 +161,21 @@ class Server:
         body += f"--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         request = urllib.request.Request(self.url + "/ocr/batch", data=body, headers=headers)
-        with urllib.request.urlopen(request, timeout=3600) as answer:
-            entries = json.load(answer)
+        with urllib.request.urlopen(request, timeout=3600) as response:
+            entries = json.load(response)
         if not isinstance(entries, list):
-            return self._followed(entries["task_id"])
+            return self._await_task(entries["task_id"])
         self._delete(entries[0]["task_id"])
         for entry in entries:
             if "error" in entry:
-                say(f"a page was not read: {entry['error']}")
+                say(f"error: a page was not read: {entry['error']}")
         return sum("error" not in entry for entry in entries)
 
-    def _followed(self, task):
-        """On a slow machine a batch may take longer than the door waits."""
+    def _await_task(self, task):
+        """Polls a task that took longer than the sync limit."""
         while True:
-            with urllib.request.urlopen(f"{self.url}/task/{task}?wait=20", timeout=60) as answer:
-                state = json.load(answer)
+            with urllib.request.urlopen(f"{self.url}/task/{task}?wait=20", timeout=60) as response:
+                state = json.load(response)
             if state["status"] not in ("queued", "processing"):
                 self._delete(task)
                 return state["progress"]["succeeded"]
@@ -183,12 +184,12 @@ class Server:
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/task/{task}", method="DELETE"), timeout=60).close()
 
     def memory(self):
-        """PSS and RSS of the family in bytes."""
+        """Returns PSS and RSS of the process tree in bytes."""
         pss = rss = 0
-        for pid in family(self.process.pid):
+        for pid in process_tree(self.process.pid):
             try:
                 rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:  # it has ended meanwhile
+            except OSError:  # the process has exited
                 continue
             fields = dict(line.split(":", 1) for line in rollup.splitlines()[1:])
             pss += int(fields["Pss"].split()[0]) * 1024
@@ -209,7 +210,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def family(pid):
+def process_tree(pid):
     pids = [pid]
     for parent in pids:
         for children in Path(f"/proc/{parent}/task").glob("*/children"):
@@ -221,7 +222,7 @@ def family(pid):
 
 
 class Progress:
-    """What the clients share: which pages are next, and how many are read."""
+    """State that the clients share: the next page, and the numbers of responses and read pages."""
 
     def __init__(self, total):
         self.lock = threading.Lock()
@@ -240,11 +241,11 @@ class Progress:
 
 
 def soak(server, images, arguments):
-    """Samples of (seconds, pages answered, PSS, RSS), and what came of the pages."""
+    """Returns samples of (seconds, pages with a response, PSS, RSS), and the final progress."""
     progress = Progress(arguments.pages_to_read)
     clients = [threading.Thread(target=client, args=(server, images, progress, arguments), daemon=True)
                for _ in range(2 * arguments.workers)]
-    started, said = time.monotonic(), 0
+    started, reported = time.monotonic(), 0
     samples = [(0.0, 0, *server.memory())]
     for thread in clients:
         thread.start()
@@ -252,43 +253,43 @@ def soak(server, images, arguments):
         try:
             time.sleep(arguments.every)
         except KeyboardInterrupt:
-            say("broken off: what is below is of the pages so far")
+            say("interrupted: reporting the pages so far")
             progress.total = progress.answered
             break
         samples.append((time.monotonic() - started, progress.answered, *server.memory()))
         if server.process.poll() is not None:
-            sys.exit("soak: quire serve ended:\n" + "".join(server.tail))
-        if progress.answered - said >= arguments.pages_to_read / ROWS:
-            said = progress.answered
-            say(f"{said} pages, {samples[-1][2] / MB:.0f} MB")
+            sys.exit("soak: quire serve exited:\n" + "".join(server.tail))
+        if progress.answered - reported >= arguments.pages_to_read / ROWS:
+            reported = progress.answered
+            say(f"{reported} pages, {samples[-1][2] / MB:.0f} MB")
     return samples, progress
 
 
 def client(server, images, progress, arguments):
     while pages := progress.take(BATCH):
         try:
-            read = server.read(cut(images, pages, arguments))
+            read = server.read(crop_pages(images, pages, arguments))
         except (OSError, ValueError, KeyError) as error:
-            say(f"a batch was not answered: {error!r}")
+            say(f"error: a batch failed: {error!r}")
             read = 0
         progress.put(len(pages), read)
 
 
-def cut(images, pages, arguments):
-    """Pages of these numbers as PNG, all of one image: the same ones for the same seed."""
+def crop_pages(images, pages, arguments):
+    """Returns the pages with these numbers as PNG, all crops of one image. Deterministic for a seed."""
     image = Image.open(images[(pages[0] // BATCH) % len(images)]).convert("RGB")
-    pieces = []
+    crops = []
     for page in pages:
         chance = random.Random(f"{arguments.seed}/{page}")
         if page % arguments.whole_every == 0:
-            pieces.append(png(image))
+            crops.append(png(image))
             continue
-        # More short lines than long ones, as there are.
+        # More short lines than long ones, as in real documents.
         width = min(100, image.width) + int((image.width - min(100, image.width)) * chance.random() ** 2)
         height = chance.randint(min(40, image.height), min(arguments.height, image.height))
         left, top = chance.randint(0, image.width - width), chance.randint(0, image.height - height)
-        pieces.append(png(image.crop((left, top, left + width, top + height))))
-    return pieces
+        crops.append(png(image.crop((left, top, left + width, top + height))))
+    return crops
 
 
 def png(image):
@@ -317,18 +318,19 @@ def report(samples, done, restarts, arguments):
     second, last = (between(samples, total * quarter / 4, total * (quarter + 1) / 4) for quarter in (1, 3))
     wrong = []
     if len(second) < 3 or len(last) < 3:
-        wrong.append("too few looks at its memory to tell: read more pages, or look more often (--every)")
+        wrong.append("too few samples of memory: read more pages, or sample more often (--every)")
     else:
         before, after = (statistics.median(sample[2] for sample in quarter) / MB for quarter in (second, last))
-        print(f"second quarter {before:.0f} MB, last quarter {after:.0f} MB: {after / before - 1:+.1%}; peak {peak:.0f} MB")
+        growth = f"{after / before - 1:+.1%}"
+        print(f"second quarter {before:.0f} MB, last quarter {after:.0f} MB: {growth}; peak {peak:.0f} MB")
         if after > before * (1 + arguments.growth):
-            wrong.append(f"memory has grown by more than {arguments.growth:.0%}")
+            wrong.append(f"memory grew by more than {arguments.growth:.0%}")
     if peak > arguments.limit_mb:
-        wrong.append(f"memory has passed {arguments.limit_mb:.0f} MB")
+        wrong.append(f"memory exceeded {arguments.limit_mb:.0f} MB")
     if done.read < total:
         wrong.append(f"{total - done.read} of {total} pages were not read")
     if restarts:
-        wrong.append(f"workers were started again {restarts} times")
+        wrong.append(f"workers were restarted {restarts} times")
     for reason in wrong:
         print(f"FAILED: {reason}")
     return 1 if wrong else 0

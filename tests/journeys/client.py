@@ -1,4 +1,4 @@
-"""What a customer's program does, with nothing but `requests`. Prints what it was answered, as JSON."""
+"""A customer's client that only uses `requests`: makes each call of the API contract, prints the responses as JSON."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import requests
 base, image_url, callback_url, png, pdf, corrupt = sys.argv[1:]
 
 
-def ended(accepted):
+def await_end(accepted):
     task = {"status": "queued"}
     while task["status"] in ("queued", "processing"):
         task = requests.get(f"{base}/task/{accepted['task_id']}?wait=20", timeout=60).json()
@@ -32,10 +32,10 @@ with contextlib.ExitStack() as stack:
         data={"callback_url": callback_url},
         files=[("images", files[png]), ("images", files[pdf])],
     )
-    answers = {"ocr": ocr, "batch": batch, "by_url": by_url, "by_upload": by_upload}
-    shown = {
-        name: {"status": answer.status_code, "location": answer.headers.get("Location"), "body": answer.json()}
-        for name, answer in answers.items()
+    responses = {"ocr": ocr, "batch": batch, "by_url": by_url, "by_upload": by_upload}
+    summary = {
+        name: {"status": response.status_code, "location": response.headers.get("Location"), "body": response.json()}
+        for name, response in responses.items()
     }
-    shown["tasks"] = [ended(answer.json()) for answer in (by_url, by_upload)]
-    json.dump(shown, sys.stdout)
+    summary["tasks"] = [await_end(response.json()) for response in (by_url, by_upload)]
+    json.dump(summary, sys.stdout)

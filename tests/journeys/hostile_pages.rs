@@ -1,4 +1,4 @@
-//! Pages at the edge of what a page can be, through `quire read`: each has an answer or a clear code, at once.
+//! Pages of extreme shapes and rare formats through `quire read`: each returns a result or an error code in time.
 
 use std::{
     fs,
@@ -12,11 +12,11 @@ use image::{
 };
 use serde_json::Value;
 
-use crate::harness::{Sheet, png, png_header, quire, squeezed};
+use crate::harness::{TestPage, png, png_header, quire, without_whitespace};
 
 fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    image.into().write_to(&mut bytes, format).expect("it can be encoded");
+    image.into().write_to(&mut bytes, format).expect("the image can be encoded");
     bytes.into_inner()
 }
 
@@ -24,7 +24,7 @@ fn as_png(image: impl Into<DynamicImage>) -> Vec<u8> {
     encoded(image, ImageFormat::Png)
 }
 
-/// Noise: any will do, the same one every time.
+/// Returns an image of deterministic noise (xorshift32).
 fn noise(width: u32, height: u32) -> RgbImage {
     let mut state = 0x2545_f491_u32;
     RgbImage::from_fn(width, height, |_, _| {
@@ -35,28 +35,29 @@ fn noise(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// What `quire read` says of these files: for each its text, or the code of its failure.
-async fn read(files: Vec<(&str, Vec<u8>)>) -> Vec<(String, String)> {
-    let folder = tempfile::tempdir().expect("a folder");
+/// Runs `quire read` on these files. Returns for each its text, or its error code.
+async fn read_files(files: Vec<(&str, Vec<u8>)>) -> Vec<(String, String)> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let mut arguments: Vec<String> = ["read", "--format", "json"].map(str::to_owned).into();
     let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
     for (name, bytes) in files {
         let path = folder.path().join(name);
-        fs::write(&path, bytes).expect("a file");
+        fs::write(&path, bytes).expect("the file can be written");
         arguments.push(path.to_string_lossy().into_owned());
     }
     let ended = quire(arguments).await;
-    let answers: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
-    let said = |answer: &Value| {
-        let code = answer["error"]["code"].as_str().or(answer["pages"][0]["error"]["code"].as_str());
-        code.map_or_else(|| squeezed(answer["text"].as_str().expect("a text")), str::to_owned)
-    };
-    let answers = answers.as_array().expect("an array").iter().map(said);
-    names.into_iter().zip(answers).collect()
+    let documents: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
+    let results = documents.as_array().expect("an array").iter().map(text_or_error);
+    names.into_iter().zip(results).collect()
+}
+
+fn text_or_error(document: &Value) -> String {
+    let code = document["error"]["code"].as_str().or(document["pages"][0]["error"]["code"].as_str());
+    code.map_or_else(|| without_whitespace(document["text"].as_str().expect("a text")), str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_any_shape_and_without_text_have_an_answer() {
+async fn pages_of_any_shape_and_without_text_get_a_result() {
     let gray = |shade: u8, width, height| as_png(RgbImage::from_pixel(width, height, Rgb([shade; 3])));
     let files = vec![
         ("one.png", gray(0, 1, 1)),
@@ -67,32 +68,32 @@ async fn pages_of_any_shape_and_without_text_have_an_answer() {
         ("white.png", gray(255, 800, 600)),
         ("black.png", gray(0, 800, 600)),
         ("noise.png", as_png(noise(800, 600))),
-        // Says that it is larger than any page may be.
+        // A decompression bomb: the header claims more pixels than the limit.
         ("bomb.png", png_header(60_000, 60_000)),
     ];
     let started = Instant::now();
-    let answers = read(files).await;
+    let results = read_files(files).await;
     assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
-    for (name, said) in answers {
+    for (name, result) in results {
         let expected = if name == "bomb.png" { "too_many_pixels" } else { "" };
-        assert_eq!(said, expected, "{name}");
+        assert_eq!(result, expected, "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_reads_the_same_in_every_kind_of_image() {
-    let sheet = image::load_from_memory(&png(&Sheet::new("Seven kinds"))).expect("a PNG");
+async fn a_text_reads_the_same_in_every_image_format() {
+    let sheet = image::load_from_memory(&png(&TestPage::new("Seven kinds"))).expect("a PNG");
     let (width, height) = sheet.dimensions();
     let gray = sheet.to_luma8();
     let ink = |x: u32, y: u32| gray.get_pixel(x, y).0[0] < 128;
-    // The text is only in how transparent it is; the color below is black everywhere.
+    // The text is in the alpha channel only; the color is black everywhere.
     let clear = RgbaImage::from_fn(width, height, |x, y| Rgba([0, 0, 0, if ink(x, y) { 255 } else { 0 }]));
     let wide = image::ImageBuffer::<Luma<u16>, _>::from_fn(width, height, |x, y| {
         Luma([if ink(x, y) { 0x0101_u16 } else { 0xfefe }])
     });
     let two = GrayImage::from_fn(width, height, |x, y| Luma([if ink(x, y) { 0 } else { 255 }]));
     let huge = imageops::resize(&gray, width * 4, height * 4, imageops::FilterType::Triangle);
-    let read = read(vec![
+    let results = read_files(vec![
         ("color.png", as_png(sheet.clone())),
         ("gray.jpg", encoded(gray.clone(), ImageFormat::Jpeg)),
         ("clear.png", as_png(clear)),
@@ -102,18 +103,19 @@ async fn a_text_reads_the_same_in_every_kind_of_image() {
         ("color.webp", encoded(sheet, ImageFormat::WebP)),
         ("giant.png", as_png(huge)),
     ]);
-    for (name, said) in read.await {
-        assert_eq!(said, "Sevenkinds", "{name}");
+    for (name, result) in results.await {
+        assert_eq!(result, "Sevenkinds", "{name}");
     }
 }
 
-/// What is made for printers, and what has few colors, decodes: what it says is its tests' business.
+/// CMYK, palette, fax and BigTIFF images decode. The fixtures have no expected text.
 #[tokio::test(flavor = "multi_thread")]
-async fn images_of_rare_kinds_have_an_answer() {
+async fn images_of_rare_formats_get_a_result() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/document/tests/fixtures");
     let names = ["cmyk.jpg", "cmyk.tif", "palette.tif", "g4.tif", "big.tif"];
-    let files = names.map(|name| (name, fs::read(fixtures.join(name)).expect("a fixture")));
-    for (name, said) in read(files.into()).await {
-        assert!(!said.contains('_'), "{name} has failed: {said}");
+    let files = names.map(|name| (name, fs::read(fixtures.join(name)).expect("the fixture can be read")));
+    for (name, result) in read_files(files.into()).await {
+        // Error codes have an underscore.
+        assert!(!result.contains('_'), "{name} failed: {result}");
     }
 }

@@ -1,30 +1,31 @@
-//! The end-to-end tests: the real command, through its public door.
+//! End-to-end tests of the real `quire` command through its public interfaces: HTTP, the command line and webhooks.
 //!
-//! Each test has a data folder and a server of its own, or tasks of its own on a stack; libtest runs as many at a time as there are processors.
+//! Each test uses its own data folder and server, or its own tasks on a shared stack on an AWS emulator. libtest runs
+//! the tests in parallel, one per processor.
 
-mod ahead;
-mod alone;
+mod aws_startup;
 mod callbacks;
 mod canary;
 mod clients;
+mod configured_engines;
 mod contract;
-mod deliveries;
+mod crash_recovery;
+mod delivery_log;
 mod doctor;
-mod door;
+mod engine_outages;
 mod fallbacks;
 mod harness;
 mod hostile_pages;
-mod kills;
 mod modes;
 mod on_aws;
 mod openapi;
-mod outages;
-mod poison;
+mod poison_pages;
 mod progress;
-mod read;
+mod read_command;
+mod refusals;
 mod review;
-mod searchable;
+mod searchable_pdf;
 mod shutdown;
-mod storage;
+mod storage_faults;
 mod tenants;
-mod with_engines;
+mod worker_process;

@@ -1,6 +1,6 @@
-"""A receiver's check of a callback, by the library that the Standard Webhooks project publishes.
+"""Verifies a callback with the Python library of the Standard Webhooks project.
 
-Reads {"secret", "headers", "body"} from standard input; prints whether the library takes it.
+Reads {"secret", "headers", "body"} from standard input; prints `true` if the signature is valid, otherwise `false`.
 """
 
 import json

@@ -1,64 +1,66 @@
-//! Keys, limits and secrets, as an operator handles them.
+//! The commands for API keys, rate limits and webhook secrets.
 
-use crate::harness::quire;
+use crate::harness::{expected_texts, quire};
 
-/// A documentation address (RFC 5737): no machine has it, so nobody ever listens there.
-const BEYOND: &str = "192.0.2.1:8000";
+/// A documentation address (RFC 5737), which no machine has.
+const REMOTE_ADDRESS: &str = "192.0.2.1:8000";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_this_machine_nobody_is_served_before_there_is_a_key() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().to_str().expect("a plain path");
-    let serve = || quire(["serve", "--listen", BEYOND, "--workers", "0", "--data", data]);
+async fn a_public_address_requires_an_api_key() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("the path is UTF-8");
+    let serve = || quire(["serve", "--listen", REMOTE_ADDRESS, "--workers", "0", "--data", data]);
     let refused = serve().await;
-    let complaint = refused.complaint();
-    assert!(complaint.contains("192.0.2.1") && complaint.contains("quire keys create"), "{complaint}");
-    quire(["keys", "create", "--data", data]).await.printed();
-    let elsewhere = serve().await;
-    assert!(elsewhere.complaint().contains("cannot listen on 192.0.2.1:8000"), "the key is enough: {elsewhere:#?}");
+    let error = refused.expect_error_line();
+    assert!(error.contains("192.0.2.1") && error.contains("quire keys create"), "{error}");
+    quire(["keys", "create", "--data", data]).await.expect_stdout();
+    let permitted = serve().await;
+    let expected = format!("{} on {REMOTE_ADDRESS}", expected_texts::CANNOT_LISTEN);
+    assert!(permitted.expect_error_line().contains(&expected), "only the address is left to fail: {permitted:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_printed_once_listed_without_itself_and_revoked_by_its_id() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().to_str().expect("a plain path");
-    let made = quire(["keys", "create", "--tenant", "acme", "--name", "scanner", "--data", data]).await.printed();
+async fn a_key_is_printed_once_and_then_listed_and_revoked_by_its_id() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("the path is UTF-8");
+    let made = quire(["keys", "create", "--tenant", "acme", "--name", "scanner", "--data", data]).await.expect_stdout();
     let key = made.trim_end();
-    assert!(key.starts_with("quire_") && key.len() == 49 && made.lines().count() == 1, "a key alone");
-    let listed = quire(["keys", "list", "--data", data]).await.printed();
+    assert!(key.starts_with("quire_") && key.len() == 49 && made.lines().count() == 1, "only the key is printed");
+    let listed = quire(["keys", "list", "--data", data]).await.expect_stdout();
     let cells: Vec<&str> = listed.trim_end().split('\t').collect();
-    assert_eq!((cells[1], cells[2], cells[4]), ("acme", "scanner", "active"));
+    assert_eq!((cells[1], cells[2], cells[4]), ("acme", "scanner", expected_texts::KEY_ACTIVE));
     assert!(!listed.contains(key));
-    let revoked = quire(["keys", "revoke", cells[0], "--data", data]).await.printed();
-    assert!(revoked.starts_with(cells[0]) && revoked.contains("\trevoked "), "{revoked}");
+    let revoked = quire(["keys", "revoke", cells[0], "--data", data]).await.expect_stdout();
+    assert!(revoked.starts_with(cells[0]) && revoked.contains(expected_texts::KEY_REVOKED), "{revoked}");
     let unknown = quire(["keys", "revoke", "0123456789ab", "--data", data]).await;
-    assert!(unknown.complaint().contains("quire keys list"), "{unknown:#?}");
+    assert!(unknown.expect_error_line().contains("quire keys list"), "{unknown:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_set_shown_and_lifted() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().to_str().expect("a plain path");
+async fn limits_are_set_shown_and_removed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("the path is UTF-8");
     let limits = async |arguments: &[&str]| {
         quire([&["tenants"], arguments, &["--data", data]].concat())
             .await
-            .printed()
+            .expect_stdout()
             .replace('\t', "=")
             .replace('\n', " ")
     };
     let set = limits(&["set", "acme", "--requests-per-minute", "600", "--pages-per-day", "1000"]).await;
     assert_eq!(set, "requests-per-minute=600 burst=600 pages-per-day=1000 ");
     assert_eq!(limits(&["show", "acme"]).await, set);
-    let lifted = limits(&["set", "acme", "--pages-per-day", "none"]).await;
-    assert_eq!(lifted, "requests-per-minute=600 burst=600 pages-per-day=none ");
+    let removed = limits(&["set", "acme", "--pages-per-day", "none"]).await;
+    assert_eq!(removed, "requests-per-minute=600 burst=600 pages-per-day=none ");
     assert_eq!(limits(&["show", "other"]).await, "requests-per-minute=none burst=none pages-per-day=none ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_tenant_has_a_secret_that_stays_until_it_is_rotated() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().to_str().expect("a plain path");
-    let secret = async |more: &[&str]| quire([&["webhook-secret", "--data", data], more].concat()).await.printed();
+async fn each_tenant_keeps_its_secret_until_it_is_rotated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("the path is UTF-8");
+    let secret =
+        async |more: &[&str]| quire([&["webhook-secret", "--data", data], more].concat()).await.expect_stdout();
     let first = secret(&[]).await;
     assert!(first.starts_with("whsec_"));
     assert_eq!(secret(&["--tenant", "default"]).await, first);

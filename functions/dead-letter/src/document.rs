@@ -1,39 +1,42 @@
-//! A document that could not be fetched, checked or split: it fails, and its task still ends.
+//! Dead documents: the document fails, so that its task ends.
 
 use quire_platform::{Backend, Delivery, Error, QueueName, Result, enqueue_callback, retry_with_backoff, send};
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Job, Message, PageMessage, PageStatus, Task};
+use quire_tasks::{
+    DocumentJob, DocumentMessage, DocumentState, Failure, FailureCode, Message, PageMessage, PageStatus, Task,
+};
 use quire_telemetry::metrics;
 use tracing::warn;
 
 use crate::{
-    DeadLetter, Kind,
-    letter::{file, now, trace_id},
+    DeadLetter, DeadLetterKind,
+    record::{file_dead_letter, now, trace_id},
 };
 
-/// Settles the document as failed, owes the callback when that ended the task, and files the letter. A document that
-/// was split after all has the messages of its pages sent again: perhaps nobody lived to send them.
+/// Fails the document, enqueues the callback if that ends the task, and records the dead letter. If the document was
+/// split, sends the messages of its queued pages again: the splitting process may have crashed before it sent them.
 ///
 /// # Errors
-/// Of the backend, after waiting them out in vain. The message is then received again.
-pub async fn bury_document(backend: Backend, delivery: Delivery<DocumentMessage>) -> Result<()> {
+/// An error of the backend, after retries. The message is then received again.
+pub async fn handle_dead_document(backend: Backend, delivery: Delivery<DocumentMessage>) -> Result<()> {
     let Delivery { message, reason, lease, .. } = delivery;
-    if message.job == Job::SearchablePdf {
-        // Whoever makes it has given it up earlier than its queue, and said so to those who wait. Its task has ended, and
-        // nobody has it made again but who asks for it.
-        warn!(task.id = %message.task_id, "a searchable PDF was given up");
+    if message.job == DocumentJob::SearchablePdf {
+        // Its creation has its own attempt limit, below the queue's, and already returned an error to waiting
+        // clients. The task has ended; a new request creates the PDF again.
+        warn!(task.id = %message.task_id, "searchable PDF failed");
         return lease.acknowledge().await;
     }
     let times = backend.queue(QueueName::Documents).settings().max_receives;
-    let receives = reason.is_none().then_some(times);
+    // With a reason the message was moved before its last receive, after an unknown number of receives.
+    let receives = if reason.is_none() { Some(times) } else { None };
     let reason = reason.unwrap_or_else(|| {
-        format!("The document was taken up {times} times, and whoever fetched or split it died each time.")
+        format!("The document failed {times} times: the process that fetched or split it crashed each time.")
     });
     let failed = DocumentState::Failed(Failure::new(FailureCode::AttemptsExhausted, reason.clone()));
     if is_of_another_round(&backend, &message).await? {
-        // Somebody has had it fetched once more since: that has messages of its own.
+        // It was reopened in a later round, which has messages of its own.
         return lease.acknowledge().await;
     }
-    match retry_with_backoff(|| backend.tasks.settle_document(message.task_id, message.document, failed.clone())).await
+    match retry_with_backoff(|| backend.tasks.finish_document(message.task_id, message.document, failed.clone())).await
     {
         Ok(completion) => {
             let task = completion.task();
@@ -43,14 +46,15 @@ pub async fn bury_document(backend: Backend, delivery: Delivery<DocumentMessage>
                 Some(DocumentState::Failed(failure))
                     if failure.code == FailureCode::AttemptsExhausted && !task.expired(now()) =>
                 {
-                    let (number, trace) = (message.document, trace_id(task));
-                    warn!(task.id = %task.id, trace.id = trace, document.no = number, reason, "document given up");
-                    file(&backend, &letter(&message, reason, receives)).await?;
+                    let document = message.document;
+                    let trace = trace_id(task);
+                    warn!(task.id = %task.id, trace.id = trace, document.no = document, reason, "document failed");
+                    file_dead_letter(&backend, &dead_letter_record(&message, reason, receives)).await?;
                 }
                 _ => {}
             }
         }
-        // The task was deleted: there is nobody to tell, and nothing to try again.
+        // The task was deleted: no callback is due, and nothing can be redriven.
         Err(Error::NotFound { .. }) => {}
         Err(error) => return Err(error),
     }
@@ -82,9 +86,9 @@ async fn send_pages(backend: &Backend, task: &Task, message: &DocumentMessage) -
     Ok(())
 }
 
-fn letter(message: &DocumentMessage, reason: String, receives: Option<u32>) -> DeadLetter {
+fn dead_letter_record(message: &DocumentMessage, reason: String, receives: Option<u32>) -> DeadLetter {
     DeadLetter {
-        queue: Kind::Documents,
+        queue: DeadLetterKind::Documents,
         name: format!("{}-{}-{}", message.task_id, message.document, message.round),
         task_id: Some(message.task_id),
         body: message.encode(),

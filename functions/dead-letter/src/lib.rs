@@ -1,27 +1,27 @@
-//! What becomes of messages past their last attempt, so that every task still ends.
+//! Handles messages of the dead-letter queues, so that every task ends.
 //!
-//! A dead page or document fails with its reason, a dead callback is given up; then each is filed as an object for the
-//! operator, who can [`list`], [`show`] and [`redrive`] them. Every step may be repeated: a message is acknowledged
-//! last, and filed under a name made of what it is about.
+//! A dead page or document fails with its reason, a dead callback is exhausted. Each is then recorded as an object,
+//! which an operator can list ([`list_dead_letters`]), show ([`show_dead_letter`]) and redrive ([`redrive`]). All
+//! steps are idempotent: a message is acknowledged last, and the record's name is derived from the message.
 //!
-//! A page that nobody could read, or that its engine was not sure of, is also filed for review: an operator can
-//! [list](list_reviews) and [look at](show_review) such pages, [accept](accept_review) them as they are, or
-//! [write](correct_review) what they say.
+//! A page that no engine could read, or that was read with low confidence, also needs review. An operator can list
+//! ([`list_reviews`]) and show ([`show_review`]) such pages, and accept ([`accept_review`]) or correct
+//! ([`correct_review`]) them.
 
 mod callback;
-mod correct;
 mod document;
-mod letter;
 mod page;
+mod record;
 mod redrive;
 mod review;
 mod run;
 
-pub use callback::bury_callback;
-pub use correct::correct_review;
-pub use document::bury_document;
-pub use letter::{DeadLetter, Kind, UnknownKind, list, show};
-pub use page::bury_page;
-pub use redrive::{RedriveOutcome, Redriven, Selection, redrive};
-pub use review::{ReviewCase, ReviewOutcome, ReviewSheet, Standing, accept_review, list_reviews, show_review};
-pub use run::{Mortal, bury_all, run};
+pub use callback::handle_dead_callback;
+pub use document::handle_dead_document;
+pub use page::handle_dead_page;
+pub use record::{DeadLetter, DeadLetterKind, UnknownDeadLetterKind, list_dead_letters, show_dead_letter};
+pub use redrive::{DeadLetterSelection, RedriveOutcome, RedriveResult, redrive};
+pub use review::{
+    ReviewCase, ReviewDetail, ReviewOutcome, ReviewStatus, accept_review, correct_review, list_reviews, show_review,
+};
+pub use run::{DeadMessage, handle_all, run};

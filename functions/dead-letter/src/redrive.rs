@@ -1,111 +1,124 @@
-//! The operator's second chance for dead letters.
+//! Redrive of dead letters by an operator.
 //!
-//! Each is sent first and discarded last, so that an interrupted redrive can be repeated: what was sent twice is done
-//! once.
+//! Each message is sent before its record is deleted, so that an interrupted redrive can be repeated: handling a
+//! message twice is idempotent.
 
 use std::collections::{BTreeMap, HashMap};
 
 use quire_platform::{
-    Backend, Error, QueueName, Reopen, Result, enqueue_callback, forget_corrections, retry_with_backoff, send,
+    Backend, Error, QueueName, Reopen, Result, delete_orphaned_corrections, enqueue_callback, retry_with_backoff, send,
 };
 use quire_tasks::{CallbackMessage, CallbackUpdate, Message, PageMessage, PageRef, PageStatus, Task, TaskId};
 
 use crate::{
-    DeadLetter, Kind,
-    letter::{discard, list, show},
+    DeadLetter, DeadLetterKind,
+    record::{discard_dead_letter, list_dead_letters, show_dead_letter},
 };
 
-/// Which dead letters of a kind.
+/// Selection of dead letters of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// All there are.
+pub enum DeadLetterSelection {
+    /// All dead letters.
     All,
-    /// Those with these names.
+    /// The dead letters with these names.
     Named(Vec<String>),
 }
 
-/// What became of one of them.
+/// The result of redriving one dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redriven {
-    /// Its name.
+pub struct RedriveResult {
+    /// The dead letter's name.
     pub name: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: RedriveOutcome,
 }
 
-/// What became of a dead letter that was to be redriven.
+/// The outcome of redriving one dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedriveOutcome {
-    /// It is on its way again, and no longer a dead letter.
+    /// Sent; its record is deleted.
     Sent,
-    /// What it asks for has been done since, or its task is gone: it is no longer a dead letter.
+    /// Not needed: its work was done since, or its task is deleted. Its record is deleted.
     NotNeeded,
-    /// It cannot be sent again and stays where it is.
+    /// Not possible; its record is kept.
     Kept {
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
 }
 
-/// Sends dead letters again: pages in a new round of their task, callbacks with a full new count of attempts.
+/// Redrives dead letters: pages in a new round of their task, callbacks with a new retry schedule.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a name that there is not, before anything is sent; otherwise of the backend. What was sent
-/// before the error stays sent.
-pub async fn redrive(backend: &Backend, kind: Kind, selection: Selection) -> Result<Vec<Redriven>> {
-    let letters = select(backend, kind, selection).await?;
+/// [`Error::NotFound`] if a name does not exist, before anything is sent; otherwise an error of the backend. Messages
+/// that were sent before the error stay sent.
+pub async fn redrive(
+    backend: &Backend,
+    kind: DeadLetterKind,
+    selection: DeadLetterSelection,
+) -> Result<Vec<RedriveResult>> {
+    let dead_letters = select_dead_letters(backend, kind, selection).await?;
     match kind {
-        Kind::Pages => pages(backend, letters).await,
-        Kind::Callbacks => callbacks(backend, letters).await,
-        Kind::Documents => {
-            let why = "a document that failed stays failed: it must be submitted again";
-            Ok(letters.into_iter().map(|letter| kept(letter, why)).collect())
+        DeadLetterKind::Pages => redrive_pages(backend, dead_letters).await,
+        DeadLetterKind::Callbacks => redrive_callbacks(backend, dead_letters).await,
+        DeadLetterKind::Documents => {
+            let why = "a failed document cannot be redriven: submit it again";
+            Ok(dead_letters.into_iter().map(|dead_letter| kept(dead_letter, why)).collect())
         }
     }
 }
 
-async fn select(backend: &Backend, kind: Kind, selection: Selection) -> Result<Vec<DeadLetter>> {
-    let Selection::Named(names) = selection else {
-        return list(backend, kind).await;
+async fn select_dead_letters(
+    backend: &Backend,
+    kind: DeadLetterKind,
+    selection: DeadLetterSelection,
+) -> Result<Vec<DeadLetter>> {
+    let DeadLetterSelection::Named(names) = selection else {
+        return list_dead_letters(backend, kind).await;
     };
-    let mut letters = Vec::new();
+    let mut dead_letters = Vec::new();
     for name in names {
-        letters.push(show(backend, kind, &name).await?);
+        dead_letters.push(show_dead_letter(backend, kind, &name).await?);
     }
-    Ok(letters)
+    Ok(dead_letters)
 }
 
-fn kept(letter: DeadLetter, why: &'static str) -> Redriven {
-    Redriven { name: letter.name, outcome: RedriveOutcome::Kept { why } }
+fn kept(dead_letter: DeadLetter, why: &'static str) -> RedriveResult {
+    RedriveResult { name: dead_letter.name, outcome: RedriveOutcome::Kept { why } }
 }
 
-const UNREADABLE: &str = "nobody can read this message";
+const MALFORMED: &str = "the message is malformed";
 
-/// All pages of a task go together: each opening of a task is a round of its own.
-async fn pages(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+/// All pages of a task are redriven together: each reopening starts a new round.
+async fn redrive_pages(backend: &Backend, dead_letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
     let mut redriven = Vec::new();
     let mut tasks: BTreeMap<TaskId, Vec<(PageRef, DeadLetter)>> = BTreeMap::new();
-    for letter in letters {
-        match PageMessage::decode(&letter.body) {
-            Ok(PageMessage { page, .. }) => tasks.entry(page.task_id).or_default().push((page, letter)),
-            Err(_) => redriven.push(kept(letter, UNREADABLE)),
+    for dead_letter in dead_letters {
+        match PageMessage::decode(&dead_letter.body) {
+            Ok(PageMessage { page, .. }) => tasks.entry(page.task_id).or_default().push((page, dead_letter)),
+            Err(_) => redriven.push(kept(dead_letter, MALFORMED)),
         }
     }
-    for (task_id, letters) in tasks {
-        redriven.extend(pages_of(backend, task_id, letters).await?);
+    for (task_id, dead_letters) in tasks {
+        redriven.extend(redrive_pages_of_task(backend, task_id, dead_letters).await?);
     }
     Ok(redriven)
 }
 
-async fn pages_of(backend: &Backend, task_id: TaskId, letters: Vec<(PageRef, DeadLetter)>) -> Result<Vec<Redriven>> {
-    let pages: Vec<PageRef> = letters.iter().map(|(page, _)| *page).collect();
-    let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::These(pages.clone()))).await {
+async fn redrive_pages_of_task(
+    backend: &Backend,
+    task_id: TaskId,
+    dead_letters: Vec<(PageRef, DeadLetter)>,
+) -> Result<Vec<RedriveResult>> {
+    let pages: Vec<PageRef> = dead_letters.iter().map(|(page, _)| *page).collect();
+    let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::Pages(pages.clone()))).await {
         Ok(completion) => {
             let task = completion.task();
-            let statuses = statuses(backend, task).await?;
-            // Queued is what was opened just now, or by a redrive that was interrupted before it sent anything.
+            let statuses = page_statuses(backend, task).await?;
+            // Queued pages were reopened just now, or by a redrive that was interrupted before it sent their
+            // messages.
             let queued = || pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
-            forget_corrections(backend, task).await?;
+            delete_orphaned_corrections(backend, task).await?;
             let messages: Vec<_> = queued().map(|page| PageMessage::new(task, *page)).collect();
             let queue = backend.queue(QueueName::Pages);
             retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await?;
@@ -116,53 +129,52 @@ async fn pages_of(backend: &Backend, task_id: TaskId, letters: Vec<(PageRef, Dea
         Err(error) => return Err(error),
     };
     let mut redriven = Vec::new();
-    for (page, letter) in letters {
+    for (page, dead_letter) in dead_letters {
         let outcome = match statuses.get(&page) {
             Some(PageStatus::Queued) => RedriveOutcome::Sent,
-            Some(PageStatus::Failed) => {
-                RedriveOutcome::Kept { why: "its task is still open: try again when it has ended" }
-            }
+            Some(PageStatus::Failed) => RedriveOutcome::Kept { why: "its task is still open: retry when it has ended" },
             Some(PageStatus::Succeeded | PageStatus::Canceled) | None => RedriveOutcome::NotNeeded,
         };
-        redriven.push(conclude(backend, letter, outcome).await?);
+        redriven.push(finish(backend, dead_letter, outcome).await?);
     }
     Ok(redriven)
 }
 
-async fn statuses(backend: &Backend, task: &Task) -> Result<HashMap<PageRef, PageStatus>> {
+async fn page_statuses(backend: &Backend, task: &Task) -> Result<HashMap<PageRef, PageStatus>> {
     let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
     Ok(pages.into_iter().map(|page| (page.page, task.status_of(&page))).collect())
 }
 
-async fn callbacks(backend: &Backend, letters: Vec<DeadLetter>) -> Result<Vec<Redriven>> {
+async fn redrive_callbacks(backend: &Backend, dead_letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {
     let mut redriven = Vec::new();
-    for letter in letters {
-        let outcome = match CallbackMessage::decode(&letter.body) {
-            Ok(message) => callback(backend, &message).await?,
-            Err(_) => RedriveOutcome::Kept { why: UNREADABLE },
+    for dead_letter in dead_letters {
+        let outcome = match CallbackMessage::decode(&dead_letter.body) {
+            Ok(message) => redrive_callback(backend, &message).await?,
+            Err(_) => RedriveOutcome::Kept { why: MALFORMED },
         };
-        redriven.push(conclude(backend, letter, outcome).await?);
+        redriven.push(finish(backend, dead_letter, outcome).await?);
     }
     Ok(redriven)
 }
 
-async fn callback(backend: &Backend, message: &CallbackMessage) -> Result<RedriveOutcome> {
+async fn redrive_callback(backend: &Backend, message: &CallbackMessage) -> Result<RedriveOutcome> {
     let CallbackMessage { task_id, round, .. } = *message;
-    let task = match retry_with_backoff(|| backend.tasks.update_callback(task_id, round, CallbackUpdate::Owed)).await {
+    let task = match retry_with_backoff(|| backend.tasks.update_callback(task_id, round, CallbackUpdate::Redrive)).await
+    {
         Ok(completion) => completion.task().clone(),
         Err(Error::NotFound { .. }) => return Ok(RedriveOutcome::NotNeeded),
         Err(error) => return Err(error),
     };
-    if task.round != round || !task.owes_callback() {
+    if task.round != round || !task.needs_callback() {
         return Ok(RedriveOutcome::NotNeeded);
     }
     enqueue_callback(backend, &task).await?;
     Ok(RedriveOutcome::Sent)
 }
 
-async fn conclude(backend: &Backend, letter: DeadLetter, outcome: RedriveOutcome) -> Result<Redriven> {
+async fn finish(backend: &Backend, dead_letter: DeadLetter, outcome: RedriveOutcome) -> Result<RedriveResult> {
     if !matches!(outcome, RedriveOutcome::Kept { .. }) {
-        discard(backend, &letter).await?;
+        discard_dead_letter(backend, &dead_letter).await?;
     }
-    Ok(Redriven { name: letter.name, outcome })
+    Ok(RedriveResult { name: dead_letter.name, outcome })
 }

@@ -1,67 +1,68 @@
-//! Takes dead letters as they come.
+//! Receives and handles dead letters.
 
 use std::time::Duration;
 
-use quire_platform::{Backend, Consumer, Delivery, MalformedMessage, QueueName, Result};
+use quire_platform::{Backend, Consumer, Delivery, MalformedMessage, QueueName, Result, consumer::run_in_batches};
 use quire_tasks::{CallbackMessage, DocumentMessage, Message, PageMessage};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::{
-    DeadLetter, Kind, bury_callback, bury_document, bury_page,
-    letter::{file, now},
+    DeadLetter, DeadLetterKind, handle_dead_callback, handle_dead_document, handle_dead_page,
+    record::{file_dead_letter, now},
 };
 
-/// ReceivedMessage at once, and handled one after the other: there are few, and nobody waits for the next.
-const BATCH: usize = 10;
-/// After this whoever buries a letter is taken for stuck: what the backend may make a batch wait.
-const LONGEST_BURIAL: Duration = Duration::from_mins(5);
-/// Pause after a queue could not be received from.
+/// Messages per receive. They are handled sequentially: dead letters are rare and not urgent.
+const RECEIVE_BATCH: usize = 10;
+/// Maximum duration of handling a batch, including the backend's retries. After it the leases are not extended.
+const MAX_HANDLING: Duration = Duration::from_mins(5);
+/// Pause after a receive error.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// A message that can be a dead letter.
-pub trait Mortal: Message {
-    /// What it is filed as.
-    const KIND: Kind;
-    /// Where it lies when it is dead.
+/// A message type with a dead-letter queue.
+pub trait DeadMessage: Message {
+    /// The kind of its dead letters.
+    const KIND: DeadLetterKind;
+    /// Its dead-letter queue.
     const QUEUE: QueueName;
 
-    /// Ends what it was about, files it, and acknowledges it.
-    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send;
+    /// Completes the message's work as failed, records the dead letter, and acknowledges the message.
+    fn handle(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send;
 }
 
-impl Mortal for PageMessage {
-    const KIND: Kind = Kind::Pages;
+impl DeadMessage for PageMessage {
+    const KIND: DeadLetterKind = DeadLetterKind::Pages;
     const QUEUE: QueueName = QueueName::DeadPages;
 
-    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
-        bury_page(backend, delivery)
+    fn handle(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        handle_dead_page(backend, delivery)
     }
 }
 
-impl Mortal for DocumentMessage {
-    const KIND: Kind = Kind::Documents;
+impl DeadMessage for DocumentMessage {
+    const KIND: DeadLetterKind = DeadLetterKind::Documents;
     const QUEUE: QueueName = QueueName::DeadDocuments;
 
-    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
-        bury_document(backend, delivery)
+    fn handle(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        handle_dead_document(backend, delivery)
     }
 }
 
-impl Mortal for CallbackMessage {
-    const KIND: Kind = Kind::Callbacks;
+impl DeadMessage for CallbackMessage {
+    const KIND: DeadLetterKind = DeadLetterKind::Callbacks;
     const QUEUE: QueueName = QueueName::DeadCallbacks;
 
-    fn bury(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
-        bury_callback(backend, delivery)
+    fn handle(backend: Backend, delivery: Delivery<Self>) -> impl Future<Output = Result<()>> + Send {
+        handle_dead_callback(backend, delivery)
     }
 }
 
-/// Buries dead pages, documents and callbacks until `shutdown`, then finishes what is in hand.
+/// Handles dead pages, documents and callbacks until `shutdown`, then finishes the current batches (graceful
+/// shutdown).
 ///
 /// # Errors
-/// None so far: trouble of the backend is logged, and waited out.
+/// None at present: errors of the backend are logged and retried.
 pub async fn run(backend: Backend, shutdown: CancellationToken) -> anyhow::Result<()> {
     tokio::join!(
         consume::<PageMessage>(&backend, &shutdown),
@@ -71,52 +72,45 @@ pub async fn run(backend: Backend, shutdown: CancellationToken) -> anyhow::Resul
     Ok(())
 }
 
-async fn consume<M: Mortal>(backend: &Backend, shutdown: &CancellationToken) {
-    let consumer = Consumer::<M>::new(backend.queue(M::QUEUE), LONGEST_BURIAL);
-    while !shutdown.is_cancelled() {
-        match consumer.receive_until(BATCH, shutdown).await {
-            Ok(received) => {
-                for delivery in received {
-                    take(backend.clone(), delivery).await;
-                }
-            }
-            Err(error) => {
-                error!(queue = M::QUEUE.as_str(), %error, "dead letters cannot be received");
-                shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-            }
-        }
-    }
+async fn consume<M: DeadMessage>(backend: &Backend, shutdown: &CancellationToken) {
+    let consumer = Consumer::<M>::new(backend.queue(M::QUEUE), MAX_HANDLING);
+    run_in_batches(&consumer, RECEIVE_BATCH, PAUSE, shutdown, |delivery| handle_delivery(backend.clone(), delivery))
+        .await;
 }
 
-/// Buries all of these, side by side, within `limit`: for a function that is called with them and killed at its
-/// deadline. What is broken off is received again.
-pub async fn bury_all<M: Mortal>(
+/// Handles all messages concurrently within `limit`, for a Lambda function that is killed at its deadline. Messages
+/// whose handling is canceled are received again.
+pub async fn handle_all<M: DeadMessage>(
     backend: &Backend,
     deliveries: Vec<Result<Delivery<M>, MalformedMessage>>,
     limit: Duration,
 ) {
-    quire_telemetry::finish_within(limit, deliveries.into_iter().map(|delivery| take(backend.clone(), delivery))).await;
+    quire_telemetry::finish_within(
+        limit,
+        deliveries.into_iter().map(|delivery| handle_delivery(backend.clone(), delivery)),
+    )
+    .await;
 }
 
-async fn take<M: Mortal>(backend: Backend, delivery: Result<Delivery<M>, MalformedMessage>) {
-    let buried = match delivery {
-        Ok(delivery) => M::bury(backend, delivery).await,
-        Err(unreadable) => bury_unreadable(&backend, M::KIND, unreadable).await,
+async fn handle_delivery<M: DeadMessage>(backend: Backend, delivery: Result<Delivery<M>, MalformedMessage>) {
+    let handled = match delivery {
+        Ok(delivery) => M::handle(backend, delivery).await,
+        Err(malformed) => file_malformed_message(&backend, M::KIND, malformed).await,
     };
-    if let Err(error) = buried {
-        warn!(queue = M::QUEUE.as_str(), %error, "a dead letter was left; it is received again");
+    if let Err(error) = handled {
+        warn!(queue = M::QUEUE.as_str(), %error, "cannot handle a dead letter; it is received again");
     }
 }
 
-/// Files a message that nobody can read. It fails no page, for nobody knows which.
-async fn bury_unreadable(backend: &Backend, kind: Kind, unreadable: MalformedMessage) -> Result<()> {
-    let MalformedMessage { body, error, lease } = unreadable;
+/// Records a malformed message. No page fails, since the page is unknown.
+async fn file_malformed_message(backend: &Backend, kind: DeadLetterKind, malformed: MalformedMessage) -> Result<()> {
+    let MalformedMessage { body, error, lease } = malformed;
     let digest: [u8; 32] = Sha256::digest(&body).into();
     let head = digest.first_chunk().expect("a digest has 32 bytes");
     let name = format!("unreadable-{:032x}", u128::from_be_bytes(*head));
-    warn!(queue = kind.as_str(), %error, name, "a message that nobody can read was filed with the dead letters");
+    warn!(queue = kind.as_str(), %error, name, "malformed message; recording a dead letter");
     let reason = error.to_string();
-    let letter = DeadLetter { queue: kind, name, task_id: None, body, reason, receives: None, filed_at: now() };
-    file(backend, &letter).await?;
+    let dead_letter = DeadLetter { queue: kind, name, task_id: None, body, reason, receives: None, filed_at: now() };
+    file_dead_letter(backend, &dead_letter).await?;
     lease.acknowledge().await
 }

@@ -1,43 +1,44 @@
-//! The way back: tells customers how their tasks ended, and how far they are where that is wanted.
+//! Delivers callbacks (webhooks) for ended tasks, and progress events if requested.
 //!
-//! A message on the callbacks queue names a task. One delivery of it goes through these steps, a file each: `due` finds out
-//! whether there is still something to tell, `endpoints` whether its receiver is called now, with the help of `turns`;
-//! `letter` makes the body, `tell` signs and posts it, `log` keeps what came of it for the customer, and `settle` notes it
-//! in the table and gives the lease up, always last. `run` keeps many deliveries in hand; the program in `bin` does the
-//! same as a Lambda function.
+//! A message on the callbacks queue names a task. Its delivery has these steps, one module each: `schedule` decides
+//! whether a callback is due; `endpoints` grants a permit for the receiver, with the waits of `endpoint_backoff`;
+//! `payload` builds the body; `deliver` signs and posts it; `attempt_log` appends the attempt to the customer's
+//! delivery log; `record_attempt` updates the task table and acknowledges or releases the message, always last. `run`
+//! keeps several deliveries in flight; the binary in `bin` is the same as a Lambda function.
 
-mod due;
+mod attempt_log;
+mod deliver;
+mod endpoint_backoff;
 mod endpoints;
-mod letter;
-mod log;
+mod payload;
+mod record_attempt;
 mod run;
+mod schedule;
 mod settings;
-mod settle;
-mod tell;
-mod turns;
+mod tracked_endpoint;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use quire_callback::Schedule;
 use quire_egress::Client;
-use quire_platform::{Backend, Delivery, Lease, Result};
-use quire_tasks::{CallbackMessage, UnixMillis};
+use quire_platform::{Backend, Delivery, Lease, Result, now};
+use quire_tasks::CallbackMessage;
 use quire_tenants::Signing;
 
-pub use settings::schedule;
+pub use settings::schedule_from_env;
 
 use crate::{
-    due::{Call, Due},
-    endpoints::Endpoints,
-    letter::Desk,
-    settle::Attempt,
-    tell::Step,
+    deliver::DeliveryStep,
+    endpoints::EndpointRegistry,
+    payload::PayloadBuilder,
+    record_attempt::CompletedAttempt,
+    schedule::{CallbackRequest, ScheduledDelivery, schedule_delivery},
 };
 
-/// What a receiver has for its answer, from the look-up of its name on.
-const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// So long after a task's end its callback waits for an endpoint that is left alone without spending attempts.
-const PATIENCE: Duration = Duration::from_hours(1);
+/// Timeout for a receiver's response, including the DNS lookup.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long after a task's end its callback waits for a failing endpoint without spending attempts.
+const BACKOFF_GRACE: Duration = Duration::from_hours(1);
 
 /// Delivers callbacks.
 #[derive(Debug)]
@@ -46,67 +47,74 @@ pub struct Notifier {
     egress: Client,
     signing: Signing,
     schedule: Schedule,
-    time_limit: Duration,
-    patience: Duration,
-    endpoints: Endpoints,
-    desk: Desk,
+    response_timeout: Duration,
+    backoff_grace: Duration,
+    endpoints: EndpointRegistry,
+    payloads: PayloadBuilder,
 }
 
 impl Notifier {
-    /// A notifier that signs with each tenant's secrets and tries again by `schedule`.
+    /// Returns a notifier that signs with each tenant's secrets and retries by `schedule`.
     pub fn new(backend: Backend, egress: Client, signing: Signing, schedule: Schedule) -> Self {
-        let (time_limit, patience) = (TIME_LIMIT, PATIENCE);
-        let (endpoints, desk) = (Endpoints::new(backend.clone()), Desk::default());
-        Self { backend, egress, signing, schedule, time_limit, patience, endpoints, desk }
+        Self {
+            endpoints: EndpointRegistry::new(backend.clone()),
+            backend,
+            egress,
+            signing,
+            schedule,
+            response_timeout: RESPONSE_TIMEOUT,
+            backoff_grace: BACKOFF_GRACE,
+            payloads: PayloadBuilder::default(),
+        }
     }
 
-    /// With another time limit for a receiver's answer than 15 seconds.
+    /// Sets the timeout for a receiver's response. Default: 15 seconds.
     #[must_use]
-    pub fn time_limit(self, time_limit: Duration) -> Self {
-        Self { time_limit, ..self }
+    pub fn with_response_timeout(self, response_timeout: Duration) -> Self {
+        Self { response_timeout, ..self }
     }
 
-    /// With another time after a task's end than an hour, in which its callback waits for an endpoint that is left alone
-    /// without spending attempts.
+    /// Sets how long after a task's end its callback waits for a failing endpoint without spending attempts. Default:
+    /// one hour.
     #[must_use]
-    pub fn patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_backoff_grace(self, backoff_grace: Duration) -> Self {
+        Self { backoff_grace, ..self }
     }
 
-    /// Takes one delivery to its end: told, to be told again, or given up.
+    /// Handles one message to its end: delivered, scheduled for a retry, or given up.
     ///
     /// # Errors
-    /// Of the backend, after waiting them out in vain. The message is then received again.
+    /// An error of the backend, after retries. The message is then received again.
     pub async fn deliver(&self, delivery: Delivery<CallbackMessage>) -> Result<()> {
         let Delivery { message, attempt: receives, lease, .. } = delivery;
         if message.progress.is_some() && receives > 1 {
-            // Whoever received it first was interrupted. What it would say is old by now.
+            // A crash interrupted the first delivery. Its progress is out of date by now.
             return lease.acknowledge().await;
         }
-        match due::look(&self.backend, &message, now()).await? {
-            Due::Call(call) => self.make(&call, receives, &message, lease).await,
-            Due::Nothing => lease.acknowledge().await,
-            // Given up, but not yet with the dead letters: whoever did it was interrupted.
-            Due::GivenUp { reason } => lease.dead_letter(&reason).await,
+        match schedule_delivery(&self.backend, &message, now()).await? {
+            ScheduledDelivery::Deliver(request) => self.deliver_request(&request, receives, &message, lease).await,
+            ScheduledDelivery::Skip => lease.acknowledge().await,
+            // A crash interrupted the move to the dead-letter queue.
+            ScheduledDelivery::GivenUp { reason } => lease.dead_letter(&reason).await,
         }
     }
 
-    async fn make(&self, call: &Call, receives: u32, message: &CallbackMessage, lease: Lease) -> Result<()> {
-        let told = match self.tell(call).await? {
-            Step::Told(told) => told,
-            Step::PutOff { .. } if call.is_progress() => return lease.acknowledge().await,
-            Step::PutOff { after } => return lease.send_again(after).await,
+    async fn deliver_request(
+        &self,
+        request: &CallbackRequest,
+        receives: u32,
+        message: &CallbackMessage,
+        lease: Lease,
+    ) -> Result<()> {
+        let response = match self.attempt_delivery(request).await? {
+            DeliveryStep::Attempted(response) => response,
+            DeliveryStep::Postponed { .. } if request.is_progress() => return lease.acknowledge().await,
+            DeliveryStep::Postponed { after } => return lease.requeue(after).await,
         };
-        let ending = self.ending(call, receives, &told);
-        let attempt = Attempt { call, told, ending };
+        let decision = self.decide(request, receives, &response);
+        let attempt = CompletedAttempt { request, response, decision };
         attempt.log();
-        log::keep(&self.backend, &call.task, &attempt.record()).await;
-        attempt.settle(&self.backend, message, lease).await
+        attempt_log::append_attempt(&self.backend, &request.task, &attempt.to_record()).await;
+        attempt.finish(&self.backend, message, lease).await
     }
-}
-
-/// The time, by this machine.
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

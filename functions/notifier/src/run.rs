@@ -1,114 +1,76 @@
-//! Keeps deliveries in hand until it is told to stop.
+//! Receives callback messages and delivers them concurrently until shutdown.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use quire_platform::{Consumer, Delivery, MalformedMessage, QueueName};
+use quire_platform::{
+    Consumer, Delivery, MalformedMessage, QueueName,
+    consumer::{ConcurrencyLimits, run_concurrently},
+};
 use quire_tasks::CallbackMessage;
-use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::Notifier;
 
-/// Deliveries at once: most of their time is the receivers'. Several endpoints may have all their places taken by slow calls
-/// and leave some for others. What bodies take up is bounded apart.
-const MAX_IN_HAND: usize = 64;
-/// After this a delivery is taken for stuck: its time limit and what the backend may make it wait.
-const LONGEST_DELIVERY: Duration = Duration::from_mins(3);
-/// What is in hand when a stop is asked for has so long to finish: longer than a receiver has for its answer, so that
-/// only a backend out of order makes us leave anything. What is left is received again when its lease has run out.
+/// Maximum deliveries in flight. Most of their time is spent waiting for receivers, and several slow endpoints can
+/// use all their slots and still leave capacity for others. The memory of payloads is limited separately.
+const MAX_IN_FLIGHT: usize = 64;
+/// Maximum duration of a delivery: the response timeout plus the backend's retries. After it the lease is not
+/// extended.
+const MAX_DELIVERY: Duration = Duration::from_mins(3);
+/// How long deliveries in flight may take after a shutdown request: longer than the response timeout. Unfinished
+/// messages are received again after their visibility timeout.
 const DRAIN_LIMIT: Duration = Duration::from_secs(20);
-/// Pause after the queue could not be received from.
+/// Pause after a receive error.
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl Notifier {
-    /// Delivers until `shutdown`, then finishes what is in hand.
+    /// Delivers callbacks until `shutdown`, then finishes those in flight (graceful shutdown).
     ///
     /// # Errors
-    /// When the schedule has more attempts than the queue hands a message out.
+    /// If the schedule has more attempts than the queue's maximum receive count.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         self.check_schedule()?;
-        let consumer = Consumer::new(self.backend.queue(QueueName::Callbacks), LONGEST_DELIVERY);
+        let consumer = Consumer::new(self.backend.queue(QueueName::Callbacks), MAX_DELIVERY);
         let notifier = Arc::new(self);
-        let mut in_hand = JoinSet::new();
-        while !shutdown.is_cancelled() {
-            let Some(free) = shutdown.run_until_cancelled(free(&mut in_hand)).await else { break };
-            match consumer.receive_until(free, &shutdown).await {
-                Ok(received) => {
-                    for delivery in received {
-                        in_hand.spawn(Arc::clone(&notifier).take(delivery));
-                    }
-                }
-                Err(error) => {
-                    error!(%error, "callbacks cannot be received");
-                    shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-                }
-            }
-        }
-        drain(in_hand).await;
-        Ok(())
+        let limits = ConcurrencyLimits { max_in_flight: MAX_IN_FLIGHT, drain_timeout: DRAIN_LIMIT, error_pause: PAUSE };
+        let handle = |delivery| Arc::clone(&notifier).handle_delivery(delivery);
+        Ok(run_concurrently(&consumer, limits, &shutdown, |_| false, handle).await?)
     }
 
-    /// Refuses a schedule that the queue does not go along with.
+    /// Validates the schedule against the queue's maximum receive count.
     ///
     /// # Errors
-    /// When the schedule has more attempts than the queue hands a message out.
+    /// If the schedule has more attempts than the queue's maximum receive count.
     pub fn check_schedule(&self) -> anyhow::Result<()> {
         let limit = self.backend.queue(QueueName::Callbacks).settings().max_receives;
         let attempts = self.schedule.attempts();
         ensure!(
             attempts <= limit,
-            "callbacks are to be tried {attempts} times, but their queue hands a message out {limit} times only"
+            "the callback schedule has {attempts} attempts, but the queue delivers a message at most {limit} times"
         );
         Ok(())
     }
 
-    /// Delivers all of these, side by side, within `limit`: for a function that is called with them and killed at its
-    /// deadline. What is broken off is told again; a receiver that was told already sees the same `webhook-id`.
+    /// Delivers all messages concurrently within `limit`, for a Lambda function that is killed at its deadline.
+    /// Canceled deliveries are retried; a receiver that already accepted one gets the same `webhook-id`.
     pub async fn deliver_all(
         self: &Arc<Self>,
         deliveries: Vec<Result<Delivery<CallbackMessage>, MalformedMessage>>,
         limit: Duration,
     ) {
-        quire_telemetry::finish_within(limit, deliveries.into_iter().map(|one| Arc::clone(self).take(one))).await;
+        quire_telemetry::finish_within(limit, deliveries.into_iter().map(|one| Arc::clone(self).handle_delivery(one)))
+            .await;
     }
 
-    async fn take(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, MalformedMessage>) {
+    async fn handle_delivery(self: Arc<Self>, delivery: Result<Delivery<CallbackMessage>, MalformedMessage>) {
         let ended = match delivery {
             Ok(delivery) => self.deliver(delivery).await,
             Err(MalformedMessage { error, lease, .. }) => lease.dead_letter(&error.to_string()).await,
         };
         if let Err(error) = ended {
-            warn!(%error, "a callback was interrupted; it is received again");
+            warn!(%error, "callback delivery failed; its message is received again");
         }
-    }
-}
-
-/// How many more may be taken in hand; waits while there are none.
-async fn free(in_hand: &mut JoinSet<()>) -> usize {
-    while in_hand.len() == MAX_IN_HAND {
-        in_hand.join_next().await.into_iter().for_each(note);
-    }
-    while let Some(ended) = in_hand.try_join_next() {
-        note(ended);
-    }
-    MAX_IN_HAND - in_hand.len()
-}
-
-async fn drain(mut in_hand: JoinSet<()>) {
-    let rest = async {
-        while let Some(ended) = in_hand.join_next().await {
-            note(ended);
-        }
-    };
-    if timeout(DRAIN_LIMIT, rest).await.is_err() {
-        warn!(left = in_hand.len(), "stopped before every callback in hand had ended");
-    }
-}
-
-fn note(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(panic) = ended {
-        error!(%panic, "a delivery panicked; its message is received again");
     }
 }

@@ -10,7 +10,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use quire_ocr::Device;
+use quire_pp_ocr::Device;
 use quire_routes::Config;
 use quire_tasks::{Mode, ModeName};
 

@@ -1,6 +1,6 @@
 //! `quire dead-letters`: inspects and redrives dead letters.
 
-use quire_dead_letter::{DeadLetter, Kind, RedriveOutcome, Selection};
+use quire_dead_letter::{DeadLetter, DeadLetterKind, DeadLetterSelection, RedriveOutcome};
 use quire_platform::Backend;
 
 use crate::{cli::DeadLettersCommand, deployment::Deployment, rows};
@@ -20,11 +20,11 @@ pub(crate) async fn run(command: DeadLettersCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn list(backend: &Backend, queue: Option<Kind>) -> anyhow::Result<()> {
-    let queues = queue.map_or_else(|| Kind::ALL.to_vec(), |queue| vec![queue]);
+async fn list(backend: &Backend, queue: Option<DeadLetterKind>) -> anyhow::Result<()> {
+    let queues = queue.map_or_else(|| DeadLetterKind::ALL.to_vec(), |queue| vec![queue]);
     let mut rows = Vec::new();
     for queue in queues {
-        rows.extend(quire_dead_letter::list(backend, queue).await?.iter().map(format_row));
+        rows.extend(quire_dead_letter::list_dead_letters(backend, queue).await?.iter().map(format_row));
     }
     rows::print(&rows)
 }
@@ -33,13 +33,13 @@ fn format_row(letter: &DeadLetter) -> String {
     format!("{}\t{}\t{}\t{}", letter.queue, letter.name, rows::format_time(letter.filed_at), letter.reason)
 }
 
-async fn show(backend: &Backend, queue: Kind, name: &str) -> anyhow::Result<()> {
-    let letter = quire_dead_letter::show(backend, queue, name).await?;
+async fn show(backend: &Backend, queue: DeadLetterKind, name: &str) -> anyhow::Result<()> {
+    let letter = quire_dead_letter::show_dead_letter(backend, queue, name).await?;
     rows::print(&[serde_json::to_string_pretty(&letter)?])
 }
 
-async fn redrive(backend: &Backend, queue: Kind, names: Vec<String>) -> anyhow::Result<()> {
-    let selection = if names.is_empty() { Selection::All } else { Selection::Named(names) };
+async fn redrive(backend: &Backend, queue: DeadLetterKind, names: Vec<String>) -> anyhow::Result<()> {
+    let selection = if names.is_empty() { DeadLetterSelection::All } else { DeadLetterSelection::Named(names) };
     let redriven = quire_dead_letter::redrive(backend, queue, selection).await?;
     let rows: Vec<String> =
         redriven.iter().map(|letter| format!("{}\t{}", letter.name, describe(letter.outcome))).collect();

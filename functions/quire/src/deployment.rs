@@ -3,9 +3,11 @@
 use std::{ffi::OsString, fmt, fs::File, path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
-use quire_platform::{Aws, Backend, Embedded, retry_with_backoff};
+use quire_platform::{Backend, retry_with_backoff};
+use quire_platform_embedded::Embedded;
 
 use crate::{
+    aws,
     cli::{BackendKind, DeploymentArgs},
     data_dir,
 };
@@ -29,7 +31,7 @@ impl Deployment {
         let locked_dir = dir.clone();
         let lock = tokio::task::spawn_blocking(move || data_dir::lock_for_serve(&locked_dir)).await??;
         let embedded = Embedded::open(&dir, &format!("serve-{}", std::process::id()))?;
-        embedded.reclaim().await?;
+        embedded.expire_leases().await?;
         Ok(Self::Folder { dir, embedded, _lock: Some(Arc::new(lock)) })
     }
 
@@ -66,7 +68,7 @@ impl Deployment {
     }
 
     async fn open_aws() -> anyhow::Result<Self> {
-        Ok(Self::Aws(Aws::from_env().await?.backend()))
+        Ok(Self::Aws(aws::connect().await?))
     }
 
     /// Returns the backend's handles.
@@ -97,7 +99,7 @@ impl Deployment {
     /// Any [`quire_platform::Error`].
     pub(crate) async fn release_leases_of(&self, holder: &str) -> quire_platform::Result<()> {
         match self {
-            Self::Folder { embedded, .. } => retry_with_backoff(|| embedded.forfeit(holder)).await,
+            Self::Folder { embedded, .. } => retry_with_backoff(|| embedded.release_leases_of_dead_owner(holder)).await,
             Self::Aws(_) => Ok(()),
         }
     }

@@ -12,8 +12,9 @@ use std::{
     process::ExitCode,
 };
 
-use quire_native_libs::{Condition, Finding, Progress};
-use quire_ocr::{Device, OnnxFile, Outlet, Provider};
+use quire_inference::{OnnxFile, TensorInfo};
+use quire_native_libs::{FileCheck, FileCondition, Progress};
+use quire_pp_ocr::{Device, Provider};
 use serde::Serialize;
 
 use crate::{
@@ -180,17 +181,17 @@ fn advise_on_libraries(libraries: &[LibraryFile], advice: &mut Vec<String>) {
 }
 
 impl LibraryFile {
-    fn new(finding: Finding, provider: Provider) -> Self {
-        let Finding { part: name, version, path, condition, variable } = finding;
+    fn new(finding: FileCheck, provider: Provider) -> Self {
+        let FileCheck { part: name, version, path, condition, variable } = finding;
         let needed = match name {
             OPENVINO => provider == Provider::OpenVino,
             ONNX_RUNTIME => provider != Provider::OpenVino,
             _ => true,
         };
         let condition = match condition {
-            Condition::Whole => WHOLE,
-            Condition::Override(_) => GIVEN,
-            Condition::Missing => MISSING,
+            FileCondition::Valid => WHOLE,
+            FileCondition::Override(_) => GIVEN,
+            FileCondition::Missing => MISSING,
             _ => DAMAGED,
         };
         Self { name, version, path, condition, given_by: variable, needed }
@@ -223,6 +224,6 @@ impl ModelFile {
     }
 }
 
-fn describe(outlets: &[Outlet]) -> Vec<String> {
+fn describe(outlets: &[TensorInfo]) -> Vec<String> {
     outlets.iter().map(ToString::to_string).collect()
 }

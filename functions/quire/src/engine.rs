@@ -3,13 +3,15 @@
 use std::{num::NonZero, path::PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use quire_hunyuan_ocr::{HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
-use quire_ocr::{
-    Device, Engine, GpuOptions, GpuPpOcr, HunyuanFiles, HunyuanOcr, HunyuanOptions, LocalEngine, Policy, PpOcr,
-    Provider,
-};
+use quire_pp_ocr::{BatchPolicy, Device, Engine, GpuOptions, GpuPpOcr, PpOcr, Provider};
 use quire_routes::{Config, EngineEntry, EngineKind, HunyuanEntry};
-use quire_telemetry::env::{self, Misconfigured};
+use quire_telemetry::{
+    env::{self, Misconfigured},
+    processors,
+};
+use quire_worker::LocalEngine;
 
 use crate::{
     cli::EngineArgs,
@@ -30,7 +32,7 @@ pub struct EngineResources {
 impl EngineResources {
     /// Returns one worker's share of this machine.
     pub(crate) fn share_of(engine: &EngineArgs, workers: usize) -> Self {
-        let threads = (cpu_count() / workers.max(1)).max(1);
+        let threads = (processors() / workers.max(1)).max(1);
         Self { device: engine.device, provider: engine.provider, threads }
     }
 }
@@ -48,10 +50,6 @@ impl EngineArgs {
     }
 }
 
-fn cpu_count() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 /// Returns the number of workers, unless it is given. PP-OCR on CPUs uses one thread per worker, since more threads in
 /// one run slow each other down, so there is one worker per CPU. A GPU, `HunyuanOCR` or a server gets one worker, which
 /// keeps many pages in flight.
@@ -61,7 +59,7 @@ pub(crate) fn worker_count(given: Option<u16>, device: Device, config: &Config) 
     }
     let has_pp_ocr = config.engines.values().any(|entry| matches!(entry.kind, EngineKind::PpOcr {}));
     let has_hunyuan = config.engines.values().any(|entry| matches!(entry.kind, EngineKind::HunyuanOcr(_)));
-    if device == Device::Cpu && has_pp_ocr && !has_hunyuan { cpu_count() } else { 1 }
+    if device == Device::Cpu && has_pp_ocr && !has_hunyuan { processors() } else { 1 }
 }
 
 /// Downloads the libraries and models that the engines need and that are missing, and returns the path of pdfium, which
@@ -100,7 +98,7 @@ pub(crate) fn pp_ocr(resources: EngineResources) -> anyhow::Result<(Engine, Prov
     if matches!(provider, Provider::Cuda | Provider::TensorRt) {
         let engine_cache = quire_native_libs::cache_folder()?.join("tensorrt");
         let options = GpuOptions { provider, memory_bytes: gpu_memory_per_model()?, engine_cache };
-        let engine = GpuPpOcr::engine(provider::files(provider)?, &policy(provider)?, options);
+        let engine = GpuPpOcr::load_engine(provider::files(provider)?, &policy(provider)?, options);
         return Ok((engine.context("cannot load PP-OCR")?, provider));
     }
     let model = pp_ocr_model(resources)?;
@@ -127,7 +125,7 @@ pub fn pp_ocr_model(resources: EngineResources) -> anyhow::Result<PpOcr> {
 ///
 /// # Errors
 /// Which field of the changes is invalid, and why.
-pub fn policy(provider: Provider) -> anyhow::Result<Policy> {
+pub fn policy(provider: Provider) -> anyhow::Result<BatchPolicy> {
     quire_worker::policy_from_env(provider)
 }
 
@@ -171,8 +169,8 @@ mod tests {
     #[test]
     fn there_is_one_worker_per_cpu_only_for_pp_ocr_on_cpus() {
         let pp_ocr = Config::default();
-        assert_eq!(worker_count(None, Device::Cpu, &pp_ocr), cpu_count());
-        assert_eq!(worker_count(None, Device::Cpu, &config(&[PP_OCR, SERVER], "a@1")), cpu_count());
+        assert_eq!(worker_count(None, Device::Cpu, &pp_ocr), processors());
+        assert_eq!(worker_count(None, Device::Cpu, &config(&[PP_OCR, SERVER], "a@1")), processors());
         assert_eq!(worker_count(None, Device::Cuda, &pp_ocr), 1);
         assert_eq!(worker_count(None, Device::Cpu, &config(&[SERVER], "a@1")), 1);
         assert_eq!(worker_count(None, Device::Cpu, &config(&[PP_OCR, HUNYUAN], "b@1")), 1);
@@ -196,7 +194,7 @@ mod tests {
     #[test]
     fn workers_share_the_cpus_and_each_has_at_least_one() {
         let args = engine_args(Device::Cpu, RequestedProvider::Auto);
-        assert_eq!(EngineResources::share_of(&args, 1).threads, cpu_count());
+        assert_eq!(EngineResources::share_of(&args, 1).threads, processors());
         assert_eq!(EngineResources::share_of(&args, 10_000).threads, 1);
     }
 

@@ -1,9 +1,12 @@
 //! `quire engines`: shows the status of the engines and records operators' decisions.
 
 use anyhow::bail;
-use quire_platform::Backend;
-use quire_routes::{BreakerState, Config, EngineStatuses, OperatorNote, pause, probe, reinstate, resume, roll_back};
-use quire_tasks::{EngineName, UnixMillis};
+use quire_platform::{
+    Backend,
+    engine_status::{self, pause, probe, reinstate, resume, roll_back},
+};
+use quire_routes::Config;
+use quire_tasks::{BreakerState, EngineName, EngineStatuses, OperatorNote, UnixMillis};
 
 use crate::{
     cli::{DecisionArgs, EnginesCommand},
@@ -40,12 +43,12 @@ pub(crate) async fn run(command: EnginesCommand) -> anyhow::Result<()> {
             reinstate(&backend, engine).await?;
         }
     }
-    let statuses = EngineStatuses::read(&backend).await?;
-    rows::print(&[format_row(engine, &statuses, rows::unix_now())])
+    let statuses = engine_status::read(&backend).await?;
+    rows::print(&[format_row(engine, &statuses, quire_platform::now())])
 }
 
 fn note(DecisionArgs { reason, author, .. }: DecisionArgs) -> OperatorNote {
-    OperatorNote { reason, by: author.by, at: rows::unix_now() }
+    OperatorNote { reason, by: author.by, at: quire_platform::now() }
 }
 
 /// Checks that the engine is the canary of a route: otherwise a rollback would have no effect.
@@ -63,8 +66,8 @@ fn check_canary(config: &Config, engine: &EngineName) -> anyhow::Result<()> {
 }
 
 async fn list(backend: &Backend, config: &Config) -> anyhow::Result<()> {
-    let statuses = EngineStatuses::read(backend).await?;
-    let now = rows::unix_now();
+    let statuses = engine_status::read(backend).await?;
+    let now = quire_platform::now();
     let rows: Vec<String> = config.engines.keys().map(|engine| format_row(engine, &statuses, now)).collect();
     rows::print(&rows)
 }
@@ -121,7 +124,7 @@ fn format_note(action: &str, OperatorNote { reason, by, at }: &OperatorNote) -> 
 
 #[cfg(test)]
 mod tests {
-    use quire_routes::{EngineControl, EngineReport, EngineStats};
+    use quire_tasks::{EngineControl, EngineReport, EngineStats};
 
     use super::*;
 

@@ -24,7 +24,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
 
 /// Prints only the key to standard output, for scripts, and everything else to standard error.
 async fn create(backend: &Backend, tenant: &Tenant, name: &str) -> anyhow::Result<()> {
-    let (entry, key) = create_key(backend, tenant, name, rows::unix_now(), rand::random()).await?;
+    let (entry, key) = create_key(backend, tenant, name, quire_platform::now(), rand::random()).await?;
     eprintln!("quire: created key {} of tenant {tenant}; it is not shown again", entry.id);
     rows::print(&[key.reveal().to_owned()])
 }
@@ -35,7 +35,7 @@ async fn list(backend: &Backend) -> anyhow::Result<()> {
 }
 
 async fn revoke(backend: &Backend, id: &str) -> anyhow::Result<()> {
-    let revoked = revoke_key(backend, id, rows::unix_now()).await?;
+    let revoked = revoke_key(backend, id, quire_platform::now()).await?;
     let entry = revoked.with_context(|| format!("unknown key {id:?}: see `quire keys list`"))?;
     rows::print(&[format_row(&entry)])
 }

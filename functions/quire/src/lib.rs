@@ -5,6 +5,7 @@
 //! takes down only the pages of that worker. Documents are validated in short-lived child processes for the same
 //! reason.
 
+mod aws;
 mod cli;
 mod data_dir;
 mod dead_letters;
@@ -30,8 +31,8 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::Parser;
-use quire_ocr::LocalEngine;
 use quire_routes::EngineEntry;
+use quire_worker::LocalEngine;
 
 pub use engine::{EngineResources, local_engine, policy, pp_ocr_model};
 pub use provider::RequestedProvider;

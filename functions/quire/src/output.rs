@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use quire_submit::{DocumentAnswer, PageAnswer};
-use quire_tasks::{ModeName, PageText, Tried, Warning, WhyNot};
+use quire_tasks::{FallbackReason, ModeName, PageText, TriedEngine, Warning};
 
 use crate::cli::OutputFormat;
 
@@ -83,13 +83,13 @@ pub(crate) fn format_remarks(page: &PageText) -> Option<String> {
     if remarks.is_empty() { None } else { Some(remarks.join("; ")) }
 }
 
-fn describe_tried(tried: &Tried) -> String {
+fn describe_tried(tried: &TriedEngine) -> String {
     let engine = &tried.engine;
     match (tried.why, tried.code) {
-        (WhyNot::Unavailable, _) => format!("{engine} was not available"),
-        (WhyNot::Failed, None) => format!("{engine} failed"),
-        (WhyNot::Failed, Some(code)) => format!("{engine} failed: {}", code.as_str()),
-        (WhyNot::LessSure, _) => format!("{engine} had a lower confidence"),
+        (FallbackReason::Unavailable, _) => format!("{engine} was not available"),
+        (FallbackReason::Failed, None) => format!("{engine} failed"),
+        (FallbackReason::Failed, Some(code)) => format!("{engine} failed: {}", code.as_str()),
+        (FallbackReason::LessSure, _) => format!("{engine} had a lower confidence"),
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     fn page_text(mode: ModeName, text: &str) -> PageText {
         let line = Line { text: text.to_owned(), confidence: None, polygon: None };
         let engine = "b@1".parse().expect("a valid engine name");
-        PageText { mode, ..PageText::of_lines(engine, 1, 1, 0, vec![line]) }
+        PageText { mode, ..PageText::from_lines(engine, 1, 1, 0, vec![line]) }
     }
 
     fn to_markdown(read: PageText) -> String {
@@ -162,13 +162,13 @@ mod tests {
         assert_eq!(format_remarks(&page_text(ModeName::Text, "a")), None);
         let tried = |why, code| {
             let engine = "a@1".parse().expect("a valid engine name");
-            vec![Tried { engine, why, code, confidence: None }]
+            vec![TriedEngine { engine, why, code, confidence: None }]
         };
-        let timed_out = tried(WhyNot::Failed, Some(FailureCode::TimedOut));
+        let timed_out = tried(FallbackReason::Failed, Some(FailureCode::TimedOut));
         let failed = PageText { tried: timed_out, ..page_text(ModeName::Text, "a") };
         assert_eq!(format_remarks(&failed).as_deref(), Some("read by b@1; a@1 failed: timed_out"));
         let both = PageText {
-            tried: tried(WhyNot::LessSure, None),
+            tried: tried(FallbackReason::LessSure, None),
             warnings: vec![Warning::CutOff],
             ..page_text(ModeName::Text, "a")
         };

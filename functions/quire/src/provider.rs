@@ -4,8 +4,9 @@ use std::{error::Error, path::PathBuf};
 
 use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValue};
-use quire_native_libs::{NativesError, Progress};
-use quire_ocr::{Device, ModelFiles, PpOcr, Processor, Provider};
+use quire_inference::Processor;
+use quire_native_libs::{NativeLibsError, Progress};
+use quire_pp_ocr::{Device, ModelFiles, PpOcr, Provider};
 use tracing::warn;
 
 /// The value of `--provider`.
@@ -70,7 +71,7 @@ impl RequestedProvider {
 
     /// Selects the provider on this machine.
     pub(crate) fn select(self, device: Device) -> SelectedProvider {
-        self.select_for(device, Processor::this(), quire_native_libs::has_openvino())
+        self.select_for(device, Processor::detect(), quire_native_libs::has_openvino())
     }
 
     fn select_for(self, device: Device, processor: Processor, has_openvino: bool) -> SelectedProvider {
@@ -82,7 +83,7 @@ impl RequestedProvider {
         if let Some(provider) = requested {
             return SelectedProvider { provider, reason: "requested explicitly", is_required: true };
         }
-        let (provider, reason) = match processor.fastest() {
+        let (provider, reason) = match processor.fastest_provider() {
             (Provider::OpenVino, _) if !has_openvino => {
                 (Provider::OnnxRuntime, "OpenVINO would be faster on this CPU, but has no build for this system")
             }
@@ -93,7 +94,7 @@ impl RequestedProvider {
 }
 
 /// Returns the path of a provider's library. Downloads it if it is missing.
-fn library(provider: Provider, progress: &Progress) -> Result<PathBuf, NativesError> {
+fn library(provider: Provider, progress: &Progress) -> Result<PathBuf, NativeLibsError> {
     match provider {
         Provider::OpenVino => quire_native_libs::openvino(progress),
         Provider::OnnxRuntime | Provider::Cuda | Provider::TensorRt => quire_native_libs::onnxruntime(progress),
@@ -149,7 +150,7 @@ fn load_with(provider: Provider) -> anyhow::Result<PpOcr> {
 ///
 /// # Errors
 /// When a library or model is missing; the error names the variable to set.
-pub(crate) fn files(provider: Provider) -> Result<ModelFiles, NativesError> {
+pub(crate) fn files(provider: Provider) -> Result<ModelFiles, NativeLibsError> {
     let models = quire_native_libs::models(&Progress::Silent)?;
     let library = library(provider, &Progress::Silent)?;
     Ok(ModelFiles { library, detection: models.detection, recognition: models.recognition })

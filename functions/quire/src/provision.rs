@@ -1,7 +1,8 @@
 //! `quire provision`: creates the bucket, table, queues and secret on an AWS emulator.
 
 use anyhow::ensure;
-use quire_platform::{Aws, AwsSettings};
+
+use crate::aws;
 
 /// Creates the resources. Only on an emulator: they have no encryption, no policies and nothing else that `infra/`
 /// adds.
@@ -10,5 +11,5 @@ pub(crate) async fn provision() -> anyhow::Result<()> {
         std::env::var_os("AWS_ENDPOINT_URL").is_some(),
         "AWS_ENDPOINT_URL is not set: it must name an AWS emulator"
     );
-    Ok(Aws::provision(&AwsSettings::from_env()?).await?)
+    aws::provision().await
 }

@@ -11,19 +11,19 @@ use std::{
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
-use quire_ocr::LocalEngine;
-use quire_platform::{Backend, Embedded};
-use quire_routes::{Config, EngineEntry, EngineStatuses};
+use quire_platform::{Backend, engine_status};
+use quire_platform_embedded::Embedded;
+use quire_routes::{Config, EngineEntry};
 use quire_submit::{Batch, DocumentAnswer, Door, DoorSettings, Health, HealthReport, Inspector, Upload};
-use quire_tasks::{Failure, FailureCode, PageStatus, Split, Task};
-use quire_worker::{Renderer, Worker, WorkerSettings};
+use quire_tasks::{Failure, FailureCode, PageStatus, SplitDocument, Task};
+use quire_worker::{LocalEngine, Renderer, Worker, WorkerSettings};
 use tempfile::TempPath;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output, rows};
+use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output};
 
 /// Timeout of one long poll for the task's progress. Without progress, the reason is looked up.
 const LONG_POLL: Duration = Duration::from_secs(5);
@@ -43,10 +43,10 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
     let _lock = data_dir::lock_for_worker(dir)?;
     let backend = Embedded::open(&std::path::absolute(dir)?, &format!("read-{}", std::process::id()))?.backend();
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
 
     let inspector = Arc::new(InProcessInspector(renderer.clone()));
-    let egress = quire_egress::Client::new(quire_egress::Policy::default())?;
+    let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;
     let settings = DoorSettings::from_env()?;
     let door = Door::new(backend.clone(), inspector, egress, settings, Arc::new(AlwaysHealthy), Arc::clone(&routes));
     let uploads = args.files.iter().map(|file| spool_file(&backend, file)).collect();
@@ -134,7 +134,7 @@ async fn wait_for_end(
         bar.set_position(u64::from(task.counts.ended()));
         let seen_version = task.version;
         tokio::select! {
-            changed = backend.tasks.changed(task.id, seen_version, LONG_POLL) => task = changed?,
+            changed = backend.tasks.wait_for_change(task.id, seen_version, LONG_POLL) => task = changed?,
             Some(ended) = workers.join_next() => {
                 bar.finish_and_clear();
                 ended??;
@@ -142,8 +142,8 @@ async fn wait_for_end(
             }
         }
         if task.version == seen_version {
-            let statuses = EngineStatuses::read(backend).await?;
-            let reason = routes.waiting_reason(&task.read_as, &statuses, rows::unix_now());
+            let statuses = engine_status::read(backend).await?;
+            let reason = routes.waiting_reason(&task.read_as, &statuses, quire_platform::now());
             if let Some(new_reason) = reason.as_ref().filter(|_| reason != shown_reason) {
                 bar.suspend(|| eprintln!("quire: waiting: {}", new_reason.detail));
             }
@@ -191,7 +191,7 @@ struct InProcessInspector(Renderer);
 
 #[async_trait]
 impl Inspector for InProcessInspector {
-    async fn inspect(&self, file: &Path) -> Result<Split, Failure> {
+    async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure> {
         self.0.inspect(PathBuf::from(file)).await
     }
 }

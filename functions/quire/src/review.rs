@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use quire_dead_letter::{
-    ReviewCase, ReviewOutcome, Standing, accept_review, correct_review, list_reviews, show_review,
+    ReviewCase, ReviewOutcome, ReviewStatus, accept_review, correct_review, list_reviews, show_review,
 };
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_platform::Backend;
-use quire_tasks::{Key, PageRef};
+use quire_tasks::{ObjectKey, PageRef};
 use quire_worker::Renderer;
 
 use crate::{cli::ReviewCommand, deployment::Deployment, rows};
@@ -44,10 +44,10 @@ async fn list(backend: &Backend) -> anyhow::Result<()> {
 }
 
 /// Formats a page as a tab-separated row.
-fn format_row(ReviewCase { name, standing, entry }: &ReviewCase) -> String {
-    let reason = match standing {
-        Standing::BeingRead => "being_read",
-        Standing::Waiting | Standing::Settled => entry.reason.as_str(),
+fn format_row(ReviewCase { name, review_status, entry }: &ReviewCase) -> String {
+    let reason = match review_status {
+        ReviewStatus::BeingRead => "being_read",
+        ReviewStatus::Waiting | ReviewStatus::Settled => entry.reason.as_str(),
     };
     let engine = rows::cell_or_unknown(entry.engine.as_ref().map(ToString::to_string));
     let confidence = rows::cell_or_unknown(entry.confidence.map(|confidence| format!("{confidence:.3}")));
@@ -65,10 +65,10 @@ async fn show(backend: &Backend, name: &str, image: Option<PathBuf>) -> anyhow::
 
 /// Renders the page and writes it as a PNG file.
 async fn write_page_image(backend: &Backend, page: PageRef, file: &Path) -> anyhow::Result<()> {
-    let key = Key::Document { task_id: page.task_id, document: page.document }.to_string();
+    let key = ObjectKey::Document { task_id: page.task_id, document: page.document }.to_string();
     let document = backend.objects.local_file(&key).await.context("cannot fetch the page's document")?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Bar)).await??;
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
     let image = renderer.page(document, page.page).await.context("cannot render the page")?;
     std::fs::write(file, image.to_png()).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -1,9 +1,6 @@
 //! Output of the operator's commands: tab-separated rows, and timestamps.
 
-use std::{
-    io::{self, Write},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io::{self, Write};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -36,10 +33,4 @@ pub(crate) fn format_time(at: UnixMillis) -> String {
         Ok(time) => format!("{time:.0}"),
         Err(_) => at.0.to_string(),
     }
-}
-
-/// Returns the current time.
-pub(crate) fn unix_now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

@@ -11,14 +11,14 @@ use std::{
 
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
-use quire_document::Limits;
+use quire_document::DocumentLimits;
 use quire_native_libs::Progress;
 use quire_notifier::Notifier;
 use quire_platform::{Backend, QueueName};
 use quire_routes::Config;
 use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport, KeyPolicy};
 use quire_tasks::UnixMillis;
-use quire_tenants::{Signing, any_key};
+use quire_tenants::{Signing, any_key_exists};
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use tracing::{info, warn};
 use crate::{
     cli::{EngineArgs, ServeArgs},
     deployment::Deployment,
-    engine, rows,
+    engine,
     supervisor::Supervisor,
 };
 
@@ -47,7 +47,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let deployment = Deployment::open_for_serve(&args.deployment).await?;
     let backend = deployment.backend();
     if deployment.is_exclusive() {
-        quire_submit::sweep(&backend, rows::unix_now()).await?;
+        quire_submit::sweep(&backend, quire_platform::now()).await?;
     }
     let mut settings = DoorSettings::from_env()?;
     require_keys_beyond_loopback(&mut settings, &backend, args.listen.ip()).await?;
@@ -56,11 +56,12 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
     let supervisor = Arc::new(supervisor);
     let allow_loopback_http = args.dev || quire_telemetry::env::switch("QUIRE_DEV")?;
-    let egress = quire_egress::Client::new(quire_egress::Policy { allow_loopback_http })?;
-    let inspector = ChildInspector::new(supervisor.program.clone(), Limits::default());
+    let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
+    let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let door = Arc::new(Door::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
-    let notifier = Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule()?);
+    let notifier =
+        Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule_from_env()?);
     notifier.check_schedule()?;
 
     let mut services = JoinSet::new();
@@ -92,7 +93,7 @@ async fn require_keys_beyond_loopback(
         "cannot listen on {ip} with QUIRE_KEYS=off: a proxy that checks keys must run on this machine"
     );
     ensure!(
-        any_key(backend).await?,
+        any_key_exists(backend).await?,
         "cannot listen on {ip}: no API key exists, so everyone who reaches the address could use the API; create \
          one with `quire keys create`"
     );
@@ -162,12 +163,12 @@ async fn run_api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationT
 
 async fn run_sweeper(backend: Backend, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
-        let created_before = UnixMillis(rows::unix_now().0 - UNSENT_MIN_AGE.as_millis() as i64);
+        let created_before = UnixMillis(quire_platform::now().0 - UNSENT_MIN_AGE.as_millis() as i64);
         if let Err(error) = quire_submit::sweep(&backend, created_before).await {
             warn!(%error, "cannot look for unsent tasks; retrying at the next interval");
         }
         // May be interrupted anywhere: the next run continues there.
-        let removal = quire_submit::sweep_expired(&backend, rows::unix_now());
+        let removal = quire_submit::sweep_expired(&backend, quire_platform::now());
         if let Some(Err(error)) = shutdown.run_until_cancelled(removal).await {
             warn!(%error, "cannot remove expired data; retrying at the next interval");
         }

@@ -8,7 +8,7 @@ use crate::{cli::WebhookSecretArgs, deployment::Deployment, rows};
 pub(crate) async fn print(args: &WebhookSecretArgs) -> anyhow::Result<()> {
     let backend = Deployment::open_or_create(&args.deployment).await?.backend();
     let signing = Signing::load(&backend).await?;
-    let now = rows::unix_now();
+    let now = quire_platform::now();
     let secret = if args.rotate {
         let rotated = signing.rotate(&backend, &args.tenant, now).await?;
         eprintln!("quire: the previous secret also signs until {}", rows::format_time(rotated.both_until));

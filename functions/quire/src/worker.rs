@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_telemetry::stop_signal;
 use quire_worker::{Renderer, Worker, WorkerExit, WorkerSettings};
@@ -37,7 +37,7 @@ pub(crate) async fn worker(args: WorkerArgs, make_engine: MakeEngine) -> anyhow:
     // Before a model is loaded: an error that ends the process while one is being loaded would crash it.
     let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Silent)).await??;
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), Limits::default()))?;
+    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
     let worker = Worker { backend: deployment.backend(), renderer, settings, config, name: holder };
     let ready = move || if is_child { print_ready() } else { info!("worker ready: reading pages") };
     let reading = worker.run(move |entry| make_engine(entry, resources), ready, shutdown);

@@ -16,16 +16,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_document::{Documents, Limits};
-use quire_egress::{Client, Policy};
-use quire_platform::{Backend, Consumer, Embedded, QueueName, send};
+use quire_document::{DocumentLimits, Documents};
+use quire_egress::{Client, EgressPolicy};
+use quire_platform::{Backend, Consumer, QueueName, send};
+use quire_platform_embedded::Embedded;
 use quire_routes::Config;
 use quire_submit::{
     ChildInspector, Door, DoorSettings, Health, HealthReport, ingest_all, inspect_as_child, picture_as_child,
 };
 use quire_tasks::{
-    Document, DocumentMessage, DocumentState, EngineName, Job, Key, Line, Outcome, PageText, Split, Task, TaskId,
-    Tenant, UnixMillis,
+    Document, DocumentJob, DocumentMessage, DocumentState, EngineName, Line, ObjectKey, Outcome, PageText,
+    SplitDocument, Task, TaskId, Tenant, UnixMillis,
 };
 use serde_json::Map;
 
@@ -68,11 +69,11 @@ async fn measure(pages: u32, file: Option<&str>) {
     let bytes = file.map_or_else(|| pdf(pages), |file| std::fs::read(file).expect("a file"));
     let task = task(&backend, &bytes, pages).await;
     let program = std::env::current_exe().expect("this program");
-    let inspector = Arc::new(ChildInspector::new(program, Limits::default()));
-    let egress = Client::new(Policy::default()).expect("a client");
+    let inspector = Arc::new(ChildInspector::new(program, DocumentLimits::default()));
+    let egress = Client::new(EgressPolicy::default()).expect("a client");
     let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
     let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
-    let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: Job::SearchablePdf };
+    let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: DocumentJob::SearchablePdf };
     let queue = backend.queue(QueueName::Documents);
     send(queue.as_ref(), &task, [message]).await.expect("sent");
     let consumer = Consumer::new(queue, Duration::from_hours(1));
@@ -82,7 +83,7 @@ async fn measure(pages: u32, file: Option<&str>) {
     let begun = Instant::now();
     ingest_all(&door, received, Duration::from_hours(1)).await;
     let took = begun.elapsed();
-    let key = Key::Result { task_id: task.id, round: 1, ending: "pdf" }.to_string();
+    let key = ObjectKey::Result { task_id: task.id, round: 1, ending: "pdf" }.to_string();
     let made = backend.objects.local_file(&key).await.expect("it was made");
     let size = std::fs::metadata(made).expect("it is there").len();
     let each = took.as_secs_f64() * 1e3 / f64::from(pages);
@@ -94,17 +95,17 @@ async fn measure(pages: u32, file: Option<&str>) {
 
 /// The task, read: every page has its lines.
 async fn task(backend: &Backend, bytes: &[u8], pages: u32) -> Task {
-    let task_id = TaskId::derived(&["rate"]);
+    let task_id = TaskId::derive_from(&["rate"]);
     let (file, mut opened) = (tempfile::NamedTempFile::new().expect("a file"), documents());
     std::fs::write(file.path(), bytes).expect("written");
-    let split: Split = opened.inspect(file.path()).expect("a document");
+    let split: SplitDocument = opened.inspect(file.path()).expect("a document");
     let image = opened.page(file.path(), split.format, 1).expect("a page");
     let text = text(image.page_width(), image.page_height());
     let mut documents = Vec::new();
     for number in 1..=pages / split.pages {
         backend
             .objects
-            .put(&Key::Document { task_id, document: number }.to_string(), bytes.to_vec().into())
+            .put(&ObjectKey::Document { task_id, document: number }.to_string(), bytes.to_vec().into())
             .await
             .expect("put");
         documents.push(Document::new(number, None, DocumentState::Split(split)));
@@ -113,14 +114,18 @@ async fn task(backend: &Backend, bytes: &[u8], pages: u32) -> Task {
     backend.tasks.create(task.clone()).await.expect("created");
     let json = serde_json::to_vec(&text).expect("JSON");
     for page in task.pages() {
-        backend.objects.put(&Key::PageText { page, round: 1 }.to_string(), json.clone().into()).await.expect("put");
-        backend.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await.expect("completed");
+        backend
+            .objects
+            .put(&ObjectKey::PageText { page, round: 1 }.to_string(), json.clone().into())
+            .await
+            .expect("put");
+        backend.tasks.complete_page(page, 1, Outcome::succeeded(Some(0.9))).await.expect("completed");
     }
     task
 }
 
 fn documents() -> Documents {
-    Documents::new(Some(pdfium()), Limits::default())
+    Documents::new(Some(pdfium()), DocumentLimits::default())
 }
 
 fn text(width: u32, height: u32) -> PageText {
@@ -131,7 +136,7 @@ fn text(width: u32, height: u32) -> PageText {
         let polygon = Some([[left, top], [right, top], [right, top + 30.0], [left, top + 30.0]]);
         Line { text: format!("Line {index} 第{index}行 of a page that has many"), confidence: Some(0.9), polygon }
     };
-    PageText::of_lines(engine, width, height, 0, (0..LINES).map(line).collect())
+    PageText::from_lines(engine, width, height, 0, (0..LINES).map(line).collect())
 }
 
 /// A PDF of so many pages in A4, each with as many lines of type as a letter has.

@@ -1,13 +1,11 @@
 //! The room behind the door: from checked documents to a stored task.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+pub(crate) use quire_platform::now;
 use quire_platform::{Backend, Completion, Error, Result};
-use quire_tasks::{Document, DocumentState, Key, ReadAs, Source, Task, TaskId, Tenant, TraceParent, UnixMillis};
+use quire_tasks::{Document, DocumentSource, DocumentState, ObjectKey, ReadAs, Task, TaskId, Tenant, TraceParent};
 use tokio::{sync::oneshot, time::Instant};
 use tracing::{info, warn};
 
@@ -36,7 +34,7 @@ pub(crate) enum Content {
     /// Documents in hand, in the order sent.
     Files(Vec<Checked>),
     /// A document to be had later.
-    Pending { name: Option<String>, source: Source },
+    Pending { name: Option<String>, source: DocumentSource },
 }
 
 /// Makes a task of a submission, under the name that its ticket has. From here on the client may go away: what has begun
@@ -76,7 +74,7 @@ async fn store(door: &Arc<Door>, submission: Submission, ticket: &mut Ticket) ->
             vec![Document::new(1, name, DocumentState::Pending { source })]
         }
     };
-    let task = options.of_task(Task::new(id, tenant, now(), documents, None)).read_as(read_as).traced(trace);
+    let task = options.of_task(Task::new(id, tenant, now(), documents, None)).with_read_as(read_as).with_trace(trace);
     let created = create(&door.backend, task, ticket).await?;
     ticket.made();
     let task = created.task().clone();
@@ -99,7 +97,7 @@ async fn create(backend: &Backend, task: Task, ticket: &mut Ticket) -> Result<Co
         Err(error) => error,
     };
     match backend.tasks.task(id).await {
-        Ok(task) => return Ok(Completion::Now(task)),
+        Ok(task) => return Ok(Completion::Applied(task)),
         Err(Error::NotFound { .. }) => {
             ticket.unmade();
             forget(backend, ticket, documents).await;
@@ -140,7 +138,7 @@ async fn store_files(backend: &Backend, ticket: &Ticket, files: Vec<Checked>) ->
 async fn store_file(backend: Backend, task_id: TaskId, number: u32, file: Checked) -> Result<Document> {
     let state = match file.file {
         Ok((path, split)) => {
-            let key = Key::Document { task_id, document: number };
+            let key = ObjectKey::Document { task_id, document: number };
             backend.objects.put_file(&key.to_string(), &path).await?;
             DocumentState::Split(split)
         }
@@ -157,7 +155,7 @@ async fn forget(backend: &Backend, ticket: &Ticket, documents: usize) {
     }
     let task_id = ticket.task_id;
     for document in 1..=documents as u32 {
-        let key = Key::Document { task_id, document };
+        let key = ObjectKey::Document { task_id, document };
         if let Err(error) = backend.objects.delete(&key.to_string()).await {
             warn!(task.id = %task_id, %error, "a document of a task that was not created is left behind");
         }
@@ -178,7 +176,7 @@ pub(crate) async fn wait_until(
             break;
         }
         tokio::select! {
-            changed = door.backend.tasks.changed(task.id, task.version, left) => task = changed?,
+            changed = door.backend.tasks.wait_for_change(task.id, task.version, left) => task = changed?,
             () = door.closing.cancelled() => break,
         }
     }
@@ -192,9 +190,4 @@ pub(crate) async fn ended(door: &Door, task: Task) -> std::result::Result<Task, 
     let task = task.map_err(|error| not_found(error).of(id))?;
     // Its customer no longer wants it.
     if task.expired(now()) { Err(Problem::task_not_found().of(id)) } else { Ok(task) }
-}
-
-pub(crate) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
 }

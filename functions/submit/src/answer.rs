@@ -3,8 +3,8 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_platform::{Backend, Error, Result};
 use quire_tasks::{
-    Counts, Document, DocumentState, Failure, FailureCode, Key, Page, PageStatus, PageText, Task, TaskId, TaskStatus,
-    average_confidence,
+    Counts, Document, DocumentState, Failure, FailureCode, ObjectKey, Page, PageStatus, PageText, Task, TaskId,
+    TaskStatus, average_confidence,
 };
 use serde::Serialize;
 use tracing::error;
@@ -161,7 +161,7 @@ async fn with_text(backend: Backend, page: Page, ended: bool) -> Result<(Page, T
     if !ended || page.status != PageStatus::Succeeded {
         return Ok((page, Text::None));
     }
-    let key = Key::PageText { page: page.page, round: page.round }.to_string();
+    let key = ObjectKey::PageText { page: page.page, round: page.round }.to_string();
     let text = match backend.objects.read(&key).await {
         Ok(json) => Text::Read(Box::new(parse(&key, &json)?)),
         Err(Error::NotFound { .. }) => Text::Lost,

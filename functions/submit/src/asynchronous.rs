@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use quire_tasks::Source;
+use quire_tasks::DocumentSource;
 
 use crate::{
     Door,
@@ -40,7 +40,7 @@ pub(crate) async fn asynchronous(
 async fn by_url(door: &Arc<Door>, call: &Call, request: Request) -> Result<Response, Problem> {
     let (order, body) = call.json(door, request, &["image_url"], &WITH_CALLBACK).await?;
     let url = json::url(door, &body, "image_url")?.ok_or_else(|| Problem::missing_field("image_url"))?;
-    let content = Content::Pending { name: None, source: Source::Url { url } };
+    let content = Content::Pending { name: None, source: DocumentSource::Url { url } };
     call.create(door, order, |_| ready(Ok(content)), |task| ready(Ok(call.base.accepted(&task)))).await
 }
 

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 use quire_platform::Error;
 use quire_tasks::Tenant;
-use quire_tenants::Identity;
+use quire_tenants::KeyOwner;
 
 use crate::{Door, KeyPolicy, accept::now, problem::Problem};
 
@@ -34,9 +34,9 @@ impl Door {
     /// Whose a request with these headers is. Without a key it is the default tenant's, as long as the backend has no keys and
     /// nobody said that they are needed, or that somebody else checks who calls. What is not known for sure is let in by
     /// nobody.
-    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
+    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<KeyOwner, Problem> {
         let unreadable = |error: Error| Problem::busy(&error);
-        let anybody = Identity { tenant: Tenant::default(), key_id: None };
+        let anybody = KeyOwner { tenant: Tenant::default(), key_id: None };
         let policy = self.settings.keys;
         if policy == KeyPolicy::Off {
             // What is in the header then is no key, but what that other asks for.

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use quire_tasks::{Failure, FailureCode, Split};
+use quire_tasks::{Failure, FailureCode, SplitDocument};
 use tempfile::TempPath;
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ pub(crate) struct Checked {
     /// The file name that came with it.
     pub(crate) name: Option<String>,
     /// Deleted when it is dropped.
-    pub(crate) file: Result<(TempPath, Split), Failure>,
+    pub(crate) file: Result<(TempPath, SplitDocument), Failure>,
 }
 
 /// Checks documents, several at a time, and keeps their order.
@@ -33,7 +33,7 @@ async fn check_one(door: Arc<Door>, Upload { name, file }: Upload) -> Checked {
 }
 
 /// Inspects a file within the limits of time and processors.
-pub(crate) async fn inspect(door: &Door, file: &Path) -> Result<Split, Failure> {
+pub(crate) async fn inspect(door: &Door, file: &Path) -> Result<SplitDocument, Failure> {
     let permit = door.inspections.acquire().await;
     let limit = door.settings.inspect_limit;
     let inspected = timeout(limit, door.inspector.inspect(file)).await;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_document::{Documents, Limits};
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_document::{DocumentLimits, Documents};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use tokio::process::Command;
 use tracing::error;
 
@@ -20,7 +20,7 @@ const PICTURE_LIMIT: Duration = Duration::from_secs(30);
 /// The child's side, for a program that was started with `inspect FILE`: prints what the check found as JSON,
 /// `{"Ok": …}` or `{"Err": …}`. `pdfium` is the library, or why there is none.
 pub fn inspect_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
-    let found = pdfium.and_then(|pdfium| Documents::new(Some(pdfium), Limits::default()).inspect(file));
+    let found = pdfium.and_then(|pdfium| Documents::new(Some(pdfium), DocumentLimits::default()).inspect(file));
     match serde_json::to_writer(std::io::stdout(), &found) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -32,14 +32,14 @@ pub fn inspect_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCo
 #[derive(Debug)]
 pub struct ChildInspector {
     program: PathBuf,
-    limits: Limits,
+    limits: DocumentLimits,
     picture_limit: Duration,
 }
 
 impl ChildInspector {
     /// Checks with `program`, which must do [`inspect_as_child`] when it is started with `inspect FILE`, and
     /// [`crate::picture_as_child`] when it is started with `picture FILE`.
-    pub const fn new(program: PathBuf, limits: Limits) -> Self {
+    pub const fn new(program: PathBuf, limits: DocumentLimits) -> Self {
         Self { program, limits, picture_limit: PICTURE_LIMIT }
     }
 
@@ -50,17 +50,17 @@ impl ChildInspector {
     }
 
     /// `None` for a PDF.
-    async fn inspect_image(&self, file: &Path) -> Option<Result<Split, Failure>> {
+    async fn inspect_image(&self, file: &Path) -> Option<Result<SplitDocument, Failure>> {
         let (limits, file) = (self.limits, file.to_owned());
         let check = move || {
-            let is_pdf = quire_document::sniff_file(&file).is_ok_and(|format| format == Some(Format::Pdf));
+            let is_pdf = quire_document::sniff_file(&file).is_ok_and(|format| format == Some(DocumentFormat::Pdf));
             (!is_pdf).then(|| Documents::new(None, limits).inspect(&file))
         };
         let broke_off = |_| Some(Err(Failure::new(FailureCode::UnreadableDocument, "The document's check broke off.")));
         tokio::task::spawn_blocking(check).await.unwrap_or_else(broke_off)
     }
 
-    async fn inspect_in_child(&self, file: &Path) -> Result<Split, Failure> {
+    async fn inspect_in_child(&self, file: &Path) -> Result<SplitDocument, Failure> {
         let child = Command::new(&self.program)
             .arg("inspect")
             .arg(file)
@@ -81,7 +81,7 @@ impl ChildInspector {
 
 #[async_trait]
 impl Inspector for ChildInspector {
-    async fn inspect(&self, file: &Path) -> Result<Split, Failure> {
+    async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure> {
         match self.inspect_image(file).await {
             Some(found) => found,
             None => self.inspect_in_child(file).await,

@@ -11,8 +11,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_document::{Documents, Limits, sniff_file};
-use quire_tasks::{Failure, FailureCode, Format};
+use quire_document::{DocumentLimits, Documents, sniff_file};
+use quire_tasks::{DocumentFormat, Failure, FailureCode};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -54,14 +54,14 @@ struct Head {
 pub fn picture_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
     let unsupported = || Failure::new(FailureCode::UnsupportedFormat, "The bytes are of no format that is read.");
     let format = sniff_file(file).ok().flatten().ok_or_else(unsupported);
-    let opened = format.and_then(|format| Ok((format, Documents::new(Some(pdfium?), Limits::default()))));
+    let opened = format.and_then(|format| Ok((format, Documents::new(Some(pdfium?), DocumentLimits::default()))));
     match answer_all(opened, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn answer_all(mut opened: Result<(Format, Documents), Failure>, file: &Path) -> io::Result<()> {
+fn answer_all(mut opened: Result<(DocumentFormat, Documents), Failure>, file: &Path) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let wish: Wish = serde_json::from_str(&line?)?;
@@ -81,7 +81,12 @@ fn answer_all(mut opened: Result<(Format, Documents), Failure>, file: &Path) -> 
     Ok(())
 }
 
-fn made(documents: &mut Documents, file: &Path, format: Format, wish: &Wish) -> Result<(Head, Vec<u8>), Failure> {
+fn made(
+    documents: &mut Documents,
+    file: &Path,
+    format: DocumentFormat,
+    wish: &Wish,
+) -> Result<(Head, Vec<u8>), Failure> {
     let mut image = documents.page(file, format, wish.page)?;
     let (page_width, page_height) = (image.page_width(), image.page_height());
     match &wish.cover {

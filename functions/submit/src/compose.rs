@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io, path::PathBuf};
 
-use quire_formats::{Form, Scribe};
+use quire_formats::{TextFormat, TextWriter};
 use quire_platform::{Backend, Error, Result};
 use quire_tasks::{EngineName, Page, Task};
 use tempfile::{NamedTempFile, TempPath};
@@ -76,11 +76,11 @@ fn spool_failure(error: &io::Error) -> Error {
 ///
 /// # Errors
 /// [`Error::NotFound`] where the task is deleted meanwhile; otherwise any.
-pub(crate) async fn as_text(backend: &Backend, task: &Task, form: Form, most: usize) -> Result<Made> {
+pub(crate) async fn as_text(backend: &Backend, task: &Task, form: TextFormat, most: usize) -> Result<Made> {
     let pages = backend.tasks.pages(task.id).await?;
     let file = name(task);
-    let engines = if form == Form::Alto { engines(backend, task, &pages).await? } else { BTreeSet::new() };
-    let (mut draft, mut scribe) = (Draft::new(backend, most), Scribe::new(form));
+    let engines = if form == TextFormat::Alto { engines(backend, task, &pages).await? } else { BTreeSet::new() };
+    let (mut draft, mut scribe) = (Draft::new(backend, most), TextWriter::new(form));
     let title = file.map_or_else(|| task.id.to_string(), str::to_owned);
     draft.write(&scribe.begin(&title, file, &engines)).await.map_err(|error| spool_failure(&error))?;
     for pages in pages.chunks(AT_A_TIME) {

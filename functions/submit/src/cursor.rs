@@ -1,25 +1,25 @@
 //! Where a list goes on. To clients a cursor is opaque: what is in it may change from one release to the next.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use quire_platform::Listed;
+use quire_platform::TaskCursor;
 use quire_tasks::{PageRef, Task, UnixMillis};
 
 use crate::problem::Problem;
 
 /// A place in the list of tasks, as it is given out.
-pub(crate) fn of_listed(place: &Listed) -> String {
+pub(crate) fn of_listed(place: &TaskCursor) -> String {
     encode(&format!("t.{}.{}", place.created_at.0, place.id))
 }
 
 /// The opposite of [`of_listed`].
-pub(crate) fn listed(cursor: &str) -> Result<Listed, Problem> {
+pub(crate) fn listed(cursor: &str) -> Result<TaskCursor, Problem> {
     read_listed(cursor).ok_or_else(wrong)
 }
 
-fn read_listed(cursor: &str) -> Option<Listed> {
+fn read_listed(cursor: &str) -> Option<TaskCursor> {
     let text = decode(cursor)?;
     let (created_at, id) = text.strip_prefix("t.")?.split_once('.')?;
-    let place = Listed { created_at: UnixMillis(created_at.parse().ok()?), id: id.parse().ok()? };
+    let place = TaskCursor { created_at: UnixMillis(created_at.parse().ok()?), id: id.parse().ok()? };
     (of_listed(&place) == cursor).then_some(place)
 }
 
@@ -63,14 +63,14 @@ mod tests {
     use super::*;
 
     fn a_task(name: &str) -> Task {
-        Task::new(TaskId::derived(&[name]), Tenant::default(), UnixMillis(7), Vec::new(), None)
+        Task::new(TaskId::derive_from(&[name]), Tenant::default(), UnixMillis(7), Vec::new(), None)
     }
 
     proptest! {
         #[test]
         fn a_cursor_reads_back(name in ".*", created_at: i64, document: u32, page: u32) {
             let of = a_task(&name);
-            let place = Listed { created_at: UnixMillis(created_at), id: of.id };
+            let place = TaskCursor { created_at: UnixMillis(created_at), id: of.id };
             prop_assert_eq!(read_listed(&of_listed(&place)), Some(place));
             let place = PageRef { task_id: of.id, document, page };
             prop_assert_eq!(read_page(&of, &of_page(place)), Some(place));
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_cursor_of_one_list_is_none_of_another() {
         let of = a_task("a task");
-        let (listed, page) = (Listed::of(&of), PageRef { task_id: of.id, document: 1, page: 2 });
+        let (listed, page) = (TaskCursor::at(&of), PageRef { task_id: of.id, document: 1, page: 2 });
         assert!(read_page(&of, &of_listed(&listed)).is_none() && read_listed(&of_page(page)).is_none());
         for other in ["", "!", &encode("t.07.x"), &encode(&format!("t.+7.{}", of.id)), &encode("p.01.2")] {
             assert!(read_listed(other).is_none() && read_page(&of, other).is_none(), "{other}");

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
 };
 use quire_platform::{Backend, Collection, Result};
-use quire_tasks::{AttemptEnding, DeliveryAttempt, TaskId, WebhookId};
+use quire_tasks::{AttemptResult, DeliveryAttempt, TaskId, WebhookId};
 use serde::Serialize;
 use tracing::error;
 
@@ -47,7 +47,7 @@ struct AttemptAnswer {
     at: String,
     status: Option<u16>,
     duration_ms: u64,
-    ending: AttemptEnding,
+    ending: AttemptResult,
     error: Option<String>,
     answer: Option<String>,
     next_at: Option<String>,
@@ -117,7 +117,9 @@ fn grouped(attempts: Vec<DeliveryAttempt>) -> Vec<Delivery> {
 
 impl From<DeliveryAttempt> for AttemptAnswer {
     fn from(attempt: DeliveryAttempt) -> Self {
-        let DeliveryAttempt { attempt, at, duration_ms, ending, status, error, answer, next_at, .. } = attempt;
+        let DeliveryAttempt {
+            attempt, at, duration_ms, result: ending, status, error, response: answer, next_at, ..
+        } = attempt;
         let (at, next_at) = (rfc3339(at), next_at.map(rfc3339));
         Self { attempt, at, status, duration_ms, ending, error, answer, next_at }
     }

@@ -1,8 +1,9 @@
 //! From the task table onto the queues.
 
-use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send, send_later};
+use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send, send_delayed};
 use quire_tasks::{
-    Document, DocumentMessage, DocumentState, Job, Key, PageMessage, PageStatus, Source, Task, UnixMillis,
+    Document, DocumentJob, DocumentMessage, DocumentSource, DocumentState, ObjectKey, PageMessage, PageStatus, Task,
+    UnixMillis,
 };
 use quire_telemetry::metrics;
 use tracing::info;
@@ -17,7 +18,7 @@ pub(crate) async fn dispatch(backend: &Backend, task: &Task, pages: Vec<PageMess
     let (announced, ready): (Vec<_>, Vec<_>) = pending(task).partition(|document| is_announced(task, document));
     let announced: Vec<_> = announced.into_iter().map(|document| message(task, document)).collect();
     let queue = backend.queue(QueueName::Documents);
-    retry_with_backoff(|| send_later(queue.as_ref(), task, announced.clone(), VALID_FOR)).await?;
+    retry_with_backoff(|| send_delayed(queue.as_ref(), task, announced.clone(), VALID_FOR)).await?;
     send_documents(backend, task, ready).await?;
     send_pages(backend, task, pages).await?;
     match retry_with_backoff(|| backend.tasks.mark_dispatched(task.id)).await {
@@ -37,15 +38,15 @@ pub(crate) fn pending(task: &Task) -> impl Iterator<Item = &Document> {
 /// key takes nothing any more: what has not come by then will not.
 fn is_announced(task: &Task, document: &Document) -> bool {
     match &document.state {
-        DocumentState::Pending { source: Source::Inbox { key, .. } } => {
-            task.round == 1 && Key::inbox_task(key) == Some(task.id)
+        DocumentState::Pending { source: DocumentSource::Inbox { key, .. } } => {
+            task.round == 1 && ObjectKey::inbox_task(key) == Some(task.id)
         }
         _ => false,
     }
 }
 
 fn message(task: &Task, document: &Document) -> DocumentMessage {
-    DocumentMessage { task_id: task.id, document: document.number, round: task.round, job: Job::Split }
+    DocumentMessage { task_id: task.id, document: document.number, round: task.round, job: DocumentJob::Split }
 }
 
 /// Sends messages of documents that can be had now.
@@ -85,7 +86,7 @@ pub(crate) async fn queued_pages(backend: &Backend, task: &Task) -> Result<Vec<P
 pub async fn sweep(backend: &Backend, before: UnixMillis) -> Result<usize> {
     let mut swept = 0;
     loop {
-        let tasks = backend.tasks.undispatched(before, SWEEP_BATCH).await?;
+        let tasks = backend.tasks.list_undispatched(before, SWEEP_BATCH).await?;
         for task in &tasks {
             let pages = queued_pages(backend, task).await?;
             dispatch(backend, task, pages).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quire_egress::Client;
 use quire_platform::Backend;
 use quire_routes::Config;
-use quire_tenants::{Allowance, Keys};
+use quire_tenants::{KeyCache, RateLimiter};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -27,8 +27,8 @@ pub struct Door {
     /// How many searchable PDFs are made at the same time: each takes a processor.
     pub(crate) rendering: Semaphore,
     pub(crate) webhooks: Webhooks,
-    pub(crate) keys: Keys,
-    pub(crate) allowance: Allowance,
+    pub(crate) keys: KeyCache,
+    pub(crate) allowance: RateLimiter,
     /// Work that outlives its request: what was begun is finished even when nobody waits for the answer.
     pub(crate) work: TaskTracker,
     pub(crate) closing: CancellationToken,
@@ -47,7 +47,7 @@ impl Door {
         let inspections = Semaphore::new(settings.max_inspections);
         let rendering = Semaphore::new((settings.max_inspections / 2).clamp(1, MOST_RENDERING));
         let (work, closing) = (TaskTracker::new(), CancellationToken::new());
-        let (keys, allowance) = (Keys::new(backend.clone()), Allowance::new(backend.clone()));
+        let (keys, allowance) = (KeyCache::new(backend.clone()), RateLimiter::new(backend.clone()));
         let (routing, webhooks) = (Routing::new(routes), Webhooks::default());
         Self {
             backend,
@@ -68,7 +68,7 @@ impl Door {
 
     /// The problem of a request that is larger than this door takes.
     pub(crate) fn too_large(&self) -> Problem {
-        let elsewhere = self.backend.objects.takes_uploads();
+        let elsewhere = self.backend.objects.supports_uploads();
         let instead =
             if elsewhere { " Announce a larger document by POST /uploads, and put it where that says." } else { "" };
         Problem::body_too_large(self.settings.max_body_bytes, instead)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use quire_platform::{Backend, Result};
-use quire_routes::{BreakerState, Config, EngineStatuses, OperatorNote, Route};
-use quire_tasks::{EngineName, ModeName, UnixMillis};
+use quire_platform::{Backend, Result, engine_status};
+use quire_routes::{Config, Route};
+use quire_tasks::{BreakerState, EngineName, EngineStatuses, ModeName, OperatorNote, UnixMillis};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ use crate::{accept::now, task::rfc3339};
 /// # Errors
 /// Any [`quire_platform::Error`].
 pub async fn engines(backend: &Backend, routes: &Config) -> Result<Map<String, Value>> {
-    let board = EngineStatuses::read(backend).await?;
+    let board = engine_status::read(backend).await?;
     Ok(members(&board, routes, now()))
 }
 

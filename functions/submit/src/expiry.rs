@@ -20,7 +20,7 @@ const PURGE_AT_A_TIME: usize = 4;
 pub async fn sweep_expired(backend: &Backend, now: UnixMillis) -> Result<usize> {
     let mut swept = 0;
     for _ in 0..MOST_BATCHES {
-        let tasks = backend.tasks.expired(now, SWEEP_BATCH).await?;
+        let tasks = backend.tasks.list_expired(now, SWEEP_BATCH).await?;
         let is_last = tasks.len() < SWEEP_BATCH;
         let removed = remove(backend, tasks).await?;
         swept += removed;

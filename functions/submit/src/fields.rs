@@ -1,6 +1,6 @@
 //! The fields of requests that make a task: the same in JSON and in forms, where every value is text.
 
-use quire_tasks::{MAX_KEYS, MAX_WORD_CHARS};
+use quire_tasks::{MAX_FIELD_KEYS, MAX_WORD_CHARS};
 use serde_json::{Map, Value};
 
 use crate::{options::MAX_TAGS, problem::Problem};
@@ -29,7 +29,7 @@ enum Kind {
 
 fn kind(name: &str) -> Kind {
     match name {
-        "keys" => Kind::Texts(MAX_KEYS),
+        "keys" => Kind::Texts(MAX_FIELD_KEYS),
         "tags" => Kind::Texts(MAX_TAGS),
         "retention_hours" => Kind::Number,
         "progress" => Kind::Switch,
@@ -50,7 +50,7 @@ pub(crate) fn most_bytes(name: &str) -> usize {
 /// The problem of a field that has more.
 pub(crate) fn too_long(name: &str) -> Problem {
     match name {
-        "callback_url" => Problem::url_refused(name, &quire_egress::Refused::TooLong),
+        "callback_url" => Problem::url_refused(name, &quire_egress::UrlRefused::TooLong),
         _ => Problem::invalid_field(name, format!("The field is longer than {} bytes.", most_bytes(name))),
     }
 }

@@ -1,12 +1,10 @@
 //! `Idempotency-Key`: a request that is sent again makes nothing again. What is known of a key is in `ticket`.
 
-use std::fmt::Write;
-
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue},
     response::{IntoResponse, Response},
 };
-use quire_tasks::Tenant;
+use quire_tasks::{Tenant, to_hex};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -32,7 +30,8 @@ impl Key {
     }
 
     fn new(tenant: &Tenant, key: &str) -> Self {
-        let digest = hex(&Sha256::new().chain_update(tenant.as_str()).chain_update([0]).chain_update(key).finalize());
+        let digest =
+            to_hex(&Sha256::new().chain_update(tenant.as_str()).chain_update([0]).chain_update(key).finalize());
         Self(format!("{}/{digest}", &digest[..2]))
     }
 }
@@ -72,14 +71,7 @@ pub(crate) fn fingerprint<'a>(
         add(name.map_or("null".to_owned(), |name| Value::from(name).to_string()).as_bytes());
         add(digest);
     }
-    hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    to_hex(&hash.finalize())
 }
 
 /// Says that an answer is one to a request that was sent again.

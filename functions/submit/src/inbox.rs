@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use percent_encoding::percent_decode_str;
 use quire_platform::{Backend, Error, retry_with_backoff};
 use quire_routes::Config;
-use quire_tasks::{Document, DocumentState, Key, ReadAs, Source, Task, TaskId, Tenant};
+use quire_tasks::{Document, DocumentSource, DocumentState, ObjectKey, ReadAs, Task, TaskId, Tenant};
 use serde::Deserialize;
 use tracing::{error, info, warn};
 
@@ -108,11 +108,11 @@ async fn take_upload(
     callback_url: Option<&str>,
 ) -> Result<()> {
     let key = object.key()?;
-    if !key.starts_with(Key::INBOX) || key.ends_with('/') {
+    if !key.starts_with(ObjectKey::INBOX) || key.ends_with('/') {
         // Folders that a console makes, and a store that tells of more than it was asked for.
         return Ok(());
     }
-    match Key::inbox_task(&key) {
+    match ObjectKey::inbox_task(&key) {
         Some(task_id) => announced(backend, task_id).await,
         None => unannounced(backend, routing, bucket, key, object, callback_url).await,
     }
@@ -144,14 +144,14 @@ async fn unannounced(
     callback_url: Option<&str>,
 ) -> Result<()> {
     let [kind, version] = object.identity();
-    let id = TaskId::derived(&["upload", bucket, &key, kind, version]);
+    let id = TaskId::derive_from(&["upload", bucket, &key, kind, version]);
     let name = Some(plain_name(&key)).filter(|name| !name.is_empty());
-    let source = Source::Inbox { key, version: object.version().map(str::to_owned) };
+    let source = DocumentSource::Inbox { key, version: object.version().map(str::to_owned) };
     let document = Document::new(1, name, DocumentState::Pending { source });
     let callback_url = callback_url.map(str::to_owned);
     let read_as = text(backend, routing, id).await?;
-    let task = Task::new(id, Tenant::default(), now(), vec![document], callback_url).read_as(read_as);
-    let task = task.traced(trace::new());
+    let task = Task::new(id, Tenant::default(), now(), vec![document], callback_url).with_read_as(read_as);
+    let task = task.with_trace(trace::new());
     let completion = retry_with_backoff(|| backend.tasks.create(task.clone())).await?;
     let task = completion.task();
     if completion.changed() {

@@ -9,11 +9,15 @@ use std::{
 use anyhow::{Context, Result};
 use quire_egress::FetchError;
 use quire_platform::{
-    Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName, enqueue_callback, retry_with_backoff,
+    Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName,
+    consumer::{ConcurrencyLimits, run_concurrently},
+    enqueue_callback, retry_with_backoff,
 };
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Job, Key, Source, Split, Task};
+use quire_tasks::{
+    DocumentJob, DocumentMessage, DocumentSource, DocumentState, Failure, FailureCode, ObjectKey, SplitDocument, Task,
+};
 use tempfile::TempDir;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -47,29 +51,12 @@ pub async fn ingest(door: Arc<Door>, shutdown: CancellationToken) -> Result<()> 
     let longest = door.settings.fetch_limit + door.settings.inspect_limit;
     let longest = longest.max(door.settings.result_limit) + Duration::from_mins(1);
     let consumer = Consumer::<DocumentMessage>::new(door.backend.queue(QueueName::Documents), longest);
-    let mut in_hand = JoinSet::new();
-    while !shutdown.is_cancelled() {
-        while in_hand.try_join_next().is_some() {}
-        if in_hand.len() == AT_A_TIME {
-            in_hand.join_next().await;
-            continue;
-        }
-        match consumer.receive_until(AT_A_TIME - in_hand.len(), &shutdown).await {
-            Ok(received) => received.into_iter().for_each(|delivery| {
-                in_hand.spawn(take(Arc::clone(&door), delivery));
-            }),
-            Err(error @ (Error::Busy { .. } | Error::Full { .. })) => {
-                warn!(%error, "the documents queue cannot be received from now");
-                tokio::time::sleep(LONGEST_BACK_OFF).await;
-            }
-            Err(error) => return Err(error).context("the documents queue cannot be received from"),
-        }
-    }
-    let rest = async { while in_hand.join_next().await.is_some() {} };
-    if timeout(DRAIN_LIMIT, rest).await.is_err() {
-        warn!(documents = in_hand.len(), "the shutdown did not wait for documents in hand; they are received again");
-    }
-    Ok(())
+    let limits =
+        ConcurrencyLimits { max_in_flight: AT_A_TIME, drain_timeout: DRAIN_LIMIT, error_pause: LONGEST_BACK_OFF };
+    let is_fatal = |error: &Error| !matches!(error, Error::Busy { .. } | Error::Full { .. });
+    run_concurrently(&consumer, limits, &shutdown, is_fatal, |delivery| take(Arc::clone(&door), delivery))
+        .await
+        .context("the documents queue cannot be received from")
 }
 
 /// Does what deliveries ask for, side by side, within `limit`: for a function that is called with them and killed at its
@@ -123,8 +110,8 @@ enum Miss {
 /// Any error of the backend, after patience has ended; the message is then received again.
 pub async fn ingest_one(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
     match delivery.message.job {
-        Job::Split => split(door, delivery).await,
-        Job::SearchablePdf => searchable::make(door, delivery).await,
+        DocumentJob::Split => split(door, delivery).await,
+        DocumentJob::SearchablePdf => searchable::make(door, delivery).await,
     }
 }
 
@@ -155,7 +142,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
                     DocumentState::Failed(failure)
                 }
             };
-            let settle = || tasks.settle_document(message.task_id, message.document, state.clone());
+            let settle = || tasks.finish_document(message.task_id, message.document, state.clone());
             match retry_with_backoff(settle).await {
                 Err(Error::NotFound { .. }) => {
                     forget(door, &message).await?;
@@ -164,7 +151,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
                 settled => settled?,
             }
         }
-        _ => Completion::Before(task),
+        _ => Completion::Unchanged(task),
     };
     if completion.task().expired(now()) {
         forget(door, &message).await?;
@@ -183,7 +170,7 @@ async fn split(door: &Door, delivery: Delivery<DocumentMessage>) -> Result<()> {
 
 /// Removes what was stored of a document after its task was deleted.
 async fn forget(door: &Door, message: &DocumentMessage) -> Result<()> {
-    let key = Key::Document { task_id: message.task_id, document: message.document }.to_string();
+    let key = ObjectKey::Document { task_id: message.task_id, document: message.document }.to_string();
     // What else begins like this is of the same task, and to go as well.
     retry_with_backoff(|| door.backend.objects.erase(&key)).await?;
     Ok(())
@@ -210,15 +197,21 @@ async fn send_pages_of(door: &Door, task: &Task, document: u32) -> Result<()> {
 }
 
 /// Fetches and checks a document, and stores it when it is one. An error is the backend's.
-async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attempt: u32) -> Result<Result<Split, Miss>> {
+async fn obtain(
+    door: &Door,
+    task: &Task,
+    document: u32,
+    source: &DocumentSource,
+    attempt: u32,
+) -> Result<Result<SplitDocument, Miss>> {
     let (_folder, file) = new_file(door, "fetch-").await?;
     let after = back_off(attempt, rand::random());
     let fetched = match source {
-        Source::Url { url } => match fetch(door, url, &file).await {
+        DocumentSource::Url { url } => match fetch(door, url, &file).await {
             Ok(()) => Ok(()),
             Err(error) => Err(miss(error, after)?),
         },
-        Source::Inbox { key, version } => download(door, key, version.as_deref(), &file).await?,
+        DocumentSource::Inbox { key, version } => download(door, key, version.as_deref(), &file).await?,
     };
     if let Err(miss) = fetched {
         return Ok(Err(miss));
@@ -228,7 +221,7 @@ async fn obtain(door: &Door, task: &Task, document: u32, source: &Source, attemp
         Err(failure) if failure.code.retryable() => return Ok(Err(Miss::Transient { failure, after })),
         Err(failure) => return Ok(Err(Miss::Final(failure))),
     };
-    let key = Key::Document { task_id: task.id, document }.to_string();
+    let key = ObjectKey::Document { task_id: task.id, document }.to_string();
     retry_with_backoff(|| door.backend.objects.put_file(&key, &file)).await?;
     let trace = trace_id(task);
     info!(task.id = %task.id, trace.id = trace, document, document.pages = split.pages, "document fetched and split");

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, path::Path};
 
 use async_trait::async_trait;
-use quire_tasks::{Failure, Split};
+use quire_tasks::{Failure, SplitDocument};
 
 use crate::Pictures;
 
@@ -17,7 +17,7 @@ pub trait Inspector: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Failure`]: the document is refused, or, where its code is retryable, could not be checked now.
-    async fn inspect(&self, file: &Path) -> Result<Split, Failure>;
+    async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure>;
 
     /// The pages of a file that was checked, as pictures; none, where this one only checks.
     fn pictures(&self, _file: &Path) -> Option<Box<dyn Pictures>> {

@@ -5,7 +5,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, header},
 };
-use quire_tasks::{MAX_KEYS, MAX_WORD_CHARS};
+use quire_tasks::{MAX_FIELD_KEYS, MAX_WORD_CHARS};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// As many keys and tags as are taken, with every character escaped.
-const MAX_TEXTS_BYTES: usize = 12 * (MAX_KEYS * MAX_WORD_CHARS + MAX_TAGS * MAX_TAG_CHARS);
+const MAX_TEXTS_BYTES: usize = 12 * (MAX_FIELD_KEYS * MAX_WORD_CHARS + MAX_TAGS * MAX_TAG_CHARS);
 /// Two URLs of the longest kind besides, a policy, and as much again for the rest.
 const MAX_BYTES: usize = 2 * (2 * 6 * quire_egress::MAX_URL_LENGTH + MAX_TEXTS_BYTES + MAX_POLICY_BYTES);
 

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use async_trait::async_trait;
 use axum::{Router, body::Body, extract::Request, response::Response};
-use quire_egress::{Client, Policy};
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Backend, Error};
 use quire_routes::Config;
 use quire_tasks::{Failure, FailureCode, TaskId};
@@ -53,7 +53,7 @@ fn pdfium() -> Result<PathBuf, Failure> {
 /// # Errors
 /// When the variable makes no sense, or there are no certificates to trust.
 pub fn egress() -> anyhow::Result<Client> {
-    Ok(Client::new(Policy { allow_loopback_http: env::switch("QUIRE_DEV")? })?)
+    Ok(Client::new(EgressPolicy { allow_loopback_http: env::switch("QUIRE_DEV")? })?)
 }
 
 /// A door by the environment, whose inspector is this very program.
@@ -92,7 +92,7 @@ struct HomeHealth {
 impl Health for HomeHealth {
     async fn health(&self) -> HealthReport {
         // Reading a task needs no right that the door does not have anyway.
-        let nobody = self.backend.tasks.task(TaskId::derived(&["nobody's"])).await;
+        let nobody = self.backend.tasks.task(TaskId::derive_from(&["nobody's"])).await;
         let ok = matches!(nobody, Ok(_) | Err(Error::NotFound { .. }));
         let engines = engines(&self.backend, &self.routes).await;
         let ok = ok && engines.is_ok();

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use quire_tasks::{Document, DocumentState, Task};
-use quire_tenants::{Identity, Limits, Policy, Taken};
+use quire_tenants::{KeyOwner, RateLimitPolicy, RateLimitStatus, TenantLimits};
 use tracing::warn;
 
 use crate::{Door, accept::now, problem::Problem};
@@ -24,7 +24,7 @@ const CREATES: [&str; 5] = ["/ocr", "/ocr/batch", "/ocr/async", "/uploads", "/ta
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     /// Whose it is; `None` where that does not matter, or is not known.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<KeyOwner>,
     /// How the tenant's limits stand.
     pub(crate) headers: HeaderMap,
     /// Why it may not come in.
@@ -49,32 +49,36 @@ pub(crate) async fn admit(door: &Door, method: &Method, route: &str, headers: &H
 }
 
 /// Takes the request out of its tenant's limits, and says how they stand then.
-async fn standing(door: &Door, identity: &Identity, creates: bool) -> Result<(Limits, Vec<Taken>), Problem> {
+async fn standing(
+    door: &Door,
+    identity: &KeyOwner,
+    creates: bool,
+) -> Result<(TenantLimits, Vec<RateLimitStatus>), Problem> {
     let (tenant, now) = (&identity.tenant, now());
     let limits = door.allowance.limits(tenant, now).await?;
-    let mut taken: Vec<Taken> = door.allowance.take_request(tenant, now).await?.into_iter().collect();
+    let mut taken: Vec<RateLimitStatus> = door.allowance.take_request(tenant, now).await?.into_iter().collect();
     if creates && taken.iter().all(|taken| taken.allowed) {
         taken.extend(door.allowance.pages(tenant, now).await?);
     }
     Ok((limits, taken))
 }
 
-fn refusal(taken: &Taken) -> Option<Problem> {
+fn refusal(taken: &RateLimitStatus) -> Option<Problem> {
     let secs = taken.retry_after_secs;
     let problem = match taken.policy {
-        Policy::Requests => Problem::rate_limited,
-        Policy::Pages => Problem::quota_exceeded,
+        RateLimitPolicy::Requests => Problem::rate_limited,
+        RateLimitPolicy::Pages => Problem::quota_exceeded,
     };
     (!taken.allowed).then(|| problem(taken.quota, secs))
 }
 
-fn rate_limit_headers(limits: &Limits, taken: &[Taken]) -> HeaderMap {
-    let by_minute = limits.requests_per_minute.map(|quota| (Policy::Requests, quota, 60));
-    let by_day = limits.pages_per_day.map(|quota| (Policy::Pages, quota, 86_400));
+fn rate_limit_headers(limits: &TenantLimits, taken: &[RateLimitStatus]) -> HeaderMap {
+    let by_minute = limits.requests_per_minute.map(|quota| (RateLimitPolicy::Requests, quota, 60));
+    let by_day = limits.pages_per_day.map(|quota| (RateLimitPolicy::Pages, quota, 86_400));
     let policies = by_minute.into_iter().chain(by_day);
     let policies = list(policies.map(|(policy, quota, window)| format!("{:?};q={quota};w={window}", policy.as_str())));
     let standings = taken.iter().map(|taken| {
-        let Taken { policy, remaining, reset_secs, .. } = taken;
+        let RateLimitStatus { policy, remaining, reset_secs, .. } = taken;
         format!("{:?};r={remaining};t={reset_secs}", policy.as_str())
     });
     let headers = [(POLICY, policies), (STANDING, list(standings))];
@@ -132,8 +136,9 @@ mod tests {
 
     #[test]
     fn limits_are_written_as_structured_fields() {
-        let limits = Limits { requests_per_minute: NonZero::new(600), burst: None, pages_per_day: NonZero::new(9) };
-        let taken = |policy| Taken {
+        let limits =
+            TenantLimits { requests_per_minute: NonZero::new(600), burst: None, pages_per_day: NonZero::new(9) };
+        let taken = |policy| RateLimitStatus {
             policy,
             allowed: true,
             remaining: 599,
@@ -142,9 +147,9 @@ mod tests {
             quota: 600,
             window_secs: 60,
         };
-        let headers = rate_limit_headers(&limits, &[taken(Policy::Requests), taken(Policy::Pages)]);
+        let headers = rate_limit_headers(&limits, &[taken(RateLimitPolicy::Requests), taken(RateLimitPolicy::Pages)]);
         assert_eq!(headers[POLICY], r#""requests";q=600;w=60, "pages";q=9;w=86400"#);
         assert_eq!(headers[STANDING], r#""requests";r=599;t=1, "pages";r=599;t=1"#);
-        assert!(rate_limit_headers(&Limits::default(), &[]).is_empty());
+        assert!(rate_limit_headers(&TenantLimits::default(), &[]).is_empty());
     }
 }

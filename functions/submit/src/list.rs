@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{RawQuery, State},
 };
-use quire_platform::Listed;
+use quire_platform::TaskCursor;
 use quire_tasks::{CallbackState, Task, TaskId, TaskStatus, UnixMillis};
 use serde::Serialize;
 use uuid::Uuid;
@@ -65,9 +65,9 @@ impl Filter {
     }
 
     /// Behind every task that is too new.
-    fn start(&self) -> Option<Listed> {
+    fn start(&self) -> Option<TaskCursor> {
         // Of those of one moment the one without any digit but 0 is the last, and there is none.
-        self.created_before.map(|created_at| Listed { created_at, id: TaskId::new(Uuid::nil()) })
+        self.created_before.map(|created_at| TaskCursor { created_at, id: TaskId::new(Uuid::nil()) })
     }
 }
 
@@ -89,9 +89,9 @@ async fn find(
     door: &Door,
     caller: &Caller,
     filter: &Filter,
-    mut after: Option<Listed>,
+    mut after: Option<TaskCursor>,
     limit: usize,
-) -> Result<(Vec<Task>, Option<Listed>), Problem> {
+) -> Result<(Vec<Task>, Option<TaskCursor>), Problem> {
     let (now, mut found, mut examined) = (now(), Vec::new(), 0);
     // One more than are wanted says whether there are more.
     let at_a_time = if filter.takes_all() { limit + 1 } else { READ_AT_A_TIME };
@@ -103,7 +103,7 @@ async fn find(
         }
         examined += tasks.len();
         for task in tasks {
-            let place = Listed::of(&task);
+            let place = TaskCursor::at(&task);
             if filter.takes(&task, now) {
                 if found.len() == limit {
                     return Ok((found, after));

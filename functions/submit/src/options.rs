@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use quire_redact::Redactor;
 use quire_tasks::{
-    Callback, DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Payload, Progress, RedactKind, RedactPattern,
-    RedactPolicy, Task,
+    Callback, CallbackPayload, CallbackProgress, DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, RedactKind,
+    RedactPattern, RedactPolicy, Task,
 };
 use serde_json::{Map, Value};
 
@@ -47,7 +47,7 @@ impl Options {
 
     /// The task with these options.
     pub(crate) fn of_task(self, task: Task) -> Task {
-        let task = task.kept_for(self.retention).tagged(self.tags).redacted(self.redact);
+        let task = task.with_retention(self.retention).with_tags(self.tags).with_redaction(self.redact);
         Task { callback: self.callback, ..task }
     }
 }
@@ -84,8 +84,8 @@ fn retention(fields: &Map<String, Value>) -> Result<Duration, Problem> {
 fn callback(door: &Door, base: &Base, fields: &Map<String, Value>) -> Result<Option<Callback>, Problem> {
     let payload = match json::text(fields, "payload")? {
         None => None,
-        Some("full") => Some(Payload::Full),
-        Some("thin") => Some(Payload::Thin),
+        Some("full") => Some(CallbackPayload::Full),
+        Some("thin") => Some(CallbackPayload::Thin),
         Some(_) => return Err(Problem::invalid_field("payload", "There is no such payload; there are full and thin.")),
     };
     let progress = match json::value(fields, "progress") {
@@ -100,9 +100,9 @@ fn callback(door: &Door, base: &Base, fields: &Map<String, Value>) -> Result<Opt
             None => Ok(None),
         };
     };
-    let progress = progress.unwrap_or_default().then(Progress::default);
+    let progress = progress.unwrap_or_default().then(CallbackProgress::default);
     let payload = payload.unwrap_or_default();
-    Ok(Some(Callback { payload, progress, base_url: base.as_str().to_owned(), ..Callback::owed(url) }))
+    Ok(Some(Callback { payload, progress, base_url: base.as_str().to_owned(), ..Callback::new(url) }))
 }
 
 /// A policy as it was sent. Its members are looked at one by one, so that a problem names the one at fault.

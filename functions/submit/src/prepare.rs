@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send};
-use quire_tasks::{DocumentMessage, Failure, Job, Key, Task, UnixMillis};
+use quire_tasks::{DocumentJob, DocumentMessage, Failure, ObjectKey, Task, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -45,12 +45,12 @@ pub(crate) enum Preparation {
 
 impl Preparation {
     /// Where the PDF of a task's round lies.
-    pub(crate) fn pdf(task: &Task) -> Key {
-        Key::Result { task_id: task.id, round: task.round, ending: "pdf" }
+    pub(crate) fn pdf(task: &Task) -> ObjectKey {
+        ObjectKey::Result { task_id: task.id, round: task.round, ending: "pdf" }
     }
 
     fn key(task: &Task) -> String {
-        Key::Result { task_id: task.id, round: task.round, ending: "pdf.json" }.to_string()
+        ObjectKey::Result { task_id: task.id, round: task.round, ending: "pdf.json" }.to_string()
     }
 
     /// How far it is; `None` where nobody has asked for it.
@@ -114,7 +114,7 @@ async fn ask(backend: &Backend, task: &Task, again: bool) -> Result<Preparation>
         // Somebody else was faster.
         return Ok(Preparation::read(backend, task).await?.unwrap_or(asked));
     }
-    let message = DocumentMessage { task_id: task.id, document: 0, round: task.round, job: Job::SearchablePdf };
+    let message = DocumentMessage { task_id: task.id, document: 0, round: task.round, job: DocumentJob::SearchablePdf };
     let queue = backend.queue(QueueName::Documents);
     if let Err(error) = retry_with_backoff(|| send(queue.as_ref(), task, [message.clone()])).await {
         // Or nobody would ask for it again for long.

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quire_platform::Error;
-use quire_redact::InvalidPolicy;
+use quire_redact::InvalidRedactPolicy;
 use quire_routes::NotOffered;
 use quire_tasks::{Failure, FailureCode, InvalidMode, TaskId};
 use serde::Serialize;
@@ -197,7 +197,7 @@ impl Problem {
     }
 
     /// A URL that is not for us to call.
-    pub(crate) fn url_refused(name: &str, why: &quire_egress::Refused) -> Self {
+    pub(crate) fn url_refused(name: &str, why: &quire_egress::UrlRefused) -> Self {
         let detail = format!("The URL is refused: {why}.");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "url_refused", detail).at(format!("#/{name}"))
     }
@@ -357,8 +357,8 @@ impl From<NotOffered> for Problem {
     }
 }
 
-impl From<InvalidPolicy> for Problem {
-    fn from(error: InvalidPolicy) -> Self {
+impl From<InvalidRedactPolicy> for Problem {
+    fn from(error: InvalidRedactPolicy) -> Self {
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", sentence(&error));
         problem.at(format!("#/redact{}", error.pointer()))
     }

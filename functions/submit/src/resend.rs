@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use quire_platform::{Error, Listed, Result, enqueue_callback, retry_with_backoff};
+use quire_platform::{Error, Result, TaskCursor, enqueue_callback, retry_with_backoff};
 use quire_tasks::{CallbackState, CallbackUpdate, Task, TaskId, Tenant, UnixMillis, WebhookId};
 use serde::Serialize;
 
@@ -113,13 +113,13 @@ async fn recover_since(
     door: Arc<Door>,
     tenant: Tenant,
     since: UnixMillis,
-    mut after: Option<Listed>,
+    mut after: Option<TaskCursor>,
 ) -> Result<Recovered> {
     let mut resent = 0;
     for _ in 0..LOOK_AT / READ_AT_A_TIME {
         let tasks = door.backend.tasks.list(&tenant, Some(since), after, READ_AT_A_TIME).await?;
         let is_last = tasks.len() < READ_AT_A_TIME;
-        after = tasks.last().map(Listed::of);
+        after = tasks.last().map(TaskCursor::at);
         let missed = tasks.into_iter().filter(|task| was_missed(task, now()));
         let sends = missed.map(|task| send_if_there(Arc::clone(&door), task));
         let sent: Vec<bool> = stream::iter(sends).buffer_unordered(RESEND_AT_A_TIME).try_collect().await?;
@@ -144,7 +144,7 @@ fn was_missed(task: &Task, now: UnixMillis) -> bool {
 
 /// Whether it was sent. A task that was deleted meanwhile is no error.
 async fn send_if_there(door: Arc<Door>, task: Task) -> Result<bool> {
-    match send_again(door, WebhookId::end_of(task.id, task.round)).await {
+    match send_again(door, WebhookId::for_round_end(task.id, task.round)).await {
         Ok(now) => Ok(now.round == task.round),
         Err(Error::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),

@@ -12,9 +12,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use quire_formats::Form as TextForm;
+use quire_formats::TextFormat;
 use quire_platform::{Error, retry_with_backoff};
-use quire_tasks::{Failure, FailureCode, Key, Task, TaskId};
+use quire_tasks::{Failure, FailureCode, ObjectKey, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use tokio::fs::File;
@@ -85,7 +85,7 @@ impl Form {
     }
 
     fn key(self, task: &Task) -> String {
-        Key::Result { task_id: task.id, round: task.round, ending: self.media().1 }.to_string()
+        ObjectKey::Result { task_id: task.id, round: task.round, ending: self.media().1 }.to_string()
     }
 
     fn file_name(self, task: &Task) -> String {
@@ -123,10 +123,10 @@ pub(crate) async fn result(
     let text = match form {
         Form::Pdf => return pdf(&door, &task, wait, &Base::new(&door, &headers)).await,
         Form::Json => None,
-        Form::Text => Some(TextForm::Text),
-        Form::Markdown => Some(TextForm::Markdown),
-        Form::Hocr => Some(TextForm::Hocr),
-        Form::Alto => Some(TextForm::Alto),
+        Form::Text => Some(TextFormat::Text),
+        Form::Markdown => Some(TextFormat::Markdown),
+        Form::Hocr => Some(TextFormat::Hocr),
+        Form::Alto => Some(TextFormat::Alto),
     };
     if let Some(found) = stored(&door, form, &task).await? {
         return Ok(found);

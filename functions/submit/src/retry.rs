@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use quire_platform::{Completion, Reopen, Result, forget_corrections, retry_with_backoff};
+use quire_platform::{Completion, Reopen, Result, delete_orphaned_corrections, retry_with_backoff};
 use quire_tasks::{Task, TaskId};
 use serde::Serialize;
 use tracing::{info, warn};
@@ -52,12 +52,12 @@ pub(crate) async fn retry(
     // From here on the client may go away: what has begun is finished.
     let begun = door.work.spawn(begin(Arc::clone(&door), id, scope));
     match begun.await.map_err(|panic| Problem::internal(&panic))?.map_err(not_found)? {
-        Completion::Now(task) => {
+        Completion::Applied(task) => {
             let answer = Retried { task_id: id, status_url: base.status_url(id), reopened: task.counts.open };
             Ok((StatusCode::ACCEPTED, base.headers(id), Json(answer)).into_response())
         }
-        Completion::Before(task) if task.status().ended() => Err(Problem::nothing_to_retry().of(id)),
-        Completion::Before(_) => Err(Problem::task_not_ended().of(id)),
+        Completion::Unchanged(task) if task.status().ended() => Err(Problem::nothing_to_retry().of(id)),
+        Completion::Unchanged(_) => Err(Problem::task_not_ended().of(id)),
     }
 }
 
@@ -79,7 +79,7 @@ async fn scope(door: &Door, request: Request) -> Result<Reopen, Problem> {
 /// Opens the task again; its messages are sent behind the answer, as those of a new task are.
 async fn begin(door: Arc<Door>, id: TaskId, scope: Reopen) -> Result<Completion> {
     let completion = retry_with_backoff(|| door.backend.tasks.reopen(id, scope.clone())).await?;
-    if let Completion::Now(task) = &completion {
+    if let Completion::Applied(task) = &completion {
         let (trace, pages, round) = (task.trace.map(|trace| trace.trace_id()), task.counts.open, task.round);
         info!(task.id = %id, trace.id = trace, task.pages = pages, task.round = round, "task opened again");
         charge_again(&door, task).await;
@@ -90,7 +90,7 @@ async fn begin(door: Arc<Door>, id: TaskId, scope: Reopen) -> Result<Completion>
 
 async fn send(door: Arc<Door>, task: Task) {
     let sent = async {
-        forget_corrections(&door.backend, &task).await?;
+        delete_orphaned_corrections(&door.backend, &task).await?;
         dispatch(&door.backend, &task, queued_pages(&door.backend, &task).await?).await
     };
     if let Err(error) = sent.await {

@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::FutureExt;
-use quire_tenants::Identity;
+use quire_tenants::KeyOwner;
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -81,8 +81,8 @@ async fn frame(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
     response
 }
 
-async fn let_in(door: &Door, mut request: Request, identity: Option<&Identity>, next: Next) -> Response {
-    if let Some(Identity { tenant, .. }) = identity {
+async fn let_in(door: &Door, mut request: Request, identity: Option<&KeyOwner>, next: Next) -> Response {
+    if let Some(KeyOwner { tenant, .. }) = identity {
         request.extensions_mut().insert(Caller { tenant: tenant.clone() });
     }
     match announced_length(request.headers()) {
@@ -103,7 +103,7 @@ struct About {
 }
 
 impl About {
-    fn log(&self, identity: Option<&Identity>, response: &Response) {
+    fn log(&self, identity: Option<&KeyOwner>, response: &Response) {
         let Self { method, route, request_id, begun } = self;
         let (status, duration_ms) = (response.status().as_u16(), begun.elapsed().as_millis() as u64);
         let tenant = identity.map(|identity| identity.tenant.as_str());
@@ -133,11 +133,7 @@ impl About {
 
 async fn call(next: Next, request: Request) -> Response {
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    answer.unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<&str>().copied();
-        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Problem::internal(&message.unwrap_or("a panic without a message")).into_response()
-    })
+    answer.unwrap_or_else(|panic| Problem::internal(&quire_telemetry::panic_message(&*panic)).into_response())
 }
 
 /// Gives a problem its body, and every answer its request id.

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quire_platform::{Backend, Result};
-use quire_routes::{Config, EngineStatuses, NotOffered, WaitingReason};
-use quire_tasks::{ReadAs, Task, TaskId};
+use quire_platform::{Backend, Result, engine_status};
+use quire_routes::{Config, NotOffered, WaitingReason};
+use quire_tasks::{EngineStatuses, ReadAs, Task, TaskId};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::warn;
 
@@ -61,7 +61,7 @@ impl Routing {
         if let Some((_, board)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
             return Ok(Arc::clone(board));
         }
-        let board = Arc::new(EngineStatuses::read(backend).await?);
+        let board = Arc::new(engine_status::read(backend).await?);
         *last = Some((Instant::now(), Arc::clone(&board)));
         Ok(board)
     }

@@ -7,9 +7,9 @@
 use std::{fs::File, io::BufWriter, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use quire_formats::{Picture, SearchablePdf, Sheet};
+use quire_formats::{PdfImage, PdfPage, SearchablePdf};
 use quire_platform::{Backend, Delivery, Error, retry_with_backoff};
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, Key, Page, PageText, Polygon, Task};
+use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, ObjectKey, Page, PageText, Polygon, Task};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -48,7 +48,7 @@ pub(crate) async fn make(door: &Door, delivery: Delivery<DocumentMessage>) -> Re
         return Ok(lease.acknowledge().await?);
     }
     // Not to be waited for in line: documents come by the same queue.
-    let Ok(_room) = door.rendering.try_acquire() else { return Ok(lease.send_again(NO_ROOM_FOR).await?) };
+    let Ok(_room) = door.rendering.try_acquire() else { return Ok(lease.requeue(NO_ROOM_FOR).await?) };
     let made = if attempt > MOST_ATTEMPTS {
         Err(Failure::new(FailureCode::AttemptsExhausted, "Whoever made the PDF died of it each time."))
     } else {
@@ -86,7 +86,7 @@ async fn wanted(backend: &Backend, message: &DocumentMessage) -> Result<Option<T
 async fn forget(backend: &Backend, message: &DocumentMessage) -> Result<()> {
     let DocumentMessage { task_id, round, .. } = *message;
     for ending in ["pdf", "pdf.json"] {
-        let key = Key::Result { task_id, round, ending }.to_string();
+        let key = ObjectKey::Result { task_id, round, ending }.to_string();
         retry_with_backoff(|| backend.objects.erase(&key)).await?;
     }
     Ok(())
@@ -119,7 +119,7 @@ async fn write(door: &Door, task: &Task, file: &Path) -> Result<Result<u64, Fail
         if !matches!(document.state, DocumentState::Split(_)) {
             continue;
         }
-        let key = Key::Document { task_id: task.id, document: document.number }.to_string();
+        let key = ObjectKey::Document { task_id: task.id, document: document.number }.to_string();
         let local = match retry_with_backoff(|| door.backend.objects.local_file(&key)).await {
             Err(Error::NotFound { .. }) => return Ok(Err(gone())),
             local => local?,
@@ -199,14 +199,14 @@ fn belongs(text: &PageText, picture: Option<&PagePicture>) -> bool {
     has_no_size || size.is_none_or(|size| size == (text.width, text.height))
 }
 
-fn sheet<'a>(picture: Option<&'a PagePicture>, text: Option<&PageText>) -> Sheet<'a> {
+fn sheet<'a>(picture: Option<&'a PagePicture>, text: Option<&PageText>) -> PdfPage<'a> {
     let Some(PagePicture { jpeg, shape }) = picture else {
         let size = text.map(|text| (text.width, text.height)).filter(|(width, height)| width * height > 0);
         let (width, height) = size.unwrap_or(UNSEEN);
-        return Sheet { width, height, dpi: UNSEEN_DPI, picture: None };
+        return PdfPage { width, height, dpi: UNSEEN_DPI, picture: None };
     };
-    let picture = Picture { jpeg, width: shape.width, height: shape.height, is_gray: shape.is_gray };
-    Sheet { width: shape.page_width, height: shape.page_height, dpi: shape.dpi, picture: Some(picture) }
+    let picture = PdfImage { jpeg, width: shape.width, height: shape.height, is_gray: shape.is_gray };
+    PdfPage { width: shape.page_width, height: shape.page_height, dpi: shape.dpi, picture: Some(picture) }
 }
 
 #[cfg(test)]
@@ -222,7 +222,7 @@ mod tests {
             Redaction { kind, line, field, start: 0, end: 7, polygon }
         };
         let redactions = redactions.map(|polygons| polygons.into_iter().map(redaction).collect());
-        PageText { redactions, ..PageText::of_lines(engine, 100, 50, 0, Vec::new()) }
+        PageText { redactions, ..PageText::from_lines(engine, 100, 50, 0, Vec::new()) }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The door's settings, with their defaults in one place.
 
-use std::{num::NonZero, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
-use quire_document::Limits;
+use quire_document::DocumentLimits;
 use quire_telemetry::env::{self, Misconfigured};
 use url::Url;
 
@@ -33,7 +33,7 @@ pub struct DoorSettings {
     /// The longest `?wait=`; a longer one is cut to this. One minute stays below the idle limit of most proxies.
     pub longest_wait: Duration,
     /// What a document may be.
-    pub limits: Limits,
+    pub limits: DocumentLimits,
     /// How long the fetch of an `image_url` may take in all.
     pub fetch_limit: Duration,
     /// How long a receiver has for its answer to a test event: as long as for one to a callback.
@@ -72,12 +72,12 @@ impl Default for DoorSettings {
             max_body_bytes: 500 << 20,
             max_files: 1000,
             longest_wait: Duration::from_mins(1),
-            limits: Limits::default(),
+            limits: DocumentLimits::default(),
             fetch_limit: Duration::from_mins(1),
             webhook_test_limit: Duration::from_secs(15),
             idle_limit: Duration::from_secs(30),
             inspect_limit: Duration::from_mins(1),
-            max_inspections: std::thread::available_parallelism().map_or(1, NonZero::get),
+            max_inspections: quire_telemetry::processors(),
             keys_kept_for: Duration::from_hours(24),
             keyed_margin: Duration::from_mins(1),
             inline_result_bytes: 4 << 20,

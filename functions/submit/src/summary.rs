@@ -65,7 +65,7 @@ impl Summary {
             read_as: ReadAsAnswer::new(&task.read_as),
             created_at: rfc3339(task.created_at),
             ended_at: task.ended_at.map(rfc3339),
-            expires_at: written(task.expires_at),
+            expires_at: task.expires_at.to_rfc3339(),
             tags: task.tags.clone(),
             redacted: task.redact.is_some(),
             progress: task.counts.into(),
@@ -80,12 +80,7 @@ impl Summary {
 
 /// A time of ours, as RFC 3339 has it.
 pub(crate) fn rfc3339(time: UnixMillis) -> String {
-    written(time).unwrap_or_else(|| Timestamp::UNIX_EPOCH.to_string())
-}
-
-/// The same, where it lies before the end of the calendar.
-fn written(time: UnixMillis) -> Option<String> {
-    Timestamp::from_millisecond(time.0).ok().map(|time| time.to_string())
+    time.to_rfc3339().unwrap_or_else(|| Timestamp::UNIX_EPOCH.to_string())
 }
 
 #[cfg(test)]
@@ -101,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_task_of_before_tasks_expired_never_does() {
-        let task = Task::new(TaskId::derived(&["a task"]), Tenant::default(), UnixMillis(0), Vec::new(), None);
+        let task = Task::new(TaskId::derive_from(&["a task"]), Tenant::default(), UnixMillis(0), Vec::new(), None);
         let shown = |task: &Task| serde_json::to_value(Summary::new(task)).expect("JSON")["expires_at"].clone();
         assert_eq!(shown(&task), "1970-01-08T00:00:00Z");
         let mut old = serde_json::to_value(&task).expect("JSON");

@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_note_lapses_when_its_request_can_be_at_work_no_longer() {
-        let (fingerprint, task_id, run) = (String::new(), TaskId::derived(&["a task"]), Uuid::nil());
+        let (fingerprint, task_id, run) = (String::new(), TaskId::derive_from(&["a task"]), Uuid::nil());
         let mut note = Note { fingerprint, task_id, run, running_until: Some(UnixMillis(10)) };
         assert_eq!(note.standing(UnixMillis(9)), Standing::Running);
         assert_eq!(note.standing(UnixMillis(10)), Standing::Lapsed);

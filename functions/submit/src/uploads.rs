@@ -16,7 +16,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use quire_platform::{UploadUrl, retry_with_backoff};
-use quire_tasks::{Failure, FailureCode, Key, Source, Task, TaskId};
+use quire_tasks::{DocumentSource, Failure, FailureCode, ObjectKey, Task, TaskId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -44,7 +44,7 @@ pub(crate) async fn uploads(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !door.backend.objects.takes_uploads() {
+    if !door.backend.objects.supports_uploads() {
         return Err(Problem::uploads_not_taken());
     }
     if json::media_type(request.headers()) != "application/json" {
@@ -59,7 +59,7 @@ pub(crate) async fn uploads(
     let content = async |task_id| {
         let upload = announced.address(&door, task_id).await?;
         let _ = address.set(upload);
-        let source = Source::Inbox { key: Key::Inbox { task_id }.to_string(), version: None };
+        let source = DocumentSource::Inbox { key: ObjectKey::Inbox { task_id }.to_string(), version: None };
         Ok::<_, NoTask>(Content::Pending { name: announced.name.clone(), source })
     };
     let answer = async |task: Task| {
@@ -95,7 +95,7 @@ impl Announced {
     /// Where it is to be put, from now on.
     async fn address(&self, door: &Door, task_id: TaskId) -> Result<Upload, Problem> {
         let expires_at = SystemTime::now() + VALID_FOR;
-        let key = Key::Inbox { task_id }.to_string();
+        let key = ObjectKey::Inbox { task_id }.to_string();
         let upload = || door.backend.objects.upload_url(&key, &self.content_type, self.bytes, VALID_FOR);
         let upload = retry_with_backoff(upload).await?.ok_or_else(Problem::uploads_not_taken)?;
         Ok(Upload::new(upload, Timestamp::try_from(expires_at).unwrap_or(Timestamp::MAX)))

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use quire_callback::{Verdict, endpoint_key, verdict};
+use quire_callback::{ResponseClass, classify_response, endpoint_key};
 use quire_egress::{HeaderMap, HeaderName, PostError, Url};
 use quire_platform::{Collection, retry_with_backoff};
 use quire_tasks::{Tenant, UnixMillis};
@@ -113,7 +113,7 @@ async fn post(door: &Door, tenant: &Tenant, url: &Url, limit: Duration) -> Resul
         Err(PostError::Refused(why)) => return Err(Problem::url_refused("url", &why)),
         Err(error) => (false, None, Some(error.to_string()), None),
         Ok(answer) => {
-            let delivered = verdict(answer.status) == Verdict::Delivered;
+            let delivered = classify_response(answer.status) == ResponseClass::Delivered;
             let error = (!delivered).then(|| format!("the receiver answered with status {}", answer.status));
             (delivered, Some(answer.status), error, Some(answer.excerpt).filter(|excerpt| !excerpt.is_empty()))
         }
@@ -123,7 +123,7 @@ async fn post(door: &Door, tenant: &Tenant, url: &Url, limit: Duration) -> Resul
 
 async fn headers(door: &Door, tenant: &Tenant, id: &str, at: UnixMillis, body: &[u8]) -> Result<HeaderMap, Problem> {
     let secrets = door.signing().await?.secrets(&door.backend, tenant, at).await?;
-    let signed = quire_callback::headers(&secrets, id, at.0 / 1000, body);
+    let signed = quire_callback::signature_headers(&secrets, id, at.0 / 1000, body);
     let signed = signed.into_iter().chain([("content-type", "application/json".to_owned())]);
     let value = |text: String| HeaderValue::try_from(text).expect("identifiers, numbers and base64 are plain");
     Ok(signed.map(|(name, text)| (HeaderName::from_static(name), value(text))).collect())

@@ -7,7 +7,7 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::Policy;
+use quire_pp_ocr::BatchPolicy;
 
 /// Pixels of an A4 page at 200 dpi: by this the pages of a micro-batch are estimated before any page is rendered.
 const A4_PAGE_PIXELS: u64 = 1_654 * 2_339;
@@ -25,7 +25,7 @@ pub struct BatchLimits {
 
 impl BatchLimits {
     /// Returns the limits of a policy.
-    pub const fn of(policy: &Policy) -> Self {
+    pub const fn of(policy: &BatchPolicy) -> Self {
         Self { max_cost: policy.max_batch_pixels, max_wait: Duration::from_millis(policy.max_wait_ms) }
     }
 }
@@ -126,7 +126,7 @@ pub(crate) fn page_cost(image: &PageImage) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use quire_ocr::Provider;
+    use quire_pp_ocr::Provider;
 
     use super::*;
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_target_is_a_full_batch_for_every_reader() {
-        let limits_of = |provider| BatchLimits::of(&Policy::of(provider));
+        let limits_of = |provider| BatchLimits::of(&BatchPolicy::for_provider(provider));
         assert_eq!(
             target_pages_in_flight(limits_of(Provider::OnnxRuntime), 1),
             4,

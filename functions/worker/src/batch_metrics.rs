@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_ocr::Work;
+use quire_pp_ocr::CostCounters;
 use quire_tasks::EngineName;
 use quire_telemetry::metrics::{self, Measure, Unit};
 use tracing::info;
@@ -27,7 +27,7 @@ impl BusyShare {
 
     /// Adds a micro-batch that has ended and returns the share of the last ten seconds, between 0 and 1. Readers that
     /// have a CPU each can be busy for more than the elapsed time together; the share is then 1.
-    pub(crate) fn add(&mut self, now: Instant, work: &Work) -> f64 {
+    pub(crate) fn add(&mut self, now: Instant, work: &CostCounters) -> f64 {
         self.ended.push_back((now, work.detection.busy + work.recognition.busy));
         while self.ended.pop_front_if(|(at, _)| *at + WINDOW < now).is_some() {}
         let busy: Duration = self.ended.iter().map(|(_, busy)| *busy).sum();
@@ -53,13 +53,13 @@ pub(crate) struct BatchMetrics<'a> {
     /// For each page, how many of them its reader was idle: the latency that batching has added.
     added_ms: Vec<f64>,
     duration: Duration,
-    work: &'a Work,
+    work: &'a CostCounters,
     busy_share: f64,
 }
 
 impl<'a> BatchMetrics<'a> {
     /// Computes the metrics of a batch from the times at which its pages were ready.
-    pub(crate) fn new(ready_since: &[Instant], times: BatchTimes, work: &'a Work, busy_share: f64) -> Self {
+    pub(crate) fn new(ready_since: &[Instant], times: BatchTimes, work: &'a CostCounters, busy_share: f64) -> Self {
         let BatchTimes { reader_free_since, started, ended } = times;
         let until_start = |from: Instant| millis(started.saturating_duration_since(from));
         Self {
@@ -81,11 +81,11 @@ impl<'a> BatchMetrics<'a> {
             duration_ms = self.duration.as_millis() as u64,
             detection_ms = work.detection.busy.as_millis() as u64,
             recognition_ms = work.recognition.busy.as_millis() as u64,
-            outside_ms = work.outside().as_millis() as u64,
+            outside_ms = work.processing_time().as_millis() as u64,
             detection_runs = work.detection.count(),
             recognition_runs = work.recognition.count(),
-            detection_padding_percent = percent(work.detection.waste()),
-            recognition_padding_percent = percent(work.recognition.waste()),
+            detection_padding_percent = percent(work.detection.padding_share()),
+            recognition_padding_percent = percent(work.recognition.padding_share()),
             waited_ms = longest(&self.waited_ms),
             added_wait_ms = longest(&self.added_ms),
             device_busy_percent = percent(self.busy_share),
@@ -104,9 +104,9 @@ impl<'a> BatchMetrics<'a> {
             milliseconds("AddedWait", self.added_ms.clone()),
             milliseconds("DetectionTime", vec![millis(work.detection.busy) / pages]),
             milliseconds("RecognitionTime", vec![millis(work.recognition.busy) / pages]),
-            milliseconds("OutsideTime", vec![millis(work.outside()) / pages]),
-            percentage("DetectionPadding", work.detection.waste()),
-            percentage("RecognitionPadding", work.recognition.waste()),
+            milliseconds("OutsideTime", vec![millis(work.processing_time()) / pages]),
+            percentage("DetectionPadding", work.detection.padding_share()),
+            percentage("RecognitionPadding", work.recognition.padding_share()),
             percentage("DeviceBusy", self.busy_share),
         ]
     }
@@ -138,8 +138,8 @@ fn longest(waits: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn work(detection_ms: u64, recognition_ms: u64) -> Work {
-        let mut work = Work { total: Duration::from_millis(100), ..Work::default() };
+    fn work(detection_ms: u64, recognition_ms: u64) -> CostCounters {
+        let mut work = CostCounters { total: Duration::from_millis(100), ..CostCounters::default() };
         work.detection.busy = Duration::from_millis(detection_ms);
         work.recognition.busy = Duration::from_millis(recognition_ms);
         (work.recognition.drawn, work.recognition.padded) = (750, 1_000);

@@ -50,7 +50,7 @@ mod tests {
 
     fn page(document: u32, page: u32, ended_at: Option<i64>) -> Page {
         Page {
-            page: PageRef { task_id: TaskId::derived(&["a"]), document, page },
+            page: PageRef { task_id: TaskId::derive_from(&["a"]), document, page },
             status: if ended_at.is_some() { PageStatus::Succeeded } else { PageStatus::Queued },
             round: 1,
             failure: None,

@@ -11,10 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_platform::{Backend, Error, Result, retry_with_backoff};
+use quire_platform::{Backend, Error, Result, now, retry_with_backoff};
 use quire_tasks::{PageMessage, PageStatus, Task, TaskId};
-
-use crate::clock::unix_now;
 
 /// How long an open task is assumed to stay open.
 const CACHE_TTL: Duration = Duration::from_secs(1);
@@ -85,7 +83,7 @@ impl CancellationCheck {
             Err(Error::NotFound { .. }) => return Ok(CancellationStatus::Deleted),
             task => task?,
         };
-        if task.expired(unix_now()) {
+        if task.expired(now()) {
             return Ok(CancellationStatus::Deleted);
         }
         // A round that has ended is final; a message of a later round is not affected by it.
@@ -116,7 +114,7 @@ impl CancellationCheck {
 
 #[cfg(test)]
 mod tests {
-    use quire_platform::Embedded;
+    use quire_platform_embedded::Embedded;
     use quire_tasks::{PageRef, ReadAs};
 
     use super::*;
@@ -130,8 +128,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_page_of_a_task_is_not_checked_and_then_one_page_per_second_is() {
         let (check, _dir) = check();
-        let task = TaskId::derived(&["a"]);
-        let other = TaskId::derived(&["b"]);
+        let task = TaskId::derive_from(&["a"]);
+        let other = TaskId::derive_from(&["b"]);
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
         let checked: Vec<bool> =
@@ -143,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_of_a_deleted_task_is_reported_and_the_next_one_is_checked_again() {
         let (check, _dir) = check();
-        let page = PageRef { task_id: TaskId::derived(&["a"]), document: 1, page: 1 };
+        let page = PageRef { task_id: TaskId::derive_from(&["a"]), document: 1, page: 1 };
         let message = PageMessage { page, round: 1, read_as: ReadAs::default(), redact: None };
         assert!(matches!(check.check(&message, 1).await, Ok(CancellationStatus::Open)), "not checked");
         assert!(matches!(check.check(&message, 2).await, Ok(CancellationStatus::Deleted)), "a retry is checked");

@@ -12,10 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use quire_platform::{
-    Backend, Completion, Error, Result, enqueue_callback, enqueue_progress, file_for_review, forget_page,
+    Backend, Completion, Error, Result, delete_orphaned_page, enqueue_callback, enqueue_progress, file_for_review,
     retry_with_backoff,
 };
-use quire_tasks::{Failure, FailureCode, Key, Outcome, PageMessage, PageText};
+use quire_tasks::{Failure, FailureCode, ObjectKey, Outcome, PageMessage, PageText};
 use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -122,20 +122,20 @@ impl Completer {
             Ok(completion) => {
                 log_completed(page, &completion, &outcome);
                 if !completion.changed() {
-                    forget_page(&self.backend, id, message.round).await?;
+                    delete_orphaned_page(&self.backend, id, message.round).await?;
                 }
                 enqueue_callback(&self.backend, completion.task()).await?;
                 Ok(Some(completion))
             }
             // The task was deleted in the meantime, so no callback is sent.
-            Err(Error::NotFound { .. }) => forget_page(&self.backend, id, message.round).await.map(|()| None),
+            Err(Error::NotFound { .. }) => delete_orphaned_page(&self.backend, id, message.round).await.map(|()| None),
             Err(error) => Err(error),
         }
     }
 
     /// Stores the page's text. Write-once per round: a second reading of the same page changes nothing.
     async fn store(&self, message: &PageMessage, text: &PageText) -> Result<()> {
-        let key = Key::PageText { page: message.page, round: message.round }.to_string();
+        let key = ObjectKey::PageText { page: message.page, round: message.round }.to_string();
         let json = serde_json::to_vec(text)
             .map_err(|error| Error::Failed { what: "the page's result", why: error.to_string() })?;
         self.backend.objects.put_new(&key, Bytes::from(json)).await?;

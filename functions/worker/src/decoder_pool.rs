@@ -1,9 +1,7 @@
 //! Threads that decode raster images: at most one per CPU, started on demand.
 
 use std::{
-    any::Any,
     fmt,
-    num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,6 +12,7 @@ use std::{
 
 use quire_document::Documents;
 use quire_tasks::{Failure, FailureCode};
+use quire_telemetry::{panic_message, processors};
 use tokio::sync::{mpsc, oneshot};
 
 /// A closure that runs on a rendering thread, with the thread's own [`Documents`].
@@ -79,7 +78,7 @@ impl DecoderPool {
     pub(crate) fn acquire(&self) -> DecoderGuard {
         let active_jobs = self.shared.active_jobs.fetch_add(1, Ordering::SeqCst) + 1;
         let threads = self.shared.threads.load(Ordering::SeqCst);
-        if active_jobs > threads && threads < cpu_count() {
+        if active_jobs > threads && threads < processors() {
             let _ = self.shared.start_thread();
         }
         DecoderGuard(Arc::clone(&self.shared))
@@ -112,11 +111,6 @@ impl PoolState {
     }
 }
 
-/// Returns the number of CPUs that this process may use.
-pub(crate) fn cpu_count() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 /// Runs `work` on the thread behind `jobs` and returns its result. A panic in `work` becomes a failure with the code
 /// `on_panic`; the thread keeps running.
 ///
@@ -130,7 +124,9 @@ pub(crate) async fn run_job<T: Send + 'static>(
     let (reply, replied) = oneshot::channel();
     let job = move |documents: &mut Documents| {
         let result = catch_unwind(AssertUnwindSafe(|| work(documents)));
-        let result = result.unwrap_or_else(|panic| Err(Failure::new(on_panic, panic_message(&*panic))));
+        let result = result.unwrap_or_else(|panic| {
+            Err(Failure::new(on_panic, format!("the decoder panicked: {}", panic_message(&*panic))))
+        });
         // The receiver is dropped when the process is stopping.
         let _ = reply.send(result);
     };
@@ -142,23 +138,17 @@ fn thread_ended_failure() -> Failure {
     Failure::new(FailureCode::Internal, "the rendering thread has ended")
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let literal = panic.downcast_ref::<&str>().copied();
-    let message = literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the decoder panicked: {}", message.unwrap_or("no message"))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::{sync::mpsc::channel, time::Duration};
 
-    use quire_document::Limits;
+    use quire_document::DocumentLimits;
     use tokio::task::JoinSet;
 
     use super::*;
 
     fn pool() -> DecoderPool {
-        DecoderPool::start(Arc::new(|| Documents::new(None, Limits::default()))).expect("a thread starts")
+        DecoderPool::start(Arc::new(|| Documents::new(None, DocumentLimits::default()))).expect("a thread starts")
     }
 
     /// Runs `count` jobs, each of which only ends once all of them have started.
@@ -199,8 +189,8 @@ pub(crate) mod tests {
         run_concurrently(&pool, 1).await;
         assert_eq!(threads(), 1);
         for _ in 0..3 {
-            run_concurrently(&pool, cpu_count()).await;
-            assert_eq!(threads(), cpu_count());
+            run_concurrently(&pool, processors()).await;
+            assert_eq!(threads(), processors());
         }
     }
 

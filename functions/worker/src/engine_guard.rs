@@ -6,10 +6,10 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_routes::{
-    Breaker, BreakerPermit, BreakerSettings, BreakerState, BreakerTicket, EngineControl, EngineReport, EngineStats,
+use quire_routes::{Breaker, BreakerPermit, BreakerSettings, BreakerTicket};
+use quire_tasks::{
+    BreakerState, EngineControl, EngineName, EngineReport, EngineStats, Failure, Mode, PageText, UnixMillis,
 };
-use quire_tasks::{EngineName, Failure, Mode, PageText, UnixMillis};
 use quire_telemetry::metrics;
 use tokio::sync::watch;
 use tracing::{info, warn};

@@ -7,14 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_platform::Backend;
-use quire_routes::{BreakerState, EngineStatuses, OperatorNote, Route, drop_out, report, roll_back};
-use quire_tasks::EngineName;
+use quire_platform::{
+    Backend,
+    engine_status::{self, report, report_stopped, roll_back},
+    now,
+};
+use quire_routes::Route;
+use quire_tasks::{BreakerState, EngineName, EngineStatuses, OperatorNote};
 use quire_telemetry::metrics;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::{clock::unix_now, engines::Engines};
+use crate::engines::Engines;
 
 /// Poll interval for the operators' decisions. The read is a small listing, and a pause should take effect at once.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -59,7 +63,7 @@ impl EngineStatusSync {
 
     /// Reads and applies the operators' decisions. If they cannot be read, the last known ones stay in force.
     pub(crate) async fn apply_controls(&mut self) {
-        match EngineStatuses::read_controls(&self.backend).await {
+        match engine_status::read_controls(&self.backend).await {
             Ok(statuses) => {
                 for (engine, guard) in self.engines.guards() {
                     guard.apply_control(&statuses.control(engine));
@@ -82,7 +86,7 @@ impl EngineStatusSync {
     /// Reports every engine, then judges the canaries by the reports of all workers.
     async fn report(&mut self) {
         self.last_report = Some((self.engines.breaker_states(), Instant::now()));
-        for engine_report in self.engines.reports(&self.worker, unix_now()) {
+        for engine_report in self.engines.reports(&self.worker, now()) {
             if let Err(error) = report(&self.backend, &engine_report).await {
                 return warn!(%error, "cannot report engine status; it is reported again");
             }
@@ -95,10 +99,10 @@ impl EngineStatusSync {
     }
 
     async fn judge_canaries(&self) -> quire_platform::Result<()> {
-        let statuses = EngineStatuses::read(&self.backend).await?;
+        let statuses = engine_status::read(&self.backend).await?;
         for route in &self.engines.config().routes {
             let Some((canary, reason)) = self.find_worse_canary(route, &statuses) else { continue };
-            let note = OperatorNote { reason: reason.clone(), by: CANARY_JUDGE.to_owned(), at: unix_now() };
+            let note = OperatorNote { reason: reason.clone(), by: CANARY_JUDGE.to_owned(), at: now() };
             if roll_back(&self.backend, canary, note).await? {
                 metrics::count("CanaryRolledBack", 1);
                 warn!(engine.name = canary.name, engine.version = canary.version, reason, "canary rolled back");
@@ -121,8 +125,8 @@ impl EngineStatusSync {
     /// Reports that this worker has stopped: its state no longer counts, its statistics still do.
     pub(crate) async fn report_exit(&self) {
         let reports = async {
-            for last_report in self.engines.reports(&self.worker, unix_now()) {
-                drop_out(&self.backend, &last_report).await?;
+            for last_report in self.engines.reports(&self.worker, now()) {
+                report_stopped(&self.backend, &last_report).await?;
             }
             Ok::<_, quire_platform::Error>(())
         };

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use quire_document::PageImage;
-use quire_openai_engine::{Remote, RemoteError, RemoteSettings};
+use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
 use quire_routes::{EngineEntry, OpenAiDialect, OpenAiEntry};
 use quire_tasks::{EngineName, Failure, FailureCode, Mode, PageText};
 use tokio::sync::{mpsc, oneshot};
@@ -26,7 +26,7 @@ pub(crate) enum EngineTransport {
         lost: CancellationToken,
     },
     /// An engine on a server.
-    Remote(Box<Remote>),
+    Remote(Box<OpenAiEngine>),
 }
 
 /// A request to a local engine to read one page.
@@ -77,21 +77,21 @@ impl EngineTransport {
     /// When the URL is invalid or the environment variable with the API key is not set.
     pub(crate) fn to_server(entry: &EngineEntry, server: &OpenAiEntry) -> anyhow::Result<(Self, u32)> {
         let engine = &entry.engine;
-        let settings = RemoteSettings {
+        let settings = OpenAiEngineSettings {
             engine: engine.clone(),
             url: server.url.parse().with_context(|| format!("{engine}: invalid url"))?,
             model: server.model.clone(),
             dialect: match server.dialect {
-                OpenAiDialect::Plain => quire_openai_engine::Dialect::Plain,
-                OpenAiDialect::Vllm => quire_openai_engine::Dialect::Vllm,
+                OpenAiDialect::Plain => quire_openai_engine::ApiDialect::Plain,
+                OpenAiDialect::Vllm => quire_openai_engine::ApiDialect::Vllm,
             },
             concurrency: server.concurrency,
-            time_limit: Duration::from_secs(server.timeout_secs),
+            timeout: Duration::from_secs(server.timeout_secs),
             api_key: api_key(engine, server)?,
             max_tokens: server.max_tokens,
             prompts: server.prompts.iter().map(|(mode, prompt)| (mode.as_str().to_owned(), prompt.clone())).collect(),
         };
-        let remote = Remote::new(settings).with_context(|| engine.to_string())?;
+        let remote = OpenAiEngine::new(settings).with_context(|| engine.to_string())?;
         let target_pages = remote.concurrency() as u32 + SERVER_READY_PAGES;
         Ok((Self::Remote(Box::new(remote)), target_pages))
     }
@@ -129,15 +129,15 @@ fn api_key(engine: &EngineName, server: &OpenAiEntry) -> anyhow::Result<Option<S
     }
 }
 
-fn transport_error(error: &RemoteError) -> TransportError {
+fn transport_error(error: &OpenAiEngineError) -> TransportError {
     match error {
-        RemoteError::Throttled { retry_after, .. } => TransportError::Throttled { wait: *retry_after },
-        RemoteError::Unavailable { saw_page, .. } => {
+        OpenAiEngineError::Throttled { retry_after, .. } => TransportError::Throttled { wait: *retry_after },
+        OpenAiEngineError::Unavailable { saw_page, .. } => {
             TransportError::Unavailable { why: error.to_string(), saw_page: *saw_page }
         }
-        RemoteError::Refused { .. } | RemoteError::BadAnswer { .. } | RemoteError::NotOffered(_) => {
-            TransportError::Refused(error.failure())
-        }
+        OpenAiEngineError::Refused { .. }
+        | OpenAiEngineError::InvalidResponse { .. }
+        | OpenAiEngineError::NotOffered(_) => TransportError::Refused(error.failure()),
     }
 }
 

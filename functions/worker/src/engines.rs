@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
-use quire_ocr::LocalEngine;
-use quire_routes::{BreakerState, Config, EngineEntry, EngineKind, EngineReport};
-use quire_tasks::{EngineName, UnixMillis};
+use quire_routes::{Config, EngineEntry, EngineKind};
+use quire_tasks::{BreakerState, EngineName, EngineReport, UnixMillis};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -15,6 +14,7 @@ use crate::{
     engine_guard::{EngineCapacity, EngineGuard},
     engine_transport::EngineTransport,
     local,
+    local_engine::LocalEngine,
 };
 
 /// The engines, and the routes through them.

@@ -21,9 +21,9 @@ use std::{
 
 use anyhow::Context;
 use quire_platform::{
-    Backend, Consumer, Delivery, Error, MalformedMessage, enqueue_callback, forget_page, retry_with_backoff,
+    Backend, Consumer, Delivery, Error, MalformedMessage, delete_orphaned_page, enqueue_callback, retry_with_backoff,
 };
-use quire_tasks::{Failure, FailureCode, Key, PageMessage, PageRef};
+use quire_tasks::{Failure, FailureCode, ObjectKey, PageMessage, PageRef};
 use quire_telemetry::metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -191,7 +191,7 @@ impl Intake {
     }
 
     async fn fetch_document(&self, page: &PageRef) -> quire_platform::Result<PathBuf> {
-        let key = Key::Document { task_id: page.task_id, document: page.document }.to_string();
+        let key = ObjectKey::Document { task_id: page.task_id, document: page.document }.to_string();
         retry_with_backoff(|| self.backend.objects.local_file(&key)).await
     }
 
@@ -207,7 +207,7 @@ impl Intake {
                 CancellationStatus::Open | CancellationStatus::Deleted => {}
             }
             if page.attempt > 1 || matches!(status, CancellationStatus::Deleted) {
-                forget_page(&self.backend, id, page.message.round).await?;
+                delete_orphaned_page(&self.backend, id, page.message.round).await?;
             }
             page.lease.acknowledge().await
         };

@@ -19,7 +19,6 @@ mod batch;
 mod batch_metrics;
 mod canary;
 mod cancellation;
-mod clock;
 mod complete;
 mod decoder_pool;
 mod engine_guard;
@@ -29,6 +28,7 @@ mod engines;
 mod in_flight;
 mod intake;
 mod local;
+mod local_engine;
 mod model;
 mod outcome;
 mod read;
@@ -46,7 +46,6 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_ocr::LocalEngine;
 use quire_platform::{Backend, Consumer, QueueName};
 use quire_routes::{Config, EngineEntry};
 use quire_tasks::PageMessage;
@@ -59,6 +58,7 @@ use tracing::warn;
 
 pub use batch::{BatchDue, BatchLimits, Batcher, target_pages_in_flight};
 pub use in_flight::InFlight;
+pub use local_engine::LocalEngine;
 pub use renderer::Renderer;
 pub use settings::{WorkerSettings, policy_from_env};
 

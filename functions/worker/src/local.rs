@@ -4,7 +4,7 @@
 use std::{pin::Pin, thread, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
-use quire_ocr::{Engine, LocalEngine};
+use quire_pp_ocr::Engine;
 use quire_routes::EngineEntry;
 use quire_tasks::EngineName;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +14,7 @@ use tracing::info;
 use crate::{
     batch::{BatchLimits, target_pages_in_flight},
     engine_transport::{EngineTransport, PageRequest},
+    local_engine::LocalEngine,
     model::{self, BatchJob, ModelThreads},
     stream::{self, OpenPages},
 };
@@ -96,7 +97,7 @@ fn start_reader_threads(
     engine: Engine,
 ) -> anyhow::Result<(Vec<mpsc::Sender<BatchJob>>, Engine, mpsc::Receiver<BatchJob>)> {
     let name = engine.name().name;
-    let mut readers = engine.apart();
+    let mut readers = engine.into_readers();
     let first = readers.pop().context("an engine has at least one reader")?;
     let (jobs, first_queue) = mpsc::channel(1);
     let mut all_jobs = vec![jobs];

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use quire_document::PageImage;
-use quire_ocr::{Engine, Work};
+use quire_pp_ocr::{CostCounters, Engine};
 use quire_tasks::{EngineName, Failure, PageText};
 use tokio::{
     sync::{Mutex, Notify, mpsc, oneshot},
@@ -31,7 +31,7 @@ use crate::{
 type BatchTexts = Vec<Result<PageText, Failure>>;
 
 /// The images of a micro-batch, and where the thread sends their texts with the cost of reading them.
-pub(crate) type BatchJob = (Vec<PageImage>, oneshot::Sender<(BatchTexts, Work)>);
+pub(crate) type BatchJob = (Vec<PageImage>, oneshot::Sender<(BatchTexts, CostCounters)>);
 
 /// A page that waits for its micro-batch.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ pub(crate) fn run_reader_thread(mut engine: Engine, mut jobs: mpsc::Receiver<Bat
     while let Some((images, reply)) = jobs.blocking_recv() {
         let texts = read_batch(&mut engine, &images);
         // The receiver is dropped when the process is stopping.
-        let _ = reply.send((texts, engine.take_work()));
+        let _ = reply.send((texts, engine.take_costs()));
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use quire_routes::ReadPlan;
-use quire_tasks::{EngineName, Failure, PageText, Tried, WhyNot};
+use quire_tasks::{EngineName, Failure, FallbackReason, PageText, TriedEngine};
 
 use crate::engine_guard::EngineOutcome;
 
@@ -92,14 +92,19 @@ fn more_confident(mut first: Box<PageText>, mut second: Box<PageText>) -> Box<Pa
     }
 }
 
-fn less_confident(text: &PageText) -> Tried {
-    Tried { engine: text.engine.clone(), why: WhyNot::LessSure, code: None, confidence: text.confidence() }
+fn less_confident(text: &PageText) -> TriedEngine {
+    TriedEngine {
+        engine: text.engine.clone(),
+        why: FallbackReason::LessSure,
+        code: None,
+        confidence: text.confidence(),
+    }
 }
 
-fn tried(engine: EngineName, outcome: &EngineOutcome) -> Tried {
+fn tried(engine: EngineName, outcome: &EngineOutcome) -> TriedEngine {
     let code = failure_of(outcome).map(|failure| failure.code);
-    let why = if code.is_some() { WhyNot::Failed } else { WhyNot::Unavailable };
-    Tried { engine, why, code, confidence: None }
+    let why = if code.is_some() { FallbackReason::Failed } else { FallbackReason::Unavailable };
+    TriedEngine { engine, why, code, confidence: None }
 }
 
 /// Returns the failure of an engine that has seen the page.

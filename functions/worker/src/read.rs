@@ -8,10 +8,11 @@ use std::{
 
 use anyhow::bail;
 use quire_document::PageImage;
-use quire_platform::{Backend, QueueName, retry_with_backoff};
+use quire_platform::{Backend, QueueName, now, retry_with_backoff};
 use quire_routes::{NotOffered, ReadPlan};
 use quire_tasks::{
-    EngineName, Failure, FailureCode, Mode, PageMessage, PageText, ReadAs, TaskId, Tried, UnixMillis, WhyNot,
+    EngineName, Failure, FailureCode, FallbackReason, Mode, PageMessage, PageText, ReadAs, TaskId, TriedEngine,
+    UnixMillis,
 };
 use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -20,7 +21,6 @@ use tracing::{info, warn};
 
 use crate::{
     canary::{DocumentOwner, document_owner},
-    clock::unix_now,
     complete::Completer,
     engine_guard::EngineOutcome,
     engines::Engines,
@@ -127,7 +127,7 @@ impl PageReadStep {
     }
 
     /// Returns the page's plan, and the rolled back canary that it skips.
-    async fn plan(&self, message: &PageMessage) -> Result<(ReadPlan<'_>, Option<Tried>), PlanError> {
+    async fn plan(&self, message: &PageMessage) -> Result<(ReadPlan<'_>, Option<TriedEngine>), PlanError> {
         let config = self.engines.config();
         let plan = config.plan(&message.read_as)?;
         let first = &plan.first.engine;
@@ -136,7 +136,8 @@ impl PageReadStep {
         if self.stays_with_canary(first, message, rolled_back_at).await? {
             return Ok((plan, None));
         }
-        let skipped = Tried { engine: first.clone(), why: WhyNot::Unavailable, code: None, confidence: None };
+        let skipped =
+            TriedEngine { engine: first.clone(), why: FallbackReason::Unavailable, code: None, confidence: None };
         let without_canary = ReadAs { engine: None, ..message.read_as.clone() };
         Ok((config.plan(&without_canary)?, Some(skipped)))
     }
@@ -158,7 +159,7 @@ impl PageReadStep {
             PlanError::Undecided(RETRY_DELAY)
         })?;
         let grace_period = self.settings.page_timeout + STATUS_DELAY;
-        let stays = match document_owner(&pages, id.document, rolled_back_at, grace_period, unix_now()) {
+        let stays = match document_owner(&pages, id.document, rolled_back_at, grace_period, now()) {
             DocumentOwner::Canary => true,
             DocumentOwner::Stable => false,
             DocumentOwner::Undecided(wait) => return Err(PlanError::Undecided(wait.min(RETRY_DELAY))),
@@ -208,7 +209,13 @@ impl PageReadStep {
         }
     }
 
-    async fn carry_out(&self, page: InFlight<()>, plan: &ReadPlan<'_>, skipped: Option<Tried>, decision: PageDecision) {
+    async fn carry_out(
+        &self,
+        page: InFlight<()>,
+        plan: &ReadPlan<'_>,
+        skipped: Option<TriedEngine>,
+        decision: PageDecision,
+    ) {
         let read = match decision {
             PageDecision::Complete(mut text) => {
                 text.tried.splice(0..0, skipped);
@@ -225,7 +232,7 @@ impl PageReadStep {
             info!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), engine.name = text.engine.name,
                 engine.version = text.engine.version, "the fallback engine has read a page");
         }
-        let review = review::review_entry(&page.message, plan, read.as_deref(), unix_now());
+        let review = review::review_entry(&page.message, plan, read.as_deref(), now());
         self.completer.finish(page.with(PageEnd { read, review })).await;
     }
 }
@@ -243,7 +250,7 @@ async fn return_to_queue(page: InFlight<()>, decision: PageDecision) {
         PageDecision::Postpone(delay) => {
             info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delay_ms = delay.as_millis() as u64,
                 "page postponed: no engine accepts it at present");
-            page.lease.send_again(delay).await
+            page.lease.requeue(delay).await
         }
         PageDecision::Retry(delay) => {
             warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delivery.attempt = attempt,

@@ -48,7 +48,7 @@ mod tests {
 
     fn text(line: &str) -> Box<PageText> {
         let line = Line { text: line.to_owned(), confidence: None, polygon: None };
-        Box::new(PageText::of_lines("a@1".parse().expect("a valid engine name"), 1, 1, 0, vec![line]))
+        Box::new(PageText::from_lines("a@1".parse().expect("a valid engine name"), 1, 1, 0, vec![line]))
     }
 
     #[tokio::test]

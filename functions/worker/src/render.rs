@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use quire_document::PageImage;
+use quire_telemetry::processors;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
@@ -14,7 +15,6 @@ use tracing::error;
 use crate::{
     batch::page_cost,
     complete::Completer,
-    decoder_pool::cpu_count,
     in_flight::{InFlight, PageEnd},
     renderer::Renderer,
     settings::InFlightLimits,
@@ -50,7 +50,7 @@ pub(crate) async fn run(
     out: RenderOutputs,
     completer: &Completer,
 ) -> anyhow::Result<()> {
-    let concurrency = (limits.pages / IN_FLIGHT_PER_RENDERER).clamp(1, cpu_count() as u32) as usize;
+    let concurrency = (limits.pages / IN_FLIGHT_PER_RENDERER).clamp(1, processors() as u32) as usize;
     let free_pixels = Arc::new(Semaphore::new(limits.pixels as usize));
     let mut rendering = JoinSet::new();
     let mut is_open = true;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, thread};
 
 use quire_document::{Documents, PageImage, sniff_file};
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use tokio::sync::mpsc;
 
 use crate::decoder_pool::{DecoderPool, RenderJob, run_job};
@@ -38,7 +38,7 @@ impl Renderer {
     ///
     /// # Errors
     /// The reason for which the document is rejected.
-    pub async fn inspect(&self, file: PathBuf) -> Result<Split, Failure> {
+    pub async fn inspect(&self, file: PathBuf) -> Result<SplitDocument, Failure> {
         let on_panic = FailureCode::UnreadableDocument;
         run_job(&self.pdfium_jobs, on_panic, move |documents| documents.inspect(&file)).await
     }
@@ -54,7 +54,7 @@ impl Renderer {
         let decode = move |documents: &mut Documents| {
             let _guard = guard;
             match sniff_file(&raster_file) {
-                Ok(Some(Format::Pdf)) => Ok(None),
+                Ok(Some(DocumentFormat::Pdf)) => Ok(None),
                 Ok(Some(format)) => documents.page(&raster_file, format, page).map(Some),
                 Ok(None) | Err(_) => {
                     Err(Failure::new(FailureCode::UnreadablePage, "The page's document is unreadable."))
@@ -64,7 +64,7 @@ impl Renderer {
         match run_job(self.decoders.jobs(), on_panic, decode).await? {
             Some(image) => Ok(image),
             None => {
-                let render = move |documents: &mut Documents| documents.page(&file, Format::Pdf, page);
+                let render = move |documents: &mut Documents| documents.page(&file, DocumentFormat::Pdf, page);
                 run_job(&self.pdfium_jobs, on_panic, render).await
             }
         }
@@ -75,15 +75,15 @@ impl Renderer {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use quire_document::Limits;
+    use quire_document::DocumentLimits;
+    use quire_telemetry::processors;
     use tokio::{sync::oneshot, time::timeout};
 
     use super::*;
-    use crate::decoder_pool::cpu_count;
 
     #[tokio::test]
     async fn a_decoder_that_hangs_does_not_block_other_pages() {
-        let renderer = Renderer::start(|| Documents::new(None, Limits::default())).expect("threads start");
+        let renderer = Renderer::start(|| Documents::new(None, DocumentLimits::default())).expect("threads start");
         let guard = renderer.decoders.acquire();
         let (release, released) = oneshot::channel::<()>();
         let work = move |_: &mut Documents| {
@@ -93,7 +93,7 @@ mod tests {
         };
         let jobs = renderer.decoders.jobs().clone();
         let hanging = tokio::spawn(async move { run_job(&jobs, FailureCode::UnreadablePage, work).await });
-        if cpu_count() > 1 {
+        if processors() > 1 {
             let started = Instant::now();
             let missing = timeout(Duration::from_secs(20), renderer.page(PathBuf::from("/nowhere"), 1)).await;
             assert!(missing.is_ok_and(|page| page.is_err()), "after {:?}", started.elapsed());

@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, path::Path, time::Duration};
 
 use anyhow::Context;
-use quire_ocr::{Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Provider};
 use quire_telemetry::env::{self, Misconfigured};
 
 const PAGES_VARIABLE: &str = "QUIRE_PAGES_IN_HAND";
@@ -63,10 +63,10 @@ impl Default for WorkerSettings {
 ///
 /// # Errors
 /// When the file cannot be read or a field is invalid; the error names the field.
-pub fn policy_from_env(provider: Provider) -> anyhow::Result<Policy> {
+pub fn policy_from_env(provider: Provider) -> anyhow::Result<BatchPolicy> {
     match env::text(POLICY_VARIABLE)? {
-        Some(file) => Policy::from_file(provider, Path::new(&file)).context(POLICY_VARIABLE),
-        None => Ok(Policy::of(provider)),
+        Some(file) => BatchPolicy::from_file(provider, Path::new(&file)).context(POLICY_VARIABLE),
+        None => Ok(BatchPolicy::for_provider(provider)),
     }
 }
 

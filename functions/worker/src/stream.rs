@@ -75,7 +75,7 @@ impl PageFeed<'static> for StreamFeed {
         })
     }
 
-    fn ended(&mut self, ticket: u64, outcome: Result<quire_ocr::Reading, ReadError>) {
+    fn ended(&mut self, ticket: u64, outcome: Result<quire_ocr::PageReading, ReadError>) {
         let Some(page) = self.open_pages.lock().remove(&ticket) else { return };
         let reply = match outcome {
             Ok(reading) => Ok(EngineReading { text: reading.page, duration: page.since.elapsed() }),

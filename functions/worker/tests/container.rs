@@ -117,7 +117,7 @@ fn pdfium_and_the_models_are_the_pinned_ones() {
 
 #[test]
 fn every_library_that_cuda_needs_is_there() {
-    let sources = read("shared/ocr/src/cuda.rs");
+    let sources = read("shared/inference/src/cuda.rs");
     let named: Vec<&str> = sources.split('"').filter(|text| text.starts_with("lib") && text.contains(".so")).collect();
     assert!(named.len() >= 9, "the list has moved: {named:?}");
     let parts = parts();

@@ -1,4 +1,4 @@
-# The HTTP API: named routes to one function, throttled and logged.
+# The HTTP API: explicit routes to one function, with a rate limit and an access log.
 
 resource "aws_apigatewayv2_api" "this" {
   name          = var.name
@@ -11,7 +11,7 @@ resource "aws_apigatewayv2_integration" "this" {
   integration_type       = "AWS_PROXY"
   integration_uri        = var.function_invoke_arn
   payload_format_version = "2.0"
-  # The longest that API Gateway waits; the function gives up a second earlier.
+  # The maximum timeout of API Gateway; the function's timeout is one second shorter.
   timeout_milliseconds = 30000
 }
 
@@ -30,7 +30,7 @@ resource "aws_apigatewayv2_authorizer" "jwt" {
 }
 
 resource "aws_apigatewayv2_route" "call" {
-  #checkov:skip=CKV_AWS_309:what is NONE here is either checked by the function, by its own keys, or says nothing of any customer
+  #checkov:skip=CKV_AWS_309:with NONE the function checks API keys itself; public routes return no customer data
   for_each = var.calls
 
   api_id             = aws_apigatewayv2_api.this.id
@@ -41,7 +41,7 @@ resource "aws_apigatewayv2_route" "call" {
 }
 
 resource "aws_cloudwatch_log_group" "access" {
-  # Under this prefix AWS needs no further entry in a resource policy of limited size.
+  # With this prefix AWS needs no additional statement in the log resource policy, whose size is limited.
   name              = "/aws/vendedlogs/apigateway/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -52,7 +52,7 @@ resource "aws_apigatewayv2_stage" "this" {
   name        = "$default"
   auto_deploy = true
 
-  # No path and no query: what customers put there is theirs.
+  # Without path and query, which may contain customer data.
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.access.arn
     format = jsonencode({

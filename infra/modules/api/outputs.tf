@@ -1,24 +1,27 @@
 output "id" {
-  description = "The API's id."
+  description = "Id of the API."
   value       = aws_apigatewayv2_api.this.id
 }
 
 output "url" {
-  description = "Its address, without a slash at the end. It does not depend on the function, which needs to know it."
+  description = "URL of the API, without a trailing slash. Does not depend on the function, whose environment contains it."
   value       = aws_apigatewayv2_api.this.api_endpoint
 }
 
 output "execution_arn" {
-  description = "What stands before stage and route in the ARN of a call."
+  description = "Prefix of the ARN of a request, before stage and route."
   value       = aws_apigatewayv2_api.this.execution_arn
 }
 
 output "routes" {
-  description = "Each route's authorization."
+  description = "Authorization type by route."
   value       = { for route in aws_apigatewayv2_route.call : route.route_key => route.authorization_type }
 }
 
 output "throttling" {
-  description = "Requests a second, and at once."
-  value       = { rate = one(aws_apigatewayv2_stage.this.default_route_settings).throttling_rate_limit, burst = one(aws_apigatewayv2_stage.this.default_route_settings).throttling_burst_limit }
+  description = "Rate limit: requests per second, and burst."
+  value = {
+    rate  = one(aws_apigatewayv2_stage.this.default_route_settings).throttling_rate_limit
+    burst = one(aws_apigatewayv2_stage.this.default_route_settings).throttling_burst_limit
+  }
 }

@@ -1,25 +1,25 @@
 variable "name" {
-  description = "The API's name."
+  description = "Name of the API."
   type        = string
 }
 
 variable "function_invoke_arn" {
-  description = "The function that answers."
+  description = "Invoke ARN of the function that handles requests."
   type        = string
 }
 
 variable "calls" {
-  description = "The calls that it takes, as `GET /task/{task_id}`, and whether each is for everybody."
+  description = "Routes, e.g. `GET /task/{task_id}`, and whether each is public."
   type        = map(bool)
 }
 
 variable "authorization" {
-  description = "AWS_IAM, JWT or NONE, for the calls that are not for everybody. With NONE the function checks who calls."
+  description = "Authorization of routes that are not public: AWS_IAM, JWT, or NONE if the function authenticates."
   type        = string
 }
 
 variable "jwt" {
-  description = "Issuer and audiences, where authorization is JWT."
+  description = "Issuer and audiences, if authorization is JWT."
   type = object({
     issuer   = string
     audience = list(string)
@@ -27,7 +27,7 @@ variable "jwt" {
 }
 
 variable "throttling" {
-  description = "Requests a second, and at once."
+  description = "Rate limit: requests per second, and burst."
   type = object({
     rate  = number
     burst = number
@@ -35,11 +35,11 @@ variable "throttling" {
 }
 
 variable "kms_key_arn" {
-  description = "The key of the access log."
+  description = "KMS key of the access log."
   type        = string
 }
 
 variable "log_retention_days" {
-  description = "How long the access log is kept."
+  description = "Retention of the access log in days."
   type        = number
 }

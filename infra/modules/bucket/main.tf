@@ -1,9 +1,9 @@
-# Where documents and results are kept.
+# The bucket of documents and results.
 
 locals {
-  # Prefixes of keys, as shared/tasks/src/key.rs has them, with the days after which nothing of them is left even if
-  # nobody removed it in time: submit-sweep does, when a task's own time is over, at most 90 days after it was made. The
-  # inbox is for passing through: what was accepted has been copied to documents/.
+  # Expiration in days by key prefix (see shared/tasks/src/object_key.rs). A safety net: submit-sweep deletes objects after the
+  # retention of their task, at most 90 days. Objects in inbox/ are temporary: accepted documents are copied to
+  # documents/.
   longest = 97
   kept = {
     "documents/"    = local.longest
@@ -15,8 +15,8 @@ locals {
 }
 
 resource "aws_s3_bucket" "this" {
-  #checkov:skip=CKV_AWS_18:who reads what is CloudTrail's to tell, for the whole account; access logs would copy customers' keys into one more bucket
-  #checkov:skip=CKV_AWS_144:documents are kept for weeks and can be sent again; a second region doubles their cost, and may be against the customer's law
+  #checkov:skip=CKV_AWS_18:CloudTrail audits access; access logs would copy object keys to another bucket
+  #checkov:skip=CKV_AWS_144:documents are short-lived; replication doubles the cost and may violate data residency
   bucket        = var.name
   force_destroy = !var.deletion_protection
 }
@@ -37,7 +37,7 @@ resource "aws_s3_bucket_ownership_controls" "this" {
   }
 }
 
-# An upload is read in the version that its event named, whatever was put over it since.
+# An upload is read in the version of its event, even if the object was overwritten since.
 resource "aws_s3_bucket_versioning" "this" {
   bucket = aws_s3_bucket.this.id
 
@@ -50,7 +50,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = aws_s3_bucket.this.id
 
   rule {
-    # One data key for many objects: a page's result would otherwise cost two calls to KMS beside two to S3.
+    # One data key for many objects: otherwise each result of a page costs two KMS requests in addition to two of S3.
     bucket_key_enabled = true
 
     apply_server_side_encryption_by_default {
@@ -88,7 +88,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       prefix = ""
     }
 
-    # Expired objects become old versions, and those leave a marker.
+    # Expired objects become noncurrent versions, which leave a delete marker.
     noncurrent_version_expiration {
       noncurrent_days = 7
     }
@@ -102,7 +102,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
   }
 
-  # Rules about versions make no sense to S3 before there are any.
+  # Rules for noncurrent versions require versioning.
   depends_on = [aws_s3_bucket_versioning.this]
 }
 

@@ -1,9 +1,9 @@
 output "name" {
-  description = "Its name."
+  description = "Name of the bucket."
   value       = aws_s3_bucket.this.bucket
 }
 
 output "arn" {
-  description = "Its ARN."
+  description = "ARN of the bucket."
   value       = aws_s3_bucket.this.arn
 }

@@ -1,4 +1,4 @@
-# A Lambda function with its role, its log, and what calls it.
+# A Lambda function with its role, its log and its triggers.
 
 data "aws_region" "current" {}
 
@@ -6,8 +6,11 @@ locals {
   log_group = "/aws/lambda/${var.name}"
 
   consume = [for name, queue in var.queues : {
-    sid       = "Consume${replace(title(replace(name, "-", " ")), " ", "")}"
-    actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
+    sid = "Consume${replace(title(replace(name, "-", " ")), " ", "")}"
+    actions = [
+      "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl",
+      "sqs:ReceiveMessage",
+    ]
     resources = [queue.arn]
   }]
   report_failures = var.failed_events_queue == null ? [] : [{
@@ -18,7 +21,7 @@ locals {
   write_logs = [{
     sid     = "WriteLogs"
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    # The streams of its own group.
+    # All streams of its log group.
     resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
   }]
 
@@ -28,13 +31,16 @@ locals {
     Action   = statement.actions
     Resource = statement.resources
   }]
-  # The key, but only by way of the services that keep our data: never to decrypt something by itself.
+  # Least privilege: the key can only be used through these services, not with direct KMS requests.
   use_key = {
-    Sid       = "UseKey"
-    Effect    = "Allow"
-    Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-    Resource  = [var.kms_key_arn]
-    Condition = { StringEquals = { "kms:ViaService" = [for service in ["dynamodb", "s3", "secretsmanager", "sqs"] : "${service}.${data.aws_region.current.id}.amazonaws.com"] } }
+    Sid      = "UseKey"
+    Effect   = "Allow"
+    Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Resource = [var.kms_key_arn]
+    Condition = { StringEquals = { "kms:ViaService" = [
+      for service in ["dynamodb", "s3", "secretsmanager", "sqs"] :
+      "${service}.${data.aws_region.current.id}.amazonaws.com"
+    ] } }
   }
 }
 
@@ -60,11 +66,11 @@ resource "aws_cloudwatch_log_group" "this" {
 }
 
 resource "aws_lambda_function" "this" {
-  #checkov:skip=CKV_AWS_50:a trace goes through queues and callbacks in our own traceparent, logged as trace.id; X-Ray would see single invocations, and its permissions know no resources
-  #checkov:skip=CKV_AWS_115:queues bound the concurrency of what they feed (maximum_concurrency), and reserving less than that loses messages to throttling
-  #checkov:skip=CKV_AWS_116:what is invoked without anybody waiting has an on-failure destination, which unlike a dead-letter queue names the error
-  #checkov:skip=CKV_AWS_117:a function reaches AWS and customers' addresses only; in a VPC it would need a NAT gateway for the same
-  #checkov:skip=CKV_AWS_272:the zips are built and applied by the same hands; signing them needs a pipeline of its own
+  #checkov:skip=CKV_AWS_50:traceparent propagates through queues; X-Ray would only see single invocations
+  #checkov:skip=CKV_AWS_115:queues limit concurrency; reserving less would throttle and spend receives
+  #checkov:skip=CKV_AWS_116:asynchronous invocations have a failure destination, which includes the error
+  #checkov:skip=CKV_AWS_117:functions only connect to public addresses; a VPC would need a NAT gateway
+  #checkov:skip=CKV_AWS_272:the zips are built and applied by the same operator; code signing needs a separate pipeline
   function_name    = var.name
   description      = var.description
   role             = aws_iam_role.this.arn
@@ -101,7 +107,7 @@ resource "aws_lambda_event_source_mapping" "this" {
   batch_size              = each.value.batch_size
   function_response_types = ["ReportBatchItemFailures"]
 
-  # In place of reserved concurrency: what is over it waits in the queue, and is not received in vain.
+  # Instead of reserved concurrency: further messages stay in the queue and spend no receives.
   scaling_config {
     maximum_concurrency = each.value.concurrency
   }
@@ -109,7 +115,7 @@ resource "aws_lambda_event_source_mapping" "this" {
   lifecycle {
     precondition {
       condition     = each.value.lease_secs >= 6 * var.timeout_secs
-      error_message = "The lease of ${each.key} must be at least six times the ${var.timeout_secs} s of ${var.name}, or a message is received again while it is worked on."
+      error_message = "The visibility timeout of ${each.key} must be at least 6 × ${var.timeout_secs} s, the timeout of ${var.name} (an AWS recommendation)."
     }
   }
 
@@ -124,11 +130,11 @@ resource "aws_lambda_permission" "this" {
   function_name = aws_lambda_function.this.function_name
   principal     = each.value.principal
   source_arn    = each.value.source_arn
-  # A bucket's ARN does not say whose it is.
+  # The ARN of a bucket does not contain the account.
   source_account = each.value.source_account
 }
 
-# Whoever calls without waiting for an answer: what still fails after three attempts is kept, and an alarm says so.
+# Asynchronous invocations: an event that fails three times is kept in a queue, which has an alarm.
 resource "aws_lambda_function_event_invoke_config" "this" {
   count = var.failed_events_queue == null ? 0 : 1
 

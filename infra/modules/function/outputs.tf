@@ -1,29 +1,29 @@
 output "name" {
-  description = "The function's name."
+  description = "Name of the function."
   value       = aws_lambda_function.this.function_name
 }
 
 output "arn" {
-  description = "The function's ARN."
+  description = "ARN of the function."
   value       = aws_lambda_function.this.arn
 }
 
 output "invoke_arn" {
-  description = "What API Gateway calls."
+  description = "Invoke ARN for API Gateway."
   value       = aws_lambda_function.this.invoke_arn
 }
 
 output "environment" {
-  description = "Its environment."
+  description = "Environment variables."
   value       = var.environment
 }
 
 output "policy" {
-  description = "What its role may do."
+  description = "Policy of the role."
   value       = jsondecode(aws_iam_role_policy.this.policy)
 }
 
 output "mappings" {
-  description = "The queues that feed it, by name."
+  description = "Event source mappings by name of the queue."
   value       = aws_lambda_event_source_mapping.this
 }

@@ -1,77 +1,77 @@
 variable "name" {
-  description = "The function's name, and its role's."
+  description = "Name of the function and of its role."
   type        = string
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.name))
-    error_message = "name must be 1 to 64 letters, digits, - or _."
+    error_message = "name must have 1 to 64 letters, digits, - or _."
   }
 }
 
 variable "description" {
-  description = "What it does, in one line."
+  description = "What the function does, in one line."
   type        = string
 }
 
 variable "zip" {
-  description = "The zip with its bootstrap."
+  description = "Path of the zip with the bootstrap program."
   type        = string
 
   validation {
     condition     = fileexists(var.zip)
-    error_message = "There is no ${var.zip}: make the zips with `cargo run -p quire-package`, or say where they are (variable zips)."
+    error_message = "${var.zip} does not exist: run `cargo run -p quire-package`, or set the variable zips."
   }
 }
 
 variable "timeout_secs" {
-  description = "How long an invocation may take."
+  description = "Timeout of an invocation in seconds."
   type        = number
 
   validation {
     condition     = var.timeout_secs >= 1 && var.timeout_secs <= 900
-    error_message = "timeout_secs must be from 1 to 900."
+    error_message = "timeout_secs must be between 1 and 900."
   }
 }
 
 variable "memory_mb" {
-  description = "Its memory. A whole CPU comes with 1769 MB."
+  description = "Memory in MB. 1769 MB is equivalent to one vCPU."
   type        = number
   default     = 256
 
   validation {
     condition     = var.memory_mb >= 128 && var.memory_mb <= 10240
-    error_message = "memory_mb must be from 128 to 10240."
+    error_message = "memory_mb must be between 128 and 10240."
   }
 }
 
 variable "storage_mb" {
-  description = "The size of its /tmp; 512 are free of charge."
+  description = "Size of /tmp in MB; 512 MB are free."
   type        = number
   default     = 512
 
   validation {
     condition     = var.storage_mb >= 512 && var.storage_mb <= 10240
-    error_message = "storage_mb must be from 512 to 10240."
+    error_message = "storage_mb must be between 512 and 10240."
   }
 }
 
 variable "environment" {
-  description = "Its environment. Nothing secret."
+  description = "Environment variables. Must not contain secrets."
   type        = map(string)
 }
 
 variable "kms_key_arn" {
-  description = "The key of everything that it reads and writes, its log and its environment."
+  description = "KMS key of the data, the log and the environment variables."
   type        = string
 }
 
 variable "log_retention_days" {
-  description = "How long its log is kept."
+  description = "Retention of the log in days."
   type        = number
 }
 
 variable "permissions" {
-  description = "What it may do, beside consuming its queues, using the key and writing its log."
+  description = "Permissions in addition to consuming its queues, using the key and writing its log."
   type = list(object({
     sid       = string
     actions   = list(string)
@@ -80,17 +80,17 @@ variable "permissions" {
 
   validation {
     condition     = alltrue([for action in flatten(var.permissions[*].actions) : can(regex("^[a-z0-9]+:[A-Za-z]+$", action))])
-    error_message = "Actions are named one by one, without *."
+    error_message = "Actions must be listed without wildcards (least privilege)."
   }
 
   validation {
     condition     = alltrue([for resource in flatten(var.permissions[*].resources) : can(regex("^[^*]+(/[*])?$", resource))])
-    error_message = "Resources are named; only what is after a last slash may be *."
+    error_message = "Resources must be listed; only the part after the last slash may be *."
   }
 }
 
 variable "queues" {
-  description = "Queues that feed it, by a name for each: ARN and lease of the queue, messages an invocation, invocations at once."
+  description = "Queues that trigger the function: ARN, visibility timeout, batch size, maximum concurrency."
   type = map(object({
     arn         = string
     lease_secs  = number
@@ -101,7 +101,7 @@ variable "queues" {
 }
 
 variable "callers" {
-  description = "What else may invoke it, by a name for each: the service, and the one resource there."
+  description = "Other triggers: the service that invokes the function, and its resource."
   type = map(object({
     principal      = string
     source_arn     = string
@@ -111,7 +111,7 @@ variable "callers" {
 }
 
 variable "failed_events_queue" {
-  description = "For one that is invoked without anybody waiting: the queue for what fails. Null for others."
+  description = "Failure destination of asynchronous invocations. Default: none."
   type = object({
     arn = string
   })

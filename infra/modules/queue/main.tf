@@ -1,23 +1,23 @@
-# A queue, and how it stands to its dead-letter queue, or to the one whose dead letters it takes.
+# A queue with its redrive policy, or a dead-letter queue with its redrive permission.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  # Known before there is the queue, so that its policies can be a part of it.
+  # Computed, so that the policies do not depend on the created queue.
   arns = "arn:${data.aws_partition.current.partition}:sqs:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}"
 }
 
 resource "aws_sqs_queue" "this" {
   name                       = var.name
   visibility_timeout_seconds = var.settings.lease_secs
-  # The longest that SQS keeps a message: as long as somebody may want to look at it.
+  # The maximum retention of SQS, 14 days: time to inspect dead letters.
   message_retention_seconds = 1209600
-  # Whoever asks without saying how long, waits.
+  # Long polling by default; 20 s is the maximum.
   receive_wait_time_seconds = 20
   kms_master_key_id         = var.kms_key_arn
-  # The longest: KMS is paid for by the call, and a data key never leaves SQS.
+  # The maximum, 24 hours: KMS requests cost money, and data keys never leave SQS.
   kms_data_key_reuse_period_seconds = 86400
 
   redrive_policy = var.dead_letters_to == null ? null : jsonencode({
@@ -45,7 +45,7 @@ resource "aws_sqs_queue" "this" {
   lifecycle {
     precondition {
       condition     = (var.dead_letters_to == null) == (var.settings.max_receives == null)
-      error_message = "A queue has both max_receives and a dead-letter queue, or neither."
+      error_message = "A queue must have both max_receives and a dead-letter queue, or neither."
     }
   }
 }

@@ -1,4 +1,4 @@
-# The task table. Its keys and its indexes are the ones of shared/platform/src/aws/provision.rs.
+# The task table. Keys and indexes must match shared/platform-aws/src/provision.rs.
 
 resource "aws_dynamodb_table" "this" {
   name                        = var.name
@@ -47,7 +47,7 @@ resource "aws_dynamodb_table" "this" {
     type = "N"
   }
 
-  # Sparse: it holds the tasks whose messages were perhaps not sent, and nothing else.
+  # Sparse index: only tasks whose messages may not have been sent.
   global_secondary_index {
     name            = "undispatched"
     hash_key        = "undispatched"
@@ -55,7 +55,7 @@ resource "aws_dynamodb_table" "this" {
     projection_type = "KEYS_ONLY"
   }
 
-  # Of a task none of these changes but the end of its time, at most once: what happens to it costs no write here.
+  # These attributes do not change, except the expiry, at most once: updates of a task do not write to the index.
   global_secondary_index {
     name            = "by_tenant"
     hash_key        = "tenant"

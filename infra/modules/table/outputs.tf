@@ -1,14 +1,17 @@
 output "name" {
-  description = "Its name."
+  description = "Name of the table."
   value       = aws_dynamodb_table.this.name
 }
 
 output "arn" {
-  description = "Its ARN."
+  description = "ARN of the table."
   value       = aws_dynamodb_table.this.arn
 }
 
 output "index_arns" {
-  description = "ARNs of its indexes by their names: undispatched, of the tasks whose messages were perhaps not sent; by_tenant; by_expiry."
-  value       = { for index in aws_dynamodb_table.this.global_secondary_index : index.name => "${aws_dynamodb_table.this.arn}/index/${index.name}" }
+  description = "ARNs of the indexes by name: undispatched, by_tenant and by_expiry."
+  value = {
+    for index in aws_dynamodb_table.this.global_secondary_index :
+    index.name => "${aws_dynamodb_table.this.arn}/index/${index.name}"
+  }
 }

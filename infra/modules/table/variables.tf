@@ -1,14 +1,14 @@
 variable "name" {
-  description = "The table's name."
+  description = "Name of the table."
   type        = string
 }
 
 variable "kms_key_arn" {
-  description = "The key that it is encrypted with."
+  description = "KMS key that encrypts the table."
   type        = string
 }
 
 variable "deletion_protection" {
-  description = "Whether it refuses to be deleted."
+  description = "Whether the table cannot be deleted."
   type        = bool
 }

@@ -1,27 +1,32 @@
 data "aws_region" "current" {}
 
 locals {
-  ours    = { for metric in ["PagesQueued", "PagesTakenUp", "PagesRetried", "PagesSucceeded", "PagesFailed", "CallbacksDelivered", "CallbacksExhausted", "DeadLetters"] : metric => [var.metrics_namespace, metric, { stat = "Sum" }] }
+  page_metrics     = ["PagesQueued", "PagesTakenUp", "PagesRetried", "PagesSucceeded", "PagesFailed"]
+  callback_metrics = ["CallbacksDelivered", "CallbacksExhausted", "DeadLetters"]
+  quire_metrics = {
+    for metric in concat(local.page_metrics, local.callback_metrics) :
+    metric => [var.metrics_namespace, metric, { stat = "Sum" }]
+  }
   workers = ["ClusterName", "${var.name}-worker", "ServiceName", "${var.name}-worker"]
 
-  # In rows of two, in this order.
+  # The charts, in rows of two.
   charts = [
-    { title = "Pages", metrics = [for metric in ["PagesQueued", "PagesTakenUp", "PagesRetried", "PagesSucceeded", "PagesFailed"] : local.ours[metric]] },
+    { title = "Pages", metrics = [for metric in local.page_metrics : local.quire_metrics[metric]] },
     { title = "Workers", metrics = [
       concat(["ECS/ContainerInsights", "DesiredTaskCount"], local.workers),
       concat(["ECS/ContainerInsights", "RunningTaskCount"], local.workers),
     ] },
-    { title = "Messages waiting", metrics = [for name in var.queue_names : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${var.name}-${name}", { stat = "Maximum" }]] },
-    { title = "Oldest message, s", metrics = [for name in var.queue_names : ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "${var.name}-${name}", { stat = "Maximum" }]] },
-    { title = "Callbacks and dead letters", metrics = [for metric in ["CallbacksDelivered", "CallbacksExhausted", "DeadLetters"] : local.ours[metric]] },
+    { title = "Visible messages", metrics = [for name in var.queue_names : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "${var.name}-${name}", { stat = "Maximum" }]] },
+    { title = "Age of the oldest message, s", metrics = [for name in var.queue_names : ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "${var.name}-${name}", { stat = "Maximum" }]] },
+    { title = "Callbacks and dead letters", metrics = [for metric in local.callback_metrics : local.quire_metrics[metric]] },
     { title = "API: requests and errors", metrics = [for metric in ["Count", "4xx", "5xx"] : ["AWS/ApiGateway", metric, "ApiId", var.api_id, { stat = "Sum" }]] },
-    { title = "API: time to answer, ms", metrics = [for stat in ["p50", "p99"] : ["AWS/ApiGateway", "Latency", "ApiId", var.api_id, { stat = stat, label = stat }]] },
-    { title = "Functions: longest run, ms", metrics = [for name in var.function_names : ["AWS/Lambda", "Duration", "FunctionName", "${var.name}-${name}", { stat = "Maximum" }]] },
+    { title = "API: latency, ms", metrics = [for stat in ["p50", "p99"] : ["AWS/ApiGateway", "Latency", "ApiId", var.api_id, { stat = stat, label = stat }]] },
+    { title = "Functions: maximum duration, ms", metrics = [for name in var.function_names : ["AWS/Lambda", "Duration", "FunctionName", "${var.name}-${name}", { stat = "Maximum" }]] },
     { title = "Functions: errors and throttles", metrics = concat(
       [for name in var.function_names : ["AWS/Lambda", "Errors", "FunctionName", "${var.name}-${name}", { stat = "Sum" }]],
       [for name in var.function_names : ["AWS/Lambda", "Throttles", "FunctionName", "${var.name}-${name}", { stat = "Sum" }]],
     ) },
-    { title = "Table: requests throttled", metrics = [for operation in ["BatchGetItem", "Query", "TransactWriteItems"] : ["AWS/DynamoDB", "ThrottledRequests", "TableName", var.table_name, "Operation", operation, { stat = "Sum" }]] },
+    { title = "Table: throttled requests", metrics = [for operation in ["BatchGetItem", "Query", "TransactWriteItems"] : ["AWS/DynamoDB", "ThrottledRequests", "TableName", var.table_name, "Operation", operation, { stat = "Sum" }]] },
   ]
 }
 

@@ -1,62 +1,70 @@
-# Alarms, for what an operator has to do something about. The dashboard is for everything else.
+# Alarms that require action by an operator. Everything else is on the dashboard.
 
 locals {
   dead_queues = [for name in var.queue_names : name if endswith(name, "-dead")]
 
-  # One metric over a threshold: in `periods` periods of `period` seconds, one after the other.
+  # Alarms on one metric that exceeds a threshold in `periods` consecutive periods of `period` seconds.
   single = merge(
     { for name, secs in var.oldest_message_secs : "oldest-${name}" => {
-      description = "A message has waited in ${name} for more than ${secs} s."
+      description = "The oldest message in ${name} is older than ${secs} s."
       namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", dimensions = { QueueName = "${var.name}-${name}" }
       stat        = "Maximum", threshold = secs, period = 60, periods = 5
     } },
     { for name in [var.failed_events_name] : "failed-events" => {
-      description = "An upload's event or a sweep failed three times: its event lies in ${name}. Invoke the function again with it, then delete it."
+      description = "An upload event or a sweep failed three times: the event is in ${name}. Invoke the function again with it, then delete it."
       namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = name }
       stat        = "Maximum", threshold = 0, period = 60, periods = 1
     } },
-    { for metric, what in {
+    { for metric, description in {
       DeadLetters        = "A dead letter was filed: see `quire dead-letters list`."
-      CallbacksExhausted = "A customer could not be told: see `quire dead-letters list`, and redrive when the receiver is well."
+      CallbacksExhausted = "A callback exhausted its attempts: see `quire dead-letters list`, and redrive it when the endpoint works again."
       } : metric => {
-      description = what
+      description = description
       namespace   = var.metrics_namespace, metric = metric, dimensions = {}
       stat        = "Sum", threshold = 0, period = 60, periods = 1
     } },
     { for name in var.function_names : "errors-${name}" => {
-      description = "${name} ended with an error or ran out of time: its log says why."
+      description = "${name} failed or timed out: see its log."
       namespace   = "AWS/Lambda", metric = "Errors", dimensions = { FunctionName = "${var.name}-${name}" }
       stat        = "Sum", threshold = 0, period = 300, periods = 1
     } },
     { for name in var.function_names : "throttles-${name}" => {
-      description = "${name} was throttled for 15 minutes: the account's concurrency is used up."
+      description = "${name} was throttled for 15 minutes: the account's concurrency limit is reached."
       namespace   = "AWS/Lambda", metric = "Throttles", dimensions = { FunctionName = "${var.name}-${name}" }
       stat        = "Sum", threshold = 0, period = 300, periods = 3
     } },
   )
 
-  visible = { for name in var.queue_names : name => { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = "${var.name}-${name}" }, stat = "Maximum" } }
-  flight  = { for name in var.queue_names : name => { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesNotVisible", dimensions = { QueueName = "${var.name}-${name}" }, stat = "Maximum" } }
-  counted = { for metric in ["PagesTakenUp", "PagesRetried"] : metric => { namespace = var.metrics_namespace, metric = metric, dimensions = {}, stat = "Sum" } }
+  visible = { for name in var.queue_names : name => {
+    namespace  = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", stat = "Maximum"
+    dimensions = { QueueName = "${var.name}-${name}" }
+  } }
+  flight = { for name in var.queue_names : name => {
+    namespace  = "AWS/SQS", metric = "ApproximateNumberOfMessagesNotVisible", stat = "Maximum"
+    dimensions = { QueueName = "${var.name}-${name}" }
+  } }
+  counted = { for metric in ["PagesTakenUp", "PagesRetried"] : metric => {
+    namespace = var.metrics_namespace, metric = metric, dimensions = {}, stat = "Sum"
+  } }
 
-  # An expression over a threshold. A counter that nobody has counted up is missing: FILL makes it the 0 that it is.
+  # Alarms on an expression that exceeds a threshold. A counter without data points is missing; FILL makes it 0.
   computed = merge(
     { for name in local.dead_queues : "anything-in-${name}" => {
-      description = "Something is in ${name}. It is filed within seconds; what stays is what dead-letter fails at."
+      description = "Messages stay in ${name}: the function dead-letter fails to file them, which normally takes seconds."
       expression  = "FILL(visible, 0) + FILL(flight, 0)"
       metrics     = { visible = local.visible[name], flight = local.flight[name] }
       threshold   = 0, period = 60, periods = 1
     } },
     {
       retry-rate = {
-        description = "More than 5 % of the pages taken up in 15 minutes were taken up before: workers die, or their leases run out."
-        # A handful of pages says nothing: one retry among ten is bad luck.
+        description = "More than 5 % of the pages received in 15 minutes were retries: workers crash, or visibility timeouts expire."
+        # Needs at least 50 pages: a single retry among few pages is not significant.
         expression = "IF(taken >= 50, 100 * FILL(retried, 0) / taken, 0)"
         metrics    = { taken = local.counted.PagesTakenUp, retried = local.counted.PagesRetried }
         threshold  = 5, period = 900, periods = 1
       }
       nobody-works = {
-        description = "Pages have waited for 15 minutes, and nobody took up any: no worker runs, or none of them can work."
+        description = "Pages have been queued for 15 minutes and no worker received any: no worker runs, or none works."
         expression  = "IF(FILL(taken, 0) == 0, FILL(visible, 0), 0)"
         metrics     = { taken = local.counted.PagesTakenUp, visible = local.visible.pages }
         threshold   = 0, period = 60, periods = 15

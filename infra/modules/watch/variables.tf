@@ -1,52 +1,52 @@
 variable "name" {
-  description = "What the names of alarms, queues and functions begin with, and the dashboard's name."
+  description = "Prefix of the names of alarms, queues and functions, and name of the dashboard."
   type        = string
 }
 
 variable "queue_names" {
-  description = "The queues, without what their names begin with. Those that end with -dead hold dead letters."
+  description = "Names of the queues without prefix. Those with the suffix -dead are dead-letter queues."
   type        = list(string)
 }
 
 variable "failed_events_name" {
-  description = "The queue of the events that a function could not deal with, by its whole name."
+  description = "Full name of the failure destination of asynchronous invocations."
   type        = string
 }
 
 variable "function_names" {
-  description = "The functions, without what their names begin with."
+  description = "Names of the functions without prefix."
   type        = list(string)
 }
 
 variable "table_name" {
-  description = "The task table."
+  description = "Name of the task table."
   type        = string
 }
 
 variable "api_id" {
-  description = "The HTTP API."
+  description = "Id of the HTTP API."
   type        = string
 }
 
 variable "metrics_namespace" {
-  description = "Where functions and workers count."
+  description = "CloudWatch namespace of the metrics of functions and workers."
   type        = string
 }
 
 variable "alarm_topics" {
-  description = "Where alarms go."
+  description = "ARNs of the SNS topics for alarms."
   type        = list(string)
 }
 
 variable "oldest_message_secs" {
-  description = "How long a message may wait, by queue."
+  description = "Maximum age of the oldest message in seconds, by queue."
   type        = map(number)
   default = {
-    # One for an upload that does not come waits for 15 minutes, and is looked at again every ten.
+    # The message of an announced upload that never arrives is delayed by 15 minutes, and retried every ten.
     documents = 5400
-    # GPU instances take minutes to start.
+    # GPU instances need minutes to start.
     pages = 1800
-    # Three retries within half a minute, or one more after a crash and its lease of six minutes.
+    # Three retries within half a minute, or another after a crash and a visibility timeout of six minutes.
     callbacks = 900
   }
 }

@@ -1,4 +1,4 @@
-# The instances: none until a worker wants a GPU, one for each worker, Spot as far as wished.
+# The GPU instances: one per worker, zero without workers, on demand or Spot.
 
 data "aws_ssm_parameter" "ami" {
   count = var.ami_id == null ? 1 : 0
@@ -17,7 +17,7 @@ resource "aws_security_group" "this" {
 
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.this.id
-  description       = "AWS, whose addresses change"
+  description       = "HTTPS to AWS"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
@@ -30,7 +30,7 @@ resource "aws_launch_template" "this" {
   update_default_version = true
   vpc_security_group_ids = [aws_security_group.this.id]
 
-  # Spot takes an instance back after two minutes: draining turns its notice into SIGTERM for the worker.
+  # Spot reclaims an instance with a notice of two minutes: draining sends SIGTERM to the worker.
   user_data = base64encode(<<-EOT
     #!/bin/bash
     cat >> /etc/ecs/ecs.config <<'CONFIG'
@@ -47,7 +47,7 @@ resource "aws_launch_template" "this" {
     arn = aws_iam_instance_profile.this.arn
   }
 
-  # One hop, and the agent blocks the address besides: no container gets at the instance's role.
+  # A hop limit of 1, and the agent also blocks the address: containers cannot use the role of the instance.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
@@ -57,7 +57,7 @@ resource "aws_launch_template" "this" {
   block_device_mappings {
     device_name = "/dev/xvda"
 
-    # It holds images and no documents; what takes the time at a start is to read gigabytes of CUDA from it.
+    # For images, not for documents. Throughput matters at startup, which reads gigabytes of CUDA libraries.
     ebs {
       volume_size           = 60
       volume_type           = "gp3"
@@ -74,7 +74,7 @@ resource "aws_autoscaling_group" "this" {
   max_size            = var.max
   desired_capacity    = 0
   vpc_zone_identifier = var.subnet_ids
-  # Asked for by managed_termination_protection: only instances without a worker are ended.
+  # Required by managed_termination_protection: only instances without a worker are terminated.
   protect_from_scale_in = true
 
   mixed_instances_policy {
@@ -100,14 +100,14 @@ resource "aws_autoscaling_group" "this" {
     }
   }
 
-  # ECS adds it otherwise, and the next plan would take it away.
+  # ECS adds this tag, and the next plan would remove it.
   tag {
     key                 = "AmazonECSManaged"
     value               = "true"
     propagate_at_launch = true
   }
 
-  # ECS's.
+  # ECS manages it.
   lifecycle {
     ignore_changes = [desired_capacity]
   }
@@ -123,7 +123,7 @@ resource "aws_ecs_capacity_provider" "this" {
 
     managed_scaling {
       status = "ENABLED"
-      # No instance without a worker.
+      # No idle instances.
       target_capacity           = 100
       minimum_scaling_step_size = 1
       maximum_scaling_step_size = min(10, var.max)

@@ -1,11 +1,11 @@
-# GPU workers: one container a GPU, on instances that ECS starts and stops. See instances.tf and scaling.tf.
+# GPU workers: one container per GPU, on instances that ECS starts and stops. See instances.tf and scaling.tf.
 
 data "aws_region" "current" {}
 
 locals {
-  # A g6.xlarge or g5.xlarge has 16 GiB, of which the agent leaves about 15. The files in /tmp count.
+  # A g6.xlarge or g5.xlarge has 16 GiB, of which about 15 GiB are available. Files in /tmp count.
   memory_mb = 13312
-  # Copies of documents (QUIRE_AWS_CACHE_MB) and one that is still being read while it makes room.
+  # The disk cache of documents (QUIRE_AWS_CACHE_MB), and an evicted document that is still in use.
   tmp_mb   = 3072
   cache_mb = 2048
 
@@ -20,7 +20,7 @@ locals {
     essential              = true
     memory                 = local.memory_mb
     readonlyRootFilesystem = true
-    # The longest that Spot leaves us; the worker gives back what it holds and ends within 110 s.
+    # The notice of Spot; the worker releases its leases and exits within 110 s.
     stopTimeout          = 120
     environment          = [for name in sort(keys(local.environment)) : { name = name, value = local.environment[name] }]
     secrets              = [for name in sort(keys(var.secrets)) : { name = name, valueFrom = var.secrets[name] }]
@@ -28,17 +28,17 @@ locals {
 
     linuxParameters = {
       initProcessEnabled = true
-      # The only place to write to, in memory: no document ever lies on an instance's disk.
+      # The only writable path, in memory: documents are never written to the disk of an instance.
       tmpfs = [{ containerPath = "/tmp", size = local.tmp_mb, mountOptions = ["rw", "noexec", "nosuid", "nodev"] }]
     }
 
-    # ECS does not look at the image's own.
+    # ECS ignores the health check of the image.
     healthCheck = {
       command  = ["CMD", "quire", "alive"]
       interval = 15
       timeout  = 5
       retries  = 3
-      # Loading the models and trying the GPU out takes a while.
+      # Loading the models and testing the GPU takes time.
       startPeriod = 120
     }
 
@@ -48,7 +48,7 @@ locals {
         awslogs-group         = aws_cloudwatch_log_group.this.name
         awslogs-region        = data.aws_region.current.id
         awslogs-stream-prefix = "worker"
-        # A full buffer must not stop the work.
+        # A full log buffer must not block the worker.
         mode            = "non-blocking"
         max-buffer-size = "4m"
       }
@@ -62,9 +62,9 @@ resource "aws_cloudwatch_log_group" "this" {
   kms_key_id        = var.kms_key_arn
 }
 
-# Container Insights would make it for itself, and keep it for ever.
+# Container Insights would create it itself, with unlimited retention.
 resource "aws_cloudwatch_log_group" "insights" {
-  #checkov:skip=CKV_AWS_338:it holds nothing but figures, which CloudWatch keeps as metrics for 15 months
+  #checkov:skip=CKV_AWS_338:it only contains metrics, which CloudWatch also keeps for 15 months
   name              = "/aws/ecs/containerinsights/${var.name}/performance"
   retention_in_days = 7
   kms_key_id        = var.kms_key_arn
@@ -73,7 +73,7 @@ resource "aws_cloudwatch_log_group" "insights" {
 resource "aws_ecs_cluster" "this" {
   name = var.name
 
-  # It counts the workers that run, which scaling goes by.
+  # Scaling uses its metric of running workers.
   setting {
     name  = "containerInsights"
     value = "enabled"
@@ -96,7 +96,7 @@ resource "aws_ecs_service" "this" {
   cluster         = aws_ecs_cluster.this.id
   task_definition = aws_ecs_task_definition.this.arn
   desired_count   = 0
-  # A GPU has no room for the old worker beside the new one, and nobody waits at a door: pages wait in their queue.
+  # Two workers do not fit on one GPU, so the old one is stopped first. Pages wait in the queue.
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
   enable_ecs_managed_tags            = true
@@ -117,10 +117,15 @@ resource "aws_ecs_service" "this" {
     rollback = true
   }
 
-  # Scaling's.
+  # Auto scaling manages it.
   lifecycle {
     ignore_changes = [desired_count]
   }
 
-  depends_on = [aws_ecs_cluster_capacity_providers.this, aws_iam_role_policy.task, aws_iam_role_policy.execution, aws_iam_role_policy.secrets]
+  depends_on = [
+    aws_ecs_cluster_capacity_providers.this,
+    aws_iam_role_policy.task,
+    aws_iam_role_policy.execution,
+    aws_iam_role_policy.secrets,
+  ]
 }

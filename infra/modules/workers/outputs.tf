@@ -9,6 +9,6 @@ output "service" {
 }
 
 output "policy" {
-  description = "What a worker may do."
+  description = "Policy of the worker's role."
   value       = jsondecode(aws_iam_role_policy.task.policy)
 }

@@ -1,4 +1,4 @@
-# Three roles: the worker's own, the one that starts it, and the instance's.
+# Three roles: task (the worker), execution (starts the container) and instance.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -11,7 +11,7 @@ locals {
     Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "${service}.amazonaws.com" } }]
   }) }
 
-  # Those that it is started with, each by the service that keeps it.
+  # Permissions to read the secrets of the container, by service.
   secret_statements = [
     for service, action in { secretsmanager = "secretsmanager:GetSecretValue", ssm = "ssm:GetParameters" } : {
       Sid                                   = "Read${title(service)}"
@@ -23,7 +23,7 @@ locals {
 
   task_statements = [
     for statement in concat(var.permissions, [{
-      # While it holds pages it asks not to be scaled in. ECS knows of no task's ARN before the task runs.
+      # Scale-in protection while pages are in flight. The ARN of a task is not known before it runs.
       sid       = "ProtectItself"
       actions   = ["ecs:UpdateTaskProtection"]
       resources = ["${local.arn}:task/${var.name}/*"]
@@ -43,11 +43,13 @@ resource "aws_iam_role_policy" "task" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(local.task_statements, [{
-      Sid       = "UseKey"
-      Effect    = "Allow"
-      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource  = [var.kms_key_arn]
-      Condition = { StringEquals = { "kms:ViaService" = [for service in ["dynamodb", "s3", "sqs"] : "${service}.${data.aws_region.current.id}.amazonaws.com"] } }
+      Sid      = "UseKey"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = [var.kms_key_arn]
+      Condition = { StringEquals = { "kms:ViaService" = [
+        for service in ["dynamodb", "s3", "sqs"] : "${service}.${data.aws_region.current.id}.amazonaws.com"
+      ] } }
     }])
   })
 }
@@ -64,7 +66,7 @@ resource "aws_iam_role_policy" "execution" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      # A token for the registry as a whole: it knows no resource.
+      # This action has no resource-level permissions.
       { Sid = "EnterRegistry", Effect = "Allow", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"] },
       {
         Sid      = "PullImage"
@@ -82,7 +84,7 @@ resource "aws_iam_role_policy" "execution" {
   })
 }
 
-# What the container is started with is read by who starts it.
+# ECS reads the secrets with the execution role.
 resource "aws_iam_role_policy" "secrets" {
   count = length(var.secrets) == 0 ? 0 : 1
 
@@ -96,7 +98,7 @@ resource "aws_iam_role" "instance" {
   assume_role_policy = local.trust.instance
 }
 
-# AWS's own for the agent on the instance, which changes with the agent. The worker cannot get at it: see metadata_options.
+# The AWS managed policy for the ECS agent. The worker cannot use this role: see metadata_options.
 resource "aws_iam_role_policy_attachment" "instance" {
   role       = aws_iam_role.instance.name
   policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"

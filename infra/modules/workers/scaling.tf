@@ -1,15 +1,14 @@
-# From none to var.max workers and back. Three policies:
+# Scales from 0 to var.max workers and back. Three policies:
 #
-#   wake    nobody runs and pages wait          → at once as many as the pages ask for
-#   follow  pages per running worker            → more, and after a while fewer
-#   sleep   nothing there for ten minutes       → none
+# wake    no worker runs and pages are queued → scale out in steps by the number of pages follow  pages per running
+# worker            → target tracking in both directions sleep   no pages for ten minutes            → scale in to 0
 #
-# Metrics are missing more often than one thinks, so each expression says what that means:
-# - SQS tells nothing about a queue that nobody has used for six hours, and up to 15 minutes more after somebody does.
-#   So the functions count what they send (PagesQueued), which is there within the minute.
-# - The newest minute is often late. FILL(…, REPEAT) takes the last value known for it: otherwise busy workers would count
-#   as none. The FILL around it is for what has been missing for a long time: no count of workers means none, and no
-#   count of pages never means that there are none.
+# Metrics are often missing, so each expression handles missing data:
+# - SQS sends no metrics for a queue that was inactive for six hours, and up to 15 minutes after it becomes active
+# again. So the functions count the pages they send (PagesQueued), which is available within a minute.
+# - The newest minute is often late. FILL(…, REPEAT) repeats the last known value: otherwise busy workers would count as
+# 0. The outer FILL is for metrics that have been missing for a long time: a missing count of workers means 0, but a
+# missing count of pages never does.
 
 locals {
   queue   = { QueueName = var.queue_name }
@@ -23,22 +22,22 @@ locals {
     queued  = { namespace = var.metrics_namespace, name = "PagesQueued", stat = "Sum", dimensions = {} }
   }
 
-  # Doubling, so that one alarm can start few workers or many.
+  # Powers of two, so that one alarm can start few workers or many.
   wake_steps = [for step in range(0, 11) : pow(2, step) if pow(2, step) <= var.max]
 
   alarms = {
     wake = {
-      description = "Pages wait and nobody runs: start workers."
-      # The pages that were just sent are among the visible ones as soon as SQS counts them: the larger, not the sum.
+      description = "Pages are queued and no worker runs: start workers."
+      # The maximum, not the sum: SQS soon counts the sent pages among the visible ones.
       expression = "IF(FILL(FILL(running, REPEAT), 0) < 1, IF(FILL(visible, 0) > FILL(queued, 0), FILL(visible, 0), FILL(queued, 0)), 0)"
       sources    = ["running", "visible", "queued"]
       comparison = "GreaterThanThreshold"
-      # Looking once is enough: a worker too many is scaled in again.
+      # One period is enough: a surplus worker is scaled in again.
       minutes = 1
     }
     sleep = {
-      description = "Nothing visible, in flight or delayed, and nothing sent, for ten minutes: stop all workers."
-      # What was just sent keeps them awake before SQS counts it, or this would undo what wake does.
+      description = "No pages visible, in flight, delayed or sent for ten minutes: stop all workers."
+      # Includes sent pages, which SQS does not count yet: otherwise this would revert what wake does.
       expression = "FILL(FILL(visible, REPEAT), 1) + FILL(FILL(flight, REPEAT), 1) + FILL(FILL(delayed, REPEAT), 0) + FILL(queued, 0)"
       sources    = ["visible", "flight", "delayed", "queued"]
       comparison = "LessThanOrEqualToThreshold"
@@ -55,8 +54,8 @@ resource "aws_appautoscaling_target" "this" {
   max_capacity       = var.max
 }
 
-# Down as well as up: a worker that holds pages has protected itself, and one that was woken for nothing goes again.
-# Pages in flight count, so that a few workers reading the last pages are never taken for none needed.
+# Scales in both directions: workers with pages in flight have scale-in protection, and idle ones are stopped. Pages in
+# flight count, so that workers which read the last pages are still needed.
 resource "aws_appautoscaling_policy" "follow" {
   name               = "${var.name}-follow"
   policy_type        = "TargetTrackingScaling"
@@ -66,7 +65,7 @@ resource "aws_appautoscaling_policy" "follow" {
 
   target_tracking_scaling_policy_configuration {
     target_value = var.backlog
-    # A new worker needs minutes to start: it is counted before a further one is asked for.
+    # A new worker needs minutes to start: it must count before another one is started.
     scale_out_cooldown = 300
     scale_in_cooldown  = 300
 
@@ -98,10 +97,10 @@ resource "aws_appautoscaling_policy" "follow" {
         }
       }
 
-      # By none there is no quotient, and nothing to follow: that is for wake.
+      # Undefined without running workers: then only wake applies.
       metrics {
         id          = "backlog"
-        label       = "Pages waiting or being read, for each worker"
+        label       = "Pages queued or in flight per worker"
         expression  = "(visible + flight) / running"
         return_data = true
       }
@@ -119,8 +118,8 @@ resource "aws_appautoscaling_policy" "wake" {
   step_scaling_policy_configuration {
     adjustment_type         = "ChangeInCapacity"
     metric_aggregation_type = "Maximum"
-    # The alarm goes on until a worker runs: an instance that boots and pulls the image. Until then, what was asked for
-    # counts as there.
+    # The alarm lasts until a worker runs: the instance must boot and pull the image. During the cooldown, requested
+    # workers count as running.
     cooldown = 900
 
     dynamic "step_adjustment" {

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the cluster, the service and what belongs to them."
+  description = "Name of the cluster, the service and their resources."
   type        = string
 }
 
@@ -9,7 +9,7 @@ variable "image" {
 }
 
 variable "repository_arn" {
-  description = "The registry's repository that the image is in."
+  description = "ARN of the repository of the image."
   type        = string
 }
 
@@ -24,27 +24,27 @@ variable "subnet_ids" {
 }
 
 variable "ami_id" {
-  description = "Machine image of the instances; null is AWS's newest for ECS with GPUs."
+  description = "AMI of the instances. Default: the newest ECS-optimized GPU AMI of AWS."
   type        = string
 }
 
 variable "instance_types" {
-  description = "Types of the instances, each with one GPU or more and at least 16 GB."
+  description = "Types of the instances, each with at least one GPU and 16 GB of memory."
   type        = list(string)
 }
 
 variable "max" {
-  description = "The most workers at once."
+  description = "Maximum number of workers."
   type        = number
 }
 
 variable "backlog" {
-  description = "How many pages may wait for each worker."
+  description = "Target number of queued pages per worker."
   type        = number
 }
 
 variable "spot" {
-  description = "Instances on demand before any is Spot, and the percentage of Spot among the others."
+  description = "Number of on-demand instances before Spot instances are used, and the percentage of Spot among the others."
   type = object({
     on_demand_base = number
     percentage     = number
@@ -52,27 +52,27 @@ variable "spot" {
 }
 
 variable "queue_name" {
-  description = "The queue of the pages."
+  description = "Name of the queue of pages."
   type        = string
 }
 
 variable "metrics_namespace" {
-  description = "Where the functions count PagesQueued."
+  description = "CloudWatch namespace of PagesQueued."
   type        = string
 }
 
 variable "environment" {
-  description = "The worker's environment. Nothing secret."
+  description = "Environment variables of the worker. Must not contain secrets."
   type        = map(string)
 }
 
 variable "secrets" {
-  description = "What its environment gets from elsewhere: ARNs of secrets or parameters, by variable."
+  description = "ARNs of secrets or parameters, by environment variable."
   type        = map(string)
 }
 
 variable "permissions" {
-  description = "What a worker may do, beside using the key and protecting itself."
+  description = "Permissions in addition to using the key and scale-in protection."
   type = list(object({
     sid       = string
     actions   = list(string)
@@ -81,21 +81,21 @@ variable "permissions" {
 
   validation {
     condition     = alltrue([for action in flatten(var.permissions[*].actions) : can(regex("^[a-z0-9]+:[A-Za-z]+$", action))])
-    error_message = "Actions are named one by one, without *."
+    error_message = "Actions must be listed without wildcards (least privilege)."
   }
 
   validation {
     condition     = alltrue([for resource in flatten(var.permissions[*].resources) : can(regex("^[^*]+(/[*])?$", resource))])
-    error_message = "Resources are named; only what is after a last slash may be *."
+    error_message = "Resources must be listed; only the part after the last slash may be *."
   }
 }
 
 variable "kms_key_arn" {
-  description = "The key of everything that a worker reads and writes, and of its log."
+  description = "KMS key of the data and the log."
   type        = string
 }
 
 variable "log_retention_days" {
-  description = "How long its log is kept."
+  description = "Retention of the log in days."
   type        = number
 }

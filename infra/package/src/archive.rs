@@ -1,4 +1,4 @@
-//! Zips whose bytes depend on what they hold and on nothing else.
+//! Reproducible zips: their bytes depend only on the content and the permissions of their entries.
 
 use std::{
     fs::{self, File},
@@ -12,22 +12,22 @@ use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 /// A file in a zip.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ZipEntry {
     pub(crate) name: &'static str,
     pub(crate) path: PathBuf,
-    /// The permissions that it gets when it is unpacked.
+    /// The Unix permissions after unpacking.
     pub(crate) mode: u32,
 }
 
-/// Writes a zip of entries that are sorted by name, packed by `level` from 1 to 9; says how large it is. Whoever reads the path meanwhile sees the zip
-/// that was there before.
-pub(crate) fn write(path: &Path, entries: &[Entry], level: i64) -> anyhow::Result<u64> {
+/// Writes a zip of entries that are sorted by name, with a deflate `level` from 1 to 9. Returns its size in bytes.
+/// Replaces an existing file atomically.
+pub(crate) fn write_zip(path: &Path, entries: &[ZipEntry], level: i64) -> anyhow::Result<u64> {
     debug_assert!(entries.is_sorted_by_key(|entry| entry.name));
     let folder = path.parent().unwrap_or(Path::new("."));
-    let everyone_reads = fs::Permissions::from_mode(0o644);
-    let draft = tempfile::Builder::new().prefix(".zip-").permissions(everyone_reads).tempfile_in(folder)?;
-    let mut zip = ZipWriter::new(draft.as_file().try_clone()?);
-    for Entry { name, path, mode } in entries {
+    let permissions = fs::Permissions::from_mode(0o644);
+    let temporary = tempfile::Builder::new().prefix(".zip-").permissions(permissions).tempfile_in(folder)?;
+    let mut zip = ZipWriter::new(temporary.as_file().try_clone()?);
+    for ZipEntry { name, path, mode } in entries {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .compression_level(Some(level))
@@ -37,8 +37,9 @@ pub(crate) fn write(path: &Path, entries: &[Entry], level: i64) -> anyhow::Resul
         let mut file = File::open(path).with_context(|| path.display().to_string())?;
         io::copy(&mut file, &mut zip)?;
     }
+    // Synced before the rename: a crash must not leave an incomplete zip.
     zip.finish()?.sync_all()?;
-    draft.persist(path)?;
+    temporary.persist(path)?;
     Ok(fs::metadata(path)?.len())
 }
 
@@ -47,23 +48,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_files_make_the_same_bytes_whenever_they_were_written() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let zipped = |name: &str, mtime: u64| {
+    fn a_zip_does_not_depend_on_modification_times() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let write_program = |name: &str, mtime: u64| {
             let program = folder.path().join("program");
-            fs::write(&program, "a program").expect("written");
+            fs::write(&program, "a program").expect("the file is written");
             let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(mtime);
-            let file = File::options().append(true).open(&program).expect("opened");
-            file.set_modified(time).expect("its time is set");
+            let file = File::options().append(true).open(&program).expect("the file is opened");
+            file.set_modified(time).expect("the modification time is set");
             let path = folder.path().join(name);
-            let entry = Entry { name: "bootstrap", path: program, mode: 0o755 };
-            let bytes = write(&path, &[entry], 9).expect("a zip");
-            let zip = fs::read(&path).expect("the zip is there");
-            assert_eq!(zip.len() as u64, bytes);
+            let entry = ZipEntry { name: "bootstrap", path: program, mode: 0o755 };
+            let size = write_zip(&path, &[entry], 9).expect("the zip is written");
+            let zip = fs::read(&path).expect("the zip can be read");
+            assert_eq!(zip.len() as u64, size);
             zip
         };
-        assert_eq!(zipped("first.zip", 1_000_000_000), zipped("second.zip", 1_700_000_000));
-        let left: Vec<_> = fs::read_dir(folder.path()).expect("a list").collect();
-        assert_eq!(left.len(), 3, "no draft stays: {left:?}");
+        assert_eq!(write_program("first.zip", 1_000_000_000), write_program("second.zip", 1_700_000_000));
+        let files: Vec<_> = fs::read_dir(folder.path()).expect("the folder can be read").collect();
+        assert_eq!(files.len(), 3, "no temporary file is left: {files:?}");
     }
 }

@@ -1,14 +1,15 @@
-//! From the sources to the zips that Lambda runs.
+//! Packages the Lambda functions as zips.
 //!
-//! Each function is one program, named `bootstrap` in its zip as `provided.al2023` wants it, with pdfium beside it where
-//! PDFs are opened. The programs are built by the Cargo that is here; `elf` then finds out whether Amazon Linux 2023 can
-//! load them, and where this machine's C library is too new for that, they are built again against an older one (`zig`).
-//! What cannot be loaded there never becomes a zip, and the same programs make the same bytes.
+//! Each function is one program, named `bootstrap` in its zip as the runtime `provided.al2023` requires, with pdfium
+//! next to it where PDFs are opened. Cargo builds the programs with the local toolchain. If Amazon Linux 2023 cannot
+//! load them because the C library of this machine is newer, they are built again against an older one, with zig. A
+//! program that Lambda cannot load is never packaged. Zips are reproducible: the same programs give the same bytes.
 #![warn(missing_docs)]
 
 mod archive;
-mod build;
-mod elf;
+mod cargo_build;
+mod functions;
+mod glibc_check;
 mod zig;
 
 use std::{
@@ -19,123 +20,102 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use quire_native_libs::Progress;
 
-use archive::Entry;
+use archive::ZipEntry;
+use functions::Programs;
 
-/// What the command takes.
+pub use functions::{FUNCTIONS, Function};
+
+/// The arguments of the command.
 #[derive(Debug, clap::Parser)]
-#[command(name = "quire-package", version, about = "Makes the zips of the Lambda functions")]
+#[command(name = "quire-package", version, about = "Package the Lambda functions as zips")]
 pub struct Args {
-    /// Where the zips go.
-    #[arg(long, value_name = "DIR", default_value_os_t = root().join("infra/build"))]
+    /// Output folder of the zips
+    #[arg(long, value_name = "DIR", default_value_os_t = functions::repository().join("infra/build"))]
     pub out: PathBuf,
-    /// Take the programs out of this folder instead of building them.
+    /// Use the programs in this folder instead of building them
     #[arg(long, value_name = "DIR")]
     pub bins: Option<PathBuf>,
-    /// The zips are for an emulator on this machine: whether Lambda could load the programs is not looked at.
+    /// Package for an emulator on this machine: skip the check whether Lambda can load the programs
     #[arg(long)]
     pub for_this_machine: bool,
 }
 
-/// A Lambda function.
-#[derive(Debug, Clone, Copy)]
-pub struct Function {
-    /// The program's name, and the zip's.
-    pub name: &'static str,
-    /// The package that it is in.
-    pub package: &'static str,
-    /// Whether it opens PDFs.
-    pub pdfium: bool,
-}
-
-/// All of them.
-pub const FUNCTIONS: [Function; 6] = [
-    Function { name: "submit-api", package: "quire-submit", pdfium: true },
-    Function { name: "submit-upload", package: "quire-submit", pdfium: false },
-    Function { name: "submit-ingest", package: "quire-submit", pdfium: true },
-    Function { name: "submit-sweep", package: "quire-submit", pdfium: false },
-    Function { name: "notifier", package: "quire-notifier", pdfium: false },
-    Function { name: "dead-letter", package: "quire-dead-letter", pdfium: false },
-];
-
-/// What Lambda unpacks of one function at most, by AWS.
+/// The maximum unpacked size of a function, an AWS limit.
 const UNPACKED_MAX_BYTES: u64 = 250 << 20;
 
-/// Makes the zips, and says where they are and how large.
+/// Compression levels of deflate: an emulator on this machine needs no small zips.
+const FAST_COMPRESSION: i64 = 1;
+const BEST_COMPRESSION: i64 = 9;
+
+/// Packages all functions. Returns the path and the size in bytes of each zip.
 ///
 /// # Errors
-/// What is missing or does not fit, and what to do about it.
+/// A program is missing, does not build, or does not run on Lambda; the message says what to do.
 pub fn package(args: &Args) -> anyhow::Result<Vec<(PathBuf, u64)>> {
-    let on_lambda = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    let is_lambda_platform = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     ensure!(
-        on_lambda || args.bins.is_some(),
-        "programs for Lambda are built on Linux on x86-64 only: build them there, and name their folder with --bins DIR"
+        is_lambda_platform || args.bins.is_some(),
+        "programs for Lambda can only be built on Linux x86-64: build them there, and pass their folder with --bins DIR"
     );
     let pdfium = quire_native_libs::pdfium(&Progress::Bar)?;
     let programs = match &args.bins {
-        Some(folder) => ready_made(folder)?,
-        None => built()?,
+        Some(folder) => find_programs(folder)?,
+        None => build_programs()?,
     };
-    let contents = programs.iter().map(|(function, program)| contents(*function, program, &pdfium));
-    let contents: Vec<_> = contents.collect();
+    let contents: Vec<_> =
+        programs.iter().map(|(function, program)| (*function, zip_entries(*function, program, &pdfium))).collect();
     if !args.for_this_machine {
         for (function, entries) in &contents {
-            fits(*function, entries)?;
+            check_lambda_limits(*function, entries)?;
         }
     }
-    fs::create_dir_all(&args.out).with_context(|| format!("{} cannot be made", args.out.display()))?;
-    // An emulator on this machine is next door: its zips are small enough at once.
-    let level = if args.for_this_machine { 1 } else { 9 };
-    let write = |(function, entries): (Function, Vec<Entry>)| {
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    let level = if args.for_this_machine { FAST_COMPRESSION } else { BEST_COMPRESSION };
+    let mut zips = Vec::new();
+    for (function, entries) in contents {
         let path = args.out.join(format!("{}.zip", function.name));
-        let bytes =
-            archive::write(&path, &entries, level).with_context(|| format!("{} cannot be made", path.display()))?;
-        Ok((path, bytes))
-    };
-    contents.into_iter().map(write).collect()
+        let size = archive::write_zip(&path, &entries, level);
+        let size = size.with_context(|| format!("cannot write {}", path.display()))?;
+        zips.push((path, size));
+    }
+    Ok(zips)
 }
 
-/// Each function with its program.
-type Programs = Vec<(Function, PathBuf)>;
-
-fn ready_made(folder: &Path) -> anyhow::Result<Programs> {
-    let program = |function: Function| {
+fn find_programs(folder: &Path) -> anyhow::Result<Programs> {
+    let find = |function: Function| {
         let path = folder.join(function.name);
-        ensure!(path.is_file(), "{} is missing: cargo build -p {} --bins makes it", path.display(), function.package);
+        ensure!(path.is_file(), "{} is missing: run `cargo build -p {} --bins`", path.display(), function.package);
         Ok((function, path))
     };
-    FUNCTIONS.into_iter().map(program).collect()
+    FUNCTIONS.into_iter().map(find).collect()
 }
 
-fn built() -> anyhow::Result<Programs> {
-    let programs = build::on_this_machine()?;
-    let misfit = programs.iter().find_map(|(_, program)| elf::check(program).err());
-    let Some(misfit) = misfit else { return Ok(programs) };
-    eprintln!("built again for an older C library: {misfit:#}");
-    build::with_zig(&zig::install()?)
+fn build_programs() -> anyhow::Result<Programs> {
+    let programs = cargo_build::build_for_this_machine()?;
+    let incompatibility = programs.iter().find_map(|(_, program)| glibc_check::check(program).err());
+    let Some(incompatibility) = incompatibility else { return Ok(programs) };
+    eprintln!("building again for an older C library: {incompatibility:#}");
+    cargo_build::build_with_zig(&zig::install()?)
 }
 
-/// What one zip is to hold.
-fn contents(function: Function, program: &Path, pdfium: &Path) -> (Function, Vec<Entry>) {
-    let bootstrap = Entry { name: "bootstrap", path: program.to_owned(), mode: 0o755 };
-    let library = Entry { name: "libpdfium.so", path: pdfium.to_owned(), mode: 0o644 };
-    let entries = std::iter::once(bootstrap).chain(function.pdfium.then_some(library));
-    (function, entries.collect())
+/// Returns the entries of a function's zip, sorted by name.
+fn zip_entries(function: Function, program: &Path, pdfium: &Path) -> Vec<ZipEntry> {
+    let mut entries = vec![ZipEntry { name: "bootstrap", path: program.to_owned(), mode: 0o755 }];
+    if function.pdfium {
+        entries.push(ZipEntry { name: "libpdfium.so", path: pdfium.to_owned(), mode: 0o644 });
+    }
+    entries
 }
 
-/// Whether Lambda can unpack and load it.
-fn fits(function: Function, entries: &[Entry]) -> anyhow::Result<()> {
+/// Checks that Lambda can load the entries, and that their total size is within its limit.
+fn check_lambda_limits(function: Function, entries: &[ZipEntry]) -> anyhow::Result<()> {
     let mut unpacked = 0;
-    for Entry { path, .. } in entries {
-        elf::check(path)?;
+    for ZipEntry { path, .. } in entries {
+        glibc_check::check(path)?;
         unpacked += fs::metadata(path)?.len();
     }
     if unpacked > UNPACKED_MAX_BYTES {
-        bail!("{} would be unpacked to {unpacked} bytes, more than the {UNPACKED_MAX_BYTES} of Lambda", function.name);
+        bail!("{} has an unpacked size of {unpacked} bytes; the limit is {UNPACKED_MAX_BYTES} bytes", function.name);
     }
     Ok(())
-}
-
-fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here).to_owned()
 }

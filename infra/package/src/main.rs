@@ -1,4 +1,4 @@
-//! The command that makes the Lambda functions' zips.
+//! Command that packages the Lambda functions as zips.
 
 use std::process::ExitCode;
 

@@ -1,18 +1,18 @@
-//! A linker that can link against an older C library than this machine's: zig, driven by cargo-zigbuild.
+//! Installs zig and cargo-zigbuild, which link against an older glibc than that of this machine.
 
 use std::{env, ffi::OsString, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, ensure};
 
-use crate::root;
+use crate::functions::repository;
 
-/// Wheels of Linux on x86-64, by version and hash: no other is installed.
+/// Pinned wheels for Linux x86-64, with their hashes.
 const REQUIREMENTS: &str = "\
 cargo-zigbuild==0.24.0 --hash=sha256:484412e39e4c6039474535ce97ee75a22bab22d58233056f8ec8a8f9034bb957
 ziglang==0.16.0 --hash=sha256:9fcda73f62b851dd72a54b710ad40a209896db14cfb13649e62191243556342b
 ";
 
-/// The two programs.
+/// The installed programs.
 #[derive(Debug)]
 pub(crate) struct Zig {
     pub(crate) cargo_zigbuild: PathBuf,
@@ -20,24 +20,24 @@ pub(crate) struct Zig {
 }
 
 impl Zig {
-    fn below(folder: &std::path::Path) -> Self {
+    fn in_folder(folder: &std::path::Path) -> Self {
         Self { cargo_zigbuild: folder.join("bin/cargo-zigbuild"), zig: folder.join("ziglang/zig") }
     }
 }
 
-/// Fetches them once, 100 MB, into the build folder: they are of no use to anybody else. `QUIRE_PYTHON` names the Python
-/// whose pip does it, `python3` unless it is set.
+/// Installs the wheels once (100 MB), with pip, into the target folder. `QUIRE_PYTHON` is the Python to use; default:
+/// `python3`.
 pub(crate) fn install() -> anyhow::Result<Zig> {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
     let folder = std::path::absolute(target)?.join("zig-0.16.0-zigbuild-0.24.0");
     if !folder.is_dir() {
-        fetch(&folder)?;
+        download(&folder)?;
     }
-    Ok(Zig::below(&folder))
+    Ok(Zig::in_folder(&folder))
 }
 
-fn fetch(folder: &std::path::Path) -> anyhow::Result<()> {
-    let parent = folder.parent().context("a folder in a folder")?;
+fn download(folder: &std::path::Path) -> anyhow::Result<()> {
+    let parent = folder.parent().context("the folder has a parent")?;
     fs::create_dir_all(parent)?;
     let staging = tempfile::Builder::new().prefix(".zig-").tempdir_in(parent)?;
     let requirements = staging.path().join("requirements.txt");
@@ -51,14 +51,14 @@ fn fetch(folder: &std::path::Path) -> anyhow::Result<()> {
         .arg("--requirement")
         .arg(&requirements)
         .env("PIP_REQUIRE_VIRTUALENV", "0")
-        // `python -m` looks for modules in the current folder first.
+        // `python -m` searches modules in the current directory first.
         .current_dir(staging.path())
         .status()
-        .context("Python, which fetches zig, cannot be started: install Python 3 with pip, or set QUIRE_PYTHON")?;
-    ensure!(status.success(), "zig could not be fetched: pip ended with {status}");
-    // Another that fetched at the same time may have been first: either is as good.
+        .context("cannot start Python to install zig: install Python 3 with pip, or set QUIRE_PYTHON")?;
+    ensure!(status.success(), "cannot install zig: pip exited with {status}");
+    // A concurrent process may have installed the same files first.
     match fs::rename(&unpacked, folder) {
         Err(_) if folder.is_dir() => Ok(()),
-        renamed => renamed.with_context(|| format!("{} cannot be made", folder.display())),
+        renamed => renamed.with_context(|| format!("cannot create {}", folder.display())),
     }
 }

@@ -1,4 +1,4 @@
-//! The zips of the programs that this build has made: what they hold, and that it runs.
+//! Packages the programs of this build: the content of the zips, and that the programs start.
 
 use std::{
     fs::{self, File},
@@ -11,50 +11,51 @@ use quire_package::{Args, FUNCTIONS, Function, package};
 use tempfile::TempDir;
 use zip::ZipArchive;
 
-/// Where Cargo puts the programs of this build: two folders above this test.
-fn programs() -> PathBuf {
-    let test = std::env::current_exe().expect("this test's own file");
-    let folder = test.ancestors().nth(2).expect("the folder of the build").to_owned();
+/// Returns the folder of the programs of this build, two levels above this test.
+fn program_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let folder = test.ancestors().nth(2).expect("the build folder").to_owned();
     for Function { name, package, .. } in FUNCTIONS {
-        assert!(folder.join(name).is_file(), "build the functions first: cargo build -p {package} --bins makes {name}");
+        assert!(folder.join(name).is_file(), "{name} is missing: run `cargo build -p {package} --bins`");
     }
     folder
 }
 
-fn zips(bins: PathBuf, for_this_machine: bool) -> (TempDir, anyhow::Result<Vec<(PathBuf, u64)>>) {
-    let folder = tempfile::tempdir().expect("a folder");
+/// Packages into a temporary folder; returns the folder and the result.
+fn package_into_folder(bins: PathBuf, for_this_machine: bool) -> (TempDir, anyhow::Result<Vec<(PathBuf, u64)>>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let made = package(&Args { out: folder.path().join("build"), bins: Some(bins), for_this_machine });
     (folder, made)
 }
 
-/// Unpacks a zip as Lambda does; the names and permissions in it.
+/// Unpacks a zip like Lambda. Returns the names and permissions of its entries.
 fn unpack(zip: &Path, into: &Path) -> Vec<(String, u32)> {
-    let mut archive = ZipArchive::new(File::open(zip).expect("the zip")).expect("a zip");
+    let mut archive = ZipArchive::new(File::open(zip).expect("the zip exists")).expect("the zip is valid");
     let mut found = Vec::new();
     for index in 0..archive.len() {
         let entry = archive.by_index(index).expect("an entry");
         found.push((entry.name().expect("a name").into_owned(), entry.unix_mode().expect("permissions") & 0o777));
     }
-    archive.extract(into).expect("unpacked");
+    archive.extract(into).expect("the entry is unpacked");
     found
 }
 
 fn run(bootstrap: &Path, arguments: &[&Path]) -> Output {
     let mut command = Command::new(bootstrap);
-    // Nothing of this machine's: the zip holds all that is needed.
-    command.args(arguments).env_clear().output().expect("it starts")
+    // Without environment variables: the zip must contain everything that is needed.
+    command.args(arguments).env_clear().output().expect("the program starts")
 }
 
 #[test]
-fn each_zip_holds_a_program_that_starts_and_pdfium_where_pdfs_are_opened() {
-    let programs = programs();
-    let (folder, made) = zips(programs.clone(), true);
-    let made = made.expect("zips");
+fn each_zip_has_a_program_that_starts_and_pdfium_if_needed() {
+    let programs = program_folder();
+    let (folder, made) = package_into_folder(programs.clone(), true);
+    let made = made.expect("packaging succeeds");
     let names: Vec<_> = made.iter().map(|(path, _)| path.file_stem().expect("a name").to_owned()).collect();
     assert_eq!(names, FUNCTIONS.map(|function| function.name));
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/invoice.pdf");
     for (Function { name, pdfium, .. }, (zip, bytes)) in FUNCTIONS.into_iter().zip(made) {
-        assert_eq!(fs::metadata(&zip).expect("the zip").len(), bytes);
+        assert_eq!(fs::metadata(&zip).expect("the zip exists").len(), bytes);
         let unpacked = folder.path().join(name);
         let mut expected = vec![("bootstrap".to_owned(), 0o755)];
         expected.extend(pdfium.then(|| ("libpdfium.so".to_owned(), 0o644)));
@@ -62,33 +63,34 @@ fn each_zip_holds_a_program_that_starts_and_pdfium_where_pdfs_are_opened() {
         let bootstrap = unpacked.join("bootstrap");
         let mut program = Vec::new();
         File::open(programs.join(name)).expect("the program").read_to_end(&mut program).expect("read");
-        assert!(fs::read(&bootstrap).expect("unpacked") == program, "{name} is another program");
+        assert!(fs::read(&bootstrap).expect("the entry is unpacked") == program, "{name} is a different program");
         let refused = run(&bootstrap, &[]);
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && said.contains("QUIRE_AWS_BUCKET"), "{name} said {said}");
+        let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && stderr.contains("QUIRE_AWS_BUCKET"), "{name}: {stderr}");
         if pdfium {
-            let found = String::from_utf8_lossy(&run(&bootstrap, &["inspect".as_ref(), &sample]).stdout).into_owned();
-            assert_eq!(found, r#"{"Ok":{"format":"pdf","pages":2}}"#, "{name}");
+            let inspected =
+                String::from_utf8_lossy(&run(&bootstrap, &["inspect".as_ref(), &sample]).stdout).into_owned();
+            assert_eq!(inspected, r#"{"Ok":{"format":"pdf","pages":2}}"#, "{name}");
         }
     }
 }
 
 #[test]
-fn a_program_that_is_missing_is_named_with_what_makes_it() {
-    let empty = tempfile::tempdir().expect("a folder");
-    let (_folder, made) = zips(empty.path().to_owned(), false);
-    let refused = format!("{:#}", made.expect_err("nothing is there"));
-    assert!(refused.contains("submit-api is missing: cargo build -p quire-submit --bins"), "{refused}");
+fn a_missing_program_is_reported_with_its_build_command() {
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    let (_folder, made) = package_into_folder(empty.path().to_owned(), false);
+    let refused = format!("{:#}", made.expect_err("a program is missing"));
+    assert!(refused.contains("submit-api is missing: run `cargo build -p quire-submit --bins`"), "{refused}");
 }
 
 #[test]
-fn what_lambda_cannot_load_does_not_become_a_zip() {
-    let scripts = tempfile::tempdir().expect("a folder");
+fn a_file_that_lambda_cannot_load_is_not_packaged() {
+    let scripts = tempfile::tempdir().expect("a temporary folder");
     for Function { name, .. } in FUNCTIONS {
         fs::write(scripts.path().join(name), "#!/bin/sh\n").expect("a script");
     }
-    let (folder, made) = zips(scripts.path().to_owned(), false);
-    let refused = format!("{:#}", made.expect_err("scripts"));
-    assert!(refused.contains("Lambda cannot load") && refused.contains("no ELF file"), "{refused}");
+    let (folder, made) = package_into_folder(scripts.path().to_owned(), false);
+    let refused = format!("{:#}", made.expect_err("scripts are rejected"));
+    assert!(refused.contains("Lambda cannot load") && refused.contains("not a 64-bit ELF file"), "{refused}");
     assert!(!folder.path().join("build").exists());
 }

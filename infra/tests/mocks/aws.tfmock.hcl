@@ -1,4 +1,4 @@
-# What a provider answers who knows AWS and asks nobody: only what the provider checks the form of.
+# Mocked values of the AWS provider, only where it validates their format.
 
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }

@@ -1,191 +1,203 @@
-//! Endpoints with which something is wrong, and how much they are still asked.
+//! Circuit breaker per endpoint.
 //!
-//! An endpoint is where a tenant's callbacks go: an origin and a path. A record of it is kept only while something is
-//! wrong: it has failed several times in a row and is left alone for a while, or it has said that it is gone for good.
+//! An endpoint is the origin and path that a tenant's callbacks are sent to. It has a record only while it fails:
+//! after several failures in a row its circuit breaker is open, and calls back off; after a `410 Gone` it is
+//! disabled.
 
 use std::time::Duration;
 
-use quire_tasks::{Tenant, UnixMillis};
+use quire_tasks::{Tenant, UnixMillis, to_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-/// After so many failures in a row an endpoint is left alone: more than one callback's bad luck, and few enough that little
-/// is spent on one that is down.
+/// Consecutive failures that open the circuit breaker: more than one callback's bad luck, and few enough to waste
+/// little on an endpoint that is down.
 pub const FAILURES_TO_OPEN: u32 = 5;
-/// For how long at first; each failure of the one that is then let through doubles it.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// For how long at most: then somebody looks again whether it is back.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
-/// For so long others leave it to whoever is just trying it: longer than a receiver has for its answer.
+/// First backoff; each failed probe doubles it.
+const FIRST_BACKOFF: Duration = Duration::from_secs(10);
+/// Maximum backoff.
+const MAX_BACKOFF: Duration = Duration::from_mins(10);
+/// Backoff of other calls while a probe is in flight: longer than the notifier's timeout for a response.
 const PROBE: Duration = Duration::from_secs(20);
-/// Bytes of an id's hash: 64 bits, among the few endpoints of one tenant.
+/// Bytes of the hash in an endpoint id: 64 bits are enough for the few endpoints of one tenant.
 const ID_BYTES: usize = 8;
 
-/// An endpoint with which something is wrong.
+/// The record of a failing or disabled endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// Its name among its tenant's: 16 hexadecimal digits.
+    /// The id, unique per tenant: 16 hexadecimal digits.
     pub id: String,
-    /// Its origin and path; a query may hold a secret, and belongs to one callback only.
+    /// The origin and path. The query is not stored: it may contain a secret, and differs between callbacks.
     pub url: String,
-    /// What is done about it.
+    /// The state of its circuit breaker.
     #[serde(flatten)]
     pub state: EndpointState,
-    /// Since when there is something wrong.
+    /// Time of the first failure.
     pub since: UnixMillis,
-    /// How often in a row it has failed.
+    /// Number of consecutive failures.
     pub failures: u32,
-    /// Why, the last time.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
-/// What is done about an endpoint with which something is wrong.
+/// The state of a failing endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum EndpointState {
-    /// It is left alone, as by an open circuit breaker.
+    /// The circuit breaker is open: calls back off.
     Open {
-        /// Until then; the next callback after that finds out how it is.
+        /// End of the backoff. The next call after it is a probe.
         until: UnixMillis,
     },
-    /// It said that it is gone: it is not called until somebody enables it.
+    /// It returned `410 Gone`: it is not called until it is enabled.
     Disabled,
 }
 
 /// Whether an endpoint may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// It may.
-    Free,
-    /// By one, to find out how it is: whoever writes the record as [`Endpoint::tried`] first.
+pub enum EndpointAdmission {
+    /// It may be called.
+    Allowed,
+    /// One call may probe it: the one that first writes the record of [`Endpoint::with_probe`].
     Probe,
-    /// Not before then.
-    LeftAlone {
-        /// When.
+    /// It must not be called during its backoff.
+    BackingOff {
+        /// End of the backoff.
         until: UnixMillis,
     },
-    /// Not until somebody enables it.
+    /// It must not be called until it is enabled.
     Disabled,
 }
 
-/// What an endpoint was like when it was called.
+/// The condition of an endpoint, as shown by a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// It is there, whatever it said.
-    Answers,
-    /// No answer, or one that says that it is out of order.
-    Fails,
-    /// It said that it is gone for good.
+pub enum EndpointCondition {
+    /// It responds, with any status below 500 except 410.
+    Responsive,
+    /// No response, or a server error (5xx).
+    Failing,
+    /// It is permanently gone (410).
     Gone,
 }
 
-impl Condition {
-    /// By the status of its answer, `None` where there was none. `410` means what Standard Webhooks says it means.
-    pub const fn of(status: Option<u16>) -> Self {
+impl EndpointCondition {
+    /// Returns the condition for a response status, or for no response (`None`). Standard Webhooks defines `410 Gone`
+    /// as "disable this endpoint".
+    pub const fn from_status(status: Option<u16>) -> Self {
         match status {
             Some(410) => Self::Gone,
-            Some(..=499) => Self::Answers,
-            _ => Self::Fails,
+            Some(..=499) => Self::Responsive,
+            _ => Self::Failing,
         }
     }
 }
 
-/// What is to become of an endpoint's record.
+/// The change that a call makes to an endpoint's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// It stays as it is.
-    Nothing,
-    /// Nothing is wrong any more: it is deleted.
-    Forget,
-    /// This is written.
-    Keep(Endpoint),
+pub enum EndpointChange {
+    /// The record stays unchanged.
+    None,
+    /// The record is deleted: the endpoint works.
+    Delete,
+    /// The record is written.
+    Put(Endpoint),
 }
 
 impl Endpoint {
-    /// An endpoint that is left alone after so many failures in a row.
-    fn left_alone(url: &str, since: UnixMillis, failures: u32, why: &str, now: UnixMillis) -> Self {
-        let state = EndpointState::Open { until: now.plus(pause(failures)) };
-        Self { id: id(url), url: place(url), state, since, failures, last_error: Some(why.to_owned()) }
+    /// Returns the record of an endpoint whose circuit breaker is open after `failures` failures.
+    fn backing_off(url: &str, since: UnixMillis, failures: u32, why: &str, now: UnixMillis) -> Self {
+        let state = EndpointState::Open { until: now.plus(backoff(failures)) };
+        Self {
+            id: endpoint_id(url),
+            url: origin_and_path(url),
+            state,
+            since,
+            failures,
+            last_error: Some(why.to_owned()),
+        }
     }
 
-    fn gone(url: &str, since: UnixMillis, failures: u32, why: &str) -> Self {
-        let (state, last_error) = (EndpointState::Disabled, Some(why.to_owned()));
-        Self { id: id(url), url: place(url), state, since, failures, last_error }
+    fn disabled(url: &str, since: UnixMillis, failures: u32, why: &str) -> Self {
+        Self {
+            id: endpoint_id(url),
+            url: origin_and_path(url),
+            state: EndpointState::Disabled,
+            since,
+            failures,
+            last_error: Some(why.to_owned()),
+        }
     }
 
-    /// The same, while somebody tries it: others leave it alone for so long. Should whoever tries it die, somebody else
-    /// tries it after that.
+    /// Returns the record while a probe is in flight: other calls back off. If the process of the probe dies, another
+    /// call probes after this time.
     #[must_use]
-    pub fn tried(self, now: UnixMillis) -> Self {
+    pub fn with_probe(self, now: UnixMillis) -> Self {
         Self { state: EndpointState::Open { until: now.plus(PROBE) }, ..self }
     }
 }
 
-/// Whether an endpoint with this record may be called.
-pub fn admission(record: Option<&Endpoint>, now: UnixMillis) -> Admission {
+/// Returns whether an endpoint with this record may be called.
+pub fn endpoint_admission(record: Option<&Endpoint>, now: UnixMillis) -> EndpointAdmission {
     match record.map(|record| record.state) {
-        None => Admission::Free,
-        Some(EndpointState::Disabled) => Admission::Disabled,
-        Some(EndpointState::Open { until }) if until <= now => Admission::Probe,
-        Some(EndpointState::Open { until }) => Admission::LeftAlone { until },
+        None => EndpointAdmission::Allowed,
+        Some(EndpointState::Disabled) => EndpointAdmission::Disabled,
+        Some(EndpointState::Open { until }) if until <= now => EndpointAdmission::Probe,
+        Some(EndpointState::Open { until }) => EndpointAdmission::BackingOff { until },
     }
 }
 
-/// What becomes of an endpoint's record after a call. `failures` is how often it had failed in a row before, as far as this
-/// process knows, and `probe` whether the call was the one that was let through to find out how it is: others may still
-/// be under way when it is left alone, and say nothing new.
-pub fn after(
+/// Returns the change to an endpoint's record after a call. `failures` is the number of consecutive failures that
+/// this process counted before. `probe` is whether the call was the probe: failures of other calls that were in
+/// flight when the circuit breaker opened do not extend the backoff.
+pub fn endpoint_change(
     record: Option<&Endpoint>,
     url: &str,
-    condition: Condition,
+    condition: EndpointCondition,
     failures: u32,
     probe: bool,
     why: &str,
     now: UnixMillis,
-) -> Change {
+) -> EndpointChange {
     let since = record.map_or(now, |record| record.since);
     let known = record.map_or(failures, |record| record.failures);
     let disabled = record.is_some_and(|record| record.state == EndpointState::Disabled);
     match condition {
-        Condition::Gone if disabled => Change::Nothing,
-        Condition::Gone => Change::Keep(Endpoint::gone(url, since, known.saturating_add(1), why)),
-        Condition::Answers if record.is_some() => Change::Forget,
-        Condition::Fails if !disabled && (record.is_none() || probe) && known + 1 >= FAILURES_TO_OPEN => {
-            Change::Keep(Endpoint::left_alone(url, since, known.saturating_add(1), why, now))
+        EndpointCondition::Gone if disabled => EndpointChange::None,
+        EndpointCondition::Gone => EndpointChange::Put(Endpoint::disabled(url, since, known.saturating_add(1), why)),
+        EndpointCondition::Responsive if record.is_some() => EndpointChange::Delete,
+        EndpointCondition::Failing if !disabled && (record.is_none() || probe) && known + 1 >= FAILURES_TO_OPEN => {
+            EndpointChange::Put(Endpoint::backing_off(url, since, known.saturating_add(1), why, now))
         }
-        Condition::Answers | Condition::Fails => Change::Nothing,
+        EndpointCondition::Responsive | EndpointCondition::Failing => EndpointChange::None,
     }
 }
 
-/// For how long an endpoint is left alone that has failed so often in a row.
-fn pause(failures: u32) -> Duration {
+/// Returns the backoff after a number of consecutive failures.
+fn backoff(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(FAILURES_TO_OPEN).min(16);
-    FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
+    FIRST_BACKOFF.saturating_mul(1 << doublings).min(MAX_BACKOFF)
 }
 
-/// The key of an endpoint's record: its tenant and, behind a slash, its id. What follows the path of `url` does not matter.
+/// Returns the key of an endpoint's record: tenant, slash, endpoint id. The query and the fragment of `url` are
+/// ignored.
 pub fn endpoint_key(tenant: &Tenant, url: &str) -> String {
-    format!("{tenant}/{}", id(url))
+    format!("{tenant}/{}", endpoint_id(url))
 }
 
-fn id(url: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(place(url)).iter().take(ID_BYTES).fold(String::new(), |mut id, byte| {
-        write!(id, "{byte:02x}").expect("a string takes everything");
-        id
-    })
+fn endpoint_id(url: &str) -> String {
+    to_hex(&Sha256::digest(origin_and_path(url))[..ID_BYTES])
 }
 
-/// Origin and path, in their one notation.
-fn place(url: &str) -> String {
+/// Returns the origin and path in normalized form.
+fn origin_and_path(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut url) => {
             url.set_query(None);
             url.set_fragment(None);
             url.into()
         }
-        // No URL is ever called that is none. It gets a name all the same.
+        // Only valid URLs are called. The id of an invalid one must only be stable.
         Err(_) => url.split(['?', '#']).next().unwrap_or_default().to_owned(),
     }
 }
@@ -202,75 +214,87 @@ mod tests {
         UnixMillis(seconds * 1000)
     }
 
-    fn failed(record: Option<&Endpoint>, failures: u32, probe: bool, now: i64) -> Change {
-        after(record, URL, Condition::Fails, failures, probe, "503", at(now))
+    fn failed(record: Option<&Endpoint>, failures: u32, probe: bool, now: i64) -> EndpointChange {
+        endpoint_change(record, URL, EndpointCondition::Failing, failures, probe, "503", at(now))
     }
 
     fn opened(failures: u32, now: i64) -> Endpoint {
-        Endpoint::left_alone(URL, at(0), failures, "503", at(now))
+        Endpoint::backing_off(URL, at(0), failures, "503", at(now))
     }
 
     #[test]
-    fn an_endpoint_is_left_alone_after_five_failures_in_a_row() {
-        assert_eq!(failed(None, 3, false, 7), Change::Nothing);
-        let Change::Keep(record) = failed(None, 4, false, 7) else { panic!("it is left alone") };
+    fn five_failures_in_a_row_open_the_circuit_breaker() {
+        assert_eq!(failed(None, 3, false, 7), EndpointChange::None);
+        let EndpointChange::Put(record) = failed(None, 4, false, 7) else { panic!("the record must be written") };
         assert_eq!((record.failures, record.since), (5, at(7)));
-        assert_eq!(admission(Some(&record), at(16)), Admission::LeftAlone { until: at(17) });
-        assert_eq!(admission(Some(&record), at(17)), Admission::Probe);
-        assert_eq!(record.url, "https://example.com/hook", "a query is nobody else's business");
+        assert_eq!(endpoint_admission(Some(&record), at(16)), EndpointAdmission::BackingOff { until: at(17) });
+        assert_eq!(endpoint_admission(Some(&record), at(17)), EndpointAdmission::Probe);
+        assert_eq!(record.url, "https://example.com/hook", "the query is not stored");
         assert_eq!(endpoint_key(&Tenant::default(), URL), format!("default/{}", record.id));
     }
 
     #[test]
-    fn a_probe_that_fails_doubles_the_pause_up_to_ten_minutes_and_one_that_is_answered_ends_it() {
+    fn a_failed_probe_doubles_the_backoff_and_a_successful_one_ends_it() {
         let mut record = opened(5, 0);
-        let mut pauses = Vec::new();
+        let mut backoffs = Vec::new();
         for _ in 0..8 {
-            let Change::Keep(next) = failed(Some(&record), 0, true, 0) else { panic!("it is left alone") };
-            let EndpointState::Open { until } = next.state else { panic!("not gone") };
-            pauses.push(until.0 / 1000);
+            let EndpointChange::Put(next) = failed(Some(&record), 0, true, 0) else { panic!("no record") };
+            let EndpointState::Open { until } = next.state else { panic!("the state must be open") };
+            backoffs.push(until.0 / 1000);
             record = next;
         }
-        assert_eq!(pauses, [20, 40, 80, 160, 320, 600, 600, 600]);
-        assert_eq!(after(Some(&record), URL, Condition::Answers, 0, true, "", at(0)), Change::Forget);
-    }
-
-    #[test]
-    fn while_one_tries_it_the_others_wait_and_if_he_dies_somebody_else_tries() {
-        let tried = opened(5, 0).tried(at(100));
-        assert_eq!(admission(Some(&tried), at(101)), Admission::LeftAlone { until: at(120) });
-        assert_eq!(admission(Some(&tried), at(120)), Admission::Probe);
-    }
-
-    #[test]
-    fn what_was_under_way_when_it_was_left_alone_says_nothing_new_unless_it_was_answered() {
-        let record = opened(5, 0);
-        assert_eq!(failed(Some(&record), 0, false, 5), Change::Nothing);
-        assert_eq!(after(Some(&record), URL, Condition::Answers, 0, false, "", at(5)), Change::Forget);
-    }
-
-    #[test]
-    fn one_that_is_gone_is_disabled_until_somebody_enables_it() {
-        let Change::Keep(record) = after(None, URL, Condition::Gone, 0, false, "410", at(0)) else { panic!("kept") };
-        assert_eq!(admission(Some(&record), at(1_000_000_000)), Admission::Disabled);
-        assert_eq!(after(Some(&record), URL, Condition::Gone, 0, false, "410", at(1)), Change::Nothing);
-        assert_eq!(failed(Some(&record), 9, true, 1), Change::Nothing, "it stays what it is");
+        assert_eq!(backoffs, [20, 40, 80, 160, 320, 600, 600, 600]);
         assert_eq!(
-            after(Some(&record), URL, Condition::Answers, 0, false, "", at(1)),
-            Change::Forget,
-            "a test went well"
+            endpoint_change(Some(&record), URL, EndpointCondition::Responsive, 0, true, "", at(0)),
+            EndpointChange::Delete
         );
     }
 
     #[test]
-    fn statuses_say_whether_an_endpoint_is_there() {
-        assert_eq!(Condition::of(None), Condition::Fails);
-        assert_eq!(Condition::of(Some(410)), Condition::Gone);
-        for there in [200, 204, 302, 401, 404, 429] {
-            assert_eq!(Condition::of(Some(there)), Condition::Answers, "{there}");
+    fn other_calls_wait_for_a_probe_and_one_takes_over_after_its_timeout() {
+        let probed = opened(5, 0).with_probe(at(100));
+        assert_eq!(endpoint_admission(Some(&probed), at(101)), EndpointAdmission::BackingOff { until: at(120) });
+        assert_eq!(endpoint_admission(Some(&probed), at(120)), EndpointAdmission::Probe);
+    }
+
+    #[test]
+    fn only_a_success_of_a_call_in_flight_changes_an_open_circuit_breaker() {
+        let record = opened(5, 0);
+        assert_eq!(failed(Some(&record), 0, false, 5), EndpointChange::None);
+        assert_eq!(
+            endpoint_change(Some(&record), URL, EndpointCondition::Responsive, 0, false, "", at(5)),
+            EndpointChange::Delete
+        );
+    }
+
+    #[test]
+    fn a_gone_endpoint_is_disabled_until_it_is_enabled() {
+        let EndpointChange::Put(record) = endpoint_change(None, URL, EndpointCondition::Gone, 0, false, "410", at(0))
+        else {
+            panic!("kept")
+        };
+        assert_eq!(endpoint_admission(Some(&record), at(1_000_000_000)), EndpointAdmission::Disabled);
+        assert_eq!(
+            endpoint_change(Some(&record), URL, EndpointCondition::Gone, 0, false, "410", at(1)),
+            EndpointChange::None
+        );
+        assert_eq!(failed(Some(&record), 9, true, 1), EndpointChange::None, "it stays disabled");
+        assert_eq!(
+            endpoint_change(Some(&record), URL, EndpointCondition::Responsive, 0, false, "", at(1)),
+            EndpointChange::Delete,
+            "a test call succeeded"
+        );
+    }
+
+    #[test]
+    fn a_status_determines_the_condition() {
+        assert_eq!(EndpointCondition::from_status(None), EndpointCondition::Failing);
+        assert_eq!(EndpointCondition::from_status(Some(410)), EndpointCondition::Gone);
+        for responsive in [200, 204, 302, 401, 404, 429] {
+            assert_eq!(EndpointCondition::from_status(Some(responsive)), EndpointCondition::Responsive, "{responsive}");
         }
-        for broken in [500, 503, 599] {
-            assert_eq!(Condition::of(Some(broken)), Condition::Fails, "{broken}");
+        for failing in [500, 503, 599] {
+            assert_eq!(EndpointCondition::from_status(Some(failing)), EndpointCondition::Failing, "{failing}");
         }
     }
 
@@ -285,20 +309,20 @@ mod tests {
     }
 
     #[test]
-    fn a_record_reads_back() {
+    fn a_record_is_serialized_with_its_state() {
         let json = serde_json::to_value(opened(5, 0)).expect("JSON");
         assert_eq!((&json["state"], &json["until"]), (&"open".into(), &10_000.into()));
         assert_eq!(serde_json::from_value::<Endpoint>(json).expect("a record"), opened(5, 0));
-        let gone = Endpoint::gone(URL, at(0), 1, "410");
+        let gone = Endpoint::disabled(URL, at(0), 1, "410");
         let text = serde_json::to_string(&gone).expect("JSON");
         assert_eq!(serde_json::from_str::<Endpoint>(&text).expect("a record"), gone);
     }
 
     proptest! {
         #[test]
-        fn no_pause_is_shorter_than_the_one_before_or_longer_than_ten_minutes(failures in 0_u32..1_000_000) {
-            prop_assert!(pause(failures) <= pause(failures + 1) && pause(failures) <= LONGEST_PAUSE);
-            prop_assert!(pause(failures) >= FIRST_PAUSE);
+        fn the_backoff_grows_up_to_ten_minutes(failures in 0_u32..1_000_000) {
+            prop_assert!(backoff(failures) <= backoff(failures + 1) && backoff(failures) <= MAX_BACKOFF);
+            prop_assert!(backoff(failures) >= FIRST_BACKOFF);
         }
     }
 }

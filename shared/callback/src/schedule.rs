@@ -1,38 +1,57 @@
-//! When a callback is tried again.
+//! The retry schedule of callbacks.
 
 use std::{str::FromStr, time::Duration};
 
-/// A receiver may ask us to wait this long; whoever asks for more is asked again earlier than it likes.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
-/// No queue holds a message back for longer.
-const LONGEST_WAIT: Duration = Duration::from_hours(12);
-/// The longest wait that is asked of a queue: it counts from when it handed the message out.
-const LONGEST_ASKED_FOR: Duration = Duration::from_mins(12 * 60 - 5);
-/// By this share the waits vary each way, so that callbacks that failed together do not come back together.
+/// Maximum `Retry-After` that is honored; a longer one is truncated.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
+/// Maximum wait of a schedule: the maximum visibility timeout of SQS.
+const MAX_WAIT: Duration = Duration::from_hours(12);
+/// Maximum wait that is requested from a queue. SQS counts the 12 hours from the receive, so that a few minutes must
+/// remain for the attempt itself.
+const MAX_REQUESTED_WAIT: Duration = Duration::from_mins(12 * 60 - 5);
+/// Relative jitter in both directions, so that callbacks that failed together are not retried together.
 const JITTER: f64 = 0.2;
 
-/// Why a text is no schedule.
+/// Error: the text is not a retry schedule. Decision: do not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no wait between two attempts: write such as 5s, 2m or 1h, from 1s to 12h, set apart by commas")]
+#[error("{0:?} is not a retry wait: must be a number and a unit (s, m or h), from 1s to 12h, separated by commas")]
 pub struct InvalidSchedule(String);
 
-/// The waits before the second attempt, the third, and so on. After the last of them it is given up.
+/// A retry schedule: the waits before the second attempt, the third, and so on. After the last one the callback is
+/// given up.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use quire_callback::Schedule;
+///
+/// let schedule: Schedule = "1s,5s,15s".parse()?;
+/// assert_eq!(schedule, Schedule::default());
+/// assert_eq!(schedule.attempts(), 4);
+///
+/// // A random number of 0.5 is the middle of the jitter.
+/// assert_eq!(schedule.next(2, None, 0.5), Some(Duration::from_secs(5)));
+/// // `Retry-After` lengthens a wait. After the last attempt the callback is given up.
+/// assert_eq!(schedule.next(2, Some(Duration::from_secs(30)), 0.5), Some(Duration::from_secs(30)));
+/// assert_eq!(schedule.next(4, None, 0.5), None);
+/// # Ok::<(), quire_callback::InvalidSchedule>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule(Vec<Duration>);
 
 impl Schedule {
-    /// How often a callback is tried, the first time included.
+    /// Returns the maximum number of attempts, including the first.
     pub fn attempts(&self) -> u32 {
         self.0.len() as u32 + 1
     }
 
-    /// How long to wait after `attempt` (from 1) has failed, or `None` when it was the last. `random` is from 0 to 1.
-    /// What the receiver asked for as `retry_after` lengthens the wait, up to [`LONGEST_RETRY_AFTER`].
+    /// Returns the wait after `attempt` (from 1) has failed, or `None` after the last attempt. `random` (0 to 1)
+    /// jitters the wait. A `retry_after` from the receiver lengthens the wait, up to [`MAX_RETRY_AFTER`].
     pub fn next(&self, attempt: u32, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
         let scheduled = *self.0.get(attempt.checked_sub(1)? as usize)?;
         let wait = scheduled.mul_f64(1.0 + JITTER * (2.0 * random.clamp(0.0, 1.0) - 1.0));
-        let asked_for = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        Some(wait.max(asked_for).min(LONGEST_ASKED_FOR))
+        let requested = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        Some(wait.max(requested).min(MAX_REQUESTED_WAIT))
     }
 }
 
@@ -48,16 +67,16 @@ impl FromIterator<Duration> for Schedule {
     }
 }
 
-/// Reads such as `1s,5s,15s,5m`.
+/// Parses a schedule, e.g. `1s,5s,15s,5m`.
 impl FromStr for Schedule {
     type Err = InvalidSchedule;
 
     fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
-        text.split(',').map(wait).collect::<Result<_, _>>().map(Self)
+        text.split(',').map(parse_wait).collect::<Result<_, _>>().map(Self)
     }
 }
 
-fn wait(text: &str) -> Result<Duration, InvalidSchedule> {
+fn parse_wait(text: &str) -> Result<Duration, InvalidSchedule> {
     let invalid = || InvalidSchedule(text.to_owned());
     let (number, unit) = text.trim().split_at_checked(text.trim().len().saturating_sub(1)).ok_or_else(invalid)?;
     let seconds: u64 = match unit {
@@ -68,7 +87,7 @@ fn wait(text: &str) -> Result<Duration, InvalidSchedule> {
     };
     let number: u64 = number.parse().map_err(|_| invalid())?;
     let wait = Duration::from_secs(number.saturating_mul(seconds));
-    if (Duration::from_secs(1)..=LONGEST_WAIT).contains(&wait) { Ok(wait) } else { Err(invalid()) }
+    if (Duration::from_secs(1)..=MAX_WAIT).contains(&wait) { Ok(wait) } else { Err(invalid()) }
 }
 
 #[cfg(test)]
@@ -82,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_is_read_from_text() {
+    fn a_schedule_is_parsed() {
         assert_eq!("1s,5s,15s".parse(), Ok(Schedule::default()));
         let long: Schedule = "5s, 5m,2h, 12h".parse().expect("a schedule");
         assert_eq!(seconds(&long), [5, 300, 7200, 43_200]);
@@ -95,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_a_callback_is_tried_four_times() {
+    fn the_default_schedule_has_four_attempts() {
         let schedule = Schedule::default();
         let waits: Vec<Option<u64>> =
             (0..6).map(|attempt| schedule.next(attempt, None, 0.5).map(|wait| wait.as_secs())).collect();
@@ -103,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_can_ask_for_patience_but_not_for_haste_and_not_forever() {
+    fn retry_after_lengthens_a_wait_up_to_a_limit() {
         let next =
             |asked| Schedule::default().next(2, Some(Duration::from_secs(asked)), 0.5).map(|wait| wait.as_secs());
         assert_eq!(next(0), Some(5));
@@ -125,12 +144,16 @@ mod tests {
         ) {
             let schedule = Schedule(vec![Duration::from_secs(wait)]);
             let next = schedule.next(1, asked.map(Duration::from_secs), random).expect("one retry");
-            prop_assert!(next <= LONGEST_ASKED_FOR && next > Duration::ZERO);
+            prop_assert!(next <= MAX_REQUESTED_WAIT && next > Duration::ZERO);
         }
 
         #[test]
-        fn more_chance_and_more_asking_never_shorten_a_wait(
-            wait in 1_u64..43_200, asked in 0_u64..1_000, more in 0_u64..1_000, low in 0.0_f64..=1.0, high in 0.0_f64..=1.0,
+    fn more_jitter_or_retry_after_never_shortens_a_wait(
+            wait in 1_u64..43_200,
+            asked in 0_u64..1_000,
+            more in 0_u64..1_000,
+            low in 0.0_f64..=1.0,
+            high in 0.0_f64..=1.0,
         ) {
             let schedule = Schedule(vec![Duration::from_secs(wait)]);
             let next = |asked, random| schedule.next(1, Some(Duration::from_secs(asked)), random);

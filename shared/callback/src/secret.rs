@@ -1,27 +1,37 @@
-//! Secrets that callbacks are signed with.
+//! Secrets that sign callbacks.
 
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// Why a text is no secret. It never repeats the text.
+/// Error: the text is not a webhook secret. The error never contains the text. Decision: do not start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
-    /// No secret at all.
-    #[error("no webhook secret is given")]
+    /// The text has no secret.
+    #[error("no webhook secret given")]
     Missing,
-    /// Another beginning.
-    #[error("a webhook secret begins with {}", Secret::PREFIX)]
+    /// The prefix is missing.
+    #[error("a webhook secret must begin with {}", Secret::PREFIX)]
     Prefix,
-    /// The rest is something else.
-    #[error("a webhook secret is {} and base64", Secret::PREFIX)]
+    /// The rest is not base64.
+    #[error("a webhook secret must be {} followed by base64", Secret::PREFIX)]
     Encoding,
-    /// Too short to be safe, or longer than the standard permits.
-    #[error("a webhook secret has {} to {} bytes", Secret::MIN_BYTES, Secret::MAX_BYTES)]
+    /// The key is too short to be safe, or longer than Standard Webhooks allows.
+    #[error("a webhook secret must have {} to {} bytes", Secret::MIN_BYTES, Secret::MAX_BYTES)]
     Length,
 }
 
-/// A key shared with the receiver: written as `whsec_` and base64.
+/// A signing key shared with the receiver, written as `whsec_` and base64 (Standard Webhooks).
+///
+/// ```
+/// use quire_callback::Secret;
+///
+/// let secret = Secret::generate([7; 32]);
+/// assert_eq!(secret.reveal().parse(), Ok(secret.clone()));
+///
+/// // `Debug` never shows it.
+/// assert_eq!(format!("{secret:?}"), "Secret(…)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
@@ -30,7 +40,7 @@ impl Secret {
     const MIN_BYTES: usize = 24;
     const MAX_BYTES: usize = 64;
 
-    /// A new secret, made of random bytes.
+    /// Returns a new secret of random bytes.
     pub fn generate(random: [u8; 32]) -> Self {
         Self(random.to_vec())
     }
@@ -40,7 +50,7 @@ impl Secret {
         if fits { Ok(Self(bytes)) } else { Err(InvalidSecret::Length) }
     }
 
-    /// The secret as it is written down, for the operator's eyes and the data folder only.
+    /// Returns the secret as text. Note: it must never be logged.
     pub fn reveal(&self) -> String {
         format!("{}{}", Self::PREFIX, STANDARD.encode(&self.0))
     }
@@ -65,22 +75,22 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets in force, at least one: while one is replaced by another, callbacks are signed with both.
+/// The valid secrets of a tenant, at least one. During a rotation callbacks are signed with both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets(Vec<Secret>);
 
 impl Secrets {
-    /// A single secret.
+    /// Returns a single secret.
     pub fn one(secret: Secret) -> Self {
         Self(vec![secret])
     }
 
-    /// Several secrets: the newest, and the older ones that are still in force, newest first.
+    /// Returns several secrets: the newest, and the older ones that are still valid, newest first.
     pub fn new(newest: Secret, older: impl IntoIterator<Item = Secret>) -> Self {
         Self(std::iter::once(newest).chain(older).collect())
     }
 
-    /// The newest of them: the one to hand out.
+    /// Returns the newest secret.
     pub fn newest(&self) -> &Secret {
         &self.0[0]
     }
@@ -90,7 +100,7 @@ impl Secrets {
     }
 }
 
-/// Reads secrets set apart by white space.
+/// Parses secrets separated by white space.
 impl FromStr for Secrets {
     type Err = InvalidSecret;
 
@@ -108,20 +118,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_secret_reads_back(bytes in prop::collection::vec(any::<u8>(), 24..=64)) {
+    fn a_secret_is_parsed_from_its_text(bytes in prop::collection::vec(any::<u8>(), 24..=64)) {
             let secret = Secret::new(bytes).expect("a length that fits");
             prop_assert_eq!(secret.reveal().parse(), Ok(secret));
         }
 
         #[test]
-        fn a_secret_is_not_shown_by_accident(bytes in prop::collection::vec(any::<u8>(), 24..=64)) {
+    fn debug_does_not_show_a_secret(bytes in prop::collection::vec(any::<u8>(), 24..=64)) {
             let secrets = Secrets::one(Secret::new(bytes).expect("a length that fits"));
             prop_assert_eq!(format!("{secrets:?}"), "Secrets([Secret(…)])");
         }
     }
 
     #[test]
-    fn what_is_no_secret_is_refused_with_its_reason() {
+    fn an_invalid_secret_is_refused_with_its_reason() {
         let short = format!("whsec_{}", STANDARD.encode([7; 23]));
         let long = format!("whsec_{}", STANDARD.encode([7; 65]));
         assert_eq!(short.parse::<Secret>(), Err(InvalidSecret::Length));

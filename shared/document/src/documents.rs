@@ -1,4 +1,4 @@
-//! The façade: checks at the door, pages for the worker.
+//! Inspects documents and decodes their pages.
 
 use std::{
     fs::File,
@@ -9,187 +9,206 @@ use std::{
 };
 
 use image::ImageFormat;
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 
 use crate::{
-    Limits, PageImage, PdfiumUnavailable,
+    DocumentLimits, PageImage, PdfiumUnavailable,
     format::{SNIFF_BYTES, sniff},
     pdf::{self, PdfFile},
-    picture,
+    raster,
     tiff::TiffFile,
 };
 
-/// Opens documents, one at a time.
+/// Inspects documents and decodes their pages, one document at a time.
 ///
-/// It can be sent to the thread that is to own it. Several may live in one process, though they then take turns inside
-/// pdfium, of which a process has one: the first library that is bound.
+/// It is `Send`, and all its methods block: give it a thread of its own. A process binds pdfium only once, and a lock
+/// serializes all calls to it.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use quire_document::{DocumentLimits, Documents};
+///
+/// let mut documents = Documents::new(Some("libpdfium.so".into()), DocumentLimits::default());
+/// let file = Path::new("invoice.pdf");
+/// let document = documents.inspect(file)?;
+/// for number in 1..=document.pages {
+///     let image = documents.page(file, document.format, number)?;
+///     println!("page {number}: {} × {} pixels", image.width(), image.height());
+/// }
+/// # Ok::<(), quire_tasks::Failure>(())
+/// ```
 #[derive(Debug)]
 pub struct Documents {
     pdfium_library: Option<PathBuf>,
-    limits: Limits,
-    kept: Option<Kept>,
+    limits: DocumentLimits,
+    cached: Option<OpenDocument>,
 }
 
-/// The document with pages that was read last: a worker mostly reads one page of it after another, and opening 3,000
-/// pages 3,000 times would cost more than reading them.
+/// The cached document. A worker mostly reads the pages of one document in sequence, and opening a document of 3,000
+/// pages 3,000 times would take longer than decoding them.
 #[derive(Debug)]
-struct Kept {
-    identity: Identity,
-    opened: Opened,
+struct OpenDocument {
+    identity: FileIdentity,
+    file: MultiPageFile,
 }
 
 #[derive(Debug)]
-enum Opened {
+enum MultiPageFile {
     Pdf(PdfFile),
     Tiff(TiffFile),
 }
 
-/// Which file it was: another may come to lie under the same path.
+/// Identifies a file: another one may replace it under the same path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     path: PathBuf,
     bytes: u64,
     modified: Option<SystemTime>,
 }
 
 impl Documents {
-    /// Documents within `limits`. `pdfium_library` is bound when the first PDF comes; images never need it.
-    pub const fn new(pdfium_library: Option<PathBuf>, limits: Limits) -> Self {
-        Self { pdfium_library, limits, kept: None }
+    /// Creates a reader with these limits. `pdfium_library` is bound at the first PDF; images do not need it.
+    pub const fn new(pdfium_library: Option<PathBuf>, limits: DocumentLimits) -> Self {
+        Self { pdfium_library, limits, cached: None }
     }
 
-    /// Binds pdfium now: at start-up, an unfit library is better news than with the first PDF.
+    /// Binds pdfium now, so that an unusable library is detected at startup instead of at the first PDF.
     ///
     /// # Errors
-    /// [`PdfiumUnavailable`], saying what is wrong with it.
+    /// Fails with [`PdfiumUnavailable`].
     pub fn bind_pdfium(&self) -> Result<(), PdfiumUnavailable> {
         pdf::bind(self.pdfium_library.as_deref())
     }
 
-    /// The check at the door: what the document is and how many pages it has, without decoding any.
+    /// Returns the format and the number of pages of a document, without decoding any.
     ///
     /// # Errors
-    /// A [`Failure`] for the customer: the document is empty, too large, of no known format, has too many pages or
-    /// pixels, asks for a password or cannot be opened. `Internal`, when the file cannot be read or pdfium is missing.
-    pub fn inspect(&mut self, file: &Path) -> Result<Split, Failure> {
-        guarded(FailureCode::UnreadableDocument, || self.check(file))
+    /// Fails with a [`Failure`] for the customer if the document is empty, too large, of an unknown format, has too
+    /// many pages or pixels, needs a password, or cannot be opened; with `Internal` if the file cannot be read or
+    /// pdfium is missing.
+    pub fn inspect(&mut self, file: &Path) -> Result<SplitDocument, Failure> {
+        catch_panics(FailureCode::UnreadableDocument, || self.inspect_file(file))
     }
 
-    /// Decodes or renders one page, counted from 1. The document last used stays open.
+    /// Decodes or renders one page, counted from 1. The document stays open until another one is read.
     ///
     /// # Errors
-    /// A [`Failure`] for the customer: this page, or the whole document, cannot be read. `Internal`, when the file
-    /// cannot be read or pdfium is missing.
-    pub fn page(&mut self, file: &Path, format: Format, page: u32) -> Result<PageImage, Failure> {
-        guarded(FailureCode::UnreadablePage, || self.read(file, format, page))
+    /// Fails with a [`Failure`] for the customer if the page or the document cannot be decoded; with `Internal` if the
+    /// file cannot be read or pdfium is missing.
+    pub fn page(&mut self, file: &Path, format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
+        catch_panics(FailureCode::UnreadablePage, || self.decode(file, format, page))
     }
 
-    /// How many pixels of the image that [`Documents::page`] makes of this page are an inch on paper. A PDF says how large its
-    /// pages are; what the others say of it is mostly wrong, so that they count as scanned in the usual way.
+    /// Returns the resolution, in pixels per inch, of the image that [`Documents::page`] returns for this page. Only a
+    /// PDF has a reliable page size; the metadata of other formats is mostly wrong. Default: 200, as typical for scans.
     ///
     /// # Errors
-    /// As [`Documents::page`].
-    pub fn dpi(&mut self, file: &Path, format: Format, page: u32) -> Result<f32, Failure> {
-        if format != Format::Pdf {
+    /// Fails like [`Documents::page`].
+    pub fn dpi(&mut self, file: &Path, format: DocumentFormat, page: u32) -> Result<f32, Failure> {
+        if format != DocumentFormat::Pdf {
             return Ok(pdf::FULL_DPI as f32);
         }
-        guarded(FailureCode::UnreadablePage, || {
-            let kept = self.opened(file, format)?;
-            let dpi = match &kept.opened {
-                Opened::Pdf(pdf) => pdf.dpi(page),
-                Opened::Tiff(_) => Ok(pdf::FULL_DPI as f32),
+        catch_panics(FailureCode::UnreadablePage, || {
+            let document = self.open_document(file, format)?;
+            let dpi = match &document.file {
+                MultiPageFile::Pdf(pdf) => pdf.dpi(page),
+                MultiPageFile::Tiff(_) => Ok(pdf::FULL_DPI as f32),
             };
-            self.kept = Some(kept);
+            self.cached = Some(document);
             dpi
         })
     }
 
-    fn check(&self, path: &Path) -> Result<Split, Failure> {
+    fn inspect_file(&self, path: &Path) -> Result<SplitDocument, Failure> {
         let (mut file, identity) = open(path)?;
         self.limits.check_bytes(identity.bytes)?;
         let mut head = Vec::new();
-        (&mut file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(|error| unreachable_file(&error))?;
+        (&mut file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(|error| file_failure(&error))?;
         let format = sniff(&head).ok_or_else(|| {
-            let message = "The document is no PDF, PNG, JPEG, TIFF, WebP or BMP, by its bytes.";
+            let message = "The document is not a PDF, PNG, JPEG, TIFF, WebP or BMP, judging by its bytes.";
             Failure::new(FailureCode::UnsupportedFormat, message)
         })?;
         let (file, _) = open(path)?;
         let pages = match format {
-            Format::Pdf => PdfFile::open(self.pdfium_library.as_deref(), file)?.pages(),
-            Format::Tiff => {
+            DocumentFormat::Pdf => PdfFile::open(self.pdfium_library.as_deref(), file)?.pages(),
+            DocumentFormat::Tiff => {
                 let tiff = TiffFile::open(file, &self.limits)?;
                 tiff.check_pixels(&self.limits)?;
                 tiff.pages()
             }
-            Format::Png => self.picture_pages(file, ImageFormat::Png)?,
-            Format::Jpeg => self.picture_pages(file, ImageFormat::Jpeg)?,
-            Format::Webp => self.picture_pages(file, ImageFormat::WebP)?,
-            Format::Bmp => self.picture_pages(file, ImageFormat::Bmp)?,
+            DocumentFormat::Png => self.image_pages(file, ImageFormat::Png)?,
+            DocumentFormat::Jpeg => self.image_pages(file, ImageFormat::Jpeg)?,
+            DocumentFormat::Webp => self.image_pages(file, ImageFormat::WebP)?,
+            DocumentFormat::Bmp => self.image_pages(file, ImageFormat::Bmp)?,
         };
         self.limits.check_pages(pages)?;
-        Ok(Split { format, pages })
+        Ok(SplitDocument { format, pages })
     }
 
-    fn picture_pages(&self, file: File, format: ImageFormat) -> Result<u32, Failure> {
-        picture::size(file, format, &self.limits).map(|_| 1)
+    fn image_pages(&self, file: File, format: ImageFormat) -> Result<u32, Failure> {
+        raster::size(file, format, &self.limits).map(|_| 1)
     }
 
-    fn read(&mut self, path: &Path, format: Format, page: u32) -> Result<PageImage, Failure> {
+    fn decode(&mut self, path: &Path, format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
         let format = match format {
-            Format::Pdf | Format::Tiff => {
-                // Taken out, so that what made a decoder panic is not met again.
-                let kept = self.opened(path, format)?;
-                let image = match &kept.opened {
-                    Opened::Pdf(pdf) => pdf.render(page),
-                    Opened::Tiff(tiff) => tiff.decode(page, &self.limits),
+            DocumentFormat::Pdf | DocumentFormat::Tiff => {
+                // Out of the cache during decoding, so that a document that makes its decoder panic is not reused.
+                let document = self.open_document(path, format)?;
+                let image = match &document.file {
+                    MultiPageFile::Pdf(pdf) => pdf.render(page),
+                    MultiPageFile::Tiff(tiff) => tiff.decode(page, &self.limits),
                 };
-                self.kept = Some(kept);
+                self.cached = Some(document);
                 return image;
             }
-            Format::Png => ImageFormat::Png,
-            Format::Jpeg => ImageFormat::Jpeg,
-            Format::Webp => ImageFormat::WebP,
-            Format::Bmp => ImageFormat::Bmp,
+            DocumentFormat::Png => ImageFormat::Png,
+            DocumentFormat::Jpeg => ImageFormat::Jpeg,
+            DocumentFormat::Webp => ImageFormat::WebP,
+            DocumentFormat::Bmp => ImageFormat::Bmp,
         };
         if page != 1 {
-            let message = format!("There is no page {page}: an image has one.");
+            let message = format!("There is no page {page}: an image has one page.");
             return Err(Failure::new(FailureCode::UnreadablePage, message));
         }
-        picture::decode(open(path)?.0, format, &self.limits)
+        raster::decode(open(path)?.0, format, &self.limits)
     }
 
-    /// The kept document where it is this one, or else this one, opened.
-    fn opened(&mut self, path: &Path, format: Format) -> Result<Kept, Failure> {
+    /// Takes the document out of the cache, or opens it.
+    fn open_document(&mut self, path: &Path, format: DocumentFormat) -> Result<OpenDocument, Failure> {
         let (file, identity) = open(path)?;
-        // Whatever is kept ends here, before another is opened beside it.
-        if let Some(kept) = self.kept.take().filter(|kept| kept.identity == identity) {
-            return Ok(kept);
+        // The cached document is closed before another one is opened.
+        if let Some(document) = self.cached.take()
+            && document.identity == identity
+        {
+            return Ok(document);
         }
-        let opened = match format {
-            Format::Tiff => Opened::Tiff(TiffFile::open(file, &self.limits)?),
-            _ => Opened::Pdf(PdfFile::open(self.pdfium_library.as_deref(), file)?),
+        let file = match format {
+            DocumentFormat::Tiff => MultiPageFile::Tiff(TiffFile::open(file, &self.limits)?),
+            _ => MultiPageFile::Pdf(PdfFile::open(self.pdfium_library.as_deref(), file)?),
         };
-        Ok(Kept { identity, opened })
+        Ok(OpenDocument { identity, file })
     }
 }
 
-fn open(path: &Path) -> Result<(File, Identity), Failure> {
+fn open(path: &Path) -> Result<(File, FileIdentity), Failure> {
     let opened = || -> io::Result<_> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        let identity = Identity { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() };
+        let identity =
+            FileIdentity { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() };
         Ok((file, identity))
     };
-    opened().map_err(|error| unreachable_file(&error))
+    opened().map_err(|error| file_failure(&error))
 }
 
-/// Our own disk's fault, not the document's.
-fn unreachable_file(error: &io::Error) -> Failure {
+/// The cause is our own disk, not the document.
+fn file_failure(error: &io::Error) -> Failure {
     Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
 }
 
-/// Decoders of hostile bytes should never panic, but when one does, it must not take the other pages with it.
-fn guarded<T>(code: FailureCode, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+/// Converts a panic of a decoder to a failure, so that an invalid document affects no other page.
+fn catch_panics<T>(code: FailureCode, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::new(code, "The document is broken in a way that its decoder cannot handle.")))
+        .unwrap_or_else(|_| Err(Failure::new(code, "The document is invalid in a way that its decoder cannot handle.")))
 }

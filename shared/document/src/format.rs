@@ -1,4 +1,4 @@
-//! What a document is, by its bytes: names and content types lie.
+//! Detection of a document's format from its bytes, because file names and content types are unreliable.
 
 use std::{
     fs::File,
@@ -6,38 +6,47 @@ use std::{
     path::Path,
 };
 
-use quire_tasks::Format;
+use quire_tasks::DocumentFormat;
 
-/// How many of a document's first bytes [`sniff`] wants. A PDF's header may stand behind up to 1,024 bytes of anything,
-/// as viewers allow.
+/// The number of leading bytes that [`sniff`] needs. Like viewers, it accepts a PDF header after up to 1,024 other
+/// bytes (ISO 32000-1, annex H, note 13).
 pub const SNIFF_BYTES: usize = 1024 + PDF.len();
 
 const PDF: &[u8] = b"%PDF-";
 
-/// Sizes of the header that follows a bitmap's file header, one for each version of the format. "BM" alone is too
-/// little to tell a bitmap from a text.
+/// Sizes of the header after the file header of a bitmap, one for each version of the format. They distinguish a bitmap
+/// from a text that begins with "BM".
 const BITMAP_HEADERS: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
 
-/// The format of a document that begins with `head`, of which the first [`SNIFF_BYTES`] matter. `None`: none of ours.
-pub fn sniff(head: &[u8]) -> Option<Format> {
+/// Returns the format of a document that begins with `head`, or `None` if it is not supported. Only the first
+/// [`SNIFF_BYTES`] are used.
+///
+/// ```
+/// use quire_document::sniff;
+/// use quire_tasks::Format;
+///
+/// assert_eq!(sniff(b"%PDF-1.7"), Some(DocumentFormat::Pdf));
+/// assert_eq!(sniff(b"GIF89a"), None);
+/// ```
+pub fn sniff(head: &[u8]) -> Option<DocumentFormat> {
     match head {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Format::Png),
-        [0xff, 0xd8, 0xff, ..] => Some(Format::Jpeg),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(Format::Tiff),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Format::Webp),
-        [b'B', b'M', ..] if is_bitmap(head) => Some(Format::Bmp),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(DocumentFormat::Png),
+        [0xff, 0xd8, 0xff, ..] => Some(DocumentFormat::Jpeg),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(DocumentFormat::Tiff),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(DocumentFormat::Webp),
+        [b'B', b'M', ..] if is_bitmap(head) => Some(DocumentFormat::Bmp),
         _ => {
             let head = &head[..head.len().min(SNIFF_BYTES)];
-            head.windows(PDF.len()).any(|bytes| bytes == PDF).then_some(Format::Pdf)
+            head.windows(PDF.len()).any(|bytes| bytes == PDF).then_some(DocumentFormat::Pdf)
         }
     }
 }
 
-/// The format of a file, by its first bytes.
+/// Returns the format of a file, or `None` if it is not supported.
 ///
 /// # Errors
-/// When it cannot be read.
-pub fn sniff_file(file: &Path) -> io::Result<Option<Format>> {
+/// Fails if the file cannot be read.
+pub fn sniff_file(file: &Path) -> io::Result<Option<DocumentFormat>> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     File::open(file)?.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
     Ok(sniff(&head))
@@ -55,29 +64,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pdf_may_begin_late_but_not_anywhere() {
-        let behind = |bytes: usize| [&vec![b' '; bytes], &b"%PDF-1.7\n"[..]].concat();
-        assert_eq!(sniff(&behind(0)), Some(Format::Pdf));
-        assert_eq!(sniff(&behind(1024)), Some(Format::Pdf));
-        assert_eq!(sniff(&behind(1025)), None);
+    fn a_pdf_header_may_follow_up_to_1024_bytes() {
+        let pdf_after = |bytes: usize| [&vec![b' '; bytes], &b"%PDF-1.7\n"[..]].concat();
+        assert_eq!(sniff(&pdf_after(0)), Some(DocumentFormat::Pdf));
+        assert_eq!(sniff(&pdf_after(1024)), Some(DocumentFormat::Pdf));
+        assert_eq!(sniff(&pdf_after(1025)), None);
     }
 
     #[test]
-    fn both_byte_orders_and_both_sizes_of_tiff_are_known() {
+    fn both_byte_orders_of_tiff_and_bigtiff_are_detected() {
         for head in [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"] {
-            assert_eq!(sniff(head), Some(Format::Tiff));
+            assert_eq!(sniff(head), Some(DocumentFormat::Tiff));
         }
     }
 
     #[test]
-    fn a_text_is_no_bitmap() {
+    fn a_text_that_begins_with_bm_is_not_a_bitmap() {
         assert_eq!(sniff(b"BMW and other makers of cars"), None);
-        assert_eq!(sniff(b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"), Some(Format::Bmp));
+        assert_eq!(sniff(b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"), Some(DocumentFormat::Bmp));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_have_one_format_or_none(head in prop::collection::vec(any::<u8>(), 0..2_000)) {
+        fn any_bytes_can_be_sniffed(head in prop::collection::vec(any::<u8>(), 0..2_000)) {
             let _ = sniff(&head);
         }
     }

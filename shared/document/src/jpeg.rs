@@ -1,34 +1,34 @@
-//! A page as a JPEG, for whoever looks at it.
+//! Encoding of a page as JPEG, for people to look at.
 
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
 use quire_tasks::{Failure, FailureCode};
 
 use crate::PageImage;
 
-/// What scanners and PDF printers use: type stays crisp, at a tenth of what a PNG takes.
+/// The quality that scanners and PDF printers use. Trade-off: text stays sharp at a tenth of the size of a PNG.
 const QUALITY: u8 = 75;
 
-/// A page as a JPEG.
+/// A page encoded as JPEG.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Jpeg {
-    /// The file.
+    /// The encoded file.
     pub bytes: Vec<u8>,
-    /// Whether it is gray, and has one sample a pixel; or else RGB.
+    /// Whether it is grayscale, with one sample per pixel, instead of RGB.
     pub is_gray: bool,
 }
 
 impl std::fmt::Debug for Jpeg {
-    /// Its size only: the picture is the customer's.
+    /// Shows only the size: the content is confidential.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Jpeg({} bytes)", self.bytes.len())
     }
 }
 
 impl PageImage {
-    /// The pixels as a JPEG: gray, where all of them are, which takes half the time.
+    /// Encodes the page as JPEG; as grayscale if all pixels are gray, which takes half the time.
     ///
     /// # Errors
-    /// A [`Failure`] for a page of more than 65,535 pixels to a side, which a JPEG cannot have.
+    /// Fails with a [`Failure`] for a page with a side of more than 65,535 pixels, the limit of the format.
     pub fn to_jpeg(&self) -> Result<Jpeg, Failure> {
         let pixels = self.pixels().as_chunks::<{ Self::CHANNELS }>().0;
         let is_gray = pixels.iter().all(|[blue, green, red]| blue == green && green == red);
@@ -44,8 +44,13 @@ impl PageImage {
             self.height(),
             color,
         );
-        let refused = |error| Failure::new(FailureCode::TooManyPixels, format!("The page can be no JPEG: {error}."));
-        written.map(|()| Jpeg { bytes, is_gray }).map_err(refused)
+        match written {
+            Ok(()) => Ok(Jpeg { bytes, is_gray }),
+            Err(error) => {
+                let message = format!("The page cannot be encoded as JPEG: {error}.");
+                Err(Failure::new(FailureCode::TooManyPixels, message))
+            }
+        }
     }
 }
 
@@ -54,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jpeg_looks_like_its_page_and_is_gray_where_that_is() {
+    fn a_jpeg_looks_like_its_page_and_is_grayscale_if_the_page_is() {
         for (pixel, is_gray) in [([200, 200, 200], true), ([10, 200, 90], false)] {
             let page = PageImage::new(24, 16, pixel.repeat(24 * 16));
             let jpeg = page.to_jpeg().expect("a small page");
@@ -68,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_too_long_for_a_jpeg_says_so() {
+    fn a_page_that_is_too_long_for_a_jpeg_is_an_error() {
         let refused = PageImage::new(70_000, 1, vec![0; 210_000]).to_jpeg().expect_err("too long");
         assert_eq!(refused.code, FailureCode::TooManyPixels);
     }

@@ -1,33 +1,34 @@
-//! From a document's bytes to images of its pages.
+//! Decodes and renders the pages of documents.
 //!
-//! At the door, [`Documents::inspect`] says what a document is and how many pages it has, or why it is refused, and
-//! decodes nothing. In the worker, [`Documents::page`] makes one page an image: decoded, or rendered by pdfium.
+//! [`Documents::inspect`] validates a document before it is stored: it returns the format and the number of pages, or
+//! why the document is refused, and decodes nothing. [`Documents::page`] decodes one page in the worker; pages of PDFs
+//! are rendered by pdfium.
 //!
 //! ```text
-//! file ── inspect ──> Split { format, pages }     sniff, headers, directories
+//! file ── inspect ──> SplitDocument { format, pages }     sniff, headers, directories
 //!      └─ page ────> PageImage                    PNG, JPEG, WebP, BMP: image     TIFF: tiff     PDF: pdfium
-//!                                                 └ on white ─ reduce ─ turn upright ┘
+//!                                                 └ on white ─ downscale ─ upright ┘
 //! ```
 //!
-//! Everything is synchronous, and everything that a stranger chooses (bytes, pages, pixels) has a limit.
+//! All functions block. Everything that the sender of a document controls (bytes, pages, pixels) has a limit.
 #![warn(missing_docs)]
 
-mod cover;
 mod documents;
+mod downscale;
 mod format;
 mod jpeg;
 mod limits;
 mod page_image;
 mod pdf;
-mod picture;
 mod pixels;
 mod png;
-mod reduce;
+mod raster;
+mod redact_pixels;
 mod tiff;
 
 pub use documents::Documents;
 pub use format::{SNIFF_BYTES, sniff, sniff_file};
 pub use jpeg::Jpeg;
-pub use limits::Limits;
+pub use limits::DocumentLimits;
 pub use page_image::PageImage;
 pub use pdf::PdfiumUnavailable;

@@ -1,27 +1,27 @@
-//! What is taken, and the sentences that refuse the rest.
+//! Limits of documents, and the messages for documents that exceed them.
 
 use quire_tasks::{Failure, FailureCode};
 
-/// What is taken; more is refused before anything is decoded.
+/// Limits of a document. A document that exceeds one is refused before anything is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a document.
+pub struct DocumentLimits {
+    /// The most bytes of a document.
     pub max_bytes: u64,
-    /// Pages of a document.
+    /// The most pages of a document.
     pub max_pages: u32,
-    /// Pixels of an image. The pages of a PDF have none until they are rendered, and that is bounded anyway.
+    /// The most pixels of an image. They do not apply to PDFs, whose pages are rendered at a bounded size.
     pub max_pixels: u64,
 }
 
-impl Default for Limits {
-    /// 500 MB and 3,000 pages are what the large services take; 100 million pixels are A4 at 1,000 dpi and any camera,
-    /// and 300 MB when decoded.
+impl Default for DocumentLimits {
+    /// Default: 500 MB and 3,000 pages, the limits of the large OCR services, and 100 million pixels, which suffice for
+    /// A4 at 1,000 dpi and any camera and take 300 MB when decoded.
     fn default() -> Self {
         Self { max_bytes: 500_000_000, max_pages: 3_000, max_pixels: 100_000_000 }
     }
 }
 
-impl Limits {
+impl DocumentLimits {
     pub(crate) fn check_bytes(&self, bytes: u64) -> Result<(), Failure> {
         let max = self.max_bytes;
         match bytes {
@@ -34,7 +34,7 @@ impl Limits {
         }
     }
 
-    /// Counting may have stopped at the first page too many.
+    /// Note: `pages` may be a lower bound, because counting stops above the limit.
     pub(crate) fn check_pages(&self, pages: u32) -> Result<(), Failure> {
         let max = self.max_pages;
         if pages <= max {
@@ -45,7 +45,8 @@ impl Limits {
     }
 
     pub(crate) fn check_pixels(&self, (width, height): (u32, u32)) -> Result<(), Failure> {
-        let (pixels, max) = (u64::from(width) * u64::from(height), self.max_pixels);
+        let pixels = u64::from(width) * u64::from(height);
+        let max = self.max_pixels;
         if pixels <= max {
             return Ok(());
         }

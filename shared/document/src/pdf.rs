@@ -1,4 +1,4 @@
-//! PDF, through pdfium.
+//! Rendering of PDF pages by pdfium.
 
 use std::{
     fmt,
@@ -12,37 +12,38 @@ use pdfium_render::prelude::{
 };
 use quire_tasks::{Failure, FailureCode};
 
-use crate::{PageImage, reduce};
+use crate::{PageImage, downscale};
 
-/// What PDF viewers print at, more or less: 8-point type becomes 22 pixels high.
+/// The default resolution, similar to that of printing: 8-point type is 22 pixels high.
 pub(crate) const FULL_DPI: f64 = 200.0;
 
-/// Detection reads a page at about a thousand pixels to a side, so more than A4 at [`FULL_DPI`] (2,339 pixels) is wasted
-/// on it: larger pages are rendered with fewer dots…
+/// The longest side of pages at less than [`FULL_DPI`]. Text detection scales a page to about 1,000 pixels anyway, so
+/// that more than A4 at [`FULL_DPI`] (2,339 pixels) does not help it.
 const LONG_SIDE: f64 = 2_600.0;
 
-/// …but not with fewer than this, where 8-point type is still 17 pixels high and reads well. Above A2 the bound on
-/// pixels takes over: such sheets are posters and plans, and the alternative is not to read them.
-const READABLE_DPI: f64 = 150.0;
+/// The lowest resolution of pages up to A2: 8-point type is 17 pixels high and still readable. Larger pages are posters
+/// and plans, for which the limit on pixels applies.
+const MIN_READABLE_DPI: f64 = 150.0;
 
 const POINTS_PER_INCH: f64 = 72.0;
 
-/// A process binds pdfium once, for good. The lock also keeps opening together with asking why it failed: pdfium keeps
-/// its last error in a global.
+/// The library, which a process binds only once. The lock also makes opening a document and reading its error atomic,
+/// because pdfium stores its last error in a global variable.
 static BOUND: Mutex<Option<&'static Pdfium>> = Mutex::new(None);
 
-/// Why no PDF can be read here. Decision: refuse to start, where PDFs are expected; otherwise fail the page, retryably.
+/// Why PDFs cannot be rendered. Decision: refuse to start if PDFs are expected; otherwise fail the page with a
+/// retryable error.
 #[derive(Debug, thiserror::Error)]
 pub enum PdfiumUnavailable {
-    /// Nobody said where it is.
+    /// The configuration has no path of the library.
     #[error("no pdfium library was given")]
     NotGiven,
-    /// It is missing, no library, or of another version: every function that we may call is looked up at once.
+    /// It is missing, not a library, or of an incompatible version: all functions are looked up when it is bound.
     #[error("the pdfium library {} cannot be used: {reason}", path.display())]
     Unfit {
-        /// What was given.
+        /// The configured path.
         path: PathBuf,
-        /// What the dynamic linker says.
+        /// The error of the dynamic linker.
         reason: String,
     },
 }
@@ -58,15 +59,16 @@ impl fmt::Debug for PdfFile {
     }
 }
 
-/// Binds the library, unless this process already has one.
+/// Binds the library, unless this process has already bound one.
 pub(crate) fn bind(library: Option<&Path>) -> Result<(), PdfiumUnavailable> {
-    bound(library).map(|_| ())
+    lock_pdfium(library).map(|_| ())
 }
 
-type Bound = MutexGuard<'static, Option<&'static Pdfium>>;
+type PdfiumLock = MutexGuard<'static, Option<&'static Pdfium>>;
 
-fn bound(library: Option<&Path>) -> Result<(Bound, &'static Pdfium), PdfiumUnavailable> {
-    // What it guards is whole at any moment.
+/// Locks pdfium, and binds it first if necessary.
+fn lock_pdfium(library: Option<&Path>) -> Result<(PdfiumLock, &'static Pdfium), PdfiumUnavailable> {
+    // A poisoned lock is fine: the value is set by one assignment.
     let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pdfium) = *bound {
         return Ok((bound, pdfium));
@@ -89,10 +91,10 @@ fn reason(error: &PdfiumError) -> String {
 }
 
 impl PdfFile {
-    /// Opens a PDF without a password. pdfium reads from the file what it needs when it needs it.
+    /// Opens a PDF without a password. pdfium reads from the file on demand.
     pub(crate) fn open(library: Option<&Path>, file: File) -> Result<Self, Failure> {
-        let (_lock, pdfium) = bound(library).map_err(|error| unavailable(&error))?;
-        let document = pdfium.load_pdf_from_reader(file, None).map_err(|error| not_opened(&error))?;
+        let (_lock, pdfium) = lock_pdfium(library).map_err(|error| unavailable_failure(&error))?;
+        let document = pdfium.load_pdf_from_reader(file, None).map_err(|error| open_failure(&error))?;
         let pdf = Self { document };
         if pdf.pages() == 0 {
             return Err(Failure::new(FailureCode::UnreadableDocument, "The PDF has no pages."));
@@ -104,15 +106,14 @@ impl PdfFile {
         self.document.pages().len().try_into().unwrap_or(0)
     }
 
-    /// Renders one page, counted from 1, as a viewer shows it: turned and cropped as it says, with annotations and
-    /// filled forms.
+    /// Renders one page, counted from 1, like a viewer: rotated and cropped, with annotations and form fields.
     pub(crate) fn render(&self, page: u32) -> Result<PageImage, Failure> {
-        self.with(page, render)
+        self.with_page(page, render)
     }
 
-    /// How many pixels of the rendered page are an inch.
+    /// Returns the resolution of the rendered page in pixels per inch.
     pub(crate) fn dpi(&self, page: u32) -> Result<f32, Failure> {
-        self.with(page, |page| {
+        self.with_page(page, |page| {
             let points = f64::from(page.width().value.max(page.height().value));
             let (width, height) = size_in_pixels(f64::from(page.width().value), f64::from(page.height().value));
             let dpi = f64::from(width.max(height)) * POINTS_PER_INCH / points;
@@ -120,7 +121,7 @@ impl PdfFile {
         })
     }
 
-    fn with<T>(&self, page: u32, work: impl FnOnce(&PdfPage<'_>) -> Result<T, PdfiumError>) -> Result<T, Failure> {
+    fn with_page<T>(&self, page: u32, work: impl FnOnce(&PdfPage<'_>) -> Result<T, PdfiumError>) -> Result<T, Failure> {
         let unreadable = |error| {
             let message = format!("Page {page} of the PDF cannot be rendered: {}.", reason(&error));
             Failure::new(FailureCode::UnreadablePage, message)
@@ -134,35 +135,35 @@ impl PdfFile {
     }
 }
 
-fn unavailable(error: &PdfiumUnavailable) -> Failure {
-    // The customer learns that it is not their document's fault; the operator learns the rest.
-    tracing::error!(%error, "PDFs cannot be read");
+fn unavailable_failure(error: &PdfiumUnavailable) -> Failure {
+    // The details are for the operator only; the customer's document is not the cause.
+    tracing::error!(%error, "cannot read PDFs: pdfium is not available");
     Failure::new(FailureCode::Internal, "PDFs cannot be read at the moment: the PDF library is not available.")
 }
 
-fn not_opened(error: &PdfiumError) -> Failure {
+fn open_failure(error: &PdfiumError) -> Failure {
     use PdfiumInternalError::{PasswordError, SecurityError};
     match error {
         PdfiumError::PdfiumLibraryInternalError(PasswordError) => {
-            Failure::new(FailureCode::EncryptedDocument, "The PDF asks for a password.")
+            Failure::new(FailureCode::EncryptedDocument, "The PDF needs a password to open.")
         }
         PdfiumError::PdfiumLibraryInternalError(SecurityError) => {
             Failure::new(FailureCode::EncryptedDocument, "The PDF is encrypted in a way that is not supported.")
         }
-        _ => Failure::new(FailureCode::UnreadableDocument, "The PDF is broken: it cannot be opened."),
+        _ => Failure::new(FailureCode::UnreadableDocument, "The PDF is invalid: it cannot be opened."),
     }
 }
 
 fn render(page: &PdfPage<'_>) -> Result<PageImage, PdfiumError> {
     let (width, height) = size_in_pixels(f64::from(page.width().value), f64::from(page.height().value));
-    let (row, stride) =
-        (width as usize * PageImage::CHANNELS, (width as usize * PageImage::CHANNELS).next_multiple_of(4));
+    let row = width as usize * PageImage::CHANNELS;
+    let stride = row.next_multiple_of(4);
     let mut pixels = vec![0; stride * height as usize];
     let config = PdfRenderConfig::new()
         .set_fixed_size(width as i32, height as i32)
         .set_format(PdfBitmapFormat::BGR)
         .set_reverse_byte_order(false);
-    // Into our own memory, so that there is no copy but the closing of the gaps between rows.
+    // Rendered into our own buffer, so that only the padding between rows needs to be removed.
     let mut bitmap = PdfBitmap::from_bytes(width as i32, height as i32, PdfBitmapFormat::BGR, &mut pixels)?;
     page.render_into_bitmap_with_config(&mut bitmap, &config)?;
     drop(bitmap);
@@ -173,15 +174,15 @@ fn render(page: &PdfPage<'_>) -> Result<PageImage, PdfiumError> {
     Ok(PageImage::new(width, height, pixels))
 }
 
-/// How large a page of so many points is rendered: at least one pixel either way, and never more than
-/// [`reduce::ENOUGH_PIXELS`] in all.
+/// Returns the size in pixels of a page whose size is in points: at least one pixel either way, and at most
+/// [`downscale::MAX_PAGE_PIXELS`] in total.
 fn size_in_pixels(width: f64, height: f64) -> (u32, u32) {
-    // A page may call itself 0 points wide, or infinitely long.
+    // A PDF may declare a width of 0 or an infinite height.
     let side = |points: f64| if points.is_nan() { 0.1 } else { points.clamp(0.1, 1e6) } / POINTS_PER_INCH;
     let (width, height) = (side(width), side(height));
-    let dpi = (LONG_SIDE / width.max(height)).clamp(READABLE_DPI, FULL_DPI);
+    let dpi = (LONG_SIDE / width.max(height)).clamp(MIN_READABLE_DPI, FULL_DPI);
     let pixels = |inches: f64| ((inches * dpi).round() as u32).max(1);
-    reduce::reduced((pixels(width), pixels(height)))
+    downscale::downscaled_size((pixels(width), pixels(height)))
 }
 
 #[cfg(test)]
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_resolution_falls_with_the_page_s_size_until_it_would_harm() {
+    fn the_resolution_decreases_with_the_size_of_the_page() {
         assert_eq!(size_in_pixels(595.0, 842.0), (1653, 2339), "A4 at 200 dpi");
         assert_eq!(size_in_pixels(842.0, 1191.0), (1838, 2600), "A3 at 157 dpi");
         assert_eq!(size_in_pixels(1191.0, 1684.0), (2481, 3508), "A2 at 150 dpi");
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_pages_have_a_size() {
+    fn invalid_page_sizes_are_clamped() {
         assert_eq!(size_in_pixels(1.0, 14_400.0), (2, 30_000));
         assert_eq!(size_in_pixels(0.0, f64::NAN), (1, 1));
         assert_eq!(size_in_pixels(f64::INFINITY, -3.0), (65_535, 1));
@@ -211,7 +212,7 @@ mod tests {
         fn no_page_has_too_many_pixels(width in 0.0..1e7, height in 0.0..1e7) {
             let (width, height) = size_in_pixels(width, height);
             prop_assert!(width > 0 && height > 0);
-            prop_assert!(u64::from(width) * u64::from(height) <= reduce::ENOUGH_PIXELS);
+            prop_assert!(u64::from(width) * u64::from(height) <= downscale::MAX_PAGE_PIXELS);
         }
     }
 }

@@ -1,20 +1,20 @@
-//! From a decoder's samples to blue, green, red on white, in place: a page of 100 million pixels is 300 MB, and two
-//! such buffers are one too many.
+//! Converts decoded samples to blue, green and red on white. In place, because a page of 100 million pixels takes 300
+//! MB.
 
-/// What the samples of a pixel are, in order, one byte each.
+/// The color type: the samples of a pixel in order, one byte each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Samples {
     Gray,
     GrayAlpha,
     Rgb,
     RgbAlpha,
-    /// Ink: 0 is white.
+    /// Subtractive: 0 is white.
     Cmyk,
-    /// ITU-R BT.601 over the full range, as JPEG has it.
+    /// ITU-R BT.601 in full range, as in JPEG (JFIF).
     YCbCr,
 }
 
-/// Keeps the high byte of each sample of 16 bits in native byte order.
+/// Converts 16-bit samples in native byte order to 8 bits: keeps the high byte of each.
 pub(crate) fn narrow(mut samples: Vec<u8>) -> Vec<u8> {
     let count = samples.len() / 2;
     for i in 0..count {
@@ -25,7 +25,7 @@ pub(crate) fn narrow(mut samples: Vec<u8>) -> Vec<u8> {
     samples
 }
 
-/// Each pixel as blue, green, red, in the same buffer.
+/// Converts each pixel to blue, green and red, in the same buffer.
 pub(crate) fn to_bgr(samples: Vec<u8>, kind: Samples) -> Vec<u8> {
     match kind {
         Samples::Gray => spread(samples),
@@ -37,7 +37,7 @@ pub(crate) fn to_bgr(samples: Vec<u8>, kind: Samples) -> Vec<u8> {
     }
 }
 
-/// Replaces each group of `N` bytes by `M` ≤ `N` others.
+/// Replaces each group of `N` bytes with `M` ≤ `N` bytes.
 fn shrink<const N: usize, const M: usize>(mut bytes: Vec<u8>, convert: impl Fn([u8; N]) -> [u8; M]) -> Vec<u8> {
     let count = bytes.len() / N;
     for i in 0..count {
@@ -48,7 +48,8 @@ fn shrink<const N: usize, const M: usize>(mut bytes: Vec<u8>, convert: impl Fn([
     bytes
 }
 
-/// Gray three times, from the last pixel to the first, so that none is overwritten before it is read.
+/// Repeats each gray sample three times, from the last pixel to the first, so that none is overwritten before it is
+/// read.
 fn spread(mut bytes: Vec<u8>) -> Vec<u8> {
     let count = bytes.len();
     bytes.resize(count * 3, 0);
@@ -63,7 +64,7 @@ fn on_white(value: u8, alpha: u8) -> u8 {
     product(value, alpha) + (255 - alpha)
 }
 
-/// Of two shares of 255.
+/// Multiplies two fractions of 255.
 fn product(a: u8, b: u8) -> u8 {
     ((u16::from(a) * u16::from(b) + 127) / 255) as u8
 }
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn red_comes_last() {
+    fn the_order_is_blue_green_red() {
         let reds: [(Samples, &[u8]); 4] = [
             (Samples::Rgb, &[255, 0, 0]),
             (Samples::RgbAlpha, &[255, 0, 0, 255]),
@@ -109,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_half_transparent_is_half_white() {
+    fn half_transparent_pixels_are_half_white() {
         assert_eq!(to_bgr(vec![0, 0, 200, 128], Samples::RgbAlpha), [227, 127, 127]);
         assert_eq!(to_bgr(vec![0, 128, 7, 255], Samples::GrayAlpha), [127, 127, 127, 7, 7, 7]);
     }
 
     #[test]
-    fn sixteen_bits_keep_their_high_byte() {
+    fn samples_of_16_bits_keep_their_high_byte() {
         let wide: Vec<u8> = [0x1234_u16, 0xffff, 0x00ff].iter().flat_map(|v| v.to_ne_bytes()).collect();
         assert_eq!(narrow(wide), [0x12, 0xff, 0x00]);
     }

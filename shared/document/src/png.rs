@@ -1,4 +1,4 @@
-//! A page as a PNG, for whoever reads it elsewhere.
+//! Encoding of a page as PNG, for engines on other machines.
 
 use image::{
     ExtendedColorType, ImageEncoder,
@@ -8,18 +8,18 @@ use image::{
 use crate::PageImage;
 
 impl PageImage {
-    /// The pixels as a PNG, losslessly: an engine elsewhere reads what one here would read. The compression is the fast
-    /// kind, since it is the network of one's own that it saves.
+    /// Encodes the page as PNG, without loss, so that a remote engine gets the same pixels as a local one. Trade-off:
+    /// fast compression, because the image is sent over a local network.
     ///
     /// # Panics
-    /// When there is no memory for it.
+    /// Panics if memory allocation fails.
     pub fn to_png(&self) -> Vec<u8> {
         let mut samples = self.pixels().to_vec();
         samples.as_chunks_mut::<{ Self::CHANNELS }>().0.iter_mut().for_each(|pixel| pixel.swap(0, 2));
         let mut png = Vec::new();
         PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Adaptive)
             .write_image(&samples, self.width(), self.height(), ExtendedColorType::Rgb8)
-            .expect("a page has as many samples as its sides say");
+            .expect("the length of the pixels matches the size");
         png
     }
 }
@@ -32,7 +32,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_png_has_the_pages_pixels(width in 1_u32..40, pixels in prop::collection::vec(any::<u8>(), 3 * 40 * 8)) {
+        fn a_png_has_the_pixels_of_its_page(
+            width in 1_u32..40,
+            pixels in prop::collection::vec(any::<u8>(), 3 * 40 * 8),
+        ) {
             let height = 8;
             let page = PageImage::new(width, height, pixels[..(width * height) as usize * 3].to_vec());
             let decoded = image::load_from_memory(&page.to_png()).expect("a PNG").into_rgb8();

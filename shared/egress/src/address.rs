@@ -1,11 +1,19 @@
-//! Which addresses are not on the public internet.
+//! Addresses that are not on the public internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Why an address is refused, or `None` for one on the public internet.
+/// Returns why an address is refused, or `None` for an address on the public internet.
 ///
-/// An IPv4 address inside an IPv6 one is judged as itself where systems take it for that (`::ffff:0:0/96`); the other
-/// ways to wrap one (6to4, NAT64, Teredo, IPv4-compatible) are refused whole: a public host needs none of them.
+/// An IPv4-mapped IPv6 address (`::ffff:0:0/96`) is classified as its IPv4 address. All other embeddings of IPv4
+/// addresses (6to4, NAT64, Teredo, IPv4-compatible) are refused, because public hosts do not need them.
+///
+/// ```
+/// use quire_egress::forbidden;
+///
+/// assert_eq!(forbidden("169.254.169.254".parse()?), Some("a link-local address"));
+/// assert_eq!(forbidden("93.184.215.14".parse()?), None);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 pub fn forbidden(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(v4) => forbidden_v4(v4),
@@ -30,7 +38,7 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     V6.iter().find_map(within).or((!global_unicast).then_some("not a global unicast address"))
 }
 
-/// The special-purpose registry of IPv4; the first match names the reason.
+/// IANA IPv4 Special-Purpose Address Registry. The first match is the reason.
 const V4: [(Ipv4Addr, u32, &str); 17] = [
     (Ipv4Addr::UNSPECIFIED, 8, "an address of this network"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "a private address"),
@@ -45,15 +53,15 @@ const V4: [(Ipv4Addr, u32, &str); 17] = [
     (Ipv4Addr::new(198, 18, 0, 0), 15, "an address for benchmarks"),
     (Ipv4Addr::new(198, 51, 100, 0), 24, "an address for documentation"),
     (Ipv4Addr::new(203, 0, 113, 0), 24, "an address for documentation"),
-    // Public by the registry, yet answered inside of one large cloud only, by what hands out its credentials.
+    // Not in the registry: the address of the platform services of Azure, which are reachable only from inside it.
     (Ipv4Addr::new(168, 63, 129, 16), 32, "a metadata address"),
     (Ipv4Addr::new(224, 0, 0, 0), 4, "a multicast address"),
     (Ipv4Addr::BROADCAST, 32, "a broadcast address"),
     (Ipv4Addr::new(240, 0, 0, 0), 4, "a reserved address"),
 ];
 
-/// The special-purpose registry of IPv6. What lies outside of `2000::/3` is refused in any case; it is listed for its
-/// reason's sake.
+/// IANA IPv6 Special-Purpose Address Registry. Addresses outside `2000::/3` are refused anyway; they are listed for
+/// their reason.
 const V6: [(Ipv6Addr, u32, &str); 16] = [
     (Ipv6Addr::LOCALHOST, 128, "a loopback address"),
     (Ipv6Addr::UNSPECIFIED, 128, "an address of this network"),
@@ -62,7 +70,7 @@ const V6: [(Ipv6Addr, u32, &str); 16] = [
     (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, "a NAT64 address"),
     (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, "a NAT64 address"),
     (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, "a discard address"),
-    // Teredo, ORCHID and benchmarks among them.
+    // Includes Teredo, ORCHID and benchmarking.
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "an address for protocols"),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, "an address for documentation"),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "a 6to4 address"),
@@ -84,7 +92,7 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// Of each refused range the first and the last address, and its neighbors on both sides where these are public.
+    /// The first and last address of each refused range, and its public neighbors on both sides.
     const EDGES: [(&str, &str, Option<&str>, Option<&str>); 31] = [
         ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
         ("10.0.0.0", "10.255.255.255", Some("9.255.255.255"), Some("11.0.0.0")),
@@ -120,7 +128,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_range_is_refused_to_its_edges_and_not_beyond() {
+    fn every_range_is_refused_exactly_to_its_ends() {
         for (first, last, before, after) in EDGES {
             assert!(forbidden(address(first)).is_some(), "{first}");
             assert!(forbidden(address(last)).is_some(), "{last}");
@@ -131,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_names_the_kind_of_address() {
+    fn the_reason_is_the_kind_of_address() {
         let reason = |text| forbidden(address(text));
         assert_eq!(reason("255.255.255.255"), Some("a broadcast address"));
         assert_eq!(reason("169.254.169.254"), Some("a link-local address"));
@@ -142,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_pass() {
+    fn public_addresses_are_allowed() {
         for public in ["1.1.1.1", "8.8.8.8", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450:4001:82a::200e"] {
             assert_eq!(forbidden(address(public)), None, "{public}");
         }
@@ -150,15 +158,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_ipv4_address_is_judged_the_same_when_it_is_mapped(bits in any::<u32>()) {
+        fn a_mapped_ipv4_address_is_classified_like_the_ipv4_address(bits in any::<u32>()) {
             let v4 = Ipv4Addr::from_bits(bits);
             prop_assert_eq!(forbidden(v4.to_ipv6_mapped().into()), forbidden(v4.into()));
         }
 
         #[test]
-        fn every_wrapping_of_an_ipv4_address_is_refused(bits in any::<u32>()) {
+        fn every_other_embedding_of_an_ipv4_address_is_refused(bits in any::<u32>()) {
             let (high, low) = ((bits >> 16) as u16, bits as u16);
-            let twins = [
+            let embeddings = [
                 Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
                 Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
                 Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, high, low),
@@ -166,13 +174,13 @@ mod tests {
                 Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
                 Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
             ];
-            for twin in twins {
-                prop_assert!(forbidden(twin.into()).is_some(), "{}", twin);
+            for embedding in embeddings {
+                prop_assert!(forbidden(embedding.into()).is_some(), "{}", embedding);
             }
         }
 
         #[test]
-        fn the_standard_library_finds_nothing_more_to_refuse(bits in any::<u32>()) {
+        fn all_special_addresses_of_the_standard_library_are_refused(bits in any::<u32>()) {
             let v4 = Ipv4Addr::from_bits(bits);
             let special = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_broadcast()
                 || v4.is_multicast() || v4.is_documentation() || v4.is_unspecified();
@@ -180,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn only_global_unicast_passes(bits in any::<u128>()) {
+        fn only_global_unicast_addresses_are_allowed(bits in any::<u128>()) {
             let v6 = Ipv6Addr::from_bits(bits);
             let passes = forbidden(v6.into()).is_none();
             prop_assert!(!passes || bits >> 125 == 1 || v6.to_ipv4_mapped().is_some());

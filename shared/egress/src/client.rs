@@ -1,4 +1,4 @@
-//! The one client, and what may be asked of it.
+//! The HTTP client and its policy.
 
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
@@ -6,48 +6,49 @@ use reqwest::redirect;
 use url::{Host, Url};
 
 use crate::{
-    PostError, Refused, Resolve, SetupError, forbidden,
-    resolver::{Guard, System},
+    EgressSetupError, PostError, Resolve, UrlRefused, forbidden,
+    resolver::{GuardedResolver, SystemResolver},
 };
 
-/// Longer URLs break at some proxy on the way anyway.
+/// The longest URL, in bytes. Many proxies refuse longer ones.
 pub const MAX_URL_LENGTH: usize = 2048;
-/// A host that is there answers within a round trip; the rest of the time belongs to the transfer.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// The connect timeout. A reachable host accepts a connection within one round trip; the rest of the timeout is for the
+/// transfer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("quire/", env!("CARGO_PKG_VERSION"));
 
-/// What is permitted beyond the public internet.
+/// Which URLs are allowed in addition to `https` URLs on the public internet. Default: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// Loopback addresses, over plain HTTP too. For development only: every program on the machine is then within
-    /// reach of whoever may name a URL.
+pub struct EgressPolicy {
+    /// Allows loopback addresses, also by plain HTTP. For development only: customers can then reach all services on
+    /// the machine by a URL.
     pub allow_loopback_http: bool,
 }
 
-impl Policy {
-    /// Why `address` is refused as one of `host`.
-    pub(crate) fn refuses(self, host: &str, address: IpAddr) -> Option<&'static str> {
+impl EgressPolicy {
+    /// Returns why `address` is refused as an address of `host`, or `None` if it is allowed.
+    pub(crate) fn refusal_reason(self, host: &str, address: IpAddr) -> Option<&'static str> {
         let loopback = address.to_canonical().is_loopback();
         if self.allow_loopback_http && loopback {
             return None;
         }
-        // Plain HTTP is permitted to this name because of where it leads: it must lead nowhere else.
-        let elsewhere = is_localhost(host) && !loopback;
-        forbidden(address).or(elsewhere.then_some("a name for loopback that leads elsewhere"))
+        // Plain HTTP is allowed for localhost names only because they resolve to loopback addresses.
+        let is_spoofed_localhost = is_localhost(host) && !loopback;
+        forbidden(address).or(is_spoofed_localhost.then_some("a name for loopback with another address"))
     }
 
-    fn check_host(self, url: &Url) -> Result<(), Refused> {
-        let host = url.host().ok_or(Refused::Malformed)?;
+    fn check_host(self, url: &Url) -> Result<(), UrlRefused> {
+        let host = url.host().ok_or(UrlRefused::Malformed)?;
         let why = match host {
-            Host::Ipv4(address) => self.refuses("", address.into()),
-            Host::Ipv6(address) => self.refuses("", address.into()),
+            Host::Ipv4(address) => self.refusal_reason("", address.into()),
+            Host::Ipv6(address) => self.refusal_reason("", address.into()),
             Host::Domain(name) if is_localhost(name) && !self.allow_loopback_http => Some("a name for loopback"),
             Host::Domain(_) => None,
         };
-        why.map_or(Ok(()), |why| Err(Refused::Address { host: host.to_string(), why }))
+        why.map_or(Ok(()), |why| Err(UrlRefused::Address { host: host.to_string(), why }))
     }
 
-    fn check_scheme(self, url: &Url) -> Result<(), Refused> {
+    fn check_scheme(self, url: &Url) -> Result<(), UrlRefused> {
         let loopback = match url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
@@ -57,94 +58,108 @@ impl Policy {
         match url.scheme() {
             "https" => Ok(()),
             "http" if self.allow_loopback_http && loopback => Ok(()),
-            _ => Err(Refused::Scheme),
+            _ => Err(UrlRefused::Scheme),
         }
     }
 }
 
-/// Names that mean loopback everywhere (RFC 6761).
+/// Returns whether the name is reserved for loopback (RFC 6761, section 6.3).
 fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// An HTTP client for strangers' addresses. Cheap to clone.
+/// An HTTP client for URLs from untrusted sources. Cheap to clone.
+///
+/// ```no_run
+/// use std::{path::Path, time::Duration};
+///
+/// use quire_egress::{Client, EgressPolicy};
+///
+/// # async fn download() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(EgressPolicy::default())?;
+/// let url = client.check("https://example.com/invoice.pdf")?;
+/// let bytes = client.fetch(&url, 500_000_000, Duration::from_secs(60), Path::new("invoice.pdf")).await?;
+/// println!("{bytes} bytes");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    policy: Policy,
+    policy: EgressPolicy,
     pub(crate) http: reqwest::Client,
 }
 
 impl Client {
-    /// A client that asks the system's resolver.
+    /// Creates a client that uses the resolver of the system.
     ///
     /// # Errors
-    /// [`SetupError`] where HTTPS cannot be spoken.
-    pub fn new(policy: Policy) -> Result<Self, SetupError> {
-        Self::with_resolver(policy, Arc::new(System))
+    /// Fails with [`EgressSetupError`] without root certificates.
+    pub fn new(policy: EgressPolicy) -> Result<Self, EgressSetupError> {
+        Self::with_resolver(policy, Arc::new(SystemResolver))
     }
 
-    /// A client that asks `resolver`; its answers are checked as the system's are.
+    /// Creates a client that uses `resolver`, whose addresses are checked like those of the system.
     ///
     /// # Errors
-    /// [`SetupError`] where HTTPS cannot be spoken.
-    pub fn with_resolver(policy: Policy, resolver: Arc<dyn Resolve>) -> Result<Self, SetupError> {
-        // An error says that the process has a provider already, which is as good.
+    /// Fails with [`EgressSetupError`] without root certificates.
+    pub fn with_resolver(policy: EgressPolicy, resolver: Arc<dyn Resolve>) -> Result<Self, EgressSetupError> {
+        // An error means that the process already has a provider, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
-            .dns_resolver(Guard { policy, resolver })
+            .dns_resolver(GuardedResolver { policy, resolver })
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
-            .connect_timeout(CONNECT_LIMIT)
-            // Each request makes its own connection: its address is checked anew, and none fails on a connection that
-            // the other side has just closed. It costs a handshake a request.
+            .connect_timeout(CONNECT_TIMEOUT)
+            // No connection reuse: every request checks the address again, and none fails on a connection that the
+            // server has just closed. Trade-off: one TLS handshake per request.
             .pool_max_idle_per_host(0)
             .user_agent(USER_AGENT)
             .build()
-            .map_err(|error| SetupError(innermost(&error)))?;
+            .map_err(|error| EgressSetupError(root_cause(&error)))?;
         Ok(Self { policy, http })
     }
 
-    /// What can be said of a URL without the network. A name that passes may still be refused when it is resolved.
+    /// Parses and validates a URL without network access. Note: its host name may still be refused when it is resolved.
     ///
     /// # Errors
-    /// [`Refused`] for what must not be called.
-    pub fn check(&self, url: &str) -> Result<Url, Refused> {
+    /// Fails with [`UrlRefused`].
+    pub fn check(&self, url: &str) -> Result<Url, UrlRefused> {
         if url.len() > MAX_URL_LENGTH {
-            return Err(Refused::TooLong);
+            return Err(UrlRefused::TooLong);
         }
-        let url = Url::parse(url).map_err(|_| Refused::Malformed)?;
-        self.admit(&url)?;
+        let url = Url::parse(url).map_err(|_| UrlRefused::Malformed)?;
+        self.validate(&url)?;
         Ok(url)
     }
 
-    /// [`Client::check`] for what is parsed; every request begins with it.
-    pub(crate) fn admit(&self, url: &Url) -> Result<(), Refused> {
+    /// Validates a parsed URL. Every request begins with it.
+    pub(crate) fn validate(&self, url: &Url) -> Result<(), UrlRefused> {
         self.policy.check_scheme(url)?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Refused::Credentials);
+            return Err(UrlRefused::Credentials);
         }
         if url.port() == Some(0) {
-            return Err(Refused::Port);
+            return Err(UrlRefused::Port);
         }
         self.policy.check_host(url)
     }
 }
 
-/// Host and port: all that an error may say of a URL.
+/// Returns host and port, the only parts of a URL that errors may contain.
 pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// What the network's error means.
-pub(crate) fn explain(url: &Url, error: &reqwest::Error) -> PostError {
-    let refused = causes(error).find_map(|cause| cause.downcast_ref::<Refused>());
+/// Converts a network error.
+pub(crate) fn post_error(url: &Url, error: &reqwest::Error) -> PostError {
+    let refused = causes(error).find_map(|cause| cause.downcast_ref::<UrlRefused>());
     match refused {
         Some(refused) => PostError::Refused(refused.clone()),
         None if error.is_timeout() => PostError::TimedOut { host: host_of(url) },
-        None => PostError::Unreachable { host: host_of(url), why: innermost(error) },
+        None => PostError::Unreachable { host: host_of(url), why: root_cause(error) },
     }
 }
 
@@ -152,8 +167,8 @@ fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error 
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
-/// The first cause: the outer errors repeat it, and the outermost would name the whole URL.
-fn innermost(error: &reqwest::Error) -> String {
+/// Returns the root cause. The outer errors repeat it, and the outermost one contains the whole URL.
+fn root_cause(error: &reqwest::Error) -> String {
     causes(error).last().map_or_else(|| "no cause given".to_owned(), ToString::to_string)
 }
 
@@ -165,10 +180,10 @@ mod tests {
 
     use super::*;
 
-    /// Made once: each reads the root certificates.
+    /// Created once, because each client reads the root certificates.
     fn client(allow_loopback_http: bool) -> &'static Client {
         fn new(allow_loopback_http: bool) -> Client {
-            Client::new(Policy { allow_loopback_http }).expect("a client")
+            Client::new(EgressPolicy { allow_loopback_http }).expect("root certificates are available")
         }
         static STRICT: LazyLock<Client> = LazyLock::new(|| new(false));
         static DEVELOPMENT: LazyLock<Client> = LazyLock::new(|| new(true));
@@ -176,11 +191,11 @@ mod tests {
     }
 
     fn refused_address(url: &str) -> bool {
-        matches!(client(false).check(url), Err(Refused::Address { .. }))
+        matches!(client(false).check(url), Err(UrlRefused::Address { .. }))
     }
 
     #[test]
-    fn an_ordinary_url_passes() {
+    fn an_https_url_is_allowed() {
         let client = client(false);
         for url in ["https://example.com/a.pdf?signature=x", "https://example.com:8443", "https://[2606:4700::1111]/"] {
             assert_eq!(client.check(url).map(|url| url.scheme().to_owned()), Ok("https".to_owned()), "{url}");
@@ -221,30 +236,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_https_url_is_refused_with_its_reason() {
+    fn urls_other_than_https_are_refused_with_a_reason() {
         let client = client(false);
         for (url, reason) in [
-            ("", Refused::Malformed),
-            ("example.com/a", Refused::Malformed),
-            ("https://", Refused::Malformed),
-            ("https://[::1%25eth0]/", Refused::Malformed),
-            ("http://example.com/", Refused::Scheme),
-            ("http://127.0.0.1/", Refused::Scheme),
-            ("file:///etc/passwd", Refused::Scheme),
-            ("ftp://example.com/", Refused::Scheme),
-            ("data:text/plain,x", Refused::Scheme),
-            ("https://user@example.com/", Refused::Credentials),
-            ("https://:secret@example.com/", Refused::Credentials),
-            ("https://example.com:0/", Refused::Port),
+            ("", UrlRefused::Malformed),
+            ("example.com/a", UrlRefused::Malformed),
+            ("https://", UrlRefused::Malformed),
+            ("https://[::1%25eth0]/", UrlRefused::Malformed),
+            ("http://example.com/", UrlRefused::Scheme),
+            ("http://127.0.0.1/", UrlRefused::Scheme),
+            ("file:///etc/passwd", UrlRefused::Scheme),
+            ("ftp://example.com/", UrlRefused::Scheme),
+            ("data:text/plain,x", UrlRefused::Scheme),
+            ("https://user@example.com/", UrlRefused::Credentials),
+            ("https://:secret@example.com/", UrlRefused::Credentials),
+            ("https://example.com:0/", UrlRefused::Port),
         ] {
             assert_eq!(client.check(url), Err(reason), "{url}");
         }
         let long = format!("https://example.com/{}", "x".repeat(MAX_URL_LENGTH));
-        assert_eq!(client.check(&long), Err(Refused::TooLong));
+        assert_eq!(client.check(&long), Err(UrlRefused::TooLong));
     }
 
     #[test]
-    fn in_development_loopback_and_nothing_else_is_within_reach() {
+    fn the_development_policy_allows_only_loopback_in_addition() {
         let client = client(true);
         for url in [
             "http://127.0.0.1:80/x",
@@ -256,20 +271,20 @@ mod tests {
             assert!(client.check(url).is_ok(), "{url}");
         }
         for url in ["http://example.com/", "http://10.0.0.1/", "http://localhost.example.com/"] {
-            assert_eq!(client.check(url), Err(Refused::Scheme), "{url}");
+            assert_eq!(client.check(url), Err(UrlRefused::Scheme), "{url}");
         }
         for url in ["https://10.0.0.1/", "https://169.254.169.254/", "https://[fe80::1]/", "https://0.0.0.0/"] {
-            assert!(matches!(client.check(url), Err(Refused::Address { .. })), "{url}");
+            assert!(matches!(client.check(url), Err(UrlRefused::Address { .. })), "{url}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_refusal_never_repeats_path_or_query(host in "[a-z0-9.\\[\\]:@-]{0,20}", scheme in "[a-z]{1,5}") {
+        fn a_refusal_does_not_contain_path_or_query(host in "[a-z0-9.\\[\\]:@-]{0,20}", scheme in "[a-z]{1,5}") {
             let url = format!("{scheme}://{host}/very-secret?token=very-secret");
             if let Err(refused) = client(false).check(&url) {
-                let said = format!("{refused} {refused:?}");
-                prop_assert!(!said.contains("very-secret"));
+                let text = format!("{refused} {refused:?}");
+                prop_assert!(!text.contains("very-secret"));
             }
         }
     }

@@ -1,74 +1,74 @@
-//! What can go wrong on the way to a stranger and back.
+//! Errors of outgoing requests, by what to do next.
 
-/// No HTTPS client can be made, most often for want of root certificates. Decision: refuse to start.
+/// The HTTPS client cannot be created, most often because of missing root certificates. Decision: refuse to start.
 #[derive(Debug, thiserror::Error)]
-#[error("no HTTPS client can be made: {0}; install root certificates (ca-certificates) or set SSL_CERT_FILE")]
-pub struct SetupError(pub(crate) String);
+#[error("cannot create an HTTPS client: {0}; install root certificates (ca-certificates) or set SSL_CERT_FILE")]
+pub struct EgressSetupError(pub(crate) String);
 
-/// This URL is not for us to call. Decision: never retry; whoever named it is at fault.
+/// Why a URL is refused. Decision: never retry; report the error to the customer who configured the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Nothing that parses as an absolute URL.
+pub enum UrlRefused {
+    /// It cannot be parsed as an absolute URL.
     #[error("not a URL")]
     Malformed,
-    /// Longer than [`crate::MAX_URL_LENGTH`].
+    /// It is longer than [`crate::MAX_URL_LENGTH`].
     #[error("longer than {} characters", crate::MAX_URL_LENGTH)]
     TooLong,
-    /// Another scheme than `https`.
-    #[error("only https URLs are taken")]
+    /// Its scheme is not `https`.
+    #[error("only https URLs are allowed")]
     Scheme,
-    /// A user name or a password in the URL, where logs and tables would keep it.
-    #[error("a URL with a user name or a password is not taken")]
+    /// It has a user name or a password, which would end up in logs and tables.
+    #[error("a URL must not have a user name or a password")]
     Credentials,
-    /// Port 0.
-    #[error("port 0 is no port")]
+    /// Its port is 0.
+    #[error("port 0 is not a valid port")]
     Port,
-    /// An address, or a name that has only such addresses, that is not on the public internet.
+    /// Its address, or every address of its host name, is not on the public internet (protection against SSRF).
     #[error("{host} is refused: {why}")]
     Address {
-        /// The host as it stands in the URL.
+        /// The host in the URL.
         host: String,
-        /// Which kind of address it is.
+        /// The kind of address.
         why: &'static str,
     },
 }
 
-/// Why a document could not be fetched.
+/// Why a document could not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Decision: never retry.
+    /// The URL is refused. Decision: never retry.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// More bytes than are taken. Decision: never retry.
+    Refused(#[from] UrlRefused),
+    /// The response has more bytes than allowed. Decision: never retry.
     #[error("larger than {limit} bytes")]
     TooLarge {
-        /// How many are.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// Another status than 200. Decision: retry when [`is_transient_status`] says so.
+    /// The status is not 200. Decision: retry if [`is_transient_status`] returns true.
     #[error("answered with status {0}")]
     Status(u16),
-    /// No connection, or one that broke. Decision: retry.
+    /// The connection failed. Decision: retry.
     #[error("{host} could not be reached: {why}")]
     Unreachable {
         /// Host and port.
         host: String,
-        /// What the network said.
+        /// The cause.
         why: String,
     },
-    /// The time was over. Decision: retry.
+    /// The timeout has elapsed. Decision: retry.
     #[error("{host} took too long")]
     TimedOut {
         /// Host and port.
         host: String,
     },
-    /// The file could not be written: the fault is ours. Decision: retry.
-    #[error("the fetched bytes could not be kept: {0}")]
+    /// The file could not be written: an error of our own disk. Decision: retry.
+    #[error("the downloaded bytes could not be stored: {0}")]
     Storage(#[from] std::io::Error),
 }
 
 impl FetchError {
-    /// Whether the same may end better later.
+    /// Returns whether a retry may succeed.
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Refused(_) | Self::TooLarge { .. } => false,
@@ -78,21 +78,21 @@ impl FetchError {
     }
 }
 
-/// Why there is no answer to a POST.
+/// Why a POST request got no response.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
-    /// Decision: never retry.
+    /// The URL is refused. Decision: never retry.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// No connection, or one that broke. Decision: retry.
+    Refused(#[from] UrlRefused),
+    /// The connection failed. Decision: retry.
     #[error("{host} could not be reached: {why}")]
     Unreachable {
         /// Host and port.
         host: String,
-        /// What the network said.
+        /// The cause.
         why: String,
     },
-    /// The time was over. Decision: retry.
+    /// The timeout has elapsed. Decision: retry.
     #[error("{host} took too long")]
     TimedOut {
         /// Host and port.
@@ -101,7 +101,7 @@ pub enum PostError {
 }
 
 impl PostError {
-    /// Whether the same may end better later.
+    /// Returns whether a retry may succeed.
     pub const fn is_transient(&self) -> bool {
         !matches!(self, Self::Refused(_))
     }
@@ -117,8 +117,13 @@ impl From<PostError> for FetchError {
     }
 }
 
-/// Whether a status says "not now" rather than "no": time-outs (408), too early (425), too many requests (429), and
-/// whatever is the server's fault.
+/// Returns whether a status is transient: request timeout (408), too early (425), too many requests (429), and server
+/// errors (5xx).
+///
+/// ```
+/// assert!(quire_egress::is_transient_status(503));
+/// assert!(!quire_egress::is_transient_status(404));
+/// ```
 pub const fn is_transient_status(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }

@@ -1,9 +1,9 @@
-//! HTTP to strangers' addresses: documents are fetched from them, callbacks are posted to them.
+//! HTTP requests to URLs from untrusted sources: downloads of documents, and callbacks (webhooks).
 //!
-//! A stranger who names an address must not make us talk to our own network. So [`Client::check`] refuses a URL at the
-//! door by what can be seen in it, and the resolver refuses it again when a connection is made, by the addresses that
-//! its name has at that moment: what a name meant earlier says nothing. No redirects, no proxy, no cookies, no
-//! compression; every answer is bounded in bytes and time. Errors name a host and a port at most, never a path or a
+//! Protects against server-side request forgery (SSRF): a URL must not reach our own network. [`Client::check`] refuses
+//! a URL by its text when it is submitted. When a connection is made, the resolver checks the addresses of the host
+//! name again, because they may have changed (DNS rebinding). There are no redirects, proxies, cookies or compression,
+//! and every response is limited in bytes and time. Errors contain at most a host and a port, and never a path or a
 //! query.
 
 #![warn(missing_docs)]
@@ -16,9 +16,9 @@ mod post;
 mod resolver;
 
 pub use address::forbidden;
-pub use client::{Client, MAX_URL_LENGTH, Policy};
-pub use error::{FetchError, PostError, Refused, SetupError, is_transient_status};
-pub use post::{Answer, retry_after};
+pub use client::{Client, EgressPolicy, MAX_URL_LENGTH};
+pub use error::{EgressSetupError, FetchError, PostError, UrlRefused, is_transient_status};
+pub use post::{PostResponse, retry_after};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use resolver::Resolve;
 pub use url::Url;

@@ -1,4 +1,4 @@
-//! POST, and a little of the answer.
+//! POST requests.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,72 +13,85 @@ use url::Url;
 
 use crate::{
     Client, PostError,
-    client::{explain, host_of},
+    client::{host_of, post_error},
 };
 
-/// How much of an answer is read: enough for any honest one to end, so that its sender sees no broken connection.
-const MAX_ANSWER: usize = 20 * 1024;
-/// How much of it is kept for people to look at.
-const MAX_EXCERPT: usize = 1024;
+/// The most bytes of a response that are read. Typical responses are shorter, so that the receiver does not see a
+/// closed connection.
+const MAX_RESPONSE_BYTES: usize = 20 * 1024;
+/// The most bytes of a response that are returned.
+const MAX_EXCERPT_BYTES: usize = 1024;
 
-/// What a receiver said.
+/// The response to a POST request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The status; redirects are not followed.
+pub struct PostResponse {
+    /// The HTTP status. Redirects are not followed.
     pub status: u16,
-    /// When it wants to be asked again, from now.
+    /// The wait that the `Retry-After` header asks for.
     pub retry_after: Option<Duration>,
-    /// The beginning of its body, at most 1 kB, with replacement characters for what is no UTF-8.
+    /// The beginning of the body, at most 1 kB. Invalid UTF-8 is replaced by U+FFFD.
     pub excerpt: String,
 }
 
 impl Client {
-    /// Posts `body`. The status is the answer: a body that breaks off or does not end in time changes nothing.
+    /// Sends a POST request. Once the status is received, an incomplete response body is not an error.
     ///
     /// # Errors
-    /// [`PostError`], by what to do next.
+    /// Fails with [`PostError`], whose variants state whether to retry.
     pub async fn post(
         &self,
         url: &Url,
         headers: HeaderMap,
         body: Bytes,
-        within: Duration,
-    ) -> Result<Answer, PostError> {
-        self.admit(url)?;
-        let deadline = Instant::now() + within;
+        timeout: Duration,
+    ) -> Result<PostResponse, PostError> {
+        self.validate(url)?;
+        let deadline = Instant::now() + timeout;
         let request = self.http.post(url.clone()).headers(headers).body(body).send();
         let mut response = timeout_at(deadline, request)
             .await
             .map_err(|_| PostError::TimedOut { host: host_of(url) })?
-            .map_err(|error| explain(url, &error))?;
+            .map_err(|error| post_error(url, &error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers(), SystemTime::now());
-        let mut excerpt = Vec::with_capacity(MAX_EXCERPT);
-        // Out of time: what has been read until then is the excerpt.
+        let mut excerpt = Vec::with_capacity(MAX_EXCERPT_BYTES);
+        // After the timeout, the excerpt is what was read so far.
         let _ = timeout_at(deadline, read_beginning(&mut response, &mut excerpt)).await;
-        Ok(Answer { status, retry_after, excerpt: lossy(&excerpt) })
+        Ok(PostResponse { status, retry_after, excerpt: lossy(&excerpt) })
     }
 }
 
 async fn read_beginning(response: &mut Response, excerpt: &mut Vec<u8>) {
     let mut read = 0;
-    while read < MAX_ANSWER
+    while read < MAX_RESPONSE_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
         read += chunk.len();
-        let room = MAX_EXCERPT - excerpt.len();
-        excerpt.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        let capacity = MAX_EXCERPT_BYTES - excerpt.len();
+        excerpt.extend_from_slice(&chunk[..chunk.len().min(capacity)]);
     }
 }
 
-/// UTF-8 of at most [`MAX_EXCERPT`] bytes: a replacement character is longer than the byte that it stands for.
+/// Converts to UTF-8 of at most [`MAX_EXCERPT_BYTES`], because replacement characters are longer than the invalid
+/// bytes.
 fn lossy(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
-    text.truncate(text.floor_char_boundary(MAX_EXCERPT));
+    text.truncate(text.floor_char_boundary(MAX_EXCERPT_BYTES));
     text
 }
 
-/// When an answer's headers ask to be asked again: `Retry-After` in either of its forms, seconds or a date.
+/// Parses the `Retry-After` header (RFC 9110, section 10.2.3), which is a number of seconds or a date. A date in the
+/// past is a wait of 0.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use quire_egress::{HeaderMap, HeaderValue, retry_after};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("retry-after", HeaderValue::from_static("7"));
+/// assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::from_secs(7)));
+/// ```
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
@@ -103,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn of_an_endless_answer_no_more_than_20_kb_are_read() {
+    async fn at_most_20_kb_of_an_endless_response_are_read() {
         const CHUNK: usize = 1000;
         let pulled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&pulled);
@@ -114,18 +127,18 @@ mod tests {
         let mut response = Response::from(http::Response::new(Body::wrap_stream(endless)));
         let mut excerpt = Vec::new();
         read_beginning(&mut response, &mut excerpt).await;
-        assert_eq!(excerpt, [b'x'; MAX_EXCERPT]);
-        assert!(pulled.load(Ordering::Relaxed) <= MAX_ANSWER + CHUNK);
+        assert_eq!(excerpt, [b'x'; MAX_EXCERPT_BYTES]);
+        assert!(pulled.load(Ordering::Relaxed) <= MAX_RESPONSE_BYTES + CHUNK);
     }
 
     #[test]
-    fn an_excerpt_is_never_longer_than_1_kb() {
+    fn an_excerpt_is_at_most_1_kb_long() {
         assert_eq!(lossy("né".as_bytes()), "né");
-        assert_eq!(lossy(&[0xff; MAX_EXCERPT]).len(), MAX_EXCERPT - 1);
+        assert_eq!(lossy(&[0xff; MAX_EXCERPT_BYTES]).len(), MAX_EXCERPT_BYTES - 1);
     }
 
     #[test]
-    fn retry_after_is_read_in_both_forms() {
+    fn both_forms_of_retry_after_are_parsed() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let wait = |value| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);

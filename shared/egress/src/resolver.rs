@@ -1,4 +1,4 @@
-//! Names to addresses, with the forbidden ones left out: the check that counts, since it is made as we connect.
+//! Checks the addresses of host names when a connection is made.
 
 use std::{
     fmt::Debug,
@@ -10,59 +10,59 @@ use std::{
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolving};
 
-use crate::{Policy, Refused};
+use crate::{EgressPolicy, UrlRefused};
 
-/// What turns a name into addresses: the system's resolver, or one made up by a test.
+/// Resolves host names: the resolver of the system, or a fake one in tests.
 #[async_trait]
 pub trait Resolve: Debug + Send + Sync {
-    /// All addresses of `host`, permitted or not.
+    /// Returns all addresses of `host`, allowed or not.
     ///
     /// # Errors
-    /// Whatever the look-up met.
+    /// Fails with the error of the lookup.
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The system's resolver.
+/// The resolver of the system.
 #[derive(Debug)]
-pub(crate) struct System;
+pub(crate) struct SystemResolver;
 
 #[async_trait]
-impl Resolve for System {
+impl Resolve for SystemResolver {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
     }
 }
 
-/// Asks another resolver and hands on what the policy permits.
+/// Resolves by another resolver and returns only the addresses that the policy allows.
 #[derive(Debug)]
-pub(crate) struct Guard {
-    pub(crate) policy: Policy,
+pub(crate) struct GuardedResolver {
+    pub(crate) policy: EgressPolicy,
     pub(crate) resolver: Arc<dyn Resolve>,
 }
 
-impl reqwest::dns::Resolve for Guard {
+impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (policy, resolver) = (self.policy, Arc::clone(&self.resolver));
         Box::pin(async move {
             let found = resolver.resolve(name.as_str()).await?;
-            let permitted = permitted(policy, name.as_str(), found)?;
-            Ok(Box::new(permitted.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+            let allowed = filter_allowed(policy, name.as_str(), found)?;
+            Ok(Box::new(allowed.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }
 
-/// The permitted ones of a name's addresses; refused when there are addresses, but no permitted one.
-fn permitted(policy: Policy, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refused> {
+/// Returns the allowed addresses of a name, or an error if all of them are refused.
+fn filter_allowed(policy: EgressPolicy, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, UrlRefused> {
     let mut refused = None;
-    let mut rest = Vec::new();
+    let mut allowed = Vec::new();
     for address in found {
-        match policy.refuses(host, address) {
-            None => rest.push(address),
+        match policy.refusal_reason(host, address) {
+            None => allowed.push(address),
             Some(why) => refused = Some(why),
         }
     }
     match refused {
-        Some(why) if rest.is_empty() => Err(Refused::Address { host: host.to_owned(), why }),
-        _ => Ok(rest),
+        Some(why) if allowed.is_empty() => Err(UrlRefused::Address { host: host.to_owned(), why }),
+        _ => Ok(allowed),
     }
 }

@@ -1,13 +1,20 @@
 //! ALTO 4.4: <https://www.loc.gov/standards/alto/>.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{
+    collections::BTreeSet,
+    fmt::{Result, Write},
+};
 
-use quire_tasks::{EngineName, Line, PageText};
+use quire_tasks::{EngineName, PageText};
 
-use crate::{place::Frame, words::words, xml::Escaped};
+use crate::{
+    layout::{LineLayout, layout_lines},
+    line_box::LineBox,
+    xml::Escaped,
+};
 
-/// What stands before the pages, with who read them.
-pub(crate) fn begin(out: &mut String, file: Option<&str>, engines: &BTreeSet<EngineName>) -> std::fmt::Result {
+/// Writes the header before the pages, with the engines that read them.
+pub(crate) fn write_header(out: &mut String, file: Option<&str>, engines: &BTreeSet<EngineName>) -> Result {
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<alto xmlns=\"http://www.loc.gov/standards/alto/ns-v4#\">")?;
     writeln!(out, "<Description>\n<MeasurementUnit>pixel</MeasurementUnit>")?;
@@ -23,66 +30,57 @@ pub(crate) fn begin(out: &mut String, file: Option<&str>, engines: &BTreeSet<Eng
     writeln!(out, "</Description>\n<Layout>")
 }
 
-/// A page, counted from 0: every line and word, and where each stands, in pixels.
-pub(crate) fn page(out: &mut String, index: usize, text: Option<&PageText>) -> std::fmt::Result {
+/// Writes a page with the position of every line and word in pixels. `index` is counted from 0; `page` is `None` if the
+/// page has no text.
+pub(crate) fn write_page(out: &mut String, index: usize, page: Option<&PageText>) -> Result {
     let number = index + 1;
-    match text {
-        Some(text) => write_page(out, number, text),
-        None => writeln!(out, "<Page ID=\"page_{number}\" PHYSICAL_IMG_NR=\"{number}\"/>"),
-    }
-}
-
-/// What stands behind the pages.
-pub(crate) fn end(out: &mut String) -> std::fmt::Result {
-    writeln!(out, "</Layout>\n</alto>")
-}
-
-fn write_page(out: &mut String, number: usize, page: &PageText) -> std::fmt::Result {
-    let (width, height) = (page.width, page.height);
-    let sure = page.confidence().map_or_else(String::new, |sure| format!(" PC=\"{sure:.3}\""));
     let id = format!("ID=\"page_{number}\" PHYSICAL_IMG_NR=\"{number}\"");
-    writeln!(out, "<Page {id} WIDTH=\"{width}\" HEIGHT=\"{height}\"{sure}>")?;
-    writeln!(out, "<PrintSpace {}>", place(Frame::page(page)))?;
-    for (index, line) in (1..).zip(&page.lines) {
-        write_line(out, &format!("{number}_{index}"), line, page)?;
+    let Some(page) = page else { return writeln!(out, "<Page {id}/>") };
+    let (width, height) = (page.width, page.height);
+    let confidence = page.confidence().map_or_else(String::new, |value| format!(" PC=\"{value:.3}\""));
+    writeln!(out, "<Page {id} WIDTH=\"{width}\" HEIGHT=\"{height}\"{confidence}>")?;
+    writeln!(out, "<PrintSpace {}>", position(LineBox::of_page(page)))?;
+    for line in layout_lines(page).filter(|line| !line.words.is_empty()) {
+        write_line(out, number, &line)?;
     }
     writeln!(out, "</PrintSpace>\n</Page>")
 }
 
-/// Each line is a block of its own: how they belong together nobody has said.
-fn write_line(out: &mut String, id: &str, line: &Line, page: &PageText) -> std::fmt::Result {
-    let words = words(line, page);
-    if words.is_empty() {
-        return Ok(());
-    }
-    let frame = place(Frame::of(line, page));
-    write!(out, "<TextBlock ID=\"block_{id}\" {frame}><TextLine ID=\"line_{id}\" {frame}>")?;
-    let sure = line.confidence.map_or_else(String::new, |sure| format!(" WC=\"{sure:.3}\""));
-    for (index, word) in (1..).zip(words) {
-        let gap = if index == 1 { "" } else { "<SP/>" };
-        let (frame, text) = (place(word.frame), Escaped(word.text));
-        write!(out, "{gap}<String ID=\"word_{id}_{index}\" {frame} CONTENT=\"{text}\"{sure}/>")?;
-    }
+/// Writes the footer after the pages.
+pub(crate) fn write_footer(out: &mut String) -> Result {
+    writeln!(out, "</Layout>\n</alto>")
+}
+
+/// Writes a line as a block of its own: engines do not return paragraphs.
+fn write_line(out: &mut String, page_number: usize, line: &LineLayout<'_>) -> Result {
+    let id = format!("{page_number}_{}", line.number);
+    let line_position = position(line.line_box);
+    write!(out, "<TextBlock ID=\"block_{id}\" {line_position}><TextLine ID=\"line_{id}\" {line_position}>")?;
+    let confidence = line.confidence.map_or_else(String::new, |value| format!(" WC=\"{value:.3}\""));
+    line.write_words(out, "<SP/>", |out, number, word| {
+        let (word_position, text) = (position(word.word_box), Escaped(word.text));
+        write!(out, "<String ID=\"word_{id}_{number}\" {word_position} CONTENT=\"{text}\"{confidence}/>")
+    })?;
     writeln!(out, "</TextLine></TextBlock>")
 }
 
-fn place(frame: Frame) -> String {
-    let (width, height) = (frame.width(), frame.height());
-    format!("HPOS=\"{}\" VPOS=\"{}\" WIDTH=\"{width}\" HEIGHT=\"{height}\"", frame.left, frame.top)
+fn position(line_box: LineBox) -> String {
+    let (width, height) = (line_box.width(), line_box.height());
+    format!("HPOS=\"{}\" VPOS=\"{}\" WIDTH=\"{width}\" HEIGHT=\"{height}\"", line_box.left, line_box.top)
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{
-        Form,
+        TextFormat,
         plain::tests::{line, page},
-        scribe::tests::written,
+        text_writer::tests::write_all,
     };
 
     #[test]
-    fn lines_and_words_stand_where_they_were_read() {
+    fn lines_and_words_have_positions_and_confidence() {
         let read = page(vec![line("a \"b\"", 0.5, [[10.0, 20.0], [110.0, 20.0], [110.0, 60.0], [10.0, 60.0]])]);
-        let xml = written(Form::Alto, "x&y.pdf", &[Some(&read), None]);
+        let xml = write_all(TextFormat::Alto, "x&y.pdf", &[Some(&read), None]);
         for part in [
             "<fileName>x&amp;y.pdf</fileName>",
             "<softwareName>test</softwareName><softwareVersion>1</softwareVersion>",

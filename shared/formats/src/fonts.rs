@@ -1,8 +1,8 @@
-//! Fonts without shapes: they say which characters stand where, and draw nothing.
+//! Fonts with empty glyphs for the invisible text layer of a PDF.
 //!
-//! A text layer needs no glyphs, and no font that has all the world's characters is small. So every 256 characters that occur
-//! share a Type 3 font (ISO 32000-1, 9.6.5) whose glyphs are empty, and a map back to Unicode makes them text that can be
-//! found and copied.
+//! The text layer is never painted, and a font with all characters of Unicode would be large. Therefore, every 256
+//! distinct characters share a Type 3 font (ISO 32000-1, 9.6.5) with empty glyphs. Its `ToUnicode` map makes the text
+//! searchable.
 
 use std::collections::HashMap;
 
@@ -13,76 +13,80 @@ use pdf_writer::{
 
 use crate::words::is_wide;
 
-/// Codes of one font.
+/// Character codes of one font: one byte.
 const CODES: usize = 256;
-/// Units of a font in an em.
+/// Font units in an em.
 const EM: f32 = 1000.0;
 
-/// Which character has which font and code. Fonts and codes are given out as characters come.
+/// Assigns fonts and codes to characters in the order of their first use.
 #[derive(Debug, Default)]
 pub(crate) struct Fonts {
-    places: HashMap<char, usize>,
+    indices: HashMap<char, usize>,
     characters: Vec<char>,
 }
 
-/// Characters that follow each other in one font.
+/// Adjacent characters of one font.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct FontRun {
     pub(crate) font: usize,
     pub(crate) codes: Vec<u8>,
 }
 
 impl Fonts {
-    /// A text in runs of one font each.
-    pub(crate) fn runs(&mut self, text: &str) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+    /// Splits a text into runs of one font each, and assigns codes to new characters.
+    pub(crate) fn encode(&mut self, text: &str) -> Vec<FontRun> {
+        let mut runs: Vec<FontRun> = Vec::new();
         for character in text.chars() {
             let next = self.characters.len();
-            let place = *self.places.entry(character).or_insert(next);
-            if place == next {
+            let index = *self.indices.entry(character).or_insert(next);
+            if index == next {
                 self.characters.push(character);
             }
-            let (font, code) = (place / CODES, (place % CODES) as u8);
+            let font = index / CODES;
+            let code = (index % CODES) as u8;
             match runs.last_mut() {
                 Some(run) if run.font == font => run.codes.push(code),
-                _ => runs.push(Run { font, codes: vec![code] }),
+                _ => runs.push(FontRun { font, codes: vec![code] }),
             }
         }
         runs
     }
 
-    /// How many fonts there are.
+    /// Returns the number of fonts.
     pub(crate) fn count(&self) -> usize {
         self.characters.len().div_ceil(CODES)
     }
 
-    /// The name of a font among a page's resources.
+    /// Returns the name of a font in the resources of a page.
     pub(crate) fn name(font: usize) -> Vec<u8> {
         format!("F{font}").into_bytes()
     }
 
-    /// All fonts, an object a chunk; `font` says under which reference each goes.
-    pub(crate) fn chunks(&self, font: impl Fn(usize) -> Ref, mut new: impl FnMut() -> Ref) -> Vec<Chunk> {
-        let glyphs = [(EM / 2.0, new()), (EM, new())];
-        let mut chunks: Vec<Chunk> = glyphs.iter().map(|(width, id)| glyph(*id, *width)).collect();
+    /// Returns the objects of all fonts, one per chunk. `font_ref` returns the reference of a font, `new_ref` an unused
+    /// one.
+    pub(crate) fn chunks(&self, font_ref: impl Fn(usize) -> Ref, mut new_ref: impl FnMut() -> Ref) -> Vec<Chunk> {
+        let half_width = new_ref();
+        let full_width = new_ref();
+        let mut chunks = vec![empty_glyph(half_width, EM / 2.0), empty_glyph(full_width, EM)];
         for (number, characters) in self.characters.chunks(CODES).enumerate() {
-            let map = new();
-            chunks.push(font_of(font(number), map, glyphs.map(|(_, id)| id), characters));
-            chunks.push(map_of(map, characters));
+            let to_unicode = new_ref();
+            chunks.push(type3_font(font_ref(number), to_unicode, [half_width, full_width], characters));
+            chunks.push(unicode_map(to_unicode, characters));
         }
         chunks
     }
 }
 
-fn glyph(id: Ref, width: f32) -> Chunk {
-    let (mut chunk, mut glyph) = (Chunk::new(), Content::new());
-    // With a box, or readers take all characters of a line for one place.
+fn empty_glyph(id: Ref, width: f32) -> Chunk {
+    let mut chunk = Chunk::new();
+    let mut glyph = Content::new();
+    // Without a bounding box, some viewers place all characters of a line at one position.
     glyph.start_shape_glyph(width, 0.0, 0.0, width, EM);
     chunk.stream(id, &glyph.finish());
     chunk
 }
 
-fn font_of(id: Ref, map: Ref, [half, whole]: [Ref; 2], characters: &[char]) -> Chunk {
+fn type3_font(id: Ref, to_unicode: Ref, [half_width, full_width]: [Ref; 2], characters: &[char]) -> Chunk {
     let mut chunk = Chunk::new();
     let mut font = chunk.type3_font(id);
     font.bbox(Rect::new(0.0, 0.0, EM, EM));
@@ -90,15 +94,15 @@ fn font_of(id: Ref, map: Ref, [half, whole]: [Ref; 2], characters: &[char]) -> C
     font.first_char(0).last_char((characters.len() - 1) as u8);
     let wide = |character: &char| is_wide(*character);
     font.widths(characters.iter().map(|character| if wide(character) { EM } else { EM / 2.0 }));
-    font.char_procs().pair(Name(b"h"), half).pair(Name(b"w"), whole);
+    font.char_procs().pair(Name(b"h"), half_width).pair(Name(b"w"), full_width);
     let names = characters.iter().map(|character| Name(if wide(character) { b"w" } else { b"h" }));
     font.encoding_custom().differences().consecutive(0, names);
-    font.to_unicode(map);
+    font.to_unicode(to_unicode);
     font.finish();
     chunk
 }
 
-fn map_of(id: Ref, characters: &[char]) -> Chunk {
+fn unicode_map(id: Ref, characters: &[char]) -> Chunk {
     let info = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"UCS"), supplement: 0 };
     let mut map = UnicodeCmap::<u8>::new(Name(b"Quire"), info);
     for (code, &character) in characters.iter().enumerate() {
@@ -114,13 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_character_keeps_its_code_and_the_257th_starts_a_font() {
+    fn a_character_keeps_its_code_and_the_257th_character_starts_a_font() {
         let mut fonts = Fonts::default();
         let first: String = ('\u{4E00}'..).take(CODES).collect();
-        assert_eq!(fonts.runs(&first).len(), 1);
-        let runs = fonts.runs("\u{4E01}a\u{4E01}");
-        let of = |font, code| Run { font, codes: vec![code] };
-        assert_eq!(runs, [of(0, 1), of(1, 0), of(0, 1)]);
+        assert_eq!(fonts.encode(&first).len(), 1);
+        let runs = fonts.encode("\u{4E01}a\u{4E01}");
+        let run = |font, code| FontRun { font, codes: vec![code] };
+        assert_eq!(runs, [run(0, 1), run(1, 0), run(0, 1)]);
         assert_eq!(fonts.count(), 2);
     }
 }

@@ -1,13 +1,13 @@
 //! hOCR 1.2: <https://kba.github.io/hocr-spec/1.2/>.
 
-use std::fmt::Write;
+use std::fmt::{Result, Write};
 
 use quire_tasks::PageText;
 
-use crate::{place::Frame, words::words, xml::Escaped};
+use crate::{layout::layout_lines, line_box::LineBox, xml::Escaped};
 
-/// What stands before the pages.
-pub(crate) fn begin(out: &mut String, title: &str) -> std::fmt::Result {
+/// Writes the header before the pages.
+pub(crate) fn write_header(out: &mut String, title: &str) -> Result {
     writeln!(out, "<!DOCTYPE html>")?;
     writeln!(out, "<html xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>")?;
     writeln!(out, "<title>{}</title>", Escaped(title))?;
@@ -15,55 +15,52 @@ pub(crate) fn begin(out: &mut String, title: &str) -> std::fmt::Result {
     writeln!(out, "<meta name=\"ocr-capabilities\" content=\"ocr_page ocr_line ocrx_word\"/>\n</head>\n<body>")
 }
 
-/// A page, counted from 0: every line and word, and where each stands.
-pub(crate) fn page(out: &mut String, index: usize, text: Option<&PageText>) -> std::fmt::Result {
-    match text {
-        Some(text) => write_page(out, index, text),
-        None => writeln!(out, "<div class=\"ocr_page\" id=\"page_{}\" title=\"ppageno {index}\"></div>", index + 1),
-    }
-}
-
-/// What stands behind the pages.
-pub(crate) fn end(out: &mut String) -> std::fmt::Result {
-    writeln!(out, "</body>\n</html>")
-}
-
-fn write_page(out: &mut String, index: usize, page: &PageText) -> std::fmt::Result {
+/// Writes a page with the position of every line and word. `index` is counted from 0; `page` is `None` if the page has
+/// no text.
+pub(crate) fn write_page(out: &mut String, index: usize, page: Option<&PageText>) -> Result {
     let number = index + 1;
-    let whole = bbox(Frame::page(page));
-    writeln!(out, "<div class=\"ocr_page\" id=\"page_{number}\" title=\"{whole}; ppageno {index}\">")?;
-    for (line, read) in (1..).zip(&page.lines) {
-        let frame = bbox(Frame::of(read, page));
-        write!(out, "<span class=\"ocr_line\" id=\"line_{number}_{line}\" title=\"{frame}\">")?;
-        for (word, placed) in (1..).zip(words(read, page)) {
-            let gap = if word == 1 { "" } else { " " };
-            let sure = read.confidence.map_or_else(String::new, |sure| format!("; x_wconf {:.0}", 100.0 * sure));
-            let (frame, text) = (bbox(placed.frame), Escaped(placed.text));
-            let id = format!("word_{number}_{line}_{word}");
-            write!(out, "{gap}<span class=\"ocrx_word\" id=\"{id}\" title=\"{frame}{sure}\">{text}</span>")?;
-        }
+    let Some(page) = page else {
+        return writeln!(out, "<div class=\"ocr_page\" id=\"page_{number}\" title=\"ppageno {index}\"></div>");
+    };
+    let page_box = bbox(LineBox::of_page(page));
+    writeln!(out, "<div class=\"ocr_page\" id=\"page_{number}\" title=\"{page_box}; ppageno {index}\">")?;
+    for line in layout_lines(page) {
+        let line_id = format!("{number}_{}", line.number);
+        let confidence = line.confidence.map_or_else(String::new, |value| format!("; x_wconf {:.0}", 100.0 * value));
+        let line_box = bbox(line.line_box);
+        write!(out, "<span class=\"ocr_line\" id=\"line_{line_id}\" title=\"{line_box}\">")?;
+        line.write_words(out, " ", |out, word_number, word| {
+            let (word_box, text) = (bbox(word.word_box), Escaped(word.text));
+            let id = format!("word_{line_id}_{word_number}");
+            write!(out, "<span class=\"ocrx_word\" id=\"{id}\" title=\"{word_box}{confidence}\">{text}</span>")
+        })?;
         writeln!(out, "</span>")?;
     }
     writeln!(out, "</div>")
 }
 
-fn bbox(frame: Frame) -> String {
-    let Frame { left, top, right, bottom } = frame;
+/// Writes the footer after the pages.
+pub(crate) fn write_footer(out: &mut String) -> Result {
+    writeln!(out, "</body>\n</html>")
+}
+
+fn bbox(line_box: LineBox) -> String {
+    let LineBox { left, top, right, bottom } = line_box;
     format!("bbox {left} {top} {right} {bottom}")
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{
-        Form,
+        TextFormat,
         plain::tests::{line, page},
-        scribe::tests::written,
+        text_writer::tests::write_all,
     };
 
     #[test]
-    fn lines_and_words_stand_where_they_were_read() {
+    fn lines_and_words_have_positions_and_confidence() {
         let read = page(vec![line("a <b>", 0.876, [[10.0, 20.0], [110.0, 20.0], [110.0, 60.0], [10.0, 60.0]])]);
-        let html = written(Form::Hocr, "x & y", &[Some(&read), None]);
+        let html = write_all(TextFormat::Hocr, "x & y", &[Some(&read), None]);
         for part in [
             "<title>x &amp; y</title>",
             "<div class=\"ocr_page\" id=\"page_1\" title=\"bbox 0 0 1000 1400; ppageno 0\">",

@@ -1,18 +1,20 @@
-//! What was read, in the forms that others work with: plain text, markdown, hOCR, ALTO, and PDF with a text layer.
+//! Output formats for recognized text: plain text, Markdown, hOCR, ALTO, and searchable PDF.
 //!
-//! Pure: pages in, bytes out, one page after the other, so that nobody has to hold a long document. Places are in pixels of
-//! the page; of a line whose engine gives no place, hOCR and ALTO say that it is somewhere on the page.
+//! Pure: pages in, bytes out. Pages are written one at a time, so that memory does not grow with the document.
+//! Positions are in pixels of the page. A line whose position is unknown has the box of the whole page in hOCR and
+//! ALTO.
 #![warn(missing_docs)]
 
 mod alto;
 mod fonts;
 mod hocr;
+mod layout;
+mod line_box;
 mod pdf;
-mod place;
 mod plain;
-mod scribe;
+mod text_writer;
 mod words;
 mod xml;
 
-pub use pdf::{Picture, SearchablePdf, Sheet};
-pub use scribe::{Form, Scribe};
+pub use pdf::{PdfImage, PdfPage, SearchablePdf};
+pub use text_writer::{TextFormat, TextWriter};

@@ -1,4 +1,4 @@
-//! A PDF of pictures with their text in place: what is seen is the page, what is found and copied is the text.
+//! Searchable PDF: images of the pages with an invisible text layer.
 
 use std::io::{self, Write};
 
@@ -11,45 +11,60 @@ use quire_tasks::{Line, PageText, Polygon};
 
 use crate::{fonts::Fonts, words::width};
 
-/// Points of an inch, PDF's unit.
+/// PDF points per inch.
 const POINTS: f32 = 72.0;
-/// Lines whose engine gives no place stand one below the other at the page's left edge, this high and this far apart, in
-/// pixels at 72 dpi: it is found and copied in the right order, and marks nothing.
+/// Height and distance, in points, of lines whose position is unknown. They are placed below each other at the left
+/// edge, so that they can be searched and copied in order.
 const UNPLACED_POINTS: f32 = 1.0;
-/// The second line says to those who guess by the first bytes that it is no text.
+/// The bytes of the second line mark the file as binary (ISO 32000-1, 7.5.2).
 const HEADER: &[u8] = b"%PDF-1.7\n%\x80\x80\x80\x80\n\n";
 
-/// A page as it is seen.
+/// A page of a [`SearchablePdf`].
 #[derive(Debug, Clone, Copy)]
-pub struct Sheet<'a> {
-    /// Its width in pixels: the frame of its text.
+pub struct PdfPage<'a> {
+    /// Width in pixels, in which the positions of its text are measured.
     pub width: u32,
-    /// Its height in pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// Pixels of the page an inch: what its size on paper follows from.
+    /// Pixels per inch, which determine its size on paper.
     pub dpi: f32,
-    /// What is seen on it; nothing, where its document no longer gives it.
-    pub picture: Option<Picture<'a>>,
+    /// Its visible content, or `None` if its document is no longer available.
+    pub picture: Option<PdfImage<'a>>,
 }
 
-/// A page's picture, as it goes into the PDF.
+/// The image of a page.
 #[derive(Debug, Clone, Copy)]
-pub struct Picture<'a> {
+pub struct PdfImage<'a> {
     /// JPEG, RGB or gray.
     pub jpeg: &'a [u8],
-    /// Its width in pixels, fewer than the page's where that was made smaller.
+    /// Width in pixels. It is less than that of the page if the image was downscaled.
     pub width: u32,
-    /// Its height in pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// Whether it is gray.
+    /// Whether it is grayscale instead of RGB.
     pub is_gray: bool,
 }
 
-/// Writes a PDF page after page: what it has written it need not hold.
+/// Writes a PDF page by page. Memory does not grow with the size of the images.
+///
+/// ```
+/// use quire_formats::{PdfPage, SearchablePdf};
+/// use quire_tasks::{Line, PageText};
+///
+/// let polygon = [[100.0, 100.0], [500.0, 100.0], [500.0, 140.0], [100.0, 140.0]];
+/// let line = Line { text: "Invoice 7".to_owned(), confidence: Some(0.98), polygon: Some(polygon) };
+/// let text = PageText::from_lines("pp-ocr@6".parse()?, 1654, 2339, 0, vec![line]);
+///
+/// let mut pdf = SearchablePdf::new(Vec::new())?;
+/// pdf.page(&PdfPage { width: 1654, height: 2339, dpi: 200.0, picture: None }, Some(&text))?;
+/// let bytes = pdf.finish("invoice.pdf")?;
+/// assert!(bytes.starts_with(b"%PDF-1.7"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SearchablePdf<W> {
     out: W,
     written: u64,
-    /// Where each object begins, by its reference, from 1.
+    /// Byte offset of each object, by its reference, which counts from 1.
     offsets: Vec<u64>,
     catalog: Ref,
     tree: Ref,
@@ -65,32 +80,39 @@ impl<W> std::fmt::Debug for SearchablePdf<W> {
 }
 
 impl<W: Write> SearchablePdf<W> {
-    /// One without pages, written to `out` from its beginning.
+    /// Begins a PDF without pages.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Fails with the errors of `out`.
     pub fn new(mut out: W) -> io::Result<Self> {
         out.write_all(HEADER)?;
-        let (catalog, tree) = (Ref::new(1), Ref::new(2));
-        let (pages, fonts, font_refs) = (Vec::new(), Fonts::default(), Vec::new());
-        let (written, offsets) = (HEADER.len() as u64, vec![0; 2]);
-        Ok(Self { out, written, offsets, catalog, tree, pages, fonts, font_refs })
+        Ok(Self {
+            out,
+            written: HEADER.len() as u64,
+            offsets: vec![0; 2],
+            catalog: Ref::new(1),
+            tree: Ref::new(2),
+            pages: Vec::new(),
+            fonts: Fonts::default(),
+            font_refs: Vec::new(),
+        })
     }
 
-    /// How many bytes it has so far.
+    /// Returns the number of bytes written so far.
     pub const fn bytes(&self) -> u64 {
         self.written
     }
 
-    /// A page, and its text, if it was read. One that was read turned is shown upright.
+    /// Adds a page, with its text if it was read. A page whose text is rotated is shown upright.
     ///
     /// # Errors
-    /// Those of `out`.
-    pub fn page(&mut self, sheet: &Sheet<'_>, text: Option<&PageText>) -> io::Result<()> {
-        let (page, content) = (self.new_ref(), self.new_ref());
-        let scale = POINTS / sheet.dpi.max(1.0);
-        let (width, height) = (sheet.width.max(1) as f32 * scale, sheet.height.max(1) as f32 * scale);
-        let image = match &sheet.picture {
+    /// Fails with the errors of `out`.
+    pub fn page(&mut self, layout: &PdfPage<'_>, text: Option<&PageText>) -> io::Result<()> {
+        let page = self.new_ref();
+        let content = self.new_ref();
+        let scale = POINTS / layout.dpi.max(1.0);
+        let (width, height) = (layout.width.max(1) as f32 * scale, layout.height.max(1) as f32 * scale);
+        let image = match &layout.picture {
             Some(picture) => Some(self.write_image(picture)?),
             None => None,
         };
@@ -101,8 +123,9 @@ impl<W: Write> SearchablePdf<W> {
         let mut chunk = Chunk::new();
         let mut written = chunk.page(page);
         written.parent(self.tree).media_box(Rect::new(0.0, 0.0, width, height)).contents(content);
-        if let Some(turned) = text.map(|text| i32::from(text.rotation % 360)).filter(|turned| *turned != 0) {
-            written.rotate(turned);
+        let rotation = text.map_or(0, |text| i32::from(text.rotation % 360));
+        if rotation != 0 {
+            written.rotate(rotation);
         }
         let mut resources = written.resources();
         if let Some(image) = image {
@@ -119,12 +142,14 @@ impl<W: Write> SearchablePdf<W> {
         self.write(&chunk)
     }
 
-    /// Writes the rest. `title` is shown by viewers.
+    /// Writes the fonts, the catalog and the cross-reference table, and returns the writer. `title` is shown by
+    /// viewers.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Fails with the errors of `out`.
     pub fn finish(mut self, title: &str) -> io::Result<W> {
-        let (fonts, refs) = (std::mem::take(&mut self.fonts), std::mem::take(&mut self.font_refs));
+        let fonts = std::mem::take(&mut self.fonts);
+        let refs = std::mem::take(&mut self.font_refs);
         if fonts.count() > 0 {
             for chunk in fonts.chunks(|number| refs[number], || self.new_ref()) {
                 self.write(&chunk)?;
@@ -136,12 +161,13 @@ impl<W: Write> SearchablePdf<W> {
         let mut chunk = Chunk::new();
         chunk.indirect(self.catalog).start::<Catalog<'_>>().pages(self.tree);
         self.write(&chunk)?;
-        let (info, mut chunk) = (self.new_ref(), Chunk::new());
+        let info = self.new_ref();
+        let mut chunk = Chunk::new();
         let mut written = chunk.indirect(info).start::<DocumentInfo<'_>>();
         written.title(TextStr(title)).producer(TextStr("Quire"));
         written.finish();
         self.write(&chunk)?;
-        self.write_table(info)?;
+        self.write_cross_references(info)?;
         self.out.flush()?;
         Ok(self.out)
     }
@@ -161,9 +187,10 @@ impl<W: Write> SearchablePdf<W> {
         Ok(())
     }
 
-    /// Where every object is (ISO 32000-1, 7.5.4), and where to begin.
-    fn write_table(&mut self, info: Ref) -> io::Result<()> {
-        let (size, start) = (self.offsets.len() + 1, self.written);
+    /// Writes the cross-reference table (ISO 32000-1, 7.5.4) and the trailer.
+    fn write_cross_references(&mut self, info: Ref) -> io::Result<()> {
+        let size = self.offsets.len() + 1;
+        let start = self.written;
         write!(self.out, "xref\n0 {size}\n0000000000 65535 f\r\n")?;
         for offset in &self.offsets {
             write!(self.out, "{offset:010} 00000 n\r\n")?;
@@ -172,8 +199,9 @@ impl<W: Write> SearchablePdf<W> {
         write!(self.out, "trailer\n<</Size {size}/Root {root} 0 R/Info {info} 0 R>>\nstartxref\n{start}\n%%EOF\n")
     }
 
-    fn write_image(&mut self, picture: &Picture<'_>) -> io::Result<Ref> {
-        let (id, mut chunk) = (self.new_ref(), Chunk::with_capacity(picture.jpeg.len() + 1024));
+    fn write_image(&mut self, picture: &PdfImage<'_>) -> io::Result<Ref> {
+        let id = self.new_ref();
+        let mut chunk = Chunk::with_capacity(picture.jpeg.len() + 1024);
         let mut image = chunk.image_xobject(id, picture.jpeg);
         image.filter(Filter::DctDecode);
         image.width(picture.width as i32).height(picture.height as i32).bits_per_component(8);
@@ -187,31 +215,31 @@ impl<W: Write> SearchablePdf<W> {
         Ok(id)
     }
 
-    /// The picture, and over it the text, which is not painted.
-    fn draw(&mut self, (width, height): (f32, f32), scale: f32, pictured: bool, text: Option<&PageText>) -> Vec<u8> {
+    /// Returns the content stream: the image, and above it the invisible text.
+    fn draw(&mut self, (width, height): (f32, f32), scale: f32, has_image: bool, text: Option<&PageText>) -> Vec<u8> {
         let mut content = Content::new();
-        if pictured {
+        if has_image {
             content.save_state().transform([width, 0.0, 0.0, height, 0.0, 0.0]);
             content.x_object(Name(b"Page")).restore_state();
         }
         content.begin_text().set_text_rendering_mode(TextRenderingMode::Invisible);
         let lines = text.map_or(&[][..], |text| &text.lines);
         for (index, line) in lines.iter().enumerate() {
-            let placed = line.polygon.map_or_else(
-                || unplaced(index, line, height),
-                |polygon| place(&polygon, line, |[x, y]| [x * scale, height - y * scale]),
-            );
-            if let Some(matrix) = placed {
+            let matrix = match &line.polygon {
+                Some(polygon) => text_matrix(polygon, line, |[x, y]| [x * scale, height - y * scale]),
+                None => unplaced_text_matrix(index, line, height),
+            };
+            if let Some(matrix) = matrix {
                 content.set_text_matrix(matrix);
-                self.show(&mut content, &line.text);
+                self.show_text(&mut content, &line.text);
             }
         }
         content.end_text();
         content.finish().to_vec()
     }
 
-    fn show(&mut self, content: &mut Content, text: &str) {
-        let runs = self.fonts.runs(text);
+    fn show_text(&mut self, content: &mut Content, text: &str) {
+        let runs = self.fonts.encode(text);
         while self.font_refs.len() < self.fonts.count() {
             let id = self.new_ref();
             self.font_refs.push(id);
@@ -223,10 +251,10 @@ impl<W: Write> SearchablePdf<W> {
     }
 }
 
-/// The matrix that brings a line of our fonts, one high, between its lower corners. None for a line without extent.
-fn place(polygon: &Polygon, line: &Line, point: impl Fn([f32; 2]) -> [f32; 2]) -> Option<[f32; 6]> {
-    let [_, _, end, start] = polygon.map(&point);
-    let top = point(polygon[0]);
+/// Returns the text matrix that scales a line of fonts of size 1 to its polygon, or `None` if the polygon has no area.
+/// `to_points` converts pixels to PDF points.
+fn text_matrix(polygon: &Polygon, line: &Line, to_points: impl Fn([f32; 2]) -> [f32; 2]) -> Option<[f32; 6]> {
+    let [top, _, end, start] = polygon.map(to_points);
     let length = width(&line.text);
     let along = [(end[0] - start[0]) / length, (end[1] - start[1]) / length];
     let up = [top[0] - start[0], top[1] - start[1]];
@@ -234,10 +262,13 @@ fn place(polygon: &Polygon, line: &Line, point: impl Fn([f32; 2]) -> [f32; 2]) -
     (area.is_finite() && area.abs() > 1e-6).then_some([along[0], along[1], up[0], up[1], start[0], start[1]])
 }
 
-fn unplaced(index: usize, line: &Line, height: f32) -> Option<[f32; 6]> {
-    let down = (index + 1) as f32 * UNPLACED_POINTS;
-    let size = UNPLACED_POINTS;
-    (!line.text.is_empty()).then_some([size, 0.0, 0.0, size, 0.0, (height - down).max(0.0)])
+/// Returns the text matrix of a line whose position is unknown, or `None` for an empty line.
+fn unplaced_text_matrix(index: usize, line: &Line, height: f32) -> Option<[f32; 6]> {
+    if line.text.is_empty() {
+        return None;
+    }
+    let from_top = (index + 1) as f32 * UNPLACED_POINTS;
+    Some([UNPLACED_POINTS, 0.0, 0.0, UNPLACED_POINTS, 0.0, (height - from_top).max(0.0)])
 }
 
 #[cfg(test)]
@@ -246,16 +277,16 @@ mod tests {
     use crate::plain::tests::line;
 
     #[test]
-    fn a_line_lies_between_its_lower_corners() {
+    fn the_text_matrix_starts_at_the_lower_left_corner_of_the_line() {
         let line = line("ab发", 0.9, [[0.0; 2]; 4]);
         let upright = [[10.0, 20.0], [210.0, 20.0], [210.0, 60.0], [10.0, 60.0]];
-        let matrix = place(&upright, &line, |[x, y]| [x, 100.0 - y]).expect("it has an extent");
-        // Two wide, 200 long: 100 a unit; 40 high; from (10, 40) upwards.
+        let matrix = text_matrix(&upright, &line, |[x, y]| [x, 100.0 - y]).expect("the line has an area");
+        // Width 2 scaled to 200 pixels, height 40, from (10, 40) upwards.
         let expected = [100.0, 0.0, 0.0, 40.0, 10.0, 40.0_f32];
         assert!(matrix.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-4), "{matrix:?}");
-        let nothing = [[10.0, 20.0]; 4];
-        assert_eq!(place(&nothing, &line, |corner| corner), None);
+        let point = [[10.0, 20.0]; 4];
+        assert_eq!(text_matrix(&point, &line, |corner| corner), None);
         let empty = Line { text: String::new(), ..line };
-        assert_eq!(place(&upright, &empty, |corner| corner), None);
+        assert_eq!(text_matrix(&upright, &empty, |corner| corner), None);
     }
 }

@@ -1,54 +1,55 @@
-//! The words of a line and where each stands.
+//! The words of a line and their positions.
 
 use quire_tasks::{Line, PageText, Polygon};
 
-use crate::place::{Frame, between};
+use crate::line_box::{LineBox, interpolate};
 
-/// A word.
+/// A word with its bounding box.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Word<'a> {
     pub(crate) text: &'a str,
-    pub(crate) frame: Frame,
+    pub(crate) word_box: LineBox,
 }
 
-/// The words of a line: what stands between spaces. An engine says where a line is and not where its words are, so that
-/// they share its length by the widths that their characters usually have.
-pub(crate) fn words<'a>(line: &'a Line, page: &PageText) -> Vec<Word<'a>> {
+/// Splits a line at whitespace. Engines return positions of lines, not of words, so that each word's position is
+/// estimated from the typical widths of its characters.
+pub(crate) fn split_words<'a>(line: &'a Line, page: &PageText) -> Vec<Word<'a>> {
     let total = width(&line.text).max(f32::MIN_POSITIVE);
     let mut words = Vec::new();
     for text in line.text.split_whitespace() {
         let start = width(&line.text[..offset(&line.text, text)]) / total;
         let end = start + width(text) / total;
-        let frame = match &line.polygon {
-            Some(polygon) => Frame::around(&slice(polygon, start, end), page),
-            None => Frame::page(page),
+        let word_box = match &line.polygon {
+            Some(polygon) => LineBox::of_polygon(&slice_polygon(polygon, start, end), page),
+            None => LineBox::of_page(page),
         };
-        words.push(Word { text, frame });
+        words.push(Word { text, word_box });
     }
     words
 }
 
-/// Where a part of a text begins in it.
+/// Returns the byte offset of a substring in the string that it borrows from.
 fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
 }
 
-/// The part of a line from one share of its length to another.
-fn slice([start, end, below_end, below_start]: &Polygon, from: f32, to: f32) -> Polygon {
+/// Returns the part of a line's polygon between two shares of its length.
+fn slice_polygon([top_left, top_right, bottom_right, bottom_left]: &Polygon, from: f32, to: f32) -> Polygon {
     [
-        between(*start, *end, from),
-        between(*start, *end, to),
-        between(*below_start, *below_end, to),
-        between(*below_start, *below_end, from),
+        interpolate(*top_left, *top_right, from),
+        interpolate(*top_left, *top_right, to),
+        interpolate(*bottom_left, *bottom_right, to),
+        interpolate(*bottom_left, *bottom_right, from),
     ]
 }
 
-/// How wide a text is, in widths of a Chinese character.
+/// Returns the estimated width of a text, in widths of a Chinese character.
 pub(crate) fn width(text: &str) -> f32 {
     text.chars().map(|character| if is_wide(character) { 1.0 } else { 0.5 }).sum()
 }
 
-/// Whether a character takes a whole square: the blocks of Chinese, Japanese and Korean writing and its punctuation.
+/// Returns whether a character is as wide as it is high: Chinese, Japanese and Korean characters and punctuation (the
+/// wide blocks of Unicode Standard Annex #11).
 pub(crate) const fn is_wide(character: char) -> bool {
     matches!(character,
         '\u{1100}'..='\u{115F}' | '\u{2E80}'..='\u{303E}' | '\u{3041}'..='\u{A4CF}' | '\u{AC00}'..='\u{D7A3}'
@@ -62,19 +63,19 @@ mod tests {
     use crate::plain::tests::{line, page};
 
     #[test]
-    fn words_share_the_length_of_their_line() {
+    fn words_share_the_width_of_their_line() {
         let line = line("ab 发票", 0.9, [[100.0, 10.0], [450.0, 10.0], [450.0, 60.0], [100.0, 60.0]]);
         let page = page(vec![line.clone()]);
-        let words = words(&line, &page);
-        let frames: Vec<_> = words.iter().map(|word| (word.text, word.frame.left, word.frame.right)).collect();
-        // Two halves, a space of a half, and two wholes: 3.5 in 350 pixels.
-        assert_eq!(frames, [("ab", 100, 200), ("发票", 250, 450)]);
+        let words = split_words(&line, &page);
+        let boxes: Vec<_> = words.iter().map(|word| (word.text, word.word_box.left, word.word_box.right)).collect();
+        // Two half-width letters, a half-width space, and two full-width characters: 3.5 units in 350 pixels.
+        assert_eq!(boxes, [("ab", 100, 200), ("发票", 250, 450)]);
     }
 
     #[test]
-    fn a_line_without_a_place_has_words_somewhere_on_the_page() {
+    fn words_of_a_line_without_a_position_have_the_box_of_the_page() {
         let line = Line { polygon: None, ..line("a b", 0.9, [[0.0; 2]; 4]) };
         let page = page(vec![line.clone()]);
-        assert!(words(&line, &page).iter().all(|word| word.frame == Frame::page(&page)));
+        assert!(split_words(&line, &page).iter().all(|word| word.word_box == LineBox::of_page(&page)));
     }
 }

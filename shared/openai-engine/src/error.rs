@@ -1,97 +1,98 @@
-//! What can go wrong between a page and a server's answer, by what to do next.
+//! Errors, by what to do next.
 
 use std::time::Duration;
 
 use quire_ocr::InstructionError;
 use quire_tasks::{Failure, FailureCode};
 
-/// Why a server has not read a page. All but the last two are what is left after patient trying.
+/// Why a server has not read a page. Transient errors are returned after the retries have failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RemoteError {
-    /// It has more to do than it takes on. Decision: wait; it is not broken, so it counts neither against the page nor
-    /// against the engine.
-    #[error("{host} has too much to do")]
+pub enum OpenAiEngineError {
+    /// The server is overloaded (rate limit). Decision: retry later, without spending an attempt of the page and
+    /// without counting a failure of the engine.
+    #[error("{host} is overloaded")]
     Throttled {
         /// Host and port.
         host: String,
-        /// When it wants to be asked again.
+        /// The wait until the next request, from the `Retry-After` header.
         retry_after: Option<Duration>,
     },
-    /// It is not there, it is broken, or it is not what the configuration says. Decision: count it against the engine and
-    /// ask another; the page is not at fault.
-    #[error("{host} does not read: {why}")]
+    /// The server is unreachable, fails, or does not match the configuration. Decision: count a failure of the engine
+    /// (circuit breaker) and read the page with another engine.
+    #[error("{host} is unavailable: {why}")]
     Unavailable {
         /// Host and port.
         host: String,
-        /// What is the matter.
+        /// The reason.
         why: String,
-        /// Whether it may have looked at the page, which then may be what it failed on.
+        /// Whether it may have processed the page: then the page may be the cause.
         saw_page: bool,
     },
-    /// It does not take this page: too many tokens, say. Decision: the page fails with this engine; trying again does not
-    /// help.
+    /// The server refuses this page, e.g. for too many tokens. Decision: fail the page with this engine, do not retry.
     #[error("{host} refused the page with status {status}")]
     Refused {
         /// Host and port.
         host: String,
-        /// Of its answer.
+        /// The HTTP status of the response.
         status: u16,
     },
-    /// It answered, and not with a page's text. Decision: the page fails with this engine; trying again may help.
-    #[error("{host} gave no answer that makes sense: {flaw}")]
-    BadAnswer {
+    /// The response is not a usable completion. Decision: fail the page with this engine; a later retry may succeed.
+    #[error("{host} returned an invalid response: {flaw}")]
+    InvalidResponse {
         /// Host and port.
         host: String,
-        /// What is wrong with it.
-        flaw: Flaw,
+        /// The flaw of the response.
+        flaw: ResponseFlaw,
     },
-    /// There is no instruction for what is asked. Decision: the page fails, and whoever asked is told.
+    /// The requested mode has no prompt. Decision: fail the page, do not retry.
     #[error(transparent)]
     NotOffered(#[from] InstructionError),
 }
 
-/// What is wrong with an answer.
+/// Why a response is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
+pub enum ResponseFlaw {
     /// Neither JSON nor an event stream.
     #[error("it is neither JSON nor an event stream")]
-    Kind,
+    ContentType,
     /// Not a chat completion.
-    #[error("it is no chat completion")]
-    Form,
-    /// It broke off.
-    #[error("it broke off")]
-    CutShort,
-    /// It has more bytes than its tokens can take.
-    #[error("it does not end")]
-    Endless,
-    /// It was still growing when the page's time was over.
-    #[error("it was not complete in time")]
-    TooSlow,
-    /// An error of the server, which read other pages meanwhile.
-    #[error("status {0}, while other pages are read")]
+    #[error("it is not a chat completion")]
+    Format,
+    /// It ended early.
+    #[error("it is truncated")]
+    Truncated,
+    /// It has more bytes than the token limit allows.
+    #[error("it is too large")]
+    TooLarge,
+    /// It was incomplete at the timeout of the page.
+    #[error("it was not complete before the timeout")]
+    TimedOut,
+    /// A status of a server that read other pages at the same time.
+    #[error("status {0}, while other pages succeed")]
     Status(u16),
 }
 
-impl RemoteError {
-    /// Whether it is the server that is at fault rather than the page.
-    pub const fn is_about_the_server(&self) -> bool {
+impl OpenAiEngineError {
+    /// Returns whether the server is the cause, and not the page.
+    pub const fn is_server_fault(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Unavailable { .. })
     }
 
-    /// The same for the customer, who knows nothing of servers.
+    /// Returns the failure for the customer, without details of the server.
     pub fn failure(&self) -> Failure {
         let (code, message) = match self {
-            Self::Throttled { .. } => (FailureCode::ModelFailed, "the engine has too much to do".to_owned()),
-            Self::Unavailable { .. } => (FailureCode::ModelFailed, "the engine is out of order".to_owned()),
+            Self::Throttled { .. } => (FailureCode::ModelFailed, "the engine is overloaded".to_owned()),
+            Self::Unavailable { .. } => (FailureCode::ModelFailed, "the engine is unavailable".to_owned()),
             Self::Refused { status: 413, .. } => {
-                (FailureCode::TooManyPixels, "the page is larger than the engine takes".to_owned())
+                (FailureCode::TooManyPixels, "the page is too large for the engine".to_owned())
             }
-            Self::Refused { .. } => (FailureCode::ModelFailed, "the engine does not take this page".to_owned()),
-            Self::BadAnswer { flaw: Flaw::TooSlow, .. } => {
-                (FailureCode::TimedOut, "the page was not read in time".to_owned())
+            Self::Refused { .. } => (FailureCode::ModelFailed, "the engine refuses this page".to_owned()),
+            Self::InvalidResponse { flaw: ResponseFlaw::TimedOut, .. } => {
+                (FailureCode::TimedOut, "the page was not read before the timeout".to_owned())
             }
-            Self::BadAnswer { flaw, .. } => (FailureCode::ModelFailed, format!("the engine's answer is unfit: {flaw}")),
+            Self::InvalidResponse { flaw, .. } => {
+                (FailureCode::ModelFailed, format!("the engine returned an invalid response: {flaw}"))
+            }
             Self::NotOffered(why) => (FailureCode::NotOffered, why.to_string()),
         };
         Failure::new(code, message)

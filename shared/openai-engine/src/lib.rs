@@ -1,28 +1,30 @@
-//! Page images to text by a server with an API such as `OpenAI`'s: vLLM, SGLang, `transformers serve` and others.
+//! An engine that reads pages through a server with an OpenAI-compatible API: vLLM, SGLang, `transformers serve` and
+//! others.
 //!
 //! ```text
 //! page ── PNG ──┐
-//! mode ─ prompt ┴─ request ── POST ──> sse ── answer ──> lines ── page_of_answer ──> page text
-//!                              │ ▲               └ goes round in circles: the stream is closed, the server's slot is free
-//!                              └─┴ patience: waits, bounded by time and by a share of all calls
+//! mode ─ prompt ┴─ request ── POST ──> sse ── completion ──> lines ── parse_answer ──> page text
+//!                              │ ▲            └ repetition: closes the stream, which frees the server's slot
+//!                              └─┴ retry: backoff, limited by the page's timeout and a retry budget
 //! ```
 //!
-//! It is the operator's own server, so that private addresses are fine; but no redirect is followed and no proxy asked.
-//! [`Remote::read`] keeps as many pages open as the server reads at once, the others wait. Everything that is read of an
-//! answer is bounded in bytes and time. Errors name a host and a port at most, and nothing that a server says of a page.
+//! The server belongs to the operator, so that private addresses are allowed; redirects are not followed and proxies
+//! not used. [`OpenAiEngine::read`] sends at most as many concurrent requests as the server reads in one batch; other
+//! pages wait. All responses are limited in bytes and time. Errors contain at most a host and a port, and never text of
+//! a response.
 #![warn(missing_docs)]
 
-mod answer;
+mod classification;
+mod completion;
+mod engine;
 mod error;
-mod patience;
-mod reader;
-mod remote;
 mod request;
+mod response_reader;
+mod retry;
 mod settings;
 mod sse;
-mod verdict;
 
-pub use error::{Flaw, RemoteError};
-pub use remote::Remote;
-pub use settings::{Dialect, RemoteSettings, SetupError};
+pub use engine::OpenAiEngine;
+pub use error::{OpenAiEngineError, ResponseFlaw};
+pub use settings::{ApiDialect, OpenAiEngineSettings, OpenAiSetupError};
 pub use url::Url;

@@ -1,102 +1,103 @@
-//! What an operator says of a server.
+//! Configuration of a server.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use quire_tasks::EngineName;
 use url::Url;
 
-/// Which fields a server knows beside the standard ones of chat completions.
+/// Which request fields a server supports in addition to the standard ones of chat completions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Dialect {
-    /// None: `transformers serve` and others refuse what they do not know.
+pub enum ApiDialect {
+    /// None. Default. `transformers serve` and others refuse unknown fields.
     #[default]
     Plain,
-    /// Those of vLLM, which SGLang takes too: the model's own rules of generation, and how probable each token was.
+    /// Those of vLLM, which SGLang supports too: the model's own sampling parameters, and token probabilities.
     Vllm,
 }
 
-impl FromStr for Dialect {
-    type Err = SetupError;
+impl FromStr for ApiDialect {
+    type Err = OpenAiSetupError;
 
-    fn from_str(text: &str) -> Result<Self, SetupError> {
+    fn from_str(text: &str) -> Result<Self, OpenAiSetupError> {
         match text {
             "plain" => Ok(Self::Plain),
             "vllm" => Ok(Self::Vllm),
-            _ => Err(SetupError::Setting("a dialect is `plain` or `vllm`")),
+            _ => Err(OpenAiSetupError::Setting("the dialect must be `plain` or `vllm`")),
         }
     }
 }
 
-/// A server, and how it is asked.
+/// Configuration of a server.
 #[derive(Clone)]
-pub struct RemoteSettings {
-    /// Who signs its pages.
+pub struct OpenAiEngineSettings {
+    /// The name of the engine in results.
     pub engine: EngineName,
-    /// Where it is: `http://host:8000/v1`, say. `chat/completions` is put behind it.
+    /// The base URL, e.g. `http://host:8000/v1`. `chat/completions` is appended.
     pub url: Url,
-    /// What it calls its model.
+    /// The name of the model at the server.
     pub model: String,
-    /// Which fields it knows.
-    pub dialect: Dialect,
-    /// How many pages it is given at once: as many as it reads in one batch.
+    /// Which request fields it supports.
+    pub dialect: ApiDialect,
+    /// The most concurrent requests: the number of pages that the server reads in one batch.
     pub concurrency: usize,
-    /// How long a page may take from the moment when the server is asked for it, all tries together.
-    pub time_limit: Duration,
-    /// What it is to be shown as a bearer token.
+    /// The timeout of a page, including all retries, without the wait for a permit.
+    pub timeout: Duration,
+    /// The API key, sent as a bearer token. Optional.
     pub api_key: Option<String>,
-    /// The most tokens of an answer. Together with the picture's they must fit the server's context.
+    /// The most tokens of a completion. Together with those of the image they must fit the context length of the
+    /// server.
     pub max_tokens: u32,
-    /// The instructions by mode; empty: those that HunyuanOCR was trained on.
+    /// The prompts by mode. Default, if empty: those of the training of HunyuanOCR.
     pub prompts: BTreeMap<String, String>,
 }
 
-impl fmt::Debug for RemoteSettings {
-    /// Without the key, and of the URL only what an error may say.
+impl fmt::Debug for OpenAiEngineSettings {
+    /// Shows only the host and port of the URL, and not the API key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteSettings")
+        f.debug_struct("OpenAiEngineSettings")
             .field("engine", &self.engine)
             .field("host", &host_of(&self.url))
             .field("model", &self.model)
             .field("dialect", &self.dialect)
             .field("concurrency", &self.concurrency)
-            .field("time_limit", &self.time_limit)
+            .field("timeout", &self.timeout)
             .field("max_tokens", &self.max_tokens)
             .finish_non_exhaustive()
     }
 }
 
-/// Why a server cannot be asked at all. Decision: refuse to start.
+/// Why the client cannot be created. Decision: refuse to start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SetupError {
-    /// A setting makes no sense.
+pub enum OpenAiSetupError {
+    /// A setting is invalid.
     #[error("{0}")]
     Setting(&'static str),
-    /// HTTPS cannot be spoken, most often for want of root certificates.
-    #[error("no HTTPS client can be made: {0}; install root certificates (ca-certificates) or set SSL_CERT_FILE")]
+    /// The HTTPS client cannot be created, most often because of missing root certificates.
+    #[error("cannot create an HTTPS client: {0}; install root certificates (ca-certificates) or set SSL_CERT_FILE")]
     Client(String),
 }
 
-impl RemoteSettings {
-    /// Refuses what makes no sense.
-    pub(crate) fn check(&self) -> Result<(), SetupError> {
+impl OpenAiEngineSettings {
+    /// Validates the settings.
+    pub(crate) fn validate(&self) -> Result<(), OpenAiSetupError> {
         let url = &self.url;
-        let wrong = if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            "a server's URL is http://… or https://…"
+        let error = if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            "the URL of the server must begin with http:// or https://"
         } else if !url.username().is_empty() || url.password().is_some() {
-            "a server's URL holds no user name and no password; a token has a setting of its own"
+            "the URL of the server must have no user name and no password; use the API key setting for a token"
         } else if self.concurrency == 0 {
-            "a server that is given no page at once reads none"
+            "the concurrency must be at least 1"
         } else if self.max_tokens == 0 {
-            "an answer of no tokens says nothing"
-        } else if self.time_limit.is_zero() {
-            "a page needs some time"
+            "the token limit must be at least 1"
+        } else if self.timeout.is_zero() {
+            "the timeout must be greater than 0"
         } else {
             return Ok(());
         };
-        Err(SetupError::Setting(wrong))
+        Err(OpenAiSetupError::Setting(error))
     }
 
-    /// Where pages are sent to.
+    /// Returns the URL for chat completions.
     pub(crate) fn endpoint(&self) -> Url {
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -106,7 +107,7 @@ impl RemoteSettings {
     }
 }
 
-/// Host and port: all that an error may say of a URL.
+/// Returns host and port, the only parts of a URL that errors may contain.
 pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -116,14 +117,14 @@ pub(crate) fn host_of(url: &Url) -> String {
 mod tests {
     use super::*;
 
-    fn settings(url: &str) -> RemoteSettings {
-        RemoteSettings {
+    fn settings(url: &str) -> OpenAiEngineSettings {
+        OpenAiEngineSettings {
             engine: "a@1".parse().expect("an engine"),
             url: url.parse().expect("a URL"),
             model: "a".to_owned(),
-            dialect: Dialect::Plain,
+            dialect: ApiDialect::Plain,
             concurrency: 1,
-            time_limit: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
             api_key: Some("very-secret".to_owned()),
             max_tokens: 1,
             prompts: BTreeMap::new(),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_go_below_the_base_with_or_without_a_slash() {
+    fn the_endpoint_is_below_the_base_url_with_or_without_a_slash() {
         for base in ["http://h:8000/v1", "http://h:8000/v1/"] {
             assert_eq!(settings(base).endpoint().as_str(), "http://h:8000/v1/chat/completions");
         }
@@ -140,19 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
-        assert_eq!(settings("http://10.0.0.1:8000/v1").check(), Ok(()), "the operator's own network");
+    fn invalid_settings_are_refused() {
+        assert_eq!(settings("http://10.0.0.1:8000/v1").validate(), Ok(()), "private addresses are allowed");
         for url in ["ftp://h/", "data:x", "http://user@h/v1", "http://:secret@h/v1"] {
-            assert!(settings(url).check().is_err(), "{url}");
+            assert!(settings(url).validate().is_err(), "{url}");
         }
         let base = settings("http://h");
-        assert!(RemoteSettings { concurrency: 0, ..base.clone() }.check().is_err());
-        assert!(RemoteSettings { max_tokens: 0, ..base.clone() }.check().is_err());
-        assert!(RemoteSettings { time_limit: Duration::ZERO, ..base }.check().is_err());
+        assert!(OpenAiEngineSettings { concurrency: 0, ..base.clone() }.validate().is_err());
+        assert!(OpenAiEngineSettings { max_tokens: 0, ..base.clone() }.validate().is_err());
+        assert!(OpenAiEngineSettings { timeout: Duration::ZERO, ..base }.validate().is_err());
     }
 
     #[test]
-    fn what_is_secret_is_not_shown() {
+    fn debug_output_has_no_secrets() {
         let shown = format!("{:?}", settings("https://h:9/v1?token=very-secret"));
         assert!(shown.contains("h:9") && !shown.contains("secret"), "{shown}");
     }

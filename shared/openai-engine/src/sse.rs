@@ -1,37 +1,36 @@
-//! Server-sent events out of the bytes of an answer, however these are cut.
+//! Incremental parser of server-sent events (WHATWG HTML, section 9.2).
 
-/// The data of each event. Comments, names and ids of events mean nothing here.
+/// Parses the data of events from chunks of bytes. Comments, names and ids of events are ignored.
 #[derive(Debug, Default)]
-pub(crate) struct Events {
-    /// Bytes behind the last end of a line.
+pub(crate) struct EventParser {
+    /// The bytes of the incomplete line.
     line: Vec<u8>,
-    /// The data of the event that is not at its end yet.
+    /// The data of the incomplete event.
     data: Option<String>,
-    after_return: bool,
+    follows_return: bool,
 }
 
-impl Events {
-    /// Takes the next bytes; gives each event that ends in them. What is no UTF-8 becomes U+FFFD.
+impl EventParser {
+    /// Parses the next bytes and returns the data of the events that they complete. Invalid UTF-8 becomes U+FFFD.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut ended = Vec::new();
+        let mut events = Vec::new();
         for &byte in bytes {
-            let follows_return = std::mem::replace(&mut self.after_return, byte == b'\r');
+            let follows_return = std::mem::replace(&mut self.follows_return, byte == b'\r');
             match byte {
                 b'\n' if follows_return => {}
-                b'\n' | b'\r' => ended.extend(self.end_of_line()),
+                b'\n' | b'\r' => events.extend(self.end_line()),
                 _ => self.line.push(byte),
             }
         }
-        ended
+        events
     }
 
-    /// There are no more bytes: an event that lacks its empty line is one all the same if its data is whole, which its
-    /// reader will see.
+    /// Ends the stream, and returns the data of an event without its final empty line. The data may be truncated.
     pub(crate) fn finish(mut self) -> Option<String> {
-        self.end_of_line().or(self.data)
+        self.end_line().or(self.data)
     }
 
-    fn end_of_line(&mut self) -> Option<String> {
+    fn end_line(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
             return self.data.take();
@@ -56,14 +55,14 @@ mod tests {
     use super::*;
 
     fn events(pieces: &[&[u8]]) -> Vec<String> {
-        let mut events = Events::default();
+        let mut events = EventParser::default();
         let mut all: Vec<String> = pieces.iter().flat_map(|piece| events.push(piece)).collect();
         all.extend(events.finish());
         all
     }
 
     #[test]
-    fn data_is_kept_and_everything_else_is_not() {
+    fn only_the_data_of_events_is_returned() {
         let stream =
             b": hello\n\nevent: x\ndata: one\n\ndata:two\r\ndata: \xE6\x96\x87\r\n\r\nid: 7\rdata: three\r\rdata: four";
         assert_eq!(events(&[stream]), ["one", "two\n文", "three", "four"]);
@@ -71,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_where_the_bytes_are_cut(cuts in prop::collection::vec(0_usize..64, 0..6)) {
+        fn chunk_boundaries_do_not_matter(cuts in prop::collection::vec(0_usize..64, 0..6)) {
             let stream = "data: 一\r\n\r\ndata: two\ndata: 三\n\n: ping\n\ndata: 4\r\rdata: [DONE]\n\n".as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
             cuts.extend([0, stream.len()]);
@@ -81,7 +80,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b':')], 0..80)) {
+        fn any_bytes_can_be_parsed(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b':')], 0..80),
+        ) {
             let data = events(&[&bytes]).concat();
             prop_assert!(data.chars().filter(|&c| c != char::REPLACEMENT_CHARACTER).count() <= bytes.len());
         }

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Reads pages through a real server with Quire's client, and compares with what the model says without a server.
+"""Reads pages through a real server with Quire's client, and compares the texts with those of the model without a server.
 
     python3 shared/openai-engine/tests/real_server.py [--python VENV/bin/python]
 
 The server is `transformers serve`, from PyPI, on this machine, with the tiny random model of the tests. The client
-reads two pages one after the other, then all eight at once; transformers' own generate() reads the same pages in this
-process. Any other text is a failure.
+reads two pages in sequence, then all eight concurrently. generate() of transformers reads the same pages in this
+process. The test fails if a text differs.
 
-First use makes an environment under target/, of 5 GB (torch brings CUDA's libraries along); `--python` names one that
-has the packages of shared/ocr/export/requirements.txt and real_server.txt already.
+The first run creates a virtual environment of 5 GB under target/ (torch includes the libraries of CUDA). `--python` sets
+a Python that already has the packages of shared/hunyuan-ocr/export/requirements.txt and real_server.txt.
 """
 
 import argparse
@@ -29,11 +29,11 @@ VENV = ROOT / "target" / "real-server-venv"
 EXPORT = ROOT / "shared" / "ocr" / "export"
 REQUIREMENTS = [EXPORT / "requirements.txt", Path(__file__).with_name("real_server.txt")]
 
-# The most tokens of a page; some of the tiny model's answers go on for ever.
+# The token limit of a page: some completions of the tiny model do not end.
 MAX_TOKENS = 96
 START_LIMIT_SECS = 120
-# The tiny model writes bytes at random. The server's stream loses the end of a text that ends within a character: what
-# follows the last token after which the text was whole, up to some such characters.
+# The tiny model generates random bytes. If a text ends inside a character, the server's stream omits its end: everything
+# after the last token that completed a character, up to this number of characters.
 HALF_CHARACTER, MOST_LOST = "\N{REPLACEMENT CHARACTER}", 16
 
 
@@ -41,7 +41,7 @@ def main():
     arguments = parse_arguments()
     python = arguments.python or prepare_environment()
     if python.absolute() != Path(sys.executable).absolute():
-        # torch and transformers are installed there, and only there.
+        # Only that environment has torch and transformers.
         os.execv(python, [str(python), __file__, *sys.argv[1:], "--python", str(python)])
     client = build_client()
     with tempfile.TemporaryDirectory(prefix="quire-real-server-") as folder:
@@ -54,16 +54,16 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, help="the python of an environment that has the packages")
+    parser.add_argument("--python", type=Path, help="a Python that has the packages")
     return parser.parse_args()
 
 
 def prepare_environment():
-    """An environment with the server, made once for these requirements."""
+    """Creates a virtual environment with the server, once for these requirements."""
     python, marker = VENV / "bin" / "python", VENV / "installed.txt"
     wanted = "".join(path.read_text() for path in REQUIREMENTS)
     if not marker.is_file() or marker.read_text() != wanted:
-        say("installing transformers, torch and a server under target/, once")
+        say("installing transformers, torch and a server under target/")
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
         files = [part for path in REQUIREMENTS for part in ("-r", str(path))]
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *files], check=True)
@@ -72,7 +72,7 @@ def prepare_environment():
 
 
 def build_client():
-    """The client's example, as a command."""
+    """Builds the example of the client, and returns its path."""
     build = ["cargo", "build", "--quiet", "-p", "quire-openai-engine", "--example", "read_page", "--message-format", "json"]
     lines = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     built = [message["executable"] for message in map(json.loads, lines) if message.get("executable")]
@@ -80,7 +80,7 @@ def build_client():
 
 
 def make_model(folder):
-    """The tiny model as a checkpoint's folder, and by page what generate() says of it."""
+    """Saves the tiny model, and returns its folder and the text of generate() for each page."""
     sys.path.insert(0, str(EXPORT))
     import graphs
     import manifest
@@ -91,7 +91,7 @@ def make_model(folder):
     logging.disable_progress_bar()
     model, processor = tiny.model(), tiny.processor()
     graphs.set_xdrope(model, "hf")
-    # The server hands over the system message as a list of parts, an empty one if there is none.
+    # The server passes the system message to the template as a list of parts, which may be empty.
     text = "{{ m.content if m.content is string else m.content | map(attribute='text') | join }}"
     processor.chat_template = processor.tokenizer.chat_template = tiny.TEMPLATE.replace("{{ m.content }}", text)
     penalty = tiny.GENERATION["repetition_penalty"]
@@ -108,7 +108,7 @@ def make_model(folder):
 
 @contextlib.contextmanager
 def serving(model, folder):
-    """The server on a free port of this machine, as long as it is needed; its address."""
+    """Runs the server on a free port, and yields its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -133,7 +133,7 @@ def serving(model, folder):
 
 
 def wait_for(server, address, log):
-    """Until the server answers."""
+    """Waits until the server responds."""
     deadline = time.monotonic() + START_LIMIT_SECS
     while time.monotonic() < deadline and server.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
@@ -144,20 +144,20 @@ def wait_for(server, address, log):
 
 
 def compare(client, url, model, expected):
-    """Whether the client reads what generate() says: pages alone, then all of them at once."""
+    """Returns whether the client and generate() return the same texts, for pages in sequence and concurrently."""
     pages, good = list(expected), True
-    for what, files, concurrency in [("one after the other", pages[:2], 1), ("all at once", pages, len(pages))]:
+    for what, files, concurrency in [("in sequence", pages[:2], 1), ("concurrently", pages, len(pages))]:
         started = time.monotonic()
         texts = read(client, url, model, files, concurrency)
         seconds = time.monotonic() - started
         equal = sum(same(text, expected[file]) for file, text in zip(files, texts, strict=True))
-        say(f"{what}: {equal} of {len(files)} pages as generate() reads them, {seconds:.1f} s")
+        say(f"{what}: {equal} of {len(files)} pages as read by generate(), {seconds:.1f} s")
         good = good and equal == len(files)
     return good
 
 
 def read(client, url, model, files, concurrency):
-    """The pages' texts through the server, in the order of the files."""
+    """Returns the texts of the pages through the server, in the order of the files."""
     ask = [client, "--url", url, "--model", str(model), "--dialect", "plain", "--mode", "text", "--json",
            "--max-tokens", str(MAX_TOKENS), "--concurrency", str(concurrency), *map(str, files)]
     answer = subprocess.run(ask, stdout=subprocess.PIPE, text=True, timeout=300)
@@ -167,7 +167,7 @@ def read(client, url, model, files, concurrency):
 
 
 def same(text, expected):
-    """Whether these are the same, but for blanks at the end."""
+    """Returns whether the texts are equal, except for whitespace at the end."""
     expected = expected.rstrip(" \t\r\n")
     if expected.endswith(HALF_CHARACTER):
         return expected.startswith(text) and len(expected) - len(text) <= MOST_LOST

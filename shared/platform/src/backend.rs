@@ -1,25 +1,25 @@
-//! One of each part, and which queue is which.
+//! One handle for each port.
 
 use std::sync::Arc;
 
 use crate::{ObjectStore, Queue, QueueName, RecordStore, SecretStore, TaskTable};
 
-/// A place where Quire runs. Cheap to clone.
+/// The handles to a backend. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Backend {
-    /// Documents and results.
+    /// The object store: documents and results.
     pub objects: Arc<dyn ObjectStore>,
     /// The task table.
     pub tasks: Arc<dyn TaskTable>,
     /// Secrets.
     pub secrets: Arc<dyn SecretStore>,
-    /// What operators and workers write down.
+    /// The record store: small JSON values of operators, workers and the API.
     pub records: Arc<dyn RecordStore>,
     queues: Arc<[Arc<dyn Queue>; QueueName::ALL.len()]>,
 }
 
 impl Backend {
-    /// A backend of these parts; `queue` makes the queue with a name.
+    /// Creates a backend from its parts; `queue` returns the queue with a name.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         tasks: Arc<dyn TaskTable>,
@@ -30,7 +30,7 @@ impl Backend {
         Self { objects, tasks, secrets, records, queues: Arc::new(QueueName::ALL.map(queue)) }
     }
 
-    /// The queue with a name.
+    /// Returns the queue with a name.
     pub fn queue(&self, name: QueueName) -> Arc<dyn Queue> {
         Arc::clone(&self.queues[name as usize])
     }

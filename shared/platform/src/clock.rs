@@ -1,11 +1,11 @@
-//! The backends' clock.
+//! The wall clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use quire_tasks::UnixMillis;
 
-/// The time, by this machine.
-pub(crate) fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(since.as_millis() as i64)
+/// Returns the current time of this machine. Note: the wall clock may jump; measure durations with `Instant`.
+pub fn now() -> UnixMillis {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(since_epoch.as_millis() as i64)
 }

@@ -1,4 +1,4 @@
-//! Typed receiving: deliveries that carry their lease, and leases that are kept while they are held.
+//! Typed receiving: deliveries that carry their lease, and leases that are extended while they are held.
 
 use std::{
     collections::HashMap,
@@ -15,247 +15,265 @@ use tracing::warn;
 
 use crate::{Queue, Receipt, ReceivedMessage, Result, retry_with_backoff};
 
-/// How long one receive waits for a message: as long as SQS allows.
-const LONG_POLL: Duration = Duration::from_secs(20);
-/// How long a queue's answer to a receive may take that is stopped: more than a call to a queue that has something.
-const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+mod run;
 
-/// Receives messages of one kind from one queue, and keeps the leases of all that are held alive, a batch at a time.
+pub use run::{ConcurrencyLimits, run_concurrently, run_in_batches};
+
+/// How long one receive waits for a message: the maximum of SQS long polling.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// How long a pending receive may take to return after a stop was requested: more than one call to a queue that has
+/// messages takes.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A delivery, or a message that cannot be parsed.
+pub type Received<M> = Result<Delivery<M>, MalformedMessage>;
+
+/// Receives messages of one type from one queue, and extends the leases of all deliveries that are held, in batches.
 #[derive(Debug)]
 pub struct Consumer<M> {
     queue: Arc<dyn Queue>,
-    held: Arc<Held>,
-    keeper: AbortHandle,
-    kind: PhantomData<fn() -> M>,
+    leases: Arc<LeaseRegistry>,
+    extender: AbortHandle,
+    message_type: PhantomData<fn() -> M>,
 }
 
 /// One receive of one message.
 #[derive(Debug)]
 pub struct Delivery<M> {
-    /// What it says.
+    /// The parsed message.
     pub message: M,
-    /// How often it was received, this time included.
+    /// The receive count, including this receive.
     pub attempt: u32,
-    /// Why it was sent to this dead-letter queue, where that is known.
+    /// Why the message is on this dead-letter queue, if its sender knew.
     pub reason: Option<String>,
-    /// The trace that it belongs to, as a `traceparent`.
+    /// The trace context, as a `traceparent` header (W3C Trace Context).
     pub trace: Option<String>,
-    /// The right to work on it.
+    /// The right to work on the message.
     pub lease: Lease,
 }
 
-/// A message whose text nobody can read. It must be dead-lettered.
+/// A message whose body cannot be parsed. Decision: dead-letter it.
 #[derive(Debug)]
 pub struct MalformedMessage {
-    /// Its text.
+    /// The body.
     pub body: String,
-    /// Why it cannot be read.
-    pub error: quire_tasks::UnreadableMessage,
-    /// The right to get rid of it.
+    /// The parse error.
+    pub error: quire_tasks::MessageDecodeError,
+    /// The right to dispose of the message.
     pub lease: Lease,
 }
 
-/// The right to work on a delivery, kept alive until it is given up in one of four ways. Dropped without one of them,
-/// it simply runs out, and the message is received again.
+/// The right to work on a message. It is extended until it is ended in one of four ways. If it is dropped without one
+/// of them, it expires and the message is received again.
 #[derive(Debug)]
-#[must_use = "a lease that is dropped makes its message wait until it has run out"]
+#[must_use = "a dropped lease hides its message until the visibility timeout"]
 pub struct Lease {
     queue: Arc<dyn Queue>,
-    held: Arc<Held>,
-    // In a box, so that whoever passes a lease on does not pass the whole message with it.
+    leases: Arc<LeaseRegistry>,
+    // Boxed to keep the lease small, since it is moved through channels.
     received: Box<ReceivedMessage>,
 }
 
-/// The leases that somebody holds.
+/// The leases that are held in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Held(Mutex<HashMap<Receipt, Hold>>);
+pub struct LeaseRegistry(Mutex<HashMap<Receipt, HeldLease>>);
 
 #[derive(Debug)]
-struct Hold {
+struct HeldLease {
     since: Instant,
-    /// By the consumer, while its holder was still at work.
-    given_back: bool,
+    /// Set by [`Consumer::release_held`] while the lease was still held.
+    is_released: bool,
 }
 
-impl Held {
-    fn with<T>(&self, change: impl FnOnce(&mut HashMap<Receipt, Hold>) -> T) -> T {
+impl LeaseRegistry {
+    fn with<T>(&self, change: impl FnOnce(&mut HashMap<Receipt, HeldLease>) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Those to be extended; whoever has held one for longer than `longest` is taken for stuck.
-    fn due(&self, longest: Duration) -> Vec<Receipt> {
-        self.with(|held| {
-            held.retain(|_, hold| hold.given_back || hold.since.elapsed() < longest);
-            held.iter().filter(|(_, hold)| !hold.given_back).map(|(receipt, _)| receipt.clone()).collect()
+    /// Returns the leases to extend. A lease held longer than `max_age` is dropped from the registry: its holder is
+    /// stuck.
+    fn to_extend(&self, max_age: Duration) -> Vec<Receipt> {
+        self.with(|leases| {
+            leases.retain(|_, lease| lease.is_released || lease.since.elapsed() < max_age);
+            let held = leases.iter().filter(|(_, lease)| !lease.is_released);
+            held.map(|(receipt, _)| receipt.clone()).collect()
         })
     }
 
-    /// Takes all of them out of their holders' hands.
-    fn give_back(&self) -> Vec<Receipt> {
-        self.with(|held| {
-            let kept = held.iter_mut().filter(|(_, hold)| !hold.given_back);
-            kept.map(|(receipt, hold)| {
-                hold.given_back = true;
-                receipt.clone()
-            })
-            .collect()
+    /// Marks all leases as released and returns their receipts.
+    fn release_all(&self) -> Vec<Receipt> {
+        self.with(|leases| {
+            let mut receipts = Vec::new();
+            for (receipt, lease) in leases.iter_mut().filter(|(_, lease)| !lease.is_released) {
+                lease.is_released = true;
+                receipts.push(receipt.clone());
+            }
+            receipts
         })
+    }
+
+    /// Removes leases that expired before they could be extended.
+    fn remove_lost(&self, queue: &dyn Queue, lost: &[Receipt]) {
+        self.with(|leases| {
+            for receipt in lost {
+                let was_held = leases.get(receipt).is_some_and(|lease| !lease.is_released);
+                if was_held && leases.remove(receipt).is_some() {
+                    warn!(queue = queue.name().as_str(), "a lease expired before it was extended");
+                }
+            }
+        });
+    }
+}
+
+impl<M: Message> Delivery<M> {
+    /// Parses a received message and registers its lease. For adapters whose messages do not come through a
+    /// [`Consumer`], e.g. those of a Lambda invocation.
+    ///
+    /// # Errors
+    /// [`MalformedMessage`] if the body cannot be parsed.
+    pub fn open(queue: &Arc<dyn Queue>, leases: &Arc<LeaseRegistry>, received: ReceivedMessage) -> Received<M> {
+        let ReceivedMessage { attempt, reason, trace, body, receipt, .. } = received.clone();
+        leases.with(|leases| leases.insert(receipt, HeldLease { since: Instant::now(), is_released: false }));
+        let lease = Lease { queue: Arc::clone(queue), leases: Arc::clone(leases), received: Box::new(received) };
+        match M::decode(&body) {
+            Ok(message) => Ok(Self { message, attempt, reason, trace, lease }),
+            Err(error) => Err(MalformedMessage { body, error, lease }),
+        }
     }
 }
 
 impl<M: Message> Consumer<M> {
-    /// A consumer that keeps a lease for at most `longest`: after that, whoever holds it is taken for stuck, and the
-    /// message is received again.
+    /// Creates a consumer that extends a lease for at most `max_lease_age`: a holder that takes longer is stuck, and
+    /// the message is received again.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
-    pub fn new(queue: Arc<dyn Queue>, longest: Duration) -> Self {
-        let held = Arc::new(Held::default());
-        let keeper = tokio::spawn(keep(Arc::clone(&queue), Arc::clone(&held), longest)).abort_handle();
-        Self { queue, held, keeper, kind: PhantomData }
+    /// If called outside a tokio runtime.
+    pub fn new(queue: Arc<dyn Queue>, max_lease_age: Duration) -> Self {
+        let leases = Arc::new(LeaseRegistry::default());
+        let extender = tokio::spawn(extend_leases(Arc::clone(&queue), Arc::clone(&leases), max_lease_age));
+        Self { queue, leases, extender: extender.abort_handle(), message_type: PhantomData }
     }
 
-    /// Up to `max` deliveries; waits up to `wait` for the first. Throttling is waited out.
+    /// Returns up to `max` deliveries; waits up to `wait` for the first. Transient errors are retried with backoff.
     ///
     /// # Errors
     /// As [`Queue::receive`].
-    pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Result<Delivery<M>, MalformedMessage>>> {
+    pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received<M>>> {
         let received = retry_with_backoff(|| self.queue.receive(max, wait)).await?;
-        Ok(received.into_iter().map(|received| open(&self.queue, &self.held, received)).collect())
+        Ok(received.into_iter().map(|received| Delivery::open(&self.queue, &self.leases, received)).collect())
     }
 
-    /// Up to `max` deliveries, as soon as there is one; none after a while without. Ends soon after `stop`, but not at
-    /// once: what the queue hands out at that moment is returned, since dropping it would spend an attempt.
+    /// Returns up to `max` deliveries as soon as there is one, or none after a long poll. Returns soon after `stop`,
+    /// but not at once: dropping messages that the queue is just handing out would spend an attempt of each.
     ///
     /// # Errors
     /// As [`Queue::receive`].
-    pub async fn receive_until(
-        &self,
-        max: usize,
-        stop: &CancellationToken,
-    ) -> Result<Vec<Result<Delivery<M>, MalformedMessage>>> {
+    pub async fn receive_until(&self, max: usize, stop: &CancellationToken) -> Result<Vec<Received<M>>> {
         let mut receiving = pin!(self.receive(max, LONG_POLL));
         tokio::select! {
             biased;
             received = &mut receiving => return received,
             () = stop.cancelled() => {}
         }
-        timeout(ANSWER_LIMIT, receiving).await.unwrap_or_else(|_| Ok(Vec::new()))
+        timeout(STOP_TIMEOUT, receiving).await.unwrap_or_else(|_| Ok(Vec::new()))
     }
 
-    /// Gives back every lease that is held, so that others receive its message at once: for a drain that has run out of
-    /// time, once nothing is received any more. Whoever still holds one can do nothing more with it. Says how many.
+    /// Releases every lease that is held, so that its message is visible at once, and returns their number. For a
+    /// graceful shutdown that ran out of time, after the last receive. The holders can no longer end their leases.
     ///
     /// # Errors
-    /// As [`Queue::release`]; what was not given back runs out.
+    /// As [`Queue::release`]; leases that were not released expire.
     pub async fn release_held(&self) -> Result<usize> {
-        let receipts = self.held.give_back();
+        let receipts = self.leases.release_all();
         if !receipts.is_empty() {
             retry_with_backoff(|| self.queue.release(receipts.clone(), Duration::ZERO)).await?;
         }
         Ok(receipts.len())
     }
-}
 
-/// A message with the right to work on it.
-pub(crate) fn open<M: Message>(
-    queue: &Arc<dyn Queue>,
-    held: &Arc<Held>,
-    received: ReceivedMessage,
-) -> Result<Delivery<M>, MalformedMessage> {
-    let ReceivedMessage { attempt, reason, trace, body, receipt, .. } = received.clone();
-    held.with(|held| held.insert(receipt, Hold { since: Instant::now(), given_back: false }));
-    let lease = Lease { queue: Arc::clone(queue), held: Arc::clone(held), received: Box::new(received) };
-    match M::decode(&body) {
-        Ok(message) => Ok(Delivery { message, attempt, reason, trace, lease }),
-        Err(error) => Err(MalformedMessage { body, error, lease }),
+    /// Returns the queue.
+    pub fn queue(&self) -> &Arc<dyn Queue> {
+        &self.queue
     }
 }
 
 impl<M> Drop for Consumer<M> {
     fn drop(&mut self) {
-        // Leases that outlive the consumer run out: whoever drains keeps the consumer until the last one is given up.
-        self.keeper.abort();
+        // Leases that outlive the consumer expire: a graceful shutdown drops the consumer last.
+        self.extender.abort();
     }
 }
 
 impl Lease {
-    /// The work is done, and what came of it is kept: the message is deleted.
+    /// Acknowledges the message: the work is done and its result is stored, so the message is deleted.
     ///
     /// # Errors
-    /// As [`Queue::acknowledge`]; the message may then come again.
+    /// As [`Queue::acknowledge`]; the message may then be received again.
     pub async fn acknowledge(self) -> Result<()> {
-        if self.given_back() {
+        if self.is_released() {
             return Ok(());
         }
         retry_with_backoff(|| self.queue.acknowledge(vec![self.received.receipt.clone()])).await
     }
 
-    /// The work is not done: the message is received again after `delay`.
+    /// Releases the message: it is received again after `delay`, as the next attempt.
     ///
     /// # Errors
-    /// As [`Queue::release`]; the message then comes again when the lease has run out.
+    /// As [`Queue::release`]; the message is then received again when its lease expires.
     pub async fn release(self, delay: Duration) -> Result<()> {
-        if self.given_back() {
+        if self.is_released() {
             return Ok(());
         }
         retry_with_backoff(|| self.queue.release(vec![self.received.receipt.clone()], delay)).await
     }
 
-    /// The work is put off, for a reason that has nothing to do with the message: it is sent anew and received again after
-    /// `delay` (at most 15 minutes), and this receive of it was no attempt.
+    /// Postpones the work for a reason that is not the message's fault: sends the message again, visible after `delay`
+    /// (at most 15 minutes), without spending an attempt.
     ///
     /// # Errors
-    /// As [`Queue::send_again`]; the message then comes again when the lease has run out.
-    pub async fn send_again(self, delay: Duration) -> Result<()> {
-        if self.given_back() {
+    /// As [`Queue::requeue`]; the message is then received again when its lease expires.
+    pub async fn requeue(self, delay: Duration) -> Result<()> {
+        if self.is_released() {
             return Ok(());
         }
-        retry_with_backoff(|| self.queue.send_again(&self.received, delay)).await
+        retry_with_backoff(|| self.queue.requeue(&self.received, delay)).await
     }
 
-    /// The work cannot be done: the message goes to the dead-letter queue.
+    /// Moves the message to the dead-letter queue.
     ///
     /// # Errors
     /// As [`Queue::dead_letter`].
     pub async fn dead_letter(self, reason: &str) -> Result<()> {
-        if self.given_back() {
+        if self.is_released() {
             return Ok(());
         }
         retry_with_backoff(|| self.queue.dead_letter(&self.received, reason)).await
     }
 
-    /// Whether its consumer has given it back: then its message may be in other hands, and is left alone.
-    fn given_back(&self) -> bool {
-        self.held.with(|held| held.get(&self.received.receipt).is_some_and(|hold| hold.given_back))
+    /// Returns whether the consumer has released the lease: then the message may be leased by another consumer.
+    fn is_released(&self) -> bool {
+        self.leases.with(|leases| leases.get(&self.received.receipt).is_some_and(|lease| lease.is_released))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.held.with(|held| held.remove(&self.received.receipt));
+        self.leases.with(|leases| leases.remove(&self.received.receipt));
     }
 }
 
-/// Extends what is held, three times as often as needed, so that one failed call loses nothing.
-async fn keep(queue: Arc<dyn Queue>, held: Arc<Held>, longest: Duration) {
-    let pause = queue.settings().lease / 3;
+/// Extends the held leases three times per visibility timeout, so that one failed call loses no lease.
+async fn extend_leases(queue: Arc<dyn Queue>, leases: Arc<LeaseRegistry>, max_age: Duration) {
+    let interval = queue.settings().lease / 3;
     loop {
-        tokio::time::sleep(pause).await;
-        let due = held.due(longest);
-        if due.is_empty() {
+        tokio::time::sleep(interval).await;
+        let receipts = leases.to_extend(max_age);
+        if receipts.is_empty() {
             continue;
         }
-        match queue.extend(due).await {
-            Ok(lost) => held.with(|held| {
-                for receipt in &lost {
-                    let lost = held.get(receipt).is_some_and(|hold| !hold.given_back);
-                    if lost && held.remove(receipt).is_some() {
-                        warn!(queue = queue.name().as_str(), "a lease had ended before it was extended");
-                    }
-                }
-            }),
-            Err(error) => warn!(queue = queue.name().as_str(), %error, "leases could not be extended"),
+        match queue.extend(receipts).await {
+            Ok(lost) => leases.remove_lost(queue.as_ref(), &lost),
+            Err(error) => warn!(queue = queue.name().as_str(), %error, "cannot extend leases"),
         }
     }
 }

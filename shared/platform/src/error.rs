@@ -1,41 +1,43 @@
-//! What can go wrong where things are kept.
+//! The error of every port.
 
 /// An error of the backend. Each variant is a decision.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Throttled, locked or briefly out of reach. Decision: wait and try again ([`crate::retry_with_backoff`]); it spends no attempt.
+    /// Throttling, a lock timeout or a connection error. Decision: retry with backoff ([`crate::retry_with_backoff`])
+    /// without spending an attempt.
     #[error("{what} is busy: {why}")]
     Busy {
-        /// Which part.
+        /// The part of the backend, e.g. `queue`.
         what: &'static str,
-        /// What it said.
+        /// The underlying error.
         why: String,
     },
-    /// No space is left. Decision: refuse new work; an operator has to act.
+    /// No space is left. Decision: refuse new work; an operator must act.
     #[error("no space left in {what}")]
     Full {
-        /// Which part.
+        /// The part of the backend.
         what: &'static str,
     },
-    /// There is no such thing. Decision: the caller's, who knows whether it must exist.
+    /// The object, task or record does not exist. Decision: the calling code's, which knows whether it must exist.
     #[error("{what} not found")]
     NotFound {
         /// The key or id.
         what: String,
     },
-    /// Anything else: a broken disk, a database that is none, a right that lacks. Decision: give up this attempt.
+    /// A permanent error, e.g. a broken disk, a corrupt database or a missing permission. Decision: give up this
+    /// attempt.
     #[error("{what} failed: {why}")]
     Failed {
-        /// Which part.
+        /// The part of the backend.
         what: &'static str,
-        /// What it said.
+        /// The underlying error.
         why: String,
     },
 }
 
 impl Error {
-    /// Whether waiting may help.
+    /// Returns whether a retry may succeed.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Busy { .. })
     }

@@ -1,46 +1,43 @@
-//! Where things are kept: objects, queues and the task table.
+//! The backend as ports: object store, queues, task table, records and secrets.
 //!
-//! The traits [`ObjectStore`], [`Queue`], [`TaskTable`], [`RecordStore`] and [`SecretStore`] say what Quire needs from wherever
-//! it runs; a [`Backend`] holds one of each. [`Embedded`] is the backend on one machine, made of files and SQLite; [`Aws`] is the
-//! one made of S3, SQS and DynamoDB. Nothing outside this crate knows which backend it is in, and only this crate names SQLite
-//! and the AWS SDK. Every backend passes [`conformance`].
+//! The traits [`ObjectStore`], [`Queue`], [`TaskTable`], [`RecordStore`] and [`SecretStore`] are what Quire needs from
+//! a backend; a [`Backend`] holds one of each. Two adapters implement them: `quire-platform-embedded` on files and
+//! SQLite, and `quire-platform-aws` on S3, SQS and `DynamoDB`. Only binaries choose an adapter: all other code depends
+//! on this crate and does not know which backend it runs on. Every adapter passes the [`conformance`] suite.
 
-mod aws;
 mod backend;
 mod clock;
 pub mod conformance;
-mod consumer;
-mod embedded;
+pub mod consumer;
+pub mod engine_status;
+mod enqueue_callback;
 mod error;
-mod forget;
 mod object_store;
-mod owe;
-mod patience;
+mod orphans;
 mod purge;
 mod queue;
-mod record_store;
+pub mod records;
+mod retry;
 mod review;
 mod secret_store;
 mod task_table;
-mod transitions;
 
-pub use aws::{Aws, AwsSettings, LambdaBatch};
 pub use backend::Backend;
-pub use consumer::{Consumer, Delivery, Lease, MalformedMessage};
-pub use embedded::Embedded;
+pub use clock::now;
+pub use consumer::{Consumer, Delivery, Lease, MalformedMessage, Received};
+pub use enqueue_callback::{enqueue_callback, enqueue_progress};
 pub use error::Error;
-pub use forget::{forget_corrections, forget_page};
 pub use object_store::{Download, ObjectStore, UploadUrl};
-pub use owe::{enqueue_callback, enqueue_progress};
-pub use patience::retry_with_backoff;
+pub use orphans::{delete_orphaned_corrections, delete_orphaned_page};
 pub use purge::purge;
 pub use queue::{
-    OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, send, send_later,
+    OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, send, send_delayed,
 };
-pub use record_store::{Collection, Record, RecordStore};
+pub use records::{Collection, Record, RecordStore};
+pub use retry::retry_with_backoff;
 pub use review::file_for_review;
 pub use secret_store::{SecretName, SecretStore};
-pub use task_table::{Completion, Listed, Reopen, TaskTable};
+pub use task_table::{Completion, Reopen, TaskCursor, TaskTable};
 
-/// What every call here returns.
+/// The result of every call to a backend.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! The store of documents and results.
+//! The object store: documents and results.
 
 use std::{
     fmt::Debug,
@@ -11,27 +11,27 @@ use bytes::Bytes;
 
 use crate::Result;
 
-/// What came of fetching an object of a bounded size.
+/// The result of [`ObjectStore::download`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Download {
-    /// All of it.
+    /// The whole object was written.
     Whole {
-        /// Its size.
+        /// The object's size in bytes.
         bytes: u64,
     },
-    /// Nothing: it is larger than was asked for.
+    /// Nothing was written: the object is larger than the limit.
     TooLarge {
-        /// Its size.
+        /// The object's size in bytes.
         bytes: u64,
     },
 }
 
-/// An address that takes one upload: exactly the object that it was made for.
+/// A presigned URL that accepts one upload of exactly the object it was created for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UploadUrl {
-    /// Where to `PUT` it. Whoever knows it may upload: it is a secret, and in no log.
+    /// The URL for a `PUT` request. It grants access, so it is a secret: it must not be logged.
     pub url: String,
-    /// The headers that must come with it, as they are.
+    /// The headers that the request must have, unchanged.
     pub headers: Vec<(String, String)>,
 }
 
@@ -41,54 +41,55 @@ impl Debug for UploadUrl {
     }
 }
 
-/// Objects under keys such as `documents/…/1` (`quire_tasks::Key`). An object is there whole or not at all.
+/// Objects under keys such as `documents/…/1` (`quire_tasks::Key`). Writes are atomic: an object exists as a whole or
+/// not at all.
 #[async_trait]
 pub trait ObjectStore: Debug + Send + Sync {
-    /// Writes an object, in place of what was there.
+    /// Writes an object and replaces an existing one.
     ///
     /// # Errors
-    /// Any [`crate::Error`]; nothing is left half-written.
+    /// Any [`crate::Error`]; no partial object is left.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<()>;
 
-    /// Writes an object unless there is one under this key; says whether it did.
+    /// Writes an object unless the key exists. Returns whether it was written.
     ///
     /// # Errors
     /// As [`ObjectStore::put`].
     async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool>;
 
-    /// Takes a file in as an object, in place of what was there. The file may be moved away.
+    /// Stores a file as an object and replaces an existing one. The file may be moved away.
     ///
     /// # Errors
     /// As [`ObjectStore::put`].
     async fn put_file(&self, key: &str, file: &Path) -> Result<()>;
 
-    /// Reads an object.
+    /// Returns an object's bytes.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is none.
+    /// [`crate::Error::NotFound`] if the object does not exist.
     async fn read(&self, key: &str) -> Result<Bytes>;
 
-    /// A file with the object's bytes, to be read only: the object itself where it is a file anyway, otherwise a copy
-    /// that the backend keeps for a while.
+    /// Returns a read-only file with the object's bytes: the object itself if it is stored as a file, otherwise a copy
+    /// in the local cache.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is none.
+    /// [`crate::Error::NotFound`] if the object does not exist.
     async fn local_file(&self, key: &str) -> Result<PathBuf>;
 
-    /// Writes an object to a file, unless it has more than `max_bytes` bytes. Of a store that keeps versions, a certain one
-    /// can be had; others have only what lies there now.
+    /// Writes an object to a file unless it is larger than `max_bytes`. `version` selects a version if the store keeps
+    /// versions; other stores ignore it.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is none.
+    /// [`crate::Error::NotFound`] if the object does not exist.
     async fn download(&self, key: &str, version: Option<&str>, max_bytes: u64, into: &Path) -> Result<Download>;
 
-    /// Whether customers can upload to it by [`ObjectStore::upload_url`].
-    fn takes_uploads(&self) -> bool {
+    /// Returns whether the store supports presigned uploads ([`ObjectStore::upload_url`]). Default: false.
+    fn supports_uploads(&self) -> bool {
         false
     }
 
-    /// An address where an object of this type and size can be put by whoever knows it; none where the backend takes no
-    /// uploads of its own.
+    /// Returns a presigned URL for uploading an object of this type and size, or `None` if the store does not support
+    /// uploads. Default: `None`.
     ///
     /// # Errors
     /// Any [`crate::Error`].
@@ -102,28 +103,28 @@ pub trait ObjectStore: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// The keys that begin with `prefix`, sorted.
+    /// Returns the keys that begin with `prefix`, sorted.
     ///
     /// # Errors
     /// Any [`crate::Error`].
     async fn list(&self, prefix: &str) -> Result<Vec<String>>;
 
-    /// Removes an object. That there is none is no error.
+    /// Deletes an object. Idempotent: a missing object is not an error.
     ///
     /// # Errors
     /// Any [`crate::Error`].
     async fn delete(&self, key: &str) -> Result<()>;
 
-    /// Removes every object whose key begins with `prefix`, with its older versions and what marks their deletion; of how
-    /// many keys.
+    /// Deletes every object whose key begins with `prefix`, including older versions and delete markers. Returns the
+    /// number of keys.
     ///
     /// # Errors
-    /// [`crate::Error::Failed`] where the prefix is empty, for that would be everything; otherwise any. Some may be gone
-    /// by then.
+    /// [`crate::Error::Failed`] if the prefix is empty, since that would delete everything; otherwise any. Note: some
+    /// objects may be deleted already.
     async fn erase(&self, prefix: &str) -> Result<usize>;
 
-    /// Removes one object for good: of a store that keeps versions, this one, or all of this very key. Nothing there is no
-    /// error.
+    /// Permanently deletes one version of an object, or all versions of exactly this key. Idempotent. Default: as
+    /// [`ObjectStore::delete`], for stores without versions.
     ///
     /// # Errors
     /// Any [`crate::Error`].
@@ -131,8 +132,8 @@ pub trait ObjectStore: Debug + Send + Sync {
         self.delete(key).await
     }
 
-    /// An address where whoever knows it can fetch this object for a while, as a file of this name and type; none where the
-    /// backend has no such addresses. Whether there is an object is not looked at.
+    /// Returns a presigned URL for downloading the object with this file name and content type, or `None` if the store
+    /// has no such URLs. Does not check that the object exists. Default: `None`.
     ///
     /// # Errors
     /// Any [`crate::Error`].
@@ -146,6 +147,6 @@ pub trait ObjectStore: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Where a file can be written that [`ObjectStore::put_file`] then takes in cheaply.
+    /// Returns the folder for files that [`ObjectStore::put_file`] can take without a copy.
     fn spool(&self) -> PathBuf;
 }

@@ -1,32 +1,31 @@
-//! A page is put where somebody will look at it.
+//! Files pages for review by a person.
 
 use quire_tasks::ReviewEntry;
 
-use crate::{Backend, Collection, Error, Result, retry_with_backoff};
+use crate::{
+    Backend, Collection, Result,
+    records::{self, RecordUpdate, UpdateOptions},
+};
 
-/// How often it is tried while others change the same entry.
-const TRIES: usize = 10;
+/// How a review entry is updated.
+const UPDATE: UpdateOptions = UpdateOptions { what: "a review entry", attempts: 10, retry_busy: true };
 
-/// Puts a page on the review shelf, in place of what was said of it in an earlier round. One that lies there for this round
-/// or a later one stays as it is, so that filing twice is filing once. To be called before the page is completed: a page
-/// that says that it needs a review is then always there to be found.
+/// Files a page for review, in place of its entry of an earlier round. Idempotent: an entry of the same or a later
+/// round stays as it is. Must be called before the page is completed, so that every page marked `needs_review` has an
+/// entry.
 ///
 /// # Errors
-/// As [`crate::RecordStore::put`].
+/// As [`records::update`].
 pub async fn file_for_review(backend: &Backend, entry: &ReviewEntry) -> Result<()> {
     let key = entry.key();
-    let body = serde_json::to_string(entry)
-        .map_err(|error| Error::Failed { what: "a review entry", why: error.to_string() })?;
-    for _ in 0..TRIES {
-        let filed = retry_with_backoff(|| backend.records.read(Collection::Review, &key)).await?;
-        let before = filed.as_ref().and_then(|record| serde_json::from_str::<ReviewEntry>(&record.body).ok());
-        if before.is_some_and(|before| before.round >= entry.round) {
-            return Ok(());
+    let body = records::serialize(UPDATE.what, entry)?;
+    records::update_body(backend.records.as_ref(), Collection::Review, &key, UPDATE, |record| {
+        // An entry that cannot be parsed is replaced.
+        let filed = record.and_then(|record| serde_json::from_str::<ReviewEntry>(&record.body).ok());
+        if filed.is_some_and(|filed| filed.round >= entry.round) {
+            return Ok(RecordUpdate::Keep(()));
         }
-        let seen = filed.map(|record| record.version);
-        if retry_with_backoff(|| backend.records.put(Collection::Review, &key, body.clone(), seen, None)).await? {
-            return Ok(());
-        }
-    }
-    Err(Error::Busy { what: "a review entry", why: "others keep changing it".to_owned() })
+        Ok(RecordUpdate::Put { value: body.clone(), result: () })
+    })
+    .await
 }

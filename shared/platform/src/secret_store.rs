@@ -1,4 +1,4 @@
-//! Where secrets are kept.
+//! The store of secrets.
 
 use std::fmt::Debug;
 
@@ -6,24 +6,23 @@ use async_trait::async_trait;
 
 use crate::Result;
 
-/// What is kept secret.
+/// The secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecretName {
-    /// What callbacks are signed with.
+    /// The secret that signs webhooks.
     Webhook,
 }
 
-/// Secrets, as text. Each is written once, by whoever is first; an operator changes it by the backend's own means.
+/// Secrets, as text. Each is written once, by the first writer; an operator rotates it with the backend's own tools.
 #[async_trait]
 pub trait SecretStore: Debug + Send + Sync {
-    /// The secret, where it has been written.
+    /// Returns the secret, or `None` if it is not written yet.
     ///
     /// # Errors
     /// Any [`crate::Error`].
     async fn read(&self, name: SecretName) -> Result<Option<String>>;
 
-    /// Writes the secret unless there is one; returns what is kept from now on, `value` or what somebody else wrote
-    /// before.
+    /// Writes the secret unless it exists. Returns the stored secret: `value`, or the one of an earlier writer.
     ///
     /// # Errors
     /// Any [`crate::Error`].

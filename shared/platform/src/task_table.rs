@@ -1,4 +1,4 @@
-//! The table of tasks and pages. Every write is conditional on the state before it.
+//! The table of tasks and pages. Every write is conditional (optimistic concurrency) and idempotent.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -7,149 +7,147 @@ use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, T
 
 use crate::Result;
 
-/// What became of a conditional write: the task as it is now, either way.
+/// The result of a conditional write, with the current task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Completion {
     /// This call made the change.
-    Now(Task),
-    /// It had been made before, or was no longer allowed: nothing was changed.
-    Before(Task),
+    Applied(Task),
+    /// Nothing changed: the change was made before, or is not allowed any more.
+    Unchanged(Task),
 }
 
 impl Completion {
-    /// The task as it is now.
+    /// Returns the current task.
     pub fn task(&self) -> &Task {
-        let (Self::Now(task) | Self::Before(task)) = self;
+        let (Self::Applied(task) | Self::Unchanged(task)) = self;
         task
     }
 
-    /// Whether this call made the change.
+    /// Returns whether this call made the change.
     pub const fn changed(&self) -> bool {
-        matches!(self, Self::Now(_))
+        matches!(self, Self::Applied(_))
     }
 }
 
-/// A task's place in the list of its tenant's tasks.
+/// A position in the list of a tenant's tasks, for pagination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listed {
-    /// When it was accepted.
+pub struct TaskCursor {
+    /// The time when the task was accepted.
     pub created_at: UnixMillis,
-    /// Its name.
+    /// The task's id.
     pub id: TaskId,
 }
 
-impl Listed {
-    /// The place of a task.
-    pub const fn of(task: &Task) -> Self {
+impl TaskCursor {
+    /// Returns the position of a task.
+    pub const fn at(task: &Task) -> Self {
         Self { created_at: task.created_at, id: task.id }
     }
 }
 
-/// What of an ended task is opened again.
+/// What to reopen of an ended task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reopen {
-    /// Those of these pages that have failed.
-    These(Vec<PageRef>),
-    /// Every page that has failed or was canceled, and every document that was canceled, or that failed and can be
-    /// fetched once more.
+    /// The failed ones of these pages.
+    Pages(Vec<PageRef>),
+    /// Every failed or canceled page, every canceled document, and every failed document whose source is known.
     Unread,
-    /// The same, and the pages that were read too.
+    /// As [`Reopen::Unread`], and the pages that were read.
     All,
 }
 
-/// Tasks and their pages, read consistently. Times are the table's own clock's.
+/// Tasks and their pages, with consistent reads. Times are of the table's own clock.
 #[async_trait]
 pub trait TaskTable: Debug + Send + Sync {
-    /// Adds a task with the pages of its split documents, all queued. A task with this id that is there already stays
-    /// as it is.
+    /// Creates a task and the queued pages of its split documents. Idempotent: an existing task with this id stays as
+    /// it is.
     ///
     /// # Errors
-    /// Any [`crate::Error`]; then there is no such task, or all of it.
+    /// Any [`crate::Error`]; the task then exists as a whole or not at all.
     async fn create(&self, task: Task) -> Result<Completion>;
 
-    /// Notes that the task's messages have been sent.
+    /// Marks the task's messages as sent.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such task.
+    /// [`crate::Error::NotFound`] if the task does not exist.
     async fn mark_dispatched(&self, id: TaskId) -> Result<()>;
 
-    /// Up to `limit` tasks created before `before` whose messages were perhaps never sent, oldest first.
+    /// Returns up to `limit` tasks created before `before` whose messages may not have been sent, oldest first.
     ///
     /// # Errors
     /// Any [`crate::Error`].
-    async fn undispatched(&self, before: UnixMillis, limit: usize) -> Result<Vec<Task>>;
+    async fn list_undispatched(&self, before: UnixMillis, limit: usize) -> Result<Vec<Task>>;
 
-    /// A task.
+    /// Returns a task.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such task.
+    /// [`crate::Error::NotFound`] if the task does not exist.
     async fn task(&self, id: TaskId) -> Result<Task>;
 
-    /// A task's pages, in order of document and page.
+    /// Returns a task's pages, ordered by document and page.
     ///
     /// # Errors
     /// Any [`crate::Error`].
     async fn pages(&self, id: TaskId) -> Result<Vec<Page>>;
 
-    /// A page.
+    /// Returns a page.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such page.
+    /// [`crate::Error::NotFound`] if the page does not exist.
     async fn page(&self, page: PageRef) -> Result<Page>;
 
-    /// Ends the waiting of a document that is pending: it is split now, and its pages are queued, or it has failed.
-    /// In one transaction with the task's counts.
+    /// Ends a pending document: it is split and its pages are queued, or it has failed. Atomic with the task's counts.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such document.
-    async fn settle_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion>;
+    /// [`crate::Error::NotFound`] if the document does not exist.
+    async fn finish_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion>;
 
-    /// Ends a page that is queued, in one transaction with the task's counts. Of an ended page, or in another round
-    /// than `round`, nothing is changed.
+    /// Completes a queued page with its outcome, atomically with the task's counts. Changes nothing if the page has
+    /// ended or `round` is not the current round.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such page.
+    /// [`crate::Error::NotFound`] if the page does not exist.
     async fn complete_page(&self, page: PageRef, round: u32, outcome: Outcome) -> Result<Completion>;
 
-    /// Notes how an attempt at the callback ended, by [`CallbackUpdate::apply`]. In another round than `round`, nothing
-    /// is changed.
+    /// Applies an update to the callback ([`CallbackUpdate::apply`]). Changes nothing if `round` is not the current
+    /// round.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such task.
+    /// [`crate::Error::NotFound`] if the task does not exist.
     async fn update_callback(&self, id: TaskId, round: u32, update: CallbackUpdate) -> Result<Completion>;
 
-    /// Opens pages and documents of an ended task again, in a new round whose callback is owed anew. Where the task is
-    /// still open or has expired, or there is nothing to open, nothing is changed. The messages are the caller's to send,
-    /// for the pages that are queued now and the documents that are pending: until [`TaskTable::mark_dispatched`], the task
-    /// is among the undispatched.
+    /// Reopens pages and documents of an ended task, in a new round with a webhook of its own. Changes nothing if the
+    /// task is open or expired, or if nothing can be reopened. The calling code must send the messages of the pages
+    /// that are queued and the documents that are pending; until [`TaskTable::mark_dispatched`], the task is among the
+    /// undispatched ones.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such task.
+    /// [`crate::Error::NotFound`] if the task does not exist.
     async fn reopen(&self, id: TaskId, scope: Reopen) -> Result<Completion>;
 
-    /// Ends an open task: all that is open is canceled, by one write of the task. Its pages' records still say that they
-    /// wait: [`Task::status_of`] knows better. Of an ended task, nothing is changed.
+    /// Cancels everything that is open in a task, by one write. Changes nothing if the task has ended. Note: the rows
+    /// of canceled pages stay queued; [`Task::status_of`] returns their real status.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such task.
+    /// [`crate::Error::NotFound`] if the task does not exist.
     async fn cancel(&self, id: TaskId) -> Result<Completion>;
 
-    /// Brings the task's expiry forward to `at`, if that is earlier, cancels all that is open and forgets its callback: from
-    /// then on nobody completes a page of it, and nobody is told. Where that changes nothing, it was so before.
+    /// Moves the task's expiry forward to `at`, if that is earlier, cancels everything that is open and drops the
+    /// callback: no page is completed and no webhook is delivered any more. Idempotent.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such task.
+    /// [`crate::Error::NotFound`] if the task does not exist.
     async fn expire(&self, id: TaskId, at: UnixMillis) -> Result<Completion>;
 
-    /// Removes a task and its pages: the last step of [`crate::purge`]. That there is none is no error.
+    /// Deletes a task and its pages: the last step of [`crate::purge`]. Idempotent.
     ///
     /// # Errors
-    /// Any [`crate::Error`]; then [`TaskTable::expired`] still finds a task that has expired.
+    /// Any [`crate::Error`]; an expired task is then still found by [`TaskTable::list_expired`].
     async fn remove(&self, id: TaskId) -> Result<()>;
 
-    /// Up to `limit` tasks of a tenant, those accepted last first: from the first behind `after`, which need not be there
-    /// itself, to the last that is not older than `since`. One that was accepted a moment ago may be missing; what is there
-    /// is as it is now. Those that have expired are among them until they are removed.
+    /// Returns up to `limit` tasks of a tenant, newest first, starting after the position `after`, which need not
+    /// exist, and ending with the last task not older than `since`. The tasks are current, including expired ones that
+    /// are not deleted yet. Note: a task accepted a moment ago may be missing (eventual consistency of the index).
     ///
     /// # Errors
     /// Any [`crate::Error`].
@@ -157,28 +155,28 @@ pub trait TaskTable: Debug + Send + Sync {
         &self,
         tenant: &Tenant,
         since: Option<UnixMillis>,
-        after: Option<Listed>,
+        after: Option<TaskCursor>,
         limit: usize,
     ) -> Result<Vec<Task>>;
 
-    /// Up to `limit` tasks that have expired by `now`, those that expired first first. One that expired a moment ago may be
-    /// missing.
+    /// Returns up to `limit` tasks that have expired by `now`, in the order of their expiry. Note: a task expired a
+    /// moment ago may be missing.
     ///
     /// # Errors
     /// Any [`crate::Error`].
-    async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>>;
+    async fn list_expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>>;
 
-    /// Takes what somebody wrote for a page in place of what an engine read, or could not read: in `round`, which must be
-    /// the one after the task's, the page has succeeded and no longer needs a review, and the callback is owed anew. Of
-    /// an open task, an open or canceled page, or for another round, nothing is changed: then somebody else was faster.
+    /// Applies a person's correction of an ended page: in `round`, which must be the task's next round, the page has
+    /// succeeded and needs no review, and a webhook is due. Changes nothing if the task is open, the page is open or
+    /// canceled, or another round has started (a lost race).
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such page.
+    /// [`crate::Error::NotFound`] if the page does not exist.
     async fn correct_page(&self, page: PageRef, round: u32, confidence: Option<f32>) -> Result<Completion>;
 
-    /// Waits up to `within` for the task to have another version than `seen`; the task as it is then.
+    /// Long-polls: waits up to `within` until the task's version differs from `seen`, and returns the current task.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`] where there is no such task.
-    async fn changed(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task>;
+    /// [`crate::Error::NotFound`] if the task does not exist.
+    async fn wait_for_change(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task>;
 }

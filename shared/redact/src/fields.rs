@@ -1,70 +1,78 @@
-//! Redaction of what was read for certain fields.
+//! Redaction of extracted fields.
 
 use quire_tasks::Redaction;
 use serde_json::{Map, Value};
 
 use crate::Redactor;
 
-/// How much text there is.
-pub(crate) fn size(values: &Map<String, Value>) -> usize {
-    values.iter().map(|(key, value)| key.len() + size_of(value)).sum()
+/// The text length that is counted for a JSON number: that of the longest one.
+const NUMBER_BYTES: usize = 32;
+
+/// Returns the number of bytes of text in the fields.
+pub(crate) fn text_bytes(fields: &Map<String, Value>) -> usize {
+    fields.iter().map(|(key, value)| key.len() + value_bytes(value)).sum()
 }
 
-fn size_of(value: &Value) -> usize {
+fn value_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(size_of).sum(),
-        Value::Object(values) => size(values),
-        // The longest number that is written out.
-        Value::Number(_) => 32,
+        Value::Array(values) => values.iter().map(value_bytes).sum(),
+        Value::Object(fields) => text_bytes(fields),
+        Value::Number(_) => NUMBER_BYTES,
         Value::Null | Value::Bool(_) => 0,
     }
 }
 
 impl Redactor {
-    /// Redacts the values. The fields' own names are the customer's; those of what is nested are the model's.
-    pub(crate) fn redact_fields(&self, values: &mut Map<String, Value>, report: &mut Vec<Redaction>) {
-        for (field, value) in values.iter_mut() {
-            self.redact_value(field, field, value, report);
+    /// Redacts the values. The names of the fields come from the customer and are kept; the names of nested ones come
+    /// from the model and are redacted.
+    pub(crate) fn redact_fields(&self, fields: &mut Map<String, Value>, redactions: &mut Vec<Redaction>) {
+        for (field, value) in fields.iter_mut() {
+            self.redact_value(field, field, value, redactions);
         }
     }
 
-    fn redact_value(&self, field: &str, label: &str, value: &mut Value, report: &mut Vec<Redaction>) {
+    fn redact_value(&self, field: &str, label: &str, value: &mut Value, redactions: &mut Vec<Redaction>) {
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::String(text) => {
-                if let Some(redacted) = self.redact_text(field, label, text, report) {
+                if let Some(redacted) = self.redact_text(field, label, text, redactions) {
                     *text = redacted;
                 }
             }
             Value::Number(number) => {
-                if let Some(redacted) = self.redact_text(field, label, &number.to_string(), report) {
+                if let Some(redacted) = self.redact_text(field, label, &number.to_string(), redactions) {
                     *value = Value::String(redacted);
                 }
             }
-            Value::Array(values) => values.iter_mut().for_each(|value| self.redact_value(field, label, value, report)),
-            Value::Object(values) => {
-                for (key, mut value) in std::mem::take(values) {
-                    self.redact_value(field, &key, &mut value, report);
-                    let redacted = self.redact_text(field, "", &key, report);
-                    values.insert(redacted.unwrap_or(key), value);
+            Value::Array(values) => {
+                for value in values {
+                    self.redact_value(field, label, value, redactions);
+                }
+            }
+            Value::Object(fields) => {
+                for (key, mut value) in std::mem::take(fields) {
+                    self.redact_value(field, &key, &mut value, redactions);
+                    let redacted = self.redact_text(field, "", &key, redactions);
+                    fields.insert(redacted.unwrap_or(key), value);
                 }
             }
         }
     }
 
-    /// The text as it is to be kept; nothing where it is to stay. `label` is what stands before it.
-    fn redact_text(&self, field: &str, label: &str, text: &str, report: &mut Vec<Redaction>) -> Option<String> {
-        // The label only says what the text is: a colon ends whatever it may be itself.
-        let replaced = self.replaced(&[&format!("{label}:"), text]).pop()??;
-        report.extend(replaced.parts.iter().map(|part| Redaction {
+    /// Returns the redacted text, or `None` if nothing was found. `label` is the name of the value: `phone` labels a
+    /// phone number.
+    fn redact_text(&self, field: &str, label: &str, text: &str, redactions: &mut Vec<Redaction>) -> Option<String> {
+        // The label is searched as a line of its own, so that it provides context. The colon ends any match inside it.
+        let redacted = self.redact_lines(&[&format!("{label}:"), text]).pop()??;
+        redactions.extend(redacted.replacements.iter().map(|part| Redaction {
             kind: part.kind.clone(),
             line: None,
             field: Some(field.to_owned()),
-            start: part.start as u32,
-            end: part.end as u32,
+            start: part.placeholder.start as u32,
+            end: part.placeholder.end as u32,
             polygon: None,
         }));
-        Some(replaced.text)
+        Some(redacted.text)
     }
 }

@@ -1,18 +1,25 @@
-//! Takes out of what was read what nobody is to keep: e-mail addresses, telephone and card numbers, and what customers
-//! name by patterns of their own. Pure: no I/O, no clock.
+//! Redaction of recognized text: email addresses, phone and card numbers, and custom patterns. Pure: no I/O, no clock.
 //!
-//! What is found, by kind. Full-width and other digits count as digits, and what is not seen does not count. Numbers may be
-//! set apart by spaces, dashes and dots, and broken over two lines.
+//! Full-width and other Unicode digits count as digits, and invisible characters are ignored. Numbers may be separated
+//! by spaces, dashes and dots, and may be broken over two lines.
 //!
-//! | kind | found |
+//! | kind | matches |
 //! | --- | --- |
-//! | `email` | what stands around an `@`, with spaces beside the `@` and the dots, and where the dot was not read |
-//! | `phone` | numbers with `+` and a country's code; numbers after a word such as `Tel`, `Fax` or `电话`; Chinese mobile numbers, and landlines and 400 numbers with the area set apart; national numbers written as `(415) 555-2671`, `415-555-2671`, `020 7946 0958`, `01 23 45 67 89`, `(030) 901820` or `0049 30 901820`, unless a word such as `Invoice No.` stands before them |
-//! | `bank_card` | 12 to 19 digits that begin like a network's, are as long as those are, and right by Luhn's formula |
-//! | `iban` | numbers of a country's length whose check digits are right |
-//! | `cn_id` | 18 characters with a province, a date and the right check character; not those of 15 digits |
+//! | `email` | the address around an `@`, also with spaces beside the `@` and the dots, or with a missing dot |
+//! | `phone` | phone numbers in the forms listed below |
+//! | `bank_card` | 12 to 19 digits in a card network's range, with a valid Luhn check digit |
+//! | `iban` | IBANs with the length of their country and valid check digits |
+//! | `cn_id` | Chinese identity numbers of 18 characters with a valid region, date and check character; not of 15 |
 //!
-//! A customer's pattern is looked for in each line by itself, as it stands and with full-width characters made plain.
+//! Phone numbers:
+//!
+//! - with `+` and a country code;
+//! - after a word such as `Tel`, `Fax` or `电话`;
+//! - Chinese mobile numbers, and Chinese landline and 400 numbers with a separate area code;
+//! - national numbers in the forms `(415) 555-2671`, `415-555-2671`, `020 7946 0958`, `01 23 45 67 89`, `(030) 901820`
+//!   and `0049 30 901820`, unless a word such as `Invoice No.` precedes them.
+//!
+//! A custom pattern is matched against each line separately, both as it is and with full-width characters normalized.
 
 #![warn(missing_docs)]
 
@@ -22,101 +29,114 @@ mod digits;
 mod email;
 mod fields;
 mod iban;
+mod part_polygon;
 mod phone;
-mod place;
+mod placeholder;
 mod policy;
-mod replace;
-mod searched;
+mod search_text;
 
-use quire_tasks::{PageText, RedactKind, RedactPolicy, Redaction};
+use quire_tasks::{Line, PageText, RedactKind, RedactPolicy, Redaction};
 
-use policy::Pattern;
-pub use policy::{InvalidPolicy, MAX_NAME_CHARS};
-use replace::Replaced;
-use searched::{Searched, Span, fold, merged};
+use placeholder::RedactedLine;
+use policy::CompiledPattern;
+pub use policy::{InvalidRedactPolicy, MAX_NAME_CHARS};
+use search_text::{SearchText, Span, merge_spans, normalize};
 
-/// The most characters of a page that are searched: far more than any page has.
+/// The most text of a page that is searched, in bytes. It is far more than any real page has.
 pub const MAX_CHARS: usize = 1_000_000;
 
-/// Why a page could not be searched. Decision: nothing of it is kept.
+/// Why a page could not be redacted. Decision: fail the page and store nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    /// It has more text than is searched.
+pub enum RedactError {
+    /// It has more than [`MAX_CHARS`] of text.
     #[error("the page has more than {MAX_CHARS} characters")]
     TooLong,
 }
 
-/// A policy, ready to be applied.
+/// A compiled redaction policy.
+///
+/// ```
+/// use quire_redact::Redactor;
+/// use quire_tasks::{Line, PageText, RedactKind, RedactPattern, RedactPolicy};
+///
+/// let order = RedactPattern { name: "order".to_owned(), regex: r"A-\d{4}".to_owned() };
+/// let policy = RedactPolicy { kinds: vec![RedactKind::Email, RedactKind::Iban], patterns: vec![order] };
+/// let redactor = Redactor::new(&policy)?;
+///
+/// let text = "Order A-1234: pay to DE89 3704 0044 0532 0130 00, questions to sales@example.com".to_owned();
+/// let line = Line { text, confidence: Some(0.97), polygon: None };
+/// let mut page = PageText::from_lines("pp-ocr@6".parse()?, 1240, 1754, 0, vec![line]);
+/// redactor.redact(&mut page)?;
+///
+/// assert_eq!(page.text(), "Order [order]: pay to [iban], questions to [email]");
+/// assert_eq!(page.redactions.map(|redactions| redactions.len()), Some(3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Redactor {
     kinds: Vec<RedactKind>,
-    patterns: Vec<Pattern>,
-    /// What this policy puts in place of what it finds.
+    patterns: Vec<CompiledPattern>,
+    /// The placeholders of this policy's kinds and patterns.
     placeholders: Vec<String>,
 }
 
 impl Redactor {
-    /// Checks and compiles a policy.
+    /// Validates and compiles a policy.
     ///
     /// # Errors
-    /// [`InvalidPolicy`]: which part of it is not taken, and why.
-    pub fn new(policy: &RedactPolicy) -> Result<Self, InvalidPolicy> {
-        let patterns = policy::compile(policy)?;
-        let names = policy.kinds.iter().map(|kind| kind.as_str()).chain(patterns.iter().map(|it| it.name.as_str()));
-        let placeholders = names.map(replace::placeholder).collect();
+    /// Fails with [`InvalidRedactPolicy`], which names the invalid part.
+    pub fn new(policy: &RedactPolicy) -> Result<Self, InvalidRedactPolicy> {
+        let patterns = policy::compile_patterns(policy)?;
+        let kind_names = policy.kinds.iter().map(|kind| kind.as_str());
+        let pattern_names = patterns.iter().map(|pattern| pattern.name.as_str());
+        let placeholders = kind_names.chain(pattern_names).map(placeholder::placeholder).collect();
         Ok(Self { kinds: policy.kinds.clone(), patterns, placeholders })
     }
 
-    /// Replaces what the policy names, in the lines and in the fields, and reports it in the page's `redactions`, in place of
-    /// what was reported there before.
+    /// Replaces all matches in the lines and fields with placeholders, and lists them in the page's `redactions`, which
+    /// replaces the previous list. Idempotent: a second call changes no text.
     ///
     /// # Errors
-    /// [`Failed`]: then nothing of the page may be kept, and it is as it was.
-    pub fn redact(&self, page: &mut PageText) -> Result<(), Failed> {
-        let characters: usize = page.lines.iter().map(|line| line.text.len()).sum();
-        if characters + page.fields.as_ref().map_or(0, fields::size) > MAX_CHARS {
-            return Err(Failed::TooLong);
+    /// Fails with [`RedactError`] and leaves the page unchanged. Nothing of the page may be stored then.
+    pub fn redact(&self, page: &mut PageText) -> Result<(), RedactError> {
+        let line_bytes: usize = page.lines.iter().map(|line| line.text.len()).sum();
+        if line_bytes + page.fields.as_ref().map_or(0, fields::text_bytes) > MAX_CHARS {
+            return Err(RedactError::TooLong);
         }
-        let mut report = Vec::new();
+        let mut redactions = Vec::new();
         let texts: Vec<&str> = page.lines.iter().map(|line| line.text.as_str()).collect();
-        let replaced = self.replaced(&texts);
-        for (number, (line, replaced)) in (0..).zip(page.lines.iter_mut().zip(replaced)) {
-            let Some(replaced) = replaced else { continue };
-            let before: Vec<char> = line.text.chars().collect();
-            report.extend(replaced.parts.iter().map(|part| Redaction {
-                kind: part.kind.clone(),
-                line: Some(number),
-                field: None,
-                start: part.start as u32,
-                end: part.end as u32,
-                polygon: line.polygon.map(|polygon| place::part(&polygon, &before, part.from, part.to)),
-            }));
-            line.text = replaced.text;
+        let redacted_lines = self.redact_lines(&texts);
+        for (number, (line, redacted)) in (0..).zip(page.lines.iter_mut().zip(redacted_lines)) {
+            if let Some(redacted) = redacted {
+                redactions.extend(list_redactions(number, line, &redacted));
+                line.text = redacted.text;
+            }
         }
-        if let Some(values) = &mut page.fields {
-            self.redact_fields(values, &mut report);
+        if let Some(fields) = &mut page.fields {
+            self.redact_fields(fields, &mut redactions);
         }
-        page.redactions = Some(report);
+        page.redactions = Some(redactions);
         Ok(())
     }
 
-    /// Each line with what is to stand in it; nothing for those that stay as they are.
-    pub(crate) fn replaced(&self, lines: &[&str]) -> Vec<Option<Replaced>> {
-        let searched = Searched::new(lines, |line| replace::placeholders_in(line, &self.placeholders));
-        let mut spans = self.known(&searched);
+    /// Returns each line after redaction, or `None` for one without matches.
+    pub(crate) fn redact_lines(&self, lines: &[&str]) -> Vec<Option<RedactedLine>> {
+        let text = SearchText::new(lines, |line| placeholder::find_placeholders(line, &self.placeholders));
+        let mut spans = self.find_kinds(&text);
         for (number, line) in lines.iter().enumerate() {
-            self.custom(number, line, &searched, &mut spans);
+            self.find_patterns(number, line, &text, &mut spans);
         }
-        let spans = merged(spans);
-        let each = lines.iter().enumerate();
-        each.map(|(number, line)| replace::replaced(line, &searched.of_line(number, &spans))).collect()
+        let spans = merge_spans(spans);
+        let numbered = lines.iter().enumerate();
+        numbered.map(|(number, line)| placeholder::redact_line(line, &text.ranges_in_line(number, &spans))).collect()
     }
 
-    fn known(&self, searched: &Searched) -> Vec<Span> {
-        let (chars, mut spans) = (&searched.chars, Vec::new());
-        let runs = digits::runs(chars);
+    fn find_kinds(&self, text: &SearchText) -> Vec<Span> {
+        let chars = &text.chars;
+        let runs = digits::find_runs(chars);
+        let mut spans = Vec::new();
         for kind in &self.kinds {
-            let mut found = |start, end| spans.push(searched.span(start, end, kind.as_str()));
+            let mut found = |start, end| spans.push(text.span(start, end, kind.as_str()));
             match kind {
                 RedactKind::Email => email::find(chars, &mut found),
                 RedactKind::Iban => iban::find(chars, &mut found),
@@ -128,28 +148,55 @@ impl Redactor {
         spans
     }
 
-    /// What a customer's own patterns find in a line. What lies within a placeholder was taken out before.
-    fn custom(&self, number: usize, line: &str, searched: &Searched, spans: &mut Vec<Span>) {
+    /// Adds the matches of the custom patterns in one line, as it is and normalized. A match inside the placeholder of
+    /// an earlier redaction is ignored; one that overlaps a placeholder replaces it.
+    fn find_patterns(&self, number: usize, line: &str, text: &SearchText, spans: &mut Vec<Span>) {
         if self.patterns.is_empty() {
             return;
         }
-        let taken = replace::placeholders_in(line, &self.placeholders);
-        let (folded, at): (String, Vec<usize>) =
-            line.chars().enumerate().filter_map(|(index, character)| Some((fold(character)?, index))).unzip();
-        let as_it_stands: Vec<usize> = (0..line.chars().count()).collect();
-        for Pattern { name, regex } in &self.patterns {
-            let variants = [(line, &as_it_stands), (folded.as_str(), &at)];
-            let different = if folded == line { 1 } else { 2 };
-            for (text, at) in &variants[..different] {
-                for (start, end) in replace::char_ranges(text, regex.find_iter(text).map(|found| found.range())) {
-                    let (start, end) = (at[start], at[end - 1] + 1);
-                    if !taken.iter().any(|(from, to)| *from <= start && end <= *to) {
-                        spans.push(searched.span_in(number, start, end, name));
-                        let touched = taken.iter().filter(|(from, to)| *from < end && start < *to);
-                        spans.extend(touched.map(|(from, to)| searched.span_in(number, *from, *to, name)));
+        let placeholders = placeholder::find_placeholders(line, &self.placeholders);
+        let original_positions: Vec<usize> = (0..line.chars().count()).collect();
+        let (normalized, positions) = normalize_line(line);
+        let mut variants = vec![(line, &original_positions)];
+        if normalized != line {
+            variants.push((normalized.as_str(), &positions));
+        }
+        for CompiledPattern { name, regex } in &self.patterns {
+            for (variant, positions) in &variants {
+                let matches = regex.find_iter(variant).map(|found| found.range());
+                for (start, end) in placeholder::to_char_ranges(variant, matches) {
+                    let (start, end) = (positions[start], positions[end - 1] + 1);
+                    if placeholders.iter().any(|(from, to)| *from <= start && end <= *to) {
+                        continue;
                     }
+                    spans.push(text.span_in_line(number, start, end, name));
+                    let overlapping = placeholders.iter().filter(|(from, to)| *from < end && start < *to);
+                    spans.extend(overlapping.map(|(from, to)| text.span_in_line(number, *from, *to, name)));
                 }
             }
         }
     }
+}
+
+/// Returns the normalized line, and the original position of each of its characters.
+fn normalize_line(line: &str) -> (String, Vec<usize>) {
+    let normalized = line.chars().enumerate().filter_map(|(index, character)| Some((normalize(character)?, index)));
+    normalized.unzip()
+}
+
+fn list_redactions(number: u32, line: &Line, redacted: &RedactedLine) -> Vec<Redaction> {
+    let original: Vec<char> = line.text.chars().collect();
+    let polygon_of = |part: &placeholder::Replacement| {
+        let polygon = line.polygon.as_ref()?;
+        Some(part_polygon::part_polygon(polygon, &original, part.original.start, part.original.end))
+    };
+    let list = redacted.replacements.iter().map(|part| Redaction {
+        kind: part.kind.clone(),
+        line: Some(number),
+        field: None,
+        start: part.placeholder.start as u32,
+        end: part.placeholder.end as u32,
+        polygon: polygon_of(part),
+    });
+    list.collect()
 }

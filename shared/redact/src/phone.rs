@@ -1,89 +1,124 @@
-//! Telephone numbers: those that say so by a `+` or a word before them, and those that are written as only telephone numbers
-//! are. Any other group of digits is left alone: it is an invoice's number, a date or an amount.
+//! Phone numbers: those marked as such by a `+` or a word before them, and those in a form that only phone numbers
+//! have. Any other digits are left alone, e.g. invoice numbers, dates and amounts.
 
 mod labels;
-mod shapes;
+mod shape;
 
-use crate::digits::{Group, Run, sequences};
-use labels::{Label, label_before};
-use shapes::{Shape, is_likely_phone, is_surely_phone};
+use crate::digits::{DigitGroup, sequences};
+use labels::{PhoneLabel, label_before};
+use shape::{PhoneShape, is_likely_phone, is_surely_phone};
 
-/// A `+` or `00`, and at most 15 digits (ITU-T E.164).
-const MOST_DIGITS: usize = 17;
-const FEWEST_DIGITS: usize = 7;
-/// With as many digits as this a number with `+` is whole: what begins the next line is another one.
-const WHOLE: usize = 11;
+/// `00` and at most 15 digits (ITU-T E.164).
+const MAX_DIGITS: usize = 17;
+const MIN_DIGITS: usize = 7;
+/// From this number of digits on, a number with `+` is complete, so that the next line begins another one.
+const COMPLETE_DIGITS: usize = 11;
 
-/// Finds the longest number that begins with each group, over a line's end only where it is not whole without. What could
-/// also be something else does not begin within another number.
-pub(crate) fn find(chars: &[char], run: &Run, mut found: impl FnMut(usize, usize)) {
+/// Finds the longest number that begins with each group. It continues across a line break only if it is not complete on
+/// its line. A likely number, unlike a sure one, does not begin inside another number.
+pub(crate) fn find(chars: &[char], run: &[DigitGroup], mut found: impl FnMut(usize, usize)) {
     let mut covered = 0;
-    for first in 0..run.len() {
-        let lead = Lead::of(chars, run[first]);
-        let label = label_before(chars, lead.start);
-        let fitting: Vec<&[Group]> = sequences(&run[first..], FEWEST_DIGITS, MOST_DIGITS)
-            .take_while(|groups| groups[0] == run[first])
-            .filter(|groups| {
-                let shape = Shape::of(chars, &lead, label, groups);
-                let may_be =
-                    |shape: &Shape| is_surely_phone(shape) || (lead.start >= covered && is_likely_phone(shape));
-                may_be(&shape) || shape.joined().is_some_and(|joined| may_be(&joined))
-            })
-            .collect();
-        let lines = |groups: &[Group]| {
-            chars[groups[0].start..groups[groups.len() - 1].end].iter().filter(|character| **character == '\n').count()
-        };
-        let longest = |most: usize| fitting.iter().rev().find(|groups| lines(groups) <= most);
-        let within = longest(0);
-        let whole = within.is_some_and(|groups| !lead.plus || count(groups) >= WHOLE);
-        let Some(groups) = (if whole { within } else { longest(1).or(within) }) else { continue };
-        let end = with_extension(chars, groups[groups.len() - 1].end);
+    for (first, group) in run.iter().enumerate() {
+        let prefix = PhonePrefix::parse(chars, *group);
+        let allows_likely = prefix.start >= covered;
+        let candidates = find_candidates(chars, &run[first..], &prefix, allows_likely);
+        let Some(groups) = choose_candidate(chars, &candidates, prefix.has_plus) else { continue };
+        let end = find_extension_end(chars, groups[groups.len() - 1].end);
         covered = covered.max(end);
-        found(lead.start, end);
+        found(prefix.start, end);
     }
 }
 
-fn count(groups: &[Group]) -> usize {
+/// Returns the sequences that begin with the run's first group and are phone numbers, shortest first.
+fn find_candidates<'a>(
+    chars: &[char],
+    run: &'a [DigitGroup],
+    prefix: &PhonePrefix,
+    allows_likely: bool,
+) -> Vec<&'a [DigitGroup]> {
+    let label = label_before(chars, prefix.start);
+    let is_phone = |shape: &PhoneShape| is_surely_phone(shape) || (allows_likely && is_likely_phone(shape));
+    sequences(run, MIN_DIGITS, MAX_DIGITS)
+        .take_while(|groups| groups[0] == run[0])
+        .filter(|groups| {
+            let shape = PhoneShape::new(chars, prefix, label, groups);
+            is_phone(&shape) || shape.joined_at_line_break().is_some_and(|joined| is_phone(&joined))
+        })
+        .collect()
+}
+
+/// Returns the longest candidate on one line if it is complete, otherwise the longest one across one line break.
+fn choose_candidate<'a>(chars: &[char], candidates: &[&'a [DigitGroup]], has_plus: bool) -> Option<&'a [DigitGroup]> {
+    let on_one_line = longest_candidate(chars, candidates, 0);
+    let is_complete = on_one_line.is_some_and(|groups| !has_plus || count_digits(groups) >= COMPLETE_DIGITS);
+    if is_complete { on_one_line } else { longest_candidate(chars, candidates, 1).or(on_one_line) }
+}
+
+fn longest_candidate<'a>(
+    chars: &[char],
+    candidates: &[&'a [DigitGroup]],
+    max_line_breaks: usize,
+) -> Option<&'a [DigitGroup]> {
+    candidates.iter().rev().find(|groups| count_line_breaks(chars, groups) <= max_line_breaks).copied()
+}
+
+fn count_line_breaks(chars: &[char], groups: &[DigitGroup]) -> usize {
+    let text = &chars[groups[0].start..groups[groups.len() - 1].end];
+    text.iter().filter(|character| **character == '\n').count()
+}
+
+fn count_digits(groups: &[DigitGroup]) -> usize {
     groups.iter().map(|group| group.len()).sum()
 }
 
-/// What stands right before a number and belongs to it.
+/// The characters right before a number that belong to it: a plus sign and an opening bracket.
 #[derive(Debug)]
-struct Lead {
+struct PhonePrefix {
     start: usize,
-    plus: bool,
-    bracket: bool,
+    has_plus: bool,
+    has_bracket: bool,
 }
 
-impl Lead {
-    fn of(chars: &[char], group: Group) -> Self {
-        let mut lead = Self { start: group.start, plus: false, bracket: false };
-        // `+49`, `(+49`, `+(49`, `+ 49`
+impl PhonePrefix {
+    /// Parses `+49`, `(+49`, `+(49` and `+ 49` backwards from the first group.
+    fn parse(chars: &[char], group: DigitGroup) -> Self {
+        let mut prefix = Self { start: group.start, has_plus: false, has_bracket: false };
         for _ in 0..3 {
-            let Some(before) = lead.start.checked_sub(1) else { break };
+            let Some(before) = prefix.start.checked_sub(1) else { break };
             match chars[before] {
-                '+' if !lead.plus => (lead.plus, lead.start) = (true, before),
-                '(' if !lead.bracket => (lead.bracket, lead.start) = (true, before),
-                ' ' if before > 0 && chars[before - 1] == '+' && !lead.plus => lead.start = before,
+                '+' if !prefix.has_plus => prefix.has_plus = true,
+                '(' if !prefix.has_bracket => prefix.has_bracket = true,
+                ' ' if before > 0 && chars[before - 1] == '+' && !prefix.has_plus => {}
                 _ => break,
             }
+            prefix.start = before;
         }
-        lead
+        prefix
     }
 }
 
-/// A number with the extension that follows it: `-8001`, `转8001`, `ext. 8001`.
-fn with_extension(chars: &[char], end: usize) -> usize {
-    let digits = |from: usize| chars[from.min(chars.len())..].iter().take_while(|c| c.is_ascii_digit()).count();
-    let skip = |from: usize, what: &str| from + chars[from..].iter().take(2).take_while(|c| what.contains(**c)).count();
-    let dash = skip(end, "-");
-    if dash == end + 1 && (1..=6).contains(&digits(dash)) {
-        return dash + digits(dash);
+/// Returns the end of the extension that follows the number, e.g. `-8001`, `转8001` or `ext. 8001`, or `end` if none
+/// follows.
+fn find_extension_end(chars: &[char], end: usize) -> usize {
+    let after_dash = skip(chars, end, "-");
+    let dashed_digits = count_digits_at(chars, after_dash);
+    if after_dash == end + 1 && (1..=6).contains(&dashed_digits) {
+        return after_dash + dashed_digits;
     }
-    let word = skip(end, " ,");
+    let word = skip(chars, end, " ,");
     let rest: String = chars[word..].iter().take(10).collect::<String>().to_lowercase();
     let marks = ["extension", "ext", "x", "转", "轉", "分机", "分機", "内线", "#"];
     let Some(mark) = marks.iter().find(|mark| rest.starts_with(**mark)) else { return end };
-    let number = skip(word + mark.chars().count(), " .:");
-    if (1..=6).contains(&digits(number)) { number + digits(number) } else { end }
+    let number = skip(chars, word + mark.chars().count(), " .:");
+    let digits = count_digits_at(chars, number);
+    if (1..=6).contains(&digits) { number + digits } else { end }
+}
+
+fn count_digits_at(chars: &[char], from: usize) -> usize {
+    chars[from.min(chars.len())..].iter().take_while(|character| character.is_ascii_digit()).count()
+}
+
+/// Skips up to two of these characters.
+fn skip(chars: &[char], from: usize, characters: &str) -> usize {
+    from + chars[from..].iter().take(2).take_while(|character| characters.contains(**character)).count()
 }

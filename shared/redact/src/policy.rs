@@ -1,57 +1,60 @@
-//! A customer's policy, checked and compiled.
+//! Validation and compilation of a customer's policy.
 
 use quire_tasks::{MAX_PATTERN_BYTES, MAX_PATTERNS, RedactKind, RedactPattern, RedactPolicy};
 use regex::{Regex, RegexBuilder};
 
 /// The longest name of a pattern, in characters.
 pub const MAX_NAME_CHARS: usize = 32;
-/// How large a compiled pattern may be, and what it may remember while it searches. Whoever writes a policy decides how
-/// much work a page is: enough for any list of words, and too little for `(\w{500}){500}`.
+/// The most memory of a compiled pattern, and of its cache during a search.
+///
+/// Trade-off: customers choose the patterns, and these limits bound the processor time of a page. They suffice for a
+/// list of words, but not for `(\w{500}){500}`.
 const MAX_COMPILED_BYTES: usize = 256 * 1024;
-/// How deep groups may lie in each other.
+/// The deepest nesting of groups.
 const MAX_NESTING: u32 = 32;
-/// Texts in which a pattern that can match nothing at all does so, if it does anywhere.
-const SAMPLES: [&str; 4] = ["", "a", " 1 a", "a-中 b"];
+/// Texts in at least one of which a pattern that can match the empty text does so.
+const EMPTY_MATCH_SAMPLES: [&str; 4] = ["", "a", " 1 a", "a-中 b"];
 
-/// Why a policy is none. Decision: refuse the request; where it has been accepted before, fail the page.
+/// Why a policy is invalid. Decision: refuse the request; if an earlier version accepted it, fail the page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidPolicy {
-    /// It asks for nothing, which is surely not what was meant.
+pub enum InvalidRedactPolicy {
+    /// It has neither kinds nor patterns.
     #[error("name at least one of the kinds ({}), or a pattern", RedactKind::ALL.map(RedactKind::as_str).join(", "))]
     Empty,
-    /// More patterns than are taken.
-    #[error("there may be up to {MAX_PATTERNS} patterns")]
+    /// It has more patterns than allowed.
+    #[error("at most {MAX_PATTERNS} patterns are allowed")]
     TooManyPatterns,
-    /// A pattern's name is not plain.
-    #[error("a pattern's name is 1 to {MAX_NAME_CHARS} letters of ASCII, digits, `_` and `-`")]
+    /// The name of a pattern has an invalid length or character.
+    #[error("the name of a pattern must be 1 to {MAX_NAME_CHARS} ASCII letters, digits, `_` and `-`")]
     Name {
-        /// Which pattern, from 0.
+        /// Index of the pattern, from 0.
         pattern: usize,
     },
-    /// A pattern is longer than is taken.
-    #[error("a pattern's regular expression is 1 to {MAX_PATTERN_BYTES} bytes long")]
+    /// A regular expression is empty or too long.
+    #[error("the regular expression of a pattern must be 1 to {MAX_PATTERN_BYTES} bytes long")]
     Length {
-        /// Which pattern, from 0.
+        /// Index of the pattern, from 0.
         pattern: usize,
     },
-    /// A pattern is no regular expression, or too large a one.
-    #[error("the regular expression is not taken: {why}")]
+    /// A regular expression is invalid or needs too much memory.
+    #[error("the regular expression is invalid: {why}")]
     Regex {
-        /// Which pattern, from 0.
+        /// Index of the pattern, from 0.
         pattern: usize,
-        /// What is wrong with it, without the expression.
+        /// The parse error, without the expression itself.
         why: String,
     },
-    /// A pattern matches where nothing is.
+    /// A regular expression matches the empty text.
     #[error("the regular expression matches the empty text")]
     MatchesNothing {
-        /// Which pattern, from 0.
+        /// Index of the pattern, from 0.
         pattern: usize,
     },
 }
 
-impl InvalidPolicy {
-    /// The part of the policy that is at fault, as a JSON pointer into it: `/patterns/2/regex`, say; empty for all of it.
+impl InvalidRedactPolicy {
+    /// Returns the JSON pointer (RFC 6901) of the invalid part inside the policy, e.g. `/patterns/2/regex`. It is empty
+    /// for the whole policy.
     pub fn pointer(&self) -> String {
         match self {
             Self::Empty => String::new(),
@@ -64,45 +67,51 @@ impl InvalidPolicy {
     }
 }
 
-/// A customer's own pattern, compiled.
+/// A compiled custom pattern.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern {
+pub(crate) struct CompiledPattern {
     pub(crate) name: String,
     pub(crate) regex: Regex,
 }
 
-pub(crate) fn compile(policy: &RedactPolicy) -> Result<Vec<Pattern>, InvalidPolicy> {
+/// Validates a policy and compiles its patterns.
+pub(crate) fn compile_patterns(policy: &RedactPolicy) -> Result<Vec<CompiledPattern>, InvalidRedactPolicy> {
     if policy.kinds.is_empty() && policy.patterns.is_empty() {
-        return Err(InvalidPolicy::Empty);
+        return Err(InvalidRedactPolicy::Empty);
     }
     if policy.patterns.len() > MAX_PATTERNS {
-        return Err(InvalidPolicy::TooManyPatterns);
+        return Err(InvalidRedactPolicy::TooManyPatterns);
     }
-    policy.patterns.iter().enumerate().map(|(pattern, custom)| compile_one(pattern, custom)).collect()
+    policy.patterns.iter().enumerate().map(|(index, pattern)| compile_pattern(index, pattern)).collect()
 }
 
-fn compile_one(pattern: usize, RedactPattern { name, regex }: &RedactPattern) -> Result<Pattern, InvalidPolicy> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !(1..=MAX_NAME_CHARS).contains(&name.len()) || !name.bytes().all(plain) {
-        return Err(InvalidPolicy::Name { pattern });
+fn compile_pattern(index: usize, pattern: &RedactPattern) -> Result<CompiledPattern, InvalidRedactPolicy> {
+    let RedactPattern { name, regex } = pattern;
+    if !is_valid_name(name) {
+        return Err(InvalidRedactPolicy::Name { pattern: index });
     }
     if !(1..=MAX_PATTERN_BYTES).contains(&regex.len()) {
-        return Err(InvalidPolicy::Length { pattern });
+        return Err(InvalidRedactPolicy::Length { pattern: index });
     }
     let compiled = RegexBuilder::new(regex)
         .size_limit(MAX_COMPILED_BYTES)
         .dfa_size_limit(MAX_COMPILED_BYTES)
         .nest_limit(MAX_NESTING)
         .build()
-        .map_err(|error| InvalidPolicy::Regex { pattern, why: why(&error) })?;
-    if SAMPLES.iter().any(|sample| compiled.find_iter(sample).any(|found| found.is_empty())) {
-        return Err(InvalidPolicy::MatchesNothing { pattern });
+        .map_err(|error| InvalidRedactPolicy::Regex { pattern: index, why: describe(&error) })?;
+    if EMPTY_MATCH_SAMPLES.iter().any(|sample| compiled.find_iter(sample).any(|found| found.is_empty())) {
+        return Err(InvalidRedactPolicy::MatchesNothing { pattern: index });
     }
-    Ok(Pattern { name: name.clone(), regex: compiled })
+    Ok(CompiledPattern { name: name.clone(), regex: compiled })
 }
 
-/// The last line of what the compiler says: the ones before show the expression, which is nobody else's business.
-fn why(error: &regex::Error) -> String {
+fn is_valid_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=MAX_NAME_CHARS).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+/// Returns the last line of a parse error: the lines before it quote the expression, which may be confidential.
+fn describe(error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
         regex::Error::Syntax(text) => {
@@ -117,18 +126,18 @@ fn why(error: &regex::Error) -> String {
 mod tests {
     use super::*;
 
-    fn refused(name: &str, regex: &str) -> Option<InvalidPolicy> {
+    fn compile_error(name: &str, regex: &str) -> Option<InvalidRedactPolicy> {
         let pattern = RedactPattern { name: name.to_owned(), regex: regex.to_owned() };
-        compile(&RedactPolicy { patterns: vec![pattern], ..RedactPolicy::default() }).err()
+        compile_patterns(&RedactPolicy { patterns: vec![pattern], ..RedactPolicy::default() }).err()
     }
 
     #[test]
-    fn a_policy_that_asks_for_nothing_is_refused() {
-        assert_eq!(compile(&RedactPolicy::default()).err(), Some(InvalidPolicy::Empty));
+    fn an_empty_policy_is_refused() {
+        assert_eq!(compile_patterns(&RedactPolicy::default()).err(), Some(InvalidRedactPolicy::Empty));
     }
 
     #[test]
-    fn a_pattern_is_refused_by_the_part_that_is_at_fault() {
+    fn the_pointer_names_the_invalid_part_of_a_pattern() {
         for (name, regex, pointer) in [
             ("", "a", "/patterns/0/name"),
             ("a b", "a", "/patterns/0/name"),
@@ -146,23 +155,24 @@ mod tests {
             ("n", "$", "/patterns/0/regex"),
             ("n", "x|", "/patterns/0/regex"),
         ] {
-            let refused = refused(name, regex).unwrap_or_else(|| panic!("{name:?} {regex:?} is taken"));
-            assert_eq!(refused.pointer(), pointer, "{name:?} {regex:?}");
+            let error = compile_error(name, regex).unwrap_or_else(|| panic!("{name:?} {regex:?} is accepted"));
+            assert_eq!(error.pointer(), pointer, "{name:?} {regex:?}");
         }
-        assert_eq!(refused("order-no_1", r"A\d{6}"), None);
+        assert_eq!(compile_error("order-no_1", r"A\d{6}"), None);
     }
 
     #[test]
-    fn what_is_said_of_an_expression_does_not_repeat_it() {
-        let said = refused("n", "secret(").expect("it is refused").to_string();
-        assert!(said.contains("unclosed group") && !said.contains("secret"), "{said}");
+    fn a_parse_error_does_not_quote_the_expression() {
+        let message = compile_error("n", "secret(").expect("the group is not closed").to_string();
+        assert!(message.contains("unclosed group") && !message.contains("secret"), "{message}");
     }
 
     #[test]
-    fn there_may_be_so_many_patterns_and_no_more() {
+    fn the_number_of_patterns_is_limited() {
         let pattern = RedactPattern { name: "n".to_owned(), regex: "a".to_owned() };
         let policy = |count| RedactPolicy { patterns: vec![pattern.clone(); count], ..RedactPolicy::default() };
-        assert!(compile(&policy(MAX_PATTERNS)).is_ok());
-        assert_eq!(compile(&policy(MAX_PATTERNS + 1)).err(), Some(InvalidPolicy::TooManyPatterns));
+        assert!(compile_patterns(&policy(MAX_PATTERNS)).is_ok());
+        let too_many = compile_patterns(&policy(MAX_PATTERNS + 1)).err();
+        assert_eq!(too_many, Some(InvalidRedactPolicy::TooManyPatterns));
     }
 }

@@ -1,4 +1,4 @@
-//! Published examples of every kind, and what looks like them.
+//! Published examples of every kind, and similar texts that must stay unchanged.
 
 use quire_redact::{MAX_CHARS, Redactor};
 use quire_tasks::{Line, PageText, RedactKind, RedactPattern, RedactPolicy, Redaction};
@@ -7,7 +7,7 @@ use serde_json::json;
 fn page(lines: &[&str]) -> PageText {
     let polygon = Some([[0.0, 0.0], [100.0, 0.0], [100.0, 10.0], [0.0, 10.0]]);
     let line = |text: &&str| Line { text: (*text).to_owned(), confidence: Some(0.5), polygon };
-    PageText::of_lines("test@1".parse().expect("a name"), 100, 100, 0, lines.iter().map(line).collect())
+    PageText::from_lines("test@1".parse().expect("a valid engine name"), 100, 100, 0, lines.iter().map(line).collect())
 }
 
 fn only(kind: RedactKind) -> RedactPolicy {
@@ -21,19 +21,20 @@ fn custom(name: &str, regex: &str) -> RedactPolicy {
 
 fn redacted(policy: &RedactPolicy, lines: &[&str]) -> PageText {
     let mut page = page(lines);
-    Redactor::new(policy).expect("a policy").redact(&mut page).expect("redacted");
+    Redactor::new(policy).expect("a valid policy").redact(&mut page).expect("a short page");
     page
 }
 
-/// Each text, with what is left of it; lines set apart by `|`.
-fn all_of(kind: RedactKind, examples: &[(&str, &str)]) {
+/// Asserts the redacted text of each example. `|` separates lines.
+fn assert_redacted(kind: RedactKind, examples: &[(&str, &str)]) {
     for (text, expected) in examples {
         let lines: Vec<&str> = text.split('|').collect();
         assert_eq!(redacted(&only(kind), &lines).text().replace('\n', "|"), *expected, "{text:?}");
     }
 }
 
-fn untouched(kind: RedactKind, examples: &[&str]) {
+/// Asserts that nothing is found in each example. `|` separates lines.
+fn assert_unchanged(kind: RedactKind, examples: &[&str]) {
     for text in examples {
         let lines: Vec<&str> = text.split('|').collect();
         let page = redacted(&only(kind), &lines);
@@ -43,8 +44,8 @@ fn untouched(kind: RedactKind, examples: &[&str]) {
 }
 
 #[test]
-fn e_mail_addresses_are_found_as_people_and_scans_write_them() {
-    all_of(
+fn email_addresses_are_found_with_typical_ocr_errors() {
+    assert_redacted(
         RedactKind::Email,
         &[
             ("Write to john.smith+spam@mail.example.com.", "Write to [email]."),
@@ -68,15 +69,15 @@ fn e_mail_addresses_are_found_as_people_and_scans_write_them() {
             ("jo\u{200B}hn@exam\u{AD}ple.com", "[email]"),
         ],
     );
-    untouched(
+    assert_unchanged(
         RedactKind::Email,
         &["3 @ 5.00", "@john", "12 pcs@5.00", "a @ b", "@", "john@", "10:30@", "he is @ home. Then", "5@5"],
     );
 }
 
 #[test]
-fn telephone_numbers_are_found_as_they_are_written_in_many_countries() {
-    all_of(
+fn phone_numbers_are_found_in_the_forms_of_many_countries() {
+    assert_redacted(
         RedactKind::Phone,
         &[
             ("Call +1 (415) 555-2671 now", "Call [phone] now"),
@@ -109,8 +110,8 @@ fn telephone_numbers_are_found_as_they_are_written_in_many_countries() {
 }
 
 #[test]
-fn dates_amounts_and_the_numbers_of_invoices_are_no_telephone_numbers() {
-    untouched(
+fn dates_amounts_and_invoice_numbers_are_not_phone_numbers() {
+    assert_unchanged(
         RedactKind::Phone,
         &[
             "Invoice No. 12345678",
@@ -144,8 +145,8 @@ fn dates_amounts_and_the_numbers_of_invoices_are_no_telephone_numbers() {
 }
 
 #[test]
-fn bank_cards_are_found_by_their_last_digit() {
-    // The numbers that networks publish for tests.
+fn bank_cards_are_found_by_their_check_digit() {
+    // Test numbers published by card networks and payment providers.
     for card in [
         "378282246310005",
         "371449635398431",
@@ -164,9 +165,9 @@ fn bank_cards_are_found_by_their_last_digit() {
         "6759649826438453",
         "2200000000000004",
     ] {
-        all_of(RedactKind::BankCard, &[(&format!("Card {card}, thanks"), "Card [bank_card], thanks")]);
+        assert_redacted(RedactKind::BankCard, &[(&format!("Card {card}, thanks"), "Card [bank_card], thanks")]);
     }
-    all_of(
+    assert_redacted(
         RedactKind::BankCard,
         &[
             ("4111 1111 1111 1111 12/27", "[bank_card] 12/27"),
@@ -177,7 +178,7 @@ fn bank_cards_are_found_by_their_last_digit() {
             ("12 4111 1111 1111 1111", "12 [bank_card]"),
         ],
     );
-    untouched(
+    assert_unchanged(
         RedactKind::BankCard,
         &[
             "4111 1111 1111 1112",
@@ -191,8 +192,8 @@ fn bank_cards_are_found_by_their_last_digit() {
 }
 
 #[test]
-fn account_numbers_are_found_by_their_check_digits() {
-    // From the registry of the standard.
+fn ibans_are_found_by_their_check_digits() {
+    // Examples of the SWIFT IBAN Registry; `src/iban/tests.rs` has one of every country.
     for iban in [
         "AD1200012030200359100100",
         "AE070331234567890123456",
@@ -211,10 +212,13 @@ fn account_numbers_are_found_by_their_check_digits() {
         "PL61109010140000071219812874",
         "SA0380000000608010167519",
         "TR330006100519786457841326",
+        "VA59001123000012345678",
+        "XK051212012345678906",
+        "YE15CBYE0001018861234567891234",
     ] {
-        all_of(RedactKind::Iban, &[(&format!("to {iban}."), "to [iban].")]);
+        assert_redacted(RedactKind::Iban, &[(&format!("to {iban}."), "to [iban].")]);
     }
-    all_of(
+    assert_redacted(
         RedactKind::Iban,
         &[
             ("IBAN: DE89 3704 0044 0532 0130 00 BIC COBADEFF", "IBAN: [iban] BIC COBADEFF"),
@@ -224,15 +228,15 @@ fn account_numbers_are_found_by_their_check_digits() {
             ("DE89 3704 0044|0532 0130 00", "[iban]|[iban]"),
         ],
     );
-    untouched(
+    assert_unchanged(
         RedactKind::Iban,
         &["DE89 3704 0044 0532 0130 01", "DE89 3704 0044 0532 0130 0", "de 12 personnes et 3 enfants", "XX12 3456"],
     );
 }
 
 #[test]
-fn resident_numbers_are_found_by_their_date_and_check_character() {
-    all_of(
+fn identity_numbers_are_found_by_their_date_and_check_character() {
+    assert_redacted(
         RedactKind::CnId,
         &[
             ("身份证11010519491231002X。", "身份证[cn_id]。"),
@@ -243,14 +247,14 @@ fn resident_numbers_are_found_by_their_date_and_check_character() {
             ("11010519491231002 X", "[cn_id]"),
         ],
     );
-    untouched(
+    assert_unchanged(
         RedactKind::CnId,
         &["110105194912310021", "11010519491331002X", "1101051949123100211", "11010519491231002Xa", "110105491231002"],
     );
 }
 
 #[test]
-fn a_customer_s_pattern_is_found_as_it_stands_and_in_full_width() {
+fn a_custom_pattern_matches_the_line_as_it_is_and_normalized() {
     let page = redacted(&custom("order", r"A-\d{4}"), &["A-1234 Ａ－１２３４ A-12", "A-12", "34"]);
     assert_eq!(page.text(), "[order] [order] A-12\nA-12\n34");
     let anchored = redacted(&custom("last", r"^.+$"), &["all of it", ""]);
@@ -260,35 +264,35 @@ fn a_customer_s_pattern_is_found_as_it_stands_and_in_full_width() {
 }
 
 #[test]
-fn what_two_kinds_find_is_taken_out_once_and_named_by_the_first() {
+fn overlapping_matches_are_replaced_once_and_named_by_the_first() {
     let policy = RedactPolicy { kinds: RedactKind::ALL.to_vec(), ..custom("domain", r"example\.com tel") };
     let page = redacted(&policy, &["13800138000@example.com tel 62345678"]);
     assert_eq!(page.text(), "[email] [phone]");
 }
 
 #[test]
-fn the_report_says_where_placeholders_stand_and_what_they_cover() {
+fn redactions_have_the_position_of_the_placeholder_and_a_polygon() {
     let page = redacted(&only(RedactKind::Phone), &["nothing", "联系电话：13800138000，010-62345678"]);
     assert_eq!(page.lines[1].text, "联系电话：[phone]，[phone]");
-    let report = page.redactions.expect("a report");
-    let places = report.iter().map(|Redaction { kind, line, start, end, .. }| (kind.as_str(), *line, *start, *end));
+    let redactions = page.redactions.expect("a list of redactions");
+    let places = redactions.iter().map(|Redaction { kind, line, start, end, .. }| (kind.as_str(), *line, *start, *end));
     let places: Vec<_> = places.collect();
     assert_eq!(places, [("phone", Some(1), 5, 12), ("phone", Some(1), 13, 20)]);
-    let corners: Vec<_> = report.iter().map(|redaction| redaction.polygon.expect("a place")).collect();
+    let corners: Vec<_> = redactions.iter().map(|redaction| redaction.polygon.expect("a polygon")).collect();
     assert!(corners[0][0][0] > 10.0 && corners[0][1][0] < corners[1][1][0], "{corners:?}");
     assert_eq!(corners[1][1][0].to_bits(), 100.0_f32.to_bits());
 }
 
 #[test]
-fn a_line_without_a_place_has_none_for_its_parts() {
+fn a_redaction_in_a_line_without_a_polygon_has_none() {
     let mut page = page(&["a@b.cn"]);
     page.lines[0].polygon = None;
-    Redactor::new(&only(RedactKind::Email)).expect("a policy").redact(&mut page).expect("redacted");
-    assert_eq!(page.redactions.expect("a report")[0].polygon, None);
+    Redactor::new(&only(RedactKind::Email)).expect("a valid policy").redact(&mut page).expect("a short page");
+    assert_eq!(page.redactions.expect("a list of redactions")[0].polygon, None);
 }
 
 #[test]
-fn fields_are_redacted_however_deep_and_numbers_too() {
+fn nested_fields_and_numbers_are_redacted() {
     let mut page = page(&[]);
     let fields = json!({
         "phone": 62_345_678, "total": 12.5, "none": null, "电话": "62345678",
@@ -296,22 +300,25 @@ fn fields_are_redacted_however_deep_and_numbers_too() {
     });
     page.fields = fields.as_object().cloned();
     let policy = RedactPolicy { kinds: vec![RedactKind::Email, RedactKind::Phone], ..RedactPolicy::default() };
-    Redactor::new(&policy).expect("a policy").redact(&mut page).expect("redacted");
+    Redactor::new(&policy).expect("a valid policy").redact(&mut page).expect("a short page");
     let expected = json!({
         "phone": "[phone]", "total": 12.5, "none": null, "电话": "[phone]",
         "contact": {"[email]": ["x", {"to": "[email], [phone]"}], "paid": true},
     });
     assert_eq!(page.fields.map(serde_json::Value::Object), Some(expected));
-    let report = page.redactions.expect("a report");
-    assert_eq!(report.len(), 5);
-    let to = report.iter().find(|it| it.kind == "phone" && it.start == 9).expect("in the nested text");
+    let redactions = page.redactions.expect("a list of redactions");
+    assert_eq!(redactions.len(), 5);
+    let to = redactions
+        .iter()
+        .find(|redaction| redaction.kind == "phone" && redaction.start == 9)
+        .expect("a phone number in the nested text");
     assert_eq!((to.field.as_deref(), to.line, to.end, to.polygon), (Some("contact"), None, 16, None));
 }
 
 #[test]
-fn a_page_that_is_too_long_is_refused_and_stays_as_it_is() {
+fn a_page_that_is_too_long_is_refused_and_unchanged() {
     let text = "a@b.cn ".repeat(MAX_CHARS / 6);
     let mut page = page(&[&text]);
-    assert!(Redactor::new(&only(RedactKind::Email)).expect("a policy").redact(&mut page).is_err());
+    assert!(Redactor::new(&only(RedactKind::Email)).expect("a valid policy").redact(&mut page).is_err());
     assert_eq!((page.lines[0].text.len(), page.redactions), (text.len(), None));
 }

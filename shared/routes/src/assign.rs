@@ -1,9 +1,9 @@
 //! Which engine a task is assigned to, and which engines read a page.
 
-use quire_tasks::{EngineName, Mode, ModeName, ReadAs, TaskId, UnixMillis};
+use quire_tasks::{BreakerState, EngineName, EngineStatuses, Mode, ModeName, ReadAs, TaskId, UnixMillis};
 use sha2::{Digest, Sha256};
 
-use crate::{BreakerState, Canary, Config, EngineEntry, EngineStatuses, Route};
+use crate::{Canary, Config, EngineEntry, Route};
 
 /// Why a request cannot be read here. Decision: refuse the request; fail a page that was accepted before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
+use quire_tasks::BreakerState;
+use serde::Deserialize;
 
 /// The open time doubles with each failed probe, up to this multiple of the first.
 const MAX_OPEN_FACTOR: u32 = 10;
@@ -43,20 +44,6 @@ impl BreakerSettings {
              between 0.1 and 3600"
             .to_owned())
     }
-}
-
-/// The state of a breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BreakerState {
-    /// The engine gets pages.
-    Closed,
-    /// The engine gets no pages until a timeout has passed.
-    Open,
-    /// The engine gets one page, as a probe.
-    HalfOpen,
-    /// An operator has paused the engine.
-    Paused,
 }
 
 /// Whether the engine may be asked.

@@ -1,8 +1,7 @@
 //! Whether a canary does worse than the engine it is to replace.
 
+use quire_tasks::EngineStats;
 use serde::Deserialize;
-
-use crate::EngineStats;
 
 /// A difference must be this many standard deviations to be significant: by chance one in a few hundred equally good
 /// canaries is rolled back.
@@ -60,7 +59,7 @@ impl CanaryLimits {
             return Some(format!("{after:.1} % of its pages are empty, {before:.1} % of the stable version's"));
         }
         if let (Some(before), Some(after)) = (stable.mean_confidence(), canary.mean_confidence()) {
-            let deviation = (stable.confidence_variance() + canary.confidence_variance()).sqrt();
+            let deviation = (stable.confidence_error() + canary.confidence_error()).sqrt();
             if before - after > self.confidence.max(SIGNIFICANT_DEVIATIONS * deviation) {
                 return Some(format!("its mean confidence is {after:.3}, the stable version's {before:.3}"));
             }

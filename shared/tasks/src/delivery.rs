@@ -1,4 +1,4 @@
-//! What is told to a receiver, and how each attempt at it went.
+//! Identifiers and records of callback deliveries.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{InvalidId, TaskId, UnixMillis};
 
-/// Names what is told of a task: the `webhook-id`, the same on every attempt, so that a receiver can tell a repetition.
+/// Identifies one event of a task: the `webhook-id` header, equal on every attempt, so that a receiver can
+/// deduplicate (Standard Webhooks).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WebhookId {
@@ -14,15 +15,15 @@ pub struct WebhookId {
     pub task_id: TaskId,
     /// The round.
     pub round: u32,
-    /// Which of the round's progress events, from 1; `None` for the round's end.
+    /// Number of the progress event in its round, from 1; `None` for the event of the round's end.
     pub progress: Option<u32>,
 }
 
 impl WebhookId {
     const PREFIX: &str = "msg_";
 
-    /// The name of a round's end.
-    pub const fn end_of(task_id: TaskId, round: u32) -> Self {
+    /// Returns the id of the event that reports the end of a round.
+    pub const fn for_round_end(task_id: TaskId, round: u32) -> Self {
         Self { task_id, round, progress: None }
     }
 }
@@ -39,16 +40,17 @@ impl FromStr for WebhookId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let parse = || {
+        let parse_parts = || {
             let mut parts = text.strip_prefix(Self::PREFIX)?.split('_');
-            let task_id = TaskId::of_digits(parts.next()?)?;
+            let task_id = TaskId::parse_digits(parts.next()?)?;
             let round = parts.next()?.parse().ok()?;
             let progress = parts.next().map(str::parse).transpose().ok()?;
             let id = Self { task_id, round, progress };
-            // One name, one notation.
-            (parts.next().is_none() && id.to_string() == text).then_some(id)
+            // Only the canonical notation is valid, so that one event has one id.
+            let is_canonical = parts.next().is_none() && id.to_string() == text;
+            if is_canonical { Some(id) } else { None }
         };
-        parse().ok_or(InvalidId::new("delivery"))
+        parse_parts().ok_or(InvalidId::new("delivery"))
     }
 }
 
@@ -66,45 +68,47 @@ impl From<WebhookId> for String {
     }
 }
 
-/// One attempt at telling a receiver: a record of the deliveries' log.
+/// One delivery attempt, as recorded in the delivery log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryAttempt {
-    /// What was told.
+    /// The event.
     pub webhook_id: WebhookId,
-    /// The event's `type`: `task.succeeded`, say.
+    /// The event's `type`, e.g. `task.succeeded`.
     pub event: String,
-    /// Which attempt at this since it was last asked for, from 1.
+    /// Number of the attempt in its retry schedule, from 1.
     pub attempt: u32,
-    /// When it began.
+    /// Start time.
     pub at: UnixMillis,
-    /// How long it took.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
-    /// What came of it.
-    pub ending: AttemptEnding,
-    /// The status of the answer, where there was one.
+    /// The result.
+    #[serde(rename = "ending")]
+    pub result: AttemptResult,
+    /// The HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// Why it was not delivered.
+    /// The error, if it was not delivered.
     pub error: Option<String>,
-    /// The beginning of the answer's body: at most 1 kB.
-    pub answer: Option<String>,
-    /// When it is tried again.
+    /// The first bytes of the response body, at most 1 kB.
+    #[serde(rename = "answer")]
+    pub response: Option<String>,
+    /// Time of the next attempt, if it is retried.
     pub next_at: Option<UnixMillis>,
 }
 
-/// What came of an attempt.
+/// The result of a delivery attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AttemptEnding {
-    /// The receiver took it.
+pub enum AttemptResult {
+    /// The receiver accepted it.
     Delivered,
-    /// It did not; it is tried again.
+    /// It failed and is retried.
     Retrying,
-    /// It did not; it is not tried again unless somebody asks for it.
+    /// It failed and is not retried, except by a redrive or resend.
     GivenUp,
 }
 
 impl DeliveryAttempt {
-    /// Its key on the shelf of deliveries: behind those of the same task that came before it.
+    /// Returns its record key in the deliveries collection. Keys of one task sort by start time.
     pub fn key(&self) -> String {
         format!("{}/{:014}-{}", self.webhook_id.task_id, self.at.0, self.webhook_id)
     }
@@ -115,9 +119,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_webhook_id_reads_back_in_its_one_notation() {
-        let task_id = TaskId::derived(&["a task"]);
-        let end = WebhookId::end_of(task_id, 3);
+    fn a_webhook_id_has_one_notation() {
+        let task_id = TaskId::derive_from(&["a task"]);
+        let end = WebhookId::for_round_end(task_id, 3);
         let progress = WebhookId { progress: Some(12), ..end };
         for id in [end, progress] {
             assert_eq!(id.to_string().parse(), Ok(id));
@@ -129,17 +133,17 @@ mod tests {
     }
 
     #[test]
-    fn later_attempts_lie_behind_earlier_ones() {
+    fn keys_of_attempts_sort_by_time() {
         let attempt = |at, round| DeliveryAttempt {
-            webhook_id: WebhookId::end_of(TaskId::derived(&["a task"]), round),
+            webhook_id: WebhookId::for_round_end(TaskId::derive_from(&["a task"]), round),
             event: "task.succeeded".to_owned(),
             attempt: 1,
             at: UnixMillis(at),
             duration_ms: 1,
-            ending: AttemptEnding::Delivered,
+            result: AttemptResult::Delivered,
             status: Some(200),
             error: None,
-            answer: None,
+            response: None,
             next_at: None,
         };
         assert!(attempt(999_999_999_999, 9).key() < attempt(1_000_000_000_000, 10).key());

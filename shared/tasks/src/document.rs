@@ -1,4 +1,4 @@
-//! A task's documents, and how far each is.
+//! A task's documents and their states.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,19 +7,19 @@ use crate::{Failure, PageStatus};
 /// What the customer sent: one PDF or one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// Its place in the task, from 1.
+    /// Its number in the task, from 1.
     pub number: u32,
-    /// The file name that came with it.
+    /// The file name that the customer gave it.
     pub name: Option<String>,
-    /// How far it is.
+    /// Its state.
     pub state: DocumentState,
-    /// Where it was to be had, where it was not sent along: whoever tries it again has it fetched from there once more.
+    /// Its source, if its bytes did not come with the request. A retry fetches it from there again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
+    pub source: Option<DocumentSource>,
 }
 
 impl Document {
-    /// A document in its first state.
+    /// Returns a document in its first state.
     pub fn new(number: u32, name: Option<String>, state: DocumentState) -> Self {
         let source = match &state {
             DocumentState::Pending { source } => Some(source.clone()),
@@ -29,24 +29,25 @@ impl Document {
     }
 }
 
-/// How far a document is.
+/// The state of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum DocumentState {
-    /// To be fetched, checked and split behind the documents queue.
+    /// Waits in the documents queue to be fetched, validated and split into pages.
     Pending {
-        /// Where it is to be had.
+        /// Where to fetch it from.
         #[serde(flatten)]
-        source: Source,
+        source: DocumentSource,
     },
-    /// In the object store, its pages counted.
-    Split(Split),
-    /// It will never have pages.
+    /// Stored in the object store, with its pages counted.
+    Split(SplitDocument),
+    /// It could not be fetched or validated and has no pages.
     Failed(Failure),
 }
 
 impl DocumentState {
-    /// What the document adds to its task's [`Counts`](crate::Counts) when it reaches this state.
+    /// Returns the number of pages, and their status, that the document adds to its task's [`Counts`](crate::Counts)
+    /// in this state. A document without a known page count counts as one page.
     pub const fn weight(&self) -> (u32, PageStatus) {
         match self {
             Self::Pending { .. } => (1, PageStatus::Queued),
@@ -56,38 +57,38 @@ impl DocumentState {
     }
 }
 
-/// Where a document is to be had.
+/// Where a document is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Source {
-    /// At an address.
+pub enum DocumentSource {
+    /// An HTTP URL.
     Url {
-        /// The address.
+        /// The URL.
         url: String,
     },
-    /// In the object store, where its customer puts it.
+    /// The object store: the customer uploads it there.
     Inbox {
-        /// Its key.
+        /// The object's key.
         key: String,
-        /// The version that was announced, where the store keeps versions; otherwise what lies there.
+        /// The object's version, if the bucket is versioned; otherwise the current object is read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<String>,
     },
 }
 
-/// What a check of a document found.
+/// A validated document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Split {
-    /// Its format, by its bytes.
-    pub format: Format,
-    /// How many pages it has, at least 1.
+pub struct SplitDocument {
+    /// Its format, detected from its bytes.
+    pub format: DocumentFormat,
+    /// Its number of pages, at least 1.
     pub pages: u32,
 }
 
-/// The formats we read.
+/// The supported document formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum DocumentFormat {
     /// PDF.
     Pdf,
     /// PNG.
@@ -107,10 +108,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pending_document_reads_back_from_wherever_it_is_to_be_had() {
-        let url = Source::Url { url: "https://example.com/a.pdf".to_owned() };
-        let fixed = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("3".to_owned()) };
-        let newest = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: None };
+    fn a_pending_document_reads_back_from_each_source() {
+        let url = DocumentSource::Url { url: "https://example.com/a.pdf".to_owned() };
+        let fixed = DocumentSource::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("3".to_owned()) };
+        let newest = DocumentSource::Inbox { key: "inbox/a.pdf".to_owned(), version: None };
         let written = [
             r#"{"state":"pending","url":"https://example.com/a.pdf"}"#,
             r#"{"state":"pending","key":"inbox/a.pdf","version":"3"}"#,

@@ -1,4 +1,4 @@
-//! Which engine reads, and how a task is to be read.
+//! Engine names, and the options by which a task's pages are read.
 
 use std::{fmt, str::FromStr};
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Mode;
 
-/// Which engine read a page.
+/// The name and version of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EngineName {
-    /// `pp-ocr`, say.
+    /// The name, e.g. `pp-ocr`.
     pub name: String,
-    /// `v6-small`, say.
+    /// The version, e.g. `v6-small`.
     pub version: String,
 }
 
-/// Why a text names no engine.
+/// Error: the text is not an engine name. Decision: refuse the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an engine is named as `name@version`, each of letters, digits, `.`, `_` and `-`")]
+#[error("an engine name must be `name@version`, each of 1 to 64 letters, digits, `.`, `_` and `-`")]
 pub struct InvalidEngineName;
 
 impl fmt::Display for EngineName {
@@ -30,36 +30,36 @@ impl FromStr for EngineName {
     type Err = InvalidEngineName;
 
     fn from_str(text: &str) -> Result<Self, InvalidEngineName> {
-        let plain = |part: &str| {
-            let known = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-            (1..=64).contains(&part.len()) && known
+        let is_valid_part = |part: &str| {
+            let valid = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            (1..=64).contains(&part.len()) && valid
         };
         let (name, version) = text.split_once('@').ok_or(InvalidEngineName)?;
-        if !plain(name) || !plain(version) {
+        if !is_valid_part(name) || !is_valid_part(version) {
             return Err(InvalidEngineName);
         }
         Ok(Self { name: name.to_owned(), version: version.to_owned() })
     }
 }
 
-/// How a task's pages are read. It is decided once, when the task is made, and travels with every page: a task never
-/// mixes versions because a configuration changed meanwhile.
+/// The options by which a task's pages are read. They are resolved once, when the task is created, and are part of
+/// every page message: a later configuration change does not affect the task.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReadAs {
-    /// What is to be made of each page.
+    /// The output mode. Default: text.
     #[serde(default)]
     pub mode: Mode,
-    /// The engine that reads it first; where none is named, the one that the workers' routes name for the mode.
+    /// The engine that reads first. Default: the engine that the workers' routes name for the mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineName>,
-    /// Whether the customer named the engine: then no other may answer.
+    /// Whether the customer chose the engine, which disables the fallback to other engines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
 }
 
 impl ReadAs {
-    /// Whether nothing is said that is not usual: text, by whichever engine comes first.
-    pub fn is_usual(&self) -> bool {
+    /// Returns whether all options have their default values. Defaults are not serialized.
+    pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_is_written_with_its_version() {
+    fn an_engine_name_has_a_version() {
         let engine: EngineName = "pp-ocr@v6-small".parse().expect("an engine");
         assert_eq!((engine.name.as_str(), engine.version.as_str()), ("pp-ocr", "v6-small"));
         assert_eq!(engine.to_string(), "pp-ocr@v6-small");
@@ -79,10 +79,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_is_what_is_not_said() {
-        assert!(serde_json::from_str::<ReadAs>("{}").expect("all is optional").is_usual());
+    fn default_read_options_are_not_serialized() {
+        assert!(serde_json::from_str::<ReadAs>("{}").expect("all fields are optional").is_default());
         let pinned = ReadAs { mode: Mode::Markdown, engine: "a@1".parse().ok(), pinned: true };
-        assert!(!pinned.is_usual());
+        assert!(!pinned.is_default());
         let text = serde_json::to_string(&pinned).expect("JSON");
         assert_eq!(serde_json::from_str::<ReadAs>(&text).expect("reads back"), pinned);
     }

@@ -1,50 +1,50 @@
-//! Why a document or a page could not be read, in words that clients can rely on.
+//! Failures of documents and pages.
 
 use serde::{Deserialize, Serialize};
 
-/// Stable names of what can go wrong with a document or a page. Clients match on them: never rename one.
+/// A stable failure code of a document or page. Clients match on codes: never rename one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureCode {
-    /// The bytes are no PDF, PNG, JPEG, TIFF, WebP or BMP.
+    /// The format is not PDF, PNG, JPEG, TIFF, WebP or BMP.
     UnsupportedFormat,
-    /// Nothing was sent.
+    /// The document has no bytes.
     EmptyDocument,
-    /// More bytes than are taken.
+    /// The document exceeds the size limit.
     DocumentTooLarge,
-    /// More pages than are taken.
+    /// The document exceeds the page limit.
     TooManyPages,
-    /// A page with more pixels than are taken.
+    /// A page exceeds the pixel limit.
     TooManyPixels,
-    /// A PDF that asks for a password.
+    /// The PDF requires a password.
     EncryptedDocument,
-    /// The document is broken: it cannot be opened or counted.
+    /// The document is corrupt: it cannot be opened or its pages cannot be counted.
     UnreadableDocument,
-    /// The page is broken, its document is not.
+    /// The page is corrupt; its document can be opened.
     UnreadablePage,
-    /// `image_url` may not be fetched: its scheme, its port or its address is refused.
+    /// `image_url` is not allowed: its scheme, port or address is refused.
     UrlRefused,
     /// `image_url` could not be fetched.
     FetchFailed,
-    /// The document was announced, and its upload never came, or it was removed before it was read.
+    /// The announced upload did not arrive, or was deleted before it was read.
     UploadMissing,
-    /// No engine here reads in the mode that was asked for, or the engine that was asked for is gone.
+    /// No configured engine supports the requested mode, or the requested engine is not configured.
     NotOffered,
-    /// The model failed on this page, alone in its micro-batch.
+    /// The model failed on this page, in a micro-batch of its own.
     ModelFailed,
-    /// The page took longer than a page may.
+    /// The page exceeded the timeout.
     TimedOut,
-    /// The page was taken up as often as is allowed, and whoever read it died each time.
+    /// All delivery attempts of the page's message were used up without a result.
     AttemptsExhausted,
-    /// What was to be taken out of the text could not be looked for, so nothing of it was kept.
+    /// The redaction policy could not be applied, so the text was not stored.
     RedactionFailed,
-    /// Something that should not happen; the log has more.
+    /// An internal error; the log has the details.
     Internal,
 }
 
 impl FailureCode {
-    /// All of them.
+    /// All codes.
     pub const ALL: [Self; 17] = [
         Self::UnsupportedFormat,
         Self::EmptyDocument,
@@ -65,7 +65,7 @@ impl FailureCode {
         Self::Internal,
     ];
 
-    /// The code as it is written in answers.
+    /// Returns the code as it is written in responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnsupportedFormat => "unsupported_format",
@@ -88,7 +88,7 @@ impl FailureCode {
         }
     }
 
-    /// Whether sending the same again may end better: false where the document itself is at fault.
+    /// Returns whether a retry can succeed: false if the document itself is the cause.
     pub const fn retryable(self) -> bool {
         matches!(
             self,
@@ -103,18 +103,19 @@ impl FailureCode {
     }
 }
 
-/// A code for programs and a sentence for people. The sentence holds no text of the document and no URL's query.
+/// A failure: a code for programs and a message for people. The message contains no text of the document and no URL
+/// query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
 pub struct Failure {
-    /// What went wrong.
+    /// The code.
     pub code: FailureCode,
-    /// The same, for a reader.
+    /// The message.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure with its sentence.
+    /// Returns a failure with a message.
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -125,15 +126,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_written_the_same_in_json_and_in_text() {
+    fn a_code_has_the_same_text_in_json() {
         for code in FailureCode::ALL {
             assert_eq!(serde_json::to_value(code).ok(), Some(code.as_str().into()));
         }
     }
 
     #[test]
-    fn all_codes_are_all_that_there_are() {
-        // What is no code is told which codes there are.
+    fn all_codes_are_listed() {
+        // serde lists the known variants in its error.
         let error = serde_json::from_str::<FailureCode>("\"?\"").expect_err("no code").to_string();
         let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
         assert_eq!(known, FailureCode::ALL.map(FailureCode::as_str), "{error}");

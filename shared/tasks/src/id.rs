@@ -1,4 +1,4 @@
-//! Identifiers, and the one unit of time.
+//! Identifiers, and the time type.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Why a string is no identifier.
+/// Error: the text is not a valid identifier. Decision: refuse the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a {kind} identifier")]
 pub struct InvalidId {
@@ -19,8 +19,20 @@ impl InvalidId {
     }
 }
 
-/// Names a task: `task_` and 32 hexadecimal digits of a UUID: version 7, so that ids sort by time of submission, or
-/// version 8 where the id is derived from what the task is about.
+/// Identifies a task: `task_` and 32 lowercase hexadecimal digits of a UUID. Random ids are UUIDs of version 7 (RFC
+/// 9562), so that ids sort by submission time; derived ids are UUIDs of version 8.
+///
+/// ```
+/// use quire_tasks::TaskId;
+///
+/// let id: TaskId = "task_0192abcd000070008000000000000001".parse()?;
+/// assert_eq!(id.to_string(), "task_0192abcd000070008000000000000001");
+///
+/// // The same parts derive the same id, so that a repeated upload event creates one task.
+/// assert_eq!(TaskId::derive_from(&["bucket", "key"]), TaskId::derive_from(&["bucket", "key"]));
+/// assert!("task_not-hexadecimal".parse::<TaskId>().is_err());
+/// # Ok::<(), quire_tasks::InvalidId>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId(Uuid);
@@ -28,17 +40,16 @@ pub struct TaskId(Uuid);
 impl TaskId {
     const PREFIX: &str = "task_";
 
-    /// The task named by a UUID; whoever has a clock makes it (`Uuid::now_v7`).
+    /// Returns the id for a UUID, e.g. of `Uuid::now_v7()`. This crate has no clock.
     pub const fn new(uuid: Uuid) -> Self {
         Self(uuid)
     }
 
-    /// The task about what `parts` name: the same parts make the same id, so that who hears of one thing twice makes one
-    /// task of it.
-    pub fn derived(parts: &[&str]) -> Self {
+    /// Derives an id from `parts`. The same parts return the same id, which makes the creation of a task idempotent.
+    pub fn derive_from(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
-            // With its length, so that no two lists of parts read the same.
+            // Length-prefixed, so that different lists of parts never hash equally.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -46,13 +57,14 @@ impl TaskId {
         Self(uuid::Builder::from_custom_bytes(std::array::from_fn(|index| digest[index])).into_uuid())
     }
 
-    /// The digits of its name.
+    /// Returns the digits without the prefix.
     pub(crate) fn digits(self) -> impl fmt::Display {
         self.0.simple()
     }
 
-    /// The task whose name has these digits: 32, in lower case. `Uuid` takes other notations too; one task has one name.
-    pub(crate) fn of_digits(digits: &str) -> Option<Self> {
+    /// Parses the digits without the prefix: exactly 32, in lowercase. `Uuid` accepts other notations too, but a task
+    /// has one id.
+    pub(crate) fn parse_digits(digits: &str) -> Option<Self> {
         let plain = digits.len() == 32 && !digits.contains(|c: char| c.is_ascii_uppercase());
         Uuid::try_parse(digits).ok().filter(|_| plain).map(Self)
     }
@@ -68,7 +80,7 @@ impl FromStr for TaskId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        text.strip_prefix(Self::PREFIX).and_then(Self::of_digits).ok_or(InvalidId::new("task"))
+        text.strip_prefix(Self::PREFIX).and_then(Self::parse_digits).ok_or(InvalidId::new("task"))
     }
 }
 
@@ -86,23 +98,23 @@ impl From<TaskId> for String {
     }
 }
 
-/// Whose task it is. Queues take turns between tenants.
+/// The tenant that owns a task. Queues are fair between tenants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tenant(String);
 
 impl Tenant {
-    /// The longest name: it must fit a message group's name with room to spare.
+    /// Maximum length in bytes. It must fit into an SQS message group id (128 characters).
     pub const MAX_LENGTH: usize = 64;
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Default for Tenant {
-    /// The one tenant of a backend without API keys.
+    /// The only tenant of a backend without API keys.
     fn default() -> Self {
         Self("default".to_owned())
     }
@@ -138,14 +150,14 @@ impl fmt::Display for Tenant {
     }
 }
 
-/// One page: the unit of work.
+/// Identifies a page, the unit of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PageRef {
-    /// The task it belongs to.
+    /// The task.
     pub task_id: TaskId,
-    /// The document inside the task, counted from 1 in the order sent.
+    /// The document's number in the task, from 1.
     pub document: u32,
-    /// The page inside the document, counted from 1.
+    /// The page's number in the document, from 1.
     pub page: u32,
 }
 
@@ -155,13 +167,13 @@ impl fmt::Display for PageRef {
     }
 }
 
-/// Milliseconds since 1970-01-01 UTC.
+/// A time in milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// So much later.
+    /// Returns this time plus a duration, saturating.
     #[must_use]
     pub const fn plus(self, later: Duration) -> Self {
         Self(self.0.saturating_add(later.as_millis() as i64))
@@ -173,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_id_reads_back_and_other_notations_do_not() {
+    fn a_task_id_has_one_notation() {
         let id = TaskId::new(Uuid::from_u128(0x0192_abcd));
         assert_eq!(id.to_string().parse(), Ok(id));
         let upper = id.to_string().replace("abcd", "ABCD");
@@ -184,20 +196,20 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_id_is_the_same_for_the_same_parts_only() {
-        let id = TaskId::derived(&["bucket", "inbox/a.pdf", "1"]);
-        // Written down, since ids must stay the same from one release to the next.
+    fn a_derived_id_depends_on_all_its_parts() {
+        let id = TaskId::derive_from(&["bucket", "inbox/a.pdf", "1"]);
+        // A literal, since ids must stay the same in later releases.
         assert_eq!(id.to_string(), "task_4c621f9bb7028472b4a001d58c94bf5b");
         assert_eq!(id.to_string().parse(), Ok(id));
         for others in
             [&["bucket", "inbox/a.pdf", "2"][..], &["bucket", "inbox/a.pdf1"], &["bucketinbox/a.pdf", "", "1"]]
         {
-            assert_ne!(TaskId::derived(others), id, "{others:?}");
+            assert_ne!(TaskId::derive_from(others), id, "{others:?}");
         }
     }
 
     #[test]
-    fn a_tenant_is_a_plain_short_name() {
+    fn a_tenant_name_is_short_and_plain() {
         assert!("acme-2_x".parse::<Tenant>().is_ok());
         for wrong in ["", "a/b", "a b", "é", &"x".repeat(65)] {
             assert!(wrong.parse::<Tenant>().is_err(), "{wrong}");

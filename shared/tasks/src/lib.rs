@@ -1,40 +1,50 @@
-//! What a task is: identifiers, states, messages, the result schema and the object keys.
+//! The data model: identifiers, states, queue messages, results and object keys.
 //!
-//! Pure data and pure rules: no I/O, no clock, no async. Everything that two functions must agree on is said here once.
+//! Pure data and rules: no I/O, no clock, no async. Everything that two functions must agree on is defined here once.
 
 mod callback;
 mod delivery;
 mod document;
 mod engine;
+mod engine_stats;
+mod engine_status;
 mod failure;
+mod hex;
 mod id;
-mod key;
 mod message;
 mod mode;
+mod object_key;
 mod page_text;
 mod redact;
+mod retry_policy;
 mod review;
+mod rfc3339;
 mod state;
 mod task;
-mod trace;
+mod trace_parent;
+pub mod transitions;
 
-pub use callback::{Callback, CallbackUpdate, PROGRESS_INTERVAL, Payload, Progress};
-pub use delivery::{AttemptEnding, DeliveryAttempt, WebhookId};
-pub use document::{Document, DocumentState, Format, Source, Split};
+pub use callback::{Callback, CallbackPayload, CallbackProgress, CallbackUpdate, PROGRESS_INTERVAL};
+pub use delivery::{AttemptResult, DeliveryAttempt, WebhookId};
+pub use document::{Document, DocumentFormat, DocumentSource, DocumentState, SplitDocument};
 pub use engine::{EngineName, InvalidEngineName, ReadAs};
+pub use engine_stats::EngineStats;
+pub use engine_status::{BreakerState, EngineControl, EngineReport, EngineStatuses, OperatorNote};
 pub use failure::{Failure, FailureCode};
+pub use hex::to_hex;
 pub use id::{InvalidId, PageRef, TaskId, Tenant, UnixMillis};
-pub use key::Key;
-pub use message::{CallbackMessage, DocumentMessage, Job, Message, PageMessage, UnreadableMessage};
-pub use mode::{InvalidMode, MAX_KEYS, MAX_WORD_CHARS, Mode, ModeName};
-pub use page_text::{Correction, Line, PageText, Polygon, Tried, Warning, WhyNot, average_confidence};
+pub use message::{CallbackMessage, DocumentJob, DocumentMessage, Message, MessageDecodeError, PageMessage};
+pub use mode::{InvalidMode, MAX_FIELD_KEYS, MAX_WORD_CHARS, Mode, ModeName};
+pub use object_key::ObjectKey;
+pub use page_text::{Correction, FallbackReason, Line, PageText, Polygon, TriedEngine, Warning, average_confidence};
 pub use redact::{MAX_PATTERN_BYTES, MAX_PATTERNS, RedactKind, RedactPattern, RedactPolicy, Redaction};
-pub use review::{Claim, ReviewEntry, ReviewReason};
+pub use retry_policy::{DEPENDENCY_RETRY_POLICY, RetryPolicy};
+pub use review::{ReviewClaim, ReviewEntry, ReviewReason};
 pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
 pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, Task};
-pub use trace::{InvalidTrace, TraceParent};
+pub use trace_parent::{InvalidTrace, TraceParent};
 
-/// Whether a value is what is not written down.
-fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+/// Returns whether a value is the default, which is not serialized.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

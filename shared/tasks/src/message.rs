@@ -1,37 +1,50 @@
-//! What travels on the queues: JSON, versioned from the first day.
+//! Queue messages: JSON with a schema version.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{PageRef, ReadAs, RedactPolicy, Task, TaskId, is_usual};
+use crate::{PageRef, ReadAs, RedactPolicy, Task, TaskId, is_default};
 
-/// A message that this version cannot read. Decision: dead-letter it; no retry will help.
+/// Error: this version cannot decode the message. Decision: dead-letter it; a retry cannot succeed.
 #[derive(Debug, thiserror::Error)]
-pub enum UnreadableMessage {
-    /// Of a version that we do not know.
-    #[error("message of version {found}, but this program knows up to {known} only")]
+pub enum MessageDecodeError {
+    /// The message has an unknown version.
+    #[error("unsupported message version {found}: the newest supported version is {known}")]
     Version {
-        /// The version that the message names.
+        /// The message's version.
         found: u32,
-        /// The version that this program writes.
+        /// The newest supported version.
         known: u32,
     },
-    /// Not the JSON that it should be.
+    /// The message is not valid JSON of its schema.
     #[error("malformed message: {0}")]
     Malformed(#[from] serde_json::Error),
 }
 
-/// What can be sent.
+/// A message that can be sent to a queue.
+///
+/// ```
+/// use quire_tasks::{CallbackMessage, Message, TaskId};
+///
+/// let message = CallbackMessage::for_round_end(TaskId::derive_from(&["example"]), 1);
+/// let json = message.encode();
+/// assert!(json.starts_with(r#"{"v":1,"#));
+/// assert_eq!(CallbackMessage::decode(&json)?, message);
+///
+/// // A message of a later version is refused and not misread.
+/// assert!(CallbackMessage::decode(&json.replace(r#""v":1"#, r#""v":9"#)).is_err());
+/// # Ok::<(), quire_tasks::MessageDecodeError>(())
+/// ```
 pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The newest version that this program knows.
+    /// The newest version that this program can decode. Default: 1.
     const VERSION: u32 = 1;
 
-    /// The version written into this message: the oldest that says all that it says, so that who knows no more can read
-    /// what asks for no more.
+    /// Returns the version to encode: the oldest version that can express the message, so that older programs can
+    /// still decode messages that do not use newer features. Default: 1.
     fn version(&self) -> u32 {
         1
     }
 
-    /// As it is sent.
+    /// Serializes the message to JSON, with its version in the field `v`.
     ///
     /// # Panics
     /// Never: messages hold plain data.
@@ -40,14 +53,14 @@ pub trait Message: Serialize + DeserializeOwned + Send + Sync + 'static {
         serde_json::to_string(&envelope).expect("plain data becomes JSON")
     }
 
-    /// Reads what [`Message::encode`] wrote.
+    /// Deserializes a message.
     ///
     /// # Errors
-    /// [`UnreadableMessage`] when it is of another version or malformed.
-    fn decode(text: &str) -> Result<Self, UnreadableMessage> {
+    /// [`MessageDecodeError`] if its version is unknown or it is malformed.
+    fn decode(text: &str) -> Result<Self, MessageDecodeError> {
         let Version { v } = serde_json::from_str(text)?;
         if !(1..=Self::VERSION).contains(&v) {
-            return Err(UnreadableMessage::Version { found: v, known: Self::VERSION });
+            return Err(MessageDecodeError::Version { found: v, known: Self::VERSION });
         }
         Ok(serde_json::from_str::<Envelope<Self>>(text)?.message)
     }
@@ -65,7 +78,7 @@ struct Version {
     v: u32,
 }
 
-/// Do something with a task's documents; as a rule, fetch, check and split this one. The task table has its URL.
+/// A job for a task's documents: by default, fetch, validate and split one document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentMessage {
     /// The task.
@@ -74,60 +87,69 @@ pub struct DocumentMessage {
     pub document: u32,
     /// The task's round.
     pub round: u32,
-    /// What is to be done.
-    #[serde(default, skip_serializing_if = "is_usual")]
-    pub job: Job,
+    /// The job. Default: split.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub job: DocumentJob,
 }
 
-/// What is to be done with documents.
+/// A job on the documents queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Job {
-    /// Fetch, check and split this one.
+pub enum DocumentJob {
+    /// Fetch, validate and split the document.
     #[default]
     Split,
-    /// Make a searchable PDF of all of an ended task: a [`crate::Key::Result`]. The message's document is 0.
+    /// Create a searchable PDF of an ended task: a [`crate::ObjectKey::Result`]. The message's `document` is 0.
     SearchablePdf,
 }
 
-/// Read this page.
+/// The job of reading one page.
+///
+/// ```
+/// use quire_tasks::{Message, PageMessage, PageRef, ReadAs, TaskId};
+///
+/// let page = PageRef { task_id: TaskId::derive_from(&["example"]), document: 1, page: 2 };
+/// let message = PageMessage { page, round: 1, read_as: ReadAs::default(), redact: None };
+/// assert_eq!(PageMessage::decode(&message.encode())?, message);
+/// # Ok::<(), quire_tasks::MessageDecodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageMessage {
     /// The page.
     #[serde(flatten)]
     pub page: PageRef,
-    /// The task's round: an outcome of an earlier round no longer counts.
+    /// The task's round. An outcome of an earlier round is ignored.
     pub round: u32,
-    /// How the task is to be read.
-    #[serde(default, skip_serializing_if = "ReadAs::is_usual")]
+    /// The read options.
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
     pub read_as: ReadAs,
-    /// What must not be kept of what is read.
+    /// The redaction policy: matches are removed before the text is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redact: Option<RedactPolicy>,
 }
 
 impl PageMessage {
-    /// The message for a page of a task, in the round that the task is in.
+    /// Returns the message for a page of a task, in the task's current round.
     pub fn new(task: &Task, page: PageRef) -> Self {
         Self { page, round: task.round, read_as: task.read_as.clone(), redact: task.redact.clone() }
     }
 }
 
-/// Tell the customer how this task ended.
+/// The job of delivering a callback for a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackMessage {
     /// The task.
     pub task_id: TaskId,
-    /// The round that ended.
+    /// The round that ended, or that is in progress.
     pub round: u32,
-    /// Not of the end, but of how far it is: which of the round's progress events, from 1.
+    /// Number of the progress event in its round, from 1; `None` for the callback of the round's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u32>,
 }
 
 impl CallbackMessage {
-    /// The message of a round's end.
-    pub const fn end_of(task_id: TaskId, round: u32) -> Self {
+    /// Returns the message for the end of a round.
+    pub const fn for_round_end(task_id: TaskId, round: u32) -> Self {
         Self { task_id, round, progress: None }
     }
 }
@@ -135,16 +157,16 @@ impl CallbackMessage {
 impl Message for DocumentMessage {
     const VERSION: u32 = 2;
 
-    /// A program that knows of splitting only must not take another job for it.
+    /// A program that only knows splitting must not split a document for another job.
     fn version(&self) -> u32 {
-        if is_usual(&self.job) { 1 } else { 2 }
+        if is_default(&self.job) { 1 } else { 2 }
     }
 }
 
 impl Message for PageMessage {
     const VERSION: u32 = 2;
 
-    /// A worker that knows nothing of redaction must not read what is to be redacted.
+    /// A worker without redaction must not read a page whose text must be redacted.
     fn version(&self) -> u32 {
         if self.redact.is_some() { 2 } else { 1 }
     }
@@ -160,33 +182,33 @@ mod tests {
     use crate::Mode;
 
     #[test]
-    fn a_message_reads_back() {
+    fn default_read_options_are_not_encoded() {
         let page = PageRef { task_id: TaskId::new(Uuid::from_u128(7)), document: 1, page: 3 };
-        let usual = PageMessage { page, round: 1, read_as: ReadAs::default(), redact: None };
-        assert!(!usual.encode().contains("read_as"), "as it was before there was a choice");
+        let default = PageMessage { page, round: 1, read_as: ReadAs::default(), redact: None };
+        assert!(!default.encode().contains("read_as"));
         let mode = Mode::Translate { language: "English".to_owned() };
-        let special = PageMessage { read_as: ReadAs { mode, ..ReadAs::default() }, ..usual.clone() };
-        for message in [usual, special] {
+        let special = PageMessage { read_as: ReadAs { mode, ..ReadAs::default() }, ..default.clone() };
+        for message in [default, special] {
             assert_eq!(PageMessage::decode(&message.encode()).ok(), Some(message));
         }
     }
 
     #[test]
-    fn a_message_of_a_later_version_says_so() {
+    fn a_message_of_an_unknown_version_is_refused() {
         let text = r#"{"v":3,"something":"else"}"#;
         let error = PageMessage::decode(text).expect_err("version 3");
-        assert_eq!(error.to_string(), "message of version 3, but this program knows up to 2 only");
+        assert_eq!(error.to_string(), "unsupported message version 3: the newest supported version is 2");
         assert!(PageMessage::decode("not json").is_err());
     }
 
     #[test]
-    fn a_message_that_asks_for_more_is_refused_by_those_who_know_less() {
+    fn a_message_with_newer_features_has_a_newer_version() {
         let page = PageRef { task_id: TaskId::new(Uuid::from_u128(7)), document: 1, page: 3 };
-        let usual = PageMessage { page, round: 1, read_as: ReadAs::default(), redact: None };
-        assert!(usual.encode().starts_with(r#"{"v":1,"#));
-        let redacted = PageMessage { redact: Some(RedactPolicy::default()), ..usual };
+        let default = PageMessage { page, round: 1, read_as: ReadAs::default(), redact: None };
+        assert!(default.encode().starts_with(r#"{"v":1,"#));
+        let redacted = PageMessage { redact: Some(RedactPolicy::default()), ..default };
         assert!(redacted.encode().starts_with(r#"{"v":2,"#));
-        let other = DocumentMessage { task_id: page.task_id, document: 0, round: 1, job: Job::SearchablePdf };
+        let other = DocumentMessage { task_id: page.task_id, document: 0, round: 1, job: DocumentJob::SearchablePdf };
         assert!(other.encode().starts_with(r#"{"v":2,"#));
         assert_eq!(DocumentMessage::decode(&other.encode()).ok(), Some(other));
     }

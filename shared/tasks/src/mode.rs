@@ -1,39 +1,39 @@
-//! What is to be made of a page: text, or something that only a model which reads whole pages can give.
+//! Output modes: what a page is converted to. Modes other than text need a model that reads whole pages.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// More keys than this make a prompt that no model follows.
-pub const MAX_KEYS: usize = 64;
-/// The longest key, and the longest name of a language, in characters.
+/// Maximum number of field keys. Models do not follow longer prompts.
+pub const MAX_FIELD_KEYS: usize = 64;
+/// Maximum length of a field key or a language name, in characters.
 pub const MAX_WORD_CHARS: usize = 100;
 
-/// What is to be made of a page, with all that must be said for it.
+/// The output mode of a page, with its parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "name")]
 pub enum Mode {
-    /// Its text.
+    /// Plain text.
     #[default]
     Text,
-    /// Its text as markdown: tables as HTML, formulas as LaTeX.
+    /// Markdown, with tables as HTML and formulas as LaTeX.
     Markdown,
-    /// Its text with the place of each line.
+    /// Plain text with the position of each line.
     Spotting,
-    /// Its tables as HTML.
+    /// Tables as HTML.
     Table,
-    /// Its formulas as LaTeX.
+    /// Formulas as LaTeX.
     Formula,
-    /// The values of certain fields.
+    /// Values of the given fields.
     Fields {
-        /// What the fields are called.
+        /// Names of the fields.
         keys: Vec<String>,
     },
-    /// The subtitles of a frame of a film.
+    /// Subtitles of a film frame.
     Subtitles,
-    /// Its text in another language.
+    /// A translation of the text.
     Translate {
-        /// The language, in words that a model knows: `English`, say.
+        /// The target language, in words that a model knows, e.g. `English`.
         language: String,
     },
 }
@@ -61,30 +61,30 @@ pub enum ModeName {
     Translate,
 }
 
-/// Why there is no such mode. Decision for all of them: refuse the request.
+/// Error: the mode or its parameters are invalid. Decision: refuse the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMode {
-    /// No mode has this name.
-    #[error("there is no such mode; there are {}", ModeName::ALL.map(ModeName::as_str).join(", "))]
+    /// The mode is unknown.
+    #[error("unknown mode: must be one of {}", ModeName::ALL.map(ModeName::as_str).join(", "))]
     Unknown,
-    /// The mode asks for something that is not said.
-    #[error("the mode {mode} asks for {what}")]
+    /// A required parameter is missing.
+    #[error("mode {mode} requires {what}")]
     Missing {
         /// The mode.
         mode: ModeName,
         /// `keys` or `language`.
         what: &'static str,
     },
-    /// Something is said that the mode has no use for.
-    #[error("the mode {mode} has no use for {what}")]
+    /// A parameter does not belong to the mode.
+    #[error("mode {mode} does not accept {what}")]
     Superfluous {
         /// The mode.
         mode: ModeName,
         /// `keys` or `language`.
         what: &'static str,
     },
-    /// A key or a language is empty, too long, or no plain text; or there are too many keys.
-    #[error("{what} must be up to {MAX_KEYS} texts of 1 to {MAX_WORD_CHARS} characters without line breaks")]
+    /// A key or a language is empty, too long or not plain text, or there are too many keys.
+    #[error("{what} must be at most {MAX_FIELD_KEYS} texts of 1 to {MAX_WORD_CHARS} characters without line breaks")]
     Malformed {
         /// `keys` or `language`.
         what: &'static str,
@@ -92,7 +92,7 @@ pub enum InvalidMode {
 }
 
 impl InvalidMode {
-    /// The part of the request that is at fault: `mode`, `keys` or `language`.
+    /// Returns the request field with the error: `mode`, `keys` or `language`.
     pub const fn field(&self) -> &'static str {
         match self {
             Self::Unknown => "mode",
@@ -102,10 +102,10 @@ impl InvalidMode {
 }
 
 impl Mode {
-    /// The mode with this name, and with what is said for it.
+    /// Returns the mode with its parameters validated.
     ///
     /// # Errors
-    /// [`InvalidMode`] when something lacks, is too much, or makes no sense.
+    /// [`InvalidMode`] if a parameter is missing, superfluous or malformed.
     pub fn new(name: ModeName, keys: Vec<String>, language: Option<String>) -> Result<Self, InvalidMode> {
         let superfluous = |what| Err(InvalidMode::Superfluous { mode: name, what });
         if !keys.is_empty() && name != ModeName::Fields {
@@ -122,7 +122,7 @@ impl Mode {
             ModeName::Formula => Ok(Self::Formula),
             ModeName::Subtitles => Ok(Self::Subtitles),
             ModeName::Fields if keys.is_empty() => Err(InvalidMode::Missing { mode: name, what: "keys" }),
-            ModeName::Fields if keys.len() > MAX_KEYS || !keys.iter().all(|key| is_word(key)) => {
+            ModeName::Fields if keys.len() > MAX_FIELD_KEYS || !keys.iter().all(|key| is_word(key)) => {
                 Err(InvalidMode::Malformed { what: "keys" })
             }
             ModeName::Fields => Ok(Self::Fields { keys }),
@@ -134,7 +134,7 @@ impl Mode {
         }
     }
 
-    /// Its name.
+    /// Returns the mode's name.
     pub const fn name(&self) -> ModeName {
         match self {
             Self::Text => ModeName::Text,
@@ -150,14 +150,14 @@ impl Mode {
 }
 
 fn is_word(text: &str) -> bool {
-    // These two are in no message that SQS takes.
-    let odd = |character: char| character.is_control() || matches!(character, '\u{FFFE}' | '\u{FFFF}');
-    let plain = !text.chars().any(odd) && !text.trim().is_empty();
-    plain && text.chars().count() <= MAX_WORD_CHARS
+    // SQS refuses messages that contain U+FFFE or U+FFFF.
+    let is_forbidden = |character: char| character.is_control() || matches!(character, '\u{FFFE}' | '\u{FFFF}');
+    let is_plain = !text.chars().any(is_forbidden) && !text.trim().is_empty();
+    is_plain && text.chars().count() <= MAX_WORD_CHARS
 }
 
 impl ModeName {
-    /// All of them.
+    /// All modes.
     pub const ALL: [Self; 8] = [
         Self::Text,
         Self::Markdown,
@@ -169,7 +169,7 @@ impl ModeName {
         Self::Translate,
     ];
 
-    /// As it is written in requests and answers.
+    /// Returns the name as it is written in requests and responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_is_written_with_what_is_said_for_it() {
+    fn a_mode_is_serialized_with_its_parameters() {
         let fields = Mode::new(ModeName::Fields, vec!["total".to_owned()], None).expect("a mode");
         let written = r#"{"name":"fields","keys":["total"]}"#;
         assert_eq!(serde_json::to_string(&fields).expect("JSON"), written);
@@ -222,21 +222,21 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_what_is_too_much_and_what_makes_no_sense_is_refused_by_its_field() {
-        let refused = |name, keys: &[&str], language: Option<&str>| {
+    fn an_invalid_mode_names_the_request_field() {
+        let invalid_field = |name, keys: &[&str], language: Option<&str>| {
             let keys = keys.iter().map(|key| (*key).to_owned()).collect();
             Mode::new(name, keys, language.map(str::to_owned)).err().map(|error| error.field())
         };
-        assert_eq!(refused(ModeName::Fields, &[], None), Some("keys"));
-        assert_eq!(refused(ModeName::Text, &["a"], None), Some("keys"));
-        assert_eq!(refused(ModeName::Fields, &["a\nb"], None), Some("keys"));
-        assert_eq!(refused(ModeName::Fields, &[" "], None), Some("keys"));
-        assert_eq!(refused(ModeName::Fields, &["\u{FFFE}"], None), Some("keys"));
-        assert_eq!(refused(ModeName::Fields, &["a"; MAX_KEYS + 1], None), Some("keys"));
-        assert_eq!(refused(ModeName::Translate, &[], None), Some("language"));
-        assert_eq!(refused(ModeName::Translate, &[], Some("")), Some("language"));
-        assert_eq!(refused(ModeName::Translate, &[], Some(&"x".repeat(MAX_WORD_CHARS + 1))), Some("language"));
-        assert_eq!(refused(ModeName::Markdown, &[], Some("English")), Some("language"));
+        assert_eq!(invalid_field(ModeName::Fields, &[], None), Some("keys"));
+        assert_eq!(invalid_field(ModeName::Text, &["a"], None), Some("keys"));
+        assert_eq!(invalid_field(ModeName::Fields, &["a\nb"], None), Some("keys"));
+        assert_eq!(invalid_field(ModeName::Fields, &[" "], None), Some("keys"));
+        assert_eq!(invalid_field(ModeName::Fields, &["\u{FFFE}"], None), Some("keys"));
+        assert_eq!(invalid_field(ModeName::Fields, &["a"; MAX_FIELD_KEYS + 1], None), Some("keys"));
+        assert_eq!(invalid_field(ModeName::Translate, &[], None), Some("language"));
+        assert_eq!(invalid_field(ModeName::Translate, &[], Some("")), Some("language"));
+        assert_eq!(invalid_field(ModeName::Translate, &[], Some(&"x".repeat(MAX_WORD_CHARS + 1))), Some("language"));
+        assert_eq!(invalid_field(ModeName::Markdown, &[], Some("English")), Some("language"));
         assert_eq!("poem".parse::<ModeName>().err().map(|error| error.field()), Some("mode"));
     }
 }

@@ -1,145 +1,155 @@
-//! The result schema: what was read on a page.
+//! The result schema of a page.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{EngineName, FailureCode, ModeName, Redaction};
 
-/// Four corners `[x, y]` in pixels of the page as it was sent (after EXIF orientation; for a PDF, as rendered),
+/// Four corners `[x, y]` in pixels of the page as it was sent (after EXIF orientation; a PDF page as rendered),
 /// clockwise from the start of the text.
 pub type Polygon = [[f32; 2]; 4];
 
-/// A line of text and where it stands.
+/// A line of text with its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// What it says.
+    /// The text.
     pub text: String,
-    /// 0 to 1: the mean probability of its characters, where the engine says how sure it is.
+    /// Mean probability of its characters, from 0 to 1; `None` if the engine does not report it.
     pub confidence: Option<f32>,
-    /// Where, if the engine says so in this mode.
+    /// Its position; `None` if the engine does not report it in this mode.
     pub polygon: Option<Polygon>,
 }
 
-/// What was read on a page: the object under [`crate::Key::PageText`].
+/// The result of a page: the object under [`crate::ObjectKey::PageText`].
 ///
-/// | mode | `lines` | besides |
+/// | mode | `lines` | other fields |
 /// | --- | --- | --- |
-/// | `text` | its text; with places if the engine has them | |
-/// | `spotting` | its text with places | |
+/// | `text` | the text; with positions if the engine reports them | |
+/// | `spotting` | the text with positions | |
 /// | `markdown` | markdown, with tables as HTML and formulas as LaTeX | |
 /// | `table` | HTML | |
 /// | `formula` | LaTeX | |
-/// | `fields` | the model's answer | `fields`: each wanted key's value, `null` where there is none |
+/// | `fields` | the model's response | `fields`: the value of each requested key, or `null` |
 /// | `subtitles` | the subtitles | |
 /// | `translate` | the translation | |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageText {
-    /// The page's width in pixels, the frame of the polygons.
+    /// Width of the page in pixels, the coordinate space of the polygons.
     pub width: u32,
-    /// The page's height in pixels.
+    /// Height of the page in pixels.
     pub height: u32,
-    /// By how many degrees clockwise the page must be turned to be upright: 0, 90, 180 or 270.
+    /// Clockwise rotation, in degrees, that makes the page upright: 0, 90, 180 or 270.
     pub rotation: u16,
-    /// Who read it.
+    /// The engine that read it.
     pub engine: EngineName,
-    /// What was to be made of it.
+    /// The output mode. Default: text.
     #[serde(default)]
     pub mode: ModeName,
     /// The lines in reading order.
     pub lines: Vec<Line>,
-    /// In the mode `fields`: the value of every wanted key.
+    /// In the mode `fields`: the value of each requested key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<Map<String, Value>>,
-    /// What is to be known before the text is trusted.
+    /// Known problems of the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// The other engines that were asked, in order, and why none of them is the one that answered.
+    /// The other engines that were tried, in order, and the reason why each was not used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<Tried>,
-    /// By whom the text was corrected, if it was.
+    pub tried: Vec<TriedEngine>,
+    /// Who corrected the text, if it was corrected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Correction>,
-    /// What was taken out of the text by the task's policy; there, if perhaps empty, exactly where there was one.
+    /// Matches removed by the task's redaction policy; `Some` if and only if the task has a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redactions: Option<Vec<Redaction>>,
 }
 
-/// What is to be known before a text is trusted.
+/// A known problem of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
-    /// The answer was as long as one may be: there may be more on the page.
+    /// The model reached its length limit: text may be missing at the end.
     CutOff,
-    /// The model went round in circles and was stopped; the repetition is cut away.
+    /// The model repeated itself and was stopped; the repetition is removed.
     Repetition,
-    /// The answer is not in the form that the mode asks for, and stands as the model gave it.
+    /// The response is not in the mode's format and is stored unparsed.
     OtherForm,
 }
 
-/// An engine that was asked for a page, and did not answer or not as well as another.
+/// An engine that was tried for a page and not used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Tried {
-    /// Who.
+pub struct TriedEngine {
+    /// The engine.
     pub engine: EngineName,
-    /// Why another one answered.
-    pub why: WhyNot,
-    /// The failure's code, where it failed.
+    /// Why another engine was used.
+    pub why: FallbackReason,
+    /// The failure code, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<FailureCode>,
-    /// How sure it was of the text that was not kept.
+    /// The confidence of its discarded text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f32>,
 }
 
-/// Why an engine is not the one that answered.
+/// Why an engine's text was not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WhyNot {
-    /// It could not be asked: paused, or its circuit breaker is open.
+pub enum FallbackReason {
+    /// It was not called: it is paused, or its circuit breaker is open.
     Unavailable,
     /// It failed on this page.
     Failed,
-    /// It was less sure of its text than the one that answered.
+    /// Its confidence was below that of the engine used.
     LessSure,
 }
 
-/// Who corrected a page's text, and when.
+/// A manual correction of a page's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
-    /// Who, as they call themselves.
+    /// The person, by the name they gave.
     pub by: String,
-    /// When, as RFC 3339 has it.
+    /// The time in RFC 3339.
     pub at: String,
 }
 
 impl PageText {
-    /// The lines, one below the other.
+    /// Returns the lines joined by line breaks.
     pub fn text(&self) -> String {
         let lines: Vec<&str> = self.lines.iter().map(|line| line.text.as_str()).collect();
         lines.join("\n")
     }
 
-    /// A page that an engine has read to lines, and of which there is no more to say.
-    pub fn of_lines(engine: EngineName, width: u32, height: u32, rotation: u16, lines: Vec<Line>) -> Self {
-        let (mode, fields, corrected, redactions) = (ModeName::Text, None, None, None);
-        let (warnings, tried) = (Vec::new(), Vec::new());
-        Self { width, height, rotation, engine, mode, lines, fields, warnings, tried, corrected, redactions }
+    /// Returns an uncorrected text in the mode `text`, without warnings.
+    pub fn from_lines(engine: EngineName, width: u32, height: u32, rotation: u16, lines: Vec<Line>) -> Self {
+        Self {
+            width,
+            height,
+            rotation,
+            engine,
+            mode: ModeName::Text,
+            lines,
+            fields: None,
+            warnings: Vec::new(),
+            tried: Vec::new(),
+            corrected: None,
+            redactions: None,
+        }
     }
 
-    /// The mean of the lines' confidences weighted by their characters; `None` on a page without text, where there
-    /// is nothing to be sure of, and where the engine does not say how sure it is.
+    /// Returns the mean confidence of the lines, weighted by their number of characters; `None` if the page has no
+    /// text or the engine reports no confidence.
     pub fn confidence(&self) -> Option<f32> {
         let known = self.lines.iter().filter_map(|line| Some((line.confidence?, line.text.chars().count() as f32)));
         let (sum, characters) =
             known.fold((0.0, 0.0), |(sum, all), (confidence, weight)| (sum + confidence * weight, all + weight));
-        (characters > 0.0).then(|| sum / characters)
+        if characters > 0.0 { Some(sum / characters) } else { None }
     }
 }
 
-/// A task's `avg_confidence`: the mean over its pages that have one.
+/// Returns a task's `avg_confidence`: the mean over the pages that have a confidence.
 pub fn average_confidence(pages: impl IntoIterator<Item = Option<f32>>) -> Option<f32> {
     let known: Vec<f32> = pages.into_iter().flatten().collect();
-    (!known.is_empty()).then(|| known.iter().sum::<f32>() / known.len() as f32)
+    if known.is_empty() { None } else { Some(known.iter().sum::<f32>() / known.len() as f32) }
 }
 
 #[cfg(test)]
@@ -152,7 +162,7 @@ mod tests {
 
     fn page(lines: Vec<Line>) -> PageText {
         let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
-        PageText::of_lines(engine, 1, 1, 0, lines)
+        PageText::from_lines(engine, 1, 1, 0, lines)
     }
 
     #[test]
@@ -162,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_old_reads_as_text() {
+    fn a_result_without_a_mode_is_text() {
         let old = r#"{"width":1,"height":1,"rotation":0,"engine":{"name":"a","version":"1"},
             "lines":[{"text":"x","confidence":0.5,"polygon":[[0,0],[1,0],[1,1],[0,1]]}]}"#;
         let page: PageText = serde_json::from_str(old).expect("a page");
@@ -170,10 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_does_not_say_how_sure_it_is_leaves_it_open() {
-        let unsaid = |text: &str| Line { confidence: None, ..line(text, 0.0) };
-        assert_eq!(page(vec![unsaid("abc")]).confidence(), None);
-        assert_eq!(page(vec![unsaid("abc"), line("x", 0.25)]).confidence(), Some(0.25));
+    fn lines_without_confidence_do_not_count() {
+        let unknown = |text: &str| Line { confidence: None, ..line(text, 0.0) };
+        assert_eq!(page(vec![unknown("abc")]).confidence(), None);
+        assert_eq!(page(vec![unknown("abc"), line("x", 0.25)]).confidence(), Some(0.25));
     }
 
     #[test]

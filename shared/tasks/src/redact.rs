@@ -1,26 +1,27 @@
-//! What is to be blacked out of a task's text before anybody keeps it: the policy, and the report of what was.
+//! Redaction: the policy of a task, and the report of what was removed from a page.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Polygon;
 
-/// The most patterns of a customer's own.
+/// Maximum number of custom patterns.
 pub const MAX_PATTERNS: usize = 16;
-/// The longest of them, in bytes.
+/// Maximum length of a custom pattern, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 512;
 
-/// What is to be found and taken out. It is decided when the task is made, and travels with every page.
+/// Which text is removed before anything is stored. It is set when the task is created and is part of every page
+/// message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RedactPolicy {
-    /// The kinds that are known.
+    /// Predefined kinds of text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<RedactKind>,
-    /// A customer's own.
+    /// Custom patterns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patterns: Vec<RedactPattern>,
 }
 
-/// The kinds of text that are known.
+/// Predefined kinds of text that can be redacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RedactKind {
@@ -28,19 +29,19 @@ pub enum RedactKind {
     Email,
     /// A telephone number.
     Phone,
-    /// A payment card's number: 12 to 19 digits whose last one is right by Luhn's formula (ISO/IEC 7812-1).
+    /// A payment card number: 12 to 19 digits with a valid Luhn check digit (ISO/IEC 7812-1).
     BankCard,
-    /// An international bank account number whose check digits are right (ISO 13616).
+    /// An international bank account number with valid check digits (ISO 13616).
     Iban,
-    /// A resident identity number of the People's Republic of China whose check character is right (GB 11643).
+    /// A resident identity number of the People's Republic of China with a valid check character (GB 11643).
     CnId,
 }
 
 impl RedactKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 5] = [Self::Email, Self::Phone, Self::BankCard, Self::Iban, Self::CnId];
 
-    /// As it is written in requests, reports and in place of what it names.
+    /// Returns the name as it is written in requests, in reports and in place of the removed text.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -52,32 +53,32 @@ impl RedactKind {
     }
 }
 
-/// A pattern of a customer's own.
+/// A custom pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedactPattern {
-    /// What stands in place of what it finds: letters, digits, `_` and `-`.
+    /// The name written in place of each match: letters, digits, `_` and `-`.
     pub name: String,
-    /// A regular expression, without look-around and back-references.
+    /// A regular expression without look-around and backreferences.
     pub regex: String,
 }
 
-/// Something that was taken out of a page.
+/// A match that was removed from a page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Redaction {
-    /// A [`RedactKind`], or the name of a customer's own pattern.
+    /// A [`RedactKind`] or the name of a custom pattern.
     pub kind: String,
-    /// In which of the page's lines, from 0; `None` for one of its fields.
+    /// Index of the page's line, from 0; `None` if the match is in a field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// In which of the page's fields.
+    /// Name of the field, if the match is in a field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// From which character of the text as it is kept, from 0, Unicode scalar values counted.
+    /// Start of the replacement in the stored text: index of the first character (Unicode scalar value), from 0.
     pub start: u32,
-    /// Up to which, not included.
+    /// End of the replacement, exclusive.
     pub end: u32,
-    /// Where it stood on the page, with a margin, if the engine says where the line stands.
+    /// Position on the page with a margin, if the engine reports positions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polygon: Option<Polygon>,
 }

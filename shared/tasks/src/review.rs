@@ -1,53 +1,54 @@
-//! Pages that somebody is to look at.
+//! Pages that need review by an operator.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{EngineName, PageRef, UnixMillis};
 
-/// A page that no engine could read, or that its engine was less sure of than its route asks for. It lies on the review
-/// shelf under [`ReviewEntry::key`] until somebody has accepted or corrected it.
+/// A page that no engine could read, or that was read with less confidence than its route requires. It is stored in
+/// the review collection under [`ReviewEntry::key`] until an operator accepts or corrects it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReviewEntry {
-    /// Which.
+    /// The page.
     pub page: PageRef,
-    /// The round in which it ended like this.
+    /// The round in which the page ended.
     pub round: u32,
-    /// Why somebody is to look at it.
+    /// Why it needs review.
     pub reason: ReviewReason,
-    /// The same, for a reader: what failed, or the figures. No text of the document.
+    /// The failure, or the confidence and its threshold, as text for the operator. It contains no text of the
+    /// document.
     pub detail: String,
-    /// Who read it, or was the last to try.
+    /// The engine that read it, or that failed last.
     pub engine: Option<EngineName>,
-    /// How sure that engine was of its text.
+    /// The confidence of that engine's text.
     pub confidence: Option<f32>,
-    /// Since when it lies here.
+    /// When the entry was created.
     pub filed_at: UnixMillis,
-    /// Who has it in hand.
+    /// The claim of an operator while correcting it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim: Option<Claim>,
+    pub claim: Option<ReviewClaim>,
 }
 
-/// Why somebody is to look at a page.
+/// Why a page needs review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewReason {
-    /// It was read, and less surely than its route asks for.
+    /// Its confidence is below its route's threshold.
     LowConfidence,
     /// No engine could read it.
     Unreadable,
 }
 
-/// Somebody is at work on a page.
+/// A claim: an operator is correcting the page. It expires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// Who, as they call themselves.
+pub struct ReviewClaim {
+    /// The operator, by the name they gave.
     pub by: String,
-    /// Since when.
+    /// When the claim was made.
     pub at: UnixMillis,
 }
 
 impl ReviewReason {
-    /// As it is written in answers.
+    /// Returns the name as it is written in responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LowConfidence => "low_confidence",
@@ -57,13 +58,13 @@ impl ReviewReason {
 }
 
 impl ReviewEntry {
-    /// What it is called on the shelf.
+    /// Returns the entry's record key.
     pub fn key(&self) -> String {
-        Self::key_of(self.page)
+        Self::key_for(self.page)
     }
 
-    /// What the entry of a page is called: `task_…-1-2`. Those of one task stand together, oldest task first.
-    pub fn key_of(page: PageRef) -> String {
+    /// Returns the record key of a page's entry: `task_…-1-2`. Keys sort by task, oldest first.
+    pub fn key_for(page: PageRef) -> String {
         format!("{}-{}-{}", page.task_id, page.document, page.page)
     }
 }
@@ -76,7 +77,7 @@ mod tests {
     use crate::TaskId;
 
     #[test]
-    fn an_entry_reads_back_and_is_named_after_its_page() {
+    fn an_entry_is_named_after_its_page() {
         let page = PageRef { task_id: TaskId::new(Uuid::nil()), document: 1, page: 12 };
         let entry = ReviewEntry {
             page,

@@ -2,45 +2,45 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How far a page is. Everything but `Queued` is final within a round.
+/// The status of a page. Every status except `Queued` is final within a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PageStatus {
-    /// Waiting for a worker, or with one.
+    /// Waits for a worker, or is being read.
     Queued,
     /// Read.
     Succeeded,
-    /// Could not be read; its failure says why.
+    /// Could not be read; its failure has the reason.
     Failed,
-    /// The customer no longer wants it.
+    /// Canceled by the customer.
     Canceled,
 }
 
-/// How far a task is: a function of its [`Counts`] and of nothing else.
+/// The status of a task: a function of its [`Counts`] alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
-    /// No page has ended yet.
+    /// No page has ended.
     Queued,
-    /// Some pages have ended, others have not.
+    /// Some pages have ended.
     Processing,
     /// Every page was read.
     Succeeded,
     /// Some pages were read, others failed.
     PartiallySucceeded,
-    /// No page was read.
+    /// No page was read successfully.
     Failed,
-    /// Canceled before every page had ended.
+    /// Canceled before all pages had ended.
     Canceled,
 }
 
 impl TaskStatus {
-    /// Whether it is final.
+    /// Returns whether the status is final.
     pub const fn ended(self) -> bool {
         !matches!(self, Self::Queued | Self::Processing)
     }
 
-    /// As it is written in answers.
+    /// Returns the name as it is written in responses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -53,13 +53,26 @@ impl TaskStatus {
     }
 }
 
-/// How many pages of a task are how far. A document that is not split yet counts as one open page, and one that could
-/// not be split as one failed page: how many pages it would have had, nobody knows.
+/// Number of a task's pages by status. The page count of a document is unknown until it is split: before, it counts
+/// as one open page, and if it cannot be split, as one failed page.
+///
+/// ```
+/// use quire_tasks::{Counts, PageStatus, TaskStatus};
+///
+/// let counts = Counts::default().add(2, PageStatus::Queued);
+/// assert_eq!(counts.status(), TaskStatus::Queued);
+///
+/// let counts = counts.close(1, PageStatus::Succeeded);
+/// assert_eq!(counts.status(), TaskStatus::Processing);
+///
+/// let counts = counts.close(1, PageStatus::Failed);
+/// assert_eq!(counts.status(), TaskStatus::PartiallySucceeded);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Counts {
     /// Waiting or being read.
     pub open: u32,
-    /// Read.
+    /// Read successfully.
     pub succeeded: u32,
     /// Failed.
     pub failed: u32,
@@ -68,17 +81,17 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// How many there are in all.
+    /// Returns the number of all pages.
     pub const fn total(self) -> u32 {
         self.open + self.ended()
     }
 
-    /// How many have ended.
+    /// Returns the number of pages that have ended.
     pub const fn ended(self) -> u32 {
         self.succeeded + self.failed + self.canceled
     }
 
-    /// The task's status.
+    /// Returns the task's status.
     pub const fn status(self) -> TaskStatus {
         match self {
             Self { open: 1.., .. } if self.ended() == 0 => TaskStatus::Queued,
@@ -90,40 +103,40 @@ impl Counts {
         }
     }
 
-    /// With `pages` open pages that ended as `status`.
+    /// Moves `pages` open pages to `status`.
     ///
     /// # Panics
-    /// When fewer are open: a page would have ended twice.
+    /// If fewer pages are open: a page would end twice.
     #[must_use]
     pub fn close(self, pages: u32, status: PageStatus) -> Self {
         let mut next = self;
         next.open = self.open.checked_sub(pages).expect("only an open page ends");
-        *next.of(status) += pages;
+        *next.count_mut(status) += pages;
         next
     }
 
-    /// With `pages` pages more that are `status`.
+    /// Adds `pages` pages with `status`.
     #[must_use]
     pub fn add(mut self, pages: u32, status: PageStatus) -> Self {
-        *self.of(status) += pages;
+        *self.count_mut(status) += pages;
         self
     }
 
-    /// With `pages` pages that ended as `from` open again: the one way out of a final state, taken by an operator or the
-    /// customer, and the start of a new round.
+    /// Moves `pages` ended pages from the status `from` back to open: the only transition out of a final status. It
+    /// starts a new round.
     ///
     /// # Panics
-    /// When fewer have ended so.
+    /// If fewer pages have this status.
     #[must_use]
     pub fn reopen(self, pages: u32, from: PageStatus) -> Self {
         let mut next = self;
-        let ended = next.of(from);
-        *ended = ended.checked_sub(pages).expect("only an ended page is opened again");
+        let ended = next.count_mut(from);
+        *ended = ended.checked_sub(pages).expect("only an ended page is reopened");
         next.open += pages;
         next
     }
 
-    fn of(&mut self, status: PageStatus) -> &mut u32 {
+    fn count_mut(&mut self, status: PageStatus) -> &mut u32 {
         match status {
             PageStatus::Queued => &mut self.open,
             PageStatus::Succeeded => &mut self.succeeded,
@@ -133,19 +146,19 @@ impl Counts {
     }
 }
 
-/// How far a task's callback is. It stands beside the task's status and never changes it.
+/// The state of a task's callback. It is independent of the task's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackState {
-    /// None was asked for.
+    /// The customer requested no callback.
     None,
-    /// Owed, but not yet tried: the task is still open, or has just ended.
+    /// Not attempted yet: the task is open, or has just ended.
     Pending,
-    /// Tried in vain, and to be tried again.
+    /// The last attempt failed; it is retried.
     Retrying,
-    /// Taken by the receiver.
+    /// Accepted by the receiver.
     Delivered,
-    /// Given up: it lies with the dead letters.
+    /// All attempts failed; its message is in the dead-letter queue.
     Exhausted,
 }
 
@@ -191,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn reopening_ended_pages_makes_a_task_go_on() {
+    fn reopening_pages_returns_a_task_to_processing() {
         let ended = Counts { open: 0, succeeded: 2, failed: 3, canceled: 2 };
         for from in [PageStatus::Succeeded, PageStatus::Failed, PageStatus::Canceled] {
             let opened = ended.reopen(2, from);
@@ -201,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "only an ended page is opened again")]
-    fn no_more_pages_are_opened_than_have_ended() {
+    #[should_panic(expected = "only an ended page is reopened")]
+    fn no_more_pages_are_reopened_than_have_ended() {
         let _ = Counts { failed: 1, succeeded: 5, ..Counts::default() }.reopen(2, PageStatus::Failed);
     }
 

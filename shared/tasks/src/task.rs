@@ -9,59 +9,77 @@ use crate::{
     RedactPolicy, TaskId, TaskStatus, Tenant, TraceParent, UnixMillis,
 };
 
-/// How long a task is kept unless its customer says otherwise.
+/// Default: how long a task is kept.
 pub const DEFAULT_RETENTION: Duration = Duration::from_hours(7 * 24);
-/// The shortest that a customer may ask for.
+/// Shortest retention that a customer can request.
 pub const MIN_RETENTION: Duration = Duration::from_hours(1);
-/// The longest.
+/// Longest retention that a customer can request.
 pub const MAX_RETENTION: Duration = Duration::from_hours(90 * 24);
 
-/// One submission.
+/// A task: one submission of one or more documents.
+///
+/// ```
+/// use quire_tasks::{
+///     Document, DocumentFormat, DocumentState, PageMessage, SplitDocument, Task, TaskId, TaskStatus, Tenant,
+/// UnixMillis,
+/// };
+///
+/// let split = SplitDocument { format: DocumentFormat::Pdf, pages: 3 };
+/// let document = Document::new(1, Some("invoice.pdf".to_owned()), DocumentState::Split(split));
+/// let id = TaskId::derive_from(&["example"]);
+/// let task = Task::new(id, Tenant::default(), UnixMillis(0), vec![document], None);
+///
+/// assert_eq!(task.status(), TaskStatus::Queued);
+/// let messages: Vec<PageMessage> = task.page_messages().collect();
+/// assert_eq!(messages.len(), 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
-    /// Its name.
+    /// The id.
     pub id: TaskId,
-    /// Whose it is.
+    /// The tenant that owns it.
     pub tenant: Tenant,
-    /// Counts the times its pages were opened, from 1. States are final within a round.
+    /// Number of the round, from 1. Statuses are final within a round; a retry, redrive or correction starts the
+    /// next.
     pub round: u32,
-    /// Goes up with every change: what an `ETag` is made of.
+    /// Incremented by every change. The `ETag` is derived from it.
     pub version: u64,
-    /// When it was accepted.
+    /// When the task was accepted.
     pub created_at: UnixMillis,
-    /// When its last page ended.
+    /// When the last page ended.
     pub ended_at: Option<UnixMillis>,
-    /// From when on there is no such task any more: soon after, all that was kept for it is gone.
+    /// When the task expires. An expired task is not returned any more; its data is deleted soon after.
     #[serde(default = "never")]
     pub expires_at: UnixMillis,
-    /// Its customer's own words for it.
+    /// The customer's tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Its documents, in the order sent.
+    /// The documents, in the order sent.
     pub documents: Vec<Document>,
-    /// How many of its pages are how far.
+    /// Number of pages by status.
     pub counts: Counts,
-    /// Where and how its callback goes.
+    /// The callback, if the customer requested one.
     pub callback: Option<Callback>,
-    /// Whether every message that the documents known at its creation need has been sent. A task that was accepted and
-    /// then interrupted is found by this, and sent again.
+    /// Whether all messages for the documents known at creation have been sent. The sweeper finds tasks that were
+    /// interrupted before, and sends their messages again.
     pub dispatched: bool,
-    /// How its pages are read.
-    #[serde(default, skip_serializing_if = "ReadAs::is_usual")]
+    /// The read options.
+    #[serde(default, skip_serializing_if = "ReadAs::is_default")]
     pub read_as: ReadAs,
-    /// What must not be kept of what is read.
+    /// The redaction policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redact: Option<RedactPolicy>,
-    /// Whether this round began with a correction of a page: then it is told of as an update.
+    /// Whether this round started with a correction of a page. Its callback is then a `task.updated`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub updated: bool,
-    /// The trace that it was submitted in: all that is done for it belongs there.
+    /// The trace of the submission. All work on the task belongs to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceParent>,
 }
 
 impl Task {
-    /// A new task: its documents in order, each already split or still to be fetched.
+    /// Returns a new task in its first round. Default: [`DEFAULT_RETENTION`], default read options, no tags, no
+    /// redaction.
     pub fn new(
         id: TaskId,
         tenant: Tenant,
@@ -73,60 +91,54 @@ impl Task {
             let (pages, status) = document.state.weight();
             counts.add(pages, status)
         });
-        let callback = callback_url.map(Callback::owed);
-        let (round, version) = (1, 1);
-        let (ended_at, dispatched, trace) = (None, false, None);
-        let (read_as, updated) = (ReadAs::default(), false);
-        let expires_at = created_at.plus(DEFAULT_RETENTION);
-        let (tags, redact) = (Vec::new(), None);
         Self {
             id,
             tenant,
-            round,
-            version,
+            round: 1,
+            version: 1,
             created_at,
-            ended_at,
-            expires_at,
-            tags,
+            ended_at: None,
+            expires_at: created_at.plus(DEFAULT_RETENTION),
+            tags: Vec::new(),
             documents,
             counts,
-            callback,
-            dispatched,
-            read_as,
-            redact,
-            updated,
-            trace,
+            callback: callback_url.map(Callback::new),
+            dispatched: false,
+            read_as: ReadAs::default(),
+            redact: None,
+            updated: false,
+            trace: None,
         }
     }
 
-    /// The same, to be kept so long.
+    /// Returns this task with another retention.
     #[must_use]
-    pub fn kept_for(self, retention: Duration) -> Self {
+    pub fn with_retention(self, retention: Duration) -> Self {
         Self { expires_at: self.created_at.plus(retention), ..self }
     }
 
-    /// The same, with its customer's words for it.
+    /// Returns this task with tags.
     #[must_use]
-    pub fn tagged(self, tags: Vec<String>) -> Self {
+    pub fn with_tags(self, tags: Vec<String>) -> Self {
         Self { tags, ..self }
     }
 
-    /// The same, with what must not be kept of it.
+    /// Returns this task with a redaction policy.
     #[must_use]
-    pub fn redacted(self, redact: Option<RedactPolicy>) -> Self {
+    pub fn with_redaction(self, redact: Option<RedactPolicy>) -> Self {
         Self { redact, ..self }
     }
 
-    /// Whether there is no such task any more.
+    /// Returns whether the task has expired.
     pub fn expired(&self, now: UnixMillis) -> bool {
         self.expires_at <= now
     }
 
-    /// A page's status, as far as its task has come: of one that was canceled the record still says that it waits. A page
-    /// that waits beside a task that has ended otherwise was opened again since the task was read.
+    /// Returns the effective status of one of its pages. The page records of a canceled task still have the status
+    /// `queued`. A queued page of a task that has ended otherwise was reopened after the task was read.
     pub const fn status_of(&self, page: &Page) -> PageStatus {
         match page.status {
-            // One that has waited since an earlier round was not opened in this one.
+            // A page that is queued since an earlier round was not reopened in this one.
             PageStatus::Queued
                 if matches!(self.status(), TaskStatus::Canceled)
                     || (self.counts.canceled > 0 && page.round < self.round) =>
@@ -137,42 +149,45 @@ impl Task {
         }
     }
 
-    /// The progress event that the change to this very version of it owes, if it owes one.
+    /// Returns the number of the progress event that the last change to the task must send, or `None` if it must send
+    /// none.
     pub fn progress_due(&self) -> Option<u32> {
         let progress = self.callback.as_ref()?.progress.as_ref()?;
-        (progress.version == self.version && !self.status().ended()).then_some(progress.number)
+        let is_due = progress.version == self.version && !self.status().ended();
+        if is_due { Some(progress.number) } else { None }
     }
 
-    /// The same, to be read like this.
+    /// Returns this task with read options.
     #[must_use]
-    pub fn read_as(self, read_as: ReadAs) -> Self {
+    pub fn with_read_as(self, read_as: ReadAs) -> Self {
         Self { read_as, ..self }
     }
 
-    /// The same, as part of a trace.
+    /// Returns this task as part of a trace.
     #[must_use]
-    pub fn traced(mut self, trace: TraceParent) -> Self {
+    pub fn with_trace(mut self, trace: TraceParent) -> Self {
         self.trace = Some(trace);
         self
     }
 
-    /// How far it is.
+    /// Returns the task's status.
     pub const fn status(&self) -> TaskStatus {
         self.counts.status()
     }
 
-    /// How far its callback is.
+    /// Returns the state of the task's callback.
     pub fn callback_state(&self) -> CallbackState {
         self.callback.as_ref().map_or(CallbackState::None, |callback| callback.state)
     }
 
-    /// Whether a callback message is due: the task has ended, and its customer has not been told yet.
-    pub fn owes_callback(&self) -> bool {
-        let untold = matches!(self.callback_state(), CallbackState::Pending | CallbackState::Retrying);
-        self.status().ended() && untold
+    /// Returns whether a callback message must be sent: the task has ended, and its callback is pending or being
+    /// retried.
+    pub fn needs_callback(&self) -> bool {
+        let undelivered = matches!(self.callback_state(), CallbackState::Pending | CallbackState::Retrying);
+        self.status().ended() && undelivered
     }
 
-    /// The pages of documents that are split, in order.
+    /// Returns the pages of all documents that are split, in order.
     pub fn pages(&self) -> impl Iterator<Item = PageRef> {
         let task_id = self.id;
         self.documents.iter().flat_map(move |document| {
@@ -185,64 +200,64 @@ impl Task {
         })
     }
 
-    /// A message for each of these pages.
+    /// Returns a message for each of these pages.
     pub fn page_messages(&self) -> impl Iterator<Item = PageMessage> {
         self.pages().map(|page| PageMessage::new(self, page))
     }
 
-    /// The document with a number.
+    /// Returns the document with a number.
     pub fn document(&self, number: u32) -> Option<&Document> {
         self.documents.iter().find(|document| document.number == number)
     }
 }
 
 const fn never() -> UnixMillis {
-    // The end of the year 9999, the last that RFC 3339 can write.
+    // The end of the year 9999, the last that RFC 3339 can represent.
     UnixMillis(253_402_300_799_000)
 }
 
-/// One page's record.
+/// The record of a page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page {
-    /// Which.
+    /// The page.
     pub page: PageRef,
-    /// How far.
+    /// Its status.
     pub status: PageStatus,
-    /// The round in which it ended: with it, [`crate::Key::PageText`] finds its text.
+    /// The round in which it ended. [`crate::ObjectKey::PageText`] contains it.
     pub round: u32,
-    /// Why it failed, when it did.
+    /// The failure, if it failed.
     pub failure: Option<Failure>,
-    /// Of a page that was read and has text.
+    /// The confidence of its text; `None` if it was not read or has no text.
     pub confidence: Option<f32>,
     /// When it ended.
     pub ended_at: Option<UnixMillis>,
-    /// Whether the engine was less sure of it than its route asks for. That stays true of a page that somebody accepts as it
-    /// is; a correction takes it away.
+    /// Whether its confidence is below its route's threshold. Accepting the page in a review keeps the flag; a
+    /// correction clears it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_review: bool,
 }
 
-/// How a page ended.
+/// The outcome of a page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Read; its text is in the store.
+    /// The page was read; its text is in the object store.
     Succeeded {
-        /// The page's confidence, `None` without text.
+        /// The confidence; `None` without text.
         confidence: Option<f32>,
-        /// Whether that is less than its route asks for.
+        /// Whether the confidence is below the route's threshold.
         needs_review: bool,
     },
-    /// It could not be read.
+    /// The page could not be read.
     Failed(Failure),
 }
 
 impl Outcome {
-    /// Read, and as well as is asked for.
-    pub const fn read(confidence: Option<f32>) -> Self {
+    /// Returns the outcome of a page that was read and needs no review.
+    pub const fn succeeded(confidence: Option<f32>) -> Self {
         Self::Succeeded { confidence, needs_review: false }
     }
 
-    /// The page's status from now on.
+    /// Returns the page status of this outcome.
     pub const fn status(&self) -> PageStatus {
         match self {
             Self::Succeeded { .. } => PageStatus::Succeeded,
@@ -256,7 +271,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{FailureCode, Format, Source, Split};
+    use crate::{DocumentFormat, DocumentSource, FailureCode, SplitDocument};
 
     fn document(number: u32, state: DocumentState) -> Document {
         Document::new(number, None, state)
@@ -264,40 +279,47 @@ mod tests {
 
     #[test]
     fn a_new_task_counts_the_pages_it_knows() {
-        let split = DocumentState::Split(Split { format: Format::Pdf, pages: 3 });
+        let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 3 });
         let failed = DocumentState::Failed(Failure::new(FailureCode::EmptyDocument, "empty"));
-        let pending = DocumentState::Pending { source: Source::Url { url: "https://example.com/a.pdf".to_owned() } };
+        let pending =
+            DocumentState::Pending { source: DocumentSource::Url { url: "https://example.com/a.pdf".to_owned() } };
         let documents = vec![document(1, split), document(2, failed), document(3, pending)];
         let task = Task::new(TaskId::new(Uuid::nil()), Tenant::default(), UnixMillis(0), documents, None);
         assert_eq!(task.counts, Counts { open: 4, succeeded: 0, failed: 1, canceled: 0 });
         assert_eq!(task.pages().map(|p| (p.document, p.page)).collect::<Vec<_>>(), [(1, 1), (1, 2), (1, 3)]);
-        assert!(!task.owes_callback());
+        assert!(!task.needs_callback());
     }
 
     #[test]
-    fn a_task_keeps_its_trace_and_one_of_old_has_none() {
+    fn a_task_without_a_trace_can_be_deserialized() {
         let task = Task::new(TaskId::new(Uuid::nil()), Tenant::default(), UnixMillis(0), Vec::new(), None);
-        let old = serde_json::to_string(&task).expect("JSON");
-        assert!(!old.contains("trace"));
-        assert_eq!(serde_json::from_str::<Task>(&old).expect("a task"), task);
-        let traced = task.traced(TraceParent::new(7, 8));
+        let untraced = serde_json::to_string(&task).expect("JSON");
+        assert!(!untraced.contains("trace"));
+        assert_eq!(serde_json::from_str::<Task>(&untraced).expect("a task"), task);
+        let traced = task.with_trace(TraceParent::new(7, 8));
         let text = serde_json::to_string(&traced).expect("JSON");
         assert_eq!(serde_json::from_str::<Task>(&text).expect("a task"), traced);
     }
 
     #[test]
-    fn a_page_of_a_canceled_task_that_still_waits_is_canceled() {
+    fn a_queued_page_of_a_canceled_task_is_canceled() {
         let mut task = Task::new(TaskId::new(Uuid::nil()), Tenant::default(), UnixMillis(0), Vec::new(), None);
         let page = PageRef { task_id: task.id, document: 1, page: 1 };
-        let (failure, confidence, ended_at) = (None, None, None);
-        let page =
-            Page { page, status: PageStatus::Queued, round: 1, failure, confidence, ended_at, needs_review: false };
+        let page = Page {
+            page,
+            status: PageStatus::Queued,
+            round: 1,
+            failure: None,
+            confidence: None,
+            ended_at: None,
+            needs_review: false,
+        };
         task.counts = Counts { open: 1, ..Counts::default() };
         assert_eq!(task.status_of(&page), PageStatus::Queued);
         task.counts = Counts { canceled: 1, ..Counts::default() };
         assert_eq!(task.status_of(&page), PageStatus::Canceled);
         task.counts = Counts { canceled: 1, open: 1, ..Counts::default() };
         task.round = 2;
-        assert_eq!(task.status_of(&page), PageStatus::Canceled, "another was opened again");
+        assert_eq!(task.status_of(&page), PageStatus::Canceled, "another page was reopened");
     }
 }

@@ -1,23 +1,25 @@
-//! Configuration from the environment. A value that makes no sense refuses to start.
+//! Configuration from environment variables. An invalid value is an error at startup.
+//!
+//! A default always applies where a variable is unset or empty.
 
 use std::{env::VarError, fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
-/// A setting that cannot be used. Decision: do not start.
+/// Error: an environment variable is invalid. Decision: do not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}={value:?}: {why}")]
 pub struct Misconfigured {
-    /// The variable.
+    /// The variable's name.
     pub name: &'static str,
-    /// What it holds.
+    /// Its value.
     pub value: String,
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub why: String,
 }
 
-/// The variable's text; `None` where it is unset or empty.
+/// Returns the variable's text; `None` if it is unset or empty.
 ///
 /// # Errors
-/// [`Misconfigured`] when it is no UTF-8.
+/// [`Misconfigured`] if it is not UTF-8.
 pub fn text(name: &'static str) -> Result<Option<String>, Misconfigured> {
     match std::env::var(name) {
         Ok(value) if value.is_empty() => Ok(None),
@@ -30,10 +32,10 @@ pub fn text(name: &'static str) -> Result<Option<String>, Misconfigured> {
     }
 }
 
-/// The variable's value; `default` where it is unset or empty.
+/// Returns the variable's parsed value. Default: `default`.
 ///
 /// # Errors
-/// [`Misconfigured`] when it cannot be parsed or lies outside of `range`.
+/// [`Misconfigured`] if it cannot be parsed or is outside `range`.
 pub fn within<T>(name: &'static str, default: T, range: RangeInclusive<T>) -> Result<T, Misconfigured>
 where
     T: FromStr<Err: Display> + PartialOrd + Display,
@@ -53,7 +55,7 @@ where
     Err(Misconfigured { name, value, why })
 }
 
-/// A duration given in whole seconds; `default_secs` where the variable is unset or empty.
+/// Returns a duration from whole seconds. Default: `default_secs`.
 ///
 /// # Errors
 /// As [`within`].
@@ -65,10 +67,10 @@ pub fn secs_within(
     within(name, default_secs, range).map(Duration::from_secs)
 }
 
-/// Whether something is switched on: `1`; off where the variable is `0`, unset or empty.
+/// Returns whether a flag is on (`1`). Default: off (`0`).
 ///
 /// # Errors
-/// [`Misconfigured`] when it is anything else.
+/// [`Misconfigured`] if it is neither `1` nor `0`.
 pub fn switch(name: &'static str) -> Result<bool, Misconfigured> {
     text(name)?.map_or(Ok(false), |value| on(name, value))
 }
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_impossible_value_is_refused_with_its_name_and_range() {
+    fn an_invalid_value_is_an_error_with_name_and_range() {
         assert_eq!(parse("QUIRE_X", "7".to_owned(), &(1..=9)), Ok(7));
         let error = parse("QUIRE_X", "10".to_owned(), &(1..=9)).expect_err("out of range");
         assert_eq!(error.to_string(), "QUIRE_X=\"10\": must be from 1 to 9");
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_is_on_by_1_only() {
+    fn a_flag_is_1_or_0() {
         assert_eq!(on("QUIRE_X", "1".to_owned()), Ok(true));
         assert_eq!(on("QUIRE_X", "0".to_owned()), Ok(false));
         assert!(on("QUIRE_X", "yes".to_owned()).is_err());

@@ -1,14 +1,16 @@
-//! How every function starts and stops: configuration from the environment, tracing, metrics, deadlines, shutdown.
+//! Startup and shutdown of every function: configuration, tracing, metrics, deadlines, graceful shutdown.
 #![warn(missing_docs)]
 
+mod deadline;
 pub mod env;
-mod finish;
+mod machine;
 pub mod metrics;
 mod run;
 mod shutdown;
 mod trace;
 
-pub use finish::{finish_within, time_left};
+pub use deadline::{finish_within, time_left};
+pub use machine::{panic_message, processors};
 pub use run::run;
 pub use shutdown::stop_signal;
 pub use trace::{LogFormat, start_tracing};

@@ -1,4 +1,4 @@
-//! Metrics, as lines that `CloudWatch` reads out of a log: its embedded metric format.
+//! Metrics in the embedded metric format of Amazon `CloudWatch`: JSON lines from which it extracts metrics.
 
 use std::{
     io::Write,
@@ -12,47 +12,48 @@ use crate::env;
 
 const NAMESPACE: &str = "QUIRE_METRICS_NAMESPACE";
 
-/// As the format takes them in one member.
-const MOST_VALUES: usize = 100;
+/// Maximum number of values per metric and line, a limit of the format.
+const MAX_VALUES: usize = 100;
 
-/// What a value is counted in.
+/// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of things.
+    /// A count.
     Count,
-    /// A duration.
+    /// A duration in milliseconds.
     Milliseconds,
-    /// A share, from 0 to 100.
+    /// A percentage, from 0 to 100.
     Percent,
 }
 
-/// Values of a metric.
+/// The values of one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
     /// The metric's name.
     pub name: &'static str,
-    /// What they are counted in.
+    /// Their unit.
     pub unit: Unit,
-    /// All of them count, the first hundred at most.
+    /// The values. Beyond the first 100 they are ignored.
     pub values: Vec<f64>,
 }
 
-/// Counts `value` more of `name`, by a line on standard output; does nothing where `QUIRE_METRICS_NAMESPACE` is unset.
+/// Increments the metric `name` by `value`, as a line on standard output. Does nothing if `QUIRE_METRICS_NAMESPACE`
+/// is unset.
 ///
-/// What is counted has no dimensions: each combination of them would be a metric of its own, to be paid for and summed
-/// up again.
+/// Metrics have no dimensions: each combination would be billed as a metric of its own, and would have to be
+/// aggregated.
 pub fn count(name: &'static str, value: u64) {
     write(&[(name, Unit::Count, json!(value))]);
 }
 
-/// Measures several things at once, by one line, as [`count`] does. What has no value is left out.
+/// Writes several metrics as one line, as [`count`] does. Metrics without values are omitted.
 pub fn measure(measures: &[Measure]) {
     write(&members(measures));
 }
 
 fn members(measures: &[Measure]) -> Vec<(&'static str, Unit, Value)> {
     let valued = measures.iter().filter(|measure| !measure.values.is_empty());
-    let most = |values: &[f64]| json!(values[..values.len().min(MOST_VALUES)]);
+    let most = |values: &[f64]| json!(values[..values.len().min(MAX_VALUES)]);
     valued.map(|measure| (measure.name, measure.unit, most(&measure.values))).collect()
 }
 
@@ -61,11 +62,12 @@ fn write(members: &[(&'static str, Unit, Value)]) {
     let Some(namespace) = SET.get_or_init(|| env::text(NAMESPACE).ok().flatten()) else { return };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let line = format!("{}\n", line(namespace, members, now.as_millis() as u64));
-    // One write, so that lines of several threads stay whole. A metric that cannot be written stops nobody's work.
+    // A single write, so that lines of several threads do not interleave. An error is ignored: metrics must not fail
+    // any work.
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
-/// The values as one line. A set without dimensions must be there all the same: without any set there is no metric.
+/// Returns the line. Note: the empty dimension set is required, since the format defines no metric without one.
 fn line(namespace: &str, members: &[(&'static str, Unit, Value)], unix_millis: u64) -> Value {
     let metrics: Vec<Value> =
         members.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")})).collect();
@@ -86,15 +88,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_has_every_member_that_the_embedded_metric_format_asks_for() {
+    fn a_count_follows_the_embedded_metric_format() {
         let line = line("Quire/prod", &[("PagesQueued", Unit::Count, json!(3000))], 1_700_000_000_123);
-        let about = &line["_aws"];
-        assert_eq!(about["Timestamp"], 1_700_000_000_123_u64, "milliseconds");
-        let directive = &about["CloudWatchMetrics"][0];
+        let metadata = &line["_aws"];
+        assert_eq!(metadata["Timestamp"], 1_700_000_000_123_u64, "milliseconds");
+        let directive = &metadata["CloudWatchMetrics"][0];
         assert_eq!(directive["Namespace"], "Quire/prod");
         assert_eq!(directive["Dimensions"], json!([[]]));
         assert_eq!(directive["Metrics"], json!([{"Name": "PagesQueued", "Unit": "Count"}]));
-        // The value is a target member: at the root, under the metric's name.
+        // The value is a root member with the metric's name.
         assert_eq!(line["PagesQueued"], 3000);
         assert_eq!(line.as_object().map(serde_json::Map::len), Some(2));
         assert!(!line.to_string().contains('\n'), "one event is one line");
@@ -108,7 +110,7 @@ mod tests {
         let expected = json!([{"Name": "PageWait", "Unit": "Milliseconds"}, {"Name": "BatchPages", "Unit": "Count"}]);
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"], expected);
         assert_eq!(line["BatchPages"], json!([120.0]));
-        assert_eq!(line["PageWait"].as_array().map(Vec::len), Some(100), "the format takes no more");
+        assert_eq!(line["PageWait"].as_array().map(Vec::len), Some(100), "the format's limit");
         assert_eq!(line.get("DeviceBusy"), None);
     }
 }

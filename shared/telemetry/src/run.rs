@@ -1,4 +1,4 @@
-//! A function's whole life.
+//! The main function of every process.
 
 use std::{fmt::Display, future::Future, process::ExitCode};
 
@@ -7,7 +7,7 @@ use tracing::error;
 
 use crate::start_tracing;
 
-/// Starts tracing and a runtime, and does this to its end; why it failed is the last line of the log.
+/// Starts tracing and an async runtime, and runs `work` to its end. If it fails, its error is the last log message.
 pub fn run<E: Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
     if let Err(error) = start_tracing("info") {
         eprintln!("{error}");
@@ -16,7 +16,7 @@ pub fn run<E: Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            error!(%error, "no runtime could be started");
+            error!(%error, "cannot start the async runtime");
             return ExitCode::FAILURE;
         }
     };
@@ -24,7 +24,7 @@ pub fn run<E: Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let error = format!("{error:#}");
-            error!(error, "stopped");
+            error!(error, "stopped with an error");
             ExitCode::FAILURE
         }
     }

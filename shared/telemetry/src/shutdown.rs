@@ -1,20 +1,20 @@
-//! When to stop.
+//! Graceful shutdown by signals.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-/// A token that is canceled by the first SIGTERM or SIGINT. A second one ends the process at once, for an operator who
-/// does not want to wait for the drain.
+/// Returns a token that the first SIGTERM or SIGINT cancels, for a graceful shutdown. A second signal aborts the
+/// process, for an operator who does not want to wait for the drain.
 ///
 /// # Errors
-/// When the signals cannot be listened to.
+/// If the signal handlers cannot be installed.
 pub fn stop_signal() -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let token = CancellationToken::new();
     let stop = token.clone();
-    // Owned by the process: it listens until the end.
+    // Owned by the process: it runs until the process ends.
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -22,10 +22,10 @@ pub fn stop_signal() -> std::io::Result<CancellationToken> {
                 _ = interrupt.recv() => {}
             }
             if stop.is_cancelled() {
-                // Not `exit`: it would take native libraries' tables down under their running threads.
+                // Not `exit`: its handlers would free tables of native libraries that other threads still use.
                 std::process::abort();
             }
-            info!("stopping: no new work is taken, what is in hand is finished");
+            info!("shutting down: no new work is accepted, work in flight is finished");
             stop.cancel();
         }
     });

@@ -1,4 +1,4 @@
-//! Tracing to standard error.
+//! Logging to standard error.
 
 use std::{io::IsTerminal, str::FromStr};
 
@@ -6,12 +6,12 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::env::{self, Misconfigured};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -27,11 +27,11 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Starts logging to standard error: what, by `QUIRE_LOG` (a filter as `info` or `quire_worker=debug`; `default` where
-/// unset); how, by `QUIRE_LOG_FORMAT` (`text` or `json`).
+/// Starts logging to standard error. `QUIRE_LOG` is the filter, e.g. `info` or `quire_worker=debug` (default:
+/// `default`); `QUIRE_LOG_FORMAT` is `text` or `json` (default: `text`).
 ///
 /// # Errors
-/// [`Misconfigured`] when one of the two cannot be understood.
+/// [`Misconfigured`] if a variable is invalid.
 pub fn start_tracing(default: &str) -> Result<(), Misconfigured> {
     let filter = env::text("QUIRE_LOG")?.unwrap_or_else(|| default.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| Misconfigured {

@@ -1,65 +1,68 @@
-//! API keys: made, listed and revoked by an operator.
+//! API keys, managed by an operator.
 //!
-//! A key is 32 random bytes: nobody guesses it, and nobody who has its SHA-256 can search for it, so that a slow hash, which
-//! protects what people think up, would only make every request slower.
+//! A key has 32 random bytes and is stored as its SHA-256. A slow password hash would only slow down every request:
+//! it protects guessable passwords, and 256 random bits cannot be guessed.
 
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use quire_platform::{Backend, Collection, Error, Record, Result};
-use quire_tasks::{Tenant, UnixMillis};
+use quire_platform::{
+    Backend, Collection, Error, Record, Result,
+    records::{self, RecordUpdate, UpdateOptions},
+};
+use quire_tasks::{Tenant, UnixMillis, to_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::record;
 
-/// How many digits of a key's SHA-256 are its public name.
+/// Number of hexadecimal digits of a key's SHA-256 that are its id.
 const ID_LENGTH: usize = 12;
-/// How many keys are read at a time.
-const AT_A_TIME: usize = 100;
-/// More keys than anybody has.
-const MOST: usize = 100_000;
-/// How often a revocation is tried that others get in the way of.
-const TRIES: usize = 10;
+/// Page size when listing keys.
+const LIST_PAGE_SIZE: usize = 100;
+/// Upper bound of the number of keys listed.
+const MAX_LISTED: usize = 100_000;
+/// Options of a key's update. Transient errors are returned at once.
+const UPDATE: UpdateOptions = UpdateOptions { what: "records", attempts: 10, retry_busy: false };
 
-/// An API key, as its owner sends it. It is shown once, when it is made.
+/// An API key as sent by its owner. It is shown once, on creation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
-/// A text is no API key. It never repeats the text.
+/// Error: the text is not an API key. It never contains the text. Decision: refuse the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an API key is {} and 43 characters", ApiKey::PREFIX)]
-pub struct InvalidKey;
+#[error("an API key must be {} followed by 43 characters of base64url", ApiKey::PREFIX)]
+pub struct InvalidApiKey;
 
 impl ApiKey {
-    /// Tells what it is to whoever finds one where none should be.
+    /// Lets secret scanners identify a leaked key.
     const PREFIX: &str = "quire_";
 
     fn new(random: [u8; 32]) -> Self {
         Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(random)))
     }
 
-    /// The key as it is written, for its owner's eyes only.
+    /// Returns the key as text. Note: it must never be logged.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is kept of it.
-    pub(crate) fn digest(&self) -> Digested {
-        Digested(Sha256::digest(&self.0).into())
+    /// Returns the SHA-256, the stored form of the key.
+    pub(crate) fn digest(&self) -> KeyDigest {
+        KeyDigest(Sha256::digest(&self.0).into())
     }
 }
 
 impl FromStr for ApiKey {
-    type Err = InvalidKey;
+    type Err = InvalidApiKey;
 
-    fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidKey)?;
+    fn from_str(text: &str) -> Result<Self, InvalidApiKey> {
+        let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidApiKey)?;
         let mut bytes = [0; 32];
-        // Strictly one notation for each key.
+        // Only the canonical base64 notation is valid.
         match URL_SAFE_NO_PAD.decode_slice(encoded, &mut bytes) {
             Ok(32) => Ok(Self(text.to_owned())),
-            _ => Err(InvalidKey),
+            _ => Err(InvalidApiKey),
         }
     }
 }
@@ -72,32 +75,32 @@ impl fmt::Debug for ApiKey {
 
 /// A key's SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Digested([u8; 32]);
+pub(crate) struct KeyDigest([u8; 32]);
 
-impl fmt::Display for Digested {
+impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&to_hex(&self.0))
     }
 }
 
-/// What is known of a key. The key itself is not.
+/// The metadata of an API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyEntry {
-    /// Its public name: 12 hexadecimal digits.
+    /// The key's id: 12 hexadecimal digits.
     pub id: String,
-    /// Whose requests it lets through.
+    /// The tenant that the key authenticates.
     pub tenant: Tenant,
-    /// What it is for, in its maker's words.
+    /// The key's purpose, as given by the operator.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixMillis,
-    /// When it ended. A key that was revoked stays in the list.
+    /// When it was revoked, if so. Revoked keys stay in the list.
     pub revoked_at: Option<UnixMillis>,
 }
 
-/// What is kept, under the key's SHA-256.
+/// The record of a key, stored under its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+struct StoredKey {
     tenant: Tenant,
     #[serde(default)]
     name: String,
@@ -107,19 +110,19 @@ struct Kept {
 }
 
 impl KeyEntry {
-    pub(crate) fn of(record: &Record) -> Result<Self> {
-        let Kept { tenant, name, created_at, revoked_at } = record::parse(&record.body)?;
+    pub(crate) fn from_record(record: &Record) -> Result<Self> {
+        let StoredKey { tenant, name, created_at, revoked_at } = record::parse(&record.body)?;
         let id = record.key.chars().take(ID_LENGTH).collect();
         Ok(Self { id, tenant, name, created_at, revoked_at })
     }
 
     fn written(&self) -> Result<String> {
         let Self { tenant, name, created_at, revoked_at, .. } = self.clone();
-        record::written(&Kept { tenant, name, created_at, revoked_at })
+        record::written(&StoredKey { tenant, name, created_at, revoked_at })
     }
 }
 
-/// Makes a key of random bytes. It is in force within the seconds that [`crate::Keys`] remembers.
+/// Creates a key from random bytes. It is accepted everywhere after the TTL of [`crate::KeyCache`].
 ///
 /// # Errors
 /// Any [`Error`].
@@ -137,31 +140,37 @@ pub async fn create_key(
     if backend.records.put(Collection::Keys, &digest, entry.written()?, None, None).await? {
         return Ok((entry, key));
     }
-    // Only these very random bytes lead here: the same call, whose first answer was lost.
-    let kept =
-        backend.records.read(Collection::Keys, &digest).await?.map(|record| KeyEntry::of(&record)).transpose()?;
-    let same = kept.is_some_and(|kept| kept == entry);
-    if same { Ok((entry, key)) } else { Err(failed("these random bytes were used before".to_owned())) }
+    // Equal random bytes mean a retry of the same call whose first response was lost.
+    let kept = backend
+        .records
+        .read(Collection::Keys, &digest)
+        .await?
+        .map(|record| KeyEntry::from_record(&record))
+        .transpose()?;
+    let is_retry = kept.is_some_and(|kept| kept == entry);
+    if is_retry { Ok((entry, key)) } else { Err(failed("these random bytes belong to another key".to_owned())) }
 }
 
-/// All keys there have been, in the order of their ids.
+/// Returns all keys, including revoked ones, ordered by id.
 ///
 /// # Errors
 /// Any [`Error`].
 pub async fn list_keys(backend: &Backend) -> Result<Vec<KeyEntry>> {
-    let (mut entries, mut after) = (Vec::new(), None::<String>);
-    while entries.len() < MOST {
-        let records = backend.records.list(Collection::Keys, after.as_deref(), AT_A_TIME).await?;
+    let mut entries = Vec::new();
+    let mut after = None::<String>;
+    while entries.len() < MAX_LISTED {
+        let records = backend.records.list(Collection::Keys, after.as_deref(), LIST_PAGE_SIZE).await?;
         let Some(last) = records.last() else { break };
         after = Some(last.key.clone());
         for record in &records {
-            entries.push(KeyEntry::of(record)?);
+            entries.push(KeyEntry::from_record(record)?);
         }
     }
     Ok(entries)
 }
 
-/// Ends a key; what it was, or none where no key has this id. One that was revoked before keeps the time of that.
+/// Revokes a key and returns it, or `None` if no key has this id. Idempotent: the time of the first revocation is
+/// kept.
 ///
 /// # Errors
 /// Any [`Error`].
@@ -170,31 +179,33 @@ pub async fn revoke_key(backend: &Backend, id: &str, now: UnixMillis) -> Result<
     if !is_id {
         return Ok(None);
     }
-    for _ in 0..TRIES {
-        // An id is the beginning of its record's key, which therefore is the next one behind it.
-        let found = backend.records.list(Collection::Keys, Some(id), 2).await?;
-        let found: Vec<&Record> = found.iter().filter(|record| record.key.starts_with(id)).collect();
-        let [record] = found[..] else {
-            // Two keys with one id: one in 10¹⁴ pairs. Better none is revoked than the wrong one.
-            return if found.is_empty() { Ok(None) } else { Err(failed("two keys have this id".to_owned())) };
-        };
-        let mut entry = KeyEntry::of(record)?;
+    // An id is a prefix of its record's key, so that the record is the next one after it.
+    let found = backend.records.list(Collection::Keys, Some(id), 2).await?;
+    let found: Vec<&Record> = found.iter().filter(|record| record.key.starts_with(id)).collect();
+    let [record] = found[..] else {
+        // Two keys with one id (probability of a pair: 10⁻¹⁴). Error: neither is revoked, since one would be the
+        // wrong one.
+        return if found.is_empty() { Ok(None) } else { Err(failed("two keys have this id".to_owned())) };
+    };
+    let records = backend.records.as_ref();
+    records::update_body(records, Collection::Keys, &record.key, UPDATE, |record| {
+        let Some(record) = record else { return Ok(RecordUpdate::Keep(None)) };
+        let mut entry = KeyEntry::from_record(record)?;
         if entry.revoked_at.is_some() {
-            return Ok(Some(entry));
+            return Ok(RecordUpdate::Keep(Some(entry)));
         }
         entry.revoked_at = Some(now);
-        if backend.records.put(Collection::Keys, &record.key, entry.written()?, Some(record.version), None).await? {
-            return Ok(Some(entry));
-        }
-    }
-    Err(Error::Busy { what: "records", why: "others change the same key all the time".to_owned() })
+        Ok(RecordUpdate::Put { value: entry.written()?, result: Some(entry) })
+    })
+    .await
 }
 
-/// Whether there is or was any key. One that is revoked counts: who had keys once does not want an open door.
+/// Returns whether any key exists, revoked ones included: once a key has existed, unauthenticated access stays
+/// disabled.
 ///
 /// # Errors
 /// Any [`Error`].
-pub async fn any_key(backend: &Backend) -> Result<bool> {
+pub async fn any_key_exists(backend: &Backend) -> Result<bool> {
     Ok(!backend.records.list(Collection::Keys, None, 1).await?.is_empty())
 }
 
@@ -210,7 +221,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_reads_back_and_is_not_shown_by_accident(random in any::<[u8; 32]>()) {
+        fn a_key_is_parsed_from_its_text_and_not_shown_by_debug(random in any::<[u8; 32]>()) {
             let key = ApiKey::new(random);
             prop_assert_eq!(key.reveal().len(), 49);
             prop_assert_eq!(key.reveal().parse(), Ok(key.clone()));
@@ -219,12 +230,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_none() {
+    fn an_invalid_key_is_refused() {
         let key = ApiKey::new([255; 32]).reveal().to_owned();
         let others =
             ["", "quire_", &key[6..], &key[..48], &format!("{key}A"), &format!("{key}="), &key.replace('_', "/")];
         for other in others {
-            assert_eq!(other.parse::<ApiKey>(), Err(InvalidKey), "{other}");
+            assert_eq!(other.parse::<ApiKey>(), Err(InvalidApiKey), "{other}");
         }
     }
 }

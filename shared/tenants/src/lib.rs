@@ -1,23 +1,23 @@
-//! Whose a request is, how much each tenant may ask for, and what their callbacks are signed with.
+//! Tenants: API keys, rate limits and webhook signing secrets.
 //!
-//! An operator makes API keys ([`create_key`]), each for one tenant; [`Keys`] tells whose a key is. What a tenant may ask
-//! for is said in [`Limits`]; [`Allowance`] tells what is left of it, over all processes of a backend. [`Signing`] has the
-//! secrets that callbacks are signed with. All of it is kept as records: without keys and without limits nothing is
-//! written, and next to nothing is read.
+//! An operator creates API keys ([`create_key`]), each for one tenant; [`KeyCache`] verifies them. [`TenantLimits`]
+//! are a tenant's configured limits, which [`RateLimiter`] enforces across all processes of a backend. [`Signing`]
+//! derives the secrets that sign callbacks. The state is stored as records: without keys and limits nothing is
+//! written, and reads are cached.
 
 #![warn(missing_docs)]
 
-mod aging;
-mod allowance;
-mod bucket;
+mod key_cache;
 mod keys;
 mod limits;
+mod lookup_cache;
+mod rate_limit;
 mod record;
 mod signing;
-mod verify;
+mod token_bucket;
 
-pub use allowance::{Allowance, Policy, Taken};
-pub use keys::{ApiKey, InvalidKey, KeyEntry, any_key, create_key, list_keys, revoke_key};
-pub use limits::Limits;
-pub use signing::{BOTH_SIGN_FOR, Rotated, Signing, SigningError};
-pub use verify::{Identity, Keys, REMEMBERED_MILLIS};
+pub use key_cache::{KEY_CACHE_TTL_MILLIS, KeyCache, KeyOwner};
+pub use keys::{ApiKey, InvalidApiKey, KeyEntry, any_key_exists, create_key, list_keys, revoke_key};
+pub use limits::TenantLimits;
+pub use rate_limit::{RateLimitPolicy, RateLimitStatus, RateLimiter};
+pub use signing::{RotatedSecret, SECRET_OVERLAP, Signing, SigningError};

@@ -1,4 +1,4 @@
-//! How much a tenant may ask for, as an operator said.
+//! Configured limits of a tenant.
 
 use std::num::NonZero;
 
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::record;
 
-/// What a tenant may ask for. What is not limited is `None`.
+/// The limits of a tenant; `None` is unlimited. Default: unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Limits {
-    /// Requests in a minute, over time.
+pub struct TenantLimits {
+    /// Requests per minute, sustained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZero<u64>>,
-    /// Requests at once, after a pause; as many as in a minute unless given.
+    /// Requests at once after idle time. Default: `requests_per_minute`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZero<u64>>,
-    /// Pages in a day, over time.
+    /// Pages per day, sustained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages_per_day: Option<NonZero<u64>>,
 }
 
-impl Limits {
-    /// The highest limit: more than anybody has pages, and still counted to the last one.
+impl TenantLimits {
+    /// Maximum limit. It is exactly representable in the `f64` of a token bucket.
     pub const HIGHEST: u64 = 1_000_000_000;
 
-    /// What a tenant may ask for: anything, unless somebody said otherwise.
+    /// Returns the limits of a tenant. Default: unlimited.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
@@ -35,7 +35,7 @@ impl Limits {
         Ok(record::read(backend, Collection::Tenants, tenant.as_str()).await?.0)
     }
 
-    /// Changes what a tenant may ask for; what that is now. The doors follow within seconds.
+    /// Changes the limits of a tenant and returns the new ones. All processes apply them within seconds.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].

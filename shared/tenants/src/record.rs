@@ -1,12 +1,16 @@
-//! Records as values: read, and changed although others change them at the same time.
+//! Records as values, with optimistic concurrency.
 
-use quire_platform::{Backend, Collection, Error, Result};
+use quire_platform::{
+    Backend, Collection, Error, Result,
+    records::{self, RecordUpdate, UpdateOptions},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// How often a change is tried that others get in the way of. Each time, one of them has got on.
-const TRIES: usize = 20;
+/// Options of a record's update. In each conflict another writer succeeds. Transient errors are returned at once, since a
+/// request waits for the response.
+const UPDATE: UpdateOptions = UpdateOptions { what: "records", attempts: 20, retry_busy: false };
 
-/// What a record says, with its version; the default where there is none.
+/// Returns a record's value and version. Default: the default value, without a version.
 pub(crate) async fn read<T: DeserializeOwned + Default>(
     backend: &Backend,
     on: Collection,
@@ -16,22 +20,18 @@ pub(crate) async fn read<T: DeserializeOwned + Default>(
     Ok((parse(&record.body)?, Some(record.version)))
 }
 
-/// Changes a record; what it says now.
-pub(crate) async fn change<T: DeserializeOwned + Serialize + Default>(
+/// Changes a record and returns its new value.
+pub(crate) async fn change<T: Clone + DeserializeOwned + Serialize + Default>(
     backend: &Backend,
     on: Collection,
     key: &str,
     mut to: impl FnMut(T) -> T,
 ) -> Result<T> {
-    for _ in 0..TRIES {
-        let (before, seen) = read(backend, on, key).await?;
-        let after = to(before);
-        let body = written(&after)?;
-        if backend.records.put(on, key, body, seen, None).await? {
-            return Ok(after);
-        }
-    }
-    Err(Error::Busy { what: "records", why: "others change the same record all the time".to_owned() })
+    records::update(backend.records.as_ref(), on, key, UPDATE, |stored: Option<T>| {
+        let value = to(stored.unwrap_or_default());
+        RecordUpdate::Put { value: value.clone(), result: value }
+    })
+    .await
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(body: &str) -> Result<T> {

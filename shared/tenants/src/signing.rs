@@ -1,4 +1,4 @@
-//! What callbacks are signed with: a secret for each tenant, derived from one root, and replaced by the next on demand.
+//! Webhook signing secrets: one per tenant, derived from the backend's root secret, with rotation.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,86 +12,86 @@ use sha2::Sha256;
 
 use crate::record;
 
-/// For so long an older secret signs too: a day is enough for a receiver's people to put the new one in.
-pub const BOTH_SIGN_FOR: Duration = Duration::from_hours(24);
-/// The most older secrets that sign too. Whoever rotates more often within a day than that loses the oldest early: a
-/// header with ever more signatures would harm every receiver.
-const MOST_OLDER: usize = 4;
+/// How long the previous secret still signs after a rotation: a day, so that receivers can be reconfigured.
+pub const SECRET_OVERLAP: Duration = Duration::from_hours(24);
+/// Maximum number of older secrets that still sign. More frequent rotations drop the oldest early, so that the
+/// signature header stays bounded.
+const MAX_OLDER: usize = 4;
 const VARIABLE: &str = "QUIRE_WEBHOOK_SECRET";
-/// Says what the root is used for here, so that a key derived from it for anything else is another one.
+/// Domain separation: a key derived from the root secret for another purpose differs.
 const PURPOSE: &[u8] = b"quire webhook secret";
 
-/// Why there is nothing to sign with, or nothing new.
+/// Error: no signing secret can be loaded or rotated.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SigningError {
-    /// The variable holds something else than secrets. Decision: do not start.
-    #[error("{VARIABLE} holds no secret: {0}")]
+    /// The environment variable does not contain secrets. Decision: do not start.
+    #[error("{VARIABLE} is not a list of webhook secrets: {0}")]
     Variable(InvalidSecret),
-    /// The variable cannot be read. Decision: do not start.
+    /// The environment variable cannot be read. Decision: do not start.
     #[error(transparent)]
     Misconfigured(#[from] env::Misconfigured),
-    /// What is kept as the root is no secret. Decision: do not start; an operator has to act.
-    #[error("what is kept as the webhook secret is none: {0}")]
+    /// The stored root secret is invalid. Decision: do not start; an operator must act.
+    #[error("the stored webhook root secret is invalid: {0}")]
     Root(InvalidSecret),
-    /// An operator has said what this tenant's callbacks are signed with. Decision: refuse to replace it.
-    #[error("the secret is the one of {VARIABLE}: it is replaced there")]
+    /// The tenant's secret is configured by the environment variable. Decision: refuse the rotation.
+    #[error("the secret is configured by {VARIABLE} and must be rotated there")]
     Fixed,
-    /// Of the backend. Decision: its own.
+    /// An error of the backend. Decision: that of the error.
     #[error(transparent)]
     Backend(#[from] Error),
 }
 
-/// What callbacks are signed with. Cheap to clone.
+/// The signing secrets of all tenants. Cheap to clone.
 #[derive(Clone)]
-pub struct Signing(Arc<Roots>);
+pub struct Signing(Arc<SigningRoots>);
 
-struct Roots {
+struct SigningRoots {
     root: Secret,
-    /// What the tenant `default` signs with, where an operator has said so.
+    /// The configured secrets of the tenant `default`, if any.
     fixed: Option<Secrets>,
 }
 
-/// A secret that has just replaced another.
+/// A rotated secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rotated {
-    /// The new one.
+pub struct RotatedSecret {
+    /// The new secret.
     pub secret: Secret,
-    /// Until when the one before it signs too.
+    /// Until when the previous secret still signs.
     pub both_until: UnixMillis,
 }
 
-/// Which secrets of a tenant are in force. It holds no secret.
+/// The generations of a tenant's secrets. It contains no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Generations {
-    /// The newest, from 0.
+struct SecretGenerations {
+    /// The newest generation, from 0.
     newest: u32,
-    /// Those before it that sign too, newest first.
+    /// Older generations that still sign, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    older: Vec<Older>,
+    older: Vec<OlderSecret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Older {
+struct OlderSecret {
     generation: u32,
     until: UnixMillis,
 }
 
-impl Generations {
+impl SecretGenerations {
     fn in_force(&self, now: UnixMillis) -> impl Iterator<Item = u32> {
         self.older.iter().filter(move |older| now < older.until).map(|older| older.generation)
     }
 
     fn next(self, now: UnixMillis) -> Self {
-        let until = UnixMillis(now.0.saturating_add(BOTH_SIGN_FOR.as_millis() as i64));
-        let before = Older { generation: self.newest, until };
+        let until = UnixMillis(now.0.saturating_add(SECRET_OVERLAP.as_millis() as i64));
+        let before = OlderSecret { generation: self.newest, until };
         let older = self.older.into_iter().filter(|older| now < older.until);
-        let older = std::iter::once(before).chain(older).take(MOST_OLDER).collect();
+        let older = std::iter::once(before).chain(older).take(MAX_OLDER).collect();
         Self { newest: self.newest + 1, older }
     }
 }
 
 impl Signing {
-    /// The root secret of the backend, made when there is none, and what `QUIRE_WEBHOOK_SECRET` says.
+    /// Loads the backend's root secret, or creates it, and `QUIRE_WEBHOOK_SECRET`.
     ///
     /// # Errors
     /// [`SigningError`].
@@ -100,7 +100,7 @@ impl Signing {
         Self::new(backend, fixed).await
     }
 
-    /// The root secret of the backend, made when there is none; the tenant `default` signs with `fixed`, where that is given.
+    /// Loads the backend's root secret, or creates it. The tenant `default` signs with `fixed`, if given.
     ///
     /// # Errors
     /// [`SigningError::Root`] and [`SigningError::Backend`].
@@ -113,10 +113,10 @@ impl Signing {
             retry_with_backoff(|| backend.secrets.put_new(SecretName::Webhook, &made)).await?
         };
         let root = text.trim().parse().map_err(SigningError::Root)?;
-        Ok(Self(Arc::new(Roots { root, fixed })))
+        Ok(Self(Arc::new(SigningRoots { root, fixed })))
     }
 
-    /// The secrets of a tenant that are in force, newest first: several while one is being replaced.
+    /// Returns the valid secrets of a tenant, newest first: several during a rotation.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -124,13 +124,14 @@ impl Signing {
         if let Some(fixed) = self.fixed(tenant) {
             return Ok(fixed.clone());
         }
-        let read = || record::read::<Generations>(backend, Collection::Webhooks, tenant.as_str());
+        let read = || record::read::<SecretGenerations>(backend, Collection::Webhooks, tenant.as_str());
         let (generations, _) = retry_with_backoff(read).await?;
-        let older = generations.in_force(now).map(|generation| self.derived(tenant, generation));
-        Ok(Secrets::new(self.derived(tenant, generations.newest), older))
+        let older = generations.in_force(now).map(|generation| self.derive_secret(tenant, generation));
+        Ok(Secrets::new(self.derive_secret(tenant, generations.newest), older))
     }
 
-    /// Until when an older secret of a tenant signs too; `None` where only the newest does, or an operator says which.
+    /// Returns until when an older secret of a tenant still signs; `None` if only the newest signs or the secrets are
+    /// configured.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -143,34 +144,41 @@ impl Signing {
         if self.fixed(tenant).is_some() {
             return Ok(None);
         }
-        let (generations, _) = record::read::<Generations>(backend, Collection::Webhooks, tenant.as_str()).await?;
+        let (generations, _) =
+            record::read::<SecretGenerations>(backend, Collection::Webhooks, tenant.as_str()).await?;
         Ok(generations.older.first().map(|older| older.until).filter(|until| now < *until))
     }
 
-    /// Replaces the newest secret of a tenant by a new one. The one before it signs too for [`BOTH_SIGN_FOR`].
+    /// Rotates a tenant's secret. The previous one still signs for [`SECRET_OVERLAP`].
     ///
     /// # Errors
     /// [`SigningError::Fixed`] and [`SigningError::Backend`].
-    pub async fn rotate(&self, backend: &Backend, tenant: &Tenant, now: UnixMillis) -> Result<Rotated, SigningError> {
+    pub async fn rotate(
+        &self,
+        backend: &Backend,
+        tenant: &Tenant,
+        now: UnixMillis,
+    ) -> Result<RotatedSecret, SigningError> {
         if self.fixed(tenant).is_some() {
             return Err(SigningError::Fixed);
         }
-        let next =
-            record::change(backend, Collection::Webhooks, tenant.as_str(), |before: Generations| before.next(now))
-                .await?;
+        let next = record::change(backend, Collection::Webhooks, tenant.as_str(), |before: SecretGenerations| {
+            before.next(now)
+        })
+        .await?;
         let both_until = next.older.first().map_or(now, |older| older.until);
-        Ok(Rotated { secret: self.derived(tenant, next.newest), both_until })
+        Ok(RotatedSecret { secret: self.derive_secret(tenant, next.newest), both_until })
     }
 
     fn fixed(&self, tenant: &Tenant) -> Option<&Secrets> {
         self.0.fixed.as_ref().filter(|_| *tenant == Tenant::default())
     }
 
-    /// Whoever has one of a tenant's secrets learns nothing about the root, nor about any other.
-    fn derived(&self, tenant: &Tenant, generation: u32) -> Secret {
+    /// Derives a tenant's secret by HMAC. It reveals nothing about the root secret or other secrets.
+    fn derive_secret(&self, tenant: &Tenant, generation: u32) -> Secret {
         let root = self.0.root.reveal();
-        let mut mac = Hmac::<Sha256>::new_from_slice(root.as_bytes()).expect("HMAC takes keys of any length");
-        // No tenant's name holds a zero byte: no two lists of parts read the same.
+        let mut mac = Hmac::<Sha256>::new_from_slice(root.as_bytes()).expect("HMAC accepts keys of any length");
+        // The zero byte separates the parts: no tenant name contains it.
         for part in [PURPOSE, tenant.as_str().as_bytes()] {
             mac.update(part);
             mac.update(&[0]);

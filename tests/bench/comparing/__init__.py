@@ -1,1 +1,1 @@
-"""The parts of the benchmark: what is installed, who reads, what that costs, how right it is, and the table of it all."""
+"""The benchmark: environment, peers, measurement of cost, error rates, and the report."""

@@ -1,4 +1,4 @@
-"""What reading costs: processes on the same cores, in turns, with their time and their memory."""
+"""Measures wall time, CPU time and memory of each peer's process, on the same cores."""
 
 import json
 import os
@@ -9,35 +9,34 @@ from pathlib import Path
 
 from .environment import say
 
-# Reading a process's memory map takes the kernel a while, and stops the process meanwhile.
-LOOK_SECS = 0.25
+# Reading smaps_rollup is slow and blocks the process, so memory is sampled rarely.
+SAMPLE_INTERVAL_SECS = 0.25
 
 
-def measured(peers, files, rounds, cores):
-    """For each peer by name: what it cost to read one page, `one`, and all of them, `all`, round by round; and its lines.
+def measure_peers(peers, files, rounds, cores):
+    """Returns by name of the peer: the costs of reading `one` page and `all` pages per round, and the `lines`.
 
-    Each reads one page before any clock runs, so that files are in the system's cache, and so that what is fetched once
-    has been fetched.
+    Each peer first reads one page as a warm-up, which fills the page cache and downloads dependencies.
     """
     runs = {peer.name: {"one": [], "all": [], "lines": None} for peer in peers}
     for peer in peers:
-        say(f"{peer.name}: one page, before any clock runs")
+        say(f"{peer.name}: warm-up with one page")
         run(peer, files[:1], cores)
     for number in range(1, rounds + 1):
         for peer in peers:
             say(f"round {number} of {rounds}: {peer.name}")
-            so_far = runs[peer.name]
-            so_far["one"].append(run(peer, files[:1], cores)[0])
+            results = runs[peer.name]
+            results["one"].append(run(peer, files[:1], cores)[0])
             cost, lines = run(peer, files, cores)
-            so_far["all"].append(cost)
-            if so_far["lines"] not in (None, lines):
-                say(f"{peer.name} read something else than in the round before")
-            so_far["lines"] = lines
+            results["all"].append(cost)
+            if results["lines"] not in (None, lines):
+                say(f"note: {peer.name} returned other lines than in the previous round")
+            results["lines"] = lines
     return runs
 
 
 def run(peer, files, cores):
-    """What the peer's process and its children cost, and the lines that they read."""
+    """Runs the peer; returns the costs of its process and children, and the lines they read."""
     command = [*peer.command, *files]
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     before, started = os.times(), time.monotonic()
@@ -49,7 +48,7 @@ def run(peer, files, cores):
         env={**os.environ, **peer.environment},
         preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )
-    output, errors, memory = ended(process)
+    output, errors, memory = wait_with_memory(process)
     wall, after = time.monotonic() - started, os.times()
     if process.returncode != 0:
         sys.exit(f"{peer.name} ended with {process.returncode}:\n{errors.decode(errors='replace')[-2000:]}")
@@ -57,18 +56,18 @@ def run(peer, files, cores):
     return {"wall": wall, "cpu": cpu, "memory": memory, "work": work_of(errors)}, peer.lines(output)
 
 
-def ended(process):
-    """Both outputs of the process when it has ended, and the most memory that it and its descendants held."""
-    most = 0
+def wait_with_memory(process):
+    """Returns stdout and stderr of the finished process, and the peak memory of it and its descendants in bytes."""
+    peak = 0
     while True:
         try:
-            return *process.communicate(timeout=LOOK_SECS), most
+            return *process.communicate(timeout=SAMPLE_INTERVAL_SECS), peak
         except subprocess.TimeoutExpired:
-            most = max(most, sum(map(proportional_bytes, family(process.pid))))
+            peak = max(peak, sum(map(proportional_bytes, process_tree(process.pid))))
 
 
-def family(pid):
-    """The process and its descendants."""
+def process_tree(pid):
+    """Yields the process id and those of its descendants."""
     yield pid
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
@@ -76,11 +75,11 @@ def family(pid):
     except OSError:
         return
     for child in children:
-        yield from family(int(child))
+        yield from process_tree(int(child))
 
 
 def proportional_bytes(pid):
-    """The process's proportional set size: what n processes share counts for 1/n in each, so that these sizes add up."""
+    """Returns the proportional set size (PSS): each of n processes counts 1/n of a shared page, so sums are exact."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -91,7 +90,7 @@ def proportional_bytes(pid):
 
 
 def work_of(errors):
-    """The last line on standard error, where it is the JSON in which Quire's example says what reading has cost."""
+    """Returns the work counters that Quire's example prints as the last line on stderr; None for other peers."""
     last = errors.decode(errors="replace").strip().splitlines()[-1:]
     try:
         found = json.loads(last[0]) if last else None

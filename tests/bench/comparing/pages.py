@@ -1,4 +1,4 @@
-"""The pages that are read, and what is written on them."""
+"""Finds pages with their ground truth, and parses results."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 
 
 def find_pages(folder, kinds=None):
-    """The images that have a truth beside them, in the order of their names; only of those kinds, if any are given."""
+    """Returns the images that have a ground truth, sorted by name; only of `kinds`, if given."""
     pages = []
     for truth in sorted(folder.glob("*.json")):
         page = json.loads(truth.read_text(encoding="utf-8"))
@@ -16,15 +16,15 @@ def find_pages(folder, kinds=None):
             pages.append({**page, "path": path.resolve()})
     if len(pages) < 2:
         of_kinds = f", of {', '.join(kinds)}" if kinds else ""
-        sys.exit(f"{folder}: fewer than two images with a truth beside them{of_kinds}")
+        sys.exit(f"{folder}: fewer than two images with ground truth{of_kinds}")
     return pages
 
 
 def lines_of(output):
-    """What Quire printed: for each file the lines of its pages, each with `text` and `confidence`."""
+    """Parses Quire's JSON output: the lines of each file, each with `text` and `confidence`."""
     return [[line for page in entry["pages"] for line in page["lines"]] for entry in json.loads(output)]
 
 
 def texts_of(pages):
-    """Of each page, the texts of its lines."""
+    """Returns the texts of the lines of each page."""
     return [[line["text"] for line in lines] for lines in pages]

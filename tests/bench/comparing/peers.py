@@ -1,4 +1,4 @@
-"""Who reads: Quire and its peers. Each is a command that is given files and prints the lines of each file as JSON."""
+"""The peers: Quire and other OCR engines. Each is a command that takes files and prints the lines of each as JSON."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ engine = RapidOCR(params={"Global.log_level": "critical", **chosen})
 print(json.dumps([list(engine(file).txts or ()) for file in sys.argv[2:]]))
 """
 
-# Tesseract reads one image a process; its own threads help little, so there are as many processes as cores instead.
+# Tesseract reads one image per process and its threads help little, so it runs one process per core.
 TESSERACT = """
 import json, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -36,44 +36,45 @@ with ThreadPoolExecutor(int(sys.argv[1])) as pool:
 
 @dataclass
 class Peer:
-    """One that reads pages."""
+    """A command that reads pages."""
 
     name: str
-    """As it stands in the table."""
+    """The name in the report."""
     command: list
-    """The files to read are put behind it."""
+    """The files are appended to it."""
     environment: dict = field(default_factory=dict)
-    """Variables beyond those of the benchmark itself."""
+    """Additional environment variables."""
     folder: Path | None = None
-    """Where it runs, if that matters."""
+    """The working directory; None for the current one."""
     quire: bool = False
-    """Whether it prints what Quire prints, with confidences, instead of lists of lines."""
+    """Whether the output has Quire's format, with confidences, instead of lists of lines."""
 
     def lines(self, output):
-        """Of each file, its lines, each with `text`, and with `confidence` where there is one."""
+        """Parses the output: the lines of each file, each with `text` and perhaps `confidence`."""
         if self.quire:
             return lines_of(output)
         return [[{"text": line} for line in page] for page in json.loads(output)]
 
 
-def prepared(arguments):
-    """The peers that were asked for, built and ready to run. One that is not installed is left out, and it is said."""
+def prepare_peers(arguments):
+    """Builds and returns the requested peers. One that is not installed is omitted with a warning."""
     return [peer for name in arguments.peers for peer in MAKERS[name](arguments)]
 
 
 def quire(arguments):
-    """The whole journey: submission, queue, table, workers, store."""
+    """The whole command: submission, queue, table, workers, store."""
     build(arguments, "Quire", "-p", "quire", "--bin", "quire")
     command = [str(TARGET / "release/quire"), "read", "--format", "json", "--workers", str(arguments.cores)]
     return [Peer("Quire", command, quire=True)]
 
 
 def engine(arguments):
-    """Quire's engine without the journey around it, once for each library that is to run the models."""
-    build(arguments, "Quire's engine", "-p", "quire-ocr", "--example", "read_pages")
+    """Quire's engine without the rest of the pipeline, once per execution provider."""
+    build(arguments, "Quire's engine", "-p", "quire-pp-ocr", "--example", "read_pages")
     command = [str(TARGET / "release/examples/read_pages"), "--workers", str(arguments.cores)]
     return [
-        Peer(f"Quire engine {provider}", [*command, "--provider", provider], quire=True) for provider in arguments.providers
+        Peer(f"Quire engine {provider}", [*command, "--provider", provider], quire=True)
+        for provider in arguments.providers
     ]
 
 
@@ -86,7 +87,7 @@ def rapidocr_openvino(arguments):
 
 
 def oar_ocr(arguments):
-    """`oar-ocr` as its preset for PP-OCRv6 sets it, with the models and the ONNX Runtime that RapidOCR runs."""
+    """`oar-ocr` with its preset for PP-OCRv6, and RapidOCR's models and ONNX Runtime."""
     import onnxruntime
 
     target = TARGET / "bench-oar-ocr"
@@ -113,7 +114,7 @@ def tesseract(arguments):
     listed = subprocess.run(["tesseract", "--list-langs"], check=True, stdout=subprocess.PIPE).stdout.decode().split()
     languages = [language for language in ("chi_sim", "eng") if language in listed]
     if len(languages) < 2:
-        say(f"Tesseract has {'+'.join(languages)} only; chi_sim and eng are wanted")
+        say(f"warning: Tesseract only has {'+'.join(languages)}; install chi_sim and eng")
     version = subprocess.run(["tesseract", "--version"], check=True, stdout=subprocess.PIPE).stdout.decode().split()[1]
     command = [sys.executable, "-c", TESSERACT, str(arguments.cores), "+".join(languages)]
     return [Peer(f"Tesseract {version}", command, {"OMP_THREAD_LIMIT": "1"})]

@@ -1,21 +1,21 @@
-"""Whether confidences mean something: of the lines with a confidence of about so much, how many are exactly right."""
+"""Calibration of confidences: the share of correct lines in bins of confidence (a reliability diagram)."""
 
 from .score import plain
 
-# The lower edges of the bins; the last one ends at 1, which belongs to it.
+# The lower edges of the bins; the last bin includes 1.
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def reliability(pages, readings):
-    """A row for each bin: (lower edge, upper edge, lines, lines that are right, mean confidence or None).
+    """Returns a row per bin: (lower edge, upper edge, lines, correct lines, mean confidence or None).
 
-    `readings` has for each page its lines, each with `text` and `confidence`. A line is right when its text without white
-    space stands somewhere in the page's truth: where a line begins and ends is not asked.
+    `readings` has the lines of each page, with `text` and `confidence`. A line is correct if its text without white
+    space occurs in the ground truth of the page; line breaks are ignored.
     """
     bins = [[0, 0, 0.0] for _ in EDGES]
     for page, lines in zip(pages, readings, strict=True):
         truth = plain("".join(page.get("lines") or page["segs"]))
-        # Cells one by one too, as a line may well join what is not side by side in the truth's lines.
+        # Also the cells one by one: a line may join cells that are not adjacent in the lines of the ground truth.
         pieces = plain("".join(page["segs"]))
         for line in lines:
             text = plain(line["text"])
@@ -30,8 +30,8 @@ def reliability(pages, readings):
 
 
 def reliability_table(rows):
-    """The rows as lines of text, with their heading."""
-    table = ["confidence    lines  exactly right   mean confidence"]
+    """Formats the rows as a text table."""
+    table = ["confidence    lines        correct   mean confidence"]
     for low, high, count, right, mean in rows:
         if count:
             share = f"{right:6} {100 * right / count:6.2f} %"

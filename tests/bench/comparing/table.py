@@ -1,31 +1,31 @@
-"""What was measured, as text."""
+"""Formats the measurements as text tables."""
 
 import statistics
 
 from .score import MEASURES
 
-# What each place of the counts of runs stands for: as many pages, or lines, in one run.
+# The batch sizes that each entry of `by_size` counts: pages or lines per model run.
 SIZES = ["1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "over 64"]
 
 LEGEND = [
-    "wall and CPU: seconds a page, the whole process with its start; further: without start and loading of models",
-    "peak: the proportional set size of the process and its descendants, together",
+    "wall and CPU: seconds per page of the whole process; further: without startup and loading of models",
+    "peak: proportional set size (PSS) of the process and its descendants",
 ]
 
 
 def median(runs, which, key):
-    """Of that figure over the rounds: of reading `one` page, or `all`."""
+    """Returns the median over the rounds of one cost, of reading `one` page or `all`."""
     return statistics.median(cost[key] for cost in runs[which])
 
 
 def further(runs, key, count):
-    """The median over the rounds of what a further page cost: all pages less one, by page."""
+    """Returns the median over the rounds of the marginal cost per page: all pages minus one."""
     pairs = zip(runs["all"], runs["one"], strict=True)
     return statistics.median((whole[key] - one[key]) / (count - 1) for whole, one in pairs)
 
 
 def cost_table(runs, count):
-    """A row for each peer. `count` is how many pages there were."""
+    """Returns a row per peer. `count` is the number of pages."""
     rows = [["", "wall s", "further", "CPU s", "further", "pages/s", "peak MB"]]
     for name, peer in runs.items():
         wall, cpu = median(peer, "all", "wall") / count, median(peer, "all", "cpu") / count
@@ -36,7 +36,7 @@ def cost_table(runs, count):
 
 
 def rate_table(rates, measure, kinds):
-    """Of one measure: a row for each kind of page, a column for each peer."""
+    """Returns the rates of one measure: a row per kind of page, a column per peer."""
     rows = [[measure, *rates]]
     for kind in (*kinds, "all"):
         found = [peer[measure].get(kind) for peer in rates.values()]
@@ -46,7 +46,7 @@ def rate_table(rates, measure, kinds):
 
 
 def stage_table(runs):
-    """Where the time of each peer that says so goes, by page; what share of the runs was padding; how many shared a run."""
+    """Returns the time per stage and page, the share of padding, and the batch sizes, for peers that report them."""
     rows = [["", "decode s", "detect s", "recognize s", "outside s", "outside", "padding det", "padding rec"]]
     sizes = []
     for name, peer in runs.items():
@@ -70,7 +70,7 @@ def stage_table(runs):
 
 
 def split(counted):
-    """Seconds by page of each stage."""
+    """Returns the seconds per page of each stage."""
     work, pages = counted["work"], max(counted["work"]["pages"], 1)
     detect, recognize = seconds(work["detection"]["busy"]), seconds(work["recognition"]["busy"])
     stages = {
@@ -83,18 +83,18 @@ def split(counted):
 
 
 def seconds(duration):
-    """Of a duration as `serde` writes it."""
+    """Converts a duration as `serde` serializes it."""
     return duration["secs"] + duration["nanos"] / 1e9
 
 
 def waste(run):
-    """The share of what was run that showed nothing."""
+    """Returns the share of padding in the model input."""
     return 1 - run["drawn"] / run["padded"] if run["padded"] else 0.0
 
 
-def verdict(runs, rates, count):
-    """How many times as fast as each peer each Quire is, and on which kinds of page it is wrong more often."""
-    said = []
+def summary(runs, rates, count):
+    """Returns sentences: the speedup of each Quire over each peer, and the kinds of pages where its CER is higher."""
+    sentences = []
     for ours in (name for name in runs if name.startswith("Quire")):
         for peer in (name for name in runs if not name.startswith("Quire")):
             wall, cpu = (median(runs[peer], "all", key) / median(runs[ours], "all", key) for key in ("wall", "cpu"))
@@ -102,26 +102,26 @@ def verdict(runs, rates, count):
             rate, other = rates[ours]["cer"], rates[peer]["cer"]
             worse = [kind for kind in rate if rate[kind] > other[kind]]
             above = ", ".join(f"{kind} ({100 * rate[kind]:.3f} % against {100 * other[kind]:.3f} %)" for kind in worse)
-            said.append(
-                f"{ours} is {wall:.2f} times as fast as {peer} ({page:.2f} times by further page, {cpu:.2f} times by "
-                f"CPU time); its CER is above on: {above or 'no kind of page'}"
+            sentences.append(
+                f"{ours} is {wall:.2f} times as fast as {peer} ({page:.2f} times per further page, {cpu:.2f} times in "
+                f"CPU time); its CER is higher on: {above or 'no kind of page'}"
             )
-    return said
+    return sentences
 
 
 def report(machine, runs, rates, kinds, count):
-    """All of it, as lines."""
+    """Returns the whole report as lines."""
     lines = [machine, *LEGEND, "", *cost_table(runs, count)]
     for measure in MEASURES:
         table = rate_table(rates, measure, kinds)
         lines += ["", *table] if table else []
     stages = stage_table(runs)
     lines += ["", *stages] if stages else []
-    return [*lines, "", *verdict(runs, rates, count)]
+    return [*lines, "", *summary(runs, rates, count)]
 
 
 def aligned(rows):
-    """The first column to the left, the others to the right."""
+    """Aligns the first column to the left, all others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     padded = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     return ["  ".join([row[0].ljust(widths[0]), *cells[1:]]) for row, cells in zip(rows, padded, strict=True)]

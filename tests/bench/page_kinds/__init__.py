@@ -1,5 +1,5 @@
-"""Makes pages whose text is known exactly.
+"""Generates pages with known text.
 
-`words` writes it, `fonts` are what it is set in, `sheet` and `page` are what it is set on, `kinds` and `bills` say how, and
-`camera` is what happens to a page on its way into a file.
+`words` generates the text, `fonts` loads the fonts, `sheet` and `page` draw the text and record it, `kinds` and `bills`
+define the layouts, and `camera` simulates rotation, skew and photography.
 """

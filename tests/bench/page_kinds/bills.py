@@ -1,15 +1,21 @@
-"""Pages of names and numbers: a bill with a table, and a till's slip."""
+"""Pages of names and numbers: an invoice with a table, and a receipt."""
 
 from .page import Page
 from .words import GOODS, TOWNS, WARES, Writer
 
-# By language: what is printed on every bill, and on every slip.
+# The fixed texts of invoices and receipts, by language.
 BILL = {
     "en": {"title": "Invoice", "columns": ["No.", "Article", "Code", "Pieces", "Price", "Total"]},
     "zh": {"title": "采购清单", "columns": ["序号", "品名", "编号", "数量", "单价", "金额"]},
 }
 SLIP = {
-    "en": {"shop": "Market", "till": "Till", "total": "TOTAL EUR", "tax": "incl. VAT 19%", "end": "Thank you, come again!"},
+    "en": {
+        "shop": "Market",
+        "till": "Till",
+        "total": "TOTAL EUR",
+        "tax": "incl. VAT 19%",
+        "end": "Thank you, come again!",
+    },
     "zh": {"shop": "超市", "till": "收银台", "total": "合计", "tax": "其中税 19%", "end": "谢谢惠顾，欢迎再来"},
 }
 ARTICLES = {"en": GOODS, "zh": WARES}
@@ -17,7 +23,7 @@ BOLD = {"en": "bold", "zh": "chinese bold"}
 
 
 def table(number, random):
-    """A bill with a ruled table: each row is one line."""
+    """An invoice with a ruled table: each row is one line."""
     language = ["en", "zh"][number % 2]
     page, writer = Page(150), Writer(random)
     face, pixels = ("chinese", 22) if language == "zh" else (random.choice(["sans", "serif"]), 20)
@@ -29,7 +35,8 @@ def table(number, random):
     count = random.randint(18, 26)
     rows = [BILL[language]["columns"], *(article(writer, line, language) for line in range(1, count + 1))]
     for line, cells in enumerate(rows):
-        page.row(top + line * pitch + pitch // 2, [cell(edges, column, text) for column, text in enumerate(cells)], face, pixels)
+        row = [cell(edges, column, text) for column, text in enumerate(cells)]
+        page.row(top + line * pitch + pitch // 2, row, face, pixels)
     bottom = top + len(rows) * pitch
     for line in range(len(rows) + 1):
         y = top + line * pitch
@@ -47,29 +54,29 @@ def place_and_date(writer, language):
 
 
 def article(writer, number, language):
-    """A row of the table. Pieces times price is the total, so that it can be checked."""
+    """Returns a row of the table, whose total is pieces times price."""
     pieces, price = writer.number(1, 60), writer.number(100, 99999) / 100
     name = writer.pick(ARTICLES[language])
     return [str(number), name, writer.code(), str(pieces), f"{price:,.2f}", f"{pieces * price:,.2f}"]
 
 
 def cell(edges, column, text):
-    """Names and codes stand to the left, numbers to the right."""
+    """Returns a cell: names and codes are aligned left, numbers right."""
     return (edges[column] + 10, text, "lm") if column in (1, 2) else (edges[column + 1] - 10, text, "rm")
 
 
 def receipt(number, random):
-    """A till's slip, 72 mm wide at 203 dpi: names to the left, prices to the right."""
+    """A receipt, 72 mm wide at 203 dpi: names on the left, prices on the right."""
     language = ["en", "zh", "en"][number % 3]
     writer = Writer(random)
     count = random.randint(14, 24)
     page = Page(203, size=(576, (count + 14) * 40), margin=28)
     face, pixels = ("chinese", 24) if language == "zh" else (["mono", "sans"][number % 2], 22)
-    said = SLIP[language]
+    texts = SLIP[language]
     left, middle, right, y = page.margin, page.width // 2, page.width - page.margin, 40
-    page.write(middle, y, f"{writer.pick(TOWNS)} {said['shop']}", BOLD[language], 34, "ma")
+    page.write(middle, y, f"{writer.pick(TOWNS)} {texts['shop']}", BOLD[language], 34, "ma")
     page.write(middle, y + 56, time_of_sale(writer), face, pixels, "ma")
-    page.write(left, y + 100, f"{said['till']} {writer.number(1, 20)} / {writer.code()}", face, pixels)
+    page.write(left, y + 100, f"{texts['till']} {writer.number(1, 20)} / {writer.code()}", face, pixels)
     y += 160
     total = 0
     for _ in range(count):
@@ -78,9 +85,9 @@ def receipt(number, random):
         page.row(y, [(left, writer.pick(ARTICLES[language]), "la"), (right, f"{price / 100:.2f}", "ra")], face, pixels)
         y += 40
     page.rule(left, y + 6, right, y + 6, thickness=2)
-    page.row(y + 24, [(left, said["total"], "la"), (right, f"{total / 100:.2f}", "ra")], BOLD[language], 28)
-    page.row(y + 80, [(left, said["tax"], "la"), (right, f"{total / 11900 * 19:.2f}", "ra")], face, pixels)
-    page.write(middle, y + 150, said["end"], face, pixels, "ma")
+    page.row(y + 24, [(left, texts["total"], "la"), (right, f"{total / 100:.2f}", "ra")], BOLD[language], 28)
+    page.row(y + 80, [(left, texts["tax"], "la"), (right, f"{total / 11900 * 19:.2f}", "ra")], face, pixels)
+    page.write(middle, y + 150, texts["end"], face, pixels, "ma")
     return page.finished("receipt", language=language)
 
 

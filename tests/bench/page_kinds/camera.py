@@ -1,4 +1,4 @@
-"""What happens to a sheet on its way into a file: it is turned, laid down askew, or photographed."""
+"""Simulates how a sheet becomes an image: rotated, skewed, or photographed."""
 
 import math
 
@@ -9,24 +9,24 @@ from .sheet import PAPER
 
 
 def turned(image, degrees):
-    """Clockwise by 90, 180 or 270 degrees, without any loss."""
+    """Rotates clockwise by 90, 180 or 270 degrees, without loss."""
     turns = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
     return image.transpose(turns[degrees])
 
 
 def slanted(image, degrees):
-    """Counterclockwise by a few degrees, on a larger sheet, so that nothing is cut off."""
+    """Rotates counterclockwise by a few degrees; the sheet grows, so that nothing is cut off."""
     return image.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=PAPER)
 
 
 def photographed(image, random, worse=0):
-    """By hand: in perspective on a dark table, unevenly lit, a shadow across it, a little out of focus, with noise.
+    """Simulates a handheld photo: perspective, dark table, uneven light, a shadow, blur and noise.
 
-    `worse` than 0: so much more out of focus, and noisier.
+    `worse` above 0 adds blur and noise.
     """
     width, height = image.size
     frame = (round(width * 1.12), round(height * 1.1))
-    # Every corner of the sheet lies somewhat inside of the frame's: `1 - 2 * x` points inwards.
+    # Each corner of the sheet is a little inside the frame: `1 - 2 * x` points inwards.
     corners = [
         (
             frame[0] * (x + random.uniform(0.02, 0.07) * (1 - 2 * x)),
@@ -45,14 +45,14 @@ def photographed(image, random, worse=0):
     lit = (numpy.asarray(sheet, dtype=numpy.float64) * weight + table * (1 - weight)) * light(frame, random)
     blur = ImageFilter.GaussianBlur(random.uniform(0.6, 1.0) + 0.7 * worse)
     soft = Image.fromarray(lit.clip(0, 255).astype(numpy.uint8)).filter(blur)
-    # Warm light, and grain in each colour.
+    # Warm light, and noise in each color channel.
     tinted = numpy.asarray(soft, dtype=numpy.float64)[:, :, None] * numpy.array([1.0, 0.97, 0.9])
     grained = tinted + (random.uniform(3, 7) + 6 * worse) * noise.standard_normal(tinted.shape)
     return Image.fromarray(grained.clip(0, 255).astype(numpy.uint8), "RGB")
 
 
 def light(frame, random):
-    """How bright each pixel is lit: falling off to one side, with the soft edge of a shadow across."""
+    """Returns the brightness of each pixel: a gradient with a soft-edged shadow."""
     x, y = numpy.meshgrid(numpy.linspace(-1, 1, frame[0]), numpy.linspace(-1, 1, frame[1]))
     fall = random.uniform(0, 2 * math.pi)
     even = 0.86 + 0.1 * (x * math.cos(fall) + y * math.sin(fall))
@@ -63,7 +63,7 @@ def light(frame, random):
 
 
 def perspective(corners, source):
-    """The eight numbers by which Pillow finds, for each pixel of the picture, where on the sheet it comes from.
+    """Returns the eight coefficients of Pillow's perspective transform from the image to the sheet.
 
     They solve u = (a·x + b·y + c) / (g·x + h·y + 1) and v = (d·x + e·y + f) / (g·x + h·y + 1) for the four corners.
     """

@@ -1,12 +1,12 @@
-"""The fonts that pages are set in: out of two pinned packages, so that the same pages can be made anywhere.
+"""The fonts of the pages, from two pinned packages, so that pages are reproducible on every machine.
 
-- matplotlib 3.10.7 brings DejaVu Sans, DejaVu Serif, DejaVu Sans Mono and STIX, which looks like Times;
-- justmytype-intl-cjk 0.1.0 brings Noto Sans SC (SIL Open Font License), in every weight.
+- matplotlib 3.10.7 has DejaVu Sans, DejaVu Serif, DejaVu Sans Mono and STIX, which resembles Times;
+- justmytype-intl-cjk 0.1.0 has Noto Sans SC (SIL Open Font License), in every weight.
 
     python3 -m pip install pillow==13.0.0 numpy==2.4.6
     python3 -m pip install --no-deps matplotlib==3.10.7 justmytype-intl-cjk==0.1.0
 
-Neither is imported: only their files are read.
+The packages are not imported: only their font files are read.
 """
 
 import functools
@@ -19,7 +19,7 @@ from PIL import ImageFont
 DEJAVU = "matplotlib/mpl-data/fonts/ttf"
 NOTO = "justmytype_intl_cjk/fonts/ofl/notosanssc/NotoSansSC[wght].ttf"
 
-# By name: the file under the folder that packages are installed in, and the weight, where a font has several.
+# By name: the path below site-packages, and the weight of a variable font.
 FACES = {
     "sans": (f"{DEJAVU}/DejaVuSans.ttf", None),
     "bold": (f"{DEJAVU}/DejaVuSans-Bold.ttf", None),
@@ -35,9 +35,9 @@ FACES = {
 
 @functools.cache
 def font(name, pixels):
-    """The face of that name, `pixels` high from one line's top to the next's, more or less."""
+    """Returns the font with this name, with a line height of about `pixels`."""
     relative, weight = FACES[name]
-    # Kerning and shaping by FreeType alone: another library would set the same text a little differently.
+    # The basic layout engine of FreeType: another one would place the same text a little differently.
     face = ImageFont.truetype(installed(relative), pixels, layout_engine=ImageFont.Layout.BASIC)
     if weight:
         face.set_variation_by_axes([weight])
@@ -46,20 +46,20 @@ def font(name, pixels):
 
 @functools.cache
 def installed(relative):
-    """The path of a package's file. Ends the process with the remedy where there is none."""
+    """Returns the path of a package's file. Exits with installation instructions if it is missing."""
     package = importlib.util.find_spec(relative.split("/")[0])
     for folder in package.submodule_search_locations if package else ():
         path = Path(folder).parent / relative
         if path.is_file():
             return str(path)
     sys.exit(
-        f"the font {relative} is missing; install what brings it:\n"
+        f"the font {relative} is missing; install it with:\n"
         "    python3 -m pip install --no-deps matplotlib==3.10.7 justmytype-intl-cjk==0.1.0"
     )
 
 
 @functools.cache
 def has(name, character):
-    """Whether the face draws that character, and not the sign for an unknown one."""
+    """Whether the font has a glyph for this character."""
     face = font(name, 32)
     return character.isspace() or bytes(face.getmask(character)) != bytes(face.getmask("\U0010fffe"))

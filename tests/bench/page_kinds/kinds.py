@@ -1,6 +1,6 @@
-"""The kinds of pages. Each is a function of its number, from 0, and of the randomness that it is given.
+"""The kinds of pages. Each is a function of its number, from 0, and of a random generator.
 
-It returns the picture, its truth, and how the file is to be written: the suffix, and what Pillow is told.
+Returns the image, its ground truth, and its file format: the suffix and Pillow's options.
 """
 
 from . import camera
@@ -13,19 +13,19 @@ CHINESE_FACES = ["chinese", "chinese light"]
 
 
 def dense(number, random):
-    """A4 at 150 dpi, full of text; English, Chinese, German or French by turns."""
+    """A4 at 150 dpi, full of text; in turn English, Chinese, German and French."""
     language = ["en", "zh", "de", "fr"][number % 4]
     return full_page(random, language, dots=150, points=10.5).finished("dense", language=language)
 
 
 def small(number, random):
-    """The small print: 6 points at 200 dpi."""
+    """Small print: 6 points at 200 dpi."""
     language = ["en", "zh", "de"][number % 3]
     return full_page(random, language, dots=200, points=6, leading=1.35, share=0.5).finished("small", language=language)
 
 
 def footnotes(number, random):
-    """A page in 10 points that ends in footnotes of 5 to 8, at 200 dpi."""
+    """Text of 10 points with footnotes of 5 to 8 points, at 200 dpi."""
     language = ["en", "zh", "de"][number % 3]
     points, leading = random.choice([5, 6, 7, 8]), random.choice([1.2, 1.35])
     page = full_page(random, language, dots=200, points=10, share=random.uniform(0.3, 0.8))
@@ -39,28 +39,28 @@ def footnotes(number, random):
 
 
 def low_resolution(number, random):
-    """A4 at 75, 100 or 85 dpi, in type of 9 to 11 points: letters of about 10 to 15 pixels."""
+    """A4 at 75 to 100 dpi in 10 to 11 points: letters of about 10 to 15 pixels."""
     language = ["en", "zh", "de", "en", "zh", "fr"][number % 6]
     dots, points = [(75, 10), (100, 11), (85, 10), (75, 11), (90, 10), (75, 11)][number % 6]
     return full_page(random, language, dots, points).finished("lowres", language=language, dots=dots)
 
 
 def turned(number, random):
-    """A dense page that lies on its side or on its head."""
+    """A dense page, rotated by 90, 180 or 270 degrees."""
     language, degrees = [("en", 90), ("zh", 180), ("en", 270), ("en", 180), ("zh", 90), ("zh", 270)][number % 6]
     page = full_page(random, language, dots=150, points=11, share=0.7)
     return page.finished("turned", camera.turned(page.image, degrees), language=language, rotation=degrees)
 
 
 def slanted(number, random):
-    """A dense page that lay askew in the scanner."""
+    """A dense page, skewed as in a scanner."""
     language, degrees = [("en", 2.1), ("zh", -3.4), ("de", 4.8), ("en", -1.2), ("zh", 5.0), ("fr", -4.2)][number % 6]
     page = full_page(random, language, dots=150, points=11, share=0.7)
     return page.finished("slanted", camera.slanted(page.image, degrees), language=language, slant=degrees)
 
 
 def photo(number, random):
-    """A page photographed by hand, as JPEG; every second one by an unsteadier hand, in worse light."""
+    """A handheld photo of a page, as JPEG; every second one with more blur and noise."""
     language = ["en", "zh", "de", "zh"][number % 4]
     page = full_page(random, language, dots=150, points=11, share=0.6)
     picture = camera.photographed(page.image, random, worse=number % 2)
@@ -68,7 +68,7 @@ def photo(number, random):
 
 
 def mixed(number, random):
-    """Chinese with Latin words and digits in it, umlauts and accents."""
+    """Chinese with Latin words, digits, umlauts and accents."""
     page = Page(150)
     writer = Writer(random)
     y, width, bottom = page.margin, page.width - 2 * page.margin, page.height - page.margin
@@ -78,7 +78,7 @@ def mixed(number, random):
 
 
 def vertical(number, random):
-    """Chinese in columns from the right to the left. A column is a line."""
+    """Vertical Chinese: columns from right to left. A column is a line."""
     page = Page(150)
     writer = Writer(random)
     pixels, pitch = 30, 54
@@ -98,7 +98,7 @@ def vertical(number, random):
 
 
 def columns(number, random):
-    """Two columns under one heading: all of the left one is read before the right one."""
+    """Two columns under one heading: the left one is read first."""
     language = ["en", "zh", "en", "de"][number % 4]
     page, writer = Page(150), Writer(random)
     face, pixels = face_for(language, random), 21
@@ -114,7 +114,7 @@ def columns(number, random):
 
 
 def full_page(random, language, dots, points, leading=1.45, share=1.0):
-    """Paragraphs from the upper margin down to that share of the sheet."""
+    """Returns a page with paragraphs from the upper margin down to this share of the sheet."""
     page, writer = Page(dots), Writer(random)
     face, pixels = face_for(language, random), round(points / 72 * dots)
     left, width = page.margin, page.width - 2 * page.margin

@@ -1,4 +1,4 @@
-"""A sheet of paper that remembers what was set on it, and in which order it is to be read."""
+"""A sheet of paper that records the text drawn on it, in reading order."""
 
 import re
 
@@ -8,10 +8,10 @@ from .fonts import font, has
 
 INK = 25
 PAPER = 255
-# Never at the end of a line, and never at the start of one.
+# Line breaking: OPENING must not end a line, CLOSING must not start one.
 OPENING = "（“《"
 CLOSING = "，。；：！？）、》”,.;:!?)%"
-# A Chinese character alone, or a word, with the punctuation that belongs to it, and the white space behind it.
+# A Chinese character or a word, with adjacent punctuation and trailing white space.
 WIDE = r"\u3000-\u9fff\uff00-\uffef"
 PIECE = re.compile(rf"[{OPENING}]*(?:[{WIDE}]|[^\s{WIDE}]+)[{re.escape(CLOSING)}]*\s*")
 
@@ -19,8 +19,8 @@ PIECE = re.compile(rf"[{OPENING}]*(?:[{WIDE}]|[^\s{WIDE}]+)[{re.escape(CLOSING)}
 class Sheet:
     """White paper of `width` × `height` pixels with text on it.
 
-    `segments` are the pieces of text as they were set, cell by cell; `lines` are the page's lines in reading order, where
-    the cells of a table's row make one line.
+    `segments` are the segments of text, cell by cell; `lines` are the lines in reading order, where the cells of a
+    table row are one line.
     """
 
     def __init__(self, width, height):
@@ -31,12 +31,12 @@ class Sheet:
         self.lines = []
 
     def write(self, x, y, text, face, pixels, anchor="la"):
-        """One piece of text with its upper left corner, or what `anchor` says, at (x, y). A line of its own."""
+        """Draws a line of text with its upper left corner, or its `anchor`, at (x, y)."""
         self.place(x, y, text, face, pixels, anchor)
         self.lines.append(text)
 
     def place(self, x, y, text, face, pixels, anchor="la"):
-        """The same, as a part of a line that the caller adds."""
+        """Draws a segment of a line, which the calling function adds to `lines`."""
         missing = [character for character in text if not has(face, character)]
         if missing:
             raise ValueError(f"{face} has no {missing}")
@@ -44,17 +44,17 @@ class Sheet:
         self.segments.append(text)
 
     def row(self, y, cells, face, pixels):
-        """Pieces of text, each (x, text, anchor), that are read as one line."""
+        """Draws segments, each (x, text, anchor), that are read as one line."""
         for x, text, anchor in cells:
             self.place(x, y, text, face, pixels, anchor)
         self.lines.append(" ".join(text for _, text, _ in cells))
 
     def rule(self, *corners, thickness=1):
-        """A straight line."""
+        """Draws a straight line."""
         self.draw.line(corners, fill=90, width=thickness)
 
     def paragraph(self, x, y, width, bottom, text, face, pixels, leading=1.5):
-        """Sets `text` in lines no wider than `width`, as far down as `bottom`. Returns where the next line would be."""
+        """Draws `text` in lines of at most `width`, down to `bottom`. Returns the y coordinate of the next line."""
         for line in broken(text, face, pixels, width):
             if y + pixels * leading > bottom:
                 break
@@ -63,12 +63,12 @@ class Sheet:
         return y
 
     def truth(self, kind, **more):
-        """What is on the page, as the benchmark reads it; the file's name is added by who writes the file."""
+        """Returns the ground truth, without the name of the file."""
         return {"kind": kind, "segs": self.segments, "lines": self.lines, **more}
 
 
 def broken(text, face, pixels, width):
-    """The lines that `text` takes at that width."""
+    """Breaks `text` into lines of at most this width."""
     lines, line = [], ""
     for piece in PIECE.findall(text):
         if line and length((line + piece).rstrip(), face, pixels) > width:
@@ -79,5 +79,5 @@ def broken(text, face, pixels, width):
 
 
 def length(text, face, pixels):
-    """In pixels."""
+    """Returns the width in pixels."""
     return font(face, pixels).getlength(text)

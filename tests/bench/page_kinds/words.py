@@ -1,28 +1,33 @@
-"""Sentences in four languages out of word lists of our own: the same seed gives the same text.
+"""Generates sentences in four languages from word lists. Deterministic for a seed.
 
-They mean little. They have what recognizers stumble over: umlauts, accents, digits, amounts, codes, addresses, brackets.
+The sentences have little meaning, but what is hard to recognize: umlauts, accents, digits, amounts, codes, addresses,
+brackets.
 """
 
 ENGLISH = {
     "opening": ["The", "Every", "A second", "Each", "No", "This", "That", "Another", "The other", "Neither"],
     "adjective": [
-        "annual", "broken", "careful", "distant", "early", "faithful", "generous", "hidden", "invoiced", "joint", "known",
-        "local", "marked", "narrow", "ordinary", "printed", "quiet", "revised", "signed", "temporary", "unpaid", "visible",
-        "written", "extra", "yellow", "frozen", "half-empty", "well-kept", "double-sided", "third-floor",
+        "annual", "broken", "careful", "distant", "early", "faithful", "generous", "hidden", "invoiced", "joint",
+        "known", "local", "marked", "narrow", "ordinary", "printed", "quiet", "revised", "signed", "temporary",
+        "unpaid", "visible", "written", "extra", "yellow", "frozen", "half-empty", "well-kept", "double-sided",
+        "third-floor",
     ],
     "noun": [
-        "agreement", "bridge", "certificate", "delivery", "engine", "folder", "garden", "harbour", "inspector", "journal",
-        "kitchen", "library", "machine", "notebook", "office", "passenger", "quarter", "receipt", "station", "tenant",
-        "umbrella", "village", "warehouse", "expert", "yard", "zipper", "committee", "orchard", "railway", "lighthouse",
+        "agreement", "bridge", "certificate", "delivery", "engine", "folder", "garden", "harbour", "inspector",
+        "journal", "kitchen", "library", "machine", "notebook", "office", "passenger", "quarter", "receipt",
+        "station", "tenant", "umbrella", "village", "warehouse", "expert", "yard", "zipper", "committee", "orchard",
+        "railway", "lighthouse",
     ],
     "verb": [
-        "accepts", "borrows", "changes", "delays", "examines", "follows", "gathers", "holds", "improves", "joins", "keeps",
-        "loses", "measures", "needs", "opens", "passes", "questions", "repairs", "sells", "turns", "uses", "visits", "wraps",
+        "accepts", "borrows", "changes", "delays", "examines", "follows", "gathers", "holds", "improves", "joins",
+        "keeps", "loses", "measures", "needs", "opens", "passes", "questions", "repairs", "sells", "turns", "uses",
+        "visits", "wraps",
     ],
     "ending": [
-        "before noon", "in the winter", "without notice", "for a small fee", "at the lower gate", "as agreed", "by letter",
-        "near the old mill", "until further notice", "during the night", "on request", "against payment", "with great care",
-        "although nobody asked", "because the price had risen", "while the water was low", "after the second reminder",
+        "before noon", "in the winter", "without notice", "for a small fee", "at the lower gate", "as agreed",
+        "by letter", "near the old mill", "until further notice", "during the night", "on request", "against payment",
+        "with great care", "although nobody asked", "because the price had risen", "while the water was low",
+        "after the second reminder",
     ],
 }
 
@@ -36,7 +41,9 @@ GERMAN = {
         "Gebäude", "Geschäft", "Gespräch", "Büro", "Gerät", "Schloß", "Straßenschild", "Wörterbuch", "Maß", "Gemälde",
         "Rückgaberecht", "Prüfverfahren", "Kündigungsschreiben", "Überweisungsformular", "Jubiläum", "Fernsehgerät",
     ],
-    "verb": ["betrifft", "benötigt", "erhält", "ergänzt", "ersetzt", "gehört zu", "prüft", "verändert", "schließt", "überprüft"],
+    "verb": [
+        "betrifft", "benötigt", "erhält", "ergänzt", "ersetzt", "gehört zu", "prüft", "verändert", "schließt", "überprüft",
+    ],
     "object": [
         "die Verträge", "fünf Schlüssel", "das übrige Öl", "die Gebühr", "zwölf Körbe", "den Ausweis", "die Äpfel",
         "das Grundstück", "die Überschüsse", "jede Größe", "den Fußweg", "die Lösung", "die Füße", "das Geländer",
@@ -55,8 +62,9 @@ FRENCH = {
     ],
     "verb": ["précède", "reçoit", "complète", "préfère", "répète", "coûte", "achète", "connaît", "arrête", "espère"],
     "object": [
-        "la clé", "les fenêtres", "sa façade", "des pièces", "la tempête", "les légumes", "une leçon", "la première étape",
-        "l'été prochain", "les bénéfices", "un goût amer", "la mémoire", "les pâtes", "la chaîne",
+        "la clé", "les fenêtres", "sa façade", "des pièces", "la tempête", "les légumes", "une leçon",
+        "la première étape", "l'été prochain", "les bénéfices", "un goût amer", "la mémoire", "les pâtes",
+        "la chaîne",
     ],
     "ending": [
         "à l'étage", "dès février", "en août", "où qu'il soit", "après le marché", "sans réserve", "près de la mairie",
@@ -99,7 +107,7 @@ MONTHS = ["January", "March", "April", "June", "July", "September", "October", "
 
 
 class Writer:
-    """Writes sentences with the randomness that it is given."""
+    """Generates sentences with a random generator."""
 
     def __init__(self, random):
         self.random = random
@@ -111,14 +119,14 @@ class Writer:
         return self.random.randint(low, high)
 
     def amount(self, low=1, high=99999):
-        """With two places and a comma by thousands, as bills have it."""
+        """Returns an amount with two decimals and thousands separators."""
         return f"{self.number(low, high) + self.number(0, 99) / 100:,.2f}"
 
     def date(self):
         return f"{self.number(1, 28)} {self.pick(MONTHS)} {self.number(1987, 2031)}"
 
     def chinese_date(self, since):
-        """Between that year and 2030."""
+        """Returns a date between this year and 2030."""
         return f"{self.number(since, 2030)}年{self.number(1, 12)}月{self.number(1, 28)}日"
 
     def code(self):
@@ -126,11 +134,11 @@ class Writer:
         return f"{letters}-{self.number(1000, 99999)}"
 
     def sentence(self, language):
-        """In `language`: en, de, fr or zh."""
+        """Returns a sentence in `language`: en, de, fr or zh."""
         return {"en": self.english, "de": self.german, "fr": self.french, "zh": self.chinese}[language]()
 
     def sentences(self, language, count):
-        """So many of them, with white space between where the language has any."""
+        """Returns `count` sentences, separated by spaces except in Chinese."""
         return ("" if language == "zh" else " ").join([self.sentence(language) for _ in range(count)])
 
     def english(self):
@@ -145,7 +153,8 @@ class Writer:
         if extra < 0.26:
             return f'{start}; "{self.pick(ENGLISH["noun"])} {words["ending"]}", as {self.pick(TOWNS)} has it.'
         if extra < 0.32:
-            return f"{start} {words['ending']}: write to {words['noun']}@example.org or call 555-{self.number(1000, 9999)}."
+            contact = f"{words['noun']}@example.org or call 555-{self.number(1000, 9999)}"
+            return f"{start} {words['ending']}: write to {contact}."
         if extra < 0.38:
             share = f"{self.number(2, 98)}.{self.number(0, 9)}% of {self.number(100, 9000)} kg"
             return f"{start} {words['ending']}, which is {share}."
@@ -174,7 +183,7 @@ class Writer:
         return f"{words['when']}{words['who']}{words['does']}{words['what']}{words['ending']}。"
 
     def mixed(self):
-        """Chinese with Latin words, digits and units in it, or a name in one script with its other in brackets."""
+        """Returns Chinese with Latin words, digits and units, or with a name in both scripts."""
         word, other = self.pick(ENGLISH["noun"]), self.pick(GERMAN["noun"] + FRENCH["noun"])
         tool = f"{self.pick(CHINESE['who'])}用 {word.title()} {self.number(2, 99)}.{self.number(0, 9)}"
         return self.pick([

@@ -1,4 +1,4 @@
-//! The command, run to its end.
+//! Runs the `quire` command until it exits.
 
 use std::{
     ffi::OsStr,
@@ -8,70 +8,71 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use super::{PATIENCE, eventually};
+use super::{TIMEOUT, eventually};
 
-/// The command under test.
+/// The path of the command under test.
 pub(crate) const QUIRE: &str = env!("CARGO_BIN_EXE_quire");
 
-/// The same with planted faults; Cargo builds it beside the tests, as an example.
-pub(crate) fn faulty() -> PathBuf {
-    let folder = Path::new(QUIRE).parent().expect("a program lies in a folder");
+/// Returns the path of the `faulty` example: the same command with injected faults.
+pub(crate) fn faulty_quire() -> PathBuf {
+    let folder = Path::new(QUIRE).parent().expect("a program is in a folder");
     let faulty = folder.join("examples").join(format!("faulty{}", std::env::consts::EXE_SUFFIX));
     assert!(faulty.is_file(), "{} is missing: build it by `cargo build -p quire --example faulty`", faulty.display());
     faulty
 }
 
-/// How a command ended and what it said.
+/// The exit code and the output of a command.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Ended {
-    /// What it printed, when it succeeded.
-    pub(crate) fn printed(self) -> String {
+impl CommandOutput {
+    /// Returns stdout. Panics unless the command succeeded.
+    pub(crate) fn expect_stdout(self) -> String {
         assert_eq!(self.code, Some(0), "{self:#?}");
         self.stdout
     }
 
-    /// The one line in which it said why it failed.
-    pub(crate) fn complaint(&self) -> &str {
+    /// Returns the error message. Panics unless the command failed with exactly one line on stderr.
+    pub(crate) fn expect_error_line(&self) -> &str {
         assert!(self.code.is_some_and(|code| code != 0), "{self:#?}");
         let lines: Vec<&str> = self.stderr.lines().collect();
-        assert_eq!(lines.len(), 1, "one clear line: {self:#?}");
+        assert_eq!(lines.len(), 1, "the error is one line: {self:#?}");
         lines[0]
     }
 }
 
-/// The name of the dead letter of this kind that is about this task, once it is filed: a moment after the task says so.
-pub(crate) async fn dead_letter(kind: &str, task_id: &str, data: &str) -> String {
-    eventually("there is a dead letter", || async {
-        let listed = quire(["dead-letters", "list", kind, "--data", data]).await.printed();
+/// Waits until a dead letter of this kind is filed for the task, and returns its name. It is filed after the task ends.
+pub(crate) async fn await_dead_letter(kind: &str, task_id: &str, data: &str) -> String {
+    eventually("a dead letter is filed", || async {
+        let listed = quire(["dead-letters", "list", kind, "--data", data]).await.expect_stdout();
         listed.split_whitespace().find(|word| word.starts_with(task_id)).map(str::to_owned)
     })
     .await
 }
 
-/// Runs `quire` with these arguments.
-pub(crate) async fn quire<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ended {
+/// Runs `quire` with these arguments, without `QUIRE_WEBHOOK_SECRET`. Fails after [`TIMEOUT`].
+pub(crate) async fn quire<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> CommandOutput {
     quire_with(arguments, |_| {}).await
 }
 
-/// Likewise, with changes to how it is started.
+/// Runs `quire` like [`quire`], after `change` has adapted the command.
 pub(crate) async fn quire_with<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     change: impl FnOnce(&mut Command),
-) -> Ended {
+) -> CommandOutput {
     let mut command = Command::new(QUIRE);
     command.args(arguments).stdin(Stdio::null()).env_remove("QUIRE_WEBHOOK_SECRET").kill_on_drop(true);
     change(&mut command);
-    let output = timeout(PATIENCE, command.output()).await.unwrap_or_else(|_| panic!("{command:?} does not end"));
+    let output =
+        timeout(TIMEOUT, command.output()).await.unwrap_or_else(|_| panic!("timeout: {command:?} does not exit"));
     let output = output.expect("the command can be started");
-    Ended {
+    CommandOutput {
         code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).expect("it prints UTF-8"),
+        stdout: String::from_utf8(output.stdout).expect("the output is UTF-8"),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }

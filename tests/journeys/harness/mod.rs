@@ -1,48 +1,49 @@
-//! What the journeys are made with: the command, a client, a receiver of callbacks, documents.
+//! The test harness of the journeys: the command, an API client, a callback receiver, a model server, test documents.
 
-mod api;
+mod api_client;
+mod callback_receiver;
 mod command;
 mod documents;
-mod model_answers;
+mod engine_config;
+pub(crate) mod expected_texts;
+mod model_responses;
 mod model_server;
 mod node;
 mod python;
-mod receiver;
-mod routes;
-mod serve;
+mod serve_process;
 
 use std::{fs, future::Future, path::Path, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub(crate) use api::{Api, Upload, text_of};
-pub(crate) use command::{Ended, QUIRE, dead_letter, faulty, quire, quire_with};
-pub(crate) use documents::{Sheet, encrypted_pdf, pdf, pdf_with_a_broken_page, png, png_header, raw_bmp};
-pub(crate) use model_server::{Manner, ModelServer};
+pub(crate) use api_client::{ApiClient, UploadFile, text_of};
+pub(crate) use callback_receiver::{CallbackReceiver, ReceivedCallback};
+pub(crate) use command::{CommandOutput, QUIRE, await_dead_letter, faulty_quire, quire, quire_with};
+pub(crate) use documents::{TestPage, encrypted_pdf, pdf, pdf_with_a_broken_page, png, png_header, raw_bmp};
+pub(crate) use engine_config::{engine_config, engine_of, write_config};
+pub(crate) use model_server::{ModelBehavior, ModelServer};
 pub(crate) use node::node;
 pub(crate) use python::{python, python_with, scripts};
-pub(crate) use receiver::{Delivery, Receiver};
-pub(crate) use routes::{engine_of, routed, written};
-pub(crate) use serve::{Launch, Serve, free_port};
+pub(crate) use serve_process::{ServeOptions, ServeProcess, free_port};
 
-/// Longer than anything takes that a test waits for, on a slow and busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(4);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The longest wait for anything a test waits for, on a slow and busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(4);
+/// Between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Looks again and again, until there is something to be seen.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(awaited: &str, mut look: impl FnMut() -> F) -> T {
+/// Polls until `probe` returns a value, and returns it. Panics after [`TIMEOUT`] with the condition it waited for.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(condition: &str, mut probe: impl FnMut() -> F) -> T {
     let begun = Instant::now();
     loop {
-        if let Some(found) = look().await {
+        if let Some(found) = probe().await {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {awaited}");
-        sleep(PAUSE).await;
+        assert!(begun.elapsed() < TIMEOUT, "timeout after {TIMEOUT:?} waiting until {condition}");
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The files below a folder, by their paths from there, sorted. A folder that is not there has none.
+/// Returns the files below a folder as sorted relative paths. A folder that does not exist has none.
 pub(crate) fn files_below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -52,7 +53,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<String> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let below = path.strip_prefix(folder).expect("it was found there");
+                let below = path.strip_prefix(folder).expect("the file is below the folder");
                 found.push(below.to_string_lossy().into_owned());
             }
         }
@@ -61,7 +62,7 @@ pub(crate) fn files_below(folder: &Path) -> Vec<String> {
     found
 }
 
-/// A text without its white space, which no two readers put in the same places.
-pub(crate) fn squeezed(text: &str) -> String {
+/// Returns the text without white space, in which OCR engines differ.
+pub(crate) fn without_whitespace(text: &str) -> String {
     text.split_whitespace().collect()
 }

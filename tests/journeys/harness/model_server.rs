@@ -1,4 +1,4 @@
-//! A server that reads pages as OpenAI's does, and whose manner is changed while it runs.
+//! A fake of an OpenAI-compatible model server, whose behavior tests change while it runs.
 
 use std::{
     sync::{
@@ -21,177 +21,187 @@ use tokio::{net::TcpListener, runtime::Runtime, time::sleep};
 
 use super::{
     free_port,
-    model_answers::{Seen, completion, reads},
+    model_responses::{ModelRequest, completion, output_for},
 };
 
-/// What is done with a page.
+/// How the server responds to a request.
 #[derive(Debug, Clone)]
-pub(crate) enum Manner {
-    /// It is read.
+pub(crate) enum ModelBehavior {
+    /// With [`output_for`] the page.
     Reads,
-    /// This is said of it, whatever was asked.
-    Says(&'static str),
-    /// The answer has this status.
+    /// With this text.
+    RespondsWith(&'static str),
+    /// With this HTTP status.
     Status(u16),
-    /// There is too much to do: come back after so many seconds.
+    /// With `429 Too Many Requests` and this `Retry-After`, in seconds.
     Busy(u32),
-    /// There is never an answer.
-    Silent,
+    /// Not at all; the connection stays open.
+    NeverResponds,
 }
 
 #[derive(Debug)]
-struct Mood {
-    manner: Manner,
-    /// With a yellow page.
-    with_yellow: Manner,
-    /// How probable each token is said to be, to who asks for it.
-    sure: Option<f32>,
-    takes: Duration,
-    asked: Vec<Seen>,
+struct ServerState {
+    behavior: ModelBehavior,
+    /// The behavior for yellow pages.
+    yellow_behavior: ModelBehavior,
+    /// The probability of each token, returned where a request asks for `logprobs`.
+    confidence: Option<f32>,
+    delay: Duration,
+    requests: Vec<ModelRequest>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    mood: Mutex<Mood>,
-    open: AtomicUsize,
-    most_open: AtomicUsize,
+struct SharedServer {
+    state: Mutex<ServerState>,
+    open_requests: AtomicUsize,
+    max_open_requests: AtomicUsize,
 }
 
-/// The server; it has a runtime of its own, so that it can go away with all its connections.
+/// The server. It has its own runtime, so that a shutdown breaks all its connections.
 #[derive(Debug)]
 pub(crate) struct ModelServer {
     port: u16,
-    shared: Arc<Shared>,
+    shared: Arc<SharedServer>,
     runtime: Option<Runtime>,
 }
 
 impl ModelServer {
-    /// Reads everything, as fast as it can.
+    /// Starts on a free port; reads every page without a delay.
     pub(crate) fn start() -> Self {
         Self::start_on(free_port())
     }
 
-    /// Likewise, on this port.
+    /// Starts on this port; reads every page without a delay.
     pub(crate) fn start_on(port: u16) -> Self {
-        let (manner, with_yellow, takes) = (Manner::Reads, Manner::Reads, Duration::ZERO);
-        let mood = Mutex::new(Mood { manner, with_yellow, sure: None, takes, asked: Vec::new() });
-        let shared = Arc::new(Shared { mood, open: AtomicUsize::new(0), most_open: AtomicUsize::new(0) });
+        let state = ServerState {
+            behavior: ModelBehavior::Reads,
+            yellow_behavior: ModelBehavior::Reads,
+            confidence: None,
+            delay: Duration::ZERO,
+            requests: Vec::new(),
+        };
+        let shared = Arc::new(SharedServer {
+            state: Mutex::new(state),
+            open_requests: AtomicUsize::new(0),
+            max_open_requests: AtomicUsize::new(0),
+        });
         let mut server = Self { port, shared, runtime: None };
-        server.comes_back();
+        server.restart();
         server
     }
 
-    /// Its entry among the engines, with these members besides.
+    /// Returns the entry of this server for the `engines` configuration, extended with these members.
     pub(crate) fn engine(&self, more: &Value) -> Value {
         let url = format!("http://127.0.0.1:{}/v1", self.port);
         let mut entry = json!({ "kind": "openai", "url": url, "model": "a/model", "concurrency": 4 });
-        let more = more.as_object().expect("an object").clone();
-        entry.as_object_mut().expect("an object").extend(more);
+        let more = more.as_object().expect("the members are an object").clone();
+        entry.as_object_mut().expect("the members are an object").extend(more);
         entry
     }
 
-    pub(crate) fn behaves(&self, manner: Manner) {
-        self.mood().manner = manner;
+    pub(crate) fn set_behavior(&self, behavior: ModelBehavior) {
+        self.state().behavior = behavior;
     }
 
-    pub(crate) fn behaves_with_yellow(&self, manner: Manner) {
-        self.mood().with_yellow = manner;
+    pub(crate) fn set_yellow_behavior(&self, behavior: ModelBehavior) {
+        self.state().yellow_behavior = behavior;
     }
 
-    /// From now on each token is said to be so probable, to clients of vLLM's dialect.
-    pub(crate) fn is_sure(&self, probability: f32) {
-        self.mood().sure = Some(probability);
+    /// Sets the probability of each token, for clients that use the `vllm` dialect.
+    pub(crate) fn set_confidence(&self, probability: f32) {
+        self.state().confidence = Some(probability);
     }
 
-    /// From now on a page takes so long.
-    pub(crate) fn takes(&self, time: Duration) {
-        self.mood().takes = time;
+    /// Sets the time that each page takes.
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.state().delay = delay;
     }
 
-    /// All requests so far.
-    pub(crate) fn asked(&self) -> Vec<Seen> {
-        self.mood().asked.clone()
+    /// Returns all requests so far.
+    pub(crate) fn requests(&self) -> Vec<ModelRequest> {
+        self.state().requests.clone()
     }
 
-    /// How many pages it had in hand at most at the same time.
-    pub(crate) fn most_at_once(&self) -> usize {
-        self.shared.most_open.load(Ordering::Relaxed)
+    /// Returns the largest number of requests that were in flight at the same time.
+    pub(crate) fn max_concurrency(&self) -> usize {
+        self.shared.max_open_requests.load(Ordering::Relaxed)
     }
 
-    /// Goes away: its connections break, and further ones are refused.
-    pub(crate) fn goes_away(&mut self) {
+    /// Shuts down: open connections break, and new ones are refused.
+    pub(crate) fn shut_down(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A runtime may not be waited for on another one's thread.
-            thread::spawn(|| runtime.shutdown_timeout(Duration::from_secs(5))).join().expect("no panic");
+            // A runtime must not be shut down on a thread of another runtime.
+            thread::spawn(|| runtime.shutdown_timeout(Duration::from_secs(5))).join().expect("the runtime shuts down");
         }
     }
 
-    /// Is there again, at the same place.
-    pub(crate) fn comes_back(&mut self) {
+    /// Listens again, on the same port.
+    pub(crate) fn restart(&mut self) {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
-        let router = Router::new().route("/v1/chat/completions", post(answer));
+        let runtime = builder.worker_threads(1).enable_all().build().expect("the runtime can be built");
+        let router = Router::new().route("/v1/chat/completions", post(respond));
         let router = router.layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&self.shared));
         let port = self.port;
-        let (listens, listening) = std::sync::mpsc::channel();
+        let (ready_sender, ready) = std::sync::mpsc::channel();
         runtime.spawn(async move {
-            let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("its port is free");
-            listens.send(()).expect("it is waited for");
+            let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
+            ready_sender.send(()).expect("the receiver waits");
             axum::serve(listener, router).await
         });
-        listening.recv().expect("it listens");
+        ready.recv().expect("the server listens");
         self.runtime = Some(runtime);
     }
 
-    fn mood(&self) -> MutexGuard<'_, Mood> {
-        self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, ServerState> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for ModelServer {
     fn drop(&mut self) {
-        self.goes_away();
+        self.shut_down();
     }
 }
 
-/// A page in hand, as long as its client waits for it.
-struct InHand<'a>(&'a Shared);
+/// Counts a request as open until it is dropped.
+struct OpenRequest<'a>(&'a SharedServer);
 
-impl<'a> InHand<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        let open = shared.open.fetch_add(1, Ordering::Relaxed) + 1;
-        shared.most_open.fetch_max(open, Ordering::Relaxed);
+impl<'a> OpenRequest<'a> {
+    fn new(shared: &'a SharedServer) -> Self {
+        let open = shared.open_requests.fetch_add(1, Ordering::Relaxed) + 1;
+        shared.max_open_requests.fetch_max(open, Ordering::Relaxed);
         Self(shared)
     }
 }
 
-impl Drop for InHand<'_> {
+impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open_requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Response {
-    let _in_hand = InHand::new(&shared);
-    let seen = Seen::of(&request);
-    let (manner, sure, takes) = {
-        let mut mood = shared.mood.lock().unwrap_or_else(PoisonError::into_inner);
-        mood.asked.push(seen.clone());
-        let manner = if seen.is_yellow { &mood.with_yellow } else { &mood.manner };
-        (manner.clone(), mood.sure.filter(|_| request["logprobs"] == true), mood.takes)
+async fn respond(State(shared): State<Arc<SharedServer>>, Json(body): Json<Value>) -> Response {
+    let _open_request = OpenRequest::new(&shared);
+    let request = ModelRequest::parse(&body);
+    let (behavior, confidence, delay) = {
+        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.requests.push(request.clone());
+        let behavior = if request.is_yellow { &state.yellow_behavior } else { &state.behavior };
+        let confidence = if body["logprobs"] == true { state.confidence } else { None };
+        (behavior.clone(), confidence, state.delay)
     };
-    sleep(takes).await;
-    match manner {
-        Manner::Reads => completion(&reads(&seen), sure, &request),
-        Manner::Says(text) => completion(text, sure, &request),
-        Manner::Status(status) => {
-            let status = StatusCode::from_u16(status).expect("a status");
+    sleep(delay).await;
+    match behavior {
+        ModelBehavior::Reads => completion(&output_for(&request), confidence, &body),
+        ModelBehavior::RespondsWith(text) => completion(text, confidence, &body),
+        ModelBehavior::Status(status) => {
+            let status = StatusCode::from_u16(status).expect("the status is valid");
             (status, [(header::CONTENT_TYPE, "text/html")], "<h1>No</h1>").into_response()
         }
-        Manner::Busy(seconds) => {
+        ModelBehavior::Busy(seconds) => {
             let after = [(header::RETRY_AFTER, seconds.to_string())];
             (StatusCode::TOO_MANY_REQUESTS, after, "too many").into_response()
         }
-        Manner::Silent => std::future::pending().await,
+        ModelBehavior::NeverResponds => std::future::pending().await,
     }
 }

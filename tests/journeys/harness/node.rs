@@ -1,4 +1,4 @@
-//! Programs of customers, in JavaScript, with packages that we did not write.
+//! Runs customer-side scripts in JavaScript with third-party packages.
 
 use std::{
     fs::{self, File},
@@ -9,10 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-/// What a script needs beside it. A module finds its packages by where it lies itself, so that it is copied there.
+/// The files of the scripts. Node.js resolves packages relative to the script, so the scripts are copied next to them.
 const FILES: [&str; 4] = [".npmrc", "package.json", "package-lock.json", "receiver.js"];
 
-/// Runs a script of the folder `node`; what it prints.
+/// Runs a script of the folder `node` and returns the JSON it prints.
 pub(crate) fn node(script: &str, input: &str) -> Value {
     let mut child = Command::new("node")
         .arg(folder().join(script))
@@ -20,27 +20,29 @@ pub(crate) fn node(script: &str, input: &str) -> Value {
         .stdout(Stdio::piped())
         .spawn()
         .expect("node can be started: install Node.js 20 or later");
-    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads its input");
-    let output = child.wait_with_output().expect("it can be waited for");
+    child.stdin.take().expect("stdin is piped").write_all(input.as_bytes()).expect("the script reads its input");
+    let output = child.wait_with_output().expect("the script can be waited for");
     assert!(output.status.success(), "{script} ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+    serde_json::from_slice(&output.stdout).expect("the script prints JSON")
 }
 
-/// The folder of scripts, with the packages that `package-lock.json` pins, filled on first use.
+/// Returns a folder with the scripts and the packages that `package-lock.json` pins. Installs them on first use, under
+/// a lock, since tests run in parallel and in several processes.
 fn folder() -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/journeys/node");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let read = |name| fs::read(sources.join(name)).expect("it is in the repository");
-    let wanted: Vec<u8> = FILES.iter().flat_map(read).collect();
-    let (folder, filled) = (target.join("journeys-node"), target.join("journeys-node.filled"));
-    let lock = File::create(target.join("journeys-node.lock")).expect("a lock");
-    lock.lock().expect("it can be locked");
-    if fs::read(&filled).ok().as_deref() != Some(&wanted) {
-        // There is none the first time.
+    let read = |name| fs::read(sources.join(name)).expect("the file is in the repository");
+    let expected_marker: Vec<u8> = FILES.iter().flat_map(read).collect();
+    let folder = target.join("journeys-node");
+    let marker = target.join("journeys-node.filled");
+    let lock = File::create(target.join("journeys-node.lock")).expect("the lock file can be created");
+    lock.lock().expect("the lock file can be locked");
+    if fs::read(&marker).ok().as_deref() != Some(&expected_marker) {
+        // Fails on first use, when there is no folder.
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a folder");
+        fs::create_dir_all(&folder).expect("the folder can be created");
         for name in FILES {
-            fs::copy(sources.join(name), folder.join(name)).expect("it is copied");
+            fs::copy(sources.join(name), folder.join(name)).expect("the file can be copied");
         }
         let output = Command::new("npm")
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])
@@ -48,7 +50,7 @@ fn folder() -> PathBuf {
             .output()
             .expect("npm can be started: install Node.js 20 or later");
         assert!(output.status.success(), "npm: {}", String::from_utf8_lossy(&output.stderr));
-        fs::write(&filled, &wanted).expect("a mark");
+        fs::write(&marker, &expected_marker).expect("the marker can be written");
     }
     folder
 }

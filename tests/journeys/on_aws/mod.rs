@@ -1,15 +1,15 @@
-//! The same on AWS: deployed by Terraform to an emulator, and used through its front doors.
+//! The journeys on AWS: Terraform deploys the stack to an emulator, and tests use its public interfaces.
 //!
-//! The Lambda functions are the real ones, each in its zip; workers are processes. [`stack`] says what a stack is.
+//! The Lambda functions are the real ones, each in its zip; workers are processes. See [`stack`].
 
 mod callbacks;
 mod contract;
-mod desk;
 mod emulator;
 mod engines;
-mod faults;
-mod inbox;
 mod stack;
-mod worker;
+mod stack_worker;
+mod task_api;
+mod uploads;
+mod worker_faults;
 
-pub(crate) use stack::begin;
+pub(crate) use stack::start_stacks;

@@ -1,4 +1,5 @@
-//! A stack on an emulator: brought up by `localstack/up`, and gone with this program, however it ends.
+//! A stack on an AWS emulator. `localstack/up` starts it, and stops it when its standard input closes: also after a
+//! crash of this process.
 
 use std::{
     collections::BTreeMap,
@@ -13,15 +14,15 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{Api, Ended, QUIRE, eventually, free_port, quire_with, routed, written};
+use crate::harness::{ApiClient, CommandOutput, QUIRE, engine_config, eventually, free_port, quire_with, write_config};
 
-use super::worker::Worker;
+use super::stack_worker::StackWorker;
 
-/// What its last line begins with.
-const COMPLETE: &str = "# The API: ";
-/// Where [`super::inbox`] has its receiver.
-const INBOX_PATH: &str = "/inbox";
-/// The programs in the zips, and what they are made of beside `shared`.
+/// The start of the last line that `localstack/up` prints.
+const READY_PREFIX: &str = "# The API: ";
+/// The path of the callback receiver in [`super::uploads`].
+const UPLOAD_CALLBACK_PATH: &str = "/inbox";
+/// The program of each Lambda function, and the folder of its package in `functions`.
 const FUNCTIONS: [(&str, &str); 6] = [
     ("submit-api", "submit"),
     ("submit-upload", "submit"),
@@ -31,69 +32,70 @@ const FUNCTIONS: [(&str, &str); 6] = [
     ("dead-letter", "dead-letter"),
 ];
 
-static SHARED: OnceLock<Stack> = OnceLock::new();
-static POISONED: OnceLock<Stack> = OnceLock::new();
+static SHARED: OnceLock<EmulatedStack> = OnceLock::new();
+static POISONED: OnceLock<EmulatedStack> = OnceLock::new();
 
-/// Brings up in the background what takes its time. The programs must be there.
-pub(crate) fn begin() {
-    functions_are_built(bins());
+/// Starts the shared stacks in the background. Panics unless the functions are built.
+pub(crate) fn start_stacks() {
+    assert_functions_are_built(bins());
     thread::spawn(shared);
     thread::spawn(poisoned);
 }
 
-fn shared() -> &'static Stack {
-    SHARED.get_or_init(|| Stack::start("shared", Made::AsDeployed))
+fn shared() -> &'static EmulatedStack {
+    SHARED.get_or_init(|| EmulatedStack::start("shared", Provisioning::Terraform))
 }
 
-fn poisoned() -> &'static Stack {
-    POISONED.get_or_init(|| Stack::start("poisoned", Made::AsDeployed))
+fn poisoned() -> &'static EmulatedStack {
+    POISONED.get_or_init(|| EmulatedStack::start("poisoned", Provisioning::Terraform))
 }
 
-/// What makes the queues, the functions and so on.
+/// How the resources of a stack are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Made {
-    /// Terraform, of `infra/`. Where there is none, the small step that stands in for it, and it says so on the terminal.
-    AsDeployed,
-    /// The small step: for a stack that is only there to be apart from the others.
-    Quickly,
+enum Provisioning {
+    /// By Terraform from `infra/`. Without Terraform on this machine, by the script, with a warning.
+    Terraform,
+    /// By a script, which is faster: for stacks that isolate a single test.
+    Script,
 }
 
-/// A stack that is up. A worker reads only on the one that all share.
+/// A running stack. Only the shared one has a worker from the start.
 #[derive(Debug)]
-pub(super) struct Stack {
+pub(super) struct EmulatedStack {
     pub(super) folder: PathBuf,
-    pub(super) inbox_port: u16,
-    /// Where it looks for the server that reads markdown, if it is the shared one.
+    pub(super) upload_callback_port: u16,
+    /// The port of the model server that reads markdown, on the shared stack.
     pub(super) model_port: u16,
     environment: BTreeMap<String, String>,
-    reader: Option<Worker>,
+    reader: Option<StackWorker>,
     up: Child,
 }
 
-impl Stack {
-    /// The one for all who harm nobody; a worker reads there.
+impl EmulatedStack {
+    /// Returns the stack that all tests share which do not kill workers. It has a worker.
     pub(super) async fn shared() -> &'static Self {
-        tokio::task::spawn_blocking(shared).await.expect("the stack is up")
+        tokio::task::spawn_blocking(shared).await.expect("the stack starts")
     }
 
-    /// The one for the page that kills its workers.
+    /// Returns the stack for the page that crashes its workers.
     pub(super) async fn poisoned() -> &'static Self {
-        tokio::task::spawn_blocking(poisoned).await.expect("the stack is up")
+        tokio::task::spawn_blocking(poisoned).await.expect("the stack starts")
     }
 
-    /// One for a single test.
+    /// Starts a stack for a single test.
     pub(super) async fn apart(name: &'static str) -> Self {
-        tokio::task::spawn_blocking(|| Self::start(name, Made::Quickly)).await.expect("the stack is up")
+        tokio::task::spawn_blocking(|| Self::start(name, Provisioning::Script)).await.expect("the stack starts")
     }
 
-    fn start(name: &str, made: Made) -> Self {
-        functions_are_built(bins());
+    fn start(name: &str, provisioning: Provisioning) -> Self {
+        assert_functions_are_built(bins());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("on-aws-{name}"));
-        // What an earlier run left; there is none the first time.
+        // Deletes the files of an earlier run; fails if there are none.
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a folder");
-        let quickly = made == Made::Quickly || std::env::var_os("QUIRE_TEST_WITHOUT_TERRAFORM").is_some();
-        let [port, inbox_port, model_port] = std::array::from_fn(|_| free_port());
+        fs::create_dir_all(&folder).expect("a temporary folder");
+        let by_script =
+            provisioning == Provisioning::Script || std::env::var_os("QUIRE_TEST_WITHOUT_TERRAFORM").is_some();
+        let [port, upload_callback_port, model_port] = std::array::from_fn(|_| free_port());
         let mut command = Command::new("python3");
         command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../localstack/up"))
@@ -101,26 +103,27 @@ impl Stack {
             .arg(&folder)
             .arg("--bins")
             .arg(bins())
-            .arg(format!("--inbox-callback-url=http://127.0.0.1:{inbox_port}{INBOX_PATH}"))
-            .args(quickly.then_some("--without-terraform"))
-            .args((name == "shared").then(|| format!("--engines={}", engines(&folder, model_port).display())))
+            .arg(format!("--inbox-callback-url=http://127.0.0.1:{upload_callback_port}{UPLOAD_CALLBACK_PATH}"))
+            .args(by_script.then_some("--without-terraform"))
+            .args((name == "shared").then(|| format!("--engines={}", write_engines(&folder, model_port).display())))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        if made == Made::Quickly {
-            // Nobody wanted Terraform: nothing is worth saying.
-            command.stderr(File::create(folder.join("up.stderr")).expect("a log"));
+        if provisioning == Provisioning::Script {
+            // Hides the warning that Terraform is not used.
+            command.stderr(File::create(folder.join("up.stderr")).expect("the log can be created"));
         }
         let mut up = command.spawn().expect("python3 can be started");
-        let printed = BufReader::new(up.stdout.take().expect("it is piped"));
-        let environment = environment(printed).unwrap_or_else(|| panic!("no stack: see {}", folder.display()));
-        let mut stack = Self { folder, inbox_port, model_port, environment, reader: None, up };
+        let printed = BufReader::new(up.stdout.take().expect("stdout is piped"));
+        let environment =
+            read_environment(printed).unwrap_or_else(|| panic!("the stack does not start: see {}", folder.display()));
+        let mut stack = Self { folder, upload_callback_port, model_port, environment, reader: None, up };
         if name == "shared" {
-            stack.reader = Some(Worker::start(&stack, Path::new(QUIRE), &[]));
+            stack.reader = Some(StackWorker::start(&stack, Path::new(QUIRE), &[]));
         }
         stack
     }
 
-    /// What its clients find in their environment.
+    /// Returns the environment variables for clients of the stack.
     pub(super) fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
     }
@@ -129,46 +132,46 @@ impl Stack {
         self.environment.get(name).unwrap_or_else(|| panic!("no {name} in {:#?}", self.environment))
     }
 
-    /// Where its API says it is. No name server knows that name.
+    /// Returns the URL that the API uses in links. Its host name does not resolve.
     pub(super) fn public_url(&self) -> &str {
         self.variable("QUIRE_API")
     }
 
-    /// The API by another way in, which the emulator has for those who cannot resolve its name.
-    pub(super) fn api(&self) -> Api {
+    /// Returns a client of the API, by a URL of the emulator that needs no name resolution.
+    pub(super) fn api(&self) -> ApiClient {
         let host = self.public_url().trim_start_matches("http://");
-        let id = host.split('.').next().expect("a name begins with something");
-        Api::new(format!("{}/_aws/execute-api/{id}/$default", self.variable("AWS_ENDPOINT_URL")))
+        let id = host.split('.').next().expect("a host name has a first label");
+        ApiClient::new(format!("{}/_aws/execute-api/{id}/$default", self.variable("AWS_ENDPOINT_URL")))
     }
 
-    /// Runs `quire` on it.
-    pub(super) async fn quire(&self, arguments: &[&str]) -> Ended {
+    /// Runs `quire` with the environment of the stack.
+    pub(super) async fn quire(&self, arguments: &[&str]) -> CommandOutput {
         quire_with(arguments, |command| {
             command.envs(&self.environment);
         })
         .await
     }
 
-    /// The name of the dead letter of this kind that is about this task, once it is filed.
-    pub(super) async fn dead_letter(&self, kind: &str, task_id: &str) -> String {
-        eventually("there is a dead letter", || async {
-            let listed = self.quire(&["dead-letters", "list", kind]).await.printed();
+    /// Waits until a dead letter of this kind is filed for the task, and returns its name.
+    pub(super) async fn await_dead_letter(&self, kind: &str, task_id: &str) -> String {
+        eventually("a dead letter is filed", || async {
+            let listed = self.quire(&["dead-letters", "list", kind]).await.expect_stdout();
             listed.split_whitespace().find(|word| word.starts_with(task_id)).map(str::to_owned)
         })
         .await
     }
 }
 
-impl Drop for Stack {
+impl Drop for EmulatedStack {
     fn drop(&mut self) {
         drop(self.reader.take());
         drop(self.up.stdin.take());
-        self.up.wait().expect("it can be waited for");
+        self.up.wait().expect("the process can be waited for");
     }
 }
 
-/// Text is read by PP-OCR, as without a configuration; markdown by a server.
-fn engines(folder: &Path, model_port: u16) -> PathBuf {
+/// Writes an engine configuration: PP-OCR reads text, as by default, and a model server reads markdown.
+fn write_engines(folder: &Path, model_port: u16) -> PathBuf {
     let server = json!({
         "kind": "openai", "url": format!("http://127.0.0.1:{model_port}/v1"), "model": "a/model", "dialect": "vllm",
     });
@@ -177,15 +180,15 @@ fn engines(folder: &Path, model_port: u16) -> PathBuf {
         { "modes": ["text"], "primary": "pp-ocr@v6-small" },
         { "modes": ["markdown"], "primary": "a@1", "review_below": 0.6 },
     ]);
-    written(folder, &routed(&engines, &routes))
+    write_config(folder, &engine_config(&engines, &routes))
 }
 
-/// What it prints, up to the line that says that it is all; `None` if it ends before.
-fn environment(printed: impl BufRead) -> Option<BTreeMap<String, String>> {
+/// Parses the `export` lines of `localstack/up` until the last line; `None` if the output ends before.
+fn read_environment(printed: impl BufRead) -> Option<BTreeMap<String, String>> {
     let mut environment = BTreeMap::new();
     for line in printed.lines() {
-        let line = line.expect("it prints UTF-8");
-        if line.starts_with(COMPLETE) {
+        let line = line.expect("the output is UTF-8");
+        if line.starts_with(READY_PREFIX) {
             return Some(environment);
         }
         let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
@@ -195,27 +198,29 @@ fn environment(printed: impl BufRead) -> Option<BTreeMap<String, String>> {
 }
 
 fn bins() -> &'static Path {
-    Path::new(QUIRE).parent().expect("a program lies in a folder")
+    Path::new(QUIRE).parent().expect("a program is in a folder")
 }
 
-/// Cargo builds the programs of all packages when it tests the workspace, but not when it runs these tests alone.
-fn functions_are_built(bins: &Path) {
+/// Asserts that the programs of the functions exist and are newer than their sources. Cargo builds them when it tests
+/// the workspace, but not when it runs only these tests.
+fn assert_functions_are_built(bins: &Path) {
     const BUILD: &str = "build them as `cargo test --workspace --no-run` does";
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for (name, package) in FUNCTIONS {
         let program = bins.join(name);
         assert!(program.is_file(), "{} is missing: {BUILD}", program.display());
-        let sources = newest(&packages.join(package).join("src"));
-        assert!(sources <= modified(&program), "{} is older than its sources: {BUILD}", program.display());
+        let sources = newest_modification(&packages.join(package).join("src"));
+        assert!(sources <= modification_time(&program), "{} is older than its sources: {BUILD}", program.display());
     }
 }
 
-fn newest(folder: &Path) -> SystemTime {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let times = entries.map(|path| if path.is_dir() { newest(&path) } else { modified(&path) });
-    times.max().expect("a folder with something in it")
+fn newest_modification(folder: &Path) -> SystemTime {
+    let entries =
+        fs::read_dir(folder).expect("a temporary folder").map(|entry| entry.expect("the entry can be read").path());
+    let times = entries.map(|path| if path.is_dir() { newest_modification(&path) } else { modification_time(&path) });
+    times.max().expect("the folder is not empty")
 }
 
-fn modified(path: &Path) -> SystemTime {
-    path.metadata().and_then(|metadata| metadata.modified()).expect("its time is known")
+fn modification_time(path: &Path) -> SystemTime {
+    path.metadata().and_then(|metadata| metadata.modified()).expect("the modification time can be read")
 }

@@ -1,6 +1,7 @@
-"""What Schemathesis cannot know: which ids there are, where this machine may be called, and what a document looks like.
+"""Replaces generated values by valid ones that Schemathesis cannot guess: ids, callback URLs and an image.
 
-`QUIRE_KNOWN` has them as JSON. Only what is meant to be right is changed, and not all of that: unknown ids are tried too.
+`QUIRE_KNOWN` has these values as JSON. Only positive test cases are changed, and not all of them, so that unknown ids
+are tested too.
 """
 
 import base64
@@ -12,14 +13,14 @@ import schemathesis
 
 KNOWN = json.loads(os.environ["QUIRE_KNOWN"])
 PICTURE = base64.b64decode(KNOWN["picture"])
-# Of so many, all but one.
-SHARE = 5
+# One of this many positive test cases stays unchanged.
+UNCHANGED_SHARE = 5
 
 
 def choice(case, of):
-    """One of these, by what was generated: the same case is always tried in the same way. Or none, for some."""
+    """Returns one of these values, or `None` for some cases. Deterministic: depends only on the generated case."""
     seed = zlib.crc32(f"{case.path_parameters}{case.query}{case.body}".encode("utf-8", "replace"))
-    return None if seed % SHARE == 0 or not of else of[seed // SHARE % len(of)]
+    return None if seed % UNCHANGED_SHARE == 0 or not of else of[seed // UNCHANGED_SHARE % len(of)]
 
 
 @schemathesis.hook
@@ -37,15 +38,15 @@ def map_case(context, case):
             if isinstance(case.body.get(name), str):
                 case.body[name] = KNOWN[name]
         if choice(case, [1]):
-            make_sense(case.body)
-            # The simplest key would be that of most requests, and most be refused for it.
+            make_consistent(case.body)
+            # Generated keys are often the same short string, which rejects requests as duplicates with another body.
             if "Idempotency-Key" in (case.headers or {}):
                 case.headers["Idempotency-Key"] = str(zlib.crc32(str(case.body).encode("utf-8", "replace")))
     return case
 
 
-def make_sense(body):
-    """What fits its schema still may not fit the rest of the request, or this server."""
+def make_consistent(body):
+    """Makes the members of a body consistent with each other and with this server, which the schema cannot express."""
     if "image" in body:
         body["image"] = PICTURE
     if "images" in body:

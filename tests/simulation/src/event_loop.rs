@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_ocr::Policy;
+use quire_pp_ocr::BatchPolicy;
 use quire_worker::{BatchDue, BatchLimits, target_pages_in_flight};
 
 use crate::{
@@ -29,7 +29,7 @@ enum SimulationEvent {
 }
 
 pub(crate) struct EventLoop<'a> {
-    policy: &'a Policy,
+    policy: &'a BatchPolicy,
     machine: &'a SimulatedMachine,
     recording: &'a Recording,
     /// The batcher takes instants; only their distance from this one matters.
@@ -48,7 +48,7 @@ pub(crate) struct EventLoop<'a> {
 }
 
 impl<'a> EventLoop<'a> {
-    pub(crate) fn new(policy: &'a Policy, machine: &'a SimulatedMachine, recording: &'a Recording) -> Self {
+    pub(crate) fn new(policy: &'a BatchPolicy, machine: &'a SimulatedMachine, recording: &'a Recording) -> Self {
         Self {
             policy,
             machine,
@@ -207,7 +207,7 @@ impl<'a> EventLoop<'a> {
                 sizes.push(size);
                 drawn.push(content);
             }
-            for run in self.policy.pixel_runs(&sizes) {
+            for run in self.policy.pack_pages(&sizes) {
                 let pixels = self.report.detection.add_pixels(&run, &drawn);
                 durations.push(self.machine.detection_time(pixels));
             }
@@ -216,7 +216,7 @@ impl<'a> EventLoop<'a> {
         for pass in 0..recognition_passes {
             let widths: Vec<usize> =
                 shapes.iter().filter_map(|shape| shape.looks.get(pass)).flatten().copied().collect();
-            for run in self.policy.strip_runs(&widths) {
+            for run in self.policy.pack_lines(&widths) {
                 let columns = self.report.recognition.add_strips(&run, &widths);
                 durations.push(self.machine.recognition_time(columns));
             }
@@ -229,7 +229,11 @@ impl<'a> EventLoop<'a> {
         let reading = &mut self.workers[worker].readers[reader];
         match reading.steps.pop_front() {
             Some(ReadingStep::Prepare(work)) => {
-                let threads = if self.policy.hands == 0 { self.machine.processors } else { self.policy.hands };
+                let threads = if self.policy.processing_threads == 0 {
+                    self.machine.processors
+                } else {
+                    self.policy.processing_threads
+                };
                 reading.busy_threads = threads;
                 for _ in 0..threads {
                     self.cpus.enqueue(work / threads as u32, SimulatedJob::Prepare { worker, reader });

@@ -10,14 +10,14 @@ mod pipeline;
 mod recording;
 mod report;
 
-use quire_ocr::Policy;
+use quire_pp_ocr::BatchPolicy;
 
 pub use machine::SimulatedMachine;
 pub use recording::{InvalidRecording, Recording};
 pub use report::{PaddingStats, SimulationReport, percentile};
 
 /// Simulates reading the recorded pages on this machine with this batching policy.
-pub fn simulate(policy: &Policy, machine: &SimulatedMachine, recording: &Recording) -> SimulationReport {
+pub fn simulate(policy: &BatchPolicy, machine: &SimulatedMachine, recording: &Recording) -> SimulationReport {
     event_loop::EventLoop::new(policy, machine, recording).run()
 }
 
@@ -25,7 +25,7 @@ pub fn simulate(policy: &Policy, machine: &SimulatedMachine, recording: &Recordi
 mod tests {
     use std::time::Duration;
 
-    use quire_ocr::Provider;
+    use quire_pp_ocr::Provider;
 
     use super::*;
 
@@ -41,14 +41,14 @@ mod tests {
     }
 
     fn with_default(provider: Provider, recording: &Recording) -> SimulationReport {
-        simulate(&Policy::of(provider), &SimulatedMachine::of(provider), recording)
+        simulate(&BatchPolicy::for_provider(provider), &SimulatedMachine::of(provider), recording)
     }
 
     #[test]
     fn a_full_queue_adds_no_wait_and_fills_the_batches() {
         let full = recorded("full");
         for provider in Provider::ALL {
-            let policy = Policy::of(provider);
+            let policy = BatchPolicy::for_provider(provider);
             let report = with_default(provider, &full);
             assert_eq!(report.added.last(), Some(&Duration::ZERO), "{provider}");
             // Not all batches are full: at the beginning an idle reader takes the few pages there are, at the end the
@@ -75,7 +75,7 @@ mod tests {
         for (recording, provider) in [("trickle", 0), ("burst", 1), ("full", 2), ("burst", 3)] {
             let recording = recorded(recording);
             let provider = Provider::ALL[provider];
-            let policy = Policy::of(provider);
+            let policy = BatchPolicy::for_provider(provider);
             let report = with_default(provider, &recording);
             assert_eq!(report.pages, recording.pages());
             assert_eq!(report.batches.iter().sum::<usize>(), recording.pages());
@@ -120,7 +120,8 @@ mod tests {
                {"t_ms": 5, "page": "a"}
                {"t_ms": 6, "page": "a"}"#,
         );
-        let policy = Policy { readers: 1, hands: 1, ..Policy::of(Provider::OnnxRuntime) };
+        let policy =
+            BatchPolicy { readers: 1, processing_threads: 1, ..BatchPolicy::for_provider(Provider::OnnxRuntime) };
         let report = simulate(&policy, &machine, &recording.expect("a valid recording"));
         // The first page is rendered at 6 and read until 40 in three runs; the second is rendered at 7 and waits until
         // 40.
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(millis(&report.waited), [0.0, page - 1.0]);
         assert_eq!(report.added, [Duration::ZERO; 2]);
         assert_eq!((report.detection.runs, report.recognition.runs), (2, 4));
-        assert!((report.recognition.waste() - 8.0 / 168.0).abs() < 1e-9, "{:?}", report.recognition);
+        assert!((report.recognition.padding_share() - 8.0 / 168.0).abs() < 1e-9, "{:?}", report.recognition);
         assert!((report.busy - 60.0 / 69.0).abs() < 0.01, "{report}");
     }
 }

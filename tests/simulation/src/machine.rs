@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use quire_ocr::Provider;
+use quire_pp_ocr::Provider;
 use serde::Deserialize;
 
 const MACHINES: &str = include_str!("../machines.json");

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use quire_batch_simulation::{Recording, SimulatedMachine, SimulationReport, simulate};
-use quire_ocr::Provider;
+use quire_pp_ocr::Provider;
 use quire_worker::policy_from_env;
 
 fn main() -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use quire_ocr::Policy;
+use quire_pp_ocr::BatchPolicy;
 use quire_worker::{BatchLimits, Batcher};
 
 /// A page that is rendered: when, and its index among the arrivals.
@@ -56,7 +56,7 @@ pub(crate) struct SimulatedWorker {
 }
 
 impl SimulatedWorker {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(policy: &BatchPolicy) -> Self {
         Self {
             pages_in_flight: 0,
             rendering: 0,

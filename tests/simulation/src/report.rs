@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use quire_ocr::{PixelRun, StripRun};
+use quire_pp_ocr::{DetectionRun, RecognitionRun};
 
 /// The metrics of a simulation. The worker logs and emits the same ones for real micro-batches.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,13 +42,13 @@ pub struct PaddingStats {
 
 impl PaddingStats {
     /// Adds a run over images, by the size of each image's content. Returns the run's pixels.
-    pub(crate) fn add_pixels(&mut self, run: &PixelRun, drawn: &[(u32, u32)]) -> usize {
+    pub(crate) fn add_pixels(&mut self, run: &DetectionRun, drawn: &[(u32, u32)]) -> usize {
         let pixels = |(width, height): (u32, u32)| width as usize * height as usize;
         self.add(run.members.iter().map(|&page| pixels(drawn[page])).sum(), run.batch * pixels(run.size))
     }
 
     /// Adds a run over line images, by the width of each line. Returns the run's columns.
-    pub(crate) fn add_strips(&mut self, run: &StripRun, widths: &[usize]) -> usize {
+    pub(crate) fn add_strips(&mut self, run: &RecognitionRun, widths: &[usize]) -> usize {
         self.add(run.members.iter().map(|&strip| widths[strip]).sum(), run.batch * run.width)
     }
 
@@ -60,7 +60,7 @@ impl PaddingStats {
     }
 
     /// Returns the share of units that were padding, between 0 and 1.
-    pub fn waste(&self) -> f64 {
+    pub fn padding_share(&self) -> f64 {
         if self.padded == 0 { 0.0 } else { 1.0 - self.drawn as f64 / self.padded as f64 }
     }
 }
@@ -94,7 +94,7 @@ impl fmt::Display for SimulationReport {
         write!(f, "{:.0} / {:.0} | ", millis(&self.waited, 50), millis(&self.waited, 95))?;
         write!(f, "{:.0} / {:.0} | ", millis(&self.added, 50), millis(&self.added, 95))?;
         write!(f, "{mean:.1} / {most} | ")?;
-        write!(f, "{:.1} %, {:.1} % | ", self.detection.waste() * 1e2, self.recognition.waste() * 1e2)?;
+        write!(f, "{:.1} %, {:.1} % | ", self.detection.padding_share() * 1e2, self.recognition.padding_share() * 1e2)?;
         write!(f, "{:.0} %", self.busy * 1e2)
     }
 }

@@ -1,12 +1,13 @@
-//! The dead-letter function on Lambda, behind the three queues of dead letters.
+//! The dead-letter function on Lambda, triggered by the three dead-letter queues.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{LambdaEvent, service_fn};
-use quire_dead_letter::bury_all;
-use quire_platform::{Aws, QueueName};
+use quire_dead_letter::handle_all;
+use quire_platform::QueueName;
+use quire_platform_aws::Aws;
 use quire_tasks::{CallbackMessage, DocumentMessage, PageMessage};
 
 fn main() -> ExitCode {
@@ -15,28 +16,32 @@ fn main() -> ExitCode {
 
 async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
-    let bury = async |event| bury(&aws, event).await;
-    lambda_runtime::run(service_fn(bury)).await.map_err(anyhow::Error::from_boxed)
+    let handle = async |event| handle_event(&aws, event).await;
+    lambda_runtime::run(service_fn(handle)).await.map_err(anyhow::Error::from_boxed)
 }
 
-async fn bury(aws: &Aws, LambdaEvent { payload, context }: LambdaEvent<SqsEvent>) -> anyhow::Result<SqsBatchResponse> {
+async fn handle_event(
+    aws: &Aws,
+    LambdaEvent { payload, context }: LambdaEvent<SqsEvent>,
+) -> anyhow::Result<SqsBatchResponse> {
     let queue = queue(&payload)?;
-    let (backend, limit) = (aws.backend(), quire_telemetry::time_left(context.deadline));
-    let mut handed = aws.handed(queue, payload);
+    let backend = aws.backend();
+    let limit = quire_telemetry::time_left(context.deadline);
+    let mut handed = aws.lambda_batch(queue, payload);
     match queue {
-        QueueName::DeadPages => bury_all::<PageMessage>(&backend, handed.deliveries(), limit).await,
-        QueueName::DeadDocuments => bury_all::<DocumentMessage>(&backend, handed.deliveries(), limit).await,
-        QueueName::DeadCallbacks => bury_all::<CallbackMessage>(&backend, handed.deliveries(), limit).await,
-        live => bail!("{} is no queue of dead letters", live.as_str()),
+        QueueName::DeadPages => handle_all::<PageMessage>(&backend, handed.deliveries(), limit).await,
+        QueueName::DeadDocuments => handle_all::<DocumentMessage>(&backend, handed.deliveries(), limit).await,
+        QueueName::DeadCallbacks => handle_all::<CallbackMessage>(&backend, handed.deliveries(), limit).await,
+        live => bail!("{} is not a dead-letter queue", live.as_str()),
     }
     Ok(handed.response().await)
 }
 
-/// The queue that an event comes from, by the end of its name: all messages of one event come from one queue.
+/// Returns the queue of an event, by the suffix of its ARN. All messages of one event come from the same queue.
 fn queue(event: &SqsEvent) -> anyhow::Result<QueueName> {
     let arn = event.records.first().and_then(|message| message.event_source_arn.as_deref()).unwrap_or_default();
     let name = QueueName::ALL.into_iter().find(|name| arn.ends_with(&format!("-{}", name.as_str())));
-    name.with_context(|| format!("{arn:?} is none of our queues"))
+    name.with_context(|| format!("unknown queue {arn:?}"))
 }
 
 #[cfg(test)]
@@ -46,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_is_known_by_the_end_of_its_name() {
+    fn a_queue_is_identified_by_the_suffix_of_its_arn() {
         let from = |arn: &str| {
             let mut message = SqsMessage::default();
             message.event_source_arn = Some(arn.to_owned());
@@ -57,6 +62,6 @@ mod tests {
         assert_eq!(from("arn:aws:sqs:eu-west-1:1:quire-prod-pages-dead"), Some(QueueName::DeadPages));
         assert_eq!(from("arn:aws:sqs:eu-west-1:1:quire-documents-dead"), Some(QueueName::DeadDocuments));
         assert_eq!(from("arn:aws:sqs:eu-west-1:1:quire-callbacks-dead"), Some(QueueName::DeadCallbacks));
-        assert_eq!(from("arn:aws:sqs:eu-west-1:1:somebody-elses"), None);
+        assert_eq!(from("arn:aws:sqs:eu-west-1:1:another"), None);
     }
 }

@@ -1,27 +1,28 @@
-//! The review room: pages that wait for somebody, and what becomes of them.
+//! Review and correction of pages.
 
 use quire_dead_letter::{
-    Kind, RedriveOutcome, ReviewCase, ReviewOutcome, Standing, accept_review, correct_review, list_reviews, show_review,
+    DeadLetterKind, RedriveOutcome, ReviewCase, ReviewOutcome, ReviewStatus, accept_review, correct_review,
+    list_reviews, show_review,
 };
 use quire_platform::{Collection, Error, QueueName, file_for_review};
 use quire_tasks::{
-    CallbackMessage, Claim, Correction, DocumentState, FailureCode, Format, Key, Line, Message, Mode, ModeName,
-    Outcome, PageRef, PageStatus, PageText, ReadAs, ReviewEntry, ReviewReason, Split, Task, TaskStatus, UnixMillis,
-    Warning, WhyNot,
+    CallbackMessage, Correction, DocumentFormat, DocumentState, FailureCode, FallbackReason, Line, Message, Mode,
+    ModeName, ObjectKey, Outcome, PageRef, PageStatus, PageText, ReadAs, ReviewClaim, ReviewEntry, ReviewReason,
+    SplitDocument, Task, TaskStatus, UnixMillis, Warning,
 };
 use serde_json::json;
 
-use crate::room::{Room, now, page};
+use crate::harness::{DeadLetterHarness, now, page};
 
 const LONG_AGO: UnixMillis = UnixMillis(1);
 
-impl Room {
-    /// A task of so many pages, each of which an engine read without being sure of it.
-    async fn doubtful(&self, pages: u32, mode: Mode) -> Task {
-        let split = DocumentState::Split(Split { format: Format::Pdf, pages });
-        let task = self.create_to_be_read([split], ReadAs { mode, ..ReadAs::default() }).await;
+impl DeadLetterHarness {
+    /// Creates an ended task with a number of pages that were read with low confidence.
+    async fn low_confidence(&self, pages: u32, mode: Mode) -> Task {
+        let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages });
+        let task = self.create_with_read_as([split], ReadAs { mode, ..ReadAs::default() }).await;
         for page in task.pages() {
-            self.store(page, 1, &doubtful_text(task.read_as.mode.name())).await;
+            self.store(page, 1, &low_confidence_text(task.read_as.mode.name())).await;
             file_for_review(&self.backend, &entry(page, 1)).await.expect("filed");
             let outcome = Outcome::Succeeded { confidence: Some(0.4), needs_review: true };
             self.backend.tasks.complete_page(page, 1, outcome).await.expect("completed");
@@ -30,7 +31,7 @@ impl Room {
     }
 
     async fn store(&self, page: PageRef, round: u32, text: &PageText) {
-        let key = Key::PageText { page, round }.to_string();
+        let key = ObjectKey::PageText { page, round }.to_string();
         self.backend.objects.put(&key, serde_json::to_vec(text).expect("JSON").into()).await.expect("stored");
     }
 
@@ -39,24 +40,24 @@ impl Room {
     }
 
     async fn correct(&self, page: PageRef, text: &str) -> ReviewOutcome {
-        correct_review(&self.backend, &ReviewEntry::key_of(page), text, "Ada").await.expect("an outcome")
+        correct_review(&self.backend, &ReviewEntry::key_for(page), text, "Ada").await.expect("an outcome")
     }
 
     async fn text(&self, page: PageRef) -> PageText {
         let round = self.backend.tasks.page(page).await.expect("a page").round;
-        let key = Key::PageText { page, round }.to_string();
+        let key = ObjectKey::PageText { page, round }.to_string();
         serde_json::from_slice(&self.backend.objects.read(&key).await.expect("a text")).expect("JSON")
     }
 
-    /// Somebody took the entry in hand, and has not been seen since.
+    /// Claims an entry for another operator.
     async fn claim(&self, page: PageRef, at: UnixMillis) {
-        let claim = Some(Claim { by: "Bob".to_owned(), at });
+        let claim = Some(ReviewClaim { by: "Bob".to_owned(), at });
         let body = serde_json::to_string(&ReviewEntry { claim, ..entry(page, 1) }).expect("JSON");
-        self.backend.records.set(Collection::Review, &ReviewEntry::key_of(page), body, None).await.expect("claimed");
+        self.backend.records.set(Collection::Review, &ReviewEntry::key_for(page), body, None).await.expect("claimed");
     }
 
-    /// The rounds that callbacks are on their way for.
-    async fn owed(&self) -> Vec<u32> {
+    /// Receives all enqueued callbacks and returns their rounds.
+    async fn enqueued_callback_rounds(&self) -> Vec<u32> {
         let mut rounds = Vec::new();
         while !self.is_empty(QueueName::Callbacks).await {
             let received = self.receive(QueueName::Callbacks).await;
@@ -80,10 +81,10 @@ fn entry(page: PageRef, round: u32) -> ReviewEntry {
     }
 }
 
-fn doubtful_text(mode: ModeName) -> PageText {
+fn low_confidence_text(mode: ModeName) -> PageText {
     let corner = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]];
     let line = Line { text: "lnvoice".to_owned(), confidence: Some(0.4), polygon: Some(corner) };
-    let text = PageText::of_lines("a@1".parse().expect("an engine"), 30, 40, 90, vec![line]);
+    let text = PageText::from_lines("a@1".parse().expect("an engine"), 30, 40, 90, vec![line]);
     PageText { mode, warnings: vec![Warning::CutOff], ..text }
 }
 
@@ -92,207 +93,212 @@ fn plain(text: &str) -> Line {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_nobody_could_read_is_written_by_a_person_and_the_customer_is_told_of_an_update() {
-    let room = Room::open();
-    let task = room.buried_page().await;
-    assert_eq!(room.owed().await, [1]);
-    let cases = room.reviews().await;
+async fn a_correction_of_an_unreadable_page_enqueues_a_callback() {
+    let test = DeadLetterHarness::open();
+    let task = test.task_with_dead_page().await;
+    assert_eq!(test.enqueued_callback_rounds().await, [1]);
+    let cases = test.reviews().await;
     assert_eq!(cases.len(), 1);
-    let ReviewCase { name, standing, entry } = &cases[0];
-    assert_eq!((name, *standing, entry.reason), (&entry.key(), Standing::Waiting, ReviewReason::Unreadable));
+    let ReviewCase { name, review_status, entry } = &cases[0];
+    assert_eq!((name, *review_status, entry.reason), (&entry.key(), ReviewStatus::Waiting, ReviewReason::Unreadable));
     assert!(entry.detail.contains("2 times"), "{}", entry.detail);
-    let sheet = show_review(&room.backend, name).await.expect("a sheet");
+    let sheet = show_review(&test.backend, name).await.expect("a sheet");
     assert_eq!((sheet.status, sheet.text), (Some(PageStatus::Failed), None));
     assert_eq!(sheet.failure.map(|failure| failure.code), Some(FailureCode::AttemptsExhausted));
 
-    assert_eq!(room.correct(page(&task, 1), "Invoice\nTotal 7\n").await, ReviewOutcome::Done);
-    let ended = room.current(&task).await;
+    assert_eq!(test.correct(page(&task, 1), "Invoice\nTotal 7\n").await, ReviewOutcome::Done);
+    let ended = test.current(&task).await;
     assert_eq!((ended.status(), ended.round, ended.updated), (TaskStatus::Succeeded, 2, true));
-    assert_eq!(room.owed().await, [2]);
-    let text = room.text(page(&task, 1)).await;
+    assert_eq!(test.enqueued_callback_rounds().await, [2]);
+    let text = test.text(page(&task, 1)).await;
     assert_eq!(text.lines, [plain("Invoice"), plain("Total 7")]);
-    assert_eq!((text.engine.to_string().as_str(), text.width), ("reviewer@1", 0), "no engine has read it");
+    assert_eq!((text.engine.to_string().as_str(), text.width), ("reviewer@1", 0), "no engine read it");
     assert_eq!(text.corrected.map(|Correction { by, .. }| by).as_deref(), Some("Ada"));
-    assert_eq!(room.reviews().await, []);
-    let again = correct_review(&room.backend, name, "x", "Ada").await;
+    assert_eq!(test.reviews().await, []);
+    let again = correct_review(&test.backend, name, "x", "Ada").await;
     assert!(matches!(again, Err(Error::NotFound { .. })), "{again:?}");
-    // There is nothing to be read again either.
-    assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::NotNeeded]);
+    // A redrive is not needed either.
+    assert_eq!(test.redrive(DeadLetterKind::Pages).await, [RedriveOutcome::NotNeeded]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_correction_keeps_what_is_known_of_the_page_and_drops_what_no_longer_holds() {
-    let room = Room::open();
-    let task = room.doubtful(1, Mode::Text).await;
-    assert_eq!(room.correct(page(&task, 1), "Invoice").await, ReviewOutcome::Done);
-    let PageText { corrected, lines, .. } = room.text(page(&task, 1)).await;
-    let before = doubtful_text(ModeName::Text);
+async fn a_correction_keeps_the_page_s_size_and_drops_its_warnings() {
+    let test = DeadLetterHarness::open();
+    let task = test.low_confidence(1, Mode::Text).await;
+    assert_eq!(test.correct(page(&task, 1), "Invoice").await, ReviewOutcome::Done);
+    let PageText { corrected, lines, .. } = test.text(page(&task, 1)).await;
+    let before = low_confidence_text(ModeName::Text);
     let expected = PageText { lines: vec![plain("Invoice")], warnings: vec![], corrected, ..before };
-    assert_eq!(room.text(page(&task, 1)).await, PageText { lines, ..expected });
-    let corrected = room.backend.tasks.page(page(&task, 1)).await.expect("a page");
+    assert_eq!(test.text(page(&task, 1)).await, PageText { lines, ..expected });
+    let corrected = test.backend.tasks.page(page(&task, 1)).await.expect("a page");
     assert_eq!((corrected.needs_review, corrected.confidence, corrected.round), (false, None, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_accepted_stays_as_it_is_and_nobody_is_told() {
-    let room = Room::open();
-    let task = room.doubtful(2, Mode::Text).await;
-    let name = ReviewEntry::key_of(page(&task, 1));
-    let sheet = show_review(&room.backend, &name).await.expect("a sheet");
-    assert_eq!(sheet.text, Some(doubtful_text(ModeName::Text)));
-    assert_eq!(accept_review(&room.backend, &name, "Ada").await.expect("an outcome"), ReviewOutcome::Done);
-    assert_eq!(room.current(&task).await, task);
-    assert_eq!(room.owed().await, [0_u32; 0]);
-    let left: Vec<String> = room.reviews().await.into_iter().map(|case| case.name).collect();
-    assert_eq!(left, [ReviewEntry::key_of(page(&task, 2))]);
+async fn an_accepted_page_is_unchanged_and_sends_no_callback() {
+    let test = DeadLetterHarness::open();
+    let task = test.low_confidence(2, Mode::Text).await;
+    let name = ReviewEntry::key_for(page(&task, 1));
+    let sheet = show_review(&test.backend, &name).await.expect("a sheet");
+    assert_eq!(sheet.text, Some(low_confidence_text(ModeName::Text)));
+    assert_eq!(accept_review(&test.backend, &name, "Ada").await.expect("an outcome"), ReviewOutcome::Done);
+    assert_eq!(test.current(&task).await, task);
+    assert_eq!(test.enqueued_callback_rounds().await, [0_u32; 0]);
+    let left: Vec<String> = test.reviews().await.into_iter().map(|case| case.name).collect();
+    assert_eq!(left, [ReviewEntry::key_for(page(&task, 2))]);
     for wrong in [name.as_str(), "no-such-entry", "../../quire", "a b", ""] {
-        let ended = accept_review(&room.backend, wrong, "Ada").await;
+        let ended = accept_review(&test.backend, wrong, "Ada").await;
         assert!(matches!(ended, Err(Error::NotFound { .. })), "{wrong}: {ended:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_somebody_has_in_hand_is_left_to_them_until_they_must_have_died() {
-    let room = Room::open();
-    let task = room.doubtful(1, Mode::Text).await;
-    let doubtful = page(&task, 1);
-    room.claim(doubtful, now()).await;
-    let refused = ReviewOutcome::Kept { why: "Bob has it in hand: try again in a minute".to_owned() };
-    assert_eq!(room.correct(doubtful, "Invoice").await, refused);
-    let accepted = accept_review(&room.backend, &ReviewEntry::key_of(doubtful), "Ada").await;
+async fn a_claimed_page_is_refused_until_the_claim_times_out() {
+    let test = DeadLetterHarness::open();
+    let task = test.low_confidence(1, Mode::Text).await;
+    let low_confidence = page(&task, 1);
+    test.claim(low_confidence, now()).await;
+    let refused = ReviewOutcome::Kept { why: "it is claimed by Bob: retry in a minute".to_owned() };
+    assert_eq!(test.correct(low_confidence, "Invoice").await, refused);
+    let accepted = accept_review(&test.backend, &ReviewEntry::key_for(low_confidence), "Ada").await;
     assert_eq!(accepted.expect("an outcome"), refused);
-    assert_eq!(room.current(&task).await, task);
+    assert_eq!(test.current(&task).await, task);
 
-    room.claim(doubtful, LONG_AGO).await;
-    // He got as far as to store what he wrote.
-    room.store(doubtful, 2, &PageText { lines: vec![plain("half")], ..doubtful_text(ModeName::Text) }).await;
-    assert_eq!(room.correct(doubtful, "Invoice").await, ReviewOutcome::Done);
-    assert_eq!(room.text(doubtful).await.lines, [plain("Invoice")]);
-    assert_eq!(room.owed().await, [2]);
+    test.claim(low_confidence, LONG_AGO).await;
+    // The crashed correction had stored its text.
+    test.store(low_confidence, 2, &PageText { lines: vec![plain("half")], ..low_confidence_text(ModeName::Text) })
+        .await;
+    assert_eq!(test.correct(low_confidence, "Invoice").await, ReviewOutcome::Done);
+    assert_eq!(test.text(low_confidence).await.lines, [plain("Invoice")]);
+    assert_eq!(test.enqueued_callback_rounds().await, [2]);
 }
 
-/// Whoever wrote it died when it counted already, and the customer had not been told.
-async fn counted_and_not_told(room: &Room) -> PageRef {
-    let task = room.doubtful(1, Mode::Text).await;
+/// Creates a correction that crashed after its round started and before its callback was enqueued.
+async fn interrupted_correction(test: &DeadLetterHarness) -> PageRef {
+    let task = test.low_confidence(1, Mode::Text).await;
     let written = page(&task, 1);
-    room.claim(written, now()).await;
+    test.claim(written, now()).await;
     let corrected = Some(Correction { by: "Bob".to_owned(), at: "2026-01-01T00:00:00Z".to_owned() });
-    room.store(written, 2, &PageText { lines: vec![plain("Invoice")], corrected, ..doubtful_text(ModeName::Text) })
-        .await;
-    assert!(room.backend.tasks.correct_page(written, 2, None).await.expect("counted").changed());
-    assert!(room.is_empty(QueueName::Callbacks).await);
+    test.store(
+        written,
+        2,
+        &PageText { lines: vec![plain("Invoice")], corrected, ..low_confidence_text(ModeName::Text) },
+    )
+    .await;
+    assert!(test.backend.tasks.correct_page(written, 2, None).await.expect("corrected").changed());
+    assert!(test.is_empty(QueueName::Callbacks).await);
     written
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_correction_again_finishes_one_that_was_interrupted_and_another_one_does_not_replace_it() {
+async fn the_same_correction_completes_an_interrupted_one() {
     for (text, expected) in [("Invoice", ReviewOutcome::Done), ("Receipt", ReviewOutcome::NotNeeded)] {
-        let room = Room::open();
-        let written = counted_and_not_told(&room).await;
-        assert_eq!(room.correct(written, text).await, expected);
-        assert_eq!(room.text(written).await.lines, [plain("Invoice")]);
-        assert_eq!(room.owed().await, [2]);
-        assert_eq!(room.reviews().await, []);
+        let test = DeadLetterHarness::open();
+        let written = interrupted_correction(&test).await;
+        assert_eq!(test.correct(written, text).await, expected);
+        assert_eq!(test.text(written).await.lines, [plain("Invoice")]);
+        assert_eq!(test.enqueued_callback_rounds().await, [2]);
+        assert_eq!(test.reviews().await, []);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_clears_away_what_is_settled_and_tells_a_customer_who_was_not() {
-    let room = Room::open();
-    counted_and_not_told(&room).await;
-    assert_eq!(room.reviews().await, []);
-    assert_eq!(room.owed().await, [2]);
-    let shelf = room.backend.records.list(Collection::Review, None, 9).await.expect("a shelf");
-    assert_eq!(shelf, []);
+async fn a_listing_closes_settled_entries_and_enqueues_their_callbacks() {
+    let test = DeadLetterHarness::open();
+    interrupted_correction(&test).await;
+    assert_eq!(test.reviews().await, []);
+    assert_eq!(test.enqueued_callback_rounds().await, [2]);
+    let entries = test.backend.records.list(Collection::Review, None, 9).await.expect("the collection can be listed");
+    assert_eq!(entries, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_read_again_is_left_alone_and_then_no_longer_needs_anybody() {
-    let room = Room::open();
-    let task = room.buried_page().await;
+async fn a_page_being_read_cannot_be_reviewed() {
+    let test = DeadLetterHarness::open();
+    let task = test.task_with_dead_page().await;
     let read = page(&task, 1);
-    assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
-    assert_eq!(room.reviews().await[0].standing, Standing::BeingRead);
-    let accepted = accept_review(&room.backend, &ReviewEntry::key_of(read), "Ada").await.expect("an outcome");
-    for outcome in [accepted, room.correct(read, "Invoice").await] {
+    assert_eq!(test.redrive(DeadLetterKind::Pages).await, [RedriveOutcome::Sent]);
+    assert_eq!(test.reviews().await[0].review_status, ReviewStatus::BeingRead);
+    let accepted = accept_review(&test.backend, &ReviewEntry::key_for(read), "Ada").await.expect("an outcome");
+    for outcome in [accepted, test.correct(read, "Invoice").await] {
         assert!(matches!(outcome, ReviewOutcome::Kept { .. }), "{outcome:?}");
     }
-    room.complete(read, 2).await;
-    let sheet = show_review(&room.backend, &ReviewEntry::key_of(read)).await;
+    test.complete(read, 2).await;
+    let sheet = show_review(&test.backend, &ReviewEntry::key_for(read)).await;
     assert!(matches!(sheet, Err(Error::NotFound { .. })), "its text was never stored: {sheet:?}");
-    assert_eq!(room.reviews().await, []);
+    assert_eq!(test.reviews().await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_an_open_task_has_to_wait_for_its_correction() {
-    let room = Room::open();
-    let task = room.task(2).await;
-    let doubtful = page(&task, 1);
-    file_for_review(&room.backend, &entry(doubtful, 1)).await.expect("filed");
+async fn a_page_of_an_open_task_cannot_be_corrected() {
+    let test = DeadLetterHarness::open();
+    let task = test.task(2).await;
+    let low_confidence = page(&task, 1);
+    file_for_review(&test.backend, &entry(low_confidence, 1)).await.expect("filed");
     let outcome = Outcome::Succeeded { confidence: Some(0.4), needs_review: true };
-    room.backend.tasks.complete_page(doubtful, 1, outcome).await.expect("completed");
-    room.store(doubtful, 1, &doubtful_text(ModeName::Text)).await;
-    let why = "its task is still open: try again when it has ended".to_owned();
-    assert_eq!(room.correct(doubtful, "Invoice").await, ReviewOutcome::Kept { why });
-    room.complete(page(&task, 2), 1).await;
-    assert_eq!(room.correct(doubtful, "Invoice").await, ReviewOutcome::Done);
+    test.backend.tasks.complete_page(low_confidence, 1, outcome).await.expect("completed");
+    test.store(low_confidence, 1, &low_confidence_text(ModeName::Text)).await;
+    let why = "its task is still open: retry when it has ended".to_owned();
+    assert_eq!(test.correct(low_confidence, "Invoice").await, ReviewOutcome::Kept { why });
+    test.complete(page(&task, 2), 1).await;
+    assert_eq!(test.correct(low_confidence, "Invoice").await, ReviewOutcome::Done);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dead_corrector_left_is_not_what_a_worker_reads() {
-    let room = Room::open();
-    let task = room.buried_page().await;
+async fn a_redrive_deletes_the_text_of_an_interrupted_correction() {
+    let test = DeadLetterHarness::open();
+    let task = test.task_with_dead_page().await;
     let corrected = Some(Correction { by: "Bob".to_owned(), at: "2026-01-01T00:00:00Z".to_owned() });
-    room.store(page(&task, 1), 2, &PageText { corrected, ..doubtful_text(ModeName::Text) }).await;
-    assert_eq!(room.redrive(Kind::Pages).await, [RedriveOutcome::Sent]);
-    let key = Key::PageText { page: page(&task, 1), round: 2 }.to_string();
-    assert!(matches!(room.backend.objects.read(&key).await, Err(Error::NotFound { .. })));
+    test.store(page(&task, 1), 2, &PageText { corrected, ..low_confidence_text(ModeName::Text) }).await;
+    assert_eq!(test.redrive(DeadLetterKind::Pages).await, [RedriveOutcome::Sent]);
+    let key = ObjectKey::PageText { page: page(&task, 1), round: 2 }.to_string();
+    assert!(matches!(test.backend.objects.read(&key).await, Err(Error::NotFound { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_who_write_for_one_page_one_is_heard_and_pages_of_one_task_do_not_get_into_each_others_way() {
-    let room = Room::open();
-    let task = room.doubtful(3, Mode::Text).await;
-    let (one, other) = tokio::join!(room.correct(page(&task, 1), "one"), room.correct(page(&task, 1), "other"));
-    let (text, heard) = (room.text(page(&task, 1)).await, [(&one, "one"), (&other, "other")]);
-    let done: Vec<_> = heard.into_iter().filter(|(outcome, _)| **outcome == ReviewOutcome::Done).collect();
+async fn concurrent_corrections_of_a_page_conflict_and_of_a_task_do_not() {
+    let test = DeadLetterHarness::open();
+    let task = test.low_confidence(3, Mode::Text).await;
+    let (one, other) = tokio::join!(test.correct(page(&task, 1), "one"), test.correct(page(&task, 1), "other"));
+    let (text, results) = (test.text(page(&task, 1)).await, [(&one, "one"), (&other, "other")]);
+    let done: Vec<_> = results.into_iter().filter(|(outcome, _)| **outcome == ReviewOutcome::Done).collect();
     assert_eq!(done.len(), 1, "{one:?}, {other:?}");
     assert_eq!(text.lines, [plain(done[0].1)]);
 
-    let (second, third) = tokio::join!(room.correct(page(&task, 2), "two"), room.correct(page(&task, 3), "three"));
+    let (second, third) = tokio::join!(test.correct(page(&task, 2), "two"), test.correct(page(&task, 3), "three"));
     assert_eq!([second, third], [ReviewOutcome::Done, ReviewOutcome::Done]);
-    assert_eq!(room.text(page(&task, 2)).await.lines, [plain("two")]);
-    assert_eq!(room.text(page(&task, 3)).await.lines, [plain("three")]);
-    assert_eq!(room.current(&task).await.round, 4);
-    assert_eq!(room.reviews().await, []);
+    assert_eq!(test.text(page(&task, 2)).await.lines, [plain("two")]);
+    assert_eq!(test.text(page(&task, 3)).await.lines, [plain("three")]);
+    assert_eq!(test.current(&task).await.round, 4);
+    assert_eq!(test.reviews().await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fields_are_corrected_as_json_and_only_those_that_are_wanted_are_kept() {
-    let room = Room::open();
+async fn fields_are_corrected_as_json_with_the_requested_keys_only() {
+    let test = DeadLetterHarness::open();
     let keys = vec!["total".to_owned(), "date".to_owned()];
-    let task = room.doubtful(1, Mode::Fields { keys }).await;
+    let task = test.low_confidence(1, Mode::Fields { keys }).await;
     let fields = page(&task, 1);
     for wrong in ["total: 7", "[7]", ""] {
-        let outcome = room.correct(fields, wrong).await;
+        let outcome = test.correct(fields, wrong).await;
         assert!(matches!(outcome, ReviewOutcome::Kept { .. }), "{wrong}: {outcome:?}");
     }
-    assert_eq!(room.correct(fields, r#"{"total": 7, "tax": 1}"#).await, ReviewOutcome::Done);
-    let text = room.text(fields).await;
+    assert_eq!(test.correct(fields, r#"{"total": 7, "tax": 1}"#).await, ReviewOutcome::Done);
+    let text = test.text(fields).await;
     assert_eq!(text.fields.map(serde_json::Value::Object), Some(json!({"total": 7, "date": null})));
     assert_eq!(text.mode, ModeName::Fields);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unread_page_names_the_engine_that_failed_on_it() {
-    let room = Room::open();
-    let task = room.buried_page().await;
+async fn a_corrected_unread_page_lists_the_failed_engine() {
+    let test = DeadLetterHarness::open();
+    let task = test.task_with_dead_page().await;
     let engine = "a@1".parse().ok();
     let unreadable = ReviewEntry { engine, ..entry(page(&task, 1), 2) };
-    file_for_review(&room.backend, &unreadable).await.expect("filed in place of the first");
-    assert_eq!(room.correct(page(&task, 1), "").await, ReviewOutcome::Done);
-    let text = room.text(page(&task, 1)).await;
+    file_for_review(&test.backend, &unreadable).await.expect("filed in place of the first");
+    assert_eq!(test.correct(page(&task, 1), "").await, ReviewOutcome::Done);
+    let text = test.text(page(&task, 1)).await;
     assert_eq!(text.lines, [], "a page may be empty");
     let tried: Vec<_> = text.tried.iter().map(|tried| (tried.engine.to_string(), tried.why, tried.code)).collect();
-    assert_eq!(tried, [("a@1".to_owned(), WhyNot::Failed, Some(FailureCode::AttemptsExhausted))]);
+    assert_eq!(tried, [("a@1".to_owned(), FallbackReason::Failed, Some(FailureCode::AttemptsExhausted))]);
 }

@@ -1,12 +1,13 @@
-//! The notifier as a Lambda function, behind the callbacks queue.
+//! The notifier as a Lambda function, triggered by the callbacks queue.
 
 use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
-use quire_egress::{Client, Policy};
-use quire_notifier::{Notifier, schedule};
-use quire_platform::{Aws, QueueName};
+use quire_egress::{Client, EgressPolicy};
+use quire_notifier::{Notifier, schedule_from_env};
+use quire_platform::QueueName;
+use quire_platform_aws::Aws;
 use quire_telemetry::env;
 use quire_tenants::Signing;
 
@@ -17,12 +18,12 @@ fn main() -> ExitCode {
 async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
     let backend = aws.backend();
-    let egress = Client::new(Policy { allow_loopback_http: env::switch("QUIRE_DEV")? })?;
+    let egress = Client::new(EgressPolicy { allow_loopback_http: env::switch("QUIRE_DEV")? })?;
     let signing = Signing::load(&backend).await?;
-    let notifier = Arc::new(Notifier::new(backend, egress, signing, schedule()?));
+    let notifier = Arc::new(Notifier::new(backend, egress, signing, schedule_from_env()?));
     notifier.check_schedule()?;
     let deliver = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
-        let mut handed = aws.handed(QueueName::Callbacks, payload);
+        let mut handed = aws.lambda_batch(QueueName::Callbacks, payload);
         notifier.deliver_all(handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
         Ok::<_, Infallible>(handed.response().await)
     };

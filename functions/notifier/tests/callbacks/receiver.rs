@@ -1,4 +1,4 @@
-//! A receiver that answers by script and remembers what it heard.
+//! A webhook receiver with scripted responses that records all requests.
 
 use std::{
     collections::VecDeque,
@@ -22,25 +22,25 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub(crate) const PATH: &str = "/hook?token=secret";
 
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum ScriptedResponse {
     Status(StatusCode),
     Redirect(String),
-    /// Not now, but in so many seconds.
-    NotBefore(u32),
-    /// 200, after this.
-    Late(Duration),
-    /// This status, with a body.
-    Said(StatusCode, String),
+    /// 503 with a `Retry-After` in seconds.
+    RetryAfter(u32),
+    /// 200 after a delay.
+    Delayed(Duration),
+    /// A status with a body.
+    WithBody(StatusCode, String),
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedRequest {
     pub(crate) at: Instant,
     headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Heard {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> String {
         self.headers[name].to_str().expect("plain text").to_owned()
     }
@@ -48,29 +48,29 @@ impl Heard {
 
 #[derive(Debug, Clone)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<Answer>>>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    answers: Arc<Mutex<VecDeque<ScriptedResponse>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
     now: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
 
-/// Where nobody listens.
-pub(crate) async fn dead() -> String {
+/// Returns a URL on which no server listens.
+pub(crate) async fn unreachable_url() -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     format!("http://{}{PATH}", listener.local_addr().expect("an address"))
 }
 
-pub(crate) struct Receiver {
+pub(crate) struct ScriptedReceiver {
     script: Script,
     url: String,
     serving: JoinHandle<()>,
 }
 
-impl Receiver {
-    /// Gives one answer after the other, the last one for ever.
-    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+impl ScriptedReceiver {
+    /// Starts a receiver that returns the responses in order, and repeats the last one.
+    pub(crate) async fn start(answers: impl IntoIterator<Item = ScriptedResponse>) -> Self {
         let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
-        let script = Script { answers, heard: Arc::default(), now: Arc::default(), most: Arc::default() };
+        let script = Script { answers, requests: Arc::default(), now: Arc::default(), most: Arc::default() };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let url = format!("http://{}{PATH}", listener.local_addr().expect("an address"));
         let router = Router::new().route("/hook", post(answer)).with_state(script.clone());
@@ -82,53 +82,53 @@ impl Receiver {
         self.url.clone()
     }
 
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.script.heard.lock().expect("no panic").clone()
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.script.requests.lock().expect("no panic").clone()
     }
 
-    /// How many calls were under way at once, at most.
-    pub(crate) fn most_at_once(&self) -> usize {
+    /// Returns the maximum number of concurrent requests so far.
+    pub(crate) fn max_concurrent(&self) -> usize {
         self.script.most.load(Ordering::SeqCst)
     }
 
-    pub(crate) async fn until_heard(&self, count: usize) {
-        let heard = async {
-            while self.heard().len() < count {
+    pub(crate) async fn wait_for_requests(&self, count: usize) {
+        let requests = async {
+            while self.requests().len() < count {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("heard in time");
+        tokio::time::timeout(Duration::from_secs(20), requests).await.expect("received within the timeout");
     }
 }
 
-impl Drop for Receiver {
+impl Drop for ScriptedReceiver {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
 async fn answer(State(script): State<Script>, headers: HeaderMap, body: Bytes) -> Response {
-    script.heard.lock().expect("no panic").push(Heard { at: Instant::now(), headers, body });
+    script.requests.lock().expect("no panic").push(ReceivedRequest { at: Instant::now(), headers, body });
     let _underway = Underway::new(&script);
     let next = {
         let mut answers = script.answers.lock().expect("no panic");
         if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
     };
     match next.expect("an answer") {
-        Answer::Status(status) => status.into_response(),
-        Answer::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
-        Answer::NotBefore(seconds) => {
+        ScriptedResponse::Status(status) => status.into_response(),
+        ScriptedResponse::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        ScriptedResponse::RetryAfter(seconds) => {
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
         }
-        Answer::Said(status, body) => (status, body).into_response(),
-        Answer::Late(wait) => {
+        ScriptedResponse::WithBody(status, body) => (status, body).into_response(),
+        ScriptedResponse::Delayed(wait) => {
             tokio::time::sleep(wait).await;
             StatusCode::OK.into_response()
         }
     }
 }
 
-/// A call, from its receipt to its answer.
+/// Counts a request from its receipt to its response.
 struct Underway(Arc<AtomicUsize>);
 
 impl Underway {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use quire_dead_letter::Kind;
+use quire_dead_letter::DeadLetterKind;
 use quire_tasks::MAX_WORD_CHARS;
 
 use super::{DeploymentArgs, RoutesArgs};
@@ -17,7 +17,7 @@ pub(crate) enum DeadLettersCommand {
     List {
         /// Only this queue [default: all].
         #[arg(value_name = "pages|documents|callbacks")]
-        queue: Option<Kind>,
+        queue: Option<DeadLetterKind>,
         #[command(flatten)]
         deployment: DeploymentArgs,
     },
@@ -25,7 +25,7 @@ pub(crate) enum DeadLettersCommand {
     Show {
         /// The queue.
         #[arg(value_name = "pages|documents|callbacks")]
-        queue: Kind,
+        queue: DeadLetterKind,
         /// The name, from `quire dead-letters list`.
         name: String,
         #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) enum DeadLettersCommand {
     Redrive {
         /// The queue. Failed documents cannot be redriven: submit them again instead.
         #[arg(value_name = "pages|callbacks")]
-        queue: Kind,
+        queue: DeadLetterKind,
         /// Only these [default: all of the queue].
         names: Vec<String>,
         #[command(flatten)]

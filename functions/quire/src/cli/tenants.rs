@@ -4,7 +4,7 @@ use std::{num::NonZero, str::FromStr};
 
 use clap::{Args, Subcommand};
 use quire_tasks::Tenant;
-use quire_tenants::Limits;
+use quire_tenants::TenantLimits;
 
 use super::{DeploymentArgs, operator::parse_line};
 
@@ -72,7 +72,7 @@ pub(crate) struct LimitArgs {
 
 impl LimitArgs {
     /// Returns the limits with the given ones replaced.
-    pub(crate) fn apply_to(&self, limits: Limits) -> Limits {
+    pub(crate) fn apply_to(&self, limits: TenantLimits) -> TenantLimits {
         let mut changed = limits;
         if let Some(LimitValue(limit)) = self.requests_per_minute {
             changed.requests_per_minute = limit;
@@ -99,8 +99,8 @@ impl FromStr for LimitValue {
             return Ok(Self(None));
         }
         match text.parse::<NonZero<u64>>() {
-            Ok(limit) if limit.get() <= Limits::HIGHEST => Ok(Self(Some(limit))),
-            _ => Err(format!("must be an integer between 1 and {}, or none", Limits::HIGHEST)),
+            Ok(limit) if limit.get() <= TenantLimits::HIGHEST => Ok(Self(Some(limit))),
+            _ => Err(format!("must be an integer between 1 and {}, or none", TenantLimits::HIGHEST)),
         }
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::cli::{CliCommand, tests::parse};
 
-    fn set_limits(arguments: &str, before: Limits) -> Result<Limits, String> {
+    fn set_limits(arguments: &str, before: TenantLimits) -> Result<TenantLimits, String> {
         match parse(&format!("quire tenants set acme {arguments}"))? {
             CliCommand::Tenants(TenantsCommand::Set { limits, .. }) => Ok(limits.apply_to(before)),
             other => panic!("{other:?}"),
@@ -131,19 +131,20 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_not_given_stays_and_none_removes_it() {
-        let before = Limits { burst: NonZero::new(7), pages_per_day: NonZero::new(9), ..Limits::default() };
+        let before = TenantLimits { burst: NonZero::new(7), pages_per_day: NonZero::new(9), ..TenantLimits::default() };
         let after = set_limits("--requests-per-minute 60 --pages-per-day none", before).expect("valid arguments");
-        let expected = Limits { requests_per_minute: NonZero::new(60), burst: NonZero::new(7), pages_per_day: None };
+        let expected =
+            TenantLimits { requests_per_minute: NonZero::new(60), burst: NonZero::new(7), pages_per_day: None };
         assert_eq!(after, expected);
     }
 
     #[test]
     fn an_invalid_limit_is_refused() {
         for invalid in ["0", "-1", "many", "1000000001", "1.5"] {
-            let error = set_limits(&format!("--burst={invalid}"), Limits::default()).expect_err(invalid);
+            let error = set_limits(&format!("--burst={invalid}"), TenantLimits::default()).expect_err(invalid);
             assert!(error.contains("must be an integer between 1 and 1000000000, or none"), "{error}");
         }
-        assert!(set_limits("", Limits::default()).is_err(), "at least one limit is needed");
+        assert!(set_limits("", TenantLimits::default()).is_err(), "at least one limit is needed");
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    num::NonZero,
     path::{Path, PathBuf},
-    thread,
 };
 
 use serde::Serialize;
@@ -34,7 +32,7 @@ impl MachineInfo {
             arch: std::env::consts::ARCH,
             processor: cpu_name(),
             instructions: cpu_instructions(),
-            processors: thread::available_parallelism().map_or(1, NonZero::get),
+            processors: quire_telemetry::processors(),
             memory_bytes: total.into_iter().chain(cgroup_memory_limit()).min(),
             available_bytes: meminfo_bytes(&meminfo, "MemAvailable:"),
         }
@@ -73,7 +71,7 @@ impl GpuInfo {
     pub(super) fn of_this_machine(is_requested: bool, onnxruntime: Option<&Path>) -> Self {
         let found = gpu_names();
         let problem = match onnxruntime {
-            Some(library) if is_requested || !found.is_empty() => quire_ocr::check_cuda(library).err(),
+            Some(library) if is_requested || !found.is_empty() => quire_inference::check_cuda(library).err(),
             _ => None,
         };
         Self { found, problem: problem.map(|error| error.to_string()) }

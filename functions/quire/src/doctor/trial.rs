@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
-use quire_ocr::Provider;
-use quire_tasks::Format;
+use quire_pp_ocr::Provider;
+use quire_tasks::DocumentFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -90,8 +90,8 @@ fn read_test_page(engine: &EngineArgs) -> anyhow::Result<TrialResult> {
     let started = Instant::now();
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(test_pdf(TEXT).as_bytes())?;
-    let mut documents = Documents::new(Some(quire_native_libs::pdfium(&Progress::Silent)?), Limits::default());
-    let page = documents.page(file.path(), Format::Pdf, 1).context("cannot render the test page")?;
+    let mut documents = Documents::new(Some(quire_native_libs::pdfium(&Progress::Silent)?), DocumentLimits::default());
+    let page = documents.page(file.path(), DocumentFormat::Pdf, 1).context("cannot render the test page")?;
     let text = reader.read(&[page]).remove(0).context("cannot read the test page")?.text();
     let read_seconds = started.elapsed().as_secs_f64();
     let ok = without_whitespace(&text) == without_whitespace(TEXT);

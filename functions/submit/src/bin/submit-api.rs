@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use axum::body::Body;
 use lambda_http::{Request, RequestExt, service_fn};
-use quire_platform::Aws;
+use quire_platform_aws::Aws;
 use quire_submit::{lambda, router};
 
 fn main() -> ExitCode {

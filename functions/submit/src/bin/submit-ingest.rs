@@ -4,7 +4,8 @@ use std::{process::ExitCode, sync::Arc};
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
-use quire_platform::{Aws, QueueName};
+use quire_platform::QueueName;
+use quire_platform_aws::Aws;
 use quire_submit::{ingest_all, lambda};
 
 fn main() -> ExitCode {
@@ -15,7 +16,7 @@ async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
     let door = Arc::new(lambda::door(aws.backend())?);
     let ingest = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
-        let mut handed = aws.handed(QueueName::Documents, payload);
+        let mut handed = aws.lambda_batch(QueueName::Documents, payload);
         ingest_all(&door, handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
         Ok::<_, std::convert::Infallible>(handed.response().await)
     };

@@ -1,13 +1,11 @@
 //! The sweeps as a Lambda function, called every minute: it sends the messages of tasks whose submitter died, and removes
 //! what has expired.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{process::ExitCode, time::Duration};
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use quire_platform::Aws;
+use quire_platform::now;
+use quire_platform_aws::Aws;
 use quire_submit::{sweep, sweep_expired};
 use quire_tasks::UnixMillis;
 use serde_json::Value;
@@ -22,15 +20,11 @@ fn main() -> ExitCode {
 async fn serve() -> anyhow::Result<()> {
     let backend = Aws::from_env().await?.backend();
     let sweep = async |_: LambdaEvent<Value>| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let swept = sweep(&backend, millis(now.saturating_sub(SWEEP_AFTER))).await;
+        let now = now();
+        let swept = sweep(&backend, UnixMillis(now.0 - SWEEP_AFTER.as_millis() as i64)).await;
         // Whatever became of the other: neither waits for the other's trouble to end.
-        let removed = sweep_expired(&backend, millis(now)).await;
+        let removed = sweep_expired(&backend, now).await;
         anyhow::Ok(serde_json::json!({ "swept": swept?, "removed": removed? }))
     };
     lambda_runtime::run(service_fn(sweep)).await.map_err(anyhow::Error::from_boxed)
-}
-
-const fn millis(since_1970: Duration) -> UnixMillis {
-    UnixMillis(since_1970.as_millis() as i64)
 }

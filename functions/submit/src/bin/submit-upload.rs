@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use quire_platform::Aws;
+use quire_platform_aws::Aws;
 use quire_routes::Config;
 use quire_submit::{StoreEvent, lambda, take_uploads};
 use quire_telemetry::env;

@@ -119,7 +119,7 @@ async fn a_task_is_its_tenants_and_to_others_it_is_not_there() {
     let id = answer.json()["task_id"].as_str().expect("an id").to_owned();
     let task = world.backend.tasks.task(id.parse().expect("an id")).await.expect("the task");
     assert_eq!(task.tenant.as_str(), "acme");
-    let delivery = quire_tasks::WebhookId::end_of(task.id, task.round).to_string();
+    let delivery = quire_tasks::WebhookId::for_round_end(task.id, task.round).to_string();
     let named = calls().into_iter().filter(|(_, path)| path.contains('{'));
     let mut asked = 0;
     for (method, path) in named {

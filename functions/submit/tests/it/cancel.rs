@@ -46,7 +46,7 @@ async fn a_page_that_ends_after_its_task_was_canceled_changes_nothing() {
     let id = submitted(&world, &["pages=1"]).await;
     let page = world.task(&id).await.pages().next().expect("a page");
     let canceled = world.post_empty(&format!("/task/{id}/cancel")).await.json();
-    let late = world.backend.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await.expect("it is no error");
+    let late = world.backend.tasks.complete_page(page, 1, Outcome::succeeded(Some(0.9))).await.expect("it is no error");
     assert!(!late.changed());
     assert_eq!(world.get(&format!("/task/{id}")).await.json(), canceled);
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 use quire_platform::Error;
 use quire_submit::{ingest_one, sweep_expired};
-use quire_tasks::{Key, Outcome};
+use quire_tasks::{ObjectKey, Outcome};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -57,7 +57,7 @@ async fn an_open_task_is_deleted_and_a_page_in_hand_ends_as_nothing() {
     let task_id = world.submitted(&["pages=2"]).await;
     let page = world.task(&task_id).await.pages().next().expect("a page");
     assert_eq!(world.delete(&format!("/task/{task_id}")).await.status, 204);
-    let late = world.backend.tasks.complete_page(page, 1, Outcome::read(Some(0.9))).await;
+    let late = world.backend.tasks.complete_page(page, 1, Outcome::succeeded(Some(0.9))).await;
     assert!(matches!(late, Err(Error::NotFound { .. })), "{late:?}");
     is_gone(&world, &task_id).await;
     nothing_is_kept(&world, &task_id).await;
@@ -163,10 +163,10 @@ async fn only_its_owner_can_delete_a_task() {
     let task_id = world.submitted(&["pages=1"]).await;
     world.ended(&task_id).await;
     let mut of_another = world.task(&task_id).await;
-    of_another.id = quire_tasks::TaskId::derived(&["of another"]);
+    of_another.id = quire_tasks::TaskId::derive_from(&["of another"]);
     of_another.tenant = "another".parse().expect("a tenant");
     let of_another = world.backend.tasks.create(of_another).await.expect("created").task().id;
-    let key = Key::Document { task_id: of_another, document: 1 }.to_string();
+    let key = ObjectKey::Document { task_id: of_another, document: 1 }.to_string();
     world.backend.objects.put(&key, "pages=1".into()).await.expect("stored");
     world.delete(&format!("/task/{of_another}")).await.problem(404, MISSING);
     assert!(world.backend.objects.read(&key).await.is_ok() && world.backend.tasks.task(of_another).await.is_ok());

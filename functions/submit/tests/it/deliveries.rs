@@ -2,7 +2,7 @@
 
 use quire_platform::{Collection, QueueName};
 use quire_tasks::{
-    AttemptEnding, Callback, CallbackUpdate, DeliveryAttempt, Task, TaskId, Tenant, UnixMillis, WebhookId,
+    AttemptResult, Callback, CallbackUpdate, DeliveryAttempt, Task, TaskId, Tenant, UnixMillis, WebhookId,
 };
 use serde_json::{Value, json};
 
@@ -29,18 +29,18 @@ fn exhausted() -> CallbackUpdate {
     CallbackUpdate::Exhausted { error: "the receiver answered with status 410".to_owned() }
 }
 
-fn attempt(webhook_id: WebhookId, number: u32, at: i64, ending: AttemptEnding) -> DeliveryAttempt {
-    let delivered = ending == AttemptEnding::Delivered;
+fn attempt(webhook_id: WebhookId, number: u32, at: i64, result: AttemptResult) -> DeliveryAttempt {
+    let delivered = result == AttemptResult::Delivered;
     DeliveryAttempt {
         webhook_id,
         event: "task.succeeded".to_owned(),
         attempt: number,
         at: UnixMillis(at),
         duration_ms: 12,
-        ending,
+        result,
         status: Some(if delivered { 200 } else { 503 }),
         error: (!delivered).then(|| "the receiver answered with status 503".to_owned()),
-        answer: (!delivered).then(|| "down".to_owned()),
+        response: (!delivered).then(|| "down".to_owned()),
         next_at: (!delivered).then_some(UnixMillis(at + 1000)),
     }
 }
@@ -58,7 +58,7 @@ async fn resend(world: &World, id: &str) -> Answer {
 /// A task of another tenant that has ended as `own` has.
 async fn of_another(world: &World, own: TaskId) -> TaskId {
     let own = world.backend.tasks.task(own).await.expect("a task");
-    let (id, tenant) = (TaskId::derived(&["another's"]), "another".parse::<Tenant>().expect("a tenant"));
+    let (id, tenant) = (TaskId::derive_from(&["another's"]), "another".parse::<Tenant>().expect("a tenant"));
     let task = Task { id, tenant, ..own };
     world.backend.tasks.create(task).await.expect("it is created");
     id
@@ -70,11 +70,11 @@ async fn the_log_has_each_attempt_and_the_newest_delivery_first() {
     let id = ended(&world).await;
     let path = format!("/task/{id}/deliveries");
     assert_eq!(world.get(&path).await.json(), json!({"deliveries": [], "next": null}));
-    let (first, second) = (WebhookId::end_of(id, 1), WebhookId::end_of(id, 2));
-    note(&world, &attempt(first, 1, 1_700_000_000_000, AttemptEnding::Retrying)).await;
-    note(&world, &attempt(first, 2, 1_700_000_001_000, AttemptEnding::GivenUp)).await;
-    note(&world, &attempt(second, 1, 1_700_000_002_000, AttemptEnding::Delivered)).await;
-    note(&world, &attempt(first, 1, 1_700_000_003_000, AttemptEnding::Delivered)).await;
+    let (first, second) = (WebhookId::for_round_end(id, 1), WebhookId::for_round_end(id, 2));
+    note(&world, &attempt(first, 1, 1_700_000_000_000, AttemptResult::Retrying)).await;
+    note(&world, &attempt(first, 2, 1_700_000_001_000, AttemptResult::GivenUp)).await;
+    note(&world, &attempt(second, 1, 1_700_000_002_000, AttemptResult::Delivered)).await;
+    note(&world, &attempt(first, 1, 1_700_000_003_000, AttemptResult::Delivered)).await;
     let log = world.get(&path).await.json();
     let deliveries = log["deliveries"].as_array().expect("deliveries");
     assert_eq!(
@@ -98,9 +98,9 @@ async fn the_log_has_each_attempt_and_the_newest_delivery_first() {
 async fn the_log_is_read_in_pages_while_more_is_told() {
     let world = World::new().await;
     let id = ended(&world).await;
-    let notice = |number| WebhookId { progress: Some(number), ..WebhookId::end_of(id, 1) };
+    let notice = |number| WebhookId { progress: Some(number), ..WebhookId::for_round_end(id, 1) };
     for number in 1..=7 {
-        note(&world, &attempt(notice(number), 1, i64::from(number), AttemptEnding::Delivered)).await;
+        note(&world, &attempt(notice(number), 1, i64::from(number), AttemptResult::Delivered)).await;
     }
     let (mut seen, mut query) = (Vec::new(), "limit=3".to_owned());
     loop {
@@ -108,7 +108,7 @@ async fn the_log_is_read_in_pages_while_more_is_told() {
         let deliveries = page["deliveries"].as_array().expect("deliveries");
         seen.extend(deliveries.iter().map(|delivery| delivery["id"].as_str().expect("an id").to_owned()));
         let number = 7 + seen.len() as u32;
-        note(&world, &attempt(notice(number), 1, i64::from(number), AttemptEnding::Delivered)).await;
+        note(&world, &attempt(notice(number), 1, i64::from(number), AttemptResult::Delivered)).await;
         let Some(next) = page["next"].as_str() else { break };
         query = format!("limit=3&cursor={next}");
     }
@@ -124,7 +124,7 @@ async fn the_log_is_read_in_pages_while_more_is_told() {
 async fn a_delivery_that_was_taken_is_sent_once_more_under_its_own_id() {
     let world = World::new().await;
     let id = ended(&world).await;
-    let delivery = WebhookId::end_of(id, 1).to_string();
+    let delivery = WebhookId::for_round_end(id, 1).to_string();
     for state in [CallbackUpdate::Delivered, exhausted()] {
         update(&world, id, state).await;
         let before = world.depth(QueueName::Callbacks).await;
@@ -141,24 +141,24 @@ async fn what_is_not_there_to_be_sent_again_is_refused() {
     let form = [HOOK].into_iter().chain(images(&["pages=1"])).collect::<Vec<_>>();
     let open: TaskId =
         world.post("/ocr/async", &form).await.json()["task_id"].as_str().expect("an id").parse().expect("an id");
-    resend(&world, &WebhookId::end_of(open, 1).to_string()).await.problem(404, "delivery_not_found");
+    resend(&world, &WebhookId::for_round_end(open, 1).to_string()).await.problem(404, "delivery_not_found");
     world.hire();
     world.ended(&open.to_string()).await;
     let silent =
         world.post("/ocr/async", &images(&["pages=1"])).await.json()["task_id"].as_str().expect("an id").to_owned();
     world.ended(&silent).await;
-    let silent = WebhookId::end_of(silent.parse().expect("an id"), 1).to_string();
-    let unknown = WebhookId::end_of(TaskId::derived(&["nobody's"]), 1).to_string();
-    let later = WebhookId::end_of(open, 2).to_string();
-    let foreign = WebhookId::end_of(of_another(&world, open).await, 1).to_string();
+    let silent = WebhookId::for_round_end(silent.parse().expect("an id"), 1).to_string();
+    let unknown = WebhookId::for_round_end(TaskId::derive_from(&["nobody's"]), 1).to_string();
+    let later = WebhookId::for_round_end(open, 2).to_string();
+    let foreign = WebhookId::for_round_end(of_another(&world, open).await, 1).to_string();
     for id in [&silent, &unknown, &later, &foreign, "msg_1", "..%2F..", "%ff"] {
         resend(&world, id).await.problem(404, "delivery_not_found");
     }
-    let notice = WebhookId { progress: Some(1), ..WebhookId::end_of(open, 1) }.to_string();
+    let notice = WebhookId { progress: Some(1), ..WebhookId::for_round_end(open, 1) }.to_string();
     let problem = resend(&world, &notice).await.problem(409, "delivery_superseded");
     assert_eq!(problem["task_id"], open.to_string());
     world.backend.tasks.reopen(open, quire_platform::Reopen::All).await.expect("it is opened again");
-    resend(&world, &WebhookId::end_of(open, 1).to_string()).await.problem(409, "delivery_superseded");
+    resend(&world, &WebhookId::for_round_end(open, 1).to_string()).await.problem(409, "delivery_superseded");
     assert_eq!(world.depth(QueueName::Callbacks).await, 0);
 }
 
@@ -196,9 +196,9 @@ async fn what_a_call_that_died_left_half_done_the_next_one_finishes() {
 #[tokio::test]
 async fn a_recovery_of_many_goes_on_where_it_stopped() {
     let world = World::without_worker(|_| {}).await;
-    let hook = Callback::owed("http://127.0.0.1:9/hook".to_owned());
+    let hook = Callback::new("http://127.0.0.1:9/hook".to_owned());
     for number in 0..230_i64 {
-        let id = TaskId::derived(&["a task", &number.to_string()]);
+        let id = TaskId::derive_from(&["a task", &number.to_string()]);
         let created_at = UnixMillis(1_700_000_000_000 + number / 7);
         let mut task = Task::new(id, Tenant::default(), created_at, Vec::new(), None);
         (task.callback, task.dispatched, task.expires_at) = (exhausted().apply(&hook), true, UnixMillis(i64::MAX / 2));

@@ -1,17 +1,12 @@
 //! Engines that are on trial, paused or failing, as customers and whoever looks at `GET /healthz` see them.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request};
-use quire_routes::{
-    BreakerState, EngineReport, EngineStats, OperatorNote, pause, reinstate, report, resume, roll_back,
-};
+use quire_platform::engine_status::{pause, reinstate, report, resume, roll_back};
+use quire_platform::now;
 use quire_submit::{engines, lambda, router};
-use quire_tasks::{EngineName, UnixMillis};
+use quire_tasks::{BreakerState, EngineName, EngineReport, EngineStats, OperatorNote, UnixMillis};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, World, image};
@@ -30,11 +25,6 @@ fn engine(name: &str) -> EngineName {
 
 fn note(reason: &str) -> OperatorNote {
     OperatorNote { reason: reason.to_owned(), by: "ops".to_owned(), at: UnixMillis(1_700_000_000_123) }
-}
-
-fn now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
 }
 
 /// A new task and the engine that it got.

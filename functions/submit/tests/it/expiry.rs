@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use quire_platform::{Error, QueueName};
 use quire_submit::{sweep, sweep_expired};
-use quire_tasks::{Document, DocumentState, Format, Key, Split, Task, TaskId, Tenant, UnixMillis};
+use quire_tasks::{
+    Document, DocumentFormat, DocumentState, ObjectKey, SplitDocument, Task, TaskId, Tenant, UnixMillis,
+};
 use uuid::Uuid;
 
 use crate::support::{StoreFault, World, now};
@@ -13,11 +15,12 @@ use crate::support::{StoreFault, World, now};
 /// A task of one page with its document in the store, accepted at `created_at` and kept for so many hours.
 async fn stored(world: &World, created_at: i64, hours: u64) -> Task {
     let id = TaskId::new(Uuid::now_v7());
-    let key = Key::Document { task_id: id, document: 1 }.to_string();
+    let key = ObjectKey::Document { task_id: id, document: 1 }.to_string();
     world.backend.objects.put(&key, "pages=1 confidential_words".into()).await.expect("the document is stored");
-    let documents = vec![Document::new(1, None, DocumentState::Split(Split { format: Format::Pdf, pages: 1 }))];
+    let documents =
+        vec![Document::new(1, None, DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 1 }))];
     let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);
-    let task = task.kept_for(Duration::from_hours(hours));
+    let task = task.with_retention(Duration::from_hours(hours));
     world.backend.tasks.create(task).await.expect("the task is created").task().clone()
 }
 
@@ -69,7 +72,7 @@ async fn more_than_one_batch_is_removed_by_one_sweep() {
     let kept = stored(&world, 0, 2).await;
     assert_eq!(sweep_expired(&world.backend, hours(1)).await.expect("a sweep"), 250);
     let left = world.backend.objects.list("documents/").await.expect("a list");
-    assert_eq!(left, [Key::Document { task_id: kept.id, document: 1 }.to_string()]);
+    assert_eq!(left, [ObjectKey::Document { task_id: kept.id, document: 1 }.to_string()]);
 }
 
 #[tokio::test]

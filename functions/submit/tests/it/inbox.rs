@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
 use quire_submit::{StoreEvent, ingest_one, take_uploads};
-use quire_tasks::{Document, DocumentMessage, DocumentState, Key, Source, Task, TaskId, Tenant, UnixMillis};
+use quire_tasks::{
+    Document, DocumentMessage, DocumentSource, DocumentState, ObjectKey, Task, TaskId, Tenant, UnixMillis,
+};
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -64,7 +66,7 @@ async fn where_no_engine_reads_text_an_object_becomes_a_task_all_the_same() {
     let body = received.pop().expect("a message").body;
     let DocumentMessage { task_id, .. } = quire_tasks::Message::decode(&body).expect("a message");
     let task = world.backend.tasks.task(task_id).await.expect("a task");
-    assert!(task.read_as.is_usual(), "whoever reads it says that it is not offered: {task:?}");
+    assert!(task.read_as.is_default(), "whoever reads it says that it is not offered: {task:?}");
 }
 
 #[tokio::test]
@@ -80,7 +82,8 @@ async fn another_version_of_an_object_is_another_task() {
     for message in received {
         let DocumentMessage { task_id, .. } = quire_tasks::Message::decode(&message.body).expect("a message");
         let task = world.backend.tasks.task(task_id).await.expect("a task");
-        let DocumentState::Pending { source: Source::Inbox { key, version } } = task.documents[0].state.clone() else {
+        let DocumentState::Pending { source: DocumentSource::Inbox { key, version } } = task.documents[0].state.clone()
+        else {
             panic!("{task:?}")
         };
         assert_eq!(key, "inbox/a.pdf");
@@ -94,8 +97,8 @@ async fn another_version_of_an_object_is_another_task() {
 async fn a_task_whose_maker_died_before_it_sent_anything_is_sent_when_its_object_is_told_of_again() {
     let world = World::without_worker(|_| {}).await;
     let record = record("inbox/a.pdf", &json!({"versionId": "v1"}));
-    let id = TaskId::derived(&["upload", "b", "inbox/a.pdf", "version", "v1"]);
-    let source = Source::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("v1".to_owned()) };
+    let id = TaskId::derive_from(&["upload", "b", "inbox/a.pdf", "version", "v1"]);
+    let source = DocumentSource::Inbox { key: "inbox/a.pdf".to_owned(), version: Some("v1".to_owned()) };
     let document = Document::new(1, None, DocumentState::Pending { source });
     let task = Task::new(id, Tenant::default(), UnixMillis(1), vec![document], None);
     world.backend.tasks.create(task).await.expect("created");
@@ -111,7 +114,7 @@ async fn an_announced_upload_has_its_document_fetched_now_and_only_while_it_is_w
     let answer = world.post_json("/uploads", &json!({"content_type": "application/pdf", "bytes": 7})).await;
     let task_id: TaskId = answer.json()["task_id"].as_str().expect("a task id").parse().expect("an id");
     world.door.drained().await;
-    let key = Key::Inbox { task_id }.to_string();
+    let key = ObjectKey::Inbox { task_id }.to_string();
     world.backend.objects.put(&key, "pages=1".into()).await.expect("uploaded");
     take(&world, &[record(&key, &json!({"versionId": "v1"}))]).await;
     let task = ingested(&world).await;
@@ -124,7 +127,7 @@ async fn an_announced_upload_has_its_document_fetched_now_and_only_while_it_is_w
 #[tokio::test]
 async fn what_is_no_upload_is_ignored() {
     let world = World::without_worker(|_| {}).await;
-    let nobody = Key::Inbox { task_id: TaskId::derived(&["nobody's"]) }.to_string();
+    let nobody = ObjectKey::Inbox { task_id: TaskId::derive_from(&["nobody's"]) }.to_string();
     let keys = ["inbox/", "inbox/folder/", "documents/task_1/1", &nobody];
     take(&world, &keys.map(|key| record(key, &json!({})))).await;
     let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b", "RequestId": "x"});

@@ -13,7 +13,7 @@ use std::{
 use axum::{Router, http::StatusCode, routing::get};
 use quire_platform::{Consumer, Delivery, OutgoingMessage, QueueName};
 use quire_submit::{ingest, ingest_all, ingest_one};
-use quire_tasks::{DocumentMessage, Job, Tenant};
+use quire_tasks::{DocumentJob, DocumentMessage, Tenant};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -150,7 +150,7 @@ async fn a_document_that_is_split_already_is_not_fetched_and_its_pages_are_sent_
     let id = beside_server(async |address| attempt(&world, format!("http://{address}/good"), 1).await).await;
     assert_eq!(world.depth(QueueName::Pages).await, 2);
     let task_id = id["task_id"].as_str().expect("a task id").parse().expect("an id");
-    let message = DocumentMessage { task_id, document: 1, round: 1, job: Job::Split };
+    let message = DocumentMessage { task_id, document: 1, round: 1, job: DocumentJob::Split };
     let queue = world.backend.queue(QueueName::Documents);
     queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a second delivery");
     let (_consumer, another) = delivery(&world).await;
@@ -194,7 +194,7 @@ async fn messages_about_nothing_and_unreadable_ones_do_not_stay() {
     let world = World::without_worker(|_| {}).await;
     let queue = world.backend.queue(QueueName::Documents);
     let task_id = "task_00000000000000000000000000000000".parse().expect("an id");
-    let message = DocumentMessage { task_id, document: 1, round: 1, job: Job::Split };
+    let message = DocumentMessage { task_id, document: 1, round: 1, job: DocumentJob::Split };
     queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a message about nothing");
     let body = r#"{"v":99}"#.to_owned();
     let unreadable = OutgoingMessage { body, group: "default".to_owned(), delay: Duration::ZERO, trace: None };

@@ -10,11 +10,11 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request, routing::get};
-use quire_document::Limits;
-use quire_egress::{Client, Policy};
+use quire_document::DocumentLimits;
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
 use quire_submit::{ChildInspector, Door, DoorSettings, Inspector, ingest_all, lambda, router, take_uploads};
-use quire_tasks::{Format, Split};
+use quire_tasks::{DocumentFormat, SplitDocument};
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -96,10 +96,10 @@ pub(crate) fn unpacked(program: &str) -> (TempDir, PathBuf) {
 async fn a_function_checks_pdfs_in_children_of_its_own_program_with_the_library_beside_it() {
     for program in [env!("CARGO_BIN_EXE_submit-api"), env!("CARGO_BIN_EXE_submit-ingest")] {
         let (_folder, bootstrap) = unpacked(program);
-        let inspector = ChildInspector::new(bootstrap, Limits::default());
+        let inspector = ChildInspector::new(bootstrap, DocumentLimits::default());
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/invoice.pdf");
         let found = inspector.inspect(&sample).await;
-        assert_eq!(found, Ok(Split { format: Format::Pdf, pages: 2 }), "{program}");
+        assert_eq!(found, Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 2 }), "{program}");
     }
 }
 
@@ -137,8 +137,8 @@ async fn a_pdf_of_3_000_pages_goes_through_the_second_door_within_a_function_s_t
     let script = format!("#!/bin/sh\nulimit -v 1048576\nexec '{}' \"$@\"\n", bootstrap.display());
     std::fs::write(&limited, script).expect("a script");
     std::fs::set_permissions(&limited, PermissionsExt::from_mode(0o755)).expect("its permissions");
-    let egress = Client::new(Policy::default()).expect("a client");
-    let inspector = Arc::new(ChildInspector::new(limited, Limits::default()));
+    let egress = Client::new(EgressPolicy::default()).expect("a client");
+    let inspector = Arc::new(ChildInspector::new(limited, DocumentLimits::default()));
     let (backend, settings) = (world.backend.clone(), DoorSettings::default());
     let routes = Arc::clone(&world.routes);
     let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), Arc::clone(&routes)));

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use quire_tasks::Tenant;
-use quire_tenants::Limits;
+use quire_tenants::TenantLimits;
 use reqwest::Method;
 use serde_json::json;
 
@@ -13,21 +13,21 @@ use crate::{
 };
 
 /// A world with a tenant that has these limits, and its key.
-async fn limited(limits: Limits) -> (World, String) {
+async fn limited(limits: TenantLimits) -> (World, String) {
     let world = World::without_worker(|_| {}).await;
     let acme: Tenant = "acme".parse().expect("a name");
-    Limits::change(&world.backend, &acme, |_| limits).await.expect("it is written");
+    TenantLimits::change(&world.backend, &acme, |_| limits).await.expect("it is written");
     let (_, key) = key(&world, "acme", 1).await;
     (world, key)
 }
 
 /// So few a minute that none comes in while a test runs.
-fn at_once(burst: u64) -> Limits {
-    Limits { requests_per_minute: NonZero::new(1), burst: NonZero::new(burst), pages_per_day: None }
+fn at_once(burst: u64) -> TenantLimits {
+    TenantLimits { requests_per_minute: NonZero::new(1), burst: NonZero::new(burst), pages_per_day: None }
 }
 
-fn pages(per_day: u64) -> Limits {
-    Limits { pages_per_day: NonZero::new(per_day), ..Limits::default() }
+fn pages(per_day: u64) -> TenantLimits {
+    TenantLimits { pages_per_day: NonZero::new(per_day), ..TenantLimits::default() }
 }
 
 /// The seconds of `Retry-After`.
@@ -125,9 +125,9 @@ async fn pages_of_a_document_that_is_had_later_are_charged_once() {
     let answer = Answer::of(request.send().await.expect("an answer")).await;
     assert_eq!(answer.header("ratelimit"), Some("\"pages\";r=10;t=0"), "{}", answer.text);
     let task_id = answer.json()["task_id"].as_str().expect("an id").parse().expect("an id");
-    let key = quire_tasks::Key::Inbox { task_id }.to_string();
+    let key = quire_tasks::ObjectKey::Inbox { task_id }.to_string();
     world.backend.objects.put(&key, "pages=7".into()).await.expect("it is put there");
-    let message = quire_tasks::DocumentMessage { task_id, document: 1, round: 1, job: quire_tasks::Job::Split };
+    let message = quire_tasks::DocumentMessage { task_id, document: 1, round: 1, job: quire_tasks::DocumentJob::Split };
     let queue = world.backend.queue(quire_platform::QueueName::Documents);
     let outgoing = || quire_platform::OutgoingMessage::new(&message, &"acme".parse().expect("a name"));
     queue.send(vec![outgoing(), outgoing()]).await.expect("it is told twice");

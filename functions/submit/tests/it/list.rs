@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use quire_tasks::{
-    CallbackUpdate, Document, DocumentState, Failure, FailureCode, Format, Outcome, Split, Task, TaskId, Tenant,
-    UnixMillis,
+    CallbackUpdate, Document, DocumentFormat, DocumentState, Failure, FailureCode, Outcome, SplitDocument, Task,
+    TaskId, Tenant, UnixMillis,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::support::{World, now};
 
 /// A task of one page that was accepted so many milliseconds ago.
 fn task(ago: i64) -> Task {
-    let split = DocumentState::Split(Split { format: Format::Pdf, pages: 1 });
+    let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 1 });
     let (id, created_at) = (TaskId::new(Uuid::now_v7()), UnixMillis(now().0 - ago));
     Task::new(id, Tenant::default(), created_at, vec![Document::new(1, None, split)], None)
 }
@@ -50,7 +50,7 @@ async fn walked(world: &World, query: &str, between: impl AsyncFn()) -> Vec<Stri
 async fn tasks_are_listed_newest_first_with_how_far_they_are_and_without_what_was_read() {
     let world = World::without_worker(|_| {}).await;
     assert_eq!(world.get("/task").await.json(), json!({"tasks": [], "next": null}));
-    let older = add(&world, task(2000).tagged(vec!["invoices".to_owned()])).await;
+    let older = add(&world, task(2000).with_tags(vec!["invoices".to_owned()])).await;
     let newer = add(&world, task(1000)).await;
     let list = world.get("/task").await.json();
     assert_eq!((ids(&list), &list["next"]), (vec![newer, older.clone()], &Value::Null));
@@ -68,9 +68,9 @@ async fn tasks_are_listed_newest_first_with_how_far_they_are_and_without_what_wa
 #[tokio::test]
 async fn what_is_asked_for_is_what_is_listed() {
     let world = World::without_worker(|_| {}).await;
-    let old = task(60_000).tagged(vec!["a".to_owned(), "b".to_owned()]);
+    let old = task(60_000).with_tags(vec!["a".to_owned(), "b".to_owned()]);
     let mut told = task(30_000);
-    told.callback = Some(quire_tasks::Callback::owed("https://example.com/hook".to_owned()));
+    told.callback = Some(quire_tasks::Callback::new("https://example.com/hook".to_owned()));
     let (at, page) = (told.created_at, told.pages().next().expect("a page"));
     let (old, told, new) = (add(&world, old).await, add(&world, told).await, add(&world, task(0)).await);
     let failed = Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"));
@@ -138,7 +138,7 @@ async fn a_page_that_is_full_says_whether_there_are_more() {
 #[tokio::test]
 async fn who_looks_for_something_rare_comes_back_with_a_cursor_and_finds_it() {
     let world = World::without_worker(|_| {}).await;
-    let rare = add(&world, task(90_000).tagged(vec!["rare".to_owned()])).await;
+    let rare = add(&world, task(90_000).with_tags(vec!["rare".to_owned()])).await;
     join_all((0..600).map(|ago| add(&world, task(ago)))).await;
     let first = world.get("/task?tag=rare").await.json();
     assert_eq!((ids(&first), first["next"].is_string()), (vec![], true));
@@ -152,8 +152,8 @@ async fn tasks_of_others_and_tasks_that_have_expired_are_not_listed() {
     of_another.tenant = "another".parse().expect("a tenant");
     let id = add(&world, of_another).await;
     world.get(&format!("/task/{id}")).await.problem(404, "task_not_found");
-    add(&world, task(3_600_000).kept_for(Duration::from_mins(59))).await;
-    let own = add(&world, task(3_600_000).kept_for(Duration::from_mins(61))).await;
+    add(&world, task(3_600_000).with_retention(Duration::from_mins(59))).await;
+    let own = add(&world, task(3_600_000).with_retention(Duration::from_mins(61))).await;
     assert_eq!(listed(&world, "").await, [own]);
 }
 

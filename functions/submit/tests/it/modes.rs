@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
 use quire_tasks::{
-    Key, Line, Mode, ModeName, Outcome, PageMessage, PageText, ReadAs, Task, TaskId, Tried, Warning, WhyNot,
+    FallbackReason, Line, Mode, ModeName, ObjectKey, Outcome, PageMessage, PageText, ReadAs, Task, TaskId, TriedEngine,
+    Warning,
 };
 use serde_json::{Value, json};
 
@@ -99,14 +100,14 @@ async fn what_is_wrong_or_not_offered_is_refused_with_its_place_before_anything_
     world.faults.take_uploads();
     let (invalid, missing, no_mode) = ("invalid_field", "missing_field", "mode_not_offered");
     for (said, code, pointer, detail) in [
-        (json!({"mode": "poem"}), invalid, "mode", "There is no such mode; there are text, markdown"),
-        (json!({"mode": ""}), invalid, "mode", "There is no such mode"),
-        (json!({"mode": "fields"}), missing, "keys", "The mode fields asks for keys."),
-        (json!({"mode": "translate"}), missing, "language", "The mode translate asks for language."),
-        (json!({"keys": ["a"]}), invalid, "keys", "The mode text has no use for keys."),
+        (json!({"mode": "poem"}), invalid, "mode", "Unknown mode: must be one of text, markdown"),
+        (json!({"mode": ""}), invalid, "mode", "Unknown mode"),
+        (json!({"mode": "fields"}), missing, "keys", "Mode fields requires keys."),
+        (json!({"mode": "translate"}), missing, "language", "Mode translate requires language."),
+        (json!({"keys": ["a"]}), invalid, "keys", "Mode text does not accept keys."),
         (json!({"mode": "fields", "keys": ["a\nb"]}), invalid, "keys", "without line breaks"),
-        (json!({"mode": "fields", "keys": vec!["a"; 65]}), invalid, "keys", "up to 64 texts"),
-        (json!({"mode": "markdown", "language": "English"}), invalid, "language", "has no use for language"),
+        (json!({"mode": "fields", "keys": vec!["a"; 65]}), invalid, "keys", "at most 64 texts"),
+        (json!({"mode": "markdown", "language": "English"}), invalid, "language", "does not accept language"),
         (json!({"mode": "table"}), no_mode, "mode", "No engine here reads in the mode table; there are text,"),
         (json!({"mode": "markdown", "engine": "pp-ocr"}), no_mode, "mode", "pp-ocr@v6-small does not read in"),
         (json!({"engine": "c@1"}), "engine_not_offered", "engine", "There is no engine c@1 here; there are a@1,"),
@@ -191,17 +192,17 @@ async fn a_page_of_another_mode_is_answered_with_all_that_its_mode_gives() {
     let task = task_of(&world, &answer.json()).await;
     let page = task.pages().next().expect("a page");
     let line = Line { text: r#"{"total": "7"}"#.to_owned(), confidence: Some(0.25), polygon: None };
-    let mut read = PageText::of_lines("a@1".parse().expect("a name"), 100, 50, 0, vec![line]);
+    let mut read = PageText::from_lines("a@1".parse().expect("a name"), 100, 50, 0, vec![line]);
     read.mode = ModeName::Fields;
     read.fields = json!({"total": "7"}).as_object().cloned();
     read.warnings = vec![Warning::CutOff];
-    read.tried = vec![Tried {
+    read.tried = vec![TriedEngine {
         engine: "b@1".parse().expect("a name"),
-        why: WhyNot::LessSure,
+        why: FallbackReason::LessSure,
         code: None,
         confidence: Some(0.2),
     }];
-    let key = Key::PageText { page, round: 1 }.to_string();
+    let key = ObjectKey::PageText { page, round: 1 }.to_string();
     world.backend.objects.put(&key, serde_json::to_vec(&read).expect("JSON").into()).await.expect("stored");
     let outcome = Outcome::Succeeded { confidence: Some(0.25), needs_review: true };
     world.backend.tasks.complete_page(page, 1, outcome).await.expect("the page ends");

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
-use quire_tasks::{CallbackState, PageMessage, Payload, Progress, RedactKind, RedactPattern, Task, TaskId, UnixMillis};
+use quire_tasks::{
+    CallbackPayload, CallbackProgress, CallbackState, PageMessage, RedactKind, RedactPattern, Task, TaskId, UnixMillis,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Part, World, image, images};
@@ -102,7 +104,7 @@ async fn calls_with_json_take_them_and_what_the_callback_is_to_tell() {
         assert_redacted(&task);
         let callback = task.callback.expect("a callback");
         assert_eq!((callback.url.as_str(), callback.state), (HOOK, CallbackState::Pending));
-        assert_eq!((callback.payload, callback.progress), (Payload::Thin, Some(Progress::default())));
+        assert_eq!((callback.payload, callback.progress), (CallbackPayload::Thin, Some(CallbackProgress::default())));
         assert_eq!(callback.base_url, world.url(""), "as the customer calls us");
     }
 }
@@ -111,9 +113,10 @@ async fn calls_with_json_take_them_and_what_the_callback_is_to_tell() {
 async fn a_form_says_what_the_callback_is_to_tell() {
     let world = world().await;
     let file = images(&["pages=1"]);
-    for (payload, progress, expected) in
-        [("thin", "true", (Payload::Thin, Some(Progress::default()))), ("full", "false", (Payload::Full, None))]
-    {
+    for (payload, progress, expected) in [
+        ("thin", "true", (CallbackPayload::Thin, Some(CallbackProgress::default()))),
+        ("full", "false", (CallbackPayload::Full, None)),
+    ] {
         let said = [field("progress", progress), field("payload", payload), field("callback_url", HOOK)];
         let answer = world.post("/ocr/async", &[&said[..], &file].concat()).await;
         let callback = task_of(&world, &answer.json()).await.callback.expect("a callback");
@@ -134,7 +137,7 @@ async fn a_request_that_says_nothing_is_kept_for_a_week_and_told_in_full() {
             assert_eq!((task.tags.len(), kept_for(&task)), (0, Duration::from_hours(7 * 24)));
             assert_eq!(task.redact, None);
             let callback = task.callback.expect("a callback");
-            assert_eq!((callback.payload, callback.progress), (Payload::Full, None));
+            assert_eq!((callback.payload, callback.progress), (CallbackPayload::Full, None));
         }
     }
     let task = task_of(&world, &world.post("/ocr", &[image("pages=1")]).await.json()).await;

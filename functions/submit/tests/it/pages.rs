@@ -1,6 +1,6 @@
 //! `GET /task/{task_id}/pages`.
 
-use quire_tasks::{Key, PageRef};
+use quire_tasks::{ObjectKey, PageRef};
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -65,7 +65,7 @@ async fn a_text_that_is_lost_is_an_error_of_its_page_and_of_nothing_else() {
     let id = world.submitted(&["pages=2"]).await;
     world.ended(&id).await;
     let page = PageRef { task_id: id.parse().expect("an id"), document: 1, page: 1 };
-    world.backend.objects.delete(&Key::PageText { page, round: 1 }.to_string()).await.expect("deleted");
+    world.backend.objects.delete(&ObjectKey::PageText { page, round: 1 }.to_string()).await.expect("deleted");
     let list = world.get(&format!("/task/{id}/pages")).await.json();
     assert_eq!(
         (&list["pages"][0]["status"], &list["pages"][0]["error"]["code"]),

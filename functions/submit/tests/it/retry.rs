@@ -11,7 +11,7 @@ use std::{
 use axum::{Router, http::StatusCode, routing::get};
 use quire_platform::{QueueName, Reopen};
 use quire_submit::{ingest_one, sweep};
-use quire_tasks::{CallbackState, CallbackUpdate, DocumentState, Failure, FailureCode, Key, UnixMillis};
+use quire_tasks::{CallbackState, CallbackUpdate, DocumentState, Failure, FailureCode, ObjectKey, UnixMillis};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -26,7 +26,7 @@ async fn retry(world: &World, task_id: &str, pages: &str) -> Value {
 
 /// What stands in the store in place of a document, from now on.
 async fn replace(world: &World, task_id: &str, document: u32, text: &'static str) {
-    let key = Key::Document { task_id: id(task_id), document }.to_string();
+    let key = ObjectKey::Document { task_id: id(task_id), document }.to_string();
     world.backend.objects.put(&key, text.into()).await.expect("stored");
 }
 
@@ -120,8 +120,8 @@ async fn an_upload_that_never_came_is_looked_for_at_once() {
     world.reaches(QueueName::Documents, 1).await;
     assert_eq!(delayed().await, 1, "it has time to come");
     let missing = DocumentState::Failed(Failure::new(FailureCode::UploadMissing, "It never came."));
-    world.backend.tasks.settle_document(id(&task_id), 1, missing).await.expect("settled");
-    let key = Key::Inbox { task_id: id(&task_id) }.to_string();
+    world.backend.tasks.finish_document(id(&task_id), 1, missing).await.expect("settled");
+    let key = ObjectKey::Inbox { task_id: id(&task_id) }.to_string();
     world.backend.objects.put(&key, "pages=1".into()).await.expect("it has come after all");
     retry(&world, &task_id, "failed").await;
     world.reaches(QueueName::Documents, 2).await;

@@ -8,12 +8,12 @@ use std::{
 };
 
 use pdfium_render::prelude::Pdfium;
-use quire_document::{Limits, PageImage};
+use quire_document::{DocumentLimits, PageImage};
 use quire_platform::QueueName;
 use quire_submit::ChildInspector;
 use quire_tasks::{
-    Document, DocumentMessage, DocumentState, Failure, FailureCode, Format, Job, PageText, Polygon, RedactPolicy,
-    Redaction, Split, Task, TaskId, Tenant, UnixMillis,
+    Document, DocumentFormat, DocumentJob, DocumentMessage, DocumentState, Failure, FailureCode, PageText, Polygon,
+    RedactPolicy, Redaction, SplitDocument, Task, TaskId, Tenant, UnixMillis,
 };
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn seen(pdf: &[u8]) -> Vec<PageImage> {
     let file = folder.path().join("seen.pdf");
     std::fs::write(&file, pdf).expect("written");
     let pages = documents.inspect(&file).expect("a PDF").pages;
-    (1..=pages).map(|page| documents.page(&file, Format::Pdf, page).expect("a page")).collect()
+    (1..=pages).map(|page| documents.page(&file, DocumentFormat::Pdf, page).expect("a page")).collect()
 }
 
 fn invoice() -> Vec<PageImage> {
@@ -112,7 +112,11 @@ async fn documents_of_every_kind_follow_each_other_in_the_order_sent() {
     let mut shop = Shop::new().await;
     shop.hire();
     // A photograph that lies on its head, as it says in its EXIF part; a scan of two pages; and a PDF.
-    let samples = [("letter.jpg", Format::Jpeg, 1), ("scan.tiff", Format::Tiff, 2), ("invoice.pdf", Format::Pdf, 2)];
+    let samples = [
+        ("letter.jpg", DocumentFormat::Jpeg, 1),
+        ("scan.tiff", DocumentFormat::Tiff, 2),
+        ("invoice.pdf", DocumentFormat::Pdf, 2),
+    ];
     let task = shop.task_of(&samples, None, vec![None; 5]).await;
     let pages = seen(&shop.pdf(&task).await);
     let (mut documents, mut sent) = (documents(), Vec::new());
@@ -192,7 +196,7 @@ async fn a_page_that_kills_who_renders_it_or_never_ends_is_empty_and_the_others_
     // The first child dies of the first page it is asked for; or it just sleeps.
     for does in ["mkdir met 2>&- && read page && kill -9 $$", "mkdir met 2>&- && exec sleep 600"] {
         let inspector = |bootstrap: PathBuf| {
-            let inspector = ChildInspector::new(instead(&bootstrap, does), Limits::default());
+            let inspector = ChildInspector::new(instead(&bootstrap, does), DocumentLimits::default());
             if does.contains("sleep") { inspector.picture_limit(Duration::from_secs(2)) } else { inspector }
         };
         let mut shop = Shop::with(|_| {}, inspector).await;
@@ -210,7 +214,8 @@ async fn a_page_that_kills_who_renders_it_or_never_ends_is_empty_and_the_others_
 
 #[tokio::test]
 async fn what_cannot_be_made_is_said_with_its_reason_and_not_tried_with_every_call() {
-    let nobody = |bootstrap: PathBuf| ChildInspector::new(bootstrap.with_file_name("nobody"), Limits::default());
+    let nobody =
+        |bootstrap: PathBuf| ChildInspector::new(bootstrap.with_file_name("nobody"), DocumentLimits::default());
     let mut shop = Shop::with(|_| {}, nobody).await;
     shop.hire();
     let task = shop.task(None, [None, None]).await;
@@ -225,7 +230,7 @@ async fn what_cannot_be_made_is_said_with_its_reason_and_not_tried_with_every_ca
 
 #[tokio::test]
 async fn a_pdf_that_would_be_too_large_is_refused() {
-    let ordinary = |bootstrap| ChildInspector::new(bootstrap, Limits::default());
+    let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
     let mut shop = Shop::with(|settings| settings.max_result_pages = 1, ordinary).await;
     shop.hire();
     let task = shop.task(None, [None, None]).await;
@@ -244,7 +249,7 @@ async fn a_task_without_a_single_page_has_no_pdf() {
     let shop = Shop::new().await;
     let failed = DocumentState::Failed(Failure::new(FailureCode::EncryptedDocument, "It asks for a password."));
     let documents = vec![Document::new(1, None, failed)];
-    let task = Task::new(TaskId::derived(&["locked"]), Tenant::default(), now(), documents, None);
+    let task = Task::new(TaskId::derive_from(&["locked"]), Tenant::default(), now(), documents, None);
     shop.world.backend.tasks.create(task.clone()).await.expect("created");
     let problem = shop.get(&task, "format=pdf").await.problem(409, "result_failed");
     assert_eq!(problem["retryable"], json!(false));
@@ -252,7 +257,8 @@ async fn a_task_without_a_single_page_has_no_pdf() {
 
 #[tokio::test]
 async fn a_job_that_runs_out_of_time_or_of_attempts_ends() {
-    let slow = |bootstrap: PathBuf| ChildInspector::new(instead(&bootstrap, "exec sleep 600"), Limits::default());
+    let slow =
+        |bootstrap: PathBuf| ChildInspector::new(instead(&bootstrap, "exec sleep 600"), DocumentLimits::default());
     let shop = Shop::with(|settings| settings.result_limit = Duration::from_millis(300), slow).await;
     for (attempt, said) in [(1, "not made within"), (4, "died of it each time")] {
         let task = shop.task(None, [None, None]).await;
@@ -262,7 +268,10 @@ async fn a_job_that_runs_out_of_time_or_of_attempts_ends() {
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(said)), "{problem}");
         assert_eq!(shop.world.depth(QueueName::Documents).await, 0);
         let task = shop.world.backend.tasks.task(task.id).await.expect("it is there");
-        assert_eq!(task.documents[0].state, DocumentState::Split(Split { format: Format::Pdf, pages: 2 }));
+        assert_eq!(
+            task.documents[0].state,
+            DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 })
+        );
     }
     assert_eq!(shop.world.spooled(), 0);
 }
@@ -280,7 +289,7 @@ async fn of_a_task_that_is_gone_no_result_stays() {
 
 #[tokio::test]
 async fn a_large_result_is_fetched_from_the_store_where_that_has_addresses() {
-    let ordinary = |bootstrap| ChildInspector::new(bootstrap, Limits::default());
+    let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
     let mut shop = Shop::with(|settings| settings.inline_result_bytes = 100, ordinary).await;
     shop.hire();
     let task = shop.task(None, [Some(page(&[("Text", rectangle(100.0, 100.0, 300.0, 150.0))])), None]).await;
@@ -312,7 +321,7 @@ async fn a_large_result_is_fetched_from_the_store_where_that_has_addresses() {
 async fn a_message_of_another_round_makes_nothing() {
     let shop = Shop::new().await;
     let task = shop.task(None, [None, None]).await;
-    let message = DocumentMessage { task_id: task.id, document: 0, round: 2, job: Job::SearchablePdf };
+    let message = DocumentMessage { task_id: task.id, document: 0, round: 2, job: DocumentJob::SearchablePdf };
     let queue = shop.world.backend.queue(QueueName::Documents);
     quire_platform::send(queue.as_ref(), &task, [message]).await.expect("sent");
     shop.attempt(1).await;

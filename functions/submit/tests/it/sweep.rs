@@ -2,7 +2,9 @@
 
 use quire_platform::QueueName;
 use quire_submit::sweep;
-use quire_tasks::{Document, DocumentState, Format, Key, Source, Split, Task, TaskId, Tenant, UnixMillis};
+use quire_tasks::{
+    Document, DocumentFormat, DocumentSource, DocumentState, ObjectKey, SplitDocument, Task, TaskId, Tenant, UnixMillis,
+};
 use uuid::Uuid;
 
 use crate::support::World;
@@ -10,10 +12,10 @@ use crate::support::World;
 /// A task that was created, and whose submitter was killed before it had sent anything.
 async fn interrupted(world: &World, created_at: i64) -> Task {
     let id = TaskId::new(Uuid::now_v7());
-    let key = Key::Document { task_id: id, document: 1 }.to_string();
+    let key = ObjectKey::Document { task_id: id, document: 1 }.to_string();
     world.backend.objects.put(&key, "pages=2".into()).await.expect("the document is stored");
-    let split = DocumentState::Split(Split { format: Format::Pdf, pages: 2 });
-    let pending = DocumentState::Pending { source: Source::Url { url: "http://127.0.0.1:9/".to_owned() } };
+    let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 });
+    let pending = DocumentState::Pending { source: DocumentSource::Url { url: "http://127.0.0.1:9/".to_owned() } };
     let documents = vec![Document::new(1, None, split), Document::new(2, None, pending)];
     let task = Task::new(id, Tenant::default(), UnixMillis(created_at), documents, None);
     // However long ago that was.
@@ -38,7 +40,7 @@ async fn a_page_that_ended_is_not_sent_again() {
     let world = World::without_worker(|_| {}).await;
     let task = interrupted(&world, 1_000).await;
     let page = task.pages().next().expect("a page");
-    let outcome = quire_tasks::Outcome::read(None);
+    let outcome = quire_tasks::Outcome::succeeded(None);
     world.backend.tasks.complete_page(page, task.round, outcome).await.expect("the page ends");
     assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
 use quire_submit::ingest_one;
-use quire_tasks::{DocumentMessage, Job, Key, TaskId};
+use quire_tasks::{DocumentJob, DocumentMessage, ObjectKey, TaskId};
 use serde_json::{Value, json};
 
 use crate::support::{World, body, boundary, image};
@@ -29,7 +29,7 @@ async fn announced(world: &World) -> (TaskId, Value) {
 /// Gives ingest an attempt, numbered so, at the message that is sent along with the task.
 async fn attempt(world: &World, task_id: TaskId, number: u32) -> Value {
     let queue = world.backend.queue(QueueName::Documents);
-    let message = DocumentMessage { task_id, document: 1, round: 1, job: Job::Split };
+    let message = DocumentMessage { task_id, document: 1, round: 1, job: DocumentJob::Split };
     let task = world.backend.tasks.task(task_id).await.expect("the task");
     quire_platform::send(queue.as_ref(), &task, [message]).await.expect("sent");
     let consumer = Consumer::<DocumentMessage>::new(queue, Duration::from_mins(1));
@@ -62,7 +62,7 @@ async fn an_announced_upload_is_a_task_at_once_with_an_address_to_put_it_to() {
 async fn an_upload_that_has_come_is_checked_and_split() {
     let world = world().await;
     let (task_id, _) = announced(&world).await;
-    world.backend.objects.put(&Key::Inbox { task_id }.to_string(), "pages=2".into()).await.expect("uploaded");
+    world.backend.objects.put(&ObjectKey::Inbox { task_id }.to_string(), "pages=2".into()).await.expect("uploaded");
     let task = attempt(&world, task_id, 1).await;
     assert_eq!((&task["status"], &task["progress"]["open"]), (&"queued".into(), &2.into()));
     assert_eq!(world.depth(QueueName::Pages).await, 2);
@@ -88,7 +88,7 @@ async fn an_upload_that_is_larger_than_is_taken_fails_without_being_read() {
     let world = world().await;
     let (task_id, _) = announced(&world).await;
     let large = format!("pages=1 {}", "x".repeat(1000));
-    world.backend.objects.put(&Key::Inbox { task_id }.to_string(), large.into()).await.expect("uploaded");
+    world.backend.objects.put(&ObjectKey::Inbox { task_id }.to_string(), large.into()).await.expect("uploaded");
     let task = attempt(&world, task_id, 1).await;
     assert_eq!(task["documents"][0]["error"]["code"], "document_too_large", "{task}");
     assert_eq!(world.spooled(), 0);

@@ -21,7 +21,7 @@ fn config_with_fallback() -> Config {
 
 fn text(engine: &str, confidence: Option<f32>) -> Box<PageText> {
     let line = Line { text: engine.to_owned(), confidence, polygon: None };
-    Box::new(PageText::of_lines(engine.parse().expect("a valid engine name"), 1, 1, 0, vec![line]))
+    Box::new(PageText::from_lines(engine.parse().expect("a valid engine name"), 1, 1, 0, vec![line]))
 }
 
 fn text_outcome(engine: &str, confidence: f32) -> EngineOutcome {
@@ -42,7 +42,7 @@ fn decided(config: &Config, first: EngineOutcome, second: Option<EngineOutcome>,
 }
 
 /// Returns the engine whose text is kept, and the other engines with the reason.
-fn kept(verdict: &PageDecision) -> (String, Vec<(String, WhyNot)>) {
+fn kept(verdict: &PageDecision) -> (String, Vec<(String, FallbackReason)>) {
     let PageDecision::Complete(text) = verdict else { panic!("{verdict:?}") };
     (text.engine.to_string(), text.tried.iter().map(|tried| (tried.engine.to_string(), tried.why)).collect())
 }
@@ -52,7 +52,7 @@ fn the_more_confident_of_two_texts_is_kept_and_the_other_engine_is_named() {
     for (a, b, engine, other) in [(0.5, 0.9, "b@1", "a@1"), (0.5, 0.4, "a@1", "b@1"), (0.5, 0.5, "a@1", "b@1")] {
         let read =
             decided(&config_with_fallback(), text_outcome("a@1", a), Some(text_outcome("b@1", b)), FIRST_ATTEMPT);
-        assert_eq!(kept(&read), (engine.to_owned(), vec![(other.to_owned(), WhyNot::LessSure)]));
+        assert_eq!(kept(&read), (engine.to_owned(), vec![(other.to_owned(), FallbackReason::LessSure)]));
     }
     let unknown = decided(
         &config_with_fallback(),
@@ -85,15 +85,15 @@ fn the_fallback_reads_a_page_with_low_confidence_or_without_text() {
 #[test]
 fn a_text_names_the_engine_that_did_not_read_it() {
     for (first, why) in [
-        (failed("x"), WhyNot::Failed),
-        (unavailable(true), WhyNot::Unavailable),
-        (EngineOutcome::Blocked { until: None }, WhyNot::Unavailable),
+        (failed("x"), FallbackReason::Failed),
+        (unavailable(true), FallbackReason::Unavailable),
+        (EngineOutcome::Blocked { until: None }, FallbackReason::Unavailable),
     ] {
         let read = decided(&config_with_fallback(), first, Some(text_outcome("b@1", 0.1)), FIRST_ATTEMPT);
         assert_eq!(kept(&read), ("b@1".to_owned(), vec![("a@1".to_owned(), why)]));
     }
     let read = decided(&config_with_fallback(), text_outcome("a@1", 0.1), Some(failed("x")), FIRST_ATTEMPT);
-    assert_eq!(kept(&read), ("a@1".to_owned(), vec![("b@1".to_owned(), WhyNot::Failed)]));
+    assert_eq!(kept(&read), ("a@1".to_owned(), vec![("b@1".to_owned(), FallbackReason::Failed)]));
 }
 
 #[test]

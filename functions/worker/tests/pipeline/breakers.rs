@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use quire_platform::QueueName;
-use quire_routes::{BreakerState, OperatorNote, pause, probe, resume};
-use quire_tasks::{PageStatus, TaskStatus, WhyNot};
+use quire_platform::{
+    QueueName,
+    engine_status::{pause, probe, resume},
+};
+use quire_tasks::{BreakerState, FallbackReason, OperatorNote, PageStatus, TaskStatus};
 
 use crate::{
     routes::ColorReader,
@@ -92,7 +94,7 @@ async fn the_fallback_reads_while_a_breaker_is_open() {
     assert_eq!(server.calls(), 1, "one failure opens the breaker");
     for document in 1..=12 {
         let text = stage.text(&task, document).await;
-        assert_eq!((text.engine, text.tried[0].why), (name("b@1"), WhyNot::Unavailable));
+        assert_eq!((text.engine, text.tried[0].why), (name("b@1"), FallbackReason::Unavailable));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Canaries.
 
 use image::Rgb;
-use quire_routes::{OperatorNote, roll_back};
-use quire_tasks::{Mode, ReadAs, TaskId, TaskStatus, WhyNot};
+use quire_platform::engine_status::roll_back;
+use quire_tasks::{FallbackReason, Mode, OperatorNote, ReadAs, TaskId, TaskStatus};
 use uuid::Uuid;
 
 use crate::{
@@ -65,7 +65,7 @@ async fn pages_of_a_rolled_back_canary_are_read_by_the_primary() {
     for document in [1, 2] {
         let text = stage.text(&after, document).await;
         let tried: Vec<_> = text.tried.iter().map(|tried| (tried.engine.clone(), tried.why)).collect();
-        assert_eq!((text.engine, tried), (name("a@1"), vec![(name("a@2"), WhyNot::Unavailable)]));
+        assert_eq!((text.engine, tried), (name("a@1"), vec![(name("a@2"), FallbackReason::Unavailable)]));
     }
 }
 

@@ -10,9 +10,12 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
 use quire_platform::{QueueName, purge};
-use quire_tasks::{CallbackMessage, EngineName, Failure, Key, Line, Message, PageText, Progress, Task, TaskStatus};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
+use quire_tasks::{
+    CallbackMessage, CallbackProgress, EngineName, Failure, Line, Message, ObjectKey, PageText, Task, TaskStatus,
+};
+use quire_worker::LocalEngine;
 
 use crate::stage::{WHITE, WorkerStage, now, routed, stage};
 
@@ -23,7 +26,7 @@ const ROUTE: &str = r#"{"engines": {"a@1": {"kind": "pp-ocr"}},
 #[derive(Debug, Clone)]
 struct BlockingEngine {
     engine: EngineName,
-    policy: Policy,
+    policy: BatchPolicy,
     begun: Arc<AtomicBool>,
     is_released: Arc<AtomicBool>,
 }
@@ -33,7 +36,7 @@ impl PageReader for BlockingEngine {
         self.engine.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -44,7 +47,7 @@ impl PageReader for BlockingEngine {
         }
         let line = Line { text: "unsure".to_owned(), confidence: Some(0.4), polygon: None };
         let text =
-            |page: &PageImage| PageText::of_lines(self.name(), page.width(), page.height(), 0, vec![line.clone()]);
+            |page: &PageImage| PageText::from_lines(self.name(), page.width(), page.height(), 0, vec![line.clone()]);
         pages.iter().map(|page| Ok(text(page))).collect()
     }
 }
@@ -52,12 +55,12 @@ impl PageReader for BlockingEngine {
 fn stage_with_blocking_engine() -> (WorkerStage, BlockingEngine) {
     let engine = BlockingEngine {
         engine: "a@1".parse().expect("a valid engine name"),
-        policy: Policy::of(Provider::OnnxRuntime),
+        policy: BatchPolicy::for_provider(Provider::OnnxRuntime),
         begun: Arc::default(),
         is_released: Arc::default(),
     };
     let shared = engine.clone();
-    (routed(ROUTE, move |_| LocalEngine::Batches(Engine::of(Box::new(shared.clone())))), engine)
+    (routed(ROUTE, move |_| LocalEngine::Batches(Engine::from_reader(Box::new(shared.clone())))), engine)
 }
 
 impl BlockingEngine {
@@ -126,7 +129,7 @@ async fn a_retried_page_of_a_deleted_task_deletes_its_text() {
     assert_eq!(lost.len(), 1);
     let page = task.pages().next().expect("the task has a page");
     stage.backend.tasks.remove(task.id).await.expect("the task is removed");
-    let key = Key::PageText { page, round: 1 }.to_string();
+    let key = ObjectKey::PageText { page, round: 1 }.to_string();
     stage.backend.objects.put(&key, "{}".into()).await.expect("the object is stored");
     let (_running, _shutdown) = stage.work();
     stage.queue_is_empty().await;
@@ -152,7 +155,7 @@ async fn progress_is_sent_at_most_every_five_seconds() {
     let stage = stage();
     let begun = Instant::now();
     let with_progress = |mut task: Task| {
-        task.callback.as_mut().expect("the task has a callback").progress = Some(Progress::default());
+        task.callback.as_mut().expect("the task has a callback").progress = Some(CallbackProgress::default());
         task
     };
     let task = stage.submit_with(&[WHITE; 12], with_progress).await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use quire_document::{Documents, Limits};
+use quire_document::{DocumentLimits, Documents};
 use quire_platform::{OutgoingMessage, QueueName};
 use quire_routes::EngineEntry;
-use quire_tasks::{CallbackState, FailureCode, Key, PageStatus, TaskStatus, Tenant};
+use quire_tasks::{CallbackState, FailureCode, ObjectKey, PageStatus, TaskStatus, Tenant};
 use quire_worker::{Renderer, WorkerExit};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ async fn pages_of_many_documents_are_read_and_their_callbacks_are_enqueued() {
         let ended = stage.ended(task).await;
         assert_eq!((ended.status(), ended.callback_state()), (TaskStatus::Succeeded, CallbackState::Pending));
         for page in stage.pages(task).await {
-            let key = Key::PageText { page: page.page, round: 1 }.to_string();
+            let key = ObjectKey::PageText { page: page.page, round: 1 }.to_string();
             assert!(stage.backend.objects.read(&key).await.is_ok(), "a result is stored");
         }
     }
@@ -128,7 +128,7 @@ async fn a_page_whose_document_is_missing_fails_as_internal() {
     stage
         .backend
         .objects
-        .delete(&Key::Document { task_id: task.id, document: 1 }.to_string())
+        .delete(&ObjectKey::Document { task_id: task.id, document: 1 }.to_string())
         .await
         .expect("the object is deleted");
     stage.send(task.page_messages()).await;
@@ -141,7 +141,7 @@ async fn a_page_whose_document_is_missing_fails_as_internal() {
 async fn a_page_of_a_damaged_file_fails_as_unreadable() {
     let stage = stage();
     let task = stage.store(&[WHITE, WHITE], None).await;
-    let key = Key::Document { task_id: task.id, document: 2 }.to_string();
+    let key = ObjectKey::Document { task_id: task.id, document: 2 }.to_string();
     let whole = stage.backend.objects.read(&key).await.expect("the object is stored");
     stage.backend.objects.put(&key, whole.slice(..whole.len() / 2)).await.expect("the object is stored");
     stage.send(task.page_messages()).await;
@@ -176,7 +176,8 @@ async fn a_shutdown_finishes_the_pages_in_flight_and_leaves_the_rest() {
     let stage = stage();
     let task = stage.submit(&[WHITE; 200]).await;
     let (running, shutdown) = stage.work();
-    let begun = stage.backend.tasks.changed(task.id, 1, Duration::from_secs(10)).await.expect("the task is stored");
+    let begun =
+        stage.backend.tasks.wait_for_change(task.id, 1, Duration::from_secs(10)).await.expect("the task is stored");
     assert!(begun.counts.succeeded > 0);
     shutdown.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), running).await.expect("it drains before the timeout");
@@ -214,7 +215,7 @@ async fn a_shutdown_timeout_releases_unfinished_pages() {
 #[tokio::test]
 async fn a_shutdown_does_not_wait_for_a_loading_model() {
     let stage = stage();
-    let renderer = Renderer::start(|| Documents::new(None, Limits::default())).expect("a thread starts");
+    let renderer = Renderer::start(|| Documents::new(None, DocumentLimits::default())).expect("a thread starts");
     let worker = stage.worker(renderer);
     let hang = |_: &EngineEntry| loop {
         std::thread::park();

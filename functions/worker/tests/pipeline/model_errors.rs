@@ -2,9 +2,9 @@
 
 use image::Rgb;
 use ndarray::{Array3, ArrayView3, ArrayView4};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
+use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
 use quire_tasks::{EngineName, FailureCode, PageStatus, TaskStatus};
-use quire_worker::WorkerExit;
+use quire_worker::{LocalEngine, WorkerExit};
 
 use crate::stage::{ERRS, WHITE, name, routed};
 
@@ -20,12 +20,12 @@ const BAD_LINE: Rgb<u8> = Rgb([255, 255, 0]);
 struct FailingModel(Alphabet);
 
 fn engine() -> LocalEngine {
-    let policy = Policy {
+    let policy = BatchPolicy {
         max_batch_pixels: 1_000_000,
         max_wait_ms: 200,
         detection_max_pixels: 1_000_000,
         recognition_max_width: 100_000,
-        ..Policy::of(Provider::OnnxRuntime)
+        ..BatchPolicy::for_provider(Provider::OnnxRuntime)
     };
     LocalEngine::Batches(Engine::new(Box::new(FailingModel(Alphabet::from_metadata("a"))), policy))
 }
@@ -34,7 +34,7 @@ fn has_color(picture: &ArrayView3<'_, f32>, color: Rgb<u8>) -> bool {
     (0..3).all(|channel| (picture[[2 - channel, 0, 0]] > 0.0) == (color.0[channel] > 128))
 }
 
-impl Model for FailingModel {
+impl OcrModel for FailingModel {
     fn name(&self) -> EngineName {
         name("pp-ocr@v6-small")
     }
@@ -58,11 +58,11 @@ impl Model for FailingModel {
         Ok(maps)
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         if strips.outer_iter().any(|strip| has_color(&strip, BAD_LINE)) {
             return Err(ModelError::Run("a yellow line".to_owned()));
         }
-        Ok(vec![vec![Step { class: 1, probability: 0.99 }]; strips.dim().0])
+        Ok(vec![vec![CtcStep { class: 1, probability: 0.99 }]; strips.dim().0])
     }
 }
 

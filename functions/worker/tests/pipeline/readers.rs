@@ -8,8 +8,9 @@ use std::{
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_tasks::{EngineName, Failure, FailureCode, PageStatus, PageText, TaskStatus};
+use quire_worker::LocalEngine;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -21,7 +22,7 @@ const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 /// One of two readers. Reads a gray page only while the other reads one, too; hangs on blue pages and panics on red
 /// ones.
 struct PairedReader {
-    policy: Policy,
+    policy: BatchPolicy,
     both: Arc<Barrier>,
 }
 
@@ -30,7 +31,7 @@ impl PageReader for PairedReader {
         name("a@1")
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -46,7 +47,7 @@ impl PageReader for PairedReader {
             if color == GRAY {
                 self.both.wait();
             }
-            Ok(PageText::of_lines(self.name(), page.width(), page.height(), 0, Vec::new()))
+            Ok(PageText::from_lines(self.name(), page.width(), page.height(), 0, Vec::new()))
         };
         pages.iter().map(text).collect()
     }
@@ -56,10 +57,10 @@ fn pair() -> WorkerStage {
     routed(ONE, |_| {
         let both = Arc::new(Barrier::new(2));
         let reader = || {
-            let policy = Policy::of(Provider::OnnxRuntime);
-            Engine::of(Box::new(PairedReader { policy, both: Arc::clone(&both) }))
+            let policy = BatchPolicy::for_provider(Provider::OnnxRuntime);
+            Engine::from_reader(Box::new(PairedReader { policy, both: Arc::clone(&both) }))
         };
-        LocalEngine::Batches(reader().beside(reader()))
+        LocalEngine::Batches(reader().with_reader(reader()))
     })
 }
 

@@ -7,10 +7,11 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_tasks::{
     EngineName, Failure, FailureCode, Line, PageText, RedactKind, RedactPattern, RedactPolicy, TaskStatus,
 };
+use quire_worker::LocalEngine;
 
 use crate::stage::{WHITE, WorkerStage, routed};
 
@@ -21,14 +22,14 @@ const ROUTE: &str = r#"{"engines": {"a@1": {"kind": "pp-ocr"}},
 
 /// Reads the secrets on every page, one per line, with a low confidence.
 #[derive(Debug)]
-struct SecretsReader(EngineName, Policy);
+struct SecretsReader(EngineName, BatchPolicy);
 
 impl PageReader for SecretsReader {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -37,7 +38,7 @@ impl PageReader for SecretsReader {
         let line = |secret: &str| Line { text: format!("see {secret}; thanks"), confidence: Some(0.4), polygon };
         let text = |page: &PageImage| {
             let lines = SECRETS.map(line).to_vec();
-            Ok(PageText::of_lines(self.name(), page.width(), page.height(), 0, lines))
+            Ok(PageText::from_lines(self.name(), page.width(), page.height(), 0, lines))
         };
         pages.iter().map(text).collect()
     }
@@ -45,9 +46,9 @@ impl PageReader for SecretsReader {
 
 fn stage_with_secrets() -> WorkerStage {
     routed(ROUTE, |entry| {
-        LocalEngine::Batches(Engine::of(Box::new(SecretsReader(
+        LocalEngine::Batches(Engine::from_reader(Box::new(SecretsReader(
             entry.engine.clone(),
-            Policy::of(Provider::OnnxRuntime),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
         ))))
     })
 }
@@ -98,7 +99,7 @@ fn capture_log() -> (CapturedBytes, tracing::subscriber::DefaultGuard) {
 async fn redacted_text_is_in_no_file_no_table_and_no_log() {
     let (log, _logging) = capture_log();
     let stage = stage_with_secrets();
-    let task = stage.submit_with(&[WHITE, WHITE], |task| task.redacted(Some(policy(r"ORDER-\d{4}")))).await;
+    let task = stage.submit_with(&[WHITE, WHITE], |task| task.with_redaction(Some(policy(r"ORDER-\d{4}")))).await;
     let (running, shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
     stage.queue_is_empty().await;
@@ -125,7 +126,7 @@ async fn redacted_text_is_in_no_file_no_table_and_no_log() {
 #[tokio::test]
 async fn a_page_that_cannot_be_redacted_fails_and_nothing_of_it_is_stored() {
     let stage = stage_with_secrets();
-    let task = stage.submit_with(&[WHITE], |task| task.redacted(Some(policy("ORDER(")))).await;
+    let task = stage.submit_with(&[WHITE], |task| task.with_redaction(Some(policy("ORDER(")))).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
     assert_eq!(stage.code(&task, 1).await, Some(FailureCode::RedactionFailed));

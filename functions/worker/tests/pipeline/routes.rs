@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use image::Rgb;
 use quire_document::PageImage;
-use quire_ocr::{Engine, LocalEngine, PageReader, Policy, Provider};
+use quire_pp_ocr::{BatchPolicy, Engine, PageReader, Provider};
 use quire_routes::EngineEntry;
 use quire_tasks::{
-    EngineName, Failure, FailureCode, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason, TaskStatus, WhyNot,
+    EngineName, Failure, FailureCode, FallbackReason, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason,
+    TaskStatus,
 };
-use quire_worker::{Renderer, WorkerExit};
+use quire_worker::{LocalEngine, Renderer, WorkerExit};
 use tokio_util::sync::CancellationToken;
 
 use crate::stage::{ERRS, PANICS, WHITE, name, routed};
@@ -20,15 +21,16 @@ const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 #[derive(Debug)]
 pub(crate) struct ColorReader {
     pub(crate) engine: EngineName,
-    policy: Policy,
+    policy: BatchPolicy,
     /// Subtracted from the confidence.
     less: f32,
 }
 
 impl ColorReader {
     pub(crate) fn engine(entry: &EngineEntry, less: f32) -> LocalEngine {
-        let reader = Self { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less };
-        LocalEngine::Batches(Engine::of(Box::new(reader)))
+        let reader =
+            Self { engine: entry.engine.clone(), policy: BatchPolicy::for_provider(Provider::OnnxRuntime), less };
+        LocalEngine::Batches(Engine::from_reader(Box::new(reader)))
     }
 
     fn page(&self, page: &PageImage) -> Result<PageText, Failure> {
@@ -38,7 +40,7 @@ impl ColorReader {
         }
         let line =
             Line { text: self.engine.to_string(), confidence: Some(f32::from(red) / 255.0 - self.less), polygon: None };
-        Ok(PageText::of_lines(self.engine.clone(), page.width(), page.height(), 0, vec![line]))
+        Ok(PageText::from_lines(self.engine.clone(), page.width(), page.height(), 0, vec![line]))
     }
 }
 
@@ -47,7 +49,7 @@ impl PageReader for ColorReader {
         self.engine.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.policy
     }
 
@@ -74,8 +76,12 @@ fn b_reads_all(entry: &EngineEntry) -> LocalEngine {
     if entry.engine.name == "a" {
         return ColorReader::engine(entry, 0.0);
     }
-    let colors = ColorReader { engine: entry.engine.clone(), policy: Policy::of(Provider::OnnxRuntime), less: 0.0 };
-    LocalEngine::Batches(Engine::of(Box::new(ColorBlindReader(colors))))
+    let colors = ColorReader {
+        engine: entry.engine.clone(),
+        policy: BatchPolicy::for_provider(Provider::OnnxRuntime),
+        less: 0.0,
+    };
+    LocalEngine::Batches(Engine::from_reader(Box::new(ColorBlindReader(colors))))
 }
 
 /// Ignores colors: it reads green pages, too.
@@ -87,12 +93,12 @@ impl PageReader for ColorBlindReader {
         self.0.name()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         self.0.policy()
     }
 
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
-        let text = |page: &PageImage| PageText::of_lines(self.name(), page.width(), page.height(), 0, Vec::new());
+        let text = |page: &PageImage| PageText::from_lines(self.name(), page.width(), page.height(), 0, Vec::new());
         pages.iter().map(|page| Ok(text(page))).collect()
     }
 }
@@ -108,7 +114,10 @@ async fn the_fallback_reads_a_failed_page_and_both_engines_are_named() {
     assert_eq!((first.engine, first.tried), (name("a@1"), vec![]));
     assert_eq!((second.engine, second.tried.len()), (name("b@1"), 1));
     let tried = &second.tried[0];
-    assert_eq!((&tried.engine, tried.why, tried.code), (&name("a@1"), WhyNot::Failed, Some(FailureCode::ModelFailed)));
+    assert_eq!(
+        (&tried.engine, tried.why, tried.code),
+        (&name("a@1"), FallbackReason::Failed, Some(FailureCode::ModelFailed))
+    );
     assert_eq!(stage.reviews().await, []);
 }
 
@@ -123,7 +132,7 @@ async fn the_more_confident_text_is_kept_and_both_engines_are_named() {
     assert_eq!((sure.engine, sure.tried), (name("a@1"), vec![]));
     assert_eq!((unsure.engine, unsure.tried.len()), (name("b@1"), 1));
     let tried = &unsure.tried[0];
-    assert_eq!((&tried.engine, tried.why), (&name("a@1"), WhyNot::LessSure));
+    assert_eq!((&tried.engine, tried.why), (&name("a@1"), FallbackReason::LessSure));
     assert!(tried.confidence.is_some_and(|confidence| (confidence - 0.302).abs() < 0.001), "{tried:?}");
 }
 
@@ -173,25 +182,25 @@ async fn a_mode_that_is_not_offered_fails() {
 #[tokio::test]
 async fn the_fallback_reads_a_page_that_makes_an_engine_panic() {
     let stage = routed(&two_engines(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => LocalEngine::Batches(Engine::of(Box::new(PanickingReader(
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(PanickingReader(
             entry.engine.clone(),
-            Policy::of(Provider::OnnxRuntime),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
         )))),
         _ => b_reads_all(entry),
     });
     let task = stage.submit(&[PANICS]).await;
     let (running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
-    assert_eq!(stage.text(&task, 1).await.tried[0].why, WhyNot::Failed);
+    assert_eq!(stage.text(&task, 1).await.tried[0].why, FallbackReason::Failed);
     assert!(!running.is_finished(), "the worker keeps running");
 }
 
 #[tokio::test]
 async fn the_fallback_reads_a_page_that_hangs_before_the_worker_ends() {
     let mut stage = routed(&two_engines(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => LocalEngine::Batches(Engine::of(Box::new(HangingReader(
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(HangingReader(
             entry.engine.clone(),
-            Policy::of(Provider::OnnxRuntime),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
         )))),
         _ => b_reads_all(entry),
     });
@@ -206,14 +215,14 @@ async fn the_fallback_reads_a_page_that_hangs_before_the_worker_ends() {
 }
 
 #[derive(Debug)]
-struct HangingReader(EngineName, Policy);
+struct HangingReader(EngineName, BatchPolicy);
 
 impl PageReader for HangingReader {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -225,14 +234,14 @@ impl PageReader for HangingReader {
 }
 
 #[derive(Debug)]
-struct PanickingReader(EngineName, Policy);
+struct PanickingReader(EngineName, BatchPolicy);
 
 impl PageReader for PanickingReader {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
 
-    fn policy(&self) -> &Policy {
+    fn policy(&self) -> &BatchPolicy {
         &self.1
     }
 
@@ -244,7 +253,10 @@ impl PageReader for PanickingReader {
 #[tokio::test]
 async fn an_engine_with_another_name_refuses_to_start() {
     let make = |_: &EngineEntry| {
-        LocalEngine::Batches(Engine::of(Box::new(PanickingReader(name("a@2"), Policy::of(Provider::OnnxRuntime)))))
+        LocalEngine::Batches(Engine::from_reader(Box::new(PanickingReader(
+            name("a@2"),
+            BatchPolicy::for_provider(Provider::OnnxRuntime),
+        ))))
     };
     let error = run_worker(&two_engines(""), make).await.expect_err("the names differ");
     let message = format!("{error:#}");
@@ -265,7 +277,7 @@ async fn run_worker(
     make: impl Fn(&EngineEntry) -> LocalEngine + Copy + Send + Sync + 'static,
 ) -> anyhow::Result<WorkerExit> {
     let stage = routed(config, make);
-    let renderer = Renderer::start(|| quire_document::Documents::new(None, quire_document::Limits::default()));
+    let renderer = Renderer::start(|| quire_document::Documents::new(None, quire_document::DocumentLimits::default()));
     let running = stage.worker(renderer.expect("a thread starts")).run(
         move |entry| Ok(make(entry)),
         || {},

@@ -8,15 +8,17 @@ use std::{
 use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
-use quire_document::{Documents, Limits};
-use quire_ocr::{Alphabet, Engine, LocalEngine, Model, ModelError, Policy, Provider, Step};
-use quire_platform::{Backend, Collection, Embedded, OutgoingMessage, QueueName, QueueSettings};
-use quire_routes::{Config, EngineEntry, EngineStatuses};
+use quire_document::{DocumentLimits, Documents};
+pub(crate) use quire_platform::now;
+use quire_platform::{Backend, Collection, OutgoingMessage, QueueName, QueueSettings, engine_status};
+use quire_platform_embedded::Embedded;
+use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
+use quire_routes::{Config, EngineEntry};
 use quire_tasks::{
-    Document, DocumentState, EngineName, FailureCode, Format, Key, Page, PageMessage, PageText, ReadAs, ReviewEntry,
-    Split, Task, TaskId, Tenant, UnixMillis,
+    Document, DocumentFormat, DocumentState, EngineName, EngineStatuses, FailureCode, ObjectKey, Page, PageMessage,
+    PageText, ReadAs, ReviewEntry, SplitDocument, Task, TaskId, Tenant,
 };
-use quire_worker::{Renderer, Worker, WorkerExit, WorkerSettings};
+use quire_worker::{LocalEngine, Renderer, Worker, WorkerExit, WorkerSettings};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -39,11 +41,11 @@ impl FakeModel {
     }
 
     fn engine(&self) -> LocalEngine {
-        let policy = Policy {
+        let policy = BatchPolicy {
             max_batch_pixels: 1_000_000,
             max_wait_ms: 200,
             detection_max_pixels: 1_000_000,
-            ..Policy::of(Provider::Cuda)
+            ..BatchPolicy::for_provider(Provider::Cuda)
         };
         LocalEngine::Batches(Engine::new(Box::new(self.clone()), policy))
     }
@@ -53,7 +55,7 @@ impl FakeModel {
     }
 }
 
-impl Model for FakeModel {
+impl OcrModel for FakeModel {
     fn name(&self) -> EngineName {
         "pp-ocr@v6-small".parse().expect("a valid engine name")
     }
@@ -79,7 +81,7 @@ impl Model for FakeModel {
         Ok(Array3::zeros((pages, height, width)))
     }
 
-    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<Step>>, ModelError> {
+    fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
         Ok(vec![Vec::new(); strips.dim().0])
     }
 }
@@ -151,7 +153,7 @@ impl WorkerStage {
     }
 
     async fn store_as(&self, colors: &[Rgb<u8>], callback_url: Option<String>, read_as: ReadAs) -> Task {
-        self.store_with(colors, callback_url, |task| task.read_as(read_as)).await
+        self.store_with(colors, callback_url, |task| task.with_read_as(read_as)).await
     }
 
     /// Submits a task of one-page documents of these colors, with a callback and a change.
@@ -172,9 +174,9 @@ impl WorkerStage {
         for (number, color) in (1..).zip(colors) {
             let mut png = std::io::Cursor::new(Vec::new());
             RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("the image is encoded");
-            let key = Key::Document { task_id, document: number }.to_string();
+            let key = ObjectKey::Document { task_id, document: number }.to_string();
             self.backend.objects.put(&key, Bytes::from(png.into_inner())).await.expect("the object is stored");
-            let state = DocumentState::Split(Split { format: Format::Png, pages: 1 });
+            let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages: 1 });
             documents.push(Document::new(number, None, state));
         }
         let task = change(Task::new(task_id, Tenant::default(), now(), documents, callback_url));
@@ -188,7 +190,7 @@ impl WorkerStage {
     }
 
     pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<WorkerExit>>, CancellationToken) {
-        self.work_with(|| Documents::new(None, Limits::default()))
+        self.work_with(|| Documents::new(None, DocumentLimits::default()))
     }
 
     pub(crate) fn work_with(
@@ -216,7 +218,7 @@ impl WorkerStage {
                 task = self
                     .backend
                     .tasks
-                    .changed(task.id, task.version, Duration::from_secs(5))
+                    .wait_for_change(task.id, task.version, Duration::from_secs(5))
                     .await
                     .expect("the task is stored");
             }
@@ -251,8 +253,12 @@ impl WorkerStage {
     /// Returns the stored text of a page in the first round.
     pub(crate) async fn text(&self, task: &Task, document: usize) -> PageText {
         let page = self.pages(task).await[document - 1].page;
-        let stored =
-            self.backend.objects.read(&Key::PageText { page, round: 1 }.to_string()).await.expect("a result is stored");
+        let stored = self
+            .backend
+            .objects
+            .read(&ObjectKey::PageText { page, round: 1 }.to_string())
+            .await
+            .expect("a result is stored");
         serde_json::from_slice(&stored).expect("a valid page text")
     }
 
@@ -263,7 +269,7 @@ impl WorkerStage {
     }
 
     pub(crate) async fn statuses(&self) -> EngineStatuses {
-        EngineStatuses::read(&self.backend).await.expect("the engine statuses are read")
+        engine_status::read(&self.backend).await.expect("the engine statuses are read")
     }
 
     /// Waits until the engine statuses fulfill a condition.
@@ -279,10 +285,4 @@ impl WorkerStage {
 
 pub(crate) fn name(engine: &str) -> EngineName {
     engine.parse().expect("a valid engine name")
-}
-
-/// Returns the current time.
-pub(crate) fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
 }

@@ -6,8 +6,9 @@ use std::{
 };
 
 use image::Rgb;
-use quire_ocr::{End, LocalEngine, PageFeed, PageJob, PageStream, ReadError, Reading};
+use quire_ocr::{PageFeed, PageJob, PageReading, PageStream, ReadError, StopReason};
 use quire_tasks::{EngineName, FailureCode, PageStatus, PageText, TaskStatus};
+use quire_worker::LocalEngine;
 
 use crate::stage::{ERRS, HANGS, PANICS, WHITE, WorkerStage, routed};
 
@@ -36,7 +37,7 @@ impl SlotPage {
     }
 
     /// Advances the page by a step and returns its result once it ends.
-    fn step(&mut self, engine: &EngineName) -> Option<Result<Reading, ReadError>> {
+    fn step(&mut self, engine: &EngineName) -> Option<Result<PageReading, ReadError>> {
         self.steps += 1;
         assert!(self.color != PANICS, "a red page");
         if self.color == HANGS {
@@ -50,9 +51,9 @@ impl SlotPage {
         if self.color == ERRS {
             return Some(Err(ReadError::TooManyTokens { tokens: 2, capacity: 1 }));
         }
-        let page = PageText::of_lines(engine.clone(), 64, 64, 0, Vec::new());
+        let page = PageText::from_lines(engine.clone(), 64, 64, 0, Vec::new());
         let is_read = self.steps >= 5 && self.color != SLOW;
-        is_read.then(|| Ok(Reading { page, tokens: Vec::new(), end: End::Said }))
+        is_read.then(|| Ok(PageReading { page, tokens: Vec::new(), end: StopReason::EndOfText }))
     }
 }
 

@@ -1,7 +1,7 @@
-//! TIFF, of one or more pages.
+//! Decoding of TIFF, which may have several pages.
 
 mod directory;
-mod patched;
+mod patched_reader;
 
 use std::{
     fs::File,
@@ -17,30 +17,30 @@ use tiff::{
 };
 
 use self::{
-    directory::{Chain, Directory},
-    patched::Patched,
+    directory::{Directory, DirectoryChain},
+    patched_reader::PatchedReader,
 };
 use crate::{
-    Limits, PageImage,
-    picture::upright,
+    DocumentLimits, PageImage,
     pixels::{self, Samples},
+    raster::to_upright_page,
 };
 
-/// A TIFF whose directories have been read.
+/// An open TIFF with its parsed directories.
 #[derive(Debug)]
 pub(crate) struct TiffFile {
     file: File,
-    chain: Chain,
+    chain: DirectoryChain,
 }
 
 impl TiffFile {
-    /// Reads the directories, and no pixels.
-    pub(crate) fn open(file: File, limits: &Limits) -> Result<Self, Failure> {
-        let broken = |why: String| Failure::new(FailureCode::UnreadableDocument, why);
-        let chain = Chain::read(&mut BufReader::new(&file), limits.max_pages)
-            .map_err(|error| broken(format!("The TIFF cannot be opened: {error}.")))?;
+    /// Parses the directories without decoding pixels.
+    pub(crate) fn open(file: File, limits: &DocumentLimits) -> Result<Self, Failure> {
+        let unreadable = |why: String| Failure::new(FailureCode::UnreadableDocument, why);
+        let chain = DirectoryChain::read(&mut BufReader::new(&file), limits.max_pages)
+            .map_err(|error| unreadable(format!("The TIFF cannot be opened: {error}.")))?;
         if chain.pages.is_empty() {
-            return Err(broken("The TIFF has no pages.".to_owned()));
+            return Err(unreadable("The TIFF has no pages.".to_owned()));
         }
         Ok(Self { file, chain })
     }
@@ -49,13 +49,13 @@ impl TiffFile {
         self.chain.pages.len() as u32
     }
 
-    /// Whether every page is small enough.
-    pub(crate) fn check_pixels(&self, limits: &Limits) -> Result<(), Failure> {
+    /// Checks the size of every page.
+    pub(crate) fn check_pixels(&self, limits: &DocumentLimits) -> Result<(), Failure> {
         self.chain.pages.iter().try_for_each(|page| limits.check_pixels(page.size))
     }
 
     /// Decodes one page, counted from 1.
-    pub(crate) fn decode(&self, page: u32, limits: &Limits) -> Result<PageImage, Failure> {
+    pub(crate) fn decode(&self, page: u32, limits: &DocumentLimits) -> Result<PageImage, Failure> {
         let unreadable =
             |why: String| Failure::new(FailureCode::UnreadablePage, format!("Page {page} cannot be decoded: {why}."));
         let directory = (page as usize).checked_sub(1).and_then(|index| self.chain.pages.get(index));
@@ -64,40 +64,40 @@ impl TiffFile {
         self.decode_directory(directory, limits).map_err(|error| unreadable(error.to_string()))
     }
 
-    fn decode_directory(&self, directory: &Directory, limits: &Limits) -> Result<PageImage, Undecodable> {
-        let patched = Patched::new(BufReader::new(&self.file), self.chain.patches(directory))?;
+    fn decode_directory(&self, directory: &Directory, limits: &DocumentLimits) -> Result<PageImage, TiffPageError> {
+        let patched = PatchedReader::new(BufReader::new(&self.file), self.chain.patches(directory))?;
         let mut decoder = Decoder::new(patched)?.with_limits(memory(limits));
         let (size, color) = (decoder.dimensions()?, decoder.colortype()?);
         let orientation = orientation(&mut decoder)?;
         let samples = read_samples(&mut decoder)?;
         let bgr = if directory.has_palette() {
             let map = decoder.get_tag_u16_vec(Tag::ColorMap)?;
-            look_up(&gray(samples, size, color, false)?, &map)?
+            look_up_colors(&unpack_gray(samples, size, color, false)?, &map)?
         } else {
             to_bgr(samples, size, color)?
         };
-        Ok(upright(size, bgr, orientation))
+        Ok(to_upright_page(size, bgr, orientation))
     }
 }
 
-/// Why a page cannot be decoded.
+/// Why a page cannot be decoded. Decision: fail the page.
 #[derive(Debug, thiserror::Error)]
-enum Undecodable {
+enum TiffPageError {
     #[error(transparent)]
     Decoder(#[from] TiffError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    #[error("pixels of the kind {0:?} are not supported")]
+    #[error("pixels of type {0:?} are not supported")]
     Color(ColorType),
-    #[error("planes of single colors are not supported")]
+    #[error("separate color planes are not supported")]
     Planes,
-    #[error("its palette is too short")]
+    #[error("its palette has too few colors")]
     Palette,
 }
 
-fn memory(limits: &Limits) -> DecoderLimits {
+fn memory(limits: &DocumentLimits) -> DecoderLimits {
     let mut memory = DecoderLimits::default();
-    // Four samples of 16 bits.
+    // Up to four samples of 16 bits per pixel.
     memory.decoding_buffer_size = limits.max_pixels.saturating_mul(8).try_into().unwrap_or(usize::MAX);
     memory
 }
@@ -107,42 +107,50 @@ fn orientation<R: Read + Seek>(decoder: &mut Decoder<R>) -> Result<Orientation, 
     Ok(tag.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms))
 }
 
-fn read_samples<R: Read + Seek>(decoder: &mut Decoder<R>) -> Result<Vec<u8>, Undecodable> {
+fn read_samples<R: Read + Seek>(decoder: &mut Decoder<R>) -> Result<Vec<u8>, TiffPageError> {
     let layout = decoder.image_buffer_layout()?;
     if layout.planes > 1 {
-        return Err(Undecodable::Planes);
+        return Err(TiffPageError::Planes);
     }
     let mut samples = vec![0; layout.len];
     decoder.read_image_bytes(&mut samples)?;
     Ok(samples)
 }
 
-fn to_bgr(samples: Vec<u8>, size: (u32, u32), color: ColorType) -> Result<Vec<u8>, Undecodable> {
+fn to_bgr(samples: Vec<u8>, size: (u32, u32), color: ColorType) -> Result<Vec<u8>, TiffPageError> {
     let (kind, bits) = match color {
-        ColorType::Gray(1..=8) => return Ok(pixels::to_bgr(gray(samples, size, color, true)?, Samples::Gray)),
+        ColorType::Gray(1..=8) => return Ok(pixels::to_bgr(unpack_gray(samples, size, color, true)?, Samples::Gray)),
         ColorType::Gray(bits) => (Samples::Gray, bits),
         ColorType::GrayA(bits) => (Samples::GrayAlpha, bits),
         ColorType::RGB(bits) => (Samples::Rgb, bits),
         ColorType::RGBA(bits) => (Samples::RgbAlpha, bits),
         ColorType::CMYK(bits) => (Samples::Cmyk, bits),
         ColorType::YCbCr(bits) => (Samples::YCbCr, bits),
-        _ => return Err(Undecodable::Color(color)),
+        _ => return Err(TiffPageError::Color(color)),
     };
     match bits {
         8 => Ok(pixels::to_bgr(samples, kind)),
         16 => Ok(pixels::to_bgr(pixels::narrow(samples), kind)),
-        _ => Err(Undecodable::Color(color)),
+        _ => Err(TiffPageError::Color(color)),
     }
 }
 
-/// Gray samples of 1, 2, 4 or 8 bits, a byte each; `scaled` from 0 to 255, or as they are. Rows begin at whole bytes.
-fn gray(samples: Vec<u8>, (width, _): (u32, u32), color: ColorType, scaled: bool) -> Result<Vec<u8>, Undecodable> {
+/// Unpacks gray samples of 1, 2, 4 or 8 bits to one byte each, optionally scaled to 0 to 255. Rows begin at whole
+/// bytes.
+fn unpack_gray(
+    samples: Vec<u8>,
+    (width, _): (u32, u32),
+    color: ColorType,
+    scaled: bool,
+) -> Result<Vec<u8>, TiffPageError> {
     let bits = match color {
         ColorType::Gray(8) => return Ok(samples),
         ColorType::Gray(bits @ (1 | 2 | 4)) => usize::from(bits),
-        _ => return Err(Undecodable::Color(color)),
+        _ => return Err(TiffPageError::Color(color)),
     };
-    let (width, per_byte, max) = (width as usize, 8 / bits, (1_u8 << bits) - 1);
+    let width = width as usize;
+    let per_byte = 8 / bits;
+    let max = (1_u8 << bits) - 1;
     let factor = if scaled { 255 / max } else { 1 };
     let mut result = Vec::with_capacity(samples.len() * per_byte);
     for row in samples.chunks_exact(width.div_ceil(per_byte)) {
@@ -152,11 +160,11 @@ fn gray(samples: Vec<u8>, (width, _): (u32, u32), color: ColorType, scaled: bool
     Ok(result)
 }
 
-/// A palette has all reds, then all greens, then all blues, of 16 bits each.
-fn look_up(indices: &[u8], map: &[u16]) -> Result<Vec<u8>, Undecodable> {
+/// Looks up the colors of a palette: all reds, then all greens, then all blues, of 16 bits each.
+fn look_up_colors(indices: &[u8], map: &[u16]) -> Result<Vec<u8>, TiffPageError> {
     let colors = map.len() / 3;
     if indices.iter().any(|index| usize::from(*index) >= colors) {
-        return Err(Undecodable::Palette);
+        return Err(TiffPageError::Palette);
     }
     let high = |at: usize| (map[at] >> 8) as u8;
     let bgr = |index: &u8| [2, 1, 0].map(|channel| high(channel * colors + usize::from(*index)));

@@ -1,4 +1,4 @@
-//! Documents to read: written here, into a folder that goes away.
+//! Test documents in temporary files, and shared assertions.
 
 use std::{
     io::{Cursor, Write},
@@ -6,29 +6,29 @@ use std::{
 };
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use quire_document::{Documents, Limits, PageImage};
-use quire_tasks::{Failure, FailureCode, Format, Split};
+use quire_document::{DocumentLimits, Documents, PageImage};
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use tempfile::NamedTempFile;
 
 pub(crate) const WHITE: [u8; 3] = [255; 3];
 pub(crate) const BLACK: [u8; 3] = [0; 3];
-/// As blue, green, red.
+/// In the order blue, green, red.
 pub(crate) const RED: [u8; 3] = [0, 0, 255];
 
-/// A reader with pdfium, which is fetched where the machine has none yet.
+/// Documents with pdfium, which is downloaded at the first use.
 pub(crate) fn documents() -> Documents {
-    let library = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium can be had");
-    Documents::new(Some(library), Limits::default())
+    let library = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is available");
+    Documents::new(Some(library), DocumentLimits::default())
 }
 
-/// A reader that has no pdfium and takes little.
+/// Documents without pdfium and with small limits.
 pub(crate) fn strict() -> Documents {
-    Documents::new(None, Limits { max_bytes: 10_000, max_pages: 3, max_pixels: 1_000 })
+    Documents::new(None, DocumentLimits { max_bytes: 10_000, max_pages: 3, max_pixels: 1_000 })
 }
 
 pub(crate) fn file(bytes: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a temporary file");
-    file.write_all(bytes).expect("room for it");
+    file.write_all(bytes).expect("the temporary file can be written");
     file
 }
 
@@ -36,16 +36,16 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-pub(crate) fn inspect(bytes: &[u8]) -> Result<Split, Failure> {
+pub(crate) fn inspect(bytes: &[u8]) -> Result<SplitDocument, Failure> {
     documents().inspect(file(bytes).path())
 }
 
-pub(crate) fn page(bytes: &[u8], format: Format, page: u32) -> Result<PageImage, Failure> {
+pub(crate) fn page(bytes: &[u8], format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
     documents().page(file(bytes).path(), format, page)
 }
 
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> FailureCode {
-    result.expect_err("must be refused").code
+    result.expect_err("the document is refused").code
 }
 
 pub(crate) fn size(page: &PageImage) -> (u32, u32) {
@@ -73,7 +73,7 @@ pub(crate) fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A PDF of pages that each have `content` and, between `/Type /Page` and the rest, `extra` entries.
+/// A PDF whose pages each have a content stream and extra entries in the page dictionary: (extra, content).
 pub(crate) fn pdf(pages: &[(&str, &str)]) -> Vec<u8> {
     let kids: Vec<String> = (0..pages.len()).map(|page| format!("{} 0 R", 3 + 2 * page)).collect();
     let mut objects = vec![
@@ -85,11 +85,11 @@ pub(crate) fn pdf(pages: &[(&str, &str)]) -> Vec<u8> {
         objects.push(format!("<< /Type /Page {extra} /Parent 2 0 R /Contents {stream} 0 R >>"));
         objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
     }
-    written(&objects)
+    pdf_of_objects(&objects)
 }
 
-/// The objects as a file, numbered from 1, the first being the catalog.
-pub(crate) fn written(objects: &[String]) -> Vec<u8> {
+/// A PDF of these objects, numbered from 1. The first one is the catalog.
+pub(crate) fn pdf_of_objects(objects: &[String]) -> Vec<u8> {
     let mut bytes = b"%PDF-1.7\n".to_vec();
     let mut table = vec!["0000000000 65535 f \n".to_owned()];
     for (number, object) in objects.iter().enumerate() {

@@ -1,13 +1,13 @@
-//! Bytes made to harm: bombs, and whatever chance makes of a whole file.
+//! Malicious documents: decompression bombs and randomly changed files.
 
 use image::ImageFormat;
 use proptest::prelude::*;
-use quire_document::{Documents, Limits};
-use quire_tasks::{FailureCode, Format};
+use quire_document::{DocumentLimits, Documents};
+use quire_tasks::{DocumentFormat, FailureCode};
 
 use crate::files::{encode, file, inspect, page, pdf, red_left, refusal};
 
-/// A PNG's header and an empty stream; the checksums are right.
+/// A PNG that declares a huge size, with valid checksums.
 fn png_bomb(width: u32, height: u32) -> Vec<u8> {
     let mut png = encode(&red_left(), ImageFormat::Png);
     png[16..20].copy_from_slice(&width.to_be_bytes());
@@ -27,7 +27,7 @@ fn a_bomb_is_refused_by_its_header() {
     for (width, height) in [(100_000, 100_000), (1, 0x7fff_ffff), (0x7fff_ffff, 0x7fff_ffff)] {
         let bomb = png_bomb(width, height);
         assert_eq!(refusal(inspect(&bomb)), FailureCode::TooManyPixels, "{width} × {height}");
-        assert_eq!(refusal(page(&bomb, Format::Png, 1)), FailureCode::TooManyPixels, "{width} × {height}");
+        assert_eq!(refusal(page(&bomb, DocumentFormat::Png, 1)), FailureCode::TooManyPixels, "{width} × {height}");
     }
     let mut bmp = encode(&red_left(), ImageFormat::Bmp);
     bmp[18..26].copy_from_slice(&[0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0]);
@@ -38,21 +38,21 @@ fn a_bomb_is_refused_by_its_header() {
     assert_eq!(refusal(inspect(&jpeg)), FailureCode::TooManyPixels);
 }
 
-const FORMATS: [(ImageFormat, Format); 5] = [
-    (ImageFormat::Png, Format::Png),
-    (ImageFormat::Jpeg, Format::Jpeg),
-    (ImageFormat::Tiff, Format::Tiff),
-    (ImageFormat::WebP, Format::Webp),
-    (ImageFormat::Bmp, Format::Bmp),
+const FORMATS: [(ImageFormat, DocumentFormat); 5] = [
+    (ImageFormat::Png, DocumentFormat::Png),
+    (ImageFormat::Jpeg, DocumentFormat::Jpeg),
+    (ImageFormat::Tiff, DocumentFormat::Tiff),
+    (ImageFormat::WebP, DocumentFormat::Webp),
+    (ImageFormat::Bmp, DocumentFormat::Bmp),
 ];
 
-/// Small limits: what chance makes of a header should cost the test little.
+/// Small limits, so that a random header does not slow down the test.
 fn small() -> Documents {
-    Documents::new(None, Limits { max_bytes: 1_000_000, max_pages: 20, max_pixels: 1_000_000 })
+    Documents::new(None, DocumentLimits { max_bytes: 1_000_000, max_pages: 20, max_pixels: 1_000_000 })
 }
 
-/// Neither may panic, nor a decoder behind our guard.
-fn tried(bytes: &[u8], format: Format) -> Result<(), TestCaseError> {
+/// Neither call may panic, and no panic of a decoder may have been caught.
+fn check_no_panic(bytes: &[u8], format: DocumentFormat) -> Result<(), TestCaseError> {
     let file = file(bytes);
     let failures = [small().inspect(file.path()).err(), small().page(file.path(), format, 1).err()];
     for failure in failures.into_iter().flatten() {
@@ -66,14 +66,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_answered(which in 0..FORMATS.len(), bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        // A PDF's sign would ask for pdfium, which this reader lacks.
+    fn any_bytes_can_be_inspected(which in 0..FORMATS.len(), bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        // A PDF would need pdfium, which is not configured here.
         prop_assume!(!bytes.windows(5).any(|bytes| bytes == b"%PDF-"));
-        tried(&bytes, FORMATS[which].1)?;
+        check_no_panic(&bytes, FORMATS[which].1)?;
     }
 
     #[test]
-    fn a_whole_file_with_some_bytes_changed_is_answered(
+    fn a_file_with_changed_bytes_can_be_inspected(
         which in 0..FORMATS.len(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         cut in prop::option::of(any::<prop::sample::Index>()),
@@ -87,20 +87,20 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        tried(&bytes, format)?;
+        check_no_panic(&bytes, format)?;
     }
 }
 
 proptest! {
-    // Few: a crash in pdfium would end the whole test, and finding one is the work of its own fuzzers.
+    // Few cases: pdfium has its own fuzzers, and a crash would end the whole test process.
     #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_pdf_cut_off_anywhere_is_answered(cut in any::<prop::sample::Index>()) {
+    fn a_truncated_pdf_can_be_inspected(cut in any::<prop::sample::Index>()) {
         let bytes = pdf(&[("/MediaBox [0 0 100 200]", "1 0 0 rg 0 0 50 100 re f"); 3]);
         let cut = &bytes[..cut.index(bytes.len())];
         match inspect(cut) {
-            Ok(split) => prop_assert!(page(cut, Format::Pdf, split.pages).is_ok()),
+            Ok(split) => prop_assert!(page(cut, DocumentFormat::Pdf, split.pages).is_ok()),
             Err(failure) => prop_assert_ne!(failure.code, FailureCode::Internal),
         }
     }

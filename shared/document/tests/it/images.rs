@@ -1,20 +1,20 @@
-//! PNG, JPEG, WebP and BMP, decoded.
+//! Decoding of PNG, JPEG, WebP and BMP.
 
 use image::{
     DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, Luma, LumaA, Rgba, RgbaImage,
     codecs::jpeg::JpegEncoder,
 };
-use quire_tasks::{FailureCode, Format};
+use quire_tasks::{DocumentFormat, FailureCode};
 
 use crate::files::{BLACK, RED, WHITE, documents, encode, file, fixture, near, page, pixel, red_left, refusal, size};
 
 #[test]
 fn every_format_gives_the_same_page() {
     let formats = [
-        (ImageFormat::Png, Format::Png),
-        (ImageFormat::Jpeg, Format::Jpeg),
-        (ImageFormat::WebP, Format::Webp),
-        (ImageFormat::Bmp, Format::Bmp),
+        (ImageFormat::Png, DocumentFormat::Png),
+        (ImageFormat::Jpeg, DocumentFormat::Jpeg),
+        (ImageFormat::WebP, DocumentFormat::Webp),
+        (ImageFormat::Bmp, DocumentFormat::Bmp),
     ];
     for (encoding, format) in formats {
         let page = page(&encode(&red_left(), encoding), format, 1).expect("decodes");
@@ -23,7 +23,7 @@ fn every_format_gives_the_same_page() {
     }
 }
 
-/// A JPEG whose EXIF says only how it is to be turned.
+/// A JPEG whose EXIF has only an orientation.
 fn turned_jpeg(orientation: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
@@ -35,15 +35,15 @@ fn turned_jpeg(orientation: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_photograph_is_turned_upright() {
-    // Orientation 6 is turned a quarter clockwise to be upright: the left goes to the top. 3 is a half, 8 the other quarter.
+fn a_photo_is_turned_upright_by_its_exif_orientation() {
+    // Orientation 6: a quarter clockwise, the left side becomes the top. 3: half a turn. 8: a quarter counterclockwise.
     for (orientation, frame, red, white) in [
         (1, (32, 16), (1, 1), (30, 1)),
         (3, (32, 16), (30, 1), (1, 1)),
         (6, (16, 32), (1, 1), (1, 30)),
         (8, (16, 32), (1, 30), (1, 1)),
     ] {
-        let page = page(&turned_jpeg(orientation), Format::Jpeg, 1).expect("decodes");
+        let page = page(&turned_jpeg(orientation), DocumentFormat::Jpeg, 1).expect("decodes");
         assert_eq!(size(&page), frame, "{orientation}");
         assert_eq!((page.page_width(), page.page_height()), frame, "{orientation}");
         assert!(near(pixel(&page, red.0, red.1), RED), "{orientation}");
@@ -52,17 +52,17 @@ fn a_photograph_is_turned_upright() {
 }
 
 #[test]
-fn what_is_transparent_is_paper() {
+fn transparent_pixels_are_white() {
     let image = RgbaImage::from_fn(4, 1, |x, _| if x < 2 { Rgba([0, 0, 0, 0]) } else { Rgba([0, 0, 0, 255]) });
     let images = [DynamicImage::ImageRgba8(image.clone()), DynamicImage::ImageRgba8(image).into_luma_alpha16().into()];
     for image in images {
-        let page = page(&encode(&image, ImageFormat::Png), Format::Png, 1).expect("decodes");
+        let page = page(&encode(&image, ImageFormat::Png), DocumentFormat::Png, 1).expect("decodes");
         assert_eq!((pixel(&page, 0, 0), pixel(&page, 3, 0)), (WHITE, BLACK));
     }
 }
 
 #[test]
-fn gray_and_sixteen_bits_become_eight_bits_of_each_color() {
+fn gray_and_16_bit_images_become_8_bits_per_color() {
     let dark = |x: u32| if x < 2 { 0x4000_u16 } else { 0xffff };
     let images: [DynamicImage; 3] = [
         GrayImage::from_fn(4, 1, |x, _| Luma([(dark(x) >> 8) as u8])).into(),
@@ -70,24 +70,24 @@ fn gray_and_sixteen_bits_become_eight_bits_of_each_color() {
         image::ImageBuffer::<LumaA<u16>, _>::from_fn(4, 1, |x, _| LumaA([dark(x), 0xffff])).into(),
     ];
     for image in images {
-        let page = page(&encode(&image, ImageFormat::Png), Format::Png, 1).expect("decodes");
+        let page = page(&encode(&image, ImageFormat::Png), DocumentFormat::Png, 1).expect("decodes");
         assert_eq!((pixel(&page, 0, 0), pixel(&page, 3, 0)), ([0x40; 3], WHITE));
     }
 }
 
 #[test]
-fn a_jpeg_for_printers_has_its_colors() {
-    let page = documents().page(&fixture("cmyk.jpg"), Format::Jpeg, 1).expect("decodes");
+fn a_cmyk_jpeg_has_its_colors() {
+    let page = documents().page(&fixture("cmyk.jpg"), DocumentFormat::Jpeg, 1).expect("decodes");
     assert_eq!(size(&page), (32, 16));
     assert!(near(pixel(&page, 2, 8), RED), "{:?}", pixel(&page, 2, 8));
     assert!(near(pixel(&page, 29, 8), WHITE), "{:?}", pixel(&page, 29, 8));
 }
 
 #[test]
-fn a_large_image_is_reduced_and_keeps_its_frame() {
-    // The left half black.
+fn a_large_image_is_downscaled_and_keeps_its_page_size() {
+    // The left half is black.
     let image = GrayImage::from_fn(10_000, 4_000, |x, _| Luma([if x < 5_000 { 0 } else { 255 }]));
-    let page = page(&encode(&image.into(), ImageFormat::Png), Format::Png, 1).expect("decodes");
+    let page = page(&encode(&image.into(), ImageFormat::Png), DocumentFormat::Png, 1).expect("decodes");
     assert_eq!((page.page_width(), page.page_height()), (10_000, 4_000));
     assert_eq!(size(&page), (6_324, 2_529));
     assert_eq!((pixel(&page, 3_100, 1_000), pixel(&page, 3_200, 1_000)), (BLACK, WHITE));
@@ -97,16 +97,16 @@ fn a_large_image_is_reduced_and_keeps_its_frame() {
 fn an_image_has_one_page() {
     let png = encode(&red_left(), ImageFormat::Png);
     for wrong in [0, 2] {
-        assert_eq!(refusal(page(&png, Format::Png, wrong)), FailureCode::UnreadablePage);
+        assert_eq!(refusal(page(&png, DocumentFormat::Png, wrong)), FailureCode::UnreadablePage);
     }
 }
 
 #[test]
-fn an_image_that_breaks_off_is_an_unreadable_page() {
-    for (encoding, format) in [(ImageFormat::Png, Format::Png), (ImageFormat::WebP, Format::Webp)] {
+fn a_truncated_image_is_an_unreadable_page() {
+    for (encoding, format) in [(ImageFormat::Png, DocumentFormat::Png), (ImageFormat::WebP, DocumentFormat::Webp)] {
         let whole = encode(&red_left().resize_exact(300, 300, image::imageops::Triangle), encoding);
         let file = file(&whole[..whole.len() * 2 / 3]);
-        let failure = documents().page(file.path(), format, 1).expect_err("half of it is missing");
+        let failure = documents().page(file.path(), format, 1).expect_err("the image is truncated");
         assert_eq!(failure.code, FailureCode::UnreadablePage, "{failure}");
     }
 }

@@ -1,9 +1,8 @@
-//! Documents of every kind, through the public door. Files are made by the tests themselves, but for those in
-//! `fixtures`, which say how they were made.
+//! Tests of the public API. The documents are generated here, or by `fixtures/make.py`.
 
-mod door;
 mod files;
 mod hostile;
 mod images;
+mod inspect;
 mod pdf;
 mod tiff;

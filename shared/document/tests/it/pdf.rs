@@ -1,16 +1,16 @@
-//! PDF, rendered by pdfium.
+//! Rendering of PDFs by pdfium.
 
 use quire_document::PageImage;
-use quire_tasks::{FailureCode, Format, Split};
+use quire_tasks::{DocumentFormat, FailureCode, SplitDocument};
 
-use crate::files::{RED, WHITE, documents, file, fixture, inspect, page, pdf, pixel, refusal, size, written};
+use crate::files::{RED, WHITE, documents, file, fixture, inspect, page, pdf, pdf_of_objects, pixel, refusal, size};
 
 /// Red in the lower left quarter of a page of 100 × 200 points.
 const RED_CORNER: &str = "1 0 0 rg 0 0 50 100 re f";
 const SMALL: &str = "/MediaBox [0 0 100 200]";
 
 fn rendered(extra: &str, content: &str) -> PageImage {
-    page(&pdf(&[(extra, content)]), Format::Pdf, 1).expect("renders")
+    page(&pdf(&[(extra, content)]), DocumentFormat::Pdf, 1).expect("renders")
 }
 
 #[test]
@@ -22,8 +22,8 @@ fn a_page_is_rendered_upright_in_color_on_white() {
 }
 
 #[test]
-fn rows_are_packed_whatever_the_width() {
-    // Widths of 278 to 281 pixels need every kind of padding.
+fn rows_have_no_padding_at_any_width() {
+    // Widths of 278 to 281 pixels cover every amount of padding.
     for width in ["100", "100.4", "100.8", "101.1"] {
         let page = rendered(&format!("/MediaBox [0 0 {width} 20]"), "1 0 0 rg 0 0 50 20 re f");
         for y in 0..page.height() {
@@ -33,7 +33,7 @@ fn rows_are_packed_whatever_the_width() {
 }
 
 #[test]
-fn a_turned_page_is_turned() {
+fn a_rotated_page_is_rotated() {
     let page = rendered(&format!("{SMALL} /Rotate 90"), RED_CORNER);
     assert_eq!(size(&page), (556, 278));
     assert_eq!((pixel(&page, 10, 10), pixel(&page, 10, 270)), (RED, WHITE), "lower left becomes upper left");
@@ -47,103 +47,106 @@ fn a_cropped_page_is_cropped() {
 }
 
 #[test]
-fn a_filled_form_shows_what_was_filled_in() {
-    let page = documents().page(&fixture("form.pdf"), Format::Pdf, 1).expect("renders");
+fn form_fields_are_rendered_with_their_values() {
+    let page = documents().page(&fixture("form.pdf"), DocumentFormat::Pdf, 1).expect("renders");
     let dark = page.pixels().chunks_exact(3).filter(|pixel| pixel.iter().all(|value| *value < 100)).count();
     assert!(dark > 500, "{dark} dark pixels");
 }
 
 #[test]
 fn pages_of_any_size_are_rendered() {
-    for (width, height, frame) in [(1, 14_400, (2, 30_000)), (14_400, 14_400, (4_000, 4_000)), (1, 1, (3, 3))] {
+    for (width, height, expected) in [(1, 14_400, (2, 30_000)), (14_400, 14_400, (4_000, 4_000)), (1, 1, (3, 3))] {
         let page = rendered(&format!("/MediaBox [0 0 {width} {height}]"), "1 0 0 rg 0 0 20000 20000 re f");
-        assert_eq!(size(&page), frame);
-        assert_eq!(pixel(&page, 0, frame.1 / 2), RED);
+        assert_eq!(size(&page), expected);
+        assert_eq!(pixel(&page, 0, expected.1 / 2), RED);
     }
 }
 
 #[test]
-fn pages_come_in_any_order_from_documents_in_turn() {
+fn pages_can_be_rendered_in_any_order_from_alternating_documents() {
     let reds: Vec<String> = (0..40).map(|page| format!("1 0 0 rg 0 0 100 {} re f", 5 * (page + 1))).collect();
     let pages: Vec<(&str, &str)> = reds.iter().map(|content| (SMALL, content.as_str())).collect();
     let (long, other) = (file(&pdf(&pages)), file(&pdf(&[(SMALL, "")])));
     let mut documents = documents();
-    assert_eq!(documents.inspect(long.path()), Ok(Split { format: Format::Pdf, pages: 40 }));
+    assert_eq!(documents.inspect(long.path()), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 40 }));
     for number in [40, 1, 20] {
-        let page = documents.page(long.path(), Format::Pdf, number).expect("renders");
+        let page = documents.page(long.path(), DocumentFormat::Pdf, number).expect("renders");
         let red = (0..page.height()).filter(|y| pixel(&page, 5, *y) == RED).count() as u32;
         assert!(red.abs_diff(number * 139 / 10) < 3, "{red} red rows on page {number}");
-        let blank = documents.page(other.path(), Format::Pdf, 1).expect("renders");
+        let blank = documents.page(other.path(), DocumentFormat::Pdf, 1).expect("renders");
         assert!(blank.pixels().iter().all(|value| *value == 255));
     }
     for wrong in [0, 41, u32::MAX] {
-        assert_eq!(refusal(documents.page(long.path(), Format::Pdf, wrong)), FailureCode::UnreadablePage);
+        assert_eq!(refusal(documents.page(long.path(), DocumentFormat::Pdf, wrong)), FailureCode::UnreadablePage);
     }
 }
 
 #[test]
-fn another_file_under_the_same_name_is_opened_anew() {
+fn a_replaced_file_is_opened_again() {
     let file = file(&pdf(&[(SMALL, "")]));
     let mut documents = documents();
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (278, 556));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders")), (278, 556));
     std::fs::write(file.path(), pdf(&[("/MediaBox [0 0 72 72]", "")])).expect("writes");
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (200, 200));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders")), (200, 200));
 }
 
 #[test]
-fn a_password_is_asked_for_only_where_one_is_needed_to_open() {
+fn only_pdfs_with_a_user_password_are_refused() {
     let mut documents = documents();
     assert_eq!(refusal(documents.inspect(&fixture("password.pdf"))), FailureCode::EncryptedDocument);
-    assert_eq!(refusal(documents.page(&fixture("password.pdf"), Format::Pdf, 1)), FailureCode::EncryptedDocument);
+    assert_eq!(
+        refusal(documents.page(&fixture("password.pdf"), DocumentFormat::Pdf, 1)),
+        FailureCode::EncryptedDocument
+    );
     let open = fixture("owner-password.pdf");
-    assert_eq!(documents.inspect(&open), Ok(Split { format: Format::Pdf, pages: 1 }));
-    let page = documents.page(&open, Format::Pdf, 1).expect("renders");
-    assert!(page.pixels().iter().any(|value| *value < 100), "its text can be seen");
+    assert_eq!(documents.inspect(&open), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 1 }));
+    let page = documents.page(&open, DocumentFormat::Pdf, 1).expect("renders");
+    assert!(page.pixels().iter().any(|value| *value < 100), "its text is visible");
 }
 
 #[test]
-fn a_broken_table_of_objects_is_repaired() {
-    // Something before the header moves every object away from where the table has it.
+fn an_invalid_cross_reference_table_is_repaired() {
+    // Bytes before the header shift all objects away from the offsets in the table.
     let bytes = [&b"\n".repeat(7)[..], &pdf(&[(SMALL, RED_CORNER)])].concat();
-    let start = bytes.windows(9).position(|bytes| bytes == b"startxref").expect("an end");
+    let start = bytes.windows(9).position(|bytes| bytes == b"startxref").expect("the end of the PDF");
     for broken in [bytes.clone(), [&bytes[..start], b"startxref\n12\n%%EOF"].concat()] {
-        assert_eq!(inspect(&broken), Ok(Split { format: Format::Pdf, pages: 1 }));
-        assert_eq!(pixel(&page(&broken, Format::Pdf, 1).expect("renders"), 10, 545), RED);
+        assert_eq!(inspect(&broken), Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 1 }));
+        assert_eq!(pixel(&page(&broken, DocumentFormat::Pdf, 1).expect("renders"), 10, 545), RED);
     }
 }
 
 #[test]
-fn a_pdf_without_pages_or_without_anything_is_refused() {
+fn a_pdf_without_pages_or_objects_is_refused() {
     assert_eq!(refusal(inspect(&pdf(&[]))), FailureCode::UnreadableDocument);
     let half = pdf(&[(SMALL, RED_CORNER)]);
     assert_eq!(refusal(inspect(&half[..60])), FailureCode::UnreadableDocument);
 }
 
 #[test]
-fn a_missing_page_leaves_the_others() {
+fn a_missing_page_does_not_affect_other_pages() {
     let objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Count 3 /Kids [3 0 R 99 0 R 4 0 R] >>",
         "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 100 200] >>",
         "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 72 72] >>",
     ];
-    let file = file(&written(&objects.map(str::to_owned)));
+    let file = file(&pdf_of_objects(&objects.map(str::to_owned)));
     let mut documents = documents();
     assert_eq!(documents.inspect(file.path()).map(|split| split.pages), Ok(3));
-    let failure = documents.page(file.path(), Format::Pdf, 2).expect_err("there is no such object");
+    let failure = documents.page(file.path(), DocumentFormat::Pdf, 2).expect_err("the page object is missing");
     assert_eq!(failure.code, FailureCode::UnreadablePage);
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 1).expect("renders")), (278, 556));
-    assert_eq!(size(&documents.page(file.path(), Format::Pdf, 3).expect("renders")), (200, 200));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders")), (278, 556));
+    assert_eq!(size(&documents.page(file.path(), DocumentFormat::Pdf, 3).expect("renders")), (200, 200));
 }
 
 #[test]
-fn what_is_broken_on_a_page_hides_nothing_before_it() {
+fn content_before_invalid_operators_is_rendered() {
     let page = rendered(SMALL, &format!("{RED_CORNER} BT /None 12 Tf (lost Tj ] >> 1 0 0 0 0"));
     assert_eq!(pixel(&page, 10, 545), RED);
 }
 
 #[test]
-fn readers_on_several_threads_take_turns() {
+fn several_threads_can_render_at_once() {
     let file = file(&pdf(&[(SMALL, RED_CORNER)]));
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -152,7 +155,7 @@ fn readers_on_several_threads_take_turns() {
                 for _ in 0..20 {
                     assert_eq!(documents.inspect(file.path()).map(|split| split.pages), Ok(1));
                     assert_eq!(refusal(documents.inspect(&fixture("password.pdf"))), FailureCode::EncryptedDocument);
-                    let page = documents.page(file.path(), Format::Pdf, 1).expect("renders");
+                    let page = documents.page(file.path(), DocumentFormat::Pdf, 1).expect("renders");
                     assert_eq!(pixel(&page, 10, 545), RED);
                 }
             });

@@ -1,14 +1,14 @@
-//! TIFF: pages counted without trusting the file, and the kinds of pixels that scanners write.
+//! TIFF: counting pages of untrusted files, and the pixel formats of scanners.
 
 use std::io::Cursor;
 
-use quire_document::{Documents, Limits};
-use quire_tasks::{FailureCode, Format, Split};
+use quire_document::{DocumentLimits, Documents};
+use quire_tasks::{DocumentFormat, FailureCode, SplitDocument};
 use tiff::encoder::{TiffEncoder, colortype};
 
 use crate::files::{BLACK, RED, WHITE, documents, file, fixture, inspect, near, page, pixel, refusal, size, strict};
 
-/// As many pages as there are grays, each 4 × 2.
+/// A TIFF with one page of 4 × 2 pixels for each gray value.
 fn pages_of(grays: &[u8]) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
@@ -18,7 +18,7 @@ fn pages_of(grays: &[u8]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// One directory of `entries` (tag, type, value), followed by the offset of the next and by `data`.
+/// A TIFF with one directory of `entries` (tag, type, value), the offset of the next directory, and `data`.
 fn directory(entries: &[(u16, u16, u32)], next: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     bytes.extend((entries.len() as u16).to_le_bytes());
@@ -33,7 +33,7 @@ fn directory(entries: &[(u16, u16, u32)], next: u32, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A gray image of `bits` a pixel in one strip.
+/// A gray image with `bits` per pixel in one strip.
 fn gray(width: u32, height: u32, bits: u32, photometric: u32, data: &[u8]) -> Vec<u8> {
     let data_at = 8 + 2 + 8 * 12 + 4;
     let entries = [
@@ -50,17 +50,17 @@ fn gray(width: u32, height: u32, bits: u32, photometric: u32, data: &[u8]) -> Ve
 }
 
 #[test]
-fn every_page_is_counted_and_read() {
+fn every_page_is_counted_and_decoded() {
     let tiff = pages_of(&[10, 20, 30]);
-    assert_eq!(inspect(&tiff), Ok(Split { format: Format::Tiff, pages: 3 }));
+    assert_eq!(inspect(&tiff), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 3 }));
     let file = file(&tiff);
     let mut documents = documents();
     for (number, gray) in [(3, 30), (1, 10), (2, 20)] {
-        let page = documents.page(file.path(), Format::Tiff, number).expect("decodes");
+        let page = documents.page(file.path(), DocumentFormat::Tiff, number).expect("decodes");
         assert_eq!((size(&page), pixel(&page, 0, 0)), ((4, 2), [gray; 3]));
     }
     for wrong in [0, 4] {
-        assert_eq!(refusal(documents.page(file.path(), Format::Tiff, wrong)), FailureCode::UnreadablePage);
+        assert_eq!(refusal(documents.page(file.path(), DocumentFormat::Tiff, wrong)), FailureCode::UnreadablePage);
     }
 }
 
@@ -72,28 +72,28 @@ fn too_many_pages_are_refused() {
 }
 
 #[test]
-fn directories_in_a_circle_are_refused() {
+fn a_loop_of_directories_is_refused() {
     let tiff = directory(&[(256, 4, 10), (257, 4, 10)], 8, b"");
-    let failure = inspect(&tiff).expect_err("a circle");
+    let failure = inspect(&tiff).expect_err("the directories form a loop");
     assert_eq!(failure.code, FailureCode::UnreadableDocument);
-    assert_eq!(failure.message, "The TIFF cannot be opened: its directories run in a circle.");
+    assert_eq!(failure.message, "The TIFF cannot be opened: its directories form a loop.");
 }
 
 #[test]
-fn a_chain_that_leaves_the_file_is_refused() {
+fn a_directory_offset_outside_the_file_is_refused() {
     let tiff = directory(&[(256, 4, 10), (257, 4, 10)], 1_000_000, b"");
     assert_eq!(refusal(inspect(&tiff)), FailureCode::UnreadableDocument);
 }
 
 #[test]
-fn a_page_of_too_many_pixels_is_refused_wherever_it_stands() {
+fn a_page_with_too_many_pixels_is_refused() {
     let huge = gray(100_000, 100_000, 8, 1, b"");
     assert_eq!(refusal(inspect(&huge)), FailureCode::TooManyPixels);
-    assert_eq!(refusal(page(&huge, Format::Tiff, 1)), FailureCode::TooManyPixels);
+    assert_eq!(refusal(page(&huge, DocumentFormat::Tiff, 1)), FailureCode::TooManyPixels);
 }
 
 #[test]
-fn a_smaller_copy_of_a_page_is_no_page() {
+fn a_smaller_copy_of_a_page_is_not_counted() {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
     for subfile_type in [0_u32, 1, 0] {
@@ -102,12 +102,12 @@ fn a_smaller_copy_of_a_page_is_no_page() {
         image.write_data(&[subfile_type as u8; 8]).expect("pixels");
     }
     let bytes = bytes.into_inner();
-    assert_eq!(inspect(&bytes), Ok(Split { format: Format::Tiff, pages: 2 }));
-    assert_eq!(pixel(&page(&bytes, Format::Tiff, 2).expect("decodes"), 0, 0), BLACK);
+    assert_eq!(inspect(&bytes), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 2 }));
+    assert_eq!(pixel(&page(&bytes, DocumentFormat::Tiff, 2).expect("decodes"), 0, 0), BLACK);
 }
 
 #[test]
-fn directories_that_are_no_pages_are_bounded_too() {
+fn the_number_of_directories_is_limited() {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
     for _ in 0..100 {
@@ -115,32 +115,32 @@ fn directories_that_are_no_pages_are_bounded_too() {
         image.encoder().write_tag(tiff::tags::Tag::NewSubfileType, 1_u32).expect("a tag");
         image.write_data(&[0]).expect("pixels");
     }
-    let limits = Limits { max_pages: 3, ..Limits::default() };
+    let limits = DocumentLimits { max_pages: 3, ..DocumentLimits::default() };
     let failure = Documents::new(None, limits).inspect(file(bytes.get_ref()).path()).expect_err("too many");
     assert_eq!(failure.code, FailureCode::UnreadableDocument);
     assert_eq!(failure.message, "The TIFF cannot be opened: it has more than 64 directories.");
 }
 
 #[test]
-fn one_broken_page_leaves_the_others() {
-    // The second of three directories says that its strip is where there is nothing.
+fn an_invalid_page_does_not_affect_other_pages() {
+    // The strip of the second page is outside the file.
     let mut bytes = pages_of(&[10, 20, 30]);
     let strips: Vec<usize> =
         bytes.windows(4).enumerate().filter(|(_, w)| *w == [17, 1, 4, 0]).map(|(at, _)| at).collect();
     bytes[strips[1] + 8..][..4].copy_from_slice(&0x00ff_ffff_u32.to_le_bytes());
     let file = file(&bytes);
     let mut documents = documents();
-    assert_eq!(documents.inspect(file.path()), Ok(Split { format: Format::Tiff, pages: 3 }));
-    assert_eq!(refusal(documents.page(file.path(), Format::Tiff, 2)), FailureCode::UnreadablePage);
+    assert_eq!(documents.inspect(file.path()), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 3 }));
+    assert_eq!(refusal(documents.page(file.path(), DocumentFormat::Tiff, 2)), FailureCode::UnreadablePage);
     for (number, gray) in [(1, 10), (3, 30)] {
-        let page = documents.page(file.path(), Format::Tiff, number).expect("decodes");
+        let page = documents.page(file.path(), DocumentFormat::Tiff, number).expect("decodes");
         assert_eq!(pixel(&page, 3, 1), [gray; 3]);
     }
 }
 
 #[test]
-fn few_bits_a_pixel_are_gray_from_black_to_white() {
-    // Rows of five pixels end within a byte. 0 is white where the photometric is 0.
+fn images_of_1_2_and_4_bits_are_scaled_to_8_bits() {
+    // Rows of five pixels end inside a byte. With a photometric interpretation of 0, 0 is white.
     let cases: [(u32, u32, &[u8], [u8; 5]); 4] = [
         (1, 1, &[0b0110_1000], [0, 255, 255, 0, 255]),
         (1, 0, &[0b0110_1000], [255, 0, 0, 255, 0]),
@@ -148,7 +148,7 @@ fn few_bits_a_pixel_are_gray_from_black_to_white() {
         (4, 1, &[0x0f, 0x8a, 0xf0], [0, 255, 136, 170, 255]),
     ];
     for (bits, photometric, row, wanted) in cases {
-        let page = page(&gray(5, 2, bits, photometric, &row.repeat(2)), Format::Tiff, 1).expect("decodes");
+        let page = page(&gray(5, 2, bits, photometric, &row.repeat(2)), DocumentFormat::Tiff, 1).expect("decodes");
         for (x, gray) in (0..).zip(wanted) {
             assert_eq!(pixel(&page, x, 1), [gray; 3], "{bits} bits, {x}");
         }
@@ -156,23 +156,23 @@ fn few_bits_a_pixel_are_gray_from_black_to_white() {
 }
 
 #[test]
-fn scanners_kinds_of_pixels_are_read() {
+fn compressions_and_color_types_of_scanners_are_decoded() {
     for (name, ink) in [("g4", BLACK), ("palette", RED), ("cmyk", RED), ("jpeg", RED), ("big", RED)] {
         let mut documents = documents();
         let path = fixture(&format!("{name}.tif"));
-        assert_eq!(documents.inspect(&path), Ok(Split { format: Format::Tiff, pages: 1 }), "{name}");
-        let page = documents.page(&path, Format::Tiff, 1).expect(name);
+        assert_eq!(documents.inspect(&path), Ok(SplitDocument { format: DocumentFormat::Tiff, pages: 1 }), "{name}");
+        let page = documents.page(&path, DocumentFormat::Tiff, 1).expect(name);
         assert_eq!(size(&page), (32, 16), "{name}");
         assert!(near(pixel(&page, 2, 8), ink) && near(pixel(&page, 29, 8), WHITE), "{name}");
     }
 }
 
 #[test]
-fn sixteen_bits_of_every_color_are_read_in_both_byte_orders() {
+fn samples_of_16_bits_are_decoded_in_both_byte_orders() {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).expect("a header");
     encoder.write_image::<colortype::RGBA16>(1, 1, &[0xffff, 0, 0, 0xffff]).expect("a page");
-    assert_eq!(pixel(&page(&bytes.into_inner(), Format::Tiff, 1).expect("decodes"), 0, 0), RED);
+    assert_eq!(pixel(&page(&bytes.into_inner(), DocumentFormat::Tiff, 1).expect("decodes"), 0, 0), RED);
 
     let big_endian = [
         &b"MM\0*\0\0\0\x08\0\x08"[..],
@@ -182,13 +182,14 @@ fn sixteen_bits_of_every_color_are_read_in_both_byte_orders() {
         &[1, 22, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 1, 23, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2],
         &[0, 0, 0, 0, 0x80, 0x01],
     ];
-    let page = page(&big_endian.concat(), Format::Tiff, 1).expect("decodes");
+    let page = page(&big_endian.concat(), DocumentFormat::Tiff, 1).expect("decodes");
     assert_eq!((size(&page), pixel(&page, 0, 0)), ((1, 1), [0x80; 3]));
 }
 
 #[test]
-fn what_cannot_be_decoded_is_named() {
-    let failure = documents().page(&fixture("g3.tif"), Format::Tiff, 1).expect_err("fax group 3");
+fn an_unsupported_compression_is_named() {
+    let failure =
+        documents().page(&fixture("g3.tif"), DocumentFormat::Tiff, 1).expect_err("fax group 3 is not supported");
     assert_eq!(failure.code, FailureCode::UnreadablePage);
     assert!(failure.message.contains("Fax3"), "{failure}");
 }

@@ -1,16 +1,17 @@
-//! The code fence that models like to put around an answer.
+//! Removes the code fence that models often put around an answer.
 
 use std::ops::Range;
 
-use crate::End;
+use crate::stop_reason::StopReason;
 
 const FENCE: &str = "```";
 
-/// What may stand behind the fence of an answer. Any other word names a language, and the fence belongs to the page.
+/// Languages of a fence around an answer. With any other language, the fence is part of the page.
 const FORMS: [&str; 9] = ["", "markdown", "md", "html", "latex", "tex", "json", "text", "plaintext"];
 
-/// The answer within the fence that encloses it, or all of it. An answer that was cut off may lack the closing one.
-pub(super) fn within(text: &str, end: End) -> Range<usize> {
+/// Returns the range inside the enclosing fence, or the whole text. If the answer was cut off, the closing fence may be
+/// missing.
+pub(super) fn within(text: &str, end: StopReason) -> Range<usize> {
     let all = 0..text.len();
     let fences: Vec<(Range<usize>, &str)> = fences(text).collect();
     let Some((opening, form)) = fences.first() else { return all };
@@ -19,12 +20,12 @@ pub(super) fn within(text: &str, end: End) -> Range<usize> {
     }
     let start = (opening.end + 1).min(text.len());
     let Some((closing, _)) = fences.get(1..).and_then(<[_]>::last) else {
-        return if end == End::Said { all } else { start..text.len() };
+        return if end == StopReason::EndOfText { all } else { start..text.len() };
     };
     if closes(&fences) && text[closing.end..].trim().is_empty() { start..closing.start.max(start) } else { all }
 }
 
-/// Whether the last fence closes the first: no fence between them does.
+/// Returns whether the last fence closes the first one.
 fn closes(fences: &[(Range<usize>, &str)]) -> bool {
     let mut open = 1;
     for (index, (_, form)) in fences.iter().enumerate().skip(1) {
@@ -40,7 +41,7 @@ fn closes(fences: &[(Range<usize>, &str)]) -> bool {
     false
 }
 
-/// The lines that are fences, and what stands behind each.
+/// Iterates over the lines that are fences, each with its language.
 fn fences(text: &str) -> impl Iterator<Item = (Range<usize>, &str)> {
     let mut start = 0;
     text.split('\n').filter_map(move |line| {
@@ -55,11 +56,11 @@ mod tests {
     use super::*;
 
     fn unfenced(text: &str) -> &str {
-        text[within(text, End::Said)].trim_end()
+        text[within(text, StopReason::EndOfText)].trim_end()
     }
 
     #[test]
-    fn a_fence_around_the_answer_is_taken_away() {
+    fn a_fence_around_the_answer_is_removed() {
         assert_eq!(unfenced("```markdown\n# Title\n\nText\n```"), "# Title\n\nText");
         assert_eq!(unfenced("\n```JSON\n{}\n```"), "{}");
         assert_eq!(unfenced("```\ntext\n```"), "text");
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_on_the_page_stays() {
+    fn a_fence_on_the_page_is_kept() {
         for text in [
             "```python\nprint(1)\n```",
             "```\na\n```\nbetween\n```\nb\n```",
@@ -84,9 +85,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_cut_off_lacks_the_closing_fence() {
+    fn the_closing_fence_may_be_cut_off() {
         let text = "```markdown\n# Title";
-        assert_eq!(&text[within(text, End::TokenCap)], "# Title");
-        assert_eq!(within("```", End::TokenCap), 3..3);
+        assert_eq!(&text[within(text, StopReason::TokenLimit)], "# Title");
+        assert_eq!(within("```", StopReason::TokenLimit), 3..3);
     }
 }

@@ -1,25 +1,26 @@
-//! The values of wanted fields, from an answer in JSON.
+//! Extracts requested fields from a JSON answer.
 
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::{Answer, Taken};
+use super::parsed::{ModelAnswer, ParsedAnswer};
 
-/// Every wanted key with its value, and no other key. A value is `null` where there is none; the answer itself stands in
-/// the lines.
-pub(super) fn fields(answer: &Answer, body: Range<usize>, keys: &[String]) -> Taken {
+/// Returns the value of every requested key; `null` if the model did not find it. Other keys are ignored. The answer
+/// itself is kept as lines.
+pub(super) fn fields(answer: &ModelAnswer, body: Range<usize>, keys: &[String]) -> ParsedAnswer {
     let object = object(&answer.text[body.clone()]);
     let values: Map<String, Value> = keys
         .iter()
         .map(|key| (key.clone(), object.as_ref().map_or(Value::Null, |object| value(object, key))))
         .collect();
-    // An object without a single one of the keys is about something else.
-    let in_form = object.is_some_and(|object| object.is_empty() || keys.iter().any(|key| find(&object, key).is_some()));
-    Taken { fields: Some(values), in_form, ..Taken::in_form(answer.lines(body)) }
+    // An object with none of the requested keys is not an answer to the request.
+    let is_well_formed =
+        object.is_some_and(|object| object.is_empty() || keys.iter().any(|key| find(&object, key).is_some()));
+    ParsedAnswer { fields: Some(values), is_well_formed, ..ParsedAnswer::from_lines(answer.lines(body)) }
 }
 
-/// The first object in a text: alone, in a list of one, or with something said around it.
+/// Parses the first JSON object in a text: alone, as the only item of a list, or surrounded by prose.
 fn object(text: &str) -> Option<Map<String, Value>> {
     let value = match serde_json::from_str(text) {
         Ok(value) => value,
@@ -35,14 +36,20 @@ fn object(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// By its name; else by its name in other letters.
+/// Looks a key up; if there is no exact match, ignores case and spaces.
 fn find<'o>(object: &'o Map<String, Value>, key: &str) -> Option<&'o Value> {
-    let plain = |name: &str| name.trim().to_lowercase();
-    let other = || object.iter().find(|(name, _)| plain(name) == plain(key)).map(|(_, value)| value);
-    object.get(key).or_else(other)
+    if let Some(value) = object.get(key) {
+        return Some(value);
+    }
+    let normalized = normalize_key(key);
+    object.iter().find(|(name, _)| normalize_key(name) == normalized).map(|(_, value)| value)
 }
 
-/// The model says "" of a field that it has not found.
+fn normalize_key(key: &str) -> String {
+    key.trim().to_lowercase()
+}
+
+/// Returns the value of a key. The model returns "" for a field that it did not find.
 fn value(object: &Map<String, Value>, key: &str) -> Value {
     match find(object, key) {
         Some(Value::String(text)) if text.trim().is_empty() => Value::Null,

@@ -1,4 +1,4 @@
-//! Text with its places, in the four forms that HunyuanOCR was trained to give them in:
+//! Parses text with positions, in the four formats that HunyuanOCR was trained to return:
 //!
 //! ```text
 //! text(x1,y1),(x2,y2)more text(x1,y1),(x2,y2)
@@ -12,22 +12,22 @@ use std::ops::Range;
 use quire_tasks::{Line, Polygon};
 use serde_json::Value;
 
-use super::{Answer, Taken, one_line};
+use super::parsed::{ModelAnswer, ParsedAnswer, join_lines, shift_range};
 
-/// Places are in thousandths of the page.
+/// Coordinates are in thousandths of the page's width and height.
 const FRAME: f32 = 1000.0;
 const TAGS: [&str; 4] = ["<ref>", "</ref>", "<quad>", "</quad>"];
-/// What the model says of a page without text.
+/// Answers for a page without text.
 const NO_TEXT: [&str; 3] = ["没有文字", "无文字", "no text"];
-/// That is a short answer; a page may say so as well, among other things.
+/// Maximum length of such an answer: a longer one is text of the page that contains the same words.
 const NO_TEXT_MAX_CHARS: usize = 40;
 
-/// Left, top, right and bottom, or what else the model took for two corners, in thousandths.
+/// Two opposite corners in thousandths: normally left, top, right and bottom.
 type Corners = [f32; 4];
 
-/// The lines of an answer with their places. What has none stands as a line without, and tells that the answer has
-/// another form.
-pub(super) fn spots(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Taken {
+/// Returns the lines of an answer with their positions. Text without a position becomes a line without one, and the
+/// answer counts as malformed.
+pub(super) fn spots(answer: &ModelAnswer, body: Range<usize>, page: (u32, u32)) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     if let Some(list) = text.trim_start().strip_prefix('[').filter(|list| list.trim_start().starts_with(['{', ']'])) {
         return of_json(answer, body.end - list.len()..body.end, page);
@@ -35,18 +35,26 @@ pub(super) fn spots(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Ta
     let places = places(text);
     if places.is_empty() {
         let empty = text.trim().is_empty() || says_no_text(text);
-        return Taken { in_form: empty, ..Taken::in_form(unplaced(answer, if empty { 0..0 } else { body })) };
+        return ParsedAnswer {
+            is_well_formed: empty,
+            ..ParsedAnswer::from_lines(unplaced(answer, if empty { 0..0 } else { body }))
+        };
     }
     in_text(answer, body, &places, page)
 }
 
-/// Lines of which the model has not said where they stand.
-fn unplaced(answer: &Answer, part: Range<usize>) -> impl Iterator<Item = Line> {
+/// Returns the non-blank lines of a range, without positions.
+fn unplaced(answer: &ModelAnswer, part: Range<usize>) -> impl Iterator<Item = Line> {
     answer.lines(part).filter(|line| !line.text.trim().is_empty())
 }
 
-/// Texts and places in turns.
-fn in_text(answer: &Answer, body: Range<usize>, places: &[(Range<usize>, Corners)], page: (u32, u32)) -> Taken {
+/// Parses alternating texts and positions.
+fn in_text(
+    answer: &ModelAnswer,
+    body: Range<usize>,
+    places: &[(Range<usize>, Corners)],
+    page: (u32, u32),
+) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     let mut gaps: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
@@ -55,22 +63,22 @@ fn in_text(answer: &Answer, body: Range<usize>, places: &[(Range<usize>, Corners
         start = place.end;
     }
     gaps.push(start..text.len());
-    // One of the gaps belongs to no place: the last, or the first if the places stand before their texts.
+    // One gap belongs to no position: the last one, or the first one if positions precede their texts.
     let places_first = text.trim_start().starts_with("<quad>");
     let lonely = gaps.remove(if places_first { 0 } else { places.len() });
-    let at = |gap: Range<usize>| body.start + gap.start..body.start + gap.end;
     let found = gaps.into_iter().zip(places).filter_map(|(gap, (_, corners))| {
         let gap = without_tags(text, gap);
-        // Two places in a row: the second one has no text.
+        // The second of two adjacent positions has no text.
         let nothing = text[gap.clone()].trim_matches([',', ' ', '\n']).is_empty();
-        (!nothing).then(|| Line { polygon: Some(polygon(*corners, page)), ..answer.line(at(gap)) })
+        (!nothing)
+            .then(|| Line { polygon: Some(polygon(*corners, page)), ..answer.line(shift_range(&gap, body.start)) })
     });
     let mut lines: Vec<Line> = found.collect();
     let lonely = without_tags(text, lonely);
-    let in_form = lonely.is_empty();
+    let is_well_formed = lonely.is_empty();
     let place = if places_first { 0 } else { lines.len() };
-    lines.splice(place..place, unplaced(answer, at(lonely)));
-    Taken { in_form, ..Taken::in_form(lines) }
+    lines.splice(place..place, unplaced(answer, shift_range(&lonely, body.start)));
+    ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(lines) }
 }
 
 fn says_no_text(text: &str) -> bool {
@@ -78,7 +86,7 @@ fn says_no_text(text: &str) -> bool {
     NO_TEXT.iter().any(|words| lower.contains(words)) && text.trim().chars().count() <= NO_TEXT_MAX_CHARS
 }
 
-/// Where places stand in a text, and what they are.
+/// Returns all positions in a text, with their ranges.
 fn places(text: &str) -> Vec<(Range<usize>, Corners)> {
     let mut places = Vec::new();
     let mut from = 0;
@@ -94,7 +102,7 @@ fn places(text: &str) -> Vec<(Range<usize>, Corners)> {
     places
 }
 
-/// `(x1,y1),(x2,y2)` at the beginning of a text, and what follows.
+/// Parses `(x1,y1),(x2,y2)` at the start of a text. Returns the corners and the rest.
 fn in_parentheses(text: &str) -> Option<(Corners, &str)> {
     let mut corners = [0.0; 4];
     let mut rest = text;
@@ -108,7 +116,7 @@ fn in_parentheses(text: &str) -> Option<(Corners, &str)> {
     Some((corners, rest))
 }
 
-/// `<pos_x1><pos_y1><pos_x2><pos_y2>` at the beginning of a text, and what follows.
+/// Parses `<pos_x1><pos_y1><pos_x2><pos_y2>` at the start of a text. Returns the corners and the rest.
 fn in_tags(text: &str) -> Option<(Corners, &str)> {
     let mut corners = [0.0; 4];
     let mut rest = text;
@@ -119,14 +127,14 @@ fn in_tags(text: &str) -> Option<(Corners, &str)> {
     Some((corners, rest))
 }
 
-/// A number of up to four digits: no place has more.
+/// Parses a number of up to four digits; coordinates are not larger.
 fn number(text: &str) -> Option<(f32, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, rest) = text.split_at_checked(digits).filter(|(digits, _)| (1..=4).contains(&digits.len()))?;
     Some((digits.parse().ok()?, rest))
 }
 
-/// A part of a text without the tags and blanks around it.
+/// Trims tags and white space from a range.
 fn without_tags(text: &str, mut part: Range<usize>) -> Range<usize> {
     loop {
         let inner = &text[part.clone()];
@@ -140,18 +148,19 @@ fn without_tags(text: &str, mut part: Range<usize>) -> Range<usize> {
     }
 }
 
-/// Entries of a list in JSON behind its bracket, as far as they can be read.
-fn of_json(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Taken {
+/// Parses the entries of a JSON list, after its bracket, up to the first error.
+fn of_json(answer: &ModelAnswer, body: Range<usize>, page: (u32, u32)) -> ParsedAnswer {
     let text = &answer.text[body.clone()];
     let confidence = answer.confidence(body.clone());
-    let (mut lines, mut in_form) = (Vec::new(), true);
+    let mut lines = Vec::new();
+    let mut is_well_formed = true;
     let mut rest = text.trim_start();
     while !rest.starts_with(']') && !rest.is_empty() {
         let mut entries = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
         let Some(Ok(entry)) = entries.next() else { break };
-        let said = entry["text"].as_str().map(one_line);
+        let said = entry["text"].as_str().map(join_lines);
         let corners = corners(&entry["box"]).or_else(|| corners(&entry["bbox"]));
-        in_form &= corners.is_some() && said.is_some();
+        is_well_formed &= corners.is_some() && said.is_some();
         let text = said.unwrap_or_else(|| entry.to_string());
         if !text.is_empty() {
             lines.push(Line { text, confidence, polygon: corners.map(|corners| polygon(corners, page)) });
@@ -161,9 +170,9 @@ fn of_json(answer: &Answer, body: Range<usize>, page: (u32, u32)) -> Taken {
     }
     let rest = rest.strip_prefix(']').unwrap_or(rest).trim_start();
     let unread = body.end - rest.len()..body.end;
-    in_form &= unread.is_empty();
+    is_well_formed &= unread.is_empty();
     lines.extend(unplaced(answer, unread));
-    Taken { in_form, ..Taken::in_form(lines) }
+    ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(lines) }
 }
 
 fn corners(value: &Value) -> Option<Corners> {
@@ -171,10 +180,12 @@ fn corners(value: &Value) -> Option<Corners> {
     numbers?.try_into().ok()
 }
 
-/// A place in pixels of the page: clockwise from the left top, and within the page.
+/// Converts corners to a polygon in pixels: clockwise from the top left, clamped to the page.
 fn polygon([x1, y1, x2, y2]: Corners, (width, height): (u32, u32)) -> Polygon {
     let pixels = |thousandths: f32, side: u32| thousandths.clamp(0.0, FRAME) * side as f32 / FRAME;
-    let (left, right) = (pixels(x1.min(x2), width), pixels(x1.max(x2), width));
-    let (top, bottom) = (pixels(y1.min(y2), height), pixels(y1.max(y2), height));
+    let left = pixels(x1.min(x2), width);
+    let right = pixels(x1.max(x2), width);
+    let top = pixels(y1.min(y2), height);
+    let bottom = pixels(y1.max(y2), height);
     [[left, top], [right, top], [right, bottom], [left, bottom]]
 }

@@ -1,26 +1,27 @@
-//! Tables as HTML.
+//! Extracts HTML tables from an answer.
 
 use std::ops::Range;
 
-use super::{Answer, Taken};
+use super::parsed::{ModelAnswer, ParsedAnswer, shift_range};
 
-/// The tables of an answer, without what is said around them. The last may be cut off.
-pub(super) fn tables(answer: &Answer, body: Range<usize>) -> Taken {
-    // Of the same length, byte by byte.
+/// Returns the tables of an answer without the surrounding text. The last one may be cut off.
+pub(super) fn tables(answer: &ModelAnswer, body: Range<usize>) -> ParsedAnswer {
+    // ASCII lowercasing keeps byte offsets.
     let text = answer.text[body.clone()].to_ascii_lowercase();
     let parts = parts(&text);
     if parts.is_empty() {
-        let in_form = text.trim().is_empty();
-        return Taken { in_form, ..Taken::in_form(answer.lines(body)) };
+        let is_well_formed = text.trim().is_empty();
+        return ParsedAnswer { is_well_formed, ..ParsedAnswer::from_lines(answer.lines(body)) };
     }
-    let place = |part: Range<usize>| body.start + part.start..body.start + part.end;
-    Taken::in_form(parts.into_iter().flat_map(|part| answer.lines(place(part))))
+    ParsedAnswer::from_lines(parts.into_iter().flat_map(|part| answer.lines(shift_range(&part, body.start))))
 }
 
-/// Where the outermost tables are.
+/// Returns the ranges of the outermost tables.
 fn parts(text: &str) -> Vec<Range<usize>> {
     const END: &str = "</table>";
-    let (mut parts, mut open, mut start) = (Vec::new(), 0_usize, 0);
+    let mut parts = Vec::new();
+    let mut open = 0_usize;
+    let mut start = 0;
     for (at, _) in text.match_indices('<') {
         if begins(&text[at..]) {
             if open == 0 {
@@ -40,7 +41,7 @@ fn parts(text: &str) -> Vec<Range<usize>> {
     parts
 }
 
-/// `<table>` or `<table border="1">`, but not `<tables>`.
+/// Returns whether a text starts with `<table>` or `<table border="1">`, but not e.g. `<tables>`.
 fn begins(text: &str) -> bool {
     let after = text.strip_prefix("<table").map(|after| after.chars().next());
     after.is_some_and(|next| next.is_none_or(|next| next == '>' || next.is_whitespace()))

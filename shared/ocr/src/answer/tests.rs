@@ -1,8 +1,8 @@
-//! Answers as the model gives them, by mode.
+//! Parsing answers in every mode.
 
 use proptest::prelude::*;
 use quire_tasks::{ModeName, Polygon};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -17,14 +17,14 @@ fn english() -> Mode {
     Mode::Translate { language: "English".to_owned() }
 }
 
-fn page_to(mode: &Mode, answer: &str, end: End) -> PageText {
+fn page_to(mode: &Mode, answer: &str, end: StopReason) -> PageText {
     let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
     let lines = answer.split('\n').map(|line| (line.to_owned(), Some(0.5))).collect();
-    page_of_answer(engine, WIDTH, HEIGHT, mode, lines, end)
+    parse_answer(engine, WIDTH, HEIGHT, mode, lines, end)
 }
 
 fn page(mode: &Mode, answer: &str) -> PageText {
-    page_to(mode, answer, End::Said)
+    page_to(mode, answer, StopReason::EndOfText)
 }
 
 fn text(mode: &Mode, answer: &str) -> String {
@@ -33,14 +33,14 @@ fn text(mode: &Mode, answer: &str) -> String {
     page.text()
 }
 
-/// The lines' texts, each with its left, top, right and bottom if it has a place.
+/// The text of each line, with left, top, right and bottom if it has a position.
 fn spots(page: &PageText) -> Vec<(&str, Option<[f32; 4]>)> {
     let corners = |[start, _, opposite, _]: Polygon| [start[0], start[1], opposite[0], opposite[1]];
     page.lines.iter().map(|line| (line.text.as_str(), line.polygon.map(corners))).collect()
 }
 
 #[test]
-fn text_and_markdown_and_formulas_stand_as_they_were_said() {
+fn text_markdown_and_formulas_are_kept_as_generated() {
     let answer = "# Report\n\n  indented (1,2),(3,4)\n\n$$ e = mc^2 $$";
     for mode in [Mode::Text, Mode::Markdown, Mode::Formula] {
         let read = page(&mode, &format!("{answer}\n \n"));
@@ -52,35 +52,36 @@ fn text_and_markdown_and_formulas_stand_as_they_were_said() {
 }
 
 #[test]
-fn why_an_answer_ends_is_a_warning() {
-    assert_eq!(page_to(&Mode::Text, "a", End::TokenCap).warnings, [Warning::CutOff]);
-    assert_eq!(page_to(&Mode::Text, "a", End::Repetition).warnings, [Warning::Repetition]);
-    assert_eq!(page_to(&Mode::Table, "a", End::TokenCap).warnings, [Warning::CutOff, Warning::OtherForm]);
-    assert_eq!(page_to(&Mode::Markdown, "```markdown\n# A", End::TokenCap).text(), "# A");
+fn the_stop_reason_becomes_a_warning() {
+    assert_eq!(page_to(&Mode::Text, "a", StopReason::TokenLimit).warnings, [Warning::CutOff]);
+    assert_eq!(page_to(&Mode::Text, "a", StopReason::Repetition).warnings, [Warning::Repetition]);
+    assert_eq!(page_to(&Mode::Table, "a", StopReason::TokenLimit).warnings, [Warning::CutOff, Warning::OtherForm]);
+    assert_eq!(page_to(&Mode::Markdown, "```markdown\n# A", StopReason::TokenLimit).text(), "# A");
 }
 
 #[test]
-fn subtitles_are_parted_where_the_model_writes_a_break() {
+fn subtitles_are_split_at_escaped_line_breaks() {
     let answer = "对不起 我是诺曼·斯佩尔曼\\nSorry, I'm Norm. Spellman.";
     assert_eq!(text(&Mode::Subtitles, answer), "对不起 我是诺曼·斯佩尔曼\nSorry, I'm Norm. Spellman.");
 }
 
 #[test]
-fn of_a_table_only_the_tables_are_kept() {
-    let (first, second) = ("<table><tr><td>1</td></tr></table>", "<TABLE border=\"1\">\n<tr></tr>\n</TABLE>");
+fn only_the_tables_of_an_answer_are_kept() {
+    let first = "<table><tr><td>1</td></tr></table>";
+    let second = "<TABLE border=\"1\">\n<tr></tr>\n</TABLE>";
     let answer = format!("Here is the table:\n{first} and {second}\nThat is all.");
     assert_eq!(text(&Mode::Table, &answer), format!("{first}\n{second}"));
     let nested = "<table><tr><td><table></table></td></tr></table>";
     assert_eq!(text(&Mode::Table, &format!("```html\n{nested}\n```")), nested);
     let cut = "<table><tr><td>1";
-    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), End::TokenCap).text(), cut);
-    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), End::TokenCap).warnings, [Warning::CutOff]);
+    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), StopReason::TokenLimit).text(), cut);
+    assert_eq!(page_to(&Mode::Table, &format!("a {cut}"), StopReason::TokenLimit).warnings, [Warning::CutOff]);
     let none = page(&Mode::Table, "| a | b |\n<tables>");
     assert_eq!((none.text().as_str(), &none.warnings[..]), ("| a | b |\n<tables>", &[Warning::OtherForm][..]));
 }
 
 #[test]
-fn the_wanted_fields_have_their_values_and_no_others() {
+fn only_requested_fields_are_returned() {
     let answer = r#"{"Total": "￥77.10元", "no": 42609332, "date": "", "seller": {"name": "a"}, "other": 1}"#;
     let expected = json!({"total": "￥77.10元", "no": 42_609_332, "date": null, "seller": {"name": "a"}, "tax": null});
     let mode = fields(&["total", "no", "date", "seller", "tax"]);
@@ -99,7 +100,7 @@ fn the_wanted_fields_have_their_values_and_no_others() {
 }
 
 #[test]
-fn an_answer_that_is_no_object_of_the_fields_leaves_them_all_without_a_value() {
+fn an_answer_that_is_not_a_matching_object_leaves_all_fields_null() {
     let mode = fields(&["total", "date"]);
     for answer in
         ["total: 5", "{\"total\": \"5\", \"da", "{'total': 5}", "[{\"total\": 5}, {}]", "[1]", "7", "{\"sum\": 5}", ""]
@@ -114,27 +115,29 @@ fn an_answer_that_is_no_object_of_the_fields_leaves_them_all_without_a_value() {
 }
 
 #[test]
-fn a_translation_stands_without_its_source() {
+fn a_translation_is_returned_without_its_source() {
     let answer = "图中的文字是\n营业时间\n翻译成英文为\nOpening hours\n翻译成英文为";
     assert_eq!(text(&english(), answer), "Opening hours\n翻译成英文为");
     assert_eq!(text(&english(), "图中的文字是：\n营业\n翻译成中文为：\nOpen"), "Open");
     assert_eq!(text(&english(), "Opening hours\n翻译成英文为"), "Opening hours\n翻译成英文为");
-    let cut = page_to(&english(), "图中的文字是\n营业时间", End::TokenCap);
+    let cut = page_to(&english(), "图中的文字是\n营业时间", StopReason::TokenLimit);
     assert_eq!(cut.warnings, [Warning::CutOff, Warning::OtherForm]);
     assert_eq!(cut.text(), "图中的文字是\n营业时间");
 }
 
 #[test]
-fn the_same_lines_and_places_are_found_in_every_form() {
+fn all_formats_parse_to_the_same_lines_and_positions() {
     let expected =
         [("ATLANTA (AP)", Some([600.0, 10.0, 1_000.0, 25.0])), ("金额(小写) 5", Some([0.0, 0.0, 2_000.0, 500.0]))];
     for answer in [
         "ATLANTA (AP)(300,20),(500,50)金额(小写) 5(0,0),(1000,1000)",
         "ATLANTA (AP)(300,20),(500,50)\n金额(小写)\n5( 0, 0 ), (1000,1000)\n",
         "<ref>ATLANTA (AP)</ref><quad>(300,20),(500,50)</quad><ref>金额(小写) 5</ref><quad>(0,0),(1000,1000)</quad>",
-        "<quad><pos_300><pos_20><pos_500><pos_50></quad><ref>ATLANTA (AP)</ref><quad><pos_0><pos_0><pos_1000><pos_1000></quad><ref>金额(小写) 5</ref>",
+        "<quad><pos_300><pos_20><pos_500><pos_50></quad><ref>ATLANTA (AP)</ref>\
+         <quad><pos_0><pos_0><pos_1000><pos_1000></quad><ref>金额(小写) 5</ref>",
         r#"[{"box": [300, 20, 500, 50], "text": "ATLANTA (AP)"}, {"bbox": [0, 0, 1000, 1000], "text": "金额(小写)\n5"}]"#,
-        "```json\n[\n {\"box\": [300, 20, 500, 50], \"text\": \"ATLANTA (AP)\"},\n {\"box\": [0, 0, 1000.0, 1000], \"text\": \"金额(小写) 5\"}\n]\n```",
+        "```json\n[\n {\"box\": [300, 20, 500, 50], \"text\": \"ATLANTA (AP)\"},\n \
+         {\"box\": [0, 0, 1000.0, 1000], \"text\": \"金额(小写) 5\"}\n]\n```",
     ] {
         let read = page(&Mode::Spotting, answer);
         assert_eq!(spots(&read), expected, "{answer}");
@@ -144,14 +147,14 @@ fn the_same_lines_and_places_are_found_in_every_form() {
 }
 
 #[test]
-fn a_polygon_goes_clockwise_from_the_left_top_and_stays_on_the_page() {
+fn a_polygon_is_clockwise_from_the_top_left_and_inside_the_page() {
     let read = page(&Mode::Spotting, "a(500,9999),(100,200)");
-    let polygon = read.lines[0].polygon.expect("a place");
+    let polygon = read.lines[0].polygon.expect("the line has a polygon");
     assert_eq!(polygon, [[200.0, 100.0], [1_000.0, 100.0], [1_000.0, 500.0], [200.0, 500.0]]);
 }
 
 #[test]
-fn text_without_a_place_stays_and_is_warned_of() {
+fn text_without_a_position_is_kept_with_a_warning() {
     for (answer, expected) in [
         ("a(1,2),(3,4)b(5,6),(7", vec![("a", true), ("b(5,6),(7", false)]),
         ("a\nb", vec![("a", false), ("b", false)]),
@@ -161,7 +164,7 @@ fn text_without_a_place_stays_and_is_warned_of() {
         (r#"[{"box": [1,2,3,4]}] so"#, vec![(r#"{"box":[1,2,3,4]}"#, true), ("so", false)]),
         ("<quad>a<pos_1><pos_2><pos_3><pos_4></quad><ref>b</ref>", vec![("a", false), ("b", true)]),
     ] {
-        let read = page_to(&Mode::Spotting, answer, End::Said);
+        let read = page_to(&Mode::Spotting, answer, StopReason::EndOfText);
         let found: Vec<(&str, bool)> = spots(&read).into_iter().map(|(text, place)| (text, place.is_some())).collect();
         assert_eq!(found, expected, "{answer}");
         assert_eq!(read.warnings, [Warning::OtherForm], "{answer}");
@@ -169,7 +172,7 @@ fn text_without_a_place_stays_and_is_warned_of() {
 }
 
 #[test]
-fn a_second_place_for_one_text_and_a_page_without_text_are_in_form() {
+fn a_second_position_and_a_page_without_text_are_well_formed() {
     let read = page(&Mode::Spotting, "a(1,2),(3,4),(5,6),(7,8)\nb(1,2),(3,4)");
     assert_eq!(spots(&read).iter().map(|(text, _)| *text).collect::<Vec<_>>(), ["a", "b"]);
     for nothing in ["", "图片中没有文字。", "There is no text in the image.", "[]"] {
@@ -179,10 +182,10 @@ fn a_second_place_for_one_text_and_a_page_without_text_are_in_form() {
 }
 
 #[test]
-fn a_part_is_as_sure_as_the_lines_that_it_is_made_of() {
+fn the_confidence_of_a_range_is_that_of_its_lines() {
     let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
     let lines = vec![("aa(1,2),(3,4)bb".to_owned(), Some(0.4)), ("cc(1,2),(3,4)d(1,2),(3,4)".to_owned(), None)];
-    let read = page_of_answer(engine, 1, 1, &Mode::Spotting, lines, End::Said);
+    let read = parse_answer(engine, 1, 1, &Mode::Spotting, lines, StopReason::EndOfText);
     let sure: Vec<Option<f32>> = read.lines.iter().map(|line| line.confidence).collect();
     assert_eq!(sure, [Some(0.4), Some(0.4), None]);
 }
@@ -206,8 +209,12 @@ fn any_answer() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_answer_is_taken_in_any_mode(answer in any_answer(), end in prop_oneof![Just(End::Said), Just(End::TokenCap)]) {
-        for mode in [Mode::Text, Mode::Markdown, Mode::Spotting, Mode::Table, Mode::Formula, Mode::Subtitles, english(), fields(&["a"])] {
+    fn any_answer_can_be_parsed_in_any_mode(
+        answer in any_answer(),
+        end in prop_oneof![Just(StopReason::EndOfText), Just(StopReason::TokenLimit)],
+    ) {
+        let plain = [Mode::Text, Mode::Markdown, Mode::Spotting, Mode::Table, Mode::Formula, Mode::Subtitles];
+        for mode in plain.into_iter().chain([english(), fields(&["a"])]) {
             let read = page_to(&mode, &answer, end);
             for [x, y] in read.lines.iter().filter_map(|line| line.polygon).flatten() {
                 prop_assert!((0.0..=WIDTH as f32).contains(&x) && (0.0..=HEIGHT as f32).contains(&y));
@@ -219,7 +226,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_lost(answer in any_answer(), end in prop_oneof![Just(End::Said), Just(End::TokenCap)]) {
+    fn no_text_is_lost(
+        answer in any_answer(),
+        end in prop_oneof![Just(StopReason::EndOfText), Just(StopReason::TokenLimit)],
+    ) {
         let kept = |text: &str| {
             let lines = text.lines().map(str::trim_end).filter(|line| !line.trim().starts_with("```"));
             lines.filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()

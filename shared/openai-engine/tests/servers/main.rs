@@ -1,44 +1,44 @@
-//! The client against servers that answer as real ones do, and against some that answer as none should.
+//! The client against a fake server with recorded responses, and with faults.
 
+mod fake_server;
 mod faults;
 mod load;
 mod recorded;
-mod stand_in;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use quire_document::PageImage;
-use quire_openai_engine::{Dialect, Remote, RemoteSettings};
+use quire_openai_engine::{ApiDialect, OpenAiEngine, OpenAiEngineSettings};
 
-/// Of the pages that are read here: 64 × 32, noise.
+/// A page of 64 × 32 pixels of noise.
 fn page() -> PageImage {
     let pixels = (0_u32..64 * 32 * 3).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8);
     PageImage::new(64, 32, pixels.collect())
 }
 
-/// A server of vLLM's kind at this address. Its pages have five seconds.
-fn settings(address: SocketAddr) -> RemoteSettings {
-    RemoteSettings {
-        engine: "hunyuan-ocr@1.5".parse().expect("an engine"),
-        url: format!("http://{address}/v1?token=very-secret").parse().expect("a URL"),
+/// Settings for a vLLM server at this address, with a timeout of five seconds.
+fn settings(address: SocketAddr) -> OpenAiEngineSettings {
+    OpenAiEngineSettings {
+        engine: "hunyuan-ocr@1.5".parse().expect("a valid engine name"),
+        url: format!("http://{address}/v1?token=very-secret").parse().expect("a valid URL"),
         model: "tencent/HunyuanOCR".to_owned(),
-        dialect: Dialect::Vllm,
+        dialect: ApiDialect::Vllm,
         concurrency: 4,
-        time_limit: Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
         api_key: None,
         max_tokens: 4096,
         prompts: BTreeMap::new(),
     }
 }
 
-fn remote(address: SocketAddr) -> Remote {
-    Remote::new(settings(address)).expect("a client")
+fn engine_at(address: SocketAddr) -> OpenAiEngine {
+    OpenAiEngine::new(settings(address)).expect("valid settings")
 }
 
-/// One whose pages have time for a few tries: the first two waits take 1.5 s at least.
-fn hasty(address: SocketAddr) -> Remote {
-    Remote::new(RemoteSettings { time_limit: HASTE, ..settings(address) }).expect("a client")
+/// An engine with time for a few attempts: the first two waits take at least 1.5 s.
+fn hasty_engine_at(address: SocketAddr) -> OpenAiEngine {
+    OpenAiEngine::new(OpenAiEngineSettings { timeout: SHORT_TIMEOUT, ..settings(address) }).expect("valid settings")
 }
 
-/// Enough for an answer on a machine that is busy with other tests.
-const HASTE: Duration = Duration::from_secs(2);
+/// Long enough for a response on a busy machine.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,7 +1,8 @@
-//! What every task table promises about what is canceled, and about what is opened again.
+//! The task table: cancellation and reopening.
 
 use quire_tasks::{
-    CallbackState, Counts, DocumentState, Outcome, PageStatus, Progress, Source, Task, TaskStatus, UnixMillis,
+    CallbackProgress, CallbackState, Counts, DocumentSource, DocumentState, Outcome, PageStatus, Task, TaskStatus,
+    UnixMillis,
 };
 
 use super::tasks::{complete, created, failure, now, page, pending, split, succeeded, task};
@@ -17,7 +18,7 @@ async fn cancel(backend: &Backend, task: &Task) -> Task {
     canceled.task().clone()
 }
 
-/// Of each page: how far it is by its task, and the round that its record names.
+/// Returns each page's status and the round of its row.
 async fn pages(backend: &Backend, task: &Task) -> Vec<(PageStatus, u32)> {
     let task = backend.tasks.task(task.id).await.expect("task");
     let pages = backend.tasks.pages(task.id).await.expect("pages");
@@ -27,44 +28,44 @@ async fn pages(backend: &Backend, task: &Task) -> Vec<(PageStatus, u32)> {
     pages.iter().map(|page| (task.status_of(page), page.round)).collect()
 }
 
-/// A task with a page that was read, one that failed, two that were canceled, a document of unknown whereabouts that
-/// failed, one that failed and can be had again, and one that was canceled before it was fetched.
+/// Creates a canceled task: one page succeeded, one failed, two were canceled; one document failed and its source is
+/// unknown, one failed with a known source, and one was canceled before it was fetched.
 async fn canceled_halfway(backend: &Backend) -> Task {
     let task = created(backend, [split(4), DocumentState::Failed(failure()), pending(), pending()]).await;
     complete(backend, page(&task, 1, 1), succeeded()).await;
     complete(backend, page(&task, 1, 2), Outcome::Failed(failure())).await;
-    backend.tasks.settle_document(task.id, 3, DocumentState::Failed(failure())).await.expect("settle");
+    backend.tasks.finish_document(task.id, 3, DocumentState::Failed(failure())).await.expect("settle");
     let task = cancel(backend, &task).await;
     assert_eq!(task.counts, Counts { open: 0, succeeded: 1, failed: 3, canceled: 3 });
     task
 }
 
-/// And all that is open with it; its customer is told.
+/// Everything that is open is canceled with the task, and a webhook is due.
 pub async fn an_open_task_is_canceled_at_once(backend: &Backend) {
     use PageStatus::{Canceled, Failed, Succeeded};
     let task = canceled_halfway(backend).await;
     assert_eq!(task.status(), TaskStatus::Canceled);
-    assert!(task.ended_at.is_some() && task.owes_callback() && task.dispatched);
+    assert!(task.ended_at.is_some() && task.needs_callback() && task.dispatched);
     assert_eq!(backend.tasks.task(task.id).await.expect("task"), task);
     assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Failed, 1), (Canceled, 1), (Canceled, 1)]);
-    let before = Completion::Before(task.clone());
+    let before = Completion::Unchanged(task.clone());
     assert_eq!(complete(backend, page(&task, 1, 3), succeeded()).await, before, "too late");
-    assert_eq!(backend.tasks.settle_document(task.id, 4, split(2)).await.expect("settle"), before);
+    assert_eq!(backend.tasks.finish_document(task.id, 4, split(2)).await.expect("settle"), before);
     assert_eq!(backend.tasks.correct_page(page(&task, 1, 3), 2, None).await.expect("correct"), before);
     assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), before, "once");
-    let undispatched = backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
+    let undispatched = backend.tasks.list_undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
     assert!(undispatched.iter().all(|other| other.id != task.id), "nothing of it is sent any more");
 }
 
-/// An end is final.
+/// An ended task stays as it is.
 pub async fn an_ended_task_is_not_canceled(backend: &Backend) {
     let task = created(backend, [split(1)]).await;
     let ended = complete(backend, page(&task, 1, 1), succeeded()).await.task().clone();
-    assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), Completion::Before(ended));
+    assert_eq!(backend.tasks.cancel(task.id).await.expect("cancel"), Completion::Unchanged(ended));
 }
 
-/// Failed and canceled pages, and the documents that can be had once more; but nothing that was read.
-pub async fn what_was_not_read_is_opened_again(backend: &Backend) {
+/// `Reopen::Unread` reopens failed and canceled pages, and documents with a known source, but no page that succeeded.
+pub async fn unread_pages_are_reopened(backend: &Backend) {
     use PageStatus::{Queued, Succeeded};
     let task = canceled_halfway(backend).await;
     let opened = reopen(backend, &task, Reopen::Unread).await;
@@ -80,7 +81,7 @@ pub async fn what_was_not_read_is_opened_again(backend: &Backend) {
 
     assert!(!complete(backend, page(&task, 1, 3), succeeded()).await.changed(), "of the round before");
     for (document, found) in [(3, split(1)), (4, DocumentState::Failed(failure()))] {
-        assert!(backend.tasks.settle_document(task.id, document, found).await.expect("settle").changed());
+        assert!(backend.tasks.finish_document(task.id, document, found).await.expect("settle").changed());
     }
     for of in [page(&task, 1, 2), page(&task, 1, 3), page(&task, 1, 4), page(&task, 3, 1)] {
         let read = backend.tasks.complete_page(of, 2, succeeded()).await.expect("complete");
@@ -88,11 +89,11 @@ pub async fn what_was_not_read_is_opened_again(backend: &Backend) {
     }
     let ended = backend.tasks.task(task.id).await.expect("task");
     assert_eq!((ended.status(), ended.counts.succeeded), (TaskStatus::PartiallySucceeded, 5));
-    assert!(ended.owes_callback());
+    assert!(ended.needs_callback());
 }
 
-/// Also what was read; and what was read again is then not opened with what was not.
-pub async fn all_of_a_task_is_opened_again(backend: &Backend) {
+/// `Reopen::All` also reopens pages that succeeded; a later `Reopen::Unread` leaves those that succeeded again.
+pub async fn a_whole_task_is_reopened(backend: &Backend) {
     use PageStatus::{Canceled, Queued, Succeeded};
     let task = created(backend, [split(3)]).await;
     for of in task.pages() {
@@ -102,7 +103,8 @@ pub async fn all_of_a_task_is_opened_again(backend: &Backend) {
     assert_eq!((opened.changed(), opened.task().counts.open, opened.task().round), (true, 3, 2));
     let anew = backend.tasks.page(page(&task, 1, 1)).await.expect("page");
     assert_eq!((anew.status, anew.confidence, anew.ended_at), (Queued, None, None));
-    let read = backend.tasks.complete_page(page(&task, 1, 2), 2, Outcome::read(Some(0.5))).await.expect("complete");
+    let read =
+        backend.tasks.complete_page(page(&task, 1, 2), 2, Outcome::succeeded(Some(0.5))).await.expect("complete");
     assert!(read.changed());
     cancel(backend, &task).await;
     assert_eq!(pages(backend, &task).await, [(Canceled, 2), (Succeeded, 2), (Canceled, 2)]);
@@ -115,17 +117,18 @@ pub async fn all_of_a_task_is_opened_again(backend: &Backend) {
     assert_eq!(backend.tasks.task(task.id).await.expect("task").status(), TaskStatus::Succeeded);
 }
 
-/// Somebody gave it up, and did not ask for it.
-pub async fn a_canceled_page_stays_so_while_a_failed_one_is_opened(backend: &Backend) {
+/// Only the pages that were named are reopened.
+pub async fn a_canceled_page_stays_canceled_when_a_failed_one_is_reopened(backend: &Backend) {
     use PageStatus::{Canceled, Failed, Queued, Succeeded};
     let task = canceled_halfway(backend).await;
-    let (failed, canceled) = (page(&task, 1, 2), page(&task, 1, 3));
-    let opened = reopen(backend, &task, Reopen::These(vec![failed, canceled])).await;
+    let failed = page(&task, 1, 2);
+    let canceled = page(&task, 1, 3);
+    let opened = reopen(backend, &task, Reopen::Pages(vec![failed, canceled])).await;
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 2, canceled: 3 });
     assert_eq!(pages(backend, &task).await, [(Succeeded, 1), (Queued, 2), (Canceled, 1), (Canceled, 1)]);
     for round in [1, 2] {
         let stray = backend.tasks.complete_page(canceled, round, succeeded()).await.expect("an answer");
-        assert_eq!(stray, Completion::Before(opened.task().clone()));
+        assert_eq!(stray, Completion::Unchanged(opened.task().clone()));
     }
     let failed = backend.tasks.complete_page(failed, 2, Outcome::Failed(failure())).await.expect("complete");
     assert_eq!((failed.changed(), failed.task().status()), (true, TaskStatus::Canceled));
@@ -138,23 +141,23 @@ pub async fn a_canceled_page_stays_so_while_a_failed_one_is_opened(backend: &Bac
     assert_ne!(Failed, Queued);
 }
 
-/// Neither what is open, nor what was read, nor a document that nobody has.
-pub async fn where_there_is_nothing_to_open_nothing_changes(backend: &Backend) {
+/// Nothing changes if the task is open, all pages succeeded, or no failed document has a known source.
+pub async fn reopening_nothing_changes_nothing(backend: &Backend) {
     let open = created(backend, [split(2)]).await;
     let open = complete(backend, page(&open, 1, 1), Outcome::Failed(failure())).await.task().clone();
     let lost = created(backend, [DocumentState::Failed(failure())]).await;
     for (task, scopes) in [(&open, vec![Reopen::Unread, Reopen::All]), (&lost, vec![Reopen::Unread, Reopen::All])] {
         for scope in scopes {
-            assert_eq!(reopen(backend, task, scope).await, Completion::Before(task.clone()));
+            assert_eq!(reopen(backend, task, scope).await, Completion::Unchanged(task.clone()));
         }
     }
     let read = complete(backend, page(&open, 1, 2), succeeded()).await.task().clone();
     let corrected = backend.tasks.correct_page(page(&read, 1, 1), 2, None).await.expect("correct").task().clone();
-    assert_eq!(reopen(backend, &read, Reopen::Unread).await, Completion::Before(corrected));
+    assert_eq!(reopen(backend, &read, Reopen::Unread).await, Completion::Unchanged(corrected));
 }
 
-/// However many pages it has.
-pub async fn a_task_of_thousands_of_pages_is_canceled_and_opened_again(backend: &Backend) {
+/// The number of pages is not limited by the size of a transaction.
+pub async fn a_task_of_thousands_of_pages_is_canceled_and_reopened(backend: &Backend) {
     const PAGES: u32 = 3_000;
     let task = created(backend, [split(PAGES)]).await;
     complete(backend, page(&task, 1, 7), succeeded()).await;
@@ -173,11 +176,11 @@ pub async fn a_task_of_thousands_of_pages_is_canceled_and_opened_again(backend: 
     assert!(statuses.iter().all(|one| (one.status, one.round) == (PageStatus::Queued, 3)));
 }
 
-/// It is noted with the change that owes it, not too often, and sent by whoever made that change.
-pub async fn progress_is_owed_by_the_page_that_makes_it(backend: &Backend) {
+/// The completion of a page makes a progress webhook due, rate-limited, and the completing process sends it.
+pub async fn a_completed_page_makes_progress_due(backend: &Backend) {
     let mut task = task([split(3)]);
     if let Some(callback) = &mut task.callback {
-        callback.progress = Some(Progress::default());
+        callback.progress = Some(CallbackProgress::default());
     }
     backend.tasks.create(task.clone()).await.expect("create");
     let first = complete(backend, page(&task, 1, 1), succeeded()).await;
@@ -191,19 +194,18 @@ pub async fn progress_is_owed_by_the_page_that_makes_it(backend: &Backend) {
     for completion in [&first, &again, &second, &last] {
         enqueue_progress(backend, completion).await.expect("owed");
     }
-    let sent = backend.queue(QueueName::Callbacks).receive(10, super::A_MOMENT).await.expect("received");
+    let sent = backend.queue(QueueName::Callbacks).receive(10, super::SETTLE_TIME).await.expect("received");
     let [message] = sent.as_slice() else { panic!("one message: {sent:?}") };
     assert!(message.body.contains(r#""progress":1"#), "{}", message.body);
 }
 
-/// Where a document can be had is not forgotten when it fails.
-pub async fn a_document_that_failed_says_where_it_was_to_be_had(backend: &Backend) {
+/// A failed document keeps its source, so that it can be fetched again.
+pub async fn a_failed_document_keeps_its_source(backend: &Backend) {
     let task = created(backend, [pending()]).await;
-    let failed = backend.tasks.settle_document(task.id, 1, DocumentState::Failed(failure())).await.expect("settle");
+    let failed = backend.tasks.finish_document(task.id, 1, DocumentState::Failed(failure())).await.expect("settle");
     let source = failed.task().documents[0].source.clone();
-    assert!(matches!(source, Some(Source::Url { .. })), "{source:?}");
+    assert!(matches!(source, Some(DocumentSource::Url { .. })), "{source:?}");
     let opened = reopen(backend, &task, Reopen::Unread).await;
-    assert!(
-        matches!(&opened.task().documents[0].state, DocumentState::Pending { source: again } if Some(again) == source.as_ref())
-    );
+    let DocumentState::Pending { source: again } = &opened.task().documents[0].state else { panic!("it is pending") };
+    assert_eq!(Some(again), source.as_ref());
 }

@@ -1,12 +1,23 @@
-//! What a [`Consumer`] promises on every backend.
+//! A [`Consumer`] on every backend.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use quire_tasks::{PageMessage, PageRef, ReadAs, TaskId, Tenant};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{A_MOMENT, AT_LENGTH, LEASE, MAX_RECEIVES, pages_queue};
-use crate::{Backend, Consumer, Delivery, OutgoingMessage, QueueName};
+use super::{LEASE, MAX_RECEIVES, SETTLE_TIME, TIMEOUT, pages_queue};
+use crate::{
+    Backend, Consumer, Delivery, OutgoingMessage, QueueName, Received,
+    consumer::{ConcurrencyLimits, run_concurrently},
+};
 
 fn message() -> PageMessage {
     PageMessage {
@@ -25,151 +36,182 @@ async fn sent(backend: &Backend) -> PageMessage {
 
 async fn next(consumer: &Consumer<PageMessage>, within: Duration) -> Option<Delivery<PageMessage>> {
     let mut received = consumer.receive(1, within).await.expect("receive");
-    received.pop().map(|delivery| delivery.expect("a page message"))
+    received.pop().map(|delivery| delivery.expect("a valid page message"))
 }
 
-/// Three times as long as a lease, say.
-pub async fn a_held_lease_is_kept_past_its_time(backend: &Backend) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH);
+/// A held lease is extended beyond its visibility timeout.
+pub async fn a_held_lease_is_extended(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
     let message = sent(backend).await;
-    let delivery = next(&consumer, AT_LENGTH).await.expect("a delivery");
+    let delivery = next(&consumer, TIMEOUT).await.expect("a delivery");
     assert_eq!((&delivery.message, delivery.attempt), (&message, 1));
     assert!(next(&consumer, 3 * LEASE).await.is_none(), "it is held");
     delivery.lease.acknowledge().await.expect("acknowledge");
 }
 
-/// Whoever holds it longer than anybody may is taken for stuck.
-pub async fn a_lease_held_too_long_is_given_up(backend: &Backend) {
+/// A holder that takes longer than the consumer's limit is stuck: its message is received again.
+pub async fn a_lease_held_too_long_expires(backend: &Backend) {
     let consumer = Consumer::<PageMessage>::new(pages_queue(backend), LEASE);
     sent(backend).await;
-    let stuck = next(&consumer, AT_LENGTH).await.expect("a delivery");
-    let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
+    let stuck = next(&consumer, TIMEOUT).await.expect("a delivery");
+    let again = next(&consumer, TIMEOUT).await.expect("it is received again");
     assert_eq!((&again.message, again.attempt), (&stuck.message, 2));
     stuck.lease.acknowledge().await.expect("it has lost it");
     again.lease.release(Duration::ZERO).await.expect("the other has not");
-    let last = next(&consumer, AT_LENGTH).await.expect("it is still there");
+    let last = next(&consumer, TIMEOUT).await.expect("it is still there");
     last.lease.acknowledge().await.expect("acknowledge");
 }
 
-/// That is what becomes of the work of a task that panics.
-pub async fn a_dropped_lease_runs_out(backend: &Backend) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH);
+/// A lease dropped by a panic expires.
+pub async fn a_dropped_lease_expires(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
     sent(backend).await;
-    drop(next(&consumer, AT_LENGTH).await.expect("a delivery"));
+    drop(next(&consumer, TIMEOUT).await.expect("a delivery"));
     let started = Instant::now();
-    let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
+    let again = next(&consumer, TIMEOUT).await.expect("it is received again");
     assert!(started.elapsed() < 3 * LEASE);
     assert_eq!(again.attempt, 2);
     again.lease.acknowledge().await.expect("acknowledge");
 }
 
-/// A worker that has to end before its pages do, and more of them than ten.
-pub async fn leases_that_are_given_back_are_free_at_once(backend: &Backend) {
+/// A graceful shutdown releases more leases than one SQS batch holds.
+pub async fn released_leases_are_available_at_once(backend: &Backend) {
     const COUNT: usize = 12;
-    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH));
+    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT));
     let mut held = Vec::new();
     for _ in 0..COUNT {
         sent(backend).await;
-        held.push(next(&leaving, AT_LENGTH).await.expect("a delivery"));
+        held.push(next(&leaving, TIMEOUT).await.expect("a delivery"));
     }
     let started = Instant::now();
     assert_eq!(leaving.release_held().await.expect("released"), COUNT);
-    assert_eq!(leaving.release_held().await.expect("nothing is left"), 0);
+    assert_eq!(leaving.release_held().await.expect("nothing is held"), 0);
     for _ in 0..COUNT {
-        let delivery = next(&staying, AT_LENGTH).await.expect("it comes again");
+        let delivery = next(&staying, TIMEOUT).await.expect("it is received again");
         assert_eq!(delivery.attempt, 2);
         delivery.lease.acknowledge().await.expect("acknowledge");
     }
-    assert!(started.elapsed() < AT_LENGTH, "{:?}", started.elapsed());
+    assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
     drop(held);
 }
 
-/// Its message is in other hands by then.
-pub async fn whoever_holds_a_lease_that_was_given_back_changes_nothing(backend: &Backend) {
-    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH));
+/// The message may be leased by another consumer by then.
+pub async fn a_released_lease_changes_nothing(backend: &Backend) {
+    let [leaving, staying] = [(); 2].map(|()| Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT));
     for ending in ["acknowledge", "release", "dead-letter", "send again"] {
         sent(backend).await;
-        let late = next(&leaving, AT_LENGTH).await.expect("a delivery").lease;
+        let late = next(&leaving, TIMEOUT).await.expect("a delivery").lease;
         leaving.release_held().await.expect("released");
-        let other = next(&staying, AT_LENGTH).await.expect("it comes again");
+        let other = next(&staying, TIMEOUT).await.expect("it is received again");
         let ended = match ending {
             "acknowledge" => late.acknowledge().await,
             "release" => late.release(Duration::ZERO).await,
-            "send again" => late.send_again(Duration::ZERO).await,
+            "send again" => late.requeue(Duration::ZERO).await,
             _ => late.dead_letter("too late").await,
         };
-        ended.expect("it is no error");
-        assert!(next(&staying, A_MOMENT).await.is_none(), "{ending}: it is held");
+        ended.expect("no error");
+        assert!(next(&staying, SETTLE_TIME).await.is_none(), "{ending}: it is held");
         other.lease.release(Duration::ZERO).await.expect("release");
-        let last = next(&staying, AT_LENGTH).await.expect("it is still there");
+        let last = next(&staying, TIMEOUT).await.expect("it is still there");
         assert_eq!(last.attempt, 3, "{ending}");
         last.lease.acknowledge().await.expect("acknowledge");
     }
     assert!(backend.queue(QueueName::DeadPages).receive(1, Duration::ZERO).await.expect("receive").is_empty());
 }
 
-/// It does not hide in an error, and it does not harm its neighbors.
-pub async fn an_undecodable_message_can_be_dead_lettered(backend: &Backend) {
-    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), AT_LENGTH);
+/// A malformed message does not affect the others.
+pub async fn a_malformed_message_can_be_dead_lettered(backend: &Backend) {
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), TIMEOUT);
     let junk =
         OutgoingMessage { body: r#"{"v":99}"#.to_owned(), ..OutgoingMessage::new(&message(), &Tenant::default()) };
     pages_queue(backend).send(vec![junk.clone()]).await.expect("send");
     let message = sent(backend).await;
-    let (mut read, mut unread) = (None, None);
-    let deadline = Instant::now() + AT_LENGTH;
+    let mut read = None;
+    let mut unread = None;
+    let deadline = Instant::now() + TIMEOUT;
     while (read.is_none() || unread.is_none()) && Instant::now() < deadline {
-        for delivery in consumer.receive(2, A_MOMENT).await.expect("receive") {
+        for delivery in consumer.receive(2, SETTLE_TIME).await.expect("receive") {
             match delivery {
                 Ok(delivery) => read = Some(delivery),
-                Err(undecodable) => unread = Some(undecodable),
+                Err(malformed) => unread = Some(malformed),
             }
         }
     }
-    let (read, unread) = (read.expect("the message"), unread.expect("the junk"));
+    let read = read.expect("the message");
+    let unread = unread.expect("the junk");
     assert_eq!((read.message, unread.body), (message, junk.body.clone()));
     read.lease.acknowledge().await.expect("acknowledge");
     unread.lease.dead_letter("of another version").await.expect("dead-letter");
     let dead = backend.queue(QueueName::DeadPages);
-    let letters = dead.receive(1, AT_LENGTH).await.expect("receive");
+    let letters = dead.receive(1, TIMEOUT).await.expect("receive");
     assert_eq!(letters.iter().map(|letter| &letter.body).collect::<Vec<_>>(), [&junk.body]);
     dead.acknowledge(vec![letters[0].receipt.clone()]).await.expect("acknowledge");
 }
 
-/// It was put off more often than it may be received.
-pub async fn a_message_that_is_sent_again_begins_anew(backend: &Backend) {
+/// A message can be requeued more often than its maximum receive count.
+pub async fn a_requeued_message_starts_with_a_receive_count_of_zero(backend: &Backend) {
     const DELAY: Duration = Duration::from_secs(2);
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * AT_LENGTH);
-    let (message, tenant) = (message(), "acme".parse::<Tenant>().expect("a tenant"));
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
+    let message = message();
+    let tenant = "acme".parse::<Tenant>().expect("a valid tenant");
     let outgoing = OutgoingMessage { trace: Some(TRACE.to_owned()), ..OutgoingMessage::new(&message, &tenant) };
     pages_queue(backend).send(vec![outgoing.clone()]).await.expect("send");
-    let first = next(&consumer, AT_LENGTH).await.expect("a delivery");
+    let first = next(&consumer, TIMEOUT).await.expect("a delivery");
     first.lease.release(Duration::ZERO).await.expect("release");
     for attempt in [2].into_iter().chain([1; MAX_RECEIVES as usize]) {
-        let delivery = next(&consumer, AT_LENGTH).await.expect("it comes again");
+        let delivery = next(&consumer, TIMEOUT).await.expect("it is received again");
         assert_eq!((&delivery.message, delivery.attempt), (&message, attempt));
         assert_eq!(delivery.trace.as_deref(), Some(TRACE));
-        delivery.lease.send_again(Duration::ZERO).await.expect("sent again");
+        delivery.lease.requeue(Duration::ZERO).await.expect("sent again");
     }
-    let put_off = next(&consumer, AT_LENGTH).await.expect("it comes again");
+    let put_off = next(&consumer, TIMEOUT).await.expect("it is received again");
     let since = Instant::now();
-    put_off.lease.send_again(DELAY).await.expect("sent again");
-    let [received] = pages_queue(backend).receive(1, AT_LENGTH).await.expect("receive").try_into().expect("one");
-    assert!(since.elapsed() + A_MOMENT / 10 >= DELAY, "{:?}", since.elapsed());
+    put_off.lease.requeue(DELAY).await.expect("sent again");
+    let [received] = pages_queue(backend).receive(1, TIMEOUT).await.expect("receive").try_into().expect("one");
+    assert!(since.elapsed() + SETTLE_TIME / 10 >= DELAY, "{:?}", since.elapsed());
     let OutgoingMessage { body, group, .. } = outgoing;
     assert_eq!((received.body, received.group, received.attempt), (body, group, 1));
     pages_queue(backend).acknowledge(vec![received.receipt]).await.expect("acknowledge");
-    assert!(next(&consumer, A_MOMENT).await.is_none(), "there is one of it");
+    assert!(next(&consumer, SETTLE_TIME).await.is_none(), "there is one of it");
 }
 
-/// Otherwise there would be two of it, and more with every time.
-pub async fn whoever_has_lost_a_lease_sends_nothing_again(backend: &Backend) {
+/// Otherwise there would be duplicates.
+pub async fn a_lost_lease_requeues_nothing(backend: &Backend) {
     let consumer = Consumer::<PageMessage>::new(pages_queue(backend), LEASE);
     sent(backend).await;
-    let stuck = next(&consumer, AT_LENGTH).await.expect("a delivery");
-    let again = next(&consumer, AT_LENGTH).await.expect("it comes again");
-    stuck.lease.send_again(Duration::ZERO).await.expect("it is no error");
-    assert!(next(&consumer, A_MOMENT).await.is_none(), "the other has it");
+    let stuck = next(&consumer, TIMEOUT).await.expect("a delivery");
+    let again = next(&consumer, TIMEOUT).await.expect("it is received again");
+    stuck.lease.requeue(Duration::ZERO).await.expect("no error");
+    assert!(next(&consumer, SETTLE_TIME).await.is_none(), "the other has it");
     again.lease.acknowledge().await.expect("acknowledge");
-    assert!(next(&consumer, A_MOMENT).await.is_none(), "there was one of it");
+    assert!(next(&consumer, SETTLE_TIME).await.is_none(), "there was one of it");
+}
+
+/// The consumer loop handles messages concurrently, survives a panic, and drains on shutdown.
+pub async fn a_consumer_loop_handles_messages_until_shutdown(backend: &Backend) {
+    const MESSAGES: usize = 5;
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
+    let limits = ConcurrencyLimits { max_in_flight: 2, drain_timeout: TIMEOUT, error_pause: Duration::from_millis(10) };
+    for _ in 0..MESSAGES {
+        sent(backend).await;
+    }
+    let shutdown = CancellationToken::new();
+    let handled = Arc::new(AtomicUsize::new(0));
+    let handle = |delivery: Received<PageMessage>| {
+        let handled = Arc::clone(&handled);
+        let shutdown = shutdown.clone();
+        async move {
+            delivery.expect("a valid page message").lease.acknowledge().await.expect("acknowledge");
+            let number = handled.fetch_add(1, Ordering::Relaxed) + 1;
+            assert_ne!(number, 1, "a panic of this test, which harms no other message");
+            if number == MESSAGES {
+                shutdown.cancel();
+            }
+        }
+    };
+    let running = run_concurrently(&consumer, limits, &shutdown, |_| true, handle);
+    timeout(TIMEOUT, running).await.expect("the loop ends after shutdown").expect("no error of the queue");
+    assert_eq!(handled.load(Ordering::Relaxed), MESSAGES);
+    assert!(next(&consumer, SETTLE_TIME).await.is_none(), "all are acknowledged");
 }

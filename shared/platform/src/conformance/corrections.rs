@@ -1,4 +1,4 @@
-//! What every task table promises about what somebody corrects.
+//! The task table: corrections of pages by a person.
 
 use quire_tasks::{
     CallbackState, CallbackUpdate, Counts, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskStatus,
@@ -17,19 +17,19 @@ async fn told(backend: &Backend, task: &Task) {
     assert_eq!(told.task().callback_state(), CallbackState::Delivered);
 }
 
-/// The customer has been told of something else, and is told anew.
-fn is_told_anew(task: &Task, round: u32) {
-    assert_eq!((task.round, task.updated, task.owes_callback()), (round, true, true));
+/// Asserts that a webhook is due for this round.
+fn assert_callback_is_due(task: &Task, round: u32) {
+    assert_eq!((task.round, task.updated, task.needs_callback()), (round, true, true));
     assert_eq!(task.callback.as_ref().map(|c| (c.state, c.attempts)), Some((CallbackState::Pending, 0)));
 }
 
-/// As if it had been read, but in a round of its own.
-fn is_corrected(page: &Page, round: u32) {
+/// Asserts that the page has succeeded, in this round.
+fn assert_corrected(page: &Page, round: u32) {
     assert_eq!((page.status, page.round, page.needs_review), (PageStatus::Succeeded, round, false));
     assert_eq!((page.failure.as_ref(), page.confidence), (None, Some(1.0)));
 }
 
-/// And its task with it.
+/// A corrected page has succeeded, and its task is updated with it.
 pub async fn a_failed_page_is_corrected(backend: &Backend) {
     let task = half_failed(backend).await;
     told(backend, &task).await;
@@ -39,16 +39,16 @@ pub async fn a_failed_page_is_corrected(backend: &Backend) {
     assert!(corrected.changed() && corrected.task().version > task.version + 1);
     let after = backend.tasks.task(task.id).await.expect("task");
     assert_eq!(&after, corrected.task());
-    is_told_anew(&after, 2);
+    assert_callback_is_due(&after, 2);
     assert_eq!(after.status(), TaskStatus::Succeeded);
     assert_eq!(after.counts, Counts { succeeded: 2, ..Counts::default() });
     let pages = backend.tasks.pages(task.id).await.expect("pages");
-    is_corrected(&pages[1], 2);
+    assert_corrected(&pages[1], 2);
     assert!(pages[1].ended_at >= before.ended_at && after.ended_at >= pages[1].ended_at);
     assert_eq!((pages[0].status, pages[0].round), (PageStatus::Succeeded, 1), "the other stays as it was");
 }
 
-/// It was read, but nobody was sure.
+/// A page with low confidence is corrected.
 pub async fn a_page_that_needs_a_review_is_corrected(backend: &Backend) {
     let task = created(backend, [split(1)]).await;
     let unsure = page(&task, 1, 1);
@@ -56,20 +56,24 @@ pub async fn a_page_that_needs_a_review_is_corrected(backend: &Backend) {
     assert!(backend.tasks.page(unsure).await.expect("page").needs_review);
     told(backend, read.task()).await;
     let corrected = correct(backend, unsure, 2).await;
-    is_told_anew(corrected.task(), 2);
+    assert_callback_is_due(corrected.task(), 2);
     assert_eq!(corrected.task().counts, read.task().counts);
-    is_corrected(&backend.tasks.page(unsure).await.expect("page"), 2);
-    // It may be corrected once more: also by somebody who finds that it has no text at all.
+    assert_corrected(&backend.tasks.page(unsure).await.expect("page"), 2);
+    // A corrected page can be corrected again, e.g. to an empty text.
     let again = backend.tasks.correct_page(unsure, 3, None).await.expect("correct");
-    is_told_anew(again.task(), 3);
+    assert_callback_is_due(again.task(), 3);
     assert_eq!(backend.tasks.page(unsure).await.expect("page").confidence, None);
 }
 
-/// Neither of a task or a page that is open, nor in any other round than the next.
+/// A correction needs an ended task, an ended page and the next round.
 pub async fn only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round(backend: &Backend) {
     let task = half_failed(backend).await;
     for (round, number) in [(0, 2), (1, 2), (3, 2), (1, 1)] {
-        assert_eq!(correct(backend, page(&task, 1, number), round).await, Completion::Before(task.clone()), "{round}");
+        assert_eq!(
+            correct(backend, page(&task, 1, number), round).await,
+            Completion::Unchanged(task.clone()),
+            "{round}"
+        );
     }
     let failed = backend.tasks.page(page(&task, 1, 2)).await.expect("page");
     assert_eq!((failed.status, failed.failure), (PageStatus::Failed, Some(failure())));
@@ -78,7 +82,7 @@ pub async fn only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round(
     let ended = complete(backend, page(&open, 1, 1), Outcome::Failed(failure())).await;
     for number in [1, 2] {
         let corrected = correct(backend, page(&open, 1, number), 2).await;
-        assert_eq!(corrected, Completion::Before(ended.task().clone()), "the task is open");
+        assert_eq!(corrected, Completion::Unchanged(ended.task().clone()), "the task is open");
     }
 
     for unknown in [page(&task, 1, 3), page(&task, 2, 1), page(&super::tasks::task([]), 1, 1)] {
@@ -87,8 +91,8 @@ pub async fn only_an_ended_page_of_an_ended_task_is_corrected_in_the_next_round(
     }
 }
 
-/// Whether of the same page or of two of them: each has seen the round before.
-pub async fn of_two_corrections_at_once_one_is_made(backend: &Backend) {
+/// Both corrections, of one page or of two, start from the same round: one loses the race.
+pub async fn one_of_two_concurrent_corrections_succeeds(backend: &Backend) {
     let task = created(backend, [split(2)]).await;
     for of in task.pages() {
         complete(backend, of, Outcome::Failed(failure())).await;
@@ -109,20 +113,21 @@ pub async fn of_two_corrections_at_once_one_is_made(backend: &Backend) {
     assert_eq!(pages.iter().filter(|page| page.round == 2).count(), 1);
 }
 
-/// What was corrected stays; and that the customer was told of a correction is no longer news.
-pub async fn what_still_fails_is_opened_again_after_a_correction(backend: &Backend) {
+/// Corrected pages stay corrected when failed pages are reopened, and the new round is not an update.
+pub async fn failed_pages_are_reopened_after_a_correction(backend: &Backend) {
     let task = created(backend, [split(2), DocumentState::Failed(failure())]).await;
     for of in task.pages() {
         complete(backend, of, Outcome::Failed(failure())).await;
     }
-    let (corrected, failed) = (page(&task, 1, 1), page(&task, 1, 2));
+    let corrected = page(&task, 1, 1);
+    let failed = page(&task, 1, 2);
     assert_eq!(correct(backend, corrected, 2).await.task().status(), TaskStatus::PartiallySucceeded);
     assert!(!backend.tasks.complete_page(failed, 2, succeeded()).await.expect("complete").changed());
-    let opened = backend.tasks.reopen(task.id, Reopen::These(vec![corrected, failed])).await.expect("reopen");
+    let opened = backend.tasks.reopen(task.id, Reopen::Pages(vec![corrected, failed])).await.expect("reopen");
     assert!(opened.changed());
     assert_eq!((opened.task().round, opened.task().updated), (3, false));
     assert_eq!(opened.task().counts, Counts { open: 1, succeeded: 1, failed: 1, ..Counts::default() });
-    is_corrected(&backend.tasks.page(corrected).await.expect("page"), 2);
+    assert_corrected(&backend.tasks.page(corrected).await.expect("page"), 2);
     let completion = backend.tasks.complete_page(failed, 3, succeeded()).await.expect("complete");
-    assert!(completion.changed() && completion.task().owes_callback() && !completion.task().updated);
+    assert!(completion.changed() && completion.task().needs_callback() && !completion.task().updated);
 }

@@ -1,4 +1,4 @@
-//! What every task table promises about lists of tasks, and about the end of their time.
+//! The task table: lists, expiry and deletion.
 
 use std::time::Duration;
 
@@ -8,56 +8,59 @@ use super::{
     tasks::{complete, created, failure, now, page, pending, split, succeeded, task},
     unique,
 };
-use crate::{Backend, Completion, Error, Listed, Reopen};
+use crate::{Backend, Completion, Error, Reopen, TaskCursor};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A task of this tenant, accepted at this time.
+/// Creates a task of this tenant with this creation time.
 async fn accepted(backend: &Backend, tenant: &Tenant, at: i64) -> Task {
     let task = Task { tenant: tenant.clone(), created_at: UnixMillis(at), ..task([split(1)]) };
     match backend.tasks.create(task).await.expect("create") {
-        Completion::Now(task) => task,
-        Completion::Before(task) => panic!("{} was there before", task.id),
+        Completion::Applied(task) => task,
+        Completion::Unchanged(task) => panic!("{} was there before", task.id),
     }
 }
 
 fn tenant() -> Tenant {
-    unique("tenant").parse().expect("a tenant")
+    unique("tenant").parse().expect("a valid tenant")
 }
 
-/// Also where several were accepted at the same time; nobody else's; and none that is older than asked for.
-pub async fn tasks_are_listed_newest_first_one_page_after_the_other(backend: &Backend) {
-    let (mine, other, start) = (tenant(), tenant(), now().0);
+/// Pagination also works for tasks with the same creation time; other tenants' and older tasks are not listed.
+pub async fn tasks_are_listed_newest_first_with_pagination(backend: &Backend) {
+    let mine = tenant();
+    let other = tenant();
+    let start = now().0;
     let mut tasks = Vec::new();
     for at in [1, 0, 2, 1, 1, 0, 3] {
         tasks.push(accepted(backend, &mine, start + at).await);
         accepted(backend, &other, start + at).await;
     }
-    tasks.sort_by_key(|task| std::cmp::Reverse(Listed::of(task)));
+    tasks.sort_by_key(|task| std::cmp::Reverse(TaskCursor::at(task)));
     let list = async |since: Option<i64>, after, limit| {
         backend.tasks.list(&mine, since.map(UnixMillis), after, limit).await.expect("list")
     };
     assert_eq!(list(None, None, 100).await, tasks);
-    let (mut listed, mut after) = (Vec::new(), None);
+    let mut listed = Vec::new();
+    let mut after = None;
     loop {
         let more = list(None, after, 2).await;
         assert!(more.len() <= 2);
         let Some(end) = more.last() else { break };
-        after = Some(Listed::of(end));
+        after = Some(TaskCursor::at(end));
         listed.extend(more);
     }
     assert_eq!(listed, tasks, "one page after the other");
     assert_eq!(list(Some(start + 1), None, 100).await, tasks[..5], "not older");
-    assert_eq!(list(Some(start + 1), Some(Listed::of(&tasks[1])), 2).await, tasks[2..4]);
+    assert_eq!(list(Some(start + 1), Some(TaskCursor::at(&tasks[1])), 2).await, tasks[2..4]);
     assert_eq!(list(Some(start + 9), None, 100).await, []);
     assert_eq!(list(None, None, 0).await, []);
-    let gone = Listed { created_at: UnixMillis(start + 3), id: quire_tasks::TaskId::derived(&["gone"]) };
+    let gone = TaskCursor { created_at: UnixMillis(start + 3), id: quire_tasks::TaskId::derive_from(&["gone"]) };
     assert!(list(None, Some(gone), 100).await.len() >= 6, "the place need not be taken");
     assert_eq!(backend.tasks.list(&tenant(), None, None, 100).await.expect("list"), []);
 }
 
-/// A list is of tasks as they are now.
-pub async fn a_list_shows_tasks_as_they_are_now(backend: &Backend) {
+/// A list shows the current state of tasks.
+pub async fn a_list_shows_current_tasks(backend: &Backend) {
     let mine = tenant();
     let task = accepted(backend, &mine, now().0).await;
     let ended = complete(backend, page(&task, 1, 1), succeeded()).await;
@@ -66,8 +69,8 @@ pub async fn a_list_shows_tasks_as_they_are_now(backend: &Backend) {
     assert_eq!(backend.tasks.list(&mine, None, None, 10).await.expect("list"), []);
 }
 
-/// The one whose time was over first comes first.
-pub async fn expired_tasks_are_found_in_the_order_in_which_they_expired(backend: &Backend) {
+/// Expired tasks are listed by their expiry.
+pub async fn expired_tasks_are_listed_by_expiry(backend: &Backend) {
     let now = now();
     let mut tasks = Vec::new();
     for ago in [30, 10, 20, 40, 15, 35, 25] {
@@ -77,20 +80,20 @@ pub async fn expired_tasks_are_found_in_the_order_in_which_they_expired(backend:
     }
     let later = created(backend, [split(1)]).await;
     tasks.sort_by_key(|task| task.expires_at);
-    let expired = backend.tasks.expired(now, 10_000).await.expect("expired");
+    let expired = backend.tasks.list_expired(now, 10_000).await.expect("expired");
     assert!(expired.is_sorted_by_key(|task| task.expires_at));
     let mine = expired.into_iter().filter(|one| tasks.iter().any(|task| task.id == one.id)).collect::<Vec<_>>();
     assert_eq!(mine, tasks);
-    assert_eq!(backend.tasks.expired(now, 3).await.expect("expired").len(), 3);
-    assert_eq!(backend.tasks.expired(now, 0).await.expect("expired"), []);
-    assert!(!backend.tasks.expired(now, 10_000).await.expect("expired").contains(&later));
+    assert_eq!(backend.tasks.list_expired(now, 3).await.expect("expired").len(), 3);
+    assert_eq!(backend.tasks.list_expired(now, 0).await.expect("expired"), []);
+    assert!(!backend.tasks.list_expired(now, 10_000).await.expect("expired").contains(&later));
     let at = tasks[0].expires_at;
-    assert!(backend.tasks.expired(at, 10_000).await.expect("expired").contains(&tasks[0]), "at that very time");
-    assert!(!backend.tasks.expired(UnixMillis(at.0 - 1), 10_000).await.expect("expired").contains(&tasks[0]));
+    assert!(backend.tasks.list_expired(at, 10_000).await.expect("expired").contains(&tasks[0]), "at that very time");
+    assert!(!backend.tasks.list_expired(UnixMillis(at.0 - 1), 10_000).await.expect("expired").contains(&tasks[0]));
 }
 
-/// Nobody reads, corrects, opens or tells of what is deleted.
-pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend) {
+/// A task that was expired is canceled; its pages are not completed, corrected or reopened, and no webhook is due.
+pub async fn an_expired_task_accepts_no_more_changes(backend: &Backend) {
     let task = created(backend, [split(2), pending()]).await;
     complete(backend, page(&task, 1, 1), Outcome::Failed(failure())).await;
     let at = now();
@@ -99,37 +102,38 @@ pub async fn a_task_whose_time_is_ended_comes_to_nothing_more(backend: &Backend)
     let expired = expired.task().clone();
     assert_eq!((expired.status(), expired.expires_at), (TaskStatus::Canceled, at));
     assert_eq!(expired.counts, Counts { failed: 1, canceled: 2, ..Counts::default() });
-    assert_eq!((expired.callback_state(), expired.owes_callback()), (CallbackState::None, false));
-    let before = Completion::Before(expired.clone());
+    assert_eq!((expired.callback_state(), expired.needs_callback()), (CallbackState::None, false));
+    let before = Completion::Unchanged(expired.clone());
     assert_eq!(complete(backend, page(&task, 1, 2), succeeded()).await, before);
-    assert_eq!(backend.tasks.settle_document(task.id, 2, split(1)).await.expect("settle"), before);
-    for scope in [Reopen::Unread, Reopen::All, Reopen::These(vec![page(&task, 1, 1)])] {
+    assert_eq!(backend.tasks.finish_document(task.id, 2, split(1)).await.expect("settle"), before);
+    for scope in [Reopen::Unread, Reopen::All, Reopen::Pages(vec![page(&task, 1, 1)])] {
         assert_eq!(backend.tasks.reopen(task.id, scope).await.expect("reopen"), before);
     }
     assert_eq!(backend.tasks.correct_page(page(&task, 1, 1), 2, None).await.expect("correct"), before);
-    for update in [CallbackUpdate::Resend, CallbackUpdate::Owed] {
+    for update in [CallbackUpdate::Resend, CallbackUpdate::Redrive] {
         assert_eq!(backend.tasks.update_callback(task.id, 1, update).await.expect("update"), before);
     }
     for at in [at, at.plus(HOUR)] {
         assert_eq!(backend.tasks.expire(task.id, at).await.expect("expire"), before, "it is never put off");
     }
-    assert!(backend.tasks.expired(at, 10_000).await.expect("expired").contains(&expired));
-    let undispatched = backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
+    assert!(backend.tasks.list_expired(at, 10_000).await.expect("expired").contains(&expired));
+    let undispatched = backend.tasks.list_undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched");
     assert!(!undispatched.contains(&expired));
 }
 
-/// Its time may be over while it is still worked on.
-pub async fn a_task_that_has_expired_is_worked_on_no_more(backend: &Backend) {
-    let old = Task { created_at: UnixMillis(now().0 - 2_000), ..task([split(2)]) }.kept_for(Duration::from_secs(1));
+/// A task may expire while its pages are in flight.
+pub async fn pages_of_an_expired_task_are_not_completed(backend: &Backend) {
+    let old =
+        Task { created_at: UnixMillis(now().0 - 2_000), ..task([split(2)]) }.with_retention(Duration::from_secs(1));
     let created = backend.tasks.create(old.clone()).await.expect("create").task().clone();
-    assert_eq!(complete(backend, page(&old, 1, 1), succeeded()).await, Completion::Before(created.clone()));
+    assert_eq!(complete(backend, page(&old, 1, 1), succeeded()).await, Completion::Unchanged(created.clone()));
     let expired = backend.tasks.expire(old.id, created.expires_at).await.expect("expire");
     assert!(expired.changed(), "what was open is not any more");
     assert_eq!((expired.task().status(), expired.task().expires_at), (TaskStatus::Canceled, old.expires_at));
 }
 
-/// As if it had never been there.
-pub async fn a_removed_task_is_gone(backend: &Backend) {
+/// A deleted task does not exist any more.
+pub async fn a_removed_task_does_not_exist(backend: &Backend) {
     let task = created(backend, [split(150), pending()]).await;
     let other = created(backend, [split(2)]).await;
     for _ in 0..2 {
@@ -142,7 +146,9 @@ pub async fn a_removed_task_is_gone(backend: &Backend) {
     missing(backend.tasks.expire(task.id, now()).await.map(drop));
     missing(backend.tasks.complete_page(page(&task, 1, 1), 1, succeeded()).await.map(drop));
     assert_eq!(backend.tasks.pages(task.id).await.expect("pages"), []);
-    assert!(!backend.tasks.undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched").contains(&task));
+    assert!(
+        !backend.tasks.list_undispatched(UnixMillis(now().0 + 1), 10_000).await.expect("undispatched").contains(&task)
+    );
     assert_eq!(backend.tasks.task(other.id).await.expect("task"), other);
     assert_eq!(backend.tasks.pages(other.id).await.expect("pages").len(), 2);
     let anew = backend.tasks.create(Task { documents: Vec::new(), ..task.clone() }).await.expect("create");

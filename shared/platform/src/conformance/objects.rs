@@ -1,4 +1,4 @@
-//! What every object store promises.
+//! The object store.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
-/// What was put is read, whatever its size.
+/// Objects of any size are read back.
 pub async fn an_object_that_was_put_is_read_back(backend: &Backend) {
     for (size, name) in [(0, "empty"), (1, "one"), (3_000_000, "large")] {
         let key = format!("{}/{name}", unique("put"));
@@ -22,7 +22,7 @@ pub async fn an_object_that_was_put_is_read_back(backend: &Backend) {
     }
 }
 
-/// The last put counts.
+/// The last write wins.
 pub async fn a_second_put_replaces_the_first(backend: &Backend) {
     let key = unique("replaced");
     backend.objects.put(&key, bytes("the first, and longer")).await.expect("put");
@@ -30,7 +30,7 @@ pub async fn a_second_put_replaces_the_first(backend: &Backend) {
     assert_eq!(backend.objects.read(&key).await.expect("read"), "the second");
 }
 
-/// The first `put_new` counts.
+/// `put_new` does not overwrite.
 pub async fn put_new_writes_once(backend: &Backend) {
     let key = format!("{}/a/b", unique("new"));
     assert!(backend.objects.put_new(&key, bytes("the first")).await.expect("put"));
@@ -38,12 +38,13 @@ pub async fn put_new_writes_once(backend: &Backend) {
     assert_eq!(backend.objects.read(&key).await.expect("read"), "the first");
 }
 
-/// However many try at once, one `put_new` counts, and it is whole.
-pub async fn of_many_who_put_new_one_succeeds(backend: &Backend) {
+/// Of concurrent `put_new` calls one wins, and the object is complete.
+pub async fn one_of_many_concurrent_put_new_calls_succeeds(backend: &Backend) {
     let key = unique("contended");
     let mut tries = JoinSet::new();
     for n in 0..8_u8 {
-        let (objects, key) = (backend.objects.clone(), key.clone());
+        let objects = backend.objects.clone();
+        let key = key.clone();
         tries.spawn(async move { (n, objects.put_new(&key, vec![n; 100_000].into()).await.expect("put")) });
     }
     let winners: Vec<u8> = tries.join_all().await.into_iter().filter_map(|(n, won)| won.then_some(n)).collect();
@@ -51,20 +52,21 @@ pub async fn of_many_who_put_new_one_succeeds(backend: &Backend) {
     assert_eq!(backend.objects.read(&key).await.expect("read"), vec![winners[0]; 100_000]);
 }
 
-/// A file from the spool, and one from elsewhere, become objects.
-pub async fn a_file_is_taken_in(backend: &Backend) {
-    let elsewhere = tempfile::tempdir().expect("a folder");
+/// Files from the spool and from other folders become objects.
+pub async fn a_file_becomes_an_object(backend: &Backend) {
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
     for folder in [backend.objects.spool(), elsewhere.path().to_owned()] {
-        let (key, file) = (format!("{}/1", unique("file")), folder.join(unique("upload")));
+        let key = format!("{}/1", unique("file"));
+        let file = folder.join(unique("upload"));
         fs::write(&file, "a document").expect("a file");
         backend.objects.put_file(&key, &file).await.expect("put");
         assert_eq!(backend.objects.read(&key).await.expect("read"), "a document");
-        // It may have been moved or copied.
+        // The file may have been moved or copied.
         let _ = fs::remove_file(file);
     }
 }
 
-/// Whoever needs a file gets one.
+/// An object is available as a file.
 pub async fn an_object_can_be_read_as_a_file(backend: &Backend) {
     let key = format!("{}/1", unique("local"));
     backend.objects.put(&key, bytes("a document")).await.expect("put");
@@ -72,9 +74,10 @@ pub async fn an_object_can_be_read_as_a_file(backend: &Backend) {
     assert_eq!(fs::read(file).expect("read"), b"a document");
 }
 
-/// Nothing is written of what is too large.
-pub async fn a_download_is_whole_or_refused_for_its_size(backend: &Backend) {
-    let (key, folder) = (format!("{}/1", unique("download")), tempfile::tempdir().expect("a folder"));
+/// Nothing is written if the object is too large.
+pub async fn a_download_is_complete_or_refused_by_size(backend: &Backend) {
+    let key = format!("{}/1", unique("download"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let download = async |key: &str, max_bytes, name: &str| {
         backend.objects.download(key, None, max_bytes, &folder.path().join(name)).await
     };
@@ -89,7 +92,7 @@ pub async fn a_download_is_whole_or_refused_for_its_size(backend: &Backend) {
 }
 
 /// A prefix may end within a name.
-pub async fn a_list_is_sorted_and_holds_what_begins_with_the_prefix(backend: &Backend) {
+pub async fn a_list_is_sorted_and_filtered_by_prefix(backend: &Backend) {
     let root = unique("list");
     for name in ["b/2", "a/10", "a/9", "ab", "c"] {
         backend.objects.put(&format!("{root}/{name}"), bytes("x")).await.expect("put");
@@ -104,8 +107,8 @@ pub async fn a_list_is_sorted_and_holds_what_begins_with_the_prefix(backend: &Ba
     assert!(backend.objects.list(&unique("nothing")).await.expect("list").is_empty());
 }
 
-/// Deleting twice is no error.
-pub async fn a_deleted_object_is_gone(backend: &Backend) {
+/// Deletion is idempotent.
+pub async fn a_deleted_object_does_not_exist(backend: &Backend) {
     let key = format!("{}/1", unique("deleted"));
     backend.objects.put(&key, bytes("x")).await.expect("put");
     for _ in 0..2 {
@@ -115,15 +118,15 @@ pub async fn a_deleted_object_is_gone(backend: &Backend) {
     }
 }
 
-/// An object that is not there is told from other errors.
-pub async fn what_is_not_there_is_not_found(backend: &Backend) {
+/// A missing object is a distinct error.
+pub async fn missing_things_are_not_found(backend: &Backend) {
     let key = format!("{}/1", unique("missing"));
     assert!(matches!(backend.objects.read(&key).await, Err(Error::NotFound { .. })));
     assert!(matches!(backend.objects.local_file(&key).await, Err(Error::NotFound { .. })));
 }
 
-/// In whatever folder, also where the prefix ends within a name; and nothing else.
-pub async fn all_that_begins_with_a_prefix_is_erased(backend: &Backend) {
+/// All objects with the prefix are erased, also if it ends within a name, and no others.
+pub async fn all_keys_with_a_prefix_are_erased(backend: &Backend) {
     let mark = unique("erased");
     let key = |name: &str| format!("{mark}/{name}");
     for name in ["a/1", "a/2/3", "a/2/4", "ab", "b/task-1", "b/task-2", "b/tas", "b/taskless"] {
@@ -144,7 +147,7 @@ pub async fn all_that_begins_with_a_prefix_is_erased(backend: &Backend) {
     assert_eq!(backend.objects.list(&mark).await.expect("list"), ["a/1", "ab", "b/taskless"].map(key));
 }
 
-/// That would be everything.
+/// An empty prefix would erase everything.
 pub async fn an_empty_prefix_erases_nothing(backend: &Backend) {
     let key = unique("kept");
     backend.objects.put(&key, bytes("x")).await.expect("put");

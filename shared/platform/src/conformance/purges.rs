@@ -1,4 +1,4 @@
-//! What every backend promises about what is to be gone.
+//! The deletion of everything that is stored for a task.
 
 use std::sync::{
     Arc,
@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use quire_tasks::{
-    AttemptEnding, DeliveryAttempt, Document, DocumentState, Key, PageRef, ReviewEntry, ReviewReason, Source, Task,
-    UnixMillis, WebhookId,
+    AttemptResult, DeliveryAttempt, Document, DocumentSource, DocumentState, ObjectKey, PageRef, ReviewEntry,
+    ReviewReason, Task, UnixMillis, WebhookId,
 };
 
 use super::{
@@ -18,22 +18,23 @@ use super::{
 };
 use crate::{Backend, Collection, Error, Record, RecordStore, Result, file_for_review, purge};
 
-/// More than are looked at together.
+/// More records than one list call returns.
 const ATTEMPTS: i64 = 120;
 
-/// A task with something of everything that is kept for one, and the keys of its objects.
-async fn furnished(backend: &Backend) -> (Task, Vec<String>) {
-    let key = format!("{}{}.pdf", Key::INBOX, unique("upload"));
-    let source = Source::Inbox { key: key.clone(), version: None };
+/// Creates a task with one of everything that is stored for a task. Returns it and the keys of its objects.
+async fn full_task(backend: &Backend) -> (Task, Vec<String>) {
+    let key = format!("{}{}.pdf", ObjectKey::INBOX, unique("upload"));
+    let source = DocumentSource::Inbox { key: key.clone(), version: None };
     let mut task = task([split(2)]);
     task.documents.push(Document::new(2, None, DocumentState::Pending { source }));
     task.counts = task.counts.add(1, quire_tasks::PageStatus::Queued);
     let task = backend.tasks.create(task).await.expect("create").task().clone();
     let id = task.id;
-    let pages = (1..=2).map(|round| Key::PageText { page: page(&task, 1, 1), round });
-    let letters = ["documents", "pages", "callbacks"].map(|queue| Key::DeadLetter { queue, name: format!("{id}-1") });
-    let results = ["pdf", "json"].map(|ending| Key::Result { task_id: id, round: 1, ending });
-    let own = [Key::Document { task_id: id, document: 1 }, Key::Inbox { task_id: id }];
+    let pages = (1..=2).map(|round| ObjectKey::PageText { page: page(&task, 1, 1), round });
+    let letters =
+        ["documents", "pages", "callbacks"].map(|queue| ObjectKey::DeadLetter { queue, name: format!("{id}-1") });
+    let results = ["pdf", "json"].map(|ending| ObjectKey::Result { task_id: id, round: 1, ending });
+    let own = [ObjectKey::Document { task_id: id, document: 1 }, ObjectKey::Inbox { task_id: id }];
     let keys = own.into_iter().chain(pages).chain(letters).chain(results).map(|key| key.to_string());
     let keys: Vec<String> = keys.chain([key]).collect();
     for key in &keys {
@@ -51,27 +52,34 @@ async fn furnished(backend: &Backend) -> (Task, Vec<String>) {
 }
 
 fn review(page: PageRef) -> ReviewEntry {
-    let (engine, confidence, claim) = (None, None, None);
-    let (reason, detail, filed_at) = (ReviewReason::Unreadable, String::new(), now());
-    ReviewEntry { page, round: 1, reason, detail, engine, confidence, filed_at, claim }
+    ReviewEntry {
+        page,
+        round: 1,
+        reason: ReviewReason::Unreadable,
+        detail: String::new(),
+        engine: None,
+        confidence: None,
+        filed_at: now(),
+        claim: None,
+    }
 }
 
 fn attempt(task: &Task, number: i64) -> DeliveryAttempt {
     DeliveryAttempt {
-        webhook_id: WebhookId::end_of(task.id, 1),
+        webhook_id: WebhookId::for_round_end(task.id, 1),
         event: "task.succeeded".to_owned(),
         attempt: 1,
         at: UnixMillis(number),
         duration_ms: 1,
-        ending: AttemptEnding::Retrying,
+        result: AttemptResult::Retrying,
         status: None,
         error: None,
-        answer: None,
+        response: None,
         next_at: None,
     }
 }
 
-/// How many objects, entries for review and attempts at deliveries there are of it, and whether there is a task.
+/// Returns the numbers of the task's objects, review entries and delivery attempts, and whether the task exists.
 async fn left(backend: &Backend, task: &Task, keys: &[String]) -> (usize, usize, usize, bool) {
     let mut objects = 0;
     for key in keys {
@@ -80,19 +88,19 @@ async fn left(backend: &Backend, task: &Task, keys: &[String]) -> (usize, usize,
     let mut entries = 0;
     for of in task.pages() {
         entries += usize::from(
-            backend.records.read(Collection::Review, &ReviewEntry::key_of(of)).await.expect("read").is_some(),
+            backend.records.read(Collection::Review, &ReviewEntry::key_for(of)).await.expect("read").is_some(),
         );
     }
-    let room = task.id.to_string();
+    let partition = task.id.to_string();
     let attempts =
-        backend.records.list_partition(Collection::Deliveries, &room, None, usize::MAX).await.expect("list").len();
+        backend.records.list_partition(Collection::Deliveries, &partition, None, usize::MAX).await.expect("list").len();
     (objects, entries, attempts, backend.tasks.task(task.id).await.is_ok())
 }
 
-/// And nothing of any other.
-pub async fn nothing_of_a_purged_task_is_left(backend: &Backend) {
-    let (task, keys) = furnished(backend).await;
-    let (other, others) = furnished(backend).await;
+/// Nothing of the task is left, and nothing of other tasks is deleted.
+pub async fn a_purge_deletes_everything_of_a_task(backend: &Backend) {
+    let (task, keys) = full_task(backend).await;
+    let (other, others) = full_task(backend).await;
     let neighbor = format!("{}.bak", keys.last().expect("a key that its customer chose"));
     backend.objects.put(&neighbor, Bytes::from_static(b"x")).await.expect("put");
     let whole = (keys.len(), 2, ATTEMPTS as usize, true);
@@ -101,23 +109,23 @@ pub async fn nothing_of_a_purged_task_is_left(backend: &Backend) {
         purge(backend, &task).await.expect("purged");
         assert_eq!(left(backend, &task, &keys).await, (0, 0, 0, false));
     }
-    for prefix in Key::all_of(task.id) {
+    for prefix in ObjectKey::task_prefixes(task.id) {
         assert_eq!(backend.objects.list(&prefix).await.expect("list"), [""; 0]);
     }
     assert_eq!(left(backend, &other, &others).await, whole);
     assert_eq!(backend.objects.list(&neighbor).await.expect("list"), [neighbor]);
 }
 
-/// Whoever has nothing is purged too.
-pub async fn a_task_for_which_nothing_is_kept_is_purged(backend: &Backend) {
+/// A task without objects and records can be purged.
+pub async fn a_task_without_objects_is_purged(backend: &Backend) {
     let task = created(backend, [split(1)]).await;
     purge(backend, &task).await.expect("purged");
     assert!(matches!(backend.tasks.task(task.id).await, Err(Error::NotFound { .. })));
 }
 
-/// Until then it is found.
-pub async fn a_purge_that_was_interrupted_is_made_whole_by_the_next(backend: &Backend) {
-    let (task, keys) = furnished(backend).await;
+/// An interrupted purge is completed by the next one.
+pub async fn an_interrupted_purge_is_completed_by_the_next(backend: &Backend) {
+    let (task, keys) = full_task(backend).await;
     let at = now();
     let task = backend.tasks.expire(task.id, at).await.expect("expire").task().clone();
     for deletions in [0, 1, 50] {
@@ -126,14 +134,14 @@ pub async fn a_purge_that_was_interrupted_is_made_whole_by_the_next(backend: &Ba
             (Arc::clone(&backend.objects), Arc::clone(&backend.tasks), Arc::clone(&backend.secrets));
         let mortal = Backend::new(objects, tasks, secrets, Arc::new(failing), |name| backend.queue(name));
         assert!(matches!(purge(&mortal, &task).await, Err(Error::Failed { .. })));
-        assert!(backend.tasks.expired(at, 10_000).await.expect("expired").contains(&task), "after {deletions}");
+        assert!(backend.tasks.list_expired(at, 10_000).await.expect("expired").contains(&task), "after {deletions}");
     }
     purge(backend, &task).await.expect("purged");
     assert_eq!(left(backend, &task, &keys).await, (0, 0, 0, false));
-    assert!(!backend.tasks.expired(at, 10_000).await.expect("expired").iter().any(|one| one.id == task.id));
+    assert!(!backend.tasks.list_expired(at, 10_000).await.expect("expired").iter().any(|one| one.id == task.id));
 }
 
-/// Records of which only so many can be deleted.
+/// A record store whose deletions fail after a number of calls.
 #[derive(Debug)]
 struct FailingRecords {
     store: Arc<dyn RecordStore>,
@@ -174,10 +182,10 @@ impl RecordStore for FailingRecords {
     async fn list_partition(
         &self,
         on: Collection,
-        room: &str,
+        partition: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        self.store.list_partition(on, room, after, limit).await
+        self.store.list_partition(on, partition, after, limit).await
     }
 }

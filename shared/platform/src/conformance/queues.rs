@@ -1,4 +1,4 @@
-//! What every queue promises.
+//! The queues.
 
 use std::{
     collections::BTreeSet,
@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{A_MOMENT, AT_LENGTH, LEASE, MAX_RECEIVES, pages_queue, unique};
+use super::{LEASE, MAX_RECEIVES, SETTLE_TIME, TIMEOUT, pages_queue, unique};
 use crate::{Backend, OutgoingMessage, Queue, QueueDepth, QueueName, Receipt, ReceivedMessage};
 
-/// The messages of one test in a queue that others may have used before.
+/// The messages of one test, in a queue that other tests use, too.
 struct Mail {
     queue: Arc<dyn Queue>,
     mark: String,
@@ -20,16 +20,16 @@ impl Mail {
         Self { queue: pages_queue(backend), mark: unique("mail") }
     }
 
-    /// The same messages, in another queue.
+    /// Returns the same messages in another queue.
     fn at(&self, backend: &Backend, name: QueueName) -> Self {
         Self { queue: backend.queue(name), mark: self.mark.clone() }
     }
 
     async fn send(&self, names: impl IntoIterator<Item = impl ToString>) {
-        self.send_later(names, Duration::ZERO).await;
+        self.send_delayed(names, Duration::ZERO).await;
     }
 
-    async fn send_later(&self, names: impl IntoIterator<Item = impl ToString>, delay: Duration) {
+    async fn send_delayed(&self, names: impl IntoIterator<Item = impl ToString>, delay: Duration) {
         let messages = names.into_iter().map(|name| self.outgoing(&name.to_string(), delay)).collect();
         self.queue.send(messages).await.expect("send");
     }
@@ -38,14 +38,14 @@ impl Mail {
         OutgoingMessage { body: format!("{} {name}", self.mark), group: self.mark.clone(), delay, trace: None }
     }
 
-    /// Up to `count` of this test's messages, of those that come in time.
+    /// Receives up to `count` of this test's messages within a time limit.
     async fn receive(&self, count: usize, within: Duration) -> Vec<ReceivedMessage> {
         let deadline = Instant::now() + within;
         let mut mine = Vec::new();
         while mine.len() < count {
             let left = deadline.saturating_duration_since(Instant::now());
             let max = (count - mine.len()).min(10);
-            let received = self.queue.receive(max, left.min(A_MOMENT)).await.expect("receive");
+            let received = self.queue.receive(max, left.min(SETTLE_TIME)).await.expect("receive");
             mine.extend(received.into_iter().filter(|message| message.body.starts_with(&self.mark)));
             if left.is_zero() {
                 break;
@@ -55,7 +55,7 @@ impl Mail {
     }
 
     async fn next(&self) -> ReceivedMessage {
-        self.receive(1, AT_LENGTH).await.pop().expect("a message comes")
+        self.receive(1, TIMEOUT).await.pop().expect("a message comes")
     }
 
     async fn nothing_for(&self, time: Duration) {
@@ -76,8 +76,8 @@ fn bodies(received: &[ReceivedMessage]) -> BTreeSet<&str> {
     received.iter().map(|message| message.body.as_str()).collect()
 }
 
-/// While it is leased nobody else gets it; acknowledged, it never comes again.
-pub async fn a_message_is_received_once_and_gone_once_acknowledged(backend: &Backend) {
+/// A leased message is invisible, and an acknowledged one is deleted.
+pub async fn a_message_is_received_once_and_deleted_when_acknowledged(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(["only"]).await;
     let message = mail.next().await;
@@ -85,37 +85,38 @@ pub async fn a_message_is_received_once_and_gone_once_acknowledged(backend: &Bac
     assert_eq!((message.attempt, message.reason.as_ref()), (1, None));
     mail.nothing_for(LEASE / 4).await;
     mail.acknowledge(&[message]).await;
-    mail.nothing_for(LEASE + A_MOMENT).await;
+    mail.nothing_for(LEASE + SETTLE_TIME).await;
 }
 
-/// Ten is a number of AWS's, not of ours.
+/// Ten is the batch size of SQS and must not limit callers.
 pub async fn batches_over_ten_are_sent_received_and_acknowledged(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.queue.send(Vec::new()).await.expect("nothing is sent");
     mail.send(0..25).await;
-    let received = mail.receive(25, AT_LENGTH).await;
+    let received = mail.receive(25, TIMEOUT).await;
     assert_eq!(bodies(&received).len(), 25);
     assert!(mail.queue.extend(receipts(&received)).await.expect("extend").is_empty());
     mail.acknowledge(&received).await;
-    mail.nothing_for(LEASE + A_MOMENT).await;
+    mail.nothing_for(LEASE + SETTLE_TIME).await;
 }
 
-/// Ten of them are more than SQS takes at a time.
+/// Ten of these messages exceed the size limit of one SQS call.
 pub async fn messages_too_large_for_one_call_are_all_sent(backend: &Backend) {
     let mail = Mail::new(backend);
     let large = "的".repeat(40_000);
     mail.send((0..12).map(|number| format!("{number} {large}"))).await;
-    let received = mail.receive(12, AT_LENGTH).await;
+    let received = mail.receive(12, TIMEOUT).await;
     assert_eq!(bodies(&received).len(), 12);
     assert!(received.iter().all(|message| message.body.ends_with(&large)));
     mail.acknowledge(&received).await;
 }
 
-/// Whoever held it is taken for dead.
-pub async fn a_message_comes_again_when_its_lease_has_ended(backend: &Backend) {
+/// A crashed consumer's message is received again.
+pub async fn a_message_is_received_again_after_its_visibility_timeout(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(["again"]).await;
-    let (first, started) = (mail.next().await, Instant::now());
+    let first = mail.next().await;
+    let started = Instant::now();
     let second = mail.next().await;
     assert!(started.elapsed() > LEASE / 2, "it was leased all the while");
     assert_eq!((first.attempt, second.attempt), (1, 2));
@@ -123,7 +124,7 @@ pub async fn a_message_comes_again_when_its_lease_has_ended(backend: &Backend) {
     mail.acknowledge(&[second]).await;
 }
 
-/// Work may take longer than a lease.
+/// An extended lease outlives the visibility timeout.
 pub async fn an_extended_lease_keeps_its_message(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(["long"]).await;
@@ -136,7 +137,7 @@ pub async fn an_extended_lease_keeps_its_message(backend: &Backend) {
     mail.acknowledge(&[message]).await;
 }
 
-/// Whoever extends learns which messages are no longer theirs.
+/// `extend` returns the leases that have ended.
 pub async fn a_lost_lease_is_reported_when_it_is_extended(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(["lost"]).await;
@@ -149,7 +150,7 @@ pub async fn a_lost_lease_is_reported_when_it_is_extended(backend: &Backend) {
     mail.acknowledge(&[found, kept]).await;
 }
 
-/// Neither of a lease that has ended, nor of a message that is gone.
+/// Receipts of ended leases and of deleted messages are ignored.
 pub async fn a_stale_receipt_changes_nothing(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(["contended"]).await;
@@ -166,25 +167,26 @@ pub async fn a_stale_receipt_changes_nothing(backend: &Backend) {
     assert!(lost.is_empty(), "the fresh lease still holds");
     mail.acknowledge(std::slice::from_ref(&fresh)).await;
     try_all(&fresh).await;
-    mail.nothing_for(LEASE + A_MOMENT).await;
-    mail.at(backend, QueueName::DeadPages).nothing_for(A_MOMENT).await;
+    mail.nothing_for(LEASE + SETTLE_TIME).await;
+    mail.at(backend, QueueName::DeadPages).nothing_for(SETTLE_TIME).await;
 }
 
-/// Not much later, either.
-pub async fn a_delayed_message_comes_when_its_delay_is_over(backend: &Backend) {
+/// A delay is neither shortened nor much exceeded.
+pub async fn a_delayed_message_is_received_after_its_delay(backend: &Backend) {
     let mail = Mail::new(backend);
     let started = Instant::now();
-    mail.send_later(["late"], Duration::from_secs(2)).await;
+    mail.send_delayed(["late"], Duration::from_secs(2)).await;
     mail.send(["prompt"]).await;
-    let (prompt, late) = (mail.next().await, mail.next().await);
+    let prompt = mail.next().await;
+    let late = mail.next().await;
     assert!(prompt.body.ends_with("prompt") && late.body.ends_with("late"));
     let waited = started.elapsed();
     assert!(waited > Duration::from_millis(1500) && waited < Duration::from_secs(6), "{waited:?}");
     mail.acknowledge(&[prompt, late]).await;
 }
 
-/// At once, or after a while.
-pub async fn a_released_message_comes_again_after_its_delay(backend: &Backend) {
+/// With and without a delay.
+pub async fn a_released_message_is_received_again_after_its_delay(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(["released"]).await;
     let first = mail.next().await;
@@ -194,13 +196,13 @@ pub async fn a_released_message_comes_again_after_its_delay(backend: &Backend) {
     assert!(started.elapsed() < LEASE, "before its lease would have ended");
     assert_eq!(second.attempt, 2);
     let started = Instant::now();
-    mail.queue.release(vec![second.receipt], LEASE + A_MOMENT).await.expect("release");
+    mail.queue.release(vec![second.receipt], LEASE + SETTLE_TIME).await.expect("release");
     let third = mail.next().await;
     assert!(started.elapsed() > LEASE, "{:?}", started.elapsed());
     mail.acknowledge(&[third]).await;
 }
 
-/// After its last attempt it is received from there, and never again from here.
+/// After the last receive, the message is only in the dead-letter queue.
 pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(backend: &Backend) {
     let mail = Mail::new(backend);
     let dead = mail.at(backend, QueueName::DeadPages);
@@ -210,17 +212,17 @@ pub async fn a_message_received_too_often_goes_to_the_dead_letter_queue(backend:
         assert_eq!(message.attempt, attempt);
         mail.queue.release(vec![message.receipt], Duration::ZERO).await.expect("release");
     }
-    mail.nothing_for(A_MOMENT).await;
+    mail.nothing_for(SETTLE_TIME).await;
     let letter = dead.next().await;
     assert_eq!(letter.body, format!("{} poison", mail.mark));
     assert_eq!(letter.group, mail.mark);
     assert_eq!(letter.reason, None, "the queue cannot know why");
     assert!(letter.attempt >= 1);
     dead.acknowledge(&[letter]).await;
-    mail.nothing_for(A_MOMENT).await;
+    mail.nothing_for(SETTLE_TIME).await;
 }
 
-/// Whoever gives up can say why.
+/// The reason is stored with the message.
 pub async fn a_message_is_dead_lettered_with_its_reason(backend: &Backend) {
     let mail = Mail::new(backend);
     let dead = mail.at(backend, QueueName::DeadPages);
@@ -231,17 +233,18 @@ pub async fn a_message_is_dead_lettered_with_its_reason(backend: &Backend) {
     assert_eq!((letter.body, letter.group), (message.body, message.group));
     assert_eq!(letter.reason.as_deref(), Some("the receiver said 410"));
     dead.queue.acknowledge(vec![letter.receipt]).await.expect("acknowledge");
-    mail.nothing_for(LEASE + A_MOMENT).await;
+    mail.nothing_for(LEASE + SETTLE_TIME).await;
 }
 
-/// Through every receive, and to the dead letters.
+/// The trace context survives every receive, and the dead-letter queue.
 pub async fn a_message_keeps_its_trace(backend: &Backend) {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let mail = Mail::new(backend);
     let traced = OutgoingMessage { trace: Some(TRACE.to_owned()), ..mail.outgoing("traced", Duration::ZERO) };
     mail.queue.send(vec![traced, mail.outgoing("plain", Duration::ZERO)]).await.expect("send");
-    let received = mail.receive(2, AT_LENGTH).await;
-    let (traced, plain) = (&received[0], &received[1]);
+    let received = mail.receive(2, TIMEOUT).await;
+    let traced = &received[0];
+    let plain = &received[1];
     let (traced, plain) = if traced.body.ends_with("plain") { (plain, traced) } else { (traced, plain) };
     assert_eq!((traced.trace.as_deref(), plain.trace.as_ref()), (Some(TRACE), None));
     mail.queue.dead_letter(traced, "hopeless").await.expect("dead-letter");
@@ -251,8 +254,8 @@ pub async fn a_message_keeps_its_trace(backend: &Backend) {
     mail.at(backend, QueueName::DeadPages).acknowledge(&[letter]).await;
 }
 
-/// A tenant with little to do is not kept waiting by one with much.
-pub async fn groups_take_turns(backend: &Backend) {
+/// A tenant with few messages does not wait behind a tenant with many.
+pub async fn groups_are_served_fairly(backend: &Backend) {
     let mail = Mail::new(backend);
     mail.send(0..50).await;
     let small = OutgoingMessage { group: unique("small"), ..mail.outgoing("small", Duration::ZERO) };
@@ -267,51 +270,51 @@ pub async fn groups_take_turns(backend: &Backend) {
         before += 1;
         assert!(before < 10, "the small group still waits");
     }
-    let rest = mail.receive(50 - before, AT_LENGTH).await;
+    let rest = mail.receive(50 - before, TIMEOUT).await;
     assert_eq!(rest.len(), 50 - before, "and the large one is served in the end");
     mail.acknowledge(&rest).await;
 }
 
-/// Long polling: it need not wait to the end.
+/// Long polling returns as soon as there is a message.
 pub async fn a_waiting_receive_wakes_up_for_a_message(backend: &Backend) {
     let mail = Arc::new(Mail::new(backend));
     let waiting = tokio::spawn({
         let mail = Arc::clone(&mail);
         async move {
-            let received = mail.queue.receive(1, AT_LENGTH).await.expect("receive");
+            let received = mail.queue.receive(1, TIMEOUT).await.expect("receive");
             (received, Instant::now())
         }
     });
-    tokio::time::sleep(A_MOMENT / 2).await;
+    tokio::time::sleep(SETTLE_TIME / 2).await;
     let sent = Instant::now();
     mail.send(["awaited"]).await;
     let (received, woken) = waiting.await.expect("woken");
     assert_eq!(bodies(&received), BTreeSet::from([format!("{} awaited", mail.mark).as_str()]));
-    assert!(woken.duration_since(sent) < 2 * A_MOMENT);
+    assert!(woken.duration_since(sent) < 2 * SETTLE_TIME);
     mail.acknowledge(&received).await;
 }
 
-/// It does wait, though.
-pub async fn a_receive_in_vain_ends_when_its_wait_is_over(backend: &Backend) {
+/// Long polling returns empty after its timeout.
+pub async fn an_empty_receive_returns_after_its_wait(backend: &Backend) {
     let queue = backend.queue(QueueName::Documents);
-    for wait in [Duration::ZERO, A_MOMENT] {
+    for wait in [Duration::ZERO, SETTLE_TIME] {
         let started = Instant::now();
         assert!(queue.receive(10, wait).await.expect("receive").is_empty());
         let waited = started.elapsed();
-        assert!(waited >= wait.mul_f32(0.9) && waited < wait + 2 * A_MOMENT, "{waited:?} for {wait:?}");
+        assert!(waited >= wait.mul_f32(0.9) && waited < wait + 2 * SETTLE_TIME, "{waited:?} for {wait:?}");
     }
 }
 
-/// What scaling and sleeping go by.
-pub async fn depth_tells_ready_from_leased_and_delayed(backend: &Backend) {
+/// The depth counts ready, leased and delayed messages.
+pub async fn depth_counts_ready_leased_and_delayed_messages(backend: &Backend) {
     let mail = Mail::new(backend);
-    mail.send_later(0..2, AT_LENGTH).await;
+    mail.send_delayed(0..2, TIMEOUT).await;
     mail.send(0..4).await;
-    let leased = mail.receive(1, AT_LENGTH).await;
+    let leased = mail.receive(1, TIMEOUT).await;
     let expected = QueueDepth { ready: 3, in_flight: 1, delayed: 2 };
     let deadline = Instant::now() + LEASE / 2;
     while Instant::now() < deadline && mail.queue.depth().await.expect("depth") != expected {
-        tokio::time::sleep(A_MOMENT / 20).await;
+        tokio::time::sleep(SETTLE_TIME / 20).await;
     }
     assert_eq!(mail.queue.depth().await.expect("depth"), expected);
     mail.acknowledge(&leased).await;

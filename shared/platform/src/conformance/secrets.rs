@@ -1,8 +1,8 @@
-//! What every secret store promises.
+//! The secret store.
 
 use crate::{Backend, SecretName};
 
-/// Whoever is first decides, and everybody learns what was decided.
+/// The first writer wins, and every writer returns the stored secret.
 pub async fn a_secret_is_written_once(backend: &Backend) {
     let kept = backend.secrets.put_new(SecretName::Webhook, "whsec_the-first").await.expect("put");
     let again = backend.secrets.put_new(SecretName::Webhook, "whsec_the-second").await.expect("not put");

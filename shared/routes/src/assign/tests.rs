@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use quire_tasks::{EngineControl, EngineReport, EngineStats, OperatorNote};
 use uuid::Uuid;
 
 use super::*;
-use crate::{EngineControl, EngineReport, EngineStats, OperatorNote};
 
 const ROUTE: &str = r#""modes": ["text"], "primary": "a@1""#;
 

@@ -1,90 +1,100 @@
 //! API keys.
 
-use quire_tenants::{Identity, Keys, REMEMBERED_MILLIS, any_key, create_key, list_keys, revoke_key};
+use quire_tenants::{KEY_CACHE_TTL_MILLIS, KeyCache, KeyOwner, any_key_exists, create_key, list_keys, revoke_key};
 
-use crate::{Room, at_second, tenant};
+use crate::{TestBackend, at_second, tenant};
 
 #[tokio::test]
-async fn a_key_says_whose_it_is_and_is_itself_kept_nowhere() {
-    let room = Room::new();
+async fn a_key_identifies_its_tenant_and_is_not_stored() {
+    let test = TestBackend::new();
     let (entry, key) =
-        create_key(&room.backend, &tenant("acme"), "scanner", at_second(0), [7; 32]).await.expect("a key");
+        create_key(&test.backend, &tenant("acme"), "scanner", at_second(0), [7; 32]).await.expect("a key");
     let identity =
-        Keys::new(room.backend.clone()).verify(key.reveal(), at_second(1)).await.expect("the records are read");
-    assert_eq!(identity, Some(Identity { tenant: tenant("acme"), key_id: Some(entry.id.clone()) }));
+        KeyCache::new(test.backend.clone()).verify(key.reveal(), at_second(1)).await.expect("the records can be read");
+    assert_eq!(identity, Some(KeyOwner { tenant: tenant("acme"), key_id: Some(entry.id.clone()) }));
     assert!(key.reveal().starts_with("quire_") && entry.id.len() == 12);
-    assert!(room.holds(&entry.id), "the search would find it");
-    assert!(!room.holds(key.reveal()) && !room.holds(&key.reveal()[6..]));
-    assert_eq!(list_keys(&room.backend).await.expect("a list"), [entry]);
+    assert!(test.holds(&entry.id), "the search finds stored text");
+    assert!(!test.holds(key.reveal()) && !test.holds(&key.reveal()[6..]));
+    assert_eq!(list_keys(&test.backend).await.expect("a list"), [entry]);
 }
 
 #[tokio::test]
-async fn what_is_nobodys_key_is_refused() {
-    let room = Room::new();
-    let keys = Keys::new(room.backend.clone());
-    let (_, key) = create_key(&room.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
+async fn an_unknown_key_is_refused() {
+    let test = TestBackend::new();
+    let keys = KeyCache::new(test.backend.clone());
+    let (_, key) = create_key(&test.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
     let longer = format!("{}A", key.reveal());
     let others = ["", "quire_", "nonsense", &key.reveal()[6..], &key.reveal()[..48], &longer];
     for other in others.into_iter().map(str::to_owned).chain([format!("quire_{}", "A".repeat(43))]) {
         for _ in 0..2 {
-            assert_eq!(keys.verify(&other, at_second(1)).await.expect("the records are read"), None, "{other}");
+            assert_eq!(keys.verify(&other, at_second(1)).await.expect("the records can be read"), None, "{other}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_refused_as_soon_as_it_is_no_longer_remembered() {
-    let room = Room::new();
-    let (entry, key) = create_key(&room.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
-    let keys = Keys::new(room.backend.clone());
-    assert!(keys.verify(key.reveal(), at_second(1)).await.expect("it is read").is_some());
-    let revoked =
-        revoke_key(&room.backend, &entry.id, at_second(2)).await.expect("it is written").expect("it is there");
+async fn a_revoked_key_is_refused_after_the_cache_ttl() {
+    let test = TestBackend::new();
+    let (entry, key) = create_key(&test.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
+    let keys = KeyCache::new(test.backend.clone());
+    assert!(keys.verify(key.reveal(), at_second(1)).await.expect("the records can be read").is_some());
+    let revoked = revoke_key(&test.backend, &entry.id, at_second(2))
+        .await
+        .expect("the record is written")
+        .expect("the key exists");
     assert_eq!(revoked.revoked_at, Some(at_second(2)));
-    let later = at_second(1 + REMEMBERED_MILLIS / 1_000);
-    assert_eq!(keys.verify(key.reveal(), later).await.expect("it is read"), None);
-    assert_eq!(Keys::new(room.backend.clone()).verify(key.reveal(), at_second(2)).await.expect("it is read"), None);
+    let later = at_second(1 + KEY_CACHE_TTL_MILLIS / 1_000);
+    assert_eq!(keys.verify(key.reveal(), later).await.expect("the records can be read"), None);
+    assert_eq!(
+        KeyCache::new(test.backend.clone()).verify(key.reveal(), at_second(2)).await.expect("the records can be read"),
+        None
+    );
 }
 
 #[tokio::test]
-async fn a_key_is_revoked_once_and_by_its_whole_id_only() {
-    let room = Room::new();
+async fn a_key_is_revoked_once_and_only_by_its_full_id() {
+    let test = TestBackend::new();
     let mut entries = Vec::new();
     for random in 0..20 {
         entries
-            .push(create_key(&room.backend, &tenant("acme"), "", at_second(0), [random; 32]).await.expect("a key").0);
+            .push(create_key(&test.backend, &tenant("acme"), "", at_second(0), [random; 32]).await.expect("a key").0);
     }
     for wrong in ["", "a", &entries[0].id[..11], "000000000000", "GGGGGGGGGGGG", "%"] {
-        assert_eq!(revoke_key(&room.backend, wrong, at_second(1)).await.expect("it is looked up"), None, "{wrong}");
+        assert_eq!(
+            revoke_key(&test.backend, wrong, at_second(1)).await.expect("the records can be read"),
+            None,
+            "{wrong}"
+        );
     }
     for second in [1, 2] {
-        let revoked = revoke_key(&room.backend, &entries[7].id, at_second(second)).await.expect("it is written");
-        assert_eq!(revoked.expect("it is there").revoked_at, Some(at_second(1)));
+        let revoked =
+            revoke_key(&test.backend, &entries[7].id, at_second(second)).await.expect("the record is written");
+        assert_eq!(revoked.expect("the key exists").revoked_at, Some(at_second(1)));
     }
-    let listed = list_keys(&room.backend).await.expect("a list");
+    let listed = list_keys(&test.backend).await.expect("a list");
     assert_eq!((listed.len(), listed.iter().filter(|entry| entry.revoked_at.is_some()).count()), (20, 1));
     assert!(listed.is_sorted_by_key(|entry| &entry.id));
 }
 
 #[tokio::test]
-async fn the_same_random_bytes_make_no_second_key() {
-    let room = Room::new();
-    let make = |name, second| create_key(&room.backend, name, "", at_second(second), [7; 32]);
+async fn creating_a_key_is_idempotent_for_the_same_random_bytes() {
+    let test = TestBackend::new();
+    let create = |name, second| create_key(&test.backend, name, "", at_second(second), [7; 32]);
     let (acme, other) = (tenant("acme"), tenant("other"));
-    let first = make(&acme, 0).await.expect("a key");
-    assert_eq!(make(&acme, 0).await.expect("the call came twice"), first);
-    assert!(make(&other, 0).await.is_err());
-    revoke_key(&room.backend, &first.0.id, at_second(1)).await.expect("it is written");
-    assert!(make(&acme, 0).await.is_err(), "what was revoked stays so");
+    let first = create(&acme, 0).await.expect("a key");
+    assert_eq!(create(&acme, 0).await.expect("the call is idempotent"), first);
+    assert!(create(&other, 0).await.is_err());
+    revoke_key(&test.backend, &first.0.id, at_second(1)).await.expect("the record is written");
+    assert!(create(&acme, 0).await.is_err(), "a revoked key stays revoked");
 }
 
 #[tokio::test]
-async fn a_home_has_keys_from_the_first_one_on_even_when_it_is_revoked() {
-    let room = Room::new();
-    let keys = Keys::new(room.backend.clone());
-    assert!(!keys.any(at_second(0)).await.expect("it is read"));
-    let (entry, _) = create_key(&room.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
-    revoke_key(&room.backend, &entry.id, at_second(0)).await.expect("it is written");
-    assert!(any_key(&room.backend).await.expect("it is read"));
-    assert!(keys.any(at_second(REMEMBERED_MILLIS / 1_000)).await.expect("it is read"));
+async fn a_backend_requires_keys_once_one_has_existed() {
+    let test = TestBackend::new();
+    let keys = KeyCache::new(test.backend.clone());
+    assert!(!keys.any(at_second(0)).await.expect("the records can be read"));
+    let (entry, _) = create_key(&test.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
+    revoke_key(&test.backend, &entry.id, at_second(0)).await.expect("the record is written");
+    assert!(any_key_exists(&test.backend).await.expect("the records can be read"));
+    assert!(keys.any(at_second(KEY_CACHE_TTL_MILLIS / 1_000)).await.expect("the records can be read"));
 }

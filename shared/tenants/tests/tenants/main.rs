@@ -1,34 +1,35 @@
-//! Keys, limits and secrets, on the embedded backend.
+//! API keys, rate limits and signing secrets on the embedded backend.
 
 mod keys;
-mod limits;
+mod rate_limits;
 mod signing;
 
-use quire_platform::{Backend, Embedded};
+use quire_platform::Backend;
+use quire_platform_embedded::Embedded;
 use quire_tasks::{Tenant, UnixMillis};
 use tempfile::TempDir;
 
-/// A backend that is gone with its folder.
-struct Room {
+/// A backend in a temporary folder.
+struct TestBackend {
     backend: Backend,
     folder: TempDir,
     _embedded: Embedded,
 }
 
-impl Room {
+impl TestBackend {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let embedded = Embedded::open(folder.path(), "test").expect("open the backend");
         Self { backend: embedded.backend(), folder, _embedded: embedded }
     }
 
-    /// Whether a text is in any file of the backend.
+    /// Returns whether any file of the backend contains a text.
     fn holds(&self, text: &str) -> bool {
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).expect("the folder can be read") {
                 let entry = entry.expect("an entry");
-                let kind = entry.file_type().expect("its kind");
+                let kind = entry.file_type().expect("the file type");
                 if kind.is_dir() {
                     folders.push(entry.path());
                 } else if kind.is_file() {
@@ -44,7 +45,7 @@ impl Room {
 }
 
 fn tenant(name: &str) -> Tenant {
-    name.parse().expect("a tenant's name")
+    name.parse().expect("a valid tenant name")
 }
 
 const fn at_second(second: i64) -> UnixMillis {

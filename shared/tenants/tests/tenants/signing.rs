@@ -1,96 +1,112 @@
-//! What callbacks are signed with.
+//! Webhook signing secrets.
 
 use quire_callback::{Secret, Secrets};
 use quire_platform::SecretName;
 use quire_tasks::Tenant;
-use quire_tenants::{BOTH_SIGN_FOR, Signing, SigningError};
+use quire_tenants::{SECRET_OVERLAP, Signing, SigningError};
 
-use crate::{Room, at_second, tenant};
+use crate::{TestBackend, at_second, tenant};
 
-/// How many signatures there are with these secrets.
+/// Returns the number of signatures by these secrets.
 fn signatures(secrets: &Secrets) -> usize {
     quire_callback::sign(secrets, "msg", 0, b"{}").split(' ').count()
 }
 
-async fn signing(room: &Room) -> Signing {
-    Signing::new(&room.backend, None).await.expect("a root")
+async fn signing(test: &TestBackend) -> Signing {
+    Signing::new(&test.backend, None).await.expect("a root secret")
 }
 
 #[tokio::test]
-async fn every_process_signs_with_the_same_secret_and_every_tenant_with_its_own() {
-    let room = Room::new();
-    let (first, second) = (signing(&room).await, signing(&room).await);
-    let (acme, other, default) = (tenant("acme"), tenant("other"), Tenant::default());
-    let of = async |signing: &Signing, of| signing.secrets(&room.backend, of, at_second(0)).await.expect("secrets");
+async fn all_processes_share_a_secret_per_tenant() {
+    let test = TestBackend::new();
+    let first = signing(&test).await;
+    let second = signing(&test).await;
+    let acme = tenant("acme");
+    let other = tenant("other");
+    let default = Tenant::default();
+    let of = async |signing: &Signing, of| signing.secrets(&test.backend, of, at_second(0)).await.expect("secrets");
     assert_eq!(of(&first, &acme).await, of(&second, &acme).await);
     assert_ne!(of(&first, &acme).await, of(&first, &other).await);
     assert_ne!(of(&first, &acme).await, of(&first, &default).await);
     assert_eq!(signatures(&of(&first, &acme).await), 1);
-    let kept = room.backend.secrets.read(SecretName::Webhook).await.expect("it is read").expect("it was made");
-    assert_ne!(of(&first, &default).await.newest().reveal(), kept.trim(), "the root is given to nobody");
+    let kept = test
+        .backend
+        .secrets
+        .read(SecretName::Webhook)
+        .await
+        .expect("the record can be read")
+        .expect("the root secret exists");
+    assert_ne!(of(&first, &default).await.newest().reveal(), kept.trim(), "the root secret never signs");
     assert_eq!(format!("{first:?}"), "Signing(…)");
 }
 
 #[tokio::test]
-async fn for_a_day_after_a_rotation_both_sign() {
-    let room = Room::new();
-    let (signing, acme) = (signing(&room).await, tenant("acme"));
-    let at = async |second| signing.secrets(&room.backend, &acme, at_second(second)).await.expect("secrets");
+async fn both_secrets_sign_for_a_day_after_a_rotation() {
+    let test = TestBackend::new();
+    let signing = signing(&test).await;
+    let acme = tenant("acme");
+    let at = async |second| signing.secrets(&test.backend, &acme, at_second(second)).await.expect("secrets");
     let before = at(0).await.newest().clone();
-    let rotated = signing.rotate(&room.backend, &acme, at_second(0)).await.expect("a new one");
-    let day = BOTH_SIGN_FOR.as_secs().cast_signed();
+    let rotated = signing.rotate(&test.backend, &acme, at_second(0)).await.expect("a new secret");
+    let day = SECRET_OVERLAP.as_secs().cast_signed();
     assert_eq!(rotated.both_until, at_second(day));
     assert_ne!(rotated.secret, before);
     assert_eq!(at(day - 1).await, Secrets::new(rotated.secret.clone(), [before]));
     assert_eq!(at(day).await, Secrets::one(rotated.secret.clone()));
-    let until = async |second| signing.older_until(&room.backend, &acme, at_second(second)).await.expect("it is read");
+    let until = async |second| {
+        signing.older_until(&test.backend, &acme, at_second(second)).await.expect("the record can be read")
+    };
     assert_eq!((until(day - 1).await, until(day).await), (Some(at_second(day)), None));
-    assert_eq!(signatures(&signing.secrets(&room.backend, &tenant("other"), at_second(0)).await.expect("secrets")), 1);
-    assert!(!room.holds(&rotated.secret.reveal()), "secrets are derived, and kept nowhere");
+    assert_eq!(signatures(&signing.secrets(&test.backend, &tenant("other"), at_second(0)).await.expect("secrets")), 1);
+    assert!(!test.holds(&rotated.secret.reveal()), "derived secrets are not stored");
 }
 
 #[tokio::test]
-async fn whoever_rotates_all_the_time_does_not_make_headers_grow_for_ever() {
-    let room = Room::new();
-    let (signing, acme) = (signing(&room).await, tenant("acme"));
+async fn the_number_of_signatures_is_bounded() {
+    let test = TestBackend::new();
+    let signing = signing(&test).await;
+    let acme = tenant("acme");
     let mut newest = Vec::new();
     for second in 0..10 {
-        newest.push(signing.rotate(&room.backend, &acme, at_second(second)).await.expect("a new one").secret);
+        newest.push(signing.rotate(&test.backend, &acme, at_second(second)).await.expect("a new secret").secret);
     }
-    let secrets = signing.secrets(&room.backend, &acme, at_second(10)).await.expect("secrets");
+    let secrets = signing.secrets(&test.backend, &acme, at_second(10)).await.expect("secrets");
     newest.reverse();
     assert_eq!(secrets, Secrets::new(newest[0].clone(), newest[1..5].to_vec()));
 }
 
 #[tokio::test]
-async fn two_that_rotate_at_the_same_time_both_get_on() {
-    let room = Room::new();
-    let (signing, acme) = (signing(&room).await, tenant("acme"));
-    let rotate = || signing.rotate(&room.backend, &acme, at_second(0));
+async fn concurrent_rotations_both_succeed() {
+    let test = TestBackend::new();
+    let signing = signing(&test).await;
+    let acme = tenant("acme");
+    let rotate = || signing.rotate(&test.backend, &acme, at_second(0));
     let (first, second) = tokio::join!(rotate(), rotate());
-    let (first, second) = (first.expect("a new one").secret, second.expect("a new one").secret);
+    let first = first.expect("a new secret").secret;
+    let second = second.expect("a new secret").secret;
     assert_ne!(first, second);
-    let newest = signing.secrets(&room.backend, &acme, at_second(1)).await.expect("secrets").newest().clone();
+    let newest = signing.secrets(&test.backend, &acme, at_second(1)).await.expect("secrets").newest().clone();
     assert!(newest == first || newest == second);
 }
 
 #[tokio::test]
-async fn what_an_operator_says_is_what_the_default_tenant_signs_with_and_no_other() {
-    let room = Room::new();
+async fn configured_secrets_sign_for_the_default_tenant_only() {
+    let test = TestBackend::new();
     let fixed = Secrets::new(Secret::generate([7; 32]), [Secret::generate([8; 32])]);
-    let signing = Signing::new(&room.backend, Some(fixed.clone())).await.expect("a root");
-    let (default, now) = (Tenant::default(), at_second(0));
-    assert_eq!(signing.secrets(&room.backend, &default, now).await.expect("secrets"), fixed);
-    assert!(matches!(signing.rotate(&room.backend, &default, now).await, Err(SigningError::Fixed)));
-    assert_eq!(signing.older_until(&room.backend, &default, now).await.expect("it is read"), None);
-    assert!(signing.rotate(&room.backend, &tenant("acme"), now).await.is_ok());
-    assert_ne!(signing.secrets(&room.backend, &tenant("acme"), now).await.expect("secrets"), fixed);
+    let signing = Signing::new(&test.backend, Some(fixed.clone())).await.expect("a root secret");
+    let default = Tenant::default();
+    let now = at_second(0);
+    assert_eq!(signing.secrets(&test.backend, &default, now).await.expect("secrets"), fixed);
+    assert!(matches!(signing.rotate(&test.backend, &default, now).await, Err(SigningError::Fixed)));
+    assert_eq!(signing.older_until(&test.backend, &default, now).await.expect("the record can be read"), None);
+    assert!(signing.rotate(&test.backend, &tenant("acme"), now).await.is_ok());
+    assert_ne!(signing.secrets(&test.backend, &tenant("acme"), now).await.expect("secrets"), fixed);
 }
 
 #[tokio::test]
-async fn a_root_that_is_no_secret_refuses_to_sign() {
-    let room = Room::new();
-    room.backend.secrets.put_new(SecretName::Webhook, "nonsense").await.expect("it is written");
-    let refused = Signing::new(&room.backend, None).await.expect_err("it is none").to_string();
-    assert!(refused.contains("what is kept as the webhook secret is none") && !refused.contains("nonsense"));
+async fn an_invalid_root_secret_is_an_error() {
+    let test = TestBackend::new();
+    test.backend.secrets.put_new(SecretName::Webhook, "nonsense").await.expect("the secret is written");
+    let refused = Signing::new(&test.backend, None).await.expect_err("the root secret is invalid").to_string();
+    assert!(refused.contains("the stored webhook root secret is invalid") && !refused.contains("nonsense"));
 }

@@ -1,11 +1,11 @@
-//! Reads images with `oar-ocr` and prints, as JSON, the lines of each, in the order of the arguments:
+//! Reads images with `oar-ocr` and prints the lines of each as JSON, in the order of the arguments:
 //!
 //! ```sh
 //! ORT_DYLIB_PATH=…/libonnxruntime.so read_with_oar_ocr WORKERS FILE…
 //! ```
 //!
-//! The working folder holds the models under the names that the library's own preset for PP-OCRv6 asks for. Every worker
-//! has a pipeline of its own on one thread: measured, that is faster than one pipeline on as many threads.
+//! The working directory must contain the models, under the names of the library's preset for PP-OCRv6. Each worker has
+//! its own pipeline with one thread, which is faster than one pipeline with several threads (measured).
 
 use std::{
     error::Error,
@@ -17,11 +17,11 @@ use std::{
 use oar_ocr::core::config::OrtSessionConfig;
 use oar_ocr::prelude::{OAROCR, OAROCRBuilder, PpOcrV6Size, load_image};
 
-type Failed = Box<dyn Error + Send + Sync>;
+type AnyError = Box<dyn Error + Send + Sync>;
 
-fn main() -> Result<(), Failed> {
+fn main() -> Result<(), AnyError> {
     let mut arguments = std::env::args().skip(1);
-    let workers: usize = arguments.next().ok_or("the first argument is how many workers there are")?.parse()?;
+    let workers: usize = arguments.next().ok_or("the first argument must be the number of workers")?.parse()?;
     let files: Vec<String> = arguments.collect();
     let next = AtomicUsize::new(0);
     let mut pages = Vec::new();
@@ -30,7 +30,7 @@ fn main() -> Result<(), Failed> {
         for worker in started {
             pages.extend(worker.join().map_err(|_| "a worker panicked")??);
         }
-        Ok::<_, Failed>(())
+        Ok::<_, AnyError>(())
     })?;
     pages.sort_by_key(|(index, _)| *index);
     let lines: Vec<_> = pages.into_iter().map(|(_, lines)| lines).collect();
@@ -39,7 +39,7 @@ fn main() -> Result<(), Failed> {
 }
 
 /// Reads the next file until none is left.
-fn worker(files: &[String], next: &AtomicUsize) -> Result<Vec<(usize, Vec<String>)>, Failed> {
+fn worker(files: &[String], next: &AtomicUsize) -> Result<Vec<(usize, Vec<String>)>, AnyError> {
     let session = OrtSessionConfig::new().with_intra_threads(1);
     let reader = OAROCRBuilder::pp_ocrv6(PpOcrV6Size::Small).ort_session(session).build()?;
     let mut pages = Vec::new();
@@ -50,7 +50,7 @@ fn worker(files: &[String], next: &AtomicUsize) -> Result<Vec<(usize, Vec<String
     }
 }
 
-fn read(reader: &OAROCR, file: &Path) -> Result<Vec<String>, Failed> {
+fn read(reader: &OAROCR, file: &Path) -> Result<Vec<String>, AnyError> {
     let results = reader.predict(vec![load_image(file)?])?;
     let regions = results.iter().flat_map(|page| &page.text_regions);
     Ok(regions.filter_map(|region| region.text_with_confidence()).map(|(text, _)| text.to_string()).collect())

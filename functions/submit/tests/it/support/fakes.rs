@@ -28,7 +28,8 @@ use quire_platform::{
 };
 use quire_submit::{Health, HealthReport, Inspector};
 use quire_tasks::{
-    EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageMessage, PageText, Split, UnixMillis,
+    DocumentFormat, EngineName, Failure, FailureCode, Line, ObjectKey, Outcome, PageMessage, PageText, SplitDocument,
+    UnixMillis,
 };
 
 use super::table::{FaultyTable, Switch, TableFault};
@@ -42,7 +43,7 @@ pub(crate) struct ByWord;
 
 #[async_trait]
 impl Inspector for ByWord {
-    async fn inspect(&self, file: &Path) -> Result<Split, Failure> {
+    async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure> {
         let text = std::fs::read_to_string(file).expect("a readable file");
         let words = words(&text);
         assert!(!words.contains_key("panic"), "as the document says");
@@ -52,7 +53,7 @@ impl Inspector for ByWord {
         }
         let pages = words.get("pages").map(|pages| pages.parse().expect("a number of pages"));
         let failure = || Failure::new(FailureCode::UnsupportedFormat, "The bytes are of no format that is read.");
-        pages.map(|pages| Split { format: Format::Pdf, pages }).ok_or_else(failure)
+        pages.map(|pages| SplitDocument { format: DocumentFormat::Pdf, pages }).ok_or_else(failure)
     }
 }
 
@@ -80,7 +81,7 @@ pub(crate) async fn work(backend: Backend) {
 /// What the worker does with one page: store, complete, acknowledge.
 async fn read(backend: &Backend, delivery: Delivery<PageMessage>) {
     let PageMessage { page, round, .. } = delivery.message;
-    let document = Key::Document { task_id: page.task_id, document: page.document };
+    let document = ObjectKey::Document { task_id: page.task_id, document: page.document };
     let bytes = backend.objects.read(&document.to_string()).await.expect("the document is in the store");
     let text = String::from_utf8(bytes.to_vec()).expect("text");
     let words = words(&text);
@@ -92,10 +93,10 @@ async fn read(backend: &Backend, delivery: Delivery<PageMessage>) {
         failed(FailureCode::ModelFailed)
     } else {
         let read = page_text(&format!("page {} of {text}", page.page));
-        let key = Key::PageText { page, round }.to_string();
+        let key = ObjectKey::PageText { page, round }.to_string();
         let bytes = serde_json::to_vec(&read).expect("JSON");
         backend.objects.put_new(&key, bytes.into()).await.expect("the result is stored");
-        Outcome::read(read.confidence())
+        Outcome::succeeded(read.confidence())
     };
     backend.tasks.complete_page(page, round, outcome).await.expect("the page is completed");
     delivery.lease.acknowledge().await.expect("the message is acknowledged");
@@ -105,7 +106,7 @@ pub(super) fn page_text(text: &str) -> PageText {
     let polygon = [[1.0, 2.0], [30.5, 2.0], [30.5, 12.0], [1.0, 12.0]];
     let lines = vec![Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon) }];
     let engine = EngineName { name: "fake".to_owned(), version: "1".to_owned() };
-    PageText::of_lines(engine, 640, 480, 90, lines)
+    PageText::from_lines(engine, 640, 480, 90, lines)
 }
 
 /// What the object store does with the next documents, and when it is to erase.
@@ -223,7 +224,7 @@ impl ObjectStore for FaultyStore {
         self.store.download(key, version, max_bytes, into).await
     }
 
-    fn takes_uploads(&self) -> bool {
+    fn supports_uploads(&self) -> bool {
         self.faults.takes_uploads.load(Ordering::Relaxed)
     }
 
@@ -234,7 +235,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn download_url(&self, key: &str, name: &str, _: &str, _: Duration) -> Result<Option<String>> {
-        Ok(self.takes_uploads().then(|| format!("https://store.example/{key}?name={name}&signature=secret")))
+        Ok(self.supports_uploads().then(|| format!("https://store.example/{key}?name={name}&signature=secret")))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {

@@ -13,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quire_egress::{Client, Policy};
-use quire_platform::{Backend, Embedded, QueueName};
+use quire_egress::{Client, EgressPolicy};
+use quire_platform::{Backend, QueueName};
+use quire_platform_embedded::Embedded;
 use quire_routes::Config;
 use quire_submit::{Door, DoorSettings, router};
 use serde_json::Value;
@@ -159,7 +160,7 @@ async fn serve(
 ) -> (Arc<Door>, SocketAddr) {
     let mut settings = DoorSettings { sync_limit: Duration::from_secs(20), ..DoorSettings::default() };
     adjust(&mut settings);
-    let egress = Client::new(Policy { allow_loopback_http: true }).expect("a client");
+    let egress = Client::new(EgressPolicy { allow_loopback_http: true }).expect("a client");
     let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
     let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, health, Arc::clone(routes)));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

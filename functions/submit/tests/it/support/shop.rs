@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use quire_document::{Documents, Limits};
-use quire_egress::{Client, Policy};
+use quire_document::{DocumentLimits, Documents};
+use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
 use quire_submit::{ChildInspector, Door, DoorSettings, ingest, ingest_one, router};
 use quire_tasks::{
-    Document, DocumentMessage, DocumentState, EngineName, Failure, FailureCode, Format, Key, Line, Outcome, PageText,
-    Polygon, RedactPolicy, Split, Task, TaskId, Tenant,
+    Document, DocumentFormat, DocumentMessage, DocumentState, EngineName, Failure, FailureCode, Line, ObjectKey,
+    Outcome, PageText, Polygon, RedactPolicy, SplitDocument, Task, TaskId, Tenant,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -37,7 +37,7 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn new() -> Self {
-        Self::with(|_| {}, |bootstrap| ChildInspector::new(bootstrap, Limits::default())).await
+        Self::with(|_| {}, |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default())).await
     }
 
     pub(crate) async fn with(
@@ -48,7 +48,7 @@ impl Shop {
         let (program, bootstrap) = unpacked(env!("CARGO_BIN_EXE_submit-ingest"));
         let mut settings = DoorSettings::default();
         adjust(&mut settings);
-        let egress = Client::new(Policy::default()).expect("a client");
+        let egress = Client::new(EgressPolicy::default()).expect("a client");
         let (inspector, health) = (Arc::new(inspector(bootstrap)), Arc::new(Fine));
         let door = Door::new(world.backend.clone(), inspector, egress, settings, health, Arc::clone(&world.routes));
         let door = Arc::new(door);
@@ -86,13 +86,13 @@ impl Shop {
 
     /// The invoice, read like this: a page without a text failed.
     pub(crate) async fn task(&self, redact: Option<RedactPolicy>, pages: [Option<PageText>; 2]) -> Task {
-        self.task_of(&[("invoice.pdf", Format::Pdf, 2)], redact, pages.into()).await
+        self.task_of(&[("invoice.pdf", DocumentFormat::Pdf, 2)], redact, pages.into()).await
     }
 
     /// These samples, with so many pages each, in one task.
     pub(crate) async fn task_of(
         &self,
-        samples: &[(&str, Format, u32)],
+        samples: &[(&str, DocumentFormat, u32)],
         redact: Option<RedactPolicy>,
         texts: Vec<Option<PageText>>,
     ) -> Task {
@@ -101,19 +101,24 @@ impl Shop {
         let mut documents = Vec::new();
         for (document, (name, format, pages)) in (1..).zip(samples) {
             let sample = std::fs::read(samples_folder().join(name)).expect("the sample is there");
-            backend.objects.put(&Key::Document { task_id, document }.to_string(), sample.into()).await.expect("put");
-            let split = DocumentState::Split(Split { format: *format, pages: *pages });
+            backend
+                .objects
+                .put(&ObjectKey::Document { task_id, document }.to_string(), sample.into())
+                .await
+                .expect("put");
+            let split = DocumentState::Split(SplitDocument { format: *format, pages: *pages });
             documents.push(Document::new(document, Some((*name).to_owned()), split));
         }
-        let task = Task::new(task_id, Tenant::default(), now(), documents, None).redacted(redact);
+        let task = Task::new(task_id, Tenant::default(), now(), documents, None).with_redaction(redact);
         backend.tasks.create(task.clone()).await.expect("created");
         backend.tasks.mark_dispatched(task_id).await.expect("marked");
         for (page, text) in task.pages().zip(texts) {
             let outcome = match text {
                 Some(text) => {
-                    let (key, json) = (Key::PageText { page, round: 1 }, serde_json::to_vec(&text).expect("JSON"));
+                    let (key, json) =
+                        (ObjectKey::PageText { page, round: 1 }, serde_json::to_vec(&text).expect("JSON"));
                     backend.objects.put(&key.to_string(), json.into()).await.expect("put");
-                    Outcome::read(text.confidence())
+                    Outcome::succeeded(text.confidence())
                 }
                 None => Outcome::Failed(Failure::new(FailureCode::ModelFailed, "The model failed.")),
             };
@@ -146,7 +151,7 @@ pub(crate) fn page(lines: &[(&str, Polygon)]) -> PageText {
         confidence: Some(0.9),
         polygon: Some(*polygon),
     };
-    PageText::of_lines(engine, SIZE.0, SIZE.1, 0, lines.iter().map(line).collect())
+    PageText::from_lines(engine, SIZE.0, SIZE.1, 0, lines.iter().map(line).collect())
 }
 
 pub(crate) const fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> Polygon {
@@ -155,7 +160,7 @@ pub(crate) const fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> P
 
 pub(crate) fn documents() -> Documents {
     let pdfium = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is to be had");
-    let documents = Documents::new(Some(pdfium), Limits::default());
+    let documents = Documents::new(Some(pdfium), DocumentLimits::default());
     documents.bind_pdfium().expect("it fits");
     documents
 }

@@ -2,16 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
+pub(crate) use quire_platform::now;
 use quire_platform::{Completion, Consumer, Delivery, QueueName};
-use quire_tasks::{DocumentMessage, Key, Outcome, PageRef, Task, TaskId, UnixMillis};
+use quire_tasks::{DocumentMessage, ObjectKey, Outcome, PageRef, Task, TaskId};
 
 use super::{Answer, World, fakes::page_text, images};
-
-/// The time, by this machine.
-pub(crate) fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    UnixMillis(since.as_millis() as i64)
-}
 
 /// A task's id.
 pub(crate) fn id(text: &str) -> TaskId {
@@ -47,9 +42,13 @@ impl World {
         let round = self.task(task_id).await.round;
         let page = PageRef { task_id: id(task_id), document, page };
         let read = serde_json::to_vec(&page_text(text)).expect("JSON");
-        let key = Key::PageText { page, round }.to_string();
+        let key = ObjectKey::PageText { page, round }.to_string();
         self.backend.objects.put_new(&key, read.into()).await.expect("the result is stored");
-        self.backend.tasks.complete_page(page, round, Outcome::read(Some(0.9))).await.expect("the page is completed")
+        self.backend
+            .tasks
+            .complete_page(page, round, Outcome::succeeded(Some(0.9)))
+            .await
+            .expect("the page is completed")
     }
 
     /// The next delivery of the documents queue, with the consumer that keeps its lease.

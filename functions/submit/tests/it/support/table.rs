@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quire_platform::{Completion, Error, Listed, Reopen, Result, TaskTable};
+use quire_platform::{Completion, Error, Reopen, Result, TaskCursor, TaskTable};
 use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, TaskId, Tenant, UnixMillis};
 
 /// What the table does with new tasks.
@@ -61,8 +61,8 @@ impl TaskTable for FaultyTable {
         self.table.mark_dispatched(id).await
     }
 
-    async fn undispatched(&self, before: UnixMillis, limit: usize) -> Result<Vec<Task>> {
-        self.table.undispatched(before, limit).await
+    async fn list_undispatched(&self, before: UnixMillis, limit: usize) -> Result<Vec<Task>> {
+        self.table.list_undispatched(before, limit).await
     }
 
     async fn pages(&self, id: TaskId) -> Result<Vec<Page>> {
@@ -73,8 +73,8 @@ impl TaskTable for FaultyTable {
         self.table.page(page).await
     }
 
-    async fn settle_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion> {
-        self.table.settle_document(id, document, state).await
+    async fn finish_document(&self, id: TaskId, document: u32, state: DocumentState) -> Result<Completion> {
+        self.table.finish_document(id, document, state).await
     }
 
     async fn complete_page(&self, page: PageRef, round: u32, outcome: Outcome) -> Result<Completion> {
@@ -105,21 +105,21 @@ impl TaskTable for FaultyTable {
         &self,
         tenant: &Tenant,
         since: Option<UnixMillis>,
-        after: Option<Listed>,
+        after: Option<TaskCursor>,
         limit: usize,
     ) -> Result<Vec<Task>> {
         self.table.list(tenant, since, after, limit).await
     }
 
-    async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>> {
-        self.table.expired(now, limit).await
+    async fn list_expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Task>> {
+        self.table.list_expired(now, limit).await
     }
 
     async fn correct_page(&self, page: PageRef, round: u32, confidence: Option<f32>) -> Result<Completion> {
         self.table.correct_page(page, round, confidence).await
     }
 
-    async fn changed(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task> {
-        self.table.changed(id, seen, within).await
+    async fn wait_for_change(&self, id: TaskId, seen: u64, within: Duration) -> Result<Task> {
+        self.table.wait_for_change(id, seen, within).await
     }
 }

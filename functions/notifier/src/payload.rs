@@ -1,0 +1,132 @@
+//! Builds the bodies of callbacks.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use quire_callback::{MAX_TEXT_BYTES, PageContent};
+use quire_platform::{Backend, Error, Result, retry_with_backoff};
+use quire_tasks::{CallbackPayload, ObjectKey, Page, PageRef, PageStatus, PageText, Task, UnixMillis};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use crate::schedule::CallbackRequest;
+
+/// Maximum concurrent reads of texts: enough to hide the object store's latency, few enough to fit in memory.
+const MAX_CONCURRENT_READS: usize = 8;
+/// Maximum memory of all bodies together. Many small bodies or few large ones can be in flight.
+const MAX_MEMORY_KIB: usize = 192 * 1024;
+/// Memory reserved while a body is built: its texts, and the JSON, in which escapes may double them.
+const MAX_BODY_KIB: u32 = (3 * MAX_TEXT_BYTES / 1024) as u32;
+
+/// Builds payloads within a memory limit.
+#[derive(Debug)]
+pub(crate) struct PayloadBuilder(Arc<Semaphore>);
+
+/// A payload, with the permit for its memory.
+#[derive(Debug)]
+pub(crate) struct BuiltPayload {
+    pub(crate) body: Bytes,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for PayloadBuilder {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_MEMORY_KIB)))
+    }
+}
+
+impl PayloadBuilder {
+    /// Builds the payload of a callback. Waits until its memory is available.
+    pub(crate) async fn build(
+        &self,
+        backend: &Backend,
+        request: &CallbackRequest,
+        now: UnixMillis,
+    ) -> Result<BuiltPayload> {
+        let task = &request.task;
+        if request.is_progress() {
+            return Ok(BuiltPayload::small(quire_callback::progress_payload(task, now)));
+        }
+        if task.callback.as_ref().is_some_and(|callback| callback.payload == CallbackPayload::Thin) {
+            let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
+            return Ok(BuiltPayload::small(quire_callback::thin_payload(task, &pages)));
+        }
+        let permit = Arc::clone(&self.0).acquire_many_owned(MAX_BODY_KIB).await;
+        let body = build_full_body(backend, task).await?;
+        Ok(BuiltPayload { _permit: permit.ok().map(|permit| shrink_permit(permit, body.len())), body })
+    }
+}
+
+impl BuiltPayload {
+    fn small(body: String) -> Self {
+        Self { body: body.into(), _permit: None }
+    }
+}
+
+/// Reduces the permit to the size of the finished body.
+fn shrink_permit(mut permit: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
+    let needed = bytes.div_ceil(1024).min(permit.num_permits());
+    drop(permit.split(permit.num_permits() - needed));
+    permit
+}
+
+async fn build_full_body(backend: &Backend, task: &Task) -> Result<Bytes> {
+    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
+    let read = read_pages(backend, &pages).await?;
+    Ok(quire_callback::full_payload(task, &pages, &read).into())
+}
+
+/// Reads the texts of all pages that were read. If one is missing, or all together exceed the limit of a callback,
+/// the texts are dropped, so that they take no memory.
+async fn read_pages(backend: &Backend, pages: &[Page]) -> Result<BTreeMap<PageRef, PageContent>> {
+    let succeeded = pages.iter().filter(|page| page.status == PageStatus::Succeeded);
+    let succeeded: Vec<(PageRef, u32)> = succeeded.map(|page| (page.page, page.round)).collect();
+    let reads = succeeded.into_iter().map(|(page, round)| read_page(backend.clone(), page, round));
+    let mut results = stream::iter(reads).buffered(MAX_CONCURRENT_READS);
+    let mut contents = BTreeMap::new();
+    let mut total_bytes = Some(0);
+    while let Some(result) = results.next().await {
+        let Some((page, mut content)) = result? else {
+            total_bytes = None;
+            continue;
+        };
+        let bytes = content.text.as_ref().map_or(0, String::len);
+        total_bytes = total_bytes.map(|total| total + bytes).filter(|total| *total <= MAX_TEXT_BYTES);
+        if total_bytes.is_none() {
+            content.text = None;
+        }
+        contents.insert(page, content);
+    }
+    Ok(contents)
+}
+
+async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option<(PageRef, PageContent)>> {
+    let key = ObjectKey::PageText { page, round }.to_string();
+    let object = match retry_with_backoff(|| backend.objects.read(&key)).await {
+        Ok(object) => object,
+        Err(Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Ok(text) = serde_json::from_slice::<PageText>(&object) else {
+        // Without the parser's error, which may quote text of the document.
+        warn!(%page, "cannot parse a stored result; sending the callback without text");
+        return Ok(None);
+    };
+    Ok(Some((page, text.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_shrinks_to_the_size_of_the_body() {
+        let capacity = Arc::new(Semaphore::new(MAX_MEMORY_KIB));
+        let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
+        let small = shrink_permit(whole, 1025);
+        assert_eq!((small.num_permits(), capacity.available_permits()), (2, MAX_MEMORY_KIB - 2));
+        let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
+        assert_eq!(shrink_permit(whole, usize::MAX).num_permits(), MAX_BODY_KIB as usize, "not more than reserved");
+    }
+}

@@ -1,0 +1,315 @@
+//! SQL of the task table, inside a transaction.
+
+use std::collections::BTreeSet;
+
+use quire_platform::{Completion, Reopen, TaskCursor, now};
+use quire_tasks::{
+    CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, Tenant, UnixMillis,
+    transitions::{self, DocumentFinish},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    fault::TransactionError,
+    wakeup::{Changes, CommittedChange},
+};
+
+/// Inserts a task and its pages unless it exists.
+pub(crate) fn create(
+    connection: &Connection,
+    changes: &mut Changes,
+    mut task: Task,
+) -> Result<Completion, TransactionError> {
+    if let Some(there) = find(connection, task.id)? {
+        return Ok(Completion::Unchanged(there));
+    }
+    transitions::accept(&mut task, now());
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks (id, created_at, version, dispatched, record, tenant, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            task.id.to_string(),
+            task.created_at.0,
+            task.version as i64,
+            task.dispatched,
+            serde_json::to_string(&task)?,
+            task.tenant.to_string(),
+            task.expires_at.0,
+        ])?;
+    let pages: Vec<PageRef> = task.pages().collect();
+    queue_pages(connection, &pages, task.round)?;
+    changes.insert(CommittedChange::Task(task.id));
+    Ok(Completion::Applied(task))
+}
+
+/// Returns a task, which must exist.
+pub(crate) fn task(connection: &Connection, id: TaskId) -> Result<Task, TransactionError> {
+    find(connection, id)?.ok_or_else(|| TransactionError::not_found(&id))
+}
+
+/// Returns a task's version.
+pub(crate) fn version(connection: &Connection, id: TaskId) -> Result<u64, TransactionError> {
+    let version: Option<i64> = connection
+        .prepare_cached("SELECT version FROM tasks WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?;
+    version.map(i64::unsigned_abs).ok_or_else(|| TransactionError::not_found(&id))
+}
+
+/// Marks a task's messages as sent.
+pub(crate) fn mark_dispatched(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+) -> Result<(), TransactionError> {
+    let mut task = task(connection, id)?;
+    if !task.dispatched {
+        task.dispatched = true;
+        update(connection, changes, task)?;
+    }
+    Ok(())
+}
+
+/// Returns tasks whose messages may not have been sent.
+pub(crate) fn undispatched(
+    connection: &Connection,
+    before: UnixMillis,
+    limit: usize,
+) -> Result<Vec<Task>, TransactionError> {
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM tasks WHERE dispatched = 0 AND created_at < ?1 ORDER BY created_at LIMIT ?2",
+    )?;
+    let records = select.query_map(params![before.0, sql_limit(limit)], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+/// Returns a tenant's tasks, newest first.
+pub(crate) fn list(
+    connection: &Connection,
+    tenant: &Tenant,
+    since: Option<UnixMillis>,
+    after: Option<TaskCursor>,
+    limit: usize,
+) -> Result<Vec<Task>, TransactionError> {
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM tasks WHERE tenant = ?1 AND created_at >= ?2 AND (created_at, id) < (?3, ?4)
+         ORDER BY created_at DESC, id DESC LIMIT ?5",
+    )?;
+    let since = since.map_or(i64::MIN, |since| since.0);
+    let (at, id) = after.map_or((i64::MAX, String::new()), |after| (after.created_at.0, after.id.to_string()));
+    let values = params![tenant.to_string(), since, at, id, sql_limit(limit)];
+    let records = select.query_map(values, |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+/// Returns expired tasks, in the order of their expiry.
+pub(crate) fn expired(connection: &Connection, by: UnixMillis, limit: usize) -> Result<Vec<Task>, TransactionError> {
+    let mut select = connection
+        .prepare_cached("SELECT record FROM tasks WHERE expires_at <= ?1 ORDER BY expires_at, id LIMIT ?2")?;
+    let records = select.query_map(params![by.0, sql_limit(limit)], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Returns a task's pages, in order.
+pub(crate) fn pages(connection: &Connection, id: TaskId) -> Result<Vec<Page>, TransactionError> {
+    let mut select = connection.prepare_cached("SELECT record FROM pages WHERE task = ?1 ORDER BY document, page")?;
+    let records = select.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
+/// Returns a page, which must exist.
+pub(crate) fn page(connection: &Connection, page: PageRef) -> Result<Page, TransactionError> {
+    let record: Option<String> = connection
+        .prepare_cached("SELECT record FROM pages WHERE task = ?1 AND document = ?2 AND page = ?3")?
+        .query_row(params![page.task_id.to_string(), page.document, page.page], |row| row.get(0))
+        .optional()?;
+    Ok(serde_json::from_str(&record.ok_or_else(|| TransactionError::not_found(&page))?)?)
+}
+
+/// Ends a pending document.
+pub(crate) fn finish_document(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    number: u32,
+    state: DocumentState,
+) -> Result<Completion, TransactionError> {
+    let mut task = task(connection, id)?;
+    let pages = match transitions::finish_document(&mut task, number, state) {
+        DocumentFinish::NotFound => return Err(TransactionError::not_found(&format!("{id}/{number}"))),
+        DocumentFinish::Unchanged => return Ok(Completion::Unchanged(task)),
+        DocumentFinish::Finished(pages) => pages,
+    };
+    queue_pages(connection, &pages, task.round)?;
+    update(connection, changes, task).map(Completion::Applied)
+}
+
+/// Completes a queued page.
+pub(crate) fn complete_page(
+    connection: &Connection,
+    changes: &mut Changes,
+    of: PageRef,
+    round: u32,
+    outcome: Outcome,
+) -> Result<Completion, TransactionError> {
+    let mut page = page(connection, of)?;
+    let mut task = task(connection, of.task_id)?;
+    if !transitions::complete_page(&mut task, &mut page, round, outcome, now()) {
+        return Ok(Completion::Unchanged(task));
+    }
+    put_page(connection, &page)?;
+    update(connection, changes, task).map(Completion::Applied)
+}
+
+/// Applies an update to the callback.
+pub(crate) fn update_callback(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    round: u32,
+    with: &CallbackUpdate,
+) -> Result<Completion, TransactionError> {
+    let mut task = task(connection, id)?;
+    if !transitions::update_callback(&mut task, round, with) {
+        return Ok(Completion::Unchanged(task));
+    }
+    update(connection, changes, task).map(Completion::Applied)
+}
+
+/// Reopens pages of an ended task.
+pub(crate) fn reopen(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    scope: Reopen,
+) -> Result<Completion, TransactionError> {
+    let mut task = task(connection, id)?;
+    let opened = match scope {
+        Reopen::Pages(pages) => reopen_pages(connection, &mut task, pages)?,
+        Reopen::Unread => reopen_all(connection, &mut task, false)?,
+        Reopen::All => reopen_all(connection, &mut task, true)?,
+    };
+    let Some(opened) = opened else { return Ok(Completion::Unchanged(task)) };
+    queue_pages(connection, &opened, task.round)?;
+    update(connection, changes, task).map(Completion::Applied)
+}
+
+/// Reopens the failed ones of these pages. Returns them, or `None` if nothing changed.
+fn reopen_pages(
+    connection: &Connection,
+    task: &mut Task,
+    pages: Vec<PageRef>,
+) -> Result<Option<Vec<PageRef>>, TransactionError> {
+    let mut failed = Vec::new();
+    for of in BTreeSet::from_iter(pages).into_iter().filter(|of| of.task_id == task.id) {
+        if page(connection, of)?.status == PageStatus::Failed {
+            failed.push(of);
+        }
+    }
+    Ok(transitions::reopen_failed(task, failed.len() as u32, now()).then_some(failed))
+}
+
+/// Reopens all pages that did not succeed, or all pages. Returns them, or `None` if nothing changed.
+fn reopen_all(
+    connection: &Connection,
+    task: &mut Task,
+    with_read: bool,
+) -> Result<Option<Vec<PageRef>>, TransactionError> {
+    let mut pages = pages(connection, task.id)?;
+    pages.retain(|page| with_read || page.status != PageStatus::Succeeded);
+    Ok(transitions::reopen_all(task, with_read, now()).map(|_| pages.iter().map(|page| page.page).collect()))
+}
+
+/// Cancels an open task.
+pub(crate) fn cancel(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+) -> Result<Completion, TransactionError> {
+    let mut task = task(connection, id)?;
+    if !transitions::cancel(&mut task) {
+        return Ok(Completion::Unchanged(task));
+    }
+    update(connection, changes, task).map(Completion::Applied)
+}
+
+/// Moves a task's expiry forward.
+pub(crate) fn expire(
+    connection: &Connection,
+    changes: &mut Changes,
+    id: TaskId,
+    at: UnixMillis,
+) -> Result<Completion, TransactionError> {
+    let mut task = task(connection, id)?;
+    if !transitions::expire(&mut task, at) {
+        return Ok(Completion::Unchanged(task));
+    }
+    update(connection, changes, task).map(Completion::Applied)
+}
+
+/// Deletes a task and its pages.
+pub(crate) fn remove(connection: &Connection, changes: &mut Changes, id: TaskId) -> Result<(), TransactionError> {
+    connection.prepare_cached("DELETE FROM pages WHERE task = ?1")?.execute([id.to_string()])?;
+    connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id.to_string()])?;
+    changes.insert(CommittedChange::Task(id));
+    Ok(())
+}
+
+/// Applies a correction of a page.
+pub(crate) fn correct_page(
+    connection: &Connection,
+    changes: &mut Changes,
+    of: PageRef,
+    round: u32,
+    confidence: Option<f32>,
+) -> Result<Completion, TransactionError> {
+    let mut page = page(connection, of)?;
+    let mut task = task(connection, of.task_id)?;
+    if !transitions::correct_page(&mut task, &mut page, round, confidence, now()) {
+        return Ok(Completion::Unchanged(task));
+    }
+    put_page(connection, &page)?;
+    update(connection, changes, task).map(Completion::Applied)
+}
+
+fn find(connection: &Connection, id: TaskId) -> Result<Option<Task>, TransactionError> {
+    let record: Option<String> = connection
+        .prepare_cached("SELECT record FROM tasks WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(record.map(|record| serde_json::from_str(&record)).transpose()?)
+}
+
+/// Writes a changed task.
+fn update(connection: &Connection, changes: &mut Changes, mut task: Task) -> Result<Task, TransactionError> {
+    transitions::record_change(&mut task, now());
+    connection
+        .prepare_cached("UPDATE tasks SET version = ?2, dispatched = ?3, record = ?4, expires_at = ?5 WHERE id = ?1")?
+        .execute(params![
+            task.id.to_string(),
+            task.version as i64,
+            task.dispatched,
+            serde_json::to_string(&task)?,
+            task.expires_at.0
+        ])?;
+    changes.insert(CommittedChange::Task(task.id));
+    Ok(task)
+}
+
+fn queue_pages(connection: &Connection, pages: &[PageRef], round: u32) -> Result<(), TransactionError> {
+    pages.iter().try_for_each(|&page| put_page(connection, &transitions::queued_page(page, round)))
+}
+
+fn put_page(connection: &Connection, page: &Page) -> Result<(), TransactionError> {
+    let PageRef { task_id, document, page: number } = page.page;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO pages (task, document, page, record) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![task_id.to_string(), document, number, serde_json::to_string(page)?])?;
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! A crop rectangle: an axis-aligned part of a page in whole pixels.
+
+use std::ops::Range;
+
+use quire_document::PageImage;
+
+use crate::geometry::Point;
+
+/// A crop rectangle of at least one pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CropRect {
+    pub(crate) left: u32,
+    pub(crate) top: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl CropRect {
+    pub(crate) fn whole(page: &PageImage) -> Self {
+        Self { left: 0, top: 0, width: page.width(), height: page.height() }
+    }
+
+    pub(crate) fn columns(&self) -> Range<usize> {
+        self.left as usize..(self.left + self.width) as usize
+    }
+
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.top as usize..(self.top + self.height) as usize
+    }
+
+    pub(crate) const fn area(&self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+
+    pub(crate) fn contains(&self, [x, y]: Point) -> bool {
+        let within = |at: f32, side: Range<usize>| (side.start as f32..side.end as f32).contains(&at);
+        within(x, self.columns()) && within(y, self.rows())
+    }
+}

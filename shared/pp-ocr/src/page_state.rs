@@ -1,0 +1,189 @@
+//! The state of one page while it is read.
+
+use quire_document::PageImage;
+use quire_inference::ModelError;
+use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning};
+
+use crate::{
+    ctc::LineReading,
+    geometry::Quad,
+    line_limit::limit_lines,
+    orientation::{QuarterTurns, character_cells, is_doubtful, is_east_asian, mean_confidence, sample_lines},
+    reading_order::{reading_order, vertical_reading_order},
+};
+
+/// Lines with a lower confidence are noise or stains.
+const MIN_CONFIDENCE: f32 = 0.5;
+
+/// A line of a page of the micro-batch that is to be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LineSelection {
+    pub(crate) state: usize,
+    pub(crate) line: usize,
+    /// Position and reading direction.
+    pub(crate) quad: Quad,
+}
+
+/// A page with its lines, their readings and its orientation.
+#[derive(Debug)]
+pub(crate) struct PageState<'a> {
+    page: &'a PageImage,
+    turns: QuarterTurns,
+    /// Whether the upright page has vertical text, from right to left.
+    is_vertical: bool,
+    /// Positions of the lines, from the start of their text.
+    lines: Vec<Quad>,
+    readings: Vec<Option<LineReading>>,
+    /// Whether the page has more lines than the limit.
+    is_cut_off: bool,
+    failure: Option<ModelError>,
+}
+
+impl<'a> PageState<'a> {
+    pub(crate) fn new(page: &'a PageImage, detected: Result<Vec<Quad>, ModelError>) -> Self {
+        let (lines, failure) = match detected {
+            Ok(lines) => (lines, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let (lines, is_cut_off) = limit_lines(lines);
+        let turns = QuarterTurns::guess(&lines);
+        let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
+        let readings = vec![None; lines.len()];
+        Self { page, turns, is_vertical: false, lines, readings, is_cut_off, failure }
+    }
+
+    pub(crate) const fn page(&self) -> &'a PageImage {
+        self.page
+    }
+
+    /// Marks the page as failed. The first error is kept.
+    pub(crate) fn fail(&mut self, error: ModelError) {
+        self.failure.get_or_insert(error);
+        // Its other lines need not be read.
+        self.lines.clear();
+        self.readings.clear();
+    }
+
+    pub(crate) fn set_reading(&mut self, line: usize, reading: LineReading) {
+        if let Some(settled) = self.readings.get_mut(line) {
+            *settled = Some(reading);
+        }
+    }
+
+    pub(crate) fn orientation_samples(&self) -> Vec<(usize, Quad)> {
+        sample_lines(&self.lines, self.turns).into_iter().map(|line| (line, self.lines[line])).collect()
+    }
+
+    pub(crate) fn upside_down_samples(&self) -> Vec<(usize, Quad)> {
+        let sample = sample_lines(&self.lines, self.turns);
+        let sure = !is_doubtful(mean_confidence(sample.iter().filter_map(|&line| self.readings[line].as_ref())));
+        if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].rotated(2))).collect() }
+    }
+
+    /// Turns the page upside down if its sample has a higher confidence that way.
+    pub(crate) fn turn_if_better(&mut self, upside_down: &[(LineSelection, LineReading)]) {
+        let now = mean_confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
+        if mean_confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
+            return;
+        }
+        self.turns = self.turns.upside_down();
+        self.lines.iter_mut().for_each(|line| *line = line.rotated(2));
+        for (pick, reading) in upside_down {
+            self.set_reading(pick.line, reading.clone());
+        }
+    }
+
+    /// If lines run along the side of the page, returns characters of one of them to test whether they are upright.
+    pub(crate) fn upright_cells(&self) -> Vec<(usize, Quad)> {
+        if !self.turns.on_side() {
+            return Vec::new();
+        }
+        let cells_of = |&line: &usize| {
+            let cells = character_cells(&self.lines[line], self.readings[line].as_ref()?);
+            (!cells.is_empty()).then(|| cells.into_iter().map(|(_, quad)| (line, quad)).collect())
+        };
+        sample_lines(&self.lines, self.turns).iter().find_map(cells_of).unwrap_or_default()
+    }
+
+    /// Switches to vertical text if the upright characters match the characters of their line.
+    pub(crate) fn detect_vertical_text(&mut self, upright: &[(LineSelection, LineReading)]) {
+        let Some(line) = upright.first().map(|(pick, _)| pick.line).filter(|line| *line < self.lines.len()) else {
+            return;
+        };
+        let Some(reading) = self.readings[line].as_ref() else { return };
+        let in_line = character_cells(&self.lines[line], reading);
+        let same =
+            in_line.iter().zip(upright).filter(|((character, _), (_, upright))| upright.text.contains(*character));
+        if 2 * same.count() < in_line.len() {
+            return;
+        }
+        self.turns = self.turns.as_vertical_text();
+        self.is_vertical = true;
+        for (line, reading) in self.lines.iter_mut().zip(&self.readings) {
+            if reading.is_none() {
+                *line = self.turns.oriented_in_vertical_page(*line);
+            }
+        }
+    }
+
+    pub(crate) fn unread(&self) -> Vec<(usize, Quad)> {
+        let lines = self.lines.iter().copied().enumerate();
+        lines.filter(|&(line, _)| self.readings[line].is_none()).collect()
+    }
+
+    /// Returns tall boxes with a poor reading, in their other direction.
+    pub(crate) fn alternative_readings(&self) -> Vec<(usize, Quad)> {
+        let doubtful = |line: usize| self.readings[line].as_ref().is_none_or(|reading| is_doubtful(reading.confidence));
+        let lines = self.lines.iter().enumerate().filter(|(line, _)| doubtful(*line));
+        lines.filter_map(|(line, quad)| Some((line, self.turns.alternative(quad)?))).collect()
+    }
+
+    pub(crate) fn replace_if_better(&mut self, line: usize, quad: Quad, reading: LineReading) {
+        let now = self.readings.get(line).and_then(Option::as_ref).map_or(0.0, |reading| reading.confidence);
+        if reading.confidence > now && line < self.lines.len() {
+            self.lines[line] = quad;
+            self.set_reading(line, reading);
+        }
+    }
+
+    /// Returns the text, with polygons in the coordinates of the original page.
+    pub(crate) fn into_page_text(self, engine: &EngineName) -> Result<PageText, Failure> {
+        if let Some(error) = self.failure {
+            return Err(Failure::new(FailureCode::ModelFailed, format!("cannot read the page: {error}")));
+        }
+        let legible = |reading: &LineReading| reading.confidence >= MIN_CONFIDENCE && !reading.text.trim().is_empty();
+        let read = self.lines.into_iter().zip(self.readings);
+        let (quads, readings): (Vec<Quad>, Vec<LineReading>) =
+            read.filter_map(|(quad, reading)| Some((quad, reading.filter(legible)?))).unzip();
+        let line = |index: usize| Line {
+            text: if self.is_vertical {
+                vertical_text(&readings[index].text)
+            } else {
+                readings[index].text.trim().to_owned()
+            },
+            confidence: Some(readings[index].certainty()),
+            polygon: Some(polygon(self.page, quads[index])),
+        };
+        let order = if self.is_vertical { vertical_reading_order } else { reading_order };
+        let lines = order(&quads, self.turns.along()).into_iter().map(line).collect();
+        let width = self.page.page_width();
+        let height = self.page.page_height();
+        let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);
+        let warnings = if self.is_cut_off { vec![Warning::CutOff] } else { Vec::new() };
+        Ok(PageText { warnings, ..text })
+    }
+}
+
+/// In vertical text a comma is at the upper right of its cell. The recognizer, which sees the line on its side, reads
+/// it as an apostrophe, which Chinese and Japanese do not use.
+fn vertical_text(text: &str) -> String {
+    if text.chars().any(is_east_asian) { text.trim().replace('\u{2019}', "，") } else { text.trim().to_owned() }
+}
+
+/// Returns the polygon in pixels of the original page, clamped to its edges.
+fn polygon(page: &PageImage, quad: Quad) -> [[f32; 2]; 4] {
+    let width = page.page_width() as f32;
+    let height = page.page_height() as f32;
+    let scaled = quad.scaled(width / page.width() as f32, height / page.height() as f32);
+    scaled.0.map(|[x, y]| [x.clamp(0.0, width), y.clamp(0.0, height)])
+}
