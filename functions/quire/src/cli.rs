@@ -112,9 +112,9 @@ impl ModeArgs {
     ///
     /// # Errors
     /// When the mode lacks a key or a language, or does not use one.
-    pub(crate) fn validate(self) -> anyhow::Result<quire_submit::Wanted> {
+    pub(crate) fn validate(self) -> anyhow::Result<quire_submit::ReadOptions> {
         let mode = Mode::new(self.mode, self.keys, self.language)?;
-        Ok(quire_submit::Wanted { mode, engine: self.engine })
+        Ok(quire_submit::ReadOptions { mode, engine: self.engine })
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn inspect(args: &DocumentArgs) -> ExitCode {
 
 /// Renders pages of a document.
 pub(crate) fn picture(args: &DocumentArgs) -> ExitCode {
-    quire_submit::picture_as_child(pdfium(), &args.file)
+    quire_submit::render_as_child(pdfium(), &args.file)
 }
 
 fn pdfium() -> Result<PathBuf, Failure> {

@@ -16,7 +16,9 @@ use quire_native_libs::Progress;
 use quire_platform::{Backend, engine_status};
 use quire_platform_embedded::Embedded;
 use quire_routes::{Config, EngineEntry};
-use quire_submit::{Batch, DocumentAnswer, Door, DoorSettings, Health, HealthReport, Inspector, Upload};
+use quire_submit::{
+    AppState, BatchSubmission, DocumentAnswer, Health, HealthReport, Inspector, SubmitSettings, UploadedFile,
+};
 use quire_tasks::{Failure, FailureCode, PageStatus, SplitDocument, Task};
 use quire_worker::{LocalEngine, Renderer, Worker, WorkerSettings};
 use tempfile::TempPath;
@@ -47,12 +49,12 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
 
     let inspector = Arc::new(InProcessInspector(renderer.clone()));
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;
-    let settings = DoorSettings::from_env()?;
-    let door = Door::new(backend.clone(), inspector, egress, settings, Arc::new(AlwaysHealthy), Arc::clone(&routes));
+    let settings = SubmitSettings::from_env()?;
+    let app = AppState::new(backend.clone(), inspector, egress, settings, Arc::new(AlwaysHealthy), Arc::clone(&routes));
     let uploads = args.files.iter().map(|file| spool_file(&backend, file)).collect();
-    let documents = match quire_submit::submit(&Arc::new(door), uploads, mode).await? {
-        Batch::Refused(documents) => documents,
-        Batch::Accepted(task) => {
+    let documents = match quire_submit::submit(&Arc::new(app), uploads, mode).await? {
+        BatchSubmission::Refused(documents) => documents,
+        BatchSubmission::Accepted(task) => {
             let count = engine::worker_count(args.workers, engine_args.device, &routes);
             let resources = EngineResources::share_of(&engine_args, count);
             let make_engine = move |entry: &EngineEntry| make_engine(entry, resources);
@@ -62,7 +64,7 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
             if args.data.is_some() {
                 stop_workers(workers, &shutdown).await;
             }
-            quire_submit::documents(&backend, &task).await?
+            quire_submit::document_answers(&backend, &task).await?
         }
     };
     match output::print(&documents, args.format) {
@@ -74,11 +76,11 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
 }
 
 /// Copies the file into the backend's spool folder: submitting moves the copy into the store.
-fn spool_file(backend: &Backend, file: &Path) -> Upload {
+fn spool_file(backend: &Backend, file: &Path) -> UploadedFile {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
     let copy = copy_to_spool(backend, file)
         .map_err(|error| Failure::new(FailureCode::UnreadableDocument, format!("The file cannot be read: {error}.")));
-    Upload { name, file: copy }
+    UploadedFile { name, file: copy }
 }
 
 fn copy_to_spool(backend: &Backend, file: &Path) -> std::io::Result<TempPath> {

@@ -16,7 +16,7 @@ use quire_native_libs::Progress;
 use quire_notifier::Notifier;
 use quire_platform::{Backend, QueueName};
 use quire_routes::Config;
-use quire_submit::{ChildInspector, Door, DoorSettings, Health, HealthReport, KeyPolicy};
+use quire_submit::{AppState, ChildInspector, Health, HealthReport, KeyPolicy, SubmitSettings};
 use quire_tasks::UnixMillis;
 use quire_tenants::{Signing, any_key_exists};
 use serde_json::{Map, Value, json};
@@ -47,9 +47,9 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let deployment = Deployment::open_for_serve(&args.deployment).await?;
     let backend = deployment.backend();
     if deployment.is_exclusive() {
-        quire_submit::sweep(&backend, quire_platform::now()).await?;
+        quire_submit::sweep_undispatched(&backend, quire_platform::now()).await?;
     }
-    let mut settings = DoorSettings::from_env()?;
+    let mut settings = SubmitSettings::from_env()?;
     require_keys_beyond_loopback(&mut settings, &backend, args.listen.ip()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let mut supervisor = new_supervisor(&args, &routes, deployment)?;
@@ -59,7 +59,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
     let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
-    let door = Arc::new(Door::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
+    let app = Arc::new(AppState::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
     let notifier =
         Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule_from_env()?);
     notifier.check_schedule()?;
@@ -70,18 +70,18 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         let shutdown = shutdown.clone();
         services.spawn(async move { supervisor.keep_running(slot, shutdown).await });
     }
-    services.spawn(quire_submit::ingest(Arc::clone(&door), shutdown.clone()));
+    services.spawn(quire_submit::ingest(Arc::clone(&app), shutdown.clone()));
     services.spawn(notifier.run(shutdown.clone()));
     services.spawn(quire_dead_letter::run(backend.clone(), shutdown.clone()));
     services.spawn(run_sweeper(backend, shutdown.clone()));
-    services.spawn(run_api(listener, Arc::clone(&door), shutdown.clone()));
+    services.spawn(run_api(listener, Arc::clone(&app), shutdown.clone()));
     info!(listen = %args.listen, backend = %supervisor.deployment, workers = supervisor.workers, "serving");
     join_services(services, &shutdown).await
 }
 
 /// Requires API keys if the address can be reached from other machines, whatever the settings are.
 async fn require_keys_beyond_loopback(
-    settings: &mut DoorSettings,
+    settings: &mut SubmitSettings,
     backend: &Backend,
     ip: IpAddr,
 ) -> anyhow::Result<()> {
@@ -141,14 +141,14 @@ async fn join_services(mut services: JoinSet<anyhow::Result<()>>, shutdown: &Can
     result
 }
 
-async fn run_api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let closing = Arc::clone(&door);
+async fn run_api(listener: TcpListener, app: Arc<AppState>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let closing = Arc::clone(&app);
     let stopping = shutdown.clone();
     let close = async move {
         stopping.cancelled().await;
         closing.close();
     };
-    let served = axum::serve(listener, quire_submit::router(Arc::clone(&door))).with_graceful_shutdown(close);
+    let served = axum::serve(listener, quire_submit::router(Arc::clone(&app))).with_graceful_shutdown(close);
     let drain_timeout = async {
         shutdown.cancelled().await;
         tokio::time::sleep(CLIENT_DRAIN_TIMEOUT).await;
@@ -157,14 +157,14 @@ async fn run_api(listener: TcpListener, door: Arc<Door>, shutdown: CancellationT
         served = served.into_future() => served?,
         () = drain_timeout => warn!("shutdown timeout: some client requests are still open and are dropped"),
     }
-    door.drained().await;
+    app.drained().await;
     Ok(())
 }
 
 async fn run_sweeper(backend: Backend, shutdown: CancellationToken) -> anyhow::Result<()> {
     while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
         let created_before = UnixMillis(quire_platform::now().0 - UNSENT_MIN_AGE.as_millis() as i64);
-        if let Err(error) = quire_submit::sweep(&backend, created_before).await {
+        if let Err(error) = quire_submit::sweep_undispatched(&backend, created_before).await {
             warn!(%error, "cannot look for unsent tasks; retrying at the next interval");
         }
         // May be interrupted anywhere: the next run continues there.
@@ -212,7 +212,7 @@ impl Health for ServeHealth {
         details.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
         details.insert("workers".to_owned(), workers);
         details.insert("queues".to_owned(), Value::Object(queues));
-        match quire_submit::engines(&self.backend, &self.routes).await {
+        match quire_submit::engine_health(&self.backend, &self.routes).await {
             Ok(engines) => details.extend(engines),
             Err(_) => backend_responds = false,
         }

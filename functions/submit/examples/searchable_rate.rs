@@ -1,9 +1,9 @@
-//! What making a searchable PDF costs: `cargo run --release -p quire-submit --example searchable_rate [PAGES] [FILE]`.
+//! Benchmark of searchable PDFs: `cargo run --release -p quire-submit --example searchable_rate [PAGES] [FILE]`.
 //!
-//! A PDF of so many pages (300 unless said), each with fifty lines of text, or the pages of FILE again and again as documents
-//! of their own, goes through the second door as on AWS: pictures by children of this program, the PDF stored. Prints the time,
-//! the largest memory of this process and of a child, and the PDF's size.
-#![expect(clippy::print_stdout, reason = "its result")]
+//! Makes the searchable PDF of PAGES pages (default: 300), each with fifty lines of text, or of repeated documents of
+//! FILE. Pages are rendered by child processes of this program, as on AWS. Prints the duration, the peak memory of this
+//! process and of a child, and the size of the PDF.
+#![expect(clippy::print_stdout, reason = "prints its result")]
 
 use std::{
     fmt::Write as _,
@@ -22,7 +22,7 @@ use quire_platform::{Backend, Consumer, QueueName, send};
 use quire_platform_embedded::Embedded;
 use quire_routes::Config;
 use quire_submit::{
-    ChildInspector, Door, DoorSettings, Health, HealthReport, ingest_all, inspect_as_child, picture_as_child,
+    AppState, ChildInspector, Health, HealthReport, SubmitSettings, ingest_all, inspect_as_child, render_as_child,
 };
 use quire_tasks::{
     Document, DocumentJob, DocumentMessage, DocumentState, EngineName, Line, ObjectKey, Outcome, PageText,
@@ -35,10 +35,10 @@ const LINES: usize = 50;
 static DONE: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug)]
-struct Fine;
+struct AlwaysHealthy;
 
 #[async_trait]
-impl Health for Fine {
+impl Health for AlwaysHealthy {
     async fn health(&self) -> HealthReport {
         HealthReport { ok: true, details: Map::new() }
     }
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["inspect", file] => return inspect_as_child(Ok(pdfium()), file.as_ref()),
-        ["picture", file] => return picture_as_child(Ok(pdfium()), file.as_ref()),
+        ["picture", file] => return render_as_child(Ok(pdfium()), file.as_ref()),
         _ => {}
     }
     let pages = arguments.first().map_or(300, |pages| pages.parse().expect("a number of pages"));
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn pdfium() -> std::path::PathBuf {
-    quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is to be had")
+    quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium")
 }
 
 async fn measure(pages: u32, file: Option<&str>) {
@@ -71,8 +71,8 @@ async fn measure(pages: u32, file: Option<&str>) {
     let program = std::env::current_exe().expect("this program");
     let inspector = Arc::new(ChildInspector::new(program, DocumentLimits::default()));
     let egress = Client::new(EgressPolicy::default()).expect("a client");
-    let (settings, routes) = (DoorSettings::default(), Arc::new(Config::default()));
-    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), routes));
+    let (settings, routes) = (SubmitSettings::default(), Arc::new(Config::default()));
+    let app = Arc::new(AppState::new(backend.clone(), inspector, egress, settings, Arc::new(AlwaysHealthy), routes));
     let message = DocumentMessage { task_id: task.id, document: 0, round: 1, job: DocumentJob::SearchablePdf };
     let queue = backend.queue(QueueName::Documents);
     send(queue.as_ref(), &task, [message]).await.expect("sent");
@@ -81,7 +81,7 @@ async fn measure(pages: u32, file: Option<&str>) {
     let before = resident("/proc/self/status");
     let watch = std::thread::spawn(watch);
     let begun = Instant::now();
-    ingest_all(&door, received, Duration::from_hours(1)).await;
+    ingest_all(&app, received, Duration::from_hours(1)).await;
     let took = begun.elapsed();
     let key = ObjectKey::Result { task_id: task.id, round: 1, ending: "pdf" }.to_string();
     let made = backend.objects.local_file(&key).await.expect("it was made");
@@ -89,11 +89,11 @@ async fn measure(pages: u32, file: Option<&str>) {
     let each = took.as_secs_f64() * 1e3 / f64::from(pages);
     DONE.store(true, Ordering::Relaxed);
     let (own, child) = (resident("/proc/self/status"), watch.join().expect("it ends"));
-    println!("{pages} pages in {took:.1?}, {each:.0} ms each; {:.1} s of processor time; {} MB", spent(), size >> 20);
+    println!("{pages} pages in {took:.1?}, {each:.0} ms each; {:.1} s of CPU time; {} MB", spent(), size >> 20);
     println!("this process: {before} MB before, at most {own} MB; a child: at most {child} MB");
 }
 
-/// The task, read: every page has its lines.
+/// Creates a task that has ended, with text on every page.
 async fn task(backend: &Backend, bytes: &[u8], pages: u32) -> Task {
     let task_id = TaskId::derive_from(&["rate"]);
     let (file, mut opened) = (tempfile::NamedTempFile::new().expect("a file"), documents());
@@ -139,7 +139,7 @@ fn text(width: u32, height: u32) -> PageText {
     PageText::from_lines(engine, width, height, 0, (0..LINES).map(line).collect())
 }
 
-/// A PDF of so many pages in A4, each with as many lines of type as a letter has.
+/// Returns a PDF of this many A4 pages, each with [`LINES`] lines.
 fn pdf(pages: u32) -> Vec<u8> {
     let mut file = "%PDF-1.7\n".to_owned();
     let mut offsets = Vec::new();
@@ -169,15 +169,15 @@ fn pdf(pages: u32) -> Vec<u8> {
     file.into_bytes()
 }
 
-/// The processor time of this process and of its children that have ended, in seconds.
+/// Returns the CPU time in seconds of this process and of its terminated children.
 fn spent() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Behind the name: the state is the first, and four times stand together, in hundredths of a second.
+    // See proc(5): after the name follow the state and, as fields 14 to 17, four times in ticks of 10 ms.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
     fields.skip(11).take(4).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The most memory that any child has had, in MB, as long as one looks.
+/// Samples the peak memory of the children in MB until the benchmark is done.
 fn watch() -> u64 {
     let mut most = 0;
     while !DONE.load(Ordering::Relaxed) {
@@ -191,7 +191,7 @@ fn watch() -> u64 {
     most
 }
 
-/// The most memory that a process has had, in MB.
+/// Returns the peak memory of a process in MB (`VmHWM`).
 fn resident(status: &str) -> u64 {
     let status = std::fs::read_to_string(status).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,4 +1,4 @@
-//! What the doors that run as Lambda functions are made of.
+//! What the Lambda functions have in common.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,25 +20,33 @@ use tower::ServiceExt;
 use tracing::warn;
 
 use crate::{
-    ChildInspector, Door, DoorSettings, Health, HealthReport,
-    carry::{carried, takes_gzip},
-    engines, inspect_as_child, picture_as_child,
+    documents::{
+        child_inspector::{ChildInspector, inspect_as_child},
+        child_page_images::render_as_child,
+    },
+    health::{Health, HealthReport},
+    http::{
+        engines::engine_health,
+        response_size::{fit_response, takes_gzip},
+    },
+    settings::SubmitSettings,
+    state::AppState,
 };
 
-/// The child's side of a check, or of making pictures of pages, where this program was started for that; `None` where it
-/// is to be the function.
+/// Runs as a child process if the arguments are `inspect FILE` or `picture FILE`; returns `None` if this process is the
+/// function itself.
 pub fn inspect_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    let asked = arguments.next()?;
-    let as_child = match asked.to_str()? {
+    let subcommand = arguments.next()?;
+    let run_as_child = match subcommand.to_str()? {
         "inspect" => inspect_as_child,
-        "picture" => picture_as_child,
+        "picture" => render_as_child,
         _ => return None,
     };
-    Some(as_child(pdfium(), Path::new(&arguments.next().unwrap_or_default())))
+    Some(run_as_child(pdfium(), Path::new(&arguments.next().unwrap_or_default())))
 }
 
-/// The library that `QUIRE_PDFIUM_PATH` names, or else the one in the zip.
+/// Returns the path of the PDFium library: `QUIRE_PDFIUM_PATH`. Default: the copy in the function's zip.
 fn pdfium() -> Result<PathBuf, Failure> {
     let failure = |why: String| Failure::new(FailureCode::Internal, why);
     if let Some(path) = env::text("QUIRE_PDFIUM_PATH").map_err(|error| failure(error.to_string()))? {
@@ -48,55 +56,57 @@ fn pdfium() -> Result<PathBuf, Failure> {
     Ok(program.with_file_name("libpdfium.so"))
 }
 
-/// The client for strangers' addresses; with `QUIRE_DEV`, one that also calls this machine without TLS, for an emulator.
+/// Returns the client for customers' URLs. With `QUIRE_DEV` it also calls the loopback address without TLS, for
+/// emulators.
 ///
 /// # Errors
-/// When the variable makes no sense, or there are no certificates to trust.
+/// If the variable is invalid, or there are no root certificates.
 pub fn egress() -> anyhow::Result<Client> {
     Ok(Client::new(EgressPolicy { allow_loopback_http: env::switch("QUIRE_DEV")? })?)
 }
 
-/// A door by the environment, whose inspector is this very program.
+/// Returns the state for the environment's settings. This program is its own inspector.
 ///
 /// # Errors
-/// When a variable makes no sense.
-pub fn door(backend: Backend) -> anyhow::Result<Door> {
-    let settings = DoorSettings::from_env()?;
-    let program = std::env::current_exe().context("this program's own file cannot be found")?;
+/// If a variable is invalid.
+pub fn app_state(backend: Backend) -> anyhow::Result<AppState> {
+    let settings = SubmitSettings::from_env()?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let inspector = Arc::new(ChildInspector::new(program, settings.limits));
     let routes = Arc::new(Config::from_env()?);
-    let health = Arc::new(HomeHealth { backend: backend.clone(), routes: Arc::clone(&routes) });
-    Ok(Door::new(backend, inspector, egress()?, settings, health, routes))
+    let health = Arc::new(BackendHealth { backend: backend.clone(), routes: Arc::clone(&routes) });
+    Ok(AppState::new(backend, inspector, egress()?, settings, health, routes))
 }
 
-/// Answers one request, and leaves nothing for afterwards: the process stands still as soon as it has answered. What
-/// takes longer than `limit` nonetheless is sent by the next sweep.
-pub async fn answer(door: &Door, router: Router, request: Request, limit: Duration) -> Response {
+/// Serves one request and then finishes its background work, because the process is frozen after the response. Work
+/// that exceeds `limit` is left to the next sweep.
+pub async fn answer(app: &AppState, router: Router, request: Request, limit: Duration) -> Response {
     let begun = tokio::time::Instant::now();
     let takes_gzip = takes_gzip(request.headers());
     let response: Response<Body> = router.oneshot(request).await.unwrap_or_else(|never| match never {});
-    if timeout(limit.saturating_sub(begun.elapsed()), door.drained()).await.is_err() {
-        warn!("answered before all messages were sent; the next sweep sends them");
+    if timeout(limit.saturating_sub(begun.elapsed()), app.drained()).await.is_err() {
+        warn!("timeout: responded before all messages were sent; the next sweep sends them");
     }
-    carried(response, takes_gzip).await
+    fit_response(response, takes_gzip).await
 }
 
-/// A Lambda knows of workers what they have written down. It is well when its backend answers.
+/// The health of a Lambda deployment: healthy if the backend responds. Workers are known by their stored status only.
 #[derive(Debug)]
-struct HomeHealth {
+struct BackendHealth {
     backend: Backend,
     routes: Arc<Config>,
 }
 
 #[async_trait]
-impl Health for HomeHealth {
+impl Health for BackendHealth {
     async fn health(&self) -> HealthReport {
-        // Reading a task needs no right that the door does not have anyway.
-        let nobody = self.backend.tasks.task(TaskId::derive_from(&["nobody's"])).await;
-        let ok = matches!(nobody, Ok(_) | Err(Error::NotFound { .. }));
-        let engines = engines(&self.backend, &self.routes).await;
-        let ok = ok && engines.is_ok();
-        let version = ("version".to_owned(), env!("CARGO_PKG_VERSION").into());
-        HealthReport { ok, details: engines.unwrap_or_default().into_iter().chain([version]).collect() }
+        // Reading a task needs no permission beyond those of the API.
+        let probe = self.backend.tasks.task(TaskId::derive_from(&["nobody's"])).await;
+        let table_ok = matches!(probe, Ok(_) | Err(Error::NotFound { .. }));
+        let engines = engine_health(&self.backend, &self.routes).await;
+        let ok = table_ok && engines.is_ok();
+        let mut details = engines.unwrap_or_default();
+        details.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
+        HealthReport { ok, details }
     }
 }

@@ -1,85 +1,43 @@
-//! The front door: the HTTP API, and the second door behind the documents queue.
+//! Submits documents: the HTTP API, the upload trigger, the ingest function and the sweeper.
 //!
-//! A request that carries bytes is written to spool files while it arrives (`form`), checked document by document
-//! (`check`), and only then made a task (`accept`): what is refused is never stored. A URL is made a task at once and
-//! fetched behind the documents queue ([`ingest`]); so is an upload that a customer announces (`uploads`), or puts into
-//! the store without a word ([`take_uploads`]). What a crash leaves between the table and the queues, [`sweep`] sends
-//! again. The file of each call is named after it; all answers are made in `answer`, all errors in `problem`.
+//! - `http`: the HTTP API. One file per call, problem details, authentication, rate limits.
+//! - `tasks`: creates tasks, idempotently, dispatches their messages, and deletes them after their
+//!   retention period.
+//! - `documents`: fetches, validates and splits documents; makes searchable PDFs.
 //!
-//! On one machine all of this is one process; as Lambda functions they are four, each a thin program in `bin`.
+//! A request with files is streamed to the spool, each file is validated in a child process, and only then a task is
+//! created: a refused file is never stored. A URL or an announced upload becomes a task at once and is fetched by
+//! [`ingest`], a consumer of the documents queue. [`sweep_undispatched`] sends the messages that a crash left unsent.
+//!
+//! On one machine all of this is one process; on AWS it is four Lambda functions, one per program in `src/bin`.
 
-mod accept;
-mod answer;
-mod asynchronous;
-mod auth;
-mod batch;
-mod caller;
-mod cancel;
-mod carry;
-mod check;
-mod child_inspector;
-mod child_pictures;
-mod codes;
-mod compose;
-mod create;
-mod cursor;
-mod delete;
-mod deliveries;
-mod dispatch;
-mod door;
-mod endpoints;
-mod engines;
-mod expiry;
-mod fields;
-mod form;
-mod healthz;
-mod idempotency;
-mod inbox;
-mod ingest;
-mod inspector;
-mod json;
+mod documents;
+mod health;
+mod http;
 pub mod lambda;
 mod limits;
-mod linger;
-mod link;
-mod list;
-mod ocr;
-mod openapi;
-mod options;
-mod pages;
-mod parameters;
-mod pictures;
-mod prepare;
-mod problem;
-mod resend;
-mod result;
-mod retry;
-mod router;
-mod routing;
-mod searchable;
 mod settings;
-mod summary;
-mod task;
-mod ticket;
-mod trace;
-mod uploads;
-mod wanted;
-mod webhooks;
+mod state;
+mod tasks;
+mod time;
 
-pub use answer::{DocumentAnswer, PageAnswer, documents};
-pub use batch::{Batch, submit};
-pub use child_inspector::{ChildInspector, inspect_as_child};
-pub use child_pictures::picture_as_child;
-pub use dispatch::sweep;
-pub use door::Door;
-pub use engines::engines;
-pub use expiry::sweep_expired;
-pub use form::Upload;
-pub use healthz::{Health, HealthReport};
-pub use inbox::{StoreEvent, take_uploads};
-pub use ingest::{ingest, ingest_all, ingest_one};
-pub use inspector::Inspector;
-pub use pictures::{Cover, PagePicture, Pictures, Shape};
-pub use router::router;
-pub use settings::{DoorSettings, KeyPolicy};
-pub use wanted::Wanted;
+pub use documents::{
+    batch::{BatchSubmission, submit},
+    child_inspector::{ChildInspector, inspect_as_child},
+    child_page_images::render_as_child,
+    ingest::{ingest, ingest_all, ingest_one},
+    inspector::Inspector,
+    page_images::{ImageRedaction, PageImages, PageJpeg, PageJpegShape},
+    validation::UploadedFile,
+};
+pub use health::{Health, HealthReport};
+pub use http::{engines::engine_health, router::router};
+pub use settings::{KeyPolicy, SubmitSettings};
+pub use state::AppState;
+pub use tasks::{
+    answers::{DocumentAnswer, PageAnswer, document_answers},
+    dispatch::sweep_undispatched,
+    options::ReadOptions,
+    retention::sweep_expired,
+    upload_trigger::{UploadEvent, handle_upload_event},
+};

@@ -1,71 +1,72 @@
-//! The door's settings, with their defaults in one place.
+//! The settings of submit, with their defaults.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{num::NonZero, ops::RangeInclusive, time::Duration};
 
 use quire_document::DocumentLimits;
 use quire_telemetry::env::{self, Misconfigured};
 use url::Url;
 
-/// A day: what a time-out that is longer than any would-be mistake may be.
+/// The valid range of timeouts, in seconds. The upper bound of a day catches typing errors.
 const UP_TO_A_DAY: RangeInclusive<u64> = 1..=86_400;
 
-/// Who needs an API key.
+/// Which requests need an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyPolicy {
-    /// Everybody, even while there is none.
+    /// All requests, even before the first key exists.
     Required,
-    /// Everybody, as soon as there is one.
+    /// All requests, as soon as the first key exists.
     Auto,
-    /// Nobody: somebody before us checks who calls, and all are one tenant.
+    /// None: a proxy authenticates requests, and all belong to the default tenant.
     Off,
 }
 
-/// What the door takes, and how long it waits.
+/// The settings of the HTTP API and of ingest.
 #[derive(Debug, Clone)]
-pub struct DoorSettings {
-    /// How long `POST /ocr` and `POST /ocr/batch` wait for their task before they answer `202`: two minutes, which the
-    /// usual clients and proxies still sit through.
+pub struct SubmitSettings {
+    /// The maximum time that `POST /ocr` and `POST /ocr/batch` wait for their task before they respond with `202`.
+    /// Default: 2 minutes, which common clients and proxies wait for.
     pub sync_limit: Duration,
-    /// The largest request body, all files together.
+    /// The maximum size of a request body, all files together. Default: 500 MiB.
     pub max_body_bytes: u64,
-    /// The most files in one request.
+    /// The maximum number of files in a request. Default: 1000.
     pub max_files: usize,
-    /// The longest `?wait=`; a longer one is cut to this. One minute stays below the idle limit of most proxies.
+    /// The maximum of `?wait=`; larger values are cut. Default: 1 minute, below the idle timeout of most proxies.
     pub longest_wait: Duration,
-    /// What a document may be.
+    /// The limits of a document.
     pub limits: DocumentLimits,
-    /// How long the fetch of an `image_url` may take in all.
+    /// The timeout for fetching an `image_url`. Default: 1 minute.
     pub fetch_limit: Duration,
-    /// How long a receiver has for its answer to a test event: as long as for one to a callback.
+    /// The timeout for the response to a test event. Default: 15 seconds, the same as for a callback.
     pub webhook_test_limit: Duration,
-    /// How long an upload may stand still. A slow client is fine, one that sends nothing holds a file for nobody.
+    /// The idle timeout of an upload. Default: 30 seconds. Slow clients are fine; one that sends nothing holds a file.
     pub idle_limit: Duration,
-    /// How long the check of one document may take: headers are read and pages counted, so seconds are plenty, and a
-    /// document made to take longer is refused.
+    /// The timeout for validating a document. Default: 1 minute. Only headers are read and pages counted, so that a
+    /// document that takes longer is malicious.
     pub inspect_limit: Duration,
-    /// How many documents are checked at the same time, over all requests: each takes a processor.
+    /// The maximum number of documents that are validated concurrently, over all requests. Default: the number of CPUs,
+    /// since each validation takes one.
     pub max_inspections: usize,
-    /// How long an `Idempotency-Key` is known.
+    /// How long an `Idempotency-Key` is remembered. Default: 24 hours.
     pub keys_kept_for: Duration,
-    /// How much longer than its limits a request with such a key may take before it is believed dead, and another one
-    /// takes its place.
+    /// The time beyond all other timeouts after which a request with an `Idempotency-Key` is considered dead, so that
+    /// another one takes its place. Default: 1 minute.
     pub keyed_margin: Duration,
-    /// The largest result that is answered as it is, where the backend has addresses for larger ones: what a function can
-    /// answer, with what its envelope adds.
+    /// The maximum size of a result that is returned in the response if the backend has download URLs; larger ones are
+    /// redirected. Default: 4 MiB, below the limit of a Lambda response (6 MB, base64-encoded).
     pub inline_result_bytes: usize,
-    /// The most pages of a searchable PDF.
+    /// The maximum number of pages of a searchable PDF. Default: 3000.
     pub max_result_pages: u32,
-    /// The largest searchable PDF: it lies in the spool until it is stored.
+    /// The maximum size of a searchable PDF, which is in the spool until it is stored. Default: 4 GiB.
     pub max_result_bytes: u64,
-    /// How long making a searchable PDF may take.
+    /// The timeout for making a searchable PDF. Default: 15 minutes.
     pub result_limit: Duration,
-    /// Who needs a key.
+    /// Which requests need a key. Default: [`KeyPolicy::Auto`].
     pub keys: KeyPolicy,
-    /// What `status_url` begins with, where the `Host` header does not tell, as behind a proxy that ends TLS.
+    /// The base of `status_url` if the `Host` header is not the public name, e.g. behind a proxy that terminates TLS.
     pub public_url: Option<Url>,
 }
 
-impl Default for DoorSettings {
+impl Default for SubmitSettings {
     fn default() -> Self {
         Self {
             sync_limit: Duration::from_mins(2),
@@ -77,7 +78,7 @@ impl Default for DoorSettings {
             webhook_test_limit: Duration::from_secs(15),
             idle_limit: Duration::from_secs(30),
             inspect_limit: Duration::from_mins(1),
-            max_inspections: quire_telemetry::processors(),
+            max_inspections: std::thread::available_parallelism().map_or(1, NonZero::get),
             keys_kept_for: Duration::from_hours(24),
             keyed_margin: Duration::from_mins(1),
             inline_result_bytes: 4 << 20,
@@ -90,47 +91,51 @@ impl Default for DoorSettings {
     }
 }
 
-impl DoorSettings {
-    /// The settings by these variables, each with the default above where it is unset:
+impl SubmitSettings {
+    /// Reads the settings from these environment variables; each has the default above:
     /// `QUIRE_SYNC_LIMIT_SECS`, `QUIRE_MAX_BODY_BYTES`, `QUIRE_MAX_FILES`, `QUIRE_LONGEST_WAIT_SECS`,
     /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_IDLE_LIMIT_SECS`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS`,
     /// `QUIRE_INLINE_RESULT_BYTES`, `QUIRE_MAX_RESULT_PAGES`, `QUIRE_MAX_RESULT_BYTES`, `QUIRE_RESULT_LIMIT_SECS`,
     /// `QUIRE_KEYS` and `QUIRE_PUBLIC_URL`.
     ///
     /// # Errors
-    /// [`Misconfigured`] when one of them has an impossible value.
+    /// [`Misconfigured`] if a variable has an invalid value.
     pub fn from_env() -> Result<Self, Misconfigured> {
         let default = Self::default();
-        let secs = |name, default: Duration| env::secs_within(name, default.as_secs(), UP_TO_A_DAY);
         Ok(Self {
-            sync_limit: secs("QUIRE_SYNC_LIMIT_SECS", default.sync_limit)?,
+            sync_limit: timeout("QUIRE_SYNC_LIMIT_SECS", default.sync_limit)?,
             max_body_bytes: env::within("QUIRE_MAX_BODY_BYTES", default.max_body_bytes, 1024..=1 << 40)?,
             max_files: env::within("QUIRE_MAX_FILES", default.max_files, 1..=10_000)?,
-            longest_wait: secs("QUIRE_LONGEST_WAIT_SECS", default.longest_wait)?,
+            longest_wait: timeout("QUIRE_LONGEST_WAIT_SECS", default.longest_wait)?,
             limits: default.limits,
-            fetch_limit: secs("QUIRE_FETCH_LIMIT_SECS", default.fetch_limit)?,
+            fetch_limit: timeout("QUIRE_FETCH_LIMIT_SECS", default.fetch_limit)?,
             webhook_test_limit: default.webhook_test_limit,
-            idle_limit: secs("QUIRE_IDLE_LIMIT_SECS", default.idle_limit)?,
-            inspect_limit: secs("QUIRE_INSPECT_LIMIT_SECS", default.inspect_limit)?,
+            idle_limit: timeout("QUIRE_IDLE_LIMIT_SECS", default.idle_limit)?,
+            inspect_limit: timeout("QUIRE_INSPECT_LIMIT_SECS", default.inspect_limit)?,
             max_inspections: env::within("QUIRE_MAX_INSPECTIONS", default.max_inspections, 1..=1024)?,
             keys_kept_for: default.keys_kept_for,
             keyed_margin: default.keyed_margin,
             inline_result_bytes: env::within("QUIRE_INLINE_RESULT_BYTES", default.inline_result_bytes, 0..=1 << 30)?,
             max_result_pages: env::within("QUIRE_MAX_RESULT_PAGES", default.max_result_pages, 1..=100_000)?,
             max_result_bytes: env::within("QUIRE_MAX_RESULT_BYTES", default.max_result_bytes, 1..=9_000_000_000)?,
-            result_limit: secs("QUIRE_RESULT_LIMIT_SECS", default.result_limit)?,
-            keys: env::text("QUIRE_KEYS")?.map_or(Ok(default.keys), key_policy)?,
-            public_url: env::text("QUIRE_PUBLIC_URL")?.map(public_url).transpose()?,
+            result_limit: timeout("QUIRE_RESULT_LIMIT_SECS", default.result_limit)?,
+            keys: env::text("QUIRE_KEYS")?.map_or(Ok(default.keys), parse_key_policy)?,
+            public_url: env::text("QUIRE_PUBLIC_URL")?.map(parse_public_url).transpose()?,
         })
     }
 
-    /// How long a request that makes a task may be at work once all of it has arrived.
+    /// The maximum duration of a request that creates a task, after all of its body has arrived.
     pub(crate) fn longest_create(&self) -> Duration {
         self.sync_limit + self.inspect_limit + self.keyed_margin
     }
 }
 
-fn key_policy(value: String) -> Result<KeyPolicy, Misconfigured> {
+/// Reads a timeout in seconds.
+fn timeout(name: &'static str, default: Duration) -> Result<Duration, Misconfigured> {
+    env::secs_within(name, default.as_secs(), UP_TO_A_DAY)
+}
+
+fn parse_key_policy(value: String) -> Result<KeyPolicy, Misconfigured> {
     match value.as_str() {
         "required" => Ok(KeyPolicy::Required),
         "auto" => Ok(KeyPolicy::Auto),
@@ -139,7 +144,7 @@ fn key_policy(value: String) -> Result<KeyPolicy, Misconfigured> {
     }
 }
 
-fn public_url(value: String) -> Result<Url, Misconfigured> {
+fn parse_public_url(value: String) -> Result<Url, Misconfigured> {
     let why = match Url::parse(&value) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none() => {
             return Ok(url);
@@ -155,19 +160,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_needs_a_key_is_said_in_one_of_three_words() {
-        assert_eq!(key_policy("required".to_owned()).ok(), Some(KeyPolicy::Required));
-        assert_eq!(key_policy("off".to_owned()).ok(), Some(KeyPolicy::Off));
+    fn the_key_policy_is_one_of_three_words() {
+        assert_eq!(parse_key_policy("required".to_owned()).ok(), Some(KeyPolicy::Required));
+        assert_eq!(parse_key_policy("off".to_owned()).ok(), Some(KeyPolicy::Off));
         for wrong in ["", "1", "yes", "Required"] {
-            assert!(key_policy(wrong.to_owned()).is_err(), "{wrong}");
+            assert!(parse_key_policy(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn a_public_url_with_a_query_refuses_to_start() {
-        assert!(public_url("https://ocr.example.com/base".to_owned()).is_ok());
+    fn a_public_url_with_a_query_is_an_error() {
+        assert!(parse_public_url("https://ocr.example.com/base".to_owned()).is_ok());
         for wrong in ["https://ocr.example.com/?a=b", "ftp://ocr.example.com", "ocr.example.com", "/x"] {
-            assert!(public_url(wrong.to_owned()).is_err(), "{wrong}");
+            assert!(parse_public_url(wrong.to_owned()).is_err(), "{wrong}");
         }
     }
 }

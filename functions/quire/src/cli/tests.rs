@@ -14,7 +14,7 @@ fn the_command_line_is_well_formed() {
     Cli::command().debug_assert();
 }
 
-fn read_mode(arguments: &str) -> Result<quire_submit::Wanted, String> {
+fn read_mode(arguments: &str) -> Result<quire_submit::ReadOptions, String> {
     match parse(&format!("quire read a.pdf {arguments}"))? {
         CliCommand::Read(read) => read.mode.validate().map_err(|error| error.to_string()),
         other => panic!("{other:?}"),

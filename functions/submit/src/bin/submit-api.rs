@@ -1,4 +1,4 @@
-//! The HTTP API as a Lambda function, behind API Gateway.
+//! The HTTP API as a Lambda function behind API Gateway.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -12,11 +12,11 @@ fn main() -> ExitCode {
 }
 
 async fn serve() -> anyhow::Result<()> {
-    let door = Arc::new(lambda::door(Aws::from_env().await?.backend())?);
-    let router = router(Arc::clone(&door));
+    let app = Arc::new(lambda::app_state(Aws::from_env().await?.backend())?);
+    let router = router(Arc::clone(&app));
     let answer = async |request: Request| {
         let limit = quire_telemetry::time_left(request.lambda_context().deadline);
-        let answer = lambda::answer(&door, router.clone(), request.map(Body::new), limit);
+        let answer = lambda::answer(&app, router.clone(), request.map(Body::new), limit);
         Ok::<_, std::convert::Infallible>(answer.await)
     };
     lambda_http::run(service_fn(answer)).await.map_err(anyhow::Error::from_boxed)

@@ -1,4 +1,4 @@
-//! The second door as a Lambda function, behind the documents queue.
+//! Ingest as a Lambda function: a consumer of the documents queue.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -14,10 +14,10 @@ fn main() -> ExitCode {
 
 async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
-    let door = Arc::new(lambda::door(aws.backend())?);
+    let app = Arc::new(lambda::app_state(aws.backend())?);
     let ingest = async |LambdaEvent { payload, context }: LambdaEvent<SqsEvent>| {
         let mut handed = aws.lambda_batch(QueueName::Documents, payload);
-        ingest_all(&door, handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
+        ingest_all(&app, handed.deliveries(), quire_telemetry::time_left(context.deadline)).await;
         Ok::<_, std::convert::Infallible>(handed.response().await)
     };
     lambda_runtime::run(service_fn(ingest)).await.map_err(anyhow::Error::from_boxed)

@@ -1,16 +1,16 @@
-//! The sweeps as a Lambda function, called every minute: it sends the messages of tasks whose submitter died, and removes
-//! what has expired.
+//! The sweeper as a Lambda function, invoked every minute: sends the unsent messages of tasks whose submitter crashed,
+//! and deletes expired tasks.
 
 use std::{process::ExitCode, time::Duration};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_platform::now;
 use quire_platform_aws::Aws;
-use quire_submit::{sweep, sweep_expired};
+use quire_submit::{sweep_expired, sweep_undispatched};
 use quire_tasks::UnixMillis;
 use serde_json::Value;
 
-/// How old a task is at least: its submitter has no more than half a minute, and may still be at it.
+/// The minimum age of a task: the submitter has half a minute to send its messages itself.
 const SWEEP_AFTER: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
@@ -21,8 +21,8 @@ async fn serve() -> anyhow::Result<()> {
     let backend = Aws::from_env().await?.backend();
     let sweep = async |_: LambdaEvent<Value>| {
         let now = now();
-        let swept = sweep(&backend, UnixMillis(now.0 - SWEEP_AFTER.as_millis() as i64)).await;
-        // Whatever became of the other: neither waits for the other's trouble to end.
+        let swept = sweep_undispatched(&backend, UnixMillis(now.0 - SWEEP_AFTER.as_millis() as i64)).await;
+        // Independent of the result of the first sweep, so that its failure does not stop the deletion.
         let removed = sweep_expired(&backend, now).await;
         anyhow::Ok(serde_json::json!({ "swept": swept?, "removed": removed? }))
     };

@@ -1,11 +1,11 @@
-//! The upload trigger as a Lambda function: the bucket tells it of what customers put there.
+//! The upload trigger as a Lambda function, invoked by S3 events of the bucket.
 
 use std::{process::ExitCode, sync::Arc};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use quire_platform_aws::Aws;
 use quire_routes::Config;
-use quire_submit::{StoreEvent, lambda, take_uploads};
+use quire_submit::{UploadEvent, handle_upload_event, lambda};
 use quire_telemetry::env;
 
 const CALLBACK_URL: &str = "QUIRE_INBOX_CALLBACK_URL";
@@ -19,10 +19,10 @@ async fn serve() -> anyhow::Result<()> {
     let routes = Arc::new(Config::from_env()?);
     let callback_url = env::text(CALLBACK_URL)?;
     if let Some(url) = &callback_url {
-        lambda::egress()?.check(url).map_err(|why| anyhow::anyhow!("{CALLBACK_URL} is refused: {why}"))?;
+        lambda::egress()?.check(url).map_err(|why| anyhow::anyhow!("{CALLBACK_URL} is not allowed: {why}"))?;
     }
-    let take = async |LambdaEvent { payload, .. }: LambdaEvent<StoreEvent>| {
-        take_uploads(&backend, &routes, payload, callback_url.as_deref()).await
+    let handle = async |LambdaEvent { payload, .. }: LambdaEvent<UploadEvent>| {
+        handle_upload_event(&backend, &routes, payload, callback_url.as_deref()).await
     };
-    lambda_runtime::run(service_fn(take)).await.map_err(anyhow::Error::from_boxed)
+    lambda_runtime::run(service_fn(handle)).await.map_err(anyhow::Error::from_boxed)
 }

@@ -10,12 +10,12 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Part, World, image, images};
+use crate::support::{FormPart, TestWorld, image, images};
 
 #[tokio::test]
-async fn a_url_becomes_a_task_at_once_and_nothing_is_fetched() {
-    let world = World::without_worker(|_| {}).await;
-    // Nobody listens there: the answer cannot depend on it.
+async fn a_url_becomes_a_task_without_a_fetch() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    // A closed port: the response cannot depend on it.
     let body = json!({"image_url": "http://127.0.0.1:9/scan.pdf?token=x", "callback_url": "https://example.com/hook"});
     let answer = world.post_json("/ocr/async", &body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
@@ -30,19 +30,19 @@ async fn a_url_becomes_a_task_at_once_and_nothing_is_fetched() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_slows_no_answer_of_ours() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_stalled_document_server_delays_no_response() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/300-pages.pdf", silent.local_addr().expect("an address"));
     let shutdown = CancellationToken::new();
-    let ingesting = tokio::spawn(quire_submit::ingest(Arc::clone(&world.door), shutdown.clone()));
+    let ingesting = tokio::spawn(quire_submit::ingest(Arc::clone(&world.app), shutdown.clone()));
     let mut slowest = Duration::ZERO;
     for _ in 0..20 {
         let begun = Instant::now();
         assert_eq!(world.post_json("/ocr/async", &json!({"image_url": url})).await.status, 202);
         slowest = slowest.max(begun.elapsed());
     }
-    // Somebody waits for it meanwhile, and will for a minute.
+    // Ingest is fetching it and will wait for a minute.
     silent.accept().await.expect("it is fetched from");
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     eprintln!("the slowest of 20 answers took {slowest:?}");
@@ -51,8 +51,8 @@ async fn a_server_that_never_answers_slows_no_answer_of_ours() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_not_for_us_is_refused_with_its_place() {
-    let world = World::new().await;
+async fn a_disallowed_url_is_refused_with_its_pointer() {
+    let world = TestWorld::new().await;
     let good = "https://example.com/a.pdf";
     for (body, pointer) in [
         (json!({"image_url": "https://169.254.169.254/latest/meta-data"}), "#/image_url"),
@@ -64,12 +64,12 @@ async fn a_url_that_is_not_for_us_is_refused_with_its_place() {
         let problem = world.post_json("/ocr/async", &body).await.problem(422, "url_refused");
         assert_eq!(problem["pointer"], pointer, "{body}");
     }
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn wrong_json_is_refused_with_its_place() {
-    let world = World::new().await;
+async fn invalid_json_is_refused_with_its_pointer() {
+    let world = TestWorld::new().await;
     let image_url = "https://example.com/a.pdf";
     for (body, code, pointer) in [
         (json!({}), "missing_field", "#/image_url"),
@@ -83,16 +83,16 @@ async fn wrong_json_is_refused_with_its_place() {
     }
     for body in ["{", "[]", "null", ""] {
         let request = world.client.post(world.url("/ocr/async")).header("content-type", "application/json").body(body);
-        let answer = crate::support::Answer::of(request.send().await.expect("an answer")).await;
+        let answer = crate::support::TestResponse::read(request.send().await.expect("an answer")).await;
         answer.problem(400, "malformed_json");
     }
 }
 
 #[tokio::test]
-async fn an_upload_is_accepted_with_its_refused_files_as_failed_documents() {
-    let world = World::new().await;
+async fn refused_files_of_an_upload_are_failed_documents() {
+    let world = TestWorld::new().await;
     let mut parts = images(&["garbage", "pages=1"]);
-    parts.push(Part { field: "callback_url", file: None, content: "https://example.com/hook" });
+    parts.push(FormPart { field: "callback_url", file: None, content: "https://example.com/hook" });
     let answer = world.post("/ocr/async", &parts).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     let body = answer.json();
@@ -104,18 +104,18 @@ async fn an_upload_is_accepted_with_its_refused_files_as_failed_documents() {
 }
 
 #[tokio::test]
-async fn an_upload_of_refused_files_only_is_a_problem_and_no_task() {
-    let world = World::new().await;
+async fn an_upload_of_only_refused_files_is_a_problem() {
+    let world = TestWorld::new().await;
     let problem = world.post("/ocr/async", &[image("refuse=too_many_pages")]).await.problem(413, "too_many_pages");
     assert_eq!(problem["pointer"], "#/images/0");
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
 async fn a_refused_callback_url_in_a_form_stores_nothing() {
-    let world = World::new().await;
-    let callback = Part { field: "callback_url", file: None, content: "https://10.0.0.1/hook" };
+    let world = TestWorld::new().await;
+    let callback = FormPart { field: "callback_url", file: None, content: "https://10.0.0.1/hook" };
     let problem = world.post("/ocr/async", &[image("pages=1"), callback]).await.problem(422, "url_refused");
     assert_eq!(problem["pointer"], "#/callback_url");
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }

@@ -1,4 +1,4 @@
-//! Whose a request is.
+//! Authentication by API key.
 
 use std::{
     sync::Arc,
@@ -11,29 +11,29 @@ use quire_tenants::{create_key, revoke_key};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Answer, Part, World, body, boundary, image, images};
+use crate::support::{FormPart, TestResponse, TestWorld, body, boundary, image, images};
 
 const MADE: UnixMillis = UnixMillis(1_700_000_000_000);
 
-/// A new key of a tenant: its id, and itself.
-pub(crate) async fn key(world: &World, tenant: &str, random: u8) -> (String, String) {
+/// Creates a key of a tenant: returns its id and the key.
+pub(crate) async fn key(world: &TestWorld, tenant: &str, random: u8) -> (String, String) {
     let tenant: Tenant = tenant.parse().expect("a name");
     let (entry, key) = create_key(&world.backend, &tenant, "", MADE, [random; 32]).await.expect("a key");
     (entry.id, key.reveal().to_owned())
 }
 
-pub(crate) async fn ask(world: &World, method: Method, path: &str, key: Option<&str>) -> Answer {
+pub(crate) async fn ask(world: &TestWorld, method: Method, path: &str, key: Option<&str>) -> TestResponse {
     let request = world.client.request(method, world.url(path));
     let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
-    Answer::of(request.send().await.expect("an answer")).await
+    TestResponse::read(request.send().await.expect("an answer")).await
 }
 
-pub(crate) async fn send(world: &World, path: &str, parts: &[Part<'_>], key: &str) -> Answer {
+pub(crate) async fn send(world: &TestWorld, path: &str, parts: &[FormPart<'_>], key: &str) -> TestResponse {
     let request = world.client.post(world.url(path)).header("content-type", boundary()).body(body(parts));
-    Answer::of(request.bearer_auth(key).send().await.expect("an answer")).await
+    TestResponse::read(request.bearer_auth(key).send().await.expect("an answer")).await
 }
 
-/// All calls of the API, by its own description.
+/// Returns all calls of the API, from its OpenAPI description.
 fn calls() -> Vec<(Method, String)> {
     let api: Value = serde_json::from_str(include_str!("../../openapi.json")).expect("JSON");
     let paths = api["paths"].as_object().expect("paths");
@@ -47,17 +47,17 @@ fn calls() -> Vec<(Method, String)> {
     paths.iter().flat_map(|(path, calls)| methods(path, calls)).collect()
 }
 
-async fn ends_refused(world: &World, path: &str, key: &str) {
+async fn ends_refused(world: &TestWorld, path: &str, key: &str) {
     let begun = Instant::now();
     while ask(world, Method::GET, path, Some(key)).await.status != 401 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the key goes on being good");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the key is still valid");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test]
-async fn without_a_key_every_call_but_the_open_ones_is_refused() {
-    let world = World::without_worker(|settings| settings.keys = KeyPolicy::Required).await;
+async fn without_a_key_every_private_call_is_refused() {
+    let world = TestWorld::without_worker(|settings| settings.keys = KeyPolicy::Required).await;
     for (method, path) in calls() {
         let answer = ask(&world, method.clone(), &path, None).await;
         if ["/healthz", "/openapi.json"].contains(&path.as_str()) {
@@ -69,12 +69,12 @@ async fn without_a_key_every_call_but_the_open_ones_is_refused() {
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{method} {path}");
     }
     ask(&world, Method::GET, "/nowhere", None).await.problem(401, "unauthorized");
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn where_somebody_else_checks_who_calls_no_header_is_taken_for_a_key() {
-    let world = World::without_worker(|settings| settings.keys = KeyPolicy::Off).await;
+async fn with_keys_off_the_authorization_header_is_ignored() {
+    let world = TestWorld::without_worker(|settings| settings.keys = KeyPolicy::Off).await;
     let (_, acme) = key(&world, "acme", 1).await;
     let accepted = send(&world, "/ocr/async", &[image("pages=1")], "a.signed.token").await;
     assert_eq!(accepted.status, 202, "{}", accepted.text);
@@ -85,8 +85,8 @@ async fn where_somebody_else_checks_who_calls_no_header_is_taken_for_a_key() {
 }
 
 #[tokio::test]
-async fn a_home_without_keys_is_the_default_tenants_and_a_wrong_key_is_wrong_all_the_same() {
-    let world = World::new().await;
+async fn without_keys_requests_belong_to_the_default_tenant_and_a_wrong_key_is_refused() {
+    let world = TestWorld::new().await;
     let answer = world.post("/ocr", &[image("pages=1")]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let id = answer.json()["task_id"].as_str().expect("an id").to_owned();
@@ -97,22 +97,22 @@ async fn a_home_without_keys_is_the_default_tenants_and_a_wrong_key_is_wrong_all
         ask(&world, Method::GET, &path, Some(wrong)).await.problem(401, "unauthorized");
     }
     let basic = world.client.get(world.url(&path)).basic_auth("quire", Some("x")).send().await.expect("an answer");
-    Answer::of(basic).await.problem(401, "unauthorized");
+    TestResponse::read(basic).await.problem(401, "unauthorized");
 }
 
 #[tokio::test]
-async fn from_the_first_key_on_keys_are_needed() {
-    let mut world = World::new().await;
+async fn once_a_key_exists_keys_are_required() {
+    let mut world = TestWorld::new().await;
     let (_, good) = key(&world, "acme", 1).await;
-    let (_, address) = world.another_door(|_| {}).await;
+    let (_, address) = world.another_server(|_| {}).await;
     let answer = world.client.get(format!("http://{address}/task")).send().await.expect("an answer");
-    Answer::of(answer).await.problem(401, "unauthorized");
+    TestResponse::read(answer).await.problem(401, "unauthorized");
     assert_eq!(ask(&world, Method::GET, "/task", Some(&good)).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_task_is_its_tenants_and_to_others_it_is_not_there() {
-    let world = World::new().await;
+async fn a_task_is_invisible_to_other_tenants() {
+    let world = TestWorld::new().await;
     let ((_, acme), (_, other)) = (key(&world, "acme", 1).await, key(&world, "other", 2).await);
     let answer = send(&world, "/ocr", &[image("pages=1")], &acme).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -140,8 +140,8 @@ async fn a_task_is_its_tenants_and_to_others_it_is_not_there() {
 }
 
 #[tokio::test]
-async fn every_create_makes_a_task_of_the_callers() {
-    let world = World::without_worker(|settings| settings.sync_limit = Duration::from_millis(1)).await;
+async fn every_created_task_belongs_to_the_principal() {
+    let world = TestWorld::without_worker(|settings| settings.sync_limit = Duration::from_millis(1)).await;
     world.faults.take_uploads();
     let (_, acme) = key(&world, "acme", 1).await;
     let mut ids = Vec::new();
@@ -150,8 +150,10 @@ async fn every_create_makes_a_task_of_the_callers() {
     }
     ids.push(send(&world, "/ocr/async", &[image("pages=1")], &acme).await);
     let post = async |path: &str, json: Value| {
-        Answer::of(world.client.post(world.url(path)).bearer_auth(&acme).json(&json).send().await.expect("an answer"))
-            .await
+        TestResponse::read(
+            world.client.post(world.url(path)).bearer_auth(&acme).json(&json).send().await.expect("an answer"),
+        )
+        .await
     };
     ids.push(post("/ocr/async", serde_json::json!({"image_url": "http://127.0.0.1:1/x"})).await);
     ids.push(post("/uploads", serde_json::json!({"content_type": "application/pdf", "bytes": 9})).await);
@@ -164,19 +166,19 @@ async fn every_create_makes_a_task_of_the_callers() {
 
 #[tokio::test]
 async fn a_revoked_key_is_refused_within_seconds_everywhere() {
-    let mut world = World::without_worker(|_| {}).await;
+    let mut world = TestWorld::without_worker(|_| {}).await;
     let (id, good) = key(&world, "acme", 1).await;
     assert_eq!(ask(&world, Method::GET, "/task", Some(&good)).await.status, 200);
     revoke_key(&world.backend, &id, MADE).await.expect("it is written").expect("it is there");
-    let (_, address) = world.another_door(|_| {}).await;
+    let (_, address) = world.another_server(|_| {}).await;
     let other = world.client.get(format!("http://{address}/task")).bearer_auth(&good).send().await.expect("an answer");
-    Answer::of(other).await.problem(401, "unauthorized");
+    TestResponse::read(other).await.problem(401, "unauthorized");
     ends_refused(&world, "/task", &good).await;
 }
 
 #[tokio::test]
-async fn when_nobody_can_say_whose_a_key_is_nobody_comes_in() {
-    let world = World::without_worker(|_| {}).await;
+async fn if_keys_cannot_be_read_requests_are_refused() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let (_, good) = key(&world, "acme", 1).await;
     world.faults.hide_keys();
     for key in [None, Some(good.as_str())] {
@@ -189,11 +191,11 @@ async fn when_nobody_can_say_whose_a_key_is_nobody_comes_in() {
 }
 
 #[tokio::test]
-async fn a_large_body_without_a_key_is_answered_and_not_kept() {
-    let world = World::without_worker(|settings| settings.keys = KeyPolicy::Required).await;
+async fn a_large_unauthenticated_body_is_drained_and_not_stored() {
+    let world = TestWorld::without_worker(|settings| settings.keys = KeyPolicy::Required).await;
     let large = format!("pages=1 {}", "x".repeat(2 << 20));
     let answer = world.post("/ocr", &[image(&large)]).await;
     answer.problem(401, "unauthorized");
-    world.holds_nothing().await;
-    drop(Arc::clone(&world.door));
+    world.assert_empty().await;
+    drop(Arc::clone(&world.app));
 }

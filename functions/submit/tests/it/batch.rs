@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use quire_platform::QueueName;
-use quire_submit::{Batch, Upload, Wanted, documents, submit};
+use quire_submit::{BatchSubmission, ReadOptions, UploadedFile, document_answers, submit};
 use quire_tasks::{Failure, FailureCode, Mode};
 use serde_json::Value;
 
-use crate::support::{Part, World, images};
+use crate::support::{FormPart, TestWorld, images};
 
 #[tokio::test]
-async fn entries_come_in_the_order_sent_and_one_bad_file_harms_none() {
-    let world = World::new().await;
+async fn entries_are_in_the_order_sent_and_one_bad_file_fails_alone() {
+    let world = TestWorld::new().await;
     let answer = world.post("/ocr/batch", &images(&["pages=1 a", "pages=2 b", "garbage", "pages=1 bad=1"])).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let body = answer.json();
@@ -33,7 +33,7 @@ async fn entries_come_in_the_order_sent_and_one_bad_file_harms_none() {
 
 #[tokio::test]
 async fn a_batch_of_refused_files_is_an_array_of_errors_and_no_task() {
-    let world = World::new().await;
+    let world = TestWorld::new().await;
     let answer = world.post("/ocr/batch", &images(&["", "refuse=encrypted_document"])).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let body = answer.json();
@@ -41,20 +41,20 @@ async fn a_batch_of_refused_files_is_an_array_of_errors_and_no_task() {
     assert_eq!(codes, ["unsupported_format", FailureCode::EncryptedDocument.as_str()]);
     assert!(body[0].get("task_id").is_none());
     assert_eq!(answer.header("quire-task-id"), None);
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn an_empty_batch_is_refused_with_what_is_missing() {
-    let world = World::new().await;
+async fn an_empty_batch_is_refused_with_the_missing_field() {
+    let world = TestWorld::new().await;
     let problem = world.post("/ocr/batch", &[]).await.problem(422, "missing_field");
     assert_eq!(problem["pointer"], "#/images");
 }
 
 #[tokio::test]
 async fn a_file_that_is_too_large_fails_alone() {
-    let mut world = World::without_worker(|settings| settings.limits.max_bytes = 100).await;
-    world.hire();
+    let mut world = TestWorld::without_worker(|settings| settings.limits.max_bytes = 100).await;
+    world.start_worker();
     let large = format!("pages=1 {}", "x".repeat(100));
     let body = world.post("/ocr/batch", &images(&["pages=1", &large, "pages=1 z"])).await.json();
     assert_eq!(body[0]["text"], "page 1 of pages=1");
@@ -63,13 +63,13 @@ async fn a_file_that_is_too_large_fails_alone() {
 }
 
 #[tokio::test]
-async fn files_of_one_name_and_files_without_a_name_keep_their_places() {
-    let world = World::new().await;
+async fn files_with_equal_or_missing_names_keep_their_order() {
+    let world = TestWorld::new().await;
     let contents: Vec<String> = (0..30).map(|number| format!("pages=1 n{number}")).collect();
-    let parts: Vec<Part<'_>> = contents
+    let parts: Vec<FormPart<'_>> = contents
         .iter()
         .enumerate()
-        .map(|(n, content)| Part { field: "images", file: (n % 2 == 0).then_some("same.png"), content })
+        .map(|(n, content)| FormPart { field: "images", file: (n % 2 == 0).then_some("same.png"), content })
         .collect();
     let body = world.post("/ocr/batch", &parts).await.json();
     for (number, entry) in body.as_array().expect("an array").iter().enumerate() {
@@ -80,8 +80,8 @@ async fn files_of_one_name_and_files_without_a_name_keep_their_places() {
 }
 
 #[tokio::test]
-async fn past_the_sync_limit_a_batch_answers_202() {
-    let world = World::without_worker(|settings| settings.sync_limit = Duration::from_millis(100)).await;
+async fn after_the_sync_limit_a_batch_responds_202() {
+    let world = TestWorld::without_worker(|settings| settings.sync_limit = Duration::from_millis(100)).await;
     let answer = world.post("/ocr/batch", &images(&["pages=2", "garbage"])).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(answer.header("quire-task-id"), answer.json()["task_id"].as_str());
@@ -89,34 +89,35 @@ async fn past_the_sync_limit_a_batch_answers_202() {
 }
 
 #[tokio::test]
-async fn a_batch_of_the_same_process_is_answered_as_one_over_http() {
-    let world = World::new().await;
+async fn submit_returns_the_same_as_http() {
+    let world = TestWorld::new().await;
     let upload = |content: &str| {
         let file = tempfile::NamedTempFile::new_in(world.backend.objects.spool()).expect("a file in the spool");
         std::fs::write(file.path(), content).expect("its content");
-        Upload { name: Some("scan.png".to_owned()), file: Ok(file.into_temp_path()) }
+        UploadedFile { name: Some("scan.png".to_owned()), file: Ok(file.into_temp_path()) }
     };
-    let missing = || Upload { name: None, file: Err(Failure::new(FailureCode::UnreadableDocument, "No such file.")) };
+    let missing =
+        || UploadedFile { name: None, file: Err(Failure::new(FailureCode::UnreadableDocument, "No such file.")) };
 
-    let submitted = submit(&world.door, vec![upload("pages=2"), missing()], Wanted::default())
+    let submitted = submit(&world.app, vec![upload("pages=2"), missing()], ReadOptions::default())
         .await
         .expect("the backend does not fail");
-    let Batch::Accepted(task) = submitted else { panic!("{submitted:?}") };
+    let BatchSubmission::Accepted(task) = submitted else { panic!("{submitted:?}") };
     world.ended(&task.id.to_string()).await;
     let task = world.backend.tasks.task(task.id).await.expect("the task");
-    let answer = documents(&world.backend, &task).await.expect("an answer");
+    let answer = document_answers(&world.backend, &task).await.expect("an answer");
     assert_eq!(answer[0].text.as_deref(), Some("page 1 of pages=2\n\npage 2 of pages=2"));
     assert_eq!(answer[1].error.as_ref().map(|error| error.code), Some(FailureCode::UnreadableDocument));
 
-    let submitted = submit(&world.door, vec![missing(), upload("garbage")], Wanted::default())
+    let submitted = submit(&world.app, vec![missing(), upload("garbage")], ReadOptions::default())
         .await
         .expect("the backend does not fail");
-    let Batch::Refused(entries) = submitted else { panic!("{submitted:?}") };
+    let BatchSubmission::Refused(entries) = submitted else { panic!("{submitted:?}") };
     let codes: Vec<_> = entries.iter().filter_map(|entry| entry.error.as_ref()).map(|error| error.code).collect();
     assert_eq!(codes, [FailureCode::UnreadableDocument, FailureCode::UnsupportedFormat]);
 
-    let wanted = Wanted { mode: Mode::Markdown, engine: None };
-    let refused = submit(&world.door, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads text");
-    assert_eq!(refused.to_string(), "no engine here reads in the mode markdown; there are text");
+    let wanted = ReadOptions { mode: Mode::Markdown, engine: None };
+    let refused = submit(&world.app, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads text");
+    assert_eq!(refused.to_string(), "no engine offers the mode markdown; available modes: text");
     assert_eq!(world.spooled(), 0);
 }

@@ -3,24 +3,24 @@
 use std::time::{Duration, Instant};
 
 use quire_platform::QueueName;
-use quire_submit::sweep;
+use quire_submit::sweep_undispatched;
 use quire_tasks::{Outcome, UnixMillis};
 use serde_json::json;
 
-use crate::support::{Part, World, images};
+use crate::support::{FormPart, TestWorld, images};
 
-async fn submitted(world: &World, contents: &[&str]) -> String {
+async fn submitted(world: &TestWorld, contents: &[&str]) -> String {
     let mut parts = images(contents);
-    parts.push(Part { field: "callback_url", file: None, content: "https://example.com/hook" });
+    parts.push(FormPart { field: "callback_url", file: None, content: "https://example.com/hook" });
     let answer = world.post("/ocr/async", &parts).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
     answer.json()["task_id"].as_str().expect("a task id").to_owned()
 }
 
 #[tokio::test]
-async fn a_canceled_task_has_ended_keeps_what_was_read_and_tells_its_customer() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_canceled_task_keeps_its_text_and_sends_its_callback() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = submitted(&world, &["pages=3", "garbage"]).await;
     world.read_page(&id, 1, 2, "read in time").await;
     let answer = world.post_empty(&format!("/task/{id}/cancel")).await;
@@ -41,8 +41,8 @@ async fn a_canceled_task_has_ended_keeps_what_was_read_and_tells_its_customer() 
 }
 
 #[tokio::test]
-async fn a_page_that_ends_after_its_task_was_canceled_changes_nothing() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_page_that_ends_after_the_cancellation_changes_nothing() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = submitted(&world, &["pages=1"]).await;
     let page = world.task(&id).await.pages().next().expect("a page");
     let canceled = world.post_empty(&format!("/task/{id}/cancel")).await.json();
@@ -52,8 +52,8 @@ async fn a_page_that_ends_after_its_task_was_canceled_changes_nothing() {
 }
 
 #[tokio::test]
-async fn cancel_and_the_last_page_race_and_one_of_them_wins() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_race_of_cancel_and_the_last_page_has_one_winner() {
+    let world = TestWorld::without_worker(|_| {}).await;
     for _ in 0..20 {
         let id = world.submitted(&["pages=1"]).await;
         let page = world.task(&id).await.pages().next().expect("a page");
@@ -73,23 +73,23 @@ async fn cancel_and_the_last_page_race_and_one_of_them_wins() {
 }
 
 #[tokio::test]
-async fn a_document_that_was_still_to_be_fetched_is_canceled_too_and_fetched_no_more() {
-    let world = World::without_worker(|_| {}).await;
-    // Nobody listens there, and nobody is asked.
+async fn a_pending_document_is_canceled_and_not_fetched() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    // A closed port: no request may be sent.
     let answer = world.post_json("/ocr/async", &json!({"image_url": "http://127.0.0.1:9/a.pdf"})).await;
     let id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
     world.reaches(QueueName::Documents, 1).await;
     let task = world.post_empty(&format!("/task/{id}/cancel")).await.json();
     assert_eq!((&task["status"], &task["documents"][0]["status"]), (&json!("canceled"), &json!("canceled")));
     let (_consumer, delivery) = world.document_delivery().await;
-    quire_submit::ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    quire_submit::ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     assert_eq!(world.get(&format!("/task/{id}")).await.json(), task);
     assert_eq!(world.depth(QueueName::Documents).await, 0);
 }
 
 #[tokio::test]
 async fn a_wait_ends_when_the_task_is_canceled() {
-    let world = World::without_worker(|_| {}).await;
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = world.submitted(&["pages=1"]).await;
     let (begun, path) = (Instant::now(), format!("/task/{id}?wait=20"));
     let cancel = async {
@@ -102,21 +102,21 @@ async fn a_wait_ends_when_the_task_is_canceled() {
 }
 
 #[tokio::test]
-async fn the_messages_of_a_task_that_was_canceled_before_they_were_sent_are_not_sent() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_canceled_task_is_not_dispatched() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = world.submitted(&["pages=2"]).await;
     world.reaches(QueueName::Pages, 2).await;
     world.post_empty(&format!("/task/{id}/cancel")).await;
-    // A round that somebody opened and canceled before anybody had sent its messages.
+    // A round that was opened and canceled before its messages were sent.
     world.backend.tasks.reopen(world.task(&id).await.id, quire_platform::Reopen::All).await.expect("opened");
     world.post_empty(&format!("/task/{id}/cancel")).await;
-    sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
+    sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep");
     assert_eq!(world.depth(QueueName::Pages).await, 2, "those of the first round");
 }
 
 #[tokio::test]
-async fn what_has_ended_otherwise_and_what_is_not_there_cannot_be_canceled() {
-    let world = World::new().await;
+async fn an_ended_or_unknown_task_cannot_be_canceled() {
+    let world = TestWorld::new().await;
     let id = world.submitted(&["pages=1"]).await;
     let task = world.ended(&id).await;
     let problem = world.post_empty(&format!("/task/{id}/cancel")).await.problem(409, "task_ended");

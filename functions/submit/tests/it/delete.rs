@@ -9,11 +9,11 @@ use quire_tasks::{ObjectKey, Outcome};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::Notify};
 
-use crate::support::{StoreFault, World, id, now};
+use crate::support::{StoreFault, TestWorld, id, now};
 
 const MISSING: &str = "task_not_found";
 
-async fn is_gone(world: &World, task_id: &str) {
+async fn assert_gone(world: &TestWorld, task_id: &str) {
     for path in ["", "/result", "/pages"] {
         world.get(&format!("/task/{task_id}{path}")).await.problem(404, MISSING);
     }
@@ -26,16 +26,16 @@ async fn is_gone(world: &World, task_id: &str) {
     assert_eq!(world.backend.tasks.pages(id(task_id)).await.expect("a list"), []);
 }
 
-/// No object is named after it.
-async fn nothing_is_kept(world: &World, task_id: &str) {
+/// Asserts that no object has the task's id in its key.
+async fn assert_nothing_stored(world: &TestWorld, task_id: &str) {
     let kept = world.backend.objects.list("").await.expect("a list");
     assert_eq!(kept.iter().filter(|key| key.contains(task_id)).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 #[tokio::test]
-async fn a_deleted_task_leaves_nothing_in_the_whole_folder() {
-    let world = World::new().await;
-    // In the document's bytes and in what was read of them.
+async fn a_deleted_task_leaves_no_file() {
+    let world = TestWorld::new().await;
+    // In the bytes of the document and in its text.
     let task_id = world.submitted(&["pages=2 confidential_words", "pages=1 broken=1"]).await;
     let other = world.submitted(&["pages=1 words_of_another"]).await;
     world.ended(&task_id).await;
@@ -44,28 +44,28 @@ async fn a_deleted_task_leaves_nothing_in_the_whole_folder() {
     let answer = world.delete(&format!("/task/{task_id}")).await;
     assert_eq!((answer.status, answer.text.as_str()), (204, ""));
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
-    nothing_is_kept(&world, &task_id).await;
+    assert_nothing_stored(&world, &task_id).await;
     assert_eq!(world.files_with("words_of_another").len(), 2, "others keep theirs");
     assert_eq!(world.get(&format!("/task/{other}")).await.status, 200);
     world.delete(&format!("/task/{other}")).await;
-    is_gone(&world, &task_id).await;
+    assert_gone(&world, &task_id).await;
 }
 
 #[tokio::test]
-async fn an_open_task_is_deleted_and_a_page_in_hand_ends_as_nothing() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_page_in_flight_of_a_deleted_task_leaves_nothing() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=2"]).await;
     let page = world.task(&task_id).await.pages().next().expect("a page");
     assert_eq!(world.delete(&format!("/task/{task_id}")).await.status, 204);
     let late = world.backend.tasks.complete_page(page, 1, Outcome::succeeded(Some(0.9))).await;
     assert!(matches!(late, Err(Error::NotFound { .. })), "{late:?}");
-    is_gone(&world, &task_id).await;
-    nothing_is_kept(&world, &task_id).await;
+    assert_gone(&world, &task_id).await;
+    assert_nothing_stored(&world, &task_id).await;
 }
 
 #[tokio::test]
-async fn who_waits_for_a_task_that_is_deleted_is_told_so() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_wait_for_a_deleted_task_ends() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=1"]).await;
     let path = format!("/task/{task_id}?wait=20");
     let delete = async {
@@ -78,8 +78,8 @@ async fn who_waits_for_a_task_that_is_deleted_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_removed_is_no_task_any_more_and_goes_with_a_second_try() {
-    let world = World::new().await;
+async fn a_failed_deletion_hides_the_task_and_a_second_call_finishes_it() {
+    let world = TestWorld::new().await;
     let task_id = world.submitted(&["pages=1 confidential_words"]).await;
     world.ended(&task_id).await;
     world.faults.set(Some(StoreFault::Broken));
@@ -92,25 +92,25 @@ async fn what_could_not_be_removed_is_no_task_any_more_and_goes_with_a_second_tr
     world.faults.set(None);
     assert_eq!(world.delete(&path).await.status, 204);
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
-    is_gone(&world, &task_id).await;
+    assert_gone(&world, &task_id).await;
 }
 
 #[tokio::test]
-async fn what_a_client_that_went_away_has_begun_is_finished() {
-    let world = World::new().await;
+async fn a_deletion_is_finished_after_a_disconnect() {
+    let world = TestWorld::new().await;
     let task_id = world.submitted(&["pages=1 confidential_words"]).await;
     world.ended(&task_id).await;
     world.faults.set(Some(StoreFault::Slow));
     let request = world.client.delete(world.url(&format!("/task/{task_id}"))).timeout(Duration::from_millis(200));
     assert!(request.send().await.is_err_and(|error| error.is_timeout()), "the store is slow");
-    world.door.drained().await;
+    world.app.drained().await;
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
-    is_gone(&world, &task_id).await;
+    assert_gone(&world, &task_id).await;
 }
 
 #[tokio::test]
-async fn several_who_delete_at_once_do_not_harm_each_other() {
-    let world = World::new().await;
+async fn concurrent_deletions_all_succeed() {
+    let world = TestWorld::new().await;
     let task_id = world.submitted(&["pages=3"]).await;
     world.ended(&task_id).await;
     let path = format!("/task/{task_id}");
@@ -119,13 +119,13 @@ async fn several_who_delete_at_once_do_not_harm_each_other() {
     for answer in answers.iter().filter(|answer| answer.status != 204) {
         answer.problem(404, MISSING);
     }
-    is_gone(&world, &task_id).await;
-    nothing_is_kept(&world, &task_id).await;
+    assert_gone(&world, &task_id).await;
+    assert_nothing_stored(&world, &task_id).await;
 }
 
 #[tokio::test]
-async fn a_document_that_is_being_fetched_leaves_nothing_either() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_document_in_flight_of_a_deleted_task_leaves_nothing() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (was_asked, may_answer) = (Arc::clone(&asked), Arc::clone(&answer));
     let slow = async move || {
@@ -145,21 +145,21 @@ async fn a_document_that_is_being_fetched_leaves_nothing_either() {
             assert_eq!(world.delete(&format!("/task/{task_id}")).await.status, 204);
             answer.notify_one();
         };
-        let (ingested, ()) = tokio::join!(ingest_one(&world.door, delivery), delete);
+        let (ingested, ()) = tokio::join!(ingest_one(&world.app, delivery), delete);
         ingested.expect("that a task is deleted is no error");
-        nothing_is_kept(&world, task_id).await;
-        is_gone(&world, task_id).await;
+        assert_nothing_stored(&world, task_id).await;
+        assert_gone(&world, task_id).await;
     };
     tokio::select! {
         () = test => {}
-        _ = server => unreachable!("the server goes on for ever"),
+        _ = server => unreachable!("the server never ends"),
     }
     assert_eq!(world.files_with("confidential_words"), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn only_its_owner_can_delete_a_task() {
-    let world = World::new().await;
+    let world = TestWorld::new().await;
     let task_id = world.submitted(&["pages=1"]).await;
     world.ended(&task_id).await;
     let mut of_another = world.task(&task_id).await;

@@ -6,12 +6,13 @@ use quire_tasks::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Part, World, images};
+use crate::support::{FormPart, TestResponse, TestWorld, images};
 
-const HOOK: Part<'_> = Part { field: "callback_url", file: None, content: "http://127.0.0.1:9/hook?token=secret" };
+const HOOK: FormPart<'_> =
+    FormPart { field: "callback_url", file: None, content: "http://127.0.0.1:9/hook?token=secret" };
 
-/// A task of the door's, ended, with a callback that nobody has tried.
-async fn ended(world: &World) -> TaskId {
+/// Creates an ended task whose callback was not attempted.
+async fn ended(world: &TestWorld) -> TaskId {
     let form = [HOOK].into_iter().chain(images(&["pages=1"])).collect::<Vec<_>>();
     let answer = world.post("/ocr/async", &form).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
@@ -20,7 +21,7 @@ async fn ended(world: &World) -> TaskId {
     id.parse().expect("a task's id")
 }
 
-async fn update(world: &World, id: TaskId, update: CallbackUpdate) {
+async fn update(world: &TestWorld, id: TaskId, update: CallbackUpdate) {
     let completion = world.backend.tasks.update_callback(id, 1, update).await.expect("an update");
     assert!(completion.changed());
 }
@@ -29,15 +30,15 @@ fn exhausted() -> CallbackUpdate {
     CallbackUpdate::Exhausted { error: "the receiver answered with status 410".to_owned() }
 }
 
-fn attempt(webhook_id: WebhookId, number: u32, at: i64, result: AttemptResult) -> DeliveryAttempt {
-    let delivered = result == AttemptResult::Delivered;
+fn attempt(webhook_id: WebhookId, number: u32, at: i64, ending: AttemptResult) -> DeliveryAttempt {
+    let delivered = ending == AttemptResult::Delivered;
     DeliveryAttempt {
         webhook_id,
         event: "task.succeeded".to_owned(),
         attempt: number,
         at: UnixMillis(at),
         duration_ms: 12,
-        result,
+        result: ending,
         status: Some(if delivered { 200 } else { 503 }),
         error: (!delivered).then(|| "the receiver answered with status 503".to_owned()),
         response: (!delivered).then(|| "down".to_owned()),
@@ -45,18 +46,18 @@ fn attempt(webhook_id: WebhookId, number: u32, at: i64, result: AttemptResult) -
     }
 }
 
-async fn note(world: &World, attempt: &DeliveryAttempt) {
+async fn note(world: &TestWorld, attempt: &DeliveryAttempt) {
     let body = serde_json::to_string(attempt).expect("JSON");
     world.backend.records.set(Collection::Deliveries, &attempt.key(), body, None).await.expect("it is written");
 }
 
-async fn resend(world: &World, id: &str) -> Answer {
+async fn resend(world: &TestWorld, id: &str) -> TestResponse {
     let request = world.client.post(world.url(&format!("/deliveries/{id}/resend")));
-    Answer::of(request.send().await.expect("an answer")).await
+    TestResponse::read(request.send().await.expect("an answer")).await
 }
 
-/// A task of another tenant that has ended as `own` has.
-async fn of_another(world: &World, own: TaskId) -> TaskId {
+/// Creates an ended task of another tenant, like `own`.
+async fn of_another(world: &TestWorld, own: TaskId) -> TaskId {
     let own = world.backend.tasks.task(own).await.expect("a task");
     let (id, tenant) = (TaskId::derive_from(&["another's"]), "another".parse::<Tenant>().expect("a tenant"));
     let task = Task { id, tenant, ..own };
@@ -65,8 +66,8 @@ async fn of_another(world: &World, own: TaskId) -> TaskId {
 }
 
 #[tokio::test]
-async fn the_log_has_each_attempt_and_the_newest_delivery_first() {
-    let world = World::new().await;
+async fn deliveries_are_listed_newest_first_with_all_attempts() {
+    let world = TestWorld::new().await;
     let id = ended(&world).await;
     let path = format!("/task/{id}/deliveries");
     assert_eq!(world.get(&path).await.json(), json!({"deliveries": [], "next": null}));
@@ -95,8 +96,8 @@ async fn the_log_has_each_attempt_and_the_newest_delivery_first() {
 }
 
 #[tokio::test]
-async fn the_log_is_read_in_pages_while_more_is_told() {
-    let world = World::new().await;
+async fn deliveries_are_paginated_while_new_ones_arrive() {
+    let world = TestWorld::new().await;
     let id = ended(&world).await;
     let notice = |number| WebhookId { progress: Some(number), ..WebhookId::for_round_end(id, 1) };
     for number in 1..=7 {
@@ -121,8 +122,8 @@ async fn the_log_is_read_in_pages_while_more_is_told() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_was_taken_is_sent_once_more_under_its_own_id() {
-    let world = World::new().await;
+async fn a_delivered_event_is_resent_with_its_id() {
+    let world = TestWorld::new().await;
     let id = ended(&world).await;
     let delivery = WebhookId::for_round_end(id, 1).to_string();
     for state in [CallbackUpdate::Delivered, exhausted()] {
@@ -136,19 +137,19 @@ async fn a_delivery_that_was_taken_is_sent_once_more_under_its_own_id() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_to_be_sent_again_is_refused() {
-    let mut world = World::without_worker(|_| {}).await;
+async fn unknown_and_superseded_deliveries_are_not_resent() {
+    let mut world = TestWorld::without_worker(|_| {}).await;
     let form = [HOOK].into_iter().chain(images(&["pages=1"])).collect::<Vec<_>>();
     let open: TaskId =
         world.post("/ocr/async", &form).await.json()["task_id"].as_str().expect("an id").parse().expect("an id");
     resend(&world, &WebhookId::for_round_end(open, 1).to_string()).await.problem(404, "delivery_not_found");
-    world.hire();
+    world.start_worker();
     world.ended(&open.to_string()).await;
     let silent =
         world.post("/ocr/async", &images(&["pages=1"])).await.json()["task_id"].as_str().expect("an id").to_owned();
     world.ended(&silent).await;
     let silent = WebhookId::for_round_end(silent.parse().expect("an id"), 1).to_string();
-    let unknown = WebhookId::for_round_end(TaskId::derive_from(&["nobody's"]), 1).to_string();
+    let unknown = WebhookId::for_round_end(TaskId::derive_from(&["unknown"]), 1).to_string();
     let later = WebhookId::for_round_end(open, 2).to_string();
     let foreign = WebhookId::for_round_end(of_another(&world, open).await, 1).to_string();
     for id in [&silent, &unknown, &later, &foreign, "msg_1", "..%2F..", "%ff"] {
@@ -163,8 +164,8 @@ async fn what_is_not_there_to_be_sent_again_is_refused() {
 }
 
 #[tokio::test]
-async fn all_that_was_given_up_since_a_time_is_sent_again_once() {
-    let world = World::new().await;
+async fn recover_resends_exhausted_callbacks_once() {
+    let world = TestWorld::new().await;
     let (missed, taken) = (ended(&world).await, ended(&world).await);
     update(&world, missed, exhausted()).await;
     update(&world, taken, CallbackUpdate::Delivered).await;
@@ -181,11 +182,11 @@ async fn all_that_was_given_up_since_a_time_is_sent_again_once() {
 }
 
 #[tokio::test]
-async fn what_a_call_that_died_left_half_done_the_next_one_finishes() {
-    let world = World::new().await;
+async fn recover_resumes_an_interrupted_resend() {
+    let world = TestWorld::new().await;
     let id = ended(&world).await;
     update(&world, id, exhausted()).await;
-    // Its first step, without the second.
+    // The first of the two steps only.
     update(&world, id, CallbackUpdate::Resend).await;
     let before = world.depth(QueueName::Callbacks).await;
     let answer = world.post_json("/webhooks/recover", &json!({"since": "2020-01-01T00:00:00Z"})).await;
@@ -194,8 +195,8 @@ async fn what_a_call_that_died_left_half_done_the_next_one_finishes() {
 }
 
 #[tokio::test]
-async fn a_recovery_of_many_goes_on_where_it_stopped() {
-    let world = World::without_worker(|_| {}).await;
+async fn recover_continues_at_its_cursor() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let hook = Callback::new("http://127.0.0.1:9/hook".to_owned());
     for number in 0..230_i64 {
         let id = TaskId::derive_from(&["a task", &number.to_string()]);
@@ -220,8 +221,8 @@ async fn a_recovery_of_many_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn a_recovery_without_a_time_is_refused_by_its_field() {
-    let world = World::without_worker(|_| {}).await;
+async fn recover_requires_a_time() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let ask = async |body: Value| world.post_json("/webhooks/recover", &body).await;
     assert_eq!(ask(json!({})).await.problem(422, "missing_field")["pointer"], "#/since");
     assert_eq!(ask(json!({"since": "yesterday"})).await.problem(422, "invalid_field")["pointer"], "#/since");
@@ -233,8 +234,8 @@ async fn a_recovery_without_a_time_is_refused_by_its_field() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_read_is_a_problem_without_details() {
-    let world = World::new().await;
+async fn an_unreadable_log_is_a_problem_without_details() {
+    let world = TestWorld::new().await;
     let id = ended(&world).await;
     world.faults.hide_records();
     let answer = world.get(&format!("/task/{id}/deliveries")).await;

@@ -1,22 +1,25 @@
-//! Engines that are on trial, paused or failing, as customers and whoever looks at `GET /healthz` see them.
+//! Canary, paused and failing engines, as customers and operators see them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{body::Body, extract::Request};
 use quire_platform::engine_status::{pause, reinstate, report, resume, roll_back};
-use quire_platform::now;
-use quire_submit::{engines, lambda, router};
+use quire_submit::{engine_health, lambda, router};
 use quire_tasks::{BreakerState, EngineName, EngineReport, EngineStats, OperatorNote, UnixMillis};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, World, image};
+use crate::support::{TestResponse, TestWorld, image};
 
 const CANARY: &str = r#""routes": [
     {"modes": ["text"], "primary": "a@1", "canary": {"engine": "a@2", "share": 0.5}},
     {"modes": ["markdown"], "primary": "b@1", "fallback": "a@1"}
 ]"#;
 
-/// Longer than what is known of the board may be old.
+/// Longer than the TTL of the cached engine statuses.
 const STALE: Duration = Duration::from_millis(1100);
 
 fn engine(name: &str) -> EngineName {
@@ -27,8 +30,13 @@ fn note(reason: &str) -> OperatorNote {
     OperatorNote { reason: reason.to_owned(), by: "ops".to_owned(), at: UnixMillis(1_700_000_000_123) }
 }
 
-/// A new task and the engine that it got.
-async fn submitted(world: &World, mode: &str) -> (String, String) {
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    UnixMillis(since.as_millis() as i64)
+}
+
+/// Creates a task; returns its id and its engine.
+async fn submitted(world: &TestWorld, mode: &str) -> (String, String) {
     let body = json!({"image_url": "https://example.com/a.pdf", "mode": mode});
     let answer = world.post_json("/ocr/async", &body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
@@ -38,15 +46,15 @@ async fn submitted(world: &World, mode: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_canary_gets_its_share_of_the_tasks_until_it_is_rolled_back_and_keeps_those_that_it_has() {
-    let world = World::with_routes(CANARY).await;
+async fn a_canary_gets_its_share_until_it_is_rolled_back() {
+    let world = TestWorld::with_routes(CANARY).await;
     let mut tasks = BTreeMap::new();
     for _ in 0..60 {
         let (id, engine) = submitted(&world, "text").await;
         tasks.insert(id, engine);
     }
     let taken = tasks.values().filter(|engine| *engine == "a@2").count();
-    // One run in some hundred million has fewer or more by chance.
+    // The probability to be outside is about one in 10⁸.
     assert!((8..=52).contains(&taken), "{taken} of 60");
     assert!(roll_back(&world.backend, &engine("a@2"), note("worse")).await.expect("rolled back"));
     tokio::time::sleep(STALE).await;
@@ -66,10 +74,10 @@ async fn a_canary_gets_its_share_of_the_tasks_until_it_is_rolled_back_and_keeps_
 }
 
 #[tokio::test]
-async fn a_task_whose_engine_is_paused_says_why_it_waits() {
-    let mut world = World::with_routes(r#""routes": [{"modes": ["text"], "primary": "a@1"}]"#).await;
+async fn a_task_of_a_paused_engine_has_a_waiting_reason() {
+    let mut world = TestWorld::with_routes(r#""routes": [{"modes": ["text"], "primary": "a@1"}]"#).await;
     let id = world.post("/ocr", &[image("pages=1")]).await.json()["task_id"].as_str().expect("an id").to_owned();
-    world.door.drained().await;
+    world.app.drained().await;
     let path = format!("/task/{id}");
     let before = world.get(&path).await;
     assert_eq!(before.json()["waiting_reason"], Value::Null);
@@ -79,20 +87,20 @@ async fn a_task_whose_engine_is_paused_says_why_it_waits() {
     let expected = json!({"code": "engine_paused", "detail": "a@1 is paused: new weights"});
     let etag = before.header("etag").expect("a tag").to_owned();
     let changed = world.client.get(world.url(&format!("{path}?wait=20"))).header("if-none-match", &etag);
-    let changed = Answer::of(changed.send().await.expect("an answer")).await;
+    let changed = TestResponse::read(changed.send().await.expect("an answer")).await;
     assert_eq!((changed.status, &changed.json()["waiting_reason"]), (200, &expected), "at once: that is new");
     let etag = changed.header("etag").expect("a tag").to_owned();
     let known = world.client.get(world.url(&path)).header("if-none-match", &etag).send().await.expect("an answer");
     assert_eq!(known.status().as_u16(), 304);
 
-    world.hire();
+    world.start_worker();
     let ended = world.ended(&id).await;
     assert_eq!(ended["waiting_reason"], Value::Null, "it waits no longer, paused or not");
 }
 
 #[tokio::test]
-async fn a_pause_that_is_over_is_no_reason() {
-    let world = World::with_routes(r#""routes": [{"modes": ["text"], "primary": "a@1"}]"#).await;
+async fn a_pause_that_ended_is_not_a_waiting_reason() {
+    let world = TestWorld::with_routes(r#""routes": [{"modes": ["text"], "primary": "a@1"}]"#).await;
     pause(&world.backend, &engine("a@1"), note("new weights")).await.expect("paused");
     let (id, _) = submitted(&world, "text").await;
     let reason = async || world.get(&format!("/task/{id}")).await.json()["waiting_reason"].clone();
@@ -103,8 +111,8 @@ async fn a_pause_that_is_over_is_no_reason() {
 }
 
 #[tokio::test]
-async fn a_board_that_cannot_be_read_hides_no_task_and_gives_no_canary_a_task() {
-    let world = World::with_routes(CANARY).await;
+async fn unreadable_engine_status_hides_no_task_and_disables_canaries() {
+    let world = TestWorld::with_routes(CANARY).await;
     world.faults.hide_records();
     let (id, engine) = submitted(&world, "markdown").await;
     assert_eq!(engine, "b@1", "there is no canary to ask about");
@@ -117,10 +125,10 @@ async fn a_board_that_cannot_be_read_hides_no_task_and_gives_no_canary_a_task() 
 }
 
 #[tokio::test]
-async fn what_is_known_of_engines_is_told_one_by_one() {
-    let world = World::with_routes(CANARY).await;
-    let told = async || Value::from(engines(&world.backend, &world.routes).await.expect("members"));
-    let quiet = told().await;
+async fn engine_health_lists_each_engine() {
+    let world = TestWorld::with_routes(CANARY).await;
+    let read_health = async || Value::from(engine_health(&world.backend, &world.routes).await.expect("members"));
+    let quiet = read_health().await;
     assert_eq!((&quiet["degraded"], quiet.get("unavailable")), (&false.into(), None));
     assert_eq!(quiet["engines"].as_array().map(Vec::len), Some(4));
 
@@ -136,11 +144,11 @@ async fn what_is_known_of_engines_is_told_one_by_one() {
     roll_back(&world.backend, &engine("a@2"), note("worse")).await.expect("rolled back");
     pause(&world.backend, &engine("a@2"), note("worse")).await.expect("paused");
     pause(&world.backend, &engine("pp-ocr@v6-small"), note("no route has it")).await.expect("paused");
-    let told = told().await;
-    assert_eq!((&told["degraded"], &told["unavailable"]), (&true.into(), &json!(["b@1"])));
+    let report = read_health().await;
+    assert_eq!((&report["degraded"], &report["unavailable"]), (&true.into(), &json!(["b@1"])));
     let of = |name: &str| {
-        let engines = told["engines"].as_array().expect("engines").iter();
-        engines.clone().find(|engine| engine["engine"] == name).expect("it is told of").clone()
+        let engines = report["engines"].as_array().expect("engines").iter();
+        engines.clone().find(|engine| engine["engine"] == name).expect("it is listed").clone()
     };
     let expected = json!({
         "engine": "b@1", "state": "open", "reason": "h:8000 refused the connection",
@@ -158,25 +166,29 @@ async fn what_is_known_of_engines_is_told_one_by_one() {
 }
 
 #[tokio::test]
-async fn the_health_of_a_function_tells_of_engines_too() {
-    let world = World::without_worker(|_| {}).await;
-    let app = router(Arc::new(lambda::door(world.backend.clone()).expect("a door by the environment")));
+async fn the_health_of_a_lambda_function_includes_engines() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    let app = router(Arc::new(lambda::app_state(world.backend.clone()).expect("settings from the environment")));
     let health = async || {
         let request = Request::get("/healthz").body(Body::empty()).expect("a request");
-        let response = lambda::answer(&world.door, app.clone(), request, Duration::from_secs(20)).await;
+        let response = lambda::answer(&world.app, app.clone(), request, Duration::from_secs(20)).await;
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, serde_json::from_slice::<Value>(&body).expect("JSON"))
     };
     let pp_ocr = engine("pp-ocr@v6-small");
     pause(&world.backend, &pp_ocr, note("maintenance")).await.expect("paused");
-    let (status, told) = health().await;
-    assert_eq!((status, &told["ok"], &told["degraded"]), (200, &true.into(), &true.into()), "nothing is lost: {told}");
+    let (status, report) = health().await;
     assert_eq!(
-        (&told["unavailable"], &told["engines"][0]["reason"]),
+        (status, &report["ok"], &report["degraded"]),
+        (200, &true.into(), &true.into()),
+        "still healthy: {report}"
+    );
+    assert_eq!(
+        (&report["unavailable"], &report["engines"][0]["reason"]),
         (&json!([pp_ocr.to_string()]), &"maintenance".into())
     );
     world.faults.hide_records();
-    let (status, told) = health().await;
-    assert_eq!((status, &told["ok"], told.get("engines")), (503, &false.into(), None));
+    let (status, report) = health().await;
+    assert_eq!((status, &report["ok"], report.get("engines")), (503, &false.into(), None));
 }

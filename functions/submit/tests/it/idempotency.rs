@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that is sent again makes nothing again.
+//! `Idempotency-Key`: repeated requests.
 
 use std::{
     collections::BTreeSet,
@@ -10,25 +10,25 @@ use quire_tasks::TaskId;
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::sleep};
 
-use crate::support::{Answer, Part, World, body, boundary, image, image_named, images};
+use crate::support::{FormPart, TestResponse, TestWorld, body, boundary, image, image_named, images};
 
-pub(crate) async fn form(world: &World, key: &str, path: &str, parts: &[Part<'_>]) -> Answer {
+pub(crate) async fn form(world: &TestWorld, key: &str, path: &str, parts: &[FormPart<'_>]) -> TestResponse {
     let request = world.client.post(world.url(path)).header("content-type", boundary()).header("idempotency-key", key);
-    Answer::of(request.body(body(parts)).send().await.expect("an answer")).await
+    TestResponse::read(request.body(body(parts)).send().await.expect("an answer")).await
 }
 
-async fn json(world: &World, key: &str, path: &str, json: &Value) -> Answer {
+async fn json(world: &TestWorld, key: &str, path: &str, json: &Value) -> TestResponse {
     let request = world.client.post(world.url(path)).header("idempotency-key", key).json(json);
-    Answer::of(request.send().await.expect("an answer")).await
+    TestResponse::read(request.send().await.expect("an answer")).await
 }
 
-/// By a task id in its body, or in its header.
-pub(crate) fn task_id(answer: &Answer) -> String {
+/// Returns the task id of the body, or of the header.
+pub(crate) fn task_id(answer: &TestResponse) -> String {
     let id = answer.header("quire-task-id").map(str::to_owned);
     id.or_else(|| answer.json()["task_id"].as_str().map(str::to_owned)).expect("a task id")
 }
 
-pub(crate) fn assert_replayed(first: &Answer, again: &Answer) {
+pub(crate) fn assert_replayed(first: &TestResponse, again: &TestResponse) {
     assert_eq!((first.status, &first.text), (again.status, &again.text));
     assert_eq!(first.header("location"), again.header("location"));
     assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
@@ -39,8 +39,8 @@ fn url() -> Value {
 }
 
 #[tokio::test]
-async fn the_same_request_again_is_answered_with_the_same_task() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_repeated_request_returns_the_same_task() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let first = json(&world, "key-1", "/ocr/async", &url()).await;
     assert_eq!(first.status, 202, "{}", first.text);
     for key in ["key-1", "\"key-1\""] {
@@ -54,19 +54,19 @@ async fn the_same_request_again_is_answered_with_the_same_task() {
 }
 
 #[tokio::test]
-async fn calls_that_answer_with_what_was_read_answer_with_it_again() {
-    let world = World::new().await;
+async fn a_repeated_synchronous_request_returns_the_same_text() {
+    let world = TestWorld::new().await;
     for (path, parts) in [
         ("/ocr", vec![image("pages=2")]),
         ("/ocr/batch", images(&["pages=1", "garbage"])),
         ("/ocr/async", images(&["pages=1"])),
-        // Of a document that could not be read, too.
+        // Also for a document that could not be read.
         ("/ocr", vec![image("pages=1 bad=1")]),
     ] {
         let key = format!("{path}-{}", parts[0].content).replace(' ', "+");
         let first = form(&world, &key, path, &parts).await;
         let again = form(&world, &key, path, &parts).await;
-        let without_request_id = |answer: &Answer| {
+        let without_request_id = |answer: &TestResponse| {
             let mut body = answer.json();
             body.as_object_mut().map(|body| body.remove("request_id"));
             body
@@ -78,23 +78,23 @@ async fn calls_that_answer_with_what_was_read_answer_with_it_again() {
 }
 
 #[tokio::test]
-async fn a_form_is_the_same_whatever_its_boundary_is() {
-    let world = World::without_worker(|_| {}).await;
-    let parts = [Part { field: "tags", file: None, content: "a" }, image("pages=1")];
+async fn the_boundary_of_a_form_does_not_matter() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    let parts = [FormPart { field: "tags", file: None, content: "a" }, image("pages=1")];
     let first = form(&world, "key", "/ocr/async", &parts).await;
     let other = body(&parts).replace("quire-test-boundary", "another-boundary");
     let request = world.client.post(world.url("/ocr/async")).header("idempotency-key", "key");
     let request = request.header("content-type", "multipart/form-data; boundary=another-boundary").body(other);
-    assert_replayed(&first, &Answer::of(request.send().await.expect("an answer")).await);
+    assert_replayed(&first, &TestResponse::read(request.send().await.expect("an answer")).await);
 }
 
 #[tokio::test]
-async fn what_took_too_long_at_first_is_waited_for_again() {
-    let mut world = World::without_worker(|settings| settings.sync_limit = Duration::from_millis(100)).await;
+async fn a_repeated_request_waits_for_the_first_task() {
+    let mut world = TestWorld::without_worker(|settings| settings.sync_limit = Duration::from_millis(100)).await;
     let parts = [image("pages=1")];
     let first = form(&world, "key", "/ocr", &parts).await;
     assert_eq!(first.status, 202, "{}", first.text);
-    world.hire();
+    world.start_worker();
     world.ended(&task_id(&first)).await;
     let again = form(&world, "key", "/ocr", &parts).await;
     assert_eq!((again.status, again.json()["text"].clone()), (200, "page 1 of pages=1".into()));
@@ -102,8 +102,8 @@ async fn what_took_too_long_at_first_is_waited_for_again() {
 }
 
 #[tokio::test]
-async fn an_announced_upload_is_the_same_task_with_an_address_of_now() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_repeated_announcement_has_a_new_upload_url() {
+    let world = TestWorld::without_worker(|_| {}).await;
     world.faults.take_uploads();
     let announced = json!({"filename": "a.pdf", "content_type": "application/pdf", "bytes": 999});
     let first = json(&world, "key", "/uploads", &announced).await;
@@ -117,10 +117,10 @@ async fn an_announced_upload_is_the_same_task_with_an_address_of_now() {
 }
 
 #[tokio::test]
-async fn a_key_is_good_for_one_request_only() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_key_of_a_different_request_is_refused() {
+    let world = TestWorld::without_worker(|_| {}).await;
     form(&world, "key", "/ocr/async", &[image("pages=1")]).await;
-    let tagged = [image("pages=1"), Part { field: "tags", file: None, content: "a" }];
+    let tagged = [image("pages=1"), FormPart { field: "tags", file: None, content: "a" }];
     for (path, parts) in [
         ("/ocr/async", vec![image("pages=2")]),
         ("/ocr/async", vec![image_named("other.png", "pages=1")]),
@@ -139,8 +139,8 @@ async fn a_key_is_good_for_one_request_only() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_refused_before_anything_is_read() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_malformed_key_is_refused_before_the_body_is_read() {
+    let world = TestWorld::without_worker(|_| {}).await;
     world.faults.take_uploads();
     for key in ["", "a b", "\"\"", &"x".repeat(256)] {
         for path in ["/ocr", "/ocr/batch", "/ocr/async"] {
@@ -148,37 +148,37 @@ async fn a_key_that_is_none_is_refused_before_anything_is_read() {
         }
         json(&world, key, "/uploads", &json!({})).await.problem(400, "malformed_idempotency_key");
     }
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn while_the_first_request_is_at_work_the_same_one_is_told_so() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_repeated_request_is_refused_while_the_first_is_running() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let parts = [image("pages=1")];
-    let (waiting, told) = tokio::join!(form(&world, "key", "/ocr", &parts), async {
+    let (waiting, refused) = tokio::join!(form(&world, "key", "/ocr", &parts), async {
         world.reaches(QueueName::Pages, 1).await;
-        let told = form(&world, "key", "/ocr", &parts).await;
+        let refused = form(&world, "key", "/ocr", &parts).await;
         form(&world, "key", "/ocr", &[image("pages=2")]).await.problem(422, "idempotency_key_reused");
-        world.door.close();
-        told
+        world.app.close();
+        refused
     });
-    let problem = told.problem(409, "idempotency_key_in_use");
-    assert_eq!((told.header("retry-after"), &problem["retryable"]), (Some("1"), &true.into()));
-    assert_eq!(problem["task_id"].as_str(), Some(task_id(&waiting).as_str()), "it can be asked for");
+    let problem = refused.problem(409, "idempotency_key_in_use");
+    assert_eq!((refused.header("retry-after"), &problem["retryable"]), (Some("1"), &true.into()));
+    assert_eq!(problem["task_id"].as_str(), Some(task_id(&waiting).as_str()), "the id of the running task");
     assert_eq!(waiting.status, 202, "{}", waiting.text);
     assert_replayed(&waiting, &form(&world, "key", "/ocr", &parts).await);
 }
 
 #[tokio::test]
-async fn of_many_requests_at_once_one_makes_a_task_at_whichever_door() {
-    let mut world = World::without_worker(|_| {}).await;
-    let doors = [world.address, world.another_door(|_| {}).await.1];
+async fn concurrent_requests_to_two_servers_create_one_task() {
+    let mut world = TestWorld::without_worker(|_| {}).await;
+    let apps = [world.address, world.another_server(|_| {}).await.1];
     let mut requests = JoinSet::new();
     for number in 0..50 {
-        let request = world.client.post(format!("http://{}/ocr/async", doors[number % 2]));
+        let request = world.client.post(format!("http://{}/ocr/async", apps[number % 2]));
         let request = request.header("content-type", boundary()).header("idempotency-key", "key");
         let request = request.body(body(&images(&["pages=1", "pages=2"])));
-        requests.spawn(async move { Answer::of(request.send().await.expect("an answer")).await });
+        requests.spawn(async move { TestResponse::read(request.send().await.expect("an answer")).await });
     }
     let answers = requests.join_all().await;
     let mut tasks = BTreeSet::new();
@@ -194,14 +194,14 @@ async fn of_many_requests_at_once_one_makes_a_task_at_whichever_door() {
     let firsts =
         answers.iter().filter(|answer| answer.status == 202 && answer.header("idempotency-replayed").is_none());
     assert_eq!(firsts.count(), 1);
-    world.door.drained().await;
+    world.app.drained().await;
     world.reaches(QueueName::Pages, 3).await;
     assert_eq!(world.backend.objects.list("documents/").await.expect("a list").len(), 2);
 }
 
 #[tokio::test]
-async fn a_key_is_forgotten_after_its_time() {
-    let world = World::without_worker(|settings| settings.keys_kept_for = Duration::from_millis(500)).await;
+async fn a_key_expires() {
+    let world = TestWorld::without_worker(|settings| settings.keys_kept_for = Duration::from_millis(500)).await;
     let first = json(&world, "key", "/ocr/async", &url()).await;
     assert_eq!(first.status, 202, "{}", first.text);
     let begun = Instant::now();
@@ -213,10 +213,10 @@ async fn a_key_is_forgotten_after_its_time() {
 }
 
 #[tokio::test]
-async fn a_task_that_was_deleted_meanwhile_is_not_made_again() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_deleted_task_is_not_created_again() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let first = json(&world, "key", "/ocr/async", &url()).await;
-    world.door.drained().await;
+    world.app.drained().await;
     let id: TaskId = task_id(&first).parse().expect("an id");
     world.backend.tasks.remove(id).await.expect("removed");
     let again = json(&world, "key", "/ocr/async", &url()).await;

@@ -1,4 +1,4 @@
-//! The second door, against a server on loopback.
+//! Ingest, with a document server on loopback.
 
 use std::{
     future::Future,
@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::World;
+use crate::support::TestWorld;
 
-/// A server with a good document, one that comes at the third try, and several that never come.
+/// A server with a valid document, one that succeeds on the third request, and several that never do.
 async fn server() -> (SocketAddr, impl Future<Output = ()>) {
     let tries = Arc::new(AtomicU32::new(0));
     let flaky = move || async move {
@@ -44,45 +44,45 @@ async fn server() -> (SocketAddr, impl Future<Output = ()>) {
     (address, async move { axum::serve(listener, app).await.expect("a server") })
 }
 
-/// Runs a test beside a document server.
+/// Runs a test with a document server.
 async fn beside_server<T>(test: impl AsyncFnOnce(SocketAddr) -> T) -> T {
     let (address, server) = server().await;
     tokio::select! {
         done = test(address) => done,
-        () = server => unreachable!("the server goes on for ever"),
+        () = server => unreachable!("the server never ends"),
     }
 }
 
-async fn submit(world: &World, url: String) -> String {
+async fn submit(world: &TestWorld, url: String) -> String {
     let body = json!({"image_url": url, "callback_url": "https://example.com/hook"});
     let answer = world.post_json("/ocr/async", &body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
     answer.json()["task_id"].as_str().expect("a task id").to_owned()
 }
 
-/// The next delivery of the documents queue, with the consumer that keeps its lease.
-async fn delivery(world: &World) -> (Consumer<DocumentMessage>, Delivery<DocumentMessage>) {
+/// Receives the next delivery of the documents queue, with the consumer that extends its lease.
+async fn delivery(world: &TestWorld) -> (Consumer<DocumentMessage>, Delivery<DocumentMessage>) {
     let consumer = Consumer::new(world.backend.queue(QueueName::Documents), Duration::from_mins(1));
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let delivery = received.pop().expect("a delivery").expect("a readable message");
     (consumer, delivery)
 }
 
-/// Gives ingest one attempt, numbered so, at the URL.
-async fn attempt(world: &World, url: String, number: u32) -> Value {
+/// Ingests a URL once, as the attempt with this number.
+async fn attempt(world: &TestWorld, url: String, number: u32) -> Value {
     let id = submit(world, url).await;
     let (_consumer, mut delivery) = delivery(world).await;
     delivery.attempt = number;
-    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     world.get(&format!("/task/{id}")).await.json()
 }
 
 #[tokio::test]
-async fn a_url_is_fetched_checked_split_and_read() {
-    let world = World::new().await;
+async fn a_url_is_fetched_validated_split_and_read() {
+    let world = TestWorld::new().await;
     let stop = CancellationToken::new();
-    let ingesting = ingest(Arc::clone(&world.door), stop.clone());
+    let ingesting = ingest(Arc::clone(&world.app), stop.clone());
     let test = beside_server(async |address| {
         let id = submit(&world, format!("http://{address}/good")).await;
         let flaky = submit(&world, format!("http://{address}/flaky")).await;
@@ -93,13 +93,13 @@ async fn a_url_is_fetched_checked_split_and_read() {
         stop.cancel();
     });
     let (ended, ()) = tokio::join!(ingesting, test);
-    ended.expect("ingest ends when it is told to");
+    ended.expect("ingest stops on shutdown");
     assert_eq!(world.spooled(), 0);
 }
 
 #[tokio::test]
-async fn what_will_never_come_fails_at_once_and_its_customer_is_told() {
-    let world = World::without_worker(|settings| settings.limits.max_bytes = 1000).await;
+async fn a_permanent_failure_fails_the_document_and_sends_the_callback() {
+    let world = TestWorld::without_worker(|settings| settings.limits.max_bytes = 1000).await;
     beside_server(async |address| {
         for (number, (path, code)) in [
             ("/missing", "fetch_failed"),
@@ -119,12 +119,12 @@ async fn what_will_never_come_fails_at_once_and_its_customer_is_told() {
         }
     })
     .await;
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn what_may_come_later_is_tried_again_until_the_last_attempt() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_transient_failure_is_retried_until_the_last_attempt() {
+    let world = TestWorld::without_worker(|_| {}).await;
     beside_server(async |address| {
         let url = format!("http://{address}/down");
         let task = attempt(&world, url.clone(), 1).await;
@@ -133,7 +133,7 @@ async fn what_may_come_later_is_tried_again_until_the_last_attempt() {
         let (_consumer, mut last) = delivery(&world).await;
         assert_eq!(last.attempt, 2);
         last.attempt = QueueName::Documents.settings().max_receives;
-        ingest_one(&world.door, last).await.expect("the backend does not fail");
+        ingest_one(&world.app, last).await.expect("the backend does not fail");
         let id = task["task_id"].as_str().expect("a task id");
         let task = world.get(&format!("/task/{id}")).await.json();
         assert_eq!(task["documents"][0]["error"]["code"], "fetch_failed");
@@ -145,8 +145,8 @@ async fn what_may_come_later_is_tried_again_until_the_last_attempt() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_split_already_is_not_fetched_and_its_pages_are_sent_again_by_a_second_attempt_only() {
-    let world = World::without_worker(|_| {}).await;
+async fn only_a_second_attempt_resends_the_pages_of_a_split_document() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = beside_server(async |address| attempt(&world, format!("http://{address}/good"), 1).await).await;
     assert_eq!(world.depth(QueueName::Pages).await, 2);
     let task_id = id["task_id"].as_str().expect("a task id").parse().expect("an id");
@@ -154,19 +154,19 @@ async fn a_document_that_is_split_already_is_not_fetched_and_its_pages_are_sent_
     let queue = world.backend.queue(QueueName::Documents);
     queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a second delivery");
     let (_consumer, another) = delivery(&world).await;
-    ingest_one(&world.door, another).await.expect("the server is gone, and nobody asks it");
-    assert_eq!(world.depth(QueueName::Pages).await, 2, "whoever split the document sent its pages");
+    ingest_one(&world.app, another).await.expect("no request to the stopped server");
+    assert_eq!(world.depth(QueueName::Pages).await, 2, "the attempt that split the document sent its pages");
     queue.send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("a third delivery");
     let (_consumer, mut again) = delivery(&world).await;
     again.attempt = 2;
-    ingest_one(&world.door, again).await.expect("the server is gone, and nobody asks it");
-    assert_eq!(world.depth(QueueName::Pages).await, 4, "whoever split it may have died before it sent them");
+    ingest_one(&world.app, again).await.expect("no request to the stopped server");
+    assert_eq!(world.depth(QueueName::Pages).await, 4, "an earlier attempt may have crashed before it sent them");
     assert_eq!(world.depth(QueueName::Documents).await, 0);
 }
 
 #[tokio::test]
-async fn one_document_that_panics_and_one_that_takes_too_long_do_not_keep_others_from_being_done() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_panic_and_a_timeout_do_not_affect_other_documents() {
+    let world = TestWorld::without_worker(|_| {}).await;
     beside_server(async |address| {
         let mut deliveries = Vec::new();
         let consumer = Consumer::new(world.backend.queue(QueueName::Documents), Duration::from_mins(1));
@@ -175,7 +175,7 @@ async fn one_document_that_panics_and_one_that_takes_too_long_do_not_keep_others
             ids.push(submit(&world, format!("http://{address}{path}")).await);
             deliveries.extend(consumer.receive(1, Duration::from_secs(10)).await.expect("a receive"));
         }
-        ingest_all(&world.door, deliveries, Duration::from_secs(2)).await;
+        ingest_all(&world.app, deliveries, Duration::from_secs(2)).await;
         let mut status = Vec::new();
         for id in &ids {
             let task = world.get(&format!("/task/{id}")).await.json();
@@ -190,8 +190,8 @@ async fn one_document_that_panics_and_one_that_takes_too_long_do_not_keep_others
 }
 
 #[tokio::test]
-async fn messages_about_nothing_and_unreadable_ones_do_not_stay() {
-    let world = World::without_worker(|_| {}).await;
+async fn messages_of_unknown_tasks_and_malformed_ones_are_removed() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let queue = world.backend.queue(QueueName::Documents);
     let task_id = "task_00000000000000000000000000000000".parse().expect("an id");
     let message = DocumentMessage { task_id, document: 1, round: 1, job: DocumentJob::Split };
@@ -204,7 +204,7 @@ async fn messages_about_nothing_and_unreadable_ones_do_not_stay() {
         world.reaches(QueueName::Documents, 0).await;
         stop.cancel();
     };
-    let (ended, ()) = tokio::join!(ingest(Arc::clone(&world.door), stop.clone()), check);
-    ended.expect("ingest ends when it is told to");
+    let (ended, ()) = tokio::join!(ingest(Arc::clone(&world.app), stop.clone()), check);
+    ended.expect("ingest stops on shutdown");
     assert_eq!(world.depth(QueueName::DeadDocuments).await, 1);
 }

@@ -1,4 +1,4 @@
-//! The door where a process stands still between requests, and the check of PDFs by the functions' own programs.
+//! The API as a Lambda function, which is frozen between requests, and the validation of PDFs by its own program.
 
 use std::{
     fmt::Write as _,
@@ -13,47 +13,49 @@ use axum::{Router, body::Body, extract::Request, routing::get};
 use quire_document::DocumentLimits;
 use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
-use quire_submit::{ChildInspector, Door, DoorSettings, Inspector, ingest_all, lambda, router, take_uploads};
+use quire_submit::{
+    AppState, ChildInspector, Inspector, SubmitSettings, handle_upload_event, ingest_all, lambda, router,
+};
 use quire_tasks::{DocumentFormat, SplitDocument};
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::{Fine, Part, StoreFault, World, body, boundary, image};
+use crate::support::{AlwaysHealthy, FormPart, StoreFault, TestWorld, body, boundary, image};
 
 #[tokio::test]
-async fn when_a_request_is_answered_nothing_is_left_to_do() {
-    let world = World::without_worker(|settings| settings.sync_limit = Duration::from_millis(50)).await;
+async fn a_response_is_sent_after_all_background_work() {
+    let world = TestWorld::without_worker(|settings| settings.sync_limit = Duration::from_millis(50)).await;
     world.faults.set(Some(StoreFault::Slow));
     for path in ["/ocr", "/ocr/batch", "/ocr/async"] {
         let before = world.depth(QueueName::Pages).await;
         let field = if path == "/ocr" { "image" } else { "images" };
-        let form = body(&[Part { field, ..image("pages=3") }]);
+        let form = body(&[FormPart { field, ..image("pages=3") }]);
         let request = Request::post(path).header("content-type", boundary()).body(Body::from(form)).expect("a request");
-        let router = router(Arc::clone(&world.door));
-        let response = lambda::answer(&world.door, router, request, Duration::from_secs(20)).await;
+        let router = router(Arc::clone(&world.app));
+        let response = lambda::answer(&world.app, router, request, Duration::from_secs(20)).await;
         assert_eq!(response.status(), 202);
-        // No waiting here: a process that stands still does nothing later either.
+        // Without a wait: a frozen process does nothing later.
         assert_eq!(world.depth(QueueName::Pages).await, before + 3, "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_request_is_answered_in_time_even_when_something_is_left_to_do() {
-    let world = World::without_worker(|_| {}).await;
-    // Refused by its length, and its body, which never comes, is read on for a while.
+async fn a_response_is_sent_in_time_despite_background_work() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    // Refused by its length; its body, which never arrives, is drained for a while.
     let never = futures_util::stream::pending::<Result<&str, std::io::Error>>();
     let request = Request::post("/ocr").header("content-length", u64::MAX).body(Body::from_stream(never));
-    let (router, begun) = (router(Arc::clone(&world.door)), Instant::now());
+    let (router, begun) = (router(Arc::clone(&world.app)), Instant::now());
     let request = request.expect("a request");
-    let response = lambda::answer(&world.door, router, request, Duration::from_millis(200)).await;
+    let response = lambda::answer(&world.app, router, request, Duration::from_millis(200)).await;
     assert_eq!(response.status(), 413);
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn an_answer_that_lambda_cannot_carry_is_compressed_or_refused_with_what_to_do() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_response_over_the_lambda_limit_is_compressed_or_refused() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let line = r#"{"text":"a line","confidence":0.98,"polygon":[[1,2],[3,4],[5,6],[7,8]]},"#;
     let noise = || Uuid::now_v7().simple().to_string();
     let app = Router::new()
@@ -62,7 +64,7 @@ async fn an_answer_that_lambda_cannot_carry_is_compressed_or_refused_with_what_t
         .route("/noise", get(async move || (0..400_000).map(|_| noise()).collect::<String>()));
     let ask = async |path: &str, encoding: &str| {
         let request = Request::get(path).header("accept-encoding", encoding).body(Body::empty()).expect("a request");
-        let response = lambda::answer(&world.door, app.clone(), request, Duration::from_secs(20)).await;
+        let response = lambda::answer(&world.app, app.clone(), request, Duration::from_secs(20)).await;
         let (parts, body) = response.into_parts();
         let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("plain").to_owned());
         let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
@@ -74,15 +76,17 @@ async fn an_answer_that_lambda_cannot_carry_is_compressed_or_refused_with_what_t
     let mut text = String::new();
     flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut text).expect("gzip");
     assert_eq!(text, line.repeat(200_000));
-    for (path, encoding, detail) in [("/large", "identity", "Accept-Encoding: gzip"), ("/noise", "gzip", "even when")] {
+    for (path, encoding, detail) in
+        [("/large", "identity", "Accept-Encoding: gzip"), ("/noise", "gzip", "even compressed")]
+    {
         let (status, _, body) = ask(path, encoding).await;
         let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!((status, &problem["code"]), (406, &"answer_too_large".into()));
-        assert!(problem["detail"].as_str().is_some_and(|said| said.contains(detail)), "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|text| text.contains(detail)), "{problem}");
     }
 }
 
-/// A function's program as its zip has it: with pdfium beside it.
+/// Unpacks a function's program like its zip: with PDFium beside it.
 pub(crate) fn unpacked(program: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let bootstrap = folder.path().join("bootstrap");
@@ -93,7 +97,7 @@ pub(crate) fn unpacked(program: &str) -> (TempDir, PathBuf) {
 }
 
 #[tokio::test]
-async fn a_function_checks_pdfs_in_children_of_its_own_program_with_the_library_beside_it() {
+async fn a_function_validates_pdfs_in_child_processes_of_its_own_program() {
     for program in [env!("CARGO_BIN_EXE_submit-api"), env!("CARGO_BIN_EXE_submit-ingest")] {
         let (_folder, bootstrap) = unpacked(program);
         let inspector = ChildInspector::new(bootstrap, DocumentLimits::default());
@@ -103,7 +107,7 @@ async fn a_function_checks_pdfs_in_children_of_its_own_program_with_the_library_
     }
 }
 
-/// A PDF of so many small pages, each with a text of its own.
+/// Returns a PDF of this many small pages, each with its own text.
 fn pdf(pages: usize) -> Vec<u8> {
     let mut file = "%PDF-1.7\n".to_owned();
     let mut offsets = Vec::new();
@@ -129,29 +133,38 @@ fn pdf(pages: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_pdf_of_3_000_pages_goes_through_the_second_door_within_a_function_s_time_and_memory() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_pdf_of_3_000_pages_is_ingested_within_the_time_and_memory_of_a_function() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let (_folder, bootstrap) = unpacked(env!("CARGO_BIN_EXE_submit-ingest"));
-    // What the child needs, this process and the function's own 150 MB must fit into 2048 MB together.
+    // The child, this process and the function's own 150 MB must fit into 2048 MB.
     let limited = bootstrap.with_file_name("limited");
     let script = format!("#!/bin/sh\nulimit -v 1048576\nexec '{}' \"$@\"\n", bootstrap.display());
     std::fs::write(&limited, script).expect("a script");
     std::fs::set_permissions(&limited, PermissionsExt::from_mode(0o755)).expect("its permissions");
     let egress = Client::new(EgressPolicy::default()).expect("a client");
     let inspector = Arc::new(ChildInspector::new(limited, DocumentLimits::default()));
-    let (backend, settings) = (world.backend.clone(), DoorSettings::default());
+    let (backend, settings) = (world.backend.clone(), SubmitSettings::default());
     let routes = Arc::clone(&world.routes);
-    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, Arc::new(Fine), Arc::clone(&routes)));
+    let app = Arc::new(AppState::new(
+        backend.clone(),
+        inspector,
+        egress,
+        settings,
+        Arc::new(AlwaysHealthy),
+        Arc::clone(&routes),
+    ));
 
     backend.objects.put("inbox/long.pdf", pdf(3000).into()).await.expect("put");
     let object = json!({"key": "inbox/long.pdf", "versionId": "1"});
     let event = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": object}}]});
-    take_uploads(&backend, &routes, serde_json::from_value(event).expect("an event"), None).await.expect("taken in");
+    handle_upload_event(&backend, &routes, serde_json::from_value(event).expect("an event"), None)
+        .await
+        .expect("taken in");
     let consumer = Consumer::new(backend.queue(QueueName::Documents), Duration::from_mins(3));
     let received = consumer.receive(1, Duration::from_secs(10)).await.expect("received");
 
     let begun = Instant::now();
-    ingest_all(&door, received, Duration::from_mins(2)).await;
+    ingest_all(&app, received, Duration::from_mins(2)).await;
     eprintln!("3,000 pages took {:?}", begun.elapsed());
     assert_eq!(world.depth(QueueName::Pages).await, 3000);
     assert_eq!(world.depth(QueueName::Documents).await, 0);

@@ -1,4 +1,4 @@
-//! What a tenant may ask for.
+//! Rate limits and quotas.
 
 use std::num::NonZero;
 
@@ -9,19 +9,19 @@ use serde_json::json;
 
 use crate::{
     auth::{ask, key, send},
-    support::{Answer, World, image, images},
+    support::{TestResponse, TestWorld, image, images},
 };
 
-/// A world with a tenant that has these limits, and its key.
-async fn limited(limits: TenantLimits) -> (World, String) {
-    let world = World::without_worker(|_| {}).await;
+/// Returns a world with a tenant that has these limits, and its key.
+async fn limited(limits: TenantLimits) -> (TestWorld, String) {
+    let world = TestWorld::without_worker(|_| {}).await;
     let acme: Tenant = "acme".parse().expect("a name");
     TenantLimits::change(&world.backend, &acme, |_| limits).await.expect("it is written");
     let (_, key) = key(&world, "acme", 1).await;
     (world, key)
 }
 
-/// So few a minute that none comes in while a test runs.
+/// Limits that refill too slowly to matter during a test.
 fn at_once(burst: u64) -> TenantLimits {
     TenantLimits { requests_per_minute: NonZero::new(1), burst: NonZero::new(burst), pages_per_day: None }
 }
@@ -30,20 +30,20 @@ fn pages(per_day: u64) -> TenantLimits {
     TenantLimits { pages_per_day: NonZero::new(per_day), ..TenantLimits::default() }
 }
 
-/// The seconds of `Retry-After`.
-fn wait(answer: &Answer) -> u64 {
-    answer.header("retry-after").expect("a refusal says when").parse().expect("seconds")
+/// Returns the seconds of `Retry-After`.
+fn wait(answer: &TestResponse) -> u64 {
+    answer.header("retry-after").expect("Retry-After").parse().expect("seconds")
 }
 
 #[tokio::test]
-async fn a_tenant_without_limits_hears_nothing_of_them() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_tenant_without_limits_gets_no_limit_headers() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let answer = world.get("/task").await;
     assert_eq!((answer.status, answer.header("ratelimit"), answer.header("ratelimit-policy")), (200, None, None));
 }
 
 #[tokio::test]
-async fn requests_over_the_limit_are_refused_and_told_when_to_come_back() {
+async fn requests_over_the_rate_limit_are_refused_with_retry_after() {
     let (world, acme) = limited(at_once(3)).await;
     for left in ["\"requests\";r=2;t=60", "\"requests\";r=1;t=120", "\"requests\";r=0;t=180"] {
         let answer = ask(&world, Method::GET, "/task", Some(&acme)).await;
@@ -58,13 +58,13 @@ async fn requests_over_the_limit_are_refused_and_told_when_to_come_back() {
     let (_, other) = key(&world, "other", 2).await;
     assert_eq!(ask(&world, Method::GET, "/task", Some(&other)).await.status, 200, "others are not limited");
     assert_eq!(ask(&world, Method::GET, "/healthz", None).await.status, 200);
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn a_limit_holds_over_two_doors_of_one_home() {
+async fn a_rate_limit_is_shared_by_two_servers() {
     let (mut world, acme) = limited(at_once(100)).await;
-    let (_, second) = world.another_door(|_| {}).await;
+    let (_, second) = world.another_server(|_| {}).await;
     let mut allowed = 0;
     for asked in 0..130 {
         let url = if asked % 2 == 0 { world.url("/task") } else { format!("http://{second}/task") };
@@ -74,12 +74,12 @@ async fn a_limit_holds_over_two_doors_of_one_home() {
             status => assert_eq!(status, 429),
         }
     }
-    // What a slow door holds too long is lost to it, and nobody gets it twice.
+    // Requests that a slow server has reserved are lost, and never granted twice.
     assert!((50..=100).contains(&allowed), "{allowed}");
 }
 
 #[tokio::test]
-async fn an_answer_to_a_refused_request_still_has_the_limits() {
+async fn a_refused_request_has_the_limit_headers() {
     let (world, acme) = limited(at_once(9)).await;
     let answer = ask(&world, Method::GET, "/task/task_1", Some(&acme)).await;
     answer.problem(404, "task_not_found");
@@ -87,7 +87,7 @@ async fn an_answer_to_a_refused_request_still_has_the_limits() {
 }
 
 #[tokio::test]
-async fn pages_of_documents_in_hand_are_charged_and_debt_refuses_new_ones_only() {
+async fn uploaded_pages_are_charged_and_an_exceeded_quota_refuses_new_tasks_only() {
     let (world, acme) = limited(pages(2)).await;
     let first = send(&world, "/ocr/async", &images(&["pages=3", "garbage"]), &acme).await;
     assert_eq!(first.status, 202, "{}", first.text);
@@ -95,7 +95,7 @@ async fn pages_of_documents_in_hand_are_charged_and_debt_refuses_new_ones_only()
     assert_eq!(first.header("ratelimit-policy"), Some("\"pages\";q=2;w=86400"));
     let refused = send(&world, "/ocr/async", &[image("pages=1")], &acme).await;
     assert_eq!(refused.problem(429, "quota_exceeded")["retryable"], true);
-    // One page in debt, and one that must come in: two half days.
+    // One page over the quota, and one more to be allowed: two half days.
     assert!((86_000..=86_400).contains(&wait(&refused)), "{}", wait(&refused));
     let id = first.json()["task_id"].as_str().expect("an id").to_owned();
     let read = ask(&world, Method::GET, &format!("/task/{id}"), Some(&acme)).await;
@@ -103,7 +103,7 @@ async fn pages_of_documents_in_hand_are_charged_and_debt_refuses_new_ones_only()
 }
 
 #[tokio::test]
-async fn pages_that_are_read_again_are_charged_again() {
+async fn retried_pages_are_charged_again() {
     let (world, acme) = limited(pages(2)).await;
     let first = send(&world, "/ocr/async", &[image("pages=1")], &acme).await;
     let id = first.json()["task_id"].as_str().expect("an id").to_owned();
@@ -117,12 +117,12 @@ async fn pages_that_are_read_again_are_charged_again() {
 }
 
 #[tokio::test]
-async fn pages_of_a_document_that_is_had_later_are_charged_once() {
+async fn pages_of_a_fetched_document_are_charged_once() {
     let (world, acme) = limited(pages(10)).await;
     world.faults.take_uploads();
     let announced = json!({"content_type": "application/pdf", "bytes": 7});
     let request = world.client.post(world.url("/uploads")).bearer_auth(&acme).json(&announced);
-    let answer = Answer::of(request.send().await.expect("an answer")).await;
+    let answer = TestResponse::read(request.send().await.expect("an answer")).await;
     assert_eq!(answer.header("ratelimit"), Some("\"pages\";r=10;t=0"), "{}", answer.text);
     let task_id = answer.json()["task_id"].as_str().expect("an id").parse().expect("an id");
     let key = quire_tasks::ObjectKey::Inbox { task_id }.to_string();
@@ -130,12 +130,12 @@ async fn pages_of_a_document_that_is_had_later_are_charged_once() {
     let message = quire_tasks::DocumentMessage { task_id, document: 1, round: 1, job: quire_tasks::DocumentJob::Split };
     let queue = world.backend.queue(quire_platform::QueueName::Documents);
     let outgoing = || quire_platform::OutgoingMessage::new(&message, &"acme".parse().expect("a name"));
-    queue.send(vec![outgoing(), outgoing()]).await.expect("it is told twice");
+    queue.send(vec![outgoing(), outgoing()]).await.expect("two messages");
     let consumer = quire_platform::Consumer::new(queue, std::time::Duration::from_mins(1));
     let mut taken = 0;
     while taken < 2 {
         for delivery in consumer.receive(1, std::time::Duration::from_secs(5)).await.expect("a receive") {
-            quire_submit::ingest_one(&world.door, delivery.expect("a message")).await.expect("it is taken in");
+            quire_submit::ingest_one(&world.app, delivery.expect("a message")).await.expect("ingested");
             taken += 1;
         }
     }

@@ -10,16 +10,16 @@ use quire_tasks::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{World, now};
+use crate::support::{TestWorld, now};
 
-/// A task of one page that was accepted so many milliseconds ago.
+/// Returns a task of one page that was accepted this many milliseconds ago.
 fn task(ago: i64) -> Task {
     let split = DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 1 });
     let (id, created_at) = (TaskId::new(Uuid::now_v7()), UnixMillis(now().0 - ago));
     Task::new(id, Tenant::default(), created_at, vec![Document::new(1, None, split)], None)
 }
 
-async fn add(world: &World, task: Task) -> String {
+async fn add(world: &TestWorld, task: Task) -> String {
     world.backend.tasks.create(task).await.expect("the task is created").task().id.to_string()
 }
 
@@ -28,14 +28,14 @@ fn ids(list: &Value) -> Vec<String> {
     tasks.iter().map(|task| task["task_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-async fn listed(world: &World, query: &str) -> Vec<String> {
+async fn listed(world: &TestWorld, query: &str) -> Vec<String> {
     let answer = world.get(&format!("/task?{query}")).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.text);
     ids(&answer.json())
 }
 
-/// All tasks, page by page, with what is to be done between two pages.
-async fn walked(world: &World, query: &str, between: impl AsyncFn()) -> Vec<String> {
+/// Lists all tasks, page by page, and calls `between` after each page.
+async fn walked(world: &TestWorld, query: &str, between: impl AsyncFn()) -> Vec<String> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
         let list = world.get(&format!("/task?{query}{cursor}")).await.json();
@@ -47,16 +47,16 @@ async fn walked(world: &World, query: &str, between: impl AsyncFn()) -> Vec<Stri
 }
 
 #[tokio::test]
-async fn tasks_are_listed_newest_first_with_how_far_they_are_and_without_what_was_read() {
-    let world = World::without_worker(|_| {}).await;
+async fn tasks_are_listed_newest_first_with_their_progress_and_without_text() {
+    let world = TestWorld::without_worker(|_| {}).await;
     assert_eq!(world.get("/task").await.json(), json!({"tasks": [], "next": null}));
-    let older = add(&world, task(2000).with_tags(vec!["invoices".to_owned()])).await;
+    let middle = add(&world, task(2000).with_tags(vec!["invoices".to_owned()])).await;
     let newer = add(&world, task(1000)).await;
     let list = world.get("/task").await.json();
-    assert_eq!((ids(&list), &list["next"]), (vec![newer, older.clone()], &Value::Null));
-    let (entry, whole) = (&list["tasks"][1], world.get(&format!("/task/{older}")).await.json());
+    assert_eq!((ids(&list), &list["next"]), (vec![newer, middle.clone()], &Value::Null));
+    let (entry, whole) = (&list["tasks"][1], world.get(&format!("/task/{middle}")).await.json());
     for (name, value) in entry.as_object().expect("an object") {
-        assert_eq!(value, &whole[name], "{name} is what the task itself says");
+        assert_eq!(value, &whole[name], "{name} is the same in GET /task");
     }
     let rest = ["avg_confidence", "documents", "waiting_reason"];
     let names: BTreeSet<&str> = whole.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -66,13 +66,13 @@ async fn tasks_are_listed_newest_first_with_how_far_they_are_and_without_what_wa
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_what_is_listed() {
-    let world = World::without_worker(|_| {}).await;
+async fn filters_select_tasks() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let old = task(60_000).with_tags(vec!["a".to_owned(), "b".to_owned()]);
-    let mut told = task(30_000);
-    told.callback = Some(quire_tasks::Callback::new("https://example.com/hook".to_owned()));
-    let (at, page) = (told.created_at, told.pages().next().expect("a page"));
-    let (old, told, new) = (add(&world, old).await, add(&world, told).await, add(&world, task(0)).await);
+    let mut middle = task(30_000);
+    middle.callback = Some(quire_tasks::Callback::new("https://example.com/hook".to_owned()));
+    let (at, page) = (middle.created_at, middle.pages().next().expect("a page"));
+    let (old, middle, new) = (add(&world, old).await, add(&world, middle).await, add(&world, task(0)).await);
     let failed = Outcome::Failed(Failure::new(FailureCode::UnreadablePage, "broken"));
     world.backend.tasks.complete_page(page, 1, failed).await.expect("the page ends");
     let exhausted = CallbackUpdate::Exhausted { error: "410".to_owned() };
@@ -81,29 +81,29 @@ async fn what_is_asked_for_is_what_is_listed() {
     let at = jiff::Timestamp::from_millisecond(at.0).expect("a time");
     for (query, expected) in [
         ("status=queued".to_owned(), vec![&new, &old]),
-        ("status=failed".to_owned(), vec![&told]),
+        ("status=failed".to_owned(), vec![&middle]),
         ("status=succeeded".to_owned(), vec![]),
         ("tag=b".to_owned(), vec![&old]),
         ("tag=B".to_owned(), vec![]),
-        ("callback=exhausted".to_owned(), vec![&told]),
+        ("callback=exhausted".to_owned(), vec![&middle]),
         ("callback=none".to_owned(), vec![&new, &old]),
-        (format!("created_after={at}"), vec![&new, &told]),
+        (format!("created_after={at}"), vec![&new, &middle]),
         (format!("created_before={at}"), vec![&old]),
         (format!("created_after={at}&created_before={at}"), vec![]),
         (format!("created_before={at}&tag=a&status=queued&callback=none"), vec![&old]),
-        ("_=1&unknown=x".to_owned(), vec![&new, &told, &old]),
+        ("_=1&unknown=x".to_owned(), vec![&new, &middle, &old]),
     ] {
         assert_eq!(listed(&world, &query).await.iter().collect::<Vec<_>>(), expected, "{query}");
     }
     let later = at + Duration::from_nanos(1);
     assert_eq!(listed(&world, &format!("created_after={later}")).await, [new]);
-    assert_eq!(listed(&world, &format!("created_before={later}")).await, [told, old]);
+    assert_eq!(listed(&world, &format!("created_before={later}")).await, [middle, old]);
 }
 
 #[tokio::test]
-async fn page_by_page_nothing_is_lost_or_repeated_while_tasks_are_added_and_removed() {
-    let world = World::without_worker(|_| {}).await;
-    // Several of one moment: only their ids tell them apart.
+async fn pagination_neither_skips_nor_repeats_tasks_under_changes() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    // Several of one millisecond: only their ids distinguish them.
     let mut expected = Vec::new();
     for ago in [5000, 4000, 4000, 4000, 3000, 2000, 2000] {
         expected.push(add(&world, task(ago)).await);
@@ -121,8 +121,8 @@ async fn page_by_page_nothing_is_lost_or_repeated_while_tasks_are_added_and_remo
 }
 
 #[tokio::test]
-async fn a_page_that_is_full_says_whether_there_are_more() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_full_page_has_a_cursor_only_if_more_follow() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let mut expected = Vec::new();
     for ago in (1..=4).rev() {
         expected.insert(0, add(&world, task(ago * 1000)).await);
@@ -136,8 +136,8 @@ async fn a_page_that_is_full_says_whether_there_are_more() {
 }
 
 #[tokio::test]
-async fn who_looks_for_something_rare_comes_back_with_a_cursor_and_finds_it() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_search_for_a_rare_task_continues_at_a_cursor() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let rare = add(&world, task(90_000).with_tags(vec!["rare".to_owned()])).await;
     join_all((0..600).map(|ago| add(&world, task(ago)))).await;
     let first = world.get("/task?tag=rare").await.json();
@@ -146,8 +146,8 @@ async fn who_looks_for_something_rare_comes_back_with_a_cursor_and_finds_it() {
 }
 
 #[tokio::test]
-async fn tasks_of_others_and_tasks_that_have_expired_are_not_listed() {
-    let world = World::without_worker(|_| {}).await;
+async fn tasks_of_other_tenants_and_expired_tasks_are_not_listed() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let mut of_another = task(1000);
     of_another.tenant = "another".parse().expect("a tenant");
     let id = add(&world, of_another).await;
@@ -158,8 +158,8 @@ async fn tasks_of_others_and_tasks_that_have_expired_are_not_listed() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_makes_no_sense_is_refused_by_its_name() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_invalid_parameter_is_refused_with_its_name() {
+    let world = TestWorld::without_worker(|_| {}).await;
     for (name, wrong) in [
         ("status", "done"),
         ("status", ""),

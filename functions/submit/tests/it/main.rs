@@ -1,4 +1,4 @@
-//! The front door, through a real listener, on the embedded backend.
+//! Integration tests of the API, with a real listener, on the embedded backend.
 
 mod asynchronous;
 mod auth;
@@ -7,11 +7,9 @@ mod cancel;
 mod delete;
 mod deliveries;
 mod engines;
-mod expiry;
 mod faults;
 mod idempotency;
 mod idempotency_faults;
-mod inbox;
 mod ingest;
 mod lambda;
 mod limits;
@@ -23,11 +21,13 @@ mod options;
 mod pages;
 mod refusals;
 mod result;
+mod retention;
 mod retry;
 mod searchable;
 mod support;
 mod sweep;
 mod task;
 mod trace;
+mod upload_trigger;
 mod uploads;
 mod webhooks;

@@ -1,4 +1,4 @@
-//! How a document is to be read, as requests say it.
+//! The read options of requests.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use quire_tasks::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Part, World, image, images};
+use crate::support::{FormPart, TestWorld, image, images};
 
 /// PP-OCR for text, and a server for three other modes.
 const ROUTES: &str = r#""routes": [
@@ -17,12 +17,12 @@ const ROUTES: &str = r#""routes": [
     {"modes": ["markdown", "fields", "translate"], "primary": "a@1"}
 ]"#;
 
-const fn field<'a>(field: &'a str, content: &'a str) -> Part<'a> {
-    Part { field, file: None, content }
+const fn field<'a>(field: &'a str, content: &'a str) -> FormPart<'a> {
+    FormPart { field, file: None, content }
 }
 
-/// What the next page message says, and what `GET /task` says of the same task.
-async fn sent(world: &World) -> (ReadAs, Value) {
+/// Returns the read options of the next page message, and the same task from `GET /task`.
+async fn sent(world: &TestWorld) -> (ReadAs, Value) {
     let consumer = Consumer::<PageMessage>::new(world.backend.queue(QueueName::Pages), Duration::from_mins(1));
     let delivery = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive").pop().expect("a delivery");
     let delivery = delivery.expect("a page message");
@@ -31,20 +31,20 @@ async fn sent(world: &World) -> (ReadAs, Value) {
     (message.read_as, world.get(&format!("/task/{}", message.page.task_id)).await.json())
 }
 
-async fn task_of(world: &World, answer: &Value) -> Task {
+async fn task_of(world: &TestWorld, answer: &Value) -> Task {
     let id: TaskId = answer["task_id"].as_str().expect("a task id").parse().expect("an id");
     world.backend.tasks.task(id).await.expect("the task")
 }
 
 #[tokio::test]
-async fn every_call_with_a_form_takes_a_mode_and_an_engine_and_every_page_travels_with_them() {
-    let world = World::with_routes(ROUTES).await;
-    let said = [field("keys", "總計"), field("mode", "fields"), field("engine", "b"), field("keys", "Invoice no.")];
+async fn every_form_accepts_a_mode_and_an_engine_for_every_page() {
+    let world = TestWorld::with_routes(ROUTES).await;
+    let options = [field("keys", "總計"), field("mode", "fields"), field("engine", "b"), field("keys", "Invoice no.")];
     let keys = vec!["總計".to_owned(), "Invoice no.".to_owned()];
     for path in ["/ocr", "/ocr/batch", "/ocr/async"] {
         let file = if path == "/ocr" { vec![image("pages=1")] } else { images(&["pages=1"]) };
-        // Before the file and behind it: forms have no order.
-        for form in [[&said[..], &file].concat(), [&file, &said[..]].concat()] {
+        // Before and after the file: the fields of a form have no order.
+        for form in [[&options[..], &file].concat(), [&file, &options[..]].concat()] {
             let answer = world.post(path, &form).await;
             assert_eq!(answer.status, 202, "{path}: {}", answer.text);
             let (read_as, task) = sent(&world).await;
@@ -58,8 +58,8 @@ async fn every_call_with_a_form_takes_a_mode_and_an_engine_and_every_page_travel
 }
 
 #[tokio::test]
-async fn what_says_nothing_of_a_mode_is_read_as_text_by_its_route() {
-    let world = World::with_routes(ROUTES).await;
+async fn the_default_mode_is_text() {
+    let world = TestWorld::with_routes(ROUTES).await;
     for form in [vec![image("pages=1")], vec![image("pages=1"), field("mode", "text")]] {
         world.post("/ocr", &form).await;
         let (read_as, task) = sent(&world).await;
@@ -71,16 +71,16 @@ async fn what_says_nothing_of_a_mode_is_read_as_text_by_its_route() {
 }
 
 #[tokio::test]
-async fn calls_with_json_take_them_too() {
-    let world = World::with_routes(ROUTES).await;
+async fn json_calls_accept_a_mode_and_an_engine() {
+    let world = TestWorld::with_routes(ROUTES).await;
     world.faults.take_uploads();
     for (path, about) in [
         ("/ocr/async", json!({"image_url": "https://example.com/a.pdf"})),
         ("/uploads", json!({"content_type": "application/pdf", "bytes": 10})),
     ] {
-        let ask = async |said: Value| {
+        let ask = async |options: Value| {
             let mut body = about.clone();
-            body.as_object_mut().expect("an object").extend(said.as_object().expect("an object").clone());
+            body.as_object_mut().expect("an object").extend(options.as_object().expect("an object").clone());
             task_of(&world, &world.post_json(path, &body).await.json()).await.read_as
         };
         let read_as = ask(json!({"mode": "translate", "language": "français", "engine": "a@2"})).await;
@@ -95,25 +95,25 @@ async fn calls_with_json_take_them_too() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_or_not_offered_is_refused_with_its_place_before_anything_is_stored() {
-    let world = World::with_routes(ROUTES).await;
+async fn an_invalid_or_unavailable_mode_is_refused_with_its_pointer() {
+    let world = TestWorld::with_routes(ROUTES).await;
     world.faults.take_uploads();
     let (invalid, missing, no_mode) = ("invalid_field", "missing_field", "mode_not_offered");
-    for (said, code, pointer, detail) in [
-        (json!({"mode": "poem"}), invalid, "mode", "Unknown mode: must be one of text, markdown"),
-        (json!({"mode": ""}), invalid, "mode", "Unknown mode"),
-        (json!({"mode": "fields"}), missing, "keys", "Mode fields requires keys."),
-        (json!({"mode": "translate"}), missing, "language", "Mode translate requires language."),
-        (json!({"keys": ["a"]}), invalid, "keys", "Mode text does not accept keys."),
+    for (options, code, pointer, detail) in [
+        (json!({"mode": "poem"}), invalid, "mode", "There is no such mode; there are text, markdown"),
+        (json!({"mode": ""}), invalid, "mode", "There is no such mode"),
+        (json!({"mode": "fields"}), missing, "keys", "The mode fields asks for keys."),
+        (json!({"mode": "translate"}), missing, "language", "The mode translate asks for language."),
+        (json!({"keys": ["a"]}), invalid, "keys", "The mode text has no use for keys."),
         (json!({"mode": "fields", "keys": ["a\nb"]}), invalid, "keys", "without line breaks"),
-        (json!({"mode": "fields", "keys": vec!["a"; 65]}), invalid, "keys", "at most 64 texts"),
-        (json!({"mode": "markdown", "language": "English"}), invalid, "language", "does not accept language"),
-        (json!({"mode": "table"}), no_mode, "mode", "No engine here reads in the mode table; there are text,"),
-        (json!({"mode": "markdown", "engine": "pp-ocr"}), no_mode, "mode", "pp-ocr@v6-small does not read in"),
-        (json!({"engine": "c@1"}), "engine_not_offered", "engine", "There is no engine c@1 here; there are a@1,"),
-        (json!({"engine": "a"}), "engine_not_offered", "engine", "There is no engine a here"),
+        (json!({"mode": "fields", "keys": vec!["a"; 65]}), invalid, "keys", "up to 64 texts"),
+        (json!({"mode": "markdown", "language": "English"}), invalid, "language", "has no use for language"),
+        (json!({"mode": "table"}), no_mode, "mode", "No engine offers the mode table; available modes: text,"),
+        (json!({"mode": "markdown", "engine": "pp-ocr"}), no_mode, "mode", "pp-ocr@v6-small does not offer the mode markdown; its modes: text"),
+        (json!({"engine": "c@1"}), "engine_not_offered", "engine", "Unknown or ambiguous engine c@1; available engines: a@1,"),
+        (json!({"engine": "a"}), "engine_not_offered", "engine", "Unknown or ambiguous engine a;"),
     ] {
-        let members = said.as_object().expect("an object");
+        let members = options.as_object().expect("an object");
         let texts: Vec<(&str, &str)> = members
             .iter()
             .flat_map(|(name, value)| {
@@ -122,7 +122,7 @@ async fn what_is_wrong_or_not_offered_is_refused_with_its_place_before_anything_
             })
             .collect();
         let fields = texts.iter().map(|(name, text)| field(name, text));
-        let form: Vec<Part<'_>> = [image("pages=1")].into_iter().chain(fields).collect();
+        let form: Vec<FormPart<'_>> = [image("pages=1")].into_iter().chain(fields).collect();
         let mut by_url = members.clone();
         by_url.insert("image_url".to_owned(), "https://example.com/a.pdf".into());
         let mut announced = members.clone();
@@ -134,17 +134,17 @@ async fn what_is_wrong_or_not_offered_is_refused_with_its_place_before_anything_
             world.post_json("/uploads", &announced.into()).await,
         ] {
             let problem = answer.problem(422, code);
-            assert_eq!(problem["pointer"], format!("#/{pointer}"), "{said}");
-            assert!(problem["detail"].as_str().is_some_and(|told| told.contains(detail)), "{said}: {problem}");
+            assert_eq!(problem["pointer"], format!("#/{pointer}"), "{options}");
+            assert!(problem["detail"].as_str().is_some_and(|text| text.contains(detail)), "{options}: {problem}");
             assert_eq!(problem["retryable"], false);
         }
     }
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn fields_of_the_wrong_kind_too_long_or_said_twice_are_refused() {
-    let world = World::with_routes(ROUTES).await;
+async fn fields_of_the_wrong_type_too_long_or_repeated_are_refused() {
+    let world = TestWorld::with_routes(ROUTES).await;
     let url = "https://example.com/a.pdf";
     for (body, pointer) in [
         (json!({"image_url": url, "mode": 7}), "#/mode"),
@@ -164,18 +164,18 @@ async fn fields_of_the_wrong_kind_too_long_or_said_twice_are_refused() {
     let twice = [image("pages=1"), field("engine", "a@1"), field("engine", "a@2")];
     let problem = world.post("/ocr", &twice).await.problem(422, "invalid_field");
     assert_eq!(problem["pointer"], "#/engine");
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
-const TOO_LONG: &str = "The field is longer than 400 bytes.";
+const TOO_LONG: &str = "Must not exceed 400 bytes.";
 
 #[tokio::test]
-async fn the_longest_keys_that_are_taken_fit_into_every_request() {
-    let world = World::with_routes(ROUTES).await;
-    // Four bytes each in UTF-8, and twelve escaped.
+async fn the_longest_keys_fit_into_every_request() {
+    let world = TestWorld::with_routes(ROUTES).await;
+    // Four bytes each in UTF-8, and twelve when escaped in JSON.
     let keys = vec!["𠮷".repeat(100); 64];
     let fields = keys.iter().map(|key| field("keys", key));
-    let form: Vec<Part<'_>> = [image("pages=1"), field("mode", "fields")].into_iter().chain(fields).collect();
+    let form: Vec<FormPart<'_>> = [image("pages=1"), field("mode", "fields")].into_iter().chain(fields).collect();
     assert_eq!(world.post("/ocr", &form).await.status, 202);
     let (read_as, _) = sent(&world).await;
     assert_eq!(read_as.mode, Mode::Fields { keys: keys.clone() });
@@ -186,8 +186,8 @@ async fn the_longest_keys_that_are_taken_fit_into_every_request() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_mode_is_answered_with_all_that_its_mode_gives() {
-    let world = World::with_routes(ROUTES).await;
+async fn a_page_of_another_mode_has_the_output_of_that_mode() {
+    let world = TestWorld::with_routes(ROUTES).await;
     let answer = world.post("/ocr", &[image("pages=1"), field("mode", "fields"), field("keys", "total")]).await;
     let task = task_of(&world, &answer.json()).await;
     let page = task.pages().next().expect("a page");

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use quire_platform::QueueName;
-use quire_submit::DoorSettings;
+use quire_submit::SubmitSettings;
 use serde_json::json;
 
-use crate::support::{Answer, World, body, boundary, image, image_named};
+use crate::support::{TestResponse, TestWorld, body, boundary, image, image_named};
 
 #[tokio::test]
-async fn an_image_is_answered_with_its_text_and_where_it_stands() {
-    let world = World::new().await;
+async fn an_image_returns_its_text_and_lines() {
+    let world = TestWorld::new().await;
     let answer = world.post("/ocr", &[image_named("folder/發票.png", "pages=1")]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let body = answer.json();
     assert_eq!(body["text"], "page 1 of pages=1");
     assert_eq!(body["file"], "發票.png");
-    // The shortest notation of the 32-bit number, not its 64-bit twin's 0.8999999761581421.
+    // The shortest decimal of the f32, and not of its f64 conversion, 0.8999999761581421.
     assert!(answer.text.contains(r#""avg_confidence":0.9,"#), "{}", answer.text);
     let page = &body["pages"][0];
     assert_eq!((&page["page"], &page["status"], &page["text"]), (&1.into(), &"succeeded".into(), &body["text"]));
@@ -30,8 +30,8 @@ async fn an_image_is_answered_with_its_text_and_where_it_stands() {
 }
 
 #[tokio::test]
-async fn a_document_with_some_bad_pages_is_answered_with_the_rest() {
-    let world = World::new().await;
+async fn a_document_with_bad_pages_returns_the_others() {
+    let world = TestWorld::new().await;
     let body = world.post("/ocr", &[image("pages=3 bad=2")]).await.json();
     let statuses: Vec<_> = body["pages"].as_array().expect("pages").iter().map(|page| page["status"].clone()).collect();
     assert_eq!(statuses, ["succeeded", "failed", "succeeded"]);
@@ -42,8 +42,8 @@ async fn a_document_with_some_bad_pages_is_answered_with_the_rest() {
 }
 
 #[tokio::test]
-async fn a_document_of_which_no_page_could_be_read_is_a_problem_by_whose_fault_it_is() {
-    let world = World::new().await;
+async fn a_document_without_a_readable_page_is_a_problem() {
+    let world = TestWorld::new().await;
     let answer = world.post("/ocr", &[image("pages=1 bad=1")]).await;
     let problem = answer.problem(422, "unreadable_page");
     assert_eq!(problem["retryable"], false);
@@ -56,8 +56,8 @@ async fn a_document_of_which_no_page_could_be_read_is_a_problem_by_whose_fault_i
 }
 
 #[tokio::test]
-async fn past_the_sync_limit_the_task_goes_on_behind_a_202() {
-    let mut world = World::without_worker(|settings| settings.sync_limit = Duration::from_millis(200)).await;
+async fn after_the_sync_limit_the_task_continues_and_202_is_returned() {
+    let mut world = TestWorld::without_worker(|settings| settings.sync_limit = Duration::from_millis(200)).await;
     let answer = world.post("/ocr", &[image("pages=1")]).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     let body = answer.json();
@@ -65,34 +65,34 @@ async fn past_the_sync_limit_the_task_goes_on_behind_a_202() {
     assert_eq!(body["status_url"], world.url(&format!("/task/{task_id}")));
     assert_eq!(answer.header("location"), body["status_url"].as_str());
     assert_eq!(answer.header("quire-task-id"), Some(task_id));
-    world.hire();
+    world.start_worker();
     assert_eq!(world.ended(task_id).await["documents"][0]["text"], "page 1 of pages=1");
 }
 
 #[tokio::test]
-async fn a_closing_door_answers_those_who_wait() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_graceful_shutdown_ends_waiting_requests() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let close = async {
         world.reaches(QueueName::Pages, 1).await;
-        world.door.close();
+        world.app.close();
     };
     let form = [image("pages=1")];
     let (answer, ()) = tokio::join!(world.post("/ocr", &form), close);
     assert_eq!(answer.status, 202, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
 }
 
 #[tokio::test]
-async fn a_status_url_begins_with_the_public_url_or_with_a_plain_host_or_with_nothing() {
+async fn a_status_url_begins_with_the_public_url_or_the_host_or_is_relative() {
     let status_url = async |public_url: Option<&str>, host: &str| {
         let public_url = public_url.map(|url| url.parse().expect("a URL"));
-        let adjust = |settings: &mut DoorSettings| {
+        let adjust = |settings: &mut SubmitSettings| {
             settings.sync_limit = Duration::from_millis(1);
             settings.public_url = public_url;
         };
-        let world = World::without_worker(adjust).await;
+        let world = TestWorld::without_worker(adjust).await;
         let request = world.client.post(world.url("/ocr")).header("host", host).header("content-type", boundary());
-        let answer = Answer::of(request.body(body(&[image("pages=1")])).send().await.expect("an answer")).await;
+        let answer = TestResponse::read(request.body(body(&[image("pages=1")])).send().await.expect("an answer")).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         let body = answer.json();
         let id = body["task_id"].as_str().expect("a task id");

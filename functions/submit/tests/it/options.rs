@@ -1,4 +1,4 @@
-//! What a request says of its task: how long it is kept, what it is called, what is taken out, how its end is told.
+//! The task options of requests: retention, tags, redaction and callback.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use quire_tasks::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Part, World, image, images};
+use crate::support::{FormPart, TestWorld, image, images};
 
 const HOOK: &str = "https://example.com/hook";
 const POLICY: &str = r#"{"kinds": ["email", "cn_id"], "patterns": [{"name": "order", "regex": "A\\d{6}"}]}"#;
 
-const fn field<'a>(field: &'a str, content: &'a str) -> Part<'a> {
-    Part { field, file: None, content }
+const fn field<'a>(field: &'a str, content: &'a str) -> FormPart<'a> {
+    FormPart { field, file: None, content }
 }
 
-/// A door that answers at once and takes uploads.
-async fn world() -> World {
-    let world = World::without_worker(|settings| settings.sync_limit = Duration::from_millis(1)).await;
+/// Returns a world that responds at once and has upload URLs.
+async fn world() -> TestWorld {
+    let world = TestWorld::without_worker(|settings| settings.sync_limit = Duration::from_millis(1)).await;
     world.faults.take_uploads();
     world
 }
 
-async fn task_of(world: &World, answer: &Value) -> Task {
+async fn task_of(world: &TestWorld, answer: &Value) -> Task {
     let id: TaskId = answer["task_id"].as_str().expect("a task id").parse().expect("an id");
     world.backend.tasks.task(id).await.expect("the task")
 }
@@ -39,7 +39,7 @@ fn assert_redacted(task: &Task) {
     assert_eq!(policy.patterns, [RedactPattern { name: "order".to_owned(), regex: r"A\d{6}".to_owned() }]);
 }
 
-fn pages() -> [(&'static str, Vec<Part<'static>>); 3] {
+fn pages() -> [(&'static str, Vec<FormPart<'static>>); 3] {
     [
         ("/ocr", vec![image("pages=1")]),
         ("/ocr/batch", images(&["pages=1"])),
@@ -60,11 +60,11 @@ fn with(mut body: Value, more: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn every_form_takes_tags_a_time_and_a_policy_before_its_files_and_behind_them() {
+async fn every_form_accepts_task_options_before_and_after_its_files() {
     let world = world().await;
-    let said = [field("tags", "客戶 7"), field("retention_hours", "1"), field("redact", POLICY), field("tags", "b")];
+    let sent = [field("tags", "客戶 7"), field("retention_hours", "1"), field("redact", POLICY), field("tags", "b")];
     for (path, files) in pages() {
-        for form in [[&said[..], &files].concat(), [&files, &said[..]].concat()] {
+        for form in [[&sent[..], &files].concat(), [&files, &sent[..]].concat()] {
             let answer = world.post(path, &form).await;
             assert_eq!(answer.status, 202, "{path}: {}", answer.text);
             let task = task_of(&world, &answer.json()).await;
@@ -77,7 +77,7 @@ async fn every_form_takes_tags_a_time_and_a_policy_before_its_files_and_behind_t
 }
 
 #[tokio::test]
-async fn a_policy_travels_with_every_page() {
+async fn every_page_message_has_the_redaction_policy() {
     let world = world().await;
     world.post("/ocr", &[image("pages=1"), field("redact", POLICY)]).await;
     let consumer = Consumer::<PageMessage>::new(world.backend.queue(QueueName::Pages), Duration::from_mins(1));
@@ -87,7 +87,7 @@ async fn a_policy_travels_with_every_page() {
 }
 
 #[tokio::test]
-async fn calls_with_json_take_them_and_what_the_callback_is_to_tell() {
+async fn json_calls_accept_task_and_callback_options() {
     let world = world().await;
     let policy: Value = serde_json::from_str(POLICY).expect("JSON");
     let more = json!({
@@ -110,22 +110,22 @@ async fn calls_with_json_take_them_and_what_the_callback_is_to_tell() {
 }
 
 #[tokio::test]
-async fn a_form_says_what_the_callback_is_to_tell() {
+async fn a_form_accepts_callback_options() {
     let world = world().await;
     let file = images(&["pages=1"]);
     for (payload, progress, expected) in [
         ("thin", "true", (CallbackPayload::Thin, Some(CallbackProgress::default()))),
         ("full", "false", (CallbackPayload::Full, None)),
     ] {
-        let said = [field("progress", progress), field("payload", payload), field("callback_url", HOOK)];
-        let answer = world.post("/ocr/async", &[&said[..], &file].concat()).await;
+        let sent = [field("progress", progress), field("payload", payload), field("callback_url", HOOK)];
+        let answer = world.post("/ocr/async", &[&sent[..], &file].concat()).await;
         let callback = task_of(&world, &answer.json()).await.callback.expect("a callback");
         assert_eq!((callback.payload, callback.progress), expected);
     }
 }
 
 #[tokio::test]
-async fn a_request_that_says_nothing_is_kept_for_a_week_and_told_in_full() {
+async fn the_default_options_are_a_week_and_a_full_callback() {
     let world = world().await;
     let nothing = json!({
         "tags": null, "retention_hours": null, "redact": null, "payload": null, "progress": null,
@@ -144,7 +144,7 @@ async fn a_request_that_says_nothing_is_kept_for_a_week_and_told_in_full() {
     assert!(task.created_at > UnixMillis(0) && kept_for(&task) == Duration::from_hours(7 * 24));
 }
 
-/// What is refused, with the code and the place.
+/// Returns invalid options, with the code and the pointer.
 fn wrong() -> Vec<(Value, &'static str, String)> {
     let (invalid, missing, unknown) = ("invalid_field", "missing_field", "unknown_field");
     let pattern = |name: &str, regex: &str| json!({"redact": {"patterns": [{"name": name, "regex": regex}]}});
@@ -185,28 +185,28 @@ fn wrong() -> Vec<(Value, &'static str, String)> {
         (json!({"progress": "true", "callback_url": HOOK}), invalid, "progress"),
         (json!({"progress": 1, "callback_url": HOOK}), invalid, "progress"),
     ];
-    cases.into_iter().map(|(said, code, place)| (said, code, format!("#/{place}"))).collect()
+    cases.into_iter().map(|(sent, code, place)| (sent, code, format!("#/{place}"))).collect()
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_json_is_refused_with_its_place_and_makes_no_task() {
+async fn invalid_json_options_are_refused_with_their_pointer() {
     let world = world().await;
-    for (said, code, pointer) in wrong() {
+    for (sent, code, pointer) in wrong() {
         for (path, body) in json_calls() {
-            let answer = world.post_json(path, &with(body, &said)).await;
-            assert_eq!(answer.problem(422, code)["pointer"], pointer, "{said}");
+            let answer = world.post_json(path, &with(body, &sent)).await;
+            assert_eq!(answer.problem(422, code)["pointer"], pointer, "{sent}");
             assert!(!answer.text.contains("secret"), "{}", answer.text);
         }
     }
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_a_form_is_refused_with_its_place_and_makes_no_task() {
+async fn invalid_form_options_are_refused_with_their_pointer() {
     let world = world().await;
     let long = format!("[\"{}\"]", "x".repeat(64 << 10));
     let eleven = vec![field("tags", "a"); 11];
-    let cases: Vec<(Vec<Part<'_>>, &str, &str)> = vec![
+    let cases: Vec<(Vec<FormPart<'_>>, &str, &str)> = vec![
         (vec![field("tags", "a"), field("tags", "")], "invalid_field", "#/tags/1"),
         (eleven, "invalid_field", "#/tags"),
         (vec![field("retention_hours", "x")], "invalid_field", "#/retention_hours"),
@@ -221,27 +221,27 @@ async fn what_is_wrong_in_a_form_is_refused_with_its_place_and_makes_no_task() {
             "#/redact/patterns/0/regex",
         ),
     ];
-    for (said, code, pointer) in cases {
+    for (sent, code, pointer) in cases {
         for (path, file) in pages() {
-            let problem = world.post(path, &[&said[..], &file].concat()).await.problem(422, code);
+            let problem = world.post(path, &[&sent[..], &file].concat()).await.problem(422, code);
             assert_eq!(problem["pointer"], pointer, "{path}");
         }
     }
-    for (said, pointer) in [("payload", "#/payload"), ("progress", "#/progress"), ("callback_url", "#/callback_url")] {
+    for (sent, pointer) in [("payload", "#/payload"), ("progress", "#/progress"), ("callback_url", "#/callback_url")] {
         for (path, file) in &pages()[..2] {
-            let problem = world.post(path, &[&[field(said, "true")], &file[..]].concat()).await;
-            assert_eq!(problem.problem(422, "unknown_field")["pointer"], pointer, "nobody is called by {path}");
+            let problem = world.post(path, &[&[field(sent, "true")], &file[..]].concat()).await;
+            assert_eq!(problem.problem(422, "unknown_field")["pointer"], pointer, "{path} has no callback");
         }
     }
-    for (said, value) in [("payload", "thin"), ("progress", "true")] {
-        let problem = world.post("/ocr/async", &[field(said, value), image("pages=1")]).await;
-        assert_eq!(problem.problem(422, "invalid_field")["pointer"], format!("#/{said}"));
+    for (sent, value) in [("payload", "thin"), ("progress", "true")] {
+        let problem = world.post("/ocr/async", &[field(sent, value), image("pages=1")]).await;
+        assert_eq!(problem.problem(422, "invalid_field")["pointer"], format!("#/{sent}"));
     }
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn the_largest_policy_that_is_taken_fits_into_every_request() {
+async fn the_largest_policy_fits_into_every_request() {
     let world = world().await;
     let regex = "發".repeat(170);
     let patterns: Vec<Value> = (0..16).map(|n| json!({"name": format!("pattern-{n}"), "regex": regex})).collect();

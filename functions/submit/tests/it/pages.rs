@@ -3,7 +3,7 @@
 use quire_tasks::{ObjectKey, PageRef};
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::TestWorld;
 
 fn places(list: &Value) -> Vec<(u64, u64)> {
     let number = |page: &Value, name: &str| page[name].as_u64().expect("a number");
@@ -12,8 +12,8 @@ fn places(list: &Value) -> Vec<(u64, u64)> {
 }
 
 #[tokio::test]
-async fn each_page_says_how_it_ended_and_what_was_read() {
-    let world = World::new().await;
+async fn each_page_has_its_status_and_text() {
+    let world = TestWorld::new().await;
     let id = world.submitted(&["pages=2 broken=2", "pages=1"]).await;
     world.ended(&id).await;
     let list = world.get(&format!("/task/{id}/pages")).await.json();
@@ -27,8 +27,8 @@ async fn each_page_says_how_it_ended_and_what_was_read() {
 }
 
 #[tokio::test]
-async fn only_the_failed_ones_are_to_be_had() {
-    let world = World::new().await;
+async fn pages_are_filtered_by_status() {
+    let world = TestWorld::new().await;
     let id = world.submitted(&["pages=3 broken=2", "pages=2 bad=1", "garbage"]).await;
     world.ended(&id).await;
     let failed = world.get(&format!("/task/{id}/pages?status=failed")).await.json();
@@ -41,8 +41,8 @@ async fn only_the_failed_ones_are_to_be_had() {
 }
 
 #[tokio::test]
-async fn an_open_task_shows_its_pages_without_text_and_a_canceled_one_says_so() {
-    let world = World::without_worker(|_| {}).await;
+async fn pages_of_an_open_task_have_no_text() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = world.submitted(&["pages=2"]).await;
     world.read_page(&id, 1, 1, "a secret").await;
     let path = format!("/task/{id}/pages");
@@ -53,15 +53,15 @@ async fn an_open_task_shows_its_pages_without_text_and_a_canceled_one_says_so() 
     assert_eq!(world.post_json(&format!("/task/{id}/cancel"), &json!({})).await.status, 200);
     let canceled = world.get(&path).await.json();
     assert_eq!(status(&canceled), ["succeeded", "canceled"]);
-    assert_eq!(canceled["pages"][0]["text"], "a secret", "what was read until then stays");
+    assert_eq!(canceled["pages"][0]["text"], "a secret", "text that was read before stays");
     assert!(canceled["pages"][1]["ended_at"].is_string());
     let only = world.get(&format!("{path}?status=canceled")).await.json();
     assert_eq!(places(&only), [(1, 2)]);
 }
 
 #[tokio::test]
-async fn a_text_that_is_lost_is_an_error_of_its_page_and_of_nothing_else() {
-    let world = World::new().await;
+async fn a_missing_text_is_an_error_of_its_page_only() {
+    let world = TestWorld::new().await;
     let id = world.submitted(&["pages=2"]).await;
     world.ended(&id).await;
     let page = PageRef { task_id: id.parse().expect("an id"), document: 1, page: 1 };
@@ -80,8 +80,8 @@ async fn a_text_that_is_lost_is_an_error_of_its_page_and_of_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused() {
-    let world = World::without_worker(|_| {}).await;
+async fn invalid_parameters_are_refused() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = world.submitted(&["pages=1"]).await;
     let of_tasks = world.get("/task?limit=1").await.json();
     assert!(of_tasks["next"].is_null());

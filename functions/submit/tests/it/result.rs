@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{World, images};
+use crate::support::{TestWorld, images};
 
-async fn ended(world: &World) -> String {
+async fn ended(world: &TestWorld) -> String {
     let answer = world.post("/ocr/async", &images(&["pages=2 broken=2", "pages=1"])).await;
     let id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
     world.ended(&id).await;
@@ -12,8 +12,8 @@ async fn ended(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn what_was_read_is_to_be_had_in_every_form_as_often_as_one_likes() {
-    let world = World::new().await;
+async fn a_result_is_returned_in_every_format_repeatedly() {
+    let world = TestWorld::new().await;
     let id = ended(&world).await;
     for (format, media, part) in [
         ("text", "text/plain; charset=utf-8", "page 1 of pages=2 broken=2\n\u{C}\u{C}page 1 of pages=1\n\u{C}"),
@@ -35,8 +35,8 @@ async fn what_was_read_is_to_be_had_in_every_form_as_often_as_one_likes() {
 }
 
 #[tokio::test]
-async fn a_form_that_there_is_not_and_a_task_that_has_not_ended_are_refused() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_unknown_format_and_an_open_task_are_refused() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let answer = world.post("/ocr/async", &images(&["pages=1"])).await;
     let id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
     let early = world.get(&format!("/task/{id}/result")).await.problem(409, "task_not_ended");
@@ -47,8 +47,8 @@ async fn a_form_that_there_is_not_and_a_task_that_has_not_ended_are_refused() {
 }
 
 #[tokio::test]
-async fn a_result_in_json_is_what_a_batch_is_answered_with_however_long_it_is() {
-    let world = World::new().await;
+async fn a_json_result_of_any_size_equals_the_batch_response() {
+    let world = TestWorld::new().await;
     let documents = ["pages=70 broken=69", "pages=1 bad=1", "pages=2"];
     let batch = world.post("/ocr/batch", &images(&documents)).await;
     assert_eq!(batch.status, 200, "{}", batch.text);

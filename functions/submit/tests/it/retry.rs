@@ -10,27 +10,27 @@ use std::{
 
 use axum::{Router, http::StatusCode, routing::get};
 use quire_platform::{QueueName, Reopen};
-use quire_submit::{ingest_one, sweep};
+use quire_submit::{ingest_one, sweep_undispatched};
 use quire_tasks::{CallbackState, CallbackUpdate, DocumentState, Failure, FailureCode, ObjectKey, UnixMillis};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Part, World, body, boundary, id, image};
+use crate::support::{FormPart, TestWorld, body, boundary, id, image};
 
-async fn retry(world: &World, task_id: &str, pages: &str) -> Value {
+async fn retry(world: &TestWorld, task_id: &str, pages: &str) -> Value {
     let answer = world.post_json(&format!("/task/{task_id}/retry"), &json!({"pages": pages})).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert_eq!(answer.header("location"), answer.json()["status_url"].as_str());
     answer.json()
 }
 
-/// What stands in the store in place of a document, from now on.
-async fn replace(world: &World, task_id: &str, document: u32, text: &'static str) {
+/// Replaces a stored document.
+async fn replace(world: &TestWorld, task_id: &str, document: u32, text: &'static str) {
     let key = ObjectKey::Document { task_id: id(task_id), document }.to_string();
     world.backend.objects.put(&key, text.into()).await.expect("stored");
 }
 
-/// A server whose document is missing at first, and there from the second time on.
+/// A server whose document is missing on the first request.
 async fn late_server() -> (SocketAddr, impl Future<Output = ()>) {
     let asked = Arc::new(AtomicU32::new(0));
     let late = async move || match asked.fetch_add(1, Ordering::Relaxed) {
@@ -44,12 +44,12 @@ async fn late_server() -> (SocketAddr, impl Future<Output = ()>) {
 }
 
 #[tokio::test]
-async fn failed_pages_are_read_again_and_no_others() {
-    let world = World::new().await;
+async fn only_failed_pages_are_retried() {
+    let world = TestWorld::new().await;
     let task_id = world.submitted(&["pages=2 broken=2", "pages=1", "garbage"]).await;
     assert_eq!(world.ended(&task_id).await["status"], "partially_succeeded");
     replace(&world, &task_id, 1, "pages=2").await;
-    // An empty body asks for what failed.
+    // The default of an empty body is `failed`.
     let answer = world.post_empty(&format!("/task/{task_id}/retry")).await;
     assert_eq!((answer.status, &answer.json()["reopened"]), (202, &json!(1)), "{}", answer.text);
     let task = world.ended(&task_id).await;
@@ -59,8 +59,8 @@ async fn failed_pages_are_read_again_and_no_others() {
 }
 
 #[tokio::test]
-async fn all_pages_are_read_again_where_that_is_wanted() {
-    let world = World::new().await;
+async fn all_pages_are_retried_on_request() {
+    let world = TestWorld::new().await;
     let task_id = world.submitted(&["pages=2 bad=1", "pages=1"]).await;
     world.ended(&task_id).await;
     replace(&world, &task_id, 1, "pages=2 again").await;
@@ -73,46 +73,46 @@ async fn all_pages_are_read_again_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn canceled_pages_are_read_after_all() {
-    let mut world = World::without_worker(|_| {}).await;
+async fn canceled_pages_are_retried() {
+    let mut world = TestWorld::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=3"]).await;
     world.read_page(&task_id, 1, 1, "read before").await;
     world.post_empty(&format!("/task/{task_id}/cancel")).await;
     assert_eq!(retry(&world, &task_id, "failed").await["reopened"], 2);
     let open = world.get(&format!("/task/{task_id}")).await.json();
     assert_eq!((&open["status"], &open["ended_at"]), (&json!("processing"), &Value::Null));
-    world.hire();
+    world.start_worker();
     let task = world.ended(&task_id).await;
     assert_eq!((&task["status"], &task["progress"]["succeeded"]), (&json!("succeeded"), &json!(3)));
     assert_eq!(task["documents"][0]["text"], "read before\n\npage 2 of pages=3\n\npage 3 of pages=3");
 }
 
 #[tokio::test]
-async fn a_document_that_could_not_be_fetched_is_fetched_again() {
-    let world = World::new().await;
+async fn a_document_that_could_not_be_fetched_is_retried() {
+    let world = TestWorld::new().await;
     let (address, server) = late_server().await;
     let test = async {
         let answer = world.post_json("/ocr/async", &json!({"image_url": format!("http://{address}/late")})).await;
         let task_id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
         let (_consumer, delivery) = world.document_delivery().await;
-        ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+        ingest_one(&world.app, delivery).await.expect("the backend does not fail");
         assert_eq!(world.ended(&task_id).await["documents"][0]["error"]["code"], "fetch_failed");
         assert_eq!(retry(&world, &task_id, "failed").await["reopened"], 1);
         let (_consumer, delivery) = world.document_delivery().await;
-        ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+        ingest_one(&world.app, delivery).await.expect("the backend does not fail");
         let task = world.ended(&task_id).await;
         assert_eq!(task["documents"][0]["text"], "page 1 of pages=2\n\npage 2 of pages=2");
         assert_eq!(task["progress"], json!({"pages": 2, "open": 0, "succeeded": 2, "failed": 0, "canceled": 0}));
     };
     tokio::select! {
         () = test => {}
-        () = server => unreachable!("the server goes on for ever"),
+        () = server => unreachable!("the server never ends"),
     }
 }
 
 #[tokio::test]
-async fn an_upload_that_never_came_is_looked_for_at_once() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_missing_upload_is_retried_at_once() {
+    let world = TestWorld::without_worker(|_| {}).await;
     world.faults.take_uploads();
     let answer = world.post_json("/uploads", &json!({"content_type": "application/pdf", "bytes": 7})).await;
     let task_id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
@@ -122,56 +122,56 @@ async fn an_upload_that_never_came_is_looked_for_at_once() {
     let missing = DocumentState::Failed(Failure::new(FailureCode::UploadMissing, "It never came."));
     world.backend.tasks.finish_document(id(&task_id), 1, missing).await.expect("settled");
     let key = ObjectKey::Inbox { task_id: id(&task_id) }.to_string();
-    world.backend.objects.put(&key, "pages=1".into()).await.expect("it has come after all");
+    world.backend.objects.put(&key, "pages=1".into()).await.expect("the late upload");
     retry(&world, &task_id, "failed").await;
     world.reaches(QueueName::Documents, 2).await;
     assert_eq!(delayed().await, 1, "the new message is not delayed");
     let (_consumer, delivery) = world.document_delivery().await;
-    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     assert_eq!(world.task(&task_id).await.counts.total(), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 1);
 }
 
 #[tokio::test]
-async fn the_customer_is_told_of_the_new_round() {
-    let world = World::without_worker(|_| {}).await;
-    let hook = Part { field: "callback_url", file: None, content: "https://example.com/hook" };
-    let answer = world.post("/ocr/async", &[Part { field: "images", ..image("pages=1") }, hook]).await;
+async fn the_callback_is_sent_for_the_new_round() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    let hook = FormPart { field: "callback_url", file: None, content: "https://example.com/hook" };
+    let answer = world.post("/ocr/async", &[FormPart { field: "images", ..image("pages=1") }, hook]).await;
     let task_id = answer.json()["task_id"].as_str().expect("a task id").to_owned();
     world.read_page(&task_id, 1, 1, "read").await;
-    world.backend.tasks.update_callback(id(&task_id), 1, CallbackUpdate::Delivered).await.expect("told");
+    world.backend.tasks.update_callback(id(&task_id), 1, CallbackUpdate::Delivered).await.expect("delivered");
     retry(&world, &task_id, "all").await;
     let task = world.task(&task_id).await;
     assert_eq!((task.round, task.callback_state(), task.updated), (2, CallbackState::Pending, false));
 }
 
 #[tokio::test]
-async fn what_a_killed_submitter_had_opened_is_sent_by_the_sweep() {
-    let world = World::without_worker(|_| {}).await;
+async fn the_sweep_dispatches_an_interrupted_retry() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=2"]).await;
     world.post_empty(&format!("/task/{task_id}/cancel")).await;
     world.backend.tasks.reopen(id(&task_id), Reopen::Unread).await.expect("opened, and nothing more");
-    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 1);
     assert_eq!(world.depth(QueueName::Pages).await, 4, "two of each round");
-    assert_eq!(sweep(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
+    assert_eq!(sweep_undispatched(&world.backend, UnixMillis(i64::MAX)).await.expect("a sweep"), 0);
 }
 
 #[tokio::test]
-async fn an_open_task_and_one_of_which_all_was_read_are_not_opened() {
-    let mut world = World::without_worker(|_| {}).await;
+async fn an_open_or_fully_read_task_is_not_retried() {
+    let mut world = TestWorld::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=1"]).await;
     let path = format!("/task/{task_id}/retry");
     let early = world.post_empty(&path).await.problem(409, "task_not_ended");
     assert_eq!((&early["retryable"], &early["task_id"]), (&json!(true), &json!(task_id)));
-    world.hire();
+    world.start_worker();
     world.ended(&task_id).await;
     let nothing = world.post_empty(&path).await.problem(409, "nothing_to_retry");
     assert_eq!((&nothing["retryable"], &nothing["task_id"]), (&json!(false), &json!(task_id)));
 }
 
 #[tokio::test]
-async fn of_many_who_ask_at_once_one_opens_the_task() {
-    let world = World::without_worker(|_| {}).await;
+async fn one_of_concurrent_retries_reopens_the_task() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=2"]).await;
     world.post_empty(&format!("/task/{task_id}/cancel")).await;
     let path = format!("/task/{task_id}/retry");
@@ -184,8 +184,8 @@ async fn of_many_who_ask_at_once_one_opens_the_task() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_and_changes_nothing() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_invalid_retry_is_refused_and_changes_nothing() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task_id = world.submitted(&["pages=1"]).await;
     world.post_empty(&format!("/task/{task_id}/cancel")).await;
     let path = format!("/task/{task_id}/retry");
@@ -195,7 +195,7 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
     assert_eq!(post(json!({"page": "all"})).await.problem(422, "unknown_field")["pointer"], "#/page");
     post(json!(["all"])).await.problem(400, "malformed_json");
     let form = world.client.post(world.url(&path)).header("content-type", boundary()).body(body(&[image("x")]));
-    let form = crate::support::Answer::of(form.send().await.expect("an answer")).await;
+    let form = crate::support::TestResponse::read(form.send().await.expect("an answer")).await;
     form.problem(415, "unsupported_media_type");
     assert_eq!(world.task(&task_id).await.round, 1);
     world.post_empty("/task/task_00000000000000000000000000000000/retry").await.problem(404, "task_not_found");

@@ -1,4 +1,4 @@
-//! `GET /task/{task_id}/result?format=pdf`: pictures of real pages, made by the functions' own program.
+//! `GET /task/{task_id}/result?format=pdf`, with real pages that the functions' own program renders.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -17,7 +17,7 @@ use quire_tasks::{
 };
 use serde_json::json;
 
-use crate::support::{Shop, documents, now, page, rectangle, samples_folder};
+use crate::support::{PdfWorld, documents, now, page, rectangle, samples_folder};
 
 fn redacted(page: PageText, polygons: &[Option<Polygon>]) -> PageText {
     let redaction = |polygon: &Option<Polygon>| {
@@ -27,7 +27,7 @@ fn redacted(page: PageText, polygons: &[Option<Polygon>]) -> PageText {
     PageText { redactions: Some(polygons.iter().map(redaction).collect()), ..page }
 }
 
-/// How the pages of a PDF look.
+/// Renders the pages of a PDF.
 fn seen(pdf: &[u8]) -> Vec<PageImage> {
     let (mut documents, folder) = (documents(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("seen.pdf");
@@ -40,7 +40,7 @@ fn invoice() -> Vec<PageImage> {
     seen(&std::fs::read(samples_folder().join("invoice.pdf")).expect("the sample is there"))
 }
 
-/// What is found on the pages of a PDF.
+/// Returns the text of the pages of a PDF.
 fn text(pdf: &[u8]) -> Vec<String> {
     static PDFIUM: OnceLock<Pdfium> = OnceLock::new();
     drop(documents());
@@ -54,7 +54,7 @@ fn text(pdf: &[u8]) -> Vec<String> {
     all.collect()
 }
 
-/// The darkest and the lightest value within a part of a page.
+/// Returns the darkest and the lightest value within a part of a page.
 fn extremes(page: &PageImage, part: &Polygon) -> (u8, u8) {
     let ([left, top], [right, bottom]) = (part[0], part[2]);
     let width = page.width() as usize;
@@ -77,7 +77,7 @@ fn mean(page: &PageImage) -> f64 {
     page.pixels().iter().map(|value| f64::from(*value)).sum::<f64>() / page.pixels().len() as f64
 }
 
-/// A part of the invoice's first page with something on it, for redaction.
+/// Returns a part of the invoice's first page that is not blank.
 fn inked() -> Polygon {
     let page = invoice().remove(0);
     let strips = (0..40_u16).map(|strip| f32::from(strip).mul_add(50.0, 100.0));
@@ -86,39 +86,39 @@ fn inked() -> Polygon {
 }
 
 #[tokio::test]
-async fn a_pdf_shows_the_pages_and_has_their_text_in_order_and_is_made_once() {
-    let mut shop = Shop::new().await;
-    shop.hire();
+async fn a_pdf_has_the_page_images_and_their_text_and_is_made_once() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
     let first = page(&[
         ("Invoice 发票 No. 7", rectangle(100.0, 100.0, 600.0, 150.0)),
         ("Total 1,234.50", rectangle(100.0, 200.0, 500.0, 250.0)),
     ]);
-    let task = shop.task(None, [Some(first), None]).await;
-    let pdf = shop.pdf(&task).await;
+    let task = pdf_world.task(None, [Some(first), None]).await;
+    let pdf = pdf_world.pdf(&task).await;
     assert_eq!(text(&pdf), ["Invoice 发票 No. 7\nTotal 1,234.50", ""]);
     for (made, sent) in seen(&pdf).iter().zip(&invoice()) {
         let difference = difference(made, sent);
         assert!(difference < 3.0, "{difference} of 255");
     }
-    assert_eq!(shop.results(&task).await, ["1.pdf", "1.pdf.json"]);
-    shop.world.reaches(QueueName::Documents, 0).await;
-    assert_eq!(shop.pdf(&task).await, pdf, "as often as one likes");
-    assert_eq!(shop.world.depth(QueueName::Documents).await, 0, "and it is not made again");
-    assert_eq!(shop.world.spooled(), 0);
+    assert_eq!(pdf_world.results(&task).await, ["1.pdf", "1.pdf.json"]);
+    pdf_world.world.reaches(QueueName::Documents, 0).await;
+    assert_eq!(pdf_world.pdf(&task).await, pdf, "as often as one likes");
+    assert_eq!(pdf_world.world.depth(QueueName::Documents).await, 0, "and it is not made again");
+    assert_eq!(pdf_world.world.spooled(), 0);
 }
 
 #[tokio::test]
-async fn documents_of_every_kind_follow_each_other_in_the_order_sent() {
-    let mut shop = Shop::new().await;
-    shop.hire();
-    // A photograph that lies on its head, as it says in its EXIF part; a scan of two pages; and a PDF.
+async fn documents_of_all_formats_are_in_the_order_sent() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
+    // A photo that is upside down according to its EXIF data, a scan of two pages, and a PDF.
     let samples = [
         ("letter.jpg", DocumentFormat::Jpeg, 1),
         ("scan.tiff", DocumentFormat::Tiff, 2),
         ("invoice.pdf", DocumentFormat::Pdf, 2),
     ];
-    let task = shop.task_of(&samples, None, vec![None; 5]).await;
-    let pages = seen(&shop.pdf(&task).await);
+    let task = pdf_world.task_of(&samples, None, vec![None; 5]).await;
+    let pages = seen(&pdf_world.pdf(&task).await);
     let (mut documents, mut sent) = (documents(), Vec::new());
     for (name, format, pages) in samples {
         let file = samples_folder().join(name);
@@ -135,28 +135,28 @@ async fn documents_of_every_kind_follow_each_other_in_the_order_sent() {
 }
 
 #[tokio::test]
-async fn who_does_not_wait_is_told_where_to_look_and_asking_again_asks_nobody_else() {
-    let shop = Shop::new().await;
-    let task = shop.task(None, [None, None]).await;
+async fn without_a_wait_202_is_returned_and_the_pdf_is_requested_once() {
+    let pdf_world = PdfWorld::new().await;
+    let task = pdf_world.task(None, [None, None]).await;
     for _ in 0..3 {
-        let answer = shop.get(&task, "format=pdf&wait=0").await;
+        let answer = pdf_world.get(&task, "format=pdf&wait=0").await;
         assert_eq!((answer.status, answer.header("retry-after")), (202, Some("2")));
-        let url = format!("{}/task/{}/result?format=pdf", shop.base, task.id);
+        let url = format!("{}/task/{}/result?format=pdf", pdf_world.base, task.id);
         assert_eq!(answer.json(), json!({"task_id": task.id, "status": "preparing", "result_url": url}));
     }
-    assert_eq!(shop.world.depth(QueueName::Documents).await, 1);
-    let wrong = shop.get(&task, "format=pdf&wait=soon").await.problem(422, "invalid_field");
+    assert_eq!(pdf_world.world.depth(QueueName::Documents).await, 1);
+    let wrong = pdf_world.get(&task, "format=pdf&wait=soon").await.problem(422, "invalid_field");
     assert_eq!(wrong["pointer"], "#/wait");
 }
 
 #[tokio::test]
-async fn what_was_redacted_is_black_and_so_is_a_page_that_nobody_looked_through() {
-    let mut shop = Shop::new().await;
-    shop.hire();
+async fn redacted_parts_and_unredacted_pages_are_black() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
     let (policy, ink) = (Some(RedactPolicy::default()), inked());
     let known = || page(&[("[email]", ink), ("Total", rectangle(100.0, 2200.0, 300.0, 2250.0))]);
-    let task = shop.task(policy.clone(), [Some(redacted(known(), &[Some(ink)])), None]).await;
-    let pdf = shop.pdf(&task).await;
+    let task = pdf_world.task(policy.clone(), [Some(redacted(known(), &[Some(ink)])), None]).await;
+    let pdf = pdf_world.pdf(&task).await;
     assert_eq!(text(&pdf), ["[email]\nTotal", ""]);
     let (pages, sent) = (seen(&pdf), invoice());
     assert!(extremes(&pages[0], &ink).1 < 40, "{:?}", extremes(&pages[0], &ink));
@@ -164,23 +164,23 @@ async fn what_was_redacted_is_black_and_so_is_a_page_that_nobody_looked_through(
     assert!(is_black(&pages[1]));
 
     let (nowhere, unsearched) = (redacted(known(), &[Some(ink), None]), known());
-    let task = shop.task(policy, [Some(nowhere), Some(unsearched)]).await;
-    assert!(seen(&shop.pdf(&task).await).iter().all(is_black), "fails closed");
+    let task = pdf_world.task(policy, [Some(nowhere), Some(unsearched)]).await;
+    assert!(seen(&pdf_world.pdf(&task).await).iter().all(is_black), "fails closed");
 }
 
 #[tokio::test]
-async fn a_text_that_was_read_on_another_picture_is_not_put_on_this_one() {
-    let mut shop = Shop::new().await;
-    shop.hire();
+async fn a_text_of_another_page_size_is_omitted() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
     let other = || PageText { width: 100, ..page(&[("Elsewhere", rectangle(10.0, 10.0, 90.0, 30.0))]) };
-    let plain = shop.pdf(&shop.task(None, [Some(other()), Some(page(&[]))]).await).await;
+    let plain = pdf_world.pdf(&pdf_world.task(None, [Some(other()), Some(page(&[]))]).await).await;
     assert_eq!(text(&plain), ["", ""]);
     assert!(!is_black(&seen(&plain)[0]));
-    let covered = shop.task(Some(RedactPolicy::default()), [Some(redacted(other(), &[])), None]).await;
-    assert!(is_black(&seen(&shop.pdf(&covered).await)[0]));
+    let covered = pdf_world.task(Some(RedactPolicy::default()), [Some(redacted(other(), &[])), None]).await;
+    assert!(is_black(&seen(&pdf_world.pdf(&covered).await)[0]));
 }
 
-/// A program that does this where pictures are wanted of it.
+/// Returns a program that runs this script instead of rendering.
 fn instead(bootstrap: &Path, does: &str) -> PathBuf {
     let program = bootstrap.with_file_name("instead");
     let folder = bootstrap.parent().expect("a folder").display();
@@ -192,19 +192,19 @@ fn instead(bootstrap: &Path, does: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_page_that_kills_who_renders_it_or_never_ends_is_empty_and_the_others_are_there() {
-    // The first child dies of the first page it is asked for; or it just sleeps.
+async fn a_page_that_crashes_or_stalls_the_renderer_is_blank() {
+    // The first child crashes on its first page, or it sleeps.
     for does in ["mkdir met 2>&- && read page && kill -9 $$", "mkdir met 2>&- && exec sleep 600"] {
         let inspector = |bootstrap: PathBuf| {
             let inspector = ChildInspector::new(instead(&bootstrap, does), DocumentLimits::default());
-            if does.contains("sleep") { inspector.picture_limit(Duration::from_secs(2)) } else { inspector }
+            if does.contains("sleep") { inspector.with_render_timeout(Duration::from_secs(2)) } else { inspector }
         };
-        let mut shop = Shop::with(|_| {}, inspector).await;
-        shop.hire();
+        let mut pdf_world = PdfWorld::with(|_| {}, inspector).await;
+        pdf_world.start_worker();
         let lines = [("Text", rectangle(100.0, 100.0, 300.0, 150.0))];
-        let task = shop.task(None, [Some(page(&lines)), Some(page(&lines))]).await;
-        let pdf = shop.pdf(&task).await;
-        assert!(shop.program.path().join("met").exists(), "{does}");
+        let task = pdf_world.task(None, [Some(page(&lines)), Some(page(&lines))]).await;
+        let pdf = pdf_world.pdf(&task).await;
+        assert!(pdf_world.program.path().join("met").exists(), "{does}");
         assert_eq!(text(&pdf), ["Text", "Text"], "{does}");
         let (made, sent) = (seen(&pdf), invoice());
         assert_eq!(extremes(&made[0], &rectangle(0.0, 0.0, 1600.0, 2300.0)), (255, 255), "{does}: an empty page");
@@ -213,94 +213,94 @@ async fn a_page_that_kills_who_renders_it_or_never_ends_is_empty_and_the_others_
 }
 
 #[tokio::test]
-async fn what_cannot_be_made_is_said_with_its_reason_and_not_tried_with_every_call() {
-    let nobody =
-        |bootstrap: PathBuf| ChildInspector::new(bootstrap.with_file_name("nobody"), DocumentLimits::default());
-    let mut shop = Shop::with(|_| {}, nobody).await;
-    shop.hire();
-    let task = shop.task(None, [None, None]).await;
+async fn a_failed_pdf_returns_its_reason_and_is_not_retried_by_every_call() {
+    let missing_program =
+        |bootstrap: PathBuf| ChildInspector::new(bootstrap.with_file_name("missing"), DocumentLimits::default());
+    let mut pdf_world = PdfWorld::with(|_| {}, missing_program).await;
+    pdf_world.start_worker();
+    let task = pdf_world.task(None, [None, None]).await;
     for _ in 0..2 {
-        let problem = shop.get(&task, "format=pdf&wait=60").await.problem(409, "result_failed");
+        let problem = pdf_world.get(&task, "format=pdf&wait=60").await.problem(409, "result_failed");
         assert_eq!(problem["detail"], "The result could not be made: The pages could not be rendered.");
         assert_eq!((&problem["retryable"], &problem["task_id"]), (&json!(true), &json!(task.id)));
     }
-    shop.world.reaches(QueueName::Documents, 0).await;
-    assert_eq!(shop.world.depth(QueueName::DeadDocuments).await, 0);
+    pdf_world.world.reaches(QueueName::Documents, 0).await;
+    assert_eq!(pdf_world.world.depth(QueueName::DeadDocuments).await, 0);
 }
 
 #[tokio::test]
 async fn a_pdf_that_would_be_too_large_is_refused() {
     let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
-    let mut shop = Shop::with(|settings| settings.max_result_pages = 1, ordinary).await;
-    shop.hire();
-    let task = shop.task(None, [None, None]).await;
-    let problem = shop.get(&task, "format=pdf").await.problem(422, "result_too_large");
+    let mut pdf_world = PdfWorld::with(|settings| settings.max_result_pages = 1, ordinary).await;
+    pdf_world.start_worker();
+    let task = pdf_world.task(None, [None, None]).await;
+    let problem = pdf_world.get(&task, "format=pdf").await.problem(422, "result_too_large");
     assert_eq!((&problem["pointer"], &problem["retryable"]), (&json!("#/format"), &json!(false)));
-    assert_eq!(shop.results(&task).await, [""; 0], "nobody was asked to try");
+    assert_eq!(pdf_world.results(&task).await, [""; 0], "the PDF was not requested");
 
-    let mut shop = Shop::with(|settings| settings.max_result_bytes = 1000, ordinary).await;
-    shop.hire();
-    let task = shop.task(None, [None, None]).await;
-    shop.get(&task, "format=pdf&wait=60").await.problem(422, "result_too_large");
+    let mut pdf_world = PdfWorld::with(|settings| settings.max_result_bytes = 1000, ordinary).await;
+    pdf_world.start_worker();
+    let task = pdf_world.task(None, [None, None]).await;
+    pdf_world.get(&task, "format=pdf&wait=60").await.problem(422, "result_too_large");
 }
 
 #[tokio::test]
 async fn a_task_without_a_single_page_has_no_pdf() {
-    let shop = Shop::new().await;
+    let pdf_world = PdfWorld::new().await;
     let failed = DocumentState::Failed(Failure::new(FailureCode::EncryptedDocument, "It asks for a password."));
     let documents = vec![Document::new(1, None, failed)];
     let task = Task::new(TaskId::derive_from(&["locked"]), Tenant::default(), now(), documents, None);
-    shop.world.backend.tasks.create(task.clone()).await.expect("created");
-    let problem = shop.get(&task, "format=pdf").await.problem(409, "result_failed");
+    pdf_world.world.backend.tasks.create(task.clone()).await.expect("created");
+    let problem = pdf_world.get(&task, "format=pdf").await.problem(409, "result_failed");
     assert_eq!(problem["retryable"], json!(false));
 }
 
 #[tokio::test]
-async fn a_job_that_runs_out_of_time_or_of_attempts_ends() {
+async fn a_timeout_or_too_many_attempts_fail_the_pdf() {
     let slow =
         |bootstrap: PathBuf| ChildInspector::new(instead(&bootstrap, "exec sleep 600"), DocumentLimits::default());
-    let shop = Shop::with(|settings| settings.result_limit = Duration::from_millis(300), slow).await;
-    for (attempt, said) in [(1, "not made within"), (4, "died of it each time")] {
-        let task = shop.task(None, [None, None]).await;
-        assert_eq!(shop.get(&task, "format=pdf&wait=0").await.status, 202);
-        shop.attempt(attempt).await;
-        let problem = shop.get(&task, "format=pdf&wait=0").await.problem(409, "result_failed");
-        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(said)), "{problem}");
-        assert_eq!(shop.world.depth(QueueName::Documents).await, 0);
-        let task = shop.world.backend.tasks.task(task.id).await.expect("it is there");
+    let pdf_world = PdfWorld::with(|settings| settings.result_limit = Duration::from_millis(300), slow).await;
+    for (attempt, expected) in [(1, "not made within"), (4, "attempt to make the PDF crashed")] {
+        let task = pdf_world.task(None, [None, None]).await;
+        assert_eq!(pdf_world.get(&task, "format=pdf&wait=0").await.status, 202);
+        pdf_world.attempt(attempt).await;
+        let problem = pdf_world.get(&task, "format=pdf&wait=0").await.problem(409, "result_failed");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(expected)), "{problem}");
+        assert_eq!(pdf_world.world.depth(QueueName::Documents).await, 0);
+        let task = pdf_world.world.backend.tasks.task(task.id).await.expect("it is there");
         assert_eq!(
             task.documents[0].state,
             DocumentState::Split(SplitDocument { format: DocumentFormat::Pdf, pages: 2 })
         );
     }
-    assert_eq!(shop.world.spooled(), 0);
+    assert_eq!(pdf_world.world.spooled(), 0);
 }
 
 #[tokio::test]
-async fn of_a_task_that_is_gone_no_result_stays() {
-    let shop = Shop::new().await;
-    let task = shop.task(None, [None, None]).await;
-    assert_eq!(shop.get(&task, "format=pdf&wait=0").await.status, 202);
-    shop.world.backend.tasks.expire(task.id, UnixMillis(1)).await.expect("expired");
-    shop.attempt(1).await;
-    assert_eq!(shop.results(&task).await, [""; 0]);
-    shop.get(&task, "format=pdf").await.problem(404, "task_not_found");
+async fn a_deleted_task_leaves_no_pdf() {
+    let pdf_world = PdfWorld::new().await;
+    let task = pdf_world.task(None, [None, None]).await;
+    assert_eq!(pdf_world.get(&task, "format=pdf&wait=0").await.status, 202);
+    pdf_world.world.backend.tasks.expire(task.id, UnixMillis(1)).await.expect("expired");
+    pdf_world.attempt(1).await;
+    assert_eq!(pdf_world.results(&task).await, [""; 0]);
+    pdf_world.get(&task, "format=pdf").await.problem(404, "task_not_found");
 }
 
 #[tokio::test]
-async fn a_large_result_is_fetched_from_the_store_where_that_has_addresses() {
+async fn a_large_result_is_redirected_to_its_download_url() {
     let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
-    let mut shop = Shop::with(|settings| settings.inline_result_bytes = 100, ordinary).await;
-    shop.hire();
-    let task = shop.task(None, [Some(page(&[("Text", rectangle(100.0, 100.0, 300.0, 150.0))])), None]).await;
-    let whole = shop.get(&task, "format=json").await;
+    let mut pdf_world = PdfWorld::with(|settings| settings.inline_result_bytes = 100, ordinary).await;
+    pdf_world.start_worker();
+    let task = pdf_world.task(None, [Some(page(&[("Text", rectangle(100.0, 100.0, 300.0, 150.0))])), None]).await;
+    let whole = pdf_world.get(&task, "format=json").await;
     assert_eq!(whole.json()[0]["pages"][0]["lines"][0]["text"], "Text", "through a file, and as it is");
     assert_eq!(whole.header("content-length"), Some(whole.text.len().to_string().as_str()));
-    assert_eq!(shop.results(&task).await, [""; 0]);
+    assert_eq!(pdf_world.results(&task).await, [""; 0]);
 
-    shop.world.faults.take_uploads();
+    pdf_world.world.faults.take_uploads();
     for (format, ending) in [("json", "json"), ("json", "json"), ("hocr", "hocr"), ("pdf", "pdf")] {
-        let answer = shop.get(&task, &format!("format={format}&wait=60")).await;
+        let answer = pdf_world.get(&task, &format!("format={format}&wait=60")).await;
         assert_eq!(answer.status, 303, "{format}: {}", answer.text);
         let name = format!("name={}.{ending}", task.id);
         let location = answer.header("location").expect("an address").to_owned();
@@ -310,21 +310,21 @@ async fn a_large_result_is_fetched_from_the_store_where_that_has_addresses() {
         assert!(body["expires_at"].as_str().is_some_and(|at| at.ends_with('Z')), "{body}");
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
-    assert_eq!(shop.results(&task).await, ["1.hocr", "1.json", "1.pdf", "1.pdf.json"]);
-    let stored = shop.world.backend.objects.read(&format!("results/{}/1.json", task.id)).await.expect("stored");
+    assert_eq!(pdf_world.results(&task).await, ["1.hocr", "1.json", "1.pdf", "1.pdf.json"]);
+    let stored = pdf_world.world.backend.objects.read(&format!("results/{}/1.json", task.id)).await.expect("stored");
     assert_eq!(stored, whole.text);
-    let short = shop.get(&task, "format=text").await;
+    let short = pdf_world.get(&task, "format=text").await;
     assert_eq!((short.status, short.text.as_str()), (200, "Text\n\u{C}\u{C}"), "a short one is answered at once");
 }
 
 #[tokio::test]
 async fn a_message_of_another_round_makes_nothing() {
-    let shop = Shop::new().await;
-    let task = shop.task(None, [None, None]).await;
+    let pdf_world = PdfWorld::new().await;
+    let task = pdf_world.task(None, [None, None]).await;
     let message = DocumentMessage { task_id: task.id, document: 0, round: 2, job: DocumentJob::SearchablePdf };
-    let queue = shop.world.backend.queue(QueueName::Documents);
+    let queue = pdf_world.world.backend.queue(QueueName::Documents);
     quire_platform::send(queue.as_ref(), &task, [message]).await.expect("sent");
-    shop.attempt(1).await;
-    assert_eq!(shop.results(&task).await, [""; 0]);
-    assert_eq!(shop.world.depth(QueueName::Documents).await, 0);
+    pdf_world.attempt(1).await;
+    assert_eq!(pdf_world.results(&task).await, [""; 0]);
+    assert_eq!(pdf_world.world.depth(QueueName::Documents).await, 0);
 }

@@ -4,21 +4,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Answer, World, image, images};
+use crate::support::{TestResponse, TestWorld, image, images};
 
-async fn submitted(world: &World, contents: &[&str]) -> String {
+async fn submitted(world: &TestWorld, contents: &[&str]) -> String {
     let answer = world.post("/ocr/async", &images(contents)).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     answer.json()["task_id"].as_str().expect("a task id").to_owned()
 }
 
-async fn known(world: &World, path: &str, etag: &str) -> Answer {
-    Answer::of(world.client.get(world.url(path)).header("if-none-match", etag).send().await.expect("an answer")).await
+async fn known(world: &TestWorld, path: &str, etag: &str) -> TestResponse {
+    TestResponse::read(world.client.get(world.url(path)).header("if-none-match", etag).send().await.expect("an answer"))
+        .await
 }
 
 #[tokio::test]
-async fn an_open_task_shows_its_progress_and_when_to_ask_again() {
-    let world = World::without_worker(|_| {}).await;
+async fn an_open_task_has_its_progress_and_retry_after() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = submitted(&world, &["pages=2", "garbage"]).await;
     let answer = world.get(&format!("/task/{id}")).await;
     assert_eq!(answer.header("retry-after"), Some("1"));
@@ -37,7 +38,7 @@ async fn an_open_task_shows_its_progress_and_when_to_ask_again() {
 
 #[tokio::test]
 async fn an_ended_task_has_its_text() {
-    let world = World::new().await;
+    let world = TestWorld::new().await;
     let id = submitted(&world, &["pages=2 broken=2", "pages=1"]).await;
     let task = world.ended(&id).await;
     assert_eq!(task["status"], "partially_succeeded");
@@ -52,7 +53,7 @@ async fn an_ended_task_has_its_text() {
 
 #[tokio::test]
 async fn unknown_and_malformed_ids_are_not_found() {
-    let world = World::new().await;
+    let world = TestWorld::new().await;
     for id in ["task_00000000000000000000000000000000", "1", "task_..%2f..%2fetc", "%ff", "TASK_x"] {
         world.get(&format!("/task/{id}")).await.problem(404, "task_not_found");
     }
@@ -60,7 +61,7 @@ async fn unknown_and_malformed_ids_are_not_found() {
 
 #[tokio::test]
 async fn a_wait_ends_with_the_task() {
-    let mut world = World::without_worker(|_| {}).await;
+    let mut world = TestWorld::without_worker(|_| {}).await;
     let id = submitted(&world, &["pages=3"]).await;
     let path = format!("/task/{id}?wait=20");
     let begun = Instant::now();
@@ -70,16 +71,16 @@ async fn a_wait_ends_with_the_task() {
     };
     let answer = tokio::select! {
         answer = world.get(&path) => answer,
-        () = work => unreachable!("the worker goes on for ever"),
+        () = work => unreachable!("the worker never ends"),
     };
     assert_eq!(answer.json()["status"], "succeeded");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    world.hire();
+    world.start_worker();
 }
 
 #[tokio::test]
-async fn a_wait_without_an_end_is_over_in_time() {
-    let world = World::without_worker(|settings| settings.longest_wait = Duration::from_millis(300)).await;
+async fn a_wait_ends_after_its_timeout() {
+    let world = TestWorld::without_worker(|settings| settings.longest_wait = Duration::from_millis(300)).await;
     let id = submitted(&world, &["pages=1"]).await;
     let begun = Instant::now();
     assert_eq!(world.get(&format!("/task/{id}?wait=20")).await.json()["status"], "queued");
@@ -91,8 +92,8 @@ async fn a_wait_without_an_end_is_over_in_time() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_known_is_not_sent_again() {
-    let world = World::new().await;
+async fn a_known_version_responds_304() {
+    let world = TestWorld::new().await;
     let id = world.post("/ocr", &[image("pages=1")]).await.json()["task_id"].as_str().expect("an id").to_owned();
     let path = format!("/task/{id}");
     let etag = world.get(&path).await.header("etag").expect("an etag").to_owned();
@@ -105,11 +106,11 @@ async fn a_version_that_is_known_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_wait_for_another_version_shows_progress_before_the_end() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_wait_with_if_none_match_ends_on_progress() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let id = submitted(&world, &["pages=2"]).await;
-    // Whoever notes that the messages were sent changes the version too.
-    world.door.drained().await;
+    // Marking the task as dispatched changes its version as well.
+    world.app.drained().await;
     let path = format!("/task/{id}?wait=20");
     let etag = world.get(&format!("/task/{id}")).await.header("etag").expect("an etag").to_owned();
     let first_page = async {

@@ -1,28 +1,28 @@
-//! The trace of a request: kept in its task, and with every message about it.
+//! The trace of a request: stored in its task and in every message.
 
 use quire_platform::QueueName;
 use quire_tasks::Task;
 use serde_json::json;
 
-use crate::support::{Answer, World};
+use crate::support::{TestResponse, TestWorld};
 
 const THEIRS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-async fn submitted(world: &World, traceparent: Option<&str>) -> Task {
+async fn submitted(world: &TestWorld, traceparent: Option<&str>) -> Task {
     let mut request =
         world.client.post(world.url("/ocr/async")).json(&json!({"image_url": "https://example.com/a.pdf"}));
     if let Some(traceparent) = traceparent {
         request = request.header("traceparent", traceparent);
     }
-    let answer = Answer::of(request.send().await.expect("an answer")).await;
+    let answer = TestResponse::read(request.send().await.expect("an answer")).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     let id = answer.json()["task_id"].as_str().expect("a task id").parse().expect("an id");
     world.backend.tasks.task(id).await.expect("the task")
 }
 
 #[tokio::test]
-async fn a_client_s_trace_is_kept_in_the_task_and_goes_with_its_messages() {
-    let world = World::without_worker(|_| {}).await;
+async fn the_client_s_trace_is_stored_in_the_task_and_its_messages() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let task = submitted(&world, Some(THEIRS)).await;
     assert_eq!(task.trace.map(|trace| trace.to_string()).as_deref(), Some(THEIRS));
     let queue = world.backend.queue(QueueName::Documents);
@@ -31,8 +31,8 @@ async fn a_client_s_trace_is_kept_in_the_task_and_goes_with_its_messages() {
 }
 
 #[tokio::test]
-async fn without_a_trace_that_can_be_read_a_task_gets_one_of_its_own() {
-    let world = World::without_worker(|_| {}).await;
+async fn without_a_valid_trace_a_task_gets_a_new_one() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let mut seen = Vec::new();
     for wrong in [None, Some("nonsense"), Some("00-00000000000000000000000000000000-00f067aa0ba902b7-01")] {
         let trace = submitted(&world, wrong).await.trace.expect("a trace");

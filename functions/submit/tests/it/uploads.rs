@@ -1,4 +1,4 @@
-//! `POST /uploads`, on a backend that takes uploads and on one that does not.
+//! `POST /uploads`, on backends with and without upload URLs.
 
 use std::time::Duration;
 
@@ -7,27 +7,30 @@ use quire_submit::ingest_one;
 use quire_tasks::{DocumentJob, DocumentMessage, ObjectKey, TaskId};
 use serde_json::{Value, json};
 
-use crate::support::{World, body, boundary, image};
+use crate::support::{TestWorld, body, boundary, image};
 
-async fn world() -> World {
-    let world = World::without_worker(|settings| settings.limits.max_bytes = 1000).await;
+async fn world() -> TestWorld {
+    let world = TestWorld::without_worker(|settings| settings.limits.max_bytes = 1000).await;
     world.faults.take_uploads();
     world
 }
 
-/// Announces a document; the id of its task.
-async fn announced(world: &World) -> (TaskId, Value) {
-    let body = json!({"filename": "C:\\scans\\a.pdf", "content_type": "application/pdf", "bytes": 999, "callback_url": "https://example.com/hook"});
+/// Announces a document and returns the id of its task.
+async fn announced(world: &TestWorld) -> (TaskId, Value) {
+    let body = json!({
+        "filename": "C:\\scans\\a.pdf", "content_type": "application/pdf", "bytes": 999,
+        "callback_url": "https://example.com/hook",
+    });
     let answer = world.post_json("/uploads", &body).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
-    world.door.drained().await;
+    world.app.drained().await;
     let body = answer.json();
     assert_eq!(answer.header("location"), body["status_url"].as_str());
     (body["task_id"].as_str().expect("a task id").parse().expect("an id"), body)
 }
 
-/// Gives ingest an attempt, numbered so, at the message that is sent along with the task.
-async fn attempt(world: &World, task_id: TaskId, number: u32) -> Value {
+/// Ingests the message that was sent with the task, as the attempt with this number.
+async fn attempt(world: &TestWorld, task_id: TaskId, number: u32) -> Value {
     let queue = world.backend.queue(QueueName::Documents);
     let message = DocumentMessage { task_id, document: 1, round: 1, job: DocumentJob::Split };
     let task = world.backend.tasks.task(task_id).await.expect("the task");
@@ -36,12 +39,12 @@ async fn attempt(world: &World, task_id: TaskId, number: u32) -> Value {
     let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
     let mut delivery = received.pop().expect("a delivery").expect("a readable message");
     delivery.attempt = number;
-    ingest_one(&world.door, delivery).await.expect("the backend does not fail");
+    ingest_one(&world.app, delivery).await.expect("the backend does not fail");
     world.get(&format!("/task/{task_id}")).await.json()
 }
 
 #[tokio::test]
-async fn an_announced_upload_is_a_task_at_once_with_an_address_to_put_it_to() {
+async fn an_announcement_returns_a_task_and_an_upload_url() {
     let world = world().await;
     let (task_id, answer) = announced(&world).await;
     let upload = &answer["upload"];
@@ -53,13 +56,13 @@ async fn an_announced_upload_is_a_task_at_once_with_an_address_to_put_it_to() {
     assert_eq!((&task["status"], &task["documents"][0]["file"]), (&"queued".into(), &"a.pdf".into()));
     assert_eq!(task["callback"]["state"], "pending");
     assert!(!task.to_string().contains("secret"), "the address is its client's only");
-    // The message that ends the task when the upload never comes.
+    // The message that ends the task if the upload never arrives.
     let depth = world.backend.queue(QueueName::Documents).depth().await.expect("a depth");
     assert_eq!((depth.ready, depth.delayed), (0, 1));
 }
 
 #[tokio::test]
-async fn an_upload_that_has_come_is_checked_and_split() {
+async fn an_upload_is_validated_and_split() {
     let world = world().await;
     let (task_id, _) = announced(&world).await;
     world.backend.objects.put(&ObjectKey::Inbox { task_id }.to_string(), "pages=2".into()).await.expect("uploaded");
@@ -71,7 +74,7 @@ async fn an_upload_that_has_come_is_checked_and_split() {
 }
 
 #[tokio::test]
-async fn an_upload_that_never_comes_is_waited_for_and_then_the_task_ends() {
+async fn a_missing_upload_is_retried_and_then_the_task_ends() {
     let world = world().await;
     let (task_id, _) = announced(&world).await;
     let task = attempt(&world, task_id, 1).await;
@@ -84,7 +87,7 @@ async fn an_upload_that_never_comes_is_waited_for_and_then_the_task_ends() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_larger_than_is_taken_fails_without_being_read() {
+async fn an_upload_over_the_size_limit_fails_without_being_read() {
     let world = world().await;
     let (task_id, _) = announced(&world).await;
     let large = format!("pages=1 {}", "x".repeat(1000));
@@ -95,7 +98,7 @@ async fn an_upload_that_is_larger_than_is_taken_fails_without_being_read() {
 }
 
 #[tokio::test]
-async fn a_wrong_announcement_is_refused_with_its_place_and_makes_no_task() {
+async fn an_invalid_announcement_is_refused_with_its_pointer() {
     let world = world().await;
     let (kind, bytes) = ("application/pdf", 10);
     for (body, status, code, pointer) in [
@@ -119,23 +122,23 @@ async fn a_wrong_announcement_is_refused_with_its_place_and_makes_no_task() {
         assert_eq!(problem["pointer"], pointer, "{body}");
     }
     world.post("/uploads", &[image("pages=1")]).await.problem(415, "unsupported_media_type");
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn a_home_that_takes_no_uploads_says_where_to_send_the_file_instead() {
-    let world = World::without_worker(|_| {}).await;
+async fn without_upload_urls_the_problem_names_the_alternative() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let body = json!({"content_type": "application/pdf", "bytes": 10});
     let problem = world.post_json("/uploads", &body).await.problem(404, "uploads_not_taken");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("POST /ocr/async")), "{problem}");
-    world.holds_nothing().await;
+    world.assert_empty().await;
 }
 
 #[tokio::test]
-async fn a_request_that_is_too_large_is_told_of_uploads_where_there_are_any() {
+async fn a_request_over_the_size_limit_is_referred_to_uploads() {
     let large = "x".repeat(2000);
     for (uploads, mentions) in [(false, false), (true, true)] {
-        let world = World::without_worker(|settings| settings.max_body_bytes = 1024).await;
+        let world = TestWorld::without_worker(|settings| settings.max_body_bytes = 1024).await;
         if uploads {
             world.faults.take_uploads();
         }
@@ -143,7 +146,7 @@ async fn a_request_that_is_too_large_is_told_of_uploads_where_there_are_any() {
         let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(body(&[image(&large)]))]);
         let post = world.client.post(world.url("/ocr")).header("content-type", boundary());
         let grown = post.body(reqwest::Body::wrap_stream(chunks)).send().await.expect("an answer");
-        let grown = crate::support::Answer::of(grown).await.problem(413, "body_too_large");
+        let grown = crate::support::TestResponse::read(grown).await.problem(413, "body_too_large");
         for problem in [announced, grown] {
             let detail = problem["detail"].as_str().expect("a detail");
             assert_eq!(detail.contains("POST /uploads"), mentions, "{detail}");

@@ -1,4 +1,4 @@
-//! What sets a receiver up: `POST /webhooks/test`, the secret, and receivers with which something is wrong.
+//! The setup of webhooks: `POST /webhooks/test`, signing secrets, and disabled endpoints.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,48 +17,48 @@ use quire_tasks::{Tenant, UnixMillis};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, World};
+use crate::support::{TestResponse, TestWorld};
 
-type Heard = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+type ReceivedEvents = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
-/// The one event that came.
-fn only(heard: &Heard) -> (HeaderMap, Bytes) {
-    let heard = heard.lock().expect("no panic before");
-    let [event] = &heard[..] else { panic!("one event, not {}", heard.len()) };
+/// Returns the single event that was received.
+fn only(received: &ReceivedEvents) -> (HeaderMap, Bytes) {
+    let received = received.lock().expect("no panic before");
+    let [event] = &received[..] else { panic!("one event, not {}", received.len()) };
     event.clone()
 }
 
-/// A receiver that answers with this; it ends with the test's runtime.
-async fn receiver(status: u16, text: &'static str) -> (String, Heard) {
-    let heard = Heard::default();
-    let answer = move |State(heard): State<Heard>, headers: HeaderMap, body: Bytes| async move {
-        heard.lock().expect("no panic before").push((headers, body));
+/// Starts an endpoint that responds with this; it ends with the test's runtime.
+async fn receiver(status: u16, text: &'static str) -> (String, ReceivedEvents) {
+    let received = ReceivedEvents::default();
+    let answer = move |State(received): State<ReceivedEvents>, headers: HeaderMap, body: Bytes| async move {
+        received.lock().expect("no panic before").push((headers, body));
         (StatusCode::from_u16(status).expect("a status"), text)
     };
-    let app = Router::new().fallback(answer).with_state(Arc::clone(&heard));
+    let app = Router::new().fallback(answer).with_state(Arc::clone(&received));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/hook?token=secret", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, app).await });
-    (url, heard)
+    (url, received)
 }
 
-async fn test(world: &World, url: &str) -> Answer {
+async fn test(world: &TestWorld, url: &str) -> TestResponse {
     world.post_json("/webhooks/test", &json!({ "url": url })).await
 }
 
-async fn secret(world: &World) -> String {
+async fn secret(world: &TestWorld) -> String {
     let answer = world.get("/webhooks/secret").await;
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     answer.json()["secret"].as_str().expect("a secret").to_owned()
 }
 
-async fn rotate(world: &World) -> Answer {
+async fn rotate(world: &TestWorld) -> TestResponse {
     let request = world.client.post(world.url("/webhooks/secret/rotate"));
-    Answer::of(request.send().await.expect("an answer")).await
+    TestResponse::read(request.send().await.expect("an answer")).await
 }
 
-/// Holds something against a receiver.
-async fn disable(world: &World, tenant: &Tenant, url: &str, state: EndpointState) -> String {
+/// Disables an endpoint.
+async fn disable(world: &TestWorld, tenant: &Tenant, url: &str, state: EndpointState) -> String {
     let key = endpoint_key(tenant, url);
     let id = key.rsplit('/').next().expect("a key has parts").to_owned();
     let plain = url.split('?').next().expect("a beginning").to_owned();
@@ -69,27 +69,30 @@ async fn disable(world: &World, tenant: &Tenant, url: &str, state: EndpointState
     id
 }
 
-async fn enable(world: &World, id: &str) -> Answer {
+async fn enable(world: &TestWorld, id: &str) -> TestResponse {
     let request = world.client.post(world.url(&format!("/webhooks/endpoints/{id}/enable")));
-    Answer::of(request.send().await.expect("an answer")).await
+    TestResponse::read(request.send().await.expect("an answer")).await
 }
 
-async fn endpoints(world: &World) -> Vec<Value> {
+async fn endpoints(world: &TestWorld) -> Vec<Value> {
     world.get("/webhooks/endpoints").await.json()["endpoints"].as_array().expect("a list").clone()
 }
 
 #[tokio::test]
-async fn a_test_event_is_signed_and_what_the_receiver_said_is_told() {
-    let world = World::without_worker(|_| {}).await;
-    let (url, heard) = receiver(200, "thanks").await;
+async fn a_test_event_is_signed_and_returns_the_response() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    let (url, received) = receiver(200, "thanks").await;
     let answer = test(&world, &url).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    let told = answer.json();
-    assert_eq!((&told["delivered"], &told["status"], &told["answer"]), (&json!(true), &json!(200), &json!("thanks")));
-    assert!(told["duration_ms"].is_u64() && told["error"].is_null(), "{told}");
-    let (headers, body) = only(&heard);
+    let outcome = answer.json();
+    assert_eq!(
+        (&outcome["delivered"], &outcome["status"], &outcome["answer"]),
+        (&json!(true), &json!(200), &json!("thanks"))
+    );
+    assert!(outcome["duration_ms"].is_u64() && outcome["error"].is_null(), "{outcome}");
+    let (headers, body) = only(&received);
     let header = |name: &str| headers[name].to_str().expect("plain");
-    assert_eq!(header("webhook-id"), told["webhook_id"]);
+    assert_eq!(header("webhook-id"), outcome["webhook_id"]);
     let event: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(event["type"], "webhook.test");
     let secrets: Secrets = secret(&world).await.parse().expect("a secret");
@@ -98,28 +101,28 @@ async fn a_test_event_is_signed_and_what_the_receiver_said_is_told() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_does_not_take_it_is_shown_as_it_is() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_failed_test_event_returns_its_status() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let (url, _) = receiver(503, "down for maintenance").await;
-    let told = test(&world, &url).await.json();
+    let outcome = test(&world, &url).await.json();
     let expected = (json!(false), json!(503), json!("the receiver answered with status 503"));
-    assert_eq!((told["delivered"].clone(), told["status"].clone(), told["error"].clone()), expected);
-    assert_eq!(told["answer"], "down for maintenance");
+    assert_eq!((outcome["delivered"].clone(), outcome["status"].clone(), outcome["error"].clone()), expected);
+    assert_eq!(outcome["answer"], "down for maintenance");
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
     let answer = test(&world, &format!("http://{closed}/hook?token=secret")).await;
-    let told = answer.json();
-    assert_eq!((&told["delivered"], &told["status"]), (&json!(false), &Value::Null));
-    assert!(told["error"].is_string() && !answer.text.contains("token=secret"), "{told}");
+    let outcome = answer.json();
+    assert_eq!((&outcome["delivered"], &outcome["status"]), (&json!(false), &Value::Null));
+    assert!(outcome["error"].is_string() && !answer.text.contains("token=secret"), "{outcome}");
 }
 
 #[tokio::test]
-async fn a_receiver_that_never_answers_does_not_hold_the_call() {
-    let world = World::without_worker(|settings| settings.webhook_test_limit = Duration::from_millis(300)).await;
-    // Connections are taken by the system, and nobody ever reads.
+async fn a_stalled_endpoint_does_not_block_the_call() {
+    let world = TestWorld::without_worker(|settings| settings.webhook_test_limit = Duration::from_millis(300)).await;
+    // The system accepts connections, and no process reads them.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/hook", silent.local_addr().expect("an address"));
     let begun = Instant::now();
-    // More than are on their way at a time: those that do not get their turn are told so.
+    // More than the maximum in flight: the others time out waiting for a permit.
     let answers = futures_util::future::join_all((0..24).map(|_| test(&world, &url))).await;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     for answer in answers {
@@ -131,8 +134,8 @@ async fn a_receiver_that_never_answers_does_not_hold_the_call() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_for_us_to_call_is_refused_by_its_field() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_disallowed_url_is_refused_with_its_field() {
+    let world = TestWorld::without_worker(|_| {}).await;
     for url in [
         "https://10.0.0.1/",
         "https://169.254.169.254/latest",
@@ -152,8 +155,8 @@ async fn an_address_that_is_not_for_us_to_call_is_refused_by_its_field() {
 }
 
 #[tokio::test]
-async fn while_a_secret_is_replaced_both_sign() {
-    let world = World::without_worker(|_| {}).await;
+async fn during_a_rotation_both_secrets_sign() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let old = secret(&world).await;
     assert_eq!(world.get("/webhooks/secret").await.json()["older_until"], Value::Null);
     let rotated = rotate(&world).await;
@@ -162,9 +165,9 @@ async fn while_a_secret_is_replaced_both_sign() {
     assert!(new != old && new == secret(&world).await);
     assert!(rotated.json()["older_until"].is_string());
     assert_eq!(world.get("/webhooks/secret").await.json(), rotated.json());
-    let (url, heard) = receiver(204, "").await;
+    let (url, received) = receiver(204, "").await;
     assert_eq!(test(&world, &url).await.json()["delivered"], true);
-    let (headers, body) = only(&heard);
+    let (headers, body) = only(&received);
     let header = |name: &str| headers[name].to_str().expect("plain");
     let at = header("webhook-timestamp").parse().expect("seconds");
     let by = |secret: &str| sign(&secret.parse().expect("a secret"), header("webhook-id"), at, &body);
@@ -172,8 +175,8 @@ async fn while_a_secret_is_replaced_both_sign() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_takes_a_test_event_is_no_longer_left_alone() {
-    let world = World::without_worker(|_| {}).await;
+async fn a_delivered_test_event_enables_the_endpoint() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let ((good, _), (bad, _)) = (receiver(200, "").await, receiver(500, "").await);
     for url in [&good, &bad] {
         disable(&world, &Tenant::default(), url, EndpointState::Disabled).await;
@@ -185,8 +188,8 @@ async fn a_receiver_that_takes_a_test_event_is_no_longer_left_alone() {
 }
 
 #[tokio::test]
-async fn receivers_with_which_something_is_wrong_are_listed_and_enabled() {
-    let world = World::without_worker(|_| {}).await;
+async fn disabled_and_backed_off_endpoints_are_listed_and_enabled() {
+    let world = TestWorld::without_worker(|_| {}).await;
     let (own, other) = (Tenant::default(), "default2".parse().expect("a tenant"));
     assert_eq!(world.get("/webhooks/endpoints").await.json(), json!({"endpoints": [], "next": null}));
     let until = UnixMillis(1_700_000_010_000);
@@ -211,8 +214,8 @@ async fn receivers_with_which_something_is_wrong_are_listed_and_enabled() {
 }
 
 #[tokio::test]
-async fn receivers_are_listed_in_pages() {
-    let world = World::without_worker(|_| {}).await;
+async fn endpoints_are_paginated() {
+    let world = TestWorld::without_worker(|_| {}).await;
     for number in 0..5 {
         let url = format!("https://a.example/{number}");
         disable(&world, &Tenant::default(), &url, EndpointState::Disabled).await;

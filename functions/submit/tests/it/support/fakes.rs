@@ -1,6 +1,6 @@
-//! What stands around the door in a test. A document is text, and its words say what becomes of it:
+//! Fakes around the API. A document is text, and its words control what happens to it:
 //!
-//! | word | then |
+//! | word | effect |
 //! | --- | --- |
 //! | `pages=3` | it has three pages |
 //! | `refuse=encrypted_document` | the inspector refuses it with this code |
@@ -8,7 +8,7 @@
 //! | `bad=2` | its second page is unreadable |
 //! | `broken=2` | the model fails on its second page |
 //!
-//! Without any of the first two it is no document at all.
+//! Without one of the first two it is not a document.
 
 use std::{
     collections::HashMap,
@@ -39,14 +39,14 @@ fn words(text: &str) -> HashMap<&str, &str> {
 }
 
 #[derive(Debug)]
-pub(crate) struct ByWord;
+pub(crate) struct ScriptedInspector;
 
 #[async_trait]
-impl Inspector for ByWord {
+impl Inspector for ScriptedInspector {
     async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure> {
         let text = std::fs::read_to_string(file).expect("a readable file");
         let words = words(&text);
-        assert!(!words.contains_key("panic"), "as the document says");
+        assert!(!words.contains_key("panic"), "the document requests a panic");
         if let Some(code) = words.get("refuse") {
             let code: FailureCode = serde_json::from_value((*code).into()).expect("a code");
             return Err(Failure::new(code, "The document is refused."));
@@ -58,10 +58,10 @@ impl Inspector for ByWord {
 }
 
 #[derive(Debug)]
-pub(crate) struct Fine;
+pub(crate) struct AlwaysHealthy;
 
 #[async_trait]
-impl Health for Fine {
+impl Health for AlwaysHealthy {
     async fn health(&self) -> HealthReport {
         let details = [("workers".to_owned(), 2.into())].into_iter().collect();
         HealthReport { ok: true, details }
@@ -78,7 +78,7 @@ pub(crate) async fn work(backend: Backend) {
     }
 }
 
-/// What the worker does with one page: store, complete, acknowledge.
+/// Does what a worker does with a page: store, complete, acknowledge.
 async fn read(backend: &Backend, delivery: Delivery<PageMessage>) {
     let PageMessage { page, round, .. } = delivery.message;
     let document = ObjectKey::Document { task_id: page.task_id, document: page.document };
@@ -109,7 +109,7 @@ pub(super) fn page_text(text: &str) -> PageText {
     PageText::from_lines(engine, 640, 480, 90, lines)
 }
 
-/// What the object store does with the next documents, and when it is to erase.
+/// The faults of the object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreFault {
     Full,
@@ -118,7 +118,7 @@ pub(crate) enum StoreFault {
     Slow,
 }
 
-/// Faults that a test switches on, and uploads.
+/// Faults that a test switches on, and upload URLs.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     now: Mutex<Option<StoreFault>>,
@@ -138,17 +138,17 @@ impl Faults {
         *self.table.lock().expect("no test panics while it holds this") = fault;
     }
 
-    /// From now on the store gives out addresses for uploads, as one does that customers can reach.
+    /// Enables upload URLs.
     pub(crate) fn take_uploads(&self) {
         self.takes_uploads.store(true, Ordering::Relaxed);
     }
 
-    /// From now on no record can be listed, but keys.
+    /// Makes records unlistable, except keys.
     pub(crate) fn hide_records(&self) {
         self.no_records.store(true, Ordering::Relaxed);
     }
 
-    /// From now on nobody can say whose a key is, nor whether there is any.
+    /// Makes keys unreadable.
     pub(crate) fn hide_keys(&self) {
         self.no_keys.store(true, Ordering::Relaxed);
     }
@@ -157,7 +157,7 @@ impl Faults {
         if on == Collection::Keys { &self.no_keys } else { &self.no_records }.load(Ordering::Relaxed)
     }
 
-    /// From now on no record can be put.
+    /// Makes records unwritable.
     pub(crate) fn refuse_records(&self) {
         self.no_new_records.store(true, Ordering::Relaxed);
     }
@@ -166,8 +166,8 @@ impl Faults {
         *self.now.lock().expect("no test panics while it holds this")
     }
 
-    /// What the fault of now does to who writes documents and erases objects.
-    async fn strike(&self) -> Result<()> {
+    /// Applies the current fault to a write or deletion.
+    async fn apply_fault(&self) -> Result<()> {
         let (what, why) = ("the object store", "secret detail".to_owned());
         match self.now() {
             Some(StoreFault::Full) => Err(Error::Full { what }),
@@ -182,7 +182,7 @@ impl Faults {
     }
 }
 
-/// The backend with an object store and a record store that can be told to fail.
+/// Returns the backend with an object store and a record store that fail on demand.
 pub(crate) fn faulty(backend: &Backend, faults: &Arc<Faults>) -> Backend {
     let objects = Arc::new(FaultyStore { store: Arc::clone(&backend.objects), faults: Arc::clone(faults) });
     let records = Arc::new(FaultyRecords { store: Arc::clone(&backend.records), faults: Arc::clone(faults) });
@@ -208,7 +208,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<()> {
-        self.faults.strike().await?;
+        self.faults.apply_fault().await?;
         self.store.put_file(key, file).await
     }
 
@@ -247,7 +247,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn erase(&self, prefix: &str) -> Result<usize> {
-        self.faults.strike().await?;
+        self.faults.apply_fault().await?;
         self.store.erase(prefix).await
     }
 

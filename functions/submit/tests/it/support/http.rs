@@ -1,36 +1,36 @@
-//! Forms made by hand, so that tests can make wrong ones too.
+//! Handmade multipart forms, so that tests can make invalid ones.
 
 use serde_json::Value;
 
 const BOUNDARY: &str = "quire-test-boundary";
 
-/// One part of a form.
+/// A part of a form.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part<'a> {
+pub(crate) struct FormPart<'a> {
     pub(crate) field: &'a str,
     pub(crate) file: Option<&'a str>,
     pub(crate) content: &'a str,
 }
 
-pub(crate) const fn image(content: &str) -> Part<'_> {
+pub(crate) const fn image(content: &str) -> FormPart<'_> {
     image_named("scan.png", content)
 }
 
-pub(crate) const fn image_named<'a>(file: &'a str, content: &'a str) -> Part<'a> {
-    Part { field: "image", file: Some(file), content }
+pub(crate) const fn image_named<'a>(file: &'a str, content: &'a str) -> FormPart<'a> {
+    FormPart { field: "image", file: Some(file), content }
 }
 
-pub(crate) fn images<'a>(contents: &[&'a str]) -> Vec<Part<'a>> {
-    contents.iter().map(|content| Part { field: "images", ..image(content) }).collect()
+pub(crate) fn images<'a>(contents: &[&'a str]) -> Vec<FormPart<'a>> {
+    contents.iter().map(|content| FormPart { field: "images", ..image(content) }).collect()
 }
 
-/// The content type of [`body`].
+/// Returns the content type of [`body`].
 pub(crate) fn boundary() -> String {
     format!("multipart/form-data; boundary={BOUNDARY}")
 }
 
-pub(crate) fn body(parts: &[Part<'_>]) -> String {
-    let part = |part: &Part<'_>| {
+pub(crate) fn body(parts: &[FormPart<'_>]) -> String {
+    let part = |part: &FormPart<'_>| {
         let file = part.file.map(|file| format!("; filename=\"{file}\"")).unwrap_or_default();
         let (field, content) = (part.field, part.content);
         format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"{file}\r\n\r\n{content}\r\n")
@@ -38,16 +38,16 @@ pub(crate) fn body(parts: &[Part<'_>]) -> String {
     parts.iter().map(part).collect::<String>() + &format!("--{BOUNDARY}--\r\n")
 }
 
-/// An answer that was read to its end.
+/// A response that was read completely.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) text: String,
     headers: reqwest::header::HeaderMap,
 }
 
-impl Answer {
-    pub(crate) async fn of(response: reqwest::Response) -> Self {
+impl TestResponse {
+    pub(crate) async fn read(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, text: response.text().await.expect("a body") }
     }
@@ -60,7 +60,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// Asserts that this is a problem of this kind, as every problem must be, and returns it.
+    /// Asserts that this is a problem with this status and code, as every problem must be, and returns it.
     pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.header("content-type"), Some("application/problem+json"));

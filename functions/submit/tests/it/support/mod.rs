@@ -1,9 +1,9 @@
-//! A door with everything around it: a backend in a temporary folder, a listener, an inspector and a worker that do what
-//! the documents tell them.
+//! The world of a test: a backend in a temporary folder, a server, an inspector and a worker, which the documents
+//! control.
 
 mod fakes;
 mod http;
-mod shop;
+mod pdf_world;
 mod steps;
 mod table;
 
@@ -17,7 +17,7 @@ use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Backend, QueueName};
 use quire_platform_embedded::Embedded;
 use quire_routes::Config;
-use quire_submit::{Door, DoorSettings, router};
+use quire_submit::{AppState, SubmitSettings, router};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -25,14 +25,14 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-pub(crate) use fakes::{Faults, Fine, StoreFault, work};
-pub(crate) use http::{Answer, Part, body, boundary, image, image_named, images};
-pub(crate) use shop::{Shop, documents, page, rectangle, samples_folder};
+pub(crate) use fakes::{AlwaysHealthy, Faults, StoreFault, work};
+pub(crate) use http::{FormPart, TestResponse, body, boundary, image, image_named, images};
+pub(crate) use pdf_world::{PdfWorld, documents, page, rectangle, samples_folder};
 pub(crate) use steps::{id, now};
 pub(crate) use table::TableFault;
 
-pub(crate) struct World {
-    pub(crate) door: Arc<Door>,
+pub(crate) struct TestWorld {
+    pub(crate) app: Arc<AppState>,
     pub(crate) backend: Backend,
     pub(crate) address: SocketAddr,
     pub(crate) client: reqwest::Client,
@@ -41,23 +41,23 @@ pub(crate) struct World {
     running: JoinSet<()>,
     // Deleted with the world.
     folder: TempDir,
-    // The last to go: the backend's database.
+    // Dropped last: the backend's database.
     _embedded: Embedded,
 }
 
-impl World {
-    /// With a worker, and limits that never end in a test.
+impl TestWorld {
+    /// With a worker, and timeouts that never end in a test.
     pub(crate) async fn new() -> Self {
         let mut world = Self::without_worker(|_| {}).await;
-        world.hire();
+        world.start_worker();
         world
     }
 
-    pub(crate) async fn without_worker(adjust: impl FnOnce(&mut DoorSettings)) -> Self {
+    pub(crate) async fn without_worker(adjust: impl FnOnce(&mut SubmitSettings)) -> Self {
         Self::open(adjust, Config::default()).await
     }
 
-    /// Without a worker, and answering at once. There are PP-OCR and the servers `a@1`, `a@2` and `b@1`, which read
+    /// Without a worker, and responding at once. There are PP-OCR and the servers `a@1`, `a@2` and `b@1`, which read
     /// everything; the routes are these members of the configuration.
     pub(crate) async fn with_routes(routes: &str) -> Self {
         let server = r#"{"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
@@ -67,25 +67,28 @@ impl World {
         Self::open(|settings| settings.sync_limit = Duration::from_millis(1), config).await
     }
 
-    async fn open(adjust: impl FnOnce(&mut DoorSettings), routes: Config) -> Self {
+    async fn open(adjust: impl FnOnce(&mut SubmitSettings), routes: Config) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let embedded = Embedded::open(folder.path(), "test").expect("open the backend");
         let faults = Arc::new(Faults::default());
         let backend = fakes::faulty(&embedded.backend(), &faults);
         let routes = Arc::new(routes);
         let mut running = JoinSet::new();
-        let (door, address) = serve(&backend, &routes, adjust, &mut running).await;
+        let (app, address) = serve(&backend, &routes, adjust, &mut running).await;
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { door, backend, address, client, faults, routes, running, folder, _embedded: embedded }
+        Self { app, backend, address, client, faults, routes, running, folder, _embedded: embedded }
     }
 
-    /// Another door to the same backend, as another process would be.
-    pub(crate) async fn another_door(&mut self, adjust: impl FnOnce(&mut DoorSettings)) -> (Arc<Door>, SocketAddr) {
+    /// Starts another server with the same backend, like another process.
+    pub(crate) async fn another_server(
+        &mut self,
+        adjust: impl FnOnce(&mut SubmitSettings),
+    ) -> (Arc<AppState>, SocketAddr) {
         serve(&self.backend, &self.routes, adjust, &mut self.running).await
     }
 
-    /// Lets a worker read pages from now on.
-    pub(crate) fn hire(&mut self) -> AbortHandle {
+    /// Starts a worker.
+    pub(crate) fn start_worker(&mut self) -> AbortHandle {
         self.running.spawn(work(self.backend.clone()))
     }
 
@@ -93,21 +96,21 @@ impl World {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.client.get(self.url(path)).send().await.expect("an answer")).await
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
+        TestResponse::read(self.client.get(self.url(path)).send().await.expect("an answer")).await
     }
 
-    pub(crate) async fn post(&self, path: &str, parts: &[Part<'_>]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, parts: &[FormPart<'_>]) -> TestResponse {
         let request = self.client.post(self.url(path)).header("content-type", boundary()).body(body(parts));
-        Answer::of(request.send().await.expect("an answer")).await
+        TestResponse::read(request.send().await.expect("an answer")).await
     }
 
-    pub(crate) async fn post_json(&self, path: &str, json: &Value) -> Answer {
+    pub(crate) async fn post_json(&self, path: &str, json: &Value) -> TestResponse {
         let request = self.client.post(self.url(path)).json(json);
-        Answer::of(request.send().await.expect("an answer")).await
+        TestResponse::read(request.send().await.expect("an answer")).await
     }
 
-    /// The task's status once it has ended.
+    /// Waits for the end of a task and returns it.
     pub(crate) async fn ended(&self, task_id: &str) -> Value {
         let begun = Instant::now();
         loop {
@@ -126,7 +129,7 @@ impl World {
         depth.ready + depth.in_flight + depth.delayed
     }
 
-    /// Waits for a queue to hold this many messages, in whatever state.
+    /// Waits until a queue has this many messages, in any state.
     pub(crate) async fn reaches(&self, queue: QueueName, messages: u64) {
         let begun = Instant::now();
         while self.depth(queue).await != messages {
@@ -135,8 +138,8 @@ impl World {
         }
     }
 
-    /// Asserts that no document, no message and no spool file is there.
-    pub(crate) async fn holds_nothing(&self) {
+    /// Asserts that there is no document, no message and no spool file.
+    pub(crate) async fn assert_empty(&self) {
         let begun = Instant::now();
         while self.spooled() > 0 {
             assert!(begun.elapsed() < Duration::from_secs(5), "{} spool files stay", self.spooled());
@@ -151,21 +154,21 @@ impl World {
     }
 }
 
-/// A door to a backend, and where it listens.
+/// Starts a server and returns its state and address.
 async fn serve(
     backend: &Backend,
     routes: &Arc<Config>,
-    adjust: impl FnOnce(&mut DoorSettings),
+    adjust: impl FnOnce(&mut SubmitSettings),
     running: &mut JoinSet<()>,
-) -> (Arc<Door>, SocketAddr) {
-    let mut settings = DoorSettings { sync_limit: Duration::from_secs(20), ..DoorSettings::default() };
+) -> (Arc<AppState>, SocketAddr) {
+    let mut settings = SubmitSettings { sync_limit: Duration::from_secs(20), ..SubmitSettings::default() };
     adjust(&mut settings);
     let egress = Client::new(EgressPolicy { allow_loopback_http: true }).expect("a client");
-    let (inspector, health) = (Arc::new(fakes::ByWord), Arc::new(fakes::Fine));
-    let door = Arc::new(Door::new(backend.clone(), inspector, egress, settings, health, Arc::clone(routes)));
+    let (inspector, health) = (Arc::new(fakes::ScriptedInspector), Arc::new(fakes::AlwaysHealthy));
+    let app = Arc::new(AppState::new(backend.clone(), inspector, egress, settings, health, Arc::clone(routes)));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let app = router(Arc::clone(&door));
-    running.spawn(async move { axum::serve(listener, app).await.expect("a server") });
-    (door, address)
+    let router = router(Arc::clone(&app));
+    running.spawn(async move { axum::serve(listener, router).await.expect("a server") });
+    (app, address)
 }

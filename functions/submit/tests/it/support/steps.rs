@@ -1,20 +1,25 @@
-//! What tests do with a task, step by step.
+//! The steps of tests.
 
 use std::{path::Path, time::Duration};
 
-pub(crate) use quire_platform::now;
 use quire_platform::{Completion, Consumer, Delivery, QueueName};
-use quire_tasks::{DocumentMessage, ObjectKey, Outcome, PageRef, Task, TaskId};
+use quire_tasks::{DocumentMessage, ObjectKey, Outcome, PageRef, Task, TaskId, UnixMillis};
 
-use super::{Answer, World, fakes::page_text, images};
+use super::{TestResponse, TestWorld, fakes::page_text, images};
 
-/// A task's id.
+/// Returns the current time.
+pub(crate) fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    UnixMillis(since.as_millis() as i64)
+}
+
+/// Parses a task id.
 pub(crate) fn id(text: &str) -> TaskId {
     text.parse().expect("a task id")
 }
 
-impl World {
-    /// A new task of these documents, whose messages have been sent.
+impl TestWorld {
+    /// Creates a task of these documents and waits until its messages are sent.
     pub(crate) async fn submitted(&self, contents: &[&str]) -> String {
         let answer = self.post("/ocr/async", &images(contents)).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
@@ -29,15 +34,15 @@ impl World {
         self.backend.tasks.task(id(task_id)).await.expect("the task")
     }
 
-    pub(crate) async fn post_empty(&self, path: &str) -> Answer {
-        Answer::of(self.client.post(self.url(path)).send().await.expect("an answer")).await
+    pub(crate) async fn post_empty(&self, path: &str) -> TestResponse {
+        TestResponse::read(self.client.post(self.url(path)).send().await.expect("an answer")).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
-        Answer::of(self.client.delete(self.url(path)).send().await.expect("an answer")).await
+    pub(crate) async fn delete(&self, path: &str) -> TestResponse {
+        TestResponse::read(self.client.delete(self.url(path)).send().await.expect("an answer")).await
     }
 
-    /// Does what a worker does with a page, but for the queue.
+    /// Does what a worker does with a page, without the queue.
     pub(crate) async fn read_page(&self, task_id: &str, document: u32, page: u32, text: &str) -> Completion {
         let round = self.task(task_id).await.round;
         let page = PageRef { task_id: id(task_id), document, page };
@@ -51,7 +56,7 @@ impl World {
             .expect("the page is completed")
     }
 
-    /// The next delivery of the documents queue, with the consumer that keeps its lease.
+    /// Receives the next delivery of the documents queue, with the consumer that extends its lease.
     pub(crate) async fn document_delivery(&self) -> (Consumer<DocumentMessage>, Delivery<DocumentMessage>) {
         let consumer = Consumer::new(self.backend.queue(QueueName::Documents), Duration::from_mins(1));
         let mut received = consumer.receive(1, Duration::from_secs(10)).await.expect("a receive");
@@ -59,7 +64,7 @@ impl World {
         (consumer, delivery)
     }
 
-    /// The files of the backend in which this stands, or whose name has it.
+    /// Returns the files of the backend that contain this, in their content or name.
     pub(crate) fn files_with(&self, what: &str) -> Vec<String> {
         let mut found = Vec::new();
         search(self.folder.path(), what.as_bytes(), &mut found);
@@ -73,7 +78,7 @@ fn search(folder: &Path, what: &[u8], found: &mut Vec<String>) {
         if path.is_dir() {
             search(&path, what, found);
         } else {
-            // Sockets cannot be read, and hold nothing.
+            // Sockets cannot be read.
             let bytes = std::fs::read(&path).unwrap_or_default();
             let name = path.display().to_string();
             if [&bytes[..], name.as_bytes()].iter().any(|text| text.windows(what.len()).any(|part| part == what)) {

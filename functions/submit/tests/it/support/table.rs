@@ -1,4 +1,4 @@
-//! A task table that can be told to fail when a task is created.
+//! A task table that fails on demand.
 
 use std::{
     sync::{Arc, Mutex},
@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use quire_platform::{Completion, Error, Reopen, Result, TaskCursor, TaskTable};
 use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, TaskId, Tenant, UnixMillis};
 
-/// What the table does with new tasks.
+/// The faults of creating a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TableFault {
-    /// It does not take them.
+    /// The task is not created.
     Refuses,
-    /// It takes them, and the answer is lost.
+    /// The task is created, and the response is lost.
     LosesAnswers,
-    /// The same, and then it cannot be asked for them.
+    /// As `Lost`, and the task then cannot be read.
     GoesAway,
 }
 

@@ -1,0 +1,287 @@
+//! Ingest: the consumer of the documents queue, which fetches, validates and splits documents.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use quire_egress::FetchError;
+use quire_platform::{
+    Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName,
+    consumer::{ConcurrencyLimits, run_concurrently},
+    enqueue_callback, now, retry_with_backoff,
+};
+use quire_tasks::{
+    DocumentJob, DocumentMessage, DocumentSource, DocumentState, Failure, FailureCode, ObjectKey, SplitDocument, Task,
+};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    documents::{searchable_pdf::make_searchable_pdf, spool::new_spool_file, validation::inspect_file},
+    state::AppState,
+    tasks::{
+        charge::charge_document,
+        dispatch::{queued_pages, send_pages},
+    },
+};
+
+/// The number of documents that are processed concurrently. Fetching is mostly waiting, but each may take the maximum
+/// size of a document in the spool.
+const CONCURRENCY: usize = 8;
+/// How long a graceful shutdown waits for documents in flight. The others are received again after their lease expires.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The backoff before the second attempt; each further one is twice as long.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// The maximum backoff.
+const MAX_BACKOFF: Duration = Duration::from_secs(8);
+/// The retry interval for an upload that has not arrived. With all attempts, an upload that starts at the last moment
+/// has most of an hour.
+const UPLOAD_RETRY_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Consumes the documents queue until `shutdown`, then finishes the documents in flight.
+///
+/// # Errors
+/// If the queue fails permanently. Throttling and a full disk are retried.
+pub async fn ingest(app: Arc<AppState>, shutdown: CancellationToken) -> Result<()> {
+    // The maximum time to extend a lease: longer than all timeouts of a message, so that only a stuck one loses its
+    // lease.
+    let split_limit = app.settings.fetch_limit + app.settings.inspect_limit;
+    let max_lease = split_limit.max(app.settings.result_limit) + Duration::from_mins(1);
+    let consumer = Consumer::<DocumentMessage>::new(app.backend.queue(QueueName::Documents), max_lease);
+    let limits =
+        ConcurrencyLimits { max_in_flight: CONCURRENCY, drain_timeout: DRAIN_TIMEOUT, error_pause: MAX_BACKOFF };
+    let is_fatal = |error: &Error| !matches!(error, Error::Busy { .. } | Error::Full { .. });
+    run_concurrently(&consumer, limits, &shutdown, is_fatal, |delivery| process(Arc::clone(&app), delivery))
+        .await
+        .context("cannot receive from the documents queue")
+}
+
+/// Processes deliveries concurrently, within `limit`: for a Lambda function, which is invoked with a batch and killed
+/// at its deadline. An interrupted message is received again.
+pub async fn ingest_all(
+    app: &Arc<AppState>,
+    deliveries: Vec<Result<Delivery<DocumentMessage>, MalformedMessage>>,
+    limit: Duration,
+) {
+    quire_telemetry::finish_within(limit, deliveries.into_iter().map(|delivery| process(Arc::clone(app), delivery)))
+        .await;
+}
+
+async fn process(app: Arc<AppState>, delivery: Result<Delivery<DocumentMessage>, MalformedMessage>) {
+    match delivery {
+        Ok(delivery) => {
+            let DocumentMessage { task_id, document, .. } = delivery.message;
+            let attempt = delivery.attempt;
+            if let Err(error) = ingest_one(&app, delivery).await {
+                // The lease is dropped, so that the message is received again.
+                let error = format!("{error:#}");
+                error!(task.id = %task_id, document, delivery.attempt = attempt, error, "ingest failed");
+            }
+        }
+        Err(MalformedMessage { error, lease, .. }) => {
+            warn!(%error, "malformed document message");
+            if let Err(error) = lease.dead_letter(&error.to_string()).await {
+                error!(%error, "cannot move a malformed document message to the dead-letter queue");
+            }
+        }
+    }
+}
+
+/// Why a document could not be obtained.
+#[derive(Debug)]
+enum ObtainError {
+    /// Permanent: the document fails.
+    Final(Failure),
+    /// Transient: retry, up to the queue's maximum of receives.
+    Transient {
+        failure: Failure,
+        /// The backoff before the next attempt.
+        after: Duration,
+    },
+}
+
+/// Processes a message, idempotently: fetches, validates and splits its document, or makes the task's searchable PDF.
+///
+/// # Errors
+/// Any error of the backend after all retries. The lease is dropped, so that the message is received again.
+pub async fn ingest_one(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()> {
+    match delivery.message.job {
+        DocumentJob::Split => split(app, delivery).await,
+        DocumentJob::SearchablePdf => make_searchable_pdf(app, delivery).await,
+    }
+}
+
+async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()> {
+    let Delivery { message, attempt, lease, .. } = delivery;
+    let tasks = &app.backend.tasks;
+    let task = match retry_with_backoff(|| tasks.task(message.task_id)).await {
+        Err(Error::NotFound { .. }) => {
+            // An earlier attempt may have stored the document after the task was deleted.
+            delete_document(app, &message).await?;
+            return Ok(lease.acknowledge().await?);
+        }
+        task => task?,
+    };
+    let is_open = !task.status().ended() && !task.expired(now());
+    let state = task.document(message.document).map(|document| document.state.clone());
+    let completion = match state {
+        Some(DocumentState::Pending { source }) if is_open => {
+            let last = attempt >= QueueName::Documents.settings().max_receives;
+            let state = match obtain(app, &task, message.document, &source, attempt).await? {
+                Ok(split) => DocumentState::Split(split),
+                Err(ObtainError::Transient { failure, after }) if !last => {
+                    log_failure(&task, &message, attempt, &failure);
+                    return Ok(lease.release(after).await?);
+                }
+                Err(ObtainError::Transient { failure, .. } | ObtainError::Final(failure)) => {
+                    log_failure(&task, &message, attempt, &failure);
+                    DocumentState::Failed(failure)
+                }
+            };
+            let settle = || tasks.finish_document(message.task_id, message.document, state.clone());
+            match retry_with_backoff(settle).await {
+                Err(Error::NotFound { .. }) => {
+                    delete_document(app, &message).await?;
+                    return Ok(lease.acknowledge().await?);
+                }
+                settled => settled?,
+            }
+        }
+        _ => Completion::Unchanged(task),
+    };
+    if completion.task().expired(now()) {
+        delete_document(app, &message).await?;
+    }
+    if completion.changed() {
+        charge_document(app, completion.task(), message.document).await;
+    }
+    // An announced upload has several messages; the one that split the document sends its pages. A later attempt of
+    // that message must send them too, because the earlier one may have crashed before it did.
+    if completion.changed() || attempt > 1 {
+        send_pages_of(app, completion.task(), message.document).await?;
+    }
+    enqueue_callback(&app.backend, completion.task()).await?;
+    Ok(lease.acknowledge().await?)
+}
+
+/// Deletes a document that was stored after its task was deleted.
+async fn delete_document(app: &AppState, message: &DocumentMessage) -> Result<()> {
+    let key = ObjectKey::Document { task_id: message.task_id, document: message.document }.to_string();
+    // Keys with this prefix belong to the same task and are deleted as well.
+    retry_with_backoff(|| app.backend.objects.erase(&key)).await?;
+    Ok(())
+}
+
+fn log_failure(task: &Task, message: &DocumentMessage, attempt: u32, failure: &Failure) {
+    let DocumentMessage { task_id, document, .. } = message;
+    let trace = trace_id(task);
+    let code = failure.code.as_str();
+    info!(
+        task.id = %task_id, trace.id = trace, document, code, delivery.attempt = attempt,
+        "cannot obtain the document"
+    );
+}
+
+fn trace_id(task: &Task) -> Option<String> {
+    task.trace.map(|trace| trace.trace_id())
+}
+
+/// Sends the messages of a document's queued pages. Idempotent.
+async fn send_pages_of(app: &AppState, task: &Task, document: u32) -> Result<()> {
+    let mut pages = queued_pages(&app.backend, task).await?;
+    pages.retain(|message| message.page.document == document);
+    Ok(send_pages(&app.backend, task, pages).await?)
+}
+
+/// Fetches, validates and stores a document. The outer error is the backend's.
+async fn obtain(
+    app: &AppState,
+    task: &Task,
+    document: u32,
+    source: &DocumentSource,
+    attempt: u32,
+) -> Result<Result<SplitDocument, ObtainError>> {
+    let (_folder, file) = new_spool_file(app, "fetch-").await?;
+    let after = backoff(attempt, rand::random());
+    let fetched = match source {
+        DocumentSource::Url { url } => match fetch(app, url, &file).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(obtain_error(error, after)?),
+        },
+        DocumentSource::Inbox { key, version } => download(app, key, version.as_deref(), &file).await?,
+    };
+    if let Err(error) = fetched {
+        return Ok(Err(error));
+    }
+    let split = match inspect_file(app, &file).await {
+        Ok(split) => split,
+        Err(failure) if failure.code.retryable() => return Ok(Err(ObtainError::Transient { failure, after })),
+        Err(failure) => return Ok(Err(ObtainError::Final(failure))),
+    };
+    let key = ObjectKey::Document { task_id: task.id, document }.to_string();
+    retry_with_backoff(|| app.backend.objects.put_file(&key, &file)).await?;
+    let trace = trace_id(task);
+    info!(task.id = %task.id, trace.id = trace, document, document.pages = split.pages, "document fetched and split");
+    Ok(Ok(split))
+}
+
+async fn fetch(app: &AppState, url: &str, file: &Path) -> Result<(), FetchError> {
+    // The API has checked the URL already, but the policy may have become stricter since.
+    let url = app.egress.check(url)?;
+    app.egress.fetch(&url, app.settings.limits.max_bytes, app.settings.fetch_limit, file).await?;
+    Ok(())
+}
+
+fn obtain_error(error: FetchError, after: Duration) -> Result<ObtainError> {
+    let transient = error.is_transient();
+    let code = match error {
+        FetchError::Storage(error) => return Err(error).context("cannot write to the spool"),
+        FetchError::Refused(_) => FailureCode::UrlRefused,
+        FetchError::TooLarge { .. } => FailureCode::DocumentTooLarge,
+        _ => FailureCode::FetchFailed,
+    };
+    let failure = Failure::new(code, format!("The document could not be fetched: {error}."));
+    Ok(if transient { ObtainError::Transient { failure, after } } else { ObtainError::Final(failure) })
+}
+
+/// Downloads an upload from the bucket to a file. The outer error is the backend's.
+async fn download(app: &AppState, key: &str, version: Option<&str>, file: &Path) -> Result<Result<(), ObtainError>> {
+    let max_bytes = app.settings.limits.max_bytes;
+    let download = retry_with_backoff(|| app.backend.objects.download(key, version, max_bytes, file));
+    let downloaded = timeout(app.settings.fetch_limit, download).await;
+    match downloaded.context("timeout: cannot download an upload")? {
+        Ok(Download::Whole { .. }) => Ok(Ok(())),
+        Ok(Download::TooLarge { bytes }) => {
+            let message = format!("The document has {bytes} bytes; the maximum is {max_bytes}.");
+            Ok(Err(ObtainError::Final(Failure::new(FailureCode::DocumentTooLarge, message))))
+        }
+        Err(Error::NotFound { .. }) => {
+            let failure = Failure::new(FailureCode::UploadMissing, "The announced document was not uploaded.");
+            Ok(Err(ObtainError::Transient { failure, after: UPLOAD_RETRY_INTERVAL }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the exponential backoff after an attempt, with jitter from a random number in 0 to 1, so that retries of one
+/// failing server are spread.
+fn backoff(attempt: u32, random: f64) -> Duration {
+    let doubled = FIRST_BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+    doubled.min(MAX_BACKOFF).mul_f64(random.mul_add(0.5, 0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_backoff_is_between_half_a_second_and_the_maximum(attempt in 0_u32.., random in 0.0..1.0) {
+            let wait = backoff(attempt, random);
+            prop_assert!(wait >= FIRST_BACKOFF / 2 && wait <= MAX_BACKOFF);
+            prop_assert!(wait <= backoff(attempt.saturating_add(1), random));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `DELETE /task/{task_id}`: deletes a task with its documents and results, immediately.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State, rejection::PathRejection},
+    http::StatusCode,
+};
+use quire_platform::{Error, now, purge, retry_with_backoff};
+use quire_tasks::Task;
+use tracing::info;
+
+use crate::{
+    http::{principal::Principal, problem::Problem},
+    state::AppState,
+};
+
+/// Deletes the task. Its first step makes the task invisible to everyone. If a later step fails, the same call resumes
+/// it, or else the retention sweep does.
+pub(crate) async fn delete_task(
+    State(app): State<Arc<AppState>>,
+    principal: Principal,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let Path(id) = id.map_err(|_| Problem::task_not_found())?;
+    let task = app.stored_task_of(&principal, &id).await?;
+    let deleted = app.work.spawn(expire_and_purge(Arc::clone(&app), task));
+    deleted.await.map_err(|panic| Problem::internal(&panic))??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn expire_and_purge(app: Arc<AppState>, task: Task) -> quire_platform::Result<()> {
+    // The task expires first, so that a worker that is reading one of its pages leaves nothing behind.
+    match retry_with_backoff(|| app.backend.tasks.expire(task.id, now())).await {
+        Ok(_) => purge(&app.backend, &task).await?,
+        // Lost a race with another deletion, which removes the task last.
+        Err(Error::NotFound { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let trace = task.trace.map(|trace| trace.trace_id());
+    info!(task.id = %task.id, trace.id = trace, "task deleted");
+    Ok(())
+}
