@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_pp_ocr::{Alphabet, CtcStep, Engine, ModelError, OcrModel, PpOcr};
-use quire_routes::Kind;
+use quire_routes::EngineKind;
 use quire_tasks::EngineName;
 use quire_worker::LocalEngine;
 
@@ -50,7 +50,7 @@ fn has_color(page: &ArrayView3<'_, f32>, color: [f32; 3]) -> bool {
 
 fn main() -> ExitCode {
     quire::main(|entry, machine| match entry.kind {
-        Kind::PpOcr {} => {
+        EngineKind::PpOcr {} => {
             let model = quire::pp_ocr_model(machine)?;
             let policy = quire::policy(model.provider())?;
             Ok(LocalEngine::Batches(Engine::new(Box::new(FaultyModel(model)), policy)))

@@ -1,236 +1,261 @@
-//! What the command takes; what the operator's part of it takes is in `operator` and `tenants`.
+//! The command line: subcommands, arguments and their help texts. The operator's subcommands are in `operator` and
+//! `tenants`.
 
 mod operator;
 mod tenants;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use quire_pp_ocr::Device;
 use quire_routes::Config;
 use quire_tasks::{Mode, ModeName};
 
-use crate::provider::Wish;
+use crate::provider::RequestedProvider;
 
-pub(crate) use operator::{DeadLetters, Decision, Engines, Named, Review};
-pub(crate) use tenants::{Keys, Tenants, WebhookSecret};
+pub(crate) use operator::{DeadLettersCommand, DecisionArgs, EnginesCommand, ReviewCommand};
+pub(crate) use tenants::{KeysCommand, TenantsCommand, WebhookSecretArgs};
 
-/// Reads documents: PDF, PNG, JPEG, TIFF, WebP and BMP to text.
+/// Document OCR: reads text from PDF, PNG, JPEG, TIFF, WebP and BMP files.
 #[derive(Debug, Parser)]
 #[command(name = "quire", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum CliCommand {
     /// Read files and print their text.
-    Read(Read),
-    /// Serve the HTTP API, with workers, callbacks and dead letters.
-    Serve(Serve),
-    /// See whether this machine can read, with what, and what to do where it cannot.
-    Doctor(Doctor),
-    /// See what could not be done, and have it tried again.
+    Read(ReadArgs),
+    /// Run the whole service: the HTTP API, workers, callbacks and dead letters.
+    Serve(ServeArgs),
+    /// Check whether this machine can read documents, and suggest fixes.
+    Doctor(DoctorArgs),
+    /// Inspect and redrive dead letters.
     #[command(subcommand)]
-    DeadLetters(DeadLetters),
-    /// See how the engines do, and say which are asked.
+    DeadLetters(DeadLettersCommand),
+    /// Monitor, pause and resume OCR engines.
     #[command(subcommand)]
-    Engines(Engines),
-    /// See pages that no engine could read or was sure of, and say what they say.
+    Engines(EnginesCommand),
+    /// Review and correct pages with low confidence or without a result.
     #[command(subcommand)]
-    Review(Review),
-    /// Say who may call the API.
+    Review(ReviewCommand),
+    /// Manage API keys.
     #[command(subcommand)]
-    Keys(Keys),
-    /// Say what each tenant may ask for.
+    Keys(KeysCommand),
+    /// Manage the rate limits and quotas of tenants.
     #[command(subcommand)]
-    Tenants(Tenants),
-    /// Print the secret that a tenant's callbacks are signed with.
-    WebhookSecret(WebhookSecret),
-    /// Read pages that somebody else takes in, until told to stop.
-    Worker(Worker),
-    /// Succeed if the worker that gives signs of life is alive: what a container's health check asks.
+    Tenants(TenantsCommand),
+    /// Print or rotate the secret that signs a tenant's callbacks.
+    WebhookSecret(WebhookSecretArgs),
+    /// Run a single worker that reads pages from the queue until it is stopped.
+    Worker(WorkerArgs),
+    /// Check the worker's heartbeat: the health check of a container.
     #[command(hide = true)]
     Alive,
-    /// Make what is kept in: bucket, table, queues, on an emulator of AWS, where no Terraform makes them.
+    /// Create the bucket, table, queues and secret on an AWS emulator, where no Terraform does.
     #[command(hide = true)]
     Provision,
-    /// Check a file and print what it is: in a process of its own, since PDFs are opened by native code.
+    /// Validate a file and print the result. Runs in a separate process, since native code parses PDFs.
     #[command(hide = true)]
-    Inspect(Inspect),
-    /// Make pictures of a file's pages as standard input asks for them: in a process of its own likewise.
+    Inspect(DocumentArgs),
+    /// Render pages of a file as requested on standard input. Runs in a separate process, since native code parses
+    /// PDFs.
     #[command(hide = true)]
-    Picture(Inspect),
+    Picture(DocumentArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Read {
-    /// What to read.
+pub(crate) struct ReadArgs {
+    /// The files to read.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// How to print it. `json` is what `POST /ocr/batch` answers.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-    /// Keep the tasks and results in this folder; without it they are gone at the end.
+    /// The output format. `json` is the response of `POST /ocr/batch`.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
+    /// Keep tasks and results in this folder [default: a temporary folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) wanted: Wanted,
-    /// How many workers read at the same time [default: one a processor where PP-OCR reads on a processor; else one, which
-    /// holds many pages].
+    pub(crate) mode: ModeArgs,
+    /// Number of concurrent workers [default: one per CPU for PP-OCR on CPUs; otherwise one, which batches pages].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
     #[command(flatten)]
-    pub(crate) engine: Engine,
+    pub(crate) engine: EngineArgs,
 }
 
-/// How files are to be read.
+/// How files are read.
 #[derive(Debug, Args)]
-pub(crate) struct Wanted {
-    /// What to make of each page: text, markdown, spotting, table, formula, fields, subtitles or translate. PP-OCR makes
+pub(crate) struct ModeArgs {
+    /// The kind of result: text, markdown, spotting, table, formula, fields, subtitles or translate. PP-OCR supports
     /// text only.
     #[arg(long, value_name = "MODE", default_value_t = ModeName::Text)]
     mode: ModeName,
-    /// In the mode fields: a field to look for; again for each further one.
+    /// With `--mode fields`: a field to extract. May be repeated.
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
-    /// In the mode translate: the language to translate to, as `English`.
+    /// With `--mode translate`: the target language, e.g. `English`.
     #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
-    /// Only this engine, as `name@version`, or without a version where there is one only; by the routes unless given.
+    /// Read with this engine only: `name@version`, or `name` if it has one version [default: chosen by the routes].
     #[arg(long = "engine", value_name = "NAME")]
-    named: Option<String>,
+    engine: Option<String>,
 }
 
-impl Wanted {
-    /// The same, once it makes sense.
-    pub(crate) fn checked(self) -> anyhow::Result<quire_submit::ReadOptions> {
+impl ModeArgs {
+    /// Validates the combination of arguments.
+    ///
+    /// # Errors
+    /// When the mode lacks a key or a language, or does not use one.
+    pub(crate) fn validate(self) -> anyhow::Result<quire_submit::ReadOptions> {
         let mode = Mode::new(self.mode, self.keys, self.language)?;
-        Ok(quire_submit::ReadOptions { mode, engine: self.named })
+        Ok(quire_submit::ReadOptions { mode, engine: self.engine })
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     Text,
     Json,
     Markdown,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// Where to listen. Beyond this machine only once there is a key: see `quire keys create`.
+pub(crate) struct ServeArgs {
+    /// The address to listen on. Other addresses than loopback require an API key: see `quire keys create`.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
-    pub(crate) place: Place,
-    /// How many workers read at the same time, each a process; 0 if that is others' work [default: one a processor where
-    /// PP-OCR reads on a processor; else one, which holds many pages].
+    pub(crate) deployment: DeploymentArgs,
+    /// Number of worker processes; 0 if workers run elsewhere [default: one per CPU for PP-OCR on CPUs; otherwise one,
+    /// which batches pages].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(crate) workers: Option<u16>,
     #[command(flatten)]
-    pub(crate) engine: Engine,
-    /// For development: let callbacks and `image_url` use plain HTTP to this machine.
+    pub(crate) engine: EngineArgs,
+    /// Development mode: allow plain HTTP to this machine for callbacks and `image_url`.
     #[arg(long)]
     pub(crate) dev: bool,
 }
 
-/// Which backend.
+/// The backend that a command works on.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
-    /// Where everything is kept: in a folder on this machine, or on AWS, as `QUIRE_AWS_BUCKET` and its like say.
-    #[arg(long, value_enum, env = "QUIRE_PLATFORM", default_value_t = Platform::Embedded)]
-    pub(crate) platform: Platform,
+pub(crate) struct DeploymentArgs {
+    /// The backend: a folder on this machine, or AWS, configured by `QUIRE_AWS_BUCKET` and related variables.
+    #[arg(long, value_enum, env = "QUIRE_PLATFORM", default_value_t = BackendKind::Embedded)]
+    pub(crate) platform: BackendKind,
     #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) data: DataDirArgs,
 }
 
-/// The two kinds of backends.
+/// The kinds of backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Platform {
+pub(crate) enum BackendKind {
     Embedded,
     Aws,
 }
 
-/// Where an embedded backend is.
+/// The folder of an embedded backend.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Data {
-    /// The folder with everything that is kept [default: quire in the user's data folder].
+pub(crate) struct DataDirArgs {
+    /// The data folder [default: quire in the user's data folder].
     #[arg(long = "data", value_name = "DIR", env = "QUIRE_DATA")]
     dir: Option<PathBuf>,
 }
 
-impl Data {
-    /// The folder that was named, or else the one of this user.
+impl DataDirArgs {
+    /// Returns the given folder. Default: `quire` in the data folder of the XDG base directory specification, or in
+    /// `Application Support` on macOS.
+    ///
+    /// # Errors
+    /// When no folder is given and the user has no home folder.
     pub(crate) fn dir(&self) -> anyhow::Result<PathBuf> {
-        let named = self
-            .dir
-            .clone()
-            .or_else(|| std::env::var_os("XDG_DATA_HOME").map(|base| PathBuf::from(base).join("quire")));
-        let in_home = |backend: PathBuf| {
-            let base = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
-            backend.join(base).join("quire")
-        };
-        named
-            .or_else(|| std::env::home_dir().map(in_home))
-            .ok_or_else(|| anyhow::anyhow!("there is no home folder: name a data folder with --data DIR"))
+        if let Some(dir) = &self.dir {
+            return Ok(dir.clone());
+        }
+        if let Some(base) = std::env::var_os("XDG_DATA_HOME") {
+            return Ok(PathBuf::from(base).join("quire"));
+        }
+        let base = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
+        match std::env::home_dir() {
+            Some(home) => Ok(home.join(base).join("quire")),
+            None => Err(anyhow::anyhow!("the user has no home folder: name a data folder with --data DIR")),
+        }
     }
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Engine {
-    /// What runs the models.
-    #[arg(long, value_enum, env = "QUIRE_DEVICE", default_value_t = Device::Cpu)]
+pub(crate) struct EngineArgs {
+    /// The device that runs the models.
+    #[arg(long, env = "QUIRE_DEVICE", default_value = "cpu", value_parser = device_parser())]
     pub(crate) device: Device,
-    /// Which library runs PP-OCR's models. `quire doctor` says which one is chosen, and why.
-    #[arg(long, value_enum, env = "QUIRE_PROVIDER", default_value_t = Wish::Auto)]
-    pub(crate) provider: Wish,
+    /// The library that runs PP-OCR's models. `quire doctor` shows which one is selected, and why.
+    #[arg(long, value_enum, env = "QUIRE_PROVIDER", default_value_t = RequestedProvider::Auto)]
+    pub(crate) provider: RequestedProvider,
     #[command(flatten)]
-    pub(crate) routes: Routes,
+    pub(crate) routes: RoutesArgs,
 }
 
-/// Which engines there are.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Routes {
-    /// The engines, and for each mode who reads: a JSON file, or the JSON itself [default: PP-OCR reads text].
-    #[arg(long = "engines", value_name = "FILE", env = "QUIRE_ENGINES", hide_env_values = true)]
-    pub(crate) said: Option<String>,
+/// Parses `--device`, with a help text for each value.
+fn device_parser() -> impl TypedValueParser<Value = Device> {
+    let values = [
+        PossibleValue::new(device_name(Device::Cpu)).help("The CPU"),
+        PossibleValue::new(device_name(Device::Cuda))
+            .help("The first NVIDIA GPU; needs a build with `--features cuda`"),
+    ];
+    PossibleValuesParser::new(values)
+        .map(|name| if name == device_name(Device::Cuda) { Device::Cuda } else { Device::Cpu })
 }
 
-impl Routes {
-    /// The same, once it makes sense.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(self.said.as_deref())?)
+/// Returns the value of `--device` for a device.
+pub(crate) const fn device_name(device: Device) -> &'static str {
+    match device {
+        Device::Cpu => "cpu",
+        Device::Cuda => "cuda",
     }
 }
 
-/// What runs the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Device {
-    /// The processor.
-    Cpu,
-    /// The first NVIDIA GPU; needs a build with `--features cuda`.
-    Cuda,
+/// The configured engines.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RoutesArgs {
+    /// Engines and routes: a JSON file, or the JSON itself [default: PP-OCR reads text].
+    #[arg(long = "engines", value_name = "FILE", env = "QUIRE_ENGINES", hide_env_values = true)]
+    pub(crate) engines: Option<String>,
+}
+
+impl RoutesArgs {
+    /// Loads the configuration.
+    ///
+    /// # Errors
+    /// When it cannot be read or is invalid.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.engines.as_deref())?)
+    }
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Doctor {
-    /// How to print it.
+pub(crate) struct DoctorArgs {
+    /// The output format.
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) format: ReportFormat,
-    /// Fetch what is not here yet first.
+    /// Download missing libraries and models first.
     #[arg(long)]
     pub(crate) fetch: bool,
     #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) data: DataDirArgs,
     #[command(flatten)]
-    pub(crate) engine: Engine,
-    /// Only try to read, and print how it went as JSON: in a process of its own, since native code may crash.
+    pub(crate) engine: EngineArgs,
+    /// Only read a test page and print the result as JSON. Runs in a separate process, since native code may crash.
     #[arg(long, hide = true)]
     pub(crate) trial: bool,
 }
 
-/// How a report is printed.
+/// The output format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     Text,
@@ -238,53 +263,23 @@ pub(crate) enum ReportFormat {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Worker {
+pub(crate) struct WorkerArgs {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) deployment: DeploymentArgs,
     #[command(flatten)]
-    pub(crate) engine: Engine,
-    /// Given to a child of `serve`, which is tied to it by standard input: the name under which it holds leases.
+    pub(crate) engine: EngineArgs,
+    /// For a child process of `serve`, which it watches through standard input: the name under which it holds leases.
     #[arg(long, hide = true)]
     pub(crate) holder: Option<String>,
-    /// Given to a child of `serve`, which shares the processors with others: how many of them are its own.
+    /// For a child process of `serve`, which shares the CPUs with others: its number of CPUs.
     #[arg(long, hide = true)]
     pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Inspect {
+pub(crate) struct DocumentArgs {
     pub(crate) file: PathBuf,
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    pub(crate) fn parsed(line: &str) -> Result<Command, String> {
-        let cli = Cli::try_parse_from(line.split(' '));
-        cli.map(|cli| cli.command).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_mode_is_read_with_what_is_said_for_it() {
-        let wanted = |rest: &str| match parsed(&format!("quire read a.pdf {rest}")) {
-            Ok(Command::Read(read)) => read.wanted.checked().map_err(|error| error.to_string()),
-            Ok(other) => panic!("{other:?}"),
-            Err(error) => Err(error),
-        };
-        let fields = wanted("--mode fields --key total --key date --engine a@1").expect("it makes sense");
-        assert_eq!(fields.mode, Mode::Fields { keys: vec!["total".to_owned(), "date".to_owned()] });
-        assert_eq!(fields.engine.as_deref(), Some("a@1"));
-        assert_eq!(wanted("--format json").expect("text is the default").mode, Mode::Text);
-        assert!(wanted("--mode fields").expect_err("no keys").contains("requires keys"));
-        assert!(wanted("--language English").expect_err("no use").contains("does not accept language"));
-        assert!(wanted("--mode poem").expect_err("no mode").contains("unknown mode"));
-    }
-}
+pub(crate) mod tests;

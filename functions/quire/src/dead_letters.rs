@@ -1,51 +1,52 @@
-//! `quire dead-letters`: what could not be done, and another try.
+//! `quire dead-letters`: inspects and redrives dead letters.
 
 use quire_dead_letter::{DeadLetter, DeadLetterKind, DeadLetterSelection, RedriveOutcome};
 use quire_platform::Backend;
 
-use crate::{cli::DeadLetters, print, site::Site};
+use crate::{cli::DeadLettersCommand, deployment::Deployment, rows};
 
-/// Runs one of the subcommands on a backend, whether it is being served or not.
-pub(crate) async fn dead_letters(args: DeadLetters) -> anyhow::Result<()> {
-    let place = match &args {
-        DeadLetters::List { place, .. } | DeadLetters::Show { place, .. } | DeadLetters::Redrive { place, .. } => place,
-    };
-    // Nothing is made here: a folder that is none of ours is a slip of the operator's.
-    let backend = Site::existing(place).await?.backend();
-    match args {
-        DeadLetters::List { queue, .. } => list(&backend, queue).await,
-        DeadLetters::Show { queue, name, .. } => show(&backend, queue, &name).await,
-        DeadLetters::Redrive { queue, names, .. } => redrive(&backend, queue, names).await,
+/// Runs a subcommand, whether the backend is being served or not.
+pub(crate) async fn run(command: DeadLettersCommand) -> anyhow::Result<()> {
+    match command {
+        DeadLettersCommand::List { queue, deployment } => {
+            list(&Deployment::open_existing(&deployment).await?.backend(), queue).await
+        }
+        DeadLettersCommand::Show { queue, name, deployment } => {
+            show(&Deployment::open_existing(&deployment).await?.backend(), queue, &name).await
+        }
+        DeadLettersCommand::Redrive { queue, names, deployment } => {
+            redrive(&Deployment::open_existing(&deployment).await?.backend(), queue, names).await
+        }
     }
 }
 
-async fn list(backend: &Backend, kind: Option<DeadLetterKind>) -> anyhow::Result<()> {
-    let kinds = kind.map_or_else(|| DeadLetterKind::ALL.to_vec(), |kind| vec![kind]);
-    let mut lines = Vec::new();
-    for kind in kinds {
-        lines.extend(quire_dead_letter::list_dead_letters(backend, kind).await?.iter().map(line));
+async fn list(backend: &Backend, queue: Option<DeadLetterKind>) -> anyhow::Result<()> {
+    let queues = queue.map_or_else(|| DeadLetterKind::ALL.to_vec(), |queue| vec![queue]);
+    let mut rows = Vec::new();
+    for queue in queues {
+        rows.extend(quire_dead_letter::list_dead_letters(backend, queue).await?.iter().map(format_row));
     }
-    print::lines(&lines)
+    rows::print(&rows)
 }
 
-/// Tab-separated: for eyes, and for `cut`.
-fn line(letter: &DeadLetter) -> String {
-    format!("{}\t{}\t{}\t{}", letter.queue, letter.name, print::time(letter.filed_at), letter.reason)
+fn format_row(letter: &DeadLetter) -> String {
+    format!("{}\t{}\t{}\t{}", letter.queue, letter.name, rows::format_time(letter.filed_at), letter.reason)
 }
 
-async fn show(backend: &Backend, kind: DeadLetterKind, name: &str) -> anyhow::Result<()> {
-    let letter = quire_dead_letter::show_dead_letter(backend, kind, name).await?;
-    print::lines(&[serde_json::to_string_pretty(&letter)?])
+async fn show(backend: &Backend, queue: DeadLetterKind, name: &str) -> anyhow::Result<()> {
+    let letter = quire_dead_letter::show_dead_letter(backend, queue, name).await?;
+    rows::print(&[serde_json::to_string_pretty(&letter)?])
 }
 
-async fn redrive(backend: &Backend, kind: DeadLetterKind, names: Vec<String>) -> anyhow::Result<()> {
+async fn redrive(backend: &Backend, queue: DeadLetterKind, names: Vec<String>) -> anyhow::Result<()> {
     let selection = if names.is_empty() { DeadLetterSelection::All } else { DeadLetterSelection::Named(names) };
-    let redriven = quire_dead_letter::redrive(backend, kind, selection).await?;
-    let lines: Vec<String> = redriven.iter().map(|one| format!("{}\t{}", one.name, outcome(one.outcome))).collect();
-    print::lines(&lines)
+    let redriven = quire_dead_letter::redrive(backend, queue, selection).await?;
+    let rows: Vec<String> =
+        redriven.iter().map(|letter| format!("{}\t{}", letter.name, describe(letter.outcome))).collect();
+    rows::print(&rows)
 }
 
-fn outcome(outcome: RedriveOutcome) -> &'static str {
+fn describe(outcome: RedriveOutcome) -> &'static str {
     match outcome {
         RedriveOutcome::Sent => "sent",
         RedriveOutcome::NotNeeded => "no longer needed",

@@ -1,6 +1,6 @@
-//! `quire doctor`: whether this machine can read, with what, and what to do where it cannot.
+//! `quire doctor`: checks whether this machine can read documents, and suggests fixes.
 //!
-//! Nothing is fetched or changed unless that is asked for. What native code has to do happens in a child, like everywhere.
+//! Nothing is downloaded or changed unless `--fetch` is given. Native code runs in a child process, as everywhere.
 
 mod machine;
 mod text;
@@ -14,68 +14,80 @@ use std::{
 
 use quire_inference::{OnnxFile, TensorInfo};
 use quire_native_libs::{FileCheck, FileCondition, Progress};
-use quire_pp_ocr::Provider;
+use quire_pp_ocr::{Device, Provider};
 use serde::Serialize;
 
-use crate::{Device, cli, engine, provider::Choice};
-use machine::{Disk, Gpu, Machine};
-use trial::Trial;
+use crate::{
+    cli::{DoctorArgs, EngineArgs, ReportFormat},
+    engine,
+    provider::SelectedProvider,
+};
+use machine::{DiskInfo, GpuInfo, MachineInfo};
+use trial::TrialResult;
 
-/// What the parts are called of which one is enough.
+/// Names of the libraries of which one is enough.
 const OPENVINO: &str = "OpenVINO";
 const ONNX_RUNTIME: &str = "ONNX Runtime";
 
-/// Everything there is to say.
+/// The values of [`LibraryFile::condition`] in the JSON report.
+const WHOLE: &str = "whole";
+const GIVEN: &str = "given";
+const MISSING: &str = "missing";
+const DAMAGED: &str = "damaged";
+
+/// The report, as JSON with `--format json`.
 #[derive(Debug, Serialize)]
-struct Report {
-    /// Whether this machine can read.
+struct DoctorReport {
+    /// Whether this machine can read documents.
     ok: bool,
     version: &'static str,
-    machine: Machine,
-    provider: Chosen,
-    gpu: Gpu,
-    parts: Vec<PartFile>,
+    machine: MachineInfo,
+    provider: ProviderInfo,
+    gpu: GpuInfo,
+    #[serde(rename = "parts")]
+    libraries: Vec<LibraryFile>,
     models: Vec<ModelFile>,
-    data: Disk,
-    cache: Option<Disk>,
-    /// Missing where there is nothing to try it with.
-    trial: Option<Trial>,
-    /// What to do about what is wrong.
+    data: DiskInfo,
+    cache: Option<DiskInfo>,
+    /// `None` if something that is needed is missing.
+    trial: Option<TrialResult>,
+    /// How to fix the problems.
     advice: Vec<String>,
 }
 
-/// What runs PP-OCR.
+/// The provider that runs PP-OCR.
 #[derive(Debug, Serialize)]
-struct Chosen {
+struct ProviderInfo {
     name: &'static str,
-    /// What it detects with.
+    /// The number format of detection.
     detection: &'static str,
-    /// What it recognizes with.
+    /// The number format of recognition.
     recognition: &'static str,
     reason: &'static str,
 }
 
-impl Chosen {
-    fn new(choice: &Choice) -> Self {
-        let [detection, recognition] = choice.provider.precisions();
-        Self { name: choice.provider.as_str(), detection, recognition, reason: choice.reason }
+impl ProviderInfo {
+    fn new(selected: &SelectedProvider) -> Self {
+        let [detection, recognition] = selected.provider.precisions();
+        Self { name: selected.provider.as_str(), detection, recognition, reason: selected.reason }
     }
 }
 
-/// A file of a native part.
+/// A file of a native library or a model.
 #[derive(Debug, Serialize)]
-struct PartFile {
-    part: &'static str,
+struct LibraryFile {
+    #[serde(rename = "part")]
+    name: &'static str,
     version: Option<&'static str>,
     path: PathBuf,
     condition: &'static str,
-    /// The variable that names it.
+    /// The environment variable that names the file.
     given_by: Option<&'static str>,
-    /// Whether reading as it is set needs it.
+    /// Whether reading with the current settings needs it.
     needed: bool,
 }
 
-/// What a model's file says of itself.
+/// The metadata of a model file.
 #[derive(Debug, Serialize)]
 struct ModelFile {
     path: PathBuf,
@@ -85,26 +97,26 @@ struct ModelFile {
     problem: Option<String>,
 }
 
-/// Prints the report. Success when this machine can read.
-pub(crate) fn doctor(args: &cli::Doctor) -> anyhow::Result<ExitCode> {
-    let mut given = args.engine.clone().checked()?;
-    let config = given.routes.config()?;
+/// Prints the report. Returns success if this machine can read documents.
+pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let mut engine_args = args.engine.clone().validate()?;
+    let config = engine_args.routes.config()?;
     if args.trial {
-        return trial::run(&given);
+        return trial::run(&engine_args);
     }
     let mut advice = Vec::new();
     if args.fetch
-        && let Err(error) = engine::fetch_natives(&config, &mut given, &Progress::Bar)
+        && let Err(error) = engine::fetch_natives(&config, &mut engine_args, &Progress::Bar)
     {
         advice.push(format!("{error:#}"));
     }
-    let report = report(args, &given, advice)?;
+    let report = build_report(args, &engine_args, advice)?;
     let mut out = io::stdout().lock();
     let printed = match args.format {
-        cli::ReportFormat::Json => {
+        ReportFormat::Json => {
             serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
         }
-        cli::ReportFormat::Text => text::print(&mut out, &report),
+        ReportFormat::Text => text::print(&mut out, &report),
     };
     match printed {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
@@ -113,100 +125,105 @@ pub(crate) fn doctor(args: &cli::Doctor) -> anyhow::Result<ExitCode> {
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn report(args: &cli::Doctor, given: &cli::Engine, mut advice: Vec<String>) -> anyhow::Result<Report> {
-    let choice = given.provider.choice(given.device);
-    let parts = match quire_native_libs::verify() {
-        Ok(findings) => findings.into_iter().map(|finding| PartFile::new(finding, choice.provider)).collect(),
+fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<String>) -> anyhow::Result<DoctorReport> {
+    let selected = engine_args.provider.select(engine_args.device);
+    let libraries: Vec<LibraryFile> = match quire_native_libs::verify() {
+        Ok(findings) => findings.into_iter().map(|finding| LibraryFile::new(finding, selected.provider)).collect(),
         Err(error) => {
             advice.push(error.to_string());
             Vec::new()
         }
     };
-    let worth_a_trial = advice.is_empty() && !parts.iter().any(|part| part.is_in_the_way(choice.is_settled));
-    advise_on_parts(&parts, &mut advice);
-    let models = parts.iter().filter(|part| part.path.extension().is_some_and(|extension| extension == "onnx"));
-    let models = models.filter(|part| part.path.is_file()).map(ModelFile::new).collect();
-    let data = Disk::of(&args.data.dir()?);
+    let can_try = advice.is_empty() && !libraries.iter().any(|file| file.prevents_reading(selected.is_required));
+    advise_on_libraries(&libraries, &mut advice);
+    let models = libraries.iter().filter(|file| file.is_model_file()).map(ModelFile::read).collect();
+    let data = DiskInfo::of(&args.data.dir()?);
     if !data.writable {
-        advice.push(format!("Name a data folder that can be written, with --data: {} cannot be.", data.path.display()));
+        advice.push(format!("Name a writable data folder with --data: cannot write to {}.", data.path.display()));
     }
-    let trial = worth_a_trial.then(|| trial::in_child(given));
-    advice.extend(trial.as_ref().and_then(|trial| trial.advice(choice.provider)));
-    let runtime = parts.iter().find(|part| part.part == ONNX_RUNTIME).map(|part| part.path.as_path());
-    let gpu = Gpu::of_this_machine(given.device == Device::Cuda, runtime);
-    let cache = parts.first().and_then(|part| part.path.parent()?.parent()).map(Disk::of);
-    Ok(Report {
+    let trial = can_try.then(|| trial::run_in_child(engine_args));
+    advice.extend(trial.as_ref().and_then(|trial| trial.advice(selected.provider)));
+    let onnxruntime = libraries.iter().find(|file| file.name == ONNX_RUNTIME).map(|file| file.path.as_path());
+    let gpu = GpuInfo::of_this_machine(engine_args.device == Device::Cuda, onnxruntime);
+    let cache = libraries.first().and_then(|file| file.path.parent()?.parent()).map(DiskInfo::of);
+    Ok(DoctorReport {
         ok: trial.as_ref().is_some_and(|trial| trial.ok) && data.writable,
         version: env!("CARGO_PKG_VERSION"),
-        machine: Machine::this(),
-        provider: Chosen::new(&choice),
+        machine: MachineInfo::of_this_machine(),
+        provider: ProviderInfo::new(&selected),
         gpu,
         models,
         cache,
-        parts,
+        libraries,
         data,
         trial,
         advice,
     })
 }
 
-/// What to do about parts that are needed and not whole.
-fn advise_on_parts(parts: &[PartFile], advice: &mut Vec<String>) {
-    let needed = || parts.iter().filter(|part| part.needed);
-    for part in needed().filter(|part| part.condition == "damaged") {
-        let folder = part.path.parent().unwrap_or(Path::new("/"));
-        advice.push(format!("Remove {}, whose files are not the pinned ones: it is fetched again.", folder.display()));
+/// Adds advice on files that are needed and damaged or missing.
+fn advise_on_libraries(libraries: &[LibraryFile], advice: &mut Vec<String>) {
+    let needed: Vec<&LibraryFile> = libraries.iter().filter(|file| file.needed).collect();
+    for file in needed.iter().filter(|file| file.condition == DAMAGED) {
+        let folder = file.path.parent().unwrap_or(Path::new("/"));
+        advice.push(format!("Remove {}: its files are damaged. They are downloaded again.", folder.display()));
     }
-    for part in needed().filter(|part| part.condition == "missing") {
-        advice.push(match part.given_by {
-            Some(variable) => format!("Correct or unset {variable}: {} is not there.", part.path.display()),
+    for file in needed.iter().filter(|file| file.condition == MISSING) {
+        advice.push(match file.given_by {
+            Some(variable) => format!("Correct or unset {variable}: {} does not exist.", file.path.display()),
             None => format!(
-                "Run `quire doctor --fetch`, which fetches {}; the first `quire read` or `quire serve` would, too.",
-                part.part
+                "Run `quire doctor --fetch` to download {}; the first `quire read` or `quire serve` also does.",
+                file.name
             ),
         });
     }
     advice.dedup();
 }
 
-impl PartFile {
+impl LibraryFile {
     fn new(finding: FileCheck, provider: Provider) -> Self {
-        let FileCheck { part, version, path, condition, variable } = finding;
-        let needed = match part {
+        let FileCheck { part: name, version, path, condition, variable } = finding;
+        let needed = match name {
             OPENVINO => provider == Provider::OpenVino,
             ONNX_RUNTIME => provider != Provider::OpenVino,
             _ => true,
         };
         let condition = match condition {
-            FileCondition::Valid => "whole",
-            FileCondition::Override(_) => "given",
-            FileCondition::Missing => "missing",
-            _ => "damaged",
+            FileCondition::Valid => WHOLE,
+            FileCondition::Override(_) => GIVEN,
+            FileCondition::Missing => MISSING,
+            _ => DAMAGED,
         };
-        Self { part, version, path, condition, given_by: variable, needed }
+        Self { name, version, path, condition, given_by: variable, needed }
     }
 
-    /// Whether there is nothing to be read without it. Where OpenVINO was not asked for, ONNX Runtime will do for one that
-    /// somebody named and is not there; one that is not there yet is fetched.
-    fn is_in_the_way(&self, settled: bool) -> bool {
-        let will_do_without = self.part == OPENVINO && !settled && self.given_by.is_some();
-        self.needed && !will_do_without && matches!(self.condition, "missing" | "damaged")
+    fn is_model_file(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension == "onnx") && self.path.is_file()
+    }
+
+    /// Returns whether nothing can be read without this file. ONNX Runtime replaces an OpenVINO that was not requested
+    /// explicitly and whose environment variable names a missing file; an OpenVINO without the variable is downloaded.
+    fn prevents_reading(&self, is_provider_required: bool) -> bool {
+        let is_replaceable = self.name == OPENVINO && !is_provider_required && self.given_by.is_some();
+        self.needed && !is_replaceable && matches!(self.condition, MISSING | DAMAGED)
     }
 }
 
 impl ModelFile {
-    fn new(part: &PartFile) -> Self {
-        let path = part.path.clone();
+    fn read(file: &LibraryFile) -> Self {
+        let path = file.path.clone();
         let sha256 = quire_native_libs::sha256(&path).ok();
-        let described = |outlets: Vec<TensorInfo>| outlets.iter().map(ToString::to_string).collect();
         match OnnxFile::read(&path) {
             Ok(OnnxFile { inputs, outputs, .. }) => {
-                Self { path, sha256, inputs: described(inputs), outputs: described(outputs), problem: None }
+                Self { path, sha256, inputs: describe(&inputs), outputs: describe(&outputs), problem: None }
             }
             Err(error) => {
-                let (inputs, outputs) = (Vec::new(), Vec::new());
-                Self { path, sha256, inputs, outputs, problem: Some(error.to_string()) }
+                Self { path, sha256, inputs: Vec::new(), outputs: Vec::new(), problem: Some(error.to_string()) }
             }
         }
     }
+}
+
+fn describe(outlets: &[TensorInfo]) -> Vec<String> {
+    outlets.iter().map(ToString::to_string).collect()
 }

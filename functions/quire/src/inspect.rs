@@ -1,19 +1,19 @@
-//! What is done with a document in a process of its own: the child's side.
+//! `quire inspect` and `quire picture`: the child processes in which documents are parsed.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use quire_native_libs::Progress;
 use quire_tasks::{Failure, FailureCode};
 
-use crate::cli;
+use crate::cli::DocumentArgs;
 
-/// The check at the door.
-pub(crate) fn inspect(args: &cli::Inspect) -> ExitCode {
+/// Validates a document.
+pub(crate) fn inspect(args: &DocumentArgs) -> ExitCode {
     quire_submit::inspect_as_child(pdfium(), &args.file)
 }
 
-/// Pictures of its pages.
-pub(crate) fn picture(args: &cli::Inspect) -> ExitCode {
+/// Renders pages of a document.
+pub(crate) fn picture(args: &DocumentArgs) -> ExitCode {
     quire_submit::render_as_child(pdfium(), &args.file)
 }
 

@@ -1,48 +1,54 @@
-//! `quire keys`: who may call the API.
+//! `quire keys`: manages API keys.
 
 use anyhow::Context;
 use quire_platform::Backend;
 use quire_tasks::Tenant;
 use quire_tenants::{KeyEntry, create_key, list_keys, revoke_key};
 
-use crate::{cli::Keys, print, site::Site};
+use crate::{cli::KeysCommand, deployment::Deployment, rows};
 
-/// Runs one of the subcommands on a backend, whether it is being served or not.
-pub(crate) async fn keys(args: Keys) -> anyhow::Result<()> {
-    match args {
-        // Keys come before the first `serve` where it is to listen to everybody: the folder is made.
-        Keys::Create { tenant, name, place } => {
-            create(&Site::made(&place).await?.backend(), &tenant, &name.unwrap_or_default()).await
+/// Runs a subcommand, whether the backend is being served or not.
+pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
+    match command {
+        // Creates the data folder: a `serve` that is reachable by others needs a key before its first start.
+        KeysCommand::Create { tenant, name, deployment } => {
+            let backend = Deployment::open_or_create(&deployment).await?.backend();
+            create(&backend, &tenant, &name.unwrap_or_default()).await
         }
-        Keys::List { place } => list(&Site::existing(&place).await?.backend()).await,
-        Keys::Revoke { id, place } => revoke(&Site::existing(&place).await?.backend(), &id).await,
+        KeysCommand::List { deployment } => list(&Deployment::open_existing(&deployment).await?.backend()).await,
+        KeysCommand::Revoke { id, deployment } => {
+            revoke(&Deployment::open_existing(&deployment).await?.backend(), &id).await
+        }
     }
 }
 
-/// The key alone on standard output, for a script; what is to be known of it besides, on the other.
+/// Prints only the key to standard output, for scripts, and everything else to standard error.
 async fn create(backend: &Backend, tenant: &Tenant, name: &str) -> anyhow::Result<()> {
-    let (entry, key) = create_key(backend, tenant, name, print::now(), rand::random()).await?;
-    eprintln!("quire: made key {} of tenant {tenant}; it is shown this once", entry.id);
-    print::lines(&[key.reveal().to_owned()])
+    let (entry, key) = create_key(backend, tenant, name, quire_platform::now(), rand::random()).await?;
+    eprintln!("quire: created key {} of tenant {tenant}; it is not shown again", entry.id);
+    rows::print(&[key.reveal().to_owned()])
 }
 
 async fn list(backend: &Backend) -> anyhow::Result<()> {
-    let lines: Vec<String> = list_keys(backend).await?.iter().map(line).collect();
-    print::lines(&lines)
+    let rows: Vec<String> = list_keys(backend).await?.iter().map(format_row).collect();
+    rows::print(&rows)
 }
 
 async fn revoke(backend: &Backend, id: &str) -> anyhow::Result<()> {
-    let revoked = revoke_key(backend, id, print::now()).await?;
-    let entry = revoked.with_context(|| format!("there is no key {id:?}: see `quire keys list`"))?;
-    print::lines(&[line(&entry)])
+    let revoked = revoke_key(backend, id, quire_platform::now()).await?;
+    let entry = revoked.with_context(|| format!("unknown key {id:?}: see `quire keys list`"))?;
+    rows::print(&[format_row(&entry)])
 }
 
-/// Tab-separated: for eyes, and for `cut`. What is not said is a dash.
-fn line(entry: &KeyEntry) -> String {
+/// Formats a key as a tab-separated row.
+fn format_row(entry: &KeyEntry) -> String {
     let KeyEntry { id, tenant, name, created_at, revoked_at } = entry;
-    let name = if name.is_empty() { "-" } else { name };
-    let state = revoked_at.map_or("in force".to_owned(), |at| format!("revoked {}", print::time(at)));
-    format!("{id}\t{tenant}\t{name}\t{}\t{state}", print::time(*created_at))
+    let name = if name.is_empty() { rows::UNKNOWN } else { name };
+    let state = match revoked_at {
+        Some(at) => format!("revoked {}", rows::format_time(*at)),
+        None => "active".to_owned(),
+    };
+    format!("{id}\t{tenant}\t{name}\t{}\t{state}", rows::format_time(*created_at))
 }
 
 #[cfg(test)]
@@ -52,17 +58,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_listed_with_whether_it_is_in_force() {
+    fn a_key_is_listed_as_active_or_revoked() {
         let entry = KeyEntry {
             id: "0123456789ab".to_owned(),
-            tenant: "acme".parse().expect("a name"),
+            tenant: "acme".parse().expect("a valid tenant"),
             name: String::new(),
             created_at: UnixMillis(0),
             revoked_at: None,
         };
-        assert_eq!(line(&entry), "0123456789ab\tacme\t-\t1970-01-01T00:00:00Z\tin force");
+        assert_eq!(format_row(&entry), "0123456789ab\tacme\t-\t1970-01-01T00:00:00Z\tactive");
         let revoked = KeyEntry { name: "scanner".to_owned(), revoked_at: Some(UnixMillis(1_000)), ..entry };
-        let shown = line(&revoked);
-        assert_eq!(shown, "0123456789ab\tacme\tscanner\t1970-01-01T00:00:00Z\trevoked 1970-01-01T00:00:01Z");
+        let row = format_row(&revoked);
+        assert_eq!(row, "0123456789ab\tacme\tscanner\t1970-01-01T00:00:00Z\trevoked 1970-01-01T00:00:01Z");
     }
 }

@@ -1,87 +1,99 @@
-//! What runs PP-OCR's models: by what was asked for, and what the machine has.
+//! Selects the library that runs PP-OCR's models: by the command's arguments and this machine.
 
-use std::path::PathBuf;
+use std::{error::Error, path::PathBuf};
 
 use anyhow::Context;
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValue};
 use quire_inference::Processor;
 use quire_native_libs::{NativeLibsError, Progress};
-use quire_pp_ocr::{ModelFiles, PpOcr, Provider};
+use quire_pp_ocr::{Device, ModelFiles, PpOcr, Provider};
 use tracing::warn;
 
-use crate::Device;
-
-/// What the operator asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Wish {
-    /// The fastest that this machine can have.
+/// The value of `--provider`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestedProvider {
+    /// The fastest provider that this machine supports.
     #[default]
     Auto,
-    /// ONNX Runtime on the processor.
-    Onnxruntime,
-    /// OpenVINO on the processor, in bf16 or 32-bit floats, as that is faster.
-    Openvino,
-    /// ONNX Runtime on an NVIDIA GPU.
-    Cuda,
-    /// ONNX Runtime with TensorRT on an NVIDIA GPU.
-    Tensorrt,
+    /// This provider, without a replacement.
+    Only(Provider),
 }
 
-/// What is to run the models, and why.
+impl ValueEnum for RequestedProvider {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Auto,
+            Self::Only(Provider::OnnxRuntime),
+            Self::Only(Provider::OpenVino),
+            Self::Only(Provider::Cuda),
+            Self::Only(Provider::TensorRt),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Auto => "The fastest that this machine supports",
+            Self::Only(Provider::OnnxRuntime) => "ONNX Runtime on the CPU",
+            Self::Only(Provider::OpenVino) => "OpenVINO on the CPU, in bf16 or 32-bit floats, whichever is faster",
+            Self::Only(Provider::Cuda) => "ONNX Runtime on an NVIDIA GPU",
+            Self::Only(Provider::TensorRt) => "ONNX Runtime with TensorRT on an NVIDIA GPU",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
+    }
+}
+
+/// The provider that runs the models, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Choice {
+pub(crate) struct SelectedProvider {
     pub(crate) provider: Provider,
     pub(crate) reason: &'static str,
-    /// Whether another one will do where this one cannot be had.
-    pub(crate) is_settled: bool,
+    /// Whether it was requested explicitly: then no other provider replaces it.
+    pub(crate) is_required: bool,
 }
 
-impl Wish {
-    /// The device that it is about, where it is about one.
+impl RequestedProvider {
+    /// Returns the device that the provider runs on; `None` for `auto`.
     pub(crate) const fn device(self) -> Option<Device> {
         match self {
             Self::Auto => None,
-            Self::Onnxruntime | Self::Openvino => Some(Device::Cpu),
-            Self::Cuda | Self::Tensorrt => Some(Device::Cuda),
+            Self::Only(Provider::OnnxRuntime | Provider::OpenVino) => Some(Device::Cpu),
+            Self::Only(Provider::Cuda | Provider::TensorRt) => Some(Device::Cuda),
         }
     }
 
-    /// As it is written on the command line.
+    /// Returns the value on the command line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
-            Self::Onnxruntime => "onnxruntime",
-            Self::Openvino => "openvino",
-            Self::Cuda => "cuda",
-            Self::Tensorrt => "tensorrt",
+            Self::Only(provider) => provider.as_str(),
         }
     }
 
-    /// What that means on this machine.
-    pub(crate) fn choice(self, device: Device) -> Choice {
-        self.choice_with(device, Processor::detect(), quire_native_libs::has_openvino())
+    /// Selects the provider on this machine.
+    pub(crate) fn select(self, device: Device) -> SelectedProvider {
+        self.select_for(device, Processor::detect(), quire_native_libs::has_openvino())
     }
 
-    fn choice_with(self, device: Device, processor: Processor, has_openvino: bool) -> Choice {
-        let asked = |provider| Choice { provider, reason: "it was asked for", is_settled: true };
-        let found = |provider, reason| Choice { provider, reason, is_settled: false };
-        match (self, device) {
-            (Self::Onnxruntime, _) => asked(Provider::OnnxRuntime),
-            (Self::Openvino, _) => asked(Provider::OpenVino),
-            (Self::Cuda, _) | (Self::Auto, Device::Cuda) => asked(Provider::Cuda),
-            (Self::Tensorrt, _) => asked(Provider::TensorRt),
-            (Self::Auto, Device::Cpu) => match processor.fastest_provider() {
-                (Provider::OpenVino, _) if !has_openvino => found(
-                    Provider::OnnxRuntime,
-                    "OpenVINO would be faster on this processor, but none is known for this system",
-                ),
-                (provider, reason) => found(provider, reason),
-            },
+    fn select_for(self, device: Device, processor: Processor, has_openvino: bool) -> SelectedProvider {
+        let requested = match (self, device) {
+            (Self::Only(provider), _) => Some(provider),
+            (Self::Auto, Device::Cuda) => Some(Provider::Cuda),
+            (Self::Auto, Device::Cpu) => None,
+        };
+        if let Some(provider) = requested {
+            return SelectedProvider { provider, reason: "requested explicitly", is_required: true };
         }
+        let (provider, reason) = match processor.fastest_provider() {
+            (Provider::OpenVino, _) if !has_openvino => {
+                (Provider::OnnxRuntime, "OpenVINO would be faster on this CPU, but has no build for this system")
+            }
+            fastest => fastest,
+        };
+        SelectedProvider { provider, reason, is_required: false }
     }
 }
 
-/// The library of a provider, fetched where it is not here yet.
+/// Returns the path of a provider's library. Downloads it if it is missing.
 fn library(provider: Provider, progress: &Progress) -> Result<PathBuf, NativeLibsError> {
     match provider {
         Provider::OpenVino => quire_native_libs::openvino(progress),
@@ -89,36 +101,40 @@ fn library(provider: Provider, progress: &Progress) -> Result<PathBuf, NativeLib
     }
 }
 
-/// Has what PP-OCR needs fetched where it is not here yet, and says what will run it: ONNX Runtime, where OpenVINO would be
-/// faster but cannot be had.
+/// Downloads what PP-OCR needs and is missing, and returns the provider to use: ONNX Runtime, if OpenVINO would be
+/// faster but is not available.
 ///
 /// # Errors
-/// What is missing, and what to set.
-pub(crate) fn fetch(wish: Wish, device: Device, progress: &Progress) -> anyhow::Result<Wish> {
+/// When a library or model is missing; the error names the variable to set.
+pub(crate) fn fetch(
+    requested: RequestedProvider,
+    device: Device,
+    progress: &Progress,
+) -> anyhow::Result<RequestedProvider> {
     quire_native_libs::models(progress)?;
-    let Choice { provider, is_settled, .. } = wish.choice(device);
+    let SelectedProvider { provider, is_required, .. } = requested.select(device);
     match library(provider, progress) {
-        Ok(_) => Ok(wish),
-        Err(error) if !is_settled && provider != Provider::OnnxRuntime => {
+        Ok(_) => Ok(requested),
+        Err(error) if !is_required && provider != Provider::OnnxRuntime => {
             warn_of_fallback(provider, &error);
             library(Provider::OnnxRuntime, progress)?;
-            Ok(Wish::Onnxruntime)
+            Ok(RequestedProvider::Only(Provider::OnnxRuntime))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// PP-OCRv6 on this machine. Falls back likewise. On a CPU it has one thread: two threads in one run burn 70 % more processor
-/// time for nothing, so there are more workers instead.
+/// Loads PP-OCRv6 with one thread: on a CPU, two threads in one run use 70 % more CPU time without being faster, so
+/// there are more workers instead. Falls back to ONNX Runtime like [`fetch`].
 ///
 /// # Errors
-/// What is missing or wrong, and what to set.
-pub(crate) fn load(wish: Wish, device: Device) -> anyhow::Result<PpOcr> {
-    let Choice { provider, is_settled, .. } = wish.choice(device);
-    match load_by(provider) {
-        // Files that one refuses, the other refuses too, and its words count.
-        Err(error) if !is_settled && provider != Provider::OnnxRuntime => {
-            let model = load_by(Provider::OnnxRuntime)?;
+/// When a library or model is missing or invalid; the error names the variable to set.
+pub(crate) fn load(requested: RequestedProvider, device: Device) -> anyhow::Result<PpOcr> {
+    let SelectedProvider { provider, is_required, .. } = requested.select(device);
+    match load_with(provider) {
+        Err(error) if !is_required && provider != Provider::OnnxRuntime => {
+            // If both fail, e.g. because of the model files, ONNX Runtime's error is the clearer one.
+            let model = load_with(Provider::OnnxRuntime)?;
             warn_of_fallback(provider, &*error);
             Ok(model)
         }
@@ -126,49 +142,58 @@ pub(crate) fn load(wish: Wish, device: Device) -> anyhow::Result<PpOcr> {
     }
 }
 
-fn load_by(provider: Provider) -> anyhow::Result<PpOcr> {
-    PpOcr::load(&files(provider)?, provider, 1).context("PP-OCR could not be loaded")
+fn load_with(provider: Provider) -> anyhow::Result<PpOcr> {
+    PpOcr::load(&files(provider)?, provider, 1).context("cannot load PP-OCR")
 }
 
-/// What a provider needs, fetched where it is not here yet.
+/// Returns the files that a provider needs. Downloads those that are missing.
 ///
 /// # Errors
-/// What is missing, and what to set.
+/// When a library or model is missing; the error names the variable to set.
 pub(crate) fn files(provider: Provider) -> Result<ModelFiles, NativeLibsError> {
     let models = quire_native_libs::models(&Progress::Silent)?;
     let library = library(provider, &Progress::Silent)?;
     Ok(ModelFiles { library, detection: models.detection, recognition: models.recognition })
 }
 
-fn warn_of_fallback(provider: Provider, error: &(dyn std::error::Error + 'static)) {
-    warn!(%provider, error, "reading with onnxruntime, which takes longer");
+fn warn_of_fallback(provider: Provider, error: &(dyn Error + 'static)) {
+    warn!(%provider, error, "falling back to onnxruntime, which is slower");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLAIN: Processor =
+    const PLAIN_CPU: Processor =
         Processor { is_intel: false, has_avx512: false, has_avx512_bf16: false, has_amx_bf16: false };
 
     #[test]
-    fn by_itself_the_fastest_that_can_be_had_is_chosen() {
-        let chosen = |device, processor, has| Wish::Auto.choice_with(device, processor, has).provider;
-        let with_bf16 = Processor { has_avx512_bf16: true, ..PLAIN };
-        assert_eq!(chosen(Device::Cpu, with_bf16, true), Provider::OpenVino);
-        assert_eq!(chosen(Device::Cpu, with_bf16, false), Provider::OnnxRuntime);
-        assert_eq!(chosen(Device::Cpu, PLAIN, true), Provider::OnnxRuntime);
-        assert_eq!(chosen(Device::Cuda, with_bf16, true), Provider::Cuda);
+    fn auto_selects_the_fastest_available_provider() {
+        let select = |device, processor, has_openvino| {
+            RequestedProvider::Auto.select_for(device, processor, has_openvino).provider
+        };
+        let with_bf16 = Processor { has_avx512_bf16: true, ..PLAIN_CPU };
+        assert_eq!(select(Device::Cpu, with_bf16, true), Provider::OpenVino);
+        assert_eq!(select(Device::Cpu, with_bf16, false), Provider::OnnxRuntime);
+        assert_eq!(select(Device::Cpu, PLAIN_CPU, true), Provider::OnnxRuntime);
+        assert_eq!(select(Device::Cuda, with_bf16, true), Provider::Cuda);
     }
 
     #[test]
-    fn what_is_asked_for_is_chosen_and_nothing_else_will_do() {
-        for wish in [Wish::Onnxruntime, Wish::Openvino, Wish::Cuda, Wish::Tensorrt] {
-            let device = wish.device().expect("it is about one");
-            let choice = wish.choice_with(device, PLAIN, false);
-            assert_eq!((choice.provider.as_str(), choice.is_settled), (wish.as_str(), true));
-            let name = wish.to_possible_value().map(|value| value.get_name().to_owned());
-            assert_eq!(name.as_deref(), Some(wish.as_str()));
+    fn a_requested_provider_is_required() {
+        for provider in Provider::ALL {
+            let requested = RequestedProvider::Only(provider);
+            let device = requested.device().expect("every provider has a device");
+            let selected = requested.select_for(device, PLAIN_CPU, false);
+            assert_eq!((selected.provider, selected.is_required), (provider, true));
         }
+    }
+
+    #[test]
+    fn the_command_line_has_every_provider() {
+        let names: Vec<&str> = RequestedProvider::value_variants().iter().map(|value| value.as_str()).collect();
+        assert_eq!(names, ["auto", "onnxruntime", "openvino", "cuda", "tensorrt"]);
+        let parsed = RequestedProvider::from_str("openvino", false);
+        assert_eq!(parsed, Ok(RequestedProvider::Only(Provider::OpenVino)));
     }
 }

@@ -1,11 +1,15 @@
-//! `quire provision`: the bucket, the table, the queues and the secret, where no Terraform makes them.
+//! `quire provision`: creates the bucket, table, queues and secret on an AWS emulator.
 
 use anyhow::ensure;
 
 use crate::aws;
 
-/// Only on an emulator: they are without encryption, policies and everything else that `infra/` gives them.
+/// Creates the resources. Only on an emulator: they have no encryption, no policies and nothing else that `infra/`
+/// adds.
 pub(crate) async fn provision() -> anyhow::Result<()> {
-    ensure!(std::env::var_os("AWS_ENDPOINT_URL").is_some(), "AWS_ENDPOINT_URL does not name an emulator");
+    ensure!(
+        std::env::var_os("AWS_ENDPOINT_URL").is_some(),
+        "AWS_ENDPOINT_URL is not set: it must name an AWS emulator"
+    );
     aws::provision().await
 }

@@ -1,7 +1,8 @@
-//! `quire review`: pages that somebody is to look at.
+//! `quire review`: lists, accepts and corrects pages that need a review.
 
 use std::{
-    io::Read as _,
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -15,100 +16,103 @@ use quire_platform::Backend;
 use quire_tasks::{ObjectKey, PageRef};
 use quire_worker::Renderer;
 
-use crate::{cli::Review, print, site::Site};
+use crate::{cli::ReviewCommand, deployment::Deployment, rows};
 
-/// More than any page says.
-const MOST_BYTES: u64 = 4 << 20;
+/// The largest corrected text: larger than the text of any page.
+const MAX_TEXT_BYTES: u64 = 4 << 20;
 
-/// Runs one of the subcommands on a backend, whether it is being served or not.
-pub(crate) async fn review(args: Review) -> anyhow::Result<()> {
-    let place = match &args {
-        Review::List { place }
-        | Review::Show { place, .. }
-        | Review::Accept { place, .. }
-        | Review::Correct { place, .. } => place,
+/// Runs a subcommand, whether the backend is being served or not.
+pub(crate) async fn run(command: ReviewCommand) -> anyhow::Result<()> {
+    let deployment = match &command {
+        ReviewCommand::List { deployment }
+        | ReviewCommand::Show { deployment, .. }
+        | ReviewCommand::Accept { deployment, .. }
+        | ReviewCommand::Correct { deployment, .. } => deployment,
     };
-    let backend = Site::existing(place).await?.backend();
-    match args {
-        Review::List { .. } => list(&backend).await,
-        Review::Show { name, image, .. } => show(&backend, &name, image).await,
-        Review::Accept { names, person, .. } => accept(&backend, &names, &person.by).await,
-        Review::Correct { name, text, person, .. } => correct(&backend, &name, &text, &person.by).await,
+    let backend = Deployment::open_existing(deployment).await?.backend();
+    match command {
+        ReviewCommand::List { .. } => list(&backend).await,
+        ReviewCommand::Show { name, image, .. } => show(&backend, &name, image).await,
+        ReviewCommand::Accept { names, author, .. } => accept(&backend, &names, &author.by).await,
+        ReviewCommand::Correct { name, text, author, .. } => correct(&backend, &name, &text, &author.by).await,
     }
 }
 
 async fn list(backend: &Backend) -> anyhow::Result<()> {
-    let lines: Vec<String> = list_reviews(backend).await?.iter().map(line).collect();
-    print::lines(&lines)
+    let rows: Vec<String> = list_reviews(backend).await?.iter().map(format_row).collect();
+    rows::print(&rows)
 }
 
-/// Tab-separated: for eyes, and for `cut`. What is not known is a dash.
-fn line(ReviewCase { name, review_status, entry }: &ReviewCase) -> String {
-    let unknown = || "-".to_owned();
+/// Formats a page as a tab-separated row.
+fn format_row(ReviewCase { name, review_status, entry }: &ReviewCase) -> String {
     let reason = match review_status {
         ReviewStatus::BeingRead => "being_read",
         ReviewStatus::Waiting | ReviewStatus::Settled => entry.reason.as_str(),
     };
-    let engine = entry.engine.as_ref().map_or_else(unknown, ToString::to_string);
-    let confidence = entry.confidence.map_or_else(unknown, |confidence| format!("{confidence:.3}"));
-    format!("{name}\t{}\t{reason}\t{engine}\t{confidence}\t{}", print::time(entry.filed_at), entry.detail)
+    let engine = rows::cell_or_unknown(entry.engine.as_ref().map(ToString::to_string));
+    let confidence = rows::cell_or_unknown(entry.confidence.map(|confidence| format!("{confidence:.3}")));
+    let filed_at = rows::format_time(entry.filed_at);
+    format!("{name}\t{filed_at}\t{reason}\t{engine}\t{confidence}\t{}", entry.detail)
 }
 
 async fn show(backend: &Backend, name: &str, image: Option<PathBuf>) -> anyhow::Result<()> {
-    let sheet = show_review(backend, name).await?;
+    let details = show_review(backend, name).await?;
     if let Some(file) = image {
-        draw(backend, sheet.case.entry.page, &file).await?;
+        write_page_image(backend, details.case.entry.page, &file).await?;
     }
-    print::lines(&[serde_json::to_string_pretty(&sheet)?])
+    rows::print(&[serde_json::to_string_pretty(&details)?])
 }
 
-/// Writes the page as a picture.
-async fn draw(backend: &Backend, page: PageRef, file: &Path) -> anyhow::Result<()> {
+/// Renders the page and writes it as a PNG file.
+async fn write_page_image(backend: &Backend, page: PageRef, file: &Path) -> anyhow::Result<()> {
     let key = ObjectKey::Document { task_id: page.task_id, document: page.document }.to_string();
-    let document = backend.objects.local_file(&key).await.context("the page's document cannot be had")?;
+    let document = backend.objects.local_file(&key).await.context("cannot fetch the page's document")?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Bar)).await??;
     let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
-    let picture = renderer.page(document, page.page).await.context("the page cannot be drawn")?;
-    std::fs::write(file, picture.to_png()).with_context(|| format!("{} cannot be written", file.display()))
+    let image = renderer.page(document, page.page).await.context("cannot render the page")?;
+    std::fs::write(file, image.to_png()).with_context(|| format!("cannot write {}", file.display()))
 }
 
 async fn accept(backend: &Backend, names: &[String], by: &str) -> anyhow::Result<()> {
-    let (mut lines, mut kept) = (Vec::new(), 0);
+    let mut rows = Vec::new();
+    let mut failed = 0;
     for name in names {
         let outcome = accept_review(backend, name, by).await?;
-        kept += usize::from(matches!(outcome, ReviewOutcome::Kept { .. }));
-        lines.push(format!("{name}\t{}", said("accepted", outcome)));
+        failed += usize::from(matches!(outcome, ReviewOutcome::Kept { .. }));
+        rows.push(format!("{name}\t{}", describe("accepted", outcome)));
     }
-    print::lines(&lines)?;
-    ensure!(kept == 0, "{kept} of {} could not be accepted", names.len());
+    rows::print(&rows)?;
+    ensure!(failed == 0, "{failed} of {} pages could not be accepted", names.len());
     Ok(())
 }
 
 async fn correct(backend: &Backend, name: &str, text: &Path, by: &str) -> anyhow::Result<()> {
-    let text = written(text)?;
+    let text = read_text(text)?;
     match correct_review(backend, name, &text, by).await? {
-        ReviewOutcome::Done => print::lines(&[format!("{name}\t{}", said("corrected", ReviewOutcome::Done))]),
-        other => bail!("{name}: nothing was changed: {}", said("corrected", other)),
+        ReviewOutcome::Done => rows::print(&[format!("{name}\tcorrected")]),
+        other => bail!("{name}: nothing was changed: {}", describe("corrected", other)),
     }
 }
 
-fn said(done: &str, outcome: ReviewOutcome) -> String {
+fn describe(done: &str, outcome: ReviewOutcome) -> String {
     match outcome {
         ReviewOutcome::Done => done.to_owned(),
-        ReviewOutcome::NotNeeded => "it was read or corrected since, or is gone".to_owned(),
+        ReviewOutcome::NotNeeded => "the page was read again, corrected or deleted in the meantime".to_owned(),
         ReviewOutcome::Kept { why } => why,
     }
 }
 
-fn written(file: &Path) -> anyhow::Result<String> {
-    let (mut text, name) = (String::new(), file.display());
+/// Reads a text file, or standard input for `-`.
+fn read_text(file: &Path) -> anyhow::Result<String> {
+    let name = file.display();
+    let mut text = String::new();
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(MOST_BYTES + 1).read_to_string(&mut text)
+        io::stdin().lock().take(MAX_TEXT_BYTES + 1).read_to_string(&mut text)
     } else {
-        let opened = std::fs::File::open(file).with_context(|| format!("{name} cannot be opened"))?;
-        opened.take(MOST_BYTES + 1).read_to_string(&mut text)
+        let opened = File::open(file).with_context(|| format!("cannot open {name}"))?;
+        opened.take(MAX_TEXT_BYTES + 1).read_to_string(&mut text)
     };
-    let bytes = read.with_context(|| format!("{name} cannot be read as UTF-8"))?;
-    ensure!(bytes as u64 <= MOST_BYTES, "{name} has more than {MOST_BYTES} bytes");
+    let bytes = read.with_context(|| format!("cannot read {name} as UTF-8"))?;
+    ensure!(bytes as u64 <= MAX_TEXT_BYTES, "{name} has more than {MAX_TEXT_BYTES} bytes");
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! `quire serve`: the API, the workers, the callbacks and the dead letters, by one command.
+//! `quire serve`: the API, the workers, the callbacks and the dead letters in one command.
 
 use std::{
     net::IpAddr,
@@ -24,30 +24,35 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{cli, engine, print, site::Site, supervisor::Supervisor};
+use crate::{
+    cli::{EngineArgs, ServeArgs},
+    deployment::Deployment,
+    engine,
+    supervisor::Supervisor,
+};
 
-/// How often tasks are looked for that were accepted but never sent, and those that have expired.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// How old such a task is at least: its submitter may still be at it.
-const SWEEP_AFTER: Duration = Duration::from_secs(30);
+/// Interval of the sweeper, which looks for unsent and for expired tasks.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// Minimum age of an unsent task: its submitter may still be sending it.
+const UNSENT_MIN_AGE: Duration = Duration::from_secs(30);
 
-/// How long a stop waits for requests that are still on their way in: enough for those that are about to end, and nobody
-/// who sends a byte now and then can keep the process from ending.
-const CLIENTS_LIMIT: Duration = Duration::from_secs(10);
+/// Timeout of a graceful shutdown for open requests: long enough for requests that are about to end, and a slow client
+/// cannot keep the process running.
+const CLIENT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until SIGTERM or SIGINT, then finishes what is in hand.
-pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
+/// Serves until SIGTERM or SIGINT, then shuts down gracefully.
+pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let shutdown = quire_telemetry::stop_signal()?;
     let routes = Arc::new(args.engine.routes.config()?);
-    let site = Site::to_serve(&args.place).await?;
-    let backend = site.backend();
-    if site.is_ours_alone() {
-        quire_submit::sweep_undispatched(&backend, print::now()).await?;
+    let deployment = Deployment::open_for_serve(&args.deployment).await?;
+    let backend = deployment.backend();
+    if deployment.is_exclusive() {
+        quire_submit::sweep_undispatched(&backend, quire_platform::now()).await?;
     }
     let mut settings = SubmitSettings::from_env()?;
-    check_reach(&mut settings, &backend, args.listen.ip()).await?;
+    require_keys_beyond_loopback(&mut settings, &backend, args.listen.ip()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let mut supervisor = supervisor(&args, &routes, site)?;
+    let mut supervisor = new_supervisor(&args, &routes, deployment)?;
     supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
     let supervisor = Arc::new(supervisor);
     let allow_loopback_http = args.dev || quire_telemetry::env::switch("QUIRE_DEV")?;
@@ -55,102 +60,117 @@ pub(crate) async fn serve(args: cli::Serve) -> anyhow::Result<()> {
     let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let app = Arc::new(AppState::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
-    let notifier = Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule_from_env()?);
+    let notifier =
+        Notifier::new(backend.clone(), egress, Signing::load(&backend).await?, quire_notifier::schedule_from_env()?);
     notifier.check_schedule()?;
 
-    let mut parts = JoinSet::new();
+    let mut services = JoinSet::new();
     for slot in 1..=supervisor.workers {
-        let (supervisor, shutdown) = (Arc::clone(&supervisor), shutdown.clone());
-        parts.spawn(async move { supervisor.keep(slot, shutdown).await });
+        let supervisor = Arc::clone(&supervisor);
+        let shutdown = shutdown.clone();
+        services.spawn(async move { supervisor.keep_running(slot, shutdown).await });
     }
-    parts.spawn(quire_submit::ingest(Arc::clone(&app), shutdown.clone()));
-    parts.spawn(notifier.run(shutdown.clone()));
-    parts.spawn(quire_dead_letter::run(backend.clone(), shutdown.clone()));
-    parts.spawn(sweep(backend, shutdown.clone()));
-    parts.spawn(api(listener, Arc::clone(&app), shutdown.clone()));
-    info!(listen = %args.listen, backend = %supervisor.site, workers = supervisor.workers, "serving");
-    join(parts, &shutdown).await
+    services.spawn(quire_submit::ingest(Arc::clone(&app), shutdown.clone()));
+    services.spawn(notifier.run(shutdown.clone()));
+    services.spawn(quire_dead_letter::run(backend.clone(), shutdown.clone()));
+    services.spawn(run_sweeper(backend, shutdown.clone()));
+    services.spawn(run_api(listener, Arc::clone(&app), shutdown.clone()));
+    info!(listen = %args.listen, backend = %supervisor.deployment, workers = supervisor.workers, "serving");
+    join_services(services, &shutdown).await
 }
 
-/// Where others than this machine's users can reach the door, requests need keys whatever happens.
-async fn check_reach(settings: &mut SubmitSettings, backend: &Backend, ip: IpAddr) -> anyhow::Result<()> {
+/// Requires API keys if the address can be reached from other machines, whatever the settings are.
+async fn require_keys_beyond_loopback(
+    settings: &mut SubmitSettings,
+    backend: &Backend,
+    ip: IpAddr,
+) -> anyhow::Result<()> {
     if ip.to_canonical().is_loopback() {
         return Ok(());
     }
     ensure!(
         settings.keys != KeyPolicy::Off,
-        "cannot listen on {ip} with QUIRE_KEYS=off: whoever checks keys is nearer"
+        "cannot listen on {ip} with QUIRE_KEYS=off: a proxy that checks keys must run on this machine"
     );
-    let why = "there is no key yet, and whoever reaches this address could use the API";
-    ensure!(any_key_exists(backend).await?, "cannot listen on {ip}: {why}; make one by `quire keys create`");
+    ensure!(
+        any_key_exists(backend).await?,
+        "cannot listen on {ip}: no API key exists, so everyone who reaches the address could use the API; create \
+         one with `quire keys create`"
+    );
     settings.keys = KeyPolicy::Required;
     Ok(())
 }
 
-/// Fetched once, here, with a progress bar; the children then find it. Without workers nobody needs the models. What cannot
-/// be had and another will do for, is not asked of the children.
-async fn fetch_natives(workers: usize, mut given: cli::Engine, routes: Arc<Config>) -> anyhow::Result<cli::Engine> {
+/// Downloads missing libraries and models once, with a progress bar, before any worker starts. Without workers only
+/// pdfium is needed. Returns the arguments for the workers, with the provider that is available.
+async fn fetch_natives(workers: usize, mut engine: EngineArgs, routes: Arc<Config>) -> anyhow::Result<EngineArgs> {
     let fetch = move || {
         match workers {
             0 => quire_native_libs::pdfium(&Progress::Bar)?,
-            _ => engine::fetch_natives(&routes, &mut given, &Progress::Bar)?,
+            _ => engine::fetch_natives(&routes, &mut engine, &Progress::Bar)?,
         };
-        Ok(given)
+        Ok(engine)
     };
     tokio::task::spawn_blocking(fetch).await?
 }
 
-fn supervisor(args: &cli::Serve, routes: &Config, site: Site) -> anyhow::Result<Supervisor> {
-    let program = std::env::current_exe().context("this program's own file cannot be found")?;
-    let (ready, restarts) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let engine = args.engine.clone().checked()?;
-    let workers = engine::workers(args.workers, engine.device, routes);
-    let drain_limit = quire_worker::Settings::from_env()?.drain_limit;
-    Ok(Supervisor { program, site, engine, drain_limit, workers, ready, restarts, proven: AtomicBool::new(false) })
+fn new_supervisor(args: &ServeArgs, routes: &Config, deployment: Deployment) -> anyhow::Result<Supervisor> {
+    let engine = args.engine.clone().validate()?;
+    Ok(Supervisor {
+        program: std::env::current_exe().context("cannot find this program's executable")?,
+        deployment,
+        drain_timeout: quire_worker::WorkerSettings::from_env()?.drain_timeout,
+        workers: engine::worker_count(args.workers, engine.device, routes),
+        engine,
+        ready: AtomicUsize::new(0),
+        restarts: AtomicUsize::new(0),
+        was_ever_ready: AtomicBool::new(false),
+    })
 }
 
-/// The first part that fails stops the others; they all finish what they have in hand.
-async fn join(mut parts: JoinSet<anyhow::Result<()>>, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let mut outcome = Ok(());
-    while let Some(ended) = parts.join_next().await {
+/// Waits for all services. The first one that fails stops the others, and its error is returned.
+async fn join_services(mut services: JoinSet<anyhow::Result<()>>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = services.join_next().await {
         let ended = ended.unwrap_or_else(|panic| Err(anyhow::Error::new(panic)));
         if ended.is_err() {
             shutdown.cancel();
-            outcome = outcome.and(ended);
+            result = result.and(ended);
         }
     }
-    outcome
+    result
 }
 
-async fn api(listener: TcpListener, app: Arc<AppState>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let (closing, stopping) = (Arc::clone(&app), shutdown.clone());
-    let stop = async move {
+async fn run_api(listener: TcpListener, app: Arc<AppState>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let closing = Arc::clone(&app);
+    let stopping = shutdown.clone();
+    let close = async move {
         stopping.cancelled().await;
         closing.close();
     };
-    let served = axum::serve(listener, quire_submit::router(Arc::clone(&app))).with_graceful_shutdown(stop);
-    let too_long = async {
+    let served = axum::serve(listener, quire_submit::router(Arc::clone(&app))).with_graceful_shutdown(close);
+    let drain_timeout = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(CLIENTS_LIMIT).await;
+        tokio::time::sleep(CLIENT_DRAIN_TIMEOUT).await;
     };
     tokio::select! {
         served = served.into_future() => served?,
-        () = too_long => warn!("some clients have not ended their requests: they are not waited for any longer"),
+        () = drain_timeout => warn!("shutdown timeout: some client requests are still open and are dropped"),
     }
     app.drained().await;
     Ok(())
 }
 
-async fn sweep(backend: Backend, shutdown: CancellationToken) -> anyhow::Result<()> {
-    while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
-        let before = UnixMillis(print::now().0 - SWEEP_AFTER.as_millis() as i64);
-        if let Err(error) = quire_submit::sweep_undispatched(&backend, before).await {
-            warn!(%error, "interrupted tasks could not be looked for; it is tried again");
+async fn run_sweeper(backend: Backend, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while shutdown.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
+        let created_before = UnixMillis(quire_platform::now().0 - UNSENT_MIN_AGE.as_millis() as i64);
+        if let Err(error) = quire_submit::sweep_undispatched(&backend, created_before).await {
+            warn!(%error, "cannot look for unsent tasks; retrying at the next interval");
         }
-        // Broken off anywhere, it goes on there the next time.
-        let removal = quire_submit::sweep_expired(&backend, print::now());
+        // May be interrupted anywhere: the next run continues there.
+        let removal = quire_submit::sweep_expired(&backend, quire_platform::now());
         if let Some(Err(error)) = shutdown.run_until_cancelled(removal).await {
-            warn!(%error, "what has expired could not be removed; it is tried again");
+            warn!(%error, "cannot remove expired data; retrying at the next interval");
         }
     }
     Ok(())
@@ -171,32 +191,32 @@ impl ServeHealth {
 
 #[async_trait]
 impl Health for ServeHealth {
-    /// Healthy when pages are read: at least one worker is ready, unless that is others' work, and the backend answers. An
-    /// engine that is left alone loses nothing, and is `degraded`.
+    /// Healthy if pages are read: at least one worker is ready, unless workers run elsewhere, and the backend responds.
+    /// An unavailable engine loses no pages; it only makes the service `degraded`.
     async fn health(&self) -> HealthReport {
         let ready = self.supervisor.ready.load(Ordering::SeqCst);
         let mut queues = Map::new();
-        let mut home_answers = true;
+        let mut backend_responds = true;
         for name in QueueName::ALL {
             match self.backend.queue(name).depth().await {
                 Ok(depth) => {
                     let depth = json!({"ready": depth.ready, "in_flight": depth.in_flight, "delayed": depth.delayed});
                     queues.insert(name.as_str().to_owned(), depth);
                 }
-                Err(_) => home_answers = false,
+                Err(_) => backend_responds = false,
             }
         }
         let restarts = self.supervisor.restarts.load(Ordering::Relaxed);
+        let workers = json!({"ready": ready, "wanted": self.supervisor.workers, "restarts": restarts});
         let mut details = Map::new();
         details.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
-        let workers = json!({"ready": ready, "wanted": self.supervisor.workers, "restarts": restarts});
         details.insert("workers".to_owned(), workers);
         details.insert("queues".to_owned(), Value::Object(queues));
         match quire_submit::engine_health(&self.backend, &self.routes).await {
             Ok(engines) => details.extend(engines),
-            Err(_) => home_answers = false,
+            Err(_) => backend_responds = false,
         }
-        let is_read = ready > 0 || self.supervisor.workers == 0;
-        HealthReport { ok: is_read && home_answers, details }
+        let has_workers = ready > 0 || self.supervisor.workers == 0;
+        HealthReport { ok: has_workers && backend_responds, details }
     }
 }

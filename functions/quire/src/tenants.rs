@@ -1,35 +1,41 @@
-//! `quire tenants`: what each may ask for.
+//! `quire tenants`: manages the limits of tenants.
 
 use std::num::NonZero;
 
 use quire_tenants::TenantLimits;
 
-use crate::{cli::Tenants, print, site::Site};
+use crate::{cli::TenantsCommand, deployment::Deployment, rows};
 
-/// Runs one of the subcommands on a backend, whether it is being served or not.
-pub(crate) async fn tenants(args: Tenants) -> anyhow::Result<()> {
-    let limits = match args {
-        Tenants::Show { tenant, place } => {
-            TenantLimits::read(&Site::existing(&place).await?.backend(), &tenant).await?
+/// Runs a subcommand, whether the backend is being served or not.
+pub(crate) async fn run(command: TenantsCommand) -> anyhow::Result<()> {
+    let limits = match command {
+        TenantsCommand::Show { tenant, deployment } => {
+            let backend = Deployment::open_existing(&deployment).await?.backend();
+            TenantLimits::read(&backend, &tenant).await?
         }
-        Tenants::Set { tenant, allowed, place } => {
-            let backend = Site::made(&place).await?.backend();
-            TenantLimits::change(&backend, &tenant, |limits| allowed.applied(limits)).await?
+        TenantsCommand::Set { tenant, limits, deployment } => {
+            let backend = Deployment::open_or_create(&deployment).await?.backend();
+            TenantLimits::change(&backend, &tenant, |before| limits.apply_to(before)).await?
         }
     };
-    print::lines(&lines(&limits))
+    rows::print(&format_rows(&limits))
 }
 
-/// Tab-separated: for eyes, and for `cut`.
-fn lines(limits: &TenantLimits) -> Vec<String> {
+/// Formats the limits as tab-separated rows.
+fn format_rows(limits: &TenantLimits) -> Vec<String> {
     let TenantLimits { requests_per_minute, burst, pages_per_day } = *limits;
-    let named = [
-        ("requests-per-minute", requests_per_minute),
-        ("burst", burst.or(requests_per_minute)),
-        ("pages-per-day", pages_per_day),
-    ];
-    let said = |most: Option<NonZero<u64>>| most.map_or("none".to_owned(), |most| most.to_string());
-    named.map(|(name, most)| format!("{name}\t{}", said(most))).into()
+    vec![
+        format_row("requests-per-minute", requests_per_minute),
+        format_row("burst", burst.or(requests_per_minute)),
+        format_row("pages-per-day", pages_per_day),
+    ]
+}
+
+fn format_row(name: &str, limit: Option<NonZero<u64>>) -> String {
+    match limit {
+        Some(limit) => format!("{name}\t{limit}"),
+        None => format!("{name}\tnone"),
+    }
 }
 
 #[cfg(test)]
@@ -37,13 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_shown_as_they_hold() {
-        assert_eq!(
-            lines(&TenantLimits::default()),
-            ["requests-per-minute\tnone", "burst\tnone", "pages-per-day\tnone"]
-        );
+    fn the_burst_defaults_to_the_requests_per_minute() {
+        let rows = format_rows(&TenantLimits::default());
+        assert_eq!(rows, ["requests-per-minute\tnone", "burst\tnone", "pages-per-day\tnone"]);
         let limits =
             TenantLimits { requests_per_minute: NonZero::new(60), burst: None, pages_per_day: NonZero::new(9) };
-        assert_eq!(lines(&limits), ["requests-per-minute\t60", "burst\t60", "pages-per-day\t9"]);
+        assert_eq!(format_rows(&limits), ["requests-per-minute\t60", "burst\t60", "pages-per-day\t9"]);
     }
 }

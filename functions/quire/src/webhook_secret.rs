@@ -1,19 +1,20 @@
-//! The secret that a tenant's callbacks are signed with.
+//! `quire webhook-secret`: prints or rotates the secret that signs a tenant's callbacks.
 
 use quire_tenants::Signing;
 
-use crate::{cli, print, site::Site};
+use crate::{cli::WebhookSecretArgs, deployment::Deployment, rows};
 
-/// Prints the newest secret of a tenant: alone, for a script.
-pub(crate) async fn print(args: &cli::WebhookSecret) -> anyhow::Result<()> {
-    let backend = Site::made(&args.place).await?.backend();
-    let (signing, now) = (Signing::load(&backend).await?, print::now());
+/// Prints only the tenant's newest secret to standard output, for scripts.
+pub(crate) async fn print(args: &WebhookSecretArgs) -> anyhow::Result<()> {
+    let backend = Deployment::open_or_create(&args.deployment).await?.backend();
+    let signing = Signing::load(&backend).await?;
+    let now = quire_platform::now();
     let secret = if args.rotate {
         let rotated = signing.rotate(&backend, &args.tenant, now).await?;
-        eprintln!("quire: the secret before it signs too until {}", print::time(rotated.both_until));
+        eprintln!("quire: the previous secret also signs until {}", rows::format_time(rotated.both_until));
         rotated.secret
     } else {
         signing.secrets(&backend, &args.tenant, now).await?.newest().clone()
     };
-    print::lines(&[secret.reveal()])
+    rows::print(&[secret.reveal()])
 }

@@ -1,94 +1,109 @@
-//! Gathers pages of all documents and tenants into micro-batches.
+//! The micro-batch policy: gathers pages of all documents and tenants into batches. Pure: no I/O, and time is passed
+//! in.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use quire_document::PageImage;
 use quire_pp_ocr::BatchPolicy;
-use tokio::sync::mpsc;
 
-use crate::{
-    lane::Ask,
-    model::{ModelHandle, Queued},
-    render,
-};
+/// Pixels of an A4 page at 200 dpi: by this the pages of a micro-batch are estimated before any page is rendered.
+const A4_PAGE_PIXELS: u64 = 1_654 * 2_339;
+/// Pages on their way to or from an engine whose micro-batches have one page.
+const MIN_PAGES_IN_TRANSIT: u32 = 2;
 
 /// What bounds a micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// The sum of the entries' costs (pixels) that a batch has at most; an entry that costs more goes alone.
+    /// The largest sum of the entries' costs, in pixels. An entry that costs more goes alone.
     pub max_cost: u64,
-    /// How long the oldest entry waits for company.
+    /// How long the oldest entry waits for more entries.
     pub max_wait: Duration,
 }
 
 impl BatchLimits {
-    /// Those of a policy.
+    /// Returns the limits of a policy.
     pub const fn of(policy: &BatchPolicy) -> Self {
         Self { max_cost: policy.max_batch_pixels, max_wait: Duration::from_millis(policy.max_wait_ms) }
     }
 }
 
-/// The policy: a batch leaves when it is full, when its oldest entry has waited long enough, or at once when a reader is
-/// idle. Pure: time is passed in.
+/// Collects entries into micro-batches. A batch is due when it is full, when its oldest entry has waited for
+/// [`BatchLimits::max_wait`], or at once when a reader is idle.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// use quire_worker::{BatchDue, BatchLimits, Batcher};
+///
+/// let limits = BatchLimits { max_cost: 100, max_wait: Duration::from_millis(20) };
+/// let mut batcher = Batcher::new(limits);
+/// let now = Instant::now();
+/// batcher.push(now, 60, "a");
+/// assert_eq!(batcher.next_due(now, false), BatchDue::At(now + limits.max_wait));
+/// batcher.push(now, 60, "b");
+/// assert_eq!(batcher.next_due(now, false), BatchDue::Now, "the batch is full");
+/// assert_eq!(batcher.take(), ["a"], "both together would cost too much");
+/// ```
 #[derive(Debug)]
 pub struct Batcher<T> {
     limits: BatchLimits,
-    waiting: VecDeque<Entry<T>>,
+    waiting: VecDeque<BatchEntry<T>>,
     cost: u64,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
+struct BatchEntry<T> {
     since: Instant,
     cost: u64,
     item: T,
 }
 
-/// When the next batch leaves.
+/// When the next batch is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leaves {
-    /// Now.
+pub enum BatchDue {
+    /// At once.
     Now,
-    /// At this time, unless it is full or a reader idle before.
+    /// At this time, or earlier if the batch is full or a reader becomes idle.
     At(Instant),
-    /// Nothing waits.
+    /// Never: no entry waits.
     Never,
 }
 
 impl<T> Batcher<T> {
-    /// An empty batcher.
+    /// Creates an empty batcher.
     pub const fn new(limits: BatchLimits) -> Self {
         Self { limits, waiting: VecDeque::new(), cost: 0 }
     }
 
-    /// Adds an entry that costs `cost`, at least 1: nothing is free, or a batch could be endless.
+    /// Adds an entry. Its cost counts as at least 1, so that every batch is finite.
     pub fn push(&mut self, now: Instant, cost: u64, item: T) {
         let cost = cost.max(1);
         self.cost += cost;
-        self.waiting.push_back(Entry { since: now, cost, item });
+        self.waiting.push_back(BatchEntry { since: now, cost, item });
     }
 
-    /// Whether a batch's worth is waiting: then nothing more should be pushed.
+    /// Returns whether a full batch is waiting; then nothing more should be pushed (backpressure).
     pub fn is_full(&self) -> bool {
         !self.waiting.is_empty() && self.cost >= self.limits.max_cost
     }
 
-    /// When the next batch leaves. The wait counts from the oldest entry: later ones do not extend it.
-    pub fn leaves(&self, now: Instant, reader_idle: bool) -> Leaves {
-        let Some(oldest) = self.waiting.front() else { return Leaves::Never };
-        let due = oldest.since + self.limits.max_wait;
-        if reader_idle || self.is_full() || due <= now { Leaves::Now } else { Leaves::At(due) }
+    /// Returns when the next batch is due. The wait counts from the oldest entry: later entries do not extend it.
+    pub fn next_due(&self, now: Instant, has_idle_reader: bool) -> BatchDue {
+        let Some(oldest) = self.waiting.front() else { return BatchDue::Never };
+        let deadline = oldest.since + self.limits.max_wait;
+        if has_idle_reader || self.is_full() || deadline <= now { BatchDue::Now } else { BatchDue::At(deadline) }
     }
 
-    /// The next batch, oldest entries first: at least one, and as many as the cost allows.
+    /// Removes and returns the next batch, oldest entries first: up to the cost limit, at least one unless the
+    /// batcher is empty.
     pub fn take(&mut self) -> Vec<T> {
         let mut batch = Vec::new();
-        let mut left = self.limits.max_cost;
-        while let Some(entry) = self.waiting.pop_front_if(|entry| batch.is_empty() || entry.cost <= left) {
-            left = left.saturating_sub(entry.cost);
+        let mut budget = self.limits.max_cost;
+        while let Some(entry) = self.waiting.pop_front_if(|entry| batch.is_empty() || entry.cost <= budget) {
+            budget = budget.saturating_sub(entry.cost);
             self.cost -= entry.cost;
             batch.push(entry.item);
         }
@@ -96,45 +111,22 @@ impl<T> Batcher<T> {
     }
 }
 
-/// Fills batches and hands them to the model, until no page comes any more.
-pub(crate) async fn run(limits: BatchLimits, mut pages: mpsc::Receiver<Ask>, model: ModelHandle) -> anyhow::Result<()> {
-    let mut batcher = Batcher::new(limits);
-    let mut open = true;
-    loop {
-        let now = Instant::now();
-        // With no page to come, waiting for company is of no use.
-        let leaves = batcher.leaves(now, model.has_idle_reader() || !open);
-        if leaves == Leaves::Never && !open {
-            return Ok(());
-        }
-        tokio::select! {
-            biased;
-            permit = model.reserve(), if leaves == Leaves::Now => {
-                permit.context("the model's threads have ended")?.send(batcher.take());
-            }
-            page = pages.recv(), if open && !batcher.is_full() => match page {
-                Some(ask) => {
-                    let since = Instant::now();
-                    batcher.push(since, render::cost(&ask.image), Queued { ask, since });
-                }
-                None => open = false,
-            },
-            () = model.reader_becomes_idle(), if leaves != Leaves::Never => {}
-            () = sleep_until(leaves) => {}
-        }
-    }
+/// Returns how many pages must be in flight to keep `readers` readers busy: one micro-batch per reader, one that is
+/// ready, and one more on its way to or from them.
+pub fn target_pages_in_flight(limits: BatchLimits, readers: usize) -> u32 {
+    let batch = (limits.max_cost / A4_PAGE_PIXELS).max(1) as u32;
+    batch * (readers as u32 + 1) + batch.max(MIN_PAGES_IN_TRANSIT)
 }
 
-async fn sleep_until(leaves: Leaves) {
-    match leaves {
-        Leaves::At(due) => tokio::time::sleep_until(due.into()).await,
-        Leaves::Now | Leaves::Never => std::future::pending().await,
-    }
+/// Returns the cost of a page in a micro-batch and in memory: its pixels.
+pub(crate) fn page_cost(image: &PageImage) -> u64 {
+    u64::from(image.width()) * u64::from(image.height())
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use quire_pp_ocr::Provider;
 
     use super::*;
 
@@ -146,32 +138,32 @@ mod tests {
         let mut batcher = Batcher::new(LIMITS);
         batcher.push(start, 10, 'a');
         batcher.push(start + Duration::from_millis(15), 10, 'b');
-        assert_eq!(batcher.leaves(start + Duration::from_millis(15), false), Leaves::At(start + LIMITS.max_wait));
-        assert_eq!(batcher.leaves(start + LIMITS.max_wait, false), Leaves::Now);
+        assert_eq!(batcher.next_due(start + Duration::from_millis(15), false), BatchDue::At(start + LIMITS.max_wait));
+        assert_eq!(batcher.next_due(start + LIMITS.max_wait, false), BatchDue::Now);
         assert_eq!(batcher.take(), ['a', 'b']);
     }
 
     #[test]
-    fn an_idle_reader_is_not_kept_waiting() {
+    fn a_batch_is_due_at_once_when_a_reader_is_idle() {
         let now = Instant::now();
         let mut batcher = Batcher::new(LIMITS);
-        assert_eq!(batcher.leaves(now, true), Leaves::Never);
+        assert_eq!(batcher.next_due(now, true), BatchDue::Never);
         batcher.push(now, 1, ());
-        assert_eq!(batcher.leaves(now, true), Leaves::Now);
+        assert_eq!(batcher.next_due(now, true), BatchDue::Now);
     }
 
     #[test]
-    fn without_a_budget_every_page_goes_alone_at_once() {
+    fn with_a_cost_limit_of_zero_every_page_goes_alone() {
         let now = Instant::now();
         let mut batcher = Batcher::new(BatchLimits { max_cost: 0, ..LIMITS });
         assert!(!batcher.is_full());
         batcher.push(now, 10, 'a');
-        assert_eq!((batcher.is_full(), batcher.leaves(now, false)), (true, Leaves::Now));
+        assert_eq!((batcher.is_full(), batcher.next_due(now, false)), (true, BatchDue::Now));
         assert_eq!(batcher.take(), ['a']);
     }
 
     #[test]
-    fn a_page_over_the_budget_goes_alone() {
+    fn a_page_over_the_cost_limit_goes_alone() {
         let now = Instant::now();
         let mut batcher = Batcher::new(LIMITS);
         batcher.push(now, 30, 'a');
@@ -183,40 +175,52 @@ mod tests {
         assert!(batcher.take().is_empty());
     }
 
+    #[test]
+    fn the_target_is_a_full_batch_for_every_reader() {
+        let limits_of = |provider| BatchLimits::of(&BatchPolicy::for_provider(provider));
+        assert_eq!(
+            target_pages_in_flight(limits_of(Provider::OnnxRuntime), 1),
+            4,
+            "one is read, one is ready, two are in transit"
+        );
+        let gpu = BatchLimits { max_cost: 16 * A4_PAGE_PIXELS, ..limits_of(Provider::Cuda) };
+        assert_eq!(target_pages_in_flight(gpu, 2), 16 * 4, "two batches are read, one is ready, one is in transit");
+    }
+
     proptest! {
         #[test]
-        fn every_page_leaves_once_in_order_and_no_batch_costs_too_much(costs in prop::collection::vec(0_u64..150, 0..60)) {
+        fn every_page_leaves_once_in_order_within_the_limit(costs in prop::collection::vec(0_u64..150, 0..60)) {
             let now = Instant::now();
             let mut batcher = Batcher::new(LIMITS);
             for (index, cost) in costs.iter().enumerate() {
                 batcher.push(now, *cost, index);
             }
-            let mut seen = Vec::new();
-            while batcher.leaves(now, true) == Leaves::Now {
+            let mut taken = Vec::new();
+            while batcher.next_due(now, true) == BatchDue::Now {
                 let batch = batcher.take();
                 prop_assert!(!batch.is_empty());
                 let cost: u64 = batch.iter().map(|index| costs[*index].max(1)).sum();
                 prop_assert!(cost <= LIMITS.max_cost || batch.len() == 1);
-                seen.extend(batch);
+                taken.extend(batch);
             }
-            prop_assert_eq!(seen, (0..costs.len()).collect::<Vec<_>>());
+            prop_assert_eq!(taken, (0..costs.len()).collect::<Vec<_>>());
             prop_assert_eq!(batcher.cost, 0);
         }
 
         #[test]
-        fn no_entry_waits_longer_than_it_may(gaps in prop::collection::vec(0_u64..15, 1..30)) {
+        fn no_entry_waits_longer_than_max_wait(gaps in prop::collection::vec(0_u64..15, 1..30)) {
             let mut now = Instant::now();
             let mut batcher = Batcher::new(BatchLimits { max_cost: u64::MAX, ..LIMITS });
             let mut pushed: VecDeque<Instant> = VecDeque::new();
             for gap in gaps {
                 let next = now + Duration::from_millis(gap);
-                while let Leaves::At(due) = batcher.leaves(now, false) {
+                while let BatchDue::At(due) = batcher.next_due(now, false) {
                     if due > next {
                         break;
                     }
                     now = due;
                     for () in batcher.take() {
-                        let since = pushed.pop_front().expect("pushed before");
+                        let since = pushed.pop_front().expect("an entry was pushed before");
                         prop_assert!(now - since <= LIMITS.max_wait);
                     }
                 }

@@ -1,39 +1,42 @@
-//! Whose a page is that was meant for a canary which has been rolled back. One document never mixes versions: where the
-//! canary has read a page of it, it reads the others, too.
+//! Which engine reads the pages of a canary that has been rolled back. A document never mixes engine versions: if the
+//! canary has read one page of it, it reads the others, too.
 
 use std::time::Duration;
 
 use quire_tasks::{Page, PageStatus, UnixMillis};
 
-/// Who reads the pages of a document.
+/// Which engine reads the pages of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// The canary, which has begun it.
+pub(crate) enum DocumentOwner {
+    /// The canary, which has read a page of it.
     Canary,
-    /// Those who read what no canary is meant for.
+    /// The route's other engines.
     Stable,
-    /// Nobody can say before this time is over.
-    Unknown(Duration),
+    /// Not decided before this time has passed.
+    Undecided(Duration),
 }
 
-/// Whose a document is, by the pages of its task. Every worker comes to the same answer at any time: what was with the
-/// canary when it was rolled back has ended after `settled`, and what ends later is no longer the canary's.
-pub(crate) fn whose(
+/// Decides which engine reads a document, by the pages of its task. All workers come to the same decision at any time:
+/// pages that the canary held when it was rolled back have ended after `grace_period`, and a page that ends later was
+/// not read by the canary.
+pub(crate) fn document_owner(
     pages: &[Page],
     document: u32,
     rolled_back_at: UnixMillis,
-    settled: Duration,
+    grace_period: Duration,
     now: UnixMillis,
-) -> Whose {
-    let until = rolled_back_at.0 + settled.as_millis() as i64;
-    let mut own = pages.iter().filter(|page| page.page.document == document);
-    let begun = |page: &Page| page.status != PageStatus::Queued && page.ended_at.is_some_and(|at| at.0 <= until);
-    if own.clone().any(begun) {
-        Whose::Canary
-    } else if now.0 > until || own.nth(1).is_none() {
-        Whose::Stable
+) -> DocumentOwner {
+    let decided_at = rolled_back_at.0 + grace_period.as_millis() as i64;
+    let own_pages: Vec<&Page> = pages.iter().filter(|page| page.page.document == document).collect();
+    let ended_in_time = |page: &&Page| {
+        page.status != PageStatus::Queued && page.ended_at.is_some_and(|ended_at| ended_at.0 <= decided_at)
+    };
+    if own_pages.iter().any(ended_in_time) {
+        DocumentOwner::Canary
+    } else if now.0 > decided_at || own_pages.len() < 2 {
+        DocumentOwner::Stable
     } else {
-        Whose::Unknown(Duration::from_millis((until - now.0) as u64))
+        DocumentOwner::Undecided(Duration::from_millis((decided_at - now.0) as u64))
     }
 }
 
@@ -43,7 +46,7 @@ mod tests {
 
     use super::*;
 
-    const SETTLED: Duration = Duration::from_millis(100);
+    const GRACE_PERIOD: Duration = Duration::from_millis(100);
 
     fn page(document: u32, page: u32, ended_at: Option<i64>) -> Page {
         Page {
@@ -57,28 +60,30 @@ mod tests {
         }
     }
 
-    fn at(now: i64, pages: &[Page]) -> Whose {
-        whose(pages, 1, UnixMillis(1000), SETTLED, UnixMillis(now))
+    fn owner_at(now: i64, pages: &[Page]) -> DocumentOwner {
+        document_owner(pages, 1, UnixMillis(1000), GRACE_PERIOD, UnixMillis(now))
     }
 
     #[test]
     fn a_document_that_the_canary_has_begun_stays_with_it() {
         for ended_at in [500, 1050, 1100] {
             let pages = [page(1, 1, Some(ended_at)), page(1, 2, None)];
-            assert_eq!((at(1060, &pages), at(9999, &pages)), (Whose::Canary, Whose::Canary));
+            assert_eq!(owner_at(1060, &pages), DocumentOwner::Canary);
+            assert_eq!(owner_at(9999, &pages), DocumentOwner::Canary);
         }
     }
 
     #[test]
-    fn one_that_it_has_not_begun_is_read_by_others_once_that_is_sure() {
+    fn a_document_that_it_has_not_begun_is_read_by_others_after_the_grace_period() {
         let pages = [page(1, 1, None), page(1, 2, None), page(2, 1, Some(500))];
-        assert_eq!(at(1060, &pages), Whose::Unknown(Duration::from_millis(40)));
-        assert_eq!(at(1101, &pages), Whose::Stable);
-        assert_eq!(at(1200, &[page(1, 1, Some(1150)), page(1, 2, None)]), Whose::Stable, "the others have begun it");
+        assert_eq!(owner_at(1060, &pages), DocumentOwner::Undecided(Duration::from_millis(40)));
+        assert_eq!(owner_at(1101, &pages), DocumentOwner::Stable);
+        let begun_later = [page(1, 1, Some(1150)), page(1, 2, None)];
+        assert_eq!(owner_at(1200, &begun_later), DocumentOwner::Stable, "another engine has begun it");
     }
 
     #[test]
-    fn a_single_page_mixes_with_nothing() {
-        assert_eq!(at(1001, &[page(1, 1, None), page(2, 1, Some(500))]), Whose::Stable);
+    fn a_document_of_one_page_is_decided_at_once() {
+        assert_eq!(owner_at(1001, &[page(1, 1, None), page(2, 1, Some(500))]), DocumentOwner::Stable);
     }
 }

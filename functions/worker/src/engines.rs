@@ -1,8 +1,8 @@
-//! All engines of this worker, each behind its gate.
+//! All engines of this worker, each behind its guard.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
-use quire_routes::{Config, EngineEntry, Kind};
+use quire_routes::{Config, EngineEntry, EngineKind};
 use quire_tasks::{BreakerState, EngineName, EngineReport, UnixMillis};
 use tokio::{
     sync::watch,
@@ -11,8 +11,9 @@ use tokio::{
 };
 
 use crate::{
-    gate::{Gate, Room},
-    lane, local,
+    engine_guard::{EngineCapacity, EngineGuard},
+    engine_transport::EngineTransport,
+    local,
     local_engine::LocalEngine,
 };
 
@@ -20,128 +21,128 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Engines {
     config: Arc<Config>,
-    gates: BTreeMap<EngineName, Gate>,
+    guards: BTreeMap<EngineName, EngineGuard>,
     changes: watch::Sender<()>,
-    appetite: u32,
+    target_pages: u32,
 }
 
-/// What stands between the lanes and the engines' threads. Dropped, it ends.
-pub(crate) type Drivers = JoinSet<()>;
+/// The tasks between the transports and the engines' threads. They stop when this is dropped.
+pub(crate) type EngineDrivers = JoinSet<()>;
 
 /// Starts every engine of the configuration, one after the other: a task may name any of them.
 ///
 /// # Errors
-/// When one of them cannot be had.
+/// When one of them cannot start.
 pub(crate) async fn start<M>(
     config: Arc<Config>,
-    make: Arc<M>,
-    page_limit: Duration,
-) -> anyhow::Result<(Arc<Engines>, Drivers)>
+    make_engine: Arc<M>,
+    page_timeout: Duration,
+) -> anyhow::Result<(Arc<Engines>, EngineDrivers)>
 where
     M: Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Send + Sync + 'static,
 {
-    let (mut gates, mut drivers, mut appetite) = (BTreeMap::new(), JoinSet::new(), 0);
+    let mut guards = BTreeMap::new();
+    let mut drivers = JoinSet::new();
+    let mut target_pages = 0;
     let changes = watch::Sender::new(());
     for entry in config.engines.values() {
-        let (lane, hunger) = if let Kind::Openai(server) = &entry.kind {
-            lane::to_server(entry, server)?
+        let (transport, engine_target) = if let EngineKind::Openai(server) = &entry.kind {
+            EngineTransport::to_server(entry, server)?
         } else {
-            let make = Arc::clone(&make);
-            let started = local::start(entry.clone(), move |entry| make(entry), page_limit).await?;
+            let make_engine = Arc::clone(&make_engine);
+            let started = local::start(entry.clone(), move |entry| make_engine(entry), page_timeout).await?;
             drivers.spawn(started.driver);
-            (started.lane, started.appetite)
+            (started.transport, started.target_pages)
         };
-        appetite = appetite.max(hunger);
+        target_pages = target_pages.max(engine_target);
         let engine = entry.engine.clone();
-        gates.insert(engine.clone(), Gate::new(engine, lane, config.breaker, changes.clone()));
+        guards.insert(engine.clone(), EngineGuard::new(engine, transport, config.breaker, changes.clone()));
     }
-    Ok((Arc::new(Engines { config, gates, changes, appetite }), drivers))
+    Ok((Arc::new(Engines { config, guards, changes, target_pages }), drivers))
 }
 
 impl Engines {
-    /// The routes.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// How many pages keep the hungriest engine busy.
-    pub(crate) const fn appetite(&self) -> u32 {
-        self.appetite
+    /// Returns how many pages in flight keep the engine with the largest demand busy.
+    pub(crate) const fn target_pages(&self) -> u32 {
+        self.target_pages
     }
 
-    /// An engine of the configuration.
+    /// Returns the guard of an engine of the configuration.
     ///
     /// # Panics
-    /// Where it is none of those.
-    pub(crate) fn gate(&self, engine: &EngineName) -> &Gate {
-        &self.gates[engine]
+    /// When the configuration does not have the engine.
+    pub(crate) fn guard(&self, engine: &EngineName) -> &EngineGuard {
+        &self.guards[engine]
     }
 
-    /// All of them.
-    pub(crate) fn gates(&self) -> impl Iterator<Item = (&EngineName, &Gate)> {
-        self.gates.iter()
+    pub(crate) fn guards(&self) -> impl Iterator<Item = (&EngineName, &EngineGuard)> {
+        self.guards.iter()
     }
 
-    /// How each stands.
-    pub(crate) fn states(&self) -> Vec<BreakerState> {
-        self.gates.values().map(Gate::state).collect()
+    /// Returns the breaker state of every engine, in the order of their names.
+    pub(crate) fn breaker_states(&self) -> Vec<BreakerState> {
+        self.guards.values().map(EngineGuard::breaker_state).collect()
     }
 
-    /// How each does, for the board.
+    /// Returns a report of every engine, for the engine status store.
     pub(crate) fn reports(&self, worker: &str, at: UnixMillis) -> Vec<EngineReport> {
-        self.gates.values().map(|gate| gate.report(worker, at)).collect()
+        self.guards.values().map(|guard| guard.report(worker, at)).collect()
     }
 
-    /// Told of everything that may let a page through, or no longer.
+    /// Subscribes to every change that may open or close an engine for pages.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// Waits until a page may be received, and says whether only one.
-    pub(crate) async fn opens(&self) -> Room {
+    /// Waits until a page may be received, and returns the capacity.
+    pub(crate) async fn wait_for_capacity(&self) -> EngineCapacity {
         let mut changes = self.changes();
         loop {
-            let room = self.room();
-            let Room::None { until } = room else { return room };
+            let capacity = self.capacity();
+            let EngineCapacity::None { until } = capacity else { return capacity };
             tokio::select! {
-                heard = changes.changed() => heard.unwrap_or(()),
-                () = wait(until) => {}
+                changed = changes.changed() => changed.unwrap_or(()),
+                () = sleep_until_known(until) => {}
             }
         }
     }
 
     /// Waits until no page may be received any more.
-    pub(crate) async fn closes(&self) {
+    pub(crate) async fn wait_until_none(&self) {
         let mut changes = self.changes();
-        while !matches!(self.room(), Room::None { .. }) {
+        while !matches!(self.capacity(), EngineCapacity::None { .. }) {
             changes.changed().await.unwrap_or(());
         }
     }
 
-    /// The most room that there is at any engine which a route asks first or next. A canary does not count: what is meant
-    /// for it is read by others as well.
-    pub(crate) fn room(&self) -> Room {
+    /// Returns the largest capacity among the primaries and fallbacks of the routes. A canary does not count: its pages
+    /// have a fallback.
+    pub(crate) fn capacity(&self) -> EngineCapacity {
         let now = std::time::Instant::now();
         let routed = self.config.routes.iter().flat_map(|route| [Some(&route.primary), route.fallback.as_ref()]);
-        let rooms = routed.flatten().map(|engine| self.gate(engine).room(now));
-        rooms.reduce(wider).unwrap_or(Room::Many)
+        let capacities = routed.flatten().map(|engine| self.guard(engine).capacity(now));
+        capacities.reduce(larger).unwrap_or(EngineCapacity::Many)
     }
 }
 
-/// The wider of two; of two without room the one that opens first.
-fn wider(a: Room, b: Room) -> Room {
+/// Returns the larger of two capacities; of two without capacity, the one that ends first.
+fn larger(a: EngineCapacity, b: EngineCapacity) -> EngineCapacity {
+    use EngineCapacity::None as Blocked;
     match (a, b) {
-        (Room::None { until: Some(a) }, Room::None { until: Some(b) }) => Room::None { until: Some(a.min(b)) },
-        (Room::None { until: None }, none @ Room::None { .. })
-        | (none @ Room::None { .. }, Room::None { until: None }) => none,
+        (Blocked { until: Some(a) }, Blocked { until: Some(b) }) => Blocked { until: Some(a.min(b)) },
+        (Blocked { until: None }, other @ Blocked { .. }) | (other @ Blocked { .. }, Blocked { until: None }) => other,
         (a, b) => a.min(b),
     }
 }
 
-async fn wait(until: Option<std::time::Instant>) {
+async fn sleep_until_known(until: Option<std::time::Instant>) {
     match until {
         Some(until) => sleep_until(Instant::from_std(until)).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
@@ -150,16 +151,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_as_much_room_as_at_the_engine_with_the_most() {
+    fn the_capacity_is_that_of_the_engine_with_the_most() {
         let now = std::time::Instant::now();
-        let none = |secs| Room::None { until: Some(now + Duration::from_secs(secs)) };
-        let paused = Room::None { until: None };
-        assert_eq!(wider(none(1), Room::Many), Room::Many);
-        assert_eq!(wider(Room::One, Room::Many), Room::Many);
-        assert_eq!(wider(Room::One, paused), Room::One);
-        assert_eq!(
-            (wider(none(2), none(1)), wider(paused, none(1)), wider(none(1), paused)),
-            (none(1), none(1), none(1))
-        );
+        let open_for = |secs| EngineCapacity::None { until: Some(now + Duration::from_secs(secs)) };
+        let paused = EngineCapacity::None { until: None };
+        assert_eq!(larger(open_for(1), EngineCapacity::Many), EngineCapacity::Many);
+        assert_eq!(larger(EngineCapacity::One, EngineCapacity::Many), EngineCapacity::Many);
+        assert_eq!(larger(EngineCapacity::One, paused), EngineCapacity::One);
+        assert_eq!(larger(open_for(2), open_for(1)), open_for(1));
+        assert_eq!(larger(paused, open_for(1)), open_for(1));
+        assert_eq!(larger(open_for(1), paused), open_for(1));
     }
 }

@@ -4,51 +4,51 @@ use quire_platform::Lease;
 use quire_tasks::{Failure, PageMessage, PageText, ReviewEntry, TraceParent};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A page in hand: the lease and the permits travel along, only the payload changes its type from step to step.
+/// A leased page: the lease and the permits travel with it, and only the type of the payload changes from step to step.
 #[derive(Debug)]
 pub struct InFlight<T> {
-    /// Which page, in which round.
+    /// The page and its round.
     pub message: PageMessage,
-    /// What the last step made of it.
+    /// What the previous step produced.
     pub payload: T,
-    /// How often the page was taken up, this time included.
+    /// The receive count of the message, from 1.
     pub attempt: u32,
     pub(crate) trace: Option<TraceParent>,
     pub(crate) lease: Lease,
-    /// Gives back the page's share of what may be in hand when it is dropped.
+    /// The page's share of the pages in flight, returned on drop.
     pub(crate) permit: OwnedSemaphorePermit,
-    /// Likewise its pixels, once there are any.
-    pub(crate) pixels: Option<OwnedSemaphorePermit>,
+    /// The page's share of the pixels in flight, once it is rendered; returned on drop.
+    pub(crate) pixel_permit: Option<OwnedSemaphorePermit>,
 }
 
 /// How a page ends.
 #[derive(Debug)]
-pub(crate) struct End {
+pub(crate) struct PageEnd {
     pub(crate) read: Result<Box<PageText>, Failure>,
-    /// Why somebody is to look at it, if so.
+    /// The entry for the review queue, if the page needs a review.
     pub(crate) review: Option<ReviewEntry>,
 }
 
-impl From<Failure> for End {
+impl From<Failure> for PageEnd {
     fn from(failure: Failure) -> Self {
         Self { read: Err(failure), review: None }
     }
 }
 
 impl<T> InFlight<T> {
-    /// The same page with another payload.
+    /// Returns the page with another payload.
     pub(crate) fn with<U>(self, payload: U) -> InFlight<U> {
-        let Self { message, attempt, trace, lease, permit, pixels, payload: _ } = self;
-        InFlight { message, payload, attempt, trace, lease, permit, pixels }
+        let Self { message, attempt, trace, lease, permit, pixel_permit, payload: _ } = self;
+        InFlight { message, payload, attempt, trace, lease, permit, pixel_permit }
     }
 
-    /// The payload, and the page without it.
+    /// Returns the payload, and the page without it.
     pub(crate) fn split(self) -> (T, InFlight<()>) {
-        let Self { message, payload, attempt, trace, lease, permit, pixels } = self;
-        (payload, InFlight { message, payload: (), attempt, trace, lease, permit, pixels })
+        let Self { message, payload, attempt, trace, lease, permit, pixel_permit } = self;
+        (payload, InFlight { message, payload: (), attempt, trace, lease, permit, pixel_permit })
     }
 
-    /// The trace that the page belongs to, for the log.
+    /// Returns the id of the page's trace, for the log.
     pub(crate) fn trace_id(&self) -> Option<String> {
         self.trace.map(|trace| trace.trace_id())
     }

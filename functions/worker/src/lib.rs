@@ -1,43 +1,49 @@
-//! The worker: takes pages off the queue and reads them.
+//! The worker: receives pages from the queue, reads them in micro-batches and stores the results.
 //!
 //! ```text
-//! intake ─ render ─ read ──────────────────────────── complete
-//! lease    owner    plan → gate → lane, and perhaps   result → table → callback owed → acknowledged, always last
-//! permit   thread   the fallback's → verdict
+//! intake ──── render ──── read ─────────────────────────── complete
+//! lease       pdfium or   plan → engine guard → transport,  result → table → callback → acknowledge,
+//! permits     decoders    and the fallback → decision       always in this order
 //!
-//! lanes, one for each engine                          behind a gate: circuit breaker, statistics
-//!   batch ─ model     micro-batches, each on the thread of one reader
-//!   stream            pages that come and go, on one thread
-//!   remote            a server
+//! transports, one per engine                                each behind a guard: circuit breaker, statistics
+//!   batches   micro-batches, one thread per model reader
+//!   stream    pages join and leave at any step, one thread
+//!   remote    an HTTP server
 //! ```
 //!
-//! Each step hands an [`InFlight`] page to the next over a channel of one; the lease travels along, and a process that
-//! dies anywhere leaves every page it held to be received again. While nobody could read anything, nothing is received.
+//! Each step passes an [`InFlight`] page to the next over a channel of one, which is the backpressure. The lease
+//! travels with the page: when the process dies at any point, the visibility timeout returns every page to the queue.
+//! While no engine accepts pages, nothing is received.
 
 mod batch;
-mod board;
+mod batch_metrics;
 mod canary;
+mod cancellation;
 mod complete;
+mod decoder_pool;
+mod engine_guard;
+mod engine_status;
+mod engine_transport;
 mod engines;
-mod figures;
-mod gate;
 mod in_flight;
 mod intake;
-mod lane;
 mod local;
 mod local_engine;
 mod model;
+mod outcome;
 mod read;
 mod redact;
 mod render;
+mod renderer;
 mod review;
 mod settings;
-pub mod simulate;
-mod standing;
 mod stream;
-mod verdict;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use anyhow::Context;
 use quire_platform::{Backend, Consumer, QueueName};
@@ -50,125 +56,133 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-pub use batch::{BatchLimits, Batcher};
+pub use batch::{BatchDue, BatchLimits, Batcher, target_pages_in_flight};
 pub use in_flight::InFlight;
 pub use local_engine::LocalEngine;
-pub use render::Renderer;
-pub use settings::{Settings, policy_from_env};
+pub use renderer::Renderer;
+pub use settings::{WorkerSettings, policy_from_env};
 
-use crate::{board::BoardWatch, complete::Completer, engines::Engines, intake::Intake, read::Reader};
+use crate::{
+    complete::Completer, engine_status::EngineStatusSync, engines::Engines, intake::Intake, read::PageReadStep,
+};
 
-/// How long giving back may take, with all its retries: a stop that was asked to end in time must end.
-const GIVE_BACK_LIMIT: Duration = Duration::from_secs(5);
+/// Timeout for releasing all leases during a shutdown, retries included: the shutdown itself must end in time.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a worker came to stop.
+/// How a worker stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Stopped {
-    /// Nothing is in hand any more.
-    Finished,
-    /// What it could not finish in time is given back. The model may still be at work, so the process must end by
-    /// `abort`: `exit` would take ONNX Runtime's tables down under a run.
-    BrokenOff,
+pub enum WorkerExit {
+    /// A graceful shutdown: no page is in flight.
+    Drained,
+    /// The drain timeout has passed, and the remaining leases are released. The model may still be running, so the
+    /// process must end with `abort`: `exit` would unload ONNX Runtime during a run.
+    Interrupted,
 }
 
 /// A worker that is ready to start.
 #[derive(Debug)]
 pub struct Worker {
-    /// Where pages come from and results go.
+    /// The queues, the stores and the task table.
     pub backend: Backend,
-    /// Renders pages; shared by the workers of one process, since pdfium takes one thread at a time.
+    /// Renders pages. Shared by all workers of a process, since pdfium is not thread-safe.
     pub renderer: Renderer,
-    /// How much is in hand at once, and how long.
-    pub settings: Settings,
-    /// The engines, and the routes through them.
+    /// Limits and timeouts.
+    pub settings: WorkerSettings,
+    /// The engines and the routes through them.
     pub config: Arc<Config>,
-    /// What it calls itself on the board: no two that are at work have the same name. Visible ASCII characters.
+    /// The name in engine reports: unique among running workers, visible ASCII characters only.
     pub name: String,
 }
 
 impl Worker {
-    /// Reads pages until `shutdown`, then finishes what is in hand, and gives back what takes longer than
-    /// [`Settings::drain_limit`]. Each of the configuration's local engines is made by `make_engine` on the thread that
-    /// will own it; `ready` is called once all are there.
+    /// Reads pages until `shutdown`, then finishes the pages in flight. Pages that are not finished within
+    /// [`WorkerSettings::drain_timeout`] are released to other workers. Each local engine of the configuration is made
+    /// by `make_engine` on the thread that will own it; `ready` is called once all engines have started.
     ///
     /// # Errors
-    /// When an engine cannot be made or is another than the configuration says, when the backend fails for good, or when a
+    /// When an engine cannot start or has another name than configured, when the backend fails permanently, or when a
     /// page is stuck in native code: then the process must end, since nothing else frees the thread.
     pub async fn run(
         self,
         make_engine: impl Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Send + Sync + 'static,
         ready: impl FnOnce() + Send,
         shutdown: CancellationToken,
-    ) -> anyhow::Result<Stopped> {
+    ) -> anyhow::Result<WorkerExit> {
         let Self { backend, renderer, settings, config, name } = self;
-        let starting = engines::start(config, Arc::new(make_engine), settings.page_limit);
-        let Some(started) = shutdown.run_until_cancelled(starting).await else { return Ok(Stopped::BrokenOff) };
-        // Held for as long as pages are read: dropped, they end.
+        let starting = engines::start(config, Arc::new(make_engine), settings.page_timeout);
+        let Some(started) = shutdown.run_until_cancelled(starting).await else { return Ok(WorkerExit::Interrupted) };
+        // The drivers stop when they are dropped, so they must live as long as pages are read.
         let (engines, _drivers) = started.context("an engine could not start")?;
-        let mut board = BoardWatch::new(backend.clone(), Arc::clone(&engines), name);
-        // What an operator has paused is not asked even once.
-        let Some(()) = shutdown.run_until_cancelled(board.look()).await else { return Ok(Stopped::BrokenOff) };
+        let mut status_sync = EngineStatusSync::new(backend.clone(), Arc::clone(&engines), name);
+        // Before the first page, so that a paused engine does not receive even one.
+        let Some(()) = shutdown.run_until_cancelled(status_sync.apply_controls()).await else {
+            return Ok(WorkerExit::Interrupted);
+        };
         ready();
         let stopped = tokio::select! {
-            stopped = work(backend, renderer, settings, engines, shutdown) => stopped,
-            never = board.run() => match never {},
+            stopped = run_pipeline(backend, renderer, settings, engines, shutdown) => stopped,
+            never = status_sync.run() => match never {},
         };
-        board.report_stopped().await;
+        status_sync.report_exit().await;
         stopped
     }
 }
 
-async fn work(
+async fn run_pipeline(
     backend: Backend,
     renderer: Renderer,
-    settings: Settings,
+    settings: WorkerSettings,
     engines: Arc<Engines>,
     shutdown: CancellationToken,
-) -> anyhow::Result<Stopped> {
-    let in_hand = settings.in_hand(engines.appetite());
-    let longest_lease = settings.longest_lease(in_hand.pages);
-    let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), longest_lease);
-    // Stops the intake when an engine is lost, too: what is in hand is ended, then the process.
+) -> anyhow::Result<WorkerExit> {
+    let limits = settings.in_flight_limits(engines.target_pages());
+    let max_lease = settings.max_lease(limits.pages);
+    let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), max_lease);
+    // Also canceled when an engine is lost: the pages in flight are finished, then the process ends.
     let stopping = shutdown.child_token();
-    let intake = Arc::new(Intake::new(backend.clone(), in_hand, Arc::clone(&engines)));
-    let completer = Completer::new(backend.clone(), Arc::clone(&intake), shutdown.clone());
-    let reader = Arc::new(Reader::new(backend, engines, completer.clone(), settings));
+    let pages_completed = Arc::new(AtomicU64::new(0));
+    let intake = Intake::new(backend.clone(), limits, Arc::clone(&engines), Arc::clone(&pages_completed));
+    let completer = Completer::new(backend.clone(), pages_completed, shutdown.clone());
+    let reader = Arc::new(PageReadStep::new(backend, engines, completer.clone(), settings));
     let (to_render, rendering) = mpsc::channel(1);
     let (to_read, reading) = mpsc::channel(1);
     let (to_complete, completing) = mpsc::channel(1);
-    let pages_out = render::Out { to_read, to_complete: to_complete.clone() };
+    let render_outputs = render::RenderOutputs { to_read, to_complete: to_complete.clone() };
 
-    // Each step ends when the one before it has, so that a shutdown of the intake drains them all in order.
+    // Each step ends once the step before it has ended, so a shutdown of the intake drains all of them in order.
     let steps = async {
         tokio::try_join!(
             intake.run(&consumer, to_render, to_complete, stopping.clone()),
-            render::run(renderer, settings.page_limit, in_hand, rendering, pages_out, &completer),
+            render::run(renderer, settings.page_timeout, limits, rendering, render_outputs, &completer),
             read::run(&reader, reading, stopping.clone()),
             completer.run(completing),
         )
     };
-    // Kept until what it holds is given back: dropped, a lease only runs out.
+    // Not dropped before the leases are released: a dropped lease only expires.
     let mut steps = pin!(steps);
     tokio::select! {
-        ended = &mut steps => ended.map(|_| Stopped::Finished),
-        () = time_is_up(&shutdown, settings.drain_limit) => {
-            give_back(&consumer).await;
-            Ok(Stopped::BrokenOff)
+        ended = &mut steps => ended.map(|_| WorkerExit::Drained),
+        () = drain_timeout(&shutdown, settings.drain_timeout) => {
+            release_leases(&consumer).await;
+            Ok(WorkerExit::Interrupted)
         }
     }
 }
 
-async fn time_is_up(shutdown: &CancellationToken, limit: Duration) {
+async fn drain_timeout(shutdown: &CancellationToken, limit: Duration) {
     shutdown.cancelled().await;
     sleep(limit).await;
 }
 
-async fn give_back(consumer: &Consumer<PageMessage>) {
-    let given_back = timeout(GIVE_BACK_LIMIT, consumer.release_held()).await;
-    match given_back {
-        Ok(Ok(pages)) => warn!(pages, "the time for a stop is up: what is not finished is given back to others"),
-        Ok(Err(error)) => warn!(%error, "the time for a stop is up: what is not finished comes again later"),
-        Err(_) => warn!("the time for a stop is up, and the queue is silent: what is not finished comes again later"),
+async fn release_leases(consumer: &Consumer<PageMessage>) {
+    match timeout(RELEASE_TIMEOUT, consumer.release_held()).await {
+        Ok(Ok(pages)) => warn!(pages, "drain timeout: the unfinished pages are released to other workers"),
+        Ok(Err(error)) => warn!(%error, "drain timeout: the unfinished pages return when their leases expire"),
+        Err(_) => {
+            warn!(
+                "drain timeout, and the queue does not respond: the unfinished pages return when their leases expire"
+            );
+        }
     }
 }

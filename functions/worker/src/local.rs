@@ -1,7 +1,7 @@
-//! Engines in this process: each has one thread that makes it, owns it and does nothing else; one with several readers has
-//! a thread for each.
+//! Engines in this process. Each has one thread that makes it, owns it and does nothing else; an engine with several
+//! readers has one thread per reader.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, thread, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
 use quire_pp_ocr::Engine;
@@ -12,134 +12,119 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    batch::BatchLimits,
-    lane::{Ask, Lane},
+    batch::{BatchLimits, target_pages_in_flight},
+    engine_transport::{EngineTransport, PageRequest},
     local_engine::LocalEngine,
-    model::{self, Job, ModelThreads},
-    stream::{self, Open},
+    model::{self, BatchJob, ModelThreads},
+    stream::{self, OpenPages},
 };
 
-/// Pixels of an A4 page at 200 dpi: what the pages of a micro-batch are counted by before there are any.
-const PAGE_PIXELS: u64 = 1_654 * 2_339;
-/// Pages on their way to the engine, or from it, where micro-batches have one page.
-const FEWEST_ON_THEIR_WAY: u32 = 2;
-
-/// An engine that has started.
-pub(crate) struct Local {
-    pub(crate) lane: Lane,
-    /// What stands between the lane and the thread; ends with the lane.
+/// A local engine that has started.
+pub(crate) struct StartedEngine {
+    pub(crate) transport: EngineTransport,
+    /// Moves pages between the transport and the threads; ends with the transport.
     pub(crate) driver: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// How many pages keep it busy.
-    pub(crate) appetite: u32,
+    /// How many pages in flight keep the engine busy.
+    pub(crate) target_pages: u32,
 }
 
-/// What a thread says of its engine once it is made.
-enum Made {
-    Batches { readers: Vec<mpsc::Sender<Job>>, limits: BatchLimits },
-    Stream { asks: mpsc::Sender<Ask>, open: Open, slots: usize },
+/// What the thread of a new engine reports.
+enum LoadedEngine {
+    Batches { readers: Vec<mpsc::Sender<BatchJob>>, limits: BatchLimits },
+    Stream { requests: mpsc::Sender<PageRequest>, open_pages: OpenPages, slots: usize },
 }
 
-/// Starts the thread and waits for the engine to be made on it.
+/// Starts the thread and waits until it has made the engine.
+///
+/// # Errors
+/// When the engine cannot be made, or has another name than configured.
 pub(crate) async fn start(
     entry: EngineEntry,
-    maker: impl FnOnce(&EngineEntry) -> anyhow::Result<LocalEngine> + Send + 'static,
-    page_limit: Duration,
-) -> anyhow::Result<Local> {
-    let (started, start) = oneshot::channel();
+    make_engine: impl FnOnce(&EngineEntry) -> anyhow::Result<LocalEngine> + Send + 'static,
+    page_timeout: Duration,
+) -> anyhow::Result<StartedEngine> {
+    let (report, reported) = oneshot::channel();
     let engine = entry.engine.clone();
-    let thread = std::thread::Builder::new().name(format!("engine {}", engine.name));
-    thread.spawn(move || match maker(&entry).and_then(|made| named(made, &entry)) {
-        Ok(engine) => own(engine, started, page_limit),
-        // Nobody waits for it any more when the process is stopping.
-        Err(error) => drop(started.send(Err(error))),
+    let thread = thread::Builder::new().name(format!("engine {}", engine.name));
+    thread.spawn(move || match make_engine(&entry).and_then(|made| check_name(made, &entry)) {
+        Ok(engine) => run_engine_thread(engine, report, page_timeout),
+        // The receiver is dropped when the process is stopping.
+        Err(error) => drop(report.send(Err(error))),
     })?;
-    let made = start.await.map_err(|_| anyhow!("{engine}: its thread died while it started"))?;
-    let made = made.with_context(|| engine.to_string())?;
-    info!(engine.name, engine.version, "an engine is loaded");
-    Ok(local(&engine, made, page_limit))
+    let loaded = reported.await.map_err(|_| anyhow!("{engine}: its thread died while it started"))?;
+    let loaded = loaded.with_context(|| engine.to_string())?;
+    info!(engine.name, engine.version, "engine loaded");
+    Ok(connect(&engine, loaded, page_timeout))
 }
 
-/// An engine under another name would sign what it did not read.
-fn named(made: LocalEngine, entry: &EngineEntry) -> anyhow::Result<LocalEngine> {
-    let (own, given) = (made.name(), &entry.engine);
-    ensure!(own == *given, "it calls itself {own}, and the configuration calls it {given}");
+/// Checks that the engine has the configured name: otherwise results would name the wrong engine.
+fn check_name(made: LocalEngine, entry: &EngineEntry) -> anyhow::Result<LocalEngine> {
+    let actual = made.name();
+    let expected = &entry.engine;
+    ensure!(actual == *expected, "the loaded engine is {actual}, but the configuration names it {expected}");
     Ok(made)
 }
 
-fn own(engine: LocalEngine, started: oneshot::Sender<anyhow::Result<Made>>, page_limit: Duration) {
+fn run_engine_thread(
+    engine: LocalEngine,
+    report: oneshot::Sender<anyhow::Result<LoadedEngine>>,
+    page_timeout: Duration,
+) {
     match engine {
         LocalEngine::Batches(engine) => {
             let limits = BatchLimits::of(engine.policy());
-            match apart(engine) {
+            match start_reader_threads(engine) {
                 Ok((readers, first, queue)) => {
-                    let _ = started.send(Ok(Made::Batches { readers, limits }));
-                    model::own(first, queue);
+                    let _ = report.send(Ok(LoadedEngine::Batches { readers, limits }));
+                    model::run_reader_thread(first, queue);
                 }
-                Err(error) => drop(started.send(Err(error))),
+                Err(error) => drop(report.send(Err(error))),
             }
         }
         LocalEngine::Stream(engine) => {
-            // A slot that becomes free finds its next page here.
-            let (asks, queue) = mpsc::channel(engine.slots());
-            let open = Open::default();
-            let _ = started.send(Ok(Made::Stream { asks, open: open.clone(), slots: engine.slots() }));
-            stream::own(engine, queue, &open, page_limit);
+            let slots = engine.slots();
+            // One queued page per slot: a slot that becomes free finds its next page here.
+            let (requests, queue) = mpsc::channel(slots);
+            let open_pages = OpenPages::default();
+            let _ = report.send(Ok(LoadedEngine::Stream { requests, open_pages: open_pages.clone(), slots }));
+            stream::run_stream_thread(engine, queue, &open_pages, page_timeout);
         }
     }
 }
 
-/// Gives each reader but one a thread; that one stays here, with its queue.
-fn apart(engine: Engine) -> anyhow::Result<(Vec<mpsc::Sender<Job>>, Engine, mpsc::Receiver<Job>)> {
+/// Starts a thread for each reader except one, which stays on this thread and is returned with its queue.
+fn start_reader_threads(
+    engine: Engine,
+) -> anyhow::Result<(Vec<mpsc::Sender<BatchJob>>, Engine, mpsc::Receiver<BatchJob>)> {
     let name = engine.name().name;
     let mut readers = engine.into_readers();
-    let here = readers.pop().context("an engine without a reader")?;
-    let (jobs, own_queue) = mpsc::channel(1);
-    let mut all = vec![jobs];
+    let first = readers.pop().context("an engine has at least one reader")?;
+    let (jobs, first_queue) = mpsc::channel(1);
+    let mut all_jobs = vec![jobs];
     for (number, reader) in (2..).zip(readers) {
         let (jobs, queue) = mpsc::channel(1);
-        let thread = std::thread::Builder::new().name(format!("engine {name} {number}"));
-        thread.spawn(move || model::own(reader, queue))?;
-        all.push(jobs);
+        let thread = thread::Builder::new().name(format!("engine {name} {number}"));
+        thread.spawn(move || model::run_reader_thread(reader, queue))?;
+        all_jobs.push(jobs);
     }
-    Ok((all, here, own_queue))
+    Ok((all_jobs, first, first_queue))
 }
 
-/// How many pages keep so many readers busy: a micro-batch with each, one that is ready, and as many pages again on their
-/// way to or from them.
-pub(crate) fn appetite(limits: BatchLimits, readers: usize) -> u32 {
-    let batch = (limits.max_cost / PAGE_PIXELS).max(1) as u32;
-    batch * (readers as u32 + 1) + batch.max(FEWEST_ON_THEIR_WAY)
-}
-
-fn local(engine: &EngineName, made: Made, page_limit: Duration) -> Local {
+fn connect(engine: &EngineName, loaded: LoadedEngine, page_timeout: Duration) -> StartedEngine {
     let lost = CancellationToken::new();
-    match made {
-        Made::Batches { readers, limits } => {
-            let (asks, queue) = mpsc::channel(1);
-            let appetite = appetite(limits, readers.len());
-            let model = ModelThreads { engine: engine.clone(), readers, page_limit };
-            let driver = Box::pin(model.drive(limits, queue, lost.clone()));
-            Local { lane: Lane::Local { asks, lost }, driver, appetite }
+    match loaded {
+        LoadedEngine::Batches { readers, limits } => {
+            let (requests, queue) = mpsc::channel(1);
+            let target_pages = target_pages_in_flight(limits, readers.len());
+            let threads = ModelThreads { engine: engine.clone(), readers, page_timeout };
+            let driver = Box::pin(threads.drive(limits, queue, lost.clone()));
+            StartedEngine { transport: EngineTransport::Local { requests, lost }, driver, target_pages }
         }
-        Made::Stream { asks, open, slots } => {
-            let driver = Box::pin(stream::watch(open, page_limit, lost.clone()));
-            // As many as are in flight are looked at ahead of them.
-            Local { lane: Lane::Local { asks, lost }, driver, appetite: 2 * slots as u32 }
+        LoadedEngine::Stream { requests, open_pages, slots } => {
+            let driver = Box::pin(stream::watch(open_pages, page_timeout, lost.clone()));
+            // One page per slot in flight, and one per slot being prepared.
+            let target_pages = 2 * slots as u32;
+            StartedEngine { transport: EngineTransport::Local { requests, lost }, driver, target_pages }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use quire_pp_ocr::{BatchPolicy, Provider};
-
-    use super::*;
-
-    #[test]
-    fn full_batches_for_all_readers_are_in_hand() {
-        let of = |provider| BatchLimits::of(&BatchPolicy::for_provider(provider));
-        assert_eq!(appetite(of(Provider::OnnxRuntime), 1), 4, "one is read, one is ready, two are on their way");
-        let gpu = BatchLimits { max_cost: 16 * PAGE_PIXELS, ..of(Provider::Cuda) };
-        assert_eq!(appetite(gpu, 2), 16 * 4, "two are read, one is ready, one is on its way");
     }
 }

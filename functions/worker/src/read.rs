@@ -1,15 +1,15 @@
-//! Reading a page: whom it is asked of, and what becomes of it by what they say.
+//! The read step: plans a page, asks its engines, and carries out what the outcomes decide.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::bail;
 use quire_document::PageImage;
-use quire_platform::{Backend, QueueName, retry_with_backoff};
-use quire_routes::{EngineEntry, Plan};
+use quire_platform::{Backend, QueueName, now, retry_with_backoff};
+use quire_routes::{NotOffered, ReadPlan};
 use quire_tasks::{
     EngineName, Failure, FailureCode, FallbackReason, Mode, PageMessage, PageText, ReadAs, TaskId, TriedEngine,
     UnixMillis,
@@ -20,45 +20,53 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    Settings,
-    board::now,
-    canary::{Whose, whose},
+    canary::{DocumentOwner, document_owner},
     complete::Completer,
+    engine_guard::EngineOutcome,
     engines::Engines,
-    gate::Answer,
-    in_flight::{End, InFlight},
+    in_flight::{InFlight, PageEnd},
+    outcome::{Attempts, PageDecision, decide, needs_fallback},
     redact, review,
-    verdict::{Tries, Verdict, asks_another, verdict},
+    settings::WorkerSettings,
 };
 
-/// When a page is planned again whose task could not be looked at.
-const AFTER_AN_ERROR: Duration = Duration::from_secs(5);
-/// A worker may give a canary a page for so long after it was rolled back: until it has looked at the board, and some.
-const BOARD_DELAY: Duration = Duration::from_secs(10);
-/// Documents of canaries that were rolled back: whose they are is remembered for so many.
-const MOST_DECIDED: usize = 10_000;
+/// Delay of a page whose task could not be read.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// Workers may still give a canary pages for this long after its rollback: the poll interval of the engine status, with
+/// a margin.
+const STATUS_DELAY: Duration = Duration::from_secs(10);
+/// The cache of decided documents is cleared when it has this many.
+const MAX_DECIDED: usize = 10_000;
 
-/// The step between rendering and completing. Cheap to share.
+/// The step between rendering and completing.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct PageReadStep {
     backend: Backend,
     engines: Arc<Engines>,
     completer: Completer,
-    settings: Settings,
-    /// Whether a document of a rolled back canary stays with it. Once it is said it does not change.
+    settings: WorkerSettings,
+    /// Whether a document of a rolled back canary stays with the canary. A decision never changes, so it is cached.
     decided: Mutex<HashMap<(TaskId, u32, EngineName), bool>>,
 }
 
-/// Why a page is not asked of anybody.
-enum Unplanned {
+/// Why a page has no plan.
+enum PlanError {
+    /// No engine offers what the page needs. Decision: fail the page.
     NotOffered(Failure),
-    Later(Duration),
+    /// It cannot be decided yet. Decision: postpone the page.
+    Undecided(Duration),
 }
 
-/// Reads pages side by side: their number is bounded by what is in hand. When an engine's thread is lost, takes no more,
-/// waits for what the others read, and fails.
+impl From<NotOffered> for PlanError {
+    fn from(error: NotOffered) -> Self {
+        Self::NotOffered(Failure::new(FailureCode::NotOffered, error.to_string()))
+    }
+}
+
+/// Reads pages concurrently; their number is bounded by the permits of the intake. When an engine's thread is lost,
+/// takes no further page, waits for the others, and fails.
 pub(crate) async fn run(
-    reader: &Arc<Reader>,
+    step: &Arc<PageReadStep>,
     mut pages: mpsc::Receiver<InFlight<PageImage>>,
     stopping: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -68,8 +76,8 @@ pub(crate) async fn run(
         tokio::select! {
             page = pages.recv() => {
                 let Some(page) = page else { break };
-                let reader = Arc::clone(reader);
-                reading.spawn(async move { reader.page(page).await });
+                let step = Arc::clone(step);
+                reading.spawn(async move { step.read_page(page).await });
             }
             Some(ended) = reading.join_next() => lost = ended?.err(),
         }
@@ -80,110 +88,141 @@ pub(crate) async fn run(
     while let Some(ended) = reading.join_next().await {
         lost = lost.or(ended?.err());
     }
-    lost.map_or(Ok(()), Err)
+    match lost {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }
 
-impl Reader {
-    pub(crate) fn new(backend: Backend, engines: Arc<Engines>, completer: Completer, settings: Settings) -> Self {
+impl PageReadStep {
+    pub(crate) fn new(backend: Backend, engines: Arc<Engines>, completer: Completer, settings: WorkerSettings) -> Self {
         Self { backend, engines, completer, settings, decided: Mutex::default() }
     }
 
-    /// Reads a page and ends it, or puts it back.
+    /// Reads a page and completes it, or returns it to the queue.
     ///
     /// # Errors
-    /// When an engine's thread is lost; the process must end then.
-    async fn page(&self, page: InFlight<PageImage>) -> anyhow::Result<()> {
+    /// When an engine's thread is lost; then the process must end.
+    async fn read_page(&self, page: InFlight<PageImage>) -> anyhow::Result<()> {
         let (image, page) = page.split();
-        let (plan, before) = match self.plan(&page.message).await {
+        let (plan, skipped) = match self.plan(&page.message).await {
             Ok(planned) => planned,
-            Err(Unplanned::NotOffered(failure)) => {
+            Err(PlanError::NotOffered(failure)) => {
                 self.completer.finish(page.with(failure.into())).await;
                 return Ok(());
             }
-            Err(Unplanned::Later(delay)) => {
-                put_back(page, Verdict::PutOff(delay)).await;
+            Err(PlanError::Undecided(delay)) => {
+                return_to_queue(page, PageDecision::Postpone(delay)).await;
                 return Ok(());
             }
         };
-        let (first, second) = self.ask(&plan, image, &page.message.read_as.mode).await;
-        let is_lost = [Some(&first), second.as_ref()].into_iter().flatten().any(is_lost);
-        let verdict = verdict(&plan, first, second, self.tries(page.attempt), Instant::now());
-        self.carry_out(page, &plan, before, verdict).await;
+        let (first, second) = self.ask_engines(&plan, image, &page.message.read_as.mode).await;
+        let is_lost = is_thread_lost(&first) || second.as_ref().is_some_and(is_thread_lost);
+        let decision = decide(&plan, first, second, self.attempts(page.attempt), Instant::now());
+        self.carry_out(page, &plan, skipped, decision).await;
         if is_lost {
-            bail!("an engine did not come back within {} s a page", self.settings.page_limit.as_secs());
+            bail!("an engine did not come back within {} s a page", self.settings.page_timeout.as_secs());
         }
         Ok(())
     }
 
-    /// Whom the page is asked of, and who should have been but is not.
-    async fn plan(&self, message: &PageMessage) -> Result<(Plan<'_>, Vec<TriedEngine>), Unplanned> {
-        let not_offered = |error: quire_routes::NotOffered| {
-            Unplanned::NotOffered(Failure::new(FailureCode::NotOffered, error.to_string()))
-        };
+    /// Returns the page's plan, and the rolled back canary that it skips.
+    async fn plan(&self, message: &PageMessage) -> Result<(ReadPlan<'_>, Option<TriedEngine>), PlanError> {
         let config = self.engines.config();
-        let plan = config.plan(&message.read_as).map_err(not_offered)?;
+        let plan = config.plan(&message.read_as)?;
         let first = &plan.first.engine;
-        let rolled_back = self.engines.gate(first).rolled_back().filter(|_| plan.is_canary);
-        let Some(at) = rolled_back else { return Ok((plan, Vec::new())) };
-        if self.stays_with(first, message, at).await? {
-            return Ok((plan, Vec::new()));
+        let rolled_back_at = if plan.is_canary { self.engines.guard(first).rolled_back_at() } else { None };
+        let Some(rolled_back_at) = rolled_back_at else { return Ok((plan, None)) };
+        if self.stays_with_canary(first, message, rolled_back_at).await? {
+            return Ok((plan, None));
         }
-        let tried =
+        let skipped =
             TriedEngine { engine: first.clone(), why: FallbackReason::Unavailable, code: None, confidence: None };
-        let usual = ReadAs { engine: None, ..message.read_as.clone() };
-        Ok((config.plan(&usual).map_err(not_offered)?, vec![tried]))
+        let without_canary = ReadAs { engine: None, ..message.read_as.clone() };
+        Ok((config.plan(&without_canary)?, Some(skipped)))
     }
 
-    /// Whether a page's document stays with a canary that was rolled back.
-    async fn stays_with(&self, engine: &EngineName, page: &PageMessage, at: UnixMillis) -> Result<bool, Unplanned> {
-        let id = page.page;
-        let key = (id.task_id, id.document, engine.clone());
-        if let Some(stays) = self.decided.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    /// Returns whether a page's document stays with a canary that was rolled back.
+    async fn stays_with_canary(
+        &self,
+        canary: &EngineName,
+        message: &PageMessage,
+        rolled_back_at: UnixMillis,
+    ) -> Result<bool, PlanError> {
+        let id = message.page;
+        let key = (id.task_id, id.document, canary.clone());
+        if let Some(stays) = self.lock_decided().get(&key) {
             return Ok(*stays);
         }
         let pages = retry_with_backoff(|| self.backend.tasks.pages(id.task_id)).await.map_err(|error| {
-            warn!(task.id = %id.task_id, %error, "a task's pages could not be looked at");
-            Unplanned::Later(AFTER_AN_ERROR)
+            warn!(task.id = %id.task_id, %error, "cannot read a task's pages; the page is postponed");
+            PlanError::Undecided(RETRY_DELAY)
         })?;
-        let settled = self.settings.page_limit + BOARD_DELAY;
-        let stays = match whose(&pages, id.document, at, settled, now()) {
-            Whose::Canary => true,
-            Whose::Stable => false,
-            Whose::Unknown(wait) => return Err(Unplanned::Later(wait.min(AFTER_AN_ERROR))),
+        let grace_period = self.settings.page_timeout + STATUS_DELAY;
+        let stays = match document_owner(&pages, id.document, rolled_back_at, grace_period, now()) {
+            DocumentOwner::Canary => true,
+            DocumentOwner::Stable => false,
+            DocumentOwner::Undecided(wait) => return Err(PlanError::Undecided(wait.min(RETRY_DELAY))),
         };
-        let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        if decided.len() >= MOST_DECIDED {
+        let mut decided = self.lock_decided();
+        if decided.len() >= MAX_DECIDED {
             decided.clear();
         }
         decided.insert(key, stays);
         Ok(stays)
     }
 
-    async fn ask(&self, plan: &Plan<'_>, image: PageImage, mode: &Mode) -> (Answer, Option<Answer>) {
+    fn lock_decided(&self) -> MutexGuard<'_, HashMap<(TaskId, u32, EngineName), bool>> {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the outcome of the plan's first engine, and of the fallback if it was needed.
+    async fn ask_engines(
+        &self,
+        plan: &ReadPlan<'_>,
+        image: PageImage,
+        mode: &Mode,
+    ) -> (EngineOutcome, Option<EngineOutcome>) {
         let image = Arc::new(image);
-        let again: Option<(&EngineEntry, _)> = plan.fallback.map(|fallback| (fallback, Arc::clone(&image)));
-        let first = self.engines.gate(&plan.first.engine).read(image, mode).await;
-        let Some((fallback, image)) = again.filter(|_| asks_another(plan, &first)) else { return (first, None) };
-        let second = self.engines.gate(&fallback.engine).read(image, mode).await;
-        (first, Some(second))
+        // Without a fallback the engine gets the only reference to the image, and does not have to clone it.
+        let fallback = plan.fallback.map(|fallback| (fallback, Arc::clone(&image)));
+        let first = self.engines.guard(&plan.first.engine).read(image, mode).await;
+        match fallback {
+            Some((fallback, image)) if needs_fallback(plan, &first) => {
+                let second = self.engines.guard(&fallback.engine).read(image, mode).await;
+                (first, Some(second))
+            }
+            _ => (first, None),
+        }
     }
 
-    fn tries(&self, attempt: u32) -> Tries {
-        let most = self.backend.queue(QueueName::Pages).settings().max_receives;
-        Tries { attempt, most, back_off: self.settings.back_off(attempt) }
+    fn attempts(&self, attempt: u32) -> Attempts {
+        let max_attempts = self.backend.queue(QueueName::Pages).settings().max_receives;
+        Attempts { attempt, max_attempts, backoff: self.settings.backoff(attempt) }
     }
 
-    /// What of a text may be kept: nothing else of it goes further than this.
-    async fn redacted(&self, message: &PageMessage, text: Box<PageText>) -> Result<Box<PageText>, Failure> {
-        let Some(policy) = &message.redact else { return Ok(text) };
-        redact::redacted(policy.clone(), text, self.settings.page_limit).await
+    /// Applies the task's redaction policy. The text that was read goes no further than this.
+    async fn redact(&self, message: &PageMessage, text: Box<PageText>) -> Result<Box<PageText>, Failure> {
+        match &message.redact {
+            Some(policy) => redact::redact_text(policy.clone(), text, self.settings.page_timeout).await,
+            None => Ok(text),
+        }
     }
 
-    async fn carry_out(&self, page: InFlight<()>, plan: &Plan<'_>, before: Vec<TriedEngine>, verdict: Verdict) {
-        let read = match verdict {
-            Verdict::Read(text) => self.redacted(&page.message, with_tried(text, before)).await,
-            Verdict::Failed(failure) => Err(failure),
-            other => return put_back(page, other).await,
+    async fn carry_out(
+        &self,
+        page: InFlight<()>,
+        plan: &ReadPlan<'_>,
+        skipped: Option<TriedEngine>,
+        decision: PageDecision,
+    ) {
+        let read = match decision {
+            PageDecision::Complete(mut text) => {
+                text.tried.splice(0..0, skipped);
+                self.redact(&page.message, text).await
+            }
+            PageDecision::Fail(failure) => Err(failure),
+            other => return return_to_queue(page, other).await,
         };
         if let Ok(text) = &read
             && text.engine != plan.first.engine
@@ -191,48 +230,44 @@ impl Reader {
             metrics::count("PagesFallenBack", 1);
             let id = page.message.page;
             info!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), engine.name = text.engine.name,
-                engine.version = text.engine.version, "another engine than the first has read a page");
+                engine.version = text.engine.version, "the fallback engine has read a page");
         }
-        let review = review::entry(&page.message, plan, read.as_deref(), now());
-        self.completer.finish(page.with(End { read, review })).await;
+        let review = review::review_entry(&page.message, plan, read.as_deref(), now());
+        self.completer.finish(page.with(PageEnd { read, review })).await;
     }
 }
 
-fn with_tried(mut text: Box<PageText>, mut before: Vec<TriedEngine>) -> Box<PageText> {
-    before.append(&mut text.tried);
-    text.tried = before;
-    text
+fn is_thread_lost(outcome: &EngineOutcome) -> bool {
+    matches!(outcome, EngineOutcome::Stuck(_) | EngineOutcome::Lost)
 }
 
-fn is_lost(answer: &Answer) -> bool {
-    matches!(answer, Answer::Stuck(_) | Answer::Lost)
-}
-
-/// A page that is not ended goes where others find it.
-async fn put_back(page: InFlight<()>, verdict: Verdict) {
-    let (id, trace_id, attempt) = (page.message.page, page.trace_id(), page.attempt);
-    let put_back = match verdict {
-        Verdict::PutOff(delay) => {
+/// Returns a page that has not ended to the queue, or moves it to the dead-letter queue.
+async fn return_to_queue(page: InFlight<()>, decision: PageDecision) {
+    let id = page.message.page;
+    let trace_id = page.trace_id();
+    let attempt = page.attempt;
+    let returned = match decision {
+        PageDecision::Postpone(delay) => {
             info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delay_ms = delay.as_millis() as u64,
-                "no engine may be asked for a page: it is put off");
+                "page postponed: no engine accepts it at present");
             page.lease.requeue(delay).await
         }
-        Verdict::GiveBack(delay) => {
+        PageDecision::Retry(delay) => {
             warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delivery.attempt = attempt,
-                delay_ms = delay.as_millis() as u64, "an engine did not answer for a page: it is given back");
+                delay_ms = delay.as_millis() as u64, "page released for a retry: its engine did not respond");
             page.lease.release(delay).await
         }
-        Verdict::DeadLetter(reason) => {
+        PageDecision::DeadLetter(reason) => {
             warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delivery.attempt = attempt, reason,
-                "no engine has answered for a page in all its attempts");
+                "page dead-lettered: its attempts are spent and no engine responded");
             page.lease.dead_letter(&reason).await
         }
-        // Its lease runs out when the process has ended.
-        Verdict::Leave | Verdict::Read(_) | Verdict::Failed(_) => return,
+        // The lease expires after the process has ended.
+        PageDecision::Abandon | PageDecision::Complete(_) | PageDecision::Fail(_) => return,
     };
     metrics::count("PagesPutBack", 1);
-    if let Err(error) = put_back {
+    if let Err(error) = returned {
         warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
-            "a page could not be put back; it comes again when its lease has run out");
+            "cannot return a page to the queue; it returns when its lease expires");
     }
 }

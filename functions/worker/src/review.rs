@@ -1,13 +1,13 @@
-//! Which pages somebody is to look at.
+//! Which pages are filed for review.
 
-use quire_routes::Plan;
+use quire_routes::ReadPlan;
 use quire_tasks::{Failure, FailureCode, PageMessage, PageText, ReviewEntry, ReviewReason, UnixMillis};
 
-/// The entry of a page that was read less surely than its route asks for, or that no engine could read. One for which there
-/// is no engine at all is no matter of review.
-pub(crate) fn entry(
+/// Returns the review entry of a page that was read with a confidence below its route's `review_below`, or that no
+/// engine could read. A page that no engine offers to read is not filed.
+pub(crate) fn review_entry(
     message: &PageMessage,
-    plan: &Plan<'_>,
+    plan: &ReadPlan<'_>,
     read: Result<&PageText, &Failure>,
     filed_at: UnixMillis,
 ) -> Option<ReviewEntry> {

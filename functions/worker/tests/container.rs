@@ -1,14 +1,14 @@
-//! What the worker's image must be, as far as it can be read off its sources.
+//! Properties of the worker's container image, checked in its sources.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// A file of the repository.
+/// Reads a file of the repository.
 fn read(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The instructions of each stage, by its name: comments are gone, and continued lines are one.
+/// Returns the instructions of each build stage, by its name, without comments and with continued lines joined.
 fn stages() -> BTreeMap<String, Vec<(String, String)>> {
     let dockerfile = read("functions/worker/Dockerfile");
     let lines: Vec<&str> = dockerfile.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
@@ -25,8 +25,8 @@ fn stages() -> BTreeMap<String, Vec<(String, String)>> {
     stages
 }
 
-/// The arguments of an instruction of the last stage that stands there once.
-fn only(instruction: &str) -> String {
+/// Returns the arguments of an instruction that the last stage has exactly once.
+fn single_argument(instruction: &str) -> String {
     let stages = stages();
     let found: Vec<_> = stages["runtime"].iter().filter(|(name, _)| name == instruction).collect();
     assert_eq!(found.len(), 1, "{instruction}: {found:?}");
@@ -34,12 +34,12 @@ fn only(instruction: &str) -> String {
 }
 
 fn environment() -> BTreeMap<String, String> {
-    let pairs = only("ENV");
+    let pairs = single_argument("ENV");
     let pairs = pairs.split_whitespace().map(|pair| pair.split_once('=').expect("NAME=VALUE"));
     pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect()
 }
 
-/// What is baked in, by its path below `/opt/quire`, with its hash.
+/// Returns the hashes of the native files in the image, by their paths below `/opt/quire`.
 fn parts() -> BTreeMap<String, String> {
     let sums = read("functions/worker/parts/SHA256SUMS");
     let pairs = sums.lines().map(|line| line.split_once("  ").expect("a hash and a path"));
@@ -47,43 +47,47 @@ fn parts() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn it_runs_as_nobody_in_particular() {
-    let user = only("USER");
+fn it_runs_as_an_unprivileged_numeric_user() {
+    let user = single_argument("USER");
     let (uid, gid) = user.split_once(':').expect("a user and a group");
     for id in [uid, gid] {
-        assert!(id.parse::<u32>().is_ok_and(|id| id >= 10_000), "{user}: a number, and none that the host may know");
+        assert!(id.parse::<u32>().is_ok_and(|id| id >= 10_000), "{user}: a numeric id that no host uses");
     }
-    assert_eq!(only("VOLUME"), r#"["/tmp"]"#, "the only place that is written to");
+    assert_eq!(single_argument("VOLUME"), r#"["/tmp"]"#, "the only writable folder");
 }
 
 #[test]
-fn a_stop_reaches_the_program_itself() {
-    // In the exec form there is no shell that would keep the signal for itself.
-    assert_eq!((only("ENTRYPOINT").as_str(), only("CMD").as_str()), (r#"["quire"]"#, r#"["worker"]"#));
-    assert_eq!(only("STOPSIGNAL"), "SIGTERM");
-    assert!(only("HEALTHCHECK").ends_with(r#"CMD ["quire", "alive"]"#));
+fn signals_reach_the_program() {
+    // The exec form starts no shell, which would not forward SIGTERM.
+    assert_eq!(
+        (single_argument("ENTRYPOINT").as_str(), single_argument("CMD").as_str()),
+        (r#"["quire"]"#, r#"["worker"]"#)
+    );
+    assert_eq!(single_argument("STOPSIGNAL"), "SIGTERM");
+    assert!(single_argument("HEALTHCHECK").ends_with(r#"CMD ["quire", "alive"]"#));
 }
 
 #[test]
-fn what_is_given_is_where_the_environment_says() {
-    let (environment, parts) = (environment(), parts());
+fn the_environment_names_files_of_the_image() {
+    let environment = environment();
+    let parts = parts();
     for variable in ["ORT_DYLIB_PATH", "QUIRE_PDFIUM_PATH"] {
-        let path = environment[variable].strip_prefix("/opt/quire/").expect("below the folder of the parts");
+        let path = environment[variable].strip_prefix("/opt/quire/").expect("a path below /opt/quire");
         assert!(parts.contains_key(path), "{variable}={path}");
     }
-    let models = environment["QUIRE_MODELS_DIR"].strip_prefix("/opt/quire/").expect("below the folder of the parts");
+    let models = environment["QUIRE_MODELS_DIR"].strip_prefix("/opt/quire/").expect("a path below /opt/quire");
     assert_eq!(parts.keys().filter(|path| path.starts_with(models)).count(), 2);
     assert_eq!(environment["LD_LIBRARY_PATH"], "/opt/quire/lib");
-    assert!(environment["QUIRE_HEARTBEAT_FILE"].starts_with("/tmp/"), "the rest is read-only");
+    assert!(environment["QUIRE_HEARTBEAT_FILE"].starts_with("/tmp/"), "other folders are read-only");
     let is = |name: &str| environment[name].as_str();
     assert_eq!((is("QUIRE_PLATFORM"), is("QUIRE_DEVICE"), is("ORT_DISABLE_TELEMETRY")), ("aws", "cuda", "1"));
 }
 
 #[test]
-fn nothing_comes_from_a_place_that_checks_no_hash() {
+fn nothing_is_downloaded_without_a_hash() {
     for (stage, instructions) in stages() {
         for (instruction, rest) in instructions {
-            assert_ne!(instruction, "ADD", "{stage}: it fetches whatever lies behind a URL today");
+            assert_ne!(instruction, "ADD", "{stage}: ADD downloads without a hash");
             let fetches = ["curl", "wget", "http:", "https:", "apt-get", "pip install"];
             assert!(!fetches.iter().any(|word| rest.contains(word)), "{stage}: {instruction} {rest}");
             assert!(!rest.contains(":latest"), "{stage}: {rest}");
@@ -96,14 +100,14 @@ fn nothing_comes_from_a_place_that_checks_no_hash() {
 }
 
 #[test]
-fn pdfium_and_the_models_are_those_that_everybody_else_reads_with() {
+fn pdfium_and_the_models_are_the_pinned_ones() {
     let pinned = read("shared/native-libs/src/pinned.rs");
     for (path, digest) in parts().iter().filter(|(path, _)| path.starts_with("models/") || path.contains("pdfium")) {
         assert!(pinned.contains(digest), "{path} differs from the one in shared/native-libs");
     }
     let requirements = read("functions/worker/parts/requirements.txt").replace("\\\n", " ");
     for package in ["pypdfium2", "rapidocr"] {
-        let line = requirements.lines().find(|line| line.starts_with(package)).expect("it is required");
+        let line = requirements.lines().find(|line| line.starts_with(package)).expect("the package is required");
         let (_, rest) = line.split_once("==").expect("a pinned version");
         let (version, digest) = rest.split_once("--hash=sha256:").expect("a pinned hash");
         let version = format!("version: \"{}\"", version.trim());
@@ -112,12 +116,12 @@ fn pdfium_and_the_models_are_those_that_everybody_else_reads_with() {
 }
 
 #[test]
-fn every_library_that_cuda_is_refused_without_is_there() {
+fn every_library_that_cuda_needs_is_there() {
     let sources = read("shared/inference/src/cuda.rs");
     let named: Vec<&str> = sources.split('"').filter(|text| text.starts_with("lib") && text.contains(".so")).collect();
-    assert!(named.len() >= 9, "the list stands somewhere else: {named:?}");
+    assert!(named.len() >= 9, "the list has moved: {named:?}");
     let parts = parts();
-    // The driver's library comes with the GPU, and who reads with TensorRT brings it.
+    // Except for the driver's library, which comes with the GPU, and TensorRT, which is optional.
     let tensorrt = |name: &str| name.contains("tensorrt") || name.starts_with("libnv");
     let brought = |name: &&str| !name.starts_with("libcuda.so") && !name.contains(' ') && !tensorrt(name);
     for name in named.into_iter().filter(brought) {
@@ -126,7 +130,7 @@ fn every_library_that_cuda_is_refused_without_is_there() {
 }
 
 #[test]
-fn it_is_built_with_the_compiler_that_the_workspace_asks_for() {
+fn it_is_built_with_the_compiler_of_the_workspace() {
     let manifest = read("Cargo.toml");
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
     let image = format!("RUST=rust:{}.", version.trim_matches('"'));
@@ -134,15 +138,17 @@ fn it_is_built_with_the_compiler_that_the_workspace_asks_for() {
 }
 
 #[test]
-fn the_image_is_built_from_the_workspace_and_nothing_else() {
+fn the_build_context_is_the_workspace_only() {
     let ignored = read(".dockerignore");
     let lines: Vec<&str> = ignored.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(lines[0], "*", "all that is not named stays out: data, build output, secrets");
-    // Cargo reads the manifest of every member, whatever is built.
+    assert_eq!(lines[0], "*", "everything else stays out: data, build output, secrets");
+    // Cargo reads the manifests of all members.
     let manifest = read("Cargo.toml");
     let members = manifest.lines().find_map(|line| line.strip_prefix("members = ")).expect("members");
     for member in members.split('"').skip(1).step_by(2) {
-        let folder = member.trim_end_matches("/*");
-        assert!(lines.contains(&format!("!{folder}").as_str()), "{folder} is a member of the workspace");
+        // A pattern for a folder includes everything below it.
+        let is_included = |folder: &Path| lines.contains(&format!("!{}", folder.display()).as_str());
+        let folder = Path::new(member.trim_end_matches("/*"));
+        assert!(folder.ancestors().any(is_included), "{member} is a member of the workspace");
     }
 }

@@ -1,25 +1,39 @@
-//! Whether a new version does worse than the one it is to replace.
+//! Whether a canary does worse than the engine it is to replace.
 
 use quire_tasks::EngineStats;
 use serde::Deserialize;
 
-/// So many standard deviations are no chance: one in a few hundred canaries that are as good is rolled back by it.
-const SURE: f64 = 3.0;
+/// A difference must be this many standard deviations to be significant: by chance one in a few hundred equally good
+/// canaries is rolled back.
+const SIGNIFICANT_DEVIATIONS: f64 = 3.0;
 
-/// What a canary may do worse before it is rolled back. A difference must be larger than this, and too large for chance.
+/// How much worse a canary may be before it is rolled back. A difference must exceed its limit, and be significant.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CanaryLimits {
-    /// Of fewer pages than this nothing is said.
+    /// A canary is not judged on fewer pages than this. Default: 30.
     pub min_pages: u64,
-    /// By how much its share of failures may be larger.
+    /// The largest increase of the share of failures. Default: 0.02.
     pub failure_share: f64,
-    /// By how much its share of empty pages may be larger.
+    /// The largest increase of the share of empty pages. Default: 0.05.
     pub empty_share: f64,
-    /// By how much its mean confidence may be lower.
+    /// The largest decrease of the mean confidence. Default: 0.02.
     pub confidence: f64,
-    /// How many times as long it may take for a page.
+    /// The largest ratio of the mean time per page. Default: 2.
     pub slowdown: f64,
+}
+
+/// Events among a number of pages.
+#[derive(Clone, Copy)]
+struct Proportion {
+    count: u64,
+    total: u64,
+}
+
+impl Proportion {
+    fn share(self) -> f64 {
+        self.count as f64 / self.total as f64
+    }
 }
 
 impl Default for CanaryLimits {
@@ -29,22 +43,24 @@ impl Default for CanaryLimits {
 }
 
 impl CanaryLimits {
-    /// Why the canary is to be rolled back, if it is.
-    pub fn verdict(&self, stable: &EngineStats, canary: &EngineStats) -> Option<String> {
+    /// Returns why the canary must be rolled back; `None` if it does not do worse.
+    pub fn rollback_reason(&self, stable: &EngineStats, canary: &EngineStats) -> Option<String> {
         if canary.pages < self.min_pages || stable.pages < self.min_pages {
             return None;
         }
-        let failures = (stable.failures, stable.pages, canary.failures, canary.pages);
-        if let Some((before, after)) = risen(failures, self.failure_share) {
+        let stable_failures = Proportion { count: stable.failures, total: stable.pages };
+        let canary_failures = Proportion { count: canary.failures, total: canary.pages };
+        if let Some((before, after)) = significant_increase(stable_failures, canary_failures, self.failure_share) {
             return Some(format!("it fails on {after:.1} % of the pages, the stable version on {before:.1} %"));
         }
-        let empty = (stable.empty, stable.answers(), canary.empty, canary.answers());
-        if let Some((before, after)) = risen(empty, self.empty_share) {
+        let stable_empty = Proportion { count: stable.empty, total: stable.answers() };
+        let canary_empty = Proportion { count: canary.empty, total: canary.answers() };
+        if let Some((before, after)) = significant_increase(stable_empty, canary_empty, self.empty_share) {
             return Some(format!("{after:.1} % of its pages are empty, {before:.1} % of the stable version's"));
         }
         if let (Some(before), Some(after)) = (stable.mean_confidence(), canary.mean_confidence()) {
-            let error = (stable.confidence_error() + canary.confidence_error()).sqrt();
-            if before - after > self.confidence.max(SURE * error) {
+            let deviation = (stable.confidence_error() + canary.confidence_error()).sqrt();
+            if before - after > self.confidence.max(SIGNIFICANT_DEVIATIONS * deviation) {
                 return Some(format!("its mean confidence is {after:.3}, the stable version's {before:.3}"));
             }
         }
@@ -57,17 +73,16 @@ impl CanaryLimits {
     }
 }
 
-/// The two shares in percent, where the second is larger than the first by more than `margin` and than chance allows.
-fn risen((before, of_before, after, of_after): (u64, u64, u64, u64), margin: f64) -> Option<(f64, f64)> {
-    if of_before == 0 || of_after == 0 {
+/// Returns both shares in percent if the second is larger than the first by more than `margin`, and significantly.
+fn significant_increase(before: Proportion, after: Proportion, margin: f64) -> Option<(f64, f64)> {
+    if before.total == 0 || after.total == 0 {
         return None;
     }
-    let (count, others) = (of_after as f64, of_before as f64);
-    let (old, new) = (before as f64 / others, after as f64 / count);
-    // The test of two proportions with their pooled share.
-    let pooled = (before + after) as f64 / (count + others);
-    let error = (pooled * (1.0 - pooled) * (1.0 / count + 1.0 / others)).sqrt();
-    (new - old > margin.max(SURE * error)).then_some((100.0 * old, 100.0 * new))
+    // The two-proportion z-test with the pooled share.
+    let pooled = Proportion { count: before.count + after.count, total: before.total + after.total }.share();
+    let deviation = (pooled * (1.0 - pooled) * (1.0 / after.total as f64 + 1.0 / before.total as f64)).sqrt();
+    let increase = after.share() - before.share();
+    (increase > margin.max(SIGNIFICANT_DEVIATIONS * deviation)).then(|| (100.0 * before.share(), 100.0 * after.share()))
 }
 
 #[cfg(test)]
@@ -78,59 +93,62 @@ mod tests {
 
     fn stats(pages: u64, failures: u64, empty: u64, confidence: f64, millis: u64) -> EngineStats {
         let answers = pages - failures;
-        let sum = confidence * answers as f64;
         EngineStats {
             pages,
             failures,
             empty,
             sure_pages: answers,
-            confidence_sum: sum,
-            // A deviation of 0.05 around the mean.
+            confidence_sum: confidence * answers as f64,
+            // A standard deviation of 0.05 around the mean.
             confidence_squares: (confidence * confidence + 0.0025) * answers as f64,
             millis: millis * answers,
         }
     }
 
-    fn verdict(canary: EngineStats) -> Option<String> {
-        CanaryLimits::default().verdict(&stats(1000, 5, 20, 0.95, 100), &canary)
+    fn reason(canary: EngineStats) -> Option<String> {
+        CanaryLimits::default().rollback_reason(&stats(1000, 5, 20, 0.95, 100), &canary)
     }
 
     #[test]
     fn a_canary_as_good_as_the_stable_version_stays() {
-        assert_eq!(verdict(stats(100, 1, 3, 0.94, 150)), None);
-        assert_eq!(verdict(stats(100, 0, 0, 0.99, 20)), None);
+        assert_eq!(reason(stats(100, 1, 3, 0.94, 150)), None);
+        assert_eq!(reason(stats(100, 0, 0, 0.99, 20)), None);
     }
 
     #[test]
-    fn a_worse_canary_is_found_by_what_is_worse() {
-        for (canary, what) in [
+    fn a_worse_canary_is_rolled_back_with_the_reason() {
+        for (canary, expected) in [
             (stats(100, 20, 0, 0.95, 100), "fails"),
             (stats(100, 100, 0, 0.95, 100), "fails"),
             (stats(100, 0, 40, 0.95, 100), "empty"),
             (stats(100, 0, 2, 0.70, 100), "confidence"),
             (stats(100, 0, 2, 0.95, 500), "takes"),
         ] {
-            let said = verdict(canary).unwrap_or_default();
-            assert!(said.contains(what), "{what}: {said}");
+            let reason = reason(canary).unwrap_or_default();
+            assert!(reason.contains(expected), "{expected}: {reason}");
         }
     }
 
     #[test]
-    fn of_a_few_pages_nothing_is_said() {
-        assert_eq!(verdict(stats(29, 29, 0, 0.0, 100)), None);
+    fn a_canary_is_not_judged_on_a_few_pages() {
+        assert_eq!(reason(stats(29, 29, 0, 0.0, 100)), None);
         let limits = CanaryLimits::default();
-        assert_eq!(limits.verdict(&stats(3, 0, 0, 0.9, 100), &stats(100, 100, 0, 0.0, 100)), None);
+        assert_eq!(limits.rollback_reason(&stats(3, 0, 0, 0.9, 100), &stats(100, 100, 0, 0.0, 100)), None);
     }
 
     proptest! {
         #[test]
         fn a_canary_that_does_the_same_is_never_rolled_back(
-            pages in 1_u64..5000, failures in 0.0..1.0, empty in 0.0..1.0, confidence in 0.0..1.0, millis in 1_u64..10_000,
+            pages in 1_u64..5000,
+            failures in 0.0..1.0,
+            empty in 0.0..1.0,
+            confidence in 0.0..1.0,
+            millis in 1_u64..10_000,
         ) {
             let failures = (failures * pages as f64) as u64;
             let empty = (empty * (pages - failures) as f64) as u64;
             let same = stats(pages, failures, empty, confidence, millis);
-            prop_assert_eq!(CanaryLimits::default().verdict(&same, &same), None);
+            prop_assert_eq!(CanaryLimits::default().rollback_reason(&same, &same), None);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Which engine reads a page: the operator's configuration, circuit breakers and canaries.
+//! Engine routing: the operator's configuration, circuit breakers and canaries.
 //!
-//! [`Config`] names the engines and, for each mode, a route through them. The API [assigns](Config::assign) a task to an
-//! engine once; a worker [plans](Config::plan) each page of the task by that. Each worker has a [`Breaker`] for every engine
-//! and reports its state with the engine's statistics ([`quire_tasks::EngineReport`]); canaries are judged by the sum of
-//! all reports ([`CanaryLimits::verdict`]). Pure: no I/O and no clock; time is passed in.
+//! [`Config`] names the engines and, for each mode, a route through them. The API [assigns](Config::assign) a task to
+//! an engine once; a worker [plans](Config::plan) each of its pages by that. Each worker has a [`Breaker`] for every
+//! engine and reports its state with the engine's statistics ([`quire_tasks::EngineReport`]); the sum of all reports
+//! decides about canaries ([`CanaryLimits::rollback_reason`]). Everything here is pure: no I/O, no clock; the time is
+//! passed in.
 #![warn(missing_docs)]
 
 mod assign;
@@ -11,7 +12,9 @@ mod breaker;
 mod canary;
 mod config;
 
-pub use assign::{NotOffered, Plan, WaitingReason};
-pub use breaker::{Breaker, BreakerSettings, Permit, Ticket};
+pub use assign::{NotOffered, ReadPlan, WaitingReason};
+pub use breaker::{Breaker, BreakerPermit, BreakerSettings, BreakerTicket};
 pub use canary::CanaryLimits;
-pub use config::{Canary, Config, Dialect, EngineEntry, HunyuanEntry, InvalidConfig, Kind, OpenAiEntry, Route};
+pub use config::{
+    Canary, Config, EngineEntry, EngineKind, HunyuanEntry, InvalidConfig, OpenAiDialect, OpenAiEntry, Route,
+};

@@ -1,28 +1,28 @@
-//! How well an engine does, in numbers that can be added up.
+//! Statistics of an engine, which can be summed over workers.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of the pages that an engine was asked for.
+/// Statistics of the pages that an engine was asked to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct EngineStats {
-    /// Pages that it has answered or failed on.
+    /// Pages with a result: a text or a failure.
     pub pages: u64,
-    /// Of these, failures.
+    /// Pages with a failure.
     pub failures: u64,
-    /// Of the answers, those without text.
+    /// Pages whose text is empty.
     pub empty: u64,
-    /// The answers that say how sure they are.
+    /// Pages whose text has a confidence.
     pub sure_pages: u64,
-    /// The sum of their confidences.
+    /// The sum of the confidences.
     pub confidence_sum: f64,
-    /// The sum of the squares of their confidences.
+    /// The sum of the squares of the confidences.
     pub confidence_squares: f64,
-    /// How long the answers took, in milliseconds, added up.
+    /// The sum of the times for pages with a text, in milliseconds.
     pub millis: u64,
 }
 
 impl EngineStats {
-    /// One answer more.
+    /// Adds a page with a text.
     pub fn answered(&mut self, confidence: Option<f32>, is_empty: bool, millis: u64) {
         self.pages += 1;
         self.millis += millis;
@@ -34,13 +34,13 @@ impl EngineStats {
         }
     }
 
-    /// One failure more.
+    /// Adds a page with a failure.
     pub const fn failed(&mut self) {
         self.pages += 1;
         self.failures += 1;
     }
 
-    /// Both together.
+    /// Returns the sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -54,17 +54,17 @@ impl EngineStats {
         }
     }
 
-    /// Pages with an answer.
+    /// Returns the number of pages with a text.
     pub const fn answers(&self) -> u64 {
         self.pages - self.failures
     }
 
-    /// The mean confidence of the answers that have one.
+    /// Returns the mean confidence; `None` if no text has one.
     pub fn mean_confidence(&self) -> Option<f64> {
         (self.sure_pages > 0).then(|| self.confidence_sum / self.sure_pages as f64)
     }
 
-    /// The mean time of an answer, in milliseconds.
+    /// Returns the mean time for a page, in milliseconds; `None` without a text.
     pub fn mean_millis(&self) -> Option<f64> {
         (self.answers() > 0).then(|| self.millis as f64 / self.answers() as f64)
     }
@@ -82,8 +82,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_several_workers_count_adds_up() {
-        let (mut one, mut other) = (EngineStats::default(), EngineStats::default());
+    fn statistics_of_several_workers_add_up() {
+        let mut one = EngineStats::default();
+        let mut other = EngineStats::default();
         one.answered(Some(0.5), false, 100);
         one.failed();
         other.answered(Some(1.0), false, 300);

@@ -82,6 +82,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-package", &["quire-native-libs"]),
     ("quire", &["*"]),
     ("quire-tests", &[]),
+    ("quire-batch-simulation", &["quire-pp-ocr", "quire-worker"]),
 ];
 
 /// External crates that only the listed crates may depend on. A name that ends in `*` is a prefix.

@@ -1,4 +1,4 @@
-//! What the operator's commands take.
+//! Arguments of the operator's subcommands.
 
 use std::path::PathBuf;
 
@@ -6,160 +6,167 @@ use clap::{Args, Subcommand};
 use quire_dead_letter::DeadLetterKind;
 use quire_tasks::MAX_WORD_CHARS;
 
-use super::{Place, Routes};
+use super::{DeploymentArgs, RoutesArgs};
+
+/// The longest reason or name, in characters.
+const MAX_LINE_CHARS: usize = 2 * MAX_WORD_CHARS;
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum DeadLetters {
-    /// List them.
+pub(crate) enum DeadLettersCommand {
+    /// List dead letters: queue, name, time and reason.
     List {
-        /// Of one kind only.
+        /// Only this queue [default: all].
         #[arg(value_name = "pages|documents|callbacks")]
         queue: Option<DeadLetterKind>,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// Show one, whole.
+    /// Print a dead letter as JSON.
     Show {
-        /// Its kind.
+        /// The queue.
         #[arg(value_name = "pages|documents|callbacks")]
         queue: DeadLetterKind,
-        /// Its name, as `list` shows it.
+        /// The name, from `quire dead-letters list`.
         name: String,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// Have them tried again. Pages of ended tasks are opened in a new round, at whose end the callback is sent anew.
+    /// Send dead letters to their queue again. Pages of an ended task start a new round, whose end sends a new
+    /// callback.
     Redrive {
-        /// Which kind. A failed document must be submitted again instead.
+        /// The queue. Failed documents cannot be redriven: submit them again instead.
         #[arg(value_name = "pages|callbacks")]
         queue: DeadLetterKind,
-        /// Only these; all of the kind unless given.
+        /// Only these [default: all of the queue].
         names: Vec<String>,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Engines {
-    /// List them: engine, state, workers, pages, failures, mean confidence, mean milliseconds, and why it is not asked.
+pub(crate) enum EnginesCommand {
+    /// List engines: name, state, workers, pages, failures, mean confidence, mean milliseconds per page, and remarks.
     List {
         #[command(flatten)]
-        at: EnginesAt,
+        scope: EngineScopeArgs,
     },
-    /// Have nobody ask one until it is resumed; its pages wait, or are read by its route's fallback.
-    Pause(Decision),
+    /// Stop sending pages to an engine. Its pages wait, or are read by the route's fallback.
+    Pause(DecisionArgs),
     /// End a pause.
-    Resume(Named),
-    /// Have every worker that has given one up try a page now.
-    Probe(Decision),
-    /// End a canary's trial: no further task gets it.
-    RollBack(Decision),
-    /// Put a canary on trial again, from nothing.
-    Reinstate(Named),
+    Resume(EngineNameArgs),
+    /// Probe an engine whose circuit breaker is open: every worker sends it one page now.
+    Probe(DecisionArgs),
+    /// End the trial of a canary: it gets no new tasks.
+    RollBack(DecisionArgs),
+    /// Start the trial of a canary again, with new statistics.
+    Reinstate(EngineNameArgs),
 }
 
-/// Which engines, and where they are noted.
+/// The configured engines, and the backend with their status.
 #[derive(Debug, Args)]
-pub(crate) struct EnginesAt {
+pub(crate) struct EngineScopeArgs {
     #[command(flatten)]
-    pub(crate) routes: Routes,
+    pub(crate) routes: RoutesArgs,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) deployment: DeploymentArgs,
 }
 
 /// One of the engines.
 #[derive(Debug, Args)]
-pub(crate) struct Named {
-    /// The engine, as `name@version`, or without a version where there is one only.
+pub(crate) struct EngineNameArgs {
+    /// The engine: `name@version`, or `name` if it has one version.
     #[arg(value_name = "NAME")]
     pub(crate) engine: String,
     #[command(flatten)]
-    pub(crate) at: EnginesAt,
+    pub(crate) scope: EngineScopeArgs,
 }
 
-/// One of the engines, and why.
+/// An operator's decision about an engine.
 #[derive(Debug, Args)]
-pub(crate) struct Decision {
+pub(crate) struct DecisionArgs {
     #[command(flatten)]
-    pub(crate) named: Named,
-    /// Why: whoever waits for the engine is told.
-    #[arg(long, value_name = "REASON", value_parser = words)]
+    pub(crate) named: EngineNameArgs,
+    /// The reason. Customers whose tasks wait for the engine see it.
+    #[arg(long, value_name = "REASON", value_parser = parse_line)]
     pub(crate) reason: String,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) author: AuthorArgs,
 }
 
-/// Whoever decides.
+/// The author of a decision.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Person {
-    /// Who says so.
-    #[arg(long, value_name = "WHO", env = "USER", default_value = "operator", value_parser = words)]
+pub(crate) struct AuthorArgs {
+    /// Your name, for the record.
+    #[arg(long, value_name = "WHO", env = "USER", default_value = "operator", value_parser = parse_line)]
     pub(crate) by: String,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Review {
-    /// List the pages that somebody is to look at: name, time, reason, engine, confidence, details.
+pub(crate) enum ReviewCommand {
+    /// List pages that need a review: name, time, reason, engine, confidence and details.
     List {
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// Show one: why it is here, and what it says at present.
+    /// Print a page's review entry and current text as JSON.
     Show {
-        /// Its name, as `list` shows it.
+        /// The name, from `quire review list`.
         name: String,
-        /// Write the page there as a picture, as its engine saw it.
+        /// Also write the page's image to this file.
         #[arg(long, value_name = "FILE.png")]
         image: Option<PathBuf>,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// Leave pages as they are: they have been looked at.
+    /// Accept pages as they are.
     Accept {
-        /// Their names.
+        /// The names, from `quire review list`.
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
-        person: Person,
+        author: AuthorArgs,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// Say what a page says. The customer is sent the callback again, as a `task.updated`.
+    /// Replace the text of a page. Sends the callback again, as a `task.updated`.
     Correct {
-        /// Its name.
+        /// The name, from `quire review list`.
         name: String,
-        /// The file with its text; `-` for standard input. In the mode fields, a JSON object.
+        /// A file with the new text; `-` for standard input. In the mode fields, a JSON object.
         #[arg(long, value_name = "FILE")]
         text: PathBuf,
         #[command(flatten)]
-        person: Person,
+        author: AuthorArgs,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
 }
 
-/// A few words on one line: they are shown in lists and answers.
-pub(super) fn words(text: &str) -> Result<String, String> {
-    let good =
-        !text.trim().is_empty() && text.chars().count() <= 2 * MAX_WORD_CHARS && !text.contains(char::is_control);
-    if good { Ok(text.to_owned()) } else { Err(format!("must be a line of 1 to {} characters", 2 * MAX_WORD_CHARS)) }
+/// Parses a short line of text, which lists and API responses show.
+pub(super) fn parse_line(text: &str) -> Result<String, String> {
+    let is_short = text.chars().count() <= MAX_LINE_CHARS;
+    if text.trim().is_empty() || !is_short || text.contains(char::is_control) {
+        return Err(format!("must be a line of 1 to {MAX_LINE_CHARS} characters"));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Command, tests::parsed};
+    use crate::cli::{CliCommand, tests::parse};
 
     #[test]
-    fn a_decision_has_a_reason() {
-        let decided = parsed("quire engines pause a@1 --reason weights --by ada");
-        let Ok(Command::Engines(Engines::Pause(Decision { named, reason, person }))) = decided else {
+    fn a_decision_needs_a_reason() {
+        let decided = parse("quire engines pause a@1 --reason weights --by ada");
+        let Ok(CliCommand::Engines(EnginesCommand::Pause(DecisionArgs { named, reason, author }))) = decided else {
             panic!("{decided:?}")
         };
-        assert_eq!((named.engine.as_str(), reason.as_str(), person.by.as_str()), ("a@1", "weights", "ada"));
-        assert!(parsed("quire engines pause a@1").expect_err("why?").contains("--reason"));
-        assert!(parsed("quire engines pause a@1 --reason \n").expect_err("no reason").contains("must be a line"));
-        assert!(parsed("quire engines resume a@1").is_ok());
+        assert_eq!((named.engine.as_str(), reason.as_str(), author.by.as_str()), ("a@1", "weights", "ada"));
+        assert!(parse("quire engines pause a@1").expect_err("no reason").contains("--reason"));
+        let empty = parse("quire engines pause a@1 --reason \n").expect_err("an empty reason");
+        assert!(empty.contains("must be a line"), "{empty}");
+        assert!(parse("quire engines resume a@1").is_ok());
     }
 }

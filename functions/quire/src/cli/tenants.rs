@@ -1,152 +1,158 @@
-//! What the commands about tenants take.
+//! Arguments of the subcommands about tenants.
 
-use std::num::NonZero;
+use std::{num::NonZero, str::FromStr};
 
 use clap::{Args, Subcommand};
 use quire_tasks::Tenant;
 use quire_tenants::TenantLimits;
 
-use super::{Place, operator::words};
+use super::{DeploymentArgs, operator::parse_line};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Keys {
-    /// Make one, and print it: this once, since it is kept nowhere. From the first on, the API is closed to requests without.
+pub(crate) enum KeysCommand {
+    /// Create an API key and print it once: only its hash is stored. From the first key on, every request needs one.
     Create {
-        /// Whose requests it lets through: letters, digits, `-` and `_`.
+        /// The tenant: letters, digits, `-` and `_`.
         #[arg(long, value_name = "TENANT", default_value_t)]
         tenant: Tenant,
-        /// What it is for.
-        #[arg(long, value_name = "NAME", value_parser = words)]
+        /// A description, e.g. the client that uses the key.
+        #[arg(long, value_name = "NAME", value_parser = parse_line)]
         name: Option<String>,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// List them: id, tenant, name, when made, and whether it is in force or when it was revoked.
+    /// List API keys: id, tenant, name, time of creation, and `active` or the time of revocation.
     List {
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// End one: within seconds it lets nobody in any more.
+    /// Revoke an API key. It is refused within seconds.
     Revoke {
-        /// Its id, as `list` shows it.
+        /// The id, from `quire keys list`.
         id: String,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Tenants {
-    /// Show what a tenant may ask for.
+pub(crate) enum TenantsCommand {
+    /// Show a tenant's limits.
     Show {
         /// The tenant.
         tenant: Tenant,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
-    /// Say what a tenant may ask for; what is not named stays as it is.
+    /// Set a tenant's limits. Limits that are not given stay unchanged.
     Set {
         /// The tenant.
         tenant: Tenant,
         #[command(flatten)]
-        allowed: Allowed,
+        limits: LimitArgs,
         #[command(flatten)]
-        place: Place,
+        deployment: DeploymentArgs,
     },
 }
 
-/// What a tenant may ask for: at least one of these.
+/// A tenant's new limits: at least one of these.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(crate) struct Allowed {
-    /// Requests in a minute; `none` for as many as it likes.
+pub(crate) struct LimitArgs {
+    /// Requests per minute; `none` for no limit.
     #[arg(long, value_name = "N|none")]
-    requests_per_minute: Option<AtMost>,
-    /// Requests at once, after a pause; `none` for as many as in a minute.
+    requests_per_minute: Option<LimitValue>,
+    /// Requests at once, after a pause; `none` for the number per minute.
     #[arg(long, value_name = "N|none")]
-    burst: Option<AtMost>,
-    /// Pages in a day; `none` for as many as it likes.
+    burst: Option<LimitValue>,
+    /// Pages per day; `none` for no limit.
     #[arg(long, value_name = "N|none")]
-    pages_per_day: Option<AtMost>,
+    pages_per_day: Option<LimitValue>,
 }
 
-impl Allowed {
-    /// The limits as they are from now on.
-    pub(crate) fn applied(&self, limits: TenantLimits) -> TenantLimits {
-        let now = |said: Option<AtMost>, before| said.map_or(before, |AtMost(most)| most);
-        TenantLimits {
-            requests_per_minute: now(self.requests_per_minute, limits.requests_per_minute),
-            burst: now(self.burst, limits.burst),
-            pages_per_day: now(self.pages_per_day, limits.pages_per_day),
+impl LimitArgs {
+    /// Returns the limits with the given ones replaced.
+    pub(crate) fn apply_to(&self, limits: TenantLimits) -> TenantLimits {
+        let mut changed = limits;
+        if let Some(LimitValue(limit)) = self.requests_per_minute {
+            changed.requests_per_minute = limit;
         }
+        if let Some(LimitValue(limit)) = self.burst {
+            changed.burst = limit;
+        }
+        if let Some(LimitValue(limit)) = self.pages_per_day {
+            changed.pages_per_day = limit;
+        }
+        changed
     }
 }
 
-/// A limit, or that there is none.
+/// A limit; `None` for no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct AtMost(Option<NonZero<u64>>);
+struct LimitValue(Option<NonZero<u64>>);
 
-impl std::str::FromStr for AtMost {
+impl FromStr for LimitValue {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "none" {
             return Ok(Self(None));
         }
-        let most = text.parse().ok().filter(|most: &NonZero<u64>| most.get() <= TenantLimits::HIGHEST);
-        most.map(|most| Self(Some(most))).ok_or_else(|| format!("must be from 1 to {}, or none", TenantLimits::HIGHEST))
+        match text.parse::<NonZero<u64>>() {
+            Ok(limit) if limit.get() <= TenantLimits::HIGHEST => Ok(Self(Some(limit))),
+            _ => Err(format!("must be an integer between 1 and {}, or none", TenantLimits::HIGHEST)),
+        }
     }
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct WebhookSecret {
-    /// Whose.
+pub(crate) struct WebhookSecretArgs {
+    /// The tenant.
     #[arg(long, value_name = "TENANT", default_value_t)]
     pub(crate) tenant: Tenant,
-    /// Replace it by a new one first. The one before it signs too for 24 hours.
+    /// Create a new secret first. The previous one also signs for 24 hours.
     #[arg(long)]
     pub(crate) rotate: bool,
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) deployment: DeploymentArgs,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Command, tests::parsed};
+    use crate::cli::{CliCommand, tests::parse};
 
-    fn applied(rest: &str, before: TenantLimits) -> Result<TenantLimits, String> {
-        match parsed(&format!("quire tenants set acme {rest}"))? {
-            Command::Tenants(Tenants::Set { allowed, .. }) => Ok(allowed.applied(before)),
+    fn set_limits(arguments: &str, before: TenantLimits) -> Result<TenantLimits, String> {
+        match parse(&format!("quire tenants set acme {arguments}"))? {
+            CliCommand::Tenants(TenantsCommand::Set { limits, .. }) => Ok(limits.apply_to(before)),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn what_is_not_named_stays_as_it_is_and_none_lifts_a_limit() {
+    fn a_limit_that_is_not_given_stays_and_none_removes_it() {
         let before = TenantLimits { burst: NonZero::new(7), pages_per_day: NonZero::new(9), ..TenantLimits::default() };
-        let after = applied("--requests-per-minute 60 --pages-per-day none", before).expect("it makes sense");
-        assert_eq!(
-            after,
-            TenantLimits { requests_per_minute: NonZero::new(60), burst: NonZero::new(7), pages_per_day: None }
-        );
+        let after = set_limits("--requests-per-minute 60 --pages-per-day none", before).expect("valid arguments");
+        let expected =
+            TenantLimits { requests_per_minute: NonZero::new(60), burst: NonZero::new(7), pages_per_day: None };
+        assert_eq!(after, expected);
     }
 
     #[test]
-    fn a_limit_that_makes_no_sense_is_refused() {
-        for wrong in ["0", "-1", "many", "1000000001", "1.5"] {
-            let refused = applied(&format!("--burst={wrong}"), TenantLimits::default()).expect_err(wrong);
-            assert!(refused.contains("must be from 1 to 1000000000, or none"), "{refused}");
+    fn an_invalid_limit_is_refused() {
+        for invalid in ["0", "-1", "many", "1000000001", "1.5"] {
+            let error = set_limits(&format!("--burst={invalid}"), TenantLimits::default()).expect_err(invalid);
+            assert!(error.contains("must be an integer between 1 and 1000000000, or none"), "{error}");
         }
-        assert!(applied("", TenantLimits::default()).is_err(), "nothing is set");
+        assert!(set_limits("", TenantLimits::default()).is_err(), "at least one limit is needed");
     }
 
     #[test]
     fn a_tenant_has_a_plain_name() {
-        assert!(parsed("quire keys create --tenant acme-1 --name scanner").is_ok());
-        assert!(parsed("quire keys create").is_ok(), "it is the default tenant's");
-        assert!(parsed("quire keys create --tenant a/b").is_err());
-        assert!(parsed("quire webhook-secret --tenant acme --rotate").is_ok());
-        assert!(parsed("quire webhook-secret").is_ok());
+        assert!(parse("quire keys create --tenant acme-1 --name scanner").is_ok());
+        assert!(parse("quire keys create").is_ok(), "the default tenant");
+        assert!(parse("quire keys create --tenant a/b").is_err());
+        assert!(parse("quire webhook-secret --tenant acme --rotate").is_ok());
+        assert!(parse("quire webhook-secret").is_ok());
     }
 }

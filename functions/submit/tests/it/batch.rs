@@ -118,6 +118,6 @@ async fn submit_returns_the_same_as_http() {
 
     let wanted = ReadOptions { mode: Mode::Markdown, engine: None };
     let refused = submit(&world.app, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads text");
-    assert_eq!(refused.to_string(), "no engine here reads in the mode markdown; there are text");
+    assert_eq!(refused.to_string(), "no engine offers the mode markdown; available modes: text");
     assert_eq!(world.spooled(), 0);
 }

@@ -1,24 +1,23 @@
-//! Runs of the model that fail with several pages in them.
+//! Model runs that fail for a batch of several pages.
 
 use image::Rgb;
 use ndarray::{Array3, ArrayView3, ArrayView4};
 use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
 use quire_tasks::{EngineName, FailureCode, PageStatus, TaskStatus};
-use quire_worker::LocalEngine;
-use quire_worker::Stopped;
+use quire_worker::{LocalEngine, WorkerExit};
 
 use crate::stage::{ERRS, WHITE, name, routed};
 
-/// Its map holds values that are no numbers.
-const NO_NUMBERS: Rgb<u8> = Rgb([0, 255, 255]);
-/// With it among them, pages get too few maps.
+/// Its probability map has NaN values.
+const NAN_MAP: Rgb<u8> = Rgb([0, 255, 255]);
+/// A batch with this page gets too few probability maps.
 const TOO_FEW: Rgb<u8> = Rgb([255, 0, 255]);
 /// Its line makes recognition fail.
 const BAD_LINE: Rgb<u8> = Rgb([255, 255, 0]);
 
-/// Finds one line on every page, and reads it as `a`.
+/// Finds one line on every page and reads it as `a`.
 #[derive(Debug)]
-struct Moody(Alphabet);
+struct FailingModel(Alphabet);
 
 fn engine() -> LocalEngine {
     let policy = BatchPolicy {
@@ -28,14 +27,14 @@ fn engine() -> LocalEngine {
         recognition_max_width: 100_000,
         ..BatchPolicy::for_provider(Provider::OnnxRuntime)
     };
-    LocalEngine::Batches(Engine::new(Box::new(Moody(Alphabet::from_metadata("a"))), policy))
+    LocalEngine::Batches(Engine::new(Box::new(FailingModel(Alphabet::from_metadata("a"))), policy))
 }
 
-fn is(picture: &ArrayView3<'_, f32>, color: Rgb<u8>) -> bool {
+fn has_color(picture: &ArrayView3<'_, f32>, color: Rgb<u8>) -> bool {
     (0..3).all(|channel| (picture[[2 - channel, 0, 0]] > 0.0) == (color.0[channel] > 128))
 }
 
-impl OcrModel for Moody {
+impl OcrModel for FailingModel {
     fn name(&self) -> EngineName {
         name("pp-ocr@v6-small")
     }
@@ -46,13 +45,13 @@ impl OcrModel for Moody {
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
         let (count, _, height, width) = pages.dim();
-        if pages.outer_iter().any(|page| is(&page, ERRS)) {
+        if pages.outer_iter().any(|page| has_color(&page, ERRS)) {
             return Err(ModelError::Run("a green page".to_owned()));
         }
-        let lacks = usize::from(pages.outer_iter().any(|page| is(&page, TOO_FEW)));
+        let lacks = usize::from(pages.outer_iter().any(|page| has_color(&page, TOO_FEW)));
         let mut maps = Array3::ones((count - lacks, height, width));
         for (page, mut map) in pages.outer_iter().zip(maps.outer_iter_mut()) {
-            if is(&page, NO_NUMBERS) {
+            if has_color(&page, NAN_MAP) {
                 map[[height / 2, width / 2]] = f32::NAN;
             }
         }
@@ -60,7 +59,7 @@ impl OcrModel for Moody {
     }
 
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
-        if strips.outer_iter().any(|strip| is(&strip, BAD_LINE)) {
+        if strips.outer_iter().any(|strip| has_color(&strip, BAD_LINE)) {
             return Err(ModelError::Run("a yellow line".to_owned()));
         }
         Ok(vec![vec![CtcStep { class: 1, probability: 0.99 }]; strips.dim().0])
@@ -71,13 +70,13 @@ const ROUTES: &str = r#"{"engines": {"pp-ocr@v6-small": {"kind": "pp-ocr"}},
     "routes": [{"modes": ["text"], "primary": "pp-ocr@v6-small"}]}"#;
 
 #[tokio::test]
-async fn each_page_that_fails_says_why_and_those_beside_it_have_their_text() {
+async fn each_failed_page_has_its_reason_and_the_others_have_their_text() {
     let stage = routed(ROUTES, |_| engine());
-    // A worker that has just started takes one page at a time, and then several.
+    // A new worker takes the first pages one at a time.
     let mut colors = vec![WHITE; 30];
     let bad = [
         (13, ERRS, "a green page"),
-        (17, NO_NUMBERS, "NaN or infinity"),
+        (17, NAN_MAP, "no numbers"),
         (22, TOO_FEW, "expected"),
         (27, BAD_LINE, "a yellow line"),
     ];
@@ -90,7 +89,7 @@ async fn each_page_that_fails_says_why_and_those_beside_it_have_their_text() {
     assert_eq!((ended.status(), ended.counts.succeeded, ended.counts.failed), (TaskStatus::PartiallySucceeded, 26, 4));
     for (index, page) in stage.pages(&task).await.iter().enumerate() {
         if let Some((_, _, why)) = bad.iter().find(|(bad, ..)| *bad == index) {
-            let failure = page.failure.as_ref().expect("a failure");
+            let failure = page.failure.as_ref().expect("the page has a failure");
             assert_eq!(failure.code, FailureCode::ModelFailed);
             assert!(failure.message.contains(why), "{index}: {failure} does not say {why:?}");
         } else {
@@ -98,10 +97,10 @@ async fn each_page_that_fails_says_why_and_those_beside_it_have_their_text() {
             assert_eq!(stage.text(&task, index + 1).await.text(), "a");
         }
     }
-    assert!(!running.is_finished(), "the worker goes on");
-    // What the board shows is written at its end for good.
+    assert!(!running.is_finished(), "the worker keeps running");
+    // The worker writes its last report when it stops.
     shutdown.cancel();
-    assert_eq!(running.await.expect("no panic").expect("no error"), Stopped::Finished);
-    let stats = stage.board().await.stats(&name("pp-ocr@v6-small"));
+    assert_eq!(running.await.expect("no panic").expect("the worker stops without an error"), WorkerExit::Drained);
+    let stats = stage.statuses().await.stats(&name("pp-ocr@v6-small"));
     assert_eq!((stats.pages, stats.failures), (30, 4));
 }

@@ -1,4 +1,4 @@
-//! What is to be taken out of a text is nowhere: not in a file, a table or the log.
+//! Redacted text is stored nowhere: not in a file, a table or the log.
 
 use std::{
     io,
@@ -13,18 +13,18 @@ use quire_tasks::{
 };
 use quire_worker::LocalEngine;
 
-use crate::stage::{Stage, WHITE, routed};
+use crate::stage::{WHITE, WorkerStage, routed};
 
 const SECRETS: [&str; 5] =
     ["john.smith@example.com", "4111 1111 1111 1111", "11010519491231002X", "ORDER-4711", "138-0013-8000"];
 const ROUTE: &str = r#"{"engines": {"a@1": {"kind": "pp-ocr"}},
     "routes": [{"modes": ["text"], "primary": "a@1", "review_below": 0.7}]}"#;
 
-/// Reads the secrets on every page, one a line, without being sure of them.
+/// Reads the secrets on every page, one per line, with a low confidence.
 #[derive(Debug)]
-struct Reads(EngineName, BatchPolicy);
+struct SecretsReader(EngineName, BatchPolicy);
 
-impl PageReader for Reads {
+impl PageReader for SecretsReader {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
@@ -44,9 +44,9 @@ impl PageReader for Reads {
     }
 }
 
-fn reading() -> Stage {
+fn stage_with_secrets() -> WorkerStage {
     routed(ROUTE, |entry| {
-        LocalEngine::Batches(Engine::from_reader(Box::new(Reads(
+        LocalEngine::Batches(Engine::from_reader(Box::new(SecretsReader(
             entry.engine.clone(),
             BatchPolicy::for_provider(Provider::OnnxRuntime),
         ))))
@@ -58,24 +58,25 @@ fn policy(regex: &str) -> RedactPolicy {
     RedactPolicy { kinds: RedactKind::ALL.to_vec(), patterns: vec![pattern] }
 }
 
-/// All that is in a folder: the bytes of every file.
+/// Returns the bytes of all files in a folder.
 fn all_bytes(folder: &Path) -> Vec<u8> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let entries =
+        std::fs::read_dir(folder).expect("a temporary folder").map(|entry| entry.expect("a valid entry").path());
     let bytes = |path: std::path::PathBuf| {
         if path.is_dir() { all_bytes(&path) } else { std::fs::read(&path).unwrap_or_default() }
     };
     entries.flat_map(bytes).collect()
 }
 
-fn is_in(bytes: &[u8], text: &str) -> bool {
+fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// What is written to the log by this test's thread.
+/// Captures the log of this test's thread.
 #[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedBytes(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Log {
+impl io::Write for CapturedBytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().expect("no panic while it is held").extend_from_slice(bytes);
         Ok(bytes.len())
@@ -86,8 +87,8 @@ impl io::Write for Log {
     }
 }
 
-fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
+fn capture_log() -> (CapturedBytes, tracing::subscriber::DefaultGuard) {
+    let log = CapturedBytes::default();
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
@@ -95,9 +96,9 @@ fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
 }
 
 #[tokio::test]
-async fn what_is_to_be_taken_out_is_in_no_file_no_table_and_no_log() {
-    let (log, _logging) = logged();
-    let stage = reading();
+async fn redacted_text_is_in_no_file_no_table_and_no_log() {
+    let (log, _logging) = capture_log();
+    let stage = stage_with_secrets();
     let task = stage.submit_with(&[WHITE, WHITE], |task| task.with_redaction(Some(policy(r"ORDER-\d{4}")))).await;
     let (running, shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
@@ -106,40 +107,40 @@ async fn what_is_to_be_taken_out_is_in_no_file_no_table_and_no_log() {
     let kinds = ["email", "bank_card", "cn_id", "order", "phone"];
     let expected: Vec<String> = kinds.iter().map(|kind| format!("see [{kind}]; thanks")).collect();
     assert_eq!(text.text(), expected.join("\n"));
-    let report = text.redactions.expect("a report");
+    let report = text.redactions.expect("a redaction report");
     assert!(report.iter().map(|it| it.kind.as_str()).eq(kinds) && report.iter().all(|it| it.polygon.is_some()));
-    assert_eq!(stage.reviews().await.len(), 2, "they are filed for review as well");
+    assert_eq!(stage.reviews().await.len(), 2, "both pages are filed for review");
     shutdown.cancel();
-    let _ = running.await.expect("no panic").expect("no error");
+    let _ = running.await.expect("no panic").expect("the worker stops without an error");
 
-    let kept = all_bytes(stage.dir.path());
-    assert!(is_in(&kept, "see [email]; thanks"), "what is kept was searched");
+    let stored = all_bytes(stage.dir.path());
+    assert!(contains(&stored, "see [email]; thanks"), "the stored files were searched");
     let log = log.0.lock().expect("no panic").clone();
-    assert!(is_in(&log, "a page succeeded"), "the log was searched");
+    assert!(contains(&log, "a page succeeded"), "the log was searched");
     for secret in SECRETS {
-        assert!(!is_in(&kept, secret), "{secret} is kept");
-        assert!(!is_in(&log, secret), "{secret} is logged");
+        assert!(!contains(&stored, secret), "{secret} is stored");
+        assert!(!contains(&log, secret), "{secret} is logged");
     }
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_redacted_fails_and_nothing_of_it_is_kept() {
-    let stage = reading();
+async fn a_page_that_cannot_be_redacted_fails_and_nothing_of_it_is_stored() {
+    let stage = stage_with_secrets();
     let task = stage.submit_with(&[WHITE], |task| task.with_redaction(Some(policy("ORDER(")))).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
     assert_eq!(stage.code(&task, 1).await, Some(FailureCode::RedactionFailed));
     stage.queue_is_empty().await;
-    assert_eq!(stage.texts(&task).await, Vec::<String>::new());
-    let kept = all_bytes(stage.dir.path());
+    assert_eq!(stage.text_keys(&task).await, Vec::<String>::new());
+    let stored = all_bytes(stage.dir.path());
     for secret in SECRETS {
-        assert!(!is_in(&kept, secret), "{secret} is kept");
+        assert!(!contains(&stored, secret), "{secret} is stored");
     }
 }
 
 #[tokio::test]
-async fn a_page_without_a_policy_is_kept_as_it_is() {
-    let stage = reading();
+async fn a_page_without_a_policy_is_stored_unchanged() {
+    let stage = stage_with_secrets();
     let task = stage.submit(&[WHITE]).await;
     let (_running, _shutdown) = stage.work();
     stage.ended(&task).await;

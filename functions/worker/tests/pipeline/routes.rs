@@ -1,4 +1,4 @@
-//! Whom a page is asked of, and whose answer stands.
+//! Routes: which engines read a page, and whose result is kept.
 
 use std::time::Duration;
 
@@ -10,24 +10,23 @@ use quire_tasks::{
     EngineName, Failure, FailureCode, FallbackReason, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason,
     TaskStatus,
 };
-use quire_worker::LocalEngine;
-use quire_worker::{Renderer, Stopped};
+use quire_worker::{LocalEngine, Renderer, WorkerExit};
 use tokio_util::sync::CancellationToken;
 
 use crate::stage::{ERRS, PANICS, WHITE, name, routed};
 
 const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 
-/// Fails on green pages, and reads every other to one line, of which it is as sure as the page is red.
+/// Fails on green pages, and reads one line on all others, with the page's redness as confidence.
 #[derive(Debug)]
-pub(crate) struct Colors {
+pub(crate) struct ColorReader {
     pub(crate) engine: EngineName,
     policy: BatchPolicy,
-    /// What is taken from how sure it is.
+    /// Subtracted from the confidence.
     less: f32,
 }
 
-impl Colors {
+impl ColorReader {
     pub(crate) fn engine(entry: &EngineEntry, less: f32) -> LocalEngine {
         let reader =
             Self { engine: entry.engine.clone(), policy: BatchPolicy::for_provider(Provider::OnnxRuntime), less };
@@ -45,7 +44,7 @@ impl Colors {
     }
 }
 
-impl PageReader for Colors {
+impl PageReader for ColorReader {
     fn name(&self) -> EngineName {
         self.engine.clone()
     }
@@ -59,34 +58,37 @@ impl PageReader for Colors {
     }
 }
 
-/// `a@1`, `b@1` and a route with these further members.
-pub(crate) fn two(route: &str) -> String {
+/// Returns a configuration with `a@1`, `b@1` and a route with these additional members.
+pub(crate) fn two_engines(route: &str) -> String {
     format!(
         r#"{{"engines": {{"a@1": {{"kind": "pp-ocr"}}, "b@1": {{"kind": "pp-ocr"}}}},
             "routes": [{{"modes": ["text"], "primary": "a@1"{route}}}]}}"#
     )
 }
 
-/// Both can read what the other can, but `b@1` is surer.
+/// Both engines read the same pages; `b@1` has a higher confidence.
 fn b_is_better(entry: &EngineEntry) -> LocalEngine {
-    Colors::engine(entry, if entry.engine.name == "a" { 0.2 } else { 0.0 })
+    ColorReader::engine(entry, if entry.engine.name == "a" { 0.2 } else { 0.0 })
 }
 
-/// `a@1` has its faults, and `b@1` has none.
+/// `a@1` fails on green pages, `b@1` reads all.
 fn b_reads_all(entry: &EngineEntry) -> LocalEngine {
     if entry.engine.name == "a" {
-        return Colors::engine(entry, 0.0);
+        return ColorReader::engine(entry, 0.0);
     }
-    let colors =
-        Colors { engine: entry.engine.clone(), policy: BatchPolicy::for_provider(Provider::OnnxRuntime), less: 0.0 };
-    LocalEngine::Batches(Engine::from_reader(Box::new(Blind(colors))))
+    let colors = ColorReader {
+        engine: entry.engine.clone(),
+        policy: BatchPolicy::for_provider(Provider::OnnxRuntime),
+        less: 0.0,
+    };
+    LocalEngine::Batches(Engine::from_reader(Box::new(ColorBlindReader(colors))))
 }
 
-/// Sees no colors: it reads green pages, too.
+/// Ignores colors: it reads green pages, too.
 #[derive(Debug)]
-struct Blind(Colors);
+struct ColorBlindReader(ColorReader);
 
-impl PageReader for Blind {
+impl PageReader for ColorBlindReader {
     fn name(&self) -> EngineName {
         self.0.name()
     }
@@ -102,12 +104,13 @@ impl PageReader for Blind {
 }
 
 #[tokio::test]
-async fn what_the_first_engine_fails_on_the_fallback_reads_and_both_are_named() {
-    let stage = routed(&two(r#", "fallback": "b@1""#), b_reads_all);
+async fn the_fallback_reads_a_failed_page_and_both_engines_are_named() {
+    let stage = routed(&two_engines(r#", "fallback": "b@1""#), b_reads_all);
     let task = stage.submit(&[WHITE, ERRS]).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
-    let (first, second) = (stage.text(&task, 1).await, stage.text(&task, 2).await);
+    let first = stage.text(&task, 1).await;
+    let second = stage.text(&task, 2).await;
     assert_eq!((first.engine, first.tried), (name("a@1"), vec![]));
     assert_eq!((second.engine, second.tried.len()), (name("b@1"), 1));
     let tried = &second.tried[0];
@@ -119,12 +122,13 @@ async fn what_the_first_engine_fails_on_the_fallback_reads_and_both_are_named() 
 }
 
 #[tokio::test]
-async fn of_two_texts_the_surer_one_stands_and_the_other_is_named() {
-    let stage = routed(&two(r#", "fallback": "b@1", "fallback_below": 0.7"#), b_is_better);
+async fn the_more_confident_text_is_kept_and_both_engines_are_named() {
+    let stage = routed(&two_engines(r#", "fallback": "b@1", "fallback_below": 0.7"#), b_is_better);
     let task = stage.submit(&[WHITE, GRAY]).await;
     let (_running, _shutdown) = stage.work();
     stage.ended(&task).await;
-    let (sure, unsure) = (stage.text(&task, 1).await, stage.text(&task, 2).await);
+    let sure = stage.text(&task, 1).await;
+    let unsure = stage.text(&task, 2).await;
     assert_eq!((sure.engine, sure.tried), (name("a@1"), vec![]));
     assert_eq!((unsure.engine, unsure.tried.len()), (name("b@1"), 1));
     let tried = &unsure.tried[0];
@@ -133,8 +137,8 @@ async fn of_two_texts_the_surer_one_stands_and_the_other_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_unsure_or_unread_is_filed_for_review_and_nothing_else_is() {
-    let stage = routed(&two(r#", "fallback": "b@1", "review_below": 0.7"#), b_is_better);
+async fn only_pages_with_low_confidence_or_without_text_are_filed_for_review() {
+    let stage = routed(&two_engines(r#", "fallback": "b@1", "review_below": 0.7"#), b_is_better);
     let task = stage.submit(&[WHITE, GRAY, ERRS]).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::PartiallySucceeded);
@@ -150,8 +154,8 @@ async fn what_is_unsure_or_unread_is_filed_for_review_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn an_engine_that_the_customer_has_named_has_no_fallback() {
-    let stage = routed(&two(r#", "fallback": "b@1""#), b_reads_all);
+async fn a_pinned_engine_has_no_fallback() {
+    let stage = routed(&two_engines(r#", "fallback": "b@1""#), b_reads_all);
     let pinned = |engine: &str| ReadAs { mode: Mode::Text, engine: Some(name(engine)), pinned: true };
     let fails = stage.submit_as(&[ERRS], pinned("a@1")).await;
     let reads = stage.submit_as(&[ERRS], pinned("b@1")).await;
@@ -167,8 +171,8 @@ async fn an_engine_that_the_customer_has_named_has_no_fallback() {
 }
 
 #[tokio::test]
-async fn a_mode_that_no_engine_reads_in_fails_and_says_so() {
-    let stage = routed(&two(""), b_reads_all);
+async fn a_mode_that_is_not_offered_fails() {
+    let stage = routed(&two_engines(""), b_reads_all);
     let task = stage.submit_as(&[WHITE], ReadAs { mode: Mode::Markdown, ..ReadAs::default() }).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
@@ -176,9 +180,9 @@ async fn a_mode_that_no_engine_reads_in_fails_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
-    let stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(Panics(
+async fn the_fallback_reads_a_page_that_makes_an_engine_panic() {
+    let stage = routed(&two_engines(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(PanickingReader(
             entry.engine.clone(),
             BatchPolicy::for_provider(Provider::OnnxRuntime),
         )))),
@@ -188,22 +192,22 @@ async fn a_panic_in_one_engine_is_the_fallback_s_chance() {
     let (running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
     assert_eq!(stage.text(&task, 1).await.tried[0].why, FallbackReason::Failed);
-    assert!(!running.is_finished(), "the worker goes on");
+    assert!(!running.is_finished(), "the worker keeps running");
 }
 
 #[tokio::test]
-async fn what_an_engine_hangs_on_the_fallback_reads_before_the_worker_ends() {
-    let mut stage = routed(&two(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
-        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(Hangs(
+async fn the_fallback_reads_a_page_that_hangs_before_the_worker_ends() {
+    let mut stage = routed(&two_engines(r#", "fallback": "b@1""#), |entry| match entry.engine.name.as_str() {
+        "a" => LocalEngine::Batches(Engine::from_reader(Box::new(HangingReader(
             entry.engine.clone(),
             BatchPolicy::for_provider(Provider::OnnxRuntime),
         )))),
         _ => b_reads_all(entry),
     });
-    stage.settings.page_limit = Duration::from_millis(500);
+    stage.settings.page_timeout = Duration::from_millis(500);
     let task = stage.submit(&[WHITE]).await;
     let (running, _shutdown) = stage.work();
-    let error = running.await.expect("no panic").expect_err("the thread is lost");
+    let error = running.await.expect("no panic").expect_err("the engine is lost");
     assert!(error.to_string().contains("did not come back"), "{error}");
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
     let text = stage.text(&task, 1).await;
@@ -211,9 +215,9 @@ async fn what_an_engine_hangs_on_the_fallback_reads_before_the_worker_ends() {
 }
 
 #[derive(Debug)]
-struct Hangs(EngineName, BatchPolicy);
+struct HangingReader(EngineName, BatchPolicy);
 
-impl PageReader for Hangs {
+impl PageReader for HangingReader {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
@@ -230,9 +234,9 @@ impl PageReader for Hangs {
 }
 
 #[derive(Debug)]
-struct Panics(EngineName, BatchPolicy);
+struct PanickingReader(EngineName, BatchPolicy);
 
-impl PageReader for Panics {
+impl PageReader for PanickingReader {
     fn name(&self) -> EngineName {
         self.0.clone()
     }
@@ -242,39 +246,42 @@ impl PageReader for Panics {
     }
 
     fn read(&mut self, _: &[PageImage]) -> Vec<Result<PageText, Failure>> {
-        panic!("as it should")
+        panic!("this engine always panics")
     }
 }
 
 #[tokio::test]
-async fn an_engine_under_another_name_refuses_to_start_and_says_both() {
+async fn an_engine_with_another_name_refuses_to_start() {
     let make = |_: &EngineEntry| {
-        LocalEngine::Batches(Engine::from_reader(Box::new(Panics(
+        LocalEngine::Batches(Engine::from_reader(Box::new(PanickingReader(
             name("a@2"),
             BatchPolicy::for_provider(Provider::OnnxRuntime),
         ))))
     };
-    let error = started(&two(""), make).await.expect_err("it is another");
-    let said = format!("{error:#}");
-    assert!(said.contains("a@1") && said.contains("a@2"), "{said}");
+    let error = run_worker(&two_engines(""), make).await.expect_err("the names differ");
+    let message = format!("{error:#}");
+    assert!(message.contains("a@1") && message.contains("a@2"), "{message}");
 }
 
 #[tokio::test]
-async fn a_server_whose_key_is_missing_refuses_to_start_and_names_the_variable() {
+async fn a_server_without_its_api_key_refuses_to_start() {
     let server =
         r#"{"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m", "api_key_env": "QUIRE_SURELY_UNSET"}"#;
-    let config = two("").replacen(r#"{"kind": "pp-ocr"}"#, server, 1);
-    let error = started(&config, b_reads_all).await.expect_err("it has no key");
+    let config = two_engines("").replacen(r#"{"kind": "pp-ocr"}"#, server, 1);
+    let error = run_worker(&config, b_reads_all).await.expect_err("the key is not set");
     assert!(format!("{error:#}").contains("QUIRE_SURELY_UNSET"), "{error:#}");
 }
 
-async fn started(
+async fn run_worker(
     config: &str,
     make: impl Fn(&EngineEntry) -> LocalEngine + Copy + Send + Sync + 'static,
-) -> anyhow::Result<Stopped> {
+) -> anyhow::Result<WorkerExit> {
     let stage = routed(config, make);
     let renderer = Renderer::start(|| quire_document::Documents::new(None, quire_document::DocumentLimits::default()));
-    let running =
-        stage.worker(renderer.expect("a thread")).run(move |entry| Ok(make(entry)), || {}, CancellationToken::new());
-    tokio::time::timeout(Duration::from_secs(5), running).await.expect("in time")
+    let running = stage.worker(renderer.expect("a thread starts")).run(
+        move |entry| Ok(make(entry)),
+        || {},
+        CancellationToken::new(),
+    );
+    tokio::time::timeout(Duration::from_secs(5), running).await.expect("it ends before the timeout")
 }

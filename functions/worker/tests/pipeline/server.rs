@@ -1,4 +1,4 @@
-//! A server that reads pages, or not, as it is told.
+//! A fake server with an OpenAI-compatible API, whose status the test sets.
 
 use std::{
     net::SocketAddr,
@@ -19,57 +19,57 @@ use axum::{
 use serde_json::json;
 use tokio::{net::TcpListener, task::AbortHandle};
 
-/// Reads `a line` on every page while its status is 200, and else answers with it.
+/// Reads `a line` on every page while its status is 200, and otherwise responds with the status.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct FakeServer {
     address: SocketAddr,
-    told: Arc<Told>,
+    state: Arc<ServerState>,
     serving: AbortHandle,
 }
 
 #[derive(Debug)]
-struct Told {
+struct ServerState {
     status: AtomicU16,
     calls: AtomicUsize,
 }
 
-impl Server {
+impl FakeServer {
     pub(crate) async fn start(status: u16) -> Self {
-        let told = Arc::new(Told { status: AtomicU16::new(status), calls: AtomicUsize::new(0) });
-        let router = Router::new().route("/v1/chat/completions", post(complete)).with_state(Arc::clone(&told));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(ServerState { status: AtomicU16::new(status), calls: AtomicUsize::new(0) });
+        let router = Router::new().route("/v1/chat/completions", post(complete)).with_state(Arc::clone(&state));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
         let serving = tokio::spawn(async move { axum::serve(listener, router.into_make_service()).await });
-        Self { address, told, serving: serving.abort_handle() }
+        Self { address, state, serving: serving.abort_handle() }
     }
 
-    /// As an engine of a configuration.
+    /// Returns the server as an engine of a configuration.
     pub(crate) fn entry(&self) -> String {
         format!(r#"{{"kind": "openai", "url": "http://{}/v1", "model": "m", "timeout_secs": 1}}"#, self.address)
     }
 
-    /// From now on it answers with this.
-    pub(crate) fn says(&self, status: u16) {
-        self.told.status.store(status, Ordering::SeqCst);
+    /// Sets the status of all further responses.
+    pub(crate) fn set_status(&self, status: u16) {
+        self.state.status.store(status, Ordering::SeqCst);
     }
 
-    /// How often it was asked.
+    /// Returns the number of requests so far.
     pub(crate) fn calls(&self) -> usize {
-        self.told.calls.load(Ordering::SeqCst)
+        self.state.calls.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Server {
+impl Drop for FakeServer {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-async fn complete(State(told): State<Arc<Told>>, _page: Json<serde_json::Value>) -> Response {
-    told.calls.fetch_add(1, Ordering::SeqCst);
-    let status = told.status.load(Ordering::SeqCst);
+async fn complete(State(state): State<Arc<ServerState>>, _page: Json<serde_json::Value>) -> Response {
+    state.calls.fetch_add(1, Ordering::SeqCst);
+    let status = state.status.load(Ordering::SeqCst);
     if status != 200 {
-        return StatusCode::from_u16(status).expect("a status").into_response();
+        return StatusCode::from_u16(status).expect("a valid status").into_response();
     }
     tokio::time::sleep(Duration::from_millis(5)).await;
     let message = json!({"role": "assistant", "content": "a line"});

@@ -1,4 +1,4 @@
-//! A backend, engines that do what a page's color says, and a worker.
+//! The test stage: a backend, fake engines that behave according to a page's color, and a worker.
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,8 +18,7 @@ use quire_tasks::{
     Document, DocumentFormat, DocumentState, EngineName, EngineStatuses, FailureCode, ObjectKey, Page, PageMessage,
     PageText, ReadAs, ReviewEntry, SplitDocument, Task, TaskId, Tenant,
 };
-use quire_worker::LocalEngine;
-use quire_worker::{Renderer, Settings, Stopped, Worker};
+use quire_worker::{LocalEngine, Renderer, Worker, WorkerExit, WorkerSettings};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,14 +28,14 @@ pub(crate) const PANICS: Rgb<u8> = Rgb([255, 0, 0]);
 pub(crate) const ERRS: Rgb<u8> = Rgb([0, 255, 0]);
 pub(crate) const HANGS: Rgb<u8> = Rgb([0, 0, 255]);
 
-/// Finds no text. Notes how many pages each run had.
+/// A model that finds no text and records the number of pages of each run.
 #[derive(Debug, Clone)]
-pub(crate) struct Fake {
+pub(crate) struct FakeModel {
     alphabet: Alphabet,
     runs: Arc<Mutex<Vec<usize>>>,
 }
 
-impl Fake {
+impl FakeModel {
     fn new() -> Self {
         Self { alphabet: Alphabet::from_metadata("a"), runs: Arc::default() }
     }
@@ -56,9 +55,9 @@ impl Fake {
     }
 }
 
-impl OcrModel for Fake {
+impl OcrModel for FakeModel {
     fn name(&self) -> EngineName {
-        "pp-ocr@v6-small".parse().expect("a name")
+        "pp-ocr@v6-small".parse().expect("a valid engine name")
     }
 
     fn alphabet(&self) -> &Alphabet {
@@ -68,12 +67,12 @@ impl OcrModel for Fake {
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {
         self.runs.lock().expect("no panic while it is held").push(pages.dim().0);
         for page in pages.outer_iter() {
-            let is = |color: Rgb<u8>| (0..3).all(|c| (page[[2 - c, 0, 0]] > 0.0) == (color.0[c] > 128));
-            assert!(!is(PANICS), "a red page");
-            if is(ERRS) {
+            let has_color = |color: Rgb<u8>| (0..3).all(|c| (page[[2 - c, 0, 0]] > 0.0) == (color.0[c] > 128));
+            assert!(!has_color(PANICS), "a red page");
+            if has_color(ERRS) {
                 return Err(ModelError::Run("a green page".to_owned()));
             }
-            while is(HANGS) {
+            while has_color(HANGS) {
                 std::thread::park();
             }
         }
@@ -87,53 +86,62 @@ impl OcrModel for Fake {
     }
 }
 
-type Make = Arc<dyn Fn(&EngineEntry) -> LocalEngine + Send + Sync>;
+type MakeLocalEngine = Arc<dyn Fn(&EngineEntry) -> LocalEngine + Send + Sync>;
 
-pub(crate) struct Stage {
+pub(crate) struct WorkerStage {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) backend: Backend,
-    pub(crate) fake: Fake,
+    pub(crate) fake: FakeModel,
     pub(crate) config: Arc<Config>,
-    make: Make,
-    pub(crate) settings: Settings,
+    make_engine: MakeLocalEngine,
+    pub(crate) settings: WorkerSettings,
 }
 
-/// A worker with PP-OCR's place taken by a fake. Leases of a second: a message that is not acknowledged comes again soon.
-pub(crate) fn stage() -> Stage {
+/// A worker with PP-OCR's place taken by a fake. Leases of a second: a message that is not acknowledged comes again
+/// soon.
+pub(crate) fn stage() -> WorkerStage {
     stage_with_leases(Duration::from_secs(1))
 }
 
-pub(crate) fn stage_with_leases(lease: Duration) -> Stage {
-    let fake = Fake::new();
+pub(crate) fn stage_with_leases(lease: Duration) -> WorkerStage {
+    let fake = FakeModel::new();
     let model = fake.clone();
-    Stage { fake, ..staged(Config::default(), lease, move |_| model.engine()) }
+    WorkerStage { fake, ..new_stage(Config::default(), lease, move |_| model.engine()) }
 }
 
-/// A worker with these engines and routes.
-pub(crate) fn routed(config: &str, make: impl Fn(&EngineEntry) -> LocalEngine + Send + Sync + 'static) -> Stage {
-    staged(Config::parse(config).expect("it is right"), Duration::from_secs(5), make)
+/// Returns a stage with these engines and routes.
+pub(crate) fn routed(config: &str, make: impl Fn(&EngineEntry) -> LocalEngine + Send + Sync + 'static) -> WorkerStage {
+    new_stage(Config::parse(config).expect("a valid configuration"), Duration::from_secs(5), make)
 }
 
-fn staged(
+fn new_stage(
     config: Config,
     lease: Duration,
     make: impl Fn(&EngineEntry) -> LocalEngine + Send + Sync + 'static,
-) -> Stage {
-    let dir = tempfile::tempdir().expect("a folder");
-    let quick = |name: QueueName| QueueSettings { lease, ..name.settings() };
-    let backend = Embedded::open_with(dir.path(), "test", quick).expect("open the backend").backend();
-    let (page_limit, back_off) = (Duration::from_secs(5), Duration::from_millis(50));
-    let settings = Settings { page_limit, back_off, ..Settings::default() };
-    Stage { dir, backend, fake: Fake::new(), config: Arc::new(config), make: Arc::new(make), settings }
+) -> WorkerStage {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let with_lease = |name: QueueName| QueueSettings { lease, ..name.settings() };
+    let backend = Embedded::open_with(dir.path(), "test", with_lease).expect("the backend opens").backend();
+    let page_timeout = Duration::from_secs(5);
+    let backoff = Duration::from_millis(50);
+    let settings = WorkerSettings { page_timeout, backoff, ..WorkerSettings::default() };
+    WorkerStage {
+        dir,
+        backend,
+        fake: FakeModel::new(),
+        config: Arc::new(config),
+        make_engine: Arc::new(make),
+        settings,
+    }
 }
 
-impl Stage {
-    /// A task of one-page documents of these colors.
+impl WorkerStage {
+    /// Submits a task of one-page documents of these colors.
     pub(crate) async fn submit(&self, colors: &[Rgb<u8>]) -> Task {
         self.submit_as(colors, ReadAs::default()).await
     }
 
-    /// The same, to be read like this.
+    /// Submits a task with read options.
     pub(crate) async fn submit_as(&self, colors: &[Rgb<u8>], read_as: ReadAs) -> Task {
         let task = self.store_as(colors, Some("https://example.com/callback".to_owned()), read_as).await;
         self.send(task.page_messages()).await;
@@ -148,7 +156,7 @@ impl Stage {
         self.store_with(colors, callback_url, |task| task.with_read_as(read_as)).await
     }
 
-    /// A task of one-page documents of these colors, with a callback, and with whatever else is said of it.
+    /// Submits a task of one-page documents of these colors, with a callback and a change.
     pub(crate) async fn submit_with(&self, colors: &[Rgb<u8>], change: impl FnOnce(Task) -> Task) -> Task {
         let task = self.store_with(colors, Some("https://example.com/callback".to_owned()), change).await;
         self.send(task.page_messages()).await;
@@ -165,38 +173,41 @@ impl Stage {
         let mut documents = Vec::new();
         for (number, color) in (1..).zip(colors) {
             let mut png = std::io::Cursor::new(Vec::new());
-            RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("a PNG");
+            RgbImage::from_pixel(64, 64, *color).write_to(&mut png, ImageFormat::Png).expect("the image is encoded");
             let key = ObjectKey::Document { task_id, document: number }.to_string();
-            self.backend.objects.put(&key, Bytes::from(png.into_inner())).await.expect("stored");
+            self.backend.objects.put(&key, Bytes::from(png.into_inner())).await.expect("the object is stored");
             let state = DocumentState::Split(SplitDocument { format: DocumentFormat::Png, pages: 1 });
             documents.push(Document::new(number, None, state));
         }
         let task = change(Task::new(task_id, Tenant::default(), now(), documents, callback_url));
-        self.backend.tasks.create(task.clone()).await.expect("created");
+        self.backend.tasks.create(task.clone()).await.expect("the task is created");
         task
     }
 
     pub(crate) async fn send(&self, messages: impl IntoIterator<Item = PageMessage>) {
         let messages = messages.into_iter().map(|message| OutgoingMessage::new(&message, &Tenant::default())).collect();
-        self.backend.queue(QueueName::Pages).send(messages).await.expect("sent");
+        self.backend.queue(QueueName::Pages).send(messages).await.expect("the message is sent");
     }
 
-    pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
+    pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<WorkerExit>>, CancellationToken) {
         self.work_with(|| Documents::new(None, DocumentLimits::default()))
     }
 
     pub(crate) fn work_with(
         &self,
         documents: impl Fn() -> Documents + Send + Sync + 'static,
-    ) -> (JoinHandle<anyhow::Result<Stopped>>, CancellationToken) {
-        let renderer = Renderer::start(documents).expect("a thread");
-        let (make, shutdown) = (Arc::clone(&self.make), CancellationToken::new());
+    ) -> (JoinHandle<anyhow::Result<WorkerExit>>, CancellationToken) {
+        let renderer = Renderer::start(documents).expect("a thread starts");
+        let make = Arc::clone(&self.make_engine);
+        let shutdown = CancellationToken::new();
         let running = tokio::spawn(self.worker(renderer).run(move |entry| Ok(make(entry)), || {}, shutdown.clone()));
         (running, shutdown)
     }
 
     pub(crate) fn worker(&self, renderer: Renderer) -> Worker {
-        let (backend, config, name) = (self.backend.clone(), Arc::clone(&self.config), "worker-1".to_owned());
+        let backend = self.backend.clone();
+        let config = Arc::clone(&self.config);
+        let name = "worker-1".to_owned();
         Worker { backend, renderer, settings: self.settings, config, name }
     }
 
@@ -209,15 +220,15 @@ impl Stage {
                     .tasks
                     .wait_for_change(task.id, task.version, Duration::from_secs(5))
                     .await
-                    .expect("a task");
+                    .expect("the task is stored");
             }
             task
         };
-        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the task ends in time")
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the task ends before the timeout")
     }
 
     pub(crate) async fn pages(&self, task: &Task) -> Vec<Page> {
-        self.backend.tasks.pages(task.id).await.expect("pages")
+        self.backend.tasks.pages(task.id).await.expect("the pages are listed")
     }
 
     pub(crate) async fn code(&self, task: &Task, document: usize) -> Option<FailureCode> {
@@ -227,17 +238,19 @@ impl Stage {
     pub(crate) async fn queue_is_empty(&self) {
         let empty = async {
             loop {
-                let depth = self.backend.queue(QueueName::Pages).depth().await.expect("a depth");
+                let depth = self.backend.queue(QueueName::Pages).depth().await.expect("the queue reports its depth");
                 if depth.ready + depth.in_flight + depth.delayed == 0 {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), empty).await.expect("every message is acknowledged in time");
+        tokio::time::timeout(Duration::from_secs(10), empty)
+            .await
+            .expect("every message is acknowledged before the timeout");
     }
 
-    /// What is stored of a page that was read in the first round.
+    /// Returns the stored text of a page in the first round.
     pub(crate) async fn text(&self, task: &Task, document: usize) -> PageText {
         let page = self.pages(task).await[document - 1].page;
         let stored = self
@@ -246,30 +259,30 @@ impl Stage {
             .read(&ObjectKey::PageText { page, round: 1 }.to_string())
             .await
             .expect("a result is stored");
-        serde_json::from_slice(&stored).expect("a page's text")
+        serde_json::from_slice(&stored).expect("a valid page text")
     }
 
-    /// What somebody is to look at.
+    /// Returns the entries of the review queue.
     pub(crate) async fn reviews(&self) -> Vec<ReviewEntry> {
-        let records = self.backend.records.list(Collection::Review, None, 100).await.expect("a shelf");
-        records.iter().map(|record| serde_json::from_str(&record.body).expect("an entry")).collect()
+        let records = self.backend.records.list(Collection::Review, None, 100).await.expect("the records are listed");
+        records.iter().map(|record| serde_json::from_str(&record.body).expect("a valid entry")).collect()
     }
 
-    pub(crate) async fn board(&self) -> EngineStatuses {
-        engine_status::read(&self.backend).await.expect("a board")
+    pub(crate) async fn statuses(&self) -> EngineStatuses {
+        engine_status::read(&self.backend).await.expect("the engine statuses are read")
     }
 
-    /// Waits until the board says so.
+    /// Waits until the engine statuses fulfill a condition.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&EngineStatuses) -> bool) {
         let wait = async {
-            while !is_so(&self.board().await) {
+            while !is_so(&self.statuses().await) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("in time: {what}"));
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("timeout: {what}"));
     }
 }
 
 pub(crate) fn name(engine: &str) -> EngineName {
-    engine.parse().expect("a name")
+    engine.parse().expect("a valid engine name")
 }

@@ -1,4 +1,4 @@
-//! Engines in which pages come and go while others are in flight.
+//! Streaming engines, in which pages join and leave while others are in flight.
 
 use std::{
     sync::{Arc, Mutex},
@@ -10,33 +10,33 @@ use quire_ocr::{PageFeed, PageJob, PageReading, PageStream, ReadError, StopReaso
 use quire_tasks::{EngineName, FailureCode, PageStatus, PageText, TaskStatus};
 use quire_worker::LocalEngine;
 
-use crate::stage::{ERRS, HANGS, PANICS, Stage, WHITE, routed};
+use crate::stage::{ERRS, HANGS, PANICS, WHITE, WorkerStage, routed};
 
-/// It is read for longer than a page may take.
+/// Takes longer than the page timeout.
 const SLOW: Rgb<u8> = Rgb([0, 0, 0]);
 const SLOTS: usize = 3;
 
-/// Reads every page in five steps, and notes how many are in flight in each step.
+/// Reads every page in five steps, and records the pages in flight at each step.
 #[derive(Debug, Clone)]
-struct Steps {
+struct StepEngine {
     engine: EngineName,
-    seen: Arc<Mutex<Vec<usize>>>,
+    pages_per_step: Arc<Mutex<Vec<usize>>>,
 }
 
-struct Inside {
+struct SlotPage {
     ticket: u64,
     color: Rgb<u8>,
     deadline: Option<Instant>,
     steps: u32,
 }
 
-impl Inside {
+impl SlotPage {
     fn new(job: &PageJob<'_>) -> Self {
         let color = Rgb([2, 1, 0].map(|channel| job.image.pixels()[channel]));
         Self { ticket: job.ticket, color, deadline: job.deadline, steps: 0 }
     }
 
-    /// How it ends, if it does.
+    /// Advances the page by a step and returns its result once it ends.
     fn step(&mut self, engine: &EngineName) -> Option<Result<PageReading, ReadError>> {
         self.steps += 1;
         assert!(self.color != PANICS, "a red page");
@@ -57,7 +57,7 @@ impl Inside {
     }
 }
 
-impl PageStream for Steps {
+impl PageStream for StepEngine {
     fn name(&self) -> EngineName {
         self.engine.clone()
     }
@@ -67,18 +67,18 @@ impl PageStream for Steps {
     }
 
     fn serve(&mut self, feed: &mut dyn PageFeed<'_>) {
-        let mut inside: Vec<Inside> = Vec::new();
+        let mut slots_in_use: Vec<SlotPage> = Vec::new();
         loop {
-            while inside.len() < SLOTS {
-                let Some(job) = feed.next(inside.is_empty()) else { break };
-                inside.push(Inside::new(&job));
+            while slots_in_use.len() < SLOTS {
+                let Some(job) = feed.next(slots_in_use.is_empty()) else { break };
+                slots_in_use.push(SlotPage::new(&job));
             }
-            if inside.is_empty() {
+            if slots_in_use.is_empty() {
                 return;
             }
-            self.seen.lock().expect("no panic while it is held").push(inside.len());
+            self.pages_per_step.lock().expect("no panic while it is held").push(slots_in_use.len());
             std::thread::sleep(Duration::from_millis(10));
-            inside.retain_mut(|page| match page.step(&self.engine) {
+            slots_in_use.retain_mut(|page| match page.step(&self.engine) {
                 Some(ended) => {
                     feed.ended(page.ticket, ended);
                     false
@@ -89,32 +89,39 @@ impl PageStream for Steps {
     }
 }
 
-fn streamed() -> (Stage, Arc<Mutex<Vec<usize>>>) {
-    let seen = Arc::<Mutex<Vec<usize>>>::default();
-    let notes = Arc::clone(&seen);
+fn stage_with_stream() -> (WorkerStage, Arc<Mutex<Vec<usize>>>) {
+    let pages_per_step = Arc::<Mutex<Vec<usize>>>::default();
+    let recorded = Arc::clone(&pages_per_step);
     let config = r#"{"engines": {"s@1": {"kind": "pp-ocr"}}, "routes": [{"modes": ["text"], "primary": "s@1"}]}"#;
     let stage = routed(config, move |entry| {
-        LocalEngine::Stream(Box::new(Steps { engine: entry.engine.clone(), seen: Arc::clone(&notes) }))
+        LocalEngine::Stream(Box::new(StepEngine {
+            engine: entry.engine.clone(),
+            pages_per_step: Arc::clone(&recorded),
+        }))
     });
-    (stage, seen)
+    (stage, pages_per_step)
 }
 
 #[tokio::test]
 async fn a_slot_that_becomes_free_is_filled_at_once() {
-    let (stage, seen) = streamed();
+    let (stage, pages_per_step) = stage_with_stream();
     let task = stage.submit(&[WHITE; 60]).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Succeeded);
-    let seen = seen.lock().expect("no panic").clone();
-    // The first four pages are read one at a time, by a worker that does not know yet whether it survives them.
-    let full = seen.iter().skip(20).filter(|inside| **inside == SLOTS).count();
-    assert_eq!(seen.iter().max(), Some(&SLOTS));
-    assert!(full * 10 >= (seen.len() - 20) * 8, "{full} of {} steps with all slots full", seen.len() - 20);
+    let pages_per_step = pages_per_step.lock().expect("no panic").clone();
+    // A new worker reads the first four pages one at a time.
+    let full = pages_per_step.iter().skip(20).filter(|slots_in_use| **slots_in_use == SLOTS).count();
+    assert_eq!(pages_per_step.iter().max(), Some(&SLOTS));
+    assert!(
+        full * 10 >= (pages_per_step.len() - 20) * 8,
+        "{full} of {} steps with all slots full",
+        pages_per_step.len() - 20
+    );
 }
 
 #[tokio::test]
-async fn a_page_on_which_a_stream_panics_or_errs_fails_alone() {
-    let (stage, _) = streamed();
+async fn a_page_that_makes_a_stream_panic_or_fail_fails_alone() {
+    let (stage, _) = stage_with_stream();
     let task = stage.submit(&[WHITE, WHITE, WHITE, WHITE, WHITE, PANICS, WHITE, ERRS, WHITE]).await;
     let (running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::PartiallySucceeded);
@@ -122,27 +129,27 @@ async fn a_page_on_which_a_stream_panics_or_errs_fails_alone() {
     assert_eq!(failed, [false, false, false, false, false, true, false, true, false]);
     assert_eq!(stage.code(&task, 6).await, Some(FailureCode::ModelFailed));
     assert_eq!(stage.code(&task, 8).await, Some(FailureCode::TooManyPixels));
-    assert!(!running.is_finished(), "the worker goes on");
+    assert!(!running.is_finished(), "the worker keeps running");
 }
 
 #[tokio::test]
-async fn a_page_whose_time_is_over_fails_and_the_others_go_on() {
-    let (mut stage, _) = streamed();
-    stage.settings.page_limit = Duration::from_millis(500);
+async fn a_page_past_its_deadline_fails_and_the_others_continue() {
+    let (mut stage, _) = stage_with_stream();
+    stage.settings.page_timeout = Duration::from_millis(500);
     let task = stage.submit(&[WHITE, SLOW, WHITE]).await;
     let (running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::PartiallySucceeded);
     assert_eq!(stage.code(&task, 2).await, Some(FailureCode::TimedOut));
-    assert!(!running.is_finished(), "the worker goes on");
+    assert!(!running.is_finished(), "the worker keeps running");
 }
 
 #[tokio::test]
-async fn a_stream_that_does_not_come_back_ends_the_worker_and_fails_the_page_that_was_alone() {
-    let (mut stage, _) = streamed();
-    stage.settings.page_limit = Duration::from_millis(500);
+async fn a_stream_that_hangs_ends_the_worker_and_fails_its_only_page() {
+    let (mut stage, _) = stage_with_stream();
+    stage.settings.page_timeout = Duration::from_millis(500);
     let task = stage.submit(&[HANGS]).await;
     let (running, _shutdown) = stage.work();
-    let error = running.await.expect("no panic").expect_err("the thread is lost");
+    let error = running.await.expect("no panic").expect_err("the engine is lost");
     assert!(error.to_string().contains("did not come back"), "{error}");
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
     assert_eq!(stage.code(&task, 1).await, Some(FailureCode::TimedOut));

@@ -1,10 +1,10 @@
-//! Recorded arrivals: which pages came when, and what the engine made of such a page.
+//! Recorded arrivals: when pages came, and how the engine processed each.
 
 use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
-/// Pages that came, in order. Written as JSON lines: first the pages' shapes, then when each came.
+/// Arrivals of pages in order. Written as JSON lines: the pages' shapes first, then their arrivals.
 ///
 /// ```text
 /// {"page": "letter", "width": 1654, "height": 2339, "detection": [[672, 960]], "looks": [[812, 640], [455]]}
@@ -14,22 +14,22 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
     pub(crate) shapes: Vec<PageShape>,
-    /// When each came, since the first line's time began, and its shape's place.
+    /// The time of each arrival since the beginning, and the index of the page's shape.
     pub(crate) arrivals: Vec<(Duration, usize)>,
 }
 
-/// What a page is to the batcher and to the engine.
+/// A page as the batcher and the engine see it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageShape {
     page: String,
-    /// Of its image, in pixels.
+    /// The image's width in pixels.
     pub(crate) width: u32,
-    /// Likewise.
+    /// The image's height in pixels.
     pub(crate) height: u32,
-    /// Widths and heights of the pictures that detection looked at, one after the other.
+    /// Widths and heights of the images of each detection pass.
     pub(crate) detection: Vec<(u32, u32)>,
-    /// Widths of the strips, in columns, that were read together, and of those that could only be read then.
+    /// For each recognition pass, the widths of its line images in columns.
     pub(crate) looks: Vec<Vec<usize>>,
 }
 
@@ -42,42 +42,46 @@ struct Arrival {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Entry {
+enum RecordingLine {
     Shape(PageShape),
     Arrival(Arrival),
 }
 
-/// Why a recording cannot be followed.
+/// Why a recording is invalid. Decision: refuse it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the recording {why}")]
 pub struct InvalidRecording {
-    /// Counted from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem.
     pub why: String,
 }
 
 impl Recording {
-    /// Reads one.
+    /// Parses a recording.
     ///
     /// # Errors
-    /// The first line that is wrong, and why.
+    /// The first invalid line, and why.
     pub fn parse(text: &str) -> Result<Self, InvalidRecording> {
-        let (mut shapes, mut arrivals) = (Vec::new(), Vec::new());
-        let mut places = HashMap::new();
+        let mut shapes: Vec<PageShape> = Vec::new();
+        let mut arrivals = Vec::new();
+        let mut indices = HashMap::new();
         let mut last = Duration::ZERO;
         for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
-            let wrong = |why: String| InvalidRecording { line, why };
-            match serde_json::from_str(text).map_err(|error| wrong(format!("is neither page nor arrival: {error}")))? {
-                Entry::Shape(shape) => {
-                    places.insert(shape.page.clone(), shapes.len());
+            let invalid = |why: String| InvalidRecording { line, why };
+            let parsed =
+                serde_json::from_str(text).map_err(|error| invalid(format!("is neither page nor arrival: {error}")))?;
+            match parsed {
+                RecordingLine::Shape(shape) => {
+                    indices.insert(shape.page.clone(), shapes.len());
                     shapes.push(shape);
                 }
-                Entry::Arrival(arrival) => {
-                    let unknown = || wrong(format!("names the page {:?}, which no line before has", arrival.page));
-                    let shape = *places.get(&arrival.page).ok_or_else(unknown)?;
-                    let at = Duration::try_from_secs_f64(arrival.t_ms / 1e3).ok().filter(|at| *at >= last);
-                    last = at.ok_or_else(|| wrong(format!("has the time {}, which goes back", arrival.t_ms)))?;
+                RecordingLine::Arrival(Arrival { t_ms, page }) => {
+                    let Some(&shape) = indices.get(&page) else {
+                        return Err(invalid(format!("names the page {page:?}, which no line before has")));
+                    };
+                    let at = Duration::try_from_secs_f64(t_ms / 1e3).ok().filter(|at| *at >= last);
+                    last = at.ok_or_else(|| invalid(format!("has the time {t_ms}, which goes back")))?;
                     arrivals.push((last, shape));
                 }
             }
@@ -85,9 +89,21 @@ impl Recording {
         Ok(Self { shapes, arrivals })
     }
 
-    /// How many pages came.
+    /// Returns the number of arrivals.
     pub fn pages(&self) -> usize {
         self.arrivals.len()
+    }
+
+    /// Returns the shape of the page that arrived with this index.
+    pub(crate) fn shape(&self, arrival: usize) -> &PageShape {
+        &self.shapes[self.arrivals[arrival].1]
+    }
+}
+
+impl PageShape {
+    /// Returns the page's cost in the batcher.
+    pub(crate) fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
     }
 }
 
@@ -98,8 +114,9 @@ mod tests {
     const PAGE: &str = r#"{"page": "a", "width": 8, "height": 9, "detection": [[32, 32]], "looks": [[64]]}"#;
 
     #[test]
-    fn a_wrong_line_is_named() {
-        let refused = |lines: &str| Recording::parse(&format!("{PAGE}\n\n{lines}")).expect_err("it is wrong");
+    fn an_invalid_line_is_named() {
+        let parse_error =
+            |lines: &str| Recording::parse(&format!("{PAGE}\n\n{lines}")).expect_err("an invalid recording");
         let cases = [
             (r#"{"t_ms": 1, "page": "b"}"#, 3, "names the page \"b\""),
             ("{\"t_ms\": 1, \"page\": \"a\"}\n{\"t_ms\": 0.5, \"page\": \"a\"}", 4, "goes back"),
@@ -109,7 +126,7 @@ mod tests {
             ("page", 3, "neither page nor arrival"),
         ];
         for (lines, line, why) in cases {
-            let error = refused(lines);
+            let error = parse_error(lines);
             assert!(error.line == line && error.to_string().contains(why), "{lines}: {error}");
         }
     }

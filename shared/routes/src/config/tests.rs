@@ -1,0 +1,76 @@
+use super::*;
+
+/// Returns a configuration with two engines for all modes, and a route with these additional members.
+fn routed(members: &str) -> String {
+    let server = r#"{"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
+    format!(
+        r#"{{"engines": {{"pp-ocr@v6-small": {{"kind": "pp-ocr"}}, "a@1": {server}, "a@2": {server}}},
+            "routes": [{{"modes": ["text", "markdown"], "primary": "a@1"{members}}}]}}"#
+    )
+}
+
+fn refused(json: &str) -> String {
+    Config::parse(json).expect_err("an invalid configuration").to_string()
+}
+
+#[test]
+fn the_default_reads_text_with_pp_ocr() {
+    let config = Config::default();
+    assert_eq!(config.modes(), [ModeName::Text].into());
+    assert_eq!(config.routes[0].primary.to_string(), "pp-ocr@v6-small");
+}
+
+#[test]
+fn the_variable_names_a_file_or_holds_the_json_itself() {
+    let json = routed("");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("engines.json");
+    std::fs::write(&file, &json).expect("the file is written");
+    let file = file.to_str().expect("the path is UTF-8");
+    let expected = Config::parse(&json).expect("a valid configuration");
+    for value in [file, &json, &format!("\n {json}")] {
+        assert_eq!(Config::load(Some(value)).as_ref(), Ok(&expected));
+    }
+    for unset in [None, Some("")] {
+        assert_eq!(Config::load(unset), Ok(Config::default()));
+    }
+    let missing = Config::load(Some("no-such-file.json")).expect_err("the file does not exist");
+    assert!(missing.to_string().starts_with("QUIRE_ENGINES=\"no-such-file.json\": "), "{missing}");
+    let wrong = Config::load(Some("{}")).expect_err("an invalid configuration").to_string();
+    assert!(wrong.contains("{…}") && wrong.contains("engines"), "{wrong}");
+}
+
+#[test]
+fn a_route_has_a_fallback_thresholds_and_a_canary() {
+    let members = r#", "fallback": "a@2", "fallback_below": 0.8, "review_below": 0.5"#;
+    let config = Config::parse(&routed(members)).expect("a valid configuration");
+    let route = config.route(ModeName::Markdown).expect("a route");
+    assert_eq!(route.fallback, "a@2".parse().ok());
+    assert!((route.fallback_below - 0.8).abs() < 1e-6 && (route.review_below - 0.5).abs() < 1e-6);
+    assert_eq!(config.route(ModeName::Table), None);
+    let members = r#", "canary": {"engine": "a@2", "share": 0.1}"#;
+    let config = Config::parse(&routed(members)).expect("a valid configuration");
+    assert_eq!(config.routes[0].canary.as_ref().map(|canary| canary.engine.to_string()), Some("a@2".to_owned()));
+}
+
+#[test]
+fn an_invalid_configuration_is_refused_with_the_reason() {
+    for (members, why) in [
+        (r#", "fallback": "b@1""#, "unknown engine b@1"),
+        (r#", "fallback": "a@1""#, "a route names a@1 twice"),
+        (r#", "fallback": "pp-ocr@v6-small""#, "pp-ocr@v6-small does not offer the mode markdown"),
+        (r#", "fallback": "nonsense""#, "name@version"),
+        (r#", "review_below": 1.5"#, "between 0 and 1"),
+        (r#", "canary": {"engine": "a@2", "share": -0.1}"#, "between 0 and 1"),
+        (r#", "falback": "a@2""#, "unknown field `falback`"),
+    ] {
+        let value = refused(&routed(members));
+        assert!(value.contains(why), "{members}: {value}");
+    }
+    assert!(refused(r#"{"engines": {}, "routes": []}"#).contains("at least one route"));
+    assert!(refused("{").contains("EOF"));
+    assert!(
+        refused(&routed("").replace("\"model\": \"m\"", "\"model\": \"m\", \"concurrency\": 0"))
+            .contains("concurrency")
+    );
+}
