@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use pdfium_render::prelude::Pdfium;
-use quire_document::{Documents, DocumentLimits};
+use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use serde_json::Value;
 

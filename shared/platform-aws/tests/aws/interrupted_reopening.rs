@@ -75,7 +75,8 @@ async fn half_reopened_pages_stay_failed_until_they_are_reopened() {
         backend.tasks.reopen(task.id, Reopen::Pages(vec![page(&task, 2), page(&task, 3)])).await.expect("opened");
     assert_eq!(opened.task().counts, Counts { open: 2, succeeded: 1, failed: 1, ..Counts::default() });
     for round in [2, 3] {
-        let stray = backend.tasks.complete_page(page(&task, 4), round, Outcome::succeeded(None)).await.expect("an answer");
+        let stray =
+            backend.tasks.complete_page(page(&task, 4), round, Outcome::succeeded(None)).await.expect("an answer");
         assert!(!stray.changed(), "it was not reopened: {stray:?}");
     }
     for number in [2, 3] {
