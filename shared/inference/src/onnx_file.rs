@@ -74,7 +74,7 @@ impl OnnxFile {
                     file.add_graph(graph)?;
                 }
                 (METADATA, ProtoValue::Bytes(entry)) => {
-                    file.metadata.push((string_field(entry, 1)?, string_field(entry, 2)?))
+                    file.metadata.push((string_field(entry, 1)?, string_field(entry, 2)?));
                 }
                 _ => {}
             }

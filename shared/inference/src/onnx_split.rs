@@ -73,7 +73,7 @@ impl<'a> OnnxGraph<'a> {
             match field? {
                 (NODE, ProtoValue::Bytes(node)) => graph.nodes.push(OnnxNode::parse(node)?),
                 (INITIALIZER, ProtoValue::Bytes(tensor)) => {
-                    graph.initializers.push((string_field(tensor, NAME)?, tensor))
+                    graph.initializers.push((string_field(tensor, NAME)?, tensor));
                 }
                 (INPUT, ProtoValue::Bytes(input)) => graph.inputs.push(input),
                 (OUTPUT, ProtoValue::Bytes(output)) => graph.outputs.push(output),

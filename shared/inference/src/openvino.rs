@@ -126,15 +126,15 @@ impl OpenVinoSession {
     }
 }
 
-fn run_error(error: InferenceError) -> ModelError {
+fn run_error(error: &InferenceError) -> ModelError {
     ModelError::Run(error.to_string())
 }
 
 /// Passes the output of a run to `read`.
 fn read_output(output: Result<Tensor, InferenceError>, read: &mut ReadOutput<'_>) -> Result<(), ModelError> {
-    let output = output.map_err(run_error)?;
-    let shape = output.get_shape().map_err(run_error)?;
-    read(shape.get_dimensions(), output.get_data().map_err(run_error)?)
+    let output = output.map_err(|error| run_error(&error))?;
+    let shape = output.get_shape().map_err(|error| run_error(&error))?;
+    read(shape.get_dimensions(), output.get_data().map_err(|error| run_error(&error))?)
 }
 
 /// Returns the size of a dimension; -1 if it is dynamic.

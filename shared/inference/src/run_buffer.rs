@@ -74,6 +74,7 @@ pub struct RunBuffer {
 impl RunBuffer {
     /// Returns the buffers for an input of `shape` and an output of `answer` values. A buffer that is too small is
     /// replaced by one from `room`; otherwise it keeps its contents.
+    #[must_use]
     pub fn reshape(self, shape: [usize; 4], answer: usize, room: &mut dyn FnMut(usize) -> HostBuffer) -> Self {
         let mut at_least = |there: HostBuffer, len: usize| if there.values().len() < len { room(len) } else { there };
         let input = at_least(self.input, shape.iter().product());

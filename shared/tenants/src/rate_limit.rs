@@ -28,8 +28,8 @@ const MAX_BLOCK: u64 = 50;
 /// Maximum age of prefetched tokens, so that no process hoards them. It is at most a quarter of the time in which the
 /// burst refills.
 const MAX_BLOCK_AGE_MS: u64 = 1_000;
-/// Options of a bucket's update. In each conflict another process succeeds. Transient errors are returned at once, since
-/// a request waits for the response.
+/// Options of a bucket's update. In each conflict another process succeeds. Transient errors are returned at once,
+/// since a request waits for the response.
 const UPDATE: UpdateOptions = UpdateOptions { what: "limits", attempts: 50, retry_busy: false };
 
 /// A limited resource.

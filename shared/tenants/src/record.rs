@@ -6,8 +6,8 @@ use quire_platform::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Options of a record's update. In each conflict another writer succeeds. Transient errors are returned at once, since a
-/// request waits for the response.
+/// Options of a record's update. In each conflict another writer succeeds. Transient errors are returned at once, since
+/// a request waits for the response.
 const UPDATE: UpdateOptions = UpdateOptions { what: "records", attempts: 20, retry_busy: false };
 
 /// Returns a record's value and version. Default: the default value, without a version.

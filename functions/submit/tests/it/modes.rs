@@ -100,14 +100,14 @@ async fn an_invalid_or_unavailable_mode_is_refused_with_its_pointer() {
     world.faults.take_uploads();
     let (invalid, missing, no_mode) = ("invalid_field", "missing_field", "mode_not_offered");
     for (options, code, pointer, detail) in [
-        (json!({"mode": "poem"}), invalid, "mode", "There is no such mode; there are text, markdown"),
-        (json!({"mode": ""}), invalid, "mode", "There is no such mode"),
-        (json!({"mode": "fields"}), missing, "keys", "The mode fields asks for keys."),
-        (json!({"mode": "translate"}), missing, "language", "The mode translate asks for language."),
-        (json!({"keys": ["a"]}), invalid, "keys", "The mode text has no use for keys."),
+        (json!({"mode": "poem"}), invalid, "mode", "Unknown mode: must be one of text, markdown"),
+        (json!({"mode": ""}), invalid, "mode", "Unknown mode"),
+        (json!({"mode": "fields"}), missing, "keys", "Mode fields requires keys."),
+        (json!({"mode": "translate"}), missing, "language", "Mode translate requires language."),
+        (json!({"keys": ["a"]}), invalid, "keys", "Mode text does not accept keys."),
         (json!({"mode": "fields", "keys": ["a\nb"]}), invalid, "keys", "without line breaks"),
-        (json!({"mode": "fields", "keys": vec!["a"; 65]}), invalid, "keys", "up to 64 texts"),
-        (json!({"mode": "markdown", "language": "English"}), invalid, "language", "has no use for language"),
+        (json!({"mode": "fields", "keys": vec!["a"; 65]}), invalid, "keys", "at most 64 texts"),
+        (json!({"mode": "markdown", "language": "English"}), invalid, "language", "does not accept language"),
         (json!({"mode": "table"}), no_mode, "mode", "No engine offers the mode table; available modes: text,"),
         (
             json!({"mode": "markdown", "engine": "pp-ocr"}),

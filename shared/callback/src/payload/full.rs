@@ -74,8 +74,8 @@ impl From<PageText> for PageContent {
 }
 
 /// Returns the full body for an ended task, as JSON: the same bytes on every attempt. `read` contains the pages that
-/// were read. If one of their texts is missing, or all together exceed [`MAX_TEXT_BYTES`], every page's `text` is omitted:
-/// `text_omitted` is set, and `result_url` is the URL of the result.
+/// were read. If one of their texts is missing, or all together exceed [`MAX_TEXT_BYTES`], every page's `text` is
+/// omitted: `text_omitted` is set, and `result_url` is the URL of the result.
 ///
 /// # Panics
 /// Never: the payload is plain data.

@@ -32,8 +32,8 @@ const FILLERS: [&str; 9] = ["number", "num", "no", "nr", "号码", "號碼", "�
 #[rustfmt::skip]
 const OTHER_WORDS: [&str; 48] = [
     "no", "nr", "num", "number", "№", "invoice", "order", "ref", "reference", "account", "acct", "id", "code", "po",
-    "sku", "item", "sn", "serial", "isbn", "ean", "vat", "tax", "batch", "lot", "contract", "policy", "case", "ticket", "inv",
-    "date", "total", "amount", "编号", "单号", "代码", "税号", "账号", "帐号", "号码", "批号", "流水号", "序号", "日期",
+    "sku", "item", "sn", "serial", "isbn", "ean", "vat", "tax", "batch", "lot", "contract", "policy", "case", "ticket",
+    "inv",     "date", "total", "amount", "编号", "单号", "代码", "税号", "账号", "帐号", "号码", "批号", "流水号", "序号", "日期",
     "金额", "发票", "订单", "合同", "rechnung",
 ];
 
