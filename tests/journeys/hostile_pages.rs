@@ -108,7 +108,7 @@ async fn a_text_reads_the_same_in_every_image_format() {
     }
 }
 
-/// CMYK, palette, fax and BigTIFF images decode. The fixtures have no expected text.
+/// CMYK, palette, fax and `BigTIFF` images decode. The fixtures have no expected text.
 #[tokio::test(flavor = "multi_thread")]
 async fn images_of_rare_formats_get_a_result() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/document/tests/fixtures");

@@ -1,4 +1,4 @@
-//! Validates the API against its OpenAPI description: the responses to a client that uses every call, its webhooks, and
+//! Validates the API against its `OpenAPI` description: the responses to a client that uses every call, its webhooks, and
 //! the responses to requests that Schemathesis generates.
 
 use std::{fs, process::Command};

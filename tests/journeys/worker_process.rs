@@ -101,7 +101,7 @@ async fn a_stopped_worker_releases_the_pages_it_cannot_finish() {
     assert_eq!(traced.len(), 2, "{log}");
 }
 
-/// Returns the names of the metrics in a worker's output (CloudWatch embedded metric format).
+/// Returns the names of the metrics in a worker's output (`CloudWatch` embedded metric format).
 fn metric_names(output: &Path) -> Vec<String> {
     let output = fs::read_to_string(output).expect("the output is UTF-8");
     let lines = output.lines().map(|line| serde_json::from_str::<Value>(line).expect("only JSON is printed"));

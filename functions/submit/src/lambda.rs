@@ -46,7 +46,7 @@ pub fn inspect_if_asked() -> Option<ExitCode> {
     Some(run_as_child(pdfium(), Path::new(&arguments.next().unwrap_or_default())))
 }
 
-/// Returns the path of the PDFium library: `QUIRE_PDFIUM_PATH`. Default: the copy in the function's zip.
+/// Returns the path of the `PDFium` library: `QUIRE_PDFIUM_PATH`. Default: the copy in the function's zip.
 fn pdfium() -> Result<PathBuf, Failure> {
     let failure = |why: String| Failure::new(FailureCode::Internal, why);
     if let Some(path) = env::text("QUIRE_PDFIUM_PATH").map_err(|error| failure(error.to_string()))? {

@@ -61,12 +61,11 @@ impl Renderer {
                 }
             }
         };
-        match run_job(self.decoders.jobs(), on_panic, decode).await? {
-            Some(image) => Ok(image),
-            None => {
-                let render = move |documents: &mut Documents| documents.page(&file, DocumentFormat::Pdf, page);
-                run_job(&self.pdfium_jobs, on_panic, render).await
-            }
+        if let Some(image) = run_job(self.decoders.jobs(), on_panic, decode).await? {
+            Ok(image)
+        } else {
+            let render = move |documents: &mut Documents| documents.page(&file, DocumentFormat::Pdf, page);
+            run_job(&self.pdfium_jobs, on_panic, render).await
         }
     }
 }

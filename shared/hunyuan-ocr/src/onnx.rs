@@ -169,7 +169,7 @@ impl OnnxNetwork {
                 binding.bind_device_input("image_features", memory, numbers, &[*rows, self.hidden])?;
             }
             None => {
-                binding.bind_device_input("image_features", &self.no_features, &(0..self.hidden), &[1, self.hidden])?
+                binding.bind_device_input("image_features", &self.no_features, &(0..self.hidden), &[1, self.hidden])?;
             }
         }
         self.slots.bind(&mut binding, slots)?;

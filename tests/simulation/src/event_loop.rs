@@ -169,7 +169,9 @@ impl<'a> EventLoop<'a> {
             worker.next_batch = Some(worker.batcher.take());
             return true;
         }
-        let Some(idle) = worker.readers.iter().position(|reader| reader.is_idle()) else { return false };
+        let Some(idle) = worker.readers.iter().position(super::pipeline::SimulatedReader::is_idle) else {
+            return false;
+        };
         let Some(batch) = worker.next_batch.take() else { return false };
         self.start_batch(index, idle, &batch);
         true

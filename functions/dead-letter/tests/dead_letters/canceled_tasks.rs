@@ -1,4 +1,4 @@
-//! Dead dead_letters of canceled, expired and deleted tasks, and corrections of redacted tasks.
+//! Dead letters of canceled, expired and deleted tasks, and corrections of redacted tasks.
 
 use quire_dead_letter::{DeadLetterKind, RedriveOutcome, ReviewOutcome, correct_review, list_reviews};
 use quire_platform::{Collection, QueueName, Reopen, file_for_review};

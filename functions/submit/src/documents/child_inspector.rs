@@ -18,7 +18,7 @@ use crate::documents::{child_page_images::ChildPageImages, inspector::Inspector,
 const RENDER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The child's side, for a program that was started with `inspect FILE`: prints the result as JSON, `{"Ok": …}` or
-/// `{"Err": …}`. `pdfium` is the path of the PDFium library, or why it is missing.
+/// `{"Err": …}`. `pdfium` is the path of the `PDFium` library, or why it is missing.
 pub fn inspect_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
     let inspected = pdfium.and_then(|pdfium| Documents::new(Some(pdfium), DocumentLimits::default()).inspect(file));
     match serde_json::to_writer(std::io::stdout(), &inspected) {

@@ -23,7 +23,7 @@ use tracing::{error, warn};
 
 use crate::documents::page_images::{ImageRedaction, PageImages, PageJpeg, PageJpegShape};
 
-/// A child is replaced after this many pages, because PDFium leaks memory with every page.
+/// A child is replaced after this many pages, because `PDFium` leaks memory with every page.
 const PAGES_PER_CHILD: u32 = 200;
 /// The maximum length of a response line.
 const MAX_LINE_BYTES: u64 = 64 << 10;
@@ -47,7 +47,7 @@ struct ImageHeader {
 }
 
 /// The child's side, for a program that was started with `picture FILE`: serves requests until stdin is closed.
-/// `pdfium` is the path of the PDFium library, or why it is missing.
+/// `pdfium` is the path of the `PDFium` library, or why it is missing.
 pub fn render_as_child(pdfium: Result<PathBuf, Failure>, file: &Path) -> ExitCode {
     let format = sniff_file(file)
         .ok()

@@ -56,13 +56,11 @@ pub(crate) async fn make_searchable_pdf(app: &AppState, delivery: Delivery<Docum
         Err(Failure::new(FailureCode::AttemptsExhausted, "Every attempt to make the PDF crashed."))
     } else {
         let limit = app.settings.result_limit;
-        match timeout(limit, make_and_store(app, &task)).await {
-            Ok(made) => made?,
-            Err(_) => {
-                let message =
-                    format!("Timeout: the PDF was not made within {} s; it has too many pages.", limit.as_secs());
-                Err(Failure::new(FailureCode::TimedOut, message))
-            }
+        if let Ok(made) = timeout(limit, make_and_store(app, &task)).await {
+            made?
+        } else {
+            let message = format!("Timeout: the PDF was not made within {} s; it has too many pages.", limit.as_secs());
+            Err(Failure::new(FailureCode::TimedOut, message))
         }
     };
     let preparation = match outcome {

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the OpenAPI description of the API.
+//! `GET /openapi.json`: the `OpenAPI` description of the API.
 //!
 //! It is written by hand, in `openapi.json` beside `src`. What all calls have in common is added here: the error codes
 //! in `x-problems` of a call become error responses, one per status, and every response gets the common headers.

@@ -60,7 +60,7 @@ impl S3Object {
     }
 
     /// Returns what distinguishes this object from others with the same key: its version, or without versioning its
-    /// ETag and sequencer.
+    /// `ETag` and sequencer.
     fn identity(&self) -> [&str; 2] {
         match self.version() {
             Some(version) => ["version", version],

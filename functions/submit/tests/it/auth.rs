@@ -33,7 +33,7 @@ pub(crate) async fn send(world: &TestWorld, path: &str, parts: &[FormPart<'_>], 
     TestResponse::read(request.bearer_auth(key).send().await.expect("an answer")).await
 }
 
-/// Returns all calls of the API, from its OpenAPI description.
+/// Returns all calls of the API, from its `OpenAPI` description.
 fn calls() -> Vec<(Method, String)> {
     let api: Value = serde_json::from_str(include_str!("../../openapi.json")).expect("JSON");
     let paths = api["paths"].as_object().expect("paths");

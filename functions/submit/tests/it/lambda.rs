@@ -86,7 +86,7 @@ async fn a_response_over_the_lambda_limit_is_compressed_or_refused() {
     }
 }
 
-/// Unpacks a function's program like its zip: with PDFium beside it.
+/// Unpacks a function's program like its zip: with `PDFium` beside it.
 pub(crate) fn unpacked(program: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let bootstrap = folder.path().join("bootstrap");

@@ -1,4 +1,4 @@
-//! The OpenAPI description matches the router. The journeys check that responses match the description.
+//! The `OpenAPI` description matches the router. The journeys check that responses match the description.
 
 use std::collections::BTreeSet;
 

@@ -163,7 +163,7 @@ impl OcrModel for ColorModel {
                     return Err(ModelError::Run("poison".to_owned()));
                 }
                 ColorModelFault::DetectionNotANumberOn(letter) if shows(letter) => {
-                    map.slice_mut(s![0, 0]).fill(f32::NAN)
+                    map.slice_mut(s![0, 0]).fill(f32::NAN);
                 }
                 ColorModelFault::DetectionFailsCloserOn(letter) if has_bar(&page, letter) => {
                     if is_closer {
