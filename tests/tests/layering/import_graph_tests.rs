@@ -59,6 +59,12 @@ fn re_exports_are_followed_to_the_definition() {
 }
 
 #[test]
+fn an_item_of_another_crate_is_not_an_import() {
+    let files = [("lib.rs", "mod a; pub use url::Url;"), ("a.rs", "use crate::Url; fn f() -> crate::Url {}")];
+    assert!(imports(&files).is_empty());
+}
+
+#[test]
 fn a_re_export_counts_where_the_file_uses_the_name() {
     let files = [("lib.rs", "mod a; pub use a::{A, B}; fn f(_: B) {}"), ("a.rs", "use crate::f;")];
     assert_eq!(imports(&files), ["a > lib", "lib > a"]);

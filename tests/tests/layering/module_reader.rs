@@ -152,7 +152,9 @@ impl Visit<'_> for ModuleReader<'_> {
             let file = self.file.clone();
             let mut child = self.child(&name, file.clone());
             child.module().file = file;
-            items.iter().for_each(|item| child.visit_item(item));
+            for item in items {
+                child.visit_item(item);
+            }
             return;
         }
         for file in self.child_files(&name, &item.attrs) {

@@ -66,7 +66,7 @@ impl ModuleTree {
             };
             target = match found {
                 Some(found) => found,
-                None if position == 0 => return None,
+                None if position == 0 || self.binds(current, name) => return None,
                 None => Target::ItemOf(current.clone()),
             };
         }
@@ -76,6 +76,11 @@ impl ModuleTree {
     fn lookup_child(&self, module: &ModulePath, name: &str) -> Option<Target> {
         let child = [module.as_slice(), &[name.to_owned()]].concat();
         self.modules.contains_key(&child).then_some(Target::Module(child))
+    }
+
+    /// Whether a `use` declaration of a module binds `name`, also to an item of another crate.
+    fn binds(&self, module: &ModulePath, name: &str) -> bool {
+        self.modules[module].imports.iter().any(|(bound, _)| bound == name)
     }
 
     /// Follows the `use` declarations of a module that bind `name`. `visited` ends imports that lead to each other.
