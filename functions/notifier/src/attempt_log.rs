@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use quire_platform::{Backend, Collection, Error, Result};
+use quire_platform::{Backend, Collection, Error, Result, now};
 use quire_tasks::{DeliveryAttempt, Task};
 use tokio::time::timeout;
 use tracing::warn;
-
-use crate::now;
 
 /// Number of attempts that remain when the log is trimmed.
 const MAX_ENTRIES: usize = 100;

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quire_callback::{EndpointCondition, ResponseClass, Secrets, classify_response};
 use quire_egress::{HeaderMap, HeaderName, HeaderValue, PostError, Url};
-use quire_platform::Result;
+use quire_platform::{Result, now};
 use quire_tasks::UnixMillis;
 
 use crate::{
-    Notifier, now,
+    Notifier,
     schedule::CallbackRequest,
     tracked_endpoint::{CallPermission, CallPermit},
 };

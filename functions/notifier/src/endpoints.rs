@@ -9,14 +9,11 @@ use std::{
 };
 
 use quire_callback::{EndpointAdmission, EndpointCondition, endpoint_admission, endpoint_key};
-use quire_platform::Backend;
+use quire_platform::{Backend, now};
 use quire_tasks::Tenant;
 use tracing::warn;
 
-use crate::{
-    now,
-    tracked_endpoint::{CallPermission, CallPermit, DISABLED, TrackedEndpoint, VersionedEndpoint, describe},
-};
+use crate::tracked_endpoint::{CallPermission, CallPermit, DISABLED, TrackedEndpoint, VersionedEndpoint, describe};
 
 /// Maximum number of endpoints in memory. Eviction loses an endpoint's failure count and call durations.
 const MAX_TRACKED: usize = 4096;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use quire_callback::{Endpoint, EndpointChange, EndpointCondition, EndpointState, endpoint_change};
-use quire_platform::{Backend, Collection, Result};
+use quire_platform::{Backend, Collection, Result, now};
 use quire_tasks::{MAX_RETENTION, UnixMillis};
 use quire_telemetry::metrics;
 use tokio::{
@@ -15,10 +15,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{
-    endpoint_backoff::{EndpointBackoff, MAX_CONCURRENT_CALLS},
-    now,
-};
+use crate::endpoint_backoff::{EndpointBackoff, MAX_CONCURRENT_CALLS};
 
 /// How long a delivery waits for a free slot of a busy endpoint. A fast endpoint has one by then; longer waits would
 /// occupy the notifier.

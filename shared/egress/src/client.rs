@@ -1,73 +1,19 @@
-//! The HTTP client and its policy.
+//! The HTTP client.
 
-use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use reqwest::redirect;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{
-    EgressSetupError, PostError, Resolve, UrlRefused, forbidden,
+    EgressPolicy, EgressSetupError, MAX_URL_LENGTH, PostError, Resolve, UrlRefused,
     resolver::{GuardedResolver, SystemResolver},
 };
 
-/// The longest URL, in bytes. Many proxies refuse longer ones.
-pub const MAX_URL_LENGTH: usize = 2048;
 /// The connect timeout. A reachable host accepts a connection within one round trip; the rest of the timeout is for the
 /// transfer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("quire/", env!("CARGO_PKG_VERSION"));
-
-/// Which URLs are allowed in addition to `https` URLs on the public internet. Default: none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EgressPolicy {
-    /// Allows loopback addresses, also by plain HTTP. For development only: customers can then reach all services on
-    /// the machine by a URL.
-    pub allow_loopback_http: bool,
-}
-
-impl EgressPolicy {
-    /// Returns why `address` is refused as an address of `host`, or `None` if it is allowed.
-    pub(crate) fn refusal_reason(self, host: &str, address: IpAddr) -> Option<&'static str> {
-        let loopback = address.to_canonical().is_loopback();
-        if self.allow_loopback_http && loopback {
-            return None;
-        }
-        // Plain HTTP is allowed for localhost names only because they resolve to loopback addresses.
-        let is_spoofed_localhost = is_localhost(host) && !loopback;
-        forbidden(address).or(is_spoofed_localhost.then_some("a name for loopback with another address"))
-    }
-
-    fn check_host(self, url: &Url) -> Result<(), UrlRefused> {
-        let host = url.host().ok_or(UrlRefused::Malformed)?;
-        let why = match host {
-            Host::Ipv4(address) => self.refusal_reason("", address.into()),
-            Host::Ipv6(address) => self.refusal_reason("", address.into()),
-            Host::Domain(name) if is_localhost(name) && !self.allow_loopback_http => Some("a name for loopback"),
-            Host::Domain(_) => None,
-        };
-        why.map_or(Ok(()), |why| Err(UrlRefused::Address { host: host.to_string(), why }))
-    }
-
-    fn check_scheme(self, url: &Url) -> Result<(), UrlRefused> {
-        let loopback = match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-            Some(Host::Domain(name)) => is_localhost(name),
-            None => false,
-        };
-        match url.scheme() {
-            "https" => Ok(()),
-            "http" if self.allow_loopback_http && loopback => Ok(()),
-            _ => Err(UrlRefused::Scheme),
-        }
-    }
-}
-
-/// Returns whether the name is reserved for loopback (RFC 6761, section 6.3).
-fn is_localhost(name: &str) -> bool {
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost")
-}
 
 /// An HTTP client for URLs from untrusted sources. Cheap to clone.
 ///

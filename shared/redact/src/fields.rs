@@ -5,24 +5,6 @@ use serde_json::{Map, Value};
 
 use crate::Redactor;
 
-/// The text length that is counted for a JSON number: that of the longest one.
-const NUMBER_BYTES: usize = 32;
-
-/// Returns the number of bytes of text in the fields.
-pub(crate) fn text_bytes(fields: &Map<String, Value>) -> usize {
-    fields.iter().map(|(key, value)| key.len() + value_bytes(value)).sum()
-}
-
-fn value_bytes(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(value_bytes).sum(),
-        Value::Object(fields) => text_bytes(fields),
-        Value::Number(_) => NUMBER_BYTES,
-        Value::Null | Value::Bool(_) => 0,
-    }
-}
-
 impl Redactor {
     /// Redacts the values. The names of the fields come from the customer and are kept; the names of nested ones come
     /// from the model and are redacted.

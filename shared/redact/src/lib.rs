@@ -34,6 +34,7 @@ mod phone;
 mod placeholder;
 mod policy;
 mod search_text;
+mod text_size;
 
 use quire_tasks::{Line, PageText, RedactKind, RedactPolicy, Redaction};
 
@@ -99,8 +100,7 @@ impl Redactor {
     /// # Errors
     /// Fails with [`RedactError`] and leaves the page unchanged. Nothing of the page may be stored then.
     pub fn redact(&self, page: &mut PageText) -> Result<(), RedactError> {
-        let line_bytes: usize = page.lines.iter().map(|line| line.text.len()).sum();
-        if line_bytes + page.fields.as_ref().map_or(0, fields::text_bytes) > MAX_CHARS {
+        if text_size::text_bytes(page) > MAX_CHARS {
             return Err(RedactError::TooLong);
         }
         let mut redactions = Vec::new();

@@ -2,10 +2,12 @@
 //! have. Any other digits are left alone, e.g. invoice numbers, dates and amounts.
 
 mod labels;
+mod prefix;
 mod shape;
 
 use crate::digits::{DigitGroup, sequences};
-use labels::{PhoneLabel, label_before};
+use labels::label_before;
+use prefix::PhonePrefix;
 use shape::{PhoneShape, is_likely_phone, is_surely_phone};
 
 /// `00` and at most 15 digits (ITU-T E.164).
@@ -69,32 +71,6 @@ fn count_line_breaks(chars: &[char], groups: &[DigitGroup]) -> usize {
 
 fn count_digits(groups: &[DigitGroup]) -> usize {
     groups.iter().map(|group| group.len()).sum()
-}
-
-/// The characters right before a number that belong to it: a plus sign and an opening bracket.
-#[derive(Debug)]
-struct PhonePrefix {
-    start: usize,
-    has_plus: bool,
-    has_bracket: bool,
-}
-
-impl PhonePrefix {
-    /// Parses `+49`, `(+49`, `+(49` and `+ 49` backwards from the first group.
-    fn parse(chars: &[char], group: DigitGroup) -> Self {
-        let mut prefix = Self { start: group.start, has_plus: false, has_bracket: false };
-        for _ in 0..3 {
-            let Some(before) = prefix.start.checked_sub(1) else { break };
-            match chars[before] {
-                '+' if !prefix.has_plus => prefix.has_plus = true,
-                '(' if !prefix.has_bracket => prefix.has_bracket = true,
-                ' ' if before > 0 && chars[before - 1] == '+' && !prefix.has_plus => {}
-                _ => break,
-            }
-            prefix.start = before;
-        }
-        prefix
-    }
 }
 
 /// Returns the end of the extension that follows the number, e.g. `-8001`, `转8001` or `ext. 8001`, or `end` if none

@@ -135,6 +135,13 @@ impl PageMessage {
     }
 }
 
+impl Task {
+    /// Returns a message for each of its [`pages`](Task::pages).
+    pub fn page_messages(&self) -> impl Iterator<Item = PageMessage> {
+        self.pages().map(|page| PageMessage::new(self, page))
+    }
+}
+
 /// The job of delivering a callback for a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackMessage {

@@ -3,11 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EngineName, FailureCode, ModeName, Redaction};
-
-/// Four corners `[x, y]` in pixels of the page as it was sent (after EXIF orientation; a PDF page as rendered),
-/// clockwise from the start of the text.
-pub type Polygon = [[f32; 2]; 4];
+use crate::{EngineName, FailureCode, ModeName, Polygon, Redaction};
 
 /// A line of text with its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

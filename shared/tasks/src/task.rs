@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Callback, CallbackState, Counts, Document, DocumentState, Failure, PageMessage, PageRef, PageStatus, ReadAs,
-    RedactPolicy, TaskId, TaskStatus, Tenant, TraceParent, UnixMillis,
+    Callback, CallbackState, Counts, Document, DocumentState, Failure, PageRef, PageStatus, ReadAs, RedactPolicy,
+    TaskId, TaskStatus, Tenant, TraceParent, UnixMillis,
 };
 
 /// Default: how long a task is kept.
@@ -198,11 +198,6 @@ impl Task {
             let number = document.number;
             (1..=pages).map(move |page| PageRef { task_id, document: number, page })
         })
-    }
-
-    /// Returns a message for each of these pages.
-    pub fn page_messages(&self) -> impl Iterator<Item = PageMessage> {
-        self.pages().map(|page| PageMessage::new(self, page))
     }
 
     /// Returns the document with a number.

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::module_tree::{Module, ModuleTree, Target};
+use crate::module_tree::{ModuleTree, NamedPath, Target};
 
 /// The imports among the files of one crate target.
 #[derive(Debug, Default)]
@@ -36,11 +36,13 @@ struct Reason {
 impl ImportGraph {
     pub(crate) fn of(tree: &ModuleTree) -> Self {
         let mut graph = Self::default();
-        for (index, module) in tree.modules() {
+        for (module_path, module) in &tree.modules {
             graph.imports.entry(module.file.clone()).or_default();
-            for (segments, line) in named_paths(module) {
-                let Some(Target::ItemOf(owner)) = tree.resolve(index, segments) else { continue };
-                graph.add(&module.file, tree.file(owner), Reason { line, path: segments.join("::") });
+            for NamedPath { segments, file, line } in &module.named_paths {
+                if let Some(Target::ItemOf(owner)) = tree.resolve(module_path, segments) {
+                    let reason = Reason { line: *line, path: segments.join("::") };
+                    graph.add(file, &tree.modules[&owner].file, reason);
+                }
             }
         }
         graph
@@ -102,13 +104,4 @@ impl ImportGraph {
         }
         text
     }
-}
-
-/// Returns the paths that a module names: its imports, without re-exports that its own code does not use, and the paths
-/// in its code.
-fn named_paths(module: &Module) -> impl Iterator<Item = (&[String], usize)> {
-    let source = &module.source;
-    let imports = source.imports.iter().filter(|import| !import.is_public || source.words.contains(&import.name));
-    let imported = imports.map(|import| (import.segments.as_slice(), import.line));
-    imported.chain(source.paths.iter().map(|path| (path.segments.as_slice(), path.line)))
 }

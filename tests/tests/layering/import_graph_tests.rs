@@ -4,12 +4,12 @@ use std::path::Path;
 
 use crate::{
     import_graph::ImportGraph,
-    module_tree::{ModuleTree, SourceFiles},
+    module_reader::{SourceFiles, read_modules},
 };
 
 fn graph(files: &[(&str, &str)]) -> ImportGraph {
     let files: SourceFiles = files.iter().map(|(path, text)| (path.into(), (*text).to_owned())).collect();
-    ImportGraph::of(&ModuleTree::read(&files, Path::new("lib.rs")))
+    ImportGraph::of(&read_modules(&files, Path::new("lib.rs")))
 }
 
 /// Returns the imports as `importer > imported`, by the names of the files without `.rs`.
@@ -59,6 +59,12 @@ fn re_exports_are_followed_to_the_definition() {
 }
 
 #[test]
+fn an_item_of_another_crate_is_not_an_import() {
+    let files = [("lib.rs", "mod a; pub use url::Url;"), ("a.rs", "use crate::Url; fn f() -> crate::Url {}")];
+    assert!(imports(&files).is_empty());
+}
+
+#[test]
 fn a_re_export_counts_where_the_file_uses_the_name() {
     let files = [("lib.rs", "mod a; pub use a::{A, B}; fn f(_: B) {}"), ("a.rs", "use crate::f;")];
     assert_eq!(imports(&files), ["a > lib", "lib > a"]);
@@ -92,10 +98,15 @@ fn tests_and_comments_import_nothing() {
 }
 
 #[test]
-fn code_that_is_left_out_of_tests_is_read() {
-    let a = "#[cfg(not(test))] use crate::b::B; struct S { #[cfg(test)] x: crate::c::C, y: crate::d::D }";
-    let files = [("lib.rs", "mod a; mod b; mod c; mod d;"), ("a.rs", a), ("b.rs", ""), ("c.rs", ""), ("d.rs", "")];
-    assert_eq!(imports(&files), ["a > b", "a > d"]);
+fn code_that_is_compiled_outside_tests_is_read() {
+    let a = r#"
+        #[cfg(not(test))] use crate::b::B;
+        struct S { #[cfg(test)] x: crate::c::C, y: crate::d::D }
+        #[cfg(any(test, feature = "x"))] fn f(_: crate::e::E) {}
+    "#;
+    let lib = "mod a; mod b; mod c; mod d; mod e;";
+    let files = [("lib.rs", lib), ("a.rs", a), ("b.rs", ""), ("c.rs", ""), ("d.rs", ""), ("e.rs", "")];
+    assert_eq!(imports(&files), ["a > b", "a > d", "a > e"]);
 }
 
 #[test]
@@ -126,6 +137,19 @@ fn serde_attributes_name_modules() {
 #[test]
 fn macros_name_their_own_crate() {
     let files = [("lib.rs", "mod a; mod b;"), ("a.rs", "macro_rules! m { () => { $crate::b::f() } }"), ("b.rs", "")];
+    assert_eq!(imports(&files), ["a > b"]);
+}
+
+#[test]
+fn macro_arguments_are_code() {
+    let a = r#"fn f() { println!("{} {}", crate::b::LIMIT, vec![super::c::g::<u8>()].len()) }"#;
+    let files = [("lib.rs", "mod a; mod b; mod c;"), ("a.rs", a), ("b.rs", ""), ("c.rs", "")];
+    assert_eq!(imports(&files), ["a > b", "a > c"]);
+}
+
+#[test]
+fn a_glob_of_variants_names_their_enum() {
+    let files = [("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::Color::*;"), ("b.rs", "pub enum Color { Red }")];
     assert_eq!(imports(&files), ["a > b"]);
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::module_tree::SourceFiles;
+use crate::module_reader::SourceFiles;
 
 /// Returns the normal dependencies of each crate of the workspace, without those of its tests and its build.
 pub(crate) fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

@@ -1,6 +1,6 @@
 //! The forms in which phone numbers are written.
 
-use super::{PhoneLabel, PhonePrefix};
+use super::{labels::PhoneLabel, prefix::PhonePrefix};
 use crate::digits::{DigitGroup, all_digits, gap};
 
 /// The features by which groups of digits are classified as a phone number.
