@@ -2,6 +2,7 @@
 //! `tenants`.
 
 mod operator;
+mod shared_args;
 mod tenants;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -11,12 +12,12 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use quire_pp_ocr::Device;
-use quire_routes::Config;
 use quire_tasks::{Mode, ModeName};
 
 use crate::provider::RequestedProvider;
 
 pub(crate) use operator::{DeadLettersCommand, DecisionArgs, EnginesCommand, ReviewCommand};
+pub(crate) use shared_args::{BackendKind, DataDirArgs, DeploymentArgs, RoutesArgs};
 pub(crate) use tenants::{KeysCommand, TenantsCommand, WebhookSecretArgs};
 
 /// Document OCR: reads text from PDF, PNG, JPEG, TIFF, WebP and BMP files.
@@ -143,52 +144,6 @@ pub(crate) struct ServeArgs {
     pub(crate) dev: bool,
 }
 
-/// The backend that a command works on.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DeploymentArgs {
-    /// The backend: a folder on this machine, or AWS, configured by `QUIRE_AWS_BUCKET` and related variables.
-    #[arg(long, value_enum, env = "QUIRE_PLATFORM", default_value_t = BackendKind::Embedded)]
-    pub(crate) platform: BackendKind,
-    #[command(flatten)]
-    pub(crate) data: DataDirArgs,
-}
-
-/// The kinds of backends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BackendKind {
-    Embedded,
-    Aws,
-}
-
-/// The folder of an embedded backend.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DataDirArgs {
-    /// The data folder [default: quire in the user's data folder].
-    #[arg(long = "data", value_name = "DIR", env = "QUIRE_DATA")]
-    dir: Option<PathBuf>,
-}
-
-impl DataDirArgs {
-    /// Returns the given folder. Default: `quire` in the data folder of the XDG base directory specification, or in
-    /// `Application Support` on macOS.
-    ///
-    /// # Errors
-    /// When no folder is given and the user has no home folder.
-    pub(crate) fn dir(&self) -> anyhow::Result<PathBuf> {
-        if let Some(dir) = &self.dir {
-            return Ok(dir.clone());
-        }
-        if let Some(base) = std::env::var_os("XDG_DATA_HOME") {
-            return Ok(PathBuf::from(base).join("quire"));
-        }
-        let base = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
-        match std::env::home_dir() {
-            Some(home) => Ok(home.join(base).join("quire")),
-            None => Err(anyhow::anyhow!("the user has no home folder: name a data folder with --data DIR")),
-        }
-    }
-}
-
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EngineArgs {
     /// The device that runs the models.
@@ -217,24 +172,6 @@ pub(crate) const fn device_name(device: Device) -> &'static str {
     match device {
         Device::Cpu => "cpu",
         Device::Cuda => "cuda",
-    }
-}
-
-/// The configured engines.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct RoutesArgs {
-    /// Engines and routes: a JSON file, or the JSON itself [default: PP-OCR reads text].
-    #[arg(long = "engines", value_name = "FILE", env = "QUIRE_ENGINES", hide_env_values = true)]
-    pub(crate) engines: Option<String>,
-}
-
-impl RoutesArgs {
-    /// Loads the configuration.
-    ///
-    /// # Errors
-    /// When it cannot be read or is invalid.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(self.engines.as_deref())?)
     }
 }
 

@@ -3,99 +3,25 @@
 //! Nothing is downloaded or changed unless `--fetch` is given. Native code runs in a child process, as everywhere.
 
 mod machine;
+mod report;
 mod text;
 mod trial;
 
 use std::{
     io::{self, ErrorKind, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
-use quire_inference::{OnnxFile, TensorInfo};
-use quire_native_libs::{FileCheck, FileCondition, Progress};
-use quire_pp_ocr::{Device, Provider};
-use serde::Serialize;
+use quire_native_libs::Progress;
+use quire_pp_ocr::Device;
 
 use crate::{
     cli::{DoctorArgs, EngineArgs, ReportFormat},
     engine,
-    provider::SelectedProvider,
 };
 use machine::{DiskInfo, GpuInfo, MachineInfo};
-use trial::TrialResult;
-
-/// Names of the libraries of which one is enough.
-const OPENVINO: &str = "OpenVINO";
-const ONNX_RUNTIME: &str = "ONNX Runtime";
-
-/// The values of [`LibraryFile::condition`] in the JSON report.
-const WHOLE: &str = "whole";
-const GIVEN: &str = "given";
-const MISSING: &str = "missing";
-const DAMAGED: &str = "damaged";
-
-/// The report, as JSON with `--format json`.
-#[derive(Debug, Serialize)]
-struct DoctorReport {
-    /// Whether this machine can read documents.
-    ok: bool,
-    version: &'static str,
-    machine: MachineInfo,
-    provider: ProviderInfo,
-    gpu: GpuInfo,
-    #[serde(rename = "parts")]
-    libraries: Vec<LibraryFile>,
-    models: Vec<ModelFile>,
-    data: DiskInfo,
-    cache: Option<DiskInfo>,
-    /// `None` if something that is needed is missing.
-    trial: Option<TrialResult>,
-    /// How to fix the problems.
-    advice: Vec<String>,
-}
-
-/// The provider that runs PP-OCR.
-#[derive(Debug, Serialize)]
-struct ProviderInfo {
-    name: &'static str,
-    /// The number format of detection.
-    detection: &'static str,
-    /// The number format of recognition.
-    recognition: &'static str,
-    reason: &'static str,
-}
-
-impl ProviderInfo {
-    fn new(selected: &SelectedProvider) -> Self {
-        let [detection, recognition] = selected.provider.precisions();
-        Self { name: selected.provider.as_str(), detection, recognition, reason: selected.reason }
-    }
-}
-
-/// A file of a native library or a model.
-#[derive(Debug, Serialize)]
-struct LibraryFile {
-    #[serde(rename = "part")]
-    name: &'static str,
-    version: Option<&'static str>,
-    path: PathBuf,
-    condition: &'static str,
-    /// The environment variable that names the file.
-    given_by: Option<&'static str>,
-    /// Whether reading with the current settings needs it.
-    needed: bool,
-}
-
-/// The metadata of a model file.
-#[derive(Debug, Serialize)]
-struct ModelFile {
-    path: PathBuf,
-    sha256: Option<String>,
-    inputs: Vec<String>,
-    outputs: Vec<String>,
-    problem: Option<String>,
-}
+use report::{DAMAGED, DoctorReport, LibraryFile, MISSING, ModelFile, ONNX_RUNTIME, ProviderInfo};
 
 /// Prints the report. Returns success if this machine can read documents.
 pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
@@ -178,52 +104,4 @@ fn advise_on_libraries(libraries: &[LibraryFile], advice: &mut Vec<String>) {
         });
     }
     advice.dedup();
-}
-
-impl LibraryFile {
-    fn new(finding: FileCheck, provider: Provider) -> Self {
-        let FileCheck { part: name, version, path, condition, variable } = finding;
-        let needed = match name {
-            OPENVINO => provider == Provider::OpenVino,
-            ONNX_RUNTIME => provider != Provider::OpenVino,
-            _ => true,
-        };
-        let condition = match condition {
-            FileCondition::Valid => WHOLE,
-            FileCondition::Override(_) => GIVEN,
-            FileCondition::Missing => MISSING,
-            _ => DAMAGED,
-        };
-        Self { name, version, path, condition, given_by: variable, needed }
-    }
-
-    fn is_model_file(&self) -> bool {
-        self.path.extension().is_some_and(|extension| extension == "onnx") && self.path.is_file()
-    }
-
-    /// Returns whether nothing can be read without this file. ONNX Runtime replaces an OpenVINO that was not requested
-    /// explicitly and whose environment variable names a missing file; an OpenVINO without the variable is downloaded.
-    fn prevents_reading(&self, is_provider_required: bool) -> bool {
-        let is_replaceable = self.name == OPENVINO && !is_provider_required && self.given_by.is_some();
-        self.needed && !is_replaceable && matches!(self.condition, MISSING | DAMAGED)
-    }
-}
-
-impl ModelFile {
-    fn read(file: &LibraryFile) -> Self {
-        let path = file.path.clone();
-        let sha256 = quire_native_libs::sha256(&path).ok();
-        match OnnxFile::read(&path) {
-            Ok(OnnxFile { inputs, outputs, .. }) => {
-                Self { path, sha256, inputs: describe(&inputs), outputs: describe(&outputs), problem: None }
-            }
-            Err(error) => {
-                Self { path, sha256, inputs: Vec::new(), outputs: Vec::new(), problem: Some(error.to_string()) }
-            }
-        }
-    }
-}
-
-fn describe(outlets: &[TensorInfo]) -> Vec<String> {
-    outlets.iter().map(ToString::to_string).collect()
 }

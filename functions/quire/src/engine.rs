@@ -18,6 +18,9 @@ use crate::{
     provider::{self, RequestedProvider},
 };
 
+/// Makes an engine that runs in this process, on the thread that will own it.
+pub type MakeEngine = fn(&EngineEntry, EngineResources) -> anyhow::Result<LocalEngine>;
+
 /// The resources of this machine that one worker's engines may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineResources {

@@ -31,16 +31,11 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::Parser;
-use quire_routes::EngineEntry;
-use quire_worker::LocalEngine;
 
-pub use engine::{EngineResources, local_engine, policy, pp_ocr_model};
+pub use engine::{EngineResources, MakeEngine, local_engine, policy, pp_ocr_model};
 pub use provider::RequestedProvider;
 
 use crate::cli::{Cli, CliCommand};
-
-/// Makes an engine that runs in this process, on the thread that will own it.
-pub type MakeEngine = fn(&EngineEntry, EngineResources) -> anyhow::Result<LocalEngine>;
 
 /// Runs the command. Prints an error with its causes and returns a failure. Must be called before any thread is
 /// started.

@@ -21,7 +21,7 @@ const PAUSED_DELAY: Duration = Duration::from_secs(10);
 
 /// The attempts of a page.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempts {
+pub(crate) struct AttemptBudget {
     /// The receive count, from 1.
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
@@ -60,7 +60,7 @@ pub(crate) fn decide(
     plan: &ReadPlan<'_>,
     first: EngineOutcome,
     second: Option<EngineOutcome>,
-    attempts: Attempts,
+    attempts: AttemptBudget,
     now: Instant,
 ) -> PageDecision {
     let fallback = plan.fallback.map(|entry| &entry.engine);
@@ -119,7 +119,7 @@ fn decide_without_text(
     plan: &ReadPlan<'_>,
     first: &EngineOutcome,
     second: Option<&EngineOutcome>,
-    attempts: Attempts,
+    attempts: AttemptBudget,
     now: Instant,
 ) -> PageDecision {
     let outcomes = || std::iter::once(first).chain(second);

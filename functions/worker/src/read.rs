@@ -25,7 +25,7 @@ use crate::{
     engine_guard::EngineOutcome,
     engines::Engines,
     in_flight::{InFlight, PageEnd},
-    outcome::{Attempts, PageDecision, decide, needs_fallback},
+    outcome::{AttemptBudget, PageDecision, decide, needs_fallback},
     redact, review,
     settings::WorkerSettings,
 };
@@ -196,9 +196,9 @@ impl PageReadStep {
         }
     }
 
-    fn attempts(&self, attempt: u32) -> Attempts {
+    fn attempts(&self, attempt: u32) -> AttemptBudget {
         let max_attempts = self.backend.queue(QueueName::Pages).settings().max_receives;
-        Attempts { attempt, max_attempts, backoff: self.settings.backoff(attempt) }
+        AttemptBudget { attempt, max_attempts, backoff: self.settings.backoff(attempt) }
     }
 
     /// Applies the task's redaction policy. The text that was read goes no further than this.

@@ -216,14 +216,6 @@ impl Config {
         parsed.map_err(|why| Misconfigured { name: VARIABLE, value: shown.to_owned(), why })
     }
 
-    /// Parses and validates a configuration.
-    ///
-    /// # Errors
-    /// [`InvalidConfig`] with the first problem.
-    pub fn parse(json: &str) -> Result<Self, InvalidConfig> {
-        file::parse(json)
-    }
-
     /// Returns the route of a mode.
     pub fn route(&self, mode: ModeName) -> Option<&Route> {
         self.routes.iter().find(|route| route.modes.contains(&mode))

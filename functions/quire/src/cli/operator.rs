@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use quire_dead_letter::DeadLetterKind;
 use quire_tasks::MAX_WORD_CHARS;
 
-use super::{DeploymentArgs, RoutesArgs};
+use super::shared_args::{DeploymentArgs, RoutesArgs};
 
 /// The longest reason or name, in characters.
 const MAX_LINE_CHARS: usize = 2 * MAX_WORD_CHARS;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use quire_tasks::Tenant;
 use quire_tenants::TenantLimits;
 
-use super::{DeploymentArgs, operator::parse_line};
+use super::{operator::parse_line, shared_args::DeploymentArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {

@@ -5,7 +5,10 @@ use std::{
     io::{self, Write},
 };
 
-use super::{DiskInfo, DoctorReport, GIVEN, GpuInfo, LibraryFile, MISSING, MachineInfo, ModelFile};
+use super::{
+    machine::{DiskInfo, GpuInfo, MachineInfo},
+    report::{DoctorReport, GIVEN, LibraryFile, MISSING, ModelFile},
+};
 
 pub(super) fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<()> {
     let DoctorReport { machine, provider, libraries, models, .. } = report;

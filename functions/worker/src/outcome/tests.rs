@@ -3,8 +3,8 @@ use quire_tasks::{FailureCode, Line, ReadAs};
 
 use super::*;
 
-const FIRST_ATTEMPT: Attempts = Attempts { attempt: 1, max_attempts: 5, backoff: Duration::from_secs(15) };
-const LAST_ATTEMPT: Attempts = Attempts { attempt: 5, ..FIRST_ATTEMPT };
+const FIRST_ATTEMPT: AttemptBudget = AttemptBudget { attempt: 1, max_attempts: 5, backoff: Duration::from_secs(15) };
+const LAST_ATTEMPT: AttemptBudget = AttemptBudget { attempt: 5, ..FIRST_ATTEMPT };
 
 fn config(route: &str) -> Config {
     let server = r#"{"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
@@ -36,7 +36,12 @@ fn unavailable(spends_attempt: bool) -> EngineOutcome {
     EngineOutcome::Unavailable { until: None, spends_attempt }
 }
 
-fn decided(config: &Config, first: EngineOutcome, second: Option<EngineOutcome>, attempts: Attempts) -> PageDecision {
+fn decided(
+    config: &Config,
+    first: EngineOutcome,
+    second: Option<EngineOutcome>,
+    attempts: AttemptBudget,
+) -> PageDecision {
     let plan = config.plan(&ReadAs::default()).expect("the mode is offered");
     decide(&plan, first, second, attempts, Instant::now())
 }

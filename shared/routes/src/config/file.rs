@@ -39,18 +39,24 @@ struct CanaryFile {
     share: f64,
 }
 
-pub(super) fn parse(json: &str) -> Result<Config, InvalidConfig> {
-    let ConfigFile { engines: kinds, routes, breaker, canary } = serde_json::from_str(json)?;
-    let mut engines = BTreeMap::new();
-    for (name, kind) in kinds {
-        let engine = parse_engine(&name)?;
-        let modes = kind.modes();
-        engines.insert(engine.clone(), EngineEntry { engine, kind, modes });
+impl Config {
+    /// Parses and validates a configuration.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] with the first problem.
+    pub fn parse(json: &str) -> Result<Self, InvalidConfig> {
+        let ConfigFile { engines: kinds, routes, breaker, canary } = serde_json::from_str(json)?;
+        let mut engines = BTreeMap::new();
+        for (name, kind) in kinds {
+            let engine = parse_engine(&name)?;
+            let modes = kind.modes();
+            engines.insert(engine.clone(), EngineEntry { engine, kind, modes });
+        }
+        let routes = routes.into_iter().map(parse_route).collect::<Result<_, _>>()?;
+        let config = Self { engines, routes, breaker, canary };
+        validate(&config).map_err(InvalidConfig::Contradiction)?;
+        Ok(config)
     }
-    let routes = routes.into_iter().map(parse_route).collect::<Result<_, _>>()?;
-    let config = Config { engines, routes, breaker, canary };
-    validate(&config).map_err(InvalidConfig::Contradiction)?;
-    Ok(config)
 }
 
 fn parse_route(route: RouteFile) -> Result<Route, InvalidConfig> {
