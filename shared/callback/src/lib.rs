@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod classification;
+#[cfg(feature = "endpoint")]
 mod endpoint;
 mod payload;
 mod schedule;
@@ -13,6 +14,7 @@ mod secret;
 mod signature;
 
 pub use classification::{ResponseClass, classify_response};
+#[cfg(feature = "endpoint")]
 pub use endpoint::{
     Endpoint, EndpointAdmission, EndpointChange, EndpointCondition, EndpointState, FAILURES_TO_OPEN,
     endpoint_admission, endpoint_change, endpoint_key,

@@ -112,7 +112,7 @@ fn argmax_in_the_model_matches_argmax_of_its_output() {
 
     let nothing = Array4::from_elem((1, 3, 48, 64), f32::NAN);
     let steps = bound.recognize(nothing.view()).expect("a result");
-    assert!(steps.iter().flatten().all(|step| step.probability.is_nan()), "no number is told from a class");
+    assert!(steps.iter().flatten().all(|step| step.probability.is_nan()), "probabilities are NaN");
 }
 
 #[test]

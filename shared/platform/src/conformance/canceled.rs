@@ -190,7 +190,7 @@ pub async fn a_completed_page_makes_progress_due(backend: &Backend) {
     let second = complete(backend, page(&task, 1, 2), succeeded()).await;
     assert_eq!(second.task().progress_due(), None, "too soon after the first");
     let last = complete(backend, page(&task, 1, 3), succeeded()).await;
-    assert_eq!(last.task().progress_due(), None, "of the end its customer is told anyway");
+    assert_eq!(last.task().progress_due(), None, "the end has its own callback");
     for completion in [&first, &again, &second, &last] {
         enqueue_progress(backend, completion).await.expect("owed");
     }
