@@ -118,7 +118,7 @@ impl Notifier {
         let error = match class {
             ResponseClass::Delivered => None,
             ResponseClass::Retry | ResponseClass::GiveUp => {
-                Some(format!("the receiver answered with status {}", received.status))
+                Some(format!("the endpoint responded with status {}", received.status))
             }
         };
         AttemptResponse {

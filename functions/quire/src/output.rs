@@ -79,7 +79,7 @@ pub(crate) fn format_remarks(page: &PageText) -> Option<String> {
         remarks.push(format!("read by {}", page.engine));
     }
     remarks.extend(page.tried.iter().map(describe_tried));
-    remarks.extend(page.warnings.iter().map(|warning| describe_warning(warning).to_owned()));
+    remarks.extend(page.warnings.iter().map(|&warning| describe_warning(warning).to_owned()));
     if remarks.is_empty() { None } else { Some(remarks.join("; ")) }
 }
 
@@ -93,7 +93,7 @@ fn describe_tried(tried: &TriedEngine) -> String {
     }
 }
 
-const fn describe_warning(warning: &Warning) -> &'static str {
+const fn describe_warning(warning: Warning) -> &'static str {
     match warning {
         Warning::CutOff => "the answer was cut off: text may be missing",
         Warning::Repetition => "the model repeated itself and was stopped: text may be missing",

@@ -59,7 +59,7 @@ impl Default for WorkerSettings {
 }
 
 /// Returns the batching policy of this provider: its defaults, with the fields of the file named by `QUIRE_POLICY`
-/// replaced, if it is set ([`Policy::from_file`]).
+/// replaced, if it is set ([`BatchPolicy::from_file`]).
 ///
 /// # Errors
 /// When the file cannot be read or a field is invalid; the error names the field.

@@ -154,7 +154,7 @@ impl RateLimiter {
     /// Returns the limits of a tenant, cached for a few seconds.
     ///
     /// # Errors
-    /// Any [`Error`].
+    /// Any [`quire_platform::Error`].
     pub async fn limits(&self, tenant: &Tenant, now: UnixMillis) -> Result<TenantLimits> {
         let remembered = self.limits.lock().unwrap_or_else(PoisonError::into_inner).get(tenant);
         if let Some((_, limits)) = remembered.filter(|(until, _)| now < *until) {
@@ -169,7 +169,7 @@ impl RateLimiter {
     /// Takes a token for one request. Returns `None` if the tenant's requests are not limited.
     ///
     /// # Errors
-    /// Any [`Error`].
+    /// Any [`quire_platform::Error`].
     pub async fn take_request(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
         let Some(request_limit) = RequestLimit::from_limits(&self.limits(tenant, now).await?) else { return Ok(None) };
         let held = self.local_tokens(tenant);
@@ -230,7 +230,7 @@ impl RateLimiter {
     /// limited.
     ///
     /// # Errors
-    /// Any [`Error`].
+    /// Any [`quire_platform::Error`].
     pub async fn pages(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
         let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(None) };
         let key = RateLimitPolicy::Pages.record_key(tenant);
@@ -243,7 +243,7 @@ impl RateLimiter {
     /// bucket may go into debt, which later refills repay first.
     ///
     /// # Errors
-    /// Any [`Error`].
+    /// Any [`quire_platform::Error`].
     pub async fn charge_pages(&self, tenant: &Tenant, pages: u64, now: UnixMillis) -> Result<()> {
         let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(()) };
         if pages == 0 {

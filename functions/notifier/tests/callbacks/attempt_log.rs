@@ -31,7 +31,7 @@ async fn every_attempt_is_logged_with_its_response() {
     assert_eq!((first.attempt, first.event.as_str(), first.status), (1, "task.succeeded", Some(503)));
     assert_eq!(
         (first.result, first.error.as_deref()),
-        (AttemptResult::Retrying, Some("the receiver answered with status 503"))
+        (AttemptResult::Retrying, Some("the endpoint responded with status 503"))
     );
     let response = first.response.as_deref().expect("a response");
     assert!(response.starts_with("too busy!") && response.len() == 1024, "{}", response.len());

@@ -150,12 +150,12 @@ async fn a_gone_endpoint_is_not_called_until_it_is_enabled() {
     assert_eq!(test.endpoint(&url).await.expect("a record").state, EndpointState::Disabled);
     let second = test.ended_task(&url).await;
     test.deliver_next(&notifier).await;
-    let reason = "the receiver is disabled since it returned 410 Gone: the receiver answered with status 410";
+    let reason = "the receiver is disabled since it returned 410 Gone: the endpoint responded with status 410";
     assert_eq!(callback_of(&test, &second).await, (CallbackState::Exhausted, 1));
     assert_eq!(test.log(second.id).await[0].result, AttemptResult::GivenUp);
     assert_eq!(
         test.receive(QueueName::DeadCallbacks).await.reason.as_deref(),
-        Some("the receiver answered with status 410")
+        Some("the endpoint responded with status 410")
     );
     assert_eq!(test.receive(QueueName::DeadCallbacks).await.reason.as_deref(), Some(reason));
     assert_eq!(receiver.requests().len(), 1);

@@ -48,9 +48,9 @@ async fn an_exhausted_callback_is_dead_lettered_and_can_be_redriven() {
     let exhausted = test.until(task.id, CallbackState::Exhausted).await;
     let callback = exhausted.callback.expect("a callback");
     assert_eq!(callback.attempts, 4);
-    assert_eq!(callback.last_error.as_deref(), Some("the receiver answered with status 500"));
+    assert_eq!(callback.last_error.as_deref(), Some("the endpoint responded with status 500"));
     let dead = test.receive(QueueName::DeadCallbacks).await;
-    assert_eq!(dead.reason.as_deref(), Some("the receiver answered with status 500"));
+    assert_eq!(dead.reason.as_deref(), Some("the endpoint responded with status 500"));
 
     let tasks = &test.backend.tasks;
     let pending = tasks.update_callback(task.id, 1, CallbackUpdate::Redrive).await.expect("updated").task().clone();
@@ -73,7 +73,7 @@ async fn a_refused_callback_is_not_retried() {
         test.deliver_next(&test.notifier()).await;
         assert_eq!(test.task(task.id).await.callback_state(), CallbackState::Exhausted);
         assert_eq!(test.depth(QueueName::Callbacks).await, QueueDepth::default());
-        let reason = format!("the receiver answered with status {}", status.as_u16());
+        let reason = format!("the endpoint responded with status {}", status.as_u16());
         assert_eq!(test.receive(QueueName::DeadCallbacks).await.reason, Some(reason));
         assert_eq!(receiver.requests().len(), 1);
     }

@@ -27,7 +27,7 @@ async fn update(world: &TestWorld, id: TaskId, update: CallbackUpdate) {
 }
 
 fn exhausted() -> CallbackUpdate {
-    CallbackUpdate::Exhausted { error: "the receiver answered with status 410".to_owned() }
+    CallbackUpdate::Exhausted { error: "the endpoint responded with status 410".to_owned() }
 }
 
 fn attempt(webhook_id: WebhookId, number: u32, at: i64, ending: AttemptResult) -> DeliveryAttempt {
@@ -40,7 +40,7 @@ fn attempt(webhook_id: WebhookId, number: u32, at: i64, ending: AttemptResult) -
         duration_ms: 12,
         result: ending,
         status: Some(if delivered { 200 } else { 503 }),
-        error: (!delivered).then(|| "the receiver answered with status 503".to_owned()),
+        error: (!delivered).then(|| "the endpoint responded with status 503".to_owned()),
         response: (!delivered).then(|| "down".to_owned()),
         next_at: (!delivered).then_some(UnixMillis(at + 1000)),
     }
@@ -89,7 +89,7 @@ async fn deliveries_are_listed_newest_first_with_all_attempts() {
     assert_eq!(endings(&deliveries[1]), ["retrying", "given_up", "delivered"]);
     let expected = json!({
         "attempt": 1, "at": "2023-11-14T22:13:20Z", "status": 503, "duration_ms": 12, "ending": "retrying",
-        "error": "the receiver answered with status 503", "answer": "down", "next_at": "2023-11-14T22:13:21Z",
+        "error": "the endpoint responded with status 503", "answer": "down", "next_at": "2023-11-14T22:13:21Z",
     });
     assert_eq!(deliveries[1]["attempts"][0], expected);
     assert_eq!(log["next"], Value::Null);

@@ -142,6 +142,6 @@ async fn one_failing_object_fails_the_event_after_the_others_are_processed() {
     let records = [record("inbox/%FF.pdf", &json!({})), record("inbox/good.pdf", &json!({}))];
     let failed =
         handle_upload_event(&world.backend, &world.routes, event(&records), None).await.expect_err("one failed");
-    assert_eq!(failed.to_string(), "1 uploads could not be taken in");
+    assert_eq!(failed.to_string(), "cannot process 1 uploads");
     assert_eq!(world.depth(QueueName::Documents).await, 1);
 }

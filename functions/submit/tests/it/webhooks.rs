@@ -62,7 +62,8 @@ async fn disable(world: &TestWorld, tenant: &Tenant, url: &str, state: EndpointS
     let key = endpoint_key(tenant, url);
     let id = key.rsplit('/').next().expect("a key has parts").to_owned();
     let plain = url.split('?').next().expect("a beginning").to_owned();
-    let (since, last_error) = (UnixMillis(1_700_000_000_000), Some("the receiver answered with status 410".to_owned()));
+    let (since, last_error) =
+        (UnixMillis(1_700_000_000_000), Some("the endpoint responded with status 410".to_owned()));
     let endpoint = Endpoint { id: id.clone(), url: plain, state, since, failures: 5, last_error };
     let body = serde_json::to_string(&endpoint).expect("JSON");
     world.backend.records.set(Collection::Endpoints, &key, body, None).await.expect("it is written");
@@ -105,7 +106,7 @@ async fn a_failed_test_event_returns_its_status() {
     let world = TestWorld::without_worker(|_| {}).await;
     let (url, _) = receiver(503, "down for maintenance").await;
     let outcome = test(&world, &url).await.json();
-    let expected = (json!(false), json!(503), json!("the receiver answered with status 503"));
+    let expected = (json!(false), json!(503), json!("the endpoint responded with status 503"));
     assert_eq!((outcome["delivered"].clone(), outcome["status"].clone(), outcome["error"].clone()), expected);
     assert_eq!(outcome["answer"], "down for maintenance");
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
@@ -201,7 +202,7 @@ async fn disabled_and_backed_off_endpoints_are_listed_and_enabled() {
     assert_eq!(listed.len(), 2);
     let expected = json!({
         "id": open, "url": "https://a.example/hook", "state": "open", "until": "2023-11-14T22:13:30Z",
-        "since": "2023-11-14T22:13:20Z", "failures": 5, "last_error": "the receiver answered with status 410",
+        "since": "2023-11-14T22:13:20Z", "failures": 5, "last_error": "the endpoint responded with status 410",
     });
     assert_eq!(of(&open), expected);
     assert_eq!((&of(&gone)["state"], &of(&gone)["until"]), (&json!("disabled"), &Value::Null));
