@@ -23,7 +23,7 @@ const BITMAP_HEADERS: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
 ///
 /// ```
 /// use quire_document::sniff;
-/// use quire_tasks::Format;
+/// use quire_tasks::DocumentFormat;
 ///
 /// assert_eq!(sniff(b"%PDF-1.7"), Some(DocumentFormat::Pdf));
 /// assert_eq!(sniff(b"GIF89a"), None);

@@ -57,7 +57,7 @@ async fn an_open_breaker_receives_nothing_and_spends_no_attempt() {
     let (running, shutdown) = stage.work();
     wait_for_state(&stage, BreakerState::Open).await;
     let why = stage.statuses().await.reason(&name("a@1"), now()).map(str::to_owned).unwrap_or_default();
-    assert!(why.contains("another key"), "{why}");
+    assert!(why.contains("rejects the API key"), "{why}");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.calls(), 1, "the open breaker sends no further page");
     let depth = stage.backend.queue(QueueName::Pages).depth().await.expect("the queue reports its depth");

@@ -76,7 +76,7 @@ async fn each_failed_page_has_its_reason_and_the_others_have_their_text() {
     let mut colors = vec![WHITE; 30];
     let bad = [
         (13, ERRS, "a green page"),
-        (17, NAN_MAP, "no numbers"),
+        (17, NAN_MAP, "NaN or infinity"),
         (22, TOO_FEW, "expected"),
         (27, BAD_LINE, "a yellow line"),
     ];
