@@ -85,7 +85,8 @@ enum BreakerPhase {
 /// ```
 /// use std::time::{Duration, Instant};
 ///
-/// use quire_routes::{Breaker, BreakerPermit, BreakerSettings, BreakerState};
+/// use quire_routes::{Breaker, BreakerPermit, BreakerSettings};
+/// use quire_tasks::BreakerState;
 ///
 /// let settings = BreakerSettings { min_calls: 1, open_secs: 15.0, ..BreakerSettings::default() };
 /// let mut breaker = Breaker::new(settings);
