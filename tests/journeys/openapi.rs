@@ -1,5 +1,5 @@
-//! Validates the API against its `OpenAPI` description: the responses to a client that uses every call, its webhooks, and
-//! the responses to requests that Schemathesis generates.
+//! Validates the API against its `OpenAPI` description: the responses to a client that uses every call, its webhooks,
+//! and the responses to requests that Schemathesis generates.
 
 use std::{fs, process::Command};
 
