@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use quire_callback::{MAX_TEXT_BYTES, PageContent};
-use quire_platform::{Backend, Error, Result, retry_with_backoff};
-use quire_tasks::{CallbackPayload, ObjectKey, Page, PageRef, PageStatus, PageText, Task, UnixMillis};
+use quire_platform::{Backend, Result, StoredPageText, read_page_text, retry_with_backoff};
+use quire_tasks::{CallbackPayload, Page, PageRef, PageStatus, Task, UnixMillis};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
@@ -102,18 +102,14 @@ async fn read_pages(backend: &Backend, pages: &[Page]) -> Result<BTreeMap<PageRe
 }
 
 async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option<(PageRef, PageContent)>> {
-    let key = ObjectKey::PageText { page, round }.to_string();
-    let object = match retry_with_backoff(|| backend.objects.read(&key)).await {
-        Ok(object) => object,
-        Err(Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Ok(text) = serde_json::from_slice::<PageText>(&object) else {
-        // Without the parser's error, which may quote text of the document.
-        warn!(%page, "cannot parse a stored result; sending the callback without text");
-        return Ok(None);
-    };
-    Ok(Some((page, text.into())))
+    match read_page_text(&backend, page, round).await? {
+        StoredPageText::Text(text) => Ok(Some((page, (*text).into()))),
+        StoredPageText::Missing => Ok(None),
+        StoredPageText::Malformed => {
+            warn!(%page, "sending the callback without text, because a stored result is malformed");
+            Ok(None)
+        }
+    }
 }
 
 #[cfg(test)]

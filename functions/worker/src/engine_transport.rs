@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use quire_document::PageImage;
 use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
-use quire_routes::{EngineEntry, OpenAiDialect, OpenAiEntry};
+use quire_routes::{EngineEntry, OpenAiEntry};
 use quire_tasks::{EngineName, Failure, FailureCode, Mode, PageText};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -81,10 +81,7 @@ impl EngineTransport {
             engine: engine.clone(),
             url: server.url.parse().with_context(|| format!("{engine}: invalid url"))?,
             model: server.model.clone(),
-            dialect: match server.dialect {
-                OpenAiDialect::Plain => quire_openai_engine::ApiDialect::Plain,
-                OpenAiDialect::Vllm => quire_openai_engine::ApiDialect::Vllm,
-            },
+            dialect: server.dialect,
             concurrency: server.concurrency,
             timeout: Duration::from_secs(server.timeout_secs),
             api_key: api_key(engine, server)?,

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, error::Error, path::Path, time::Duration};
 use futures_util::future::try_join_all;
 use quire_document::{DocumentLimits, Documents, PageImage};
 use quire_openai_engine::{OpenAiEngine, OpenAiEngineSettings};
-use quire_tasks::{Mode, PageText};
+use quire_tasks::{ApiDialect, Mode, PageText};
 
 type ExampleError = Box<dyn Error + Send + Sync>;
 
@@ -88,7 +88,11 @@ impl Arguments {
                 .ok_or("--url must be the base URL of the server, e.g. http://127.0.0.1:8000/v1")?
                 .parse()?,
             model: self.values.get("model").ok_or("--model must be the name of the model at the server")?.clone(),
-            dialect: self.value("dialect", "plain").parse()?,
+            dialect: match self.value("dialect", "plain") {
+                "plain" => ApiDialect::Plain,
+                "vllm" => ApiDialect::Vllm,
+                _ => return Err("--dialect must be `plain` or `vllm`".into()),
+            },
             concurrency: self.value("concurrency", "8").parse()?,
             timeout: Duration::from_secs(self.value("secs", "120").parse()?),
             api_key: std::env::var("QUIRE_REMOTE_KEY").ok(),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{ApiDialect, OpenAiEngineError, ResponseFlaw, request::VLLM_FIELDS, retry::FailedAttempt};
+use quire_tasks::ApiDialect;
+
+use crate::{OpenAiEngineError, ResponseFlaw, request::VLLM_FIELDS, retry::FailedAttempt};
 
 /// A response with another status than 200.
 #[derive(Debug)]

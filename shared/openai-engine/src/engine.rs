@@ -13,7 +13,7 @@ use bytes::Bytes;
 use quire_document::PageImage;
 use quire_egress::retry_after;
 use quire_ocr::{Instruction, InstructionError, default_prompts, parse_answer};
-use quire_tasks::{EngineName, Mode, PageText, Warning};
+use quire_tasks::{ApiDialect, EngineName, Mode, PageText, Warning};
 use reqwest::{
     Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -27,7 +27,7 @@ use tokio::{
 use url::Url;
 
 use crate::{
-    ApiDialect, OpenAiEngineError, OpenAiEngineSettings, OpenAiSetupError, ResponseFlaw,
+    OpenAiEngineError, OpenAiEngineSettings, OpenAiSetupError, ResponseFlaw,
     classification::ErrorResponse,
     completion::ChatCompletion,
     request::{encode_request, without_special_tokens},

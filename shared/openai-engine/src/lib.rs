@@ -26,5 +26,5 @@ mod sse;
 
 pub use engine::OpenAiEngine;
 pub use error::{OpenAiEngineError, ResponseFlaw};
-pub use settings::{ApiDialect, OpenAiEngineSettings, OpenAiSetupError};
+pub use settings::{OpenAiEngineSettings, OpenAiSetupError};
 pub use url::Url;

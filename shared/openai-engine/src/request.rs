@@ -4,10 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use quire_document::PageImage;
 use quire_ocr::Instruction;
-use quire_tasks::Mode;
+use quire_tasks::{ApiDialect, Mode};
 use serde_json::{Value, json};
-
-use crate::ApiDialect;
 
 /// Encodes the request for a page: the image first and then the prompt, in the order of the model's training. Greedy
 /// decoding (temperature 0), so that the result is deterministic.

@@ -1,31 +1,9 @@
 //! Configuration of a server.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use quire_tasks::EngineName;
+use quire_tasks::{ApiDialect, EngineName};
 use url::Url;
-
-/// Which request fields a server supports in addition to the standard ones of chat completions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ApiDialect {
-    /// None. Default. `transformers serve` and others refuse unknown fields.
-    #[default]
-    Plain,
-    /// Those of vLLM, which SGLang supports too: the model's own sampling parameters, and token probabilities.
-    Vllm,
-}
-
-impl FromStr for ApiDialect {
-    type Err = OpenAiSetupError;
-
-    fn from_str(text: &str) -> Result<Self, OpenAiSetupError> {
-        match text {
-            "plain" => Ok(Self::Plain),
-            "vllm" => Ok(Self::Vllm),
-            _ => Err(OpenAiSetupError::Setting("the dialect must be `plain` or `vllm`")),
-        }
-    }
-}
 
 /// Configuration of a server.
 #[derive(Clone)]

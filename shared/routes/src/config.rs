@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use quire_tasks::{EngineName, ModeName};
+use quire_tasks::{ApiDialect, EngineName, ModeName};
 use quire_telemetry::env::{self, Misconfigured};
 use serde::Deserialize;
 
@@ -102,7 +102,7 @@ pub struct OpenAiEntry {
     pub model: String,
     /// The fields that the server accepts beyond the protocol's. Default: none.
     #[serde(default)]
-    pub dialect: OpenAiDialect,
+    pub dialect: ApiDialect,
     /// Concurrent requests of each worker. Default: 16.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
@@ -119,17 +119,6 @@ pub struct OpenAiEntry {
     /// Prompts by mode, for another model than HunyuanOCR. `{keys}` and `{language}` are replaced by the task's values.
     #[serde(default)]
     pub prompts: BTreeMap<ModeName, String>,
-}
-
-/// The fields that a server accepts beyond the protocol's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OpenAiDialect {
-    /// None.
-    #[default]
-    Plain,
-    /// Those of vLLM and SGLang.
-    Vllm,
 }
 
 /// Enough to keep a server's batch full, and few enough for any server's queue.

@@ -2,6 +2,7 @@
 //!
 //! Pure data and rules: no I/O, no clock, no async. Everything that two functions must agree on is defined here once.
 
+mod api_dialect;
 mod callback;
 mod delivery;
 mod document;
@@ -25,6 +26,7 @@ mod task;
 mod trace_parent;
 pub mod transitions;
 
+pub use api_dialect::ApiDialect;
 pub use callback::{Callback, CallbackPayload, CallbackProgress, CallbackUpdate, PROGRESS_INTERVAL};
 pub use delivery::{AttemptResult, DeliveryAttempt, WebhookId};
 pub use document::{Document, DocumentFormat, DocumentSource, DocumentState, SplitDocument};

@@ -1,7 +1,7 @@
 //! Review entries and the current state of their pages.
 
 use quire_platform::{Backend, Collection, Error, Record, Result, enqueue_callback, retry_with_backoff};
-use quire_tasks::{Failure, ObjectKey, Page, PageStatus, PageText, ReviewClaim, ReviewEntry, Task, UnixMillis};
+use quire_tasks::{Failure, Page, PageStatus, PageText, ReviewClaim, ReviewEntry, Task, UnixMillis};
 use serde::Serialize;
 
 use crate::record::is_name;
@@ -141,10 +141,7 @@ pub(crate) async fn read_page_text(backend: &Backend, page: &Page) -> Result<Opt
     if page.status != PageStatus::Succeeded {
         return Ok(None);
     }
-    let key = ObjectKey::PageText { page: page.page, round: page.round }.to_string();
-    let json = retry_with_backoff(|| backend.objects.read(&key)).await?;
-    let malformed = |_| Error::Failed { what: "a stored result", why: format!("{key} is malformed") };
-    serde_json::from_slice(&json).map(Some).map_err(malformed)
+    quire_platform::read_page_text(backend, page.page, page.round).await?.require(page.page).map(Some)
 }
 
 /// Refusal: the page is being read.

@@ -1,9 +1,8 @@
 //! Reads the text of pages from the object store.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use quire_platform::{Backend, Error, Result, now};
-use quire_tasks::{Failure, FailureCode, ObjectKey, Page, PageStatus, PageText, Task};
-use tracing::error;
+use quire_platform::{Backend, Error, Result, StoredPageText, now, read_page_text};
+use quire_tasks::{Failure, FailureCode, Page, PageStatus, PageText, Task};
 
 /// The number of pages that are read concurrently: enough to hide the latency of the store, and few enough that a long
 /// document does not take all connections.
@@ -43,19 +42,9 @@ async fn read_text(backend: Backend, page: Page, ended: bool) -> Result<(Page, S
     if !ended || page.status != PageStatus::Succeeded {
         return Ok((page, StoredText::None));
     }
-    let key = ObjectKey::PageText { page: page.page, round: page.round }.to_string();
-    let text = match backend.objects.read(&key).await {
-        Ok(json) => StoredText::Read(Box::new(parse(&key, &json)?)),
-        Err(Error::NotFound { .. }) => StoredText::Missing,
-        Err(error) => return Err(error),
+    let text = match read_page_text(&backend, page.page, page.round).await? {
+        StoredPageText::Missing => StoredText::Missing,
+        stored => StoredText::Read(Box::new(stored.require(page.page)?)),
     };
     Ok((page, text))
-}
-
-fn parse(key: &str, json: &[u8]) -> Result<PageText> {
-    serde_json::from_slice(json).map_err(|error| {
-        // Only the position is logged: the object is the customer's text.
-        error!(object.key = key, line = error.line(), column = error.column(), "malformed page text");
-        Error::Failed { what: "a stored result", why: "malformed".to_owned() }
-    })
 }

@@ -8,7 +8,8 @@ mod recorded;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use quire_document::PageImage;
-use quire_openai_engine::{ApiDialect, OpenAiEngine, OpenAiEngineSettings};
+use quire_openai_engine::{OpenAiEngine, OpenAiEngineSettings};
+use quire_tasks::ApiDialect;
 
 /// A page of 64 × 32 pixels of noise.
 fn page() -> PageImage {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use quire_openai_engine::{ApiDialect, OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
-use quire_tasks::{FailureCode, Mode, PageText, Warning};
+use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
+use quire_tasks::{ApiDialect, FailureCode, Mode, PageText, Warning};
 use serde_json::Value;
 
 use crate::{
