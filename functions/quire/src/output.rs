@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use quire_submit::{DocumentAnswer, PageAnswer};
-use quire_tasks::{FallbackReason, ModeName, PageText, TriedEngine, Warning};
+use quire_tasks::{FallbackReason, ModeName, PageText, TriedEngine};
 
 use crate::cli::OutputFormat;
 
@@ -79,7 +79,7 @@ pub(crate) fn format_remarks(page: &PageText) -> Option<String> {
         remarks.push(format!("read by {}", page.engine));
     }
     remarks.extend(page.tried.iter().map(describe_tried));
-    remarks.extend(page.warnings.iter().map(|&warning| describe_warning(warning).to_owned()));
+    remarks.extend(page.warnings.iter().map(|warning| warning.kind.to_string()));
     if remarks.is_empty() { None } else { Some(remarks.join("; ")) }
 }
 
@@ -90,14 +90,6 @@ fn describe_tried(tried: &TriedEngine) -> String {
         (FallbackReason::Failed, None) => format!("{engine} failed"),
         (FallbackReason::Failed, Some(code)) => format!("{engine} failed: {}", code.as_str()),
         (FallbackReason::LessSure, _) => format!("{engine} had a lower confidence"),
-    }
-}
-
-const fn describe_warning(warning: Warning) -> &'static str {
-    match warning {
-        Warning::CutOff => "the answer was cut off: text may be missing",
-        Warning::Repetition => "the model repeated itself and was stopped: text may be missing",
-        Warning::OtherForm => "the answer does not have the format of the mode",
     }
 }
 
@@ -122,7 +114,7 @@ fn escape_markdown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quire_tasks::{FailureCode, Line, PageStatus};
+    use quire_tasks::{FailureCode, Line, PageStatus, WarningKind};
 
     use super::*;
 
@@ -169,7 +161,7 @@ mod tests {
         assert_eq!(format_remarks(&failed).as_deref(), Some("read by b@1; a@1 failed: timed_out"));
         let both = PageText {
             tried: tried(FallbackReason::LessSure, None),
-            warnings: vec![Warning::CutOff],
+            warnings: vec![WarningKind::CutOff.into()],
             ..page_text(ModeName::Text, "a")
         };
         let expected = "read by b@1; a@1 had a lower confidence; the answer was cut off: text may be missing";

@@ -108,6 +108,9 @@ impl Completer {
         let outcome = match read {
             Ok(text) => {
                 self.retry_while_full(|| self.store(message, &text)).await?;
+                if text.is_text_missing() {
+                    metrics::count("PagesWithMissingText", 1);
+                }
                 Outcome::Succeeded { confidence: text.confidence(), needs_review: review.is_some() }
             }
             Err(failure) => Outcome::Failed(failure),

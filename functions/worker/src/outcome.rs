@@ -49,10 +49,16 @@ pub(crate) enum PageDecision {
 /// Returns whether the fallback reads the page as well.
 pub(crate) fn needs_fallback(plan: &ReadPlan<'_>, first: &EngineOutcome) -> bool {
     match first {
-        EngineOutcome::Text(text) => text.confidence().is_some_and(|confidence| confidence < plan.fallback_below),
+        EngineOutcome::Text(text) => is_below(text, plan.fallback_below),
         EngineOutcome::Interrupted | EngineOutcome::Lost => false,
         _ => true,
     }
+}
+
+/// Returns whether a text is less certain than a route requires, or is known to be incomplete. A threshold of 0 turns
+/// both off.
+pub(crate) fn is_below(text: &PageText, threshold: f32) -> bool {
+    threshold > 0.0 && (text.is_text_missing() || text.confidence().is_some_and(|confidence| confidence < threshold))
 }
 
 /// Decides by the outcome of the plan's first engine, and of the fallback if it was asked.
@@ -81,9 +87,15 @@ pub(crate) fn decide(
     }
 }
 
-/// Returns the text with the higher confidence; the first if they are equal or one has no confidence.
+/// Returns the complete text, if the other is known to be incomplete; otherwise the one with the higher confidence; the
+/// first if they are equal or one has no confidence.
 fn more_confident(mut first: Box<PageText>, mut second: Box<PageText>) -> Box<PageText> {
-    if matches!((first.confidence(), second.confidence()), (Some(a), Some(b)) if b > a) {
+    let is_second_better = match (first.is_text_missing(), second.is_text_missing()) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => matches!((first.confidence(), second.confidence()), (Some(a), Some(b)) if b > a),
+    };
+    if is_second_better {
         second.tried.push(less_confident(&first));
         second
     } else {

@@ -4,7 +4,7 @@ use quire_inference::ModelError;
 use quire_ocr::{
     PageJob, PageReading, RepetitionGuard, RepetitionRule, StopReason, length_without_repetition, parse_answer,
 };
-use quire_tasks::{EngineName, Warning};
+use quire_tasks::{EngineName, WarningKind};
 
 use crate::{manifest::Manifest, network::TokenChoice, text_stream::TextStream, vocabulary::Vocabulary};
 
@@ -62,8 +62,8 @@ impl<'p> PageSequence<'p> {
         let height = self.job.image.page_height();
         let mut page = parse_answer(name, width, height, &self.job.mode, lines, end);
         // The model may have stopped on its own after a repetition.
-        if repeated && !page.warnings.contains(&Warning::Repetition) {
-            page.warnings.push(Warning::Repetition);
+        if repeated && !page.warnings.iter().any(|warning| warning.kind == WarningKind::Repetition) {
+            page.warnings.push(WarningKind::Repetition.into());
         }
         PageReading { page, tokens: self.tokens, end }
     }

@@ -8,7 +8,7 @@ mod spotting;
 mod tables;
 mod translation;
 
-use quire_tasks::{EngineName, Line, Mode, PageText, Warning};
+use quire_tasks::{EngineName, Line, Mode, PageText, WarningKind};
 
 use crate::stop_reason::StopReason;
 use parsed::{ModelAnswer, ParsedAnswer};
@@ -51,11 +51,11 @@ pub fn parse_answer(
     page.fields = taken.fields;
     page.warnings = match end {
         StopReason::EndOfText => Vec::new(),
-        StopReason::TokenLimit => vec![Warning::CutOff],
-        StopReason::Repetition => vec![Warning::Repetition],
+        StopReason::TokenLimit => vec![WarningKind::CutOff.into()],
+        StopReason::Repetition => vec![WarningKind::Repetition.into()],
     };
     if !taken.is_well_formed {
-        page.warnings.push(Warning::OtherForm);
+        page.warnings.push(WarningKind::OtherForm.into());
     }
     page
 }

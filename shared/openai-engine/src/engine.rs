@@ -13,7 +13,7 @@ use bytes::Bytes;
 use quire_document::PageImage;
 use quire_egress::retry_after;
 use quire_ocr::{Instruction, InstructionError, default_prompts, parse_answer};
-use quire_tasks::{ApiDialect, EngineName, Mode, PageText, Warning};
+use quire_tasks::{ApiDialect, EngineName, Mode, PageText, WarningKind};
 use reqwest::{
     Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
@@ -205,8 +205,8 @@ impl OpenAiEngine {
         let (width, height) = (image.page_width(), image.page_height());
         let mut page = parse_answer(self.engine.clone(), width, height, mode, lines, end);
         // The model may have ended the repetition itself.
-        if is_repeated && !page.warnings.contains(&Warning::Repetition) {
-            page.warnings.push(Warning::Repetition);
+        if is_repeated && !page.warnings.iter().any(|warning| warning.kind == WarningKind::Repetition) {
+            page.warnings.push(WarningKind::Repetition.into());
         }
         page
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use quire_document::PageImage;
 
-use crate::geometry::Point;
+use crate::geometry::{Point, Quad};
 
 /// A crop rectangle of at least one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,12 @@ impl CropRect {
 
     pub(crate) fn rows(&self) -> Range<usize> {
         self.top as usize..(self.top + self.height) as usize
+    }
+
+    pub(crate) fn quad(&self) -> Quad {
+        let [left, top] = [self.left as f32, self.top as f32];
+        let [right, bottom] = [left + self.width as f32, top + self.height as f32];
+        Quad([[left, top], [right, top], [right, bottom], [left, bottom]])
     }
 
     pub(crate) const fn area(&self) -> u64 {

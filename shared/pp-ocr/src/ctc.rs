@@ -1,6 +1,6 @@
 //! Greedy CTC decoding: converts the recognizer's steps to text.
 
-use crate::{alphabet::Alphabet, line_image::STEP_WIDTH, model::CtcStep};
+use crate::{alphabet::Alphabet, line_image::STEP_WIDTH, model::CtcStep, script::ScriptScores};
 
 /// Lower bound of probabilities before the logarithm, to avoid -∞. The best of 18,710 classes has at least 1 / 18,710.
 const MIN_PROBABILITY: f32 = 1e-5;
@@ -19,6 +19,8 @@ pub(crate) struct LineReading {
     pub(crate) places: Vec<usize>,
     /// Width of the line image, in columns.
     pub(crate) columns: usize,
+    /// Scores of the scripts.
+    pub(crate) scripts: ScriptScores,
 }
 
 impl LineReading {
@@ -47,6 +49,7 @@ impl LineReading {
         self.log_likelihood += next.log_likelihood;
         self.places.extend(next.places.iter().map(|place| self.columns + place));
         self.columns += next.columns;
+        self.scripts.append(&next.scripts);
     }
 }
 
@@ -87,7 +90,9 @@ mod tests {
     fn reading(text: &str, confidence: f32, characters: usize) -> LineReading {
         let log_likelihood = confidence.ln() * characters as f32;
         let places = (0..characters).map(|index| 8 * index).collect();
-        LineReading { text: text.to_owned(), confidence, characters, log_likelihood, places, columns: 8 * characters }
+        let scripts = ScriptScores::default();
+        let columns = 8 * characters;
+        LineReading { text: text.to_owned(), confidence, characters, log_likelihood, places, columns, scripts }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 mod alphabet;
 mod components;
 mod cost_counters;
+mod coverage;
 mod crop_rect;
 mod ctc;
 mod deskew;
@@ -41,6 +42,8 @@ mod pp_ocr;
 mod reading_order;
 mod resample;
 mod resampling_kernel;
+mod script;
+mod script_weights;
 mod shared_model;
 mod zoomed_detection;
 

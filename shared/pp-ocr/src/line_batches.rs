@@ -7,13 +7,14 @@ use quire_inference::{ModelError, ProcessingPool, run_with_bisection};
 
 use crate::{
     cost_counters::MeteredModel,
-    ctc::decode_ctc,
+    ctc::{LineReading, decode_ctc},
     geometry::Quad,
     line_image::{LINE_IMAGE_HEIGHT, draw_line, line_image_width, piece_ranges},
     line_width::{DEFAULT_WIDTH_RATIO, SpacedReading, line_width_ratio},
     model::CtcStep,
     policy::BatchPolicy,
     policy_runs::RecognitionRun,
+    script::ScriptScores,
 };
 
 /// A line and its page.
@@ -128,6 +129,11 @@ fn run_recognition(
     });
     let drawn = strips.iter().map(|strip| strip.width).sum();
     let answers = model.recognize(&mut run, drawn);
+    let scripts: Vec<ScriptScores> = strips
+        .iter()
+        .enumerate()
+        .map(|(index, strip)| ScriptScores::of_run(&run.output(), index, strip.width))
+        .collect();
     model.return_recognition_buffer(run);
     let mut answers = answers?;
     if answers.len() != batch {
@@ -139,9 +145,9 @@ fn run_recognition(
         return Err(ModelError::NotANumber);
     }
     let alphabet = model.model().alphabet();
-    let read: Vec<(&Vec<CtcStep>, &LineImage<'_>)> = answers.iter().zip(strips.iter().copied()).collect();
-    Ok(pool.map(&read, |(steps, strip)| {
-        let reading = decode_ctc(steps, strip.width, alphabet);
+    let read: Vec<_> = answers.iter().zip(strips.iter().copied()).zip(scripts).collect();
+    Ok(pool.map(&read, |((steps, strip), scripts)| {
+        let reading = LineReading { scripts: scripts.clone(), ..decode_ctc(steps, strip.width, alphabet) };
         SpacedReading::new(reading, steps, strip.width, strip.image.width_ratio)
     }))
 }

@@ -18,7 +18,7 @@ use crate::{
     line_width::{DEFAULT_WIDTH_RATIO, SpacedReading, page_width_ratio},
     model::OcrModel,
     page_reader::PageReader,
-    page_state::{LineSelection, PageState},
+    page_state::{DetectedText, LineSelection, PageState},
     policy::BatchPolicy,
     policy_runs::DetectionRun,
     resample::resample,
@@ -76,7 +76,7 @@ impl PageReader for LineReader {
         let started = Instant::now();
         let detected = self.detect(pages);
         let mut states: Vec<PageState<'_>> =
-            pages.iter().zip(detected).map(|(page, lines)| PageState::new(page, lines)).collect();
+            pages.iter().zip(detected).map(|(page, detected)| PageState::new(page, detected)).collect();
         // First read a few lines of each page, to detect whether it is upside down and which width suits its lines.
         let default_widths = vec![DEFAULT_WIDTH_RATIO; pages.len()];
         let mut representative: Vec<Vec<SpacedReading>> = vec![Vec::new(); pages.len()];
@@ -123,16 +123,18 @@ impl PageReader for LineReader {
 impl LineReader {
     /// Returns the lines of each page. Regions with small print are detected again, zoomed in, and those results
     /// replace the first ones.
-    fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<Vec<Quad>, ModelError>> {
-        let mut detected: Vec<Result<Vec<Quad>, ModelError>> = pages.iter().map(|_| Ok(Vec::new())).collect();
+    fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<DetectedText, ModelError>> {
+        let mut detected: Vec<Result<DetectedText, ModelError>> =
+            pages.iter().map(|_| Ok(DetectedText::default())).collect();
         let whole = |(page, image)| PageRegion { page, part: CropRect::whole(image) };
         let mut regions: Vec<PageRegion> = pages.iter().enumerate().map(whole).collect();
         for _ in 0..MAX_PASSES {
             let mut zoomed = Vec::new();
             for (region, found) in regions.iter().zip(self.detect_regions(pages, &regions)) {
                 match (&mut detected[region.page], found) {
-                    (Ok(lines), Ok(found)) => {
-                        replace_lines(lines, &region.part, found.lines);
+                    (Ok(text), Ok(found)) => {
+                        replace_lines(&mut text.lines, &region.part, found.lines);
+                        text.illegible.extend(found.illegible);
                         zoomed
                             .extend(found.zoom_regions.into_iter().map(|part| PageRegion { page: region.page, part }));
                     }

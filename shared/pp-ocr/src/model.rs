@@ -43,7 +43,8 @@ pub trait OcrModel: Send {
         Ok(())
     }
 
-    /// Same as [`recognize`](Self::recognize), with reusable buffers.
+    /// Same as [`recognize`](Self::recognize), with reusable buffers. A model that can tell scripts apart sets the
+    /// output to their scores at each step, `[N, W / 8, SCRIPTS]`.
     ///
     /// # Errors
     /// Same as `recognize`.

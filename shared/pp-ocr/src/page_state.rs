@@ -2,18 +2,17 @@
 
 use quire_document::PageImage;
 use quire_inference::ModelError;
-use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning};
+use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning, WarningKind};
 
 use crate::{
+    coverage::{DetectedLine, check_coverage},
+    crop_rect::CropRect,
     ctc::LineReading,
     geometry::Quad,
     line_limit::limit_lines,
     orientation::{QuarterTurns, character_cells, is_doubtful, is_east_asian, mean_confidence, sample_lines},
     reading_order::{reading_order, vertical_reading_order},
 };
-
-/// Lines with a lower confidence are noise or stains.
-const MIN_CONFIDENCE: f32 = 0.5;
 
 /// A line of a page of the micro-batch that is to be read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +21,14 @@ pub(crate) struct LineSelection {
     pub(crate) line: usize,
     /// Position and reading direction.
     pub(crate) quad: Quad,
+}
+
+/// The text that was detected on a page.
+#[derive(Debug, Default)]
+pub(crate) struct DetectedText {
+    pub(crate) lines: Vec<Quad>,
+    /// Regions with print that is too small to tell its lines apart.
+    pub(crate) illegible: Vec<CropRect>,
 }
 
 /// A page with its lines, their readings and its orientation.
@@ -36,20 +43,22 @@ pub(crate) struct PageState<'a> {
     readings: Vec<Option<LineReading>>,
     /// Whether the page has more lines than the limit.
     is_cut_off: bool,
+    /// Regions with print that is too small to tell its lines apart.
+    illegible: Vec<CropRect>,
     failure: Option<ModelError>,
 }
 
 impl<'a> PageState<'a> {
-    pub(crate) fn new(page: &'a PageImage, detected: Result<Vec<Quad>, ModelError>) -> Self {
-        let (lines, failure) = match detected {
-            Ok(lines) => (lines, None),
-            Err(error) => (Vec::new(), Some(error)),
+    pub(crate) fn new(page: &'a PageImage, detected: Result<DetectedText, ModelError>) -> Self {
+        let (DetectedText { lines, illegible }, failure) = match detected {
+            Ok(detected) => (detected, None),
+            Err(error) => (DetectedText::default(), Some(error)),
         };
         let (lines, is_cut_off) = limit_lines(lines);
         let turns = QuarterTurns::guess(&lines);
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
-        Self { page, turns, is_vertical: false, lines, readings, is_cut_off, failure }
+        Self { page, turns, is_vertical: false, lines, readings, is_cut_off, illegible, failure }
     }
 
     pub(crate) const fn page(&self) -> &'a PageImage {
@@ -151,17 +160,23 @@ impl<'a> PageState<'a> {
         if let Some(error) = self.failure {
             return Err(Failure::new(FailureCode::ModelFailed, format!("cannot read the page: {error}")));
         }
-        let legible = |reading: &LineReading| reading.confidence >= MIN_CONFIDENCE && !reading.text.trim().is_empty();
         let read = self.lines.into_iter().zip(self.readings);
-        let (quads, readings): (Vec<Quad>, Vec<LineReading>) =
-            read.filter_map(|(quad, reading)| Some((quad, reading.filter(legible)?))).unzip();
+        let mut detected: Vec<DetectedLine> =
+            read.map(|(quad, reading)| DetectedLine { quad, reading: reading.unwrap_or_default() }).collect();
+        let mut warnings: Vec<Warning> = if self.is_cut_off { vec![WarningKind::CutOff.into()] } else { Vec::new() };
+        for warning in check_coverage(self.page, &mut detected, &self.illegible) {
+            let polygon = warning.polygon.map(|corners| polygon(self.page, Quad(corners)));
+            warnings.push(Warning { polygon, ..warning });
+        }
+        detected.retain(DetectedLine::is_legible);
+        let quads: Vec<Quad> = detected.iter().map(|line| line.quad).collect();
         let line = |index: usize| Line {
             text: if self.is_vertical {
-                vertical_text(&readings[index].text)
+                vertical_text(&detected[index].reading.text)
             } else {
-                readings[index].text.trim().to_owned()
+                detected[index].reading.text.trim().to_owned()
             },
-            confidence: Some(readings[index].certainty()),
+            confidence: Some(detected[index].reading.certainty()),
             polygon: Some(polygon(self.page, quads[index])),
         };
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
@@ -169,7 +184,6 @@ impl<'a> PageState<'a> {
         let width = self.page.page_width();
         let height = self.page.page_height();
         let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);
-        let warnings = if self.is_cut_off { vec![Warning::CutOff] } else { Vec::new() };
         Ok(PageText { warnings, ..text })
     }
 }

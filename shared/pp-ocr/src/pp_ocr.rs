@@ -15,6 +15,7 @@ use quire_tasks::EngineName;
 use crate::{
     alphabet::Alphabet,
     model::{CtcStep, OcrModel},
+    script::script_scores,
 };
 
 /// Number of PP-OCRv6's classes, including the blank; other versions have other alphabets.
@@ -223,7 +224,13 @@ impl OcrModel for PpOcr {
     }
 
     fn recognize(&mut self, strips: ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
-        self.recognition.run(&strips)
+        Ok(self.recognition.run(&strips)?.0)
+    }
+
+    fn recognize_buffered(&mut self, run: &mut RunBuffer) -> Result<Vec<Vec<CtcStep>>, ModelError> {
+        let (steps, scores) = self.recognition.run(&run.input())?;
+        run.set_output(scores);
+        Ok(steps)
     }
 }
 
@@ -235,7 +242,8 @@ struct Recognizer {
 }
 
 impl Recognizer {
-    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<Vec<Vec<CtcStep>>, ModelError> {
+    /// Returns the most probable classes of each line, and the scores of the scripts at each step.
+    fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<(Vec<Vec<CtcStep>>, Array3<f32>), ModelError> {
         let count = strips.dim().0;
         let mut features = Array3::default((0, 0, 0));
         self.backbone.run(strips.view().into_dyn(), &mut |shape, values| {
@@ -246,7 +254,9 @@ impl Recognizer {
             features = Array3::from_shape_vec(shape, values.to_vec()).map_err(|_| wrong())?;
             if shape[0] == count { Ok(()) } else { Err(wrong()) }
         })?;
-        features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect()
+        let steps: Result<_, ModelError> =
+            features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect();
+        Ok((steps?, script_scores(&features)))
     }
 
     /// Returns the most probable classes of a line, from its features `[1, steps, depth]`.

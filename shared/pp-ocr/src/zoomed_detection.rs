@@ -33,6 +33,8 @@ pub(crate) struct DetectedLines {
     pub(crate) lines: Vec<Quad>,
     /// Regions to detect again, zoomed in.
     pub(crate) zoom_regions: Vec<CropRect>,
+    /// The region with print that is too small to tell its lines apart, at the full resolution of the page.
+    pub(crate) illegible: Option<CropRect>,
 }
 
 /// Analyzes the map of a region. `picture` is the green channel of the detection input; the next pass has at most
@@ -50,14 +52,15 @@ pub(crate) fn analyze_map(
     let quad =
         |text: &TextBox| Quad(text.expanded().corners()).scaled(x, y).shifted([part.left as f32, part.top as f32]);
     let lines = boxes.iter().map(quad).collect();
-    let zoom_regions = if magnification(part, rows * columns) * MIN_GAIN > 1.0 {
-        Vec::new()
-    } else {
-        let uncertain_print = uncertain_print(picture, map, &boxes);
-        let around_lines = |area: MapRect| area.around_lines(&boxes, map.dim());
-        uncertain_print.map(|area| zoom_parts(part, map, around_lines(area), max_pixels)).unwrap_or_default()
+    let Some(uncertain) = uncertain_print(picture, map, &boxes) else {
+        return DetectedLines { lines, zoom_regions: Vec::new(), illegible: None };
     };
-    DetectedLines { lines, zoom_regions }
+    if magnification(part, rows * columns) * MIN_GAIN > 1.0 {
+        DetectedLines { lines, zoom_regions: Vec::new(), illegible: Some(uncertain.on_page(part, map)) }
+    } else {
+        let zoom_regions = zoom_parts(part, map, uncertain.around_lines(&boxes, map.dim()), max_pixels);
+        DetectedLines { lines, zoom_regions, illegible: None }
+    }
 }
 
 /// Returns the scale of a region that is drawn with this number of pixels; 1 means unchanged.

@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage, imageops};
 use quire_document::PageImage;
 use quire_native_libs::Progress;
 use quire_pp_ocr::{BatchPolicy, Device, Engine, ModelFiles, PpOcr, Provider};
-use quire_tasks::PageText;
+use quire_tasks::{PageText, Script, WarningKind};
 
 fn engine() -> Engine {
     let natives = quire_native_libs::locate(&Progress::Silent).expect("the native libraries can be downloaded");
@@ -112,4 +112,31 @@ fn a_blurred_line_has_a_low_confidence() {
     let small = imageops::resize(&notice, width / 5, height / 5, imageops::FilterType::Triangle);
     let blurred = confidence(imageops::resize(&small, width, height, imageops::FilterType::Triangle));
     assert!(clear > 0.9 && blurred < 0.5, "{clear} {blurred}");
+}
+
+/// Three lines of an invoice in each script.
+#[test]
+fn scripts_that_the_engine_cannot_read_are_reported() {
+    let scripts = [
+        Script::Arabic,
+        Script::Cyrillic,
+        Script::Devanagari,
+        Script::Greek,
+        Script::Hangul,
+        Script::Hebrew,
+        Script::Thai,
+        Script::Vietnamese,
+        Script::Other,
+    ];
+    for script in scripts {
+        let file = data("scripts").join(format!("{}.png", script.as_str()));
+        let page = read(image::open(file).expect("the file is a PNG image").into_rgb8());
+        let lines = page.warnings.iter().map(|warning| match warning.kind {
+            WarningKind::UnreadableScript { script: reported, lines } if reported == script => lines,
+            _ => 0,
+        });
+        assert_eq!(lines.sum::<u32>(), 3, "{script:?}: {:?}", page.warnings);
+        assert!(page.lines.iter().all(|line| line.confidence.is_some_and(|confidence| confidence < 0.1)), "{page:?}");
+    }
+    assert_eq!(read(notice()).warnings, []);
 }

@@ -25,6 +25,7 @@ mod state;
 mod task;
 mod trace_parent;
 pub mod transitions;
+mod warning;
 
 pub use api_dialect::ApiDialect;
 pub use callback::{Callback, CallbackPayload, CallbackProgress, CallbackUpdate, PROGRESS_INTERVAL};
@@ -39,7 +40,7 @@ pub use id::{InvalidId, PageRef, TaskId, Tenant, UnixMillis};
 pub use message::{CallbackMessage, DocumentJob, DocumentMessage, Message, MessageDecodeError, PageMessage};
 pub use mode::{InvalidMode, MAX_FIELD_KEYS, MAX_WORD_CHARS, Mode, ModeName};
 pub use object_key::ObjectKey;
-pub use page_text::{Correction, FallbackReason, Line, PageText, TriedEngine, Warning, average_confidence};
+pub use page_text::{Correction, FallbackReason, Line, PageText, TriedEngine, average_confidence};
 pub use polygon::Polygon;
 pub use redact::{MAX_PATTERN_BYTES, MAX_PATTERNS, RedactKind, RedactPattern, RedactPolicy, Redaction};
 pub use retry_policy::{DEPENDENCY_RETRY_POLICY, RetryPolicy};
@@ -47,6 +48,7 @@ pub use review::{ReviewClaim, ReviewEntry, ReviewReason};
 pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
 pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, Task};
 pub use trace_parent::{InvalidTrace, TraceParent};
+pub use warning::{Script, Warning, WarningCode, WarningKind};
 
 /// Returns whether a value is the default, which is not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -1,9 +1,11 @@
 //! The result schema of a page.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EngineName, FailureCode, ModeName, Polygon, Redaction};
+use crate::{EngineName, FailureCode, ModeName, Polygon, Redaction, Warning, WarningCode, WarningKind};
 
 /// A line of text with its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +48,7 @@ pub struct PageText {
     /// In the mode `fields`: the value of each requested key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<Map<String, Value>>,
-    /// Known problems of the text.
+    /// What is known to be missing or wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// The other engines that were tried, in order, and the reason why each was not used.
@@ -58,18 +60,6 @@ pub struct PageText {
     /// Matches removed by the task's redaction policy; `Some` if and only if the task has a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redactions: Option<Vec<Redaction>>,
-}
-
-/// A known problem of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Warning {
-    /// The model reached its length limit: text may be missing at the end.
-    CutOff,
-    /// The model repeated itself and was stopped; the repetition is removed.
-    Repetition,
-    /// The response is not in the mode's format and is stored unparsed.
-    OtherForm,
 }
 
 /// An engine that was tried for a page and not used.
@@ -132,13 +122,29 @@ impl PageText {
         }
     }
 
-    /// Returns the mean confidence of the lines, weighted by their number of characters; `None` if the page has no
-    /// text or the engine reports no confidence.
+    /// Returns the mean confidence of the text on the page, weighted by its number of characters: that of the lines, and
+    /// 0 for text that was detected but not read. `None` if the page has no text or the engine reports no confidence.
     pub fn confidence(&self) -> Option<f32> {
         let known = self.lines.iter().filter_map(|line| Some((line.confidence?, line.text.chars().count() as f32)));
-        let (sum, characters) =
-            known.fold((0.0, 0.0), |(sum, all), (confidence, weight)| (sum + confidence * weight, all + weight));
+        let unread = self.warnings.iter().filter_map(|warning| match warning.kind {
+            WarningKind::UnreadText { characters, .. } => Some((0.0, characters as f32)),
+            _ => None,
+        });
+        let (sum, characters) = known
+            .chain(unread)
+            .fold((0.0, 0.0), |(sum, all), (confidence, weight)| (sum + confidence * weight, all + weight));
         if characters > 0.0 { Some(sum / characters) } else { None }
+    }
+
+    /// Returns whether text of the page is known to be missing or wrong.
+    pub fn is_text_missing(&self) -> bool {
+        self.warnings.iter().any(|warning| warning.code().is_text_missing())
+    }
+
+    /// Returns the codes of the warnings, each once.
+    pub fn warning_codes(&self) -> Vec<WarningCode> {
+        let codes: BTreeSet<WarningCode> = self.warnings.iter().map(Warning::code).collect();
+        codes.into_iter().collect()
     }
 }
 
@@ -180,6 +186,16 @@ mod tests {
         let unknown = |text: &str| Line { confidence: None, ..line(text, 0.0) };
         assert_eq!(page(vec![unknown("abc")]).confidence(), None);
         assert_eq!(page(vec![unknown("abc"), line("x", 0.25)]).confidence(), Some(0.25));
+    }
+
+    #[test]
+    fn text_that_was_not_read_lowers_the_confidence() {
+        let unread = Warning::from(WarningKind::UnreadText { lines: 1, characters: 6 });
+        let partly = PageText { warnings: vec![unread.clone()], ..page(vec![line("ab", 1.0)]) };
+        assert!(partly.confidence().is_some_and(|confidence| (confidence - 0.25).abs() < 1e-6));
+        let nothing = PageText { warnings: vec![unread], ..page(vec![]) };
+        assert_eq!(nothing.confidence(), Some(0.0));
+        assert!(nothing.is_text_missing() && !page(vec![]).is_text_missing());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum ReviewReason {
     LowConfidence,
     /// No engine could read it.
     Unreadable,
+    /// Its text is known to be incomplete, by a warning.
+    TextMissing,
 }
 
 /// A claim: an operator is correcting the page. It expires.
@@ -53,6 +55,7 @@ impl ReviewReason {
         match self {
             Self::LowConfidence => "low_confidence",
             Self::Unreadable => "unreadable",
+            Self::TextMissing => "text_missing",
         }
     }
 }

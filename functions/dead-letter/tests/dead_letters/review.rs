@@ -8,7 +8,7 @@ use quire_platform::{Collection, Error, QueueName, file_for_review};
 use quire_tasks::{
     CallbackMessage, Correction, DocumentFormat, DocumentState, FailureCode, FallbackReason, Line, Message, Mode,
     ModeName, ObjectKey, Outcome, PageRef, PageStatus, PageText, ReadAs, ReviewClaim, ReviewEntry, ReviewReason,
-    SplitDocument, Task, TaskStatus, UnixMillis, Warning,
+    SplitDocument, Task, TaskStatus, UnixMillis, WarningKind,
 };
 use serde_json::json;
 
@@ -85,7 +85,7 @@ fn low_confidence_text(mode: ModeName) -> PageText {
     let corner = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]];
     let line = Line { text: "lnvoice".to_owned(), confidence: Some(0.4), polygon: Some(corner) };
     let text = PageText::from_lines("a@1".parse().expect("an engine"), 30, 40, 90, vec![line]);
-    PageText { mode, warnings: vec![Warning::CutOff], ..text }
+    PageText { mode, warnings: vec![WarningKind::CutOff.into()], ..text }
 }
 
 fn plain(text: &str) -> Line {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quire_platform::{Consumer, QueueName};
 use quire_tasks::{
     FallbackReason, Line, Mode, ModeName, ObjectKey, Outcome, PageMessage, PageText, ReadAs, Task, TaskId, TriedEngine,
-    Warning,
+    WarningKind,
 };
 use serde_json::{Value, json};
 
@@ -205,7 +205,7 @@ async fn a_page_of_another_mode_has_the_output_of_that_mode() {
     let mut read = PageText::from_lines("a@1".parse().expect("a name"), 100, 50, 0, vec![line]);
     read.mode = ModeName::Fields;
     read.fields = json!({"total": "7"}).as_object().cloned();
-    read.warnings = vec![Warning::CutOff];
+    read.warnings = vec![WarningKind::CutOff.into()];
     read.tried = vec![TriedEngine {
         engine: "b@1".parse().expect("a name"),
         why: FallbackReason::LessSure,
@@ -219,7 +219,9 @@ async fn a_page_of_another_mode_has_the_output_of_that_mode() {
     let answer = world.ended(&task.id.to_string()).await;
     let page = &answer["documents"][0]["pages"][0];
     assert_eq!((&page["mode"], &page["needs_review"]), (&"fields".into(), &true.into()));
-    assert_eq!((&page["fields"], &page["warnings"]), (&json!({"total": "7"}), &json!(["cut_off"])));
+    let message = "the answer was cut off: text may be missing";
+    let warnings = json!([{"code": "cut_off", "message": message}]);
+    assert_eq!((&page["fields"], &page["warnings"]), (&json!({"total": "7"}), &warnings));
     assert_eq!(page["tried"][0]["why"], "less_sure");
     assert_eq!((&page["text"], &page["lines"][0]["polygon"]), (&r#"{"total": "7"}"#.into(), &Value::Null));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quire_tasks::{
     Document, DocumentState, EngineName, Failure, ModeName, Page, PageRef, PageStatus, PageText, Task, TaskId,
-    TaskStatus, UnixMillis, average_confidence,
+    TaskStatus, UnixMillis, Warning, average_confidence,
 };
 use serde::Serialize;
 
@@ -54,10 +54,12 @@ struct PagePayload<'a> {
     mode: Option<ModeName>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     needs_review: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [Warning],
 }
 
 /// The content of a page that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PageContent {
     /// The text; `None` if the texts together are known to exceed the limit.
     pub text: Option<String>,
@@ -65,11 +67,13 @@ pub struct PageContent {
     pub engine: EngineName,
     /// The output mode.
     pub mode: ModeName,
+    /// What is known to be missing or wrong.
+    pub warnings: Vec<Warning>,
 }
 
 impl From<PageText> for PageContent {
     fn from(read: PageText) -> Self {
-        Self { text: Some(read.text()), engine: read.engine, mode: read.mode }
+        Self { text: Some(read.text()), engine: read.engine, mode: read.mode, warnings: read.warnings }
     }
 }
 
@@ -121,12 +125,13 @@ fn page_payload<'a>(task: &Task, page: &'a Page, read: Option<&'a PageContent>, 
         engine: read.map(|read| &read.engine),
         mode: read.map(|read| read.mode).filter(|mode| *mode != ModeName::Text),
         needs_review: page.needs_review,
+        warnings: read.map(|read| &read.warnings[..]).unwrap_or_default(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use quire_tasks::{Counts, DocumentFormat, FailureCode, SplitDocument, Tenant, UnixMillis};
+    use quire_tasks::{Counts, DocumentFormat, FailureCode, SplitDocument, Tenant, UnixMillis, WarningKind};
     use serde_json::{Value, json};
 
     use super::*;
@@ -163,7 +168,7 @@ mod tests {
 
     fn read(text: impl Into<String>) -> PageContent {
         let engine = EngineName { name: "a".to_owned(), version: "1".to_owned() };
-        PageContent { text: Some(text.into()), engine, mode: ModeName::Text }
+        PageContent { text: Some(text.into()), engine, mode: ModeName::Text, warnings: Vec::new() }
     }
 
     #[test]
@@ -230,6 +235,16 @@ mod tests {
         let json = payload_json(&task, &pages, &[(pages[0].page, read("Hello"))].into());
         assert_eq!((&json["type"], &json["status"]), (&"task.canceled".into(), &"canceled".into()));
         assert_eq!((&json["pages"][0]["text"], &json["pages"][1]["status"]), (&"Hello".into(), &"canceled".into()));
+    }
+
+    #[test]
+    fn a_page_has_its_warnings() {
+        let (task, pages) = ended_task();
+        let warnings = vec![WarningKind::UnreadText { lines: 2, characters: 40 }.into()];
+        let json = payload_json(&task, &pages, &[(pages[0].page, PageContent { warnings, ..read("") })].into());
+        let message = "2 lines of text were detected but not read";
+        let warning = json!({"code": "unread_text", "lines": 2, "characters": 40, "message": message});
+        assert_eq!((&json["pages"][0]["warnings"], json["pages"][1].get("warnings")), (&json!([warning]), None));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use quire_document::PageImage;
 use quire_inference::ModelError;
 use quire_ocr::{Instruction, PageFeed, PageJob, PageReading, ReadError, RepetitionRule, StopReason};
-use quire_tasks::{Mode, Warning};
+use quire_tasks::{Mode, WarningCode};
 use serde_json::Value;
 
 use crate::{
@@ -210,7 +210,7 @@ fn a_repetitive_page_is_stopped_and_cleaned() {
     let outcomes = read(&mut reader, jobs(&pages));
     let stopped = outcomes[0].1.as_ref().expect("the text before the repetition is kept");
     assert_eq!((stopped.page.text().as_str(), stopped.end), ("It begins. 行", StopReason::Repetition));
-    assert_eq!(stopped.page.warnings, [Warning::Repetition]);
+    assert_eq!(stopped.page.warning_codes(), [WarningCode::Repetition]);
     assert!(stopped.tokens.len() < 96, "before its cap");
     assert_eq!(tokens(&outcomes)[1], Some(vec![30, END]));
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use quire_hunyuan_ocr::HunyuanOcr;
 use quire_ocr::{Instruction, PageJob, PageStream, ReadError, StopReason, default_prompts};
-use quire_tasks::{Failure, FailureCode, Mode, ModeName, Warning};
+use quire_tasks::{Failure, FailureCode, Mode, ModeName, WarningCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,10 +46,10 @@ fn every_mode_is_supported() {
         let reading = queue.reading(ticket as u64);
         let page = &reading.page;
         assert_eq!(page.mode, mode.name());
-        assert_eq!(page.warnings.contains(&Warning::CutOff), reading.end == StopReason::TokenLimit);
+        assert_eq!(page.warning_codes().contains(&WarningCode::CutOff), reading.end == StopReason::TokenLimit);
         // The tiny model generates noise, which is malformed in these modes.
         let formed = matches!(mode, Mode::Fields { .. } | Mode::Spotting | Mode::Table);
-        assert_eq!(page.warnings.contains(&Warning::OtherForm), formed, "{mode:?}");
+        assert_eq!(page.warning_codes().contains(&WarningCode::OtherForm), formed, "{mode:?}");
         let fields = matches!(mode, Mode::Fields { .. }).then(|| json!({ SLY: null }));
         assert_eq!(page.fields.clone().map(Value::Object), fields);
         assert!(page.lines.iter().all(|line| line.polygon.is_none()) && !page.text().is_empty());

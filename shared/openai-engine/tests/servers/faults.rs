@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings, ResponseFlaw};
-use quire_tasks::{FailureCode, Mode, Warning};
+use quire_tasks::{FailureCode, Mode, WarningCode};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
@@ -138,7 +138,7 @@ async fn a_repetition_closes_the_connection() {
     let reply = Reply::new(200, STREAM, chunk("round and round ", None)).then(AfterBody::Repeat);
     let server = FakeServer::always(reply).await;
     let page = engine_at(server.address).read(&page(), &Mode::Text).await.expect("a page");
-    assert_eq!(page.warnings, [Warning::Repetition]);
+    assert_eq!(page.warning_codes(), [WarningCode::Repetition]);
     assert!((1..100).contains(&page.text().len()), "{} bytes are left", page.text().len());
     assert!(server.has_no_open_response().await, "the slot of the server is free");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
-use quire_tasks::{ApiDialect, FailureCode, Mode, PageText, Warning};
+use quire_tasks::{ApiDialect, FailureCode, Mode, PageText, WarningCode};
 use serde_json::Value;
 
 use crate::{
@@ -59,7 +59,7 @@ async fn vllm_and_sglang_return_confidence() {
 async fn a_completion_at_the_token_limit_is_cut_off() {
     for file in ["transformers/length.sse", "vllm/length.sse"] {
         let page = read(file).await.expect("a page");
-        assert_eq!(page.warnings, [Warning::CutOff], "{file}");
+        assert_eq!(page.warning_codes(), [WarningCode::CutOff], "{file}");
         assert!(!page.text().is_empty(), "{file}");
     }
 }

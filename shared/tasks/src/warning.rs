@@ -1,0 +1,256 @@
+//! Warnings: what is known to be missing from a page's text or wrong with it.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Polygon;
+
+/// A known problem of a page's text.
+///
+/// Serialized as an object with `code`, the members of its [`WarningKind`], `message` and, if it is known, `polygon`.
+/// Results that were stored before warnings had members contain only the code, as a string.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Warning {
+    /// What is wrong.
+    pub kind: WarningKind,
+    /// Where on the page; `None` if it concerns the whole page or the position is unknown.
+    pub polygon: Option<Polygon>,
+}
+
+/// The kind of a warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum WarningKind {
+    /// The model reached its length limit: text may be missing at the end.
+    CutOff,
+    /// The model repeated itself and was stopped; the repetition is removed.
+    Repetition,
+    /// The response is not in the mode's format and is stored unparsed.
+    OtherForm,
+    /// Text was detected, but not read.
+    UnreadText {
+        /// The number of lines.
+        lines: u32,
+        /// The estimated number of characters.
+        characters: u32,
+    },
+    /// Text in a script that the engine cannot read; what it read instead is wrong.
+    UnreadableScript {
+        /// The script.
+        script: Script,
+        /// The number of lines.
+        lines: u32,
+    },
+    /// Print that is too small to be read at the resolution of the page.
+    TooSmall,
+}
+
+/// The code of a warning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    /// See [`WarningKind::CutOff`].
+    CutOff,
+    /// See [`WarningKind::Repetition`].
+    Repetition,
+    /// See [`WarningKind::OtherForm`].
+    OtherForm,
+    /// See [`WarningKind::UnreadText`].
+    UnreadText,
+    /// See [`WarningKind::UnreadableScript`].
+    UnreadableScript,
+    /// See [`WarningKind::TooSmall`].
+    TooSmall,
+}
+
+impl WarningCode {
+    /// The code as it is serialized.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CutOff => "cut_off",
+            Self::Repetition => "repetition",
+            Self::OtherForm => "other_form",
+            Self::UnreadText => "unread_text",
+            Self::UnreadableScript => "unreadable_script",
+            Self::TooSmall => "too_small",
+        }
+    }
+
+    /// Returns whether text of the page is missing or wrong, so that another engine or a person should read the page.
+    pub const fn is_text_missing(self) -> bool {
+        matches!(self, Self::CutOff | Self::UnreadText | Self::UnreadableScript | Self::TooSmall)
+    }
+}
+
+/// A writing system that an engine may be unable to read. Named as in Unicode, except for Vietnamese, which is Latin
+/// with letters of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Script {
+    /// Arabic, Persian, Urdu.
+    Arabic,
+    /// Russian, Ukrainian, Bulgarian, Serbian and others.
+    Cyrillic,
+    /// Hindi, Marathi, Nepali.
+    Devanagari,
+    /// Greek.
+    Greek,
+    /// Korean.
+    Hangul,
+    /// Hebrew.
+    Hebrew,
+    /// Thai.
+    Thai,
+    /// Vietnamese.
+    Vietnamese,
+    /// Any other one, e.g. Bengali, Tamil, Georgian or Armenian.
+    #[serde(rename = "other")]
+    Other,
+}
+
+impl Script {
+    /// The name as it is serialized.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Arabic => "Arabic",
+            Self::Cyrillic => "Cyrillic",
+            Self::Devanagari => "Devanagari",
+            Self::Greek => "Greek",
+            Self::Hangul => "Hangul",
+            Self::Hebrew => "Hebrew",
+            Self::Thai => "Thai",
+            Self::Vietnamese => "Vietnamese",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl WarningKind {
+    /// The code.
+    pub const fn code(&self) -> WarningCode {
+        match self {
+            Self::CutOff => WarningCode::CutOff,
+            Self::Repetition => WarningCode::Repetition,
+            Self::OtherForm => WarningCode::OtherForm,
+            Self::UnreadText { .. } => WarningCode::UnreadText,
+            Self::UnreadableScript { .. } => WarningCode::UnreadableScript,
+            Self::TooSmall => WarningCode::TooSmall,
+        }
+    }
+}
+
+impl fmt::Display for WarningKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CutOff => f.write_str("the answer was cut off: text may be missing"),
+            Self::Repetition => f.write_str("the model repeated itself and was stopped: text may be missing"),
+            Self::OtherForm => f.write_str("the answer does not have the format of the mode"),
+            Self::UnreadText { lines: 1, .. } => f.write_str("a line of text was detected but not read"),
+            Self::UnreadText { lines, .. } => write!(f, "{lines} lines of text were detected but not read"),
+            Self::UnreadableScript { script, lines } => {
+                let script = match script {
+                    Script::Other => "an unknown script",
+                    script => script.as_str(),
+                };
+                let lines = if *lines == 1 { "a line is".to_owned() } else { format!("{lines} lines are") };
+                write!(f, "{lines} in {script}, which the engine cannot read")
+            }
+            Self::TooSmall => f.write_str("print is too small to be read: send the page at a higher resolution"),
+        }
+    }
+}
+
+impl Warning {
+    /// The code.
+    pub const fn code(&self) -> WarningCode {
+        self.kind.code()
+    }
+}
+
+impl From<WarningKind> for Warning {
+    /// Returns a warning without a position.
+    fn from(kind: WarningKind) -> Self {
+        Self { kind, polygon: None }
+    }
+}
+
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Object<'a> {
+            #[serde(flatten)]
+            kind: &'a WarningKind,
+            message: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            polygon: &'a Option<Polygon>,
+        }
+        Object { kind: &self.kind, message: self.kind.to_string(), polygon: &self.polygon }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Warning {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum CodeOnly {
+            CutOff,
+            Repetition,
+            OtherForm,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Stored {
+            CodeOnly(CodeOnly),
+            Object {
+                #[serde(flatten)]
+                kind: WarningKind,
+                polygon: Option<Polygon>,
+            },
+        }
+        Ok(match Stored::deserialize(deserializer)? {
+            Stored::CodeOnly(CodeOnly::CutOff) => WarningKind::CutOff.into(),
+            Stored::CodeOnly(CodeOnly::Repetition) => WarningKind::Repetition.into(),
+            Stored::CodeOnly(CodeOnly::OtherForm) => WarningKind::OtherForm.into(),
+            Stored::Object { kind, polygon } => Self { kind, polygon },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn a_warning_is_an_object_with_its_message() {
+        let polygon = [[1.0, 2.0], [3.0, 2.0], [3.0, 4.0], [1.0, 4.0]];
+        let kind = WarningKind::UnreadableScript { script: Script::Cyrillic, lines: 2 };
+        let warning = Warning { kind, polygon: Some(polygon) };
+        let object = json!({
+            "code": "unreadable_script", "script": "Cyrillic", "lines": 2,
+            "message": "2 lines are in Cyrillic, which the engine cannot read", "polygon": polygon,
+        });
+        assert_eq!(to_value(&warning).expect("JSON"), object);
+        assert_eq!(from_value::<Warning>(object).expect("a warning"), warning);
+    }
+
+    #[test]
+    fn a_code_of_an_older_result_is_a_warning() {
+        let old: Vec<Warning> = from_value(json!(["cut_off", "repetition", "other_form"])).expect("warnings");
+        let kinds = [WarningKind::CutOff, WarningKind::Repetition, WarningKind::OtherForm];
+        assert_eq!(old, kinds.map(Warning::from));
+        assert!(from_value::<Warning>(json!("unknown")).is_err());
+    }
+
+    #[test]
+    fn codes_and_scripts_are_serialized_by_their_names() {
+        use WarningCode as Code;
+        for code in [Code::CutOff, Code::UnreadText, Code::UnreadableScript, Code::TooSmall, Code::OtherForm] {
+            assert_eq!(to_value(code).expect("JSON"), json!(code.as_str()));
+        }
+        for script in [Script::Hangul, Script::Vietnamese, Script::Other] {
+            assert_eq!(to_value(script).expect("JSON"), json!(script.as_str()));
+        }
+    }
+}
