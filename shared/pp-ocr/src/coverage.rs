@@ -1,6 +1,6 @@
 //! Compares what was detected on a page with what was read, and reports what is missing.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use ndarray::{Array3, s};
 use quire_document::PageImage;
@@ -11,6 +11,7 @@ use crate::{
     ctc::LineReading,
     geometry::{Point, Quad},
     line_image::{LINE_IMAGE_HEIGHT, draw_line},
+    script::Unreadable,
 };
 
 /// Lines with a lower confidence are noise or stains, or text that could not be read.
@@ -18,8 +19,10 @@ const MIN_CONFIDENCE: f32 = 0.5;
 /// Minimum ratio of length to height of a line whose script is judged: the classifier is not trained on short numbers.
 /// Of 529 such lines on clean Latin and Chinese pages it takes none for another script.
 const SCRIPT_ASPECT: f32 = 4.0;
-/// Minimum probability that a line is in a script that cannot be read.
-const UNREADABLE_PROBABILITY: f32 = 0.95;
+/// Minimum probability that a line cannot be read, without other evidence.
+const CERTAINLY_UNREADABLE: f32 = 0.95;
+/// The same, if another line of the page certainly cannot be read for the same reason.
+const PROBABLY_UNREADABLE: f32 = 0.5;
 /// Minimum share of the judged lines for scripts that share most letters with one that can be read.
 const MIN_SIMILAR_SHARE: f32 = 0.3;
 /// Maximum height of a line of small print in pixels of the image, with the margins of its box: letters of 6 pixels.
@@ -47,9 +50,15 @@ const MAX_REGIONS: usize = 10;
 pub(crate) struct DetectedLine {
     pub(crate) quad: Quad,
     pub(crate) reading: LineReading,
+    /// Whether a warning says that the line cannot be read.
+    is_reported: bool,
 }
 
 impl DetectedLine {
+    pub(crate) const fn new(quad: Quad, reading: LineReading) -> Self {
+        Self { quad, reading, is_reported: false }
+    }
+
     /// Returns whether the line belongs to the page's text.
     pub(crate) fn is_legible(&self) -> bool {
         self.reading.confidence >= MIN_CONFIDENCE && !self.reading.text.trim().is_empty()
@@ -60,11 +69,16 @@ impl DetectedLine {
         self.is_long() && self.quad.breadth() <= SMALL_LINE && self.reading.confidence < SMALL_LINE_CONFIDENCE
     }
 
-    /// Returns the script of the line and the probability that it cannot be read.
-    fn unreadable_script(&self) -> Option<(Script, f32)> {
-        let (script, probability) = self.reading.scripts.unreadable()?;
-        let is_judged = self.is_long() && !self.is_too_small() && probability >= UNREADABLE_PROBABILITY;
-        is_judged.then_some((script, probability))
+    /// Returns why the line cannot be read, and the probability of it, if it is probable.
+    fn unreadable(&self) -> Option<(Unreadable, f32)> {
+        let (cause, probability) = self.reading.scripts.unreadable()?;
+        let is_judged = self.is_long() && !self.is_too_small() && probability >= PROBABLY_UNREADABLE;
+        is_judged.then_some((cause, probability))
+    }
+
+    /// Returns why the line certainly cannot be read.
+    fn certainly_unreadable(&self) -> Option<Unreadable> {
+        self.unreadable().filter(|(_, probability)| *probability >= CERTAINLY_UNREADABLE).map(|(cause, _)| cause)
     }
 
     fn is_long(&self) -> bool {
@@ -88,7 +102,7 @@ impl DetectedLine {
 /// Lowers the confidence of lines in scripts that the recognizer cannot read, and returns the warnings of a page. Their
 /// polygons are in pixels of the image.
 pub(crate) fn check_coverage(page: &PageImage, lines: &mut [DetectedLine], illegible: &[CropRect]) -> Vec<Warning> {
-    let mut warnings = unreadable_scripts(lines);
+    let mut warnings = unreadable_lines(lines);
     warnings.extend(small_print(lines, illegible));
     let unread: Vec<Quad> = lines.iter().flat_map(|line| unread_parts(page, line)).collect();
     for region in regions(&unread) {
@@ -100,32 +114,38 @@ pub(crate) fn check_coverage(page: &PageImage, lines: &mut [DetectedLine], illeg
     warnings
 }
 
-fn unreadable_scripts(lines: &mut [DetectedLine]) -> Vec<Warning> {
+fn unreadable_lines(lines: &mut [DetectedLine]) -> Vec<Warning> {
     let long = lines.iter().filter(|line| line.is_long()).count() as f32;
-    let mut scripts: Vec<Script> =
-        lines.iter().filter_map(|line| line.unreadable_script().map(|(script, _)| script)).collect();
-    let share = |script| scripts.iter().filter(|other| **other == script).count() as f32 / long;
-    let is_similar = |script| matches!(script, Script::Vietnamese | Script::Greek);
-    let mut found = scripts.clone();
-    found.retain(|&script| !is_similar(script) || share(script) >= MIN_SIMILAR_SHARE);
-    found.sort_unstable();
-    found.dedup();
-    scripts.clear();
+    let causes: Vec<Unreadable> = lines.iter().filter_map(DetectedLine::certainly_unreadable).collect();
     let mut warnings = Vec::new();
-    for script in found {
+    for cause in causes.iter().copied().collect::<BTreeSet<_>>() {
+        let share = causes.iter().filter(|other| **other == cause).count() as f32 / long;
+        if is_similar_to_readable(cause) && share < MIN_SIMILAR_SHARE {
+            continue;
+        }
         let mut quads = Vec::new();
         for line in lines.iter_mut() {
-            if let Some((_, probability)) = line.unreadable_script().filter(|(other, _)| *other == script) {
+            if let Some((_, probability)) = line.unreadable().filter(|(other, _)| *other == cause) {
                 quads.push(line.quad);
+                line.is_reported = true;
                 line.reading.log_likelihood += (1.0 - probability).max(1e-3).ln();
             }
         }
         for region in regions(&quads) {
-            let kind = WarningKind::UnreadableScript { script, lines: region.len() as u32 };
+            let lines = region.len() as u32;
+            let kind = match cause {
+                Unreadable::Script(script) => WarningKind::UnreadableScript { script, lines },
+                Unreadable::Mirrored => WarningKind::Mirrored { lines },
+            };
             warnings.push(Warning { kind, polygon: Some(bounds(&region)) });
         }
     }
     warnings
+}
+
+/// Returns whether single lines in a readable script may be taken for this one, because they share most letters.
+const fn is_similar_to_readable(cause: Unreadable) -> bool {
+    matches!(cause, Unreadable::Script(Script::Vietnamese | Script::Greek) | Unreadable::Mirrored)
 }
 
 fn small_print(lines: &[DetectedLine], illegible: &[CropRect]) -> Vec<Warning> {
@@ -139,7 +159,7 @@ fn small_print(lines: &[DetectedLine], illegible: &[CropRect]) -> Vec<Warning> {
 
 /// Returns the parts of a line that look like print and were not read.
 fn unread_parts(page: &PageImage, line: &DetectedLine) -> Vec<Quad> {
-    if line.is_too_small() || line.unreadable_script().is_some() {
+    if line.is_reported || line.is_too_small() {
         return Vec::new();
     }
     let parts = line.gaps().into_iter().map(|gap| line.quad.section(gap.start, gap.end));

@@ -95,6 +95,11 @@ impl<'a> PageState<'a> {
         if mean_confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
             return;
         }
+        // The confidence of text that cannot be read in either direction says nothing about its orientation.
+        let unreadable = upside_down.iter().filter(|(_, reading)| reading.scripts.unreadable().is_some()).count();
+        if 2 * unreadable > upside_down.len() {
+            return;
+        }
         self.turns = self.turns.upside_down();
         self.lines.iter_mut().for_each(|line| *line = line.rotated(2));
         for (pick, reading) in upside_down {
@@ -162,7 +167,7 @@ impl<'a> PageState<'a> {
         }
         let read = self.lines.into_iter().zip(self.readings);
         let mut detected: Vec<DetectedLine> =
-            read.map(|(quad, reading)| DetectedLine { quad, reading: reading.unwrap_or_default() }).collect();
+            read.map(|(quad, reading)| DetectedLine::new(quad, reading.unwrap_or_default())).collect();
         let mut warnings: Vec<Warning> = if self.is_cut_off { vec![WarningKind::CutOff.into()] } else { Vec::new() };
         for warning in check_coverage(self.page, &mut detected, &self.illegible) {
             let polygon = warning.polygon.map(|corners| polygon(self.page, Quad(corners)));

@@ -15,22 +15,31 @@ use crate::{
 /// Number of features of a step.
 pub(crate) const FEATURES: usize = 120;
 /// Number of classes.
-pub(crate) const SCRIPTS: usize = 12;
+pub(crate) const SCRIPTS: usize = 13;
 
-/// The classes, in the order of the weights: `None` is a script that PP-OCRv6 reads (Latin, Chinese, kana).
-const CLASSES: [Option<Script>; SCRIPTS] = [
-    Some(Script::Arabic),
-    Some(Script::Cyrillic),
-    Some(Script::Devanagari),
-    Some(Script::Greek),
-    None,
-    Some(Script::Hangul),
-    Some(Script::Hebrew),
-    None,
-    None,
-    Some(Script::Other),
-    Some(Script::Thai),
-    Some(Script::Vietnamese),
+/// What the recognizer cannot read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unreadable {
+    Script(Script),
+    /// Text as in a mirror.
+    Mirrored,
+}
+
+/// The classes, in the order of the weights: `None` is a script that PP-OCRv6 reads.
+const CLASSES: [Option<Unreadable>; SCRIPTS] = [
+    Some(Unreadable::Script(Script::Arabic)),
+    Some(Unreadable::Script(Script::Cyrillic)),
+    Some(Unreadable::Script(Script::Devanagari)),
+    Some(Unreadable::Script(Script::Greek)),
+    None, // Chinese
+    Some(Unreadable::Script(Script::Hangul)),
+    Some(Unreadable::Script(Script::Hebrew)),
+    None, // kana
+    None, // Latin
+    Some(Unreadable::Mirrored),
+    Some(Unreadable::Script(Script::Other)),
+    Some(Unreadable::Script(Script::Thai)),
+    Some(Unreadable::Script(Script::Vietnamese)),
 ];
 
 /// Returns the scores of the classes at each step, `[N, steps, SCRIPTS]`, from features `[N, steps, FEATURES]`. Empty
@@ -79,9 +88,9 @@ impl ScriptScores {
         self.sums.iter_mut().zip(&next.sums).for_each(|(sum, next)| *sum += next);
     }
 
-    /// Returns the most probable script that the recognizer cannot read, and the probability that the line is in one of
-    /// them. `None` if the scores are missing or the most probable class can be read.
-    pub(crate) fn unreadable(&self) -> Option<(Script, f32)> {
+    /// Returns the most probable class, and the probability that the line cannot be read. `None` if the scores are
+    /// missing or the most probable class can be read.
+    pub(crate) fn unreadable(&self) -> Option<(Unreadable, f32)> {
         if self.steps == 0 {
             return None;
         }

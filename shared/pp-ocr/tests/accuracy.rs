@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage, imageops};
 use quire_document::PageImage;
 use quire_native_libs::Progress;
 use quire_pp_ocr::{BatchPolicy, Device, Engine, ModelFiles, PpOcr, Provider};
-use quire_tasks::{PageText, Script, WarningKind};
+use quire_tasks::{PageText, Script, WarningCode, WarningKind};
 
 fn engine() -> Engine {
     let natives = quire_native_libs::locate(&Progress::Silent).expect("the native libraries can be downloaded");
@@ -139,4 +139,6 @@ fn scripts_that_the_engine_cannot_read_are_reported() {
         assert!(page.lines.iter().all(|line| line.confidence.is_some_and(|confidence| confidence < 0.1)), "{page:?}");
     }
     assert_eq!(read(notice()).warnings, []);
+    let mirrored = read(imageops::flip_horizontal(&notice()));
+    assert!(mirrored.warning_codes().contains(&WarningCode::Mirrored), "{:?}", mirrored.warnings);
 }

@@ -42,6 +42,11 @@ pub enum WarningKind {
         /// The number of lines.
         lines: u32,
     },
+    /// Text as in a mirror, e.g. of a slide that was scanned from behind.
+    Mirrored {
+        /// The number of lines.
+        lines: u32,
+    },
     /// Print that is too small to be read at the resolution of the page.
     TooSmall,
 }
@@ -60,6 +65,8 @@ pub enum WarningCode {
     UnreadText,
     /// See [`WarningKind::UnreadableScript`].
     UnreadableScript,
+    /// See [`WarningKind::Mirrored`].
+    Mirrored,
     /// See [`WarningKind::TooSmall`].
     TooSmall,
 }
@@ -73,13 +80,14 @@ impl WarningCode {
             Self::OtherForm => "other_form",
             Self::UnreadText => "unread_text",
             Self::UnreadableScript => "unreadable_script",
+            Self::Mirrored => "mirrored",
             Self::TooSmall => "too_small",
         }
     }
 
     /// Returns whether text of the page is missing or wrong, so that another engine or a person should read the page.
     pub const fn is_text_missing(self) -> bool {
-        matches!(self, Self::CutOff | Self::UnreadText | Self::UnreadableScript | Self::TooSmall)
+        matches!(self, Self::CutOff | Self::UnreadText | Self::UnreadableScript | Self::Mirrored | Self::TooSmall)
     }
 }
 
@@ -134,6 +142,7 @@ impl WarningKind {
             Self::OtherForm => WarningCode::OtherForm,
             Self::UnreadText { .. } => WarningCode::UnreadText,
             Self::UnreadableScript { .. } => WarningCode::UnreadableScript,
+            Self::Mirrored { .. } => WarningCode::Mirrored,
             Self::TooSmall => WarningCode::TooSmall,
         }
     }
@@ -155,6 +164,8 @@ impl fmt::Display for WarningKind {
                 let lines = if *lines == 1 { "a line is".to_owned() } else { format!("{lines} lines are") };
                 write!(f, "{lines} in {script}, which the engine cannot read")
             }
+            Self::Mirrored { lines: 1 } => f.write_str("a line is mirrored"),
+            Self::Mirrored { lines } => write!(f, "{lines} lines are mirrored"),
             Self::TooSmall => f.write_str("print is too small to be read: send the page at a higher resolution"),
         }
     }
@@ -246,7 +257,9 @@ mod tests {
     #[test]
     fn codes_and_scripts_are_serialized_by_their_names() {
         use WarningCode as Code;
-        for code in [Code::CutOff, Code::UnreadText, Code::UnreadableScript, Code::TooSmall, Code::OtherForm] {
+        for code in
+            [Code::CutOff, Code::UnreadText, Code::UnreadableScript, Code::Mirrored, Code::TooSmall, Code::OtherForm]
+        {
             assert_eq!(to_value(code).expect("JSON"), json!(code.as_str()));
         }
         for script in [Script::Hangul, Script::Vietnamese, Script::Other] {

@@ -18,7 +18,7 @@ fn line(confidence: f32, places: &[f32]) -> DetectedLine {
         columns: 720,
         ..LineReading::default()
     };
-    DetectedLine { quad: quad(20.0, 20.0, 600.0, 40.0), reading }
+    DetectedLine::new(quad(20.0, 20.0, 600.0, 40.0), reading)
 }
 
 /// A page of 640 × 80 pixels, black where `is_ink`.
