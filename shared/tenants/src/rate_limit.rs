@@ -10,13 +10,14 @@ use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
     TenantLimits,
+    account::{Account, daily_rate},
     lookup_cache::LookupCache,
     record,
+    searches::Searches,
     token_bucket::{RefillRate, TokenBlock, TokenBucket},
 };
 
 const MINUTE_MS: u64 = 60_000;
-const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 /// Cache TTL of a tenant's limits.
 const LIMITS_TTL_MILLIS: i64 = 5_000;
 /// Maximum number of tenants in each cache.
@@ -58,7 +59,7 @@ impl RateLimitPolicy {
         }
     }
 
-    fn record_key(self, tenant: &Tenant) -> String {
+    pub(crate) fn record_key(self, tenant: &Tenant) -> String {
         format!("{tenant}/{}", self.as_str())
     }
 }
@@ -139,19 +140,34 @@ impl RequestLimit {
 #[derive(Debug)]
 pub struct RateLimiter {
     backend: Backend,
+    defaults: TenantLimits,
+    searches: Searches,
     limits: Mutex<LookupCache<Tenant, (UnixMillis, TenantLimits)>>,
     requests: Mutex<LookupCache<Tenant, Arc<tokio::sync::Mutex<LocalTokens>>>>,
 }
 
 impl RateLimiter {
-    /// Returns a rate limiter of a backend's tenants.
+    /// Returns a rate limiter of a backend's tenants, with the built-in default limits.
     pub fn new(backend: Backend) -> Self {
-        let limits = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
-        let requests = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
-        Self { backend, limits, requests }
+        Self::with_defaults(backend, TenantLimits::built_in_defaults())
     }
 
-    /// Returns the limits of a tenant, cached for a few seconds.
+    /// As [`RateLimiter::new`], with other limits for tenants without limits of their own.
+    pub fn with_defaults(backend: Backend, defaults: TenantLimits) -> Self {
+        let limits = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
+        let requests = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
+        Self { backend, defaults, searches: Searches::default(), limits, requests }
+    }
+
+    pub(crate) const fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    pub(crate) const fn searches(&self) -> &Searches {
+        &self.searches
+    }
+
+    /// Returns the limits in force for a tenant, cached for a few seconds.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
@@ -160,7 +176,7 @@ impl RateLimiter {
         if let Some((_, limits)) = remembered.filter(|(until, _)| now < *until) {
             return Ok(limits);
         }
-        let limits = TenantLimits::read(&self.backend, tenant).await?;
+        let limits = TenantLimits::read(&self.backend, tenant).await?.or_default(&self.defaults);
         let until = UnixMillis(now.0.saturating_add(LIMITS_TTL_MILLIS));
         self.limits.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), (until, limits));
         Ok(limits)
@@ -234,33 +250,8 @@ impl RateLimiter {
     pub async fn pages(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
         let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(None) };
         let key = RateLimitPolicy::Pages.record_key(tenant);
-        let (bucket, _) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
-        let bucket = bucket.unwrap_or_else(|| TokenBucket::full(&rate, now)).refilled(&rate, now);
-        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Pages, &rate, bucket.level >= 1.0, bucket.level)))
+        let (account, _) = record::read::<Account>(&self.backend, Collection::Limits, &key).await?;
+        let left = account.pages_left(&rate, now);
+        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Pages, &rate, left >= 1.0, left)))
     }
-
-    /// Charges pages, if they are limited. The page count is only known after a document was accepted, so that the
-    /// bucket may go into debt, which later refills repay first.
-    ///
-    /// # Errors
-    /// Any [`quire_platform::Error`].
-    pub async fn charge_pages(&self, tenant: &Tenant, pages: u64, now: UnixMillis) -> Result<()> {
-        let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(()) };
-        if pages == 0 {
-            return Ok(());
-        }
-        let charged = |bucket: Option<TokenBucket>| {
-            let mut bucket = bucket.unwrap_or_else(|| TokenBucket::full(&rate, now)).refilled(&rate, now);
-            bucket.charge(pages);
-            Some(bucket)
-        };
-        record::change(&self.backend, Collection::Limits, &RateLimitPolicy::Pages.record_key(tenant), charged)
-            .await
-            .map(drop)
-    }
-}
-
-fn daily_rate(limits: &TenantLimits) -> Option<RefillRate> {
-    let quota = limits.pages_per_day?.get();
-    Some(RefillRate { quota, window_ms: DAY_MS, capacity: quota as f64 })
 }
