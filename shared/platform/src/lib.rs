@@ -14,6 +14,7 @@ mod enqueue_callback;
 mod error;
 mod object_store;
 mod orphans;
+mod page_batches;
 mod purge;
 mod queue;
 pub mod records;
@@ -27,8 +28,9 @@ pub use clock::now;
 pub use consumer::{Consumer, Delivery, Lease, MalformedMessage, Received};
 pub use enqueue_callback::{enqueue_callback, enqueue_progress};
 pub use error::Error;
-pub use object_store::{Download, ObjectStore, UploadUrl};
+pub use object_store::{DiskSpace, Download, ObjectStore, UploadUrl};
 pub use orphans::{delete_orphaned_corrections, delete_orphaned_page};
+pub use page_batches::PageBatches;
 pub use purge::purge;
 pub use queue::{
     OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, send, send_delayed,
