@@ -1,6 +1,9 @@
 //! Rate limits per tenant, enforced by all processes with shared token buckets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use quire_platform::{
     Backend, Collection, Result,
@@ -29,6 +32,11 @@ const MAX_BLOCK: u64 = 50;
 /// Maximum age of prefetched tokens, so that no process hoards them. It is at most a quarter of the time in which the
 /// burst refills.
 const MAX_BLOCK_AGE_MS: u64 = 1_000;
+/// Interval between two searches for ended tasks of a tenant at its limit: each reads all tasks that may be open.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between two counts of the stored bytes of a tenant at its limit: each reads a record per stored task, and
+/// corrects only what a crash left.
+const RECOUNT_INTERVAL: Duration = Duration::from_mins(1);
 /// Options of a bucket's update. In each conflict another process succeeds. Transient errors are returned at once,
 /// since a request waits for the response.
 const UPDATE: UpdateOptions = UpdateOptions { what: "limits", attempts: 50, retry_busy: false };
@@ -141,7 +149,10 @@ impl RequestLimit {
 pub struct RateLimiter {
     backend: Backend,
     defaults: TenantLimits,
+    /// Searches for ended tasks among the open ones.
     searches: Searches,
+    /// Counts of the stored bytes.
+    recounts: Searches,
     limits: Mutex<LookupCache<Tenant, (UnixMillis, TenantLimits)>>,
     requests: Mutex<LookupCache<Tenant, Arc<tokio::sync::Mutex<LocalTokens>>>>,
 }
@@ -156,7 +167,14 @@ impl RateLimiter {
     pub fn with_defaults(backend: Backend, defaults: TenantLimits) -> Self {
         let limits = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
         let requests = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
-        Self { backend, defaults, searches: Searches::default(), limits, requests }
+        Self {
+            backend,
+            defaults,
+            searches: Searches::new(SEARCH_INTERVAL),
+            recounts: Searches::new(RECOUNT_INTERVAL),
+            limits,
+            requests,
+        }
     }
 
     pub(crate) const fn backend(&self) -> &Backend {
@@ -165,6 +183,10 @@ impl RateLimiter {
 
     pub(crate) const fn searches(&self) -> &Searches {
         &self.searches
+    }
+
+    pub(crate) const fn recounts(&self) -> &Searches {
+        &self.recounts
     }
 
     /// Returns the limits in force for a tenant, cached for a few seconds.

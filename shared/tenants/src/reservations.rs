@@ -82,7 +82,7 @@ impl RateLimiter {
             Err(QuotaRefusal::OpenTasks { .. }) if self.searches().begin(tenant, now) => {
                 self.close_ended(tenant).await?;
             }
-            Err(QuotaRefusal::StoredBytes { .. }) if self.searches().begin(tenant, now) => {
+            Err(QuotaRefusal::StoredBytes { .. }) if self.recounts().begin(tenant, now) => {
                 self.recount(tenant).await?;
             }
             taken => return Ok(taken?),
@@ -124,7 +124,7 @@ impl RateLimiter {
             return Ok(());
         }
         match self.update(tenant, |account| account.commit(of)).await? {
-            Some(Held { task, bytes, .. }) if bytes > 0 => self.store_bytes(tenant, task, bytes, now).await,
+            Some(Held { task, bytes, .. }) if bytes > 0 => self.store_bytes(tenant, task, bytes).await,
             _ => Ok(()),
         }
     }
@@ -268,10 +268,10 @@ impl RateLimiter {
     }
 
     /// Adds to the stored bytes of a task. A reservation is committed once, so that nothing is added twice.
-    async fn store_bytes(&self, tenant: &Tenant, task: TaskId, bytes: u64, now: UnixMillis) -> Result<()> {
+    async fn store_bytes(&self, tenant: &Tenant, task: TaskId, bytes: u64) -> Result<()> {
         let records = self.backend().records.as_ref();
         let key = stored_key(tenant, task);
-        let expires_at = Some(now.plus(2 * MAX_RETENTION));
+        let expires_at = Some(quire_platform::now().plus(2 * MAX_RETENTION));
         for _ in 0..UPDATE.attempts {
             let stored = records.read(Collection::Limits, &key).await?;
             let version = stored.as_ref().map(|record| record.version);

@@ -20,10 +20,6 @@ fn requests(per_minute: u64, burst: Option<u64>) -> TenantLimits {
     }
 }
 
-fn pages(per_day: u64) -> TenantLimits {
-    TenantLimits { pages_per_day: NonZero::new(per_day), ..TenantLimits::default() }
-}
-
 async fn take(limiter: &RateLimiter, name: &str, now: UnixMillis) -> RateLimitStatus {
     limiter.take_request(&tenant(name), now).await.expect("the request is counted").expect("the tenant is limited")
 }
