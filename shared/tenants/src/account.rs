@@ -11,7 +11,7 @@ use quire_tasks::{TaskId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    TenantLimits,
+    TenantLimits, record,
     token_bucket::{RefillRate, TokenBucket},
 };
 
@@ -113,13 +113,8 @@ pub(crate) struct Account {
     /// Tasks that may be open: ended ones are removed when the quota is reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     open: Vec<TaskId>,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "record::is_default")]
     stored_bytes: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 impl Account {

@@ -46,7 +46,7 @@ pub struct TenantLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_tasks: Option<NonZero<u64>>,
     /// The default limits that do not apply to the tenant.
-    #[serde(skip_serializing_if = "Exemptions::is_empty")]
+    #[serde(skip_serializing_if = "record::is_default")]
     pub exempt: Exemptions,
 }
 
@@ -70,12 +70,6 @@ pub struct Exemptions {
     /// Open tasks are not limited.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub open_tasks: bool,
-}
-
-impl Exemptions {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl TenantLimits {

@@ -5,8 +5,6 @@ use quire_tenants::Scope;
 
 /// Returns the scope that a call requires; `None` for a public or unknown one.
 pub(crate) fn required_scope(method: &Method, route: &str) -> Option<Scope> {
-    // HEAD is served like GET.
-    let reads = method == Method::GET || method == Method::HEAD;
     let scope = match route {
         "/ocr" | "/ocr/batch" | "/ocr/async" | "/uploads" | "/task/{task_id}/retry" | "/task/{task_id}/cancel" => {
             Scope::Submit
@@ -18,8 +16,8 @@ pub(crate) fn required_scope(method: &Method, route: &str) -> Option<Scope> {
         | "/task/{task_id}/result"
         | "/task/{task_id}/deliveries" => Scope::Read,
         "/webhooks/secret/rotate" => Scope::Admin,
-        "/webhooks/secret" if reads => Scope::Webhooks,
         "/deliveries/{delivery_id}/resend"
+        | "/webhooks/secret"
         | "/webhooks/recover"
         | "/webhooks/test"
         | "/webhooks/endpoints"
