@@ -256,7 +256,7 @@ impl RateLimiter {
                 bytes += record::parse::<StoredBytes>(&record.body)?.bytes;
             }
             let Some(last) = listed.last() else { break };
-            after = last.key.clone();
+            after.clone_from(&last.key);
         }
         // A concurrent change makes the sum obsolete: the next refusal counts again.
         self.update(tenant, |account| {

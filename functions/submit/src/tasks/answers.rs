@@ -79,7 +79,9 @@ impl DocumentAnswer {
     /// Returns the answer for a document of a task, with its pages in order.
     fn new(task: &Task, document: &Document, pages: Vec<PageAnswer>) -> Self {
         let mut fold = DocumentFold::default();
-        pages.iter().for_each(|page| fold.add(page.status, page.confidence, page.error.as_ref()));
+        for page in &pages {
+            fold.add(page.status, page.confidence, page.error.as_ref());
+        }
         let DocumentMembers { task_id, document, file, status, avg_confidence, error } = fold.finish(task, document);
         let text = if task.status().ended() { Some(joined_text(&pages)) } else { None };
         let file = file.map(str::to_owned);

@@ -225,7 +225,7 @@ mod tests {
         (backend, task)
     }
 
-    async fn read(composed: ComposedResult) -> Value {
+    fn read(composed: ComposedResult) -> Value {
         let bytes = match composed {
             ComposedResult::Bytes(bytes) => bytes,
             ComposedResult::File(path, bytes) => {
@@ -246,10 +246,10 @@ mod tests {
         assert!(expected[0]["text"].as_str().is_some_and(|text| text.contains("\u{1}\n\n\"page\" 3")), "{expected}");
         for max_bytes in [0, 1_000, usize::MAX] {
             let composed = compose_json(&backend, &task, max_bytes).await.expect("composed");
-            assert_eq!(read(composed).await, expected, "{max_bytes}");
+            assert_eq!(read(composed), expected, "{max_bytes}");
         }
         let (first, outcome) = compose_first(&backend, &task, 100).await.expect("composed");
-        assert_eq!(read(first).await, expected[0]);
+        assert_eq!(read(first), expected[0]);
         assert_eq!((outcome.status, outcome.error), (TaskStatus::PartiallySucceeded, None));
     }
 
@@ -260,7 +260,7 @@ mod tests {
         let head = json!({"task_id": task.id});
         let task_of = async |detail| {
             let composed = compose_task(&backend, &task, &head, detail, 1_000).await.expect("composed");
-            read(composed).await
+            read(composed)
         };
         let mut expected = task_of(PageDetail::Listed).await;
         assert!(expected["avg_confidence"].is_number());
