@@ -78,6 +78,8 @@ locals {
       resources = [module.table.arn]
     },
   ]
+  # API keys are verified by the API and managed by operators. The partition key is that of the records' adapter.
+  hidden_partitions = { table_arn = module.table.arn, keys = ["shelf#keys"] }
   put_documents = {
     sid       = "PutDocuments"
     actions   = ["s3:AbortMultipartUpload", "s3:PutObject"]
@@ -144,6 +146,7 @@ module "submit_upload" {
   timeout_secs       = 30
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
+  hidden_partitions  = local.hidden_partitions
   environment = merge(
     local.environment,
     var.inbox_callback_url == null ? {} : { QUIRE_INBOX_CALLBACK_URL = var.inbox_callback_url },
@@ -179,6 +182,7 @@ module "submit_ingest" {
   storage_mb         = 2048
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
+  hidden_partitions  = local.hidden_partitions
   environment = merge(local.environment, {
     QUIRE_AWS_CACHE_MB = "512"
     # The share of the timeout and of the disk for a searchable PDF.
@@ -225,6 +229,7 @@ module "submit_sweep" {
   timeout_secs        = 60
   kms_key_arn         = aws_kms_key.this.arn
   log_retention_days  = var.log_retention_days
+  hidden_partitions   = local.hidden_partitions
   environment         = local.environment
   callers             = { clock = { principal = "events.amazonaws.com", source_arn = aws_cloudwatch_event_rule.sweep.arn } }
   failed_events_queue = module.failed_events
@@ -259,6 +264,7 @@ module "notifier" {
   timeout_secs       = 60
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
+  hidden_partitions  = local.hidden_partitions
   environment = merge(
     local.environment,
     { QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn },
@@ -287,6 +293,7 @@ module "dead_letter" {
   timeout_secs       = 60
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
+  hidden_partitions  = local.hidden_partitions
   environment        = local.environment
   queues             = { for name, queue in module.dead_letter_queue : name => merge(queue, { batch_size = 10, concurrency = var.concurrency.dead }) }
 

@@ -48,13 +48,44 @@ run "each_function_has_only_its_own_permissions" {
       sort([for statement in function.policy.Statement : statement.Sid if !contains(["ChangeTasks", "WriteLogs", "UseKey"], statement.Sid)])
       }) == jsonencode({
       submit-api    = ["FindVersions", "ForgetObjects", "ForgetRecords", "KeepResults", "ListPages", "ListTasks", "MissObjects", "PutDocuments", "ReadResults", "ReadSecret", "SendCallbacks", "SendDocuments", "SendPages", "SignUploads"]
-      submit-upload = ["ListPages", "ReportFailedEvents", "SendDocuments"]
-      submit-ingest = ["ConsumeDocuments", "FindVersions", "KeepResults", "ListPages", "MissObjects", "PutDocuments", "ReadForResults", "ReadUploads", "SendCallbacks", "SendDocumentsDead", "SendPages"]
-      submit-sweep  = ["FindTasks", "FindVersions", "ForgetObjects", "ForgetRecords", "ListPages", "MissObjects", "ReportFailedEvents", "SendDocuments", "SendPages"]
-      notifier      = ["ConsumeCallbacks", "ForgetEndpoints", "ListPages", "MissObjects", "ReadResults", "ReadSecret", "SendCallbacks", "SendCallbacksDead"]
-      dead-letter   = ["ConsumeCallbacksDead", "ConsumeDocumentsDead", "ConsumePagesDead", "FileDeadLetters", "ListPages", "SendCallbacks", "SendPages"]
+      submit-upload = ["HidePartitions", "ListPages", "ReportFailedEvents", "SendDocuments"]
+      submit-ingest = ["ConsumeDocuments", "FindVersions", "HidePartitions", "KeepResults", "ListPages", "MissObjects", "PutDocuments", "ReadForResults", "ReadUploads", "SendCallbacks", "SendDocumentsDead", "SendPages"]
+      submit-sweep  = ["FindTasks", "FindVersions", "ForgetObjects", "ForgetRecords", "HidePartitions", "ListPages", "MissObjects", "ReportFailedEvents", "SendDocuments", "SendPages"]
+      notifier      = ["ConsumeCallbacks", "ForgetEndpoints", "HidePartitions", "ListPages", "MissObjects", "ReadResults", "ReadSecret", "SendCallbacks", "SendCallbacksDead"]
+      dead-letter   = ["ConsumeCallbacksDead", "ConsumeDocumentsDead", "ConsumePagesDead", "FileDeadLetters", "HidePartitions", "ListPages", "SendCallbacks", "SendPages"]
     })
     error_message = "Each function must have exactly these permissions."
+  }
+}
+
+run "only_the_api_can_read_or_write_api_keys" {
+  assert {
+    condition = alltrue([for function in [module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] :
+      jsonencode(one([for statement in function.policy.Statement : statement if statement.Sid == "HidePartitions"])) == jsonencode({
+        Sid       = "HidePartitions"
+        Effect    = "Deny"
+        Action    = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+        Resource  = [module.table.arn]
+        Condition = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = ["shelf#keys"] } }
+      })
+    ])
+    error_message = "The partition of the API keys must be denied."
+  }
+
+  # A permission for which the denial has no effect would need another condition.
+  assert {
+    condition = alltrue(flatten([for function in [module.submit_upload, module.submit_ingest, module.submit_sweep, module.notifier, module.dead_letter] : [
+      for statement in function.policy.Statement : [
+        for action in statement.Action : contains(one([for denial in function.policy.Statement : denial.Action if denial.Effect == "Deny"]), action)
+        if startswith(action, "dynamodb:")
+      ]
+    ]]))
+    error_message = "Every action on the table must be among the denied ones."
+  }
+
+  assert {
+    condition     = alltrue([for statement in module.submit_api.policy.Statement : statement.Effect == "Allow"])
+    error_message = "The API verifies API keys."
   }
 }
 

@@ -48,21 +48,29 @@ run "a_worker_has_only_its_own_permissions" {
 
   assert {
     condition = jsonencode({ for statement in module.workers[0].policy.Statement : statement.Sid => sort(statement.Action) }) == jsonencode({
-      ChangeTasks   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
-      FindVersions  = ["s3:ListBucketVersions"]
-      ForgetReviews = ["dynamodb:DeleteItem"]
-      ListPages     = ["dynamodb:Query"]
-      MissObjects   = ["s3:ListBucket"]
-      PutResults    = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
-      ReadDocuments = ["s3:GetObject"]
-      SendCallbacks = ["sqs:GetQueueUrl", "sqs:SendMessage"]
-      SendPages     = ["sqs:GetQueueUrl", "sqs:SendMessage"]
-      SendPagesDead = ["sqs:GetQueueUrl", "sqs:SendMessage"]
-      TakePages     = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
-      ProtectItself = ["ecs:UpdateTaskProtection"]
-      UseKey        = ["kms:Decrypt", "kms:GenerateDataKey"]
+      ChangeTasks    = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:PutItem"]
+      FindVersions   = ["s3:ListBucketVersions"]
+      ForgetReviews  = ["dynamodb:DeleteItem"]
+      HidePartitions = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+      ListPages      = ["dynamodb:Query"]
+      MissObjects    = ["s3:ListBucket"]
+      PutResults     = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"]
+      ReadDocuments  = ["s3:GetObject"]
+      SendCallbacks  = ["sqs:GetQueueUrl", "sqs:SendMessage"]
+      SendPages      = ["sqs:GetQueueUrl", "sqs:SendMessage"]
+      SendPagesDead  = ["sqs:GetQueueUrl", "sqs:SendMessage"]
+      TakePages      = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
+      ProtectItself  = ["ecs:UpdateTaskProtection"]
+      UseKey         = ["kms:Decrypt", "kms:GenerateDataKey"]
     })
     error_message = "A worker must have exactly these permissions."
+  }
+
+  assert {
+    condition = jsonencode([for statement in module.workers[0].policy.Statement : [statement.Sid, statement.Resource, statement.Condition] if statement.Effect == "Deny"]) == jsonencode([
+      ["HidePartitions", [module.table.arn], { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = ["shelf#keys"] } }],
+    ])
+    error_message = "A worker must be denied the partition of the API keys."
   }
 
   assert {

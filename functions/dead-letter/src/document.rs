@@ -1,6 +1,8 @@
 //! Dead documents: the document fails, so that its task ends.
 
-use quire_platform::{Backend, Delivery, Error, QueueName, Result, enqueue_callback, retry_with_backoff, send};
+use quire_platform::{
+    Backend, Delivery, Error, PageBatches, QueueName, Result, enqueue_callback, retry_with_backoff, send,
+};
 use quire_tasks::{
     DocumentJob, DocumentMessage, DocumentState, Failure, FailureCode, Message, PageMessage, PageStatus, Task,
 };
@@ -73,10 +75,8 @@ async fn is_of_another_round(backend: &Backend, message: &DocumentMessage) -> Re
 }
 
 async fn send_pages(backend: &Backend, task: &Task, message: &DocumentMessage) -> Result<()> {
-    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
-    let queued = pages
-        .iter()
-        .filter(|page| task.status_of(page) == PageStatus::Queued && page.page.document == message.document);
+    let pages = PageBatches::of_document(backend, task.id, message.document).collect().await?;
+    let queued = pages.iter().filter(|page| task.status_of(page) == PageStatus::Queued);
     let messages: Vec<PageMessage> = queued.map(|page| PageMessage::new(task, page.page)).collect();
     let queue = backend.queue(QueueName::Pages);
     retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await?;

@@ -114,7 +114,7 @@ async fn redrive_pages_of_task(
     let statuses = match retry_with_backoff(|| backend.tasks.reopen(task_id, Reopen::Pages(pages.clone()))).await {
         Ok(completion) => {
             let task = completion.task();
-            let statuses = page_statuses(backend, task).await?;
+            let statuses = page_statuses(backend, task, &pages).await?;
             // Queued pages were reopened just now, or by a redrive that was interrupted before it sent their
             // messages.
             let queued = || pages.iter().filter(|page| statuses.get(page) == Some(&PageStatus::Queued));
@@ -140,9 +140,17 @@ async fn redrive_pages_of_task(
     Ok(redriven)
 }
 
-async fn page_statuses(backend: &Backend, task: &Task) -> Result<HashMap<PageRef, PageStatus>> {
-    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
-    Ok(pages.into_iter().map(|page| (page.page, task.status_of(&page))).collect())
+/// Returns the statuses of those of these pages that exist.
+async fn page_statuses(backend: &Backend, task: &Task, pages: &[PageRef]) -> Result<HashMap<PageRef, PageStatus>> {
+    let mut statuses = HashMap::new();
+    for page in pages {
+        match retry_with_backoff(|| backend.tasks.page(*page)).await {
+            Ok(page) => statuses.insert(page.page, task.status_of(&page)),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(statuses)
 }
 
 async fn redrive_callbacks(backend: &Backend, dead_letters: Vec<DeadLetter>) -> Result<Vec<RedriveResult>> {

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use quire_callback::{MAX_TEXT_BYTES, PageContent};
-use quire_platform::{Backend, Result, StoredPageText, read_page_text, retry_with_backoff};
-use quire_tasks::{CallbackPayload, Page, PageRef, PageStatus, Task, UnixMillis};
+use quire_callback::{MAX_PAGES, MAX_TEXT_BYTES, PageContent};
+use quire_platform::{Backend, PageBatches, Result, StoredPageText, read_page_text, retry_with_backoff};
+use quire_tasks::{CallbackPayload, Page, PageRef, PageStatus, Task, UnixMillis, average_confidence};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
@@ -49,8 +49,12 @@ impl PayloadBuilder {
             return Ok(BuiltPayload::small(quire_callback::progress_payload(task, now)));
         }
         if task.callback.as_ref().is_some_and(|callback| callback.payload == CallbackPayload::Thin) {
-            let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
-            return Ok(BuiltPayload::small(quire_callback::thin_payload(task, &pages)));
+            let confidence = mean_confidence(backend, task).await?;
+            return Ok(BuiltPayload::small(quire_callback::thin_payload(task, confidence)));
+        }
+        if task.counts.total() > MAX_PAGES {
+            let confidence = mean_confidence(backend, task).await?;
+            return Ok(BuiltPayload::small(quire_callback::full_payload_without_pages(task, confidence)));
         }
         let permit = Arc::clone(&self.0).acquire_many_owned(MAX_BODY_KIB).await;
         let body = build_full_body(backend, task).await?;
@@ -69,6 +73,15 @@ fn shrink_permit(mut permit: OwnedSemaphorePermit, bytes: usize) -> OwnedSemapho
     let needed = bytes.div_ceil(1024).min(permit.num_permits());
     drop(permit.split(permit.num_permits() - needed));
     permit
+}
+
+async fn mean_confidence(backend: &Backend, task: &Task) -> Result<Option<f32>> {
+    let mut confidences = Vec::new();
+    let mut pages = PageBatches::of_task(backend, task.id);
+    while let Some(pages) = pages.next().await? {
+        confidences.extend(pages.iter().map(|page| page.confidence));
+    }
+    Ok(average_confidence(confidences))
 }
 
 async fn build_full_body(backend: &Backend, task: &Task) -> Result<Bytes> {

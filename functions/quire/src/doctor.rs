@@ -3,6 +3,7 @@
 //! Nothing is downloaded or changed unless `--fetch` is given. Native code runs in a child process, as everywhere.
 
 mod machine;
+mod native_parts;
 mod report;
 mod text;
 mod trial;
@@ -80,6 +81,7 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
         gpu,
         models,
         cache,
+        native_parts: native_parts::native_parts(libraries.iter().map(LibraryFile::part)),
         libraries,
         data,
         trial,

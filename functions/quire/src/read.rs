@@ -20,6 +20,7 @@ use quire_submit::{
     AppState, BatchSubmission, DocumentAnswer, Health, HealthReport, Inspector, SubmitSettings, UploadedFile,
 };
 use quire_tasks::{Failure, FailureCode, PageStatus, SplitDocument, Task};
+use quire_tenants::TenantLimits;
 use quire_worker::{LocalEngine, Renderer, Worker, WorkerSettings};
 use tempfile::TempPath;
 use tokio::task::JoinSet;
@@ -49,7 +50,8 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
 
     let inspector = Arc::new(InProcessInspector(renderer.clone()));
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;
-    let settings = SubmitSettings::from_env()?;
+    // The files are this machine's own: the limits of tenants do not apply.
+    let settings = SubmitSettings { default_limits: TenantLimits::default(), ..SubmitSettings::from_env()? };
     let app = AppState::new(backend.clone(), inspector, egress, settings, Arc::new(AlwaysHealthy), Arc::clone(&routes));
     let uploads = args.files.iter().map(|file| spool_file(&backend, file)).collect();
     let documents = match quire_submit::submit(&Arc::new(app), uploads, mode).await? {

@@ -4,6 +4,7 @@ use std::{num::NonZero, ops::RangeInclusive, time::Duration};
 
 use quire_document::DocumentLimits;
 use quire_telemetry::env::{self, Misconfigured};
+use quire_tenants::TenantLimits;
 use url::Url;
 
 /// The valid range of timeouts, in seconds. The upper bound of a day catches typing errors.
@@ -62,6 +63,11 @@ pub struct SubmitSettings {
     pub result_limit: Duration,
     /// Which requests need a key. Default: [`KeyPolicy::Auto`].
     pub keys: KeyPolicy,
+    /// The limits of tenants without limits of their own. Default: 10,000 pages per task.
+    pub default_limits: TenantLimits,
+    /// The free disk space, in bytes, below which no task is created. Default, `None`: 1 GiB or 2 % of the disk,
+    /// whichever is less.
+    pub min_free_bytes: Option<u64>,
     /// The base of `status_url` if the `Host` header is not the public name, e.g. behind a proxy that terminates TLS.
     pub public_url: Option<Url>,
 }
@@ -86,6 +92,8 @@ impl Default for SubmitSettings {
             max_result_bytes: 4 << 30,
             result_limit: Duration::from_mins(15),
             keys: KeyPolicy::Auto,
+            default_limits: TenantLimits::built_in_defaults(),
+            min_free_bytes: None,
             public_url: None,
         }
     }
@@ -96,7 +104,7 @@ impl SubmitSettings {
     /// `QUIRE_SYNC_LIMIT_SECS`, `QUIRE_MAX_BODY_BYTES`, `QUIRE_MAX_FILES`, `QUIRE_LONGEST_WAIT_SECS`,
     /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_IDLE_LIMIT_SECS`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS`,
     /// `QUIRE_INLINE_RESULT_BYTES`, `QUIRE_MAX_RESULT_PAGES`, `QUIRE_MAX_RESULT_BYTES`, `QUIRE_RESULT_LIMIT_SECS`,
-    /// `QUIRE_KEYS` and `QUIRE_PUBLIC_URL`.
+    /// `QUIRE_KEYS`, `QUIRE_MIN_FREE_BYTES`, `QUIRE_PUBLIC_URL`, and those of [`TenantLimits::defaults_from_env`].
     ///
     /// # Errors
     /// [`Misconfigured`] if a variable has an invalid value.
@@ -120,6 +128,8 @@ impl SubmitSettings {
             max_result_bytes: env::within("QUIRE_MAX_RESULT_BYTES", default.max_result_bytes, 1..=9_000_000_000)?,
             result_limit: timeout("QUIRE_RESULT_LIMIT_SECS", default.result_limit)?,
             keys: env::text("QUIRE_KEYS")?.map_or(Ok(default.keys), parse_key_policy)?,
+            default_limits: TenantLimits::defaults_from_env()?,
+            min_free_bytes: min_free_bytes()?,
             public_url: env::text("QUIRE_PUBLIC_URL")?.map(parse_public_url).transpose()?,
         })
     }
@@ -133,6 +143,13 @@ impl SubmitSettings {
 /// Reads a timeout in seconds.
 fn timeout(name: &'static str, default: Duration) -> Result<Duration, Misconfigured> {
     env::secs_within(name, default.as_secs(), UP_TO_A_DAY)
+}
+
+/// Reads the minimum of free disk space, which has no fixed default.
+fn min_free_bytes() -> Result<Option<u64>, Misconfigured> {
+    let unset = u64::MAX;
+    let bytes = env::within("QUIRE_MIN_FREE_BYTES", unset, 0..=unset)?;
+    Ok(Some(bytes).filter(|bytes| *bytes != unset))
 }
 
 fn parse_key_policy(value: String) -> Result<KeyPolicy, Misconfigured> {

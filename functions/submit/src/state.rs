@@ -71,7 +71,7 @@ impl AppState {
             rendering: Semaphore::new(max_renderings),
             webhooks: WebhookState::default(),
             keys: KeyCache::new(backend.clone()),
-            allowance: RateLimiter::new(backend.clone()),
+            allowance: RateLimiter::with_defaults(backend.clone(), settings.default_limits),
             routing: Routing::new(routes),
             work: TaskTracker::new(),
             closing: CancellationToken::new(),

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 use quire_document::PageImage;
-use quire_platform::{Backend, QueueName, now, retry_with_backoff};
+use quire_platform::{Backend, PageBatches, QueueName, now};
 use quire_routes::{NotOffered, ReadPlan};
 use quire_tasks::{
     EngineName, Failure, FailureCode, FallbackReason, Mode, PageMessage, PageText, ReadAs, TaskId, TriedEngine,
@@ -154,7 +154,8 @@ impl PageReadStep {
         if let Some(stays) = self.lock_decided().get(&key) {
             return Ok(*stays);
         }
-        let pages = retry_with_backoff(|| self.backend.tasks.pages(id.task_id)).await.map_err(|error| {
+        let pages = PageBatches::of_document(&self.backend, id.task_id, id.document).collect().await;
+        let pages = pages.map_err(|error| {
             warn!(task.id = %id.task_id, %error, "cannot read a task's pages; the page is postponed");
             PlanError::Undecided(RETRY_DELAY)
         })?;

@@ -31,6 +31,17 @@ locals {
     Action   = statement.actions
     Resource = statement.resources
   }]
+  # A denial takes precedence over every permission. There is no permission to scan, which has no leading keys.
+  hide = var.hidden_partitions == null ? [] : [{
+    Sid    = "HidePartitions"
+    Effect = "Deny"
+    Action = [
+      "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
+      "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
+    ]
+    Resource  = [var.hidden_partitions.table_arn]
+    Condition = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = var.hidden_partitions.keys } }
+  }]
   # Least privilege: the key can only be used through these services, not with direct KMS requests.
   use_key = {
     Sid      = "UseKey"
@@ -56,7 +67,7 @@ resource "aws_iam_role" "this" {
 resource "aws_iam_role_policy" "this" {
   name   = "what-it-does"
   role   = aws_iam_role.this.name
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.statements, [local.use_key]) })
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.statements, local.hide, [local.use_key]) })
 }
 
 resource "aws_cloudwatch_log_group" "this" {

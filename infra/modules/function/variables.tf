@@ -89,6 +89,15 @@ variable "permissions" {
   }
 }
 
+variable "hidden_partitions" {
+  description = "Partition keys of a DynamoDB table that may be neither read nor written, whatever the permissions are."
+  type = object({
+    table_arn = string
+    keys      = list(string)
+  })
+  default = null
+}
+
 variable "queues" {
   description = "Queues that trigger the function: ARN, visibility timeout, batch size, maximum concurrency."
   type = map(object({

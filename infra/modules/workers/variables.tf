@@ -90,6 +90,15 @@ variable "permissions" {
   }
 }
 
+variable "hidden_partitions" {
+  description = "Partition keys of a DynamoDB table that may be neither read nor written, whatever the permissions are."
+  type = object({
+    table_arn = string
+    keys      = list(string)
+  })
+  default = null
+}
+
 variable "kms_key_arn" {
   description = "KMS key of the data and the log."
   type        = string

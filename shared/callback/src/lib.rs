@@ -20,8 +20,8 @@ pub use endpoint::{
     endpoint_admission, endpoint_change, endpoint_key,
 };
 pub use payload::{
-    MAX_TEXT_BYTES, PROGRESS_EVENT, PageContent, PageCounts, TEST_EVENT, completion_event, full_payload,
-    progress_payload, test_payload, thin_payload,
+    MAX_PAGES, MAX_TEXT_BYTES, PROGRESS_EVENT, PageContent, PageCounts, TEST_EVENT, completion_event, full_payload,
+    full_payload_without_pages, progress_payload, test_payload, thin_payload,
 };
 pub use schedule::{InvalidSchedule, MAX_RETRY_AFTER, Schedule};
 pub use secret::{InvalidSecret, Secret, Secrets};

@@ -19,14 +19,15 @@ impl S3Objects {
         if prefix.is_empty() {
             return Err(failed("the prefix must not be empty".to_owned()));
         }
-        let mut keys = BTreeSet::new();
+        let mut keys = 0;
         // Always the first page: the versions of the previous one are deleted.
         loop {
             let versions = self.versions(prefix).await?;
             if versions.is_empty() {
-                return Ok(keys.len());
+                return Ok(keys);
             }
-            keys.extend(versions.iter().map(|version| version.key.clone()));
+            // A key with more versions than fit a page is counted again.
+            keys += versions.iter().map(|version| &version.key).collect::<BTreeSet<_>>().len();
             self.remove(versions).await?;
         }
     }

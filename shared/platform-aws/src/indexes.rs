@@ -3,11 +3,15 @@
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, DeleteRequest, TransactWriteItem, WriteRequest};
 use backon::BackoffBuilder;
 use quire_platform::{Error, Result};
+use quire_tasks::{PageRef, TaskId};
 
 use crate::{
     dynamo::{DynamoClient, MAX_BATCH_ITEMS, back_off, conflict_backoff},
     fault::{error_chain, to_error},
-    items::{BY_EXPIRY, BY_TENANT, EXPIRES_AT_MILLIS, LISTED, PARTITION, SHARD, SORT, TENANT, TableItem, WHAT},
+    items::{
+        BY_EXPIRY, BY_TENANT, EXPIRES_AT_MILLIS, LISTED, PAGES, PARTITION, SHARD, SORT, TENANT, TableItem, WHAT,
+        page_key,
+    },
 };
 
 /// The maximum number of deletions in a `BatchWriteItem` call.
@@ -79,20 +83,51 @@ impl DynamoClient {
         Ok(keys)
     }
 
-    /// Returns the keys of all items of a partition, in order.
-    pub(crate) async fn keys(&self, partition: String) -> Result<Vec<TableItem>> {
+    /// Returns up to [`PAGE`] keys of the items of a partition, in order, after this sort key.
+    pub(crate) async fn keys(&self, partition: String, after: Option<&str>) -> Result<Vec<TableItem>> {
         let query = self
             .client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("#p = :p")
+            .limit(PAGE as i32)
+            .key_condition_expression("#p = :p AND #s > :s")
             .projection_expression("#p, #s")
             .expression_attribute_names("#p", PARTITION)
             .expression_attribute_names("#s", SORT)
-            .expression_attribute_values(":p", AttributeValue::S(partition));
-        let keys = query.into_paginator().items().send().collect::<Result<Vec<TableItem>, _>>().await;
-        keys.map_err(|error| to_error(WHAT, &error))
+            .expression_attribute_values(":p", AttributeValue::S(partition))
+            // All sort keys begin with a letter.
+            .expression_attribute_values(":s", AttributeValue::S(after.unwrap_or(" ").to_owned()));
+        let keys = query.send().await.map_err(|error| to_error(WHAT, &error))?;
+        Ok(keys.items.unwrap_or_default())
+    }
+
+    /// Returns up to `limit` items of a task's pages, in order, after this page.
+    pub(crate) async fn pages_after(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<Vec<TableItem>> {
+        let first = PageRef { task_id: id, document: 0, page: 0 };
+        let after = page_key(after.unwrap_or(first)).remove(SORT).unwrap_or(AttributeValue::Null(true));
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            // One more, since `BETWEEN` includes its bounds.
+            .limit(limit.saturating_add(1).min(PAGE) as i32)
+            .key_condition_expression("#p = :p AND #s BETWEEN :a AND :b")
+            .expression_attribute_names("#p", PARTITION)
+            .expression_attribute_names("#s", SORT)
+            .expression_attribute_values(":p", AttributeValue::S(id.to_string()))
+            .expression_attribute_values(":a", after.clone())
+            .expression_attribute_values(":b", AttributeValue::S(format!("{PAGES}~")));
+        let mut found = query.into_paginator().items().send();
+        let mut items = Vec::new();
+        while items.len() < limit
+            && let Some(item) = found.next().await
+        {
+            let item = item.map_err(|error| to_error(WHAT, &error))?;
+            items.extend(Some(item).filter(|item| item.get(SORT) != Some(&after)));
+        }
+        Ok(items)
     }
 
     /// Deletes the items with these keys, in batches that are not atomic.

@@ -188,6 +188,23 @@ impl TaskTable for DynamoTable {
         Ok(pages)
     }
 
+    async fn pages_after(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<Vec<Page>> {
+        let Some(stored) = self.find(id).await? else { return Ok(Vec::new()) };
+        let mut after = after;
+        let mut pages = Vec::new();
+        while pages.len() < limit {
+            let items = self.dynamo.pages_after(id, after, limit - pages.len()).await?;
+            let Some(last) = items.last() else { break };
+            after = Some(stored.page(last)?.page);
+            for item in &items {
+                let page = stored.page(item)?;
+                // Pages of an interrupted change exist, but the task does not refer to them.
+                pages.extend(stored.has(page.page).then_some(page));
+            }
+        }
+        Ok(pages)
+    }
+
     async fn page(&self, page: PageRef) -> Result<Page> {
         let stored = self.find(page.task_id).await?.ok_or_else(|| not_found_error(&page))?;
         self.read_page(&stored, page).await
@@ -256,10 +273,17 @@ impl TaskTable for DynamoTable {
 
     async fn remove(&self, id: TaskId) -> Result<()> {
         // Delete the task last, together with the chunks it needs: an interrupted deletion is then found again.
-        let keys = self.dynamo.keys(id.to_string()).await?;
         let is_page = |key: &TableItem| text(key, SORT).is_ok_and(|sort| sort.starts_with(PAGES));
-        let (pages, task): (Vec<TableItem>, Vec<TableItem>) = keys.into_iter().partition(is_page);
-        self.dynamo.delete(pages).await?;
+        let mut task = Vec::new();
+        let mut after = None;
+        loop {
+            let keys = self.dynamo.keys(id.to_string(), after.as_deref()).await?;
+            let Some(last) = keys.last() else { break };
+            after = Some(text(last, SORT)?.to_owned());
+            let (pages, others): (Vec<TableItem>, Vec<TableItem>) = keys.into_iter().partition(is_page);
+            self.dynamo.delete(pages).await?;
+            task.extend(others);
+        }
         self.dynamo.delete_together(task).await
     }
 

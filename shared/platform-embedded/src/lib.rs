@@ -46,6 +46,11 @@ use secrets::FileSecrets;
 use table::SqliteTable;
 use wakeup::WakeupNotifier;
 
+/// Returns the version of SQLite, which is part of this program.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// The embedded backend. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Embedded {

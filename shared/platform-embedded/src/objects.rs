@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use quire_platform::{Download, Error, ObjectStore, Result};
+use quire_platform::{DiskSpace, Download, Error, ObjectStore, Result};
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::durable;
@@ -259,6 +259,12 @@ impl ObjectStore for FileObjects {
 
     async fn erase(&self, prefix: &str) -> Result<usize> {
         self.run(prefix, Self::erase).await
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        let disk = rustix::fs::statvfs(&self.spool).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Some(DiskSpace { free: bytes(disk.f_bavail), total: bytes(disk.f_blocks) })
     }
 
     fn spool(&self) -> PathBuf {

@@ -49,6 +49,10 @@ impl TaskTable for SqliteTable {
         self.database.read(move |connection| task_rows::pages(connection, id)).await
     }
 
+    async fn pages_after(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<Vec<Page>> {
+        self.database.read(move |connection| task_rows::pages_after(connection, id, after, limit)).await
+    }
+
     async fn page(&self, page: PageRef) -> Result<Page> {
         self.database.read(move |connection| task_rows::page(connection, page)).await
     }

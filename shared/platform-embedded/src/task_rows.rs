@@ -14,6 +14,9 @@ use crate::{
     wakeup::{Changes, CommittedChange},
 };
 
+/// Pages in memory at a time.
+const PAGE_BATCH: usize = 1_000;
+
 /// Inserts a task and its pages unless it exists.
 pub(crate) fn create(
     connection: &Connection,
@@ -38,8 +41,7 @@ pub(crate) fn create(
             task.tenant.to_string(),
             task.expires_at.0,
         ])?;
-    let pages: Vec<PageRef> = task.pages().collect();
-    queue_pages(connection, &pages, task.round)?;
+    queue_pages(connection, task.pages(), task.round)?;
     changes.insert(CommittedChange::Task(task.id));
     Ok(Completion::Applied(task))
 }
@@ -123,6 +125,22 @@ pub(crate) fn pages(connection: &Connection, id: TaskId) -> Result<Vec<Page>, Tr
     records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
 
+/// Returns a task's pages after a position, in order.
+pub(crate) fn pages_after(
+    connection: &Connection,
+    id: TaskId,
+    after: Option<PageRef>,
+    limit: usize,
+) -> Result<Vec<Page>, TransactionError> {
+    let (document, page) = after.map_or((0, 0), |after| (after.document, after.page));
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM pages WHERE task = ?1 AND (document, page) > (?2, ?3) ORDER BY document, page LIMIT ?4",
+    )?;
+    let values = params![id.to_string(), document, page, sql_limit(limit)];
+    let records = select.query_map(values, |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
 /// Returns a page, which must exist.
 pub(crate) fn page(connection: &Connection, page: PageRef) -> Result<Page, TransactionError> {
     let record: Option<String> = connection
@@ -146,7 +164,7 @@ pub(crate) fn finish_document(
         DocumentFinish::Unchanged => return Ok(Completion::Unchanged(task)),
         DocumentFinish::Finished(pages) => pages,
     };
-    queue_pages(connection, &pages, task.round)?;
+    queue_pages(connection, pages, task.round)?;
     update(connection, changes, task).map(Completion::Applied)
 }
 
@@ -195,35 +213,37 @@ pub(crate) fn reopen(
         Reopen::Unread => reopen_all(connection, &mut task, false)?,
         Reopen::All => reopen_all(connection, &mut task, true)?,
     };
-    let Some(opened) = opened else { return Ok(Completion::Unchanged(task)) };
-    queue_pages(connection, &opened, task.round)?;
-    update(connection, changes, task).map(Completion::Applied)
+    if opened { update(connection, changes, task).map(Completion::Applied) } else { Ok(Completion::Unchanged(task)) }
 }
 
-/// Reopens the failed ones of these pages. Returns them, or `None` if nothing changed.
-fn reopen_pages(
-    connection: &Connection,
-    task: &mut Task,
-    pages: Vec<PageRef>,
-) -> Result<Option<Vec<PageRef>>, TransactionError> {
+/// Reopens and queues the failed ones of these pages. Returns whether anything changed.
+fn reopen_pages(connection: &Connection, task: &mut Task, pages: Vec<PageRef>) -> Result<bool, TransactionError> {
     let mut failed = Vec::new();
     for of in BTreeSet::from_iter(pages).into_iter().filter(|of| of.task_id == task.id) {
         if page(connection, of)?.status == PageStatus::Failed {
             failed.push(of);
         }
     }
-    Ok(transitions::reopen_failed(task, failed.len() as u32, now()).then_some(failed))
+    let opened = transitions::reopen_failed(task, failed.len() as u32, now());
+    if opened {
+        queue_pages(connection, failed, task.round)?;
+    }
+    Ok(opened)
 }
 
-/// Reopens all pages that did not succeed, or all pages. Returns them, or `None` if nothing changed.
-fn reopen_all(
-    connection: &Connection,
-    task: &mut Task,
-    with_read: bool,
-) -> Result<Option<Vec<PageRef>>, TransactionError> {
-    let mut pages = pages(connection, task.id)?;
-    pages.retain(|page| with_read || page.status != PageStatus::Succeeded);
-    Ok(transitions::reopen_all(task, with_read, now()).map(|_| pages.iter().map(|page| page.page).collect()))
+/// Reopens and queues all pages that did not succeed, or all pages, batch by batch. Returns whether anything changed.
+fn reopen_all(connection: &Connection, task: &mut Task, with_read: bool) -> Result<bool, TransactionError> {
+    if transitions::reopen_all(task, with_read, now()).is_none() {
+        return Ok(false);
+    }
+    let mut after = None;
+    loop {
+        let pages = pages_after(connection, task.id, after, PAGE_BATCH)?;
+        let Some(last) = pages.last() else { return Ok(true) };
+        after = Some(last.page);
+        let unread = pages.iter().filter(|page| with_read || page.status != PageStatus::Succeeded);
+        queue_pages(connection, unread.map(|page| page.page), task.round)?;
+    }
 }
 
 /// Cancels an open task.
@@ -302,8 +322,12 @@ fn update(connection: &Connection, changes: &mut Changes, mut task: Task) -> Res
     Ok(task)
 }
 
-fn queue_pages(connection: &Connection, pages: &[PageRef], round: u32) -> Result<(), TransactionError> {
-    pages.iter().try_for_each(|&page| put_page(connection, &transitions::queued_page(page, round)))
+fn queue_pages(
+    connection: &Connection,
+    pages: impl IntoIterator<Item = PageRef>,
+    round: u32,
+) -> Result<(), TransactionError> {
+    pages.into_iter().try_for_each(|page| put_page(connection, &transitions::queued_page(page, round)))
 }
 
 fn put_page(connection: &Connection, page: &Page) -> Result<(), TransactionError> {

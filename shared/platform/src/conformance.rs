@@ -95,6 +95,7 @@ macro_rules! conformance_tests {
         $crate::conformance_tests! { $open => tasks:
             a_task_is_created_once
             a_task_reads_back_with_its_pages
+            pages_are_listed_in_batches_of_any_size
             a_task_without_a_readable_document_has_ended_at_once
             missing_things_are_not_found
             a_pending_document_is_finished_once

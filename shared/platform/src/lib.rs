@@ -15,6 +15,7 @@ mod error;
 mod object_store;
 mod orphans;
 mod page_text;
+mod page_batches;
 mod purge;
 mod queue;
 pub mod records;
@@ -28,9 +29,10 @@ pub use clock::now;
 pub use consumer::{Consumer, Delivery, Lease, MalformedMessage, Received};
 pub use enqueue_callback::{enqueue_callback, enqueue_progress};
 pub use error::Error;
-pub use object_store::{Download, ObjectStore, UploadUrl};
+pub use object_store::{DiskSpace, Download, ObjectStore, UploadUrl};
 pub use orphans::{delete_orphaned_corrections, delete_orphaned_page};
 pub use page_text::{StoredPageText, read_page_text};
+pub use page_batches::PageBatches;
 pub use purge::purge;
 pub use queue::{
     OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, send, send_delayed,

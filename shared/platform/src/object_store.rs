@@ -41,6 +41,15 @@ impl Debug for UploadUrl {
     }
 }
 
+/// The space of a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// What this process can still use.
+    pub free: u64,
+    /// The size of the file system.
+    pub total: u64,
+}
+
 /// Objects under keys such as `documents/…/1` (`quire_tasks::Key`). Writes are atomic: an object exists as a whole or
 /// not at all.
 #[async_trait]
@@ -145,6 +154,12 @@ pub trait ObjectStore: Debug + Send + Sync {
         _valid_for: Duration,
     ) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    /// Returns the space of the disk that the objects are stored on, or `None` if the store has no limit of its own or
+    /// the space is unknown. Default: `None`.
+    fn disk_space(&self) -> Option<DiskSpace> {
+        None
     }
 
     /// Returns the folder for files that [`ObjectStore::put_file`] can take without a copy.

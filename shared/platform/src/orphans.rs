@@ -41,8 +41,18 @@ pub async fn delete_orphaned_page(backend: &Backend, page: PageRef, round: u32) 
 /// Any [`Error`].
 pub async fn delete_orphaned_corrections(backend: &Backend, task: &Task) -> Result<()> {
     let (prefix, ending) = ObjectKey::page_text_affixes(task.id, task.round);
-    let keys = retry_with_backoff(|| backend.objects.list(&prefix)).await?;
-    for key in keys.iter().filter(|key| key.ends_with(&ending)) {
+    // Document by document: a task may have any number of pages.
+    for document in &task.documents {
+        let prefix = format!("{prefix}{}/", document.number);
+        let mut keys = retry_with_backoff(|| backend.objects.list(&prefix)).await?;
+        keys.retain(|key| key.ends_with(&ending));
+        delete_corrections(backend, &keys).await?;
+    }
+    Ok(())
+}
+
+async fn delete_corrections(backend: &Backend, keys: &[String]) -> Result<()> {
+    for key in keys {
         let json = match retry_with_backoff(|| backend.objects.read(key)).await {
             Err(Error::NotFound { .. }) => continue,
             json => json?,

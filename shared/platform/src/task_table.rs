@@ -84,11 +84,19 @@ pub trait TaskTable: Debug + Send + Sync {
     /// [`crate::Error::NotFound`] if the task does not exist.
     async fn task(&self, id: TaskId) -> Result<Task>;
 
-    /// Returns a task's pages, ordered by document and page.
+    /// Returns all pages of a task, ordered by document and page. A task may have any number of pages: code that serves
+    /// tasks reads them with [`crate::PageBatches`].
     ///
     /// # Errors
     /// Any [`crate::Error`].
     async fn pages(&self, id: TaskId) -> Result<Vec<Page>>;
+
+    /// Returns up to `limit` of a task's pages, ordered by document and page, starting after the page `after`, which
+    /// need not exist. Fewer than `limit` are the last ones.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    async fn pages_after(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<Vec<Page>>;
 
     /// Returns a page.
     ///

@@ -23,6 +23,8 @@ pub enum FailureCode {
     UnreadableDocument,
     /// The page is corrupt; its document can be opened.
     UnreadablePage,
+    /// A quota of the tenant does not suffice for the document.
+    QuotaExceeded,
     /// `image_url` is not allowed: its scheme, port or address is refused.
     UrlRefused,
     /// `image_url` could not be fetched.
@@ -45,7 +47,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::UnsupportedFormat,
         Self::EmptyDocument,
         Self::DocumentTooLarge,
@@ -54,6 +56,7 @@ impl FailureCode {
         Self::EncryptedDocument,
         Self::UnreadableDocument,
         Self::UnreadablePage,
+        Self::QuotaExceeded,
         Self::UrlRefused,
         Self::FetchFailed,
         Self::UploadMissing,
@@ -76,6 +79,7 @@ impl FailureCode {
             Self::EncryptedDocument => "encrypted_document",
             Self::UnreadableDocument => "unreadable_document",
             Self::UnreadablePage => "unreadable_page",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::UrlRefused => "url_refused",
             Self::FetchFailed => "fetch_failed",
             Self::UploadMissing => "upload_missing",
@@ -92,7 +96,8 @@ impl FailureCode {
     pub const fn retryable(self) -> bool {
         matches!(
             self,
-            Self::FetchFailed
+            Self::QuotaExceeded
+                | Self::FetchFailed
                 | Self::UploadMissing
                 | Self::ModelFailed
                 | Self::TimedOut

@@ -14,7 +14,7 @@ use quire_tasks::{Tenant, UnixMillis, to_hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::record;
+use crate::{record, scopes::Scopes};
 
 /// Number of hexadecimal digits of a key's SHA-256 that are its id.
 const ID_LENGTH: usize = 12;
@@ -96,6 +96,25 @@ pub struct KeyEntry {
     pub created_at: UnixMillis,
     /// When it was revoked, if so. Revoked keys stay in the list.
     pub revoked_at: Option<UnixMillis>,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// When it expires, if it does.
+    pub expires_at: Option<UnixMillis>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<UnixMillis>,
+}
+
+/// A key to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// The tenant that the key authenticates.
+    pub tenant: Tenant,
+    /// The key's purpose.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// When it expires; `None` if it does not.
+    pub expires_at: Option<UnixMillis>,
 }
 
 /// The record of a key, stored under its SHA-256.
@@ -107,22 +126,37 @@ struct StoredKey {
     created_at: UnixMillis,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revoked_at: Option<UnixMillis>,
+    /// Absent for a key with all scopes, as all keys were before there were scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scopes: Option<Scopes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<UnixMillis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<UnixMillis>,
 }
 
 impl KeyEntry {
     pub(crate) fn from_record(record: &Record) -> Result<Self> {
-        let StoredKey { tenant, name, created_at, revoked_at } = record::parse(&record.body)?;
+        let StoredKey { tenant, name, created_at, revoked_at, scopes, expires_at, last_used_at } =
+            record::parse(&record.body)?;
         let id = record.key.chars().take(ID_LENGTH).collect();
-        Ok(Self { id, tenant, name, created_at, revoked_at })
+        let scopes = scopes.unwrap_or_else(Scopes::all);
+        Ok(Self { id, tenant, name, created_at, revoked_at, scopes, expires_at, last_used_at })
     }
 
-    fn written(&self) -> Result<String> {
-        let Self { tenant, name, created_at, revoked_at, .. } = self.clone();
-        record::written(&StoredKey { tenant, name, created_at, revoked_at })
+    pub(crate) fn written(&self) -> Result<String> {
+        let Self { id: _, tenant, name, created_at, revoked_at, scopes, expires_at, last_used_at } = self.clone();
+        let scopes = Some(scopes).filter(|scopes| !scopes.is_all());
+        record::written(&StoredKey { tenant, name, created_at, revoked_at, scopes, expires_at, last_used_at })
+    }
+
+    /// Returns whether the key is accepted.
+    pub fn is_valid(&self, now: UnixMillis) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
     }
 }
 
-/// Creates a key from random bytes. It is accepted everywhere after the TTL of [`crate::KeyCache`].
+/// Creates a key with all scopes and without expiry. See [`create_restricted_key`].
 ///
 /// # Errors
 /// Any [`Error`].
@@ -133,10 +167,26 @@ pub async fn create_key(
     now: UnixMillis,
     random: [u8; 32],
 ) -> Result<(KeyEntry, ApiKey)> {
+    let new = NewKey { tenant: tenant.clone(), name: name.to_owned(), scopes: Scopes::all(), expires_at: None };
+    create_restricted_key(backend, new, now, random).await
+}
+
+/// Creates a key from random bytes. It is accepted everywhere after the TTL of [`crate::KeyCache`].
+///
+/// # Errors
+/// Any [`Error`].
+pub async fn create_restricted_key(
+    backend: &Backend,
+    new: NewKey,
+    now: UnixMillis,
+    random: [u8; 32],
+) -> Result<(KeyEntry, ApiKey)> {
     let key = ApiKey::new(random);
     let digest = key.digest().to_string();
     let id = digest.chars().take(ID_LENGTH).collect();
-    let entry = KeyEntry { id, tenant: tenant.clone(), name: name.to_owned(), created_at: now, revoked_at: None };
+    let NewKey { tenant, name, scopes, expires_at } = new;
+    let entry =
+        KeyEntry { id, tenant, name, created_at: now, revoked_at: None, scopes, expires_at, last_used_at: None };
     if backend.records.put(Collection::Keys, &digest, entry.written()?, None, None).await? {
         return Ok((entry, key));
     }

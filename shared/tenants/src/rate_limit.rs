@@ -1,6 +1,9 @@
 //! Rate limits per tenant, enforced by all processes with shared token buckets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use quire_platform::{
     Backend, Collection, Result,
@@ -10,13 +13,14 @@ use quire_tasks::{Tenant, UnixMillis};
 
 use crate::{
     TenantLimits,
+    account::{Account, daily_rate},
     lookup_cache::LookupCache,
     record,
+    searches::Searches,
     token_bucket::{RefillRate, TokenBlock, TokenBucket},
 };
 
 const MINUTE_MS: u64 = 60_000;
-const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 /// Cache TTL of a tenant's limits.
 const LIMITS_TTL_MILLIS: i64 = 5_000;
 /// Maximum number of tenants in each cache.
@@ -28,6 +32,11 @@ const MAX_BLOCK: u64 = 50;
 /// Maximum age of prefetched tokens, so that no process hoards them. It is at most a quarter of the time in which the
 /// burst refills.
 const MAX_BLOCK_AGE_MS: u64 = 1_000;
+/// Interval between two searches for ended tasks of a tenant at its limit: each reads all tasks that may be open.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between two counts of the stored bytes of a tenant at its limit: each reads a record per stored task, and
+/// corrects only what a crash left.
+const RECOUNT_INTERVAL: Duration = Duration::from_mins(1);
 /// Options of a bucket's update. In each conflict another process succeeds. Transient errors are returned at once,
 /// since a request waits for the response.
 const UPDATE: UpdateOptions = UpdateOptions { what: "limits", attempts: 50, retry_busy: false };
@@ -58,7 +67,7 @@ impl RateLimitPolicy {
         }
     }
 
-    fn record_key(self, tenant: &Tenant) -> String {
+    pub(crate) fn record_key(self, tenant: &Tenant) -> String {
         format!("{tenant}/{}", self.as_str())
     }
 }
@@ -139,19 +148,48 @@ impl RequestLimit {
 #[derive(Debug)]
 pub struct RateLimiter {
     backend: Backend,
+    defaults: TenantLimits,
+    /// Searches for ended tasks among the open ones.
+    searches: Searches,
+    /// Counts of the stored bytes.
+    recounts: Searches,
     limits: Mutex<LookupCache<Tenant, (UnixMillis, TenantLimits)>>,
     requests: Mutex<LookupCache<Tenant, Arc<tokio::sync::Mutex<LocalTokens>>>>,
 }
 
 impl RateLimiter {
-    /// Returns a rate limiter of a backend's tenants.
+    /// Returns a rate limiter of a backend's tenants, with the built-in default limits.
     pub fn new(backend: Backend) -> Self {
-        let limits = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
-        let requests = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
-        Self { backend, limits, requests }
+        Self::with_defaults(backend, TenantLimits::built_in_defaults())
     }
 
-    /// Returns the limits of a tenant, cached for a few seconds.
+    /// As [`RateLimiter::new`], with other limits for tenants without limits of their own.
+    pub fn with_defaults(backend: Backend, defaults: TenantLimits) -> Self {
+        let limits = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
+        let requests = Mutex::new(LookupCache::new(MAX_CACHED_TENANTS / 2));
+        Self {
+            backend,
+            defaults,
+            searches: Searches::new(SEARCH_INTERVAL),
+            recounts: Searches::new(RECOUNT_INTERVAL),
+            limits,
+            requests,
+        }
+    }
+
+    pub(crate) const fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    pub(crate) const fn searches(&self) -> &Searches {
+        &self.searches
+    }
+
+    pub(crate) const fn recounts(&self) -> &Searches {
+        &self.recounts
+    }
+
+    /// Returns the limits in force for a tenant, cached for a few seconds.
     ///
     /// # Errors
     /// Any [`quire_platform::Error`].
@@ -160,7 +198,7 @@ impl RateLimiter {
         if let Some((_, limits)) = remembered.filter(|(until, _)| now < *until) {
             return Ok(limits);
         }
-        let limits = TenantLimits::read(&self.backend, tenant).await?;
+        let limits = TenantLimits::read(&self.backend, tenant).await?.or_default(&self.defaults);
         let until = UnixMillis(now.0.saturating_add(LIMITS_TTL_MILLIS));
         self.limits.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), (until, limits));
         Ok(limits)
@@ -234,33 +272,8 @@ impl RateLimiter {
     pub async fn pages(&self, tenant: &Tenant, now: UnixMillis) -> Result<Option<RateLimitStatus>> {
         let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(None) };
         let key = RateLimitPolicy::Pages.record_key(tenant);
-        let (bucket, _) = record::read::<Option<TokenBucket>>(&self.backend, Collection::Limits, &key).await?;
-        let bucket = bucket.unwrap_or_else(|| TokenBucket::full(&rate, now)).refilled(&rate, now);
-        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Pages, &rate, bucket.level >= 1.0, bucket.level)))
+        let (account, _) = record::read::<Account>(&self.backend, Collection::Limits, &key).await?;
+        let left = account.pages_left(&rate, now);
+        Ok(Some(RateLimitStatus::new(RateLimitPolicy::Pages, &rate, left >= 1.0, left)))
     }
-
-    /// Charges pages, if they are limited. The page count is only known after a document was accepted, so that the
-    /// bucket may go into debt, which later refills repay first.
-    ///
-    /// # Errors
-    /// Any [`quire_platform::Error`].
-    pub async fn charge_pages(&self, tenant: &Tenant, pages: u64, now: UnixMillis) -> Result<()> {
-        let Some(rate) = daily_rate(&self.limits(tenant, now).await?) else { return Ok(()) };
-        if pages == 0 {
-            return Ok(());
-        }
-        let charged = |bucket: Option<TokenBucket>| {
-            let mut bucket = bucket.unwrap_or_else(|| TokenBucket::full(&rate, now)).refilled(&rate, now);
-            bucket.charge(pages);
-            Some(bucket)
-        };
-        record::change(&self.backend, Collection::Limits, &RateLimitPolicy::Pages.record_key(tenant), charged)
-            .await
-            .map(drop)
-    }
-}
-
-fn daily_rate(limits: &TenantLimits) -> Option<RefillRate> {
-    let quota = limits.pages_per_day?.get();
-    Some(RefillRate { quota, window_ms: DAY_MS, capacity: quota as f64 })
 }

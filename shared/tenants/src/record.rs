@@ -42,6 +42,11 @@ pub(crate) fn written<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| failed(&error))
 }
 
+/// Returns whether a value is the default, which need not be stored.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn failed(error: &serde_json::Error) -> Error {
     Error::Failed { what: "records", why: error.to_string() }
 }

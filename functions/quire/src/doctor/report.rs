@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     machine::{DiskInfo, GpuInfo, MachineInfo},
+    native_parts::{NativePart, PartFile},
     trial::TrialResult,
 };
 use crate::provider::SelectedProvider;
@@ -35,6 +36,8 @@ pub(super) struct DoctorReport {
     #[serde(rename = "parts")]
     pub(super) libraries: Vec<LibraryFile>,
     pub(super) models: Vec<ModelFile>,
+    /// The bill of materials of native code and models.
+    pub(super) native_parts: Vec<NativePart>,
     pub(super) data: DiskInfo,
     pub(super) cache: Option<DiskInfo>,
     /// `None` if something that is needed is missing.
@@ -104,6 +107,10 @@ impl LibraryFile {
 
     pub(super) fn is_model_file(&self) -> bool {
         self.path.extension().is_some_and(|extension| extension == "onnx") && self.path.is_file()
+    }
+
+    pub(super) fn part(&self) -> PartFile<'_> {
+        PartFile { name: self.name, version: self.version, path: &self.path }
     }
 
     /// Returns whether nothing can be read without this file. ONNX Runtime replaces an OpenVINO that was not requested

@@ -5,13 +5,14 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use quire_egress::FetchError;
 use quire_platform::{
-    Completion, Consumer, Delivery, Download, Error, MalformedMessage, QueueName,
+    Completion, Consumer, Delivery, Download, Error, MalformedMessage, PageBatches, QueueName,
     consumer::{ConcurrencyLimits, run_concurrently},
     enqueue_callback, now, retry_with_backoff,
 };
 use quire_tasks::{
     DocumentJob, DocumentMessage, DocumentSource, DocumentState, Failure, FailureCode, ObjectKey, SplitDocument, Task,
 };
+use quire_tenants::{QuotaRefusal, ReserveError};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -19,10 +20,7 @@ use tracing::{error, info, warn};
 use crate::{
     documents::{searchable_pdf::make_searchable_pdf, spool::new_spool_file, validation::inspect_file},
     state::AppState,
-    tasks::{
-        charge::charge_document,
-        dispatch::{queued_pages, send_pages},
-    },
+    tasks::{charge, dispatch::send_queued_pages},
 };
 
 /// The number of documents that are processed concurrently. Fetching is mostly waiting, but each may take the maximum
@@ -139,7 +137,9 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
                 }
             };
             let settle = || tasks.finish_document(message.task_id, message.document, state.clone());
-            match retry_with_backoff(settle).await {
+            let settled = retry_with_backoff(settle).await;
+            settle_reservation(app, &task, &message, &state, &settled).await;
+            match settled {
                 Err(Error::NotFound { .. }) => {
                     delete_document(app, &message).await?;
                     return Ok(lease.acknowledge().await?);
@@ -151,9 +151,6 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
     };
     if completion.task().expired(now()) {
         delete_document(app, &message).await?;
-    }
-    if completion.changed() {
-        charge_document(app, completion.task(), message.document).await;
     }
     // An announced upload has several messages; the one that split the document sends its pages. A later attempt of
     // that message must send them too, because the earlier one may have crashed before it did.
@@ -188,9 +185,27 @@ fn trace_id(task: &Task) -> Option<String> {
 
 /// Sends the messages of a document's queued pages. Idempotent.
 async fn send_pages_of(app: &AppState, task: &Task, document: u32) -> Result<()> {
-    let mut pages = queued_pages(&app.backend, task).await?;
-    pages.retain(|message| message.page.document == document);
-    Ok(send_pages(&app.backend, task, pages).await?)
+    let pages = PageBatches::of_document(&app.backend, task.id, document);
+    Ok(send_queued_pages(&app.backend, task, pages).await?)
+}
+
+/// Ends the reservation of a document that was split, or of one whose task was canceled meanwhile.
+async fn settle_reservation(
+    app: &AppState,
+    task: &Task,
+    message: &DocumentMessage,
+    state: &DocumentState,
+    settled: &quire_platform::Result<Completion>,
+) {
+    let DocumentState::Split(split) = state else { return };
+    let exists = match settled {
+        Ok(completion) => completion.changed(),
+        Err(Error::NotFound { .. }) => false,
+        // Unknown: it is resolved later.
+        Err(_) => return,
+    };
+    let reservation = charge::of_document(task, message.document, split.pages, 0);
+    charge::settle(app, &task.tenant, &reservation, exists).await;
 }
 
 /// Fetches, validates and stores a document. The outer error is the backend's.
@@ -218,6 +233,14 @@ async fn obtain(
         Err(failure) if failure.code.retryable() => return Ok(Err(ObtainError::Transient { failure, after })),
         Err(failure) => return Ok(Err(ObtainError::Final(failure))),
     };
+    let bytes = tokio::fs::metadata(&file).await.context("cannot read the spool")?.len();
+    let reservation = charge::of_document(task, document, split.pages, bytes);
+    match charge::reserve(app, &task.tenant, &reservation).await {
+        Ok(()) => {}
+        Err(ReserveError::Refused(QuotaRefusal::Crowded)) => anyhow::bail!(QuotaRefusal::Crowded),
+        Err(ReserveError::Refused(refusal)) => return Ok(Err(ObtainError::Final(charge::failure_of(refusal)))),
+        Err(ReserveError::Backend(error)) => return Err(error.into()),
+    }
     let key = ObjectKey::Document { task_id: task.id, document }.to_string();
     retry_with_backoff(|| app.backend.objects.put_file(&key, &file)).await?;
     let trace = trace_id(task);

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 use quire_platform::{Error, now};
 use quire_tasks::Tenant;
-use quire_tenants::KeyOwner;
+use quire_tenants::{KeyOwner, Scopes};
 
 use crate::{http::problem::Problem, settings::KeyPolicy, state::AppState};
 
@@ -36,7 +36,7 @@ impl AppState {
     /// closed.
     pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<KeyOwner, Problem> {
         let unreadable = |error: Error| Problem::busy(&error);
-        let anonymous = KeyOwner { tenant: Tenant::default(), key_id: None };
+        let anonymous = KeyOwner { tenant: Tenant::default(), key_id: None, scopes: Scopes::all() };
         let policy = self.settings.keys;
         if policy == KeyPolicy::Off {
             // The header then belongs to the proxy in front of this server.
@@ -51,7 +51,7 @@ impl AppState {
             }
             Credentials::Bearer(key) => {
                 let identity = self.keys.verify(key, now()).await.map_err(unreadable)?;
-                identity.ok_or_else(|| Problem::unauthorized("Invalid or revoked API key."))
+                identity.ok_or_else(|| Problem::unauthorized("Invalid, revoked or expired API key."))
             }
             Credentials::Invalid => {
                 Err(Problem::unauthorized("Unsupported credentials; expected Authorization: Bearer quire_…"))

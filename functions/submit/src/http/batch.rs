@@ -14,6 +14,7 @@ use quire_tasks::Task;
 use crate::{
     documents::batch::validate_batch,
     http::{
+        composed::{MAX_BODY_IN_MEMORY, json_response},
         create::{CreateRejection, CreateRequest, wait_for_end},
         fields::USUAL,
         form::FormSpec,
@@ -23,7 +24,7 @@ use crate::{
         urls::TASK_ID,
     },
     state::AppState,
-    tasks::answers::document_answers,
+    tasks::task_json::compose_json,
 };
 
 const PATH: &str = "/ocr/batch";
@@ -49,7 +50,9 @@ async fn answer(app: &AppState, call: &CreateRequest, task: Task) -> Result<Resp
     if !task.status().ended() {
         return Ok(call.base.accepted(&task));
     }
-    let documents = document_answers(&app.backend, &task).await.map_err(|error| task_problem(error).of(id))?;
+    let composed = compose_json(&app.backend, &task, MAX_BODY_IN_MEMORY).await;
+    let mut response = json_response(composed.map_err(|error| task_problem(error).of(id))?).await?;
     let id = HeaderValue::from_str(&id.to_string()).expect("a task id is ASCII");
-    Ok(([(TASK_ID, id)], Json(documents)).into_response())
+    response.headers_mut().insert(TASK_ID, id);
+    Ok(response)
 }

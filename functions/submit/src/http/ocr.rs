@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Request, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use quire_tasks::{Task, TaskStatus};
 
 use crate::{
     documents::validation::{UploadedFile, validate_files},
     http::{
+        composed::{MAX_BODY_IN_MEMORY, json_response},
         create::{CreateRejection, CreateRequest, wait_for_end},
         fields::USUAL,
         form::FormSpec,
@@ -20,7 +20,7 @@ use crate::{
         problem_sources::task_problem,
     },
     state::AppState,
-    tasks::{answers::document_answers, submission::TaskContent},
+    tasks::{submission::TaskContent, task_json::compose_first},
 };
 
 const PATH: &str = "/ocr";
@@ -55,10 +55,10 @@ async fn answer(app: &AppState, call: &CreateRequest, task: Task) -> Result<Resp
 }
 
 async fn answer_text(app: &AppState, task: &Task) -> Result<Response, Problem> {
-    let documents = document_answers(&app.backend, task).await.map_err(task_problem)?;
-    let [document] = &documents[..] else { return Err(Problem::internal(&"a task of POST /ocr has one document")) };
-    match &document.error {
-        Some(failure) if document.status == TaskStatus::Failed => Err(Problem::from(failure.clone()).at("#/image")),
-        _ => Ok(Json(document).into_response()),
+    let composed = compose_first(&app.backend, task, MAX_BODY_IN_MEMORY).await;
+    let (composed, outcome) = composed.map_err(task_problem)?;
+    match outcome.error {
+        Some(failure) if outcome.status == TaskStatus::Failed => Err(Problem::from(failure).at("#/image")),
+        _ => json_response(composed).await,
     }
 }

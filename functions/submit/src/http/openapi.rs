@@ -17,7 +17,7 @@ use crate::http::problem_codes::ProblemCode;
 /// The errors of every call.
 const ALWAYS: [&str; 3] = ["body_too_large", "busy", "internal"];
 /// The errors of every call that requires an API key.
-const KEYED: [&str; 2] = ["rate_limited", "unauthorized"];
+const KEYED: [&str; 3] = ["insufficient_scope", "rate_limited", "unauthorized"];
 /// The headers of every response, and those of every response to a tenant.
 const HEADERS: [(&str, &str); 1] = [("x-request-id", "RequestId")];
 const KEYED_HEADERS: [(&str, &str); 2] = [("ratelimit-policy", "RateLimitPolicy"), ("ratelimit", "RateLimit")];
@@ -45,7 +45,7 @@ fn calls(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> 
 }
 
 fn complete(call: &mut Map<String, Value>) {
-    let is_keyed = !call.contains_key("security");
+    let is_keyed = call.get("security").and_then(Value::as_array).is_none_or(|keys| !keys.is_empty());
     let own = call.remove("x-problems").unwrap_or_default();
     let own = own.as_array().into_iter().flatten().filter_map(Value::as_str);
     let codes = own.chain(ALWAYS).chain(KEYED.into_iter().filter(|_| is_keyed)).filter_map(ProblemCode::parse);
@@ -77,7 +77,7 @@ fn problem_response(status: u16, codes: &[ProblemCode]) -> Value {
     let schema = json!({"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]});
     let headers = match status {
         401 => json!({"www-authenticate": header("Authenticate")}),
-        429 | 503 => json!({"retry-after": header("RetryAfter")}),
+        429 | 503 | 507 => json!({"retry-after": header("RetryAfter")}),
         409 if names.contains(&"idempotency_key_in_use") => json!({"retry-after": header("RetryAfterOpen")}),
         _ => json!({}),
     };

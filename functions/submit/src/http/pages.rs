@@ -16,6 +16,11 @@ use crate::{
     time::rfc3339,
 };
 
+/// The maximum number of pages that one call examines. A search for something rare in a very long task returns a cursor
+/// and possibly no page.
+const MAX_EXAMINED: usize = 20_000;
+/// The number of pages read at a time if the status may exclude most of them.
+const READ_BATCH: usize = 500;
 const STATUSES: &str = "queued, succeeded, failed, canceled";
 
 #[derive(Debug, Serialize)]
@@ -69,12 +74,42 @@ pub(crate) async fn list_pages(
     let limit = parameters.limit()?;
     let task = app.task_of(&principal, &id).await?;
     let after = parameters.cursor(|text| cursor::parse_page(&task, text))?;
-    let mut pages = app.backend.tasks.pages(task.id).await?;
-    pages.retain(|page| after.is_none_or(|after| page.page > after));
-    pages.retain(|page| status.is_none_or(|status| task.status_of(page) == status));
-    let next = (pages.len() > limit).then(|| cursor::encode_page(pages[limit - 1].page));
-    pages.truncate(limit);
+    let (pages, next) = find_pages(&app, &task, status, after, limit).await?;
+    let next = next.map(cursor::encode_page);
     let texts = page_texts(&app.backend, &task, pages).await.map_err(task_problem)?;
     let pages = texts.into_iter().map(|(page, text)| PageListEntry::new(&task, page, text)).collect();
     Ok(Json(PageList { pages, next }))
+}
+
+/// Returns up to `limit` pages with this status, and the position after which there may be more.
+async fn find_pages(
+    app: &AppState,
+    task: &Task,
+    status: Option<PageStatus>,
+    mut after: Option<PageRef>,
+    limit: usize,
+) -> Result<(Vec<Page>, Option<PageRef>), Problem> {
+    let mut found = Vec::new();
+    let mut examined = 0;
+    // Reads one more than the limit to know whether another page follows.
+    let batch = if status.is_none() { limit + 1 } else { READ_BATCH };
+    while examined < MAX_EXAMINED {
+        let pages = app.backend.tasks.pages_after(task.id, after, batch).await?;
+        let is_last = pages.len() < batch;
+        examined += pages.len();
+        for page in pages {
+            let position = page.page;
+            if status.is_none_or(|status| task.status_of(&page) == status) {
+                if found.len() == limit {
+                    return Ok((found, after));
+                }
+                found.push(page);
+            }
+            after = Some(position);
+        }
+        if is_last {
+            return Ok((found, None));
+        }
+    }
+    Ok((found, after))
 }

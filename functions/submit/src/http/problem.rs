@@ -15,6 +15,9 @@ use crate::http::problem_codes::ProblemCode;
 /// `Retry-After` of a `503`. It ends soon or takes an operator; a client that retries every few seconds is harmless.
 const BUSY_RETRY_SECS: u64 = 5;
 
+/// `Retry-After` of a `507`: space becomes free when tasks expire or are deleted.
+const FULL_RETRY_SECS: u64 = 60;
+
 /// `Retry-After` while the first request with an `Idempotency-Key` is running: most are answered within a second.
 const IN_USE_RETRY_SECS: u64 = 1;
 
@@ -54,6 +57,7 @@ impl Problem {
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         let retry_after_secs = match code {
             ProblemCode::Busy => Some(BUSY_RETRY_SECS),
+            ProblemCode::StorageFull => Some(FULL_RETRY_SECS),
             ProblemCode::IdempotencyKeyInUse => Some(IN_USE_RETRY_SECS),
             _ => None,
         };
@@ -102,7 +106,19 @@ impl Problem {
     /// The tenant's quota of pages is exceeded.
     pub(crate) fn quota_exceeded(quota: u64, retry_after_secs: u64) -> Self {
         let detail = format!("Quota exceeded: {quota} pages per day. Retry after the time in Retry-After.");
-        Self { retry_after_secs: Some(retry_after_secs), ..Self::new(ProblemCode::QuotaExceeded, detail) }
+        let code = ProblemCode::Document(FailureCode::QuotaExceeded);
+        Self { retry_after_secs: Some(retry_after_secs), ..Self::new(code, detail) }
+    }
+
+    /// A request needs more of a quota than remains. `retry_after_secs` is `None` if it can never succeed.
+    pub(crate) fn quota_refused(code: ProblemCode, detail: String, retry_after_secs: Option<u64>) -> Self {
+        Self { retryable: retry_after_secs.is_some(), retry_after_secs, ..Self::new(code, detail) }
+    }
+
+    /// The API key does not have the scope.
+    pub(crate) fn insufficient_scope(scope: &str) -> Self {
+        let detail = format!("This call requires an API key with the scope {scope}.");
+        Self::new(ProblemCode::InsufficientScope, detail)
     }
 
     /// The path does not support the method.

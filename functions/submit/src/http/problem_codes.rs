@@ -63,7 +63,8 @@ problem_codes! {
         "the body is not well-formed multipart/form-data, or is truncated";
     MalformedIdempotencyKey: "malformed_idempotency_key", 400, NO,
         "`Idempotency-Key` is not 1 to 255 visible ASCII characters";
-    Unauthorized: "unauthorized", 401, NO, "the API key is missing, invalid or revoked";
+    Unauthorized: "unauthorized", 401, NO, "the API key is missing, invalid, revoked or expired";
+    InsufficientScope: "insufficient_scope", 403, NO, "the API key does not have the scope that the call requires";
     NotFound: "not_found", 404, NO, "unknown path";
     TaskNotFound: "task_not_found", 404, NO, "the task does not exist, belongs to another tenant, or has expired";
     DeliveryNotFound: "delivery_not_found", 404, NO, "the delivery does not exist, or belongs to another tenant";
@@ -92,7 +93,8 @@ problem_codes! {
     ResultTooLarge: "result_too_large", 422, NO, "the result exceeds the size limit of this format";
     IdempotencyKeyReused: "idempotency_key_reused", 422, NO, "this `Idempotency-Key` was used for a different request";
     RateLimited: "rate_limited", 429, YES, "the tenant's rate limit for requests is exceeded";
-    QuotaExceeded: "quota_exceeded", 429, YES, "the tenant's daily quota of pages is exceeded";
+    StoredBytesExceeded: "stored_bytes_exceeded", 429, YES, "the tenant's quota of stored bytes is exceeded";
+    TooManyOpenTasks: "too_many_open_tasks", 429, YES, "the tenant has as many open tasks as it may have";
     Busy: "busy", 503, YES, "a dependency is overloaded or unavailable";
     StorageFull: "storage_full", 507, YES, "the storage is full";
 }
@@ -113,6 +115,7 @@ impl ProblemCode {
 const fn status_of(code: FailureCode) -> u16 {
     match code {
         FailureCode::UnsupportedFormat => 415,
+        FailureCode::QuotaExceeded => 429,
         FailureCode::DocumentTooLarge | FailureCode::TooManyPages | FailureCode::TooManyPixels => 413,
         code if code.retryable() => 500,
         _ => 422,
@@ -125,11 +128,12 @@ const fn meaning_of(code: FailureCode) -> &'static str {
         FailureCode::UnsupportedFormat => "the document is not a PDF, PNG, JPEG, TIFF, WebP or BMP",
         FailureCode::EmptyDocument => "the document has no bytes",
         FailureCode::DocumentTooLarge => "the document has more bytes than allowed",
-        FailureCode::TooManyPages => "the document has more pages than allowed",
+        FailureCode::TooManyPages => "the document, or the task, has more pages than allowed",
         FailureCode::TooManyPixels => "a page has more pixels than allowed",
         FailureCode::EncryptedDocument => "the PDF requires a password",
         FailureCode::UnreadableDocument => "the document is corrupt",
         FailureCode::UnreadablePage => "the page is corrupt; other pages of its document may be fine",
+        FailureCode::QuotaExceeded => "the tenant's daily quota of pages, or its quota of stored bytes, is exceeded",
         FailureCode::UrlRefused => "the URL is not allowed: its scheme, its port, or the address it resolves to",
         FailureCode::FetchFailed => "`image_url` could not be fetched",
         FailureCode::UploadMissing => "the announced document was not uploaded",

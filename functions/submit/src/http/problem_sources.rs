@@ -6,13 +6,18 @@ use axum::extract::multipart::MultipartRejection;
 use quire_platform::Error;
 use quire_redact::InvalidRedactPolicy;
 use quire_routes::NotOffered;
-use quire_tasks::{Failure, InvalidMode};
-use quire_tenants::SigningError;
+use quire_tasks::{Failure, FailureCode, InvalidMode};
+use quire_tenants::{QuotaRefusal, ReserveError, SigningError};
 
 use crate::{
     http::{problem::Problem, problem_codes::ProblemCode},
     tasks::idempotency::IdempotencyError,
 };
+
+/// `Retry-After` of a tenant without free storage: tasks must expire or be deleted.
+const STORAGE_RETRY_SECS: u64 = 60;
+/// `Retry-After` of a tenant with too many open tasks.
+const OPEN_TASKS_RETRY_SECS: u64 = 5;
 
 impl From<Failure> for Problem {
     /// A document that is refused or could not be read.
@@ -102,6 +107,37 @@ impl From<IdempotencyError> for Problem {
             IdempotencyError::Reused => Self::idempotency_key_reused(),
             IdempotencyError::TaskNotFound => Self::task_not_found(),
             IdempotencyError::Backend(error) => error.into(),
+        }
+    }
+}
+
+impl From<QuotaRefusal> for Problem {
+    fn from(refusal: QuotaRefusal) -> Self {
+        let detail = format!("Quota exceeded: {refusal}.");
+        match refusal {
+            QuotaRefusal::TaskPages { .. } => {
+                Self::new(ProblemCode::Document(FailureCode::TooManyPages), sentence(&refusal))
+            }
+            QuotaRefusal::DailyPages { retry_after_secs, .. } => {
+                Self::quota_refused(ProblemCode::Document(FailureCode::QuotaExceeded), detail, retry_after_secs)
+            }
+            QuotaRefusal::StoredBytes { asked, quota, .. } => {
+                let retry = (asked <= quota).then_some(STORAGE_RETRY_SECS);
+                Self::quota_refused(ProblemCode::StoredBytesExceeded, detail, retry)
+            }
+            QuotaRefusal::OpenTasks { .. } => {
+                Self::quota_refused(ProblemCode::TooManyOpenTasks, detail, Some(OPEN_TASKS_RETRY_SECS))
+            }
+            QuotaRefusal::Crowded => Self::busy(&refusal),
+        }
+    }
+}
+
+impl From<ReserveError> for Problem {
+    fn from(error: ReserveError) -> Self {
+        match error {
+            ReserveError::Refused(refusal) => refusal.into(),
+            ReserveError::Backend(error) => error.into(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Admission of requests: authentication, the tenant's rate limit and its quota of pages.
+//! Admission of requests: authentication, the key's scopes, free disk space, the tenant's rate limit and its quota of
+//! pages.
 //!
 //! The response headers are those of draft-ietf-httpapi-ratelimit-headers.
 
@@ -8,12 +9,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use quire_platform::now;
 use quire_tenants::{KeyOwner, RateLimitPolicy, RateLimitStatus, TenantLimits};
 
-use crate::{http::problem::Problem, state::AppState};
+use crate::{
+    http::{problem::Problem, scopes::required_scope},
+    state::AppState,
+};
 
 /// The response header with the limits.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// The response header with what remains of the limits.
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit");
+/// The default of the free disk space below which no task is created: this, or a share (1/50) of the disk if less.
+const MIN_FREE_BYTES: u64 = 1 << 30;
+const MIN_FREE_SHARE: u64 = 50;
 /// The routes without authentication and limits.
 const PUBLIC: [&str; 2] = ["/healthz", "/openapi.json"];
 /// The routes that count against the quota of pages.
@@ -39,12 +46,27 @@ pub(crate) async fn admit(app: &AppState, method: &Method, route: &str, headers:
         Ok(identity) => identity,
         Err(problem) => return RequestAdmission { refused: Some(problem), ..RequestAdmission::default() },
     };
+    if let Some(scope) = required_scope(method, route).filter(|scope| !identity.scopes.allow(*scope)) {
+        let refused = Some(Problem::insufficient_scope(scope.as_str()));
+        return RequestAdmission { identity: Some(identity), refused, ..RequestAdmission::default() };
+    }
     let creates = method == Method::POST && CREATES.contains(&route);
+    if creates && let Some(problem) = full_disk(app) {
+        return RequestAdmission { identity: Some(identity), refused: Some(problem), ..RequestAdmission::default() };
+    }
     let (headers, refused) = match take(app, &identity, creates).await {
         Ok((limits, taken)) => (rate_limit_headers(&limits, &taken), taken.iter().find_map(refusal)),
         Err(problem) => (HeaderMap::new(), Some(problem)),
     };
     RequestAdmission { identity: Some(identity), headers, refused }
+}
+
+/// Refuses to create a task while the disk is nearly full. Everything else still works, so that tasks can be deleted.
+fn full_disk(app: &AppState) -> Option<Problem> {
+    let disk = app.backend.objects.disk_space()?;
+    let needed = app.settings.min_free_bytes.unwrap_or_else(|| MIN_FREE_BYTES.min(disk.total / MIN_FREE_SHARE));
+    let full = disk.free < needed;
+    full.then(|| Problem::storage_full(&format!("{} bytes are free; at least {needed} must be", disk.free)))
 }
 
 /// Takes the request from its tenant's limits and returns what remains.
@@ -108,8 +130,11 @@ mod tests {
 
     #[test]
     fn limits_are_structured_fields() {
-        let limits =
-            TenantLimits { requests_per_minute: NonZero::new(600), burst: None, pages_per_day: NonZero::new(9) };
+        let limits = TenantLimits {
+            requests_per_minute: NonZero::new(600),
+            pages_per_day: NonZero::new(9),
+            ..TenantLimits::default()
+        };
         let taken = |policy| RateLimitStatus {
             policy,
             allowed: true,

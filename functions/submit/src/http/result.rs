@@ -18,11 +18,16 @@ use quire_tasks::{Failure, FailureCode, ObjectKey, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use tokio::fs::File;
-use tokio_util::io::ReaderStream;
 
 use crate::{
     documents::pdf_preparation::{PdfPreparation, prepare_pdf},
-    http::{principal::Principal, problem::Problem, problem_sources::task_problem, urls::BaseUrl},
+    http::{
+        composed::{open_file, stream_file},
+        principal::Principal,
+        problem::Problem,
+        problem_sources::task_problem,
+        urls::BaseUrl,
+    },
     state::AppState,
     tasks::{result_buffer::ComposedResult, task_json::compose_json, task_text::compose_text},
     time::rfc3339,
@@ -168,7 +173,7 @@ async fn answer_large(
     bytes: u64,
 ) -> Result<Response, Problem> {
     let Some(url) = download_url_of(app, format, task).await? else {
-        return Ok(stream_file(format, task, open_file(&path).await?, bytes));
+        return Ok(stream_attachment(format, task, open_file(&path).await?, bytes));
     };
     let key = format.key(task);
     retry_with_backoff(|| app.backend.objects.put_file(&key, &path)).await?;
@@ -212,7 +217,7 @@ async fn answer_ready_pdf(app: &AppState, task: &Task, bytes: u64) -> Result<Res
         return Ok(attachment(ResultFormat::Pdf, task, Body::from(bytes)));
     }
     let local = retry_with_backoff(|| app.backend.objects.local_file(&key)).await.map_err(task_problem)?;
-    Ok(stream_file(ResultFormat::Pdf, task, open_file(&local).await?, bytes))
+    Ok(stream_attachment(ResultFormat::Pdf, task, open_file(&local).await?, bytes))
 }
 
 /// Returns a download URL, which needs no credentials; `None` if the backend has none.
@@ -255,16 +260,8 @@ fn preparing(base: &BaseUrl, task_id: TaskId) -> Response {
     response
 }
 
-/// Opens a file. An open file stays readable even if it is deleted.
-async fn open_file(path: &std::path::Path) -> Result<File, Problem> {
-    File::open(path).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Problem::task_not_found(),
-        _ => Problem::internal(&error),
-    })
-}
-
-fn stream_file(format: ResultFormat, task: &Task, open: File, bytes: u64) -> Response {
-    let mut response = attachment(format, task, Body::from_stream(ReaderStream::new(open)));
+fn stream_attachment(format: ResultFormat, task: &Task, open: File, bytes: u64) -> Response {
+    let mut response = attachment(format, task, stream_file(open).into_body());
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     response
 }

@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use quire_platform::{Completion, Reopen, Result, delete_orphaned_corrections, retry_with_backoff};
+use quire_platform::{Completion, Reopen, delete_orphaned_corrections, retry_with_backoff};
 use quire_tasks::{Task, TaskId};
 use serde::Serialize;
 use tracing::{info, warn};
@@ -18,8 +18,8 @@ use crate::{
     http::{json, principal::Principal, problem::Problem, problem_sources::task_problem, urls::BaseUrl},
     state::AppState,
     tasks::{
-        charge::charge_again,
-        dispatch::{dispatch, queued_pages},
+        charge,
+        dispatch::{PagesToSend, dispatch},
     },
 };
 
@@ -48,8 +48,8 @@ pub(crate) async fn retry_task(
         return Err(Problem::task_not_ended().of(id));
     }
     // In the background, so that it is finished even if the client disconnects.
-    let reopened = app.work.spawn(reopen(Arc::clone(&app), id, scope));
-    match reopened.await.map_err(|panic| Problem::internal(&panic))?.map_err(task_problem)? {
+    let reopened = app.work.spawn(reopen(Arc::clone(&app), task, scope));
+    match reopened.await.map_err(|panic| Problem::internal(&panic))?? {
         Completion::Applied(task) => {
             let answer = RetryAnswer { task_id: id, status_url: base.status_url(id), reopened: task.counts.open };
             Ok((StatusCode::ACCEPTED, base.headers(id), Json(answer)).into_response())
@@ -74,13 +74,18 @@ async fn parse_scope(app: &AppState, request: Request) -> Result<Reopen, Problem
     }
 }
 
-/// Opens a new round. Its messages are sent in the background, like those of a new task.
-async fn reopen(app: Arc<AppState>, id: TaskId, scope: Reopen) -> Result<Completion> {
-    let completion = retry_with_backoff(|| app.backend.tasks.reopen(id, scope.clone())).await?;
+/// Opens a new round, after its pages are reserved. Its messages are sent in the background, like those of a new task.
+async fn reopen(app: Arc<AppState>, task: Task, scope: Reopen) -> Result<Completion, Problem> {
+    let id = task.id;
+    let reservation = charge::of_retry(&task, scope == Reopen::All);
+    charge::reserve(&app, &task.tenant, &reservation).await.map_err(|error| Problem::from(error).of(id))?;
+    // After an error it is unknown whether the round exists: the reservation is resolved later.
+    let reopened = retry_with_backoff(|| app.backend.tasks.reopen(id, scope.clone())).await;
+    let completion = reopened.map_err(|error| task_problem(error).of(id))?;
+    charge::settle(&app, &task.tenant, &reservation, completion.changed()).await;
     if let Completion::Applied(task) = &completion {
         let trace = task.trace.map(|trace| trace.trace_id());
         info!(task.id = %id, trace.id = trace, task.pages = task.counts.open, task.round, "task reopened");
-        charge_again(&app, task).await;
         app.work.spawn(send_messages(Arc::clone(&app), task.clone()));
     }
     Ok(completion)
@@ -89,7 +94,7 @@ async fn reopen(app: Arc<AppState>, id: TaskId, scope: Reopen) -> Result<Complet
 async fn send_messages(app: Arc<AppState>, task: Task) {
     let sent = async {
         delete_orphaned_corrections(&app.backend, &task).await?;
-        dispatch(&app.backend, &task, queued_pages(&app.backend, &task).await?).await
+        dispatch(&app.backend, &task, PagesToSend::Queued).await
     };
     if let Err(error) = sent.await {
         warn!(task.id = %task.id, %error, "cannot send messages; the next sweep sends them");

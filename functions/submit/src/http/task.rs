@@ -7,7 +7,6 @@ use std::{
 };
 
 use axum::{
-    Json,
     extract::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
@@ -17,20 +16,29 @@ use axum::{
 };
 use quire_platform::now;
 use quire_routes::WaitingReason;
-use quire_tasks::{Task, average_confidence};
+use quire_tasks::Task;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::{principal::Principal, problem::Problem, problem_sources::task_problem, summary::TaskSummary},
+    http::{
+        composed::{MAX_BODY_IN_MEMORY, json_response},
+        principal::Principal,
+        problem::Problem,
+        problem_sources::task_problem,
+        summary::TaskSummary,
+    },
     state::AppState,
     tasks::{
-        answers::{DocumentAnswer, document_answers},
+        task_json::{PageDetail, compose_task},
         wait::wait_until,
     },
 };
 
 /// `Retry-After` of an open task, for clients that poll without `?wait=`.
 const RETRY_AFTER_SECS: u64 = 1;
+
+/// The pages of a task above which its response has none: they are listed by `GET /task/{task_id}/pages`.
+const MAX_LISTED_PAGES: u32 = 1_000;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct TaskQuery {
@@ -70,7 +78,7 @@ pub(crate) async fn answer_task(app: &AppState, task: &Task, known: Option<&str>
     let etag = etag(task, waiting.as_ref());
     let mut response = match known {
         Some(known) if matches(known, &etag) => StatusCode::NOT_MODIFIED.into_response(),
-        _ => Json(TaskAnswer::new(app, task, waiting).await?).into_response(),
+        _ => task_response(app, task, waiting).await?,
     };
     let value = HeaderValue::from_str(&etag).expect("a quoted number is ASCII");
     response.headers_mut().insert(header::ETAG, value);
@@ -103,24 +111,33 @@ fn matches(known: &str, etag: &str) -> bool {
     known.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// A task with its documents.
+/// The members of a task but its documents.
 #[derive(Debug, Serialize)]
-struct TaskAnswer {
+struct TaskHead {
     #[serde(flatten)]
     summary: TaskSummary,
     /// Why the task waits, if not only for capacity.
     waiting_reason: Option<WaitingReason>,
-    avg_confidence: Option<f32>,
-    documents: Vec<DocumentAnswer>,
+    /// Whether the pages and texts of the documents are left out, because the task has too many pages.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pages_omitted: bool,
+    /// Where the pages are listed instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pages_url: Option<String>,
 }
 
-impl TaskAnswer {
-    async fn new(app: &AppState, task: &Task, waiting_reason: Option<WaitingReason>) -> Result<Self, Problem> {
-        let documents = document_answers(&app.backend, task).await.map_err(task_problem)?;
-        let confidences = documents.iter().flat_map(|document| document.pages.iter().map(|page| page.confidence));
-        let avg_confidence = average_confidence(confidences);
-        Ok(Self { summary: TaskSummary::new(task), waiting_reason, avg_confidence, documents })
-    }
+/// Composes the task in bounded memory: a long one is written to a spool file and streamed from there.
+async fn task_response(
+    app: &AppState,
+    task: &Task,
+    waiting_reason: Option<WaitingReason>,
+) -> Result<Response, Problem> {
+    let pages_omitted = task.counts.total() > MAX_LISTED_PAGES;
+    let detail = if pages_omitted { PageDetail::Omitted } else { PageDetail::Listed };
+    let pages_url = pages_omitted.then(|| format!("/task/{}/pages", task.id));
+    let head = TaskHead { summary: TaskSummary::new(task), waiting_reason, pages_omitted, pages_url };
+    let composed = compose_task(&app.backend, task, &head, detail, MAX_BODY_IN_MEMORY).await;
+    json_response(composed.map_err(task_problem)?).await
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! Documents and pages with their text, as all responses serialize them.
 
 use quire_platform::{Backend, Result};
-use quire_tasks::{
-    Counts, Document, DocumentState, Failure, Page, PageStatus, PageText, Task, TaskId, TaskStatus, average_confidence,
-};
+use quire_tasks::{Document, Failure, Page, PageStatus, PageText, Task, TaskId, TaskStatus};
 use serde::Serialize;
 
-use crate::tasks::page_texts::{StoredText, missing_text, page_texts};
+use crate::tasks::{
+    document_fold::{DocumentFold, DocumentMembers},
+    page_texts::{StoredText, missing_text, page_texts},
+};
 
 /// The separator between the texts of a document's pages. A form feed would be more precise, but is an escape in JSON
 /// and invisible in print; `pages` has the exact boundaries.
-const PAGE_SEPARATOR: &str = "\n\n";
+pub(crate) const PAGE_SEPARATOR: &str = "\n\n";
 
 /// A document of a task: an entry of the response to `POST /ocr/batch`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,30 +77,21 @@ impl DocumentAnswer {
     }
 
     /// Returns the answer for a document of a task, with its pages in order.
-    pub(crate) fn new(task: &Task, document: &Document, pages: Vec<PageAnswer>) -> Self {
-        let status = document_status(task, document, &pages);
-        let error = match &document.state {
-            DocumentState::Failed(failure) => Some(failure.clone()),
-            _ if status == TaskStatus::Failed => failure_of(&pages).cloned(),
-            _ => None,
-        };
-        let text = if task.status().ended() { Some(joined_text(&pages)) } else { None };
-        let avg_confidence = average_confidence(pages.iter().map(|page| page.confidence));
-        Self {
-            task_id: Some(task.id),
-            document: document.number,
-            file: document.name.clone(),
-            status,
-            text,
-            avg_confidence,
-            pages,
-            error,
+    fn new(task: &Task, document: &Document, pages: Vec<PageAnswer>) -> Self {
+        let mut fold = DocumentFold::default();
+        for page in &pages {
+            fold.add(page.status, page.confidence, page.error.as_ref());
         }
+        let DocumentMembers { task_id, document, file, status, avg_confidence, error } = fold.finish(task, document);
+        let text = if task.status().ended() { Some(joined_text(&pages)) } else { None };
+        let file = file.map(str::to_owned);
+        Self { task_id: Some(task_id), document, file, status, text, avg_confidence, pages, error }
     }
 }
 
 /// Returns a task's documents, in the order sent: with their text if the task has ended, and otherwise with the status
-/// of each page.
+/// of each page. All of it is in memory: for a program that reads its own files. The API composes its responses page by
+/// page.
 ///
 /// # Errors
 /// [`quire_platform::Error::NotFound`] if the task was deleted concurrently, or any other error of the backend.
@@ -148,23 +140,4 @@ fn page_answer(task: &Task, page: Page, stored: StoredText) -> PageAnswer {
 fn joined_text(pages: &[PageAnswer]) -> String {
     let texts = pages.iter().filter_map(|page| page.text.as_deref()).filter(|text| !text.is_empty());
     texts.collect::<Vec<_>>().join(PAGE_SEPARATOR)
-}
-
-fn document_status(task: &Task, document: &Document, pages: &[PageAnswer]) -> TaskStatus {
-    let counts = match &document.state {
-        DocumentState::Split(_) => pages.iter().fold(Counts::default(), |counts, page| counts.add(1, page.status)),
-        DocumentState::Pending { .. } if task.status().ended() => Counts::default().add(1, PageStatus::Canceled),
-        other => {
-            let (pages, status) = other.weight();
-            Counts::default().add(pages, status)
-        }
-    };
-    counts.status()
-}
-
-/// Returns why no page was read. A retryable failure takes precedence, because the client can act on it.
-fn failure_of(pages: &[PageAnswer]) -> Option<&Failure> {
-    let mut failures = pages.iter().filter_map(|page| page.error.as_ref());
-    let retryable = failures.clone().find(|failure| failure.code.retryable());
-    retryable.or_else(|| failures.next())
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use quire_platform::{Backend, Completion, Error, Result, now};
 use quire_tasks::{Document, DocumentState, ObjectKey, Task, TaskId};
+use quire_tenants::ReserveError;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::{
     state::AppState,
     tasks::{
-        charge::charge,
-        dispatch::dispatch,
+        charge,
+        dispatch::{PagesToSend, dispatch},
         idempotency::IdempotencyGuard,
         submission::{Submission, TaskContent, ValidatedFile},
     },
@@ -21,24 +22,39 @@ use crate::{
 /// The number of documents of one request that are stored concurrently, to hide the latency of the store.
 const STORE_CONCURRENCY: usize = 8;
 
-/// Creates a task with the id of the guard. It runs in the background, so that it is finished even if the client
-/// disconnects. When this returns, the task is durable, and its messages are being sent. The caller must finish the
-/// guard; on an error it is already finished.
+/// Why a task was not stored.
+#[derive(Debug)]
+struct StoreError {
+    error: Error,
+    /// Whether the task may exist nevertheless, because the response to its insertion was lost.
+    may_exist: bool,
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        Self { error, may_exist: false }
+    }
+}
+
+/// Creates a task with the id of the guard, after its pages, its bytes and the task itself are reserved. It runs in the
+/// background, so that it is finished even if the client disconnects. When this returns, the task is durable, and its
+/// messages are being sent. The caller must finish the guard; on an error it is already finished.
 pub(crate) async fn create_task(
     app: &Arc<AppState>,
     submission: Submission,
     guard: IdempotencyGuard,
-) -> Result<(Task, IdempotencyGuard)> {
+) -> Result<(Task, IdempotencyGuard), ReserveError> {
     let (sender, receiver) = oneshot::channel();
     app.work.spawn(run(Arc::clone(app), submission, guard, sender));
-    receiver.await.map_err(|_| Error::Failed { what: "storing a task", why: "it panicked".to_owned() })?
+    let panicked = |_| Error::Failed { what: "storing a task", why: "it panicked".to_owned() };
+    receiver.await.map_err(panicked)?
 }
 
 async fn run(
     app: Arc<AppState>,
     submission: Submission,
     mut guard: IdempotencyGuard,
-    sender: oneshot::Sender<Result<(Task, IdempotencyGuard)>>,
+    sender: oneshot::Sender<Result<(Task, IdempotencyGuard), ReserveError>>,
 ) {
     let created = match store_task(&app, submission, &mut guard).await {
         Ok(task) => Ok((task, guard)),
@@ -53,7 +69,31 @@ async fn run(
     }
 }
 
-async fn store_task(app: &Arc<AppState>, submission: Submission, guard: &mut IdempotencyGuard) -> Result<Task> {
+async fn store_task(
+    app: &Arc<AppState>,
+    submission: Submission,
+    guard: &mut IdempotencyGuard,
+) -> Result<Task, ReserveError> {
+    let tenant = submission.tenant.clone();
+    let reservation = charge::of_submission(guard.task_id, &submission.content);
+    charge::reserve(app, &tenant, &reservation).await?;
+    let stored = store_reserved(app, submission, guard).await;
+    // If it is unknown whether the task exists, the reservation is resolved later.
+    if !matches!(stored, Err(StoreError { may_exist: true, .. })) {
+        charge::settle(app, &tenant, &reservation, stored.is_ok()).await;
+    }
+    let task = stored.map_err(|StoreError { error, .. }| error)?;
+    if !task.dispatched {
+        app.work.spawn(send_messages(Arc::clone(app), task.clone()));
+    }
+    Ok(task)
+}
+
+async fn store_reserved(
+    app: &Arc<AppState>,
+    submission: Submission,
+    guard: &mut IdempotencyGuard,
+) -> Result<Task, StoreError> {
     let Submission { tenant, read_as, content, options, trace } = submission;
     let id = guard.task_id;
     let documents = match content {
@@ -65,19 +105,14 @@ async fn store_task(app: &Arc<AppState>, submission: Submission, guard: &mut Ide
     let task = options.apply(Task::new(id, tenant, now(), documents, None)).with_read_as(read_as).with_trace(trace);
     let created = insert_task(&app.backend, task, guard).await?;
     guard.mark_created();
-    let task = created.task().clone();
     if created.changed() {
-        log_accepted(&task);
-        charge(app, &task).await;
+        log_accepted(created.task());
     }
-    if !task.dispatched {
-        app.work.spawn(send_messages(Arc::clone(app), task.clone()));
-    }
-    Ok(task)
+    Ok(created.task().clone())
 }
 
 /// Inserts the task. After an error it checks whether the task exists anyway, since the response may have been lost.
-async fn insert_task(backend: &Backend, task: Task, guard: &mut IdempotencyGuard) -> Result<Completion> {
+async fn insert_task(backend: &Backend, task: Task, guard: &mut IdempotencyGuard) -> Result<Completion, StoreError> {
     let id = task.id;
     let documents = task.documents.len();
     guard.mark_pending();
@@ -92,9 +127,9 @@ async fn insert_task(backend: &Backend, task: Task, guard: &mut IdempotencyGuard
             delete_documents(backend, guard, documents).await;
         }
         // Unknown whether the task exists: its documents must stay.
-        Err(_) => {}
+        Err(_) => return Err(StoreError { error, may_exist: true }),
     }
-    Err(error)
+    Err(error.into())
 }
 
 /// Logs that a task was created.
@@ -113,7 +148,7 @@ pub(crate) fn log_accepted(task: &Task) {
 }
 
 async fn send_messages(app: Arc<AppState>, task: Task) {
-    if let Err(error) = dispatch(&app.backend, &task, task.page_messages().collect()).await {
+    if let Err(error) = dispatch(&app.backend, &task, PagesToSend::All).await {
         warn!(task.id = %task.id, %error, "cannot send messages; the next sweep sends them");
     }
 }

@@ -1,6 +1,6 @@
 //! Sends the messages of tasks to the queues.
 
-use quire_platform::{Backend, Error, QueueName, Result, retry_with_backoff, send, send_delayed};
+use quire_platform::{Backend, Error, PageBatches, QueueName, Result, retry_with_backoff, send, send_delayed};
 use quire_tasks::{
     Document, DocumentJob, DocumentMessage, DocumentSource, DocumentState, ObjectKey, PageMessage, PageStatus, Task,
     UnixMillis,
@@ -13,15 +13,30 @@ use crate::limits::UPLOAD_URL_VALID_FOR;
 /// The number of tasks that a sweep reads at a time, with their documents in memory.
 const SWEEP_BATCH: usize = 100;
 
-/// Sends the messages of a new task and marks it as dispatched. Idempotent: pages that have ended are not read again.
-pub(crate) async fn dispatch(backend: &Backend, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
+/// Page messages in memory at a time.
+const SEND_BATCH: usize = 1_000;
+
+/// The pages whose messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PagesToSend {
+    /// Every page of a new task.
+    All,
+    /// The queued ones, from the table.
+    Queued,
+}
+
+/// Sends the messages of a task and marks it as dispatched. Idempotent: pages that have ended are not read again.
+pub(crate) async fn dispatch(backend: &Backend, task: &Task, pages: PagesToSend) -> Result<()> {
     let (announced, ready): (Vec<_>, Vec<_>) =
         pending_documents(task).partition(|document| is_announced(task, document));
     let announced: Vec<_> = announced.into_iter().map(|document| message(task, document)).collect();
     let queue = backend.queue(QueueName::Documents);
     retry_with_backoff(|| send_delayed(queue.as_ref(), task, announced.clone(), UPLOAD_URL_VALID_FOR)).await?;
     send_documents(backend, task, ready).await?;
-    send_pages(backend, task, pages).await?;
+    match pages {
+        PagesToSend::All => send_all_pages(backend, task).await?,
+        PagesToSend::Queued => send_queued_pages(backend, task, PageBatches::of_task(backend, task.id)).await?,
+    }
     match retry_with_backoff(|| backend.tasks.mark_dispatched(task.id)).await {
         // Deleted concurrently: the receivers of its messages find nothing to do.
         Err(Error::NotFound { .. }) => Ok(()),
@@ -60,8 +75,28 @@ pub(crate) async fn send_documents(
     retry_with_backoff(|| send(queue.as_ref(), task, messages.clone())).await
 }
 
+async fn send_all_pages(backend: &Backend, task: &Task) -> Result<()> {
+    let mut messages = task.page_messages();
+    loop {
+        let batch: Vec<PageMessage> = messages.by_ref().take(SEND_BATCH).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        send_pages(backend, task, batch).await?;
+    }
+}
+
+/// Sends the messages of those of these pages that are queued.
+pub(crate) async fn send_queued_pages(backend: &Backend, task: &Task, mut pages: PageBatches<'_>) -> Result<()> {
+    while let Some(pages) = pages.next().await? {
+        let queued = pages.into_iter().filter(|page| task.status_of(page) == PageStatus::Queued);
+        send_pages(backend, task, queued.map(|page| PageMessage::new(task, page.page)).collect()).await?;
+    }
+    Ok(())
+}
+
 /// Sends the messages of pages.
-pub(crate) async fn send_pages(backend: &Backend, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
+async fn send_pages(backend: &Backend, task: &Task, pages: Vec<PageMessage>) -> Result<()> {
     let queue = backend.queue(QueueName::Pages);
     retry_with_backoff(|| send(queue.as_ref(), task, pages.clone())).await?;
     // Scales workers up from zero: the metrics of SQS itself are minutes late.
@@ -69,13 +104,6 @@ pub(crate) async fn send_pages(backend: &Backend, task: &Task, pages: Vec<PageMe
         metrics::count("PagesQueued", pages.len() as u64);
     }
     Ok(())
-}
-
-/// Returns the messages of the task's queued pages.
-pub(crate) async fn queued_pages(backend: &Backend, task: &Task) -> Result<Vec<PageMessage>> {
-    let pages = retry_with_backoff(|| backend.tasks.pages(task.id)).await?;
-    let queued = pages.into_iter().filter(|page| task.status_of(page) == PageStatus::Queued);
-    Ok(queued.map(|page| PageMessage::new(task, page.page)).collect())
 }
 
 /// Sends the messages of tasks that were created before `before` and not dispatched, because their submitter crashed
@@ -88,8 +116,7 @@ pub async fn sweep_undispatched(backend: &Backend, before: UnixMillis) -> Result
     loop {
         let tasks = backend.tasks.list_undispatched(before, SWEEP_BATCH).await?;
         for task in &tasks {
-            let pages = queued_pages(backend, task).await?;
-            dispatch(backend, task, pages).await?;
+            dispatch(backend, task, PagesToSend::Queued).await?;
             info!(task.id = %task.id, "sent the messages of an interrupted task");
         }
         swept += tasks.len();

@@ -1,10 +1,19 @@
 //! A buffer for a result of any size: in memory while it is small, and then in a spool file.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use quire_platform::{Backend, Error, Result};
 use tempfile::{NamedTempFile, TempPath};
-use tokio::{fs::File, io::AsyncWriteExt};
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt, AsyncWriteExt, BufWriter},
+};
+
+/// The bytes that are copied at a time.
+const COPY_BYTES: usize = 64 << 10;
 
 /// A result that is being composed.
 #[derive(Debug)]
@@ -12,7 +21,7 @@ pub(crate) struct ResultBuffer {
     spool: PathBuf,
     max_in_memory: usize,
     memory: Vec<u8>,
-    file: Option<(File, TempPath)>,
+    file: Option<(BufWriter<File>, TempPath)>,
     bytes: u64,
 }
 
@@ -33,7 +42,16 @@ impl ResultBuffer {
 
     /// Appends text.
     pub(crate) async fn write(&mut self, text: &str) -> Result<()> {
-        self.append(text).await.map_err(|error| spool_error(&error))
+        self.append_bytes(text.as_bytes()).await.map_err(|error| spool_error(&error))
+    }
+
+    /// Appends another result, in bounded memory.
+    pub(crate) async fn append(&mut self, result: ComposedResult) -> Result<()> {
+        let copied = match result {
+            ComposedResult::Bytes(bytes) => self.append_bytes(&bytes).await,
+            ComposedResult::File(path, _) => self.append_file(&path).await,
+        };
+        copied.map_err(|error| spool_error(&error))
     }
 
     /// Returns the complete result.
@@ -43,21 +61,33 @@ impl ResultBuffer {
         Ok(ComposedResult::File(path, self.bytes))
     }
 
-    async fn append(&mut self, text: &str) -> io::Result<()> {
-        self.bytes += text.len() as u64;
-        if let Some((file, _)) = &mut self.file {
-            return file.write_all(text.as_bytes()).await;
+    async fn append_file(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = File::open(path).await?;
+        let mut chunk = vec![0; COPY_BYTES];
+        loop {
+            let read = file.read(&mut chunk).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.append_bytes(&chunk[..read]).await?;
         }
-        if self.memory.len() + text.len() <= self.max_in_memory {
-            self.memory.extend_from_slice(text.as_bytes());
+    }
+
+    async fn append_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        if let Some((file, _)) = &mut self.file {
+            return file.write_all(bytes).await;
+        }
+        if self.memory.len() + bytes.len() <= self.max_in_memory {
+            self.memory.extend_from_slice(bytes);
             return Ok(());
         }
         let spool = self.spool.clone();
         let created = tokio::task::spawn_blocking(move || NamedTempFile::with_prefix_in("result-", spool));
         let (file, path) = created.await??.into_parts();
-        let mut file = File::from_std(file);
+        let mut file = BufWriter::with_capacity(COPY_BYTES, File::from_std(file));
         file.write_all(&std::mem::take(&mut self.memory)).await?;
-        file.write_all(text.as_bytes()).await?;
+        file.write_all(bytes).await?;
         self.file = Some((file, path));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use futures_util::{StreamExt, stream};
 use quire_platform::{Backend, Result, purge};
 use quire_tasks::{Task, UnixMillis};
+use quire_tenants::RateLimiter;
 use tracing::{info, warn};
 
 /// The number of tasks that a sweep reads at a time, with their documents in memory.
@@ -33,7 +34,11 @@ pub async fn sweep_expired(backend: &Backend, now: UnixMillis) -> Result<usize> 
 
 /// Deletes these tasks and returns how many succeeded. Error: all of them failed.
 async fn delete_tasks(backend: &Backend, tasks: Vec<Task>) -> Result<usize> {
+    let allowance = &RateLimiter::new(backend.clone());
     let deletions = tasks.into_iter().map(async |task| {
+        if let Err(error) = allowance.forget(&task).await {
+            warn!(task.id = %task.id, %error, "cannot give back the bytes of an expired task");
+        }
         let deleted = purge(backend, &task).await;
         match &deleted {
             Ok(()) => info!(task.id = %task.id, "expired task deleted"),

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use quire_formats::{TextFormat, TextWriter};
-use quire_platform::{Backend, Result};
-use quire_tasks::{EngineName, Page, Task};
+use quire_platform::{Backend, PageBatches, Result};
+use quire_tasks::{EngineName, Task};
 
 use crate::tasks::{
     page_texts::{StoredText, page_texts},
@@ -25,18 +25,18 @@ pub(crate) async fn compose_text(
     form: TextFormat,
     max_bytes: usize,
 ) -> Result<ComposedResult> {
-    let pages = backend.tasks.pages(task.id).await?;
-    let engines = if form == TextFormat::Alto { read_engines(backend, task, &pages).await? } else { BTreeSet::new() };
+    let engines = if form == TextFormat::Alto { read_engines(backend, task).await? } else { BTreeSet::new() };
     let mut buffer = ResultBuffer::new(backend, max_bytes);
     let mut scribe = TextWriter::new(form);
     buffer.write(&scribe.begin(&title(task), file_name(task), &engines)).await?;
-    for pages in pages.chunks(PAGE_BATCH) {
-        let mut text = String::new();
-        for (_, stored) in page_texts(backend, task, pages.to_vec()).await? {
-            let page = if let StoredText::Read(page) = &stored { Some(&**page) } else { None };
-            text.push_str(&scribe.page(page));
+    let mut rows = PageBatches::of_task(backend, task.id);
+    while let Some(pages) = rows.next().await? {
+        for pages in pages.chunks(PAGE_BATCH) {
+            for (_, stored) in page_texts(backend, task, pages.to_vec()).await? {
+                let page = if let StoredText::Read(page) = &stored { Some(&**page) } else { None };
+                buffer.write(&scribe.page(page)).await?;
+            }
         }
-        buffer.write(&text).await?;
     }
     buffer.write(&scribe.end()).await?;
     buffer.finish().await
@@ -44,12 +44,15 @@ pub(crate) async fn compose_text(
 
 /// Returns the engines that read the pages. This reads all pages twice, because ALTO lists the engines before the
 /// pages.
-async fn read_engines(backend: &Backend, task: &Task, pages: &[Page]) -> Result<BTreeSet<EngineName>> {
+async fn read_engines(backend: &Backend, task: &Task) -> Result<BTreeSet<EngineName>> {
     let mut engines = BTreeSet::new();
-    for pages in pages.chunks(PAGE_BATCH) {
-        for (_, stored) in page_texts(backend, task, pages.to_vec()).await? {
-            if let StoredText::Read(text) = stored {
-                engines.insert(text.engine);
+    let mut rows = PageBatches::of_task(backend, task.id);
+    while let Some(pages) = rows.next().await? {
+        for pages in pages.chunks(PAGE_BATCH) {
+            for (_, stored) in page_texts(backend, task, pages.to_vec()).await? {
+                if let StoredText::Read(text) = stored {
+                    engines.insert(text.engine);
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::tasks::{
     create_task::log_accepted,
-    dispatch::{dispatch, pending_documents, send_documents},
+    dispatch::{PagesToSend, dispatch, pending_documents, send_documents},
     file_name::sanitize_file_name,
     options::ReadOptions,
     routing::Routing,
@@ -158,7 +158,7 @@ async fn create_unannounced(
         log_accepted(task);
     }
     // An existing task may lack its messages because the invocation that created it crashed.
-    if task.dispatched { Ok(()) } else { Ok(dispatch(backend, task, Vec::new()).await?) }
+    if task.dispatched { Ok(()) } else { Ok(dispatch(backend, task, PagesToSend::Queued).await?) }
 }
 
 /// Assigns the task to an engine for plain text, the default mode. If no engine supports that, the task is created

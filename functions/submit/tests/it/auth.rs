@@ -34,7 +34,7 @@ pub(crate) async fn send(world: &TestWorld, path: &str, parts: &[FormPart<'_>], 
 }
 
 /// Returns all calls of the API, from its `OpenAPI` description.
-fn calls() -> Vec<(Method, String)> {
+pub(crate) fn calls() -> Vec<(Method, String)> {
     let api: Value = serde_json::from_str(include_str!("../../openapi.json")).expect("JSON");
     let paths = api["paths"].as_object().expect("paths");
     let methods = |path: &str, calls: &Value| {

@@ -23,7 +23,7 @@ async fn limited(limits: TenantLimits) -> (TestWorld, String) {
 
 /// Limits that refill too slowly to matter during a test.
 fn at_once(burst: u64) -> TenantLimits {
-    TenantLimits { requests_per_minute: NonZero::new(1), burst: NonZero::new(burst), pages_per_day: None }
+    TenantLimits { requests_per_minute: NonZero::new(1), burst: NonZero::new(burst), ..TenantLimits::default() }
 }
 
 fn pages(per_day: u64) -> TenantLimits {
@@ -87,33 +87,179 @@ async fn a_refused_request_has_the_limit_headers() {
 }
 
 #[tokio::test]
-async fn uploaded_pages_are_charged_and_an_exceeded_quota_refuses_new_tasks_only() {
-    let (world, acme) = limited(pages(2)).await;
+async fn pages_are_reserved_before_anything_is_stored_and_an_exceeded_quota_refuses_new_tasks_only() {
+    let (world, acme) = limited(pages(4)).await;
+    let refused = send(&world, "/ocr/async", &images(&["pages=3", "pages=2"]), &acme).await;
+    let problem = refused.problem(429, "quota_exceeded");
+    assert_eq!(problem["detail"], "Quota exceeded: 5 pages were sent; 4 of 4 pages per day remain.");
+    assert_eq!((&problem["retryable"], refused.header("retry-after")), (&false.into(), None), "it never can succeed");
+    world.assert_empty().await;
     let first = send(&world, "/ocr/async", &images(&["pages=3", "garbage"]), &acme).await;
     assert_eq!(first.status, 202, "{}", first.text);
-    assert_eq!(first.header("ratelimit"), Some("\"pages\";r=2;t=0"));
-    assert_eq!(first.header("ratelimit-policy"), Some("\"pages\";q=2;w=86400"));
-    let refused = send(&world, "/ocr/async", &[image("pages=1")], &acme).await;
+    assert_eq!(first.header("ratelimit"), Some("\"pages\";r=4;t=0"));
+    assert_eq!(first.header("ratelimit-policy"), Some("\"pages\";q=4;w=86400"));
+    let refused = send(&world, "/ocr/async", &[image("pages=2")], &acme).await;
     assert_eq!(refused.problem(429, "quota_exceeded")["retryable"], true);
-    // One page over the quota, and one more to be allowed: two half days.
-    assert!((86_000..=86_400).contains(&wait(&refused)), "{}", wait(&refused));
+    // One page of four: a quarter of a day.
+    assert!((21_500..=21_600).contains(&wait(&refused)), "{}", wait(&refused));
+    assert_eq!(send(&world, "/ocr/async", &[image("pages=1")], &acme).await.status, 202);
+    send(&world, "/ocr/async", &[image("pages=1")], &acme).await.problem(429, "quota_exceeded");
     let id = first.json()["task_id"].as_str().expect("an id").to_owned();
     let read = ask(&world, Method::GET, &format!("/task/{id}"), Some(&acme)).await;
     assert_eq!((read.status, read.header("ratelimit")), (200, None));
 }
 
 #[tokio::test]
-async fn retried_pages_are_charged_again() {
-    let (world, acme) = limited(pages(2)).await;
+async fn a_task_has_at_most_so_many_pages() {
+    let own = TenantLimits { pages_per_task: NonZero::new(5), ..TenantLimits::default() };
+    let (world, acme) = limited(own).await;
+    let problem = send(&world, "/ocr/batch", &images(&["pages=3", "pages=3"]), &acme).await;
+    let problem = problem.problem(413, "too_many_pages");
+    assert_eq!(problem["detail"], "6 pages were sent; a task has at most 5.");
+    world.assert_empty().await;
+    let (_, other) = key(&world, "other", 2).await;
+    let problem = send(&world, "/ocr/async", &images(&["pages=9999", "pages=2"]), &other).await;
+    assert_eq!(problem.problem(413, "too_many_pages")["detail"], "10001 pages were sent; a task has at most 10000.");
+}
+
+/// Two servers with one backend, and many concurrent submissions of several documents each.
+#[tokio::test]
+async fn concurrent_submissions_to_two_servers_never_exceed_the_quota() {
+    let (mut world, acme) = limited(pages(20)).await;
+    let (_, second) = world.another_server(|_| {}).await;
+    let submissions = (0..40).map(|number| {
+        let url = if number % 2 == 0 { world.url("/ocr/async") } else { format!("http://{second}/ocr/async") };
+        let body = crate::support::body(&images(&["pages=2", "pages=1"]));
+        let request = world.client.post(url).header("content-type", crate::support::boundary()).body(body);
+        let request = request.bearer_auth(&acme);
+        async move { TestResponse::read(request.send().await.expect("an answer")).await }
+    });
+    let answers = futures_util::future::join_all(submissions).await;
+    let accepted = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(accepted, 6, "20 pages are six times three");
+    for refused in answers.iter().filter(|answer| answer.status != 202) {
+        refused.problem(429, "quota_exceeded");
+    }
+    world.app.drained().await;
+    assert!(world.depth(quire_platform::QueueName::Pages).await <= 18);
+}
+
+#[tokio::test]
+async fn canceled_and_deleted_pages_are_given_back() {
+    let (world, acme) = limited(pages(3)).await;
+    for path in ["/cancel", ""] {
+        let accepted = send(&world, "/ocr/async", &[image("pages=3")], &acme).await;
+        assert_eq!(accepted.status, 202, "{}", accepted.text);
+        let id = accepted.json()["task_id"].as_str().expect("an id").to_owned();
+        let method = if path.is_empty() { Method::DELETE } else { Method::POST };
+        let ended = ask(&world, method, &format!("/task/{id}{path}"), Some(&acme)).await;
+        assert!(ended.status < 300, "{}", ended.text);
+    }
+    assert_eq!(send(&world, "/ocr/async", &[image("pages=3")], &acme).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_be_stored_gives_its_pages_back() {
+    let (world, acme) = limited(pages(3)).await;
+    world.faults.set_table(Some(crate::support::TableFault::Refuses));
+    assert_eq!(send(&world, "/ocr/async", &[image("pages=3")], &acme).await.status, 500);
+    world.faults.set_table(None);
+    assert_eq!(send(&world, "/ocr/async", &[image("pages=3")], &acme).await.status, 202);
+}
+
+#[tokio::test]
+async fn stored_bytes_and_open_tasks_are_limited() {
+    let own = TenantLimits { stored_bytes: NonZero::new(20), open_tasks: NonZero::new(2), ..TenantLimits::default() };
+    let (world, acme) = limited(own).await;
     let first = send(&world, "/ocr/async", &[image("pages=1")], &acme).await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    assert_eq!(send(&world, "/ocr/async", &[image("pages=2")], &acme).await.status, 202);
+    let refused = send(&world, "/ocr/async", &[image("pages=3")], &acme).await;
+    let problem = refused.problem(429, "stored_bytes_exceeded");
+    assert_eq!(problem["detail"], "Quota exceeded: 7 bytes were sent; 14 of 20 bytes are used by stored documents.");
+    assert_eq!(wait(&refused), 60);
+    let url = json!({"image_url": "http://127.0.0.1:1/x"});
+    let pending = async || {
+        let request = world.client.post(world.url("/ocr/async")).bearer_auth(&acme).json(&url);
+        TestResponse::read(request.send().await.expect("an answer")).await
+    };
+    let refused = pending().await;
+    assert_eq!(refused.problem(429, "too_many_open_tasks")["retryable"], true);
+    assert_eq!(wait(&refused), 5);
+    let id = first.json()["task_id"].as_str().expect("an id").to_owned();
+    let deleted = ask(&world, Method::DELETE, &format!("/task/{id}"), Some(&acme)).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let accepted = send(&world, "/ocr/async", &[image("pages=3")], &acme).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    pending().await.problem(429, "too_many_open_tasks");
+}
+
+#[tokio::test]
+async fn a_nearly_full_disk_refuses_new_tasks_only() {
+    let mut world = TestWorld::without_worker(|_| {}).await;
+    let accepted = world.post("/ocr/async", &[image("pages=1")]).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let id = accepted.json()["task_id"].as_str().expect("an id").to_owned();
+    let (_, second) = world.another_server(|settings| settings.min_free_bytes = Some(u64::MAX - 1)).await;
+    let full = |method: Method, path: String| {
+        let request = world.client.request(method, format!("http://{second}{path}"));
+        async move { TestResponse::read(request.send().await.expect("an answer")).await }
+    };
+    for path in ["/ocr", "/ocr/batch", "/ocr/async", "/uploads"] {
+        let refused = full(Method::POST, path.to_owned()).await;
+        assert_eq!(refused.problem(507, "storage_full")["retryable"], true, "{path}");
+        assert_eq!(wait(&refused), 60);
+    }
+    assert_eq!(full(Method::GET, format!("/task/{id}")).await.status, 200);
+    assert_eq!(full(Method::DELETE, format!("/task/{id}")).await.status, 204);
+}
+
+#[tokio::test]
+async fn retried_pages_are_reserved_again() {
+    let (mut world, acme) = limited(pages(3)).await;
+    world.start_worker();
+    let first = send(&world, "/ocr", &[image("pages=2 broken=2")], &acme).await;
     let id = first.json()["task_id"].as_str().expect("an id").to_owned();
     let mut answers = Vec::new();
     for _ in 0..2 {
-        ask(&world, Method::POST, &format!("/task/{id}/cancel"), Some(&acme)).await;
         answers.push(ask(&world, Method::POST, &format!("/task/{id}/retry"), Some(&acme)).await);
+        ask(&world, Method::GET, &format!("/task/{id}?wait=20"), Some(&acme)).await;
     }
     assert_eq!(answers[0].status, 202, "{}", answers[0].text);
     answers[1].problem(429, "quota_exceeded");
+}
+
+#[tokio::test]
+async fn a_fetched_document_without_a_quota_for_it_fails_with_a_code() {
+    let (world, acme) = limited(pages(5)).await;
+    world.faults.take_uploads();
+    let announced = json!({"content_type": "application/pdf", "bytes": 7});
+    let request = world.client.post(world.url("/uploads")).bearer_auth(&acme).json(&announced);
+    let answer = TestResponse::read(request.send().await.expect("an answer")).await;
+    let task_id = answer.json()["task_id"].as_str().expect("an id").parse().expect("an id");
+    let key = quire_tasks::ObjectKey::Inbox { task_id }.to_string();
+    world.backend.objects.put(&key, "pages=6".into()).await.expect("it is put there");
+    split(&world, task_id, 1).await;
+    let task = ask(&world, Method::GET, &format!("/task/{task_id}"), Some(&acme)).await.json();
+    assert_eq!((&task["status"], &task["documents"][0]["error"]["code"]), (&"failed".into(), &"quota_exceeded".into()));
+    assert_eq!(send(&world, "/ocr/async", &[image("pages=5")], &acme).await.status, 202, "nothing was charged");
+}
+
+/// Ingests a document, from this many messages.
+async fn split(world: &TestWorld, task_id: quire_tasks::TaskId, messages: usize) {
+    let message = quire_tasks::DocumentMessage { task_id, document: 1, round: 1, job: quire_tasks::DocumentJob::Split };
+    let queue = world.backend.queue(quire_platform::QueueName::Documents);
+    let outgoing = || quire_platform::OutgoingMessage::new(&message, &"acme".parse().expect("a name"));
+    queue.send((0..messages).map(|_| outgoing()).collect()).await.expect("the messages");
+    let consumer = quire_platform::Consumer::new(queue, std::time::Duration::from_mins(1));
+    let mut taken = 0;
+    while taken < messages {
+        for delivery in consumer.receive(1, std::time::Duration::from_secs(5)).await.expect("a receive") {
+            quire_submit::ingest_one(&world.app, delivery.expect("a message")).await.expect("ingested");
+            taken += 1;
+        }
+    }
 }
 
 #[tokio::test]
@@ -127,18 +273,7 @@ async fn pages_of_a_fetched_document_are_charged_once() {
     let task_id = answer.json()["task_id"].as_str().expect("an id").parse().expect("an id");
     let key = quire_tasks::ObjectKey::Inbox { task_id }.to_string();
     world.backend.objects.put(&key, "pages=7".into()).await.expect("it is put there");
-    let message = quire_tasks::DocumentMessage { task_id, document: 1, round: 1, job: quire_tasks::DocumentJob::Split };
-    let queue = world.backend.queue(quire_platform::QueueName::Documents);
-    let outgoing = || quire_platform::OutgoingMessage::new(&message, &"acme".parse().expect("a name"));
-    queue.send(vec![outgoing(), outgoing()]).await.expect("two messages");
-    let consumer = quire_platform::Consumer::new(queue, std::time::Duration::from_mins(1));
-    let mut taken = 0;
-    while taken < 2 {
-        for delivery in consumer.receive(1, std::time::Duration::from_secs(5)).await.expect("a receive") {
-            quire_submit::ingest_one(&world.app, delivery.expect("a message")).await.expect("ingested");
-            taken += 1;
-        }
-    }
+    split(&world, task_id, 2).await;
     let next = send(&world, "/ocr/async", &[image("pages=1")], &acme).await;
     let standing = next.header("ratelimit").expect("a limit");
     assert!(standing.starts_with("\"pages\";r=3;"), "{standing}");

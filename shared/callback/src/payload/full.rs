@@ -14,6 +14,9 @@ use super::common_fields::{completion_event, result_url, to_json};
 /// accept a few megabytes.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
+/// Maximum number of pages in a callback. Beyond it, no page is listed.
+pub const MAX_PAGES: u32 = 10_000;
+
 #[derive(Serialize)]
 struct FullPayload<'a> {
     r#type: String,
@@ -23,6 +26,8 @@ struct FullPayload<'a> {
     avg_confidence: Option<f32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     text_omitted: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pages_omitted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     result_url: Option<String>,
     documents: Vec<DocumentPayload<'a>>,
@@ -94,11 +99,32 @@ pub fn full_payload(task: &Task, pages: &[Page], read: &BTreeMap<PageRef, PageCo
         status: task.status(),
         avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
         text_omitted,
+        pages_omitted: false,
         result_url: result_url(task).filter(|_| text_omitted),
         documents: task.documents.iter().map(document_payload).collect(),
         pages: pages.iter().map(|page| page_payload(task, page, read.get(&page.page), text_omitted)).collect(),
     };
     to_json(&payload)
+}
+
+/// Returns the full body for an ended task of more than [`MAX_PAGES`] pages: no page is listed, `text_omitted` and
+/// `pages_omitted` are set, and `result_url` is the URL of the result.
+///
+/// # Panics
+/// Never: the payload is plain data.
+pub fn full_payload_without_pages(task: &Task, avg_confidence: Option<f32>) -> String {
+    to_json(&FullPayload {
+        r#type: completion_event(task),
+        timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
+        task_id: task.id,
+        status: task.status(),
+        avg_confidence,
+        text_omitted: true,
+        pages_omitted: true,
+        result_url: result_url(task),
+        documents: task.documents.iter().map(document_payload).collect(),
+        pages: Vec::new(),
+    })
 }
 
 fn document_payload(document: &Document) -> DocumentPayload<'_> {
@@ -215,6 +241,20 @@ mod tests {
         assert_eq!(json["pages"][0]["engine"]["name"], "a", "the engine is kept");
         let dropped = BTreeMap::from([(pages[0].page, PageContent { text: None, ..read("") })]);
         assert_eq!(payload_json(&task, &pages, &dropped)["text_omitted"], true);
+    }
+
+    #[test]
+    fn a_payload_without_pages_has_the_documents_and_the_result_url() {
+        let (mut task, pages) = ended_task();
+        task.callback.as_mut().expect("a callback").base_url = "https://ocr.example.com".to_owned();
+        let read = BTreeMap::from([(pages[0].page, read("Hello"))]);
+        let mut expected = payload_json(&task, &pages, &read);
+        expected["pages"] = json!([]);
+        expected["text_omitted"] = true.into();
+        expected["pages_omitted"] = true.into();
+        expected["result_url"] = format!("https://ocr.example.com/task/{}/result", task.id).into();
+        let body = full_payload_without_pages(&task, Some(0.75));
+        assert_eq!(serde_json::from_str::<Value>(&body).expect("JSON"), expected);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Callback bodies without pages: thin, progress and test payloads.
 
-use quire_tasks::{Page, Task, TaskId, TaskStatus, Tenant, UnixMillis, average_confidence};
+use quire_tasks::{Task, TaskId, TaskStatus, Tenant, UnixMillis};
 use serde::Serialize;
 
 use super::common_fields::{PROGRESS_EVENT, PageCounts, TEST_EVENT, completion_event, result_url, to_json};
@@ -34,13 +34,13 @@ struct TestPayload<'a> {
 }
 
 /// Returns the thin body for an ended task, with its status and the URL of its result: the same bytes on every attempt.
-pub fn thin_payload(task: &Task, pages: &[Page]) -> String {
+pub fn thin_payload(task: &Task, avg_confidence: Option<f32>) -> String {
     to_json(&ThinPayload {
         r#type: completion_event(task),
         timestamp: task.ended_at.and_then(UnixMillis::to_rfc3339),
         task_id: task.id,
         status: task.status(),
-        avg_confidence: average_confidence(pages.iter().map(|page| page.confidence)),
+        avg_confidence,
         progress: task.counts.into(),
         result_url: result_url(task),
     })
@@ -89,7 +89,7 @@ mod tests {
     fn a_thin_payload_has_the_status_and_the_result_url() {
         let mut task = task(Counts { open: 0, succeeded: 2, failed: 0, canceled: 1 });
         task.ended_at = Some(UnixMillis(1_700_000_000_123));
-        let payload = thin_payload(&task, &[]);
+        let payload = thin_payload(&task, None);
         assert_eq!(
             read(&payload),
             json!({
@@ -109,7 +109,7 @@ mod tests {
     fn without_a_base_url_there_is_no_result_url() {
         let mut task = task(Counts { succeeded: 1, ..Counts::default() });
         task.callback.as_mut().expect("a callback").base_url.clear();
-        assert_eq!(read(&thin_payload(&task, &[]))["result_url"], Value::Null);
+        assert_eq!(read(&thin_payload(&task, None))["result_url"], Value::Null);
     }
 
     #[test]

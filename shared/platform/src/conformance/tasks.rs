@@ -86,6 +86,34 @@ pub async fn a_task_reads_back_with_its_pages(backend: &Backend) {
     }
 }
 
+/// The pages of a task are read in batches, from any position.
+pub async fn pages_are_listed_in_batches_of_any_size(backend: &Backend) {
+    let task = created(backend, [split(12), split(3), pending(), split(1)]).await;
+    complete(backend, page(&task, 1, 11), succeeded()).await;
+    let all = backend.tasks.pages(task.id).await.expect("pages");
+    assert_eq!(all.len(), 16);
+    for limit in [1, 5, 16, 17] {
+        let mut read = Vec::new();
+        loop {
+            let after = read.last().map(|page: &quire_tasks::Page| page.page);
+            let batch = backend.tasks.pages_after(task.id, after, limit).await.expect("a batch");
+            let is_last = batch.len() < limit;
+            read.extend(batch);
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(read, all, "in batches of {limit}");
+    }
+    let second = backend.tasks.pages_after(task.id, Some(page(&task, 1, 99)), 2).await.expect("a batch");
+    assert_eq!(second.iter().map(|page| page.page).collect::<Vec<_>>(), [page(&task, 2, 1), page(&task, 2, 2)]);
+    assert_eq!(backend.tasks.pages_after(self::task([]).id, None, 5).await.expect("no task"), []);
+    let mut of_document = crate::PageBatches::of_document(backend, task.id, 2);
+    assert_eq!(of_document.next().await.expect("a batch").map(|pages| pages.len()), Some(3));
+    assert_eq!(of_document.next().await.expect("the end"), None);
+    assert_eq!(crate::PageBatches::of_task(backend, task.id).collect().await.expect("all"), all);
+}
+
 /// A task whose documents all failed has ended.
 pub async fn a_task_without_a_readable_document_has_ended_at_once(backend: &Backend) {
     let task = created(backend, [DocumentState::Failed(failure())]).await;

@@ -1,6 +1,9 @@
 //! API keys.
 
-use quire_tenants::{KEY_CACHE_TTL_MILLIS, KeyCache, KeyOwner, any_key_exists, create_key, list_keys, revoke_key};
+use quire_tenants::{
+    KEY_CACHE_TTL_MILLIS, KeyCache, KeyEntry, KeyOwner, LAST_USE_INTERVAL_MILLIS, NewKey, Scope, Scopes,
+    any_key_exists, create_key, create_restricted_key, list_keys, revoke_key,
+};
 
 use crate::{TestBackend, at_second, tenant};
 
@@ -11,11 +14,13 @@ async fn a_key_identifies_its_tenant_and_is_not_stored() {
         create_key(&test.backend, &tenant("acme"), "scanner", at_second(0), [7; 32]).await.expect("a key");
     let identity =
         KeyCache::new(test.backend.clone()).verify(key.reveal(), at_second(1)).await.expect("the records can be read");
-    assert_eq!(identity, Some(KeyOwner { tenant: tenant("acme"), key_id: Some(entry.id.clone()) }));
+    let owner = KeyOwner { tenant: tenant("acme"), key_id: Some(entry.id.clone()), scopes: Scopes::all() };
+    assert_eq!(identity, Some(owner));
     assert!(key.reveal().starts_with("quire_") && entry.id.len() == 12);
     assert!(test.holds(&entry.id), "the search finds stored text");
     assert!(!test.holds(key.reveal()) && !test.holds(&key.reveal()[6..]));
-    assert_eq!(list_keys(&test.backend).await.expect("a list"), [entry]);
+    let used = KeyEntry { last_used_at: Some(at_second(1)), ..entry };
+    assert_eq!(list_keys(&test.backend).await.expect("a list"), [used]);
 }
 
 #[tokio::test]
@@ -97,4 +102,52 @@ async fn a_backend_requires_keys_once_one_has_existed() {
     revoke_key(&test.backend, &entry.id, at_second(0)).await.expect("the record is written");
     assert!(any_key_exists(&test.backend).await.expect("the records can be read"));
     assert!(keys.any(at_second(KEY_CACHE_TTL_MILLIS / 1_000)).await.expect("the records can be read"));
+}
+
+#[tokio::test]
+async fn a_restricted_key_has_its_scopes_until_it_expires() {
+    let test = TestBackend::new();
+    let scopes = Scopes::from_iter([Scope::Submit, Scope::Read]);
+    let new = NewKey {
+        tenant: tenant("acme"),
+        name: "scanner".to_owned(),
+        scopes: scopes.clone(),
+        expires_at: Some(at_second(2)),
+    };
+    let (entry, key) = create_restricted_key(&test.backend, new, at_second(0), [7; 32]).await.expect("a key");
+    assert_eq!(list_keys(&test.backend).await.expect("the keys"), [entry]);
+    let cache = KeyCache::new(test.backend.clone());
+    let owner = cache.verify(key.reveal(), at_second(1)).await.expect("the record can be read").expect("a valid key");
+    assert_eq!(owner.scopes, scopes);
+    // The cached result does not outlive the key.
+    assert_eq!(cache.verify(key.reveal(), at_second(2)).await.expect("the record can be read"), None);
+}
+
+#[tokio::test]
+async fn the_last_use_is_written_at_most_once_a_minute() {
+    let test = TestBackend::new();
+    let (_, key) = create_key(&test.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
+    let cache = KeyCache::new(test.backend.clone());
+    let mut written = Vec::new();
+    for second in 0..=120 {
+        cache.verify(key.reveal(), at_second(second)).await.expect("the record can be read").expect("a valid key");
+        let used = list_keys(&test.backend).await.expect("the keys")[0].last_used_at.expect("it was used");
+        if written.last() != Some(&used) {
+            written.push(used);
+        }
+    }
+    assert!(written.len() <= 3, "{written:?}");
+    assert!(written.windows(2).all(|pair| pair[1].0 - pair[0].0 >= LAST_USE_INTERVAL_MILLIS), "{written:?}");
+}
+
+/// A key from before there were scopes is stored without them.
+#[tokio::test]
+async fn a_key_of_an_earlier_version_has_all_scopes() {
+    let test = TestBackend::new();
+    let (_, key) = create_key(&test.backend, &tenant("acme"), "", at_second(0), [7; 32]).await.expect("a key");
+    let stored = test.backend.records.list(quire_platform::Collection::Keys, None, 1).await.expect("the record");
+    assert!(!stored[0].body.contains("scopes") && !stored[0].body.contains("expires_at"), "{}", stored[0].body);
+    let cache = KeyCache::new(test.backend.clone());
+    let owner = cache.verify(key.reveal(), at_second(1)).await.expect("the record can be read").expect("a valid key");
+    assert_eq!(owner.scopes, Scopes::all());
 }

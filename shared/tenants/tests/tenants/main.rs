@@ -1,7 +1,8 @@
-//! API keys, rate limits and signing secrets on the embedded backend.
+//! API keys, rate limits, quotas and signing secrets on the embedded backend.
 
 mod keys;
 mod rate_limits;
+mod reservations;
 mod signing;
 
 use quire_platform::Backend;

@@ -6,7 +6,7 @@ use quire_platform::Collection;
 use quire_tasks::UnixMillis;
 use quire_tenants::{RateLimitPolicy, RateLimitStatus, RateLimiter, TenantLimits};
 
-use crate::{TestBackend, at_second, tenant};
+use crate::{TestBackend, at_second, reservations::reservation, tenant};
 
 async fn limited(test: &TestBackend, name: &str, limits: TenantLimits) {
     TenantLimits::change(&test.backend, &tenant(name), |_| limits).await.expect("the record is written");
@@ -16,12 +16,8 @@ fn requests(per_minute: u64, burst: Option<u64>) -> TenantLimits {
     TenantLimits {
         requests_per_minute: NonZero::new(per_minute),
         burst: burst.and_then(NonZero::new),
-        pages_per_day: None,
+        ..TenantLimits::default()
     }
-}
-
-fn pages(per_day: u64) -> TenantLimits {
-    TenantLimits { pages_per_day: NonZero::new(per_day), ..TenantLimits::default() }
 }
 
 async fn take(limiter: &RateLimiter, name: &str, now: UnixMillis) -> RateLimitStatus {
@@ -36,7 +32,9 @@ async fn a_tenant_without_limits_has_no_record() {
     for second in 0..20 {
         assert_eq!(limiter.take_request(&acme, at_second(second)).await.expect("the record can be read"), None);
         assert_eq!(limiter.pages(&acme, at_second(second)).await.expect("the record can be read"), None);
-        limiter.charge_pages(&acme, 1_000, at_second(second)).await.expect("the call succeeds");
+        let asks = reservation("a task", 1_000);
+        limiter.reserve(&acme, &asks, at_second(second)).await.expect("nothing is limited");
+        limiter.commit(&acme, &asks, at_second(second)).await.expect("the call succeeds");
     }
     assert!(
         test.backend.records.list_partition(Collection::Limits, "acme", None, 10).await.expect("a list").is_empty()
@@ -132,26 +130,6 @@ async fn tenants_have_separate_limits() {
     assert!(take(&limiter, "acme", at_second(0)).await.allowed);
     assert!(!take(&limiter, "acme", at_second(0)).await.allowed);
     assert!(take(&limiter, "other", at_second(0)).await.allowed);
-}
-
-#[tokio::test]
-async fn pages_may_go_into_debt_that_is_repaid_first() {
-    let test = TestBackend::new();
-    limited(&test, "acme", pages(86_400)).await;
-    let limiter = RateLimiter::new(test.backend.clone());
-    let acme = tenant("acme");
-    let status = async |second| {
-        limiter.pages(&acme, at_second(second)).await.expect("the record can be read").expect("the tenant is limited")
-    };
-    let before = status(0).await;
-    assert_eq!((before.allowed, before.remaining, before.quota, before.window_secs), (true, 86_400, 86_400, 86_400));
-    limiter.charge_pages(&acme, 86_399, at_second(0)).await.expect("the pages are charged");
-    assert_eq!((status(0).await.allowed, status(0).await.remaining), (true, 1));
-    limiter.charge_pages(&acme, 301, at_second(0)).await.expect("the pages are charged");
-    let in_debt = status(0).await;
-    assert_eq!((in_debt.allowed, in_debt.remaining, in_debt.retry_after_secs), (false, 0, 301));
-    assert!(!status(300).await.allowed);
-    assert!(status(301).await.allowed);
 }
 
 #[tokio::test]

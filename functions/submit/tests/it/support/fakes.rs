@@ -23,8 +23,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use quire_platform::{
-    Backend, Collection, Consumer, Delivery, Download, Error, ObjectStore, QueueName, Record, RecordStore, Result,
-    UploadUrl,
+    Backend, Collection, Consumer, Delivery, DiskSpace, Download, Error, ObjectStore, QueueName, Record, RecordStore,
+    Result, UploadUrl,
 };
 use quire_submit::{Health, HealthReport, Inspector};
 use quire_tasks::{
@@ -249,6 +249,10 @@ impl ObjectStore for FaultyStore {
     async fn erase(&self, prefix: &str) -> Result<usize> {
         self.faults.apply_fault().await?;
         self.store.erase(prefix).await
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        self.store.disk_space()
     }
 
     fn spool(&self) -> PathBuf {

@@ -69,6 +69,10 @@ impl TaskTable for FaultyTable {
         self.table.pages(id).await
     }
 
+    async fn pages_after(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<Vec<Page>> {
+        self.table.pages_after(id, after, limit).await
+    }
+
     async fn page(&self, page: PageRef) -> Result<Page> {
         self.table.page(page).await
     }
