@@ -25,7 +25,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
 /// Prints only the key to standard output, for scripts, and everything else to standard error.
 async fn create(backend: &Backend, tenant: &Tenant, name: &str) -> anyhow::Result<()> {
     let (entry, key) = create_key(backend, tenant, name, quire_platform::now(), rand::random()).await?;
-    eprintln!("quire: created key {} of tenant {tenant}; it is not shown again", entry.id);
+    rows::report(&format!("created key {} of tenant {tenant}; it is not shown again", entry.id));
     rows::print(&[key.reveal().to_owned()])
 }
 
