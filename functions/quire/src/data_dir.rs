@@ -1,7 +1,8 @@
 //! File locks on the data folder of an embedded backend: which processes may use it at the same time.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{DirBuilder, File, TryLockError},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     time::{Duration, Instant},
 };
@@ -56,7 +57,8 @@ fn try_lock(file: &File) -> anyhow::Result<bool> {
 }
 
 fn open_lock(dir: &Path, name: &str) -> anyhow::Result<File> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot create the data folder {}", dir.display()))?;
-    let file = File::options().create(true).write(true).truncate(false).open(dir.join(name));
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    created.with_context(|| format!("cannot create the data folder {}", dir.display()))?;
+    let file = File::options().create(true).write(true).truncate(false).mode(0o600).open(dir.join(name));
     file.with_context(|| format!("cannot write to the data folder {}", dir.display()))
 }

@@ -35,7 +35,7 @@ fn format_row(letter: &DeadLetter) -> String {
 
 async fn show(backend: &Backend, queue: DeadLetterKind, name: &str) -> anyhow::Result<()> {
     let letter = quire_dead_letter::show_dead_letter(backend, queue, name).await?;
-    rows::print(&[serde_json::to_string_pretty(&letter)?])
+    rows::print_json(&letter)
 }
 
 async fn redrive(backend: &Backend, queue: DeadLetterKind, names: Vec<String>) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 
 mod machine;
 mod native_parts;
+mod permissions;
 mod report;
 mod text;
 mod trial;
@@ -16,12 +17,14 @@ use std::{
 
 use quire_native_libs::Progress;
 use quire_pp_ocr::Device;
+use quire_telemetry::terminal::{escape_json, escape_text};
 
 use crate::{
     cli::{DoctorArgs, EngineArgs, ReportFormat},
     engine,
 };
 use machine::{DiskInfo, GpuInfo, MachineInfo};
+use permissions::PermissionCheck;
 use report::{DAMAGED, DoctorReport, LibraryFile, MISSING, ModelFile, ONNX_RUNTIME, ProviderInfo};
 
 /// Prints the report. Returns success if this machine can read documents.
@@ -38,14 +41,15 @@ pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         advice.push(format!("{error:#}"));
     }
     let report = build_report(args, &engine_args, advice)?;
-    let mut out = io::stdout().lock();
     let printed = match args.format {
-        ReportFormat::Json => {
-            serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
+        ReportFormat::Json => format!("{}\n", escape_json(&serde_json::to_string_pretty(&report)?)),
+        ReportFormat::Text => {
+            let mut text = Vec::new();
+            text::print(&mut text, &report)?;
+            escape_text(&String::from_utf8_lossy(&text)).into_owned()
         }
-        ReportFormat::Text => text::print(&mut out, &report),
     };
-    match printed {
+    match io::stdout().lock().write_all(printed.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
         _ => {}
     }
@@ -72,6 +76,8 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
     advice.extend(trial.as_ref().and_then(|trial| trial.advice(selected.provider)));
     let onnxruntime = libraries.iter().find(|file| file.name == ONNX_RUNTIME).map(|file| file.path.as_path());
     let gpu = GpuInfo::of_this_machine(engine_args.device == Device::Cuda, onnxruntime);
+    let permissions = check_permissions(&data.path);
+    advice.extend(permissions.iter().filter_map(PermissionCheck::advice));
     let cache = libraries.first().and_then(|file| file.path.parent()?.parent()).map(DiskInfo::of);
     Ok(DoctorReport {
         ok: trial.as_ref().is_some_and(|trial| trial.ok) && data.writable,
@@ -84,9 +90,16 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
         native_parts: native_parts::native_parts(libraries.iter().map(LibraryFile::part)),
         libraries,
         data,
+        permissions,
         trial,
         advice,
     })
+}
+
+/// Checks the folders that contain documents, and the libraries that are loaded.
+fn check_permissions(data: &Path) -> Vec<PermissionCheck> {
+    let folders = [Some(data.to_owned()), quire_native_libs::cache_folder().ok()];
+    folders.into_iter().flatten().map(|folder| PermissionCheck::of(&folder)).collect()
 }
 
 /// Adds advice on files that are needed and damaged or missing.

@@ -28,7 +28,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<()> {
 /// Prints only the key to standard output, for scripts, and everything else to standard error.
 async fn create(backend: &Backend, new: NewKey, now: UnixMillis) -> anyhow::Result<()> {
     let (entry, key) = create_restricted_key(backend, new, now, rand::random()).await?;
-    eprintln!("quire: created key {} of tenant {}; it is not shown again", entry.id, entry.tenant);
+    rows::report(&format!("created key {} of tenant {}; it is not shown again", entry.id, entry.tenant));
     rows::print(&[key.reveal().to_owned()])
 }
 

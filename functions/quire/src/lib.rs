@@ -17,39 +17,61 @@ mod heartbeat;
 mod inspect;
 mod keys;
 mod output;
+mod process;
 mod provider;
 mod provision;
 mod read;
 mod review;
 mod rows;
 mod serve;
+mod shutdown;
 mod supervisor;
 mod tenants;
 mod webhook_secret;
 mod worker;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
+
+use quire_telemetry::terminal::escape_text;
 
 pub use engine::{EngineResources, MakeEngine, local_engine, policy, pp_ocr_model};
 pub use provider::RequestedProvider;
 
 use crate::cli::{Cli, CliCommand};
 
+/// How long the end of the process waits for threads that are still running.
+const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Runs the command. Prints an error with its causes and returns a failure. Must be called before any thread is
 /// started.
 pub fn main(make_engine: MakeEngine) -> ExitCode {
     prepare_environment();
     return_large_blocks();
-    let code = match run(Cli::parse().command, make_engine) {
+    process::restrict_new_files();
+    process::raise_descriptor_limit();
+    let cli = Cli::try_parse().unwrap_or_else(|error| exit_with_usage(&error));
+    let code = match run(cli.command, make_engine) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("quire: {error:#}");
+            rows::report_error(&error);
             ExitCode::FAILURE
         }
     };
     exit_without_destructors(code)
+}
+
+/// Prints the help, or why the arguments are invalid, and ends the process. An invalid argument may be a hostile file
+/// name that the shell expanded.
+fn exit_with_usage(error: &clap::Error) -> ! {
+    if error.use_stderr() {
+        eprint!("{}", escape_text(&error.render().to_string()));
+    } else {
+        // Standard output may be closed.
+        let _ = error.print();
+    }
+    std::process::exit(error.exit_code())
 }
 
 /// Ends the process without running the destructors of native libraries: a thread that still runs inside one of them,
@@ -105,6 +127,7 @@ fn run(command: CliCommand, make_engine: MakeEngine) -> anyhow::Result<ExitCode>
     let is_service = matches!(command, CliCommand::Serve(_) | CliCommand::Worker(_));
     let default_log = if is_service { "info,ort=warn" } else { "error,quire::provider=warn" };
     quire_telemetry::start_tracing(default_log)?;
+    process::restrict_cache();
     match &command {
         CliCommand::Inspect(args) => return Ok(inspect::inspect(args)),
         CliCommand::Picture(args) => return Ok(inspect::picture(args)),
@@ -114,8 +137,9 @@ fn run(command: CliCommand, make_engine: MakeEngine) -> anyhow::Result<ExitCode>
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(run_async(command, make_engine));
-    // Does not wait for blocking threads, e.g. inside a native run: all results are in the store by now.
-    runtime.shutdown_background();
+    // Drops what is still running, and with it child processes. Waits only shortly for blocking threads, e.g. inside a
+    // native run: all results are in the store by now.
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     code
 }
 

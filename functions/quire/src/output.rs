@@ -1,9 +1,13 @@
 //! The output of `quire read`.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal, Write},
+};
 
 use quire_submit::{DocumentAnswer, PageAnswer};
 use quire_tasks::{FallbackReason, ModeName, PageText, TriedEngine};
+use quire_telemetry::terminal::{escape_json, escape_line, escape_text, replace_controls};
 
 use crate::cli::OutputFormat;
 
@@ -13,15 +17,28 @@ use crate::cli::OutputFormat;
 /// When standard output cannot be written.
 pub(crate) fn print(documents: &[DocumentAnswer], format: OutputFormat) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    out.write_all(render(documents, format, out.is_terminal())?.as_bytes())?;
+    out.flush()
+}
+
+/// Returns the output, without what could control a terminal.
+///
+/// JSON is escaped, which does not change its content. In text, control characters are replaced: no text needs them,
+/// and a pipe may end at a terminal, too. Bidirectional controls belong to some languages' text, so that they are only
+/// escaped on a terminal.
+fn render(documents: &[DocumentAnswer], format: OutputFormat, is_terminal: bool) -> io::Result<String> {
+    let mut out = Vec::new();
     match format {
         OutputFormat::Json => {
-            serde_json::to_writer_pretty(&mut out, documents)?;
-            writeln!(out)?;
+            let json = serde_json::to_string_pretty(documents)?;
+            return Ok(format!("{}\n", escape_json(&json)));
         }
         OutputFormat::Text => write_text(&mut out, documents)?,
         OutputFormat::Markdown => write_markdown(&mut out, documents)?,
     }
-    out.flush()
+    let text = String::from_utf8(out).map_err(io::Error::other)?;
+    let safe = if is_terminal { escape_text(&text) } else { replace_controls(&text) };
+    Ok(safe.into_owned())
 }
 
 /// Writes the text alone; for several files, each below its name in the style of `head`.
@@ -41,7 +58,7 @@ fn write_text(out: &mut impl Write, documents: &[DocumentAnswer]) -> io::Result<
 /// Writes a heading for each file and page, and the text of each page below.
 fn write_markdown(out: &mut impl Write, documents: &[DocumentAnswer]) -> io::Result<()> {
     for document in documents {
-        writeln!(out, "# {}\n", escape_markdown(file_name(document)))?;
+        writeln!(out, "# {}\n", escape_markdown(&file_name(document)))?;
         if let Some(error) = &document.error {
             writeln!(out, "> {}\n", escape_markdown(&error.message))?;
         }
@@ -93,8 +110,9 @@ fn describe_tried(tried: &TriedEngine) -> String {
     }
 }
 
-fn file_name(document: &DocumentAnswer) -> &str {
-    document.file.as_deref().unwrap_or("document")
+/// Returns the file's name on one line.
+fn file_name(document: &DocumentAnswer) -> Cow<'_, str> {
+    escape_line(document.file.as_deref().unwrap_or("document"))
 }
 
 /// Escapes text so that Markdown renders it literally.

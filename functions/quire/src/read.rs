@@ -26,7 +26,7 @@ use tempfile::TempPath;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output};
+use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output, rows};
 
 /// Timeout of one long poll for the task's progress. Without progress, the reason is looked up.
 const LONG_POLL: Duration = Duration::from_secs(5);
@@ -149,7 +149,7 @@ async fn wait_for_end(
             let statuses = engine_status::read(backend).await?;
             let reason = routes.waiting_reason(&task.read_as, &statuses, quire_platform::now());
             if let Some(new_reason) = reason.as_ref().filter(|_| reason != shown_reason) {
-                bar.suspend(|| eprintln!("quire: waiting: {}", new_reason.detail));
+                bar.suspend(|| rows::report(&format!("waiting: {}", new_reason.detail)));
             }
             shown_reason = reason;
         }
@@ -175,14 +175,14 @@ fn print_problems(documents: &[DocumentAnswer]) -> ExitCode {
             let number = page.page;
             if page.status != PageStatus::Succeeded {
                 let reason = page.error.as_ref().map_or_else(|| "not read".to_owned(), ToString::to_string);
-                eprintln!("quire: {file}, page {number}: {reason}");
+                rows::report(&format!("{file}, page {number}: {reason}"));
                 code = ExitCode::FAILURE;
             } else if let Some(remarks) = page.read.as_ref().and_then(output::format_remarks) {
-                eprintln!("quire: {file}, page {number}: {remarks}");
+                rows::report(&format!("{file}, page {number}: {remarks}"));
             }
         }
         if let (Some(error), true) = (&document.error, document.pages.is_empty()) {
-            eprintln!("quire: {file}: {error}");
+            rows::report(&format!("{file}: {error}"));
             code = ExitCode::FAILURE;
         }
     }

@@ -60,7 +60,7 @@ async fn show(backend: &Backend, name: &str, image: Option<PathBuf>) -> anyhow::
     if let Some(file) = image {
         write_page_image(backend, details.case.entry.page, &file).await?;
     }
-    rows::print(&[serde_json::to_string_pretty(&details)?])
+    rows::print_json(&details)
 }
 
 /// Renders the page and writes it as a PNG file.

@@ -16,9 +16,10 @@ use quire_native_libs::Progress;
 use quire_notifier::Notifier;
 use quire_platform::{Backend, QueueName};
 use quire_routes::Config;
-use quire_submit::{AppState, ChildInspector, Health, HealthReport, KeyPolicy, SubmitSettings};
+use quire_submit::{AppState, ChildInspector, Health, HealthReport, KeyPolicy, ServerSettings, SubmitSettings};
 use quire_tasks::UnixMillis;
 use quire_tenants::{Signing, any_key_exists};
+use quire_worker::WorkerSettings;
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,8 @@ use tracing::{info, warn};
 use crate::{
     cli::{EngineArgs, ServeArgs},
     deployment::Deployment,
-    engine,
+    engine, process,
+    shutdown::{ShutdownLimits, join_services, stop_in_time},
     supervisor::Supervisor,
 };
 
@@ -36,13 +38,21 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// Minimum age of an unsent task: its submitter may still be sending it.
 const UNSENT_MIN_AGE: Duration = Duration::from_secs(30);
 
-/// Timeout of a graceful shutdown for open requests: long enough for requests that are about to end, and a slow client
-/// cannot keep the process running.
-const CLIENT_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Serves until SIGTERM or SIGINT, then shuts down gracefully.
 pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let shutdown = quire_telemetry::stop_signal()?;
+    let limits = ShutdownLimits::from_env(WorkerSettings::from_env()?.drain_timeout)?;
+    // A download of libraries or a database that is locked must not delay a shutdown, either.
+    match shutdown.run_until_cancelled(start(args, limits, &shutdown)).await {
+        Some(services) => join_services(services?, &shutdown, limits).await,
+        None => Ok(()),
+    }
+}
+
+type Services = JoinSet<anyhow::Result<()>>;
+
+/// Opens the backend, prepares the workers and starts all services.
+async fn start(args: ServeArgs, limits: ShutdownLimits, shutdown: &CancellationToken) -> anyhow::Result<Services> {
     let routes = Arc::new(args.engine.routes.config()?);
     let deployment = Deployment::open_for_serve(&args.deployment).await?;
     let backend = deployment.backend();
@@ -50,12 +60,14 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         quire_submit::sweep_undispatched(&backend, quire_platform::now()).await?;
     }
     let mut settings = SubmitSettings::from_env()?;
+    let allow_loopback_http = args.dev || quire_telemetry::env::switch("QUIRE_DEV")?;
+    refuse_development_beyond_loopback(allow_loopback_http, args.listen.ip())?;
     require_keys_beyond_loopback(&mut settings, &backend, args.listen.ip()).await?;
+    let server_settings = ServerSettings::from_env(&settings)?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let mut supervisor = new_supervisor(&args, &routes, deployment)?;
     supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
     let supervisor = Arc::new(supervisor);
-    let allow_loopback_http = args.dev || quire_telemetry::env::switch("QUIRE_DEV")?;
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
     let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
@@ -70,13 +82,29 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         let shutdown = shutdown.clone();
         services.spawn(async move { supervisor.keep_running(slot, shutdown).await });
     }
-    services.spawn(quire_submit::ingest(Arc::clone(&app), shutdown.clone()));
-    services.spawn(notifier.run(shutdown.clone()));
-    services.spawn(quire_dead_letter::run(backend.clone(), shutdown.clone()));
-    services.spawn(run_sweeper(backend, shutdown.clone()));
-    services.spawn(run_api(listener, Arc::clone(&app), shutdown.clone()));
-    info!(listen = %args.listen, backend = %supervisor.deployment, workers = supervisor.workers, "serving");
-    join_services(services, &shutdown).await
+    let stop = || shutdown.clone();
+    services.spawn(stop_in_time("ingest", quire_submit::ingest(Arc::clone(&app), stop()), limits, stop()));
+    services.spawn(stop_in_time("notifier", notifier.run(stop()), limits, stop()));
+    services.spawn(stop_in_time("dead letters", quire_dead_letter::run(backend.clone(), stop()), limits, stop()));
+    services.spawn(stop_in_time("sweeper", run_sweeper(backend, stop()), limits, stop()));
+    services.spawn(run_api(listener, Arc::clone(&app), server_settings, limits, shutdown.clone()));
+    process::warn_about_root();
+    let max_connections = server_settings.limits.total;
+    info!(
+        listen = %args.listen, backend = %supervisor.deployment, workers = supervisor.workers, max_connections,
+        "serving"
+    );
+    Ok(services)
+}
+
+/// Refuses the development mode for an address that can be reached from other machines: they could make this server
+/// call services that only trust this machine.
+fn refuse_development_beyond_loopback(allow_loopback_http: bool, ip: IpAddr) -> anyhow::Result<()> {
+    ensure!(
+        !allow_loopback_http || ip.to_canonical().is_loopback(),
+        "cannot listen on {ip} with --dev or QUIRE_DEV=1, which lets clients call services of this machine"
+    );
+    Ok(())
 }
 
 /// Requires API keys if the address can be reached from other machines, whatever the settings are.
@@ -119,7 +147,7 @@ fn new_supervisor(args: &ServeArgs, routes: &Config, deployment: Deployment) -> 
     Ok(Supervisor {
         program: std::env::current_exe().context("cannot find this program's executable")?,
         deployment,
-        drain_timeout: quire_worker::WorkerSettings::from_env()?.drain_timeout,
+        drain_timeout: WorkerSettings::from_env()?.drain_timeout,
         workers: engine::worker_count(args.workers, engine.device, routes),
         engine,
         ready: AtomicUsize::new(0),
@@ -128,36 +156,30 @@ fn new_supervisor(args: &ServeArgs, routes: &Config, deployment: Deployment) -> 
     })
 }
 
-/// Waits for all services. The first one that fails stops the others, and its error is returned.
-async fn join_services(mut services: JoinSet<anyhow::Result<()>>, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let mut result = Ok(());
-    while let Some(ended) = services.join_next().await {
-        let ended = ended.unwrap_or_else(|panic| Err(anyhow::Error::new(panic)));
-        if ended.is_err() {
-            shutdown.cancel();
-            result = result.and(ended);
-        }
-    }
-    result
-}
-
-async fn run_api(listener: TcpListener, app: Arc<AppState>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let closing = Arc::clone(&app);
-    let stopping = shutdown.clone();
-    let close = async move {
-        stopping.cancelled().await;
-        closing.close();
-    };
-    let served = axum::serve(listener, quire_submit::router(Arc::clone(&app))).with_graceful_shutdown(close);
-    let drain_timeout = async {
+/// Serves the API until `shutdown`, and then finishes the work of requests whose clients are gone, up to the drain
+/// limit. What is left is done by the sweeper after the next start.
+async fn run_api(
+    listener: TcpListener,
+    app: Arc<AppState>,
+    settings: ServerSettings,
+    limits: ShutdownLimits,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("the listener has no address")?;
+    let router = quire_submit::local_router(Arc::clone(&app), address);
+    let close = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(CLIENT_DRAIN_TIMEOUT).await;
+        app.close();
+        tokio::time::sleep(limits.drain).await;
+    };
+    let serve = async {
+        quire_submit::serve_http(listener, router, settings, &shutdown).await;
+        app.drained().await;
     };
     tokio::select! {
-        served = served.into_future() => served?,
-        () = drain_timeout => warn!("shutdown timeout: some client requests are still open and are dropped"),
+        () = serve => {}
+        () = close => warn!("shutdown timeout: requests whose clients are gone are not finished"),
     }
-    app.drained().await;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use quire_telemetry::terminal::escape_line;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, Command},
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Timeout for releasing leases after the drain timeout; then the worker is killed.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay before the first restart. The backoff doubles it for a worker that keeps dying.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest delay before a restart.
@@ -152,7 +153,7 @@ impl Supervisor {
 /// Writes a worker's line to standard output, in one write so that lines are not interleaved.
 fn forward_line(line: &str) {
     // Standard output may be closed.
-    let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+    let _ = std::io::stdout().lock().write_all(format!("{}\n", escape_line(line)).as_bytes());
 }
 
 /// Makes glibc return the memory that loading the model has freed: 20 MB per worker, at no measurable cost. An

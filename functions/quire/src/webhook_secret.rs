@@ -11,7 +11,7 @@ pub(crate) async fn print(args: &WebhookSecretArgs) -> anyhow::Result<()> {
     let now = quire_platform::now();
     let secret = if args.rotate {
         let rotated = signing.rotate(&backend, &args.tenant, now).await?;
-        eprintln!("quire: the previous secret also signs until {}", rows::format_time(rotated.both_until));
+        rows::report(&format!("the previous secret also signs until {}", rows::format_time(rotated.both_until)));
         rotated.secret
     } else {
         signing.secrets(&backend, &args.tenant, now).await?.newest().clone()

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::{EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat};
+use crate::{EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat, process};
 
 /// The line that the parent writes to a child's standard input for a graceful shutdown.
 pub(crate) const DRAIN: &str = "drain";
@@ -37,6 +37,9 @@ pub(crate) async fn worker(args: WorkerArgs, make_engine: MakeEngine) -> anyhow:
     // Before a model is loaded: an error that ends the process while one is being loaded would crash it.
     let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Silent)).await??;
+    if !is_child {
+        process::warn_about_root();
+    }
     let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
     let worker = Worker { backend: deployment.backend(), renderer, settings, config, name: holder };
     let ready = move || if is_child { print_ready() } else { info!("worker ready: reading pages") };

@@ -4,6 +4,7 @@
 //! - `tasks`: creates tasks, idempotently, dispatches their messages, and deletes them after their
 //!   retention period.
 //! - `documents`: fetches, validates and splits documents; makes searchable PDFs.
+//! - `server`: accepts connections within limits, for a process that serves the API itself.
 //!
 //! A request with files is streamed to the spool, each file is validated in a child process, and only then a task is
 //! created: a refused file is never stored. A URL or an announced upload becomes a task at once and is fetched by
@@ -16,6 +17,7 @@ mod health;
 mod http;
 pub mod lambda;
 mod limits;
+mod server;
 mod settings;
 mod state;
 mod tasks;
@@ -31,7 +33,11 @@ pub use documents::{
     validation::UploadedFile,
 };
 pub use health::{Health, HealthReport};
-pub use http::{engines::engine_health, router::router};
+pub use http::{
+    engines::engine_health,
+    router::{local_router, router},
+};
+pub use server::{ConnectionLimits, ConnectionTimeouts, ServerSettings, serve_http};
 pub use settings::{KeyPolicy, SubmitSettings};
 pub use state::AppState;
 pub use tasks::{

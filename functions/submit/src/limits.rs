@@ -18,6 +18,8 @@ const MAX_TEXTS_BYTES: usize = 12 * (MAX_FIELD_KEYS * MAX_WORD_CHARS + MAX_TAGS 
 /// doubled for the small fields and whitespace.
 pub(crate) const MAX_JSON_BYTES: usize =
     2 * (2 * 6 * quire_egress::MAX_URL_LENGTH + MAX_TEXTS_BYTES + MAX_POLICY_BYTES);
+/// The maximum number of parts of a form, besides files: more than all keys, tags and other fields.
+pub(crate) const MAX_FORM_FIELDS: usize = 256;
 /// The maximum length of a stored file name, which is the limit of most file systems. Longer names are truncated.
 pub(crate) const MAX_FILE_NAME_CHARS: usize = 255;
 /// The maximum length of an `Idempotency-Key`.

@@ -10,6 +10,9 @@ use url::Url;
 /// The valid range of timeouts, in seconds. The upper bound of a day catches typing errors.
 const UP_TO_A_DAY: RangeInclusive<u64> = 1..=86_400;
 
+/// The shortest time over which the rate of a body is measured.
+const MIN_RATE_WINDOW: Duration = Duration::from_secs(2);
+
 /// Which requests need an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyPolicy {
@@ -41,6 +44,11 @@ pub struct SubmitSettings {
     pub webhook_test_limit: Duration,
     /// The idle timeout of an upload. Default: 30 seconds. Slow clients are fine; one that sends nothing holds a file.
     pub idle_limit: Duration,
+    /// The total timeout of a request body. Default: 1 hour, in which 500 MiB arrive at 1.2 Mbit/s.
+    pub upload_limit: Duration,
+    /// The minimum rate of a request body, in bytes per second, while this server waits for it: measured over each
+    /// period of `idle_limit`, at least 2 seconds. Default: 1024. A response must be taken at the same rate.
+    pub min_body_rate: u64,
     /// The timeout for validating a document. Default: 1 minute. Only headers are read and pages counted, so that a
     /// document that takes longer is malicious.
     pub inspect_limit: Duration,
@@ -83,6 +91,8 @@ impl Default for SubmitSettings {
             fetch_limit: Duration::from_mins(1),
             webhook_test_limit: Duration::from_secs(15),
             idle_limit: Duration::from_secs(30),
+            upload_limit: Duration::from_hours(1),
+            min_body_rate: 1024,
             inspect_limit: Duration::from_mins(1),
             max_inspections: std::thread::available_parallelism().map_or(1, NonZero::get),
             keys_kept_for: Duration::from_hours(24),
@@ -102,7 +112,8 @@ impl Default for SubmitSettings {
 impl SubmitSettings {
     /// Reads the settings from these environment variables; each has the default above:
     /// `QUIRE_SYNC_LIMIT_SECS`, `QUIRE_MAX_BODY_BYTES`, `QUIRE_MAX_FILES`, `QUIRE_LONGEST_WAIT_SECS`,
-    /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_IDLE_LIMIT_SECS`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS`,
+    /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_IDLE_LIMIT_SECS`, `QUIRE_UPLOAD_LIMIT_SECS`,
+    /// `QUIRE_MIN_BODY_BYTES_PER_SEC`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS`,
     /// `QUIRE_INLINE_RESULT_BYTES`, `QUIRE_MAX_RESULT_PAGES`, `QUIRE_MAX_RESULT_BYTES`, `QUIRE_RESULT_LIMIT_SECS`,
     /// `QUIRE_KEYS`, `QUIRE_MIN_FREE_BYTES`, `QUIRE_PUBLIC_URL`, and those of [`TenantLimits::defaults_from_env`].
     ///
@@ -119,6 +130,8 @@ impl SubmitSettings {
             fetch_limit: timeout("QUIRE_FETCH_LIMIT_SECS", default.fetch_limit)?,
             webhook_test_limit: default.webhook_test_limit,
             idle_limit: timeout("QUIRE_IDLE_LIMIT_SECS", default.idle_limit)?,
+            upload_limit: timeout("QUIRE_UPLOAD_LIMIT_SECS", default.upload_limit)?,
+            min_body_rate: env::within("QUIRE_MIN_BODY_BYTES_PER_SEC", default.min_body_rate, 0..=1 << 30)?,
             inspect_limit: timeout("QUIRE_INSPECT_LIMIT_SECS", default.inspect_limit)?,
             max_inspections: env::within("QUIRE_MAX_INSPECTIONS", default.max_inspections, 1..=1024)?,
             keys_kept_for: default.keys_kept_for,
@@ -132,6 +145,17 @@ impl SubmitSettings {
             min_free_bytes: min_free_bytes()?,
             public_url: env::text("QUIRE_PUBLIC_URL")?.map(parse_public_url).transpose()?,
         })
+    }
+
+    /// The time over which the rate of a body is measured: at least the idle timeout, since a client that pauses for
+    /// less is not slow.
+    pub(crate) fn rate_window(&self) -> Duration {
+        self.idle_limit.max(MIN_RATE_WINDOW)
+    }
+
+    /// The minimum size of what arrives of a body in [`Self::rate_window`].
+    pub(crate) fn min_window_bytes(&self) -> u64 {
+        (self.min_body_rate as f64 * self.rate_window().as_secs_f64()) as u64
     }
 
     /// The maximum duration of a request that creates a task, after all of its body has arrived.

@@ -9,7 +9,7 @@ use std::{
 use quire_platform::Result;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{fault::TransactionError, schema};
+use crate::{durable::failure, fault::TransactionError, permissions::create_private_file, schema};
 
 /// The lock timeout: how long to wait for another process's transaction. A transaction takes milliseconds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,6 +19,8 @@ const LOCK_POLL: Duration = Duration::from_millis(1);
 /// Opens the database file and creates it if it does not exist.
 pub(crate) fn connect(path: &Path) -> Result<Connection> {
     let at = |fault: TransactionError| fault.at(path);
+    // SQLite gives its other files (`-wal`, `-shm`, `-journal`) the mode of the database.
+    create_private_file(path).map_err(|error| failure("database", &path.display().to_string(), &error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| at(error.into()))?;
     connection

@@ -11,6 +11,8 @@ use std::{
 use quire_platform::{Error, Result};
 use tracing::warn;
 
+use crate::permissions::{FOLDER_MODE, restrict_folder};
+
 /// A spool file not written to for this long belongs to a dead process.
 pub(crate) const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
@@ -19,6 +21,7 @@ pub(crate) fn create_data_folder(dir: &Path) -> Result<PathBuf> {
     let failed = |error: &io::Error| failure("data folder", &dir.display().to_string(), error);
     create_folder(dir).map_err(|error| failed(&error))?;
     let dir = fs::canonicalize(dir).map_err(|error| failed(&error))?;
+    restrict_folder(&dir);
     for part in ["objects", "spool", "bells"] {
         create_folder(&dir.join(part)).map_err(|error| failed(&error))?;
     }
@@ -41,7 +44,7 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     }
     let parent = folder.parent().unwrap_or(Path::new(""));
     create_folder(parent)?;
-    match DirBuilder::new().mode(0o700).create(folder) {
+    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
         Ok(()) => sync_folder(parent),
         // Another process won the race.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),

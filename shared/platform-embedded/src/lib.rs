@@ -26,6 +26,7 @@ mod fair_queue;
 mod fault;
 mod messages;
 mod objects;
+mod permissions;
 mod queue;
 mod records;
 mod schema;

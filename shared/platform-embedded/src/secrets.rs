@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use quire_platform::{Error, Result, SecretName, SecretStore};
 use uuid::Uuid;
 
-use crate::durable;
+use crate::{durable, permissions::FILE_MODE};
 
 const WHAT: &str = "secret";
 
@@ -67,7 +67,7 @@ impl SecretStore for FileSecrets {
 
 /// Writes and syncs a secret's draft, readable only by its owner.
 fn write(draft: &PathBuf, value: &str) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(draft)?;
+    let mut file = File::options().write(true).create_new(true).mode(FILE_MODE).open(draft)?;
     writeln!(file, "{value}")?;
     file.sync_all()
 }

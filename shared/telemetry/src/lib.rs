@@ -8,6 +8,7 @@ pub mod metrics;
 #[cfg(feature = "subscriber")]
 mod run;
 mod shutdown;
+pub mod terminal;
 #[cfg(feature = "subscriber")]
 mod trace;
 

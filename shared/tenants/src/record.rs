@@ -34,6 +34,22 @@ pub(crate) async fn change<T: Clone + DeserializeOwned + Serialize + Default>(
     .await
 }
 
+/// Changes a record unless the change is refused. Returns its new value, or why it was refused.
+pub(crate) async fn try_change<T: Clone + DeserializeOwned + Serialize + Default, E>(
+    backend: &Backend,
+    on: Collection,
+    key: &str,
+    mut to: impl FnMut(T) -> std::result::Result<T, E>,
+) -> Result<std::result::Result<T, E>> {
+    records::update(backend.records.as_ref(), on, key, UPDATE, |stored: Option<T>| {
+        match to(stored.unwrap_or_default()) {
+            Ok(value) => RecordUpdate::Put { value: value.clone(), result: Ok(value) },
+            Err(refused) => RecordUpdate::Keep(Err(refused)),
+        }
+    })
+    .await
+}
+
 pub(crate) fn parse<T: DeserializeOwned>(body: &str) -> Result<T> {
     serde_json::from_str(body).map_err(|error| failed(&error))
 }

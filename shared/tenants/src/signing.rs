@@ -14,8 +14,9 @@ use crate::record;
 
 /// How long the previous secret still signs after a rotation: a day, so that receivers can be reconfigured.
 pub const SECRET_OVERLAP: Duration = Duration::from_hours(24);
-/// Maximum number of older secrets that still sign. More frequent rotations drop the oldest early, so that the
-/// signature header stays bounded.
+/// Maximum number of older secrets that still sign, so that the signature header stays bounded. More frequent rotations
+/// are refused: dropping an older secret early would break receivers that are not yet reconfigured, which an attacker
+/// with an API key, or a script in a loop, could cause.
 const MAX_OLDER: usize = 4;
 const VARIABLE: &str = "QUIRE_WEBHOOK_SECRET";
 /// Domain separation: a key derived from the root secret for another purpose differs.
@@ -36,6 +37,15 @@ pub enum SigningError {
     /// The tenant's secret is configured by the environment variable. Decision: refuse the rotation.
     #[error("the secret is configured by {VARIABLE} and must be rotated there")]
     Fixed,
+    /// Four older secrets still sign. Decision: refuse the rotation; it is possible after this time.
+    #[error(
+        "the secret was rotated too often: each older one signs for 24 hours; retry in {} minutes",
+        retry_after.as_secs() / 60 + 1
+    )]
+    TooManyRotations {
+        /// Until the oldest secret no longer signs.
+        retry_after: Duration,
+    },
     /// An error of the backend. Decision: that of the error.
     #[error(transparent)]
     Backend(#[from] Error),
@@ -81,12 +91,18 @@ impl SecretGenerations {
         self.older.iter().filter(move |older| now < older.until).map(|older| older.generation)
     }
 
-    fn next(self, now: UnixMillis) -> Self {
+    /// Returns the generations after a rotation. Error: the time until it is possible, if all older secrets sign.
+    fn next(self, now: UnixMillis) -> Result<Self, Duration> {
+        let in_force = || self.older.iter().filter(|older| now < older.until);
+        if in_force().count() >= MAX_OLDER {
+            let first_end = in_force().map(|older| older.until.0).min().unwrap_or(now.0);
+            return Err(Duration::from_millis(first_end.abs_diff(now.0)));
+        }
         let until = UnixMillis(now.0.saturating_add(SECRET_OVERLAP.as_millis() as i64));
         let before = OlderSecret { generation: self.newest, until };
         let older = self.older.into_iter().filter(|older| now < older.until);
-        let older = std::iter::once(before).chain(older).take(MAX_OLDER).collect();
-        Self { newest: self.newest + 1, older }
+        let older = std::iter::once(before).chain(older).collect();
+        Ok(Self { newest: self.newest + 1, older })
     }
 }
 
@@ -152,7 +168,7 @@ impl Signing {
     /// Rotates a tenant's secret. The previous one still signs for [`SECRET_OVERLAP`].
     ///
     /// # Errors
-    /// [`SigningError::Fixed`] and [`SigningError::Backend`].
+    /// [`SigningError::Fixed`], [`SigningError::TooManyRotations`] and [`SigningError::Backend`].
     pub async fn rotate(
         &self,
         backend: &Backend,
@@ -162,10 +178,11 @@ impl Signing {
         if self.fixed(tenant).is_some() {
             return Err(SigningError::Fixed);
         }
-        let next = record::change(backend, Collection::Webhooks, tenant.as_str(), |before: SecretGenerations| {
+        let next = record::try_change(backend, Collection::Webhooks, tenant.as_str(), |before: SecretGenerations| {
             before.next(now)
         })
-        .await?;
+        .await?
+        .map_err(|retry_after| SigningError::TooManyRotations { retry_after })?;
         let both_until = next.older.first().map_or(now, |older| older.until);
         Ok(RotatedSecret { secret: self.derive_secret(tenant, next.newest), both_until })
     }

@@ -11,6 +11,10 @@ pub(crate) const PAGES_RELEASED: &str = "are released to other workers";
 pub(crate) const PAGE_RETRIED: &str = "retrying a page";
 /// Log line of a worker for each page that succeeded.
 pub(crate) const PAGE_SUCCEEDED: &str = "a page succeeded";
+/// Log line of `serve` when connections were closed or refused.
+pub(crate) const CONNECTION_LIMIT: &str = "connection limit reached";
+/// Error of `serve` in development mode for an address beyond this machine.
+pub(crate) const DEVELOPMENT_BEYOND_LOOPBACK: &str = "with --dev";
 /// Error of `alive` without a heartbeat file.
 pub(crate) const NO_HEARTBEAT: &str = "no heartbeat";
 /// Error of `alive` with an outdated heartbeat file.

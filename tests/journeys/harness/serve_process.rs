@@ -29,7 +29,8 @@ pub(crate) struct ServeOptions {
     workers: usize,
     dev: bool,
     variables: Vec<(String, String)>,
-    file_limit: Option<u32>,
+    /// Shell commands that run in the process before the server.
+    prelude: Vec<String>,
     engines: Option<PathBuf>,
     port: u16,
 }
@@ -43,7 +44,7 @@ impl ServeOptions {
             workers: 1,
             dev: false,
             variables: Vec::new(),
-            file_limit: None,
+            prelude: Vec::new(),
             engines: None,
             port: free_port(),
         }
@@ -69,7 +70,13 @@ impl ServeOptions {
 
     /// Limits the size of each file, in blocks of 512 bytes (`ulimit -f`): simulates a full disk for large files.
     pub(crate) fn file_limit(self, blocks: u32) -> Self {
-        Self { file_limit: Some(blocks), ..self }
+        self.prelude(&format!("ulimit -f {blocks}; trap '' XFSZ"))
+    }
+
+    /// Runs shell commands before the server, e.g. `ulimit -n 1024`.
+    pub(crate) fn prelude(mut self, commands: &str) -> Self {
+        self.prelude.push(commands.to_owned());
+        self
     }
 
     /// Uses this configuration of engines and routes.
@@ -82,14 +89,13 @@ impl ServeOptions {
     }
 
     fn spawn(&self) -> Child {
-        let mut command = match self.file_limit {
-            None => Command::new(&self.program),
-            Some(blocks) => {
-                let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
-                let mut shell = Command::new("sh");
-                shell.arg("-c").arg(script).arg(&self.program);
-                shell
-            }
+        let mut command = if self.prelude.is_empty() {
+            Command::new(&self.program)
+        } else {
+            let script = format!("{}; exec \"$0\" \"$@\"", self.prelude.join("; "));
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(script).arg(&self.program);
+            shell
         };
         let log = File::options().create(true).append(true).open(self.log()).expect("the log can be opened");
         command
@@ -190,11 +196,16 @@ impl ServeProcess {
         self.child.wait().expect("the process can be waited for");
     }
 
-    /// Stops the server with SIGTERM and waits for its graceful shutdown.
-    pub(crate) async fn stop(&mut self) -> ExitStatus {
+    /// Sends SIGTERM to the server.
+    pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill can be run");
         assert!(sent.success(), "serve ended before it was stopped");
+    }
+
+    /// Stops the server with SIGTERM and waits for its graceful shutdown.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.terminate();
         let child = std::sync::Mutex::new(&mut self.child);
         eventually("serve exits after SIGTERM", || async {
             child.lock().expect("the lock is not poisoned").try_wait().expect("the process can be waited for")

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     machine::{DiskInfo, GpuInfo, MachineInfo},
     native_parts::{NativePart, PartFile},
+    permissions::PermissionCheck,
     trial::TrialResult,
 };
 use crate::provider::SelectedProvider;
@@ -40,6 +41,8 @@ pub(super) struct DoctorReport {
     pub(super) native_parts: Vec<NativePart>,
     pub(super) data: DiskInfo,
     pub(super) cache: Option<DiskInfo>,
+    /// Whether other users have access to the data folder and the cache.
+    pub(super) permissions: Vec<PermissionCheck>,
     /// `None` if something that is needed is missing.
     pub(super) trial: Option<TrialResult>,
     /// How to fix the problems.

@@ -20,6 +20,10 @@ pub(super) fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<(
     if let Some(cache) = &report.cache {
         write_line(out, "cache", &format_disk(cache))?;
     }
+    for check in report.permissions.iter().filter(|check| !check.private) {
+        let paths = check.exposed.len();
+        write_line(out, "access", &format!("other users have access to {} ({paths} found)", check.folder.display()))?;
+    }
     write_line(out, "provider", &format!("{}: {}", provider.name, provider.reason))?;
     let precision = format!("{} for detection, {} for recognition", provider.detection, provider.recognition);
     write_line(out, "precision", &precision)?;

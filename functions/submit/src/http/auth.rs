@@ -31,6 +31,16 @@ impl Credentials<'_> {
 }
 
 impl AppState {
+    /// Whether requests need an API key. If the keys cannot be read, they count as absent: this decides about further
+    /// checks, which are stricter without keys.
+    pub(crate) async fn requires_keys(&self) -> bool {
+        match self.settings.keys {
+            KeyPolicy::Required => true,
+            KeyPolicy::Off => false,
+            KeyPolicy::Auto => self.keys.any(now()).await.unwrap_or(false),
+        }
+    }
+
     /// Authenticates a request. Without a key it belongs to the default tenant if keys are off, or if keys are `auto`
     /// and none exists yet. If the keys cannot be read, the request is refused with `busy`: authentication fails
     /// closed.

@@ -1,6 +1,6 @@
 //! Multipart forms. Files are streamed to the spool and never held in memory.
 
-use std::{future::Future, path::PathBuf};
+use std::path::PathBuf;
 
 use axum::extract::{
     FromRequest, Multipart, Request,
@@ -10,11 +10,16 @@ use quire_tasks::{Failure, FailureCode};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
-use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
+use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{
     documents::validation::UploadedFile,
-    http::{fields, problem::Problem},
+    http::{
+        fields,
+        part_limits::{HeaderBudget, limit_parts},
+        problem::Problem,
+    },
+    limits::MAX_FORM_FIELDS,
     state::AppState,
     tasks::file_name::sanitize_file_name,
 };
@@ -50,9 +55,16 @@ pub(crate) async fn receive(
     max_files: usize,
     hashed: bool,
 ) -> Result<ReceivedForm, Problem> {
-    let mut multipart = Multipart::from_request(request, &()).await?;
+    let (parts, body) = request.into_parts();
+    let (body, budget) = limit_parts(body);
+    let mut multipart = Multipart::from_request(Request::from_parts(parts, body), &()).await?;
     let mut received = ReceivedForm::default();
-    while let Some(field) = read_in_time(app, multipart.next_field()).await? {
+    let mut number_of_parts = 0;
+    while let Some(field) = next_field(app, &mut multipart, &budget).await? {
+        number_of_parts += 1;
+        if number_of_parts > max_files + MAX_FORM_FIELDS {
+            return Err(Problem::too_many_parts(max_files + MAX_FORM_FIELDS));
+        }
         let name = field.name().unwrap_or_default().to_owned();
         if name == form.files || form.alias == Some(&name) {
             if received.files.len() == max_files {
@@ -71,6 +83,18 @@ pub(crate) async fn receive(
     if received.files.is_empty() { Err(Problem::missing_field(form.files)) } else { Ok(received) }
 }
 
+/// Reads the headers of the next part.
+async fn next_field<'a>(
+    app: &AppState,
+    multipart: &'a mut Multipart,
+    budget: &HeaderBudget,
+) -> Result<Option<Field<'a>>, Problem> {
+    budget.begin_headers();
+    let field = multipart.next_field().await.map_err(|error| read_problem(app, &error));
+    budget.begin_content();
+    field
+}
+
 impl FormSpec {
     /// Returns the names of all fields, for error messages.
     fn field_names(&self) -> String {
@@ -85,7 +109,7 @@ async fn spool(app: &AppState, mut field: Field<'_>, mut hash: Option<&mut Sha25
     let mut file = File::from_std(file);
     let max_bytes = app.settings.limits.max_bytes;
     let mut bytes = 0;
-    while let Some(chunk) = read_in_time(app, field.chunk()).await? {
+    while let Some(chunk) = field.chunk().await.map_err(|error| read_problem(app, &error))? {
         bytes += chunk.len() as u64;
         if let Some(hash) = &mut hash {
             hash.update(&chunk);
@@ -114,7 +138,7 @@ async fn create_spool_file(spool: PathBuf) -> Result<(std::fs::File, TempPath), 
 /// Reads a text field of bounded length.
 async fn read_text(app: &AppState, name: &str, mut field: Field<'_>) -> Result<String, Problem> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = read_in_time(app, field.chunk()).await? {
+    while let Some(chunk) = field.chunk().await.map_err(|error| read_problem(app, &error))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > fields::max_bytes(name) {
             return Err(fields::too_long(name));
@@ -123,8 +147,6 @@ async fn read_text(app: &AppState, name: &str, mut field: Field<'_>) -> Result<S
     String::from_utf8(bytes).map_err(|_| Problem::invalid_field(name, "Must be UTF-8."))
 }
 
-/// Reads the next part of a form within the idle timeout.
-async fn read_in_time<T>(app: &AppState, read: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
-    let read = timeout(app.settings.idle_limit, read).await.map_err(|_| Problem::upload_stalled())?;
-    read.map_err(|error| Problem::multipart(&error, || app.too_large()))
+fn read_problem(app: &AppState, error: &MultipartError) -> Problem {
+    Problem::multipart(error, || app.too_large())
 }

@@ -8,14 +8,20 @@ use axum::{
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use crate::{http::problem::Problem, limits::MAX_JSON_BYTES, state::AppState};
+use crate::{
+    http::{problem::Problem, upload_limits::UploadTimeout},
+    limits::MAX_JSON_BYTES,
+    state::AppState,
+};
 
 /// Parses the body. Error: `malformed_json`, or `unknown_field` for a member that is not in `known`.
 pub(crate) async fn members(app: &AppState, request: Request, known: &[&str]) -> Result<Map<String, Value>, Problem> {
     let bytes = timeout(app.settings.idle_limit, to_bytes(request.into_body(), MAX_JSON_BYTES)).await;
-    let bytes = bytes.map_err(|_| Problem::upload_stalled())?.map_err(|_| {
-        Problem::malformed_json(format!("The body is truncated, or larger than {MAX_JSON_BYTES} bytes."))
-    })?;
+    let bytes =
+        bytes.map_err(|_| Problem::upload_stalled())?.map_err(|error| match UploadTimeout::cause_of(&error) {
+            Some(timeout) => timeout.into(),
+            None => Problem::malformed_json(format!("The body is truncated, or larger than {MAX_JSON_BYTES} bytes.")),
+        })?;
     let members: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| {
         Problem::malformed_json(format!("The body must be a JSON object (error in line {}).", error.line()))
     })?;

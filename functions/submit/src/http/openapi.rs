@@ -15,11 +15,20 @@ use serde_json::{Map, Value, json};
 use crate::http::problem_codes::ProblemCode;
 
 /// The errors of every call.
-const ALWAYS: [&str; 3] = ["body_too_large", "busy", "internal"];
+const ALWAYS: [&str; 7] = [
+    "body_too_large",
+    "busy",
+    "headers_too_large",
+    "internal",
+    "misdirected_request",
+    "too_many_connections",
+    "uri_too_long",
+];
 /// The errors of every call that requires an API key.
 const KEYED: [&str; 3] = ["insufficient_scope", "rate_limited", "unauthorized"];
 /// The headers of every response, and those of every response to a tenant.
-const HEADERS: [(&str, &str); 1] = [("x-request-id", "RequestId")];
+const HEADERS: [(&str, &str); 3] =
+    [("cache-control", "NoStore"), ("x-content-type-options", "ContentTypeOptions"), ("x-request-id", "RequestId")];
 const KEYED_HEADERS: [(&str, &str); 2] = [("ratelimit-policy", "RateLimitPolicy"), ("ratelimit", "RateLimit")];
 
 pub(crate) async fn get_openapi() -> Response {

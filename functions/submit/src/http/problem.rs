@@ -10,7 +10,11 @@ use axum::{
 use quire_tasks::{Failure, FailureCode, TaskId};
 use serde::Serialize;
 
-use crate::http::problem_codes::ProblemCode;
+use crate::http::{
+    part_limits::{MAX_PART_HEADER_BYTES, PartHeadersTooLarge},
+    problem_codes::ProblemCode,
+    upload_limits::UploadTimeout,
+};
 
 /// `Retry-After` of a `503`. It ends soon or takes an operator; a client that retries every few seconds is harmless.
 const BUSY_RETRY_SECS: u64 = 5;
@@ -20,6 +24,9 @@ const FULL_RETRY_SECS: u64 = 60;
 
 /// `Retry-After` while the first request with an `Idempotency-Key` is running: most are answered within a second.
 const IN_USE_RETRY_SECS: u64 = 1;
+
+/// `Retry-After` when too many connections are open: idle ones are closed at once, requests end within seconds.
+const CONNECTION_RETRY_SECS: u64 = 1;
 
 /// An error response. The router serializes its body, adds the `request_id` and writes it to the log.
 #[derive(Debug, Clone)]
@@ -58,6 +65,7 @@ impl Problem {
         let retry_after_secs = match code {
             ProblemCode::Busy => Some(BUSY_RETRY_SECS),
             ProblemCode::StorageFull => Some(FULL_RETRY_SECS),
+            ProblemCode::TooManyConnections => Some(CONNECTION_RETRY_SECS),
             ProblemCode::IdempotencyKeyInUse => Some(IN_USE_RETRY_SECS),
             _ => None,
         };
@@ -95,6 +103,20 @@ impl Problem {
     /// The API key is missing or invalid.
     pub(crate) fn unauthorized(detail: &str) -> Self {
         Self::new(ProblemCode::Unauthorized, detail)
+    }
+
+    /// The request is not addressed to this server.
+    pub(crate) fn misdirected_request() -> Self {
+        let detail = "Without API keys, this server is only for this machine: Host must be localhost, a loopback \
+                      address or the host of QUIRE_PUBLIC_URL. Create an API key, or set QUIRE_PUBLIC_URL.";
+        Self::new(ProblemCode::MisdirectedRequest, detail)
+    }
+
+    /// A page of another site sent the request.
+    pub(crate) fn cross_site_request() -> Self {
+        let detail = "Without API keys, pages of other sites cannot change anything here: Origin or Sec-Fetch-Site is \
+                      foreign.";
+        Self::new(ProblemCode::CrossSiteRequest, detail)
     }
 
     /// The tenant's rate limit is exceeded.
@@ -183,6 +205,13 @@ impl Problem {
         Self::new(ProblemCode::EndpointNotFound, "No disabled endpoint has this id.")
     }
 
+    /// Too many older signing secrets still sign.
+    pub(crate) fn too_many_rotations(retry_after_secs: u64) -> Self {
+        let detail = "The signing secret was rotated too often: each older one signs for 24 hours. Retry after the \
+                      time in Retry-After.";
+        Self { retry_after_secs: Some(retry_after_secs), ..Self::new(ProblemCode::TooManyRotations, detail) }
+    }
+
     /// The signing secret is set by the operator.
     pub(crate) fn secret_is_fixed() -> Self {
         let detail = "The signing secret is set by the operator of this server and cannot be rotated.";
@@ -255,6 +284,31 @@ impl Problem {
         Self::new(ProblemCode::UploadStalled, "Timeout: the rest of the request did not arrive in time.")
     }
 
+    /// The client sent too slowly.
+    pub(crate) fn upload_too_slow() -> Self {
+        Self::new(ProblemCode::UploadTooSlow, "Timeout: the request arrives too slowly, or takes too long.")
+    }
+
+    /// The path and query are too long.
+    pub(crate) fn uri_too_long(max_bytes: usize) -> Self {
+        Self::new(ProblemCode::UriTooLong, format!("The path and query must not exceed {max_bytes} bytes."))
+    }
+
+    /// The headers of the request or of a part are too large.
+    pub(crate) fn headers_too_large(what: &str, max_bytes: usize) -> Self {
+        Self::new(ProblemCode::HeadersTooLarge, format!("{what} must not exceed {max_bytes} bytes."))
+    }
+
+    /// The form has too many parts.
+    pub(crate) fn too_many_parts(max_parts: usize) -> Self {
+        Self::new(ProblemCode::TooManyParts, format!("A form must not have more than {max_parts} parts."))
+    }
+
+    /// The server has too many connections.
+    pub(crate) fn too_many_connections() -> Self {
+        Self::new(ProblemCode::TooManyConnections, "Too many connections are open; retry later.")
+    }
+
     /// The result is too large. `why` is the excess, without a full stop.
     pub(crate) fn result_too_large(why: &str) -> Self {
         let detail = format!("{why}; request another format, or send fewer pages per task.");
@@ -286,8 +340,14 @@ impl Problem {
         Self::new(ProblemCode::Busy, "The service is temporarily unavailable; retry later.").caused_by(cause)
     }
 
-    /// A multipart body that is malformed, truncated or too large.
+    /// A multipart body that is malformed, truncated, too large or too slow.
     pub(crate) fn multipart(error: &MultipartError, too_large: impl FnOnce() -> Self) -> Self {
+        if let Some(timeout) = UploadTimeout::cause_of(error) {
+            return timeout.into();
+        }
+        if PartHeadersTooLarge::caused(error) {
+            return Self::headers_too_large("The headers of a part, with what precedes it,", MAX_PART_HEADER_BYTES);
+        }
         if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
             return too_large();
         }

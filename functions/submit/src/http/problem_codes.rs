@@ -65,6 +65,8 @@ problem_codes! {
         "`Idempotency-Key` is not 1 to 255 visible ASCII characters";
     Unauthorized: "unauthorized", 401, NO, "the API key is missing, invalid, revoked or expired";
     InsufficientScope: "insufficient_scope", 403, NO, "the API key does not have the scope that the call requires";
+    CrossSiteRequest: "cross_site_request", 403, NO,
+        "without API keys, pages of other sites cannot change anything: `Origin` or `Sec-Fetch-Site` is foreign";
     NotFound: "not_found", 404, NO, "unknown path";
     TaskNotFound: "task_not_found", 404, NO, "the task does not exist, belongs to another tenant, or has expired";
     DeliveryNotFound: "delivery_not_found", 404, NO, "the delivery does not exist, or belongs to another tenant";
@@ -73,6 +75,7 @@ problem_codes! {
     MethodNotAllowed: "method_not_allowed", 405, NO, "the path does not support this method";
     AnswerTooLarge: "answer_too_large", 406, NO, "the response exceeds the size limit of this server";
     UploadStalled: "upload_stalled", 408, YES, "timeout: the request body did not arrive in time";
+    UploadTooSlow: "upload_too_slow", 408, YES, "timeout: the request body arrived below the minimum rate";
     TaskNotEnded: "task_not_ended", 409, YES, "the task is still open";
     TaskEnded: "task_ended", 409, NO, "the task has ended and cannot be canceled";
     NothingToRetry: "nothing_to_retry", 409, NO, "no page failed or was canceled";
@@ -83,11 +86,15 @@ problem_codes! {
         "a newer event of the task exists, or the delivery was a progress event";
     SecretIsFixed: "secret_is_fixed", 409, NO, "the signing secret is set by the operator and cannot be rotated";
     BodyTooLarge: "body_too_large", 413, NO, "the request body exceeds the size limit";
+    UriTooLong: "uri_too_long", 414, NO, "the path and query of the request are too long";
     UnsupportedMediaType: "unsupported_media_type", 415, NO, "the call does not accept this content type";
+    MisdirectedRequest: "misdirected_request", 421, NO,
+        "without API keys, `Host` must be this machine's loopback name or address, or the host of the public URL";
     MissingField: "missing_field", 422, NO, "a required field is missing";
     UnknownField: "unknown_field", 422, NO, "the call has no such field";
     InvalidField: "invalid_field", 422, NO, "a field or parameter has an invalid value";
     TooManyFiles: "too_many_files", 422, NO, "the request has more files than allowed";
+    TooManyParts: "too_many_parts", 422, NO, "the form has more parts than allowed";
     ModeNotOffered: "mode_not_offered", 422, NO, "no engine of this server supports the mode";
     EngineNotOffered: "engine_not_offered", 422, NO, "this server has no such engine";
     ResultTooLarge: "result_too_large", 422, NO, "the result exceeds the size limit of this format";
@@ -95,7 +102,12 @@ problem_codes! {
     RateLimited: "rate_limited", 429, YES, "the tenant's rate limit for requests is exceeded";
     StoredBytesExceeded: "stored_bytes_exceeded", 429, YES, "the tenant's quota of stored bytes is exceeded";
     TooManyOpenTasks: "too_many_open_tasks", 429, YES, "the tenant has as many open tasks as it may have";
+    TooManyRotations: "too_many_rotations", 429, YES,
+        "the signing secret was rotated too often: each older secret signs for 24 hours, and only four do at a time";
+    HeadersTooLarge: "headers_too_large", 431, NO,
+        "the headers of the request, or of a part of its form, are too large";
     Busy: "busy", 503, YES, "a dependency is overloaded or unavailable";
+    TooManyConnections: "too_many_connections", 503, YES, "the server's limit of open connections is reached";
     StorageFull: "storage_full", 507, YES, "the storage is full";
 }
 

@@ -10,7 +10,8 @@ use quire_tasks::{Failure, FailureCode, InvalidMode};
 use quire_tenants::{QuotaRefusal, ReserveError, SigningError};
 
 use crate::{
-    http::{problem::Problem, problem_codes::ProblemCode},
+    http::{problem::Problem, problem_codes::ProblemCode, upload_limits::UploadTimeout},
+    server::is_out_of_descriptors,
     tasks::idempotency::IdempotencyError,
 };
 
@@ -84,11 +85,23 @@ pub(crate) fn task_problem(error: Error) -> Problem {
 impl From<io::Error> for Problem {
     /// A spool file that cannot be written.
     fn from(error: io::Error) -> Self {
+        if is_out_of_descriptors(&error) {
+            return Self::busy(&error);
+        }
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Self::storage_full(&error)
             }
             _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<UploadTimeout> for Problem {
+    fn from(timeout: UploadTimeout) -> Self {
+        match timeout {
+            UploadTimeout::Stalled => Self::upload_stalled(),
+            UploadTimeout::TooSlow => Self::upload_too_slow(),
         }
     }
 }
@@ -146,6 +159,9 @@ impl From<SigningError> for Problem {
     fn from(error: SigningError) -> Self {
         match error {
             SigningError::Fixed => Self::secret_is_fixed(),
+            SigningError::TooManyRotations { retry_after } => {
+                Self::too_many_rotations(retry_after.as_secs().saturating_add(1))
+            }
             SigningError::Backend(error) => error.into(),
             other => Self::internal(&other),
         }

@@ -1,12 +1,12 @@
 //! The routes, and the middleware around them: request ids, the access log, errors and panics as problem details.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -19,11 +19,16 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        asynchronous, batch, cancel, delete, deliveries, drain_body, endpoints, healthz, list, ocr, openapi, pages,
+        asynchronous, batch, cancel, delete, deliveries, drain_body, endpoints, healthz, list,
+        local_guard::LocalGuard,
+        ocr, openapi, pages,
         principal::Principal,
         problem::Problem,
         rate_limit::{RequestAdmission, admit},
-        resend, result, retry, task, uploads, webhooks,
+        request_limits::check_size,
+        resend, result, retry, task,
+        upload_limits::limit_upload,
+        uploads, webhooks,
     },
     state::AppState,
 };
@@ -34,8 +39,25 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// logs.
 const MAX_REQUEST_ID_LENGTH: usize = 64;
 
-/// Returns the HTTP API.
+/// What the middleware needs.
+struct Middleware {
+    app: Arc<AppState>,
+    guard: Option<LocalGuard>,
+}
+
+/// Returns the HTTP API, for a server that browsers do not reach without credentials, e.g. behind API Gateway.
 pub fn router(app: Arc<AppState>) -> Router {
+    guarded_router(app, None)
+}
+
+/// Returns the HTTP API for a server that listens on this address. While no API key is in force, requests that a web
+/// page may have caused are refused: see `local_guard`.
+pub fn local_router(app: Arc<AppState>, listen: SocketAddr) -> Router {
+    let guard = LocalGuard::new(listen, app.settings.public_url.clone());
+    guarded_router(app, Some(guard))
+}
+
+fn guarded_router(app: Arc<AppState>, guard: Option<LocalGuard>) -> Router {
     let limit = usize::try_from(app.settings.max_body_bytes).unwrap_or(usize::MAX);
     Router::new()
         .route("/ocr", post(ocr::read_document))
@@ -61,28 +83,47 @@ pub fn router(app: Arc<AppState>) -> Router {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(limit))
-        .layer(from_fn_with_state(Arc::clone(&app), wrap_call))
+        .layer(from_fn_with_state(Arc::new(Middleware { app: Arc::clone(&app), guard }), wrap_call))
         .with_state(app)
 }
 
 /// The middleware around every call.
-async fn wrap_call(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+async fn wrap_call(State(middleware): State<Arc<Middleware>>, request: Request, next: Next) -> Response {
+    let app = &middleware.app;
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let call = RequestLog { method: request.method().clone(), route, request_id: request_id(request.headers()), begun };
     let RequestAdmission { identity, headers, refused } =
-        admit(&app, &call.method, &call.route, request.headers()).await;
+        match middleware.refusal(&call.method, request.uri(), request.headers()).await {
+            Some(refused) => RequestAdmission { refused: Some(refused), ..RequestAdmission::default() },
+            None => admit(app, &call.method, &call.route, request.headers()).await,
+        };
+    let request = request.map(|body| limit_upload(&app.settings, body));
     let response = match refused {
         Some(problem) => {
-            drain_body::discard(&app, request);
+            drain_body::discard(app, request);
             problem.into_response()
         }
-        None => serve_admitted(&app, request, identity.as_ref(), next).await,
+        None => serve_admitted(app, request, identity.as_ref(), next).await,
     };
     let mut response = finish(response, &call.request_id);
     response.headers_mut().extend(headers);
     call.log(identity.as_ref(), &response);
     response
+}
+
+impl Middleware {
+    /// Returns why a request is refused before it is authenticated, if it is.
+    async fn refusal(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Problem> {
+        if let Some(problem) = check_size(uri, headers) {
+            return Some(problem);
+        }
+        let guard = self.guard.as_ref()?;
+        if self.app.requires_keys().await {
+            return None;
+        }
+        guard.check(method, uri, headers)
+    }
 }
 
 async fn serve_admitted(app: &AppState, mut request: Request, identity: Option<&KeyOwner>, next: Next) -> Response {
@@ -155,6 +196,9 @@ fn finish(response: Response, request_id: &str) -> Response {
             parts.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }
+    // Responses contain customers' texts: no cache keeps them, and no browser takes them for a page or a script.
+    parts.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let value = HeaderValue::from_str(request_id).expect("a request id is ASCII");
     parts.headers.insert(REQUEST_ID, value);
     Response::from_parts(parts, body)

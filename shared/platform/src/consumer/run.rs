@@ -13,13 +13,15 @@ use tracing::{error, warn};
 use super::{Consumer, Received};
 use crate::Error;
 
+/// How long a shutdown may take to release messages.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How [`run_concurrently`] bounds its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConcurrencyLimits {
     /// The maximum number of deliveries in flight.
     pub max_in_flight: usize,
-    /// How long a graceful shutdown waits for the deliveries in flight. The others are received again after their
-    /// visibility timeout.
+    /// How long a graceful shutdown waits for the deliveries in flight. The others are released.
     pub drain_timeout: Duration,
     /// The pause after a failed receive.
     pub error_pause: Duration,
@@ -110,6 +112,12 @@ async fn drain<M: Message>(consumer: &Consumer<M>, mut in_flight: JoinSet<()>, d
     if timeout(drain_timeout, all).await.is_err() {
         let queue = consumer.queue().name().as_str();
         warn!(queue, left = in_flight.len(), "shutdown: stopped before all messages in flight were handled");
+        // The handlers are dropped afterwards: they can no longer end the leases.
+        match timeout(RELEASE_TIMEOUT, consumer.release_held()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => warn!(queue, %error, "cannot release messages; they return when their leases expire"),
+            Err(_) => warn!(queue, "timeout: messages are not released; they return when their leases expire"),
+        }
     }
 }
 

@@ -62,17 +62,27 @@ async fn both_secrets_sign_for_a_day_after_a_rotation() {
 }
 
 #[tokio::test]
-async fn the_number_of_signatures_is_bounded() {
+async fn a_rotation_that_would_drop_a_secret_early_is_refused() {
     let test = TestBackend::new();
     let signing = signing(&test).await;
     let acme = tenant("acme");
     let mut newest = Vec::new();
-    for second in 0..10 {
+    let secrets = async |second| signing.secrets(&test.backend, &acme, at_second(second)).await.expect("secrets");
+    newest.push(secrets(0).await.newest().clone());
+    for second in 1..=4 {
         newest.push(signing.rotate(&test.backend, &acme, at_second(second)).await.expect("a new secret").secret);
     }
-    let secrets = signing.secrets(&test.backend, &acme, at_second(10)).await.expect("secrets");
+    let day = SECRET_OVERLAP.as_secs().cast_signed();
+    for second in [4, 5, day] {
+        let refused = signing.rotate(&test.backend, &acme, at_second(second)).await.expect_err("too many rotations");
+        let SigningError::TooManyRotations { retry_after } = refused else { panic!("{refused}") };
+        assert_eq!(retry_after.as_secs().cast_signed(), day + 1 - second);
+    }
     newest.reverse();
-    assert_eq!(secrets, Secrets::new(newest[0].clone(), newest[1..5].to_vec()));
+    assert_eq!(secrets(day).await, Secrets::new(newest[0].clone(), newest[1..].to_vec()), "all still sign");
+
+    let rotated = signing.rotate(&test.backend, &acme, at_second(day + 1)).await.expect("the first no longer signs");
+    assert_eq!(secrets(day + 1).await, Secrets::new(rotated.secret, newest[..4].to_vec()));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod fakes;
 mod http;
+mod local_server;
 mod pdf_world;
 mod steps;
 mod table;
@@ -27,6 +28,7 @@ use tokio::{
 
 pub(crate) use fakes::{AlwaysHealthy, Faults, StoreFault, work};
 pub(crate) use http::{FormPart, TestResponse, body, boundary, image, image_named, images};
+pub(crate) use local_server::{Connection, LocalServer, RELAXED};
 pub(crate) use pdf_world::{PdfWorld, documents, page, rectangle, samples_folder};
 pub(crate) use steps::{id, now};
 pub(crate) use table::TableFault;
