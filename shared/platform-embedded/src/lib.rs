@@ -137,6 +137,6 @@ impl Embedded {
     /// Any [`quire_platform::Error`].
     pub async fn expire_leases(&self) -> Result<()> {
         self.files.empty_spool().await?;
-        self.database.write(messages::expire_leases).await
+        self.reserve.delete(|| self.database.write(messages::expire_leases)).await
     }
 }

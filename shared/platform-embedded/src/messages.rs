@@ -131,8 +131,8 @@ pub(crate) fn acknowledge(
 /// Deletes a task's page messages, leased or not. Whoever holds one loses the lease. Trade-off: an index by task would
 /// slow down every message, so that all page messages of the tenant are searched.
 pub(crate) fn delete_page_messages(connection: &Connection, task: &Task) -> Result<(), TransactionError> {
-    let mut delete = connection
-        .prepare_cached("DELETE FROM messages WHERE queue = ?1 AND grp = ?2 AND instr(body, ?3) > 0")?;
+    let mut delete =
+        connection.prepare_cached("DELETE FROM messages WHERE queue = ?1 AND grp = ?2 AND instr(body, ?3) > 0")?;
     let group = task.tenant.to_string();
     for queue in [Some(QueueName::Pages), QueueName::Pages.dead_letter_queue()].into_iter().flatten() {
         if delete.execute(params![queue.as_str(), group, task.id.to_string()])? > 0 {

@@ -2,9 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use quire_platform::{
-    Backend, Collection, OutgoingMessage, QueueName, conformance, now, purge, retry_with_backoff,
-};
+use quire_platform::{Backend, Collection, OutgoingMessage, QueueName, conformance, now, purge, retry_with_backoff};
 use quire_platform_embedded::Embedded;
 use quire_tasks::{
     Document, DocumentFormat, DocumentSource, DocumentState, ObjectKey, PageRef, RedactPattern, RedactPolicy,
@@ -28,9 +26,7 @@ fn task(number: usize) -> Task {
         ..RedactPolicy::default()
     };
     let callback = Some(format!("https://example.com/{callback}"));
-    Task::new(id, Tenant::default(), now(), vec![document], callback)
-        .with_tags(vec![tag])
-        .with_redaction(Some(redact))
+    Task::new(id, Tenant::default(), now(), vec![document], callback).with_tags(vec![tag]).with_redaction(Some(redact))
 }
 
 /// Creates a task with everything that is stored for it.
