@@ -225,8 +225,8 @@ impl Health for ServeHealth {
     }
 }
 
-/// Adds the space of the disk to the report, if there is one. Returns whether results can be stored. The code is that of
-/// the refused requests.
+/// Adds the space of the disk to the report, if there is one. Returns whether results can be stored. The code is that
+/// of the refused requests.
 fn report_space(details: &mut Map<String, Value>, space: Option<DiskSpace>) -> bool {
     let Some(DiskSpace { free_bytes, total_bytes, full }) = space else { return true };
     details.insert("disk".to_owned(), json!({"free_bytes": free_bytes, "total_bytes": total_bytes, "full": full}));

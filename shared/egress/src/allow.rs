@@ -106,8 +106,8 @@ impl AllowList {
         }
     }
 
-    /// Returns whether `address`, of the host name `host`, may be called although it is private. The port of the URL was
-    /// checked before the name was resolved.
+    /// Returns whether `address`, of the host name `host`, may be called although it is private. The port of the URL
+    /// was checked before the name was resolved.
     pub(crate) fn allows(&self, host: &str, address: IpAddr) -> bool {
         !is_never_allowed(address) && (self.lists_address(address) || self.lists_name(host))
     }

@@ -72,7 +72,10 @@ fn element_text(body: &str, element: &str) -> Option<String> {
 fn visible(text: &str) -> String {
     let is_hidden = |character: char| {
         character.is_control()
-            || matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFFD}')
+            || matches!(
+                character,
+                '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFFD}'
+            )
     };
     text.chars().map(|character| if is_hidden(character) { ' ' } else { character }).collect()
 }
@@ -148,7 +151,11 @@ mod tests {
         }
 
         #[test]
-        fn a_token_of_the_url_is_never_repeated(token in "[a-zA-Z0-9]{8,40}", before in "[a-z ]{0,9}", after in "[/a-z .]{0,9}") {
+        fn a_token_of_the_url_is_never_repeated(
+            token in "[a-zA-Z0-9]{8,40}",
+            before in "[a-z ]{0,9}",
+            after in "[/a-z .]{0,9}",
+        ) {
             let url = Url::parse(&format!("https://a.b/c?token={token}")).expect("a URL");
             let text = excerpt(format!("{before}{token}{after}").as_bytes(), &url).unwrap_or_default();
             prop_assert!(!text.contains(&token), "{}", text);

@@ -54,8 +54,8 @@ impl reqwest::dns::Resolve for GuardedResolver {
     }
 }
 
-/// Returns whether a lookup failed without an answer. The standard library has only the text of the error: `EAI_AGAIN` of
-/// glibc and musl, and the same on macOS. Any other error means that the name does not exist.
+/// Returns whether a lookup failed without an answer. The standard library has only the text of the error: `EAI_AGAIN`
+/// of glibc and musl, and the same on macOS. Any other error means that the name does not exist.
 fn is_temporary(error: &io::Error) -> bool {
     let text = error.to_string();
     let is_lookup = text.contains("failed to lookup address information");
