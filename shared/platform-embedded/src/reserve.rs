@@ -1,8 +1,8 @@
 //! Disk space that is kept for deletions.
 //!
-//! SQLite writes to its log before it deletes, so that nothing could be deleted on a full disk. A file of zeros occupies
-//! what a deletion needs. The first deletion that finds the disk full removes it; it is created again as soon as there
-//! is space.
+//! SQLite writes to its log before it deletes, so that nothing could be deleted on a full disk. A file of zeros
+//! occupies what a deletion needs. The first deletion that finds the disk full removes it; it is created again as soon
+//! as there is space.
 
 use std::{
     fs::{self, File},

@@ -1,9 +1,9 @@
 //! Removes deleted content from the files of the database.
 //!
 //! SQLite overwrites a deleted row in the database file (`secure_delete`), but two kinds of copies remain. The log
-//! (`quire.db-wal`) keeps all earlier versions of a row until it is reused: it is copied into the database and truncated
-//! before a deletion returns. And when a page of the database is split, the unallocated part of the page may keep a copy
-//! of a row that has moved: after deletions, the database is rebuilt (`VACUUM`) from time to time.
+//! (`quire.db-wal`) keeps all earlier versions of a row until it is reused: it is copied into the database and
+//! truncated before a deletion returns. And when a page of the database is split, the unallocated part of the page may
+//! keep a copy of a row that has moved: after deletions, the database is rebuilt (`VACUUM`) from time to time.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,8 +19,8 @@ use tracing::{debug, warn};
 
 use crate::{connection::connect, fault::TransactionError, reserve::Reserve};
 
-/// The minimum time from one truncation of the log to the next. Deletions in between share one. A truncation takes about
-/// as long as a commit.
+/// The minimum time from one truncation of the log to the next. Deletions in between share one. A truncation takes
+/// about as long as a commit.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a truncation waits for readers and for a writer, during which others cannot write.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(50);
