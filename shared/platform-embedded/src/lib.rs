@@ -45,22 +45,12 @@ use database::Database;
 use objects::FileObjects;
 use queue::SqliteQueue;
 use records::SqliteRecords;
+pub use reserve::DiskSpace;
 use reserve::Reserve;
 use scrub::Scrubber;
 use secrets::FileSecrets;
 use table::SqliteTable;
 use wakeup::WakeupNotifier;
-
-/// The space of the disk that has the data folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskSpace {
-    /// Bytes that can still be written.
-    pub free_bytes: u64,
-    /// The size of the disk in bytes.
-    pub total_bytes: u64,
-    /// Whether only deletions can be expected to succeed.
-    pub full: bool,
-}
 
 /// The embedded backend. Cheap to clone.
 #[derive(Debug, Clone)]

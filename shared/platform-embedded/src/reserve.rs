@@ -15,10 +15,21 @@ use quire_platform::{Error, Result};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tracing::warn;
 
-use crate::{DiskSpace, durable};
+use crate::durable;
 
 /// The size of the reserve, in bytes. The rows of a task of 10,000 pages need about 4 MB of log.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The space of the disk that has the data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Bytes that can still be written.
+    pub free_bytes: u64,
+    /// The size of the disk in bytes.
+    pub total_bytes: u64,
+    /// Whether only deletions can be expected to succeed.
+    pub full: bool,
+}
 
 /// The reserve of a data folder.
 #[derive(Debug)]
