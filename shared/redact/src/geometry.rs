@@ -77,7 +77,9 @@ impl Layout {
                 _ => rows.push(vec![one]),
             }
         }
-        rows.iter_mut().for_each(|row| row.sort_by(|a, b| a.left.total_cmp(&b.left)));
+        for row in &mut rows {
+            row.sort_by(|a, b| a.left.total_cmp(&b.left));
+        }
         Self { rows, boxes: by_line }
     }
 

@@ -65,22 +65,20 @@ pub(crate) fn spell_out(view: &View) -> Option<View> {
     let mut has_word = false;
     let mut at = 0;
     while at < view.chars.len() {
-        match bracketed(&lower, at).or_else(|| bare_at(&lower, at)).or_else(|| bare_dot(&lower, at)) {
-            Some((character, length)) => {
-                has_word = true;
-                // Spaces around it are part of what is spelled.
-                while spelled.chars.pop_if(|last| last.character == ' ').is_some() {}
-                let places = view.chars[at..at + length].iter().filter_map(|one| one.place);
-                let place =
-                    places.reduce(|all, one| if one.text == all.text { Place { end: one.end, ..all } } else { all });
-                spelled.chars.push(ViewChar { character, place, after_markup: view.chars[at].after_markup });
-                at += length;
-                at += lower[at..].iter().take_while(|character| **character == ' ').count();
-            }
-            None => {
-                spelled.chars.push(view.chars[at]);
-                at += 1;
-            }
+        let word = bracketed(&lower, at).or_else(|| bare_at(&lower, at)).or_else(|| bare_dot(&lower, at));
+        if let Some((character, length)) = word {
+            has_word = true;
+            // Spaces around it are part of what is spelled.
+            while spelled.chars.pop_if(|last| last.character == ' ').is_some() {}
+            let places = view.chars[at..at + length].iter().filter_map(|one| one.place);
+            let place =
+                places.reduce(|all, one| if one.text == all.text { Place { end: one.end, ..all } } else { all });
+            spelled.chars.push(ViewChar { character, place, after_markup: view.chars[at].after_markup });
+            at += length;
+            at += lower[at..].iter().take_while(|character| **character == ' ').count();
+        } else {
+            spelled.chars.push(view.chars[at]);
+            at += 1;
         }
     }
     has_word.then_some(spelled)

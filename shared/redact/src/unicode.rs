@@ -25,7 +25,10 @@ pub(crate) fn normalize(character: char, unify: Unify, mut push: impl FnMut(char
     }
     if character.is_whitespace() || character == '\u{2800}' {
         // A carriage return is a part of a line break.
-        return if character == '\r' { () } else { push(' ') };
+        if character != '\r' {
+            push(' ');
+        }
+        return;
     }
     let category = CodePointMapData::<GeneralCategory>::new().get(character);
     match (character, category) {
