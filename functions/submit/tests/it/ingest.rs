@@ -134,7 +134,7 @@ async fn a_redirect_is_followed_and_a_failure_says_what_was_received() {
     let world = TestWorld::without_worker(|_| {}).await;
     beside_server(async |address| {
         let task = attempt(&world, format!("http://{address}/moved"), 1).await;
-        assert_eq!((&task["status"], &task["pages"]["total"]), (&json!("queued"), &json!(2)), "{task}");
+        assert_eq!((&task["status"], &task["progress"]["pages"]), (&json!("queued"), &json!(2)), "{task}");
         for (path, received) in
             [("/expired", "status 403: Request has expired"), ("/sign-in", "received text/html, expected a document")]
         {
