@@ -69,6 +69,7 @@ module "table" {
   name                = var.name
   kms_key_arn         = aws_kms_key.this.arn
   deletion_protection = var.deletion_protection
+  recovery_days       = var.table_recovery_days
 }
 
 module "dead_letter_queue" {

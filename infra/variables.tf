@@ -56,6 +56,17 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "table_recovery_days" {
+  description = "Days for which the task table can be restored to any point in time, and thus for which file names, tags and URLs of deleted tasks remain in its backup: 1 to 35."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = contains(range(1, 36), var.table_recovery_days)
+    error_message = "table_recovery_days must be a whole number from 1 to 35."
+  }
+}
+
 variable "authorization" {
   description = "Authentication of the API: KEYS (Quire's API keys, one tenant each, see `quire keys`); or as a single tenant AWS_IAM (signed requests of principals with execute-api:Invoke), JWT (see jwt) or, on an emulator only, NONE."
   type        = string

@@ -4,6 +4,7 @@ use std::{ffi::OsString, fmt, fs::File, path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
 use quire_platform::{Backend, retry_with_backoff};
+pub(crate) use quire_platform_embedded::DiskSpace;
 use quire_platform_embedded::Embedded;
 
 use crate::{
@@ -89,6 +90,17 @@ impl Deployment {
         match self {
             Self::Folder { dir, .. } => vec!["--platform".into(), "embedded".into(), "--data".into(), dir.into()],
             Self::Aws(_) => vec!["--platform".into(), "aws".into()],
+        }
+    }
+
+    /// Returns the space of the data folder's disk; `None` on AWS.
+    ///
+    /// # Errors
+    /// When the data folder cannot be accessed.
+    pub(crate) fn disk_space(&self) -> quire_platform::Result<Option<DiskSpace>> {
+        match self {
+            Self::Folder { embedded, .. } => embedded.disk_space().map(Some),
+            Self::Aws(_) => Ok(None),
         }
     }
 

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     cli::{EngineArgs, ServeArgs},
-    deployment::Deployment,
+    deployment::{Deployment, DiskSpace},
     engine, process,
     shutdown::{ShutdownLimits, join_services, stop_in_time},
     supervisor::Supervisor,
@@ -68,7 +68,7 @@ async fn start(args: ServeArgs, limits: ShutdownLimits, shutdown: &CancellationT
     let mut supervisor = new_supervisor(&args, &routes, deployment)?;
     supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
     let supervisor = Arc::new(supervisor);
-    let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
+    let egress = quire_egress::Client::with_options(quire_egress::EgressOptions::from_env(args.dev)?)?;
     let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let app = Arc::new(AppState::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
@@ -213,7 +213,8 @@ impl ServeHealth {
 
 #[async_trait]
 impl Health for ServeHealth {
-    /// Healthy if pages are read: at least one worker is ready, unless workers run elsewhere, and the backend responds.
+    /// Healthy if pages are read: at least one worker is ready, unless workers run elsewhere, the backend responds, and
+    /// the disk has space.
     /// An unavailable engine loses no pages; it only makes the service `degraded`.
     async fn health(&self) -> HealthReport {
         let ready = self.supervisor.ready.load(Ordering::SeqCst);
@@ -239,6 +240,21 @@ impl Health for ServeHealth {
             Err(_) => backend_responds = false,
         }
         let has_workers = ready > 0 || self.supervisor.workers == 0;
-        HealthReport { ok: has_workers && backend_responds, details }
+        let has_space = match self.supervisor.deployment.disk_space() {
+            Ok(space) => report_space(&mut details, space),
+            Err(_) => false,
+        };
+        HealthReport { ok: has_workers && backend_responds && has_space, details }
     }
+}
+
+/// Adds the space of the disk to the report, if there is one. Returns whether results can be stored. The code is that
+/// of the refused requests.
+fn report_space(details: &mut Map<String, Value>, space: Option<DiskSpace>) -> bool {
+    let Some(DiskSpace { free_bytes, total_bytes, full }) = space else { return true };
+    details.insert("disk".to_owned(), json!({"free_bytes": free_bytes, "total_bytes": total_bytes, "full": full}));
+    if full {
+        details.insert("code".to_owned(), "storage_full".into());
+    }
+    !full
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use async_trait::async_trait;
 use axum::{Router, body::Body, extract::Request, response::Response};
-use quire_egress::{Client, EgressPolicy};
+use quire_egress::{Client, EgressOptions};
 use quire_platform::{Backend, Error};
 use quire_routes::Config;
 use quire_tasks::{Failure, FailureCode, TaskId};
@@ -62,7 +62,7 @@ fn pdfium() -> Result<PathBuf, Failure> {
 /// # Errors
 /// If the variable is invalid, or there are no root certificates.
 pub fn egress() -> anyhow::Result<Client> {
-    Ok(Client::new(EgressPolicy { allow_loopback_http: env::switch("QUIRE_DEV")? })?)
+    Ok(Client::with_options(EgressOptions::from_env(false)?)?)
 }
 
 /// Returns the state for the environment's settings. This program is its own inspector.

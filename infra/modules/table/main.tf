@@ -75,8 +75,10 @@ resource "aws_dynamodb_table" "this" {
     enabled        = true
   }
 
+  # Deleted records can be restored for this long.
   point_in_time_recovery {
-    enabled = true
+    enabled                 = true
+    recovery_period_in_days = var.recovery_days
   }
 
   server_side_encryption {

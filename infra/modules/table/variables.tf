@@ -12,3 +12,8 @@ variable "deletion_protection" {
   description = "Whether the table cannot be deleted."
   type        = bool
 }
+
+variable "recovery_days" {
+  description = "Days for which the table can be restored to any point in time."
+  type        = number
+}

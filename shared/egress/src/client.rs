@@ -2,11 +2,12 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use reqwest::redirect;
+use reqwest::{Certificate, redirect};
 use url::Url;
 
 use crate::{
-    EgressPolicy, EgressSetupError, MAX_URL_LENGTH, PostError, Resolve, UrlRefused,
+    EgressOptions, EgressPolicy, EgressSetupError, MAX_URL_LENGTH, PostError, Resolve, UrlRefused,
+    policy::Rules,
     resolver::{GuardedResolver, SystemResolver},
 };
 
@@ -25,14 +26,14 @@ const USER_AGENT: &str = concat!("quire/", env!("CARGO_PKG_VERSION"));
 /// # async fn download() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::new(EgressPolicy::default())?;
 /// let url = client.check("https://example.com/invoice.pdf")?;
-/// let bytes = client.fetch(&url, 500_000_000, Duration::from_secs(60), Path::new("invoice.pdf")).await?;
-/// println!("{bytes} bytes");
+/// let fetched = client.fetch(&url, 500_000_000, Duration::from_secs(60), Path::new("invoice.pdf")).await?;
+/// println!("{} bytes", fetched.bytes);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    policy: EgressPolicy,
+    rules: Arc<Rules>,
     pub(crate) http: reqwest::Client,
 }
 
@@ -50,10 +51,29 @@ impl Client {
     /// # Errors
     /// Fails with [`EgressSetupError`] without root certificates.
     pub fn with_resolver(policy: EgressPolicy, resolver: Arc<dyn Resolve>) -> Result<Self, EgressSetupError> {
+        Self::build(EgressOptions { policy, ..EgressOptions::default() }, resolver)
+    }
+
+    /// Creates a client with these options, which uses the resolver of the system.
+    ///
+    /// # Errors
+    /// Fails with [`EgressSetupError`] without root certificates, or if the further ones are invalid.
+    pub fn with_options(options: EgressOptions) -> Result<Self, EgressSetupError> {
+        Self::build(options, Arc::new(SystemResolver))
+    }
+
+    /// Creates a client with these options and this resolver, whose addresses are checked like those of the system.
+    ///
+    /// # Errors
+    /// As [`Self::with_options`].
+    pub fn build(options: EgressOptions, resolver: Arc<dyn Resolve>) -> Result<Self, EgressSetupError> {
+        let EgressOptions { policy, allow, ca_certificates } = options;
+        let rules = Arc::new(Rules { policy, allow });
         // An error means that the process already has a provider, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
-            .dns_resolver(GuardedResolver { policy, resolver })
+            .dns_resolver(GuardedResolver { rules: Arc::clone(&rules), resolver })
+            .tls_certs_merge(parse_certificates(ca_certificates.as_deref())?)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
@@ -64,7 +84,7 @@ impl Client {
             .user_agent(USER_AGENT)
             .build()
             .map_err(|error| EgressSetupError(root_cause(&error)))?;
-        Ok(Self { policy, http })
+        Ok(Self { rules, http })
     }
 
     /// Parses and validates a URL without network access. Note: its host name may still be refused when it is resolved.
@@ -82,15 +102,22 @@ impl Client {
 
     /// Validates a parsed URL. Every request begins with it.
     pub(crate) fn validate(&self, url: &Url) -> Result<(), UrlRefused> {
-        self.policy.check_scheme(url)?;
+        self.rules.check_scheme(url)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlRefused::Credentials);
         }
         if url.port() == Some(0) {
             return Err(UrlRefused::Port);
         }
-        self.policy.check_host(url)
+        self.rules.check_host(url)
     }
+}
+
+fn parse_certificates(pem: Option<&[u8]>) -> Result<Vec<Certificate>, EgressSetupError> {
+    let Some(pem) = pem else { return Ok(Vec::new()) };
+    let invalid = |why: &str| EgressSetupError(format!("the further root certificates are invalid: {why}"));
+    let certificates = Certificate::from_pem_bundle(pem).map_err(|error| invalid(&root_cause(&error)))?;
+    if certificates.is_empty() { Err(invalid("there is none")) } else { Ok(certificates) }
 }
 
 /// Returns host and port, the only parts of a URL that errors may contain.

@@ -20,8 +20,19 @@ pub enum FetchError {
         limit: u64,
     },
     /// The status is not 200. Decision: retry if [`is_transient_status`] returns true.
-    #[error("answered with status {0}")]
-    Status(u16),
+    #[error("answered with status {status}{}", received.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The message in the response, if there is one: at most 200 visible characters, without URLs and tokens.
+        received: Option<String>,
+    },
+    /// The response has a `Content-Encoding` that is not supported. Decision: never retry.
+    #[error("received the Content-Encoding {0}, expected one of {accepted}", accepted = crate::encoding::ACCEPTED)]
+    Encoding(String),
+    /// The response is not valid in its `Content-Encoding`, e.g. because it is cut off. Decision: retry.
+    #[error("received bytes that are not valid in their Content-Encoding")]
+    Damaged,
     /// The connection failed. Decision: retry.
     #[error("{host} could not be reached: {why}")]
     Unreachable {
@@ -45,9 +56,9 @@ impl FetchError {
     /// Returns whether a retry may succeed.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::TooLarge { .. } => false,
-            Self::Status(status) => is_transient_status(*status),
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Storage(_) => true,
+            Self::Refused(_) | Self::TooLarge { .. } | Self::Encoding(_) => false,
+            Self::Status { status, .. } => is_transient_status(*status),
+            Self::Damaged | Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Storage(_) => true,
         }
     }
 }

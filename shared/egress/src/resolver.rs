@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolving};
 
-use crate::{EgressPolicy, UrlRefused};
+use crate::{UrlRefused, policy::Rules};
 
 /// Resolves host names: the resolver of the system, or a fake one in tests.
 #[async_trait]
@@ -36,33 +36,37 @@ impl Resolve for SystemResolver {
 /// Resolves by another resolver and returns only the addresses that the policy allows.
 #[derive(Debug)]
 pub(crate) struct GuardedResolver {
-    pub(crate) policy: EgressPolicy,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) resolver: Arc<dyn Resolve>,
 }
 
 impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (policy, resolver) = (self.policy, Arc::clone(&self.resolver));
+        let (rules, resolver) = (Arc::clone(&self.rules), Arc::clone(&self.resolver));
         Box::pin(async move {
-            let found = resolver.resolve(name.as_str()).await?;
-            let allowed = filter_allowed(policy, name.as_str(), found)?;
+            let found = match resolver.resolve(name.as_str()).await {
+                Err(error) if is_temporary(&error) => return Err(error.into()),
+                found => found.unwrap_or_default(),
+            };
+            let allowed = filter_allowed(&rules, name.as_str(), found)?;
             Ok(Box::new(allowed.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }
 
-/// Returns the allowed addresses of a name, or an error if all of them are refused.
-fn filter_allowed(policy: EgressPolicy, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, UrlRefused> {
-    let mut refused = None;
-    let mut allowed = Vec::new();
-    for address in found {
-        match policy.refusal_reason(host, address) {
-            None => allowed.push(address),
-            Some(why) => refused = Some(why),
-        }
-    }
-    match refused {
-        Some(why) if allowed.is_empty() => Err(UrlRefused::Address { host: host.to_owned(), why }),
-        _ => Ok(allowed),
-    }
+/// Returns whether a lookup failed without an answer. The standard library has only the text of the error: `EAI_AGAIN`
+/// of glibc and musl, and the same on macOS. Any other error means that the name does not exist.
+fn is_temporary(error: &io::Error) -> bool {
+    let text = error.to_string();
+    let is_lookup = text.contains("failed to lookup address information");
+    !is_lookup
+        || ["Temporary failure", "Try again", "temporary failure"].iter().any(|temporary| text.contains(temporary))
+}
+
+/// Returns the allowed addresses of a name. Error: there is none, which is the same error whether the name exists or
+/// not.
+fn filter_allowed(rules: &Rules, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, UrlRefused> {
+    let is_allowed = |address: &IpAddr| rules.refusal_reason(host, *address).is_none();
+    let allowed: Vec<IpAddr> = found.into_iter().filter(is_allowed).collect();
+    if allowed.is_empty() { Err(UrlRefused::unresolved(host)) } else { Ok(allowed) }
 }

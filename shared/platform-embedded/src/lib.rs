@@ -5,6 +5,7 @@
 //! DIR/objects/        the object store: one file for each key
 //! DIR/webhook-secret  the secret that signs webhooks
 //! DIR/spool/          temporary files on the file system of the object store, so that a rename is atomic
+//! DIR/reserve         space for deletions on a full disk
 //! DIR/bells/          one socket for each process, for cross-process wake-ups
 //! ```
 //!
@@ -29,7 +30,9 @@ mod objects;
 mod permissions;
 mod queue;
 mod records;
+mod reserve;
 mod schema;
+mod scrub;
 mod secrets;
 mod table;
 mod task_rows;
@@ -43,6 +46,9 @@ use database::Database;
 use objects::FileObjects;
 use queue::SqliteQueue;
 use records::SqliteRecords;
+pub use reserve::DiskSpace;
+use reserve::Reserve;
+use scrub::Scrubber;
 use secrets::FileSecrets;
 use table::SqliteTable;
 use wakeup::WakeupNotifier;
@@ -58,6 +64,7 @@ pub struct Embedded {
     backend: Backend,
     files: Arc<FileObjects>,
     database: Arc<Database>,
+    reserve: Arc<Reserve>,
 }
 
 impl Embedded {
@@ -79,20 +86,32 @@ impl Embedded {
         let dir = durable::create_data_folder(dir)?;
         let files = Arc::new(FileObjects::open(&dir)?);
         let notifier = Arc::new(WakeupNotifier::bind(&dir.join("bells")));
-        let database = Arc::new(Database::open(&dir.join("quire.db"), notifier)?);
-        let tasks = Arc::new(SqliteTable::new(Arc::clone(&database)));
+        let path = dir.join("quire.db");
+        let reserve = Arc::new(Reserve::open(&dir));
+        let database = reserve.open_database(|| Database::open(&path, Arc::clone(&notifier)))?;
+        let database = Arc::new(database);
+        let scrubber = Scrubber::new(&path, Arc::clone(&reserve));
+        let tasks = Arc::new(SqliteTable::new(Arc::clone(&database), Arc::clone(&reserve), scrubber));
         let secrets = Arc::new(FileSecrets::new(dir));
-        let records = Arc::new(SqliteRecords::new(Arc::clone(&database)));
+        let records = Arc::new(SqliteRecords::new(Arc::clone(&database), Arc::clone(&reserve)));
         let holder: Arc<str> = holder.into();
         let backend = Backend::new(Arc::clone(&files) as Arc<dyn ObjectStore>, tasks, secrets, records, |name| {
             Arc::new(SqliteQueue::new(name, settings(name), Arc::clone(&holder), Arc::clone(&database)))
         });
-        Ok(Self { backend, files, database })
+        Ok(Self { backend, files, database, reserve })
     }
 
     /// Returns the handles to the backend.
     pub fn backend(&self) -> Backend {
         self.backend.clone()
+    }
+
+    /// Returns the space of the disk. Blocks the thread for a system call.
+    ///
+    /// # Errors
+    /// [`quire_platform::Error::Failed`] if the data folder cannot be accessed.
+    pub fn disk_space(&self) -> Result<DiskSpace> {
+        self.reserve.disk_space()
     }
 
     /// Releases the leases of a dead process. Their receives count as attempts, since the message may have crashed it.
@@ -114,6 +133,6 @@ impl Embedded {
     /// Any [`quire_platform::Error`].
     pub async fn expire_leases(&self) -> Result<()> {
         self.files.empty_spool().await?;
-        self.database.write(messages::expire_leases).await
+        self.reserve.delete(|| self.database.write(messages::expire_leases)).await
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use quire_platform::{OutgoingMessage, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, now};
+use quire_tasks::Task;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use crate::{
@@ -125,6 +126,20 @@ pub(crate) fn acknowledge(
         groups.extend(query_optional::<String>(&mut delete, params![id, number, now])?);
     }
     groups.iter().try_for_each(|group| remove_from_round_if_empty(connection, queue, group))
+}
+
+/// Deletes a task's page messages, leased or not. Whoever holds one loses the lease. Trade-off: an index by task would
+/// slow down every message, so that all page messages of the tenant are searched.
+pub(crate) fn delete_page_messages(connection: &Connection, task: &Task) -> Result<(), TransactionError> {
+    let mut delete =
+        connection.prepare_cached("DELETE FROM messages WHERE queue = ?1 AND grp = ?2 AND instr(body, ?3) > 0")?;
+    let group = task.tenant.to_string();
+    for queue in [Some(QueueName::Pages), QueueName::Pages.dead_letter_queue()].into_iter().flatten() {
+        if delete.execute(params![queue.as_str(), group, task.id.to_string()])? > 0 {
+            remove_from_round_if_empty(connection, queue, &group)?;
+        }
+    }
+    Ok(())
 }
 
 /// Restarts the visibility timeout of leases. Returns the receipts of leases that have ended.

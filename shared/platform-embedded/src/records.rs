@@ -10,12 +10,13 @@ use quire_platform::{
 use quire_tasks::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{database::Database, fault::TransactionError};
+use crate::{database::Database, fault::TransactionError, reserve::Reserve};
 
 /// The record store.
 #[derive(Debug)]
 pub(crate) struct SqliteRecords {
     database: Arc<Database>,
+    reserve: Arc<Reserve>,
 }
 
 /// A record to write.
@@ -27,8 +28,8 @@ struct RecordWrite {
 }
 
 impl SqliteRecords {
-    pub(crate) const fn new(database: Arc<Database>) -> Self {
-        Self { database }
+    pub(crate) const fn new(database: Arc<Database>, reserve: Arc<Reserve>) -> Self {
+        Self { database, reserve }
     }
 }
 
@@ -77,8 +78,11 @@ impl RecordStore for SqliteRecords {
 
     async fn delete(&self, collection: Collection, key: &str, expected_version: Option<u64>) -> Result<bool> {
         validate_key(collection, key)?;
-        let key = key.to_owned();
-        self.database.write(move |connection, _| delete(connection, collection, &key, expected_version)).await
+        let delete = || {
+            let key = key.to_owned();
+            self.database.write(move |connection, _| delete(connection, collection, &key, expected_version))
+        };
+        self.reserve.delete(delete).await
     }
 
     async fn list(&self, collection: Collection, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {

@@ -11,6 +11,8 @@ use quire_tasks::{CallbackUpdate, DocumentState, Outcome, Page, PageRef, Task, T
 
 use crate::{
     database::Database,
+    reserve::Reserve,
+    scrub::Scrubber,
     task_rows,
     wakeup::{CommittedChange, POLL_INTERVAL},
 };
@@ -19,11 +21,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SqliteTable {
     database: Arc<Database>,
+    reserve: Arc<Reserve>,
+    scrubber: Scrubber,
 }
 
 impl SqliteTable {
-    pub(crate) const fn new(database: Arc<Database>) -> Self {
-        Self { database }
+    pub(crate) const fn new(database: Arc<Database>, reserve: Arc<Reserve>, scrubber: Scrubber) -> Self {
+        Self { database, reserve, scrubber }
     }
 }
 
@@ -84,11 +88,14 @@ impl TaskTable for SqliteTable {
     }
 
     async fn expire(&self, id: TaskId, at: UnixMillis) -> Result<Completion> {
-        self.database.write(move |connection, changes| task_rows::expire(connection, changes, id, at)).await
+        let expire = || self.database.write(move |connection, changes| task_rows::expire(connection, changes, id, at));
+        self.reserve.delete(expire).await
     }
 
     async fn remove(&self, id: TaskId) -> Result<()> {
-        self.database.write(move |connection, changes| task_rows::remove(connection, changes, id)).await
+        let remove = || self.database.write(move |connection, changes| task_rows::remove(connection, changes, id));
+        self.reserve.delete(remove).await?;
+        self.scrubber.scrub().await
     }
 
     async fn list(

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use quire_platform::{Completion, Reopen, TaskCursor, now};
 use quire_tasks::{
-    CallbackUpdate, DocumentState, Outcome, Page, PageRef, PageStatus, Task, TaskId, Tenant, UnixMillis,
+    CallbackUpdate, DocumentState, Mode, Outcome, Page, PageRef, PageStatus, Task, TaskId, Tenant, UnixMillis,
     transitions::{self, DocumentFinish},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     fault::TransactionError,
+    messages,
     wakeup::{Changes, CommittedChange},
 };
 
@@ -273,8 +274,11 @@ pub(crate) fn expire(
     update(connection, changes, task).map(Completion::Applied)
 }
 
-/// Deletes a task and its pages.
+/// Deletes a task and its pages, and its page messages if they have texts of the customer.
 pub(crate) fn remove(connection: &Connection, changes: &mut Changes, id: TaskId) -> Result<(), TransactionError> {
+    if let Some(task) = find(connection, id)?.filter(has_texts_in_messages) {
+        messages::delete_page_messages(connection, &task)?;
+    }
     connection.prepare_cached("DELETE FROM pages WHERE task = ?1")?.execute([id.to_string()])?;
     connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id.to_string()])?;
     changes.insert(CommittedChange::Task(id));
@@ -296,6 +300,12 @@ pub(crate) fn correct_page(
     }
     put_page(connection, &page)?;
     update(connection, changes, task).map(Completion::Applied)
+}
+
+/// Returns whether the page messages have texts of the customer: patterns, or names of fields. Other messages have only
+/// ids, and whoever receives them finds that the task is deleted.
+fn has_texts_in_messages(task: &Task) -> bool {
+    task.redact.is_some() || matches!(task.read_as.mode, Mode::Fields { .. })
 }
 
 fn find(connection: &Connection, id: TaskId) -> Result<Option<Task>, TransactionError> {

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::digits::{DigitGroup, all_digits, has_plain_separators, sequences};
+use crate::digits::{DigitGroup, all_digits, are_spread, contain_date, has_plain_separators, is_in_series, sequences};
 
 /// A range of card numbers: the first and last value of the leading digits, and the number of digits.
 struct CardNetwork {
@@ -67,10 +67,29 @@ pub(crate) fn find(chars: &[char], run: &[DigitGroup], mut found: impl FnMut(usi
         let digits = all_digits(chars, groups);
         // More than two groups per five digits are table cells, not a number that a scan has split.
         let is_table = groups.len() > 1 && groups.len() * 5 > digits.len() * 2;
-        if !is_table && is_card(&digits) && has_plain_separators(chars, groups) {
+        let is_one_number = if are_spread(chars, groups) {
+            has_card_groups(groups) && !is_in_series(chars, run, groups)
+        } else {
+            !is_table && has_plain_separators(chars, groups) && !contain_date(chars, groups)
+        };
+        if is_one_number && !continues_identifier(chars, groups[0].start) && is_card(&digits) {
             found(groups[0].start, groups[groups.len() - 1].end);
         }
     }
+}
+
+/// Returns whether the digits continue an identifier of digits and letters: `1Z4111…`. A letter alone may be the end of
+/// a word that OCR has joined with the number.
+fn continues_identifier(chars: &[char], start: usize) -> bool {
+    let before = chars[..start].iter().rev();
+    let word: Vec<char> = before.take(8).take_while(|character| character.is_ascii_alphanumeric()).copied().collect();
+    word.iter().any(char::is_ascii_digit)
+}
+
+/// Returns whether the groups are those that are printed on cards. Between cells of a table only these are one number.
+fn has_card_groups(groups: &[DigitGroup]) -> bool {
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    matches!(lengths[..], [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] | [4, 6, 4 | 5])
 }
 
 /// Returns whether the digits are in a network's range and have a valid check digit.

@@ -1,6 +1,9 @@
 //! Resident identity numbers of the People's Republic of China (GB 11643-1999).
 
-use crate::digits::{DigitGroup, all_digits, has_plain_separators, sequences};
+use crate::{
+    digits::{DigitGroup, all_digits, are_spread, has_plain_separators, sequences},
+    view::{CELL, STACK},
+};
 
 /// The first two digits: provinces (GB/T 2260), and 81 to 83 for residents from Hong Kong, Macao and Taiwan.
 const REGIONS: [&str; 35] = [
@@ -16,7 +19,7 @@ const MAX_GROUPS: usize = 7;
 
 /// Finds numbers of 18 characters, with or without separators, also across a line break.
 pub(crate) fn find(chars: &[char], run: &[DigitGroup], mut found: impl FnMut(usize, usize)) {
-    for groups in sequences(run, 17, 18).filter(|groups| groups.len() <= MAX_GROUPS) {
+    for groups in sequences(run, 17, 18) {
         let digits = all_digits(chars, groups);
         let last = groups[groups.len() - 1];
         let (end, check) = match digits.get(17..) {
@@ -26,7 +29,9 @@ pub(crate) fn find(chars: &[char], run: &[DigitGroup], mut found: impl FnMut(usi
                 None => continue,
             },
         };
-        if is_valid(&digits[..17], check) && has_plain_separators(chars, groups) {
+        let is_one_number =
+            (groups.len() <= MAX_GROUPS && has_plain_separators(chars, groups)) || are_spread(chars, groups);
+        if is_one_number && is_valid(&digits[..17], check) {
             found(groups[0].start, end);
         }
     }
@@ -34,7 +39,8 @@ pub(crate) fn find(chars: &[char], run: &[DigitGroup], mut found: impl FnMut(usi
 
 /// Returns the end of the check character `X` that follows the last group, or `None` if none follows.
 fn find_final_x(chars: &[char], last: DigitGroup) -> Option<usize> {
-    let spaces = chars[last.end..].iter().take(2).take_while(|character| [' ', '\n'].contains(character)).count();
+    let spaces =
+        chars[last.end..].iter().take(2).take_while(|character| [' ', '\n', CELL, STACK].contains(character)).count();
     let index = last.end + spaces;
     // Letters that OCR confuses with X: the multiplication sign, Cyrillic Ha and Greek Chi.
     let is_x = chars.get(index).is_some_and(|character| "Xx×ХхΧχ".contains(*character));

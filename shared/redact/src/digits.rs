@@ -1,5 +1,7 @@
 //! Numbers that are written in groups of digits.
 
+use crate::view::{CELL, STACK};
+
 /// The longest separator between two groups of one number: `) - `, or a dash, a line break and a space.
 const LONGEST_GAP: usize = 4;
 
@@ -36,7 +38,8 @@ pub(crate) fn find_runs(chars: &[char]) -> Vec<DigitRun> {
 }
 
 fn is_gap(gap: &[char]) -> bool {
-    gap.len() <= LONGEST_GAP && gap.iter().all(|character| " -./()\n".contains(*character))
+    let is_plain = gap.len() <= LONGEST_GAP && gap.iter().all(|character| " -./()\n".contains(*character));
+    is_plain || matches!(gap, [CELL | STACK])
 }
 
 /// Returns the characters between two groups.
@@ -69,6 +72,41 @@ pub(crate) fn has_plain_separators(chars: &[char], groups: &[DigitGroup]) -> boo
         }
     }
     true
+}
+
+/// Returns whether three of the groups are written like a date: `2024-01-31` or `31.01.2024`.
+pub(crate) fn contain_date(chars: &[char], groups: &[DigitGroup]) -> bool {
+    groups.windows(3).any(|part| {
+        let mark = gap(chars, part[0], part[1]);
+        let is_marked = matches!(mark, ['-' | '.']) && gap(chars, part[1], part[2]) == mark;
+        let lengths = (part[0].len(), part[1].len(), part[2].len());
+        is_marked && matches!(lengths, (4, 1..=2, 1..=2) | (1..=2, 1..=2, 4))
+    })
+}
+
+/// Returns whether the groups are in cells beside each other, or above each other, and not in both ways.
+pub(crate) fn are_spread(chars: &[char], groups: &[DigitGroup]) -> bool {
+    let (mut cells, mut stacks, mut others) = (0, 0, 0);
+    for pair in groups.windows(2) {
+        match gap(chars, pair[0], pair[1]) {
+            [CELL] => cells += 1,
+            [STACK] => stacks += 1,
+            [' ' | '-'] => {}
+            _ => others += 1,
+        }
+    }
+    others == 0 && (cells > 0) != (stacks > 0)
+}
+
+/// Returns whether a group of the same length precedes or follows these groups in the same row or column: then they are
+/// a part of a series.
+pub(crate) fn is_in_series(chars: &[char], run: &[DigitGroup], groups: &[DigitGroup]) -> bool {
+    let (first, last) = (groups[0], groups[groups.len() - 1]);
+    let is_beside = |before: DigitGroup, after: DigitGroup| matches!(gap(chars, before, after), [CELL | STACK]);
+    let before = run.iter().rev().find(|group| group.end <= first.start);
+    let after = run.iter().find(|group| group.start >= last.end);
+    before.is_some_and(|before| before.len() == first.len() && is_beside(*before, first))
+        || after.is_some_and(|after| after.len() == last.len() && is_beside(last, *after))
 }
 
 /// Returns all sequences of adjacent groups that have between `min_digits` and `max_digits` digits.

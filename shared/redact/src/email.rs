@@ -1,6 +1,9 @@
 //! Email addresses, including what OCR makes of them: spaces around the `@` and the dots, a missing dot, a line break.
 
-use crate::search_text::is_cjk;
+use crate::{
+    unicode::is_cjk,
+    view::{CELL, STACK},
+};
 
 /// The most characters of the local part, and of the domain (RFC 5321: 64 and 255 octets; a margin for OCR errors).
 const MAX_PART_CHARS: usize = 256;
@@ -24,7 +27,7 @@ pub(crate) fn find(chars: &[char], mut found: impl FnMut(usize, usize)) {
 }
 
 fn is_space(character: char) -> bool {
-    character == ' ' || character == '\n'
+    [' ', '\n', CELL, STACK].contains(&character)
 }
 
 /// Counts the spaces from `start` on: 0 to 2.
@@ -133,7 +136,7 @@ fn parse_label(chars: &[char], start: usize) -> Option<usize> {
     (length > 0 && first.is_alphanumeric()).then_some(start + length)
 }
 
-fn is_top_level_domain(label: &[char]) -> bool {
+pub(crate) fn is_top_level_domain(label: &[char]) -> bool {
     let name: String = label.iter().collect::<String>().to_lowercase();
     TOP_LEVEL_DOMAINS.contains(&name.as_str())
 }

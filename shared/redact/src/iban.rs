@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use crate::view::{CELL, STACK};
+
 /// Length of an IBAN in characters, by country code. Source: the SWIFT IBAN Registry, release 101.
 ///
 /// Territories that use another country's code have no row, e.g. Guernsey and Jersey (`GB`), Åland (`FI`), and French
@@ -75,7 +77,8 @@ fn collect_characters(chars: &[char], start: usize, count: usize) -> Option<Vec<
     while characters.len() < count {
         let gap_start = characters.last()?.0 + 1;
         let candidates = chars[gap_start..].iter().take(MAX_GAP + 1);
-        let gap = candidates.take_while(|character| " -.\n".contains(**character)).count();
+        let gap = candidates.take_while(|character| " -.\n".contains(**character) || [CELL, STACK].contains(character));
+        let gap = gap.count();
         let next = gap_start + gap;
         line_breaks += chars[gap_start..next].iter().filter(|character| **character == '\n').count();
         if gap > MAX_GAP || line_breaks > 1 {

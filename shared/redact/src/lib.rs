@@ -1,11 +1,16 @@
 //! Redaction of recognized text: email addresses, phone and card numbers, and custom patterns. Pure: no I/O, no clock.
 //!
-//! Full-width and other Unicode digits count as digits, and invisible characters are ignored. Numbers may be separated
-//! by spaces, dashes and dots, and may be broken over two lines.
+//! A number that a reader sees as one is found as one. The digits of all scripts count as digits, compatible characters
+//! are unified (NFKC), and invisible ones are ignored. Numbers may be separated by spaces, dashes and dots, and may be
+//! broken over two lines. They may be split over boxes beside each other, or groups above each other, by the positions
+//! of the lines; over characters in boxes of their own; over cells of a table; and over several fields. The markup of
+//! HTML, Markdown and LaTeX is ignored and stays: each part of a number that it divides is replaced. What is found once
+//! is replaced everywhere on the page.
 //!
 //! | kind | matches |
 //! | --- | --- |
-//! | `email` | the address around an `@`, also with spaces beside the `@` and the dots, or with a missing dot |
+//! | `email` | the address around an `@` or `(at)`, also with spaces beside the `@` and the dots, or with a missing dot
+//! |
 //! | `phone` | phone numbers in the forms listed below |
 //! | `bank_card` | 12 to 19 digits in a card network's range, with a valid Luhn check digit |
 //! | `iban` | IBANs with the length of their country and valid check digits |
@@ -19,7 +24,7 @@
 //! - national numbers in the forms `(415) 555-2671`, `415-555-2671`, `020 7946 0958`, `01 23 45 67 89`, `(030) 901820`
 //!   and `0049 30 901820`, unless a word such as `Invoice No.` precedes them.
 //!
-//! A custom pattern is matched against each line separately, both as it is and with full-width characters normalized.
+//! A custom pattern is matched against each line and each value separately: as it is, normalized, and without markup.
 
 #![warn(missing_docs)]
 
@@ -27,24 +32,35 @@ mod card;
 mod cn_id;
 mod digits;
 mod email;
-mod fields;
+mod geometry;
 mod iban;
+mod joined;
+mod known;
+mod markup;
+mod page_views;
 mod part_polygon;
 mod phone;
 mod placeholder;
 mod policy;
-mod search_text;
 mod text_size;
+mod texts;
+mod unicode;
+mod view;
 
-use quire_tasks::{Line, PageText, RedactKind, RedactPolicy, Redaction};
+use quire_tasks::{PageText, RedactKind, RedactPolicy};
 
-use placeholder::RedactedLine;
+use known::KnownValues;
+use page_views::PageViews;
 use policy::CompiledPattern;
 pub use policy::{InvalidRedactPolicy, MAX_NAME_CHARS};
-use search_text::{SearchText, Span, merge_spans, normalize};
+use texts::{EditedText, read_texts, write_texts};
+use view::{Place, Span, View, merge_spans};
 
 /// The most text of a page that is searched, in bytes. It is far more than any real page has.
 pub const MAX_CHARS: usize = 1_000_000;
+
+/// The most times that a page is searched again after replacements.
+const MAX_PASSES: usize = 8;
 
 /// Why a page could not be redacted. Decision: fail the page and store nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -103,40 +119,53 @@ impl Redactor {
         if text_size::text_bytes(page) > MAX_CHARS {
             return Err(RedactError::TooLong);
         }
-        let mut redactions = Vec::new();
-        let texts: Vec<&str> = page.lines.iter().map(|line| line.text.as_str()).collect();
-        let redacted_lines = self.redact_lines(&texts);
-        for (number, (line, redacted)) in (0..).zip(page.lines.iter_mut().zip(redacted_lines)) {
-            if let Some(redacted) = redacted {
-                redactions.extend(list_redactions(number, line, &redacted));
-                line.text = redacted.text;
+        let mut texts = read_texts(page);
+        // A replacement may complete another match, e.g. at the end of what is then a shorter row of numbers.
+        for _ in 0..MAX_PASSES {
+            let spans = self.find_spans(&texts);
+            if spans.is_empty() {
+                break;
+            }
+            for ranges in spans.chunk_by(|a, b| a.place.text == b.place.text) {
+                let text = ranges[0].place.text;
+                let ranges: Vec<_> =
+                    ranges.iter().map(|span| (span.place.start, span.place.end, span.kind.as_str())).collect();
+                texts[text].replace(&ranges);
             }
         }
-        if let Some(fields) = &mut page.fields {
-            self.redact_fields(fields, &mut redactions);
-        }
-        page.redactions = Some(redactions);
+        write_texts(page, &texts);
         Ok(())
     }
 
-    /// Returns each line after redaction, or `None` for one without matches.
-    pub(crate) fn redact_lines(&self, lines: &[&str]) -> Vec<Option<RedactedLine>> {
-        let text = SearchText::new(lines, |line| placeholder::find_placeholders(line, &self.placeholders));
-        let mut spans = self.find_kinds(&text);
-        for (number, line) in lines.iter().enumerate() {
-            self.find_patterns(number, line, &text, &mut spans);
+    /// Returns all matches outside of the placeholders of earlier redactions, in order.
+    fn find_spans(&self, texts: &[EditedText]) -> Vec<Span> {
+        let page = PageViews::new(texts, &self.placeholders);
+        let views = page.all();
+        let mut spans = Vec::new();
+        let mut known = KnownValues::default();
+        for view in &views {
+            self.find_kinds(view, &mut spans, &mut known);
         }
-        let spans = merge_spans(spans);
-        let numbered = lines.iter().enumerate();
-        numbered.map(|(number, line)| placeholder::redact_line(line, &text.ranges_in_line(number, &spans))).collect()
+        for view in &views {
+            known.find(view, &mut spans);
+        }
+        if !self.patterns.is_empty() {
+            (0..texts.len()).for_each(|text| self.find_patterns(&page, text, &texts[text], &mut spans));
+        }
+        merge_spans(spans)
     }
 
-    fn find_kinds(&self, text: &SearchText) -> Vec<Span> {
-        let chars = &text.chars;
+    fn find_kinds(&self, view: &View, spans: &mut Vec<Span>, known: &mut KnownValues) {
+        let chars = &view.characters();
         let runs = digits::find_runs(chars);
-        let mut spans = Vec::new();
         for kind in &self.kinds {
-            let mut found = |start, end| spans.push(text.span(start, end, kind.as_str()));
+            let mut found = |start: usize, end: usize| {
+                let places = view.places(start, end);
+                if !places.is_empty() {
+                    known.add(kind.as_str(), &chars[start..end]);
+                }
+                spans.extend(places.into_iter().map(|place| Span { place, kind: kind.as_str().to_owned() }));
+            };
             match kind {
                 RedactKind::Email => email::find(chars, &mut found),
                 RedactKind::Iban => iban::find(chars, &mut found),
@@ -145,58 +174,39 @@ impl Redactor {
                 RedactKind::CnId => runs.iter().for_each(|run| cn_id::find(chars, run, &mut found)),
             }
         }
-        spans
     }
 
-    /// Adds the matches of the custom patterns in one line, as it is and normalized. A match inside the placeholder of
-    /// an earlier redaction is ignored; one that overlaps a placeholder replaces it.
-    fn find_patterns(&self, number: usize, line: &str, text: &SearchText, spans: &mut Vec<Span>) {
-        if self.patterns.is_empty() {
-            return;
-        }
-        let placeholders = placeholder::find_placeholders(line, &self.placeholders);
-        let original_positions: Vec<usize> = (0..line.chars().count()).collect();
-        let (normalized, positions) = normalize_line(line);
-        let mut variants = vec![(line, &original_positions)];
-        if normalized != line {
-            variants.push((normalized.as_str(), &positions));
+    /// Adds the matches of the custom patterns in one text: as it is, normalized, and without markup. A match inside
+    /// the placeholder of an earlier redaction is ignored; one that overlaps a placeholder replaces it.
+    fn find_patterns(&self, page: &PageViews<'_>, text: usize, edited: &EditedText, spans: &mut Vec<Span>) {
+        let original = edited.text();
+        let placeholders = page.placeholders(text);
+        let mut add = |place: Place, name: &str| {
+            if placeholders.iter().any(|(from, to)| *from <= place.start && place.end <= *to) {
+                return;
+            }
+            let overlapping = placeholders.iter().filter(|(from, to)| *from < place.end && place.start < *to);
+            let overlapping = overlapping.map(|(start, end)| Place { text, start: *start, end: *end });
+            spans.extend(overlapping.chain([place]).map(|place| Span { place, kind: name.to_owned() }));
+        };
+        let mut variants: Vec<(String, View)> = Vec::new();
+        for view in page.of_text(text) {
+            let variant: String = view.characters().into_iter().collect();
+            if variant != original && !variants.iter().any(|(other, _)| *other == variant) {
+                variants.push((variant, view));
+            }
         }
         for CompiledPattern { name, regex } in &self.patterns {
-            for (variant, positions) in &variants {
+            let matches = regex.find_iter(&original).map(|found| found.range());
+            for (start, end) in placeholder::to_char_ranges(&original, matches) {
+                add(Place { text, start, end }, name);
+            }
+            for (variant, view) in &variants {
                 let matches = regex.find_iter(variant).map(|found| found.range());
                 for (start, end) in placeholder::to_char_ranges(variant, matches) {
-                    let (start, end) = (positions[start], positions[end - 1] + 1);
-                    if placeholders.iter().any(|(from, to)| *from <= start && end <= *to) {
-                        continue;
-                    }
-                    spans.push(text.span_in_line(number, start, end, name));
-                    let overlapping = placeholders.iter().filter(|(from, to)| *from < end && start < *to);
-                    spans.extend(overlapping.map(|(from, to)| text.span_in_line(number, *from, *to, name)));
+                    view.all_places(start, end).into_iter().for_each(|place| add(place, name));
                 }
             }
         }
     }
-}
-
-/// Returns the normalized line, and the original position of each of its characters.
-fn normalize_line(line: &str) -> (String, Vec<usize>) {
-    let normalized = line.chars().enumerate().filter_map(|(index, character)| Some((normalize(character)?, index)));
-    normalized.unzip()
-}
-
-fn list_redactions(number: u32, line: &Line, redacted: &RedactedLine) -> Vec<Redaction> {
-    let original: Vec<char> = line.text.chars().collect();
-    let polygon_of = |part: &placeholder::Replacement| {
-        let polygon = line.polygon.as_ref()?;
-        Some(part_polygon::part_polygon(polygon, &original, part.original.start, part.original.end))
-    };
-    let list = redacted.replacements.iter().map(|part| Redaction {
-        kind: part.kind.clone(),
-        line: Some(number),
-        field: None,
-        start: part.placeholder.start as u32,
-        end: part.placeholder.end as u32,
-        polygon: polygon_of(part),
-    });
-    list.collect()
 }

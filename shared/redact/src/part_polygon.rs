@@ -2,7 +2,7 @@
 
 use quire_tasks::Polygon;
 
-use crate::search_text::is_cjk;
+use crate::unicode::is_cjk;
 
 /// The margin on each side, in average characters of the line: the positions of characters are only estimated from
 /// their typical widths.

@@ -18,7 +18,7 @@ use workspace::{crate_roots, dependencies, name, packages, source_files};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-tasks", &[]),
     ("quire-telemetry", &[]),
-    ("quire-egress", &[]),
+    ("quire-egress", &["quire-telemetry"]),
     ("quire-formats", &["quire-tasks"]),
     ("quire-native-libs", &[]),
     ("quire-platform", &["quire-tasks"]),

@@ -4,11 +4,10 @@ use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
-use quire_egress::{Client, EgressPolicy};
+use quire_egress::{Client, EgressOptions};
 use quire_notifier::{Notifier, schedule_from_env};
 use quire_platform::QueueName;
 use quire_platform_aws::Aws;
-use quire_telemetry::env;
 use quire_tenants::Signing;
 
 fn main() -> ExitCode {
@@ -18,7 +17,7 @@ fn main() -> ExitCode {
 async fn serve() -> anyhow::Result<()> {
     let aws = Aws::from_env().await?;
     let backend = aws.backend();
-    let egress = Client::new(EgressPolicy { allow_loopback_http: env::switch("QUIRE_DEV")? })?;
+    let egress = Client::with_options(EgressOptions::from_env(false)?)?;
     let signing = Signing::load(&backend).await?;
     let notifier = Arc::new(Notifier::new(backend, egress, signing, schedule_from_env()?));
     notifier.check_schedule()?;

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use quire_egress::FetchError;
+use quire_egress::{FetchError, Fetched};
 use quire_platform::{
     Completion, Consumer, Delivery, Download, Error, MalformedMessage, PageBatches, QueueName,
     consumer::{ConcurrencyLimits, run_concurrently},
@@ -220,15 +220,16 @@ async fn obtain(
     let after = backoff(attempt, rand::random());
     let fetched = match source {
         DocumentSource::Url { url } => match fetch(app, url, &file).await {
-            Ok(()) => Ok(()),
+            Ok(fetched) => Ok(fetched.media_type),
             Err(error) => Err(obtain_error(error, after)?),
         },
-        DocumentSource::Inbox { key, version } => download(app, key, version.as_deref(), &file).await?,
+        DocumentSource::Inbox { key, version } => download(app, key, version.as_deref(), &file).await?.map(|()| None),
     };
-    if let Err(error) = fetched {
-        return Ok(Err(error));
-    }
-    let split = match inspect_file(app, &file).await {
+    let media_type = match fetched {
+        Ok(media_type) => media_type,
+        Err(error) => return Ok(Err(error)),
+    };
+    let split = match inspect_file(app, &file).await.map_err(|failure| name_received(failure, media_type)) {
         Ok(split) => split,
         Err(failure) if failure.code.retryable() => return Ok(Err(ObtainError::Transient { failure, after })),
         Err(failure) => return Ok(Err(ObtainError::Final(failure))),
@@ -248,11 +249,21 @@ async fn obtain(
     Ok(Ok(split))
 }
 
-async fn fetch(app: &AppState, url: &str, file: &Path) -> Result<(), FetchError> {
+async fn fetch(app: &AppState, url: &str, file: &Path) -> Result<Fetched, FetchError> {
     // The API has checked the URL already, but the policy may have become stricter since.
     let url = app.egress.check(url)?;
-    app.egress.fetch(&url, app.settings.limits.max_bytes, app.settings.fetch_limit, file).await?;
-    Ok(())
+    app.egress.fetch(&url, app.settings.limits.max_bytes, app.settings.fetch_limit, file).await
+}
+
+/// Adds what the server sent to the failure of a file that is no document: often a page that asks to sign in.
+fn name_received(failure: Failure, media_type: Option<String>) -> Failure {
+    match media_type {
+        Some(media_type) if failure.code == FailureCode::UnsupportedFormat => {
+            let message = format!("{} The fetch received {media_type}, expected a document.", failure.message);
+            Failure::new(failure.code, message)
+        }
+        _ => failure,
+    }
 }
 
 fn obtain_error(error: FetchError, after: Duration) -> Result<ObtainError> {

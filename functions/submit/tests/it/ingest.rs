@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::TestWorld;
 
+/// The response of S3 to an expired link.
+const EXPIRED: &str = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message>\
+    <AWSAccessKeyId>AKIA0</AWSAccessKeyId></Error>";
+
 /// A server with a valid document, one that succeeds on the third request, and several that never do.
 async fn server() -> (SocketAddr, impl Future<Output = ()>) {
     let tries = Arc::new(AtomicU32::new(0));
@@ -37,7 +41,10 @@ async fn server() -> (SocketAddr, impl Future<Output = ()>) {
         .route("/stuck", get(async || std::future::pending::<&str>().await))
         .route("/large", get(async || "pages=1 ".repeat(1000)))
         .route("/down", get(async || StatusCode::INTERNAL_SERVER_ERROR))
-        .route("/away", get(async || (StatusCode::FOUND, [("location", "/good")])))
+        .route("/moved", get(async || (StatusCode::FOUND, [("location", "good")])))
+        .route("/away", get(async || (StatusCode::FOUND, [("location", "https://10.0.0.1/")])))
+        .route("/sign-in", get(async || ([("content-type", "text/html; charset=utf-8")], "<html>Sign in")))
+        .route("/expired", get(async || (StatusCode::FORBIDDEN, EXPIRED)))
         .route("/flaky", get(flaky));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -103,7 +110,7 @@ async fn a_permanent_failure_fails_the_document_and_sends_the_callback() {
     beside_server(async |address| {
         for (number, (path, code)) in [
             ("/missing", "fetch_failed"),
-            ("/away", "fetch_failed"),
+            ("/away", "url_refused"),
             ("/large", "document_too_large"),
             ("/garbage", "unsupported_format"),
         ]
@@ -120,6 +127,23 @@ async fn a_permanent_failure_fails_the_document_and_sends_the_callback() {
     })
     .await;
     world.assert_empty().await;
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_and_a_failure_says_what_was_received() {
+    let world = TestWorld::without_worker(|_| {}).await;
+    beside_server(async |address| {
+        let task = attempt(&world, format!("http://{address}/moved"), 1).await;
+        assert_eq!((&task["status"], &task["progress"]["pages"]), (&json!("queued"), &json!(2)), "{task}");
+        for (path, received) in
+            [("/expired", "status 403: Request has expired"), ("/sign-in", "received text/html, expected a document")]
+        {
+            let task = attempt(&world, format!("http://{address}{path}?token=secret"), 1).await;
+            let message = task["documents"][0]["error"]["message"].to_string();
+            assert!(message.contains(received) && !message.contains("AKIA"), "{path}: {task}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use quire_platform_embedded::Embedded;
 use tempfile::TempDir;
 
 mod crash;
+mod deletion;
+mod full_disk;
 mod limits;
 mod model;
 mod sharing;

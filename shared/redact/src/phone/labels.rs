@@ -1,6 +1,9 @@
 //! The word before a number, which labels it.
 
-use crate::search_text::is_cjk;
+use crate::{
+    unicode::is_cjk,
+    view::{CELL, STACK},
+};
 
 /// What the word before a number labels it as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub(crate) fn label_before(chars: &[char], start: usize) -> PhoneLabel {
 }
 
 fn is_separator(character: char) -> bool {
-    " :.(+#/-、\"'=|*\n<>".contains(character)
+    " :.(+#/-、\"'=|*\n<>".contains(character) || [CELL, STACK].contains(&character)
 }
 
 fn ends_with_any(text: &str, words: &[&str]) -> bool {

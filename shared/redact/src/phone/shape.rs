@@ -1,7 +1,10 @@
 //! The forms in which phone numbers are written.
 
 use super::{labels::PhoneLabel, prefix::PhonePrefix};
-use crate::digits::{DigitGroup, all_digits, gap};
+use crate::{
+    digits::{DigitGroup, all_digits, gap},
+    view::{CELL, STACK},
+};
 
 /// The features by which groups of digits are classified as a phone number.
 #[derive(Debug, Clone)]
@@ -14,6 +17,8 @@ pub(crate) struct PhoneShape {
     /// Whether a dash, dot or slash connects it to other characters: then it is part of a longer identifier.
     is_connected: bool,
     digits: String,
+    /// Whether its groups are in cells of a table, or above each other.
+    is_spread: bool,
     /// Whether it follows groups that are as long as its first one, as in a row of numbers.
     is_in_row: bool,
     lengths: Vec<usize>,
@@ -30,14 +35,18 @@ impl PhoneShape {
             is_bracketed: prefix.has_bracket && gaps.first().is_some_and(|gap| gap.starts_with(')')),
             is_connected: is_connected_before(chars, prefix.start) || is_connected_after(chars, end),
             digits: all_digits(chars, groups),
+            is_spread: gaps.iter().any(|gap| gap.contains([CELL, STACK])),
             is_in_row: is_in_row(&chars[..prefix.start], groups[0].len()),
             lengths: groups.iter().map(|group| group.len()).collect(),
             gaps,
         }
     }
 
-    /// Returns the shape with the two groups at the line break joined, or `None` without a line break.
+    /// Returns the shape with the two groups at the line break joined, or `None` without a line break or with a date.
     pub(crate) fn joined_at_line_break(&self) -> Option<Self> {
+        if contains_date(self) {
+            return None;
+        }
         let index = self.gaps.iter().position(|gap| gap == "\n")?;
         let mut joined = self.clone();
         joined.gaps.remove(index);
@@ -85,15 +94,19 @@ fn is_in_row(before: &[char], length: usize) -> bool {
 /// Returns whether it is a phone number regardless of its surroundings.
 pub(crate) fn is_surely_phone(shape: &PhoneShape) -> bool {
     let has_phone_length = (7..=15).contains(&shape.digits.len());
+    // Without a label, numbers in cells are quantities; but these do not begin with 0.
+    let is_area_and_number = shape.digits.starts_with('0') && shape.lengths.len() == 2;
     let is_labeled = shape.label == PhoneLabel::Phone && has_phone_length && !begins_with_date(shape);
     let is_marked = (shape.has_plus && is_international(&shape.digits)) || is_labeled;
-    shape.is_tidy() && (is_marked || is_chinese_mobile(shape) || is_chinese_landline(shape))
+    let is_chinese =
+        is_chinese_mobile(shape) || (is_chinese_landline(shape) && (!shape.is_spread || is_area_and_number));
+    shape.is_tidy() && (is_marked || is_chinese)
 }
 
 /// Returns whether it has a form that other numbers have too, and no label and nothing connected to it that indicates
 /// another number.
 pub(crate) fn is_likely_phone(shape: &PhoneShape) -> bool {
-    let is_free = !shape.is_connected && shape.label != PhoneLabel::Other && !begins_with_date(shape);
+    let is_free = !shape.is_connected && !shape.is_spread && shape.label != PhoneLabel::Other && !contains_date(shape);
     is_free
         && shape.is_tidy()
         && (is_north_american(shape)
@@ -127,8 +140,7 @@ fn has_international_prefix(shape: &PhoneShape) -> bool {
     is_separated && !shape.has_line_break() && rest.is_some_and(is_international)
 }
 
-/// 11 digits that begin with 13 to 19, with or without the country code, in groups of any length of two or more, or
-/// with a line break.
+/// 11 digits that begin with 13 to 19, with or without the country code, in a few groups of any length of two or more.
 fn is_chinese_mobile(shape: &PhoneShape) -> bool {
     let digits = &shape.digits;
     let Some(lead_length) = digits.len().checked_sub(11) else { return false };
@@ -137,11 +149,14 @@ fn is_chinese_mobile(shape: &PhoneShape) -> bool {
     }
     let (lead, number) = digits.split_at(lead_length);
     let begins_like_mobile = number.starts_with('1') && number.as_bytes()[1] >= b'3';
-    let is_whole_group_split = shape.has_line_break() || shape.lengths.iter().all(|length| *length >= 2);
+    // More groups are a row of numbers.
+    let max_groups = if lead.is_empty() { 4 } else { 5 };
+    let has_long_groups = shape.lengths.iter().all(|length| *length >= 2);
     begins_like_mobile
+        && (!shape.is_spread || (shape.lengths == [3, 4, 4] && !shape.is_connected))
         && ["", "0", "86", "086", "0086"].contains(&lead)
-        && shape.lengths.len() <= 6
-        && is_whole_group_split
+        && shape.lengths.len() <= max_groups
+        && has_long_groups
         && !shape.gaps.iter().any(|gap| gap.contains(['.', '/']))
 }
 
@@ -242,6 +257,26 @@ fn begins_with_date(shape: &PhoneShape) -> bool {
     // Day and month in either order.
     let is_year_last = a <= 2 && b <= 2 && c == 4 && is_year(third) && is_day(first) && is_day(second);
     is_year_first || is_year_last
+}
+
+/// Returns whether a date with marks between its parts begins anywhere: `12 - 2024-01-31`, `31.01.2024 12`.
+fn contains_date(shape: &PhoneShape) -> bool {
+    let mut start = 0;
+    let windows = shape.lengths.windows(3).zip(shape.gaps.windows(2));
+    for (lengths, gaps) in windows {
+        let is_marked = gaps[0] == gaps[1] && ["-", ".", "/"].contains(&gaps[0].as_str());
+        let part = PhoneShape {
+            digits: shape.digits[start..].to_owned(),
+            lengths: lengths.to_vec(),
+            gaps: gaps.to_vec(),
+            ..shape.clone()
+        };
+        if is_marked && begins_with_date(&part) {
+            return true;
+        }
+        start += lengths[0];
+    }
+    begins_with_date(shape)
 }
 
 /// A date without separators: `20240131`.
