@@ -16,6 +16,7 @@ mod health;
 mod http;
 pub mod lambda;
 mod limits;
+mod pools;
 mod settings;
 mod state;
 mod tasks;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use quire_fair_share::Capacity;
 use quire_platform::{OutgoingMessage, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, now};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
@@ -82,20 +83,20 @@ pub(crate) fn send(
     Ok(())
 }
 
-/// Leases up to `max` messages, round-robin between groups.
+/// Leases messages within the capacity, round-robin between groups.
 pub(crate) fn receive(
     connection: &Connection,
     changes: &mut Changes,
     receive_settings: &ReceiveSettings,
-    max: usize,
+    capacity: &Capacity,
 ) -> Result<ReceivedBatch, TransactionError> {
     let now = now().0;
     loop {
-        let picked = next_messages(connection, receive_settings.queue, max, now)?;
+        let picked = next_messages(connection, receive_settings.queue, capacity, now)?;
         if picked.is_empty() {
             return Ok(ReceivedBatch {
                 received: Vec::new(),
-                next_visible_in: next_visible_in(connection, receive_settings.queue, now)?,
+                next_visible_in: next_visible_in(connection, receive_settings.queue, capacity, now)?,
             });
         }
         let mut received = Vec::with_capacity(picked.len());

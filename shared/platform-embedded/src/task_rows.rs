@@ -116,11 +116,25 @@ fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// Returns a task's pages, in order.
-pub(crate) fn pages(connection: &Connection, id: TaskId) -> Result<Vec<Page>, TransactionError> {
-    let mut select = connection.prepare_cached("SELECT record FROM pages WHERE task = ?1 ORDER BY document, page")?;
-    let records = select.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
-    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+/// Returns up to `limit` of a task's pages after this one, in order, and the task's round; 0 if it does not exist.
+pub(crate) fn pages_after(
+    connection: &Connection,
+    id: TaskId,
+    after: Option<PageRef>,
+    limit: usize,
+) -> Result<(u32, Vec<Page>), TransactionError> {
+    let round: Option<u32> = connection
+        .prepare_cached("SELECT json_extract(record, '$.round') FROM tasks WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?;
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM pages WHERE task = ?1 AND (document, page) > (?2, ?3) ORDER BY document, page LIMIT ?4",
+    )?;
+    let (document, page) = after.map_or((0, 0), |after| (after.document, after.page));
+    let values = params![id.to_string(), document, page, sql_limit(limit)];
+    let records = select.query_map(values, |row| row.get::<_, String>(0))?;
+    let pages = records.map(|record| Ok(serde_json::from_str(&record?)?)).collect::<Result<_, TransactionError>>()?;
+    Ok((round.unwrap_or_default(), pages))
 }
 
 /// Returns a page, which must exist.
@@ -221,7 +235,7 @@ fn reopen_all(
     task: &mut Task,
     with_read: bool,
 ) -> Result<Option<Vec<PageRef>>, TransactionError> {
-    let mut pages = pages(connection, task.id)?;
+    let (_, mut pages) = pages_after(connection, task.id, None, usize::MAX)?;
     pages.retain(|page| with_read || page.status != PageStatus::Succeeded);
     Ok(transitions::reopen_all(task, with_read, now()).map(|_| pages.iter().map(|page| page.page).collect()))
 }

@@ -36,7 +36,7 @@ pub(crate) async fn read_batch(
 ) -> Result<Response, Problem> {
     let call = CreateRequest::new(&app, PATH, principal, request.headers())?;
     let (spec, files) = call.receive_form(&app, request, &FORM, app.settings.max_files).await?;
-    let content = async |_| match validate_batch(&app, files).await {
+    let content = async |_| match validate_batch(&app, call.tenant(), files).await {
         Ok(content) => Ok(content),
         Err(entries) => Err(CreateRejection::Answered(Json(entries).into_response())),
     };
@@ -49,6 +49,7 @@ async fn answer(app: &AppState, call: &CreateRequest, task: Task) -> Result<Resp
     if !task.status().ended() {
         return Ok(call.base.accepted(&task));
     }
+    let _permit = app.pools.results.acquire(call.tenant().as_str()).await;
     let documents = document_answers(&app.backend, &task).await.map_err(|error| task_problem(error).of(id))?;
     let id = HeaderValue::from_str(&id.to_string()).expect("a task id is ASCII");
     Ok(([(TASK_ID, id)], Json(documents)).into_response())
