@@ -1,8 +1,9 @@
-//! The micro-batch policy: gathers pages of all documents and tenants into batches. Pure: no I/O, and time is passed
-//! in.
+//! The micro-batch policy: gathers pages of all documents and tenants into batches, in which the tenants take turns.
+//! Pure: no I/O, and time is passed in.
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,8 +51,16 @@ impl BatchLimits {
 #[derive(Debug)]
 pub struct Batcher<T> {
     limits: BatchLimits,
-    waiting: VecDeque<BatchEntry<T>>,
+    /// In the order of their turns; none is empty.
+    waiting: VecDeque<TenantEntries<T>>,
     cost: u64,
+}
+
+/// The entries of one tenant, oldest first.
+#[derive(Debug)]
+struct TenantEntries<T> {
+    tenant: Arc<str>,
+    entries: VecDeque<BatchEntry<T>>,
 }
 
 #[derive(Debug)]
@@ -78,31 +87,50 @@ impl<T> Batcher<T> {
         Self { limits, waiting: VecDeque::new(), cost: 0 }
     }
 
-    /// Adds an entry. Its cost counts as at least 1, so that every batch is finite.
+    /// Adds an entry of no tenant. Its cost counts as at least 1, so that every batch is finite.
     pub fn push(&mut self, now: Instant, cost: u64, item: T) {
-        let cost = cost.max(1);
-        self.cost += cost;
-        self.waiting.push_back(BatchEntry { since: now, cost, item });
+        self.push_for("", now, cost, item);
     }
 
-    /// Returns whether a full batch is waiting; then nothing more should be pushed (backpressure).
+    /// As [`Self::push`], for a tenant.
+    pub fn push_for(&mut self, tenant: &str, now: Instant, cost: u64, item: T) {
+        let cost = cost.max(1);
+        self.cost += cost;
+        let entry = BatchEntry { since: now, cost, item };
+        match self.waiting.iter_mut().find(|waiting| &*waiting.tenant == tenant) {
+            Some(waiting) => waiting.entries.push_back(entry),
+            None => self.waiting.push_back(TenantEntries { tenant: tenant.into(), entries: [entry].into() }),
+        }
+    }
+
+    /// Returns whether a full batch is waiting.
     pub fn is_full(&self) -> bool {
         !self.waiting.is_empty() && self.cost >= self.limits.max_cost
     }
 
     /// Returns when the next batch is due. The wait counts from the oldest entry: later entries do not extend it.
     pub fn next_due(&self, now: Instant, has_idle_reader: bool) -> BatchDue {
-        let Some(oldest) = self.waiting.front() else { return BatchDue::Never };
-        let deadline = oldest.since + self.limits.max_wait;
+        let oldest = self.waiting.iter().filter_map(|waiting| Some(waiting.entries.front()?.since)).min();
+        let Some(oldest) = oldest else { return BatchDue::Never };
+        let deadline = oldest + self.limits.max_wait;
         if has_idle_reader || self.is_full() || deadline <= now { BatchDue::Now } else { BatchDue::At(deadline) }
     }
 
-    /// Removes and returns the next batch, oldest entries first: up to the cost limit, at least one unless the
-    /// batcher is empty.
+    /// Removes and returns the next batch: the tenants take turns, and each one's oldest entries are first. Up to the
+    /// cost limit, at least one entry unless the batcher is empty.
     pub fn take(&mut self) -> Vec<T> {
         let mut batch = Vec::new();
         let mut budget = self.limits.max_cost;
-        while let Some(entry) = self.waiting.pop_front_if(|entry| batch.is_empty() || entry.cost <= budget) {
+        while let Some(mut next) = self.waiting.pop_front() {
+            let fits = |entry: &mut BatchEntry<T>| batch.is_empty() || entry.cost <= budget;
+            let Some(entry) = next.entries.pop_front_if(fits) else {
+                // Its turn stays the next.
+                self.waiting.push_front(next);
+                break;
+            };
+            if !next.entries.is_empty() {
+                self.waiting.push_back(next);
+            }
             budget = budget.saturating_sub(entry.cost);
             self.cost -= entry.cost;
             batch.push(entry.item);
@@ -173,6 +201,20 @@ mod tests {
         assert_eq!(batcher.take(), ['b']);
         assert_eq!(batcher.take(), ['c']);
         assert!(batcher.take().is_empty());
+    }
+
+    #[test]
+    fn tenants_take_turns() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(LIMITS);
+        for (tenant, item) in [("a", 1), ("a", 2), ("a", 3), ("b", 10), ("c", 20), ("b", 11)] {
+            batcher.push_for(tenant, now, 50, item);
+        }
+        let batches: Vec<Vec<i32>> = (0..3).map(|_| batcher.take()).collect();
+        assert_eq!(batches, [[1, 10], [20, 2], [11, 3]]);
+        batcher.push_for("b", now, 50, 12);
+        batcher.push_for("a", now, 51, 4);
+        assert_eq!((batcher.take(), batcher.take()), (vec![12], vec![4]), "a page that does not fit is the next");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! - [`FairShare`] is a semaphore whose permits belong to tenants. Waiting tenants take turns (round-robin), and the
 //!   permits that one tenant may hold depend on how many are free.
 //! - `scheduler` is its policy, without I/O and without a clock.
+//! - [`WeightedShare`] is a semaphore for amounts, e.g. of memory, in which each tenant has a limit.
 //! - [`with_tenant`] marks a future as the work of a tenant, so that pools below, e.g. that of database connections,
 //!   know for which tenant they work.
 //!
@@ -18,9 +19,11 @@
 mod scheduler;
 mod share;
 mod tenant_scope;
+mod weighted;
 
 pub use share::{Capacity, FairPermit, FairShare};
 pub use tenant_scope::{current_tenant, with_tenant};
+pub use weighted::{WeightedPermit, WeightedShare};
 
 /// Returns the size of a pool in which one tenant alone may hold `permits`.
 ///

@@ -88,6 +88,11 @@ impl Scheduler {
         Some((tenant, ticket))
     }
 
+    /// Returns whether another tenant holds a permit or waits for one.
+    pub(crate) fn has_others(&self, tenant: &str) -> bool {
+        self.tenants.len() > usize::from(self.tenants.contains_key(tenant))
+    }
+
     /// Returns the tenants that hold permits, with the number of further ones that each may take now.
     pub(crate) fn capacities(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let holders = self.tenants.iter().filter(|(_, state)| state.held > 0);

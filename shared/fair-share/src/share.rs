@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::scheduler::{Scheduler, Ticket};
 
@@ -26,6 +26,7 @@ pub struct FairShare(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<ShareState>,
+    releases: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl FairShare {
     /// until the holder returns it.
     pub fn new(permits: usize) -> Self {
         let state = ShareState { scheduler: Scheduler::new(permits.max(1)), waiting: HashMap::new() };
-        Self(Arc::new(Shared { state: Mutex::new(state) }))
+        Self(Arc::new(Shared { state: Mutex::new(state), releases: watch::Sender::new(()) }))
     }
 
     /// Waits for a permit. Dropping the future gives up the place in the queue.
@@ -85,6 +86,16 @@ impl FairShare {
         let tenant: Arc<str> = tenant.into();
         let taken = self.0.lock().scheduler.try_acquire(&tenant);
         taken.then(|| FairPermit { shared: Arc::clone(&self.0), tenant })
+    }
+
+    /// Returns whether another tenant holds a permit or waits for one.
+    pub fn has_others(&self, tenant: &str) -> bool {
+        self.0.lock().scheduler.has_others(tenant)
+    }
+
+    /// Subscribes to returned permits, after which the capacity has grown.
+    pub fn releases(&self) -> watch::Receiver<()> {
+        self.0.releases.subscribe()
     }
 
     /// Returns how many permits can be taken now.
@@ -131,6 +142,7 @@ impl FairPermit {
 impl Drop for FairPermit {
     fn drop(&mut self) {
         self.shared.change(|state| state.scheduler.release(&self.tenant));
+        self.shared.releases.send_replace(());
     }
 }
 
@@ -245,9 +257,15 @@ mod tests {
     async fn the_capacity_is_what_each_tenant_can_take() {
         let share = FairShare::new(24);
         assert_eq!((share.capacity().max, share.capacity().is_limited()), (16, false));
+        let mut releases = share.releases();
         let held: Vec<FairPermit> = std::iter::from_fn(|| share.try_acquire("a")).collect();
+        assert_eq!((share.has_others("a"), share.has_others("b")), (false, true));
         let capacity = share.capacity();
         assert_eq!((held.len(), capacity.of("a"), capacity.of("b")), (16, 0, 5));
         assert!(capacity.is_limited());
+        assert!(!releases.has_changed().expect("the share exists"));
+        drop(held);
+        assert!(releases.has_changed().expect("the share exists"));
+        releases.mark_unchanged();
     }
 }
