@@ -40,8 +40,11 @@ pub struct SubmitSettings {
     /// fetched for other tenants. Default: 16. Fetching is mostly waiting, but each may take the maximum size of a
     /// document in the spool.
     pub max_fetches: usize,
-    /// The minimum rate of a fetch in bytes per second, averaged over ten seconds. Default: 10,000. 0 disables it.
+    /// The minimum rate of a fetch in bytes per second. Default: 10,000. 0 disables it.
     pub min_fetch_rate: u64,
+    /// The time over which the rate is averaged, and the time before the first byte that does not count. Default: 10
+    /// seconds, so that short stalls do not matter.
+    pub fetch_rate_window: Duration,
     /// The timeout for the response to a test event. Default: 15 seconds, the same as for a callback.
     pub webhook_test_limit: Duration,
     /// The idle timeout of an upload. Default: 30 seconds. Slow clients are fine; one that sends nothing holds a file.
@@ -84,6 +87,7 @@ impl Default for SubmitSettings {
             fetch_limit: Duration::from_mins(1),
             max_fetches: 16,
             min_fetch_rate: 10_000,
+            fetch_rate_window: Duration::from_secs(10),
             webhook_test_limit: Duration::from_secs(15),
             idle_limit: Duration::from_secs(30),
             inspect_limit: Duration::from_mins(1),
@@ -120,6 +124,7 @@ impl SubmitSettings {
             fetch_limit: timeout("QUIRE_FETCH_LIMIT_SECS", default.fetch_limit)?,
             max_fetches: env::within("QUIRE_MAX_FETCHES", default.max_fetches, 1..=1024)?,
             min_fetch_rate: env::within("QUIRE_MIN_FETCH_RATE", default.min_fetch_rate, 0..=1 << 30)?,
+            fetch_rate_window: default.fetch_rate_window,
             webhook_test_limit: default.webhook_test_limit,
             idle_limit: timeout("QUIRE_IDLE_LIMIT_SECS", default.idle_limit)?,
             inspect_limit: timeout("QUIRE_INSPECT_LIMIT_SECS", default.inspect_limit)?,

@@ -227,13 +227,13 @@ async fn obtain(
     let after = backoff(attempt, rand::random());
     let fetched = match source {
         DocumentSource::Url { url } => {
-            let min_rate = app.settings.min_fetch_rate;
+            let (min_rate, window) = (app.settings.min_fetch_rate, app.settings.fetch_rate_window);
             tokio::select! {
                 fetched = fetch(app, url, &file) => match fetched {
                     Ok(()) => Ok(()),
                     Err(error) => Err(obtain_error(error, after)?),
                 },
-                () = wait_until_too_slow(&file, min_rate) => Err(slow_source_error(min_rate, after)),
+                () = wait_until_too_slow(&file, min_rate, window) => Err(slow_source_error(min_rate, window, after)),
             }
         }
         DocumentSource::Inbox { key, version } => download(app, key, version.as_deref(), &file).await?,
@@ -272,9 +272,11 @@ fn obtain_error(error: FetchError, after: Duration) -> Result<ObtainError> {
     Ok(if transient { ObtainError::Transient { failure, after } } else { ObtainError::Final(failure) })
 }
 
-fn slow_source_error(min_rate: u64, after: Duration) -> ObtainError {
-    let message =
-        format!("The document could not be fetched: the source sent less than {min_rate} bytes per second for 10 s.");
+fn slow_source_error(min_rate: u64, window: Duration, after: Duration) -> ObtainError {
+    let secs = window.as_secs();
+    let message = format!(
+        "The document could not be fetched: the source sent less than {min_rate} bytes per second for {secs} s."
+    );
     ObtainError::Transient { failure: Failure::new(FailureCode::FetchFailed, message), after }
 }
 

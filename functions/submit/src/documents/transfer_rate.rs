@@ -8,23 +8,18 @@ use std::{path::Path, time::Duration};
 
 use tokio::time::sleep;
 
-/// The time before the first byte that is not counted: a server may have to prepare the document.
-const GRACE_PERIOD: Duration = Duration::from_secs(10);
-/// The rate is the average over this time, so that short stalls do not matter.
-const WINDOW: Duration = Duration::from_secs(10);
-
-/// Returns when the file at `path` has grown by less than `bytes_per_sec` on average over a window of ten seconds,
-/// after a grace period of ten seconds. Never returns for a rate of 0.
-pub(crate) async fn wait_until_too_slow(path: &Path, bytes_per_sec: u64) {
+/// Returns when the file at `path` has grown by less than `bytes_per_sec` on average over a window, after a grace period
+/// of the same length: a server may have to prepare the document. Never returns for a rate of 0.
+pub(crate) async fn wait_until_too_slow(path: &Path, bytes_per_sec: u64, window: Duration) {
     if bytes_per_sec == 0 {
         return std::future::pending().await;
     }
-    sleep(GRACE_PERIOD).await;
+    sleep(window).await;
     let mut before = size_of(path).await;
     loop {
-        sleep(WINDOW).await;
+        sleep(window).await;
         let now = size_of(path).await;
-        if now.saturating_sub(before) < bytes_per_sec * WINDOW.as_secs() {
+        if (now.saturating_sub(before) as f64) < bytes_per_sec as f64 * window.as_secs_f64() {
             return;
         }
         before = now;
@@ -60,7 +55,7 @@ mod tests {
         let started = Instant::now();
         let too_slow = async {
             tokio::select! {
-                () = wait_until_too_slow(&path, min_rate) => {}
+                () = wait_until_too_slow(&path, min_rate, Duration::from_secs(10)) => {}
                 () = transfer(&path, bytes_per_sec) => {}
             }
         };

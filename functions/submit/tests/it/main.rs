@@ -24,6 +24,7 @@ mod result;
 mod retention;
 mod retry;
 mod searchable;
+mod sharing;
 mod support;
 mod sweep;
 mod task;
