@@ -170,9 +170,9 @@ impl Capacity {
         self.by_tenant.get(tenant).map_or(self.max, |permits| (*permits).min(self.max))
     }
 
-    /// Returns whether a tenant that holds permits can take fewer than another.
+    /// Returns whether a tenant can take none, although others can.
     pub fn is_limited(&self) -> bool {
-        self.by_tenant.values().any(|permits| *permits < self.max)
+        self.by_tenant.values().any(|permits| *permits == 0)
     }
 }
 

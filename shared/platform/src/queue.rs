@@ -76,7 +76,7 @@ impl QueueName {
     }
 }
 
-/// How long a receive waits that cannot leave out groups, while some can take fewer messages: their capacity may grow.
+/// How long a receive waits that cannot be interrupted, while a group can take no message: its capacity may grow.
 const LIMITED_POLL: Duration = Duration::from_secs(1);
 
 /// The longest visibility timeout of consumers that extend their leases: how long a crash may hide a message.

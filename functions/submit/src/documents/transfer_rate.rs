@@ -8,8 +8,8 @@ use std::{path::Path, time::Duration};
 
 use tokio::time::sleep;
 
-/// Returns when the file at `path` has grown by less than `bytes_per_sec` on average over a window, after a grace period
-/// of the same length: a server may have to prepare the document. Never returns for a rate of 0.
+/// Returns when the file at `path` has grown by less than `bytes_per_sec` on average over a window, after a grace
+/// period of the same length: a server may have to prepare the document. Never returns for a rate of 0.
 pub(crate) async fn wait_until_too_slow(path: &Path, bytes_per_sec: u64, window: Duration) {
     if bytes_per_sec == 0 {
         return std::future::pending().await;

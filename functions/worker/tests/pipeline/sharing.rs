@@ -1,5 +1,5 @@
-//! The worker is shared fairly between tenants. The misbehaving tenant uses pages that never end, so that no test depends
-//! on how long anything takes.
+//! The worker is shared fairly between tenants. The misbehaving tenant uses pages that never end, so that no test
+//! depends on how long anything takes.
 
 use std::{
     sync::{Arc, mpsc},

@@ -121,8 +121,8 @@ fn start<M: Message, F: Future<Output = ()> + Send + 'static>(
     is_surplus
 }
 
-/// Waits a little, or until a delivery ends: a queue that cannot leave out a busy tenant would return its messages again
-/// and again.
+/// Waits a little, or until a delivery ends: a queue that cannot leave out a busy tenant would return its messages
+/// again and again.
 async fn pause_for_capacity(in_flight: &mut JoinSet<()>, shutdown: &CancellationToken) {
     let ended = timeout(SURPLUS_PAUSE, in_flight.join_next());
     if let Some(Ok(Some(ended))) = shutdown.run_until_cancelled(ended).await {
