@@ -37,11 +37,11 @@ impl SqliteTable {
     /// pages that are listed already. Within a round a page changes once, when it ends, so that each listed state was
     /// its state during this call.
     async fn pages_of_one_round(&self, id: TaskId, per_read: usize) -> Result<Option<Vec<Page>>> {
-        let (round, mut all) = self.pages_after(id, None, per_read).await?;
+        let (round, mut all) = self.pages_chunk(id, None, per_read).await?;
         let mut last = all.len();
         while last >= per_read {
             let after = all.last().map(|page| page.page);
-            let (current, pages) = self.pages_after(id, after, per_read).await?;
+            let (current, pages) = self.pages_chunk(id, after, per_read).await?;
             if current != round {
                 return Ok(None);
             }
@@ -51,8 +51,8 @@ impl SqliteTable {
         Ok(Some(all))
     }
 
-    async fn pages_after(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<(u32, Vec<Page>)> {
-        self.database.read(move |connection| task_rows::pages_after(connection, id, after, limit)).await
+    async fn pages_chunk(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<(u32, Vec<Page>)> {
+        self.database.read(move |connection| task_rows::pages_chunk(connection, id, after, limit)).await
     }
 }
 
@@ -80,8 +80,7 @@ impl TaskTable for SqliteTable {
                 return Ok(pages);
             }
         }
-        let all = self.database.read(move |connection| task_rows::pages_after(connection, id, None, usize::MAX));
-        Ok(all.await?.1)
+        self.database.read(move |connection| task_rows::pages(connection, id)).await
     }
 
     async fn page(&self, page: PageRef) -> Result<Page> {

@@ -116,8 +116,15 @@ fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// Returns a task's pages, in order.
+pub(crate) fn pages(connection: &Connection, id: TaskId) -> Result<Vec<Page>, TransactionError> {
+    let mut select = connection.prepare_cached("SELECT record FROM pages WHERE task = ?1 ORDER BY document, page")?;
+    let records = select.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
+    records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
+}
+
 /// Returns up to `limit` of a task's pages after this one, in order, and the task's round; 0 if it does not exist.
-pub(crate) fn pages_after(
+pub(crate) fn pages_chunk(
     connection: &Connection,
     id: TaskId,
     after: Option<PageRef>,
@@ -235,7 +242,7 @@ fn reopen_all(
     task: &mut Task,
     with_read: bool,
 ) -> Result<Option<Vec<PageRef>>, TransactionError> {
-    let (_, mut pages) = pages_after(connection, task.id, None, usize::MAX)?;
+    let mut pages = pages(connection, task.id)?;
     pages.retain(|page| with_read || page.status != PageStatus::Succeeded);
     Ok(transitions::reopen_all(task, with_read, now()).map(|_| pages.iter().map(|page| page.page).collect()))
 }
