@@ -161,12 +161,13 @@ impl Intake {
             let is_alone = capacity == EngineCapacity::One || self.is_in_quarantine();
             let slots = if is_alone { self.acquire_all_slots().await? } else { self.acquire_slots().await? };
             // The capacity may have changed while the slots were waited for.
-            return Ok(match self.engines.capacity() {
-                EngineCapacity::None { .. } => continue,
-                EngineCapacity::Many if !self.is_in_quarantine() => NextStep::Receive(slots),
-                EngineCapacity::Many | EngineCapacity::One if is_alone => NextStep::ReceiveAlone(slots),
-                EngineCapacity::Many | EngineCapacity::One => continue,
-            });
+            let capacity = self.engines.capacity();
+            if capacity == EngineCapacity::Many && !self.is_in_quarantine() {
+                return Ok(NextStep::Receive(slots));
+            }
+            if is_alone && !matches!(capacity, EngineCapacity::None { .. }) {
+                return Ok(NextStep::ReceiveAlone(slots));
+            }
         }
     }
 
