@@ -104,7 +104,7 @@ async fn handle_delivery<M: DeadMessage>(backend: Backend, delivery: Result<Deli
 
 /// Records a malformed message. No page fails, since the page is unknown.
 async fn file_malformed_message(backend: &Backend, kind: DeadLetterKind, malformed: MalformedMessage) -> Result<()> {
-    let MalformedMessage { body, error, lease } = malformed;
+    let MalformedMessage { body, error, lease, .. } = malformed;
     let digest: [u8; 32] = Sha256::digest(&body).into();
     let head = digest.first_chunk().expect("a digest has 32 bytes");
     let name = format!("unreadable-{:032x}", u128::from_be_bytes(*head));

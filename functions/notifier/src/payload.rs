@@ -1,38 +1,39 @@
 //! Builds the bodies of callbacks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use quire_callback::{MAX_PAGES, MAX_TEXT_BYTES, PageContent};
+use quire_fair_share::{WeightedPermit, WeightedShare};
 use quire_platform::{Backend, PageBatches, Result, StoredPageText, read_page_text, retry_with_backoff};
 use quire_tasks::{CallbackPayload, Page, PageRef, PageStatus, Task, UnixMillis, average_confidence};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 use crate::schedule::CallbackRequest;
 
 /// Maximum concurrent reads of texts: enough to hide the object store's latency, few enough to fit in memory.
 const MAX_CONCURRENT_READS: usize = 8;
-/// Maximum memory of all bodies together. Many small bodies or few large ones can be in flight.
-const MAX_MEMORY_KIB: usize = 192 * 1024;
+/// Maximum memory of all bodies of one tenant; all together have half as much again. Many small bodies or few large
+/// ones can be in flight.
+const MAX_MEMORY_KIB: u32 = 128 * 1024;
 /// Memory reserved while a body is built: its texts, and the JSON, in which escapes may double them.
 const MAX_BODY_KIB: u32 = (3 * MAX_TEXT_BYTES / 1024) as u32;
 
-/// Builds payloads within a memory limit.
+/// Builds payloads within a memory limit per tenant.
 #[derive(Debug)]
-pub(crate) struct PayloadBuilder(Arc<Semaphore>);
+pub(crate) struct PayloadBuilder(WeightedShare);
 
 /// A payload, with the permit for its memory.
 #[derive(Debug)]
 pub(crate) struct BuiltPayload {
     pub(crate) body: Bytes,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<WeightedPermit>,
 }
 
 impl Default for PayloadBuilder {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_MEMORY_KIB)))
+        Self(WeightedShare::new(MAX_MEMORY_KIB))
     }
 }
 
@@ -56,9 +57,10 @@ impl PayloadBuilder {
             let confidence = mean_confidence(backend, task).await?;
             return Ok(BuiltPayload::small(quire_callback::full_payload_without_pages(task, confidence)));
         }
-        let permit = Arc::clone(&self.0).acquire_many_owned(MAX_BODY_KIB).await;
+        let mut permit = self.0.acquire(task.tenant.as_str(), MAX_BODY_KIB).await;
         let body = build_full_body(backend, task).await?;
-        Ok(BuiltPayload { _permit: permit.ok().map(|permit| shrink_permit(permit, body.len())), body })
+        permit.shrink_to(body.len().div_ceil(1024));
+        Ok(BuiltPayload { body, _permit: Some(permit) })
     }
 }
 
@@ -66,13 +68,6 @@ impl BuiltPayload {
     fn small(body: String) -> Self {
         Self { body: body.into(), _permit: None }
     }
-}
-
-/// Reduces the permit to the size of the finished body.
-fn shrink_permit(mut permit: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
-    let needed = bytes.div_ceil(1024).min(permit.num_permits());
-    drop(permit.split(permit.num_permits() - needed));
-    permit
 }
 
 async fn mean_confidence(backend: &Backend, task: &Task) -> Result<Option<f32>> {
@@ -122,20 +117,5 @@ async fn read_page(backend: Backend, page: PageRef, round: u32) -> Result<Option
             warn!(%page, "sending the callback without text, because a stored result is malformed");
             Ok(None)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_permit_shrinks_to_the_size_of_the_body() {
-        let capacity = Arc::new(Semaphore::new(MAX_MEMORY_KIB));
-        let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
-        let small = shrink_permit(whole, 1025);
-        assert_eq!((small.num_permits(), capacity.available_permits()), (2, MAX_MEMORY_KIB - 2));
-        let whole = Arc::clone(&capacity).try_acquire_many_owned(MAX_BODY_KIB).expect("enough permits");
-        assert_eq!(shrink_permit(whole, usize::MAX).num_permits(), MAX_BODY_KIB as usize, "not more than reserved");
     }
 }

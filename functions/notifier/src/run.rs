@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
+use quire_fair_share::pool_size;
 use quire_platform::{
     Consumer, Delivery, MalformedMessage, QueueName,
     consumer::{ConcurrencyLimits, run_concurrently},
@@ -13,8 +14,9 @@ use tracing::warn;
 
 use crate::Notifier;
 
-/// Maximum deliveries in flight. Most of their time is spent waiting for receivers, and several slow endpoints can
-/// use all their slots and still leave capacity for others. The memory of payloads is limited separately.
+/// Maximum deliveries of one tenant in flight. Most of their time is spent waiting for receivers, and several slow
+/// endpoints can use all their slots and still leave capacity for other endpoints of the tenant. Other tenants have
+/// capacity of their own. The memory of payloads is limited separately.
 const MAX_IN_FLIGHT: usize = 64;
 /// Maximum duration of a delivery: the response timeout plus the backend's retries. After it the lease is not
 /// extended.
@@ -34,7 +36,11 @@ impl Notifier {
         self.check_schedule()?;
         let consumer = Consumer::new(self.backend.queue(QueueName::Callbacks), MAX_DELIVERY);
         let notifier = Arc::new(self);
-        let limits = ConcurrencyLimits { max_in_flight: MAX_IN_FLIGHT, drain_timeout: DRAIN_LIMIT, error_pause: PAUSE };
+        let limits = ConcurrencyLimits {
+            max_in_flight: pool_size(MAX_IN_FLIGHT),
+            drain_timeout: DRAIN_LIMIT,
+            error_pause: PAUSE,
+        };
         let handle = |delivery| Arc::clone(&notifier).handle_delivery(delivery);
         Ok(run_concurrently(&consumer, limits, &shutdown, |_| false, handle).await?)
     }

@@ -17,6 +17,7 @@ mod health;
 mod http;
 pub mod lambda;
 mod limits;
+mod pools;
 mod server;
 mod settings;
 mod state;

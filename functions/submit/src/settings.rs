@@ -40,6 +40,15 @@ pub struct SubmitSettings {
     pub limits: DocumentLimits,
     /// The timeout for fetching an `image_url`. Default: 1 minute.
     pub fetch_limit: Duration,
+    /// The maximum number of documents of one tenant that ingest fetches concurrently; half as many again can be
+    /// fetched for other tenants. Default: 16. Fetching is mostly waiting, but each may take the maximum size of a
+    /// document in the spool.
+    pub max_fetches: usize,
+    /// The minimum rate of a fetch in bytes per second. Default: 10,000. 0 disables it.
+    pub min_fetch_rate: u64,
+    /// The time over which the rate is averaged, and the time before the first byte that does not count. Default: 10
+    /// seconds, so that short stalls do not matter.
+    pub fetch_rate_window: Duration,
     /// The timeout for the response to a test event. Default: 15 seconds, the same as for a callback.
     pub webhook_test_limit: Duration,
     /// The idle timeout of an upload. Default: 30 seconds. Slow clients are fine; one that sends nothing holds a file.
@@ -52,8 +61,9 @@ pub struct SubmitSettings {
     /// The timeout for validating a document. Default: 1 minute. Only headers are read and pages counted, so that a
     /// document that takes longer is malicious.
     pub inspect_limit: Duration,
-    /// The maximum number of documents that are validated concurrently, over all requests. Default: the number of CPUs,
-    /// since each validation takes one.
+    /// The maximum number of PDFs of one tenant that are validated concurrently, over all requests; half as many again
+    /// can be validated for other tenants. The same holds for images. Default: the number of CPUs, since each
+    /// validation takes one.
     pub max_inspections: usize,
     /// How long an `Idempotency-Key` is remembered. Default: 24 hours.
     pub keys_kept_for: Duration,
@@ -89,6 +99,9 @@ impl Default for SubmitSettings {
             longest_wait: Duration::from_mins(1),
             limits: DocumentLimits::default(),
             fetch_limit: Duration::from_mins(1),
+            max_fetches: 16,
+            min_fetch_rate: 10_000,
+            fetch_rate_window: Duration::from_secs(10),
             webhook_test_limit: Duration::from_secs(15),
             idle_limit: Duration::from_secs(30),
             upload_limit: Duration::from_hours(1),
@@ -112,8 +125,8 @@ impl Default for SubmitSettings {
 impl SubmitSettings {
     /// Reads the settings from these environment variables; each has the default above:
     /// `QUIRE_SYNC_LIMIT_SECS`, `QUIRE_MAX_BODY_BYTES`, `QUIRE_MAX_FILES`, `QUIRE_LONGEST_WAIT_SECS`,
-    /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_IDLE_LIMIT_SECS`, `QUIRE_UPLOAD_LIMIT_SECS`,
-    /// `QUIRE_MIN_BODY_BYTES_PER_SEC`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS`,
+    /// `QUIRE_FETCH_LIMIT_SECS`, `QUIRE_MAX_FETCHES`, `QUIRE_MIN_FETCH_RATE`, `QUIRE_IDLE_LIMIT_SECS`,
+    /// `QUIRE_UPLOAD_LIMIT_SECS`, `QUIRE_MIN_BODY_BYTES_PER_SEC`, `QUIRE_INSPECT_LIMIT_SECS`, `QUIRE_MAX_INSPECTIONS`,
     /// `QUIRE_INLINE_RESULT_BYTES`, `QUIRE_MAX_RESULT_PAGES`, `QUIRE_MAX_RESULT_BYTES`, `QUIRE_RESULT_LIMIT_SECS`,
     /// `QUIRE_KEYS`, `QUIRE_MIN_FREE_BYTES`, `QUIRE_PUBLIC_URL`, and those of [`TenantLimits::defaults_from_env`].
     ///
@@ -128,6 +141,9 @@ impl SubmitSettings {
             longest_wait: timeout("QUIRE_LONGEST_WAIT_SECS", default.longest_wait)?,
             limits: default.limits,
             fetch_limit: timeout("QUIRE_FETCH_LIMIT_SECS", default.fetch_limit)?,
+            max_fetches: env::within("QUIRE_MAX_FETCHES", default.max_fetches, 1..=1024)?,
+            min_fetch_rate: env::within("QUIRE_MIN_FETCH_RATE", default.min_fetch_rate, 0..=1 << 30)?,
+            fetch_rate_window: default.fetch_rate_window,
             webhook_test_limit: default.webhook_test_limit,
             idle_limit: timeout("QUIRE_IDLE_LIMIT_SECS", default.idle_limit)?,
             upload_limit: timeout("QUIRE_UPLOAD_LIMIT_SECS", default.upload_limit)?,

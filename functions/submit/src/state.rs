@@ -6,32 +6,12 @@ use quire_egress::Client;
 use quire_platform::Backend;
 use quire_routes::Config;
 use quire_tenants::{KeyCache, RateLimiter, Signing};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{documents::inspector::Inspector, health::Health, settings::SubmitSettings, tasks::routing::Routing};
-
-/// The maximum number of test events in flight: each holds a connection until its receiver answers.
-const MAX_WEBHOOK_TESTS: usize = 16;
-
-/// The maximum number of searchable PDFs that are made concurrently. It is below the number of documents that are
-/// ingested concurrently, so that PDFs never block those.
-const MAX_RENDERINGS: usize = 4;
-
-/// What the API needs to sign and send webhooks itself.
-#[derive(Debug)]
-pub(crate) struct WebhookState {
-    /// Loaded on first use.
-    pub(crate) signing: OnceCell<Signing>,
-    /// Permits for test events.
-    pub(crate) tests: Semaphore,
-}
-
-impl Default for WebhookState {
-    fn default() -> Self {
-        Self { signing: OnceCell::new(), tests: Semaphore::new(MAX_WEBHOOK_TESTS) }
-    }
-}
+use crate::{
+    documents::inspector::Inspector, health::Health, pools::Pools, settings::SubmitSettings, tasks::routing::Routing,
+};
 
 /// The shared state of the HTTP API and of ingest.
 #[derive(Debug)]
@@ -42,11 +22,9 @@ pub struct AppState {
     pub(crate) settings: SubmitSettings,
     pub(crate) health: Arc<dyn Health>,
     pub(crate) routing: Routing,
-    /// Permits for validating documents.
-    pub(crate) inspections: Semaphore,
-    /// Permits for making searchable PDFs: each takes a CPU.
-    pub(crate) rendering: Semaphore,
-    pub(crate) webhooks: WebhookState,
+    pub(crate) pools: Pools,
+    /// What the API needs to sign webhooks itself. Loaded on first use.
+    pub(crate) signing: OnceCell<Signing>,
     pub(crate) keys: KeyCache,
     pub(crate) allowance: RateLimiter,
     /// Background work that outlives its request, even if the client disconnects.
@@ -65,11 +43,9 @@ impl AppState {
         health: Arc<dyn Health>,
         routes: Arc<Config>,
     ) -> Self {
-        let max_renderings = (settings.max_inspections / 2).clamp(1, MAX_RENDERINGS);
         Self {
-            inspections: Semaphore::new(settings.max_inspections),
-            rendering: Semaphore::new(max_renderings),
-            webhooks: WebhookState::default(),
+            pools: Pools::new(&settings),
+            signing: OnceCell::new(),
             keys: KeyCache::new(backend.clone()),
             allowance: RateLimiter::with_defaults(backend.clone(), settings.default_limits),
             routing: Routing::new(routes),

@@ -1,8 +1,9 @@
-//! The micro-batch policy: gathers pages of all documents and tenants into batches. Pure: no I/O, and time is passed
-//! in.
+//! The micro-batch policy: gathers pages of all documents and tenants into batches, in which the tenants take turns.
+//! Pure: no I/O, and time is passed in.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,9 @@ use quire_pp_ocr::BatchPolicy;
 const A4_PAGE_PIXELS: u64 = 1_654 * 2_339;
 /// Pages on their way to or from an engine whose micro-batches have one page.
 const MIN_PAGES_IN_TRANSIT: u32 = 2;
+
+/// How many tenants the batcher remembers that have no entry.
+const MAX_REMEMBERED_TENANTS: usize = 1_000;
 
 /// What bounds a micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +54,19 @@ impl BatchLimits {
 #[derive(Debug)]
 pub struct Batcher<T> {
     limits: BatchLimits,
-    waiting: VecDeque<BatchEntry<T>>,
+    /// None is empty.
+    waiting: Vec<TenantEntries<T>>,
+    /// The number of the turn in which each tenant was last served. The tenant that was served longest ago is the next.
+    served: HashMap<Arc<str>, u64>,
+    turns: u64,
     cost: u64,
+}
+
+/// The entries of one tenant, oldest first.
+#[derive(Debug)]
+struct TenantEntries<T> {
+    tenant: Arc<str>,
+    entries: VecDeque<BatchEntry<T>>,
 }
 
 #[derive(Debug)]
@@ -74,40 +89,76 @@ pub enum BatchDue {
 
 impl<T> Batcher<T> {
     /// Creates an empty batcher.
-    pub const fn new(limits: BatchLimits) -> Self {
-        Self { limits, waiting: VecDeque::new(), cost: 0 }
+    pub fn new(limits: BatchLimits) -> Self {
+        Self { limits, waiting: Vec::new(), served: HashMap::new(), turns: 0, cost: 0 }
     }
 
-    /// Adds an entry. Its cost counts as at least 1, so that every batch is finite.
+    /// Adds an entry of no tenant. Its cost counts as at least 1, so that every batch is finite.
     pub fn push(&mut self, now: Instant, cost: u64, item: T) {
+        self.push_for("", now, cost, item);
+    }
+
+    /// As [`Self::push`], for a tenant.
+    pub fn push_for(&mut self, tenant: &str, now: Instant, cost: u64, item: T) {
         let cost = cost.max(1);
         self.cost += cost;
-        self.waiting.push_back(BatchEntry { since: now, cost, item });
+        let entry = BatchEntry { since: now, cost, item };
+        match self.waiting.iter_mut().find(|waiting| &*waiting.tenant == tenant) {
+            Some(waiting) => waiting.entries.push_back(entry),
+            None => self.waiting.push(TenantEntries { tenant: tenant.into(), entries: [entry].into() }),
+        }
     }
 
-    /// Returns whether a full batch is waiting; then nothing more should be pushed (backpressure).
+    /// Returns whether a full batch is waiting.
     pub fn is_full(&self) -> bool {
         !self.waiting.is_empty() && self.cost >= self.limits.max_cost
     }
 
     /// Returns when the next batch is due. The wait counts from the oldest entry: later entries do not extend it.
     pub fn next_due(&self, now: Instant, has_idle_reader: bool) -> BatchDue {
-        let Some(oldest) = self.waiting.front() else { return BatchDue::Never };
-        let deadline = oldest.since + self.limits.max_wait;
+        let oldest = self.waiting.iter().filter_map(|waiting| Some(waiting.entries.front()?.since)).min();
+        let Some(oldest) = oldest else { return BatchDue::Never };
+        let deadline = oldest + self.limits.max_wait;
         if has_idle_reader || self.is_full() || deadline <= now { BatchDue::Now } else { BatchDue::At(deadline) }
     }
 
-    /// Removes and returns the next batch, oldest entries first: up to the cost limit, at least one unless the
-    /// batcher is empty.
+    /// Removes and returns the next batch: the tenants take turns, and each one's oldest entries are first. Up to the
+    /// cost limit, at least one entry unless the batcher is empty.
     pub fn take(&mut self) -> Vec<T> {
         let mut batch = Vec::new();
         let mut budget = self.limits.max_cost;
-        while let Some(entry) = self.waiting.pop_front_if(|entry| batch.is_empty() || entry.cost <= budget) {
+        while let Some(position) = self.next_tenant() {
+            let next = &mut self.waiting[position];
+            let fits = |entry: &mut BatchEntry<T>| batch.is_empty() || entry.cost <= budget;
+            // If it does not fit, it begins the next batch.
+            let Some(entry) = next.entries.pop_front_if(fits) else { break };
+            let tenant = Arc::clone(&next.tenant);
+            if next.entries.is_empty() {
+                self.waiting.swap_remove(position);
+            }
+            self.record_turn(tenant);
             budget = budget.saturating_sub(entry.cost);
             self.cost -= entry.cost;
             batch.push(entry.item);
         }
         batch
+    }
+
+    /// Returns the position of the tenant that was served longest ago.
+    fn next_tenant(&self) -> Option<usize> {
+        let last_turn = |waiting: &TenantEntries<T>| self.served.get(&waiting.tenant).copied().unwrap_or_default();
+        let oldest = |waiting: &TenantEntries<T>| waiting.entries.front().map(|entry| entry.since);
+        let order = |(_, waiting): &(usize, &TenantEntries<T>)| (last_turn(waiting), oldest(waiting));
+        self.waiting.iter().enumerate().min_by_key(order).map(|(position, _)| position)
+    }
+
+    fn record_turn(&mut self, tenant: Arc<str>) {
+        self.turns += 1;
+        self.served.insert(tenant, self.turns);
+        if self.served.len() > MAX_REMEMBERED_TENANTS {
+            let before = self.turns - MAX_REMEMBERED_TENANTS as u64 / 2;
+            self.served.retain(|_, turn| *turn > before);
+        }
     }
 }
 
@@ -173,6 +224,28 @@ mod tests {
         assert_eq!(batcher.take(), ['b']);
         assert_eq!(batcher.take(), ['c']);
         assert!(batcher.take().is_empty());
+    }
+
+    #[test]
+    fn tenants_take_turns() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(LIMITS);
+        for (tenant, item) in [("a", 1), ("a", 2), ("a", 3)] {
+            batcher.push_for(tenant, now, 100, item);
+        }
+        assert_eq!(batcher.take(), [1]);
+        batcher.push_for("b", now, 100, 10);
+        assert_eq!(batcher.take(), [10], "a tenant that was not served yet is the next");
+        for (tenant, item) in [("b", 11), ("c", 20), ("b", 12)] {
+            batcher.push_for(tenant, now, 50, item);
+        }
+        let batches: Vec<Vec<i32>> = (0..5).map(|_| batcher.take()).collect();
+        assert_eq!(batches, [vec![20], vec![2], vec![11], vec![3], vec![12]]);
+        for tenant in 0..3 * MAX_REMEMBERED_TENANTS as i32 {
+            batcher.push_for(&tenant.to_string(), now, 1, tenant);
+            batcher.take();
+        }
+        assert!(batcher.served.len() <= MAX_REMEMBERED_TENANTS + 1);
     }
 
     #[test]

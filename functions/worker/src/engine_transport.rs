@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use quire_document::PageImage;
+use quire_fair_share::current_tenant;
 use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
 use quire_routes::{EngineEntry, OpenAiEntry};
 use quire_tasks::{EngineName, Failure, FailureCode, Mode, PageText};
@@ -32,6 +33,8 @@ pub(crate) enum EngineTransport {
 /// A request to a local engine to read one page.
 #[derive(Debug)]
 pub(crate) struct PageRequest {
+    /// The tenant of the page, by which engines take turns.
+    pub(crate) tenant: Arc<str>,
     pub(crate) image: Arc<PageImage>,
     pub(crate) mode: Mode,
     pub(crate) reply: oneshot::Sender<EngineReply>,
@@ -113,7 +116,8 @@ impl EngineTransport {
 
 async fn send_request(requests: &mpsc::Sender<PageRequest>, image: Arc<PageImage>, mode: Mode) -> EngineReply {
     let (reply, replied) = oneshot::channel();
-    requests.send(PageRequest { image, mode, reply }).await.map_err(|_| TransportError::Lost)?;
+    let tenant = current_tenant().unwrap_or_default();
+    requests.send(PageRequest { tenant, image, mode, reply }).await.map_err(|_| TransportError::Lost)?;
     replied.await.map_err(|_| TransportError::Lost)?
 }
 

@@ -1,5 +1,6 @@
 //! A page on its way through the worker.
 
+use quire_fair_share::{FairPermit, WeightedPermit};
 use quire_platform::Lease;
 use quire_tasks::{Failure, PageMessage, PageText, ReviewEntry, TraceParent};
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,9 +17,17 @@ pub struct InFlight<T> {
     pub(crate) trace: Option<TraceParent>,
     pub(crate) lease: Lease,
     /// The page's share of the pages in flight, returned on drop.
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) permit: PagePermit,
     /// The page's share of the pixels in flight, once it is rendered; returned on drop.
-    pub(crate) pixel_permit: Option<OwnedSemaphorePermit>,
+    pub(crate) pixel_permit: Option<WeightedPermit>,
+}
+
+/// The permits of one page in flight: of its tenant, and of the worker. A page that is read alone has all slots of the
+/// worker.
+#[derive(Debug)]
+pub(crate) struct PagePermit {
+    pub(crate) share: FairPermit,
+    pub(crate) _slots: OwnedSemaphorePermit,
 }
 
 /// How a page ends.
@@ -46,6 +55,11 @@ impl<T> InFlight<T> {
     pub(crate) fn split(self) -> (T, InFlight<()>) {
         let Self { message, payload, attempt, trace, lease, permit, pixel_permit } = self;
         (payload, InFlight { message, payload: (), attempt, trace, lease, permit, pixel_permit })
+    }
+
+    /// Returns the tenant of the page.
+    pub(crate) fn tenant(&self) -> &str {
+        self.permit.share.tenant()
     }
 
     /// Returns the id of the page's trace, for the log.

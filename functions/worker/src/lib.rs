@@ -34,10 +34,12 @@ mod outcome;
 mod read;
 mod redact;
 mod render;
+mod render_budget;
 mod renderer;
 mod review;
 mod settings;
 mod stream;
+mod suspects;
 
 use std::{
     pin::pin,
@@ -46,6 +48,7 @@ use std::{
 };
 
 use anyhow::Context;
+use quire_fair_share::pool_size;
 use quire_platform::{Backend, Consumer, QueueName};
 use quire_routes::{Config, EngineEntry};
 use quire_tasks::PageMessage;
@@ -64,6 +67,7 @@ pub use settings::{WorkerSettings, policy_from_env};
 
 use crate::{
     complete::Completer, engine_status::EngineStatusSync, engines::Engines, intake::Intake, read::PageReadStep,
+    render::RenderStep,
 };
 
 /// Timeout for releasing all leases during a shutdown, retries included: the shutdown itself must end in time.
@@ -137,24 +141,26 @@ async fn run_pipeline(
     shutdown: CancellationToken,
 ) -> anyhow::Result<WorkerExit> {
     let limits = settings.in_flight_limits(engines.target_pages());
-    let max_lease = settings.max_lease(limits.pages);
+    let max_lease = settings.max_lease(pool_size(limits.pages as usize) as u32);
     let consumer = Consumer::<PageMessage>::new(backend.queue(QueueName::Pages), max_lease);
     // Also canceled when an engine is lost: the pages in flight are finished, then the process ends.
     let stopping = shutdown.child_token();
     let pages_completed = Arc::new(AtomicU64::new(0));
     let intake = Intake::new(backend.clone(), limits, Arc::clone(&engines), Arc::clone(&pages_completed));
     let completer = Completer::new(backend.clone(), pages_completed, shutdown.clone());
-    let reader = Arc::new(PageReadStep::new(backend, engines, completer.clone(), settings));
+    let reader = Arc::new(PageReadStep::new(backend.clone(), engines, completer.clone(), settings));
     let (to_render, rendering) = mpsc::channel(1);
     let (to_read, reading) = mpsc::channel(1);
     let (to_complete, completing) = mpsc::channel(1);
     let render_outputs = render::RenderOutputs { to_read, to_complete: to_complete.clone() };
+    let render_step =
+        RenderStep::new(backend, renderer, settings.page_timeout, limits, render_outputs, completer.clone());
 
     // Each step ends once the step before it has ended, so a shutdown of the intake drains all of them in order.
     let steps = async {
         tokio::try_join!(
             intake.run(&consumer, to_render, to_complete, stopping.clone()),
-            render::run(renderer, settings.page_timeout, limits, rendering, render_outputs, &completer),
+            render_step.run(rendering),
             read::run(&reader, reading, stopping.clone()),
             completer.run(completing),
         )

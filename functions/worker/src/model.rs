@@ -43,7 +43,7 @@ struct QueuedPage {
 /// The batcher's side of the readers.
 #[derive(Debug)]
 struct ModelHandle {
-    /// A channel of one: the next batch is ready while others are read.
+    /// A channel of one, which takes the next batch when a reader is idle.
     batches: mpsc::Sender<Vec<QueuedPage>>,
     load: Arc<ReaderLoad>,
 }
@@ -178,13 +178,16 @@ async fn feed_batches(
         }
         tokio::select! {
             biased;
-            permit = model.reserve(), if due == BatchDue::Now => {
+            // A batch is chosen at the last moment, so that a page of another tenant is still in it.
+            permit = model.reserve(), if due == BatchDue::Now && model.has_idle_reader() => {
                 permit.context("the model's threads have ended")?.send(batcher.take());
             }
-            request = requests.recv(), if is_open && !batcher.is_full() => match request {
+            // Bounded by the pages in flight, not by the batch: a full batch of one tenant must not stop the others.
+            request = requests.recv(), if is_open => match request {
                 Some(request) => {
                     let since = Instant::now();
-                    batcher.push(since, page_cost(&request.image), QueuedPage { request, since });
+                    let tenant = Arc::clone(&request.tenant);
+                    batcher.push_for(&tenant, since, page_cost(&request.image), QueuedPage { request, since });
                 }
                 None => is_open = false,
             },

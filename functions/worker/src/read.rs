@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::bail;
 use quire_document::PageImage;
+use quire_fair_share::with_tenant;
 use quire_platform::{Backend, PageBatches, QueueName, now};
 use quire_routes::{NotOffered, ReadPlan};
 use quire_tasks::{
@@ -77,7 +78,8 @@ pub(crate) async fn run(
             page = pages.recv() => {
                 let Some(page) = page else { break };
                 let step = Arc::clone(step);
-                reading.spawn(async move { step.read_page(page).await });
+                let tenant = page.tenant().to_owned();
+                reading.spawn(async move { with_tenant(&tenant, step.read_page(page)).await });
             }
             Some(ended) = reading.join_next() => lost = ended?.err(),
         }

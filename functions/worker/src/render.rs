@@ -1,21 +1,30 @@
-//! The rendering step: renders pages ahead of the engines, within the pixel limit.
+//! The rendering step: renders pages ahead of the engines, within the pixel limit. Renderers, pixels and render seconds
+//! are shared fairly between the tenants.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use quire_document::PageImage;
+use quire_fair_share::{FairPermit, FairShare, WeightedShare, pool_size};
+use quire_platform::{Backend, Error, now};
+use quire_tasks::{Failure, FailureCode, PageMessage};
 use quire_telemetry::processors;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
-use tracing::error;
+use tracing::{error, info};
 
 use crate::{
     batch::page_cost,
     complete::Completer,
     in_flight::{InFlight, PageEnd},
+    render_budget::RenderBudgets,
     renderer::Renderer,
     settings::InFlightLimits,
 };
@@ -23,79 +32,157 @@ use crate::{
 /// One page of this many in flight is rendered at a time; the others wait, are being read or are being stored. This
 /// gives one renderer for an engine that reads page by page, and all CPUs for a GPU with hundreds of pages in flight.
 const IN_FLIGHT_PER_RENDERER: u32 = 4;
+/// How long a page is rendered before its task is checked for cancellation, and the interval of the checks. Ordinary
+/// pages take less, so that they cost no read of the task table.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where the rendering step sends a rendered page, and a page that cannot be rendered.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct RenderOutputs {
     pub(crate) to_read: mpsc::Sender<InFlight<PageImage>>,
     pub(crate) to_complete: mpsc::Sender<InFlight<PageEnd>>,
 }
 
-/// Backpressure: the pixels that rendered pages may occupy until they are read.
-struct PixelCapacity {
-    free: Arc<Semaphore>,
-    max: u32,
-}
-
-/// Renders pages until `pages` is closed, several concurrently when many are in flight. Pages leave in the order in
-/// which they are done.
-///
-/// # Errors
-/// When a page does not finish within `page_timeout`: the process must end, since the thread is lost.
-pub(crate) async fn run(
+/// The step between the intake and reading.
+#[derive(Debug)]
+pub(crate) struct RenderStep {
+    backend: Backend,
     renderer: Renderer,
     page_timeout: Duration,
-    limits: InFlightLimits,
-    mut pages: mpsc::Receiver<InFlight<PathBuf>>,
+    /// One permit per page that is rendered at a time.
+    renderers: FairShare,
+    budgets: Mutex<RenderBudgets>,
+    /// Backpressure: the pixels that rendered pages may occupy until they are read.
+    pixels: WeightedShare,
+    max_pixels: u32,
     out: RenderOutputs,
-    completer: &Completer,
-) -> anyhow::Result<()> {
-    let concurrency = (limits.pages / IN_FLIGHT_PER_RENDERER).clamp(1, processors() as u32) as usize;
-    let free_pixels = Arc::new(Semaphore::new(limits.pixels as usize));
-    let mut rendering = JoinSet::new();
-    let mut is_open = true;
-    while is_open || !rendering.is_empty() {
-        tokio::select! {
-            Some(ended) = rendering.join_next() => ended??,
-            page = pages.recv(), if is_open && rendering.len() < concurrency => match page {
-                Some(page) => {
-                    let renderer = renderer.clone();
-                    let out = out.clone();
-                    let completer = completer.clone();
-                    let capacity = PixelCapacity { free: Arc::clone(&free_pixels), max: limits.pixels };
-                    rendering
-                        .spawn(async move { render(&renderer, page_timeout, &capacity, page, &out, &completer).await });
-                }
-                None => is_open = false,
-            },
-        }
-    }
-    Ok(())
+    completer: Completer,
 }
 
-async fn render(
-    renderer: &Renderer,
-    page_timeout: Duration,
-    capacity: &PixelCapacity,
-    page: InFlight<PathBuf>,
-    out: &RenderOutputs,
-    completer: &Completer,
-) -> anyhow::Result<()> {
-    let (file, mut page) = page.split();
-    let Ok(rendered) = timeout(page_timeout, renderer.page(file, page.message.page.page)).await else {
+impl RenderStep {
+    pub(crate) fn new(
+        backend: Backend,
+        renderer: Renderer,
+        page_timeout: Duration,
+        limits: InFlightLimits,
+        out: RenderOutputs,
+        completer: Completer,
+    ) -> Self {
+        let concurrency = (limits.pages / IN_FLIGHT_PER_RENDERER).clamp(1, processors() as u32) as usize;
+        Self {
+            backend,
+            renderer,
+            page_timeout,
+            renderers: FairShare::new(pool_size(concurrency)),
+            budgets: Mutex::new(RenderBudgets::new(concurrency)),
+            pixels: WeightedShare::new(limits.pixels),
+            max_pixels: limits.pixels,
+            out,
+            completer,
+        }
+    }
+
+    /// Renders pages until `pages` is closed. Their number is bounded by the permits of the intake, and pages leave in
+    /// the order in which they are done.
+    ///
+    /// # Errors
+    /// When a page does not finish within the timeout: the process must end, since the thread is lost.
+    pub(crate) async fn run(self, mut pages: mpsc::Receiver<InFlight<PathBuf>>) -> anyhow::Result<()> {
+        let step = Arc::new(self);
+        let mut rendering = JoinSet::new();
+        let mut is_open = true;
+        while is_open || !rendering.is_empty() {
+            tokio::select! {
+                Some(ended) = rendering.join_next() => ended??,
+                page = pages.recv(), if is_open => match page {
+                    Some(page) => {
+                        let step = Arc::clone(&step);
+                        rendering.spawn(async move { step.render_page(page).await });
+                    }
+                    None => is_open = false,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn render_page(&self, page: InFlight<PathBuf>) -> anyhow::Result<()> {
+        let (file, mut page) = page.split();
+        let Some(renderer) = self.while_wanted(&page.message, self.acquire_renderer(page.tenant())).await else {
+            return self.skip(page).await;
+        };
+        let started = Instant::now();
+        let rendering = timeout(self.page_timeout, self.renderer.page(file, page.message.page.page));
+        let rendered = self.while_wanted(&page.message, rendering).await;
+        self.lock_budgets().charge(page.tenant(), started.elapsed(), Instant::now());
+        match rendered {
+            None => self.skip(page).await,
+            Some(Err(_)) => self.time_out(page).await,
+            Some(Ok(Ok(image))) => {
+                // A page larger than the limit takes all of it, and so is rendered alone.
+                let share = page_cost(&image).min(u64::from(self.max_pixels)) as u32;
+                page.pixel_permit = Some(self.pixels.acquire(page.tenant(), share).await);
+                drop(renderer);
+                self.out.to_read.send(page.with(image)).await.ok().context("the read step has ended")
+            }
+            Some(Ok(Err(failure))) => {
+                drop(renderer);
+                self.out.to_complete.send(page.with(failure.into())).await.ok().context("the last step has ended")
+            }
+        }
+    }
+
+    /// Waits for a renderer. A tenant that has used up its render seconds waits longer while others are active.
+    async fn acquire_renderer(&self, tenant: &str) -> FairPermit {
+        loop {
+            let wait = self.lock_budgets().wait(tenant, Instant::now());
+            if wait.is_zero() || !self.renderers.has_others(tenant) {
+                return self.renderers.acquire(tenant).await;
+            }
+            sleep(wait.min(CHECK_INTERVAL)).await;
+        }
+    }
+
+    /// Waits for `work` as long as the page's task is open; `None` if it was canceled or deleted. Work that is dropped
+    /// is aborted.
+    async fn while_wanted<T>(&self, message: &PageMessage, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.wait_until_canceled(message) => None,
+        }
+    }
+
+    async fn wait_until_canceled(&self, message: &PageMessage) {
+        loop {
+            sleep(CHECK_INTERVAL).await;
+            match self.backend.tasks.task(message.page.task_id).await {
+                Ok(task) if task.expired(now()) || task.round > message.round || task.status().ended() => return,
+                Err(Error::NotFound { .. }) => return,
+                // Completing the page checks the task again.
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Ends a page of a canceled or deleted task. It has ended in the task table already, so that this only
+    /// acknowledges its message.
+    async fn skip(&self, page: InFlight<()>) -> anyhow::Result<()> {
+        let id = page.message.page;
+        info!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), "rendering aborted: task canceled");
+        let canceled = Failure::new(FailureCode::Internal, "the task was canceled");
+        self.completer.finish(page.with(canceled.into())).await;
+        Ok(())
+    }
+
+    async fn time_out(&self, page: InFlight<()>) -> anyhow::Result<()> {
         let id = page.message.page;
         error!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), "rendering timed out");
-        completer.time_out(page, "rendering", page_timeout).await;
-        bail!("rendering did not come back within {} s", page_timeout.as_secs());
-    };
-    match rendered {
-        Ok(image) => {
-            // A page larger than the limit takes all of it, and so is rendered alone.
-            let share = page_cost(&image).min(u64::from(capacity.max)) as u32;
-            let permit = Arc::clone(&capacity.free).acquire_many_owned(share).await;
-            page.pixel_permit = Some(permit.context("the semaphore is never closed")?);
-            out.to_read.send(page.with(image)).await.ok().context("the read step has ended")
-        }
-        Err(failure) => out.to_complete.send(page.with(failure.into())).await.ok().context("the last step has ended"),
+        self.completer.time_out(page, "rendering", self.page_timeout).await;
+        bail!("rendering did not come back within {} s", self.page_timeout.as_secs())
+    }
+
+    fn lock_budgets(&self) -> MutexGuard<'_, RenderBudgets> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

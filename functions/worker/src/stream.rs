@@ -56,7 +56,7 @@ struct StreamFeed {
 impl PageFeed<'static> for StreamFeed {
     fn next(&mut self, wait: bool) -> Option<PageJob<'static>> {
         let request = if wait { self.requests.blocking_recv()? } else { self.requests.try_recv().ok()? };
-        let PageRequest { image, mode, reply } = request;
+        let PageRequest { image, mode, reply, .. } = request;
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         let since = Instant::now();

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
+use quire_fair_share::Capacity;
 use quire_platform::QueueName;
 use rusqlite::{CachedStatement, Connection, Params, params, types::FromSql};
 
 use crate::fault::TransactionError;
 
-/// Returns the ids of the next messages, round-robin between the groups with visible messages.
+/// Returns the ids of the next messages, round-robin between the groups with visible messages, and of each group at
+/// most what it can take.
 pub(crate) fn next_messages(
     connection: &Connection,
     queue: QueueName,
-    max: usize,
+    capacity: &Capacity,
     now: i64,
 ) -> Result<Vec<i64>, TransactionError> {
+    let max = capacity.max;
     let mut waiting = connection.prepare_cached(
         "SELECT grp FROM turns WHERE queue = ?1 AND EXISTS
              (SELECT 1 FROM messages WHERE queue = ?1 AND grp = turns.grp AND visible_at <= ?2)
@@ -22,11 +25,16 @@ pub(crate) fn next_messages(
     let mut visible = connection.prepare_cached(
         "SELECT id FROM messages WHERE queue = ?1 AND grp = ?2 AND visible_at <= ?3 ORDER BY visible_at, id LIMIT ?4",
     )?;
-    let names = first_column::<String>(&mut waiting, params![queue.as_str(), now, max as i64])?;
+    // The groups without capacity may all be among the first.
+    let max_groups = max + capacity.by_tenant.len();
+    let names = first_column::<String>(&mut waiting, params![queue.as_str(), now, max_groups as i64])?;
     let mut groups = Vec::with_capacity(names.len());
     for group in names {
-        let ids = first_column::<i64>(&mut visible, params![queue.as_str(), group, now, max as i64])?;
-        groups.push((group, ids));
+        let most = capacity.of(&group);
+        if most > 0 {
+            let ids = first_column::<i64>(&mut visible, params![queue.as_str(), group, now, most as i64])?;
+            groups.push((group, ids));
+        }
     }
     let (picked, served) = round_robin(&groups, max);
     let mut serve = connection.prepare_cached(
@@ -75,16 +83,26 @@ pub(crate) fn remove_from_round_if_empty(
     Ok(())
 }
 
-/// Returns the time until the next message becomes visible.
+/// Returns the time until the next message becomes visible, of the groups that can take one.
 pub(crate) fn next_visible_in(
     connection: &Connection,
     queue: QueueName,
+    capacity: &Capacity,
     now: i64,
 ) -> Result<Option<Duration>, TransactionError> {
     // The inner query uses the index, however many messages a group has.
-    let sql = "SELECT min((SELECT min(visible_at) FROM messages WHERE queue = ?1 AND grp = turns.grp))
-               FROM turns WHERE queue = ?1";
-    let next: Option<i64> = connection.prepare_cached(sql)?.query_row([queue.as_str()], |row| row.get(0))?;
+    let mut select = connection.prepare_cached(
+        "SELECT grp, (SELECT min(visible_at) FROM messages WHERE queue = ?1 AND grp = turns.grp)
+         FROM turns WHERE queue = ?1",
+    )?;
+    let mut next: Option<i64> = None;
+    for row in
+        select.query_map([queue.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?)))?
+    {
+        let (group, visible_at) = row?;
+        let visible_at = visible_at.filter(|_| capacity.of(&group) > 0);
+        next = visible_at.into_iter().chain(next).min();
+    }
     Ok(next.map(|at| Duration::from_millis((at - now).max(1).unsigned_abs())))
 }
 

@@ -1,12 +1,16 @@
 //! The queue on SQLite, with long polling.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
+use quire_fair_share::Capacity;
 use quire_platform::{OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, Result};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     database::Database,
@@ -43,23 +47,38 @@ impl Queue for SqliteQueue {
     }
 
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>> {
+        let capacity = Capacity { max, by_tenant: BTreeMap::new() };
+        self.receive_fairly(&capacity, wait, &CancellationToken::new()).await
+    }
+
+    async fn receive_fairly(
+        &self,
+        capacity: &Capacity,
+        wait: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Vec<ReceivedMessage>> {
         let deadline = Instant::now() + wait;
-        if max == 0 {
+        if capacity.max == 0 {
             return Ok(Vec::new());
         }
         loop {
             let mut listener = self.database.listen();
             let receive_settings = self.receive_settings.clone();
+            let capacity = capacity.clone();
             let batch = self
                 .database
-                .write(move |connection, changes| messages::receive(connection, changes, &receive_settings, max))
+                .write(move |connection, changes| messages::receive(connection, changes, &receive_settings, &capacity))
                 .await?;
             let left = deadline.saturating_duration_since(Instant::now());
-            if !batch.received.is_empty() || left.is_zero() {
+            if !batch.received.is_empty() || left.is_zero() || stop.is_cancelled() {
                 return Ok(batch.received);
             }
             let pause = batch.next_visible_in.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL).min(left);
-            listener.wait_for(CommittedChange::Queue(self.name()), pause).await;
+            // Interrupted between two receives only, so that no message is lost.
+            let changed = listener.wait_for(CommittedChange::Queue(self.name()), pause);
+            if stop.run_until_cancelled(changed).await.is_none() {
+                return Ok(Vec::new());
+            }
         }
     }
 

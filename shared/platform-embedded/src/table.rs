@@ -17,6 +17,11 @@ use crate::{
     wakeup::{CommittedChange, POLL_INTERVAL},
 };
 
+/// How many pages one read returns: a few milliseconds of parsing, so that no reader is taken for long.
+const PAGES_PER_READ: usize = 500;
+/// How often a listing is begun again because a new round has begun; then one transaction lists all pages.
+const MAX_LISTINGS: usize = 3;
+
 /// The task table.
 #[derive(Debug)]
 pub(crate) struct SqliteTable {
@@ -28,6 +33,30 @@ pub(crate) struct SqliteTable {
 impl SqliteTable {
     pub(crate) const fn new(database: Arc<Database>, reserve: Arc<Reserve>, scrubber: Scrubber) -> Self {
         Self { database, reserve, scrubber }
+    }
+}
+
+impl SqliteTable {
+    /// Lists a task's pages in several short transactions; `None` if a new round began meanwhile, which may change
+    /// pages that are listed already. Within a round a page changes once, when it ends, so that each listed state was
+    /// its state during this call.
+    async fn pages_of_one_round(&self, id: TaskId, per_read: usize) -> Result<Option<Vec<Page>>> {
+        let (round, mut all) = self.pages_chunk(id, None, per_read).await?;
+        let mut last = all.len();
+        while last >= per_read {
+            let after = all.last().map(|page| page.page);
+            let (current, pages) = self.pages_chunk(id, after, per_read).await?;
+            if current != round {
+                return Ok(None);
+            }
+            last = pages.len();
+            all.extend(pages);
+        }
+        Ok(Some(all))
+    }
+
+    async fn pages_chunk(&self, id: TaskId, after: Option<PageRef>, limit: usize) -> Result<(u32, Vec<Page>)> {
+        self.database.read(move |connection| task_rows::pages_chunk(connection, id, after, limit)).await
     }
 }
 
@@ -50,6 +79,11 @@ impl TaskTable for SqliteTable {
     }
 
     async fn pages(&self, id: TaskId) -> Result<Vec<Page>> {
+        for _ in 0..MAX_LISTINGS {
+            if let Some(pages) = self.pages_of_one_round(id, PAGES_PER_READ).await? {
+                return Ok(pages);
+            }
+        }
         self.database.read(move |connection| task_rows::pages(connection, id)).await
     }
 

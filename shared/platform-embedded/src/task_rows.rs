@@ -142,6 +142,20 @@ pub(crate) fn pages_after(
     records.map(|record| Ok(serde_json::from_str(&record?)?)).collect()
 }
 
+/// Returns up to `limit` of a task's pages after this one, in order, and the task's round; 0 if it does not exist.
+pub(crate) fn pages_chunk(
+    connection: &Connection,
+    id: TaskId,
+    after: Option<PageRef>,
+    limit: usize,
+) -> Result<(u32, Vec<Page>), TransactionError> {
+    let round: Option<u32> = connection
+        .prepare_cached("SELECT json_extract(record, '$.round') FROM tasks WHERE id = ?1")?
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok((round.unwrap_or_default(), pages_after(connection, id, after, limit)?))
+}
+
 /// Returns a page, which must exist.
 pub(crate) fn page(connection: &Connection, page: PageRef) -> Result<Page, TransactionError> {
     let record: Option<String> = connection

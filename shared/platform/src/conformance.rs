@@ -152,6 +152,7 @@ macro_rules! conformance_tests {
             a_requeued_message_starts_with_a_receive_count_of_zero
             a_lost_lease_requeues_nothing
             a_consumer_loop_handles_messages_until_shutdown
+            a_tenant_that_takes_all_its_slots_does_not_stop_another
         }
         $crate::conformance_tests! { $open => records:
             a_record_is_created_once

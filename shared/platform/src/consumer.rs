@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use quire_fair_share::Capacity;
 use quire_tasks::Message;
 use tokio::{task::AbortHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::{Queue, Receipt, ReceivedMessage, Result, retry_with_backoff};
 
 mod run;
 
-pub use run::{ConcurrencyLimits, run_concurrently, run_in_batches};
+pub use run::{ConcurrencyLimits, SURPLUS_DELAY, run_concurrently, run_in_batches};
 
 /// How long one receive waits for a message: the maximum of SQS long polling.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -42,6 +43,8 @@ pub struct Consumer<M> {
 pub struct Delivery<M> {
     /// The parsed message.
     pub message: M,
+    /// The message group: the tenant.
+    pub group: String,
     /// The receive count, including this receive.
     pub attempt: u32,
     /// Why the message is on this dead-letter queue, if its sender knew.
@@ -57,6 +60,8 @@ pub struct Delivery<M> {
 pub struct MalformedMessage {
     /// The body.
     pub body: String,
+    /// The message group: the tenant.
+    pub group: String,
     /// The parse error.
     pub error: quire_tasks::MessageDecodeError,
     /// The right to dispose of the message.
@@ -132,12 +137,12 @@ impl<M: Message> Delivery<M> {
     /// # Errors
     /// [`MalformedMessage`] if the body cannot be parsed.
     pub fn open(queue: &Arc<dyn Queue>, leases: &Arc<LeaseRegistry>, received: ReceivedMessage) -> Received<M> {
-        let ReceivedMessage { attempt, reason, trace, body, receipt, .. } = received.clone();
+        let ReceivedMessage { attempt, reason, trace, body, group, receipt } = received.clone();
         leases.with(|leases| leases.insert(receipt, HeldLease { since: Instant::now(), is_released: false }));
         let lease = Lease { queue: Arc::clone(queue), leases: Arc::clone(leases), received: Box::new(received) };
         match M::decode(&body) {
-            Ok(message) => Ok(Self { message, attempt, reason, trace, lease }),
-            Err(error) => Err(MalformedMessage { body, error, lease }),
+            Ok(message) => Ok(Self { message, group, attempt, reason, trace, lease }),
+            Err(error) => Err(MalformedMessage { body, group, error, lease }),
         }
     }
 }
@@ -160,7 +165,11 @@ impl<M: Message> Consumer<M> {
     /// As [`Queue::receive`].
     pub async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Received<M>>> {
         let received = retry_with_backoff(|| self.queue.receive(max, wait)).await?;
-        Ok(received.into_iter().map(|received| Delivery::open(&self.queue, &self.leases, received)).collect())
+        Ok(self.open(received))
+    }
+
+    fn open(&self, received: Vec<ReceivedMessage>) -> Vec<Received<M>> {
+        received.into_iter().map(|received| Delivery::open(&self.queue, &self.leases, received)).collect()
     }
 
     /// Returns up to `max` deliveries as soon as there is one, or none after a long poll. Returns soon after `stop`,
@@ -169,13 +178,23 @@ impl<M: Message> Consumer<M> {
     /// # Errors
     /// As [`Queue::receive`].
     pub async fn receive_until(&self, max: usize, stop: &CancellationToken) -> Result<Vec<Received<M>>> {
-        let mut receiving = pin!(self.receive(max, LONG_POLL));
-        tokio::select! {
-            biased;
-            received = &mut receiving => return received,
-            () = stop.cancelled() => {}
-        }
-        timeout(STOP_TIMEOUT, receiving).await.unwrap_or_else(|_| Ok(Vec::new()))
+        finish_soon_after(stop, self.receive(max, LONG_POLL)).await
+    }
+
+    /// As [`Self::receive_until`], within the capacity of each tenant. Also returns, as soon as the queue can, after
+    /// `changed`: when the capacity has grown.
+    ///
+    /// # Errors
+    /// As [`Queue::receive_fairly`].
+    pub async fn receive_fairly(
+        &self,
+        capacity: &Capacity,
+        changed: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Received<M>>> {
+        let receiving = retry_with_backoff(|| self.queue.receive_fairly(capacity, LONG_POLL, changed));
+        let received = finish_soon_after(stop, async { receiving.await.map(|received| self.open(received)) });
+        received.await
     }
 
     /// Releases every lease that is held, so that its message is visible at once, and returns their number. For a
@@ -195,6 +214,20 @@ impl<M: Message> Consumer<M> {
     pub fn queue(&self) -> &Arc<dyn Queue> {
         &self.queue
     }
+}
+
+/// Waits for a receive; after `stop` only a little longer.
+async fn finish_soon_after<M>(
+    stop: &CancellationToken,
+    receiving: impl Future<Output = Result<Vec<Received<M>>>>,
+) -> Result<Vec<Received<M>>> {
+    let mut receiving = pin!(receiving);
+    tokio::select! {
+        biased;
+        received = &mut receiving => return received,
+        () = stop.cancelled() => {}
+    }
+    timeout(STOP_TIMEOUT, receiving).await.unwrap_or_else(|_| Ok(Vec::new()))
 }
 
 impl<M> Drop for Consumer<M> {

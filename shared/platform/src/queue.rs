@@ -4,8 +4,10 @@
 use std::{collections::BTreeMap, fmt::Debug, sync::LazyLock, time::Duration};
 
 use async_trait::async_trait;
+use quire_fair_share::Capacity;
 use quire_tasks::{Message, Task, Tenant};
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::Result;
 
@@ -73,6 +75,9 @@ impl QueueName {
         QueueSettings { lease: Duration::from_secs(lease_secs), max_receives: max_receives.unwrap_or(u32::MAX) }
     }
 }
+
+/// How long a receive waits that cannot be interrupted, while a group can take no message: its capacity may grow.
+const LIMITED_POLL: Duration = Duration::from_secs(1);
 
 /// The longest visibility timeout of consumers that extend their leases: how long a crash may hide a message.
 const MAX_EXTENDED_LEASE: Duration = Duration::from_secs(30);
@@ -174,6 +179,22 @@ pub trait Queue: Debug + Send + Sync {
     /// # Errors
     /// Any [`crate::Error`].
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>>;
+
+    /// As [`Queue::receive`], but leases at most `capacity.max` messages, and of each group at most what it can take; a
+    /// queue that cannot select groups may return more of a group, which the consumer puts back. Returns soon after
+    /// `stop`, without losing a message, if the queue can interrupt a receive.
+    ///
+    /// # Errors
+    /// Any [`crate::Error`].
+    async fn receive_fairly(
+        &self,
+        capacity: &Capacity,
+        wait: Duration,
+        _stop: &CancellationToken,
+    ) -> Result<Vec<ReceivedMessage>> {
+        let wait = if capacity.is_limited() { wait.min(LIMITED_POLL) } else { wait };
+        self.receive(capacity.max, wait).await
+    }
 
     /// Acknowledges received messages: deletes them. Receipts of ended leases are ignored.
     ///

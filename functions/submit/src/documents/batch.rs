@@ -39,7 +39,7 @@ pub async fn submit(
 ) -> anyhow::Result<BatchSubmission> {
     let guard = IdempotencyGuard::unkeyed();
     let read_as = app.routing.assign(&app.backend, guard.task_id, read_options).await??;
-    let content = match validate_batch(app, files).await {
+    let content = match validate_batch(app, &Tenant::default(), files).await {
         Ok(content) => content,
         Err(entries) => return Ok(BatchSubmission::Refused(entries)),
     };
@@ -52,9 +52,10 @@ pub async fn submit(
 /// Validates the files of a batch. Error: no file is valid; with the entries of the response.
 pub(crate) async fn validate_batch(
     app: &Arc<AppState>,
+    tenant: &Tenant,
     files: Vec<UploadedFile>,
 ) -> Result<TaskContent, Vec<DocumentAnswer>> {
-    let files = validate_files(app, files).await;
+    let files = validate_files(app, tenant, files).await;
     if files.iter().any(|ValidatedFile { file, .. }| file.is_ok()) {
         return Ok(TaskContent::Files(files));
     }

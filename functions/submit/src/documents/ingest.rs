@@ -4,8 +4,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use quire_egress::{FetchError, Fetched};
+use quire_fair_share::pool_size;
 use quire_platform::{
-    Completion, Consumer, Delivery, Download, Error, MalformedMessage, PageBatches, QueueName,
+    Completion, Consumer, Delivery, Download, Error, Lease, MalformedMessage, PageBatches, QueueName,
     consumer::{ConcurrencyLimits, run_concurrently},
     enqueue_callback, now, retry_with_backoff,
 };
@@ -18,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    documents::{searchable_pdf::make_searchable_pdf, spool::new_spool_file, validation::inspect_file},
+    documents::{
+        searchable_pdf::make_searchable_pdf, spool::new_spool_file, task_watch::wait_until_pointless,
+        transfer_rate::wait_until_too_slow, validation::inspect_file,
+    },
     state::AppState,
     tasks::{charge, dispatch::send_queued_pages},
 };
 
-/// The number of documents that are processed concurrently. Fetching is mostly waiting, but each may take the maximum
-/// size of a document in the spool.
-const CONCURRENCY: usize = 8;
 /// How long a graceful shutdown waits for documents in flight. The others are received again after their lease expires.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The backoff before the second attempt; each further one is twice as long.
@@ -46,8 +47,11 @@ pub async fn ingest(app: Arc<AppState>, shutdown: CancellationToken) -> Result<(
     let split_limit = app.settings.fetch_limit + app.settings.inspect_limit;
     let max_lease = split_limit.max(app.settings.result_limit) + Duration::from_mins(1);
     let consumer = Consumer::<DocumentMessage>::new(app.backend.queue(QueueName::Documents), max_lease);
-    let limits =
-        ConcurrencyLimits { max_in_flight: CONCURRENCY, drain_timeout: DRAIN_TIMEOUT, error_pause: MAX_BACKOFF };
+    let limits = ConcurrencyLimits {
+        max_in_flight: pool_size(app.settings.max_fetches),
+        drain_timeout: DRAIN_TIMEOUT,
+        error_pause: MAX_BACKOFF,
+    };
     let is_fatal = |error: &Error| !matches!(error, Error::Busy { .. } | Error::Full { .. });
     run_concurrently(&consumer, limits, &shutdown, is_fatal, |delivery| process(Arc::clone(&app), delivery))
         .await
@@ -125,7 +129,13 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
     let completion = match state {
         Some(DocumentState::Pending { source }) if is_open => {
             let last = attempt >= QueueName::Documents.settings().max_receives;
-            let state = match obtain(app, &task, message.document, &source, attempt).await? {
+            let obtained = tokio::select! {
+                obtained = obtain(app, &task, message.document, &source, attempt) => obtained?,
+                () = wait_until_pointless(&app.backend, &task, |task| task.status().ended()) => {
+                    return abort(app, &task, &message, lease).await;
+                }
+            };
+            let state = match obtained {
                 Ok(split) => DocumentState::Split(split),
                 Err(ObtainError::Transient { failure, after }) if !last => {
                     log_failure(&task, &message, attempt, &failure);
@@ -158,6 +168,18 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
         send_pages_of(app, completion.task(), message.document).await?;
     }
     enqueue_callback(&app.backend, completion.task()).await?;
+    Ok(lease.acknowledge().await?)
+}
+
+/// Ends the work on a document of a task that was canceled or deleted meanwhile. Its fetch and validation are aborted
+/// already.
+async fn abort(app: &AppState, task: &Task, message: &DocumentMessage, lease: Lease) -> Result<()> {
+    info!(task.id = %task.id, trace.id = trace_id(task), message.document, "document aborted: its task has ended");
+    match retry_with_backoff(|| app.backend.tasks.task(task.id)).await {
+        Ok(task) if !task.expired(now()) => enqueue_callback(&app.backend, &task).await?,
+        Ok(_) | Err(Error::NotFound { .. }) => delete_document(app, message).await?,
+        Err(error) => return Err(error.into()),
+    }
     Ok(lease.acknowledge().await?)
 }
 
@@ -219,17 +241,24 @@ async fn obtain(
     let (_folder, file) = new_spool_file(app, "fetch-").await?;
     let after = backoff(attempt, rand::random());
     let fetched = match source {
-        DocumentSource::Url { url } => match fetch(app, url, &file).await {
-            Ok(fetched) => Ok(fetched.media_type),
-            Err(error) => Err(obtain_error(error, after)?),
-        },
+        DocumentSource::Url { url } => {
+            let (min_rate, window) = (app.settings.min_fetch_rate, app.settings.fetch_rate_window);
+            tokio::select! {
+                fetched = fetch(app, url, &file) => match fetched {
+                    Ok(fetched) => Ok(fetched.media_type),
+                    Err(error) => Err(obtain_error(error, after)?),
+                },
+                () = wait_until_too_slow(&file, min_rate, window) => Err(slow_source_error(min_rate, window, after)),
+            }
+        }
         DocumentSource::Inbox { key, version } => download(app, key, version.as_deref(), &file).await?.map(|()| None),
     };
     let media_type = match fetched {
         Ok(media_type) => media_type,
         Err(error) => return Ok(Err(error)),
     };
-    let split = match inspect_file(app, &file).await.map_err(|failure| name_received(failure, media_type)) {
+    let inspected = inspect_file(app, &task.tenant, &file).await;
+    let split = match inspected.map_err(|failure| name_received(failure, media_type)) {
         Ok(split) => split,
         Err(failure) if failure.code.retryable() => return Ok(Err(ObtainError::Transient { failure, after })),
         Err(failure) => return Ok(Err(ObtainError::Final(failure))),
@@ -276,6 +305,14 @@ fn obtain_error(error: FetchError, after: Duration) -> Result<ObtainError> {
     };
     let failure = Failure::new(code, format!("The document could not be fetched: {error}."));
     Ok(if transient { ObtainError::Transient { failure, after } } else { ObtainError::Final(failure) })
+}
+
+fn slow_source_error(min_rate: u64, window: Duration, after: Duration) -> ObtainError {
+    let secs = window.as_secs();
+    let message = format!(
+        "The document could not be fetched: the source sent less than {min_rate} bytes per second for {secs} s."
+    );
+    ObtainError::Transient { failure: Failure::new(FailureCode::FetchFailed, message), after }
 }
 
 /// Downloads an upload from the bucket to a file. The outer error is the backend's.

@@ -11,4 +11,6 @@ pub(crate) mod page_images;
 pub(crate) mod pdf_preparation;
 pub(crate) mod searchable_pdf;
 pub(crate) mod spool;
+pub(crate) mod task_watch;
+pub(crate) mod transfer_rate;
 pub(crate) mod validation;

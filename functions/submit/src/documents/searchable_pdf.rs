@@ -18,6 +18,7 @@ use crate::{
         page_images::{ImageRedaction, PageImages, PageJpeg},
         pdf_preparation::PdfPreparation,
         spool::new_spool_file,
+        task_watch::wait_until_pointless,
     },
     state::AppState,
     tasks::{
@@ -51,16 +52,20 @@ pub(crate) async fn make_searchable_pdf(app: &AppState, delivery: Delivery<Docum
         return Ok(lease.acknowledge().await?);
     }
     // Never wait for a permit here, because documents share the queue.
-    let Ok(_permit) = app.rendering.try_acquire() else { return Ok(lease.requeue(BUSY_RETRY_DELAY).await?) };
+    let Some(_permit) = app.pools.searchable_pdfs.try_acquire(task.tenant.as_str()) else {
+        return Ok(lease.requeue(BUSY_RETRY_DELAY).await?);
+    };
     let outcome = if attempt > MAX_ATTEMPTS {
         Err(Failure::new(FailureCode::AttemptsExhausted, "Every attempt to make the PDF crashed."))
     } else {
-        let limit = app.settings.result_limit;
-        if let Ok(made) = timeout(limit, make_and_store(app, &task)).await {
-            made?
-        } else {
-            let message = format!("Timeout: the PDF was not made within {} s; it has too many pages.", limit.as_secs());
-            Err(Failure::new(FailureCode::TimedOut, message))
+        let round = task.round;
+        tokio::select! {
+            made = make_within_limit(app, &task) => made?,
+            () = wait_until_pointless(backend, &task, |task| task.round != round) => {
+                // Cleans up if the task was deleted.
+                find_task(backend, &message).await?;
+                return Ok(lease.acknowledge().await?);
+            }
         }
     };
     let preparation = match outcome {
@@ -97,6 +102,15 @@ async fn delete_pdf(backend: &Backend, message: &DocumentMessage) -> Result<()> 
         retry_with_backoff(|| backend.objects.erase(&key)).await?;
     }
     Ok(())
+}
+
+/// Makes the PDF and stores it, within the timeout. The outer error is the backend's.
+async fn make_within_limit(app: &AppState, task: &Task) -> Result<Result<u64, Failure>> {
+    let limit = app.settings.result_limit;
+    timeout(limit, make_and_store(app, task)).await.unwrap_or_else(|_| {
+        let message = format!("Timeout: the PDF was not made within {} s; it has too many pages.", limit.as_secs());
+        Ok(Err(Failure::new(FailureCode::TimedOut, message)))
+    })
 }
 
 /// Makes the PDF and stores it. Returns its size in bytes. The outer error is the backend's.

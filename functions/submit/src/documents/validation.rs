@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use futures_util::{StreamExt, stream};
-use quire_tasks::{Failure, FailureCode, SplitDocument};
+use quire_document::sniff_file;
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument, Tenant};
 use tempfile::TempPath;
 use tokio::time::timeout;
 
@@ -18,23 +19,33 @@ pub struct UploadedFile {
     pub file: Result<TempPath, Failure>,
 }
 
-/// Validates files concurrently. Returns them in the same order.
-pub(crate) async fn validate_files(app: &Arc<AppState>, files: Vec<UploadedFile>) -> Vec<ValidatedFile> {
-    let validations = files.into_iter().map(|file| validate_file(Arc::clone(app), file));
+/// Validates files of a tenant concurrently. Returns them in the same order.
+pub(crate) async fn validate_files(
+    app: &Arc<AppState>,
+    tenant: &Tenant,
+    files: Vec<UploadedFile>,
+) -> Vec<ValidatedFile> {
+    let validations = files.into_iter().map(|file| validate_file(Arc::clone(app), tenant.clone(), file));
     stream::iter(validations).buffered(app.settings.max_inspections).collect().await
 }
 
-async fn validate_file(app: Arc<AppState>, UploadedFile { name, file }: UploadedFile) -> ValidatedFile {
+async fn validate_file(app: Arc<AppState>, tenant: Tenant, UploadedFile { name, file }: UploadedFile) -> ValidatedFile {
     let file = match file {
-        Ok(path) => inspect_file(&app, &path).await.map(|split| (path, split)),
+        Ok(path) => inspect_file(&app, &tenant, &path).await.map(|split| (path, split)),
         Err(failure) => Err(failure),
     };
     ValidatedFile { name, file }
 }
 
-/// Inspects a file, within the timeout and the limit of concurrent inspections.
-pub(crate) async fn inspect_file(app: &AppState, file: &Path) -> Result<SplitDocument, Failure> {
-    let permit = app.inspections.acquire().await;
+/// Inspects a file, within the timeout and the tenant's share of the validations of its format.
+pub(crate) async fn inspect_file(app: &AppState, tenant: &Tenant, file: &Path) -> Result<SplitDocument, Failure> {
+    let path = file.to_owned();
+    let format = tokio::task::spawn_blocking(move || sniff_file(&path).ok().flatten()).await.ok().flatten();
+    let pool = match format {
+        Some(DocumentFormat::Pdf) => &app.pools.pdf_validations,
+        _ => &app.pools.image_validations,
+    };
+    let permit = pool.acquire(tenant.as_str()).await;
     let limit = app.settings.inspect_limit;
     let inspected = timeout(limit, app.inspector.inspect(file)).await;
     drop(permit);

@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use quire_tasks::DocumentSource;
+use quire_tasks::{DocumentSource, Tenant};
 
 use crate::{
     documents::validation::{UploadedFile, validate_files},
@@ -48,13 +48,17 @@ async fn submit_url(app: &Arc<AppState>, call: &CreateRequest, request: Request)
 
 async fn submit_files(app: &Arc<AppState>, call: &CreateRequest, request: Request) -> Result<Response, Problem> {
     let (spec, files) = call.receive_form(app, request, &FORM, app.settings.max_files).await?;
-    let content = |_| validate_content(app, files);
+    let content = |_| validate_content(app, call.tenant(), files);
     call.create(app, spec, content, |task| ready(Ok(call.base.accepted(&task)))).await
 }
 
 /// Validates the files. The request is refused only if all files are invalid.
-async fn validate_content(app: &Arc<AppState>, files: Vec<UploadedFile>) -> Result<TaskContent, CreateRejection> {
-    let files = validate_files(app, files).await;
+async fn validate_content(
+    app: &Arc<AppState>,
+    tenant: &Tenant,
+    files: Vec<UploadedFile>,
+) -> Result<TaskContent, CreateRejection> {
+    let files = validate_files(app, tenant, files).await;
     if files.iter().any(|file| file.file.is_ok()) {
         return Ok(TaskContent::Files(files));
     }

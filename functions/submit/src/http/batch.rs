@@ -37,7 +37,7 @@ pub(crate) async fn read_batch(
 ) -> Result<Response, Problem> {
     let call = CreateRequest::new(&app, PATH, principal, request.headers())?;
     let (spec, files) = call.receive_form(&app, request, &FORM, app.settings.max_files).await?;
-    let content = async |_| match validate_batch(&app, files).await {
+    let content = async |_| match validate_batch(&app, call.tenant(), files).await {
         Ok(content) => Ok(content),
         Err(entries) => Err(CreateRejection::Answered(Json(entries).into_response())),
     };
@@ -50,6 +50,7 @@ async fn answer(app: &AppState, call: &CreateRequest, task: Task) -> Result<Resp
     if !task.status().ended() {
         return Ok(call.base.accepted(&task));
     }
+    let _permit = app.pools.results.acquire(call.tenant().as_str()).await;
     let composed = compose_json(&app.backend, &task, MAX_BODY_IN_MEMORY).await;
     let mut response = json_response(composed.map_err(|error| task_problem(error).of(id))?).await?;
     let id = HeaderValue::from_str(&id.to_string()).expect("a task id is ASCII");

@@ -62,6 +62,11 @@ impl CreateRequest {
         Ok(Self { path, tenant, base: BaseUrl::new(app, headers), trace: trace_of(headers), key })
     }
 
+    /// Returns the tenant that the request belongs to.
+    pub(crate) const fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
     /// Parses a JSON body, whose members are `own` and `shared` only. Returns all members with the parsed fields.
     pub(crate) async fn parse_json(
         &self,

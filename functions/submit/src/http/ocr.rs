@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use quire_tasks::{Task, TaskStatus};
+use quire_tasks::{Task, TaskStatus, Tenant};
 
 use crate::{
     documents::validation::{UploadedFile, validate_files},
@@ -33,11 +33,15 @@ pub(crate) async fn read_document(
 ) -> Result<Response, Problem> {
     let call = CreateRequest::new(&app, PATH, principal, request.headers())?;
     let (spec, files) = call.receive_form(&app, request, &FORM, 1).await?;
-    call.create(&app, spec, |_| validate_content(&app, files), |task| answer(&app, &call, task)).await
+    call.create(&app, spec, |_| validate_content(&app, call.tenant(), files), |task| answer(&app, &call, task)).await
 }
 
-async fn validate_content(app: &Arc<AppState>, files: Vec<UploadedFile>) -> Result<TaskContent, CreateRejection> {
-    let files = validate_files(app, files).await;
+async fn validate_content(
+    app: &Arc<AppState>,
+    tenant: &Tenant,
+    files: Vec<UploadedFile>,
+) -> Result<TaskContent, CreateRejection> {
+    let files = validate_files(app, tenant, files).await;
     match files.iter().find_map(|file| file.file.as_ref().err()) {
         Some(failure) => Err(Problem::from(failure.clone()).at("#/image").into()),
         None => Ok(TaskContent::Files(files)),

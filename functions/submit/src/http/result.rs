@@ -135,10 +135,12 @@ pub(crate) async fn get_result(
         return Ok(found);
     }
     let max_bytes = app.settings.inline_result_bytes;
+    let permit = app.pools.results.acquire(task.tenant.as_str()).await;
     let composed = match text {
         Some(text) => compose_text(&app.backend, &task, text, max_bytes).await,
         None => compose_json(&app.backend, &task, max_bytes).await,
     };
+    drop(permit);
     match composed.map_err(task_problem)? {
         ComposedResult::Bytes(bytes) => Ok(attachment(format, &task, Body::from(bytes))),
         ComposedResult::File(path, bytes) => answer_large(&app, format, &task, path, bytes).await,

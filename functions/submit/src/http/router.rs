@@ -12,6 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::FutureExt;
+use quire_fair_share::with_tenant;
 use quire_telemetry::panic_message;
 use quire_tenants::KeyOwner;
 use tracing::{error, info};
@@ -135,7 +136,13 @@ async fn serve_admitted(app: &AppState, mut request: Request, identity: Option<&
             drain_body::discard(app, request);
             app.too_large().into_response()
         }
-        _ => call_catching_panics(next, drain_body::drain_on_drop(app, request)).await,
+        _ => {
+            let call = call_catching_panics(next, drain_body::drain_on_drop(app, request));
+            match identity {
+                Some(KeyOwner { tenant, .. }) => with_tenant(tenant.as_str(), call).await,
+                None => call.await,
+            }
+        }
     }
 }
 

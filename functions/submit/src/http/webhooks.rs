@@ -34,7 +34,7 @@ use crate::{
 
 impl AppState {
     async fn signing(&self) -> Result<&Signing, SigningError> {
-        self.webhooks.signing.get_or_try_init(|| Signing::load(&self.backend)).await
+        self.signing.get_or_try_init(|| Signing::load(&self.backend)).await
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn test_webhook(
     let url = app.egress.check(url).map_err(|why| Problem::url_refused("url", &why))?;
     let limit = app.settings.webhook_test_limit;
     let begun = Instant::now();
-    let permit = timeout(limit, app.webhooks.tests.acquire()).await;
+    let permit = timeout(limit, app.pools.webhook_tests.acquire(principal.tenant.as_str())).await;
     let _permit = permit.map_err(|_| Problem::busy(&"too many test events in flight"))?;
     // The time spent waiting for the permit counts: the limit bounds the whole call.
     let tested = post_test_event(&app, &principal.tenant, &url, limit.saturating_sub(begun.elapsed())).await?;

@@ -169,6 +169,26 @@ async fn a_transient_failure_is_retried_until_the_last_attempt() {
 }
 
 #[tokio::test]
+async fn a_source_that_sends_too_slowly_is_retried_and_then_fails_with_that_reason() {
+    let world = TestWorld::without_worker(|settings| settings.fetch_rate_window = Duration::from_millis(200)).await;
+    beside_server(async |address| {
+        let task = attempt(&world, format!("http://{address}/stuck"), 1).await;
+        assert_eq!((&task["status"], world.depth(QueueName::Documents).await), (&json!("queued"), 1), "retried");
+        let last = QueueName::Documents.settings().max_receives;
+        let (_consumer, mut delivery) = delivery(&world).await;
+        delivery.attempt = last;
+        ingest_one(&world.app, delivery).await.expect("the backend does not fail");
+        let id = task["task_id"].as_str().expect("a task id");
+        let error = world.get(&format!("/task/{id}")).await.json()["documents"][0]["error"].clone();
+        assert_eq!(error["code"], "fetch_failed");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains("less than 10000 bytes per second"), "{message}");
+    })
+    .await;
+    assert_eq!(world.spooled(), 0);
+}
+
+#[tokio::test]
 async fn only_a_second_attempt_resends_the_pages_of_a_split_document() {
     let world = TestWorld::without_worker(|_| {}).await;
     let id = beside_server(async |address| attempt(&world, format!("http://{address}/good"), 1).await).await;

@@ -28,6 +28,7 @@ mod retention;
 mod retry;
 mod scopes;
 mod searchable;
+mod sharing;
 mod support;
 mod sweep;
 mod task;

@@ -19,6 +19,7 @@ mod readers;
 mod redaction;
 mod routes;
 mod server;
+mod sharing;
 mod stage;
 mod streams;
 

@@ -159,7 +159,7 @@ impl WorkerStage {
     /// Submits a task of one-page documents of these colors, with a callback and a change.
     pub(crate) async fn submit_with(&self, colors: &[Rgb<u8>], change: impl FnOnce(Task) -> Task) -> Task {
         let task = self.store_with(colors, Some("https://example.com/callback".to_owned()), change).await;
-        self.send(task.page_messages()).await;
+        self.send_for(&task.tenant, task.page_messages()).await;
         task
     }
 
@@ -185,7 +185,11 @@ impl WorkerStage {
     }
 
     pub(crate) async fn send(&self, messages: impl IntoIterator<Item = PageMessage>) {
-        let messages = messages.into_iter().map(|message| OutgoingMessage::new(&message, &Tenant::default())).collect();
+        self.send_for(&Tenant::default(), messages).await;
+    }
+
+    async fn send_for(&self, tenant: &Tenant, messages: impl IntoIterator<Item = PageMessage>) {
+        let messages = messages.into_iter().map(|message| OutgoingMessage::new(&message, tenant)).collect();
         self.backend.queue(QueueName::Pages).send(messages).await.expect("the message is sent");
     }
 
@@ -248,6 +252,16 @@ impl WorkerStage {
         tokio::time::timeout(Duration::from_secs(10), empty)
             .await
             .expect("every message is acknowledged before the timeout");
+    }
+
+    /// Waits until the pages queue has at least this many leased messages.
+    pub(crate) async fn until_in_flight(&self, pages: u64) {
+        let reached = async {
+            while self.backend.queue(QueueName::Pages).depth().await.expect("the queue responds").in_flight < pages {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reached).await.expect("pages are received before the timeout");
     }
 
     /// Returns the stored text of a page in the first round.

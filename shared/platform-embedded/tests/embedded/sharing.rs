@@ -133,6 +133,27 @@ async fn the_leases_of_a_dead_owner_end_at_once_and_count_as_attempts() {
 }
 
 #[tokio::test]
+async fn a_message_of_a_dead_owner_rests_while_other_groups_have_messages() {
+    let dir = TempDir::new().expect("a temporary folder");
+    let [serve, dead] = ["serve", "dead"].map(|holder| open(dir.path(), holder));
+    let queue = pages(&serve);
+    let message = |group: &str| OutgoingMessage {
+        body: group.to_owned(),
+        group: group.to_owned(),
+        delay: Duration::ZERO,
+        trace: None,
+    };
+    queue.send(vec![message("a"), message("b")]).await.expect("send");
+    assert_eq!(next(&*pages(&dead)).await.body, "a");
+    serve.release_leases_of_dead_owner("dead").await.expect("released");
+    assert_eq!(queue.depth().await.expect("a depth").delayed, 1, "the message rests");
+    let other = next(&*queue).await;
+    assert_eq!(other.body, "b");
+    assert_empty(&*queue).await;
+    queue.acknowledge(vec![other.receipt]).await.expect("acknowledge");
+}
+
+#[tokio::test]
 async fn an_interruption_of_the_system_spends_no_attempt() {
     let dir = TempDir::new().expect("a temporary folder");
     let one = open(dir.path(), "one");

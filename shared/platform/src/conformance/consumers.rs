@@ -29,8 +29,13 @@ fn message() -> PageMessage {
 }
 
 async fn sent(backend: &Backend) -> PageMessage {
+    sent_for(backend, Tenant::default().as_str()).await
+}
+
+async fn sent_for(backend: &Backend, tenant: &str) -> PageMessage {
     let message = message();
-    pages_queue(backend).send(vec![OutgoingMessage::new(&message, &Tenant::default())]).await.expect("send");
+    let tenant = tenant.parse::<Tenant>().expect("a valid tenant");
+    pages_queue(backend).send(vec![OutgoingMessage::new(&message, &tenant)]).await.expect("send");
     message
 }
 
@@ -214,4 +219,48 @@ pub async fn a_consumer_loop_handles_messages_until_shutdown(backend: &Backend) 
     timeout(TIMEOUT, running).await.expect("the loop ends after shutdown").expect("no error of the queue");
     assert_eq!(handled.load(Ordering::Relaxed), MESSAGES);
     assert!(next(&consumer, SETTLE_TIME).await.is_none(), "all are acknowledged");
+}
+
+/// A tenant whose messages take forever does not stop another one, and its surplus messages spend no attempts.
+pub async fn a_tenant_that_takes_all_its_slots_does_not_stop_another(backend: &Backend) {
+    const STUCK: usize = 8;
+    const OTHERS: usize = 3;
+    let consumer = Consumer::<PageMessage>::new(pages_queue(backend), 10 * TIMEOUT);
+    let limits =
+        ConcurrencyLimits { max_in_flight: 3, drain_timeout: Duration::ZERO, error_pause: Duration::from_millis(10) };
+    for _ in 0..STUCK {
+        sent_for(backend, "stuck").await;
+    }
+    let shutdown = CancellationToken::new();
+    let handled = Arc::new(AtomicUsize::new(0));
+    let handle = |delivery: Received<PageMessage>| {
+        let (handled, shutdown) = (Arc::clone(&handled), shutdown.clone());
+        async move {
+            let delivery = delivery.expect("a valid page message");
+            if delivery.group == "stuck" {
+                return std::future::pending().await;
+            }
+            delivery.lease.acknowledge().await.expect("acknowledge");
+            if handled.fetch_add(1, Ordering::Relaxed) + 1 == OTHERS {
+                shutdown.cancel();
+            }
+        }
+    };
+    let sending = async {
+        for _ in 0..OTHERS {
+            tokio::time::sleep(SETTLE_TIME).await;
+            sent_for(backend, "other").await;
+        }
+    };
+    let running = run_concurrently(&consumer, limits, &shutdown, |_| true, handle);
+    let (ended, ()) = timeout(TIMEOUT, async { tokio::join!(running, sending) }).await.expect("the other is served");
+    ended.expect("no error of the queue");
+    let mut attempts = Vec::new();
+    while let Some(delivery) = next(&consumer, 3 * LEASE).await {
+        attempts.push(delivery.attempt);
+        delivery.lease.acknowledge().await.expect("acknowledge");
+    }
+    assert_eq!(attempts.len(), STUCK);
+    let unspent = attempts.iter().filter(|attempt| **attempt == 1).count();
+    assert!(unspent >= STUCK - 2, "only two were in flight: {attempts:?}");
 }

@@ -5,6 +5,7 @@
 //! | `pages=3` | it has three pages |
 //! | `refuse=encrypted_document` | the inspector refuses it with this code |
 //! | `panic` | the inspector panics |
+//! | `stuck` | the inspector never returns |
 //! | `bad=2` | its second page is unreadable |
 //! | `broken=2` | the model fails on its second page |
 //!
@@ -47,6 +48,9 @@ impl Inspector for ScriptedInspector {
         let text = std::fs::read_to_string(file).expect("a readable file");
         let words = words(&text);
         assert!(!words.contains_key("panic"), "the document requests a panic");
+        if words.contains_key("stuck") {
+            return std::future::pending().await;
+        }
         if let Some(code) = words.get("refuse") {
             let code: FailureCode = serde_json::from_value((*code).into()).expect("a code");
             return Err(Failure::new(code, "The document is refused."));

@@ -1,0 +1,1 @@
+"""What `fairness.py` is made of."""
