@@ -4,7 +4,6 @@ use std::{ffi::OsString, fmt, fs::File, path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
 use quire_platform::{Backend, retry_with_backoff};
-pub(crate) use quire_platform_embedded::DiskSpace;
 use quire_platform_embedded::Embedded;
 
 use crate::{
@@ -93,14 +92,14 @@ impl Deployment {
         }
     }
 
-    /// Returns the space of the data folder's disk; `None` on AWS.
+    /// Returns whether the data folder's disk is full; false on AWS.
     ///
     /// # Errors
     /// When the data folder cannot be accessed.
-    pub(crate) fn disk_space(&self) -> quire_platform::Result<Option<DiskSpace>> {
+    pub(crate) fn is_disk_full(&self) -> quire_platform::Result<bool> {
         match self {
-            Self::Folder { embedded, .. } => embedded.disk_space().map(Some),
-            Self::Aws(_) => Ok(None),
+            Self::Folder { embedded, .. } => embedded.is_disk_full(),
+            Self::Aws(_) => Ok(false),
         }
     }
 

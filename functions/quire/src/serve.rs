@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use quire_document::DocumentLimits;
 use quire_native_libs::Progress;
 use quire_notifier::Notifier;
-use quire_platform::{Backend, QueueName};
+use quire_platform::{Backend, DiskSpace, QueueName};
 use quire_routes::Config;
 use quire_submit::{AppState, ChildInspector, Health, HealthReport, KeyPolicy, ServerSettings, SubmitSettings};
 use quire_tasks::UnixMillis;
@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     cli::{EngineArgs, ServeArgs},
-    deployment::{Deployment, DiskSpace},
+    deployment::Deployment,
     engine, process,
     shutdown::{ShutdownLimits, join_services, stop_in_time},
     supervisor::Supervisor,
@@ -240,21 +240,19 @@ impl Health for ServeHealth {
             Err(_) => backend_responds = false,
         }
         let has_workers = ready > 0 || self.supervisor.workers == 0;
-        let has_space = match self.supervisor.deployment.disk_space() {
-            Ok(space) => report_space(&mut details, space),
-            Err(_) => false,
-        };
-        HealthReport { ok: has_workers && backend_responds && has_space, details }
+        let is_full = self.supervisor.deployment.is_disk_full().unwrap_or(true);
+        if let Some(space) = self.backend.objects.disk_space() {
+            report_space(&mut details, space, is_full);
+        }
+        HealthReport { ok: has_workers && backend_responds && !is_full, details }
     }
 }
 
-/// Adds the space of the disk to the report, if there is one. Returns whether results can be stored. The code is that
-/// of the refused requests.
-fn report_space(details: &mut Map<String, Value>, space: Option<DiskSpace>) -> bool {
-    let Some(DiskSpace { free_bytes, total_bytes, full }) = space else { return true };
-    details.insert("disk".to_owned(), json!({"free_bytes": free_bytes, "total_bytes": total_bytes, "full": full}));
-    if full {
+/// Adds the space of the disk to the report. The code is that of the refused requests.
+fn report_space(details: &mut Map<String, Value>, space: DiskSpace, is_full: bool) {
+    let disk = json!({"free_bytes": space.free, "total_bytes": space.total, "full": is_full});
+    details.insert("disk".to_owned(), disk);
+    if is_full {
         details.insert("code".to_owned(), "storage_full".into());
     }
-    !full
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use quire_platform::{Error, Result};
+use quire_platform::{DiskSpace, Error, Result};
 use tracing::warn;
 
 use crate::permissions::{FOLDER_MODE, restrict_folder};
@@ -71,4 +71,11 @@ pub(crate) fn delete_abandoned(spool: &Path, age: Duration) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns the space of the disk that has a folder.
+pub(crate) fn disk_space(folder: &Path) -> io::Result<DiskSpace> {
+    let stat = rustix::fs::statvfs(folder)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(DiskSpace { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
 }

@@ -46,7 +46,6 @@ use database::Database;
 use objects::FileObjects;
 use queue::SqliteQueue;
 use records::SqliteRecords;
-pub use reserve::DiskSpace;
 use reserve::Reserve;
 use scrub::Scrubber;
 use secrets::FileSecrets;
@@ -106,12 +105,13 @@ impl Embedded {
         self.backend.clone()
     }
 
-    /// Returns the space of the disk. Blocks the thread for a system call.
+    /// Returns whether the disk is full, so that only deletions can be expected to succeed. Blocks the thread for a
+    /// system call.
     ///
     /// # Errors
     /// [`quire_platform::Error::Failed`] if the data folder cannot be accessed.
-    pub fn disk_space(&self) -> Result<DiskSpace> {
-        self.reserve.disk_space()
+    pub fn is_disk_full(&self) -> Result<bool> {
+        self.reserve.is_used()
     }
 
     /// Releases the leases of a dead process. Their receives count as attempts, since the message may have crashed it.

@@ -262,9 +262,7 @@ impl ObjectStore for FileObjects {
     }
 
     fn disk_space(&self) -> Option<DiskSpace> {
-        let disk = rustix::fs::statvfs(&self.spool).ok()?;
-        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        Some(DiskSpace { free: bytes(disk.f_bavail), total: bytes(disk.f_blocks) })
+        durable::disk_space(&self.spool).ok()
     }
 
     fn spool(&self) -> PathBuf {

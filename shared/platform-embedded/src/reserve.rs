@@ -11,25 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quire_platform::{Error, Result};
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use quire_platform::{DiskSpace, Error, Result};
+use rustix::fs::{FallocateFlags, fallocate};
 use tracing::warn;
 
 use crate::durable;
 
 /// The size of the reserve, in bytes. The rows of a task of 10,000 pages need about 4 MB of log.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
-
-/// The space of the disk that has the data folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskSpace {
-    /// Bytes that can still be written.
-    pub free_bytes: u64,
-    /// The size of the disk in bytes.
-    pub total_bytes: u64,
-    /// Whether only deletions can be expected to succeed.
-    pub full: bool,
-}
 
 /// The reserve of a data folder.
 #[derive(Debug)]
@@ -99,16 +88,17 @@ impl Reserve {
 
     /// SQLite reports some of its writes to a full disk as other errors.
     fn is_disk_full(&self) -> bool {
-        self.disk_space().is_ok_and(|space| space.free_bytes < RESERVE_BYTES)
+        self.disk_space().is_ok_and(|space| space.free < RESERVE_BYTES)
     }
 
-    /// Returns the space of the disk. It is full when the reserve is used, or would not fit a second time.
-    pub(crate) fn disk_space(&self) -> Result<DiskSpace> {
-        let stat = statvfs(&self.dir)
-            .map_err(|error| durable::failure("data folder", &self.dir.display().to_string(), &error.into()))?;
-        let free_bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
-        let full = free_bytes < RESERVE_BYTES || !self.file.exists();
-        Ok(DiskSpace { free_bytes, total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize), full })
+    /// Returns whether only deletions can be expected to succeed: the reserve is used, or would not fit a second time.
+    pub(crate) fn is_used(&self) -> Result<bool> {
+        Ok(self.disk_space()?.free < RESERVE_BYTES || !self.file.exists())
+    }
+
+    fn disk_space(&self) -> Result<DiskSpace> {
+        durable::disk_space(&self.dir)
+            .map_err(|error| durable::failure("data folder", &self.dir.display().to_string(), &error))
     }
 }
 
@@ -130,7 +120,7 @@ mod tests {
         assert!(matches!(reserve.delete(full).await, Ok(7)));
         let still_full = || async { Err::<(), _>(Error::Full { what: "database" }) };
         assert!(matches!(reserve.delete(still_full).await, Err(Error::Full { .. })));
-        assert!(reserve.disk_space().expect("a disk").full);
+        assert!(reserve.is_used().expect("a disk"));
         assert!(reserve.refill());
     }
 

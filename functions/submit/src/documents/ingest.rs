@@ -175,6 +175,7 @@ async fn split(app: &AppState, delivery: Delivery<DocumentMessage>) -> Result<()
 /// already.
 async fn abort(app: &AppState, task: &Task, message: &DocumentMessage, lease: Lease) -> Result<()> {
     info!(task.id = %task.id, trace.id = trace_id(task), message.document, "document aborted: its task has ended");
+    charge::settle(app, &task.tenant, &charge::of_document(task, message.document, 0, 0), false).await;
     match retry_with_backoff(|| app.backend.tasks.task(task.id)).await {
         Ok(task) if !task.expired(now()) => enqueue_callback(&app.backend, &task).await?,
         Ok(_) | Err(Error::NotFound { .. }) => delete_document(app, message).await?,
