@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -28,6 +29,7 @@ use crate::{
     cli::{EngineArgs, ServeArgs},
     deployment::Deployment,
     engine,
+    sandbox::sandbox,
     supervisor::Supervisor,
 };
 
@@ -53,11 +55,12 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     require_keys_beyond_loopback(&mut settings, &backend, args.listen.ip()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let mut supervisor = new_supervisor(&args, &routes, deployment)?;
-    supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
+    let (engine, pdfium) = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
+    supervisor.engine = engine;
     let supervisor = Arc::new(supervisor);
     let allow_loopback_http = args.dev || quire_telemetry::env::switch("QUIRE_DEV")?;
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
-    let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
+    let inspector = ChildInspector::new(sandbox(pdfium)?, DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let app = Arc::new(AppState::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
     let notifier =
@@ -102,14 +105,18 @@ async fn require_keys_beyond_loopback(
 }
 
 /// Downloads missing libraries and models once, with a progress bar, before any worker starts. Without workers only
-/// pdfium is needed. Returns the arguments for the workers, with the provider that is available.
-async fn fetch_natives(workers: usize, mut engine: EngineArgs, routes: Arc<Config>) -> anyhow::Result<EngineArgs> {
+/// pdfium is needed. Returns the arguments for the workers, with the provider that is available, and the path of pdfium.
+async fn fetch_natives(
+    workers: usize,
+    mut engine: EngineArgs,
+    routes: Arc<Config>,
+) -> anyhow::Result<(EngineArgs, PathBuf)> {
     let fetch = move || {
-        match workers {
+        let pdfium = match workers {
             0 => quire_native_libs::pdfium(&Progress::Bar)?,
             _ => engine::fetch_natives(&routes, &mut engine, &Progress::Bar)?,
         };
-        Ok(engine)
+        Ok((engine, pdfium))
     };
     tokio::task::spawn_blocking(fetch).await?
 }

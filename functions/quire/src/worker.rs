@@ -6,15 +6,17 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_telemetry::stop_signal;
-use quire_worker::{Renderer, Worker, WorkerExit, WorkerSettings};
+use quire_worker::{Worker, WorkerExit, WorkerSettings};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::{EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat};
+use crate::{
+    EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat,
+    sandbox::sandbox_for_worker,
+};
 
 /// The line that the parent writes to a child's standard input for a graceful shutdown.
 pub(crate) const DRAIN: &str = "drain";
@@ -37,8 +39,8 @@ pub(crate) async fn worker(args: WorkerArgs, make_engine: MakeEngine) -> anyhow:
     // Before a model is loaded: an error that ends the process while one is being loaded would crash it.
     let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Silent)).await??;
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
-    let worker = Worker { backend: deployment.backend(), renderer, settings, config, name: holder };
+    let sandbox = sandbox_for_worker(pdfium, settings.page_timeout)?;
+    let worker = Worker { backend: deployment.backend(), sandbox, settings, config, name: holder };
     let ready = move || if is_child { print_ready() } else { info!("worker ready: reading pages") };
     let reading = worker.run(move |entry| make_engine(entry, resources), ready, shutdown);
     let exit = tokio::select! {

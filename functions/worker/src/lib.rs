@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! intake ──── render ──── read ─────────────────────────── complete
-//! lease       pdfium or   plan → engine guard → transport,  result → table → callback → acknowledge,
-//! permits     decoders    and the fallback → decision       always in this order
+//! lease       sandboxed   plan → engine guard → transport,  result → table → callback → acknowledge,
+//! permits     child       and the fallback → decision       always in this order
 //!
 //! transports, one per engine                                each behind a guard: circuit breaker, statistics
 //!   batches   micro-batches, one thread per model reader
@@ -20,7 +20,6 @@ mod batch_metrics;
 mod canary;
 mod cancellation;
 mod complete;
-mod decoder_pool;
 mod engine_guard;
 mod engine_status;
 mod engine_transport;
@@ -34,7 +33,6 @@ mod outcome;
 mod read;
 mod redact;
 mod render;
-mod renderer;
 mod review;
 mod settings;
 mod stream;
@@ -48,6 +46,7 @@ use std::{
 use anyhow::Context;
 use quire_platform::{Backend, Consumer, QueueName};
 use quire_routes::{Config, EngineEntry};
+use quire_sandbox::Sandbox;
 use quire_tasks::PageMessage;
 use tokio::{
     sync::mpsc,
@@ -59,7 +58,6 @@ use tracing::warn;
 pub use batch::{BatchDue, BatchLimits, Batcher, target_pages_in_flight};
 pub use in_flight::InFlight;
 pub use local_engine::LocalEngine;
-pub use renderer::Renderer;
 pub use settings::{WorkerSettings, policy_from_env};
 
 use crate::{
@@ -85,8 +83,8 @@ pub enum WorkerExit {
 pub struct Worker {
     /// The queues, the stores and the task table.
     pub backend: Backend,
-    /// Renders pages. Shared by all workers of a process, since pdfium is not thread-safe.
-    pub renderer: Renderer,
+    /// Renders pages in child processes. Shared by all workers of a process.
+    pub sandbox: Sandbox,
     /// Limits and timeouts.
     pub settings: WorkerSettings,
     /// The engines and the routes through them.
@@ -109,7 +107,7 @@ impl Worker {
         ready: impl FnOnce() + Send,
         shutdown: CancellationToken,
     ) -> anyhow::Result<WorkerExit> {
-        let Self { backend, renderer, settings, config, name } = self;
+        let Self { backend, sandbox, settings, config, name } = self;
         let starting = engines::start(config, Arc::new(make_engine), settings.page_timeout);
         let Some(started) = shutdown.run_until_cancelled(starting).await else { return Ok(WorkerExit::Interrupted) };
         // The drivers stop when they are dropped, so they must live as long as pages are read.
@@ -121,7 +119,7 @@ impl Worker {
         };
         ready();
         let stopped = tokio::select! {
-            stopped = run_pipeline(backend, renderer, settings, engines, shutdown) => stopped,
+            stopped = run_pipeline(backend, sandbox, settings, engines, shutdown) => stopped,
             never = status_sync.run() => match never {},
         };
         status_sync.report_exit().await;
@@ -131,7 +129,7 @@ impl Worker {
 
 async fn run_pipeline(
     backend: Backend,
-    renderer: Renderer,
+    sandbox: Sandbox,
     settings: WorkerSettings,
     engines: Arc<Engines>,
     shutdown: CancellationToken,
@@ -154,7 +152,7 @@ async fn run_pipeline(
     let steps = async {
         tokio::try_join!(
             intake.run(&consumer, to_render, to_complete, stopping.clone()),
-            render::run(renderer, settings.page_timeout, limits, rendering, render_outputs, &completer),
+            render::run(sandbox, limits, rendering, render_outputs),
             read::run(&reader, reading, stopping.clone()),
             completer.run(completing),
         )

@@ -23,6 +23,8 @@ pub enum FailureCode {
     UnreadableDocument,
     /// The page is corrupt; its document can be opened.
     UnreadablePage,
+    /// The document or page exceeds a limit on memory, processor time or time while it is parsed or rendered.
+    TooComplex,
     /// `image_url` is not allowed: its scheme, port or address is refused.
     UrlRefused,
     /// `image_url` could not be fetched.
@@ -45,7 +47,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::UnsupportedFormat,
         Self::EmptyDocument,
         Self::DocumentTooLarge,
@@ -54,6 +56,7 @@ impl FailureCode {
         Self::EncryptedDocument,
         Self::UnreadableDocument,
         Self::UnreadablePage,
+        Self::TooComplex,
         Self::UrlRefused,
         Self::FetchFailed,
         Self::UploadMissing,
@@ -76,6 +79,7 @@ impl FailureCode {
             Self::EncryptedDocument => "encrypted_document",
             Self::UnreadableDocument => "unreadable_document",
             Self::UnreadablePage => "unreadable_page",
+            Self::TooComplex => "too_complex",
             Self::UrlRefused => "url_refused",
             Self::FetchFailed => "fetch_failed",
             Self::UploadMissing => "upload_missing",
