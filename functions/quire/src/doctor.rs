@@ -4,6 +4,7 @@
 
 mod machine;
 mod report;
+mod sandbox;
 mod text;
 mod trial;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 use machine::{DiskInfo, GpuInfo, MachineInfo};
 use report::{DAMAGED, DoctorReport, LibraryFile, MISSING, ModelFile, ONNX_RUNTIME, ProviderInfo};
+use sandbox::SandboxInfo;
 
 /// Prints the report. Returns success if this machine can read documents.
 pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
@@ -78,6 +80,7 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
         machine: MachineInfo::of_this_machine(),
         provider: ProviderInfo::new(&selected),
         gpu,
+        sandbox: SandboxInfo::of_this_machine(),
         models,
         cache,
         libraries,

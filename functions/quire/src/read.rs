@@ -46,7 +46,7 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
     let _lock = data_dir::lock_for_worker(dir)?;
     let backend = Embedded::open(&std::path::absolute(dir)?, &format!("read-{}", std::process::id()))?.backend();
-    let sandbox = sandbox(pdfium)?;
+    let sandbox = sandbox(pdfium, Some(dir))?;
 
     let inspector = Arc::new(ChildInspector::new(sandbox.clone(), DocumentLimits::default()));
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;

@@ -66,7 +66,7 @@ async fn write_page_image(backend: &Backend, page: PageRef, file: &Path) -> anyh
     let key = ObjectKey::Document { task_id: page.task_id, document: page.document }.to_string();
     let document = backend.objects.local_file(&key).await.context("cannot fetch the page's document")?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Bar)).await??;
-    let rendered = sandbox(pdfium)?.page(&document, page.page).await.context("cannot render the page")?;
+    let rendered = sandbox(pdfium, None)?.page(&document, page.page).await.context("cannot render the page")?;
     std::fs::write(file, rendered.image.to_png()).with_context(|| format!("cannot write {}", file.display()))
 }
 

@@ -1,29 +1,33 @@
 //! The child processes in which documents are parsed: their program is this one.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use quire_document::DocumentLimits;
 use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
 
-/// Returns a sandbox whose children bind this pdfium.
+/// The lock file in the data folder: of all children of the processes that use the folder, one at a time may use much
+/// memory.
+const LARGE_CHILD_LOCK: &str = "large-document.lock";
+
+/// Returns a sandbox whose children bind this pdfium. Without a data folder, e.g. on AWS, this process shares its memory
+/// with no other one.
 ///
 /// # Errors
 /// When an environment variable is invalid.
-pub(crate) fn sandbox(pdfium: PathBuf) -> anyhow::Result<Sandbox> {
-    with_limits(pdfium, SandboxLimits::from_env()?)
+pub(crate) fn sandbox(pdfium: PathBuf, data: Option<&Path>) -> anyhow::Result<Sandbox> {
+    with_limits(pdfium, data, SandboxLimits::from_env()?)
 }
 
-/// Returns a sandbox for a worker: a page takes at most `page_timeout`.
+/// As [`sandbox`], with other limits.
 ///
 /// # Errors
-/// As [`sandbox`].
-pub(crate) fn sandbox_for_worker(pdfium: PathBuf, page_timeout: Duration) -> anyhow::Result<Sandbox> {
-    let limits = SandboxLimits::from_env()?;
-    with_limits(pdfium, SandboxLimits { page: limits.page.min(page_timeout), ..limits })
-}
-
-fn with_limits(pdfium: PathBuf, limits: SandboxLimits) -> anyhow::Result<Sandbox> {
+/// When the path of this program is unknown.
+pub(crate) fn with_limits(pdfium: PathBuf, data: Option<&Path>, limits: SandboxLimits) -> anyhow::Result<Sandbox> {
     let program = SandboxProgram::this().context("cannot find this program's executable")?;
-    Ok(Sandbox::new(program, Some(pdfium), DocumentLimits::default(), limits))
+    let documents = DocumentLimits::default();
+    Ok(match data {
+        Some(data) => Sandbox::sharing_memory(program, Some(pdfium), documents, limits, data.join(LARGE_CHILD_LOCK)),
+        None => Sandbox::new(program, Some(pdfium), documents, limits),
+    })
 }

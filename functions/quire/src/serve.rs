@@ -60,7 +60,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let supervisor = Arc::new(supervisor);
     let allow_loopback_http = args.dev || quire_telemetry::env::switch("QUIRE_DEV")?;
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy { allow_loopback_http })?;
-    let inspector = ChildInspector::new(sandbox(pdfium)?, DocumentLimits::default());
+    let inspector = ChildInspector::new(sandbox(pdfium, supervisor.deployment.data_dir())?, DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let app = Arc::new(AppState::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
     let notifier =

@@ -7,16 +7,14 @@ use std::{
 
 use anyhow::Context;
 use quire_native_libs::Progress;
+use quire_sandbox::SandboxLimits;
 use quire_telemetry::stop_signal;
 use quire_worker::{Worker, WorkerExit, WorkerSettings};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::{
-    EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat,
-    sandbox::sandbox_for_worker,
-};
+use crate::{EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat, sandbox};
 
 /// The line that the parent writes to a child's standard input for a graceful shutdown.
 pub(crate) const DRAIN: &str = "drain";
@@ -39,7 +37,9 @@ pub(crate) async fn worker(args: WorkerArgs, make_engine: MakeEngine) -> anyhow:
     // Before a model is loaded: an error that ends the process while one is being loaded would crash it.
     let heartbeat = Heartbeat::start().await?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Silent)).await??;
-    let sandbox = sandbox_for_worker(pdfium, settings.page_timeout)?;
+    let limits = SandboxLimits::from_env()?;
+    let limits = SandboxLimits { page: limits.page.min(settings.page_timeout), ..limits };
+    let sandbox = sandbox::with_limits(pdfium, deployment.data_dir(), limits)?;
     let worker = Worker { backend: deployment.backend(), sandbox, settings, config, name: holder };
     let ready = move || if is_child { print_ready() } else { info!("worker ready: reading pages") };
     let reading = worker.run(move |entry| make_engine(entry, resources), ready, shutdown);

@@ -21,12 +21,14 @@
 
 mod child;
 mod error;
+mod large_child;
 mod limits;
 mod lockdown;
 mod pool;
 mod probe;
 mod process;
 mod protocol;
+mod small_image;
 mod usage;
 mod verdict;
 

@@ -14,24 +14,30 @@ use std::{
 
 use quire_document::{DocumentLimits, PageImage, SNIFF_BYTES, sniff};
 use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
-use tokio::{sync::Semaphore, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::JoinHandle,
+    time::sleep,
+};
 use tracing::warn;
 
 pub use crate::process::SandboxProgram;
 use crate::{
     error::SandboxError,
+    large_child::{LARGE, LargeChildLock},
     limits::SandboxLimits,
     lockdown::Lockdown,
     probe::ProbeReport,
     process::SandboxProcess,
     protocol::{Request, Response, Setup, cleaned},
+    small_image,
     verdict::{Step, StepLimits},
 };
 
 /// A child that keeps its document open, and gets no request, is ended after this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A child that has kept more memory than this after a step is not used again.
-const MAX_IDLE_MEMORY: u64 = 128 << 20;
+/// The resolution of an image in pixels per inch: its metadata is mostly wrong, and scans typically have this one.
+const IMAGE_DPI: f32 = 200.0;
 /// The number of attempts if children are killed from outside or cannot be started.
 const MAX_ATTEMPTS: u32 = 3;
 /// The delay before the second attempt; twice as long before the third.
@@ -52,6 +58,7 @@ struct Shared {
     pdfium: Option<PathBuf>,
     documents: DocumentLimits,
     limits: SandboxLimits,
+    large: LargeChildLock,
     /// One permit per working child.
     slots: Semaphore,
     /// Children with an open document; the one that was used last is at the end.
@@ -102,9 +109,33 @@ impl Sandbox {
         documents: DocumentLimits,
         limits: SandboxLimits,
     ) -> Self {
+        Self::with_lock(program, pdfium, documents, limits, LargeChildLock(None))
+    }
+
+    /// Returns a sandbox, of whose children, and those of all other processes with the same lock file, at most one uses
+    /// more than 128 MB at a time; others wait for their turn. The file is created if it does not exist.
+    pub fn sharing_memory(
+        program: SandboxProgram,
+        pdfium: Option<PathBuf>,
+        documents: DocumentLimits,
+        limits: SandboxLimits,
+        lock_file: PathBuf,
+    ) -> Self {
+        Self::with_lock(program, pdfium, documents, limits, LargeChildLock(Some(lock_file)))
+    }
+
+    fn with_lock(
+        program: SandboxProgram,
+        pdfium: Option<PathBuf>,
+        documents: DocumentLimits,
+        limits: SandboxLimits,
+        large: LargeChildLock,
+    ) -> Self {
         let slots = Semaphore::new(limits.children);
         let (idle, prepared, has_warned) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { program, pdfium, documents, limits, slots, idle, prepared, has_warned }) }
+        Self {
+            shared: Arc::new(Shared { program, pdfium, documents, limits, large, slots, idle, prepared, has_warned }),
+        }
     }
 
     /// Returns the format and the number of pages of a document, without rendering any.
@@ -130,6 +161,9 @@ impl Sandbox {
     pub async fn page(&self, file: &Path, page: u32) -> Result<RenderedPage, SandboxError> {
         let document = DocumentFile::open(file)?;
         let time = self.shared.limits.page;
+        if let Some(decoded) = self.small_image(&document, page).await? {
+            return decoded.map(|image| RenderedPage { image, dpi: IMAGE_DPI }).map_err(SandboxError::Document);
+        }
         let request = Request::Page { page, cpu_secs: time.as_secs() };
         match self.step(&document, Step::Page(page), &request, time).await? {
             // The number of pixels was checked when they were received.
@@ -156,6 +190,23 @@ impl Sandbox {
         }
     }
 
+    /// Decodes a small image in this process; returns `None` for any other document.
+    async fn small_image(
+        &self,
+        document: &DocumentFile,
+        page: u32,
+    ) -> Result<Option<Result<PageImage, Failure>>, SandboxError> {
+        let Shared { documents, limits, .. } = &*self.shared;
+        let _slot = self.slot().await?;
+        Ok(small_image::page(&document.file, document.format, page, *documents, limits.page).await)
+    }
+
+    /// Waits until fewer than the limit of pages are being processed.
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, SandboxError> {
+        let slot = self.shared.slots.acquire().await;
+        slot.map_err(|_| SandboxError::infrastructure("the sandbox is closed"))
+    }
+
     /// Asks a child for the document; retries if it was killed from outside.
     async fn step(
         &self,
@@ -165,7 +216,7 @@ impl Sandbox {
         time: Duration,
     ) -> Result<(Response, Vec<u8>), SandboxError> {
         let shared = &self.shared;
-        let _slot = shared.slots.acquire().await.map_err(|_| SandboxError::infrastructure("the sandbox is closed"))?;
+        let _slot = self.slot().await?;
         let pixels = SandboxLimits::pixel_bytes(document.format, &shared.documents);
         let limits = StepLimits { time, memory: shared.limits.memory + pixels };
         let mut attempt = 1;
@@ -219,7 +270,7 @@ impl Shared {
             self.limits.memory + SandboxLimits::pixel_bytes(DocumentFormat::Png, &self.documents),
             &self.documents,
         );
-        let process = SandboxProcess::start(&self.program, setup).await?;
+        let process = SandboxProcess::start(&self.program, setup, self.large.clone()).await?;
         let missing = process.lockdown.missing();
         if !missing.is_empty() && !self.has_warned.swap(true, Ordering::Relaxed) {
             let missing = missing.join(", ");
@@ -255,7 +306,7 @@ impl Shared {
 
     /// Keeps a child for the next page of its document.
     fn keep(self: &Arc<Self>, document: DocumentKey, process: SandboxProcess) {
-        if process.steps >= self.limits.pages_per_child || process.memory() > MAX_IDLE_MEMORY {
+        if process.steps >= self.limits.pages_per_child || process.memory() > LARGE {
             return;
         }
         let mut idle = lock(&self.idle);

@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     child::ARGUMENT,
     error::SandboxError,
+    large_child::{LARGE, LargeChildLock},
     lockdown::Lockdown,
     protocol::{Request, Response, Setup, frame, head_bytes, parse, send_with_descriptor},
     usage::Usage,
@@ -72,6 +73,7 @@ pub(crate) struct SandboxProcess {
     pid: u32,
     /// The usage before the child has seen a document.
     base: Usage,
+    large: LargeChildLock,
     pub(crate) lockdown: Lockdown,
     /// The number of steps.
     pub(crate) steps: u32,
@@ -83,7 +85,11 @@ impl SandboxProcess {
     ///
     /// # Errors
     /// [`SandboxError::Infrastructure`].
-    pub(crate) async fn start(program: &SandboxProgram, setup: Setup) -> Result<Self, SandboxError> {
+    pub(crate) async fn start(
+        program: &SandboxProgram,
+        setup: Setup,
+        large: LargeChildLock,
+    ) -> Result<Self, SandboxError> {
         let started = spawn(program).map_err(|error| {
             SandboxError::infrastructure(format!("cannot start a child process to parse a document: {error}"))
         })?;
@@ -101,7 +107,7 @@ impl SandboxProcess {
         })?;
         let pid = child.id().unwrap_or(0);
         let base = Usage::of(pid).unwrap_or_default();
-        Ok(Self { child, socket, pid, base, lockdown, steps: 0 })
+        Ok(Self { child, socket, pid, base, large, lockdown, steps: 0 })
     }
 
     /// Sends the child its document.
@@ -134,7 +140,8 @@ impl SandboxProcess {
         let mut usage = StepUsage::default();
         let answered = {
             let before = Usage::of(self.pid).unwrap_or(self.base);
-            let watching = watch(self.pid, before, self.base, limits, &mut usage);
+            let watched = Watched { pid: self.pid, before, base: self.base, large: &self.large };
+            let watching = watched.watch(limits, &mut usage);
             tokio::select! {
                 answered = exchange(&mut self.socket, request) => answered,
                 exceeded = watching => {
@@ -204,20 +211,39 @@ async fn exchange(socket: &mut UnixStream, request: &Request) -> io::Result<(Res
     Ok((response, pixels))
 }
 
-/// Measures the child until it exceeds a limit; keeps the last measurement in `usage`.
-async fn watch(pid: u32, before: Usage, base: Usage, limits: StepLimits, usage: &mut StepUsage) -> Exceeded {
-    let started = Instant::now();
-    let mut ticks = interval(WATCH_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let now = Usage::of(pid).filter(|now| now.address_space > 0);
-        let measured = now.map(|now| StepUsage::since(before, base.address_space, now));
-        if let Some(measured) = measured {
-            *usage = measured;
-        }
-        if let Some(exceeded) = exceeded(limits, started.elapsed(), measured) {
-            return exceeded;
+/// A child at work.
+struct Watched<'a> {
+    pid: u32,
+    /// The usage before this step.
+    before: Usage,
+    /// The usage before the first step.
+    base: Usage,
+    large: &'a LargeChildLock,
+}
+
+impl Watched<'_> {
+    /// Measures the child until it exceeds a limit; keeps the last measurement in `usage`. While the child waits for
+    /// its turn to use much memory, its time stands still.
+    async fn watch(&self, limits: StepLimits, usage: &mut StepUsage) -> Exceeded {
+        let mut started = Instant::now();
+        let mut permit = None;
+        let mut ticks = interval(WATCH_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = Usage::of(self.pid).filter(|now| now.address_space > 0);
+            let measured = now.map(|now| StepUsage::since(self.before, self.base.address_space, now));
+            if let Some(measured) = measured {
+                *usage = measured;
+            }
+            if let Some(exceeded) = exceeded(limits, started.elapsed(), measured) {
+                return exceeded;
+            }
+            if usage.memory > LARGE && permit.is_none() {
+                let asked = Instant::now();
+                permit = Some(self.large.acquire_for(self.pid).await);
+                started += asked.elapsed();
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     machine::{DiskInfo, GpuInfo, MachineInfo},
+    sandbox::SandboxInfo,
     trial::TrialResult,
 };
 use crate::provider::SelectedProvider;
@@ -32,6 +33,7 @@ pub(super) struct DoctorReport {
     pub(super) machine: MachineInfo,
     pub(super) provider: ProviderInfo,
     pub(super) gpu: GpuInfo,
+    pub(super) sandbox: SandboxInfo,
     #[serde(rename = "parts")]
     pub(super) libraries: Vec<LibraryFile>,
     pub(super) models: Vec<ModelFile>,

@@ -89,7 +89,7 @@ fn read_test_page(engine: &EngineArgs) -> anyhow::Result<TrialResult> {
     let started = Instant::now();
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(test_pdf(TEXT).as_bytes())?;
-    let sandbox = sandbox(quire_native_libs::pdfium(&Progress::Silent)?)?;
+    let sandbox = sandbox(quire_native_libs::pdfium(&Progress::Silent)?, None)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let page = runtime.block_on(sandbox.page(file.path(), 1)).context("cannot render the test page")?;
     let text = reader.read(&[page.image]).remove(0).context("cannot read the test page")?.text();

@@ -76,7 +76,11 @@ fn sandbox_child() {
 #[tokio::test]
 async fn a_page_whose_children_are_killed_is_postponed_without_spending_an_attempt() {
     let stage = stage();
-    let task = stage.submit(&[WHITE]).await;
+    let task = stage.store(&[WHITE], None).await;
+    // A small image would be decoded without a child.
+    let key = ObjectKey::Document { task_id: task.id, document: 1 }.to_string();
+    stage.backend.objects.put(&key, "%PDF-1.7".into()).await.expect("the object is stored");
+    stage.send(task.page_messages()).await;
     let killed = SandboxProgram { path: "/bin/sh".into(), arguments: vec!["-c".into(), "kill -9 $$".into()] };
     let (running, shutdown) = stage.work_with(sandbox(killed));
     let queue = stage.backend.queue(QueueName::Pages);

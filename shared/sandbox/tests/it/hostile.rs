@@ -12,7 +12,6 @@ use crate::{bombs, sample, sandbox, short};
 
 /// What becomes of the one page of a document, and after which time.
 struct Attempt {
-    name: &'static str,
     inspected: Option<FailureCode>,
     rendered: Option<FailureCode>,
     message: String,
@@ -33,11 +32,11 @@ fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     file
 }
 
-async fn attempt(sandbox: &quire_sandbox::Sandbox, name: &'static str, file: &Path) -> Attempt {
+async fn attempt(sandbox: &quire_sandbox::Sandbox, file: &Path) -> Attempt {
     let started = Instant::now();
     let (inspected, _) = code(&sandbox.inspect(file).await);
     let (rendered, message) = code(&sandbox.page(file, 1).await);
-    Attempt { name, inspected, rendered, message, took: started.elapsed() }
+    Attempt { inspected, rendered, message, took: started.elapsed() }
 }
 
 /// Documents that must fail: their pages need more than any limit of these tests.
@@ -72,9 +71,8 @@ async fn a_page_that_exceeds_a_limit_is_too_complex_and_its_neighbors_succeed() 
     let folder = tempfile::tempdir().expect("a folder");
     for (name, bytes) in too_complex() {
         let file = write(&folder, name, &bytes);
-        let (bomb, neighbor) = tokio::join!(attempt(&sandbox, name, &file), async {
-            sandbox.page(&sample("invoice.pdf"), 1).await.is_ok()
-        });
+        let (bomb, neighbor) =
+            tokio::join!(attempt(&sandbox, &file), async { sandbox.page(&sample("invoice.pdf"), 1).await.is_ok() });
         assert_eq!(bomb.rendered, Some(FailureCode::TooComplex), "{name}: {}", bomb.message);
         assert!(bomb.message.starts_with("Page 1 is too complex: rendering it "), "{name}: {}", bomb.message);
         assert!(neighbor, "{name}");
@@ -86,7 +84,7 @@ async fn whatever_a_document_does_its_limits_hold() {
     let sandbox = sandbox(short());
     let folder = tempfile::tempdir().expect("a folder");
     for (name, bytes) in contained() {
-        let attempt = attempt(&sandbox, name, &write(&folder, name, &bytes)).await;
+        let attempt = attempt(&sandbox, &write(&folder, name, &bytes)).await;
         // Twice the limits, on a machine that is busy.
         assert!(attempt.took < Duration::from_secs(30), "{name}: {:?}", attempt.took);
     }
@@ -103,7 +101,7 @@ async fn measure_hostile_documents() {
     for (name, bytes) in too_complex().into_iter().chain(contained()) {
         let file = folder.join(format!("{}.pdf", name.replace(' ', "-")));
         fs::write(&file, &bytes).expect("written");
-        let Attempt { inspected, rendered, message, took, .. } = attempt(&sandbox, name, &file).await;
+        let Attempt { inspected, rendered, message, took } = attempt(&sandbox, &file).await;
         let [inspected, rendered] = [inspected, rendered].map(|code| code.map_or("ok", FailureCode::as_str));
         eprintln!(
             "{name:<24} {:>8} B  {inspected:<20} {rendered:<16} {:.1} s  {message}",

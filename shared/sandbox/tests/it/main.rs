@@ -2,6 +2,7 @@
 
 mod bombs;
 mod containment;
+mod fuzz;
 mod hostile;
 mod ordinary;
 
