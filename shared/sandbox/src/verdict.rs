@@ -8,7 +8,7 @@ use crate::{error::SandboxError, usage::Usage};
 
 /// On an overloaded machine a child gets less processor time than time passes. It may take this many times its limit in
 /// time, as long as it has not used half of it in processor time.
-const MAX_OVERTIME: u32 = 4;
+const MAX_OVERTIME: u32 = 8;
 
 /// The signals with which a process ends itself, by an error of its own: crash, failed assertion or allocation.
 const OWN_SIGNALS: [i32; 7] =
@@ -172,8 +172,8 @@ mod tests {
     fn a_step_within_its_limits_goes_on() {
         let after = |secs| exceeded(LIMITS, Duration::from_secs(secs), Some(usage(4, 100)));
         assert_eq!(after(1), None);
-        assert_eq!(after(20), None, "it had little processor time");
-        assert_eq!(after(40), Some(Exceeded::Starved));
+        assert_eq!(after(79), None, "it had little processor time");
+        assert_eq!(after(80), Some(Exceeded::Starved));
         assert_eq!(exceeded(LIMITS, Duration::from_secs(9), None), None);
     }
 

@@ -89,7 +89,7 @@ async fn a_child_that_is_killed_from_outside_is_replaced_and_its_page_succeeds()
     for signal in ["KILL", "TERM"] {
         let file = folder.path().join(format!("{signal}.pdf"));
         // Takes a second, so that it can be killed meanwhile; the retry has as much time.
-        fs::write(&file, bombs::many_rectangles(60_000)).expect("written");
+        fs::write(&file, bombs::many_rectangles(40_000)).expect("written");
         let rendering = tokio::spawn({
             let (sandbox, file) = (sandbox.clone(), file.clone());
             async move { sandbox.page(&file, 1).await }

@@ -44,7 +44,7 @@ fn too_complex() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("form that draws itself", bombs::form_that_draws_itself()),
         ("nested forms", bombs::nested_forms()),
-        ("rectangles", bombs::many_rectangles(4_000_000)),
+        ("rectangles", bombs::many_rectangles(1_000_000)),
         ("shadings", bombs::many_shadings()),
         ("soft masks", bombs::nested_soft_masks()),
     ]
@@ -85,7 +85,7 @@ async fn whatever_a_document_does_its_limits_hold() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, bytes) in contained() {
         let attempt = attempt(&sandbox, &write(&folder, name, &bytes)).await;
-        // Twice the limits, on a machine that is busy.
+        // The limits of both steps, on a machine that is busy.
         assert!(attempt.took < Duration::from_secs(30), "{name}: {:?}", attempt.took);
     }
     assert!(sandbox.page(&sample("invoice.pdf"), 1).await.is_ok());

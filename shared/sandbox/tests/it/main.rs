@@ -42,9 +42,9 @@ fn pdfium() -> PathBuf {
 /// Limits that a test can wait for.
 fn short() -> SandboxLimits {
     SandboxLimits {
-        page: Duration::from_secs(2),
-        inspection: Duration::from_secs(2),
-        memory: 256 << 20,
+        page: Duration::from_secs(1),
+        inspection: Duration::from_secs(1),
+        memory: 96 << 20,
         children: 2,
         ..SandboxLimits::default()
     }

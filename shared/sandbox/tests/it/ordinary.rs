@@ -74,3 +74,53 @@ async fn a_missing_file_or_program_is_not_the_documents_fault() {
     let missing = without_program.inspect(&sample("invoice.pdf")).await;
     assert!(matches!(missing, Err(SandboxError::Infrastructure { .. })), "{missing:?}");
 }
+
+/// Returns the processor time of this process and of its children that have ended, in seconds.
+#[cfg(target_os = "linux")]
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc");
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks: f64 = (11..15).map(|field| fields[field].parse::<f64>().expect("a number")).sum();
+    // USER_HZ is 100 on all platforms.
+    ticks / 100.0
+}
+
+/// Prints the processor time per page with and without a child, for pages of one document and for one-page documents.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn measure_ordinary_documents() {
+    const DOCUMENTS: u32 = 40;
+    let (sandbox, invoice) = (sandbox(SandboxLimits::default()), sample("invoice.pdf"));
+    let mut here = Documents::new(Some(pdfium()), DocumentLimits::default());
+    here.page(&invoice, DocumentFormat::Pdf, 1).expect("the page is rendered");
+    let folder = tempfile::tempdir().expect("a folder");
+    for is_same in [true, false] {
+        let files: Vec<_> = (0..DOCUMENTS)
+            .map(|number| {
+                let file = folder.path().join(format!("{is_same}{}.pdf", if is_same { 0 } else { number }));
+                std::fs::copy(&invoice, &file).expect("copied");
+                file
+            })
+            .collect();
+        let before = cpu_seconds();
+        for file in &files {
+            here.page(file, DocumentFormat::Pdf, 1).expect("the page is rendered");
+        }
+        let direct = cpu_seconds() - before;
+        let before = cpu_seconds();
+        for file in &files {
+            sandbox.page(file, 1).await.expect("the page is rendered");
+        }
+        // Children count when they have ended, and been waited for.
+        tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+        let in_child = cpu_seconds() - before;
+        let each = |seconds: f64| seconds * 1e3 / f64::from(DOCUMENTS);
+        eprintln!(
+            "one document: {is_same}; CPU time per page: {:.1} ms here, {:.1} ms in a child",
+            each(direct),
+            each(in_child)
+        );
+    }
+}
