@@ -69,7 +69,7 @@ fn answer(socket: &mut UnixStream, request: Request, document: &mut OpenedDocume
     let answered = match request {
         Request::Inspect { cpu_secs } => {
             limit_cpu_time(cpu_secs);
-            opened(document).and_then(|document| document.inspect()).map(|split| (Response::Inspected(split), None))
+            opened(document).and_then(Document::inspect).map(|split| (Response::Inspected(split), None))
         }
         Request::Page { page, cpu_secs } => {
             limit_cpu_time(cpu_secs);

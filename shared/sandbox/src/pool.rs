@@ -244,13 +244,12 @@ impl Shared {
         request: &Request,
         limits: StepLimits,
     ) -> Result<(Response, Vec<u8>), SandboxError> {
-        let mut process = match self.take_idle(document.key) {
-            Some(process) => process,
-            None => {
-                let mut process = self.take_prepared().await?;
-                process.open(&document.file).await?;
-                process
-            }
+        let mut process = if let Some(process) = self.take_idle(document.key) {
+            process
+        } else {
+            let mut process = self.take_prepared().await?;
+            process.open(&document.file).await?;
+            process
         };
         let answer = process.step(step, request, limits).await?;
         self.keep(document.key, process);
@@ -259,7 +258,7 @@ impl Shared {
             (Response::Failed(Failure { code: FailureCode::Internal, message }), _) => {
                 Err(SandboxError::Infrastructure { reason: message, is_suspect: true })
             }
-            (Response::Failed(failure), _) => Err(SandboxError::Document(cleaned(failure))),
+            (Response::Failed(failure), _) => Err(SandboxError::Document(cleaned(&failure))),
             answer => Ok(answer),
         }
     }

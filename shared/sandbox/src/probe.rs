@@ -48,13 +48,13 @@ pub(crate) fn try_everything(file: &Path) -> ProbeReport {
         can_use_network: TcpListener::bind("127.0.0.1:0").is_ok()
             || UdpSocket::bind("127.0.0.1:0").is_ok()
             // A refused connection was attempted.
-            || TcpStream::connect("127.0.0.1:9").map_or_else(is_refused, |_| true),
+            || TcpStream::connect("127.0.0.1:9").map_or_else(|error| is_refused(&error), |_| true),
         can_start_programs: Command::new("/bin/true").spawn().is_ok(),
         can_start_threads: thread::Builder::new().spawn(|| {}).is_ok(),
         variables: std::env::vars_os().count(),
     }
 }
 
-fn is_refused(error: std::io::Error) -> bool {
+fn is_refused(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::ConnectionRefused
 }

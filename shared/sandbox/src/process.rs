@@ -159,16 +159,11 @@ impl SandboxProcess {
 
     /// Returns how the child has ended, after its socket was closed or had nonsense on it.
     async fn end(&mut self) -> Ended {
-        match timeout(END_TIMEOUT, self.child.wait()).await {
-            Ok(Ok(status)) => match status.signal() {
-                Some(signal) => Ended::Signal(signal),
-                None => Ended::Exit(status.code().unwrap_or(-1)),
-            },
-            _ => {
-                let _ = self.child.kill().await;
-                Ended::Protocol
-            }
-        }
+        let Ok(Ok(status)) = timeout(END_TIMEOUT, self.child.wait()).await else {
+            let _ = self.child.kill().await;
+            return Ended::Protocol;
+        };
+        status.signal().map_or_else(|| Ended::Exit(status.code().unwrap_or(-1)), Ended::Signal)
     }
 
     /// Returns the growth of the child's address space in bytes.

@@ -109,9 +109,9 @@ impl PageHead {
 }
 
 /// Returns the failure with a message that may be shown: short, and without control characters.
-pub(crate) fn cleaned(failure: Failure) -> Failure {
+pub(crate) fn cleaned(failure: &Failure) -> Failure {
     let message = failure.message.chars().filter(|character| !character.is_control()).take(MAX_MESSAGE_CHARS).collect();
-    Failure { message, ..failure }
+    Failure { code: failure.code, message }
 }
 
 /// Returns a frame without pixels.
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_message_of_a_child_is_short_and_printable() {
         let failure = Failure::new(FailureCode::UnreadablePage, format!("\u{1b}[2J{}", "x".repeat(9000)));
-        let message = cleaned(failure).message;
+        let message = cleaned(&failure).message;
         assert!(message.starts_with("[2Jx") && message.len() == MAX_MESSAGE_CHARS, "{message}");
     }
 

@@ -69,8 +69,11 @@ pub(crate) enum Exceeded {
     CpuTime,
     Time,
     Memory,
-    /// The machine was too busy to give the child its processor time.
-    Starved,
+    /// The machine was too busy to give the child its processor time. It is suspect if it has used far more than an
+    /// ordinary page nevertheless: otherwise a busy machine would retry a hostile document forever.
+    Starved {
+        is_suspect: bool,
+    },
 }
 
 /// Returns the limit that a running step has exceeded, if any. `usage` is `None` on a platform where it is unknown;
@@ -84,7 +87,7 @@ pub(crate) fn exceeded(limits: StepLimits, elapsed: Duration, usage: Option<Step
     } else if elapsed >= limits.time && usage.cpu >= limits.time / 2 {
         Some(Exceeded::Time)
     } else if elapsed >= limits.time * MAX_OVERTIME {
-        Some(Exceeded::Starved)
+        Some(Exceeded::Starved { is_suspect: usage.cpu >= limits.time / 8 })
     } else {
         None
     }
@@ -110,10 +113,11 @@ pub(crate) fn after_limit(step: Step, limits: StepLimits, exceeded: Exceeded) ->
         Exceeded::CpuTime => format!("{what} needs more than {secs} s of processor time."),
         Exceeded::Time => format!("{what} takes longer than {secs} s."),
         Exceeded::Memory => format!("{what} needs more than {} MB of memory.", limits.memory >> 20),
-        Exceeded::Starved => {
+        Exceeded::Starved { is_suspect } => {
+            let longest = secs * u64::from(MAX_OVERTIME);
             let reason =
-                format!("the machine is overloaded: a child process had too little processor time in {secs} s");
-            return SandboxError::infrastructure(reason);
+                format!("the machine is overloaded: a child got less than {secs} s of processor time in {longest} s");
+            return SandboxError::Infrastructure { reason, is_suspect };
         }
     };
     SandboxError::Document(Failure::new(FailureCode::TooComplex, message))
@@ -173,7 +177,9 @@ mod tests {
         let after = |secs| exceeded(LIMITS, Duration::from_secs(secs), Some(usage(4, 100)));
         assert_eq!(after(1), None);
         assert_eq!(after(79), None, "it had little processor time");
-        assert_eq!(after(80), Some(Exceeded::Starved));
+        assert_eq!(after(80), Some(Exceeded::Starved { is_suspect: true }));
+        let idle = exceeded(LIMITS, Duration::from_secs(80), Some(usage(1, 1)));
+        assert_eq!(idle, Some(Exceeded::Starved { is_suspect: false }));
         assert_eq!(exceeded(LIMITS, Duration::from_secs(9), None), None);
     }
 
@@ -193,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_starved_child_is_not_the_documents_fault() {
-        assert_eq!(code(&after_limit(PAGE, LIMITS, Exceeded::Starved)), None);
+        assert_eq!(code(&after_limit(PAGE, LIMITS, Exceeded::Starved { is_suspect: false })), None);
     }
 
     #[test]

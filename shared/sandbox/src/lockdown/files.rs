@@ -22,8 +22,8 @@ pub(super) fn forbid() -> Protection {
         Ok(RulesetStatus::PartiallyEnforced) => {
             Protection::Partial { reason: "the kernel has an older version of landlock".to_owned() }
         }
-        Ok(RulesetStatus::NotEnforced) => Protection::missing("the kernel has no landlock (Linux 5.13 or newer)"),
-        Err(error) => Protection::missing(error),
+        Ok(RulesetStatus::NotEnforced) => Protection::missing(&"the kernel has no landlock (Linux 5.13 or newer)"),
+        Err(error) => Protection::missing(&error),
     }
 }
 

@@ -47,7 +47,7 @@ impl Protection {
         !matches!(self, Self::Missing { .. })
     }
 
-    fn missing(reason: impl ToString) -> Self {
+    fn missing(reason: &dyn ToString) -> Self {
         Self::Missing { reason: reason.to_string() }
     }
 }
@@ -78,7 +78,7 @@ pub(crate) fn lock_down(memory: MemoryLimits) -> Lockdown {
     end_with_parent();
     let no_new_privs = match rustix::thread::set_no_new_privs(true) {
         Ok(()) => Protection::Enforced,
-        Err(error) => Protection::missing(error),
+        Err(error) => Protection::missing(&error),
     };
     let landlock = files::forbid();
     // Without landlock, a child that may open fonts could open any file.
@@ -89,7 +89,7 @@ pub(crate) fn lock_down(memory: MemoryLimits) -> Lockdown {
 /// Gives up all rights that parsing does not need, on a platform that has resource limits only.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn lock_down(memory: MemoryLimits) -> Lockdown {
-    let missing = || Protection::missing(format!("{} does not have it", std::env::consts::OS));
+    let missing = || Protection::missing(&format!("{} does not have it", std::env::consts::OS));
     let rlimits = resources::limit(memory);
     Lockdown { rlimits, no_new_privs: missing(), landlock: missing(), seccomp: missing() }
 }

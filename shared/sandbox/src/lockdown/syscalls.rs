@@ -103,7 +103,7 @@ pub(super) fn filter(memory: MemoryLimits, may_read_fonts: bool) -> Protection {
         .and_then(|(blocks, allowed)| apply_filter(&blocks).and_then(|()| apply_filter(&allowed)));
     match installed {
         Ok(()) => Protection::Enforced,
-        Err(error) => Protection::missing(error),
+        Err(error) => Protection::missing(&error),
     }
 }
 

@@ -54,13 +54,13 @@ impl Pdf {
         let mut offsets = Vec::new();
         for (number, object) in (1..).zip(&self.objects) {
             offsets.push(file.len());
-            let _ = write!(file, "{number} 0 obj\n");
+            let _ = writeln!(file, "{number} 0 obj");
             file.extend(object);
             file.extend(b"\nendobj\n");
         }
         let (start, count) = (file.len(), offsets.len() + 1);
         let entries = offsets.iter().fold(String::new(), |mut entries, offset| {
-            let _ = write!(entries, "{offset:010} 00000 n \n");
+            let _ = writeln!(entries, "{offset:010} 00000 n ");
             entries
         });
         let _ = write!(file, "xref\n0 {count}\n0000000000 65535 f \n{entries}");

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -65,7 +65,7 @@ fn mutate(random: &mut Random, seed: &[u8]) -> Vec<u8> {
     bytes
 }
 
-async fn outcome(sandbox: &Sandbox, file: &PathBuf) -> String {
+async fn outcome(sandbox: &Sandbox, file: &Path) -> String {
     let outcome = match sandbox.inspect(file).await {
         Ok(_) => sandbox.page(file, 1).await.map(drop),
         Err(error) => Err(error),
