@@ -12,7 +12,10 @@ use image::{
 };
 use serde_json::Value;
 
-use crate::harness::{TestPage, png, png_header, quire, without_whitespace};
+use crate::{
+    harness::{ServeOptions, ServeProcess, TestPage, UploadFile, png, png_header, quire, without_whitespace},
+    poison_pages::outcomes,
+};
 
 fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -118,4 +121,41 @@ async fn images_of_rare_formats_get_a_result() {
         // Error codes have an underscore.
         assert!(!result.contains('_'), "{name} failed: {result}");
     }
+}
+
+/// Returns a PDF of 586 bytes whose form draws itself twice, and that twice, and so on.
+fn pdf_that_draws_itself() -> Vec<u8> {
+    let form = "/Type/XObject/Subtype/Form/BBox[0 0 595 842]/Resources<</XObject<</F 4 0 R>>>>";
+    let objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Count 1/Kids[3 0 R]>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 5 0 R/Resources<</XObject<</F 4 0 R>>>>>>",
+        &format!("<<{form}/Length 11>>stream\n/F Do /F Do\nendstream"),
+        "<</Length 5>>stream\n/F Do\nendstream",
+    ];
+    let mut file = "%PDF-1.7\n".to_owned();
+    for (number, object) in (1..).zip(objects) {
+        file += &format!("{number} 0 obj\n{object}\nendobj\n");
+    }
+    // Without a cross-reference table, which readers rebuild.
+    file += "trailer\n<</Root 1 0 R>>\n%%EOF\n";
+    file.into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pdf_that_draws_itself_is_too_complex_and_its_neighbor_is_read() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = ServeOptions::new(folder.path()).workers(1).variable("QUIRE_SANDBOX_MEMORY_MB", "64");
+    let serve = ServeProcess::start(options.variable("QUIRE_SANDBOX_PAGE_SECS", "5")).await;
+    let files = [
+        UploadFile::new("bomb.pdf", pdf_that_draws_itself()),
+        UploadFile::new("aside.png", png(&TestPage::new("Aside"))),
+    ];
+    let id = serve.api().submit_without_callback(files).await.accepted_task_id();
+    let task = serve.api().await_end(&id).await;
+    assert_eq!(outcomes(&task), ["too_complex", "Aside"], "{task:#}");
+    let message = &task["documents"][0]["pages"][0]["error"]["message"];
+    assert!(message.as_str().is_some_and(|message| message.contains("Page 1 is too complex")), "{task:#}");
+    let health = serve.api().get("/healthz").await;
+    assert_eq!(health.body["workers"]["restarts"], 0, "the worker lives on");
 }

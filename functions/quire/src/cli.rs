@@ -61,13 +61,6 @@ pub(crate) enum CliCommand {
     /// Create the bucket, table, queues and secret on an AWS emulator, where no Terraform does.
     #[command(hide = true)]
     Provision,
-    /// Validate a file and print the result. Runs in a separate process, since native code parses PDFs.
-    #[command(hide = true)]
-    Inspect(DocumentArgs),
-    /// Render pages of a file as requested on standard input. Runs in a separate process, since native code parses
-    /// PDFs.
-    #[command(hide = true)]
-    Picture(DocumentArgs),
 }
 
 #[derive(Debug, Args)]
@@ -211,11 +204,6 @@ pub(crate) struct WorkerArgs {
     /// For a child process of `serve`, which shares the CPUs with others: its number of CPUs.
     #[arg(long, hide = true)]
     pub(crate) threads: Option<usize>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DocumentArgs {
-    pub(crate) file: PathBuf,
 }
 
 #[cfg(test)]

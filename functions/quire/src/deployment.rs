@@ -1,6 +1,12 @@
 //! The backend that a command works on: opens it by the command's arguments. Nothing else depends on its kind.
 
-use std::{ffi::OsString, fmt, fs::File, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::ensure;
 use quire_platform::{Backend, retry_with_backoff};
@@ -76,6 +82,14 @@ impl Deployment {
         match self {
             Self::Folder { embedded, .. } => embedded.backend(),
             Self::Aws(backend) => backend.clone(),
+        }
+    }
+
+    /// Returns the data folder; `None` on AWS.
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        match self {
+            Self::Folder { dir, .. } => Some(dir),
+            Self::Aws(_) => None,
         }
     }
 

@@ -6,6 +6,7 @@ mod machine;
 mod native_parts;
 mod permissions;
 mod report;
+mod sandbox;
 mod text;
 mod trial;
 
@@ -26,6 +27,7 @@ use crate::{
 use machine::{DiskInfo, GpuInfo, MachineInfo};
 use permissions::PermissionCheck;
 use report::{DAMAGED, DoctorReport, LibraryFile, MISSING, ModelFile, ONNX_RUNTIME, ProviderInfo};
+use sandbox::SandboxInfo;
 
 /// Prints the report. Returns success if this machine can read documents.
 pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
@@ -85,6 +87,7 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
         machine: MachineInfo::of_this_machine(),
         provider: ProviderInfo::new(&selected),
         gpu,
+        sandbox: SandboxInfo::of_this_machine(),
         models,
         cache,
         native_parts: native_parts::native_parts(libraries.iter().map(LibraryFile::part)),

@@ -2,8 +2,7 @@
 //!
 //! `read` runs everything in one process. `serve` runs the API, the notifier and the dead-letter function in one
 //! process, and each worker in a separate child process (module `supervisor`): native code that crashes on a page
-//! takes down only the pages of that worker. Documents are validated in short-lived child processes for the same
-//! reason.
+//! takes down only the pages of that worker. Documents are parsed in child processes with few rights (`quire_sandbox`).
 
 mod aws;
 mod cli;
@@ -14,7 +13,6 @@ mod doctor;
 mod engine;
 mod engines;
 mod heartbeat;
-mod inspect;
 mod keys;
 mod output;
 mod process;
@@ -23,6 +21,7 @@ mod provision;
 mod read;
 mod review;
 mod rows;
+mod sandbox;
 mod serve;
 mod shutdown;
 mod supervisor;
@@ -47,8 +46,12 @@ const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 /// Runs the command. Prints an error with its causes and returns a failure. Must be called before any thread is
 /// started.
 pub fn main(make_engine: MakeEngine) -> ExitCode {
-    prepare_environment();
     return_large_blocks();
+    // First: a child has no environment, and needs none.
+    if let Some(code) = quire_sandbox::run_if_child() {
+        return exit_without_destructors(code);
+    }
+    prepare_environment();
     process::restrict_new_files();
     process::raise_descriptor_limit();
     let cli = Cli::try_parse().unwrap_or_else(|error| exit_with_usage(&error));
@@ -129,8 +132,6 @@ fn run(command: CliCommand, make_engine: MakeEngine) -> anyhow::Result<ExitCode>
     quire_telemetry::start_tracing(default_log)?;
     process::restrict_cache();
     match &command {
-        CliCommand::Inspect(args) => return Ok(inspect::inspect(args)),
-        CliCommand::Picture(args) => return Ok(inspect::picture(args)),
         CliCommand::Doctor(args) => return doctor::doctor(args),
         CliCommand::Alive => return heartbeat::check().map(|()| ExitCode::SUCCESS),
         _ => {}
@@ -155,7 +156,7 @@ async fn run_async(command: CliCommand, make_engine: MakeEngine) -> anyhow::Resu
         CliCommand::Tenants(command) => tenants::run(command).await?,
         CliCommand::WebhookSecret(args) => webhook_secret::print(&args).await?,
         CliCommand::Provision => provision::provision().await?,
-        CliCommand::Inspect(_) | CliCommand::Picture(_) | CliCommand::Doctor(_) | CliCommand::Alive => {
+        CliCommand::Doctor(_) | CliCommand::Alive => {
             unreachable!("these commands run without the async runtime")
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind, IsTerminal},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -11,22 +11,23 @@ use std::{
 use anyhow::{Context, bail};
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressStyle};
-use quire_document::{DocumentLimits, Documents};
+use quire_document::DocumentLimits;
 use quire_native_libs::Progress;
 use quire_platform::{Backend, engine_status};
 use quire_platform_embedded::Embedded;
 use quire_routes::{Config, EngineEntry};
+use quire_sandbox::Sandbox;
 use quire_submit::{
-    AppState, BatchSubmission, DocumentAnswer, Health, HealthReport, Inspector, SubmitSettings, UploadedFile,
+    AppState, BatchSubmission, ChildInspector, DocumentAnswer, Health, HealthReport, SubmitSettings, UploadedFile,
 };
-use quire_tasks::{Failure, FailureCode, PageStatus, SplitDocument, Task};
+use quire_tasks::{Failure, FailureCode, PageStatus, Task};
 use quire_tenants::TenantLimits;
-use quire_worker::{LocalEngine, Renderer, Worker, WorkerSettings};
+use quire_worker::{LocalEngine, Worker, WorkerSettings};
 use tempfile::TempPath;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output, rows};
+use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output, rows, sandbox::sandbox};
 
 /// Timeout of one long poll for the task's progress. Without progress, the reason is looked up.
 const LONG_POLL: Duration = Duration::from_secs(5);
@@ -46,9 +47,9 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
     let dir = args.data.as_deref().or(temporary.as_ref().map(tempfile::TempDir::path)).context("there is a folder")?;
     let _lock = data_dir::lock_for_worker(dir)?;
     let backend = Embedded::open(&std::path::absolute(dir)?, &format!("read-{}", std::process::id()))?.backend();
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
+    let sandbox = sandbox(pdfium, Some(dir))?;
 
-    let inspector = Arc::new(InProcessInspector(renderer.clone()));
+    let inspector = Arc::new(ChildInspector::new(sandbox.clone(), DocumentLimits::default()));
     let egress = quire_egress::Client::new(quire_egress::EgressPolicy::default())?;
     // The files are this machine's own: the limits of tenants do not apply.
     let settings = SubmitSettings { default_limits: TenantLimits::default(), ..SubmitSettings::from_env()? };
@@ -61,7 +62,7 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
             let resources = EngineResources::share_of(&engine_args, count);
             let make_engine = move |entry: &EngineEntry| make_engine(entry, resources);
             let shutdown = CancellationToken::new();
-            let mut workers = start_workers(count, &backend, &renderer, &routes, make_engine, &shutdown)?;
+            let mut workers = start_workers(count, &backend, &sandbox, &routes, make_engine, &shutdown)?;
             let task = wait_for_end(&backend, &routes, task, &mut workers).await?;
             if args.data.is_some() {
                 stop_workers(workers, &shutdown).await;
@@ -96,7 +97,7 @@ type WorkerTasks = JoinSet<anyhow::Result<()>>;
 fn start_workers(
     count: usize,
     backend: &Backend,
-    renderer: &Renderer,
+    sandbox: &Sandbox,
     routes: &Arc<Config>,
     make_engine: impl Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Copy + Send + Sync + 'static,
     shutdown: &CancellationToken,
@@ -106,9 +107,9 @@ fn start_workers(
     for number in 1..=count {
         let name = format!("read-{}-{number}", std::process::id());
         let backend = backend.clone();
-        let renderer = renderer.clone();
+        let sandbox = sandbox.clone();
         let config = Arc::clone(routes);
-        let worker = Worker { backend, renderer, settings, config, name };
+        let worker = Worker { backend, sandbox, settings, config, name };
         let reading = worker.run(make_engine, || {}, shutdown.clone());
         workers.spawn(async move { reading.await.map(drop) });
     }
@@ -187,17 +188,6 @@ fn print_problems(documents: &[DocumentAnswer]) -> ExitCode {
         }
     }
     code
-}
-
-/// Validates documents in this process: a document that crashes it affects only its own reading.
-#[derive(Debug)]
-struct InProcessInspector(Renderer);
-
-#[async_trait]
-impl Inspector for InProcessInspector {
-    async fn inspect(&self, file: &Path) -> Result<SplitDocument, Failure> {
-        self.0.inspect(PathBuf::from(file)).await
-    }
 }
 
 /// A health check that is never called: `read` serves no HTTP.

@@ -10,13 +10,11 @@ use anyhow::{Context, bail, ensure};
 use quire_dead_letter::{
     ReviewCase, ReviewOutcome, ReviewStatus, accept_review, correct_review, list_reviews, show_review,
 };
-use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_platform::Backend;
 use quire_tasks::{ObjectKey, PageRef};
-use quire_worker::Renderer;
 
-use crate::{cli::ReviewCommand, deployment::Deployment, rows};
+use crate::{cli::ReviewCommand, deployment::Deployment, rows, sandbox::sandbox};
 
 /// The largest corrected text: larger than the text of any page.
 const MAX_TEXT_BYTES: u64 = 4 << 20;
@@ -68,9 +66,8 @@ async fn write_page_image(backend: &Backend, page: PageRef, file: &Path) -> anyh
     let key = ObjectKey::Document { task_id: page.task_id, document: page.document }.to_string();
     let document = backend.objects.local_file(&key).await.context("cannot fetch the page's document")?;
     let pdfium = tokio::task::spawn_blocking(|| quire_native_libs::pdfium(&Progress::Bar)).await??;
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
-    let image = renderer.page(document, page.page).await.context("cannot render the page")?;
-    std::fs::write(file, image.to_png()).with_context(|| format!("cannot write {}", file.display()))
+    let rendered = sandbox(pdfium, None)?.page(&document, page.page).await.context("cannot render the page")?;
+    std::fs::write(file, rendered.image.to_png()).with_context(|| format!("cannot write {}", file.display()))
 }
 
 async fn accept(backend: &Backend, names: &[String], by: &str) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -29,6 +30,7 @@ use crate::{
     cli::{EngineArgs, ServeArgs},
     deployment::Deployment,
     engine, process,
+    sandbox::sandbox,
     shutdown::{ShutdownLimits, join_services, stop_in_time},
     supervisor::Supervisor,
 };
@@ -66,10 +68,11 @@ async fn start(args: ServeArgs, limits: ShutdownLimits, shutdown: &CancellationT
     let server_settings = ServerSettings::from_env(&settings)?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let mut supervisor = new_supervisor(&args, &routes, deployment)?;
-    supervisor.engine = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
+    let (engine, pdfium) = fetch_natives(supervisor.workers, supervisor.engine, Arc::clone(&routes)).await?;
+    supervisor.engine = engine;
     let supervisor = Arc::new(supervisor);
     let egress = quire_egress::Client::with_options(quire_egress::EgressOptions::from_env(args.dev)?)?;
-    let inspector = ChildInspector::new(supervisor.program.clone(), DocumentLimits::default());
+    let inspector = ChildInspector::new(sandbox(pdfium, supervisor.deployment.data_dir())?, DocumentLimits::default());
     let health = Arc::new(ServeHealth::new(&backend, &supervisor, &routes));
     let app = Arc::new(AppState::new(backend.clone(), Arc::new(inspector), egress.clone(), settings, health, routes));
     let notifier =
@@ -130,14 +133,18 @@ async fn require_keys_beyond_loopback(
 }
 
 /// Downloads missing libraries and models once, with a progress bar, before any worker starts. Without workers only
-/// pdfium is needed. Returns the arguments for the workers, with the provider that is available.
-async fn fetch_natives(workers: usize, mut engine: EngineArgs, routes: Arc<Config>) -> anyhow::Result<EngineArgs> {
+/// pdfium is needed. Returns the arguments for the workers, with the provider that is available, and the path of pdfium.
+async fn fetch_natives(
+    workers: usize,
+    mut engine: EngineArgs,
+    routes: Arc<Config>,
+) -> anyhow::Result<(EngineArgs, PathBuf)> {
     let fetch = move || {
-        match workers {
+        let pdfium = match workers {
             0 => quire_native_libs::pdfium(&Progress::Bar)?,
             _ => engine::fetch_natives(&routes, &mut engine, &Progress::Bar)?,
         };
-        Ok(engine)
+        Ok((engine, pdfium))
     };
     tokio::task::spawn_blocking(fetch).await?
 }

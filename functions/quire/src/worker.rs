@@ -6,15 +6,17 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
+use quire_sandbox::SandboxLimits;
 use quire_telemetry::stop_signal;
-use quire_worker::{Renderer, Worker, WorkerExit, WorkerSettings};
+use quire_worker::{Worker, WorkerExit, WorkerSettings};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
-use crate::{EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat, process};
+use crate::{
+    EngineResources, MakeEngine, cli::WorkerArgs, deployment::Deployment, heartbeat::Heartbeat, process, sandbox,
+};
 
 /// The line that the parent writes to a child's standard input for a graceful shutdown.
 pub(crate) const DRAIN: &str = "drain";
@@ -40,8 +42,10 @@ pub(crate) async fn worker(args: WorkerArgs, make_engine: MakeEngine) -> anyhow:
     if !is_child {
         process::warn_about_root();
     }
-    let renderer = Renderer::start(move || Documents::new(Some(pdfium.clone()), DocumentLimits::default()))?;
-    let worker = Worker { backend: deployment.backend(), renderer, settings, config, name: holder };
+    let limits = SandboxLimits::from_env()?;
+    let limits = SandboxLimits { page: limits.page.min(settings.page_timeout), ..limits };
+    let sandbox = sandbox::with_limits(pdfium, deployment.data_dir(), limits)?;
+    let worker = Worker { backend: deployment.backend(), sandbox, settings, config, name: holder };
     let ready = move || if is_child { print_ready() } else { info!("worker ready: reading pages") };
     let reading = worker.run(move |entry| make_engine(entry, resources), ready, shutdown);
     let exit = tokio::select! {

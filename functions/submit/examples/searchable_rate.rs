@@ -21,9 +21,8 @@ use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Backend, Consumer, QueueName, send};
 use quire_platform_embedded::Embedded;
 use quire_routes::Config;
-use quire_submit::{
-    AppState, ChildInspector, Health, HealthReport, SubmitSettings, ingest_all, inspect_as_child, render_as_child,
-};
+use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
+use quire_submit::{AppState, ChildInspector, Health, HealthReport, SubmitSettings, ingest_all};
 use quire_tasks::{
     Document, DocumentJob, DocumentMessage, DocumentState, EngineName, Line, ObjectKey, Outcome, PageText,
     SplitDocument, Task, TaskId, Tenant, UnixMillis,
@@ -45,16 +44,13 @@ impl Health for AlwaysHealthy {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        ["inspect", file] => return inspect_as_child(Ok(pdfium()), file.as_ref()),
-        ["picture", file] => return render_as_child(Ok(pdfium()), file.as_ref()),
-        _ => {}
+    if let Some(code) = quire_sandbox::run_if_child() {
+        return code;
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let pages = arguments.first().map_or(300, |pages| pages.parse().expect("a number of pages"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(measure(pages, arguments.get(1).copied()));
+    runtime.block_on(measure(pages, arguments.get(1).map(String::as_str)));
     ExitCode::SUCCESS
 }
 
@@ -68,8 +64,10 @@ async fn measure(pages: u32, file: Option<&str>) {
     let backend = embedded.backend();
     let bytes = file.map_or_else(|| pdf(pages), |file| std::fs::read(file).expect("a file"));
     let task = task(&backend, &bytes, pages).await;
-    let program = std::env::current_exe().expect("this program");
-    let inspector = Arc::new(ChildInspector::new(program, DocumentLimits::default()));
+    let program = SandboxProgram::this().expect("this program");
+    let documents = DocumentLimits::default();
+    let sandbox = Sandbox::new(program, Some(pdfium()), documents, SandboxLimits::default());
+    let inspector = Arc::new(ChildInspector::new(sandbox, documents));
     let egress = Client::new(EgressPolicy::default()).expect("a client");
     let (settings, routes) = (SubmitSettings::default(), Arc::new(Config::default()));
     let app = Arc::new(AppState::new(backend.clone(), inspector, egress, settings, Arc::new(AlwaysHealthy), routes));

@@ -1,11 +1,6 @@
 //! What the Lambda functions have in common.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_trait::async_trait;
@@ -13,17 +8,15 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use quire_egress::{Client, EgressOptions};
 use quire_platform::{Backend, Error};
 use quire_routes::Config;
-use quire_tasks::{Failure, FailureCode, TaskId};
+use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
+use quire_tasks::TaskId;
 use quire_telemetry::env;
 use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::warn;
 
 use crate::{
-    documents::{
-        child_inspector::{ChildInspector, inspect_as_child},
-        child_page_images::render_as_child,
-    },
+    documents::child_inspector::ChildInspector,
     health::{Health, HealthReport},
     http::{
         engines::engine_health,
@@ -33,26 +26,18 @@ use crate::{
     state::AppState,
 };
 
-/// Runs as a child process if the arguments are `inspect FILE` or `picture FILE`; returns `None` if this process is the
-/// function itself.
-pub fn inspect_if_asked() -> Option<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1);
-    let subcommand = arguments.next()?;
-    let run_as_child = match subcommand.to_str()? {
-        "inspect" => inspect_as_child,
-        "picture" => render_as_child,
-        _ => return None,
-    };
-    Some(run_as_child(pdfium(), Path::new(&arguments.next().unwrap_or_default())))
+/// Runs as a child process that parses a document, if this process was started as one; returns `None` if it is the
+/// function itself. Must be called at the start of `main`.
+pub fn run_if_child() -> Option<ExitCode> {
+    quire_sandbox::run_if_child()
 }
 
 /// Returns the path of the `PDFium` library: `QUIRE_PDFIUM_PATH`. Default: the copy in the function's zip.
-fn pdfium() -> Result<PathBuf, Failure> {
-    let failure = |why: String| Failure::new(FailureCode::Internal, why);
-    if let Some(path) = env::text("QUIRE_PDFIUM_PATH").map_err(|error| failure(error.to_string()))? {
+fn pdfium() -> anyhow::Result<PathBuf> {
+    if let Some(path) = env::text("QUIRE_PDFIUM_PATH")? {
         return Ok(path.into());
     }
-    let program = std::env::current_exe().map_err(|error| failure(error.to_string()))?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     Ok(program.with_file_name("libpdfium.so"))
 }
 
@@ -71,8 +56,9 @@ pub fn egress() -> anyhow::Result<Client> {
 /// If a variable is invalid.
 pub fn app_state(backend: Backend) -> anyhow::Result<AppState> {
     let settings = SubmitSettings::from_env()?;
-    let program = std::env::current_exe().context("cannot find the path of this program")?;
-    let inspector = Arc::new(ChildInspector::new(program, settings.limits));
+    let program = SandboxProgram::this().context("cannot find the path of this program")?;
+    let sandbox = Sandbox::new(program, Some(pdfium()?), settings.limits, SandboxLimits::from_env()?);
+    let inspector = Arc::new(ChildInspector::new(sandbox, settings.limits));
     let routes = Arc::new(Config::from_env()?);
     let health = Arc::new(BackendHealth { backend: backend.clone(), routes: Arc::clone(&routes) });
     Ok(AppState::new(backend, inspector, egress()?, settings, health, routes))

@@ -26,8 +26,7 @@ mod time;
 
 pub use documents::{
     batch::{BatchSubmission, submit},
-    child_inspector::{ChildInspector, inspect_as_child},
-    child_page_images::render_as_child,
+    child_inspector::ChildInspector,
     ingest::{ingest, ingest_all, ingest_one},
     inspector::Inspector,
     page_images::{ImageRedaction, PageImages, PageJpeg, PageJpegShape},

@@ -15,7 +15,7 @@ use quire_platform::{
     Backend, Completion, Error, Result, delete_orphaned_page, enqueue_callback, enqueue_progress, file_for_review,
     retry_with_backoff,
 };
-use quire_tasks::{Failure, FailureCode, ObjectKey, Outcome, PageMessage, PageText};
+use quire_tasks::{ObjectKey, Outcome, PageMessage, PageText};
 use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -83,13 +83,6 @@ impl Completer {
                 }
             }
         }
-    }
-
-    /// Fails a page whose `step` exceeded its timeout. The page is stuck in native code, which cannot be interrupted:
-    /// the process must end after this, and its other pages return to the queue.
-    pub(crate) async fn time_out(&self, page: InFlight<()>, step: &str, limit: Duration) {
-        let message = format!("{step} it took longer than {} s", limit.as_secs());
-        self.finish(page.with(Failure::new(FailureCode::TimedOut, message).into())).await;
     }
 
     /// Enqueues a progress callback if the task wants it. Best effort: it delays nothing and fails nothing.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! intake ──── render ──── read ─────────────────────────── complete
-//! lease       pdfium or   plan → engine guard → transport,  result → table → callback → acknowledge,
-//! permits     decoders    and the fallback → decision       always in this order
+//! lease       sandboxed   plan → engine guard → transport,  result → table → callback → acknowledge,
+//! permits     child       and the fallback → decision       always in this order
 //!
 //! transports, one per engine                                each behind a guard: circuit breaker, statistics
 //!   batches   micro-batches, one thread per model reader
@@ -20,7 +20,6 @@ mod batch_metrics;
 mod canary;
 mod cancellation;
 mod complete;
-mod decoder_pool;
 mod engine_guard;
 mod engine_status;
 mod engine_transport;
@@ -35,7 +34,6 @@ mod read;
 mod redact;
 mod render;
 mod render_budget;
-mod renderer;
 mod review;
 mod settings;
 mod stream;
@@ -51,6 +49,7 @@ use anyhow::Context;
 use quire_fair_share::pool_size;
 use quire_platform::{Backend, Consumer, QueueName};
 use quire_routes::{Config, EngineEntry};
+use quire_sandbox::Sandbox;
 use quire_tasks::PageMessage;
 use tokio::{
     sync::mpsc,
@@ -62,7 +61,6 @@ use tracing::warn;
 pub use batch::{BatchDue, BatchLimits, Batcher, target_pages_in_flight};
 pub use in_flight::InFlight;
 pub use local_engine::LocalEngine;
-pub use renderer::Renderer;
 pub use settings::{WorkerSettings, policy_from_env};
 
 use crate::{
@@ -89,8 +87,8 @@ pub enum WorkerExit {
 pub struct Worker {
     /// The queues, the stores and the task table.
     pub backend: Backend,
-    /// Renders pages. Shared by all workers of a process, since pdfium is not thread-safe.
-    pub renderer: Renderer,
+    /// Renders pages in child processes. Shared by all workers of a process.
+    pub sandbox: Sandbox,
     /// Limits and timeouts.
     pub settings: WorkerSettings,
     /// The engines and the routes through them.
@@ -113,7 +111,7 @@ impl Worker {
         ready: impl FnOnce() + Send,
         shutdown: CancellationToken,
     ) -> anyhow::Result<WorkerExit> {
-        let Self { backend, renderer, settings, config, name } = self;
+        let Self { backend, sandbox, settings, config, name } = self;
         let starting = engines::start(config, Arc::new(make_engine), settings.page_timeout);
         let Some(started) = shutdown.run_until_cancelled(starting).await else { return Ok(WorkerExit::Interrupted) };
         // The drivers stop when they are dropped, so they must live as long as pages are read.
@@ -125,7 +123,7 @@ impl Worker {
         };
         ready();
         let stopped = tokio::select! {
-            stopped = run_pipeline(backend, renderer, settings, engines, shutdown) => stopped,
+            stopped = run_pipeline(backend, sandbox, settings, engines, shutdown) => stopped,
             never = status_sync.run() => match never {},
         };
         status_sync.report_exit().await;
@@ -135,7 +133,7 @@ impl Worker {
 
 async fn run_pipeline(
     backend: Backend,
-    renderer: Renderer,
+    sandbox: Sandbox,
     settings: WorkerSettings,
     engines: Arc<Engines>,
     shutdown: CancellationToken,
@@ -153,8 +151,7 @@ async fn run_pipeline(
     let (to_read, reading) = mpsc::channel(1);
     let (to_complete, completing) = mpsc::channel(1);
     let render_outputs = render::RenderOutputs { to_read, to_complete: to_complete.clone() };
-    let render_step =
-        RenderStep::new(backend, renderer, settings.page_timeout, limits, render_outputs, completer.clone());
+    let render_step = RenderStep::new(backend, sandbox, limits, render_outputs, completer.clone());
 
     // Each step ends once the step before it has ended, so a shutdown of the intake drains all of them in order.
     let steps = async {

@@ -7,25 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use quire_document::PageImage;
 use quire_fair_share::{FairPermit, FairShare, WeightedShare, pool_size};
 use quire_platform::{Backend, Error, now};
+use quire_sandbox::{Sandbox, SandboxError};
 use quire_tasks::{Failure, FailureCode, PageMessage};
-use quire_telemetry::processors;
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
-use tracing::{error, info};
+use quire_telemetry::{metrics, processors};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tracing::{info, warn};
 
 use crate::{
     batch::page_cost,
     complete::Completer,
     in_flight::{InFlight, PageEnd},
     render_budget::RenderBudgets,
-    renderer::Renderer,
     settings::InFlightLimits,
 };
 
@@ -35,6 +31,9 @@ const IN_FLIGHT_PER_RENDERER: u32 = 4;
 /// How long a page is rendered before its task is checked for cancellation, and the interval of the checks. Ordinary
 /// pages take less, so that they cost no read of the task table.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The delay before the next attempt of a page whose rendering failed for a reason outside of the document: the machine
+/// is overloaded or short of memory, or an operator ends processes.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Where the rendering step sends a rendered page, and a page that cannot be rendered.
 #[derive(Debug, Clone)]
@@ -47,8 +46,7 @@ pub(crate) struct RenderOutputs {
 #[derive(Debug)]
 pub(crate) struct RenderStep {
     backend: Backend,
-    renderer: Renderer,
-    page_timeout: Duration,
+    sandbox: Sandbox,
     /// One permit per page that is rendered at a time.
     renderers: FairShare,
     budgets: Mutex<RenderBudgets>,
@@ -62,8 +60,7 @@ pub(crate) struct RenderStep {
 impl RenderStep {
     pub(crate) fn new(
         backend: Backend,
-        renderer: Renderer,
-        page_timeout: Duration,
+        sandbox: Sandbox,
         limits: InFlightLimits,
         out: RenderOutputs,
         completer: Completer,
@@ -71,8 +68,7 @@ impl RenderStep {
         let concurrency = (limits.pages / IN_FLIGHT_PER_RENDERER).clamp(1, processors() as u32) as usize;
         Self {
             backend,
-            renderer,
-            page_timeout,
+            sandbox,
             renderers: FairShare::new(pool_size(concurrency)),
             budgets: Mutex::new(RenderBudgets::new(concurrency)),
             pixels: WeightedShare::new(limits.pixels),
@@ -86,7 +82,7 @@ impl RenderStep {
     /// the order in which they are done.
     ///
     /// # Errors
-    /// When a page does not finish within the timeout: the process must end, since the thread is lost.
+    /// When a later step has ended.
     pub(crate) async fn run(self, mut pages: mpsc::Receiver<InFlight<PathBuf>>) -> anyhow::Result<()> {
         let step = Arc::new(self);
         let mut rendering = JoinSet::new();
@@ -112,22 +108,27 @@ impl RenderStep {
             return self.skip(page).await;
         };
         let started = Instant::now();
-        let rendering = timeout(self.page_timeout, self.renderer.page(file, page.message.page.page));
+        let rendering = self.sandbox.page(&file, page.message.page.page);
         let rendered = self.while_wanted(&page.message, rendering).await;
         self.lock_budgets().charge(page.tenant(), started.elapsed(), Instant::now());
         match rendered {
             None => self.skip(page).await,
-            Some(Err(_)) => self.time_out(page).await,
-            Some(Ok(Ok(image))) => {
+            Some(Ok(rendered)) => {
+                let image = rendered.image;
                 // A page larger than the limit takes all of it, and so is rendered alone.
                 let share = page_cost(&image).min(u64::from(self.max_pixels)) as u32;
                 page.pixel_permit = Some(self.pixels.acquire(page.tenant(), share).await);
                 drop(renderer);
                 self.out.to_read.send(page.with(image)).await.ok().context("the read step has ended")
             }
-            Some(Ok(Err(failure))) => {
+            Some(Err(SandboxError::Document(failure))) => {
                 drop(renderer);
                 self.out.to_complete.send(page.with(failure.into())).await.ok().context("the last step has ended")
+            }
+            Some(Err(SandboxError::Infrastructure { reason, is_suspect })) => {
+                drop(renderer);
+                return_to_queue(page, &reason, is_suspect).await;
+                Ok(())
             }
         }
     }
@@ -175,14 +176,29 @@ impl RenderStep {
         Ok(())
     }
 
-    async fn time_out(&self, page: InFlight<()>) -> anyhow::Result<()> {
-        let id = page.message.page;
-        error!(task.id = %id.task_id, page.no = id.page, trace.id = page.trace_id(), "rendering timed out");
-        self.completer.time_out(page, "rendering", self.page_timeout).await;
-        bail!("rendering did not come back within {} s", self.page_timeout.as_secs())
-    }
-
     fn lock_budgets(&self) -> MutexGuard<'_, RenderBudgets> {
         self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns a page to the queue whose rendering failed for a reason outside of its document. It spends an attempt only if
+/// the document may have contributed.
+async fn return_to_queue(page: InFlight<()>, reason: &str, is_suspect: bool) {
+    let id = page.message.page;
+    let trace_id = page.trace_id();
+    let delay_ms = RETRY_DELAY.as_millis() as u64;
+    let returned = if is_suspect {
+        warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delivery.attempt = page.attempt, delay_ms,
+            reason, "page released for a retry: it could not be rendered");
+        page.lease.release(RETRY_DELAY).await
+    } else {
+        info!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, delay_ms, reason,
+            "page postponed: it could not be rendered");
+        page.lease.requeue(RETRY_DELAY).await
+    };
+    metrics::count("PagesPutBack", 1);
+    if let Err(error) = returned {
+        warn!(task.id = %id.task_id, page.no = id.page, trace.id = trace_id, %error,
+            "cannot return a page to the queue; it returns when its lease expires");
     }
 }

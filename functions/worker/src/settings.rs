@@ -28,7 +28,7 @@ pub struct WorkerSettings {
     /// million. A single page may exceed it, so that a large page is not stuck forever. Note: a page with a possible
     /// fallback is held twice while a local engine reads it.
     pub max_pixels_in_flight: Option<u32>,
-    /// Timeout for rendering, and then for reading, one page. A worker that exceeds it must end.
+    /// Timeout for reading one page. A worker that exceeds it must end.
     pub page_timeout: Duration,
     /// How long a shutdown waits for the pages in flight before it releases the rest.
     pub drain_timeout: Duration,

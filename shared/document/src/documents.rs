@@ -1,22 +1,18 @@
-//! Inspects documents and decodes their pages.
+//! Inspects documents and decodes their pages, by their paths.
 
 use std::{
     fs::File,
-    io::{self, Read},
-    panic::{AssertUnwindSafe, catch_unwind},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use image::ImageFormat;
-use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
+use quire_tasks::{DocumentFormat, Failure, SplitDocument};
 
 use crate::{
     DocumentLimits, PageImage, PdfiumUnavailable,
-    format::{SNIFF_BYTES, sniff},
-    pdf::{self, PdfFile},
-    raster,
-    tiff::TiffFile,
+    document::{Document, file_failure, open_file},
+    pdf,
 };
 
 /// Inspects documents and decodes their pages, one document at a time.
@@ -42,21 +38,14 @@ use crate::{
 pub struct Documents {
     pdfium_library: Option<PathBuf>,
     limits: DocumentLimits,
-    cached: Option<OpenDocument>,
+    cached: Option<CachedDocument>,
 }
 
-/// The cached document. A worker mostly reads the pages of one document in sequence, and opening a document of 3,000
-/// pages 3,000 times would take longer than decoding them.
+/// The cached document. Most callers read the pages of one document in sequence.
 #[derive(Debug)]
-struct OpenDocument {
+struct CachedDocument {
     identity: FileIdentity,
-    file: MultiPageFile,
-}
-
-#[derive(Debug)]
-enum MultiPageFile {
-    Pdf(PdfFile),
-    Tiff(TiffFile),
+    document: Document,
 }
 
 /// Identifies a file: another one may replace it under the same path.
@@ -84,131 +73,52 @@ impl Documents {
     /// Returns the format and the number of pages of a document, without decoding any.
     ///
     /// # Errors
-    /// Fails with a [`Failure`] for the customer if the document is empty, too large, of an unknown format, has too
-    /// many pages or pixels, needs a password, or cannot be opened; with `Internal` if the file cannot be read or
-    /// pdfium is missing.
+    /// Fails like [`Document::open`] and [`Document::inspect`].
     pub fn inspect(&mut self, file: &Path) -> Result<SplitDocument, Failure> {
-        catch_panics(FailureCode::UnreadableDocument, || self.inspect_file(file))
+        Document::open(open_file(file)?, self.pdfium_library.clone(), self.limits)?.inspect()
     }
 
     /// Decodes or renders one page, counted from 1. The document stays open until another one is read.
     ///
     /// # Errors
-    /// Fails with a [`Failure`] for the customer if the page or the document cannot be decoded; with `Internal` if the
-    /// file cannot be read or pdfium is missing.
+    /// Fails like [`Document::page`].
     pub fn page(&mut self, file: &Path, format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
-        catch_panics(FailureCode::UnreadablePage, || self.decode(file, format, page))
+        self.with_document(file, format, |document| document.page(page))
     }
 
-    /// Returns the resolution, in pixels per inch, of the image that [`Documents::page`] returns for this page. Only a
-    /// PDF has a reliable page size; the metadata of other formats is mostly wrong. Default: 200, as typical for scans.
+    /// Returns the resolution, in pixels per inch, of the image that [`Documents::page`] returns for this page: see
+    /// [`Document::dpi`].
     ///
     /// # Errors
     /// Fails like [`Documents::page`].
     pub fn dpi(&mut self, file: &Path, format: DocumentFormat, page: u32) -> Result<f32, Failure> {
-        if format != DocumentFormat::Pdf {
-            return Ok(pdf::FULL_DPI as f32);
-        }
-        catch_panics(FailureCode::UnreadablePage, || {
-            let document = self.open_document(file, format)?;
-            let dpi = match &document.file {
-                MultiPageFile::Pdf(pdf) => pdf.dpi(page),
-                MultiPageFile::Tiff(_) => Ok(pdf::FULL_DPI as f32),
-            };
-            self.cached = Some(document);
-            dpi
-        })
+        self.with_document(file, format, |document| document.dpi(page))
     }
 
-    fn inspect_file(&self, path: &Path) -> Result<SplitDocument, Failure> {
-        let (mut file, identity) = open(path)?;
-        self.limits.check_bytes(identity.bytes)?;
-        let mut head = Vec::new();
-        (&mut file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(|error| file_failure(&error))?;
-        let format = sniff(&head).ok_or_else(|| {
-            let message = "The document is not a PDF, PNG, JPEG, TIFF, WebP or BMP, judging by its bytes.";
-            Failure::new(FailureCode::UnsupportedFormat, message)
-        })?;
-        let (file, _) = open(path)?;
-        let pages = match format {
-            DocumentFormat::Pdf => PdfFile::open(self.pdfium_library.as_deref(), file)?.pages(),
-            DocumentFormat::Tiff => {
-                let tiff = TiffFile::open(file, &self.limits)?;
-                tiff.check_pixels(&self.limits)?;
-                tiff.pages()
-            }
-            DocumentFormat::Png => self.image_pages(file, ImageFormat::Png)?,
-            DocumentFormat::Jpeg => self.image_pages(file, ImageFormat::Jpeg)?,
-            DocumentFormat::Webp => self.image_pages(file, ImageFormat::WebP)?,
-            DocumentFormat::Bmp => self.image_pages(file, ImageFormat::Bmp)?,
-        };
-        self.limits.check_pages(pages)?;
-        Ok(SplitDocument { format, pages })
-    }
-
-    fn image_pages(&self, file: File, format: ImageFormat) -> Result<u32, Failure> {
-        raster::size(file, format, &self.limits).map(|_| 1)
-    }
-
-    fn decode(&mut self, path: &Path, format: DocumentFormat, page: u32) -> Result<PageImage, Failure> {
-        let format = match format {
-            DocumentFormat::Pdf | DocumentFormat::Tiff => {
-                // Out of the cache during decoding, so that a document that makes its decoder panic is not reused.
-                let document = self.open_document(path, format)?;
-                let image = match &document.file {
-                    MultiPageFile::Pdf(pdf) => pdf.render(page),
-                    MultiPageFile::Tiff(tiff) => tiff.decode(page, &self.limits),
-                };
-                self.cached = Some(document);
-                return image;
-            }
-            DocumentFormat::Png => ImageFormat::Png,
-            DocumentFormat::Jpeg => ImageFormat::Jpeg,
-            DocumentFormat::Webp => ImageFormat::WebP,
-            DocumentFormat::Bmp => ImageFormat::Bmp,
-        };
-        if page != 1 {
-            let message = format!("There is no page {page}: an image has one page.");
-            return Err(Failure::new(FailureCode::UnreadablePage, message));
-        }
-        raster::decode(open(path)?.0, format, &self.limits)
-    }
-
-    /// Takes the document out of the cache, or opens it.
-    fn open_document(&mut self, path: &Path, format: DocumentFormat) -> Result<OpenDocument, Failure> {
-        let (file, identity) = open(path)?;
-        // The cached document is closed before another one is opened.
-        if let Some(document) = self.cached.take()
-            && document.identity == identity
-        {
-            return Ok(document);
-        }
-        let file = match format {
-            DocumentFormat::Tiff => MultiPageFile::Tiff(TiffFile::open(file, &self.limits)?),
-            _ => MultiPageFile::Pdf(PdfFile::open(self.pdfium_library.as_deref(), file)?),
-        };
-        Ok(OpenDocument { identity, file })
+    fn with_document<T>(
+        &mut self,
+        path: &Path,
+        format: DocumentFormat,
+        work: impl FnOnce(&mut Document) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let file = open_file(path)?;
+        let identity = FileIdentity::of(path, &file).map_err(|error| file_failure(&error))?;
+        // Out of the cache meanwhile: the cached document is closed before another one is opened.
+        let cached =
+            self.cached.take().filter(|cached| cached.identity == identity && cached.document.format() == format);
+        let mut cached = cached.unwrap_or_else(|| {
+            let document = Document::with_format(file, format, self.pdfium_library.clone(), self.limits);
+            CachedDocument { identity, document }
+        });
+        let result = work(&mut cached.document);
+        self.cached = Some(cached);
+        result
     }
 }
 
-fn open(path: &Path) -> Result<(File, FileIdentity), Failure> {
-    let opened = || -> io::Result<_> {
-        let file = File::open(path)?;
+impl FileIdentity {
+    fn of(path: &Path, file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        let identity =
-            FileIdentity { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() };
-        Ok((file, identity))
-    };
-    opened().map_err(|error| file_failure(&error))
-}
-
-/// The cause is our own disk, not the document.
-fn file_failure(error: &io::Error) -> Failure {
-    Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
-}
-
-/// Converts a panic of a decoder to a failure, so that an invalid document affects no other page.
-fn catch_panics<T>(code: FailureCode, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::new(code, "The document is invalid in a way that its decoder cannot handle.")))
+        Ok(Self { path: path.to_owned(), bytes: metadata.len(), modified: metadata.modified().ok() })
+    }
 }

@@ -2,10 +2,10 @@
 
 /// The most pixels of a page. More do not improve detection or recognition: an A4 page has 16 million at 430 dpi, where
 /// the smallest print is 40 pixels high. This bounds the memory of a decoded page to 48 MB.
-pub(crate) const MAX_PAGE_PIXELS: u64 = 16_000_000;
+pub const MAX_PAGE_PIXELS: u64 = 16_000_000;
 /// The longest side of a page, and of a JPEG. It also bounds the memory of a row of pixels as floats: one row of 16
 /// million pixels would take 192 MB.
-pub(crate) const MAX_SIDE: u32 = 65_535;
+pub const MAX_SIDE: u32 = 65_535;
 
 /// Returns the size with the same proportions, at most [`MAX_PAGE_PIXELS`] and no side over [`MAX_SIDE`], and at least
 /// one pixel either way.

@@ -13,6 +13,7 @@
 //! All functions block. Everything that the sender of a document controls (bytes, pages, pixels) has a limit.
 #![warn(missing_docs)]
 
+mod document;
 mod documents;
 mod downscale;
 mod format;
@@ -26,7 +27,9 @@ mod raster;
 mod redact_pixels;
 mod tiff;
 
+pub use document::Document;
 pub use documents::Documents;
+pub use downscale::{MAX_PAGE_PIXELS, MAX_SIDE};
 pub use format::{SNIFF_BYTES, sniff, sniff_file};
 pub use jpeg::Jpeg;
 pub use limits::DocumentLimits;

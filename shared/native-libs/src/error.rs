@@ -98,6 +98,28 @@ pub enum NativeLibsError {
         /// The last lines of its log, indented.
         log_end: String,
     },
+    /// An installed file does not have the pinned hash any more: it is damaged, or somebody has changed it. It is not
+    /// loaded. To do: find out who changed it, and remove its folder, so that it is downloaded again.
+    #[error(
+        "refused to load {}: it is not the file that was installed, for it does not have the pinned SHA-256. Remove its \
+         folder to download it again. {INSTEAD}",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another user of this machine could change a file, or the folder that it is in. It is not loaded. To do: correct
+    /// the owner or the permissions.
+    #[error("refused to load {}: another user could change {}: {why}.", file.display(), path.display())]
+    Changeable {
+        /// The file.
+        file: PathBuf,
+        /// The file, or a folder above it.
+        path: PathBuf,
+        /// Who can change it, and what to do.
+        why: String,
+    },
     /// A downloaded file does not have the pinned hash. It is never used. To do: find out who changed it.
     #[error(
         "refused {part}: {what} does not have the pinned size and SHA-256. Nothing was installed. Check the package \

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::at;
 use crate::pinned::PinnedWheel;
-use crate::{NativeLibsError, Progress, download, unpack};
+use crate::{NativeLibsError, Progress, download, ownership, unpack};
 
 /// A longer wait for the lock is logged.
 const QUIET_WAIT: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub(crate) fn ensure(
     if is_present(part, &folder) {
         return Ok(folder);
     }
-    fs::create_dir_all(cache).map_err(at(cache))?;
+    ownership::create(cache).map_err(at(cache))?;
     let _lock = lock(part, cache, progress)?;
     // The previous owner of the lock may have downloaded it.
     if !is_present(part, &folder) {
@@ -37,8 +37,8 @@ pub(crate) fn ensure(
     Ok(folder)
 }
 
-/// Returns whether all files exist with the pinned size. Hashes need no check: the folder appears by an atomic rename
-/// after its files were verified and synced.
+/// Returns whether all files exist with the pinned size: the folder appears by an atomic rename after its files were
+/// verified and synced. Their hashes are verified before they are loaded.
 fn is_present(part: &PinnedWheel, folder: &Path) -> bool {
     part.members.iter().all(|member| {
         fs::metadata(folder.join(member.name)).is_ok_and(|file| file.is_file() && file.len() == member.size)

@@ -10,7 +10,8 @@
 //!    unpacked into the cache folder. `QUIRE_PYTHON` sets another Python.
 //!
 //! Invariants: a file in the cache folder is complete or absent, even if a process is killed at any time; concurrent
-//! processes download once; only files with the pinned hash are installed; no path of an archive is ever used.
+//! processes download once; only files with the pinned hash are installed, and each process verifies it again before it
+//! loads them; no file is loaded that another user could have changed; no path of an archive is ever used.
 #![warn(missing_docs)]
 
 mod download;
@@ -18,6 +19,7 @@ mod error;
 mod file_check;
 mod install;
 mod libraries;
+mod ownership;
 mod pinned;
 mod progress;
 mod sources;
@@ -81,9 +83,6 @@ pub fn models(progress: &Progress) -> Result<Models, NativeLibsError> {
 
 /// Verifies the hash of every file without downloading or changing any. OpenVINO is included if it is available for
 /// this platform, though only its users need it.
-///
-/// Trade-off: [`locate`] checks only sizes, because hashing 75 MB at every start of a worker takes 0.1 s with SHA
-/// instructions and several times that without, for files that were verified when they were installed.
 ///
 /// # Errors
 /// Fails with [`NativeLibsError::UnsupportedPlatform`] or [`NativeLibsError::NoCacheFolder`]. Invalid files are not

@@ -1,11 +1,13 @@
 //! The source of each library and model: an environment variable, or a pinned wheel.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use crate::pinned::{self, PinnedPlatform, PinnedWheel};
-use crate::{FileCheck, Models, NativeLibraries, NativeLibsError, Progress, install};
+use crate::pinned::{self, PinnedPlatform, PinnedWheel, WheelMember};
+use crate::{FileCheck, FileCondition, Models, NativeLibraries, NativeLibsError, Progress, install, ownership};
 
 const ONNXRUNTIME: &str = "ORT_DYLIB_PATH";
 const PDFIUM: &str = "QUIRE_PDFIUM_PATH";
@@ -148,9 +150,16 @@ impl Sources {
         match origin {
             Origin::Given { variable, files } => match files.iter().find(|path| !path.is_file()) {
                 Some(path) => Err(NativeLibsError::Override { variable, path: path.clone() }),
-                None => Ok(files),
+                None => files.into_iter().map(owned).collect(),
             },
-            Origin::Pinned(part) => Ok(members(part, &install::ensure(part, self.cache()?, &self.python, progress)?)),
+            Origin::Pinned(part) => {
+                let folder = install::ensure(part, self.cache()?, &self.python, progress)?;
+                ownership::close(self.cache()?);
+                ownership::close(&folder);
+                // Whoever can write the cache folder can replace the folders in it.
+                let folder = owned(folder)?;
+                part.members.iter().map(|member| verified(part, member, &folder)).collect()
+            }
         }
     }
 
@@ -190,6 +199,29 @@ fn absolute(path: &Path) -> Result<PathBuf, NativeLibsError> {
 
 fn members(part: &PinnedWheel, folder: &Path) -> Vec<PathBuf> {
     part.members.iter().map(|member| folder.join(member.name)).collect()
+}
+
+/// Returns the path of a file that no other user can change.
+fn owned(file: PathBuf) -> Result<PathBuf, NativeLibsError> {
+    match ownership::check(&file).map_err(crate::error::at(&file))? {
+        Ok(()) => Ok(file),
+        Err(ownership::Changeable { path, why }) => Err(NativeLibsError::Changeable { file, path, why }),
+    }
+}
+
+/// Returns the path of an installed file that no other user can change and that has its pinned hash. Files that this
+/// process has verified already are not read again: hashing OpenVINO's 90 MB takes 0.1 s with SHA instructions.
+fn verified(part: &'static PinnedWheel, member: &WheelMember, folder: &Path) -> Result<PathBuf, NativeLibsError> {
+    static VERIFIED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let path = owned(folder.join(member.name))?;
+    let mut verified = VERIFIED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !verified.contains(&path) {
+        if FileCheck::pinned(part, member, path.clone()).condition != FileCondition::Valid {
+            return Err(NativeLibsError::Changed { path });
+        }
+        verified.insert(path.clone());
+    }
+    Ok(path)
 }
 
 fn first(mut files: Vec<PathBuf>) -> PathBuf {

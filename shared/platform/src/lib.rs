@@ -14,8 +14,8 @@ mod enqueue_callback;
 mod error;
 mod object_store;
 mod orphans;
-mod page_text;
 mod page_batches;
+mod page_text;
 mod purge;
 mod queue;
 pub mod records;
@@ -31,8 +31,8 @@ pub use enqueue_callback::{enqueue_callback, enqueue_progress};
 pub use error::Error;
 pub use object_store::{DiskSpace, Download, ObjectStore, UploadUrl};
 pub use orphans::{delete_orphaned_corrections, delete_orphaned_page};
-pub use page_text::{StoredPageText, read_page_text};
 pub use page_batches::PageBatches;
+pub use page_text::{StoredPageText, read_page_text};
 pub use purge::purge;
 pub use queue::{
     OutgoingMessage, Queue, QueueDepth, QueueName, QueueSettings, Receipt, ReceivedMessage, send, send_delayed,

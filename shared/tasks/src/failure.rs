@@ -25,6 +25,8 @@ pub enum FailureCode {
     UnreadablePage,
     /// A quota of the tenant does not suffice for the document.
     QuotaExceeded,
+    /// The document or page exceeds a limit on memory, processor time or time while it is parsed or rendered.
+    TooComplex,
     /// `image_url` is not allowed: its scheme, port or address is refused.
     UrlRefused,
     /// `image_url` could not be fetched.
@@ -47,7 +49,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::UnsupportedFormat,
         Self::EmptyDocument,
         Self::DocumentTooLarge,
@@ -57,6 +59,7 @@ impl FailureCode {
         Self::UnreadableDocument,
         Self::UnreadablePage,
         Self::QuotaExceeded,
+        Self::TooComplex,
         Self::UrlRefused,
         Self::FetchFailed,
         Self::UploadMissing,
@@ -80,6 +83,7 @@ impl FailureCode {
             Self::UnreadableDocument => "unreadable_document",
             Self::UnreadablePage => "unreadable_page",
             Self::QuotaExceeded => "quota_exceeded",
+            Self::TooComplex => "too_complex",
             Self::UrlRefused => "url_refused",
             Self::FetchFailed => "fetch_failed",
             Self::UploadMissing => "upload_missing",

@@ -11,6 +11,7 @@ use super::{
     machine::{DiskInfo, GpuInfo, MachineInfo},
     native_parts::{NativePart, PartFile},
     permissions::PermissionCheck,
+    sandbox::SandboxInfo,
     trial::TrialResult,
 };
 use crate::provider::SelectedProvider;
@@ -34,6 +35,7 @@ pub(super) struct DoctorReport {
     pub(super) machine: MachineInfo,
     pub(super) provider: ProviderInfo,
     pub(super) gpu: GpuInfo,
+    pub(super) sandbox: SandboxInfo,
     #[serde(rename = "parts")]
     pub(super) libraries: Vec<LibraryFile>,
     pub(super) models: Vec<ModelFile>,

@@ -25,6 +25,7 @@ pub(super) fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<(
         write_line(out, "access", &format!("other users have access to {} ({paths} found)", check.folder.display()))?;
     }
     write_line(out, "provider", &format!("{}: {}", provider.name, provider.reason))?;
+    write_line(out, "sandbox", &report.sandbox.summary())?;
     let precision = format!("{} for detection, {} for recognition", provider.detection, provider.recognition);
     write_line(out, "precision", &precision)?;
     writeln!(out, "\nlibraries and models")?;
@@ -48,7 +49,7 @@ pub(super) fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<(
     }
     let result = if report.ok { "This machine can read." } else { "This machine cannot read yet." };
     writeln!(out, "{result}")?;
-    report.advice.iter().try_for_each(|advice| writeln!(out, "- {advice}"))
+    report.advice.iter().chain(&report.sandbox.advice).try_for_each(|advice| writeln!(out, "- {advice}"))
 }
 
 fn write_line(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {

@@ -8,16 +8,15 @@ use std::{
 };
 
 use anyhow::Context;
-use quire_document::{DocumentLimits, Documents};
 use quire_native_libs::Progress;
 use quire_pp_ocr::Provider;
-use quire_tasks::DocumentFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     EngineResources,
     cli::{EngineArgs, device_name},
     engine,
+    sandbox::sandbox,
 };
 
 /// The text on the test page.
@@ -90,9 +89,10 @@ fn read_test_page(engine: &EngineArgs) -> anyhow::Result<TrialResult> {
     let started = Instant::now();
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(test_pdf(TEXT).as_bytes())?;
-    let mut documents = Documents::new(Some(quire_native_libs::pdfium(&Progress::Silent)?), DocumentLimits::default());
-    let page = documents.page(file.path(), DocumentFormat::Pdf, 1).context("cannot render the test page")?;
-    let text = reader.read(&[page]).remove(0).context("cannot read the test page")?.text();
+    let sandbox = sandbox(quire_native_libs::pdfium(&Progress::Silent)?, None)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let page = runtime.block_on(sandbox.page(file.path(), 1)).context("cannot render the test page")?;
+    let text = reader.read(&[page.image]).remove(0).context("cannot read the test page")?.text();
     let read_seconds = started.elapsed().as_secs_f64();
     let ok = without_whitespace(&text) == without_whitespace(TEXT);
     Ok(TrialResult { ok, provider: Some(provider.to_string()), load_seconds, read_seconds, text, problem: None })

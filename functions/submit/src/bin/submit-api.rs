@@ -8,7 +8,7 @@ use quire_platform_aws::Aws;
 use quire_submit::{lambda, router};
 
 fn main() -> ExitCode {
-    lambda::inspect_if_asked().unwrap_or_else(|| quire_telemetry::run(serve()))
+    lambda::run_if_child().unwrap_or_else(|| quire_telemetry::run(serve()))
 }
 
 async fn serve() -> anyhow::Result<()> {

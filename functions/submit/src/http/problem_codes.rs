@@ -146,6 +146,7 @@ const fn meaning_of(code: FailureCode) -> &'static str {
         FailureCode::UnreadableDocument => "the document is corrupt",
         FailureCode::UnreadablePage => "the page is corrupt; other pages of its document may be fine",
         FailureCode::QuotaExceeded => "the tenant's daily quota of pages, or its quota of stored bytes, is exceeded",
+        FailureCode::TooComplex => "parsing or rendering it exceeds a limit on memory, processor time or time",
         FailureCode::UrlRefused => "the URL is not allowed: its scheme, its port, or the address it resolves to",
         FailureCode::FetchFailed => "`image_url` could not be fetched",
         FailureCode::UploadMissing => "the announced document was not uploaded",

@@ -10,18 +10,15 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request, routing::get};
-use quire_document::DocumentLimits;
 use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
-use quire_submit::{
-    AppState, ChildInspector, Inspector, SubmitSettings, handle_upload_event, ingest_all, lambda, router,
-};
+use quire_submit::{AppState, Inspector, SubmitSettings, handle_upload_event, ingest_all, lambda, router};
 use quire_tasks::{DocumentFormat, SplitDocument};
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::{AlwaysHealthy, FormPart, StoreFault, TestWorld, body, boundary, image};
+use crate::support::{AlwaysHealthy, FormPart, StoreFault, TestWorld, body, boundary, image, inspector};
 
 #[tokio::test]
 async fn a_response_is_sent_after_all_background_work() {
@@ -100,7 +97,7 @@ pub(crate) fn unpacked(program: &str) -> (TempDir, PathBuf) {
 async fn a_function_validates_pdfs_in_child_processes_of_its_own_program() {
     for program in [env!("CARGO_BIN_EXE_submit-api"), env!("CARGO_BIN_EXE_submit-ingest")] {
         let (_folder, bootstrap) = unpacked(program);
-        let inspector = ChildInspector::new(bootstrap, DocumentLimits::default());
+        let inspector = inspector(bootstrap);
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/invoice.pdf");
         let found = inspector.inspect(&sample).await;
         assert_eq!(found, Ok(SplitDocument { format: DocumentFormat::Pdf, pages: 2 }), "{program}");
@@ -142,7 +139,7 @@ async fn a_pdf_of_3_000_pages_is_ingested_within_the_time_and_memory_of_a_functi
     std::fs::write(&limited, script).expect("a script");
     std::fs::set_permissions(&limited, PermissionsExt::from_mode(0o755)).expect("its permissions");
     let egress = Client::new(EgressPolicy::default()).expect("a client");
-    let inspector = Arc::new(ChildInspector::new(limited, DocumentLimits::default()));
+    let inspector = Arc::new(inspector(limited));
     let (backend, settings) = (world.backend.clone(), SubmitSettings::default());
     let routes = Arc::clone(&world.routes);
     let app = Arc::new(AppState::new(

@@ -1,6 +1,7 @@
 //! `GET /task/{task_id}/result?format=pdf`, with real pages that the functions' own program renders.
 
 use std::{
+    fmt::Write as _,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -8,16 +9,16 @@ use std::{
 };
 
 use pdfium_render::prelude::Pdfium;
-use quire_document::{DocumentLimits, PageImage};
+use quire_document::PageImage;
 use quire_platform::QueueName;
-use quire_submit::ChildInspector;
+use quire_sandbox::SandboxLimits;
 use quire_tasks::{
     Document, DocumentFormat, DocumentJob, DocumentMessage, DocumentState, Failure, FailureCode, PageText, Polygon,
     RedactPolicy, Redaction, SplitDocument, Task, TaskId, Tenant, UnixMillis,
 };
 use serde_json::json;
 
-use crate::support::{PdfWorld, documents, now, page, rectangle, samples_folder};
+use crate::support::{PdfWorld, documents, inspector, inspector_with, now, page, rectangle, samples_folder};
 
 fn redacted(page: PageText, polygons: &[Option<Polygon>]) -> PageText {
     let redaction = |polygon: &Option<Polygon>| {
@@ -180,42 +181,81 @@ async fn a_text_of_another_page_size_is_omitted() {
     assert!(is_black(&seen(&pdf_world.pdf(&covered).await)[0]));
 }
 
-/// Returns a program that runs this script instead of rendering.
+/// Returns a program that runs this script before the child's own program.
 fn instead(bootstrap: &Path, does: &str) -> PathBuf {
     let program = bootstrap.with_file_name("instead");
     let folder = bootstrap.parent().expect("a folder").display();
-    let script =
-        format!("#!/bin/sh\ncd '{folder}'\nif [ \"$1\" = picture ]; then {does}; fi\nexec ./bootstrap \"$@\"\n");
+    let script = format!("#!/bin/sh\ncd '{folder}'\n{does}\nexec ./bootstrap \"$@\"\n");
     std::fs::write(&program, script).expect("a script");
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("its permissions");
     program
 }
 
 #[tokio::test]
-async fn a_page_that_crashes_or_stalls_the_renderer_is_blank() {
-    // The first child crashes on its first page, or it sleeps.
-    for does in ["mkdir met 2>&- && read page && kill -9 $$", "mkdir met 2>&- && exec sleep 600"] {
-        let inspector = |bootstrap: PathBuf| {
-            let inspector = ChildInspector::new(instead(&bootstrap, does), DocumentLimits::default());
-            if does.contains("sleep") { inspector.with_render_timeout(Duration::from_secs(2)) } else { inspector }
-        };
-        let mut pdf_world = PdfWorld::with(|_| {}, inspector).await;
-        pdf_world.start_worker();
-        let lines = [("Text", rectangle(100.0, 100.0, 300.0, 150.0))];
-        let task = pdf_world.task(None, [Some(page(&lines)), Some(page(&lines))]).await;
-        let pdf = pdf_world.pdf(&task).await;
-        assert!(pdf_world.program.path().join("met").exists(), "{does}");
-        assert_eq!(text(&pdf), ["Text", "Text"], "{does}");
-        let (made, sent) = (seen(&pdf), invoice());
-        assert_eq!(extremes(&made[0], &rectangle(0.0, 0.0, 1600.0, 2300.0)), (255, 255), "{does}: an empty page");
-        assert!(difference(&made[1], &sent[1]) < 3.0, "{does}");
+async fn a_renderer_that_is_killed_from_outside_is_replaced() {
+    let killed_once = |bootstrap: PathBuf| inspector(instead(&bootstrap, "mkdir met 2>&- && kill -9 $$"));
+    let mut pdf_world = PdfWorld::with(|_| {}, killed_once).await;
+    pdf_world.start_worker();
+    let pdf = pdf_world.pdf(&pdf_world.task(None, [None, None]).await).await;
+    assert!(pdf_world.program.path().join("met").exists());
+    let (made, sent) = (seen(&pdf), invoice());
+    for (page, sent) in made.iter().zip(&sent) {
+        assert!(difference(page, sent) < 3.0);
     }
+}
+
+/// Returns a PDF of two pages: the first one draws 10⁸ rectangles by forms within forms, the second one draws one.
+fn bomb_and_page() -> Vec<u8> {
+    let form = |resources: &str, content: &str| {
+        let entries = format!("/Type/XObject/Subtype/Form/BBox[0 0 595 842]{resources}/Length {}", content.len());
+        format!("<<{entries}>>stream\n{content}\nendstream")
+    };
+    let of_page = |form: u32| {
+        let resources = format!("/Resources<</XObject<</F {form} 0 R>>>>");
+        format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]{resources}/Contents 5 0 R>>")
+    };
+    let mut objects = vec![
+        "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
+        "<</Type/Pages/Count 2/Kids[3 0 R 4 0 R]>>".to_owned(),
+        of_page(14),
+        of_page(6),
+        "<</Length 5>>stream\n/F Do\nendstream".to_owned(),
+        form("", "10 10 100 100 re f"),
+    ];
+    for inner in 6..14 {
+        objects.push(form(&format!("/Resources<</XObject<</F {inner} 0 R>>>>"), &"/F Do ".repeat(10)));
+    }
+    let mut file = "%PDF-1.7\n".to_owned();
+    for (number, object) in (1..).zip(objects) {
+        let _ = write!(file, "{number} 0 obj\n{object}\nendobj\n");
+    }
+    // Without a cross-reference table, which readers rebuild.
+    file += "trailer\n<</Root 1 0 R>>\n%%EOF\n";
+    file.into_bytes()
+}
+
+#[tokio::test]
+async fn a_page_that_exceeds_a_limit_is_blank() {
+    let limits = SandboxLimits { page: Duration::from_secs(1), memory: 128 << 20, ..SandboxLimits::default() };
+    let mut pdf_world = PdfWorld::with(|_| {}, |bootstrap| inspector_with(bootstrap, limits)).await;
+    pdf_world.start_worker();
+    let file = pdf_world.program.path().join("bomb.pdf");
+    std::fs::write(&file, bomb_and_page()).expect("written");
+    let lines = [("Text", rectangle(100.0, 100.0, 300.0, 150.0))];
+    let name = file.to_str().expect("UTF-8");
+    let texts = vec![Some(page(&lines)), Some(page(&lines))];
+    let task = pdf_world.task_of(&[(name, DocumentFormat::Pdf, 2)], None, texts).await;
+    let pdf = pdf_world.pdf(&task).await;
+    assert_eq!(text(&pdf), ["Text", "Text"]);
+    let made = seen(&pdf);
+    let whole = rectangle(0.0, 0.0, 1600.0, 2300.0);
+    assert_eq!(extremes(&made[0], &whole), (255, 255), "an empty page");
+    assert!(extremes(&made[1], &whole).0 < 40, "the second page is there");
 }
 
 #[tokio::test]
 async fn a_failed_pdf_returns_its_reason_and_is_not_retried_by_every_call() {
-    let missing_program =
-        |bootstrap: PathBuf| ChildInspector::new(bootstrap.with_file_name("missing"), DocumentLimits::default());
+    let missing_program = |bootstrap: PathBuf| inspector(bootstrap.with_file_name("missing"));
     let mut pdf_world = PdfWorld::with(|_| {}, missing_program).await;
     pdf_world.start_worker();
     let task = pdf_world.task(None, [None, None]).await;
@@ -230,15 +270,14 @@ async fn a_failed_pdf_returns_its_reason_and_is_not_retried_by_every_call() {
 
 #[tokio::test]
 async fn a_pdf_that_would_be_too_large_is_refused() {
-    let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
-    let mut pdf_world = PdfWorld::with(|settings| settings.max_result_pages = 1, ordinary).await;
+    let mut pdf_world = PdfWorld::with(|settings| settings.max_result_pages = 1, inspector).await;
     pdf_world.start_worker();
     let task = pdf_world.task(None, [None, None]).await;
     let problem = pdf_world.get(&task, "format=pdf").await.problem(422, "result_too_large");
     assert_eq!((&problem["pointer"], &problem["retryable"]), (&json!("#/format"), &json!(false)));
     assert_eq!(pdf_world.results(&task).await, [""; 0], "the PDF was not requested");
 
-    let mut pdf_world = PdfWorld::with(|settings| settings.max_result_bytes = 1000, ordinary).await;
+    let mut pdf_world = PdfWorld::with(|settings| settings.max_result_bytes = 1000, inspector).await;
     pdf_world.start_worker();
     let task = pdf_world.task(None, [None, None]).await;
     pdf_world.get(&task, "format=pdf&wait=60").await.problem(422, "result_too_large");
@@ -257,8 +296,7 @@ async fn a_task_without_a_single_page_has_no_pdf() {
 
 #[tokio::test]
 async fn a_timeout_or_too_many_attempts_fail_the_pdf() {
-    let slow =
-        |bootstrap: PathBuf| ChildInspector::new(instead(&bootstrap, "exec sleep 600"), DocumentLimits::default());
+    let slow = |bootstrap: PathBuf| inspector(instead(&bootstrap, "exec sleep 600"));
     let pdf_world = PdfWorld::with(|settings| settings.result_limit = Duration::from_millis(300), slow).await;
     for (attempt, expected) in [(1, "not made within"), (4, "attempt to make the PDF crashed")] {
         let task = pdf_world.task(None, [None, None]).await;
@@ -289,8 +327,7 @@ async fn a_deleted_task_leaves_no_pdf() {
 
 #[tokio::test]
 async fn a_large_result_is_redirected_to_its_download_url() {
-    let ordinary = |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default());
-    let mut pdf_world = PdfWorld::with(|settings| settings.inline_result_bytes = 100, ordinary).await;
+    let mut pdf_world = PdfWorld::with(|settings| settings.inline_result_bytes = 100, inspector).await;
     pdf_world.start_worker();
     let task = pdf_world.task(None, [Some(page(&[("Text", rectangle(100.0, 100.0, 300.0, 150.0))])), None]).await;
     let whole = pdf_world.get(&task, "format=json").await;

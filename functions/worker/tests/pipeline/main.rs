@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use quire_document::{DocumentLimits, Documents};
 use quire_platform::{OutgoingMessage, QueueName};
 use quire_routes::EngineEntry;
+use quire_sandbox::SandboxProgram;
 use quire_tasks::{CallbackState, FailureCode, ObjectKey, PageStatus, TaskStatus, Tenant};
-use quire_worker::{Renderer, WorkerExit};
+use quire_worker::WorkerExit;
 use tokio_util::sync::CancellationToken;
 
-use stage::{ERRS, HANGS, PANICS, WHITE, stage, stage_with_leases};
+use stage::{ERRS, HANGS, PANICS, WHITE, sandbox, stage, stage_with_leases, this_program};
 
 mod breakers;
 mod canaries;
@@ -67,19 +67,35 @@ async fn a_page_that_hangs_times_out_and_ends_the_worker() {
     assert_eq!(stage.code(&task, 1).await, Some(FailureCode::TimedOut));
 }
 
+/// The children of these tests are this program, started with this one test.
+#[test]
+#[ignore = "started as a child process by the other tests"]
+fn sandbox_child() {
+    quire_sandbox::run_as_child();
+}
+
 #[tokio::test]
-async fn a_page_that_hangs_while_rendering_times_out_and_ends_the_worker() {
-    let mut stage = stage();
-    stage.settings.page_timeout = Duration::from_secs(1);
-    let task = stage.submit(&[WHITE]).await;
-    let hang = || loop {
-        std::thread::park();
+async fn a_page_whose_children_are_killed_is_postponed_without_spending_an_attempt() {
+    let stage = stage();
+    let task = stage.store(&[WHITE], None).await;
+    // A small image would be decoded without a child.
+    let key = ObjectKey::Document { task_id: task.id, document: 1 }.to_string();
+    stage.backend.objects.put(&key, "%PDF-1.7".into()).await.expect("the object is stored");
+    stage.send(task.page_messages()).await;
+    let killed = SandboxProgram { path: "/bin/sh".into(), arguments: vec!["-c".into(), "kill -9 $$".into()] };
+    let (running, shutdown) = stage.work_with(sandbox(killed));
+    let queue = stage.backend.queue(QueueName::Pages);
+    let postponed = async {
+        while queue.depth().await.expect("the queue reports its depth").delayed == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     };
-    let (running, _shutdown) = stage.work_with(hang);
-    let error = running.await.expect("no panic").expect_err("the engine is lost");
-    assert!(error.to_string().contains("rendering did not come back"), "{error}");
-    assert_eq!(stage.ended(&task).await.status(), TaskStatus::Failed);
-    assert_eq!(stage.code(&task, 1).await, Some(FailureCode::TimedOut));
+    tokio::time::timeout(Duration::from_secs(20), postponed).await.expect("the page is postponed");
+    shutdown.cancel();
+    assert_eq!(running.await.expect("no panic").expect("the worker stops"), WorkerExit::Drained);
+    let again = queue.receive(1, Duration::from_secs(20)).await.expect("the queue responds");
+    assert_eq!((again.len(), again[0].attempt), (1, 1));
+    assert_eq!(stage.backend.tasks.task(task.id).await.expect("the task is stored").counts.open, 1);
 }
 
 #[tokio::test]
@@ -216,8 +232,7 @@ async fn a_shutdown_timeout_releases_unfinished_pages() {
 #[tokio::test]
 async fn a_shutdown_does_not_wait_for_a_loading_model() {
     let stage = stage();
-    let renderer = Renderer::start(|| Documents::new(None, DocumentLimits::default())).expect("a thread starts");
-    let worker = stage.worker(renderer);
+    let worker = stage.worker(sandbox(this_program()));
     let hang = |_: &EngineEntry| loop {
         std::thread::park();
     };

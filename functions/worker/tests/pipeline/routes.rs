@@ -10,10 +10,10 @@ use quire_tasks::{
     EngineName, Failure, FailureCode, FallbackReason, Line, Mode, PageStatus, PageText, ReadAs, ReviewReason,
     TaskStatus,
 };
-use quire_worker::{LocalEngine, Renderer, WorkerExit};
+use quire_worker::{LocalEngine, WorkerExit};
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{ERRS, PANICS, WHITE, name, routed};
+use crate::stage::{ERRS, PANICS, WHITE, name, routed, sandbox, this_program};
 
 const GRAY: Rgb<u8> = Rgb([128, 128, 128]);
 
@@ -277,11 +277,7 @@ async fn run_worker(
     make: impl Fn(&EngineEntry) -> LocalEngine + Copy + Send + Sync + 'static,
 ) -> anyhow::Result<WorkerExit> {
     let stage = routed(config, make);
-    let renderer = Renderer::start(|| quire_document::Documents::new(None, quire_document::DocumentLimits::default()));
-    let running = stage.worker(renderer.expect("a thread starts")).run(
-        move |entry| Ok(make(entry)),
-        || {},
-        CancellationToken::new(),
-    );
+    let running =
+        stage.worker(sandbox(this_program())).run(move |entry| Ok(make(entry)), || {}, CancellationToken::new());
     tokio::time::timeout(Duration::from_secs(5), running).await.expect("it ends before the timeout")
 }

@@ -1,15 +1,13 @@
 //! The worker is shared fairly between tenants. The misbehaving tenant uses pages that never end, so that no test
 //! depends on how long anything takes.
 
-use std::{
-    sync::{Arc, mpsc},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use image::Rgb;
-use quire_document::{DocumentLimits, Documents};
+use quire_document::DocumentLimits;
 use quire_platform::{Consumer, QueueName};
-use quire_tasks::{Mode, PageMessage, ReadAs, Task, TaskStatus};
+use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
+use quire_tasks::{Mode, ObjectKey, PageMessage, ReadAs, Task, TaskStatus};
 
 use crate::{
     routes::ColorReader,
@@ -55,20 +53,21 @@ async fn pages_that_an_engine_never_answers_do_not_stop_another_tenant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_canceled_page_that_renders_for_long_frees_its_permits() {
-    let mut stage = stage();
-    stage.settings.page_timeout = Duration::from_mins(10);
-    let (release, released) = mpsc::channel::<()>();
-    let released = Arc::new(std::sync::Mutex::new(released));
-    // No thread renders before the test ends.
-    let (_running, _shutdown) = stage.work_with(move || {
-        let _ = released.lock().expect("no panic").recv();
-        Documents::new(None, DocumentLimits::default())
-    });
-    let task = submit_for(&stage, "a", &[WHITE; 3]).await;
+    let stage = stage();
+    // A child that never answers, whose page may take ten minutes.
+    let endless = SandboxProgram { path: "/bin/sleep".into(), arguments: vec!["600".into()] };
+    let limits = SandboxLimits { page: Duration::from_mins(10), ..SandboxLimits::default() };
+    let (_running, _shutdown) = stage.work_with(Sandbox::new(endless, None, DocumentLimits::default(), limits));
+    let task = stage.store(&[WHITE; 3], None).await;
+    for document in 1..=3 {
+        // A small image would be decoded without a child.
+        let key = ObjectKey::Document { task_id: task.id, document }.to_string();
+        stage.backend.objects.put(&key, "%PDF-1.7".into()).await.expect("the object is stored");
+    }
+    stage.send(task.page_messages()).await;
     stage.until_in_flight(1).await;
     stage.backend.tasks.cancel(task.id).await.expect("canceled");
     stage.queue_is_empty().await;
-    drop(release);
 }
 
 #[tokio::test(flavor = "multi_thread")]

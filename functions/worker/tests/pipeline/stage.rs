@@ -8,17 +8,18 @@ use std::{
 use bytes::Bytes;
 use image::{ImageFormat, Rgb, RgbImage};
 use ndarray::{Array3, ArrayView4};
-use quire_document::{DocumentLimits, Documents};
+use quire_document::DocumentLimits;
 pub(crate) use quire_platform::now;
 use quire_platform::{Backend, Collection, OutgoingMessage, QueueName, QueueSettings, engine_status};
 use quire_platform_embedded::Embedded;
 use quire_pp_ocr::{Alphabet, BatchPolicy, CtcStep, Engine, ModelError, OcrModel, Provider};
 use quire_routes::{Config, EngineEntry};
+use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
 use quire_tasks::{
     Document, DocumentFormat, DocumentState, EngineName, EngineStatuses, FailureCode, ObjectKey, Page, PageMessage,
     PageText, ReadAs, ReviewEntry, SplitDocument, Task, TaskId, Tenant,
 };
-use quire_worker::{LocalEngine, Renderer, Worker, WorkerExit, WorkerSettings};
+use quire_worker::{LocalEngine, Worker, WorkerExit, WorkerSettings};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -27,6 +28,17 @@ pub(crate) const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
 pub(crate) const PANICS: Rgb<u8> = Rgb([255, 0, 0]);
 pub(crate) const ERRS: Rgb<u8> = Rgb([0, 255, 0]);
 pub(crate) const HANGS: Rgb<u8> = Rgb([0, 0, 255]);
+
+/// Returns this test program as a child that decodes images: it is started with the one test `sandbox_child`.
+pub(crate) fn this_program() -> SandboxProgram {
+    let arguments = ["--exact", "sandbox_child", "--ignored"];
+    let path = std::env::current_exe().expect("this program has a path");
+    SandboxProgram { path, arguments: arguments.map(Into::into).into() }
+}
+
+pub(crate) fn sandbox(program: SandboxProgram) -> Sandbox {
+    Sandbox::new(program, None, DocumentLimits::default(), SandboxLimits::default())
+}
 
 /// A model that finds no text and records the number of pages of each run.
 #[derive(Debug, Clone)]
@@ -194,25 +206,21 @@ impl WorkerStage {
     }
 
     pub(crate) fn work(&self) -> (JoinHandle<anyhow::Result<WorkerExit>>, CancellationToken) {
-        self.work_with(|| Documents::new(None, DocumentLimits::default()))
+        self.work_with(sandbox(this_program()))
     }
 
-    pub(crate) fn work_with(
-        &self,
-        documents: impl Fn() -> Documents + Send + Sync + 'static,
-    ) -> (JoinHandle<anyhow::Result<WorkerExit>>, CancellationToken) {
-        let renderer = Renderer::start(documents).expect("a thread starts");
+    pub(crate) fn work_with(&self, sandbox: Sandbox) -> (JoinHandle<anyhow::Result<WorkerExit>>, CancellationToken) {
         let make = Arc::clone(&self.make_engine);
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(self.worker(renderer).run(move |entry| Ok(make(entry)), || {}, shutdown.clone()));
+        let running = tokio::spawn(self.worker(sandbox).run(move |entry| Ok(make(entry)), || {}, shutdown.clone()));
         (running, shutdown)
     }
 
-    pub(crate) fn worker(&self, renderer: Renderer) -> Worker {
+    pub(crate) fn worker(&self, sandbox: Sandbox) -> Worker {
         let backend = self.backend.clone();
         let config = Arc::clone(&self.config);
         let name = "worker-1".to_owned();
-        Worker { backend, renderer, settings: self.settings, config, name }
+        Worker { backend, sandbox, settings: self.settings, config, name }
     }
 
     pub(crate) async fn ended(&self, task: &Task) -> Task {

@@ -1,10 +1,10 @@
 //! Refused downloads and their messages.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-use super::fixture::{DELIVERS, Fixture};
+use super::fixture::{DELIVERS, FOLDER_VARIABLE, Fixture, child, stderr_of};
 use crate::pinned::{PinnedWheel, WheelMember};
 use crate::{FileCondition, NativeLibsError, Progress, install};
 
@@ -178,4 +178,62 @@ fn a_missing_cache_folder_and_an_unsupported_platform_are_errors() {
     let error = sources.onnxruntime(&Progress::Silent).expect_err("there is none for this platform");
     assert!(error.to_string().contains("macOS 14 or newer on arm64"), "{error}");
     assert_names_the_variables(&error);
+}
+
+#[test]
+fn an_installed_file_that_was_changed_is_not_loaded() {
+    let fixture = Fixture::new(DELIVERS);
+    let sources = fixture.sources();
+    let library = sources.openvino(&Progress::Silent).expect("pip delivers");
+    let plugin = library.with_file_name("libopenvino_plugin.so");
+    let size = fs::metadata(&plugin).expect("it is there").len();
+    fs::write(&plugin, "x".repeat(size as usize)).expect("it can be written");
+    // Another process: this one has verified it already.
+    let test = "tests::refusals::a_changed_file_is_refused_in_another_process";
+    let output = stderr_of(child(test, &fixture.folder));
+    assert!(output.contains("refused to load") && output.contains("libopenvino_plugin.so"), "{output}");
+    assert!(output.contains("Remove its folder"), "{output}");
+}
+
+/// A child process of the test above.
+#[test]
+fn a_changed_file_is_refused_in_another_process() {
+    let Some(folder) = std::env::var_os(FOLDER_VARIABLE) else { return };
+    let error = Fixture::existing(folder.into()).sources().openvino(&Progress::Silent).expect_err("it was changed");
+    assert!(matches!(&error, NativeLibsError::Changed { .. }), "{error}");
+    assert_names_the_variables(&error);
+    // Not captured by the test harness.
+    writeln!(std::io::stderr(), "{error}").expect("the parent reads it");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_other_users_can_change_is_refused_or_closed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let fixture = Fixture::new(DELIVERS);
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("it is ours");
+    let folder = fixture.folder.join("open");
+    fs::create_dir(&folder).expect("created");
+    let mine = folder.join("mine.so");
+    fs::write(&mine, "mine").expect("written");
+    let load = || fixture.sources_with(&[("QUIRE_PDFIUM_PATH", &mine)]).pdfium(&Progress::Silent);
+    for (path, closed, open) in [(&mine, 0o644, 0o666), (&folder, 0o755, 0o777)] {
+        set_mode(path, open);
+        let error = load().expect_err("all users can write it");
+        assert!(matches!(&error, NativeLibsError::Changeable { .. }), "{error}");
+        assert!(error.to_string().contains("all users can write it: run `chmod go-w` on it"), "{error}");
+        assert_eq!(mode(path), open, "a given file is left as it is");
+        set_mode(path, closed);
+    }
+    assert!(load().is_ok());
+
+    let installed = fixture.pdfium().expect("pip delivers");
+    assert_eq!(mode(&fixture.cache()), 0o700);
+    for path in [installed.as_path(), installed.parent().expect("a folder"), &fixture.cache()] {
+        set_mode(path, 0o777);
+        fixture.pdfium().expect("it is corrected");
+        assert_eq!(mode(path) & 0o022, 0, "{}", path.display());
+    }
 }

@@ -9,6 +9,7 @@ use std::{
 use quire_document::{DocumentLimits, Documents};
 use quire_egress::{Client, EgressPolicy};
 use quire_platform::{Consumer, QueueName};
+use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
 use quire_submit::{AppState, ChildInspector, SubmitSettings, ingest, ingest_one, router};
 use quire_tasks::{
     Document, DocumentFormat, DocumentMessage, DocumentState, EngineName, Failure, FailureCode, Line, ObjectKey,
@@ -37,7 +38,7 @@ pub(crate) struct PdfWorld {
 
 impl PdfWorld {
     pub(crate) async fn new() -> Self {
-        Self::with(|_| {}, |bootstrap| ChildInspector::new(bootstrap, DocumentLimits::default())).await
+        Self::with(|_| {}, inspector).await
     }
 
     pub(crate) async fn with(
@@ -142,6 +143,17 @@ impl PdfWorld {
         let keys = self.world.backend.objects.list(&prefix).await.expect("a list");
         keys.iter().map(|key| key[prefix.len()..].to_owned()).collect()
     }
+}
+
+/// Returns an inspector whose children run this program, which has pdfium beside it.
+pub(crate) fn inspector(program: PathBuf) -> ChildInspector {
+    inspector_with(program, SandboxLimits::default())
+}
+
+pub(crate) fn inspector_with(program: PathBuf, limits: SandboxLimits) -> ChildInspector {
+    let pdfium = program.with_file_name("libpdfium.so");
+    let documents = DocumentLimits::default();
+    ChildInspector::new(Sandbox::new(SandboxProgram::at(program), Some(pdfium), documents, limits), documents)
 }
 
 pub(crate) fn page(lines: &[(&str, Polygon)]) -> PageText {

@@ -1,0 +1,193 @@
+//! One open document.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use image::ImageFormat;
+use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
+
+use crate::{
+    DocumentLimits, PageImage,
+    format::{SNIFF_BYTES, sniff},
+    pdf::{self, PdfFile},
+    raster,
+    tiff::TiffFile,
+};
+
+/// An open document. It reads only from its file, which may be a descriptor that another process has opened, and never
+/// opens a path.
+#[derive(Debug)]
+pub struct Document {
+    file: File,
+    format: DocumentFormat,
+    limits: DocumentLimits,
+    pdfium_library: Option<PathBuf>,
+    /// The parsed PDF or TIFF. Parsing a document of 3,000 pages 3,000 times would take longer than decoding them.
+    parsed: Option<MultiPageFile>,
+}
+
+#[derive(Debug)]
+enum MultiPageFile {
+    Pdf(PdfFile),
+    Tiff(TiffFile),
+}
+
+impl Document {
+    /// Identifies the format of a document by its bytes. `pdfium_library` is bound at the first PDF; images do not need
+    /// it.
+    ///
+    /// # Errors
+    /// Fails with a [`Failure`] for the customer if the document is empty, too large or of an unknown format; with
+    /// `Internal` if the file cannot be read.
+    pub fn open(mut file: File, pdfium_library: Option<PathBuf>, limits: DocumentLimits) -> Result<Self, Failure> {
+        limits.check_bytes(file.metadata().map_err(|error| file_failure(&error))?.len())?;
+        let mut head = Vec::new();
+        file.seek(SeekFrom::Start(0)).map_err(|error| file_failure(&error))?;
+        (&mut file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(|error| file_failure(&error))?;
+        let format = sniff(&head).ok_or_else(|| {
+            let message = "The document is not a PDF, PNG, JPEG, TIFF, WebP or BMP, judging by its bytes.";
+            Failure::new(FailureCode::UnsupportedFormat, message)
+        })?;
+        Ok(Self::with_format(file, format, pdfium_library, limits))
+    }
+
+    /// Returns a document whose format is known.
+    pub(crate) const fn with_format(
+        file: File,
+        format: DocumentFormat,
+        pdfium_library: Option<PathBuf>,
+        limits: DocumentLimits,
+    ) -> Self {
+        Self { file, format, limits, pdfium_library, parsed: None }
+    }
+
+    /// Returns the format.
+    pub const fn format(&self) -> DocumentFormat {
+        self.format
+    }
+
+    /// Returns the format and the number of pages, without decoding any.
+    ///
+    /// # Errors
+    /// Fails with a [`Failure`] for the customer if the document has too many pages or pixels, needs a password, or
+    /// cannot be opened; with `Internal` if the file cannot be read or pdfium is missing.
+    pub fn inspect(&mut self) -> Result<SplitDocument, Failure> {
+        self.catch_panics(FailureCode::UnreadableDocument, |document| {
+            let pages = document.count_pages()?;
+            document.limits.check_pages(pages)?;
+            Ok(SplitDocument { format: document.format, pages })
+        })
+    }
+
+    /// Decodes or renders one page, counted from 1.
+    ///
+    /// # Errors
+    /// Fails with a [`Failure`] for the customer if the page or the document cannot be decoded; with `Internal` if the
+    /// file cannot be read or pdfium is missing.
+    pub fn page(&mut self, page: u32) -> Result<PageImage, Failure> {
+        self.catch_panics(FailureCode::UnreadablePage, |document| document.decode(page))
+    }
+
+    /// Returns the resolution, in pixels per inch, of the image that [`Document::page`] returns for this page. Only a
+    /// PDF has a reliable page size; the metadata of other formats is mostly wrong. Default: 200, as typical for scans.
+    ///
+    /// # Errors
+    /// Fails like [`Document::page`].
+    pub fn dpi(&mut self, page: u32) -> Result<f32, Failure> {
+        if self.format != DocumentFormat::Pdf {
+            return Ok(pdf::FULL_DPI as f32);
+        }
+        self.catch_panics(FailureCode::UnreadablePage, |document| match document.parsed()? {
+            MultiPageFile::Pdf(pdf) => pdf.dpi(page),
+            MultiPageFile::Tiff(_) => Ok(pdf::FULL_DPI as f32),
+        })
+    }
+
+    fn count_pages(&mut self) -> Result<u32, Failure> {
+        let limits = self.limits;
+        if let Some(format) = image_format(self.format) {
+            return raster::size(self.rewound()?, format, &limits).map(|_| 1);
+        }
+        match self.parsed()? {
+            MultiPageFile::Pdf(pdf) => Ok(pdf.pages()),
+            MultiPageFile::Tiff(tiff) => tiff.check_pixels(&limits).map(|()| tiff.pages()),
+        }
+    }
+
+    fn decode(&mut self, page: u32) -> Result<PageImage, Failure> {
+        let limits = self.limits;
+        if let Some(format) = image_format(self.format) {
+            if page != 1 {
+                let message = format!("There is no page {page}: an image has one page.");
+                return Err(Failure::new(FailureCode::UnreadablePage, message));
+            }
+            return raster::decode(self.rewound()?, format, &limits);
+        }
+        match self.parsed()? {
+            MultiPageFile::Pdf(pdf) => pdf.render(page),
+            MultiPageFile::Tiff(tiff) => tiff.decode(page, &limits),
+        }
+    }
+
+    fn parsed(&mut self) -> Result<&MultiPageFile, Failure> {
+        if self.parsed.is_none() {
+            let file = self.rewound()?;
+            self.parsed = Some(match self.format {
+                DocumentFormat::Tiff => MultiPageFile::Tiff(TiffFile::open(file, &self.limits)?),
+                _ => MultiPageFile::Pdf(PdfFile::open(self.pdfium_library.as_deref(), file)?),
+            });
+        }
+        Ok(self.parsed.as_ref().expect("it was parsed above"))
+    }
+
+    /// Converts a panic of a decoder to a failure, so that an invalid document affects no other page. What the decoder
+    /// has parsed is not used again.
+    fn catch_panics<T>(
+        &mut self,
+        code: FailureCode,
+        work: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+            self.parsed = None;
+            Err(Failure::new(code, "The document is invalid in a way that its decoder cannot handle."))
+        })
+    }
+
+    /// Returns another handle of the file, at its start. Handles share their position: only one is used at a time.
+    fn rewound(&self) -> Result<File, Failure> {
+        let handle = || -> io::Result<File> {
+            let mut file = self.file.try_clone()?;
+            file.seek(SeekFrom::Start(0))?;
+            Ok(file)
+        };
+        handle().map_err(|error| file_failure(&error))
+    }
+}
+
+/// Returns the format for the decoders of images with one page; `None` for PDF and TIFF.
+const fn image_format(format: DocumentFormat) -> Option<ImageFormat> {
+    match format {
+        DocumentFormat::Png => Some(ImageFormat::Png),
+        DocumentFormat::Jpeg => Some(ImageFormat::Jpeg),
+        DocumentFormat::Webp => Some(ImageFormat::WebP),
+        DocumentFormat::Bmp => Some(ImageFormat::Bmp),
+        DocumentFormat::Pdf | DocumentFormat::Tiff => None,
+    }
+}
+
+/// Opens a file for [`Document`].
+///
+/// # Errors
+/// Fails with `Internal`: the cause is our own disk, not the document.
+pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| file_failure(&error))
+}
+
+/// The cause is our own disk, not the document.
+pub(crate) fn file_failure(error: &io::Error) -> Failure {
+    Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
+}

@@ -1,0 +1,234 @@
+//! The messages between a child and its parent, over one Unix socket.
+//!
+//! A frame is the length of its head (4 bytes, little-endian), the head (JSON), and, after a rendered page, its pixels,
+//! whose number follows from the head. The document's descriptor travels beside [`Request::Open`].
+
+use std::{
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+};
+
+use quire_document::{DocumentLimits, MAX_PAGE_PIXELS, MAX_SIDE, PageImage};
+use quire_tasks::{Failure, SplitDocument};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{lockdown::Lockdown, probe::ProbeReport};
+
+/// The most bytes of a head.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// The most characters of a failure's message.
+const MAX_MESSAGE_CHARS: usize = 500;
+/// The range of plausible resolutions in pixels per inch.
+const DPI: std::ops::RangeInclusive<f32> = 1.0..=100_000.0;
+
+/// A request of the parent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// The first frame; the child locks itself down and responds with [`Response::Ready`].
+    Setup(Setup),
+    /// The document, once per child. It has no response; an error is the response to the next request.
+    Open,
+    /// Count the pages.
+    Inspect { cpu_secs: u64 },
+    /// Render a page.
+    Page { page: u32, cpu_secs: u64 },
+    /// Try what must be impossible.
+    Probe { file: PathBuf },
+}
+
+/// The settings of a child.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) pdfium: Option<PathBuf>,
+    /// The memory limit in bytes, including pixels.
+    pub(crate) memory: u64,
+    pub(crate) max_bytes: u64,
+    pub(crate) max_pages: u32,
+    pub(crate) max_pixels: u64,
+}
+
+impl Setup {
+    pub(crate) const fn document_limits(&self) -> DocumentLimits {
+        let Self { max_bytes, max_pages, max_pixels, .. } = *self;
+        DocumentLimits { max_bytes, max_pages, max_pixels }
+    }
+}
+
+/// A response of the child.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Response {
+    Ready(Lockdown),
+    /// The child could not prepare itself.
+    NotReady(String),
+    Inspected(SplitDocument),
+    Page(PageHead),
+    Failed(Failure),
+    Probed(ProbeReport),
+}
+
+/// The head of a rendered page.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PageHead {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) page_width: u32,
+    pub(crate) page_height: u32,
+    pub(crate) dpi: f32,
+}
+
+impl PageHead {
+    pub(crate) fn of(image: &PageImage, dpi: f32) -> Self {
+        Self {
+            width: image.width(),
+            height: image.height(),
+            page_width: image.page_width(),
+            page_height: image.page_height(),
+            dpi,
+        }
+    }
+
+    /// Returns the number of bytes of the pixels, if the head is plausible.
+    pub(crate) fn pixel_bytes(&self) -> Option<usize> {
+        let pixels = u64::from(self.width) * u64::from(self.height);
+        let has_size = self.width.min(self.height) > 0 && self.width.max(self.height) <= MAX_SIDE;
+        let is_scaled_down = self.page_width >= self.width && self.page_height >= self.height;
+        let is_plausible = has_size && is_scaled_down && pixels <= MAX_PAGE_PIXELS && DPI.contains(&self.dpi);
+        is_plausible.then_some(pixels as usize * PageImage::CHANNELS)
+    }
+}
+
+/// Returns the failure with a message that may be shown: short, and without control characters.
+pub(crate) fn cleaned(failure: &Failure) -> Failure {
+    let message = failure.message.chars().filter(|character| !character.is_control()).take(MAX_MESSAGE_CHARS).collect();
+    Failure { code: failure.code, message }
+}
+
+/// Returns a frame without pixels.
+pub(crate) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let head = serde_json::to_vec(message)?;
+    let mut frame = Vec::with_capacity(4 + head.len());
+    frame.extend((head.len() as u32).to_le_bytes());
+    frame.extend(head);
+    Ok(frame)
+}
+
+/// Returns the length of a head.
+///
+/// # Errors
+/// When it exceeds the limit.
+pub(crate) fn head_bytes(prefix: [u8; 4]) -> io::Result<usize> {
+    let bytes = u32::from_le_bytes(prefix) as usize;
+    if bytes > MAX_HEAD_BYTES { Err(io::Error::other("the head of a message is too long")) } else { Ok(bytes) }
+}
+
+/// Parses a head.
+///
+/// # Errors
+/// When it is not a message.
+pub(crate) fn parse<T: DeserializeOwned>(head: &[u8]) -> io::Result<T> {
+    Ok(serde_json::from_slice(head)?)
+}
+
+/// Sends bytes with a descriptor. Returns the number of bytes sent.
+///
+/// # Errors
+/// Of the socket; `WouldBlock` if it is non-blocking and full.
+pub(crate) fn send_with_descriptor(socket: impl AsFd, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor];
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::empty())?)
+}
+
+/// The child's side: receives a request, with the descriptor that came with it. Returns `None` when the parent has
+/// closed the socket.
+///
+/// # Errors
+/// Of the socket, or if the bytes are not a request.
+pub(crate) fn receive(socket: &mut UnixStream) -> io::Result<Option<(Request, Option<OwnedFd>)>> {
+    let mut prefix = [0; 4];
+    let mut descriptor = None;
+    let mut filled = 0;
+    while filled < prefix.len() {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut buffer = [IoSliceMut::new(&mut prefix[filled..])];
+        let received = recvmsg(&*socket, &mut buffer, &mut control, RecvFlags::empty())?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                descriptor = descriptors.last().or(descriptor);
+            }
+        }
+        match received.bytes {
+            0 if filled == 0 => return Ok(None),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            bytes => filled += bytes,
+        }
+    }
+    let mut head = vec![0; head_bytes(prefix)?];
+    socket.read_exact(&mut head)?;
+    Ok(Some((parse(&head)?, descriptor)))
+}
+
+/// The child's side: sends a response, with the pixels of a rendered page.
+///
+/// # Errors
+/// Of the socket.
+pub(crate) fn respond(socket: &mut UnixStream, response: &Response, pixels: &[u8]) -> io::Result<()> {
+    socket.write_all(&frame(response)?)?;
+    socket.write_all(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use quire_tasks::FailureCode;
+
+    use super::*;
+
+    #[test]
+    fn an_implausible_page_is_refused() {
+        let good = PageHead { width: 10, height: 20, page_width: 10, page_height: 20, dpi: 200.0 };
+        assert_eq!(good.pixel_bytes(), Some(600));
+        for bad in [
+            PageHead { width: 0, ..good },
+            PageHead { page_width: 9, ..good },
+            PageHead { dpi: f32::NAN, ..good },
+            PageHead { width: 70_000, page_width: 70_000, ..good },
+            PageHead { width: 60_000, height: 60_000, page_width: 60_000, page_height: 60_000, ..good },
+        ] {
+            assert_eq!(bad.pixel_bytes(), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_a_child_is_short_and_printable() {
+        let failure = Failure::new(FailureCode::UnreadablePage, format!("\u{1b}[2J{}", "x".repeat(9000)));
+        let message = cleaned(&failure).message;
+        assert!(message.starts_with("[2Jx") && message.len() == MAX_MESSAGE_CHARS, "{message}");
+    }
+
+    #[test]
+    fn a_request_arrives_with_its_descriptor() {
+        let (mut ours, mut theirs) = UnixStream::pair().expect("a socket");
+        let file = tempfile::tempfile().expect("a file");
+        let frame = frame(&Request::Open).expect("JSON");
+        assert_eq!(send_with_descriptor(&ours, &frame, file.as_fd()).expect("sent"), frame.len());
+        assert!(matches!(receive(&mut theirs), Ok(Some((Request::Open, Some(_))))));
+        ours.write_all(&u32::MAX.to_le_bytes()).expect("sent");
+        assert!(receive(&mut theirs).is_err(), "the head is too long");
+        drop(ours);
+        assert!(matches!(receive(&mut theirs), Ok(None)));
+    }
+}
