@@ -10,8 +10,8 @@ use std::{
 use serde_json::Value;
 
 use crate::harness::{
-    ServeOptions, ServeProcess, TestPage, UploadFile, files_below, pdf, pdf_with_a_broken_page, png, quire, quire_with,
-    text_of, without_whitespace,
+    ServeOptions, ServeProcess, TestPage, UploadFile, faulty_quire, files_below, pdf, pdf_with_a_broken_page, png,
+    quire, quire_with, text_of, without_whitespace,
 };
 
 fn samples() -> PathBuf {
@@ -212,4 +212,28 @@ async fn a_device_without_build_support_is_rejected() {
     let served = quire(serve.into_iter().chain([data.as_os_str()])).await;
     assert!(served.code.is_some_and(|code| code != 0), "{served:#?}");
     assert!(served.stderr.contains("--features cuda"), "{served:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_never_ends_fails_alone_and_the_others_are_printed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pages = [("first.png", TestPage::new("First")), ("endless.png", TestPage::new("Endless").cyan())];
+    let pages = pages.into_iter().chain([("last.png", TestPage::new("Last"))]);
+    let files: Vec<PathBuf> = pages
+        .map(|(name, page)| {
+            let file = folder.path().join(name);
+            fs::write(&file, png(&page)).expect("the file is written");
+            file
+        })
+        .collect();
+    let output = quire_with(std::iter::empty::<&str>(), |command| {
+        *command = tokio::process::Command::new(faulty_quire());
+        command.arg("read").args(&files).env("QUIRE_PAGE_LIMIT_SECS", "5").kill_on_drop(true);
+    })
+    .await;
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stdout.contains("First") && output.stdout.contains("Last"), "{output:?}");
+    assert!(!output.stdout.contains("Endless"), "{output:?}");
+    let failed: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with("quire: ")).collect();
+    assert!(matches!(failed[..], [line] if line.contains("endless.png, page 1: ")), "{output:?}");
 }

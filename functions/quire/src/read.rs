@@ -16,7 +16,6 @@ use quire_native_libs::Progress;
 use quire_platform::{Backend, engine_status};
 use quire_platform_embedded::Embedded;
 use quire_routes::{Config, EngineEntry};
-use quire_sandbox::Sandbox;
 use quire_submit::{
     AppState, BatchSubmission, ChildInspector, DocumentAnswer, Health, HealthReport, SubmitSettings, UploadedFile,
 };
@@ -26,6 +25,7 @@ use quire_worker::{LocalEngine, Worker, WorkerSettings};
 use tempfile::TempPath;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output, rows, sandbox::sandbox};
 
@@ -33,6 +33,8 @@ use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output
 const LONG_POLL: Duration = Duration::from_secs(5);
 /// Timeout for the workers to stop once everything is read.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum number of workers that are started: each of them may leave an engine behind that is stuck on a page.
+const MAX_WORKERS: usize = 64;
 
 /// Reads the files and prints the results. Returns success only if every page of every file was read.
 pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
@@ -62,10 +64,13 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
             let resources = EngineResources::share_of(&engine_args, count);
             let make_engine = move |entry: &EngineEntry| make_engine(entry, resources);
             let shutdown = CancellationToken::new();
-            let mut workers = start_workers(count, &backend, &sandbox, &routes, make_engine, &shutdown)?;
+            let settings = WorkerSettings::from_env()?;
+            let config = Arc::clone(&routes);
+            let worker = Worker { backend: backend.clone(), sandbox, settings, config, name: String::new() };
+            let mut workers = WorkerPool::start(worker, make_engine, count, &shutdown);
             let task = wait_for_end(&backend, &routes, task, &mut workers).await?;
             if args.data.is_some() {
-                stop_workers(workers, &shutdown).await;
+                workers.stop(&shutdown).await;
             }
             quire_submit::document_answers(&backend, &task).await?
         }
@@ -92,47 +97,81 @@ fn copy_to_spool(backend: &Backend, file: &Path) -> std::io::Result<TempPath> {
     Ok(copy)
 }
 
-type WorkerTasks = JoinSet<anyhow::Result<()>>;
+/// The workers of this process. One that ends early is replaced as long as pages are read: its engine is stuck on a
+/// page, which has failed, and the others are still to be read.
+struct WorkerPool<M> {
+    template: Worker,
+    make_engine: M,
+    shutdown: CancellationToken,
+    running: JoinSet<anyhow::Result<()>>,
+    started: usize,
+    /// The pages that had ended when the last worker was replaced.
+    ended_pages: u32,
+}
 
-fn start_workers(
-    count: usize,
-    backend: &Backend,
-    sandbox: &Sandbox,
-    routes: &Arc<Config>,
-    make_engine: impl Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Copy + Send + Sync + 'static,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<WorkerTasks> {
-    let mut workers = JoinSet::new();
-    let settings = WorkerSettings::from_env()?;
-    for number in 1..=count {
-        let name = format!("read-{}-{number}", std::process::id());
-        let backend = backend.clone();
-        let sandbox = sandbox.clone();
-        let config = Arc::clone(routes);
-        let worker = Worker { backend, sandbox, settings, config, name };
-        let reading = worker.run(make_engine, || {}, shutdown.clone());
-        workers.spawn(async move { reading.await.map(drop) });
+impl<M> WorkerPool<M>
+where
+    M: Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Copy + Send + Sync + 'static,
+{
+    /// Starts `count` workers like this one.
+    fn start(template: Worker, make_engine: M, count: usize, shutdown: &CancellationToken) -> Self {
+        let mut running = JoinSet::new();
+        running.spawn(quire_dead_letter::run(template.backend.clone(), shutdown.clone()));
+        let mut pool = Self { template, make_engine, shutdown: shutdown.clone(), running, started: 0, ended_pages: 0 };
+        (0..count).for_each(|_| pool.start_worker());
+        pool
     }
-    workers.spawn(quire_dead_letter::run(backend.clone(), shutdown.clone()));
-    Ok(workers)
+
+    fn start_worker(&mut self) {
+        self.started += 1;
+        let name = format!("read-{}-{}", std::process::id(), self.started);
+        let worker = Worker { name, ..self.template.clone() };
+        let reading = worker.run(self.make_engine, || {}, self.shutdown.clone());
+        self.running.spawn(async move { reading.await.map(drop) });
+    }
+
+    /// Replaces a worker that has ended.
+    ///
+    /// # Errors
+    /// When no page has ended since the last replacement: the next worker would end as well.
+    fn replace(&mut self, ended: anyhow::Result<()>, task: &Task) -> anyhow::Result<()> {
+        let pages = task.counts.ended();
+        match ended {
+            Err(error) if pages > self.ended_pages && self.started < MAX_WORKERS => {
+                warn!(error = format!("{error:#}"), "a worker ended; starting another one");
+                self.ended_pages = pages;
+                self.start_worker();
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => bail!("a worker ended before the task did"),
+        }
+    }
+
+    /// Stops the workers, so that they report their statistics to a backend that is kept. The task itself is complete
+    /// already.
+    async fn stop(mut self, shutdown: &CancellationToken) {
+        shutdown.cancel();
+        let ended = async { while self.running.join_next().await.is_some() {} };
+        // A worker that does not stop in time only loses its last report.
+        let _ = tokio::time::timeout(STOP_TIMEOUT, ended).await;
+    }
 }
 
-/// Stops the workers, so that they report their statistics to a backend that is kept. The task itself is complete
-/// already.
-async fn stop_workers(mut workers: WorkerTasks, shutdown: &CancellationToken) {
-    shutdown.cancel();
-    let ended = async { while workers.join_next().await.is_some() {} };
-    // A worker that does not stop in time only loses its last report.
-    let _ = tokio::time::timeout(STOP_TIMEOUT, ended).await;
-}
-
-/// Waits for the task to end. Shows a progress bar on a terminal, and why the task waits.
-async fn wait_for_end(
+/// Waits for the task to end. Shows a progress bar on a terminal, and why the task waits. When no worker can read the
+/// remaining pages, cancels them, so that the others are printed.
+///
+/// # Errors
+/// When no page could be read, or the backend fails.
+async fn wait_for_end<M>(
     backend: &Backend,
     routes: &Config,
     mut task: Task,
-    workers: &mut WorkerTasks,
-) -> anyhow::Result<Task> {
+    workers: &mut WorkerPool<M>,
+) -> anyhow::Result<Task>
+where
+    M: Fn(&EngineEntry) -> anyhow::Result<LocalEngine> + Copy + Send + Sync + 'static,
+{
     let bar = if std::io::stderr().is_terminal() { progress_bar(&task)? } else { ProgressBar::hidden() };
     let mut shown_reason = None;
     while !task.status().ended() {
@@ -140,10 +179,17 @@ async fn wait_for_end(
         let seen_version = task.version;
         tokio::select! {
             changed = backend.tasks.wait_for_change(task.id, seen_version, LONG_POLL) => task = changed?,
-            Some(ended) = workers.join_next() => {
-                bar.finish_and_clear();
-                ended??;
-                bail!("a worker ended before the task did");
+            Some(ended) = workers.running.join_next() => {
+                task = backend.tasks.task(task.id).await?;
+                if let Err(error) = workers.replace(ended?, &task) {
+                    bar.finish_and_clear();
+                    if task.counts.succeeded == 0 {
+                        return Err(error);
+                    }
+                    rows::report_error(&error);
+                    return Ok(backend.tasks.cancel(task.id).await?.task().clone());
+                }
+                continue;
             }
         }
         if task.version == seen_version {

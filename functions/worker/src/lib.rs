@@ -83,7 +83,7 @@ pub enum WorkerExit {
 }
 
 /// A worker that is ready to start.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Worker {
     /// The queues, the stores and the task table.
     pub backend: Backend,
@@ -165,9 +165,15 @@ async fn run_pipeline(
     // Not dropped before the leases are released: a dropped lease only expires.
     let mut steps = pin!(steps);
     tokio::select! {
-        ended = &mut steps => ended.map(|_| WorkerExit::Drained),
+        ended = &mut steps => {
+            // The pages in flight of a worker that fails must not wait until their leases expire.
+            if ended.is_err() {
+                release_leases(&consumer, "the worker failed").await;
+            }
+            ended.map(|_| WorkerExit::Drained)
+        }
         () = drain_timeout(&shutdown, settings.drain_timeout) => {
-            release_leases(&consumer).await;
+            release_leases(&consumer, "drain timeout").await;
             Ok(WorkerExit::Interrupted)
         }
     }
@@ -178,14 +184,13 @@ async fn drain_timeout(shutdown: &CancellationToken, limit: Duration) {
     sleep(limit).await;
 }
 
-async fn release_leases(consumer: &Consumer<PageMessage>) {
+/// Releases the messages that the consumer still holds. `why` is for the log.
+async fn release_leases(consumer: &Consumer<PageMessage>, why: &'static str) {
     match timeout(RELEASE_TIMEOUT, consumer.release_held()).await {
-        Ok(Ok(pages)) => warn!(pages, "drain timeout: the unfinished pages are released to other workers"),
-        Ok(Err(error)) => warn!(%error, "drain timeout: the unfinished pages return when their leases expire"),
+        Ok(Ok(pages)) => warn!(pages, why, "the unfinished pages are released to other workers"),
+        Ok(Err(error)) => warn!(%error, why, "the unfinished pages return when their leases expire"),
         Err(_) => {
-            warn!(
-                "drain timeout, and the queue does not respond: the unfinished pages return when their leases expire"
-            );
+            warn!(why, "the queue does not respond: the unfinished pages return when their leases expire");
         }
     }
 }
