@@ -10,8 +10,8 @@ use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
 /// memory.
 const LARGE_CHILD_LOCK: &str = "large-document.lock";
 
-/// Returns a sandbox whose children bind this pdfium. Without a data folder, e.g. on AWS, this process shares its memory
-/// with no other one.
+/// Returns a sandbox whose children bind this pdfium. Without a data folder, e.g. on AWS, this process shares its
+/// memory with no other one.
 ///
 /// # Errors
 /// When an environment variable is invalid.

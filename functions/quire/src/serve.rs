@@ -133,7 +133,8 @@ async fn require_keys_beyond_loopback(
 }
 
 /// Downloads missing libraries and models once, with a progress bar, before any worker starts. Without workers only
-/// pdfium is needed. Returns the arguments for the workers, with the provider that is available, and the path of pdfium.
+/// pdfium is needed. Returns the arguments for the workers, with the provider that is available, and the path of
+/// pdfium.
 async fn fetch_natives(
     workers: usize,
     mut engine: EngineArgs,

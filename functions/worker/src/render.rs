@@ -181,8 +181,8 @@ impl RenderStep {
     }
 }
 
-/// Returns a page to the queue whose rendering failed for a reason outside of its document. It spends an attempt only if
-/// the document may have contributed.
+/// Returns a page to the queue whose rendering failed for a reason outside of its document. It spends an attempt only
+/// if the document may have contributed.
 async fn return_to_queue(page: InFlight<()>, reason: &str, is_suspect: bool) {
     let id = page.message.page;
     let trace_id = page.trace_id();

@@ -101,8 +101,8 @@ pub enum NativeLibsError {
     /// An installed file does not have the pinned hash any more: it is damaged, or somebody has changed it. It is not
     /// loaded. To do: find out who changed it, and remove its folder, so that it is downloaded again.
     #[error(
-        "refused to load {}: it is not the file that was installed, for it does not have the pinned SHA-256. Remove its \
-         folder to download it again. {INSTEAD}",
+        "refused to load {}: it is not the file that was installed, for it does not have the pinned SHA-256. Remove \
+         its folder to download it again. {INSTEAD}",
         path.display()
     )]
     Changed {

@@ -41,8 +41,8 @@ impl LargeChildLock {
         }
     }
 
-    /// Returns `None` if another child has the lock. A lock file that cannot be opened limits nothing: the limit of each
-    /// child holds anyway.
+    /// Returns `None` if another child has the lock. A lock file that cannot be opened limits nothing: the limit of
+    /// each child holds anyway.
     fn try_acquire(&self) -> Option<LargeChildPermit> {
         let Some(path) = &self.0 else { return Some(LargeChildPermit(None)) };
         let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(path) else {

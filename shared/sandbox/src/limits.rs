@@ -44,8 +44,8 @@ impl Default for SandboxLimits {
 }
 
 impl SandboxLimits {
-    /// Reads `QUIRE_SANDBOX_MEMORY_MB` (64 to 65,536; default: 512), `QUIRE_SANDBOX_PAGE_SECS` (1 to 3600; default: 15),
-    /// `QUIRE_SANDBOX_INSPECT_SECS` (1 to 3600; default: 5) and `QUIRE_SANDBOX_CHILDREN` (1 to 256).
+    /// Reads `QUIRE_SANDBOX_MEMORY_MB` (64 to 65,536; default: 512), `QUIRE_SANDBOX_PAGE_SECS` (1 to 3600; default:
+    /// 15), `QUIRE_SANDBOX_INSPECT_SECS` (1 to 3600; default: 5) and `QUIRE_SANDBOX_CHILDREN` (1 to 256).
     ///
     /// # Errors
     /// [`Misconfigured`] when a value is out of its range.

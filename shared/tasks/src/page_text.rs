@@ -122,8 +122,9 @@ impl PageText {
         }
     }
 
-    /// Returns the mean confidence of the text on the page, weighted by its number of characters: that of the lines, and
-    /// 0 for text that was detected but not read. `None` if the page has no text or the engine reports no confidence.
+    /// Returns the mean confidence of the text on the page, weighted by its number of characters: that of the lines,
+    /// and 0 for text that was detected but not read. `None` if the page has no text or the engine reports no
+    /// confidence.
     pub fn confidence(&self) -> Option<f32> {
         let known = self.lines.iter().filter_map(|line| Some((line.confidence?, line.text.chars().count() as f32)));
         let unread = self.warnings.iter().filter_map(|warning| match warning.kind {

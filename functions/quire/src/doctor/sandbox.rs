@@ -74,16 +74,16 @@ fn advice(lockdown: &Lockdown, attempts: ProbeReport) -> Vec<String> {
     let mut advice = Vec::new();
     if cfg!(not(target_os = "linux")) {
         advice.push(
-            "Only Linux has landlock and seccomp: on this system a document that takes over its parser has the rights of \
-             this user. Read documents of strangers on Linux."
+            "Only Linux has landlock and seccomp: on this system a document that takes over its parser has the rights \
+             of this user. Read documents of strangers on Linux."
                 .to_owned(),
         );
         return advice;
     }
     if !lockdown.landlock.is_enforced() {
         advice.push(
-            "Use Linux 5.13 or newer with landlock enabled (`lsm=landlock,…` on the kernel's command line): without it, \
-             the children cannot use the fonts of the system either, and some PDFs are read worse."
+            "Use Linux 5.13 or newer with landlock enabled (`lsm=landlock,…` on the kernel's command line): without \
+             it, the children cannot use the fonts of the system either, and some PDFs are read worse."
                 .to_owned(),
         );
     }
