@@ -135,7 +135,7 @@ fn pdf_that_draws_itself() -> Vec<u8> {
     ];
     let mut file = "%PDF-1.7\n".to_owned();
     for (number, object) in (1..).zip(objects) {
-        file += &format!("{number} 0 obj\n{object}\nendobj\n");
+        file.extend([&number.to_string(), " 0 obj\n", object, "\nendobj\n"]);
     }
     // Without a cross-reference table, which readers rebuild.
     file += "trailer\n<</Root 1 0 R>>\n%%EOF\n";

@@ -147,7 +147,7 @@ fn run(command: CliCommand, make_engine: MakeEngine) -> anyhow::Result<ExitCode>
 async fn run_async(command: CliCommand, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
     match command {
         CliCommand::Read(args) => return read::read(args, make_engine).await,
-        CliCommand::Serve(args) => serve::serve(args).await?,
+        CliCommand::Serve(args) => Box::pin(serve::serve(args)).await?,
         CliCommand::Worker(args) => worker::worker(args, make_engine).await?,
         CliCommand::DeadLetters(command) => dead_letters::run(command).await?,
         CliCommand::Engines(command) => engines::run(command).await?,

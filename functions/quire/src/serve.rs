@@ -45,7 +45,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let shutdown = quire_telemetry::stop_signal()?;
     let limits = ShutdownLimits::from_env(WorkerSettings::from_env()?.drain_timeout)?;
     // A download of libraries or a database that is locked must not delay a shutdown, either.
-    match shutdown.run_until_cancelled(start(args, limits, &shutdown)).await {
+    match shutdown.run_until_cancelled(Box::pin(start(args, limits, &shutdown))).await {
         Some(services) => join_services(services?, &shutdown, limits).await,
         None => Ok(()),
     }

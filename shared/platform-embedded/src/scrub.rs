@@ -29,7 +29,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The interval at which a truncation or the reserve is retried.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// The time from a deletion to the rebuild.
-const REBUILD_DELAY: Duration = Duration::from_secs(60);
+const REBUILD_DELAY: Duration = Duration::from_mins(1);
 /// The minimum time between two rebuilds, in durations of the last one: the share of time in which others wait.
 const REBUILD_FACTOR: u32 = 200;
 /// The largest database that is rebuilt, in bytes: a rebuild needs as much memory, and takes about a second.

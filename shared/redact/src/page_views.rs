@@ -136,9 +136,9 @@ impl<'a> PageViews<'a> {
             let place = Some(Place { text, start: index, end: index + 1 });
             let mut push = |character| view.chars.push(ViewChar { character, place, after_markup: false });
             if self.is_placeholder(text, index) {
-                push(BARRIER)
+                push(BARRIER);
             } else {
-                normalize(*character, Unify::Compatible, push)
+                normalize(*character, Unify::Compatible, push);
             }
         }
     }

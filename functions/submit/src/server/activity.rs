@@ -174,7 +174,7 @@ mod tests {
 
     const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
         header: Duration::from_secs(10),
-        keep_alive: Duration::from_secs(60),
+        keep_alive: Duration::from_mins(1),
         window: Duration::from_secs(30),
         min_window_bytes: 1,
     };

@@ -46,8 +46,9 @@ fn beginning() -> Vec<f32> {
 fn print_without_characters_is_unread() {
     let print = page(strokes);
     let unread = WarningKind::UnreadText { lines: 1, characters: 23 };
-    assert_eq!(warnings(&print, line(0.3, &[0.5])), [unread.clone()], "dropped for its low confidence");
-    assert_eq!(warnings(&print, line(0.0, &[])), [unread]);
+    let unread = [unread];
+    assert_eq!(warnings(&print, line(0.3, &[0.5])), unread, "dropped for its low confidence");
+    assert_eq!(warnings(&print, line(0.0, &[])), unread);
     let [WarningKind::UnreadText { lines: 1, characters }] = warnings(&print, line(0.9, &beginning()))[..] else {
         panic!("the second half of the line is unread")
     };

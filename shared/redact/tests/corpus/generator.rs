@@ -231,7 +231,11 @@ pub(crate) fn positive(layout: &str, secret: &Secret, random: &mut Random) -> Op
         "Unicode digits" => one(format!("{label}: {}", in_script(&whole, random))),
         "invisible characters" => {
             let hidden = ["\u{200B}", "\u{2060}", "\u{AD}", "\u{FE0F}", "\u{180E}", "\u{E0020}", "\u{61C}"];
-            let text: String = whole.chars().map(|character| format!("{character}{}", random.pick(&hidden))).collect();
+            let mut text = String::new();
+            for character in whole.chars() {
+                text.push(character);
+                text.push_str(random.pick(&hidden));
+            }
             one(format!("{label}: {text}"))
         }
         "(at)" if is_email => {
