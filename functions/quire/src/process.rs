@@ -3,6 +3,7 @@
 use std::{
     fs::Permissions,
     os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
 };
 
 use rustix::{
@@ -32,17 +33,26 @@ pub(crate) fn raise_descriptor_limit() {
     }
 }
 
-/// Removes the rights of other users from the cache folder, if an earlier version created it with them. Libraries in it
-/// are loaded into this process.
+/// Removes the rights of other users from the cache folder and its entries, if an earlier version created them with
+/// such rights. Libraries in it are loaded into this process.
 pub(crate) fn restrict_cache() {
     let Ok(cache) = quire_native_libs::cache_folder() else { return };
-    let Ok(metadata) = std::fs::metadata(&cache) else { return };
+    restrict(&cache);
+    // What is below them is protected by them.
+    for entry in std::fs::read_dir(&cache).into_iter().flatten().flatten() {
+        restrict(&entry.path());
+    }
+}
+
+fn restrict(path: &Path) {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
+    let mode = metadata.permissions().mode();
     // A folder of another user, e.g. in a container image, is that user's; `quire doctor` reports it.
     let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-    if is_own && metadata.permissions().mode() & 0o077 != 0 {
-        let restricted = std::fs::set_permissions(&cache, Permissions::from_mode(0o700));
+    if is_own && !metadata.is_symlink() && mode & 0o077 != 0 {
+        let restricted = std::fs::set_permissions(path, Permissions::from_mode(mode & 0o700));
         if let Err(error) = restricted {
-            warn!(path = %cache.display(), %error, "cannot remove the access of other users to the cache");
+            warn!(path = %path.display(), %error, "cannot remove the access of other users to the cache");
         }
     }
 }
