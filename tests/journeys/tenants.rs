@@ -47,12 +47,15 @@ async fn limits_are_set_shown_and_removed() {
             .replace('\t', "=")
             .replace('\n', " ")
     };
+    // The limit, its value, what is used of it, and whether it is the tenant's own.
+    let defaults = "pages-per-task=10000=-=default stored-bytes=none=-=default open-tasks=none=-=default ";
     let set = limits(&["set", "acme", "--requests-per-minute", "600", "--pages-per-day", "1000"]).await;
-    assert_eq!(set, "requests-per-minute=600 burst=600 pages-per-day=1000 ");
+    assert_eq!(set, format!("requests-per-minute=600=-=own burst=600=-=own pages-per-day=1000=0=own {defaults}"));
     assert_eq!(limits(&["show", "acme"]).await, set);
     let removed = limits(&["set", "acme", "--pages-per-day", "none"]).await;
-    assert_eq!(removed, "requests-per-minute=600 burst=600 pages-per-day=none ");
-    assert_eq!(limits(&["show", "other"]).await, "requests-per-minute=none burst=none pages-per-day=none ");
+    assert_eq!(removed, format!("requests-per-minute=600=-=own burst=600=-=own pages-per-day=none=-=own {defaults}"));
+    let other = "requests-per-minute=none=-=default burst=none=-=default pages-per-day=none=-=default";
+    assert_eq!(limits(&["show", "other"]).await, format!("{other} {defaults}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

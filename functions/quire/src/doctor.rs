@@ -99,9 +99,11 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
     })
 }
 
-/// Checks the folders that contain documents, and the libraries that are loaded.
+/// Checks the folders that contain documents, and the libraries that are loaded. A data folder that is not used yet is
+/// restricted when it is.
 fn check_permissions(data: &Path) -> Vec<PermissionCheck> {
-    let folders = [Some(data.to_owned()), quire_native_libs::cache_folder().ok()];
+    let data = data.join("quire.db").exists().then(|| data.to_owned());
+    let folders = [data, quire_native_libs::cache_folder().ok()];
     folders.into_iter().flatten().map(|folder| PermissionCheck::of(&folder)).collect()
 }
 
