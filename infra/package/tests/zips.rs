@@ -5,9 +5,13 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
+use quire_document::DocumentLimits;
 use quire_package::{Args, FUNCTIONS, Function, package};
+use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
+use quire_tasks::{DocumentFormat, SplitDocument};
 use tempfile::TempDir;
 use zip::ZipArchive;
 
@@ -40,14 +44,23 @@ fn unpack(zip: &Path, into: &Path) -> Vec<(String, u32)> {
     found
 }
 
-fn run(bootstrap: &Path, arguments: &[&Path]) -> Output {
-    let mut command = Command::new(bootstrap);
+fn run(bootstrap: &Path) -> Output {
     // Without environment variables: the zip must contain everything that is needed.
-    command.args(arguments).env_clear().output().expect("the program starts")
+    Command::new(bootstrap).env_clear().output().expect("the program starts")
 }
 
-#[test]
-fn each_zip_has_a_program_that_starts_and_pdfium_if_needed() {
+/// Inspects a PDF like the function: in a child process that is the unpacked program, with the unpacked pdfium.
+async fn inspect(folder: &Path, pdf: &Path) -> SplitDocument {
+    let program = SandboxProgram::at(folder.join("bootstrap"));
+    let pdfium = Some(folder.join("libpdfium.so"));
+    // A debug build on a busy machine.
+    let limits = SandboxLimits { inspection: Duration::from_mins(1), ..SandboxLimits::default() };
+    let sandbox = Sandbox::new(program, pdfium, DocumentLimits::default(), limits);
+    sandbox.inspect(pdf).await.expect("the child inspects the document")
+}
+
+#[tokio::test]
+async fn each_zip_has_a_program_that_starts_and_pdfium_if_needed() {
     let programs = program_folder();
     let (folder, made) = package_into_folder(programs.clone(), true);
     let made = made.expect("packaging succeeds");
@@ -64,13 +77,12 @@ fn each_zip_has_a_program_that_starts_and_pdfium_if_needed() {
         let mut program = Vec::new();
         File::open(programs.join(name)).expect("the program").read_to_end(&mut program).expect("read");
         assert!(fs::read(&bootstrap).expect("the entry is unpacked") == program, "{name} is a different program");
-        let refused = run(&bootstrap, &[]);
+        let refused = run(&bootstrap);
         let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success() && stderr.contains("QUIRE_AWS_BUCKET"), "{name}: {stderr}");
         if pdfium {
-            let inspected =
-                String::from_utf8_lossy(&run(&bootstrap, &["inspect".as_ref(), &sample]).stdout).into_owned();
-            assert_eq!(inspected, r#"{"Ok":{"format":"pdf","pages":2}}"#, "{name}");
+            let expected = SplitDocument { format: DocumentFormat::Pdf, pages: 2 };
+            assert_eq!(inspect(&unpacked, &sample).await, expected, "{name}");
         }
     }
 }

@@ -9,13 +9,8 @@ use quire_tasks::Script;
 
 use crate::{
     line_image::STEP_WIDTH,
-    script_weights::{BIASES, WEIGHTS},
+    script_weights::{BIASES, FEATURES, SCRIPTS, WEIGHTS},
 };
-
-/// Number of features of a step.
-pub(crate) const FEATURES: usize = 120;
-/// Number of classes.
-pub(crate) const SCRIPTS: usize = 13;
 
 /// What the recognizer cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

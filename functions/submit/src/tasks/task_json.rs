@@ -188,9 +188,7 @@ fn to_json(value: &impl Serialize) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use quire_platform_embedded::Embedded;
-    use quire_tasks::{
-        DocumentFormat, DocumentState, FailureCode, ObjectKey, Outcome, SplitDocument, TaskId, Tenant, UnixMillis,
-    };
+    use quire_tasks::{DocumentFormat, DocumentState, FailureCode, ObjectKey, Outcome, SplitDocument, TaskId, Tenant};
     use serde_json::{Value, json};
 
     use super::*;
@@ -206,7 +204,7 @@ mod tests {
         let states = [split(PAGES), DocumentState::Failed(failure), split(1)];
         let documents = (1..).zip(states).map(|(number, state)| Document::new(number, Some("a\"b.pdf".into()), state));
         let id = TaskId::derive_from(&["a task"]);
-        let task = Task::new(id, Tenant::default(), UnixMillis(0), documents.collect(), None);
+        let task = Task::new(id, Tenant::default(), quire_platform::now(), documents.collect(), None);
         let mut task = backend.tasks.create(task).await.expect("created").task().clone();
         for page in task.pages().collect::<Vec<_>>() {
             let outcome = if page.page % 9 == 2 {

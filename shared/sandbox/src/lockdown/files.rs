@@ -5,7 +5,7 @@ use landlock::{
     path_beneath_rules,
 };
 
-use super::Protection;
+use super::protection::Protection;
 
 /// The folders in which pdfium looks for the fonts that a PDF does not contain. Without them, pages with such fonts
 /// would be read worse.

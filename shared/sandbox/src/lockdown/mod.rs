@@ -2,12 +2,14 @@
 
 #[cfg(target_os = "linux")]
 mod files;
+mod protection;
 mod resources;
 #[cfg(target_os = "linux")]
 mod syscalls;
 
 use serde::{Deserialize, Serialize};
 
+pub use protection::Protection;
 pub(crate) use resources::{MemoryLimits, set_soft_limit};
 
 /// Which protections a child has.
@@ -21,35 +23,6 @@ pub struct Lockdown {
     pub landlock: Protection,
     /// Only system calls that parsing needs: no network, no processes.
     pub seccomp: Protection,
-}
-
-/// Whether a protection is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
-pub enum Protection {
-    /// It is in force.
-    Enforced,
-    /// It is in force in part: the kernel is old.
-    Partial {
-        /// What is missing.
-        reason: String,
-    },
-    /// It is not in force.
-    Missing {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl Protection {
-    /// Returns whether it is in force, at least in part.
-    pub const fn is_enforced(&self) -> bool {
-        !matches!(self, Self::Missing { .. })
-    }
-
-    fn missing(reason: &dyn ToString) -> Self {
-        Self::Missing { reason: reason.to_string() }
-    }
 }
 
 impl Lockdown {

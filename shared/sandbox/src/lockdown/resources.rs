@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::Protection;
+use super::protection::Protection;
 
 /// Standard streams, the socket, the document with its duplicates, and a folder with a font.
 const MAX_DESCRIPTORS: u64 = 16;

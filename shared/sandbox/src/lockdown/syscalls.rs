@@ -13,7 +13,7 @@ use seccompiler::{
     SeccompRule, apply_filter,
 };
 
-use super::{MemoryLimits, Protection};
+use super::{protection::Protection, resources::MemoryLimits};
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
