@@ -212,7 +212,8 @@ fn bomb_and_page() -> Vec<u8> {
     };
     let of_page = |form: u32| {
         let resources = format!("/Resources<</XObject<</F {form} 0 R>>>>");
-        format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]{resources}/Contents 5 0 R>>")
+        // The size of the texts in these tests.
+        format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595.28 841.89]{resources}/Contents 5 0 R>>")
     };
     let mut objects = vec![
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
