@@ -153,6 +153,7 @@ run "the_table_has_the_keys_and_indexes_of_the_platform" {
     name                = "quire"
     kms_key_arn         = "arn:aws:kms:eu-central-1:123456789012:key/1"
     deletion_protection = true
+    recovery_days       = 7
   }
 
   assert {
