@@ -23,7 +23,7 @@ pub struct SandboxLimits {
     pub page: Duration,
     /// The processor time, and the time, for validating a document. Default: 5 s.
     pub inspection: Duration,
-    /// The number of children that work concurrently. Default: one per CPU, fewer if they could use more than a quarter
+    /// The number of children that work concurrently. Default: 1.5 per CPU, fewer if they could use more than a quarter
     /// of the memory.
     pub children: usize,
     /// The number of pages after which a child is replaced.
@@ -72,9 +72,11 @@ impl SandboxLimits {
     }
 }
 
+/// Half as many children again as CPUs: the callers let one tenant have one per CPU, and the others need a place of
+/// their own.
 fn default_children(memory: u64) -> usize {
     let by_memory = available_memory().map_or(usize::MAX, |bytes| (bytes / MEMORY_SHARE / memory.max(1)) as usize);
-    processors().min(by_memory).max(1)
+    (processors() + processors().div_ceil(2)).min(by_memory).max(1)
 }
 
 /// Returns the memory that this process may use, by the machine and its cgroup; `None` if it is unknown.
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn children_have_a_bounded_share_of_the_memory() {
         assert_eq!(default_children(u64::MAX / 8), 1, "at least one");
-        assert!((1..=processors()).contains(&default_children(1)));
+        assert_eq!(default_children(1), processors() + processors().div_ceil(2));
     }
 
     #[test]
