@@ -32,6 +32,8 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+from sharing.memory import MB, tree_memory
+
 try:
     from PIL import Image
 except ImportError:
@@ -45,7 +47,6 @@ BATCH = 10
 # Whole images per worker in the warm-up.
 WARM_UP = 3
 ROWS = 16
-MB = 1e6
 
 
 def main():
@@ -185,16 +186,7 @@ class Server:
 
     def memory(self):
         """Returns PSS and RSS of the process tree in bytes."""
-        pss = rss = 0
-        for pid in process_tree(self.process.pid):
-            try:
-                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:  # the process has exited
-                continue
-            fields = dict(line.split(":", 1) for line in rollup.splitlines()[1:])
-            pss += int(fields["Pss"].split()[0]) * 1024
-            rss += int(fields["Rss"].split()[0]) * 1024
-        return pss, rss
+        return tree_memory(self.process.pid)
 
     def stop(self):
         self.process.terminate()
@@ -208,17 +200,6 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def process_tree(pid):
-    pids = [pid]
-    for parent in pids:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                pids.extend(int(child) for child in children.read_text().split())
-            except OSError:
-                continue
-    return pids
 
 
 class Progress:

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import re
 import socket
 import subprocess
@@ -17,16 +18,19 @@ from sharing.documents import png
 class Server:
     """A `quire serve` process on a free port, with its own data folder."""
 
-    def __init__(self, quire, data, workers, patience):
+    def __init__(self, quire, data, workers, patience, prefix=(), environment=None):
+        """`prefix` is a command that executes the server; `environment` has further variables."""
         self.quire, self.data, self.workers, self.patience = quire, data, workers, patience
+        self.prefix, self.environment = prefix, environment or {}
         self.url = f"http://127.0.0.1:{free_port()}"
         self.log = []
 
     def __enter__(self):
         self.keys = {tenant: self._create_key(tenant) for tenant in ("a", "b")}
-        command = [self.quire, "serve", "--dev", "--listen", self.url.removeprefix("http://"), "--data", self.data,
+        command = [*self.prefix, self.quire, "serve", "--dev", "--listen", self.url.removeprefix("http://"), "--data", self.data,
                    "--workers", str(self.workers)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                                        env={**os.environ, **self.environment})
         threading.Thread(target=self._read_log, daemon=True).start()
         self._await_ready()
         return self
@@ -38,6 +42,11 @@ class Server:
 
     def client(self, tenant):
         return Client(self.url, self.keys[tenant], self.patience)
+
+    def address(self):
+        """Returns host and port."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return host, int(port)
 
     def _create_key(self, tenant):
         command = [self.quire, "keys", "create", "--tenant", tenant, "--data", self.data]
@@ -60,7 +69,7 @@ class Server:
                 pass
             time.sleep(0.1)
         self.process.kill()
-        raise SystemExit("fairness: quire serve does not become ready:\n" + "".join(self.log))
+        raise SystemExit("quire serve does not become ready:\n" + "".join(self.log))
 
 
 class Client:

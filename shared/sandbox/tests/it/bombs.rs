@@ -75,6 +75,32 @@ fn deflate(mut content: impl Read) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
+/// Documents that must fail: their pages need more than any limit.
+pub(crate) fn too_complex() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("form that draws itself", form_that_draws_itself()),
+        ("nested forms", nested_forms()),
+        ("rectangles", many_rectangles(1_000_000)),
+        ("shadings", many_shadings()),
+        ("soft masks", nested_soft_masks()),
+    ]
+}
+
+/// Documents that the parser may refuse, ignore or give up: but within the limits.
+pub(crate) fn contained() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("tiles", tiny_tiles()),
+        ("font", recursive_font()),
+        ("image", huge_image("flate")),
+        ("JPX", huge_image("JPXDecode")),
+        ("fax", huge_image("CCITTFaxDecode")),
+        ("JBIG2", huge_jbig2()),
+        ("references", many_references(4_000_000)),
+        ("page tree", deep_page_tree(100_000)),
+        ("arrays", deep_arrays()),
+    ]
+}
+
 /// A form that draws itself twice: 2ⁿ forms at depth n.
 pub(crate) fn form_that_draws_itself() -> Vec<u8> {
     let mut pdf = Pdf::default();

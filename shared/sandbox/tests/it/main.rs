@@ -2,7 +2,6 @@
 
 mod bombs;
 mod containment;
-mod fuzz;
 mod hostile;
 mod ordinary;
 
