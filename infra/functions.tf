@@ -79,7 +79,16 @@ locals {
     },
   ]
   # API keys are verified by the API and managed by operators. The partition key is that of the records' adapter.
-  hidden_partitions = { table_arn = module.table.arn, keys = ["shelf#keys"] }
+  # A denial takes precedence over every permission. There is no permission to scan, which has no leading keys.
+  denials = [{
+    sid = "HidePartitions"
+    actions = [
+      "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
+      "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
+    ]
+    resources  = [module.table.arn]
+    conditions = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = ["shelf#keys"] } }
+  }]
   put_documents = {
     sid       = "PutDocuments"
     actions   = ["s3:AbortMultipartUpload", "s3:PutObject"]
@@ -146,7 +155,7 @@ module "submit_upload" {
   timeout_secs       = 30
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
-  hidden_partitions  = local.hidden_partitions
+  denials            = local.denials
   environment = merge(
     local.environment,
     var.inbox_callback_url == null ? {} : { QUIRE_INBOX_CALLBACK_URL = var.inbox_callback_url },
@@ -182,7 +191,7 @@ module "submit_ingest" {
   storage_mb         = 2048
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
-  hidden_partitions  = local.hidden_partitions
+  denials            = local.denials
   environment = merge(local.environment, {
     QUIRE_AWS_CACHE_MB = "512"
     # The share of the timeout and of the disk for a searchable PDF.
@@ -229,7 +238,7 @@ module "submit_sweep" {
   timeout_secs        = 60
   kms_key_arn         = aws_kms_key.this.arn
   log_retention_days  = var.log_retention_days
-  hidden_partitions   = local.hidden_partitions
+  denials             = local.denials
   environment         = local.environment
   callers             = { clock = { principal = "events.amazonaws.com", source_arn = aws_cloudwatch_event_rule.sweep.arn } }
   failed_events_queue = module.failed_events
@@ -264,7 +273,7 @@ module "notifier" {
   timeout_secs       = 60
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
-  hidden_partitions  = local.hidden_partitions
+  denials            = local.denials
   environment = merge(
     local.environment,
     { QUIRE_AWS_WEBHOOK_SECRET = aws_secretsmanager_secret.webhook.arn },
@@ -293,7 +302,7 @@ module "dead_letter" {
   timeout_secs       = 60
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
-  hidden_partitions  = local.hidden_partitions
+  denials            = local.denials
   environment        = local.environment
   queues             = { for name, queue in module.dead_letter_queue : name => merge(queue, { batch_size = 10, concurrency = var.concurrency.dead }) }
 

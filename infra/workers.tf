@@ -47,7 +47,7 @@ module "workers" {
   secrets            = var.worker_secrets
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
-  hidden_partitions  = local.hidden_partitions
+  denials            = local.denials
 
   permissions = [
     local.change_tasks, local.list_pages, local.miss_objects,

@@ -31,16 +31,12 @@ locals {
     Action   = statement.actions
     Resource = statement.resources
   }]
-  # A denial takes precedence over every permission. There is no permission to scan, which has no leading keys.
-  hide = var.hidden_partitions == null ? [] : [{
-    Sid    = "HidePartitions"
-    Effect = "Deny"
-    Action = [
-      "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
-      "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
-    ]
-    Resource  = [var.hidden_partitions.table_arn]
-    Condition = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = var.hidden_partitions.keys } }
+  denials = [for denial in var.denials : {
+    Sid       = denial.sid
+    Effect    = "Deny"
+    Action    = denial.actions
+    Resource  = denial.resources
+    Condition = denial.conditions
   }]
   # Least privilege: the key can only be used through these services, not with direct KMS requests.
   use_key = {
@@ -67,7 +63,7 @@ resource "aws_iam_role" "this" {
 resource "aws_iam_role_policy" "this" {
   name   = "what-it-does"
   role   = aws_iam_role.this.name
-  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.statements, local.hide, [local.use_key]) })
+  policy = jsonencode({ Version = "2012-10-17", Statement = concat(local.statements, local.denials, [local.use_key]) })
 }
 
 resource "aws_cloudwatch_log_group" "this" {

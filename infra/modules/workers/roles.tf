@@ -30,16 +30,12 @@ locals {
     }]) : { Sid = statement.sid, Effect = "Allow", Action = statement.actions, Resource = statement.resources }
   ]
 
-  # A denial takes precedence over every permission. There is no permission to scan, which has no leading keys.
-  hide = var.hidden_partitions == null ? [] : [{
-    Sid    = "HidePartitions"
-    Effect = "Deny"
-    Action = [
-      "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
-      "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
-    ]
-    Resource  = [var.hidden_partitions.table_arn]
-    Condition = { "ForAnyValue:StringEquals" = { "dynamodb:LeadingKeys" = var.hidden_partitions.keys } }
+  denials = [for denial in var.denials : {
+    Sid       = denial.sid
+    Effect    = "Deny"
+    Action    = denial.actions
+    Resource  = denial.resources
+    Condition = denial.conditions
   }]
 }
 
@@ -54,7 +50,7 @@ resource "aws_iam_role_policy" "task" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(local.task_statements, local.hide, [{
+    Statement = concat(local.task_statements, local.denials, [{
       Sid      = "UseKey"
       Effect   = "Allow"
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]

@@ -90,13 +90,15 @@ variable "permissions" {
   }
 }
 
-variable "hidden_partitions" {
-  description = "Partition keys of a DynamoDB table that may be neither read nor written, whatever the permissions are."
-  type = object({
-    table_arn = string
-    keys      = list(string)
-  })
-  default = null
+variable "denials" {
+  description = "What is denied whatever the permissions are: Sid, actions, resources, conditions by operator and key."
+  type = list(object({
+    sid        = string
+    actions    = list(string)
+    resources  = list(string)
+    conditions = map(map(list(string)))
+  }))
+  default = []
 }
 
 variable "kms_key_arn" {
