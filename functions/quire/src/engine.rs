@@ -89,6 +89,7 @@ pub fn local_engine(entry: &EngineEntry, resources: EngineResources) -> anyhow::
         EngineKind::PpOcr {} => Ok(LocalEngine::Batches(pp_ocr(resources)?.0)),
         EngineKind::HunyuanOcr(hunyuan) => Ok(LocalEngine::Stream(Box::new(hunyuan_ocr(hunyuan, resources)?))),
         EngineKind::Openai(_) => bail!("{} is a server, not a local engine", entry.engine),
+        EngineKind::Tesseract(_) => bail!("{} is a program, not a local engine", entry.engine),
     }
 }
 

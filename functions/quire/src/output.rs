@@ -95,6 +95,7 @@ pub(crate) fn format_remarks(page: &PageText) -> Option<String> {
     if !page.tried.is_empty() {
         remarks.push(format!("read by {}", page.engine));
     }
+    remarks.extend(page.script_engines.iter().map(|engine| format!("some lines were read by {engine}")));
     remarks.extend(page.tried.iter().map(describe_tried));
     remarks.extend(page.warnings.iter().map(|warning| warning.kind.to_string()));
     if remarks.is_empty() { None } else { Some(remarks.join("; ")) }

@@ -1,4 +1,4 @@
-//! The transport to one engine: a channel to a thread in this process, or an HTTP server.
+//! The transport to one engine: a channel to a thread in this process, an HTTP server, or a program.
 
 use std::{
     sync::Arc,
@@ -9,13 +9,17 @@ use anyhow::{Context, anyhow};
 use quire_document::PageImage;
 use quire_fair_share::current_tenant;
 use quire_openai_engine::{OpenAiEngine, OpenAiEngineError, OpenAiEngineSettings};
-use quire_routes::{EngineEntry, OpenAiEntry};
+use quire_routes::{EngineEntry, OpenAiEntry, TesseractEntry};
 use quire_tasks::{EngineName, Failure, FailureCode, Mode, PageText};
+use quire_tesseract_engine::{TesseractEngine, TesseractError, TesseractSettings};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// Pages in flight beyond a server's concurrency: they are ready when a request ends.
 const SERVER_READY_PAGES: u32 = 2;
+/// The most bytes of memory of a `tesseract` process. An A4 page at 300 dpi needs 200 MB.
+const PROCESS_MEMORY: u64 = 2 << 30;
 
 /// The way to one engine.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(crate) enum EngineTransport {
     },
     /// An engine on a server.
     Remote(Box<OpenAiEngine>),
+    /// A program that is started for each page.
+    Program(Box<TesseractEngine>),
 }
 
 /// A request to a local engine to read one page.
@@ -96,6 +102,24 @@ impl EngineTransport {
         Ok((Self::Remote(Box::new(remote)), target_pages))
     }
 
+    /// Prepares a program, and returns how many pages in flight keep it busy. If it is not installed, logs what to
+    /// install: the other engines are still of use.
+    pub(crate) async fn to_program(entry: &EngineEntry, program: &TesseractEntry) -> (Self, u32) {
+        let settings = TesseractSettings {
+            engine: entry.engine.clone(),
+            program: program.program.clone(),
+            languages: program.languages.clone(),
+            concurrency: program.concurrency,
+            timeout: Duration::from_secs(program.timeout_secs),
+            memory: PROCESS_MEMORY,
+        };
+        let tesseract = TesseractEngine::start(settings).await;
+        if let Some(why) = tesseract.missing() {
+            warn!(engine.name = entry.engine.name, engine.version = entry.engine.version, why, "engine not installed");
+        }
+        (Self::Program(Box::new(tesseract)), program.concurrency as u32)
+    }
+
     /// Has the engine read a page and waits for its reply.
     pub(crate) async fn read(&self, image: Arc<PageImage>, mode: &Mode) -> EngineReply {
         match self {
@@ -108,6 +132,11 @@ impl EngineTransport {
             Self::Remote(remote) => {
                 let started = Instant::now();
                 let text = remote.read(&image, mode).await.map_err(|error| transport_error(&error))?;
+                Ok(EngineReading { text, duration: started.elapsed() })
+            }
+            Self::Program(program) => {
+                let started = Instant::now();
+                let text = program.read(&image).await.map_err(|error| program_error(&error))?;
                 Ok(EngineReading { text, duration: started.elapsed() })
             }
         }
@@ -139,6 +168,17 @@ fn transport_error(error: &OpenAiEngineError) -> TransportError {
         OpenAiEngineError::Refused { .. }
         | OpenAiEngineError::InvalidResponse { .. }
         | OpenAiEngineError::NotOffered(_) => TransportError::Refused(error.failure()),
+    }
+}
+
+fn program_error(error: &TesseractError) -> TransportError {
+    match error {
+        TesseractError::NotInstalled(why) => TransportError::Unavailable { why: why.clone(), saw_page: false },
+        TesseractError::Failed(why) => {
+            warn!(why, "tesseract failed on a page");
+            TransportError::Failed(error.failure())
+        }
+        TesseractError::TimedOut(_) => TransportError::Failed(error.failure()),
     }
 }
 

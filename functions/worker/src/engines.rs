@@ -46,13 +46,15 @@ where
     let mut target_pages = 0;
     let changes = watch::Sender::new(());
     for entry in config.engines.values() {
-        let (transport, engine_target) = if let EngineKind::Openai(server) = &entry.kind {
-            EngineTransport::to_server(entry, server)?
-        } else {
-            let make_engine = Arc::clone(&make_engine);
-            let started = local::start(entry.clone(), move |entry| make_engine(entry), page_timeout).await?;
-            drivers.spawn(started.driver);
-            (started.transport, started.target_pages)
+        let (transport, engine_target) = match &entry.kind {
+            EngineKind::Openai(server) => EngineTransport::to_server(entry, server)?,
+            EngineKind::Tesseract(program) => EngineTransport::to_program(entry, program).await,
+            EngineKind::PpOcr {} | EngineKind::HunyuanOcr(_) => {
+                let make_engine = Arc::clone(&make_engine);
+                let started = local::start(entry.clone(), move |entry| make_engine(entry), page_timeout).await?;
+                drivers.spawn(started.driver);
+                (started.transport, started.target_pages)
+            }
         };
         target_pages = target_pages.max(engine_target);
         let engine = entry.engine.clone();

@@ -9,6 +9,7 @@
 //!   batches   micro-batches, one thread per model reader
 //!   stream    pages join and leave at any step, one thread
 //!   remote    an HTTP server
+//!   program   a process for each page
 //! ```
 //!
 //! Each step passes an [`InFlight`] page to the next over a channel of one, which is the backpressure. The lease
@@ -35,6 +36,7 @@ mod redact;
 mod render;
 mod render_budget;
 mod review;
+mod scripts;
 mod settings;
 mod stream;
 mod suspects;

@@ -113,7 +113,8 @@ fn less_confident(text: &PageText) -> TriedEngine {
     }
 }
 
-fn tried(engine: EngineName, outcome: &EngineOutcome) -> TriedEngine {
+/// Returns the note of an engine that has not read a page.
+pub(crate) fn tried(engine: EngineName, outcome: &EngineOutcome) -> TriedEngine {
     let code = failure_of(outcome).map(|failure| failure.code);
     let why = if code.is_some() { FallbackReason::Failed } else { FallbackReason::Unavailable };
     TriedEngine { engine, why, code, confidence: None }

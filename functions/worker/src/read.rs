@@ -26,8 +26,9 @@ use crate::{
     engine_guard::EngineOutcome,
     engines::Engines,
     in_flight::{InFlight, PageEnd},
-    outcome::{AttemptBudget, PageDecision, decide, needs_fallback},
+    outcome::{AttemptBudget, PageDecision, decide, needs_fallback, tried},
     redact, review,
+    scripts::{merge_scripts, unreadable_scripts},
     settings::WorkerSettings,
 };
 
@@ -118,8 +119,8 @@ impl PageReadStep {
                 return Ok(());
             }
         };
-        let (first, second) = self.ask_engines(&plan, image, &page.message.read_as.mode).await;
-        let is_lost = is_thread_lost(&first) || second.as_ref().is_some_and(is_thread_lost);
+        let (first, second, is_script_engine_lost) = self.ask_engines(&plan, image, &page.message.read_as.mode).await;
+        let is_lost = is_script_engine_lost || is_thread_lost(&first) || second.as_ref().is_some_and(is_thread_lost);
         let decision = decide(&plan, first, second, self.attempts(page.attempt), Instant::now());
         self.carry_out(page, &plan, skipped, decision).await;
         if is_lost {
@@ -179,24 +180,57 @@ impl PageReadStep {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the outcome of the plan's first engine, and of the fallback if it was needed.
+    /// Returns the outcome of the plan's first engine, with the lines of the engines for other scripts; of the fallback
+    /// if it was needed; and whether the thread of an engine for other scripts is lost.
     async fn ask_engines(
         &self,
         plan: &ReadPlan<'_>,
         image: PageImage,
         mode: &Mode,
-    ) -> (EngineOutcome, Option<EngineOutcome>) {
+    ) -> (EngineOutcome, Option<EngineOutcome>, bool) {
         let image = Arc::new(image);
-        // Without a fallback the engine gets the only reference to the image, and does not have to clone it.
-        let fallback = plan.fallback.map(|fallback| (fallback, Arc::clone(&image)));
-        let first = self.engines.guard(&plan.first.engine).read(image, mode).await;
-        match fallback {
+        // Without another engine the first gets the only reference to the image, and does not have to clone it.
+        let kept = (plan.fallback.is_some() || !plan.script_routes.is_empty()).then(|| Arc::clone(&image));
+        let mut is_lost = false;
+        let mut first = self.engines.guard(&plan.first.engine).read(image, mode).await;
+        if let (EngineOutcome::Text(text), Some(image)) = (&mut first, &kept) {
+            is_lost = self.read_scripts(plan, text, image, mode).await;
+        }
+        match plan.fallback.zip(kept) {
             Some((fallback, image)) if needs_fallback(plan, &first) => {
                 let second = self.engines.guard(&fallback.engine).read(image, mode).await;
-                (first, Some(second))
+                (first, Some(second), is_lost)
             }
-            _ => (first, None),
+            _ => (first, None, is_lost),
         }
+    }
+
+    /// Has the engines for other scripts read the lines that the first engine cannot read. Returns whether the thread of
+    /// one of them is lost.
+    async fn read_scripts(
+        &self,
+        plan: &ReadPlan<'_>,
+        text: &mut PageText,
+        image: &Arc<PageImage>,
+        mode: &Mode,
+    ) -> bool {
+        let mut is_lost = false;
+        let unreadable = unreadable_scripts(text);
+        for route in plan.script_routes {
+            if route.primary == plan.first.engine || route.scripts.is_disjoint(&unreadable) {
+                continue;
+            }
+            match self.engines.guard(&route.primary).read(Arc::clone(image), mode).await {
+                EngineOutcome::Text(other) => {
+                    merge_scripts(text, &other, &route.scripts);
+                }
+                other => {
+                    is_lost |= is_thread_lost(&other);
+                    text.tried.push(tried(route.primary.clone(), &other));
+                }
+            }
+        }
+        is_lost
     }
 
     fn attempts(&self, attempt: u32) -> AttemptBudget {

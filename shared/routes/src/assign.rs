@@ -3,7 +3,7 @@
 use quire_tasks::{BreakerState, EngineName, EngineStatuses, Mode, ModeName, ReadAs, TaskId, UnixMillis};
 use sha2::{Digest, Sha256};
 
-use crate::{Canary, Config, EngineEntry, Route};
+use crate::{Canary, Config, EngineEntry, Route, ScriptRoute};
 
 /// Why a request cannot be read here. Decision: refuse the request; fail a page that was accepted before.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,8 @@ pub struct ReadPlan<'a> {
     pub fallback: Option<&'a EngineEntry>,
     /// The confidence below which the fallback is asked, from 0 to 1.
     pub fallback_below: f32,
+    /// The engines for scripts that the first one cannot read.
+    pub script_routes: &'a [ScriptRoute],
     /// The confidence below which the page is filed for review, from 0 to 1.
     pub review_below: f32,
     /// Whether the first engine is the route's canary.
@@ -126,13 +128,16 @@ impl Config {
         let primary_as_fallback = if first.engine == primary.engine { None } else { Some(primary) };
         let fallback = route_fallback.filter(|entry| entry.engine != first.engine).or(primary_as_fallback);
         let is_canary = route.canary.as_ref().is_some_and(|canary| canary.engine == first.engine);
-        Ok(ReadPlan { first, fallback, fallback_below, review_below: route.review_below, is_canary })
+        let script_routes = if mode == ModeName::Text { &self.script_routes[..] } else { &[] };
+        let review_below = route.review_below;
+        Ok(ReadPlan { first, fallback, fallback_below, script_routes, review_below, is_canary })
     }
 
     fn plan_pinned<'a>(&self, first: &'a EngineEntry, mode: ModeName) -> Result<ReadPlan<'a>, NotOffered> {
         check_mode(first, mode)?;
         let review_below = self.route(mode).map_or(0.0, |route| route.review_below);
-        Ok(ReadPlan { first, fallback: None, fallback_below: 0.0, review_below, is_canary: false })
+        let script_routes = &[];
+        Ok(ReadPlan { first, fallback: None, fallback_below: 0.0, script_routes, review_below, is_canary: false })
     }
 
     /// Returns why a task waits, if its engine and its fallback are paused or their breakers are not closed.

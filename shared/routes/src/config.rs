@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use quire_tasks::{ApiDialect, EngineName, ModeName};
+use quire_tasks::{ApiDialect, EngineName, ModeName, Script};
 use quire_telemetry::env::{self, Misconfigured};
 use serde::Deserialize;
 
@@ -49,6 +49,8 @@ pub struct Config {
     pub engines: BTreeMap<EngineName, EngineEntry>,
     /// The routes. Each mode has at most one.
     pub routes: Vec<Route>,
+    /// The engines for scripts that the routes' engines cannot read. Each script has at most one.
+    pub script_routes: Vec<ScriptRoute>,
     /// When an engine's circuit breaker opens.
     pub breaker: BreakerSettings,
     /// When a canary is rolled back.
@@ -76,6 +78,8 @@ pub enum EngineKind {
     HunyuanOcr(HunyuanEntry),
     /// A server with an OpenAI-compatible API.
     Openai(OpenAiEntry),
+    /// The operating system's `tesseract` program.
+    Tesseract(TesseractEntry),
 }
 
 /// Settings of HunyuanOCR in the worker.
@@ -121,6 +125,35 @@ pub struct OpenAiEntry {
     pub prompts: BTreeMap<ModeName, String>,
 }
 
+/// Settings of the `tesseract` program.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TesseractEntry {
+    /// The languages by Tesseract's names, e.g. `rus`, the most frequent one first.
+    pub languages: Vec<String>,
+    /// The program: a path, or a name that is looked up in `PATH`. Default: `tesseract`.
+    #[serde(default = "default_program")]
+    pub program: PathBuf,
+    /// Pages at once, per worker. Default: 2.
+    #[serde(default = "default_processes")]
+    pub concurrency: usize,
+    /// Timeout for one page in seconds. Default: 60.
+    #[serde(default = "default_process_timeout_secs")]
+    pub timeout_secs: u64,
+}
+
+fn default_program() -> PathBuf {
+    "tesseract".into()
+}
+
+const fn default_processes() -> usize {
+    2
+}
+
+const fn default_process_timeout_secs() -> u64 {
+    60
+}
+
 /// Enough to keep a server's batch full, and few enough for any server's queue.
 const fn default_concurrency() -> usize {
     16
@@ -149,6 +182,15 @@ pub struct Route {
     pub review_below: f32,
     /// A new version that gets a share of the tasks.
     pub canary: Option<Canary>,
+}
+
+/// The engine that reads lines in some scripts, on pages of the mode `text` whose engine cannot read them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptRoute {
+    /// The scripts.
+    pub scripts: BTreeSet<Script>,
+    /// The engine.
+    pub primary: EngineName,
 }
 
 /// A new version of an engine on trial.
@@ -219,17 +261,10 @@ impl Config {
 impl EngineKind {
     fn modes(&self) -> BTreeSet<ModeName> {
         match self {
-            Self::PpOcr {} => [ModeName::Text].into(),
+            Self::PpOcr {} | Self::Tesseract(_) => [ModeName::Text].into(),
             Self::HunyuanOcr(_) => ModeName::ALL.into(),
             Self::Openai(entry) => entry.modes.clone().unwrap_or_else(|| ModeName::ALL.into()),
         }
-    }
-}
-
-impl EngineEntry {
-    /// Returns whether the engine runs in the worker's process.
-    pub const fn is_local(&self) -> bool {
-        !matches!(self.kind, EngineKind::Openai(_))
     }
 }
 

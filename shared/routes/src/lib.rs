@@ -15,4 +15,7 @@ mod config;
 pub use assign::{NotOffered, ReadPlan, WaitingReason};
 pub use breaker::{Breaker, BreakerPermit, BreakerSettings, BreakerTicket};
 pub use canary::CanaryLimits;
-pub use config::{Canary, Config, EngineEntry, EngineKind, HunyuanEntry, InvalidConfig, OpenAiEntry, Route};
+pub use config::{
+    Canary, Config, EngineEntry, EngineKind, HunyuanEntry, InvalidConfig, OpenAiEntry, Route, ScriptRoute,
+    TesseractEntry,
+};

@@ -54,6 +54,9 @@ pub struct PageText {
     /// The other engines that were tried, in order, and the reason why each was not used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<TriedEngine>,
+    /// The engines that read lines in scripts which `engine` cannot read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub script_engines: Vec<EngineName>,
     /// Who corrected the text, if it was corrected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrected: Option<Correction>,
@@ -117,6 +120,7 @@ impl PageText {
             fields: None,
             warnings: Vec::new(),
             tried: Vec::new(),
+            script_engines: Vec::new(),
             corrected: None,
             redactions: None,
         }

@@ -131,6 +131,21 @@ impl Script {
             Self::Other => "other",
         }
     }
+
+    /// Returns Debian's package of Tesseract for the most frequent language of the script, if there is one.
+    pub const fn tesseract_package(self) -> Option<&'static str> {
+        match self {
+            Self::Arabic => Some("tesseract-ocr-ara"),
+            Self::Cyrillic => Some("tesseract-ocr-rus"),
+            Self::Devanagari => Some("tesseract-ocr-hin"),
+            Self::Greek => Some("tesseract-ocr-ell"),
+            Self::Hangul => Some("tesseract-ocr-kor"),
+            Self::Hebrew => Some("tesseract-ocr-heb"),
+            Self::Thai => Some("tesseract-ocr-tha"),
+            Self::Vietnamese => Some("tesseract-ocr-vie"),
+            Self::Other => None,
+        }
+    }
 }
 
 impl WarningKind {
@@ -157,12 +172,16 @@ impl fmt::Display for WarningKind {
             Self::UnreadText { lines: 1, .. } => f.write_str("a line of text was detected but not read"),
             Self::UnreadText { lines, .. } => write!(f, "{lines} lines of text were detected but not read"),
             Self::UnreadableScript { script, lines } => {
-                let script = match script {
+                let name = match script {
                     Script::Other => "an unknown script",
                     script => script.as_str(),
                 };
                 let lines = if *lines == 1 { "a line is".to_owned() } else { format!("{lines} lines are") };
-                write!(f, "{lines} in {script}, which the engine cannot read")
+                write!(f, "{lines} in {name}, which the engine cannot read")?;
+                match script.tesseract_package() {
+                    Some(package) => write!(f, " (Tesseract can, with the package {package})"),
+                    None => Ok(()),
+                }
             }
             Self::Mirrored { lines: 1 } => f.write_str("a line is mirrored"),
             Self::Mirrored { lines } => write!(f, "{lines} lines are mirrored"),
@@ -240,7 +259,9 @@ mod tests {
         let warning = Warning { kind, polygon: Some(polygon) };
         let object = json!({
             "code": "unreadable_script", "script": "Cyrillic", "lines": 2,
-            "message": "2 lines are in Cyrillic, which the engine cannot read", "polygon": polygon,
+            "message": "2 lines are in Cyrillic, which the engine cannot read (Tesseract can, with the package \
+                        tesseract-ocr-rus)",
+            "polygon": polygon,
         });
         assert_eq!(to_value(&warning).expect("JSON"), object);
         assert_eq!(from_value::<Warning>(object).expect("a warning"), warning);

@@ -35,6 +35,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("quire-ocr", &["quire-document", "quire-tasks"]),
     ("quire-pp-ocr", &["quire-document", "quire-inference", "quire-tasks", "quire-telemetry"]),
     ("quire-openai-engine", &["quire-document", "quire-egress", "quire-ocr", "quire-tasks"]),
+    ("quire-tesseract-engine", &["quire-document", "quire-tasks"]),
     ("quire-routes", &["quire-tasks", "quire-telemetry"]),
     (
         "quire-submit",
@@ -68,6 +69,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "quire-redact",
             "quire-openai-engine",
             "quire-telemetry",
+            "quire-tesseract-engine",
         ],
     ),
     (

@@ -18,6 +18,7 @@ mod model_errors;
 mod readers;
 mod redaction;
 mod routes;
+mod scripts;
 mod server;
 mod sharing;
 mod stage;

@@ -146,3 +146,16 @@ proptest! {
         prop_assert!(takes(1.0) && !takes(0.0));
     }
 }
+
+#[test]
+fn only_text_that_is_not_pinned_to_an_engine_is_read_by_the_engines_of_scripts() {
+    let routes = r#""modes": ["text", "table"], "primary": "a@1"}, {"scripts": ["Greek"], "primary": "b@1""#;
+    let config = config(routes);
+    let script_routes = |mode: Mode, wanted: Option<&str>| {
+        let read_as = config.assign(task(1), mode, wanted, &EngineStatuses::default()).expect("it is offered");
+        config.plan(&read_as).expect("it is offered").script_routes.len()
+    };
+    assert_eq!(script_routes(Mode::Text, None), 1);
+    assert_eq!(script_routes(Mode::Text, Some("a@1")), 0);
+    assert_eq!(script_routes(Mode::Table, None), 0);
+}

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quire_tasks::{EngineName, ModeName};
+use quire_tasks::{EngineName, ModeName, Script};
 use serde::Deserialize;
 
-use super::{Canary, Config, EngineEntry, EngineKind, InvalidConfig, Route};
+use super::{Canary, Config, EngineEntry, EngineKind, InvalidConfig, OpenAiEntry, Route, ScriptRoute, TesseractEntry};
 use crate::{BreakerSettings, CanaryLimits};
 
 #[derive(Deserialize)]
@@ -22,7 +22,10 @@ struct ConfigFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RouteFile {
+    #[serde(default)]
     modes: BTreeSet<ModeName>,
+    #[serde(default)]
+    scripts: BTreeSet<Script>,
     primary: String,
     fallback: Option<String>,
     #[serde(default)]
@@ -52,8 +55,10 @@ impl Config {
             let modes = kind.modes();
             engines.insert(engine.clone(), EngineEntry { engine, kind, modes });
         }
-        let routes = routes.into_iter().map(parse_route).collect::<Result<_, _>>()?;
-        let config = Self { engines, routes, breaker, canary };
+        let (by_script, by_mode): (Vec<_>, Vec<_>) = routes.into_iter().partition(|route| !route.scripts.is_empty());
+        let routes = by_mode.into_iter().map(parse_route).collect::<Result<_, _>>()?;
+        let script_routes = by_script.into_iter().map(parse_script_route).collect::<Result<_, _>>()?;
+        let config = Self { engines, routes, script_routes, breaker, canary };
         validate(&config).map_err(InvalidConfig::Contradiction)?;
         Ok(config)
     }
@@ -74,6 +79,16 @@ fn parse_route(route: RouteFile) -> Result<Route, InvalidConfig> {
     })
 }
 
+fn parse_script_route(route: RouteFile) -> Result<ScriptRoute, InvalidConfig> {
+    let RouteFile { modes, scripts, primary, fallback, fallback_below, review_below, canary } = route;
+    let has_others = !modes.is_empty() || fallback.is_some() || canary.is_some() || fallback_below + review_below > 0.0;
+    if has_others {
+        let why = "a route with scripts has no other member than primary: it belongs to the mode text";
+        return Err(InvalidConfig::Contradiction(why.to_owned()));
+    }
+    Ok(ScriptRoute { scripts, primary: parse_engine(&primary)? })
+}
+
 fn parse_engine(text: &str) -> Result<EngineName, InvalidConfig> {
     text.parse().map_err(|why| InvalidConfig::Contradiction(format!("{text:?}: {why}")))
 }
@@ -85,13 +100,14 @@ fn validate(config: &Config) -> Result<(), String> {
     }
     for route in &config.routes {
         if route.modes.is_empty() {
-            return Err("a route has no modes".to_owned());
+            return Err("a route has no modes and no scripts".to_owned());
         }
         if let Some(twice) = route.modes.iter().find(|mode| !routed.insert(**mode)) {
             return Err(format!("the mode {twice} has two routes"));
         }
         validate_route(config, route)?;
     }
+    validate_script_routes(config)?;
     config.engines.values().try_for_each(validate_engine)?;
     config.breaker.validate()
 }
@@ -117,14 +133,47 @@ fn validate_route(config: &Config, route: &Route) -> Result<(), String> {
     Ok(())
 }
 
+fn validate_script_routes(config: &Config) -> Result<(), String> {
+    let mut routed = BTreeSet::new();
+    for route in &config.script_routes {
+        let engine = &route.primary;
+        let entry = config.engines.get(engine).ok_or_else(|| format!("unknown engine {engine}"))?;
+        if !entry.modes.contains(&ModeName::Text) {
+            return Err(format!("{engine} does not offer the mode text"));
+        }
+        if let Some(twice) = route.scripts.iter().find(|script| !routed.insert(**script)) {
+            return Err(format!("the script {} has two routes", twice.as_str()));
+        }
+    }
+    Ok(())
+}
+
 fn validate_engine(entry: &EngineEntry) -> Result<(), String> {
-    let EngineKind::Openai(server) = &entry.kind else { return Ok(()) };
+    match &entry.kind {
+        EngineKind::Openai(server) => validate_server(&entry.engine, server),
+        EngineKind::Tesseract(program) => validate_program(&entry.engine, program),
+        EngineKind::PpOcr {} | EngineKind::HunyuanOcr(_) => Ok(()),
+    }
+}
+
+fn validate_server(engine: &EngineName, server: &OpenAiEntry) -> Result<(), String> {
     let in_range = (1..=1024).contains(&server.concurrency) && (1..=3600).contains(&server.timeout_secs);
     if !in_range || server.max_tokens == 0 {
         return Err(format!(
-            "{}: concurrency must be between 1 and 1024, timeout_secs between 1 and 3600, max_tokens at least 1",
-            entry.engine
+            "{engine}: concurrency must be between 1 and 1024, timeout_secs between 1 and 3600, max_tokens at least 1"
         ));
+    }
+    Ok(())
+}
+
+fn validate_program(engine: &EngineName, program: &TesseractEntry) -> Result<(), String> {
+    if !(1..=64).contains(&program.concurrency) || !(1..=3600).contains(&program.timeout_secs) {
+        return Err(format!("{engine}: concurrency must be between 1 and 64, timeout_secs between 1 and 3600"));
+    }
+    // Tesseract takes paths as well, and `+` separates languages.
+    let is_name = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if program.languages.is_empty() || !program.languages.iter().all(is_name) {
+        return Err(format!("{engine}: languages must be Tesseract's names of languages, e.g. rus and chi_sim"));
     }
     Ok(())
 }

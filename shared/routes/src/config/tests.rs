@@ -74,3 +74,43 @@ fn an_invalid_configuration_is_refused_with_the_reason() {
             .contains("concurrency")
     );
 }
+
+/// Returns a configuration with an engine for other scripts, and this route to it.
+fn with_scripts(entry: &str, route: &str) -> String {
+    format!(
+        r#"{{"engines": {{"pp-ocr@1": {{"kind": "pp-ocr"}}, "tesseract@5": {{"kind": "tesseract", {entry}}}}},
+            "routes": [{{"modes": ["text"], "primary": "pp-ocr@1"}}, {{{route}}}]}}"#
+    )
+}
+
+#[test]
+fn a_route_of_scripts_names_the_engine_that_reads_them() {
+    let route = r#""scripts": ["Cyrillic", "Hangul"], "primary": "tesseract@5""#;
+    let config = Config::parse(&with_scripts(r#""languages": ["rus", "kor"]"#, route)).expect("a valid configuration");
+    let primary = "tesseract@5".parse().expect("an engine");
+    assert_eq!(config.script_routes, [ScriptRoute { scripts: [Script::Cyrillic, Script::Hangul].into(), primary }]);
+    assert_eq!((config.routes.len(), config.modes()), (1, [ModeName::Text].into()));
+}
+
+#[test]
+fn an_invalid_route_of_scripts_is_refused_with_the_reason() {
+    let languages = r#""languages": ["rus"]"#;
+    for (entry, route, why) in [
+        (languages, r#""scripts": ["Cyrillic"], "primary": "b@1""#, "unknown engine b@1"),
+        (languages, r#""scripts": ["Klingon"], "primary": "tesseract@5""#, "Klingon"),
+        (languages, r#""scripts": ["Greek"], "modes": ["table"], "primary": "tesseract@5""#, "no other member"),
+        (languages, r#""scripts": ["Greek"], "primary": "tesseract@5", "fallback_below": 0.5"#, "no other member"),
+        (languages, r#""primary": "tesseract@5""#, "no modes and no scripts"),
+        (languages, r#""modes": ["table"], "primary": "tesseract@5""#, "does not offer the mode table"),
+        (r#""languages": []"#, r#""scripts": ["Greek"], "primary": "tesseract@5""#, "languages"),
+        (r#""languages": ["../rus"]"#, r#""scripts": ["Greek"], "primary": "tesseract@5""#, "languages"),
+        (
+            r#""languages": ["rus"], "concurrency": 0"#,
+            r#""scripts": ["Greek"], "primary": "tesseract@5""#,
+            "concurrency",
+        ),
+    ] {
+        let value = refused(&with_scripts(entry, route));
+        assert!(value.contains(why), "{entry}, {route}: {value}");
+    }
+}

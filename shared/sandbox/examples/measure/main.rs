@@ -129,7 +129,8 @@ async fn measure_ordinary_documents() {
     here.page(&invoice(), DocumentFormat::Pdf, 1).expect("the page is rendered");
     let folder = tempfile::tempdir().expect("a folder");
     for is_same in [true, false] {
-        let files = (0..DOCUMENTS).map(|number| folder.path().join(format!("{}.pdf", if is_same { 0 } else { number })));
+        let files =
+            (0..DOCUMENTS).map(|number| folder.path().join(format!("{}.pdf", if is_same { 0 } else { number })));
         let files: Vec<_> = files.collect();
         for file in &files {
             fs::copy(invoice(), file).expect("copied");

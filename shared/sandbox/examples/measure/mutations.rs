@@ -9,7 +9,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let fixtures = root.join("shared/document/tests/fixtures");
     let fixtures = fs::read_dir(fixtures).expect("the fixtures are there").flatten().map(|entry| entry.path());
-    let files = fixtures.chain(["invoice.pdf", "scan.tiff", "receipt.png", "letter.jpg"].map(|name| root.join("samples").join(name)));
+    let files = fixtures
+        .chain(["invoice.pdf", "scan.tiff", "receipt.png", "letter.jpg"].map(|name| root.join("samples").join(name)));
     let mut seeds: Vec<_> =
         files.filter_map(|file| fs::read(file).ok()).filter(|bytes| bytes.len() < 300_000).collect();
     seeds.extend([bombs::tiny_tiles(), bombs::recursive_font(), bombs::huge_jbig2(), bombs::many_shadings()]);
