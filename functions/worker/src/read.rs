@@ -186,14 +186,15 @@ impl PageReadStep {
         image: PageImage,
         mode: &Mode,
     ) -> (EngineOutcome, Option<EngineOutcome>) {
+        let warnings = image.warnings().to_vec();
         let image = Arc::new(image);
         // Without a fallback the engine gets the only reference to the image, and does not have to clone it.
         let fallback = plan.fallback.map(|fallback| (fallback, Arc::clone(&image)));
-        let first = self.engines.guard(&plan.first.engine).read(image, mode).await;
+        let first = self.engines.guard(&plan.first.engine).read(image, mode).await.with_warnings(&warnings);
         match fallback {
             Some((fallback, image)) if needs_fallback(plan, &first) => {
                 let second = self.engines.guard(&fallback.engine).read(image, mode).await;
-                (first, Some(second))
+                (first, Some(second.with_warnings(&warnings)))
             }
             _ => (first, None),
         }
