@@ -9,15 +9,17 @@ pub struct DocumentLimits {
     pub max_bytes: u64,
     /// The most pages of a document.
     pub max_pages: u32,
-    /// The most pixels of an image. They do not apply to PDFs, whose pages are rendered at a bounded size.
+    /// The most pixels of an image. They do not apply to PDFs, whose pages are rendered at a bounded size. PNG and TIFF
+    /// are downscaled row by row while they are decoded; the limit of other images is the smaller of this and
+    /// [`MAX_WHOLE_PIXELS`](crate::MAX_WHOLE_PIXELS), or what fits into memory for JPEG, JPEG 2000 and JPEG XL.
     pub max_pixels: u64,
 }
 
 impl Default for DocumentLimits {
-    /// Default: 500 MB and 3,000 pages, the limits of the large OCR services, and 100 million pixels, which suffice for
-    /// A4 at 1,000 dpi and any camera and take 300 MB when decoded.
+    /// Default: 500 MB and 3,000 pages, the limits of the large OCR services, and 1,000 million pixels, which suffice for
+    /// A1 at 1,200 dpi and any camera.
     fn default() -> Self {
-        Self { max_bytes: 500_000_000, max_pages: 3_000, max_pixels: 100_000_000 }
+        Self { max_bytes: 500_000_000, max_pages: 3_000, max_pixels: 1_000_000_000 }
     }
 }
 
@@ -42,15 +44,5 @@ impl DocumentLimits {
         }
         let message = format!("The document has {pages} pages or more; at most {max} are taken.");
         Err(Failure::new(FailureCode::TooManyPages, message))
-    }
-
-    pub(crate) fn check_pixels(&self, (width, height): (u32, u32)) -> Result<(), Failure> {
-        let pixels = u64::from(width) * u64::from(height);
-        let max = self.max_pixels;
-        if pixels <= max {
-            return Ok(());
-        }
-        let message = format!("The image has {width} × {height} pixels; at most {max} are taken in all.");
-        Err(Failure::new(FailureCode::TooManyPixels, message))
     }
 }
