@@ -90,27 +90,29 @@ fn average_row(source: &[u8], width: usize, row: &mut [f32], new_width: usize, c
 }
 
 fn average_pixels<const N: usize>(source: &[u8], width: usize, row: &mut [f32], new_width: usize) {
-    row.fill(0.0);
-    let mut x = 0;
-    let mut missing = width;
-    let unit = 1.0 / width as f32;
-    for pixel in source.as_chunks::<N>().0 {
-        let inside = missing.min(new_width);
-        add_pixel(&mut row[x..], pixel, inside as f32 * unit);
-        missing -= inside;
-        if missing == 0 {
-            let rest = new_width - inside;
-            x += N;
-            add_pixel(&mut row[x..], pixel, rest as f32 * unit);
-            missing = width - rest;
+    let pixels = source.as_chunks::<N>().0;
+    // In units of which a pixel of the page has the width of the result, as for rows.
+    let unit = new_width as u64;
+    for (x, averaged) in row.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        let (start, end) = (x * width, (x + 1) * width);
+        let (first, last) = (start / new_width, (end - 1) / new_width);
+        let mut sums = [0_u64; N];
+        let inside = pixels.get(first + 1..last).unwrap_or_default();
+        add_pixels(&mut sums, inside, unit);
+        let left = (first + 1) * new_width - start;
+        add_pixels(&mut sums, &pixels[first..=first], left.min(width) as u64);
+        if last > first {
+            add_pixels(&mut sums, &pixels[last..=last], (end - last * new_width) as u64);
         }
+        *averaged = sums.map(|sum| (sum as f64 / width as f64) as f32);
     }
 }
 
-/// Adds a weighted pixel, or nothing beyond the end of the row.
-fn add_pixel<const N: usize>(row: &mut [f32], pixel: &[u8; N], weight: f32) {
-    for (sum, value) in row.iter_mut().zip(pixel) {
-        *sum += f32::from(*value) * weight;
+/// Adds pixels of the same weight.
+fn add_pixels<const N: usize>(sums: &mut [u64; N], pixels: &[[u8; N]], weight: u64) {
+    for (channel, sum) in sums.iter_mut().enumerate() {
+        let values: u64 = pixels.iter().map(|pixel| u64::from(pixel[channel])).sum();
+        *sum += values * weight;
     }
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn decode_samples(jpeg: &[u8], colors: Colors) -> Result<JpegSamples,
     let stride = width * color.num_components();
     let filled = samples.rchunks_exact(stride).take_while(|row| row.iter().all(|byte| *byte == FILLER)).count() as u32;
     let mut result = JpegSamples { samples, size, color, decoded: size.1, is_coarse: false, orientation };
-    if (filled > 0 || !has_end(jpeg)) && !is_valid(jpeg) {
+    if (filled > 0 || !jpeg_frame::has_end(jpeg)) && !is_valid(jpeg) {
         let frame = jpeg_frame::find(jpeg)?;
         result.decoded = (size.1 - filled).saturating_sub(if filled > 0 { ROWS_PER_UNIT } else { 0 });
         if filled == 0 && !frame.is_progressive {
@@ -134,12 +134,6 @@ fn decoder(jpeg: &[u8], colors: Colors, is_strict: bool) -> Result<JpegDecoder<Z
     };
     decoder.set_options(options.jpeg_set_out_colorspace(color));
     Ok(decoder)
-}
-
-/// Returns whether the end of the last scan is marked.
-fn has_end(jpeg: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|bytes| bytes == marker);
-    last([0xff, 0xd9]) > last([0xff, 0xda])
 }
 
 /// Returns whether the image can be decoded without an error. Only the brightness is decoded, to save memory.

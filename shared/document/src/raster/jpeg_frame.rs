@@ -45,6 +45,22 @@ pub(crate) fn find(jpeg: &[u8]) -> Result<JpegFrame, ImageFault> {
     Err(ImageFault::Truncated)
 }
 
+/// Returns whether the end of the first image is marked; others may follow, e.g. for brightness on other displays.
+pub(crate) fn has_end(jpeg: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(marker) = next_marker(jpeg, &mut at) {
+        match marker {
+            END_OF_IMAGE => return true,
+            START_OF_IMAGE | 0x01 | 0xd0..=0xd7 => {}
+            _ => {
+                let Some(&[high, low]) = jpeg.get(at..).and_then(|rest| rest.first_chunk()) else { return false };
+                at += usize::from(u16::from_be_bytes([high, low])).max(2);
+            }
+        }
+    }
+    false
+}
+
 /// Returns the code of the next marker, and moves behind it.
 fn next_marker(jpeg: &[u8], at: &mut usize) -> Option<u8> {
     loop {
@@ -112,6 +128,16 @@ mod tests {
         let found = find(&frame(0xc2, 8)).expect("a frame");
         let expected = JpegFrame { size: (40, 20), components: 3, is_progressive: true, coefficients: 1_200 };
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_end_is_that_of_the_first_image() {
+        let mut jpeg = [frame(0xc0, 8), vec![0xff, 0xda, 0, 4, 1, 2, 9, 0xff, 0, 9, 0xff, 0xd0, 9]].concat();
+        assert!(!has_end(&jpeg));
+        jpeg.extend([0xff, 0xd9]);
+        assert!(has_end(&jpeg));
+        jpeg.extend([0xff, 0xd8, 0xff, 0xda, 0, 4, 1, 2, 9]);
+        assert!(has_end(&jpeg));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::{
     rows::PageRows,
 };
 
-/// The bytes that continue a truncated file.
-const CONTINUATIONS: [u8; 2] = [0, 0xff];
+/// The bytes that continue a truncated file, until two of them give an image: some are no valid code.
+const CONTINUATIONS: [u8; 5] = [0, 0xff, 0x55, 0xaa, 0x24];
 /// The most rows above a difference that the loop filter and the upsampling of colors may have changed (RFC 6386).
 const FILTERED_ROWS: usize = 16;
 /// The bytes before the size in the header of the container.
@@ -45,12 +45,10 @@ pub(super) fn decode(file: &File, limits: &DocumentLimits, alpha: Alpha) -> Resu
     if let Ok(decoded) = decode_samples(&bytes, limits) {
         return into_page(decoded, limits, alpha, None);
     }
-    let mut attempts = CONTINUATIONS.into_iter().map(|byte| {
-        let continued = continued(bytes.clone(), byte).ok_or(DAMAGED)?;
-        decode_samples(&continued, limits).map_err(|_| ImageFault::Truncated)
-    });
-    let (Some(first), Some(second)) = (attempts.next().transpose()?, attempts.next().transpose()?) else {
-        return Err(ImageFault::Truncated);
+    let attempt = |byte| decode_samples(&continued(bytes.clone(), byte)?, limits).ok();
+    let mut decoded = CONTINUATIONS.into_iter().filter_map(attempt);
+    let (Some(first), Some(second)) = (decoded.next(), decoded.next()) else {
+        return Err(if continued(bytes, 0).is_some() { ImageFault::Truncated } else { DAMAGED });
     };
     let stride = first.size.0 as usize * first.kind.count();
     let mut rows = first.samples.chunks_exact(stride).zip(second.samples.chunks_exact(stride));

@@ -209,8 +209,8 @@ impl Image<'_> {
         let row_bytes = self.chunks.row_bytes;
         let stored_rows = rows.div_ceil(subsampling.1 as u32);
         let mut bytes = codec.decompress(data, &self.shape, self.chunks.size.0, stored_rows, row_bytes);
-        if bits == 16 && !self.is_big_endian {
-            samples::to_big_endian(&mut bytes);
+        if bits > 8 && bits.is_multiple_of(8) && !self.is_big_endian {
+            samples::to_big_endian(&mut bytes, bits / 8);
         }
         let samples = if self.shape.is_planar { 1 } else { self.shape.samples };
         if predicts && subsampling == (1, 1) {

@@ -2,7 +2,18 @@
 
 use super::shape::{ExtraSample, Photometric, Shape};
 
-/// Undoes the prediction of each sample by the one to its left (TIFF 6.0, section 14), for 8 and 16 bits.
+/// The pixels of each byte of 1 bit per sample.
+const PIXELS: [[u8; 8]; 256] = {
+    let mut pixels = [[0; 8]; 256];
+    let mut i = 0;
+    while i < 256 * 8 {
+        pixels[i / 8][i % 8] = if (i / 8) >> (7 - i % 8) & 1 == 1 { 255 } else { 0 };
+        i += 1;
+    }
+    pixels
+};
+
+/// Undoes the prediction of each sample by the one to its left (TIFF 6.0, section 14), for 8, 16 and 32 bits.
 pub(super) fn undo_prediction(bytes: &mut [u8], row_bytes: usize, bits: usize, samples: usize) {
     for row in bytes.chunks_exact_mut(row_bytes) {
         match bits {
@@ -18,23 +29,32 @@ pub(super) fn undo_prediction(bytes: &mut [u8], row_bytes: usize, bits: usize, s
                     wide[i] = sum.to_be_bytes();
                 }
             }
+            32 => {
+                let wide = row.as_chunks_mut::<4>().0;
+                for i in samples..wide.len() {
+                    let sum = u32::from_be_bytes(wide[i]).wrapping_add(u32::from_be_bytes(wide[i - samples]));
+                    wide[i] = sum.to_be_bytes();
+                }
+            }
             _ => {}
         }
     }
 }
 
-/// Returns samples of 16 bits with the high byte first.
-pub(super) fn to_big_endian(bytes: &mut [u8]) {
-    bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|sample| sample.reverse());
+/// Turns samples of several bytes so that the high byte is the first.
+pub(super) fn to_big_endian(bytes: &mut [u8], sample_bytes: usize) {
+    bytes.chunks_exact_mut(sample_bytes).for_each(<[u8]>::reverse);
 }
 
 /// Appends the samples of a stored row as bytes: scaled to 0 to 255, except for indices of a palette.
 pub(super) fn unpack(row: &[u8], bits: usize, is_palette: bool, samples: usize, result: &mut Vec<u8>) {
     match bits {
         8 => result.extend_from_slice(&row[..samples.min(row.len())]),
-        16 => result.extend(row.as_chunks::<2>().0.iter().take(samples).map(|[high, _]| *high)),
+        16 | 24 | 32 | 64 => result.extend(row.chunks_exact(bits / 8).take(samples).map(|sample| sample[0])),
         1 if !is_palette => {
-            result.extend((0..samples).map(|i| if row[i / 8] >> (7 - i % 8) & 1 == 1 { 255 } else { 0 }));
+            let end = result.len() + samples;
+            row.iter().for_each(|byte| result.extend_from_slice(&PIXELS[usize::from(*byte)]));
+            result.truncate(end);
         }
         _ => {
             let max = (1_u32 << bits) - 1;
@@ -70,13 +90,13 @@ pub(super) fn expand_units(row: &[u8], (horizontal, vertical): (usize, usize), w
 
 /// Converts a row of samples to those of [`Shape::kind`], in place.
 pub(super) fn to_colors(row: Vec<u8>, shape: &Shape) -> Vec<u8> {
-    let colors = match shape.photometric {
-        Photometric::Palette => 1,
-        _ => shape.kind().count() - usize::from(shape.extra != ExtraSample::None),
-    };
-    let has_alpha = shape.extra != ExtraSample::None && shape.photometric != Photometric::Cmyk;
-    let kept = colors + usize::from(has_alpha);
+    let has_no_alpha = matches!(shape.photometric, Photometric::Cmyk | Photometric::YCbCr | Photometric::Lab { .. });
+    let has_alpha = shape.extra != ExtraSample::None && !has_no_alpha;
+    let kept = shape.photometric.colors() + usize::from(has_alpha);
     let mut row = if shape.samples == kept { row } else { keep(&row, shape.samples, kept) };
+    if shape.is_signed && !matches!(shape.photometric, Photometric::Palette | Photometric::Lab { .. }) {
+        row.iter_mut().for_each(|sample| *sample ^= 0x80);
+    }
     match shape.photometric {
         Photometric::WhiteIsZero => row.chunks_exact_mut(kept).for_each(|pixel| pixel[0] = 255 - pixel[0]),
         Photometric::Palette => return look_up(&row, kept, &shape.palette),

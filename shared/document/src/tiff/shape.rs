@@ -30,7 +30,7 @@ pub(super) enum Photometric {
 
 impl Photometric {
     /// Returns the samples of a color.
-    const fn colors(self) -> usize {
+    pub(super) const fn colors(self) -> usize {
         match self {
             Self::WhiteIsZero | Self::BlackIsZero | Self::Palette => 1,
             Self::Rgb | Self::YCbCr | Self::Lab { .. } => 3,
@@ -60,6 +60,8 @@ pub(super) struct Shape {
     pub(super) extra: ExtraSample,
     /// Whether each sample has strips or tiles of its own.
     pub(super) is_planar: bool,
+    /// Whether 0 is in the middle of the range.
+    pub(super) is_signed: bool,
     pub(super) is_fill_order_reversed: bool,
     pub(super) predicts: bool,
     /// Horizontal and vertical subsampling of colors; (1, 1) unless they are stored in units of several pixels.
@@ -93,8 +95,11 @@ impl Shape {
         if samples > MAX_SAMPLES || tags.numbers(tag::BITS_PER_SAMPLE).iter().any(|other| *other != bits) {
             return Err(ImageFault::unsupported("TIFF images with samples of different sizes"));
         }
-        if !(1..=16).contains(&bits) || tags.numbers(tag::SAMPLE_FORMAT).iter().any(|format| !matches!(format, 1 | 4)) {
-            return Err(ImageFault::unsupported("TIFF images of signed numbers, or of more than 16 bits per sample"));
+        if tags.numbers(tag::SAMPLE_FORMAT).iter().any(|format| !matches!(format, 1 | 2 | 4)) {
+            return Err(ImageFault::unsupported("TIFF images of floating-point numbers"));
+        }
+        if !matches!(bits, 1..=16 | 24 | 32 | 64) {
+            return Err(ImageFault::unsupported(format!("TIFF images of {bits} bits per sample")));
         }
         let samples = samples as usize;
         let photometric = photometric(tags, samples)?;
@@ -116,6 +121,7 @@ impl Shape {
             photometric,
             extra,
             is_planar,
+            is_signed: tags.number(tag::SAMPLE_FORMAT) == Some(2) && bits >= 8,
             is_fill_order_reversed: tags.number(tag::FILL_ORDER) == Some(2),
             predicts: predicts(tags)?,
             subsampling: if photometric == Photometric::YCbCr && !is_jpeg { subsampling(tags)? } else { (1, 1) },
