@@ -111,7 +111,9 @@ impl Chunks {
 fn rows_per_strip(tags: &Tags, height: u32, strips: usize) -> u32 {
     let stated = tags.number(tag::ROWS_PER_STRIP).and_then(|rows| u32::try_from(rows).ok()).unwrap_or(height);
     let rows = stated.clamp(1, height);
-    if strips <= 1 { height } else { rows }
+    let even = height.div_ceil(strips.max(1) as u32);
+    // More strips than the rows suggest: the number is wrong, and the strips have equal heights.
+    if strips > height.div_ceil(rows) as usize { even } else if strips <= 1 { height } else { rows }
 }
 
 fn row_bytes(shape: &Shape, width: u32) -> u64 {

@@ -121,7 +121,7 @@ impl Image<'_> {
         let band_rows = self.chunks.rows(band, height);
         let visible = band_rows.min(height - rows.pushed().min(height)) as usize;
         let mut decoded = Vec::new();
-        for plane in 0..self.chunks.planes {
+        for plane in 0..self.chunks.planes.min(self.shape.kept_samples()) {
             for column in 0..self.chunks.columns {
                 decoded.push(self.chunk(plane, band, column, band_rows)?);
             }

@@ -90,9 +90,7 @@ pub(super) fn expand_units(row: &[u8], (horizontal, vertical): (usize, usize), w
 
 /// Converts a row of samples to those of [`Shape::kind`], in place.
 pub(super) fn to_colors(row: Vec<u8>, shape: &Shape) -> Vec<u8> {
-    let has_no_alpha = matches!(shape.photometric, Photometric::Cmyk | Photometric::YCbCr | Photometric::Lab { .. });
-    let has_alpha = shape.extra != ExtraSample::None && !has_no_alpha;
-    let kept = shape.photometric.colors() + usize::from(has_alpha);
+    let kept = shape.kept_samples();
     let mut row = if shape.samples == kept { row } else { keep(&row, shape.samples, kept) };
     if shape.is_signed && !matches!(shape.photometric, Photometric::Palette | Photometric::Lab { .. }) {
         row.iter_mut().for_each(|sample| *sample ^= 0x80);
@@ -111,7 +109,7 @@ pub(super) fn to_colors(row: Vec<u8>, shape: &Shape) -> Vec<u8> {
         }
         _ => {}
     }
-    if shape.extra == ExtraSample::AssociatedOpacity && has_alpha {
+    if shape.extra == ExtraSample::AssociatedOpacity && kept > shape.photometric.colors() {
         row.chunks_exact_mut(kept).for_each(divide_by_opacity);
     }
     row

@@ -131,6 +131,15 @@ impl Shape {
         })
     }
 
+    /// Returns the number of samples of a pixel that are needed: its color and its opacity.
+    pub(super) const fn kept_samples(&self) -> usize {
+        let has_alpha = match self.photometric {
+            Photometric::Cmyk | Photometric::YCbCr | Photometric::Lab { .. } => false,
+            _ => !matches!(self.extra, ExtraSample::None),
+        };
+        self.photometric.colors() + has_alpha as usize
+    }
+
     /// Returns the kind of the samples of a color after scaling to bytes.
     pub(super) const fn kind(&self) -> Samples {
         match (self.photometric, self.extra) {
