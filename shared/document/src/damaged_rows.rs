@@ -75,13 +75,15 @@ mod tests {
 
     fn warnings(ranges: &[Range<u32>], orientation: Orientation) -> Vec<Warning> {
         let mut rows = DamagedRows::default();
-        ranges.iter().for_each(|range| rows.add(range.clone()));
+        for range in ranges {
+            rows.add(range.clone());
+        }
         rows.warnings(10, (4, 20), orientation)
     }
 
     #[test]
     fn damaged_rows_are_on_the_upright_page() {
-        let of_all = |orientation| warnings(&[7..10], orientation)[0].polygon.expect("a part of the page");
+        let of_all = |orientation| warnings(&[7..9, 9..10], orientation)[0].polygon.expect("a part of the page");
         assert_eq!(of_all(Orientation::NoTransforms), [[0.0, 14.0], [4.0, 14.0], [4.0, 20.0], [0.0, 20.0]]);
         assert_eq!(of_all(Orientation::Rotate90), [[0.0, 0.0], [6.0, 0.0], [6.0, 4.0], [0.0, 4.0]]);
         assert_eq!(of_all(Orientation::Rotate180), [[0.0, 0.0], [4.0, 0.0], [4.0, 6.0], [0.0, 6.0]]);
@@ -95,6 +97,6 @@ mod tests {
         };
         assert_eq!(kinds(&[5..6, 1..2, 6..8, 2..3]), [4, 6].map(|rows| WarningKind::Damaged { rows }));
         assert_eq!(kinds(&[]), []);
-        assert_eq!(warnings(&[0..10], Orientation::NoTransforms)[0].polygon, None);
+        assert_eq!(warnings(&[0..9, 9..10], Orientation::NoTransforms)[0].polygon, None);
     }
 }

@@ -12,6 +12,7 @@ use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 use crate::{
     DocumentLimits, PageImage,
     format::{SNIFF_BYTES, sniff, unsupported_format},
+    image_fault::file_failure,
     pdf::{self, PdfFile},
     raster,
     tiff::TiffFile,
@@ -185,9 +186,4 @@ fn unsupported(head: &[u8]) -> Failure {
 /// Fails with `Internal`: the cause is our own disk, not the document.
 pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| file_failure(&error))
-}
-
-/// The cause is our own disk, not the document.
-pub(crate) fn file_failure(error: &io::Error) -> Failure {
-    Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
 }

@@ -75,7 +75,7 @@ pub fn unsupported_format(head: &[u8]) -> Option<&'static str> {
 fn media_format(brands: &[u8]) -> Option<&'static str> {
     // The major brand, a version, and other brands up to the end of the box.
     let (major, rest) = brands.split_at_checked(4)?;
-    let others = rest.get(4..).unwrap_or_default().as_chunks::<4>().0.iter().take(16).map(|brand| brand.as_slice());
+    let others = rest.get(4..).unwrap_or_default().as_chunks::<4>().0.iter().take(16).map(<[u8; 4]>::as_slice);
     [major].into_iter().chain(others).find_map(|brand| match brand {
         b"avif" | b"avis" => Some("AVIF images"),
         b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" => Some("HEIC images"),

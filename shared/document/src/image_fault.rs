@@ -43,10 +43,15 @@ impl ImageFault {
                 Failure::new(FailureCode::UnsupportedFormat, format!("{feature} are not supported."))
             }
             Self::TooLarge(why) => Failure::new(FailureCode::TooManyPixels, why),
-            Self::File(error) => crate::document::file_failure(&error),
+            Self::File(error) => file_failure(&error),
             fault => Failure::new(code, format!("{what} cannot be decoded: {fault}.")),
         }
     }
+}
+
+/// The cause is our own disk, not the document.
+pub(crate) fn file_failure(error: &io::Error) -> Failure {
+    Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
 }
 
 impl From<io::Error> for ImageFault {

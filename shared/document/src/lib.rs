@@ -36,7 +36,6 @@ pub use documents::Documents;
 pub use downscale::{MAX_PAGE_PIXELS, MAX_SIDE};
 pub use format::{SNIFF_BYTES, sniff, sniff_file, unsupported_format};
 pub use jpeg::Jpeg;
-pub use limits::DocumentLimits;
+pub use limits::{DocumentLimits, MAX_WHOLE_PIXELS};
 pub use page_image::PageImage;
 pub use pdf::PdfiumUnavailable;
-pub use raster::MAX_WHOLE_PIXELS;

@@ -2,6 +2,10 @@
 
 use quire_tasks::{Failure, FailureCode};
 
+/// The most pixels of an image that is decoded as a whole before it is downscaled. Three bytes for each of them are
+/// within the memory limit of a process that decodes untrusted images.
+pub const MAX_WHOLE_PIXELS: u64 = 100_000_000;
+
 /// Limits of a document. A document that exceeds one is refused before anything is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentLimits {
@@ -11,7 +15,7 @@ pub struct DocumentLimits {
     pub max_pages: u32,
     /// The most pixels of an image. They do not apply to PDFs, whose pages are rendered at a bounded size. PNG and TIFF
     /// are downscaled row by row while they are decoded; the limit of other images is the smaller of this and
-    /// [`MAX_WHOLE_PIXELS`](crate::MAX_WHOLE_PIXELS), or what fits into memory for JPEG, JPEG 2000 and JPEG XL.
+    /// [`MAX_WHOLE_PIXELS`], or what fits into memory for JPEG, JPEG 2000 and JPEG XL.
     pub max_pixels: u64,
 }
 
@@ -24,6 +28,11 @@ impl Default for DocumentLimits {
 }
 
 impl DocumentLimits {
+    /// Returns the limits of an image that is decoded as a whole.
+    pub(crate) fn whole(&self) -> Self {
+        Self { max_pixels: self.max_pixels.min(MAX_WHOLE_PIXELS), ..*self }
+    }
+
     pub(crate) fn check_bytes(&self, bytes: u64) -> Result<(), Failure> {
         let max = self.max_bytes;
         match bytes {

@@ -1,6 +1,9 @@
 //! Converts decoded samples to blue, green and red, row by row.
 
-use crate::{raster::Alpha, rows::Channels, rows::product};
+use crate::{
+    rows::{Channels, product},
+    transparency::Alpha,
+};
 
 /// The color type: the samples of a pixel in order, one byte each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ pub(crate) fn convert_row(samples: &[u8], kind: Samples, alpha: Alpha, row: &mut
         (Samples::RgbAlpha, Alpha::Ignored) => convert(samples, row, |[r, g, b, _]: [u8; 4]| [b, g, r]),
         (Samples::RgbAlpha, Alpha::Applied) => convert(samples, row, |[r, g, b, a]| [b, g, r, a]),
         (Samples::Cmyk, _) => {
-            convert(samples, row, |[c, m, y, k]: [u8; 4]| [y, m, c].map(|ink| product(255 - ink, 255 - k)))
+            convert(samples, row, |[c, m, y, k]: [u8; 4]| [y, m, c].map(|ink| product(255 - ink, 255 - k)));
         }
         (Samples::YCbCr, _) => convert(samples, row, |[y, cb, cr]| ycbcr_to_bgr(y, cb, cr)),
         (Samples::Lab, _) => convert(samples, row, |[l, a, b]| lab_to_bgr(l, a as i8, b as i8)),
@@ -67,15 +70,18 @@ fn ycbcr_to_bgr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 }
 
 /// Converts by way of CIE XYZ, relative to the white point, to sRGB (IEC 61966-2-1). The white point is mapped to white.
-fn lab_to_bgr(l: u8, a: i8, b: i8) -> [u8; 3] {
-    let y = (f32::from(l) / 2.55 + 16.0) / 116.0;
+fn lab_to_bgr(lightness: u8, green_red: i8, blue_yellow: i8) -> [u8; 3] {
+    let middle = (f32::from(lightness) / 2.55 + 16.0) / 116.0;
     let linear = |t: f32| if t > 6.0 / 29.0 { t.powi(3) } else { (t - 4.0 / 29.0) * 108.0 / 841.0 };
-    let (x, z) = (linear(y + f32::from(a) / 500.0) * 0.9505, linear(y - f32::from(b) / 200.0) * 1.089);
-    let y = linear(y);
+    let x = linear(middle + f32::from(green_red) / 500.0) * 0.9505;
+    let y = linear(middle);
+    let z = linear(middle - f32::from(blue_yellow) / 200.0) * 1.089;
     let red = 3.2406 * x - 1.5372 * y - 0.4986 * z;
     let green = -0.9689 * x + 1.8758 * y + 0.0415 * z;
     let blue = 0.0557 * x - 0.2040 * y + 1.0570 * z;
-    let encode = |v: f32| if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 };
+    let encode = |light: f32| {
+        if light <= 0.003_130_8 { 12.92 * light } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
+    };
     [blue, green, red].map(|value| (encode(value) * 255.0).round() as u8)
 }
 

@@ -17,6 +17,14 @@ const DARK_BACKGROUND: u8 = 24;
 /// The background is middle gray if at least one in this many outline pixels is light, and as many are dark.
 const MIXED_SHARE: u64 = 12;
 
+/// Whether transparency is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alpha {
+    Applied,
+    /// For images that are transparent everywhere: programs that ignore transparency have written them.
+    Ignored,
+}
+
 /// The gray value behind transparent pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Background(pub(crate) u8);

@@ -4,12 +4,13 @@ use std::{fs::File, io::Cursor};
 
 use image::{ColorType, ImageDecoder, codecs::bmp::BmpDecoder, metadata::Orientation};
 
-use super::{Alpha, read_head, read_whole, whole};
+use super::source::{read_head, read_whole};
 use crate::{
     DocumentLimits, PageImage,
     image_fault::{DAMAGED, ImageFault},
     pixels::{self, Samples},
     rows::{PageRows, check_size},
+    transparency::Alpha,
 };
 
 /// The most bytes before the pixels: two headers, the masks and a palette.
@@ -33,7 +34,7 @@ pub(super) fn size(file: &File) -> Result<(u32, u32), ImageFault> {
 
 pub(super) fn decode(file: &File, limits: &DocumentLimits, alpha: Alpha) -> Result<PageImage, ImageFault> {
     let mut bytes = read_whole(file)?;
-    check_size(size(file)?, whole(limits).max_pixels)?;
+    check_size(size(file)?, limits.whole().max_pixels)?;
     let missing = complete(&mut bytes);
     let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(|_| DAMAGED)?;
     let size = decoder.dimensions();

@@ -8,15 +8,15 @@ use std::{
 use gif::{ColorOutput, DecodeOptions, Decoder};
 use image::metadata::Orientation;
 
-use super::{Alpha, whole};
 use crate::{
     DocumentLimits, PageImage,
     image_fault::{DAMAGED, ImageFault},
     pixels::{self, Samples},
     rows::PageRows,
+    transparency::Alpha,
 };
 
-/// First row and distance of the rows of each pass of an interlaced image (GIF89a, appendix E).
+/// First row and distance of the rows of each pass of an interlaced image (GIF 89a, appendix E).
 const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
 
 /// The bytes of a pixel in red, green, blue and opacity.
@@ -41,7 +41,7 @@ pub(super) fn decode(file: &File, limits: &DocumentLimits, alpha: Alpha) -> Resu
     let mut decoder = open(file)?;
     let screen = (usize::from(decoder.width()), usize::from(decoder.height()));
     let size = (screen.0 as u32, screen.1 as u32);
-    let mut rows = PageRows::new(size, 1.0, Samples::RgbAlpha.channels(alpha), &whole(limits))?;
+    let mut rows = PageRows::new(size, 1.0, Samples::RgbAlpha.channels(alpha), &limits.whole())?;
     let frame = decoder.next_frame_info().map_err(|error| fault(&error))?.ok_or(ImageFault::Truncated)?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (width, height) = (usize::from(frame.width), usize::from(frame.height));

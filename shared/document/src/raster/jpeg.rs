@@ -6,12 +6,16 @@ use image::metadata::Orientation;
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
-use super::{Alpha, MAX_WHOLE_PIXELS, exif, jpeg_frame, read_head, read_whole};
+use super::{
+    exif, jpeg_frame,
+    source::{read_head, read_whole},
+};
 use crate::{
-    DocumentLimits, PageImage,
+    DocumentLimits, MAX_WHOLE_PIXELS, PageImage,
     image_fault::{DAMAGED, ImageFault},
     pixels::{self, Samples},
     rows::PageRows,
+    transparency::Alpha,
 };
 
 /// The most bytes of the headers of a JPEG. A color profile may have 255 segments of 64 KB (ICC.1, annex B.4).

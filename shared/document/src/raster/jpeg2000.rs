@@ -5,13 +5,14 @@ use std::fs::File;
 use hayro_jpeg2000::{ColorSpace, DecodeError, DecodeSettings, DecoderContext, Image};
 use image::metadata::Orientation;
 
-use super::{Alpha, read_whole};
+use super::source::read_whole;
 use crate::{
     DocumentLimits, PageImage,
     downscale::downscaled_size,
     image_fault::{DAMAGED, ImageFault},
     pixels::{self, Samples},
     rows::{PageRows, check_size},
+    transparency::Alpha,
 };
 
 /// The most pixels of an image at its own resolution.

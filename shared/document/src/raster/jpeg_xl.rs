@@ -5,12 +5,13 @@ use std::fs::File;
 use image::metadata::Orientation;
 use jxl_oxide::{AllocTracker, EnumColourEncoding, JxlImage, PixelFormat, RenderingIntent};
 
-use super::{Alpha, read_whole};
+use super::source::read_whole;
 use crate::{
     DocumentLimits, PageImage,
     image_fault::{DAMAGED, ImageFault},
     pixels::{self, Samples},
     rows::{PageRows, check_size},
+    transparency::Alpha,
 };
 
 /// The most pixels: each sample takes 4 bytes and more while it is decoded.

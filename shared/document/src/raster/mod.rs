@@ -9,25 +9,14 @@ mod jpeg_frame;
 mod jpeg_xl;
 mod png;
 mod png_checksums;
+mod source;
 mod webp;
 
-use std::{fs::File, io::Read};
+use std::fs::File;
 
 use quire_tasks::{DocumentFormat, Failure, FailureCode};
 
-use crate::{DocumentLimits, PageImage, image_fault::ImageFault};
-
-/// The most pixels of an image that is decoded as a whole before it is downscaled. Three bytes for each of them are
-/// within the memory limit of a process that decodes untrusted images.
-pub const MAX_WHOLE_PIXELS: u64 = 100_000_000;
-
-/// Whether transparency is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alpha {
-    Applied,
-    /// For images that are transparent everywhere: programs that ignore transparency have written them.
-    Ignored,
-}
+use crate::{DocumentLimits, PageImage, image_fault::ImageFault, transparency::Alpha};
 
 /// Returns width and height from the header.
 ///
@@ -45,7 +34,7 @@ pub(crate) fn size(file: &File, format: DocumentFormat, limits: &DocumentLimits)
         DocumentFormat::Pdf | DocumentFormat::Tiff => Err(ImageFault::Invalid("it is not an image with one page")),
     };
     let is_whole = matches!(format, DocumentFormat::Webp | DocumentFormat::Bmp | DocumentFormat::Gif);
-    let max_pixels = if is_whole { whole(limits).max_pixels } else { limits.max_pixels };
+    let max_pixels = if is_whole { limits.whole().max_pixels } else { limits.max_pixels };
     size.and_then(|size| {
         crate::rows::check_size(size, max_pixels)?;
         Ok(size)
@@ -81,24 +70,4 @@ fn decode_with(
         DocumentFormat::JpegXl => jpeg_xl::decode(file, limits, alpha),
         DocumentFormat::Pdf | DocumentFormat::Tiff => Err(ImageFault::Invalid("it is not an image with one page")),
     }
-}
-
-/// Returns the limits for an image that is decoded as a whole.
-pub(crate) fn whole(limits: &DocumentLimits) -> DocumentLimits {
-    DocumentLimits { max_pixels: limits.max_pixels.min(MAX_WHOLE_PIXELS), ..*limits }
-}
-
-/// Reads the whole file from its start.
-fn read_whole(file: &File) -> Result<Vec<u8>, ImageFault> {
-    read_head(file, u64::MAX)
-}
-
-/// Reads at most `bytes` from the start of the file.
-fn read_head(file: &File, bytes: u64) -> Result<Vec<u8>, ImageFault> {
-    use std::io::Seek;
-    let mut head = Vec::new();
-    let mut file = file;
-    file.rewind()?;
-    file.take(bytes).read_to_end(&mut head)?;
-    Ok(head)
 }

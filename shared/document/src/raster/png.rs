@@ -8,12 +8,13 @@ use std::{
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, InterlaceInfo, Reader, Transformations};
 
-use super::{Alpha, exif, png_checksums, whole};
+use super::{exif, png_checksums};
 use crate::{
     DocumentLimits, PageImage,
     image_fault::{DAMAGED, ImageFault},
     pixels::{self, Samples},
     rows::PageRows,
+    transparency::Alpha,
 };
 
 type PngReader<'a> = Reader<BufReader<&'a File>>;
@@ -77,7 +78,7 @@ fn decode_rows(
     };
     let size = reader.info().size();
     let is_interlaced = reader.info().interlaced;
-    let limits = if is_interlaced { whole(limits) } else { *limits };
+    let limits = if is_interlaced { limits.whole() } else { *limits };
     let mut rows = PageRows::new(size, 1.0, kind.channels(alpha), &limits)?;
     let is_complete = if is_interlaced {
         interlaced_rows(&mut reader, kind, alpha, &mut rows)

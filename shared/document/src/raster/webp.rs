@@ -5,12 +5,13 @@ use std::{fs::File, io::BufReader, io::Cursor, io::Seek};
 
 use image::{ColorType, ImageDecoder, codecs::webp::WebPDecoder};
 
-use super::{Alpha, exif, read_whole, whole};
+use super::{exif, source::read_whole};
 use crate::{
     DocumentLimits, PageImage,
     image_fault::{DAMAGED, ImageFault},
     pixels::{self, Samples},
     rows::PageRows,
+    transparency::Alpha,
 };
 
 /// The bytes that continue a truncated file, until two of them give an image: some are no valid code.
@@ -31,19 +32,17 @@ struct Decoded {
 pub(super) fn size(file: &File) -> Result<(u32, u32), ImageFault> {
     let mut start = file;
     start.rewind()?;
-    match WebPDecoder::new(BufReader::new(file)) {
-        Ok(decoder) => Ok(decoder.dimensions()),
-        Err(_) => {
-            let continued = continued(read_whole(file)?, CONTINUATIONS[0]).ok_or(DAMAGED)?;
-            Ok(WebPDecoder::new(Cursor::new(continued)).map_err(|_| DAMAGED)?.dimensions())
-        }
+    if let Ok(decoder) = WebPDecoder::new(BufReader::new(file)) {
+        return Ok(decoder.dimensions());
     }
+    let continued = continued(read_whole(file)?, CONTINUATIONS[0]).ok_or(DAMAGED)?;
+    Ok(WebPDecoder::new(Cursor::new(continued)).map_err(|_| DAMAGED)?.dimensions())
 }
 
 pub(super) fn decode(file: &File, limits: &DocumentLimits, alpha: Alpha) -> Result<PageImage, ImageFault> {
     let bytes = read_whole(file)?;
     if let Ok(decoded) = decode_samples(&bytes, limits) {
-        return into_page(decoded, limits, alpha, None);
+        return into_page(&decoded, limits, alpha, None);
     }
     let attempt = |byte| decode_samples(&continued(bytes.clone(), byte)?, limits).ok();
     let mut decoded = CONTINUATIONS.into_iter().filter_map(attempt);
@@ -54,7 +53,7 @@ pub(super) fn decode(file: &File, limits: &DocumentLimits, alpha: Alpha) -> Resu
     let mut rows = first.samples.chunks_exact(stride).zip(second.samples.chunks_exact(stride));
     let equal = rows.position(|(first, second)| first != second).unwrap_or(first.size.1 as usize);
     let certain = equal.saturating_sub(FILTERED_ROWS);
-    into_page(first, limits, alpha, Some(certain))
+    into_page(&first, limits, alpha, Some(certain))
 }
 
 /// Returns a truncated file continued to the size in its header; `None` if it is not truncated.
@@ -72,7 +71,7 @@ fn continued(mut bytes: Vec<u8>, byte: u8) -> Option<Vec<u8>> {
 fn decode_samples(bytes: &[u8], limits: &DocumentLimits) -> Result<Decoded, ImageFault> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|_| DAMAGED)?;
     let size = decoder.dimensions();
-    crate::rows::check_size(size, whole(limits).max_pixels)?;
+    crate::rows::check_size(size, limits.whole().max_pixels)?;
     let kind = if decoder.color_type() == ColorType::Rgba8 { Samples::RgbAlpha } else { Samples::Rgb };
     let exif = decoder.exif_metadata().ok().flatten();
     let mut samples = vec![0; decoder.total_bytes() as usize];
@@ -82,7 +81,7 @@ fn decode_samples(bytes: &[u8], limits: &DocumentLimits) -> Result<Decoded, Imag
 
 /// Returns the page; only the first `certain` rows of a damaged image.
 fn into_page(
-    decoded: Decoded,
+    decoded: &Decoded,
     limits: &DocumentLimits,
     alpha: Alpha,
     certain: Option<usize>,

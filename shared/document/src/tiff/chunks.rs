@@ -1,5 +1,5 @@
-//! Where the strips or tiles of an image are in its file (TIFF 6.0, sections 3 and 15), corrected for writers that leave
-//! out or misstate their lengths.
+//! Where the strips or tiles of an image are in its file (TIFF 6.0, sections 3 and 15), corrected for writers that omit
+//! or misstate their lengths.
 
 use super::{
     shape::{Shape, compression},
@@ -12,7 +12,7 @@ const PART_BYTES: u64 = 4 << 20;
 /// The most bytes of a decompressed strip or tile: a whole image of 100 million pixels in four colors.
 const MAX_CHUNK_BYTES: u64 = 400_000_000;
 
-/// The smallest side of a tile. It must be a multiple of 16 (TIFF 6.0, section 15); the limit bounds the number of tiles.
+/// The smallest side of a tile. It must be a multiple of 16 (TIFF 6.0, section 15); this bounds the number of tiles.
 const MIN_TILE_SIDE: u64 = 8;
 
 /// The grid of strips or tiles, for each plane: a band is a row of tiles, or a strip.
@@ -113,7 +113,13 @@ fn rows_per_strip(tags: &Tags, height: u32, strips: usize) -> u32 {
     let rows = stated.clamp(1, height);
     let even = height.div_ceil(strips.max(1) as u32);
     // More strips than the rows suggest: the number is wrong, and the strips have equal heights.
-    if strips > height.div_ceil(rows) as usize { even } else if strips <= 1 { height } else { rows }
+    if strips > height.div_ceil(rows) as usize {
+        even
+    } else if strips <= 1 {
+        height
+    } else {
+        rows
+    }
 }
 
 fn row_bytes(shape: &Shape, width: u32) -> u64 {

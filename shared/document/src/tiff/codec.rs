@@ -85,7 +85,9 @@ impl Codec {
 
 /// Reverses the bits of each byte.
 fn reversed(mut data: Vec<u8>) -> Vec<u8> {
-    data.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
+    for byte in &mut data {
+        *byte = byte.reverse_bits();
+    }
     data
 }
 
@@ -117,12 +119,12 @@ fn unpack_bits(mut data: &[u8], wanted: usize) -> Vec<u8> {
                 result.extend_from_slice(literal);
                 literal.len()
             }
-            (-128, _) => 0,
-            (_, [byte, ..]) => {
+            (-127.., [byte, ..]) => {
                 result.extend(std::iter::repeat_n(*byte, usize::from(count.unsigned_abs()) + 1));
                 1
             }
-            (_, []) => 0,
+            // Nothing, or the end.
+            _ => 0,
         };
         data = &rest[used..];
     }

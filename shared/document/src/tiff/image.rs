@@ -20,11 +20,9 @@ use crate::{
     DocumentLimits, PageImage,
     image_fault::{DAMAGED, ImageFault},
     pixels,
-    raster::{
-        Alpha,
-        jpeg::{Colors, decode_samples},
-    },
+    raster::jpeg::{Colors, decode_samples},
     rows::PageRows,
+    transparency::Alpha,
 };
 
 /// The start of a JPEG, and its end.
@@ -160,7 +158,9 @@ impl Image<'_> {
                 let expanded = samples::expand_units(&of_chunk(chunk).unwrap_or_else(blank), subsampling, tile_width);
                 rows.iter_mut().zip(expanded).for_each(|(row, part)| row.extend(part));
             }
-            rows.iter_mut().for_each(|row| row.truncate(width * 3));
+            for row in &mut rows {
+                row.truncate(width * 3);
+            }
             return rows;
         }
         let planes = self.chunks.planes;

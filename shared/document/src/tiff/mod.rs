@@ -15,7 +15,7 @@ use std::{fs::File, io::BufReader};
 use quire_tasks::{Failure, FailureCode};
 
 use self::directory::{Directory, DirectoryChain, LostPage};
-use crate::{DocumentLimits, PageImage, image_fault::ImageFault, raster::Alpha, rows::check_size};
+use crate::{DocumentLimits, PageImage, image_fault::ImageFault, rows::check_size, transparency::Alpha};
 
 /// An open TIFF with its parsed directories.
 #[derive(Debug)]

@@ -122,5 +122,5 @@ fn segment(jpeg: &mut Vec<u8>, marker: u8, parts: &[&[u8]]) {
     let length = 2 + parts.iter().map(|part| part.len()).sum::<usize>();
     jpeg.extend([0xff, marker]);
     jpeg.extend((length as u16).to_be_bytes());
-    parts.iter().for_each(|part| jpeg.extend(*part));
+    jpeg.extend(parts.concat());
 }

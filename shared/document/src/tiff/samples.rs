@@ -53,7 +53,9 @@ pub(super) fn unpack(row: &[u8], bits: usize, is_palette: bool, samples: usize, 
         16 | 24 | 32 | 64 => result.extend(row.chunks_exact(bits / 8).take(samples).map(|sample| sample[0])),
         1 if !is_palette => {
             let end = result.len() + samples;
-            row.iter().for_each(|byte| result.extend_from_slice(&PIXELS[usize::from(*byte)]));
+            for byte in row {
+                result.extend_from_slice(&PIXELS[usize::from(*byte)]);
+            }
             result.truncate(end);
         }
         _ => {
@@ -93,7 +95,9 @@ pub(super) fn to_colors(row: Vec<u8>, shape: &Shape) -> Vec<u8> {
     let kept = shape.kept_samples();
     let mut row = if shape.samples == kept { row } else { keep(&row, shape.samples, kept) };
     if shape.is_signed && !matches!(shape.photometric, Photometric::Palette | Photometric::Lab { .. }) {
-        row.iter_mut().for_each(|sample| *sample ^= 0x80);
+        for sample in &mut row {
+            *sample ^= 0x80;
+        }
     }
     match shape.photometric {
         Photometric::WhiteIsZero => row.chunks_exact_mut(kept).for_each(|pixel| pixel[0] = 255 - pixel[0]),
@@ -125,7 +129,9 @@ fn divide_by_opacity(pixel: &mut [u8]) {
     let Some((alpha, colors)) = pixel.split_last_mut() else { return };
     if *alpha != 0 {
         let divide = |color: u8| (u32::from(color) * 255 / u32::from(*alpha)).min(255) as u8;
-        colors.iter_mut().for_each(|color| *color = divide(*color));
+        for color in colors {
+            *color = divide(*color);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) enum Photometric {
     Palette,
     Cmyk,
     YCbCr,
-    /// The signs of a* and b* differ: CIELab is signed; ICCLab and ITULab have an offset.
+    /// In CIE L\*a\*b\*, a\* and b\* are signed; in its variants of ICC and ITU, they have an offset.
     Lab {
         is_signed: bool,
     },
@@ -50,6 +50,7 @@ pub(super) enum ExtraSample {
 
 /// The image of a directory.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a tag of the format")]
 pub(super) struct Shape {
     pub(super) size: (u32, u32),
     pub(super) bits: usize,
@@ -155,24 +156,20 @@ impl Shape {
 }
 
 fn photometric(tags: &Tags, samples: usize) -> Result<Photometric, ImageFault> {
+    let is_color = samples >= 3;
     match tags.number(tag::PHOTOMETRIC) {
         Some(0) => Ok(Photometric::WhiteIsZero),
-        // A mask is shown like an image.
-        Some(1 | 4) => Ok(Photometric::BlackIsZero),
-        Some(2) if samples >= 3 => Ok(Photometric::Rgb),
-        Some(2) => Ok(Photometric::BlackIsZero),
+        Some(2) | None if is_color => Ok(Photometric::Rgb),
         Some(3) => Ok(Photometric::Palette),
         Some(5) if tags.number_or(tag::INK_SET, 1) == 1 => Ok(Photometric::Cmyk),
-        Some(6) if samples >= 3 => Ok(Photometric::YCbCr),
-        Some(6) => Ok(Photometric::BlackIsZero),
-        Some(8) if samples >= 3 => Ok(Photometric::Lab { is_signed: true }),
-        Some(9 | 10) if samples >= 3 => Ok(Photometric::Lab { is_signed: false }),
-        // Only the brightness of Lab.
-        Some(8..=10) => Ok(Photometric::BlackIsZero),
+        Some(6) if is_color => Ok(Photometric::YCbCr),
+        Some(8) if is_color => Ok(Photometric::Lab { is_signed: true }),
+        Some(9 | 10) if is_color => Ok(Photometric::Lab { is_signed: false }),
+        // A mask is shown like an image, and of colors that are not there only the brightness.
+        Some(1 | 2 | 4 | 6 | 8 | 9 | 10) => Ok(Photometric::BlackIsZero),
         Some(32_803 | 34_892) => Err(ImageFault::unsupported("Raw images of cameras")),
         Some(_) => Err(ImageFault::unsupported("TIFF images with these colors")),
-        None if samples >= 3 => Ok(Photometric::Rgb),
-        // The default of faxes, which are the files without this tag.
+        // Faxes are the files without this tag.
         None => Ok(Photometric::WhiteIsZero),
     }
 }
