@@ -20,8 +20,8 @@ pub struct DocumentLimits {
 }
 
 impl Default for DocumentLimits {
-    /// Default: 500 MB and 3,000 pages, the limits of the large OCR services, and 1,000 million pixels, which suffice for
-    /// A1 at 1,200 dpi and any camera.
+    /// Default: 500 MB and 3,000 pages, the limits of the large OCR services, and 1,000 million pixels, which suffice
+    /// for A2 at 1,200 dpi and any camera.
     fn default() -> Self {
         Self { max_bytes: 500_000_000, max_pages: 3_000, max_pixels: 1_000_000_000 }
     }

@@ -69,7 +69,7 @@ fn ycbcr_to_bgr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     [b, g, r].map(|value| value.round() as u8)
 }
 
-/// Converts by way of CIE XYZ, relative to the white point, to sRGB (IEC 61966-2-1). The white point is mapped to white.
+/// Converts by way of CIE XYZ, relative to the white point, to sRGB (IEC 61966-2-1). The white point becomes white.
 fn lab_to_bgr(lightness: u8, green_red: i8, blue_yellow: i8) -> [u8; 3] {
     let middle = (f32::from(lightness) / 2.55 + 16.0) / 116.0;
     let linear = |t: f32| if t > 6.0 / 29.0 { t.powi(3) } else { (t - 4.0 / 29.0) * 108.0 / 841.0 };
