@@ -20,7 +20,7 @@ pub(crate) use operator::{DeadLettersCommand, DecisionArgs, EnginesCommand, Revi
 pub(crate) use shared_args::{BackendKind, DataDirArgs, DeploymentArgs, RoutesArgs};
 pub(crate) use tenants::{KeysCommand, TenantsCommand, WebhookSecretArgs};
 
-/// Document OCR: reads text from PDF, PNG, JPEG, TIFF, WebP and BMP files.
+/// Document OCR: reads text from PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG 2000 and JPEG XL files.
 #[derive(Debug, Parser)]
 #[command(name = "quire", version)]
 pub(crate) struct Cli {

@@ -8,7 +8,7 @@ use std::{
 use quire_document::PageImage;
 use quire_routes::{Breaker, BreakerPermit, BreakerSettings, BreakerTicket};
 use quire_tasks::{
-    BreakerState, EngineControl, EngineName, EngineReport, EngineStats, Failure, Mode, PageText, UnixMillis,
+    BreakerState, EngineControl, EngineName, EngineReport, EngineStats, Failure, Mode, PageText, UnixMillis, Warning,
 };
 use quire_telemetry::metrics;
 use tokio::sync::watch;
@@ -36,6 +36,16 @@ pub(crate) enum EngineOutcome {
     Stuck(Failure),
     /// The engine hangs on another page.
     Lost,
+}
+
+impl EngineOutcome {
+    /// Adds warnings about the page's image to its text.
+    pub(crate) fn with_warnings(mut self, warnings: &[Warning]) -> Self {
+        if let Self::Text(text) = &mut self {
+            text.warnings.extend_from_slice(warnings);
+        }
+        self
+    }
 }
 
 /// How many pages may be received for an engine. Ordered by capacity, largest first.

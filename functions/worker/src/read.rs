@@ -188,18 +188,19 @@ impl PageReadStep {
         image: PageImage,
         mode: &Mode,
     ) -> (EngineOutcome, Option<EngineOutcome>, bool) {
+        let warnings = image.warnings().to_vec();
         let image = Arc::new(image);
         // Without another engine the first gets the only reference to the image, and does not have to clone it.
         let kept = (plan.fallback.is_some() || !plan.script_routes.is_empty()).then(|| Arc::clone(&image));
         let mut is_lost = false;
-        let mut first = self.engines.guard(&plan.first.engine).read(image, mode).await;
+        let mut first = self.engines.guard(&plan.first.engine).read(image, mode).await.with_warnings(&warnings);
         if let (EngineOutcome::Text(text), Some(image)) = (&mut first, &kept) {
             is_lost = self.read_scripts(plan, text, image, mode).await;
         }
         match plan.fallback.zip(kept) {
             Some((fallback, image)) if needs_fallback(plan, &first) => {
                 let second = self.engines.guard(&fallback.engine).read(image, mode).await;
-                (first, Some(second), is_lost)
+                (first, Some(second.with_warnings(&warnings)), is_lost)
             }
             _ => (first, None, is_lost),
         }

@@ -7,12 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::ImageFormat;
 use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 
 use crate::{
     DocumentLimits, PageImage,
-    format::{SNIFF_BYTES, sniff},
+    format::{SNIFF_BYTES, sniff, unsupported_format},
+    image_fault::file_failure,
     pdf::{self, PdfFile},
     raster,
     tiff::TiffFile,
@@ -48,10 +48,7 @@ impl Document {
         let mut head = Vec::new();
         file.seek(SeekFrom::Start(0)).map_err(|error| file_failure(&error))?;
         (&mut file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(|error| file_failure(&error))?;
-        let format = sniff(&head).ok_or_else(|| {
-            let message = "The document is not a PDF, PNG, JPEG, TIFF, WebP or BMP, judging by its bytes.";
-            Failure::new(FailureCode::UnsupportedFormat, message)
-        })?;
+        let format = sniff(&head).ok_or_else(|| unsupported(&head))?;
         Ok(Self::with_format(file, format, pdfium_library, limits))
     }
 
@@ -109,8 +106,8 @@ impl Document {
 
     fn count_pages(&mut self) -> Result<u32, Failure> {
         let limits = self.limits;
-        if let Some(format) = image_format(self.format) {
-            return raster::size(self.rewound()?, format, &limits).map(|_| 1);
+        if !self.has_pages() {
+            return raster::size(&self.rewound()?, self.format, &limits).map(|_| 1);
         }
         match self.parsed()? {
             MultiPageFile::Pdf(pdf) => Ok(pdf.pages()),
@@ -120,17 +117,22 @@ impl Document {
 
     fn decode(&mut self, page: u32) -> Result<PageImage, Failure> {
         let limits = self.limits;
-        if let Some(format) = image_format(self.format) {
+        if !self.has_pages() {
             if page != 1 {
                 let message = format!("There is no page {page}: an image has one page.");
                 return Err(Failure::new(FailureCode::UnreadablePage, message));
             }
-            return raster::decode(self.rewound()?, format, &limits);
+            return raster::decode(&self.rewound()?, self.format, &limits);
         }
         match self.parsed()? {
             MultiPageFile::Pdf(pdf) => pdf.render(page),
             MultiPageFile::Tiff(tiff) => tiff.decode(page, &limits),
         }
+    }
+
+    /// Returns whether the format may have several pages.
+    const fn has_pages(&self) -> bool {
+        matches!(self.format, DocumentFormat::Pdf | DocumentFormat::Tiff)
     }
 
     fn parsed(&mut self) -> Result<&MultiPageFile, Failure> {
@@ -168,15 +170,14 @@ impl Document {
     }
 }
 
-/// Returns the format for the decoders of images with one page; `None` for PDF and TIFF.
-const fn image_format(format: DocumentFormat) -> Option<ImageFormat> {
-    match format {
-        DocumentFormat::Png => Some(ImageFormat::Png),
-        DocumentFormat::Jpeg => Some(ImageFormat::Jpeg),
-        DocumentFormat::Webp => Some(ImageFormat::WebP),
-        DocumentFormat::Bmp => Some(ImageFormat::Bmp),
-        DocumentFormat::Pdf | DocumentFormat::Tiff => None,
-    }
+/// Refuses a document of another format, by name if it is known.
+fn unsupported(head: &[u8]) -> Failure {
+    let supported = "PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG 2000 and JPEG XL are";
+    let message = match unsupported_format(head) {
+        Some(format) => format!("{format} are not supported; {supported}."),
+        None => format!("The document's format is not supported, judging by its bytes; {supported}."),
+    };
+    Failure::new(FailureCode::UnsupportedFormat, message)
 }
 
 /// Opens a file for [`Document`].
@@ -185,9 +186,4 @@ const fn image_format(format: DocumentFormat) -> Option<ImageFormat> {
 /// Fails with `Internal`: the cause is our own disk, not the document.
 pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| file_failure(&error))
-}
-
-/// The cause is our own disk, not the document.
-pub(crate) fn file_failure(error: &io::Error) -> Failure {
-    Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
 }

@@ -21,55 +21,98 @@ pub(crate) fn downscaled_size((width, height): (u32, u32)) -> (u32, u32) {
     (side(width), side(height))
 }
 
-/// Downscales by area averaging: each pixel of the result is the mean of the area of the page that it covers. Rows are
-/// processed one by one, so that only the result is in memory beside the page.
-pub(crate) fn downscale(pixels: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
-    let (width, height) = (from.0 as usize, from.1 as usize);
-    let (new_width, new_height) = (to.0 as usize, to.1 as usize);
-    let mut result = Vec::with_capacity(new_width * new_height * 3);
-    let mut row = vec![0.0; new_width * 3];
-    let mut sum = vec![0.0; new_width * 3];
-    // In units of which a row of the page has `new_height` and a row of the result `height`, all borders are integers.
-    let mut missing = height;
-    for source in pixels.chunks_exact(width * 3) {
-        average_row(source, width, &mut row, new_width);
-        let inside = missing.min(new_height);
-        add_row(&mut sum, &row, inside as f32 / height as f32);
-        missing -= inside;
-        if missing == 0 {
-            result.extend(sum.iter().map(|value| value.round() as u8));
-            sum.fill(0.0);
-            let rest = new_height - inside;
-            add_row(&mut sum, &row, rest as f32 / height as f32);
-            missing = height - rest;
+/// Scales a page by area averaging: each pixel of the result is the mean of the area of the page that it covers. Rows
+/// are processed one by one, so that only the result is in memory.
+#[derive(Debug)]
+pub(crate) struct Scaler {
+    from: (usize, usize),
+    to: (usize, usize),
+    channels: usize,
+    result: Vec<u8>,
+    /// The last row that was added, in the width of the result.
+    row: Vec<f32>,
+    /// The part of the next row of the result that is known.
+    sum: Vec<f32>,
+    /// What the next row of the result needs. In units of which a row of the page has the height of the result and a
+    /// row of the result that of the page, all borders are integers.
+    missing: usize,
+}
+
+impl Scaler {
+    /// Scales `from` to `to`, both width and height.
+    pub(crate) fn new(from: (u32, u32), to: (u32, u32), channels: usize) -> Self {
+        let usize = |(width, height): (u32, u32)| (width as usize, height as usize);
+        let (from, to) = (usize(from), usize(to));
+        let row = if from == to { Vec::new() } else { vec![0.0; to.0 * channels] };
+        let result = Vec::with_capacity(to.0 * to.1 * channels);
+        Self { from, to, channels, result, sum: row.clone(), row, missing: from.1 }
+    }
+
+    /// Returns width and height of the result.
+    pub(crate) const fn size(&self) -> (u32, u32) {
+        (self.to.0 as u32, self.to.1 as u32)
+    }
+
+    /// Adds the next row of the page.
+    pub(crate) fn push(&mut self, source: &[u8]) {
+        if self.from == self.to {
+            self.result.extend_from_slice(source);
+            return;
+        }
+        average_row(source, self.from.0, &mut self.row, self.to.0, self.channels);
+        let mut rest = self.to.1;
+        while rest > 0 {
+            let inside = self.missing.min(rest);
+            add_row(&mut self.sum, &self.row, inside as f32 / self.from.1 as f32);
+            rest -= inside;
+            self.missing -= inside;
+            if self.missing == 0 {
+                self.result.extend(self.sum.iter().map(|value| value.round() as u8));
+                self.sum.fill(0.0);
+                self.missing = self.from.1;
+            }
         }
     }
-    result
+
+    /// Returns the result, when all rows were added.
+    pub(crate) fn into_pixels(self) -> Vec<u8> {
+        self.result
+    }
 }
 
 /// Averages one row by the same rule.
-fn average_row(source: &[u8], width: usize, row: &mut [f32], new_width: usize) {
-    row.fill(0.0);
-    let mut x = 0;
-    let mut missing = width;
-    let unit = 1.0 / width as f32;
-    for pixel in source.chunks_exact(3) {
-        let inside = missing.min(new_width);
-        add_pixel(&mut row[x..], pixel, inside as f32 * unit);
-        missing -= inside;
-        if missing == 0 {
-            let rest = new_width - inside;
-            x += 3;
-            add_pixel(&mut row[x..], pixel, rest as f32 * unit);
-            missing = width - rest;
-        }
+fn average_row(source: &[u8], width: usize, row: &mut [f32], new_width: usize, channels: usize) {
+    match channels {
+        1 => average_pixels::<1>(source, width, row, new_width),
+        3 => average_pixels::<3>(source, width, row, new_width),
+        _ => average_pixels::<4>(source, width, row, new_width),
     }
 }
 
-/// Adds a weighted pixel, or nothing beyond the end of the row.
-fn add_pixel(row: &mut [f32], pixel: &[u8], weight: f32) {
-    for (sum, value) in row.iter_mut().zip(pixel) {
-        *sum += f32::from(*value) * weight;
+fn average_pixels<const N: usize>(source: &[u8], width: usize, row: &mut [f32], new_width: usize) {
+    let pixels = source.as_chunks::<N>().0;
+    // In units of which a pixel of the page has the width of the result, as for rows.
+    let unit = new_width as u64;
+    for (x, averaged) in row.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        let (start, end) = (x * width, (x + 1) * width);
+        let (first, last) = (start / new_width, (end - 1) / new_width);
+        let mut sums = [0_u64; N];
+        let inside = pixels.get(first + 1..last).unwrap_or_default();
+        add_pixels(&mut sums, inside, unit);
+        let left = (first + 1) * new_width - start;
+        add_pixels(&mut sums, &pixels[first..=first], left.min(width) as u64);
+        if last > first {
+            add_pixels(&mut sums, &pixels[last..=last], (end - last * new_width) as u64);
+        }
+        *averaged = sums.map(|sum| (sum as f64 / width as f64) as f32);
+    }
+}
+
+/// Adds pixels of the same weight.
+fn add_pixels<const N: usize>(sums: &mut [u64; N], pixels: &[[u8; N]], weight: u64) {
+    for (channel, sum) in sums.iter_mut().enumerate() {
+        let values: u64 = pixels.iter().map(|pixel| u64::from(pixel[channel])).sum();
+        *sum += values * weight;
     }
 }
 
@@ -84,6 +127,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn downscale(pixels: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
+        let mut scaler = Scaler::new(from, to, 3);
+        pixels.chunks_exact(from.0 as usize * 3).for_each(|row| scaler.push(row));
+        scaler.into_pixels()
+    }
 
     #[test]
     fn only_large_pages_are_downscaled() {

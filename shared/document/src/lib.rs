@@ -6,17 +6,19 @@
 //!
 //! ```text
 //! file ── inspect ──> SplitDocument { format, pages }     sniff, headers, directories
-//!      └─ page ────> PageImage                    PNG, JPEG, WebP, BMP: image     TIFF: tiff     PDF: pdfium
-//!                                                 └ on white ─ downscale ─ upright ┘
+//!      └─ page ────> PageImage                    images: raster     TIFF: tiff     PDF: pdfium
+//!                                                 └ rows: downscale ─ background ─ upright ┘
 //! ```
 //!
 //! All functions block. Everything that the sender of a document controls (bytes, pages, pixels) has a limit.
 #![warn(missing_docs)]
 
+mod damaged_rows;
 mod document;
 mod documents;
 mod downscale;
 mod format;
+mod image_fault;
 mod jpeg;
 mod limits;
 mod page_image;
@@ -25,13 +27,15 @@ mod pixels;
 mod png;
 mod raster;
 mod redact_pixels;
+mod rows;
 mod tiff;
+mod transparency;
 
 pub use document::Document;
 pub use documents::Documents;
 pub use downscale::{MAX_PAGE_PIXELS, MAX_SIDE};
-pub use format::{SNIFF_BYTES, sniff, sniff_file};
+pub use format::{SNIFF_BYTES, sniff, sniff_file, unsupported_format};
 pub use jpeg::Jpeg;
-pub use limits::DocumentLimits;
+pub use limits::{DocumentLimits, MAX_WHOLE_PIXELS};
 pub use page_image::PageImage;
 pub use pdf::PdfiumUnavailable;

@@ -2,6 +2,10 @@
 
 use quire_tasks::{Failure, FailureCode};
 
+/// The most pixels of an image that is decoded as a whole before it is downscaled. Three bytes for each of them are
+/// within the memory limit of a process that decodes untrusted images.
+pub const MAX_WHOLE_PIXELS: u64 = 100_000_000;
+
 /// Limits of a document. A document that exceeds one is refused before anything is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentLimits {
@@ -9,19 +13,26 @@ pub struct DocumentLimits {
     pub max_bytes: u64,
     /// The most pages of a document.
     pub max_pages: u32,
-    /// The most pixels of an image. They do not apply to PDFs, whose pages are rendered at a bounded size.
+    /// The most pixels of an image. They do not apply to PDFs, whose pages are rendered at a bounded size. PNG and TIFF
+    /// are downscaled row by row while they are decoded; the limit of other images is the smaller of this and
+    /// [`MAX_WHOLE_PIXELS`], or what fits into memory for JPEG, JPEG 2000 and JPEG XL.
     pub max_pixels: u64,
 }
 
 impl Default for DocumentLimits {
-    /// Default: 500 MB and 3,000 pages, the limits of the large OCR services, and 100 million pixels, which suffice for
-    /// A4 at 1,000 dpi and any camera and take 300 MB when decoded.
+    /// Default: 500 MB and 3,000 pages, the limits of the large OCR services, and 1,000 million pixels, which suffice
+    /// for A2 at 1,200 dpi and any camera.
     fn default() -> Self {
-        Self { max_bytes: 500_000_000, max_pages: 3_000, max_pixels: 100_000_000 }
+        Self { max_bytes: 500_000_000, max_pages: 3_000, max_pixels: 1_000_000_000 }
     }
 }
 
 impl DocumentLimits {
+    /// Returns the limits of an image that is decoded as a whole.
+    pub(crate) fn whole(&self) -> Self {
+        Self { max_pixels: self.max_pixels.min(MAX_WHOLE_PIXELS), ..*self }
+    }
+
     pub(crate) fn check_bytes(&self, bytes: u64) -> Result<(), Failure> {
         let max = self.max_bytes;
         match bytes {
@@ -42,15 +53,5 @@ impl DocumentLimits {
         }
         let message = format!("The document has {pages} pages or more; at most {max} are taken.");
         Err(Failure::new(FailureCode::TooManyPages, message))
-    }
-
-    pub(crate) fn check_pixels(&self, (width, height): (u32, u32)) -> Result<(), Failure> {
-        let pixels = u64::from(width) * u64::from(height);
-        let max = self.max_pixels;
-        if pixels <= max {
-            return Ok(());
-        }
-        let message = format!("The image has {width} × {height} pixels; at most {max} are taken in all.");
-        Err(Failure::new(FailureCode::TooManyPixels, message))
     }
 }

@@ -1,14 +1,17 @@
 //! The decoded image of a page, the input of the engines.
 
+use quire_tasks::Warning;
+
 /// The decoded image of a page: blue, green and red, one byte each, in rows from the top without padding. It is turned
 /// upright by its EXIF orientation, and transparent pixels are white.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct PageImage {
     width: u32,
     height: u32,
     pixels: Vec<u8>,
     page_width: u32,
     page_height: u32,
+    warnings: Vec<Warning>,
 }
 
 impl PageImage {
@@ -23,13 +26,20 @@ impl PageImage {
         assert!(width > 0 && height > 0, "a page must have pixels");
         let bytes = width as usize * height as usize * Self::CHANNELS;
         assert_eq!(pixels.len(), bytes, "{width} × {height} pixels of {} bytes", Self::CHANNELS);
-        Self { width, height, pixels, page_width: width, page_height: height }
+        Self { width, height, pixels, page_width: width, page_height: height, warnings: Vec::new() }
     }
 
     /// Returns the same image, downscaled from a page of this size.
     #[must_use]
     pub fn of_page(self, page_width: u32, page_height: u32) -> Self {
         Self { page_width, page_height, ..self }
+    }
+
+    /// Returns the same image with these warnings: what is known to be missing from it. Their polygons, if any, are in
+    /// pixels of the page as it was sent.
+    #[must_use]
+    pub fn with_warnings(self, warnings: Vec<Warning>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// Returns the width in pixels.
@@ -65,6 +75,11 @@ impl PageImage {
     /// downscaled.
     pub const fn page_height(&self) -> u32 {
         self.page_height
+    }
+
+    /// Returns what is known to be missing from the image: `missing_fonts`, `damaged` or `not_on_page`.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 }
 

@@ -1,5 +1,9 @@
-//! Converts decoded samples to blue, green and red on white. In place, because a page of 100 million pixels takes 300
-//! MB.
+//! Converts decoded samples to blue, green and red, row by row.
+
+use crate::{
+    rows::{Channels, product},
+    transparency::Alpha,
+};
 
 /// The color type: the samples of a pixel in order, one byte each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,61 +16,51 @@ pub(crate) enum Samples {
     Cmyk,
     /// ITU-R BT.601 in full range, as in JPEG (JFIF).
     YCbCr,
+    /// CIE L*a*b* with signed a* and b* (TIFF 6.0, section 23).
+    Lab,
 }
 
-/// Converts 16-bit samples in native byte order to 8 bits: keeps the high byte of each.
-pub(crate) fn narrow(mut samples: Vec<u8>) -> Vec<u8> {
-    let count = samples.len() / 2;
-    for i in 0..count {
-        let wide = u16::from_ne_bytes([samples[2 * i], samples[2 * i + 1]]);
-        samples[i] = (wide >> 8) as u8;
+impl Samples {
+    /// Returns the samples, and bytes, of a pixel.
+    pub(crate) const fn count(self) -> usize {
+        match self {
+            Self::Gray => 1,
+            Self::GrayAlpha => 2,
+            Self::Rgb | Self::YCbCr | Self::Lab => 3,
+            Self::RgbAlpha | Self::Cmyk => 4,
+        }
     }
-    samples.truncate(count);
-    samples
-}
 
-/// Converts each pixel to blue, green and red, in the same buffer.
-pub(crate) fn to_bgr(samples: Vec<u8>, kind: Samples) -> Vec<u8> {
-    match kind {
-        Samples::Gray => spread(samples),
-        Samples::GrayAlpha => spread(shrink(samples, |[gray, alpha]| [on_white(gray, alpha)])),
-        Samples::Rgb => shrink(samples, |[r, g, b]| [b, g, r]),
-        Samples::RgbAlpha => shrink(samples, |[r, g, b, a]| [b, g, r].map(|v| on_white(v, a))),
-        Samples::Cmyk => shrink(samples, |[c, m, y, k]| [y, m, c].map(|ink| product(255 - ink, 255 - k))),
-        Samples::YCbCr => shrink(samples, |[y, cb, cr]| ycbcr_to_bgr(y, cb, cr)),
+    /// Returns the channels to which pixels are converted.
+    pub(crate) const fn channels(self, alpha: Alpha) -> Channels {
+        match (self, alpha) {
+            (Self::Gray, _) | (Self::GrayAlpha, Alpha::Ignored) => Channels::Gray,
+            (Self::GrayAlpha | Self::RgbAlpha, Alpha::Applied) => Channels::BgrAlpha,
+            _ => Channels::Bgr,
+        }
     }
 }
 
-/// Replaces each group of `N` bytes with `M` ≤ `N` bytes.
-fn shrink<const N: usize, const M: usize>(mut bytes: Vec<u8>, convert: impl Fn([u8; N]) -> [u8; M]) -> Vec<u8> {
-    let count = bytes.len() / N;
-    for i in 0..count {
-        let group = std::array::from_fn(|n| bytes[i * N + n]);
-        bytes[i * M..][..M].copy_from_slice(&convert(group));
+/// Converts a row to the [channels](Samples::channels) of its kind; replaces the content of `row`.
+pub(crate) fn convert_row(samples: &[u8], kind: Samples, alpha: Alpha, row: &mut Vec<u8>) {
+    row.clear();
+    match (kind, alpha) {
+        (Samples::Gray, _) => row.extend_from_slice(samples),
+        (Samples::GrayAlpha, Alpha::Ignored) => convert(samples, row, |[gray, _]: [u8; 2]| [gray]),
+        (Samples::GrayAlpha, Alpha::Applied) => convert(samples, row, |[gray, alpha]| [gray, gray, gray, alpha]),
+        (Samples::Rgb, _) => convert(samples, row, |[r, g, b]| [b, g, r]),
+        (Samples::RgbAlpha, Alpha::Ignored) => convert(samples, row, |[r, g, b, _]: [u8; 4]| [b, g, r]),
+        (Samples::RgbAlpha, Alpha::Applied) => convert(samples, row, |[r, g, b, a]| [b, g, r, a]),
+        (Samples::Cmyk, _) => {
+            convert(samples, row, |[c, m, y, k]: [u8; 4]| [y, m, c].map(|ink| product(255 - ink, 255 - k)));
+        }
+        (Samples::YCbCr, _) => convert(samples, row, |[y, cb, cr]| ycbcr_to_bgr(y, cb, cr)),
+        (Samples::Lab, _) => convert(samples, row, |[l, a, b]| lab_to_bgr(l, a as i8, b as i8)),
     }
-    bytes.truncate(count * M);
-    bytes
 }
 
-/// Repeats each gray sample three times, from the last pixel to the first, so that none is overwritten before it is
-/// read.
-fn spread(mut bytes: Vec<u8>) -> Vec<u8> {
-    let count = bytes.len();
-    bytes.resize(count * 3, 0);
-    for i in (0..count).rev() {
-        let gray = bytes[i];
-        bytes[i * 3..][..3].fill(gray);
-    }
-    bytes
-}
-
-fn on_white(value: u8, alpha: u8) -> u8 {
-    product(value, alpha) + (255 - alpha)
-}
-
-/// Multiplies two fractions of 255.
-fn product(a: u8, b: u8) -> u8 {
-    ((u16::from(a) * u16::from(b) + 127) / 255) as u8
+fn convert<const N: usize, const M: usize>(samples: &[u8], row: &mut Vec<u8>, pixel: impl Fn([u8; N]) -> [u8; M]) {
+    row.extend(samples.as_chunks::<N>().0.iter().flat_map(|samples| pixel(*samples)));
 }
 
 fn ycbcr_to_bgr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
@@ -75,49 +69,70 @@ fn ycbcr_to_bgr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     [b, g, r].map(|value| value.round() as u8)
 }
 
+/// Converts by way of CIE XYZ, relative to the white point, to sRGB (IEC 61966-2-1). The white point becomes white.
+fn lab_to_bgr(lightness: u8, green_red: i8, blue_yellow: i8) -> [u8; 3] {
+    let middle = (f32::from(lightness) / 2.55 + 16.0) / 116.0;
+    let linear = |t: f32| if t > 6.0 / 29.0 { t.powi(3) } else { (t - 4.0 / 29.0) * 108.0 / 841.0 };
+    let x = linear(middle + f32::from(green_red) / 500.0) * 0.9505;
+    let y = linear(middle);
+    let z = linear(middle - f32::from(blue_yellow) / 200.0) * 1.089;
+    let red = 3.2406 * x - 1.5372 * y - 0.4986 * z;
+    let green = -0.9689 * x + 1.8758 * y + 0.0415 * z;
+    let blue = 0.0557 * x - 0.2040 * y + 1.0570 * z;
+    let encode = |light: f32| {
+        if light <= 0.003_130_8 { 12.92 * light } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
+    };
+    [blue, green, red].map(|value| (encode(value) * 255.0).round() as u8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn converted(kind: Samples, samples: &[u8]) -> Vec<u8> {
+        let mut row = vec![1, 2, 3];
+        convert_row(samples, kind, Alpha::Applied, &mut row);
+        row
+    }
+
     #[test]
     fn every_kind_of_white_is_white() {
-        let whites: [(Samples, &[u8]); 6] = [
-            (Samples::Gray, &[255]),
-            (Samples::GrayAlpha, &[0, 0]),
+        let whites: [(Samples, &[u8]); 4] = [
             (Samples::Rgb, &[255; 3]),
-            (Samples::RgbAlpha, &[10, 20, 30, 0]),
             (Samples::Cmyk, &[0; 4]),
             (Samples::YCbCr, &[255, 128, 128]),
+            (Samples::Lab, &[255, 0, 0]),
         ];
         for (kind, white) in whites {
-            assert_eq!(to_bgr(white.repeat(5), kind), [255; 15], "{kind:?}");
+            assert_eq!(converted(kind, &white.repeat(5)), [255; 15], "{kind:?}");
         }
+        assert_eq!(converted(Samples::Gray, &[255]), [255]);
     }
 
     #[test]
     fn the_order_is_blue_green_red() {
         let reds: [(Samples, &[u8]); 4] = [
             (Samples::Rgb, &[255, 0, 0]),
-            (Samples::RgbAlpha, &[255, 0, 0, 255]),
             (Samples::Cmyk, &[0, 255, 255, 0]),
             (Samples::YCbCr, &[76, 85, 255]),
+            // CIE L*a*b* of sRGB's red: 53, 80, 67.
+            (Samples::Lab, &[136, 80, 67]),
         ];
         for (kind, red) in reds {
-            let bgr = to_bgr(red.to_vec(), kind);
-            let near = bgr.iter().zip([0, 0, 255]).all(|(found, wanted)| found.abs_diff(wanted) < 2);
+            let bgr = converted(kind, red);
+            let near = bgr.iter().zip([0, 0, 255]).all(|(found, wanted)| found.abs_diff(wanted) < 5);
             assert!(near, "{kind:?} {bgr:?}");
         }
     }
 
     #[test]
-    fn half_transparent_pixels_are_half_white() {
-        assert_eq!(to_bgr(vec![0, 0, 200, 128], Samples::RgbAlpha), [227, 127, 127]);
-        assert_eq!(to_bgr(vec![0, 128, 7, 255], Samples::GrayAlpha), [127, 127, 127, 7, 7, 7]);
-    }
-
-    #[test]
-    fn samples_of_16_bits_keep_their_high_byte() {
-        let wide: Vec<u8> = [0x1234_u16, 0xffff, 0x00ff].iter().flat_map(|v| v.to_ne_bytes()).collect();
-        assert_eq!(narrow(wide), [0x12, 0xff, 0x00]);
+    fn transparency_is_kept_or_ignored() {
+        assert_eq!(converted(Samples::RgbAlpha, &[1, 2, 3, 4]), [3, 2, 1, 4]);
+        assert_eq!(converted(Samples::GrayAlpha, &[1, 4]), [1, 1, 1, 4]);
+        let mut row = Vec::new();
+        convert_row(&[1, 2, 3, 0], Samples::RgbAlpha, Alpha::Ignored, &mut row);
+        assert_eq!(row, [3, 2, 1]);
+        convert_row(&[7, 0], Samples::GrayAlpha, Alpha::Ignored, &mut row);
+        assert_eq!(row, [7]);
     }
 }

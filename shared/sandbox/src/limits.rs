@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use quire_document::{DocumentLimits, MAX_PAGE_PIXELS, PageImage};
+use quire_document::{DocumentLimits, MAX_PAGE_PIXELS, MAX_WHOLE_PIXELS, PageImage};
 use quire_tasks::DocumentFormat;
 use quire_telemetry::{
     env::{self, Misconfigured},
@@ -61,12 +61,12 @@ impl SandboxLimits {
         })
     }
 
-    /// Returns the most bytes of a page's pixels: a page of a PDF is rendered at a bounded size, an image is decoded at
-    /// its own size first.
+    /// Returns the most bytes of a page's pixels: a page of a PDF is rendered at a bounded size, an image of up to
+    /// [`MAX_WHOLE_PIXELS`] is decoded at its own size first, and a larger one row by row.
     pub(crate) fn pixel_bytes(format: DocumentFormat, limits: &DocumentLimits) -> u64 {
         let pixels = match format {
             DocumentFormat::Pdf => MAX_PAGE_PIXELS,
-            _ => limits.max_pixels.max(MAX_PAGE_PIXELS),
+            _ => limits.max_pixels.clamp(MAX_PAGE_PIXELS, MAX_WHOLE_PIXELS),
         };
         pixels * PageImage::CHANNELS as u64
     }

@@ -168,8 +168,8 @@ impl Sandbox {
         match self.step(&document, Step::Page(page), &request, time).await? {
             // The number of pixels was checked when they were received.
             (Response::Page(head), pixels) => {
-                let image = PageImage::new(head.width, head.height, pixels);
-                Ok(RenderedPage { image: image.of_page(head.page_width, head.page_height), dpi: head.dpi })
+                let dpi = head.dpi;
+                Ok(RenderedPage { image: head.into_image(pixels), dpi })
             }
             _ => Err(implausible(FailureCode::UnreadablePage)),
         }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use quire_document::{DocumentLimits, MAX_PAGE_PIXELS, MAX_SIDE, PageImage};
-use quire_tasks::{Failure, SplitDocument};
+use quire_tasks::{Failure, SplitDocument, Warning, WarningKind};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -27,6 +27,8 @@ use crate::{lockdown::Lockdown, probe::ProbeReport};
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The most characters of a failure's message.
 const MAX_MESSAGE_CHARS: usize = 500;
+/// The most warnings of a page.
+const MAX_WARNINGS: usize = 16;
 /// The range of plausible resolutions in pixels per inch.
 const DPI: std::ops::RangeInclusive<f32> = 1.0..=100_000.0;
 
@@ -78,13 +80,14 @@ pub(crate) enum Response {
 }
 
 /// The head of a rendered page.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PageHead {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) page_width: u32,
     pub(crate) page_height: u32,
     pub(crate) dpi: f32,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 impl PageHead {
@@ -95,6 +98,7 @@ impl PageHead {
             page_width: image.page_width(),
             page_height: image.page_height(),
             dpi,
+            warnings: image.warnings().to_vec(),
         }
     }
 
@@ -105,6 +109,31 @@ impl PageHead {
         let is_scaled_down = self.page_width >= self.width && self.page_height >= self.height;
         let is_plausible = has_size && is_scaled_down && pixels <= MAX_PAGE_PIXELS && DPI.contains(&self.dpi);
         is_plausible.then_some(pixels as usize * PageImage::CHANNELS)
+    }
+
+    /// Returns the image with these pixels, whose number was checked with [`PageHead::pixel_bytes`].
+    pub(crate) fn into_image(self, pixels: Vec<u8>) -> PageImage {
+        let warnings = self.warnings.iter().filter_map(|warning| self.cleaned_warning(warning)).take(MAX_WARNINGS);
+        let warnings = warnings.collect();
+        let image = PageImage::new(self.width, self.height, pixels);
+        image.of_page(self.page_width, self.page_height).with_warnings(warnings)
+    }
+
+    /// Returns a warning that may be shown; `None` if it is not about the image: the child has not read any text.
+    fn cleaned_warning(&self, warning: &Warning) -> Option<Warning> {
+        if !warning.code().is_of_image() {
+            return None;
+        }
+        let kind = match &warning.kind {
+            WarningKind::MissingFonts { fonts } => WarningKind::missing_fonts(fonts.iter().map(String::as_str)),
+            WarningKind::Damaged { rows } => WarningKind::Damaged { rows: (*rows).min(self.page_height) },
+            kind => kind.clone(),
+        };
+        let is_on_page = |&[x, y]: &[f32; 2]| {
+            (0.0..=self.page_width as f32).contains(&x) && (0.0..=self.page_height as f32).contains(&y)
+        };
+        let polygon = warning.polygon.filter(|corners| corners.iter().all(is_on_page));
+        Some(Warning { kind, polygon })
     }
 }
 
@@ -197,15 +226,40 @@ mod tests {
 
     use super::*;
 
+    fn head(warnings: Vec<Warning>) -> PageHead {
+        PageHead { width: 10, height: 20, page_width: 10, page_height: 20, dpi: 200.0, warnings }
+    }
+
+    #[test]
+    fn warnings_of_a_child_are_few_plausible_and_printable() {
+        let polygon = |x: f32| Some([[0.0, 0.0], [x, 0.0], [x, 20.0], [0.0, 20.0]]);
+        let fonts = vec!["\u{1b}[2JSimSun\n".to_owned(); 1000];
+        let warnings = vec![
+            WarningKind::MissingFonts { fonts }.into(),
+            Warning { kind: WarningKind::Damaged { rows: u32::MAX }, polygon: polygon(10.0) },
+            Warning { kind: WarningKind::Damaged { rows: 3 }, polygon: polygon(f32::INFINITY) },
+            WarningKind::CutOff.into(),
+        ];
+        let image = head(warnings).into_image(vec![0; 600]);
+        let expected = [
+            WarningKind::MissingFonts { fonts: vec!["2JSimSun".to_owned()] }.into(),
+            Warning { kind: WarningKind::Damaged { rows: 20 }, polygon: polygon(10.0) },
+            WarningKind::Damaged { rows: 3 }.into(),
+        ];
+        assert_eq!(image.warnings(), expected);
+        let many = vec![WarningKind::Damaged { rows: 1 }.into(); 500];
+        assert_eq!(head(many).into_image(vec![0; 600]).warnings().len(), MAX_WARNINGS);
+    }
+
     #[test]
     fn an_implausible_page_is_refused() {
-        let good = PageHead { width: 10, height: 20, page_width: 10, page_height: 20, dpi: 200.0 };
+        let good = head(Vec::new());
         assert_eq!(good.pixel_bytes(), Some(600));
         for bad in [
-            PageHead { width: 0, ..good },
-            PageHead { page_width: 9, ..good },
-            PageHead { dpi: f32::NAN, ..good },
-            PageHead { width: 70_000, page_width: 70_000, ..good },
+            PageHead { width: 0, ..good.clone() },
+            PageHead { page_width: 9, ..good.clone() },
+            PageHead { dpi: f32::NAN, ..good.clone() },
+            PageHead { width: 70_000, page_width: 70_000, ..good.clone() },
             PageHead { width: 60_000, height: 60_000, page_width: 60_000, page_height: 60_000, ..good },
         ] {
             assert_eq!(bad.pixel_bytes(), None, "{bad:?}");

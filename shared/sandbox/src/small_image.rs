@@ -2,7 +2,7 @@
 //!
 //! Their decoders are safe code, so that an image cannot take over the process; what is left is to bound memory and
 //! time. A small image is bounded by its size, and a child would take as long to start as the image to decode. Larger
-//! images, and TIFF files with their many codecs, are decoded in a child like a PDF.
+//! images, and the formats with many or rare codecs (TIFF, GIF, JPEG 2000, JPEG XL), are decoded in a child like a PDF.
 
 use std::{fs::File, time::Duration};
 
@@ -23,7 +23,9 @@ pub(crate) async fn page(
     limits: DocumentLimits,
     time: Duration,
 ) -> Option<Result<PageImage, Failure>> {
-    if matches!(format, DocumentFormat::Pdf | DocumentFormat::Tiff) {
+    let is_simple =
+        matches!(format, DocumentFormat::Png | DocumentFormat::Jpeg | DocumentFormat::Webp | DocumentFormat::Bmp);
+    if !is_simple {
         return None;
     }
     let limits = DocumentLimits {

@@ -101,6 +101,12 @@ pub enum DocumentFormat {
     Webp,
     /// Windows bitmap.
     Bmp,
+    /// GIF, of which the first image is read.
+    Gif,
+    /// JPEG 2000.
+    Jpeg2000,
+    /// JPEG XL.
+    JpegXl,
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureCode {
-    /// The format is not PDF, PNG, JPEG, TIFF, WebP or BMP.
+    /// The format, or a feature of it, is not supported.
     UnsupportedFormat,
     /// The document has no bytes.
     EmptyDocument,

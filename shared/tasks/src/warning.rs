@@ -1,10 +1,15 @@
 //! Warnings: what is known to be missing from a page's text or wrong with it.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Polygon;
+
+/// The most names of fonts in a warning.
+pub const MAX_FONTS: usize = 10;
+/// The most characters of a font's name in a warning.
+pub const MAX_FONT_CHARS: usize = 63;
 
 /// A known problem of a page's text.
 ///
@@ -49,6 +54,31 @@ pub enum WarningKind {
     },
     /// Print that is too small to be read at the resolution of the page.
     TooSmall,
+    /// Text of a PDF in fonts that it does not contain and for which the machine has no substitute: it was not drawn.
+    MissingFonts {
+        /// The names of the fonts: see [`WarningKind::missing_fonts`].
+        fonts: Vec<String>,
+    },
+    /// A part of the image could not be decoded.
+    Damaged {
+        /// The number of rows of pixels that are missing, of the page as it was sent.
+        rows: u32,
+    },
+    /// The document's content is not on its pages.
+    NotOnPage {
+        /// Where it is instead.
+        content: HiddenContent,
+    },
+}
+
+/// Content of a PDF that is not on its pages, which contain e.g. only a request to use another viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenContent {
+    /// Documents that are attached to a portfolio.
+    Attachments,
+    /// A dynamic XFA form.
+    DynamicForm,
 }
 
 /// The code of a warning.
@@ -69,6 +99,12 @@ pub enum WarningCode {
     Mirrored,
     /// See [`WarningKind::TooSmall`].
     TooSmall,
+    /// See [`WarningKind::MissingFonts`].
+    MissingFonts,
+    /// See [`WarningKind::Damaged`].
+    Damaged,
+    /// See [`WarningKind::NotOnPage`].
+    NotOnPage,
 }
 
 impl WarningCode {
@@ -82,12 +118,20 @@ impl WarningCode {
             Self::UnreadableScript => "unreadable_script",
             Self::Mirrored => "mirrored",
             Self::TooSmall => "too_small",
+            Self::MissingFonts => "missing_fonts",
+            Self::Damaged => "damaged",
+            Self::NotOnPage => "not_on_page",
         }
     }
 
     /// Returns whether text of the page is missing or wrong, so that another engine or a person should read the page.
     pub const fn is_text_missing(self) -> bool {
-        matches!(self, Self::CutOff | Self::UnreadText | Self::UnreadableScript | Self::Mirrored | Self::TooSmall)
+        !matches!(self, Self::Repetition | Self::OtherForm)
+    }
+
+    /// Returns whether the warning is about the image of the page, whichever engine reads it.
+    pub const fn is_of_image(self) -> bool {
+        matches!(self, Self::MissingFonts | Self::Damaged | Self::NotOnPage)
     }
 }
 
@@ -159,7 +203,19 @@ impl WarningKind {
             Self::UnreadableScript { .. } => WarningCode::UnreadableScript,
             Self::Mirrored { .. } => WarningCode::Mirrored,
             Self::TooSmall => WarningCode::TooSmall,
+            Self::MissingFonts { .. } => WarningCode::MissingFonts,
+            Self::Damaged { .. } => WarningCode::Damaged,
+            Self::NotOnPage { .. } => WarningCode::NotOnPage,
         }
+    }
+
+    /// Returns a warning about these fonts, whose names a document has chosen: at most [`MAX_FONTS`] of them, sorted,
+    /// each once, with at most [`MAX_FONT_CHARS`] characters, and without characters that fonts' names do not have.
+    pub fn missing_fonts<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let is_in_names = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '+' | ',' | '.');
+        let clean = |name: &str| name.chars().filter(is_in_names).take(MAX_FONT_CHARS).collect::<String>();
+        let fonts: BTreeSet<String> = names.into_iter().map(clean).filter(|name| !name.is_empty()).collect();
+        Self::MissingFonts { fonts: fonts.into_iter().take(MAX_FONTS).collect() }
     }
 }
 
@@ -186,6 +242,18 @@ impl fmt::Display for WarningKind {
             Self::Mirrored { lines: 1 } => f.write_str("a line is mirrored"),
             Self::Mirrored { lines } => write!(f, "{lines} lines are mirrored"),
             Self::TooSmall => f.write_str("print is too small to be read: send the page at a higher resolution"),
+            Self::MissingFonts { fonts } => {
+                let names = if fonts.is_empty() { "without a name".to_owned() } else { fonts.join(", ") };
+                write!(f, "text is missing: the document does not contain its fonts, nor does the server: {names}")
+            }
+            Self::Damaged { rows: 1 } => f.write_str("the image is damaged: a row of pixels is missing"),
+            Self::Damaged { rows } => write!(f, "the image is damaged: {rows} rows of pixels are missing"),
+            Self::NotOnPage { content: HiddenContent::Attachments } => {
+                f.write_str("the document is a portfolio: send its attached documents")
+            }
+            Self::NotOnPage { content: HiddenContent::DynamicForm } => {
+                f.write_str("the document is a dynamic XFA form: print it to a PDF with Acrobat and send that")
+            }
         }
     }
 }
@@ -276,12 +344,30 @@ mod tests {
     }
 
     #[test]
+    fn names_of_fonts_are_few_short_and_printable() {
+        let warning = WarningKind::missing_fonts(["SimSun", "ABCDEF+Noto Sans", "SimSun", "\u{1b}[31mred", "\u{202e}"]);
+        let fonts = ["31mred", "ABCDEF+Noto Sans", "SimSun"].map(str::to_owned).to_vec();
+        assert_eq!(warning, WarningKind::MissingFonts { fonts });
+        let message = "text is missing: the document does not contain its fonts, nor does the server: \
+            31mred, ABCDEF+Noto Sans, SimSun";
+        assert_eq!(warning.to_string(), message);
+        let names: Vec<String> = (0..99).map(|number| format!("{number}{}", "x".repeat(999))).collect();
+        let warning = WarningKind::missing_fonts(names.iter().map(String::as_str));
+        let WarningKind::MissingFonts { fonts } = warning else { panic!("{warning:?}") };
+        assert!(fonts.len() == MAX_FONTS && fonts.iter().all(|name| name.chars().count() == MAX_FONT_CHARS));
+    }
+
+    #[test]
     fn codes_and_scripts_are_serialized_by_their_names() {
         use WarningCode as Code;
         for code in
             [Code::CutOff, Code::UnreadText, Code::UnreadableScript, Code::Mirrored, Code::TooSmall, Code::OtherForm]
         {
             assert_eq!(to_value(code).expect("JSON"), json!(code.as_str()));
+        }
+        for code in [Code::MissingFonts, Code::Damaged, Code::NotOnPage] {
+            assert_eq!(to_value(code).expect("JSON"), json!(code.as_str()));
+            assert!(code.is_of_image() && code.is_text_missing());
         }
         for script in [Script::Hangul, Script::Vietnamese, Script::Other] {
             assert_eq!(to_value(script).expect("JSON"), json!(script.as_str()));

@@ -137,7 +137,10 @@ const fn status_of(code: FailureCode) -> u16 {
 /// Returns what a document's or page's code means.
 const fn meaning_of(code: FailureCode) -> &'static str {
     match code {
-        FailureCode::UnsupportedFormat => "the document is not a PDF, PNG, JPEG, TIFF, WebP or BMP",
+        FailureCode::UnsupportedFormat => {
+            "the document, or an image in it, is not a PDF, PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG 2000 or JPEG XL, \
+             or uses a rare feature of them"
+        }
         FailureCode::EmptyDocument => "the document has no bytes",
         FailureCode::DocumentTooLarge => "the document has more bytes than allowed",
         FailureCode::TooManyPages => "the document, or the task, has more pages than allowed",

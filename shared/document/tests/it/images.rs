@@ -6,7 +6,7 @@ use image::{
 };
 use quire_tasks::{DocumentFormat, FailureCode};
 
-use crate::files::{BLACK, RED, WHITE, documents, encode, file, fixture, near, page, pixel, red_left, refusal, size};
+use crate::files::{BLACK, RED, WHITE, documents, encode, fixture, near, page, pixel, red_left, refusal, size};
 
 #[test]
 fn every_format_gives_the_same_page() {
@@ -98,15 +98,5 @@ fn an_image_has_one_page() {
     let png = encode(&red_left(), ImageFormat::Png);
     for wrong in [0, 2] {
         assert_eq!(refusal(page(&png, DocumentFormat::Png, wrong)), FailureCode::UnreadablePage);
-    }
-}
-
-#[test]
-fn a_truncated_image_is_an_unreadable_page() {
-    for (encoding, format) in [(ImageFormat::Png, DocumentFormat::Png), (ImageFormat::WebP, DocumentFormat::Webp)] {
-        let whole = encode(&red_left().resize_exact(300, 300, image::imageops::Triangle), encoding);
-        let file = file(&whole[..whole.len() * 2 / 3]);
-        let failure = documents().page(file.path(), format, 1).expect_err("the image is truncated");
-        assert_eq!(failure.code, FailureCode::UnreadablePage, "{failure}");
     }
 }

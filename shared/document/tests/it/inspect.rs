@@ -38,7 +38,9 @@ fn images_do_not_need_pdfium() {
 fn empty_and_unknown_documents_are_refused() {
     assert_eq!(refusal(inspect(b"")), FailureCode::EmptyDocument);
     assert_eq!(refusal(inspect(b"<html>unsupported</html>")), FailureCode::UnsupportedFormat);
-    assert_eq!(refusal(inspect(b"GIF89a")), FailureCode::UnsupportedFormat);
+    let failure = inspect(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").expect_err("HEIC");
+    assert_eq!(failure.code, FailureCode::UnsupportedFormat);
+    assert!(failure.message.starts_with("HEIC images are not supported; PDF, PNG"), "{failure}");
 }
 
 #[test]
@@ -65,8 +67,16 @@ fn an_image_with_too_many_pixels_is_refused_with_the_limit() {
 
 #[test]
 fn a_header_without_an_image_is_unreadable() {
-    for head in [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBP", b"II*\0\x08\0\0\0", b"%PDF-1.7\n"]
-    {
+    for head in [
+        &b"\x89PNG\r\n\x1a\n"[..],
+        b"\xff\xd8\xff\xe0",
+        b"RIFF\0\0\0\0WEBP",
+        b"II*\0\x08\0\0\0",
+        b"GIF89a",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        b"\0\0\0\x0cJXL \r\n\x87\n",
+        b"%PDF-1.7\n",
+    ] {
         assert_eq!(refusal(inspect(head)), FailureCode::UnreadableDocument, "{head:?}");
     }
 }

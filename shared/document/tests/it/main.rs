@@ -1,8 +1,11 @@
 //! Tests of the public API. The documents are generated here, or by `fixtures/make.py`.
 
+mod damaged;
 mod files;
 mod hostile;
 mod images;
 mod inspect;
 mod pdf;
 mod tiff;
+mod transparency;
+mod variants;

@@ -25,6 +25,28 @@ async fn a_page_has_the_same_pixels_as_without_a_child() {
 }
 
 #[tokio::test]
+async fn every_decoder_of_images_works_without_rights() {
+    let sandbox = sandbox(SandboxLimits::default());
+    let mut here = Documents::new(None, DocumentLimits::default());
+    let images = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../document/tests/fixtures/images");
+    for (name, format) in [
+        ("red.gif", DocumentFormat::Gif),
+        ("red.jp2", DocumentFormat::Jpeg2000),
+        ("red.jxl", DocumentFormat::JpegXl),
+        ("zstd.tif", DocumentFormat::Tiff),
+        ("lzma.tif", DocumentFormat::Tiff),
+        ("g3-2d-fill.tif", DocumentFormat::Tiff),
+        ("old-jpeg-tables.tif", DocumentFormat::Tiff),
+        ("lossy.webp", DocumentFormat::Webp),
+    ] {
+        let file = images.join(name);
+        assert_eq!(sandbox.inspect(&file).await, Ok(SplitDocument { format, pages: 1 }), "{name}");
+        let decoded = sandbox.page(&file, 1).await.expect(name);
+        assert!(decoded.image == here.page(&file, format, 1).expect(name), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_document_fails_with_its_own_code_and_harms_no_other() {
     let sandbox = sandbox(SandboxLimits::default());
     let folder = tempfile::tempdir().expect("a folder");
