@@ -71,12 +71,21 @@ impl PageReader for LineReader {
         for readings in upright.chunk_by(|a, b| a.0.state == b.0.state) {
             states[readings[0].0.state].detect_vertical_text(readings);
         }
+        states.iter_mut().for_each(PageState::add_isolated_characters);
         let widths: Vec<f32> = representative.into_iter().map(page_width_ratio).collect();
         for (pick, line) in self.read_selected(&mut states, &widths, PageState::unread) {
             states[pick.state].set_reading(pick.line, line.reading);
         }
         for (pick, line) in self.read_selected(&mut states, &default_widths, PageState::alternative_readings) {
             states[pick.state].replace_if_better(pick.line, pick.quad, line.reading);
+        }
+        let numbers: Vec<(LineSelection, LineReading)> = self
+            .read_selected(&mut states, &default_widths, PageState::doubtful_numbers)
+            .into_iter()
+            .map(|(pick, number)| (pick, number.reading))
+            .collect();
+        for readings in numbers.chunk_by(|a, b| a.0.state == b.0.state) {
+            states[readings[0].0.state].choose_numbers(readings);
         }
         let name = self.name();
         let texts = states.into_iter().map(|state| state.into_page_text(&name)).collect();

@@ -52,7 +52,7 @@ const SAMPLED_ROWS: usize = 16;
 pub(crate) struct FineBlocks {
     /// Blocks with print whose letters are narrower than a third of a block.
     pub(crate) blocks: Array2<bool>,
-    /// Whether its lines run along the rows of the page: letters have more strokes across their line than along it.
+    /// Whether its lines run along the rows of the page: there is more paper between lines than between letters.
     pub(crate) is_horizontal: bool,
 }
 
@@ -69,18 +69,22 @@ pub(crate) fn fine_print(page: &PageImage, part: &CropRect, (rows, columns): (us
         let left = start(column, columns, part.left, part.width);
         let right = start(column + 1, columns, part.left, part.width);
         let changes = block_changes(page, top..bottom, left..right);
-        total.along_rows += changes.along_rows;
-        total.along_columns += changes.along_columns;
-        changes.fine_rows.max(changes.fine_columns) >= MIN_FINE_ROWS
+        let is_fine = changes.fine_rows.max(changes.fine_columns) >= MIN_FINE_ROWS;
+        if is_fine {
+            total.row_gap += changes.row_gap;
+            total.column_gap += changes.column_gap;
+        }
+        is_fine
     });
-    FineBlocks { blocks, is_horizontal: total.along_rows >= total.along_columns }
+    FineBlocks { blocks, is_horizontal: total.row_gap >= total.column_gap }
 }
 
-/// Changes between ink and paper in the sampled rows and columns of a block.
+/// Changes between ink and paper in the sampled rows and columns of a block: the longest gaps without any, between others
+/// that have some, and the numbers of rows and columns with many.
 #[derive(Debug, Default)]
 struct BlockChanges {
-    along_rows: u64,
-    along_columns: u64,
+    row_gap: usize,
+    column_gap: usize,
     fine_rows: usize,
     fine_columns: usize,
 }
@@ -96,24 +100,30 @@ fn block_changes(page: &PageImage, rows: Range<usize>, columns: Range<usize>) ->
             high = high.max(green(row, column));
         }
     }
-    let mut found = BlockChanges::default();
     if high.saturating_sub(low) < MIN_CONTRAST {
-        return found;
+        return BlockChanges::default();
     }
     let band = (high - low) / 8;
     let middle = low + (high - low) / 2;
     let limits = [middle - band, middle + band];
-    for row in sampled(&rows) {
-        let count = changes(columns.clone().map(|column| green(row, column)), limits);
-        found.along_rows += u64::from(count);
-        found.fine_rows += usize::from(count >= MIN_CHANGES);
+    let of_rows: Vec<u8> =
+        sampled(&rows).map(|row| changes(columns.clone().map(|column| green(row, column)), limits)).collect();
+    let of_columns: Vec<u8> =
+        sampled(&columns).map(|column| changes(rows.clone().map(|row| green(row, column)), limits)).collect();
+    let count_fine = |counts: &[u8]| counts.iter().filter(|&&count| count >= MIN_CHANGES).count();
+    BlockChanges {
+        row_gap: longest_gap(&of_rows),
+        column_gap: longest_gap(&of_columns),
+        fine_rows: count_fine(&of_rows),
+        fine_columns: count_fine(&of_columns),
     }
-    for column in sampled(&columns) {
-        let count = changes(rows.clone().map(|row| green(row, column)), limits);
-        found.along_columns += u64::from(count);
-        found.fine_columns += usize::from(count >= MIN_CHANGES);
-    }
-    found
+}
+
+/// Returns the length of the longest run of zeros between two other values.
+fn longest_gap(counts: &[u8]) -> usize {
+    let inked = counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(index, _)| index);
+    let inked: Vec<usize> = inked.collect();
+    inked.windows(2).map(|pair| pair[1] - pair[0] - 1).max().unwrap_or(0)
 }
 
 /// Counts the changes between below the lower and above the upper limit.
@@ -128,4 +138,37 @@ fn changes(values: impl Iterator<Item = u8>, [low, high]: [u8; 2]) -> u8 {
         }
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of letters that are columns of 6 pixels in 9, 16 pixels high, every 30 pixels.
+    fn lines(is_horizontal: bool) -> PageImage {
+        let is_ink = |along: u32, across: u32| across % 30 < 16 && along % 9 < 6 && across % 30 % 5 < 3;
+        let pixel = |x: u32, y: u32| if is_horizontal { is_ink(x, y) } else { is_ink(y, x) };
+        let pixels = (0..300).flat_map(|y| (0..300).flat_map(move |x| [if pixel(x, y) { 40 } else { 230 }; 3]));
+        PageImage::new(300, 300, pixels.collect())
+    }
+
+    #[test]
+    fn fine_print_is_found_with_the_direction_of_its_lines() {
+        for is_horizontal in [true, false] {
+            let page = lines(is_horizontal);
+            let found = fine_print(&page, &CropRect::whole(&page), (6, 6));
+            assert!(found.blocks.iter().all(|&is_fine| is_fine));
+            assert_eq!(found.is_horizontal, is_horizontal);
+            let large = fine_print(&page, &CropRect::whole(&page), (30, 30));
+            assert!(!large.blocks.iter().any(|&is_fine| is_fine), "in blocks of a letter's size it is not fine");
+        }
+    }
+
+    #[test]
+    fn paper_has_no_print() {
+        let page = lines(true);
+        let part = |top: f32, bottom: f32| Quad([[0.0, top], [90.0, top], [90.0, bottom], [0.0, bottom]]);
+        assert!(has_print(&page, &part(0.0, 16.0)));
+        assert!(!has_print(&page, &part(17.0, 29.0)));
+    }
 }

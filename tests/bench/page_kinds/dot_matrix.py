@@ -55,6 +55,9 @@ def faint(image, random):
     height, width = (side // dots * dots for side in ink.shape)
     cells = ink[:height, :width].reshape(height // dots, dots, width // dots, dots).mean(axis=(1, 3))
     strength = (cells > 0.35) * noise.normal(random.uniform(0.5, 0.75), 0.16, cells.shape)
+    # Small marks have less ink.
+    near = sum(numpy.roll(cells, (x, y), axis=(1, 0)) for x in range(-3, 4) for y in range(-3, 4)) / 49
+    strength *= 0.3 + 0.7 * (near / 0.25).clip(0, 1)
     # The ribbon is worn unevenly along the line, and a needle is weaker than the others.
     strength *= numpy.interp(numpy.arange(cells.shape[1]), [0, cells.shape[1] / 2, cells.shape[1]],
                              [random.uniform(0.7, 1), 1, random.uniform(0.6, 1)])
