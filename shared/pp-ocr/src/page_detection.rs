@@ -16,7 +16,7 @@ use crate::{
     policy_runs::DetectionRun,
     resample::resample,
     tiles::{Tile, tiles},
-    zoomed_detection::{AreaMap, BLOCK_PIXELS, ZoomArea, analyze_map, is_large_page, print_blocks},
+    zoomed_detection::{AreaMap, BLOCK_PIXELS, ZoomArea, analyze_map, is_large_page, print_hints},
 };
 
 /// Maximum number of tiles of a page in all passes: twice the largest page at its full resolution, which bounds the time
@@ -55,7 +55,7 @@ struct PlacedTile<'a> {
 /// What the model found in the core of a tile.
 struct TileMap {
     map: Array2<f32>,
-    print: Array2<bool>,
+    hints: Array2<bool>,
 }
 
 /// What is known of a page between two passes.
@@ -244,7 +244,7 @@ impl PageDetector<'_> {
             }
             let core = s![tile.top..tile.top + tile.tile.core.height(), tile.left..tile.left + tile.tile.core.width()];
             let picture = picture.slice(s![1, ..rows, ..columns]);
-            Ok(TileMap { map: map.slice(core).to_owned(), print: print_blocks(&picture.slice(core)) })
+            Ok(TileMap { map: map.slice(core).to_owned(), hints: print_hints(&picture.slice(core), &map.slice(core)) })
         });
         found.into_iter().collect()
     }
@@ -264,18 +264,18 @@ fn area_map(area: &Area, maps: Vec<Result<TileMap, ModelError>>) -> Result<AreaM
     let mut maps: Vec<TileMap> = maps.into_iter().collect::<Result<_, _>>()?;
     if let ([tile], [_]) = (&tiles[..], &maps[..])
         && *tile == Tile::single(area.size)
-        && let Some(TileMap { map, print }) = maps.pop()
+        && let Some(TileMap { map, hints }) = maps.pop()
     {
-        return Ok(AreaMap { part, map, print, tiles });
+        return Ok(AreaMap { part, map, hints, tiles });
     }
     let mut map = Array2::zeros(area.size);
-    let mut print = Array2::from_elem((area.size.0 / BLOCK_PIXELS, area.size.1 / BLOCK_PIXELS), false);
+    let mut hints = Array2::from_elem((area.size.0 / BLOCK_PIXELS, area.size.1 / BLOCK_PIXELS), false);
     for (tile, found) in tiles.iter().zip(maps) {
         let core = tile.core;
         map.slice_mut(s![core.top..core.bottom, core.left..core.right]).assign(&found.map);
         let [top, left] = [core.top, core.left].map(|side| side / BLOCK_PIXELS);
-        let (rows, columns) = found.print.dim();
-        print.slice_mut(s![top..top + rows, left..left + columns]).assign(&found.print);
+        let (rows, columns) = found.hints.dim();
+        hints.slice_mut(s![top..top + rows, left..left + columns]).assign(&found.hints);
     }
-    Ok(AreaMap { part, map, print, tiles })
+    Ok(AreaMap { part, map, hints, tiles })
 }

@@ -59,8 +59,8 @@ pub(crate) struct AreaMap {
     pub(crate) part: CropRect,
     /// Probability of each pixel to be text; 0 in parts without a tile.
     pub(crate) map: Array2<f32>,
-    /// Whether the blocks of the map have the contrast of print.
-    pub(crate) print: Array2<bool>,
+    /// Whether the blocks of the map have a hint of print.
+    pub(crate) hints: Array2<bool>,
     /// The tiles that the model saw.
     pub(crate) tiles: Vec<Tile>,
 }
@@ -87,14 +87,19 @@ pub(crate) struct ZoomArea {
     pub(crate) cells: Vec<CropRect>,
 }
 
-/// Returns which blocks of a picture have the contrast of print. `picture` is the green channel of the detection input.
-pub(crate) fn print_blocks(picture: &ArrayView2<'_, f32>) -> Array2<bool> {
+/// Returns which blocks of a map have a hint of text where the picture has the contrast of print. `picture` is the green
+/// channel of the detection input.
+pub(crate) fn print_hints(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>) -> Array2<bool> {
     let blocks = (picture.nrows() / BLOCK_PIXELS, picture.ncols() / BLOCK_PIXELS);
-    let mut print = Array2::from_elem(blocks, false);
-    Zip::from(&mut print)
-        .and(picture.exact_chunks((BLOCK_PIXELS, BLOCK_PIXELS)))
-        .for_each(|print, block| *print = contrast(&block) > MIN_CONTRAST);
-    print
+    let mut hints = Array2::from_elem(blocks, false);
+    let square = (BLOCK_PIXELS, BLOCK_PIXELS);
+    Zip::from(&mut hints).and(picture.exact_chunks(square)).and(map.exact_chunks(square)).for_each(
+        |is_hint, picture, map| {
+            *is_hint =
+                map.iter().any(|&probability| probability > HINT_PROBABILITY) && contrast(&picture) > MIN_CONTRAST;
+        },
+    );
+    hints
 }
 
 /// Analyzes the map of an area; a single run of the next pass has at most `max_pixels`. `is_large` tells whether the
@@ -166,11 +171,9 @@ fn uncertain_cells(area: &AreaMap, boxes: &[TextBox]) -> Vec<MapRect> {
     let confident_pixels = confident_pixels((rows, columns), boxes, |_| true);
     let mut hints = Array2::<u8>::zeros((rows.div_ceil(CELL_PIXELS), columns.div_ceil(CELL_PIXELS)));
     let square = (BLOCK_PIXELS, BLOCK_PIXELS);
-    Zip::indexed(area.map.exact_chunks(square)).and(&area.print).and(confident_pixels.exact_chunks(square)).for_each(
-        |(row, column), map, &is_print, confident_pixels| {
-            let is_hint = map.iter().any(|&probability| probability > HINT_PROBABILITY)
-                && !confident_pixels.iter().any(|&confident_pixels| confident_pixels);
-            if is_hint && is_print {
+    Zip::indexed(&area.hints).and(confident_pixels.exact_chunks(square)).for_each(
+        |(row, column), &is_hint, confident_pixels| {
+            if is_hint && !confident_pixels.iter().any(|&is_confident| is_confident) {
                 hints[[row / CELL_BLOCKS, column / CELL_BLOCKS]] += 1;
             }
         },

@@ -29,8 +29,8 @@ impl DetectorView {
     }
 
     fn area(&self, part: &CropRect) -> AreaMap {
-        let print = print_blocks(&self.picture.view());
-        AreaMap { part: *part, map: self.map.clone(), print, tiles: vec![Tile::single(self.map.dim())] }
+        let hints = print_hints(&self.picture.view(), &self.map.view());
+        AreaMap { part: *part, map: self.map.clone(), hints, tiles: vec![Tile::single(self.map.dim())] }
     }
 
     fn found(&self, part: &CropRect) -> DetectedLines {
