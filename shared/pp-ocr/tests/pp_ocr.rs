@@ -54,7 +54,9 @@ fn tall_page() -> (RgbImage, usize) {
     let small = imageops::resize(&notice(), 600, 600 * height / width, imageops::FilterType::Triangle);
     let mut page = RgbImage::from_pixel(600, 24_000, image::Rgb([255; 3]));
     let offsets: Vec<i64> = (0..5).map(|index| 100 + index * 4_700).collect();
-    offsets.iter().for_each(|&top| imageops::replace(&mut page, &small, 0, top));
+    for top in &offsets {
+        imageops::replace(&mut page, &small, 0, *top);
+    }
     (page, offsets.len())
 }
 
