@@ -27,25 +27,28 @@ pub(crate) struct FoundLine {
 /// Adds the lines that were found in an area to the known ones. A known line is replaced only where the found lines
 /// cover its print:
 ///
-/// - what was found of a line that is not covered whole, e.g. because the area ends in it, is dropped;
+/// - what was found of a line that is not covered whole, e.g. because the area ends in it, is dropped, and then covers
+///   no other line either;
 /// - of several lines that ran together in one box, the parts that were not found are kept.
-pub(crate) fn merge_lines(page: &PageImage, lines: &mut Vec<FoundLine>, area: &CropRect, found: Vec<FoundLine>) {
-    let mut merged = Vec::with_capacity(lines.len() + found.len());
-    for line in lines.drain(..) {
-        if line.is_final || !meets(area, &line.quad) {
-            merged.push(line);
-        } else {
-            let kept = uncovered_parts(page, &line.quad, &found);
-            merged.extend(kept.into_iter().map(|quad| FoundLine { quad, ..line }));
+pub(crate) fn merge_lines(page: &PageImage, lines: &mut Vec<FoundLine>, area: &CropRect, mut found: Vec<FoundLine>) {
+    loop {
+        let mut merged: Vec<FoundLine> = lines.iter().flat_map(|line| kept_parts(page, line, area, &found)).collect();
+        let count = found.len();
+        found.retain(|line| !merged.iter().any(|other| shows(other, &line.quad)));
+        if found.len() == count {
+            merged.extend(found);
+            *lines = merged;
+            return;
         }
     }
-    let known = merged.len();
-    for line in found {
-        if !merged[..known].iter().any(|other| shows(other, &line.quad)) {
-            merged.push(line);
-        }
+}
+
+/// Returns what is kept of a known line.
+fn kept_parts(page: &PageImage, line: &FoundLine, area: &CropRect, found: &[FoundLine]) -> Vec<FoundLine> {
+    if line.is_final || !meets(area, &line.quad) {
+        return vec![*line];
     }
-    *lines = merged;
+    uncovered_parts(page, &line.quad, found).into_iter().map(|quad| FoundLine { quad, ..*line }).collect()
 }
 
 /// Returns whether a known line shows the text of a found one.
@@ -175,6 +178,13 @@ mod tests {
     fn a_line_across_the_border_is_kept_whole() {
         let whole = [10.0, 10.0, 390.0, 30.0];
         assert_eq!(merged(&[whole], &[[10.0, 10.0, 200.0, 30.0]]), [line(whole)]);
+    }
+
+    #[test]
+    fn a_found_line_that_is_dropped_replaces_no_other_line() {
+        let known = [[100.0, 10.0, 140.0, 30.0], [140.0, 10.0, 390.0, 30.0]];
+        let lines = merged(&known, &[[100.0, 10.0, 200.0, 30.0]]);
+        assert_eq!(lines, known.map(line));
     }
 
     #[test]
