@@ -3,7 +3,7 @@
 
     python3 tests/bench/compare.py [--pages DIR] [--kinds a,b] [--rounds 3] [--cores 2] [--peers quire,rapidocr,…]
 
-Without --pages it generates pages of twelve kinds under target/, with make_pages.py. Another folder must contain
+Without --pages it generates pages of all kinds under target/, with make_pages.py. Another folder must contain
 images, each with its ground truth in NAME.json (see make_pages.py); "file", "kind" and "segs" suffice.
 
 Peers. Each runs in its own process, pinned to the same cores, one after the other, `--rounds` times:
@@ -14,6 +14,9 @@ Peers. Each runs in its own process, pinned to the same cores, one after the oth
     rapidocr-openvino   the same on OpenVINO
     oar-ocr             oar-ocr 0.10.2 with its preset for PP-OCRv6, one pipeline per core
     tesseract           Tesseract with chi_sim and eng, if installed, one process per core
+
+Pages whose ground truth has "amounts" and "digits" (the kind dotmatrix) are also scored by the share of amounts and of
+single digits that were read exactly, see comparing/amounts.py.
 
 All but Tesseract run the same models. pip and cargo install dependencies under target/ or CARGO_TARGET_DIR. See
 comparing/score.py for the error rates.
@@ -36,6 +39,7 @@ def main():
     arguments = parse_arguments()
     enter_environment()
     # These imports need packages of the environment.
+    from comparing.amounts import number_rates
     from comparing.measure import measure_peers
     from comparing.pages import find_pages, texts_of
     from comparing.peers import prepare_peers
@@ -48,9 +52,10 @@ def main():
     peers = prepare_peers(arguments)
     runs = measure_peers(peers, [str(page["path"]) for page in pages], arguments.rounds, arguments.cores)
     rates = {name: error_rates(pages, texts_of(run["lines"])) for name, run in runs.items()}
+    numbers = {name: number_rates(pages, texts_of(run["lines"])) for name, run in runs.items()}
     machine = f"{len(pages)} pages, {arguments.rounds} rounds, medians; {arguments.cores} cores of {processor()}"
     machine += f"\n{', '.join(PACKAGES[:3]).replace('==', ' ')}, oar-ocr 0.10.2"
-    print("\n" + "\n".join(report(machine, runs, rates, kinds, len(pages))))
+    print("\n" + "\n".join(report(machine, runs, rates, numbers, kinds, len(pages))))
     bins = {peer.name: reliability(pages, runs[peer.name]["lines"]) for peer in peers if peer.quire}
     for name, rows in bins.items():
         print(f"\n{name}: correct lines by confidence\n" + "\n".join(reliability_table(rows)))
@@ -62,6 +67,7 @@ def main():
             "commands": {peer.name: peer.command for peer in peers},
             "runs": runs,
             "rates": rates,
+            "numbers": numbers,
             "reliability": bins,
         }
         arguments.json.write_text(json.dumps(raw, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -5,7 +5,7 @@
 
 NAME.json next to each image has: "file"; "kind"; "segs", the segments of text, cell by cell; "lines", the lines in
 reading order, where a table row is one line; and optionally "language", "rotation" (degrees clockwise), "slant"
-(degrees counterclockwise) and "dots" (per inch).
+(degrees counterclockwise), "dots" (per inch), and the "amounts" and single "digits" of receipts.
 
 Deterministic: the same seed gives the same pages, with the same release of Pillow, independent of other kinds. Requires
 Pillow, numpy and two packages with fonts (see page_kinds/fonts.py). compare.py installs them in its environment.

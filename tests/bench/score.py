@@ -11,6 +11,8 @@ DIR has the format of make_pages.py; read.json is the output of `quire read --fo
 import argparse
 from pathlib import Path
 
+from comparing.amounts import MEASURES as NUMBERS
+from comparing.amounts import exact_numbers, number_rates
 from comparing.pages import find_pages, lines_of, texts_of
 from comparing.reliability import reliability, reliability_table
 from comparing.score import MEASURES, error_rates, errors
@@ -39,10 +41,15 @@ def print_score(path, pages, each):
     for kind in sorted(rates["cer"], key=lambda kind: (kind == "all", kind)):
         found = (rates[measure].get(kind) for measure in MEASURES)
         print(f"{kind:12}" + "".join(f"{'–' if rate is None else f'{100 * rate:.3f} %':>12}" for rate in found))
+    numbers = number_rates(pages, texts)
+    for measure in NUMBERS:
+        for kind, share in numbers[measure].items():
+            print(f"{measure} read exactly, {kind}: {100 * share:.2f} %")
     for page, read in zip(pages, texts, strict=True) if each else ():
         counted = errors(page, read)
         found = (f"  {measure} {edits}/{length}" for measure, (edits, length) in counted.items())
-        print(f"{page['file']:24}" + "".join(found))
+        exact = (f"  {measure} {found}/{count}" for measure, (found, count) in exact_numbers(page, read).items())
+        print(f"{page['file']:24}" + "".join(found) + "".join(exact))
     print("\n" + "\n".join(reliability_table(reliability(pages, lines))))
 
 

@@ -38,6 +38,14 @@ impl CropRect {
         self.width as u64 * self.height as u64
     }
 
+    /// Returns whether the rectangles share a pixel.
+    pub(crate) const fn meets(&self, other: &Self) -> bool {
+        self.left < other.left + other.width
+            && other.left < self.left + self.width
+            && self.top < other.top + other.height
+            && other.top < self.top + self.height
+    }
+
     pub(crate) fn contains(&self, [x, y]: Point) -> bool {
         let within = |at: f32, side: Range<usize>| (side.start as f32..side.end as f32).contains(&at);
         within(x, self.columns()) && within(y, self.rows())

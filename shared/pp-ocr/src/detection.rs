@@ -17,7 +17,7 @@ const UNCLIP_RATIO: f32 = 1.6;
 /// Minimum side of a region, in pixels of the map; smaller ones are noise.
 const MIN_SIDE: f32 = 3.0;
 /// Input sides must be multiples of this, because the model halves its input five times.
-const SIDE_MULTIPLE: u32 = 32;
+pub(crate) const SIDE_MULTIPLE: u32 = 32;
 
 /// Returns width and height of the detection input: at most about `max_pixels`, both multiples of 32. The limit applies
 /// to the area instead of the longer side, so that a long receipt is not scaled down too much and all shapes cost the

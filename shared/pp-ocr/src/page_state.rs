@@ -9,10 +9,15 @@ use crate::{
     crop_rect::CropRect,
     ctc::LineReading,
     geometry::Quad,
+    isolated_ink::isolated_characters,
     line_limit::limit_lines,
+    numbers::{best_number, doubtful_digits, is_doubtful_number, is_number, other_crops},
     orientation::{QuarterTurns, character_cells, is_doubtful, is_east_asian, mean_confidence, sample_lines},
     reading_order::{reading_order, vertical_reading_order},
 };
+
+/// Minimum confidence of a digit that detection missed. Specks and strokes are below it.
+const MIN_DIGIT_CONFIDENCE: f32 = 0.8;
 
 /// A line of a page of the micro-batch that is to be read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,6 +46,8 @@ pub(crate) struct PageState<'a> {
     /// Positions of the lines, from the start of their text.
     lines: Vec<Quad>,
     readings: Vec<Option<LineReading>>,
+    /// Number of lines that were detected. Those behind them are ink that may be single digits.
+    detected: usize,
     /// Whether the page has more lines than the limit.
     is_cut_off: bool,
     /// Regions with print that is too small to tell its lines apart.
@@ -58,7 +65,8 @@ impl<'a> PageState<'a> {
         let turns = QuarterTurns::guess(&lines);
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
-        Self { page, turns, is_vertical: false, lines, readings, is_cut_off, illegible, failure }
+        let detected = lines.len();
+        Self { page, turns, is_vertical: false, lines, readings, detected, is_cut_off, illegible, failure }
     }
 
     pub(crate) const fn page(&self) -> &'a PageImage {
@@ -71,6 +79,7 @@ impl<'a> PageState<'a> {
         // Its other lines need not be read.
         self.lines.clear();
         self.readings.clear();
+        self.detected = 0;
     }
 
     pub(crate) fn set_reading(&mut self, line: usize, reading: LineReading) {
@@ -160,14 +169,55 @@ impl<'a> PageState<'a> {
         }
     }
 
+    /// Adds ink of the size of a character that was not detected, on upright pages.
+    pub(crate) fn add_isolated_characters(&mut self) {
+        if self.turns.degrees() == 0 && !self.is_vertical && self.failure.is_none() {
+            self.lines.extend(isolated_characters(self.page, &self.lines));
+            self.readings.resize(self.lines.len(), None);
+        }
+    }
+
+    /// Returns numbers that are read again, with the crops of the other readings.
+    pub(crate) fn doubtful_numbers(&self) -> Vec<(usize, Quad)> {
+        let read: Vec<(usize, Quad, &LineReading)> = (self.lines.iter().zip(&self.readings).enumerate())
+            .filter_map(|(line, (quad, reading))| Some((line, *quad, reading.as_ref()?)))
+            .collect();
+        let pairs: Vec<(Quad, &LineReading)> = read.iter().map(|&(_, quad, reading)| (quad, reading)).collect();
+        let mut doubtful: Vec<usize> = doubtful_digits(&pairs);
+        doubtful.extend((0..pairs.len()).filter(|&index| is_doubtful_number(pairs[index].1)));
+        doubtful.sort_unstable();
+        doubtful.dedup();
+        let crops = |index: usize| other_crops(&read[index].1).map(|crop| (read[index].0, crop));
+        doubtful.into_iter().flat_map(crops).collect()
+    }
+
+    /// Keeps the best one of the readings of each number; `others` are those of the other crops.
+    pub(crate) fn choose_numbers(&mut self, others: &[(LineSelection, LineReading)]) {
+        for others in others.chunk_by(|a, b| a.0.line == b.0.line) {
+            if let Some(Some(first)) = self.readings.get_mut(others[0].0.line) {
+                let all = std::iter::once(&*first).chain(others.iter().map(|(_, reading)| reading));
+                let all: Vec<LineReading> = all.cloned().collect();
+                *first = best_number(&all).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Returns whether a line belongs to the page: what was not detected does only if it is a digit.
+    fn is_line(&self, line: usize) -> bool {
+        let is_digit =
+            |reading: &LineReading| is_number(reading.text.trim()) && reading.confidence >= MIN_DIGIT_CONFIDENCE;
+        line < self.detected || self.readings[line].as_ref().is_some_and(is_digit)
+    }
+
     /// Returns the text, with polygons in the coordinates of the original page.
     pub(crate) fn into_page_text(self, engine: &EngineName) -> Result<PageText, Failure> {
         if let Some(error) = self.failure {
             return Err(Failure::new(FailureCode::ModelFailed, format!("cannot read the page: {error}")));
         }
-        let read = self.lines.into_iter().zip(self.readings);
-        let mut detected: Vec<DetectedLine> =
-            read.map(|(quad, reading)| DetectedLine::new(quad, reading.unwrap_or_default())).collect();
+        let lines = (0..self.lines.len()).filter(|&line| self.is_line(line));
+        let mut detected: Vec<DetectedLine> = lines
+            .map(|line| DetectedLine::new(self.lines[line], self.readings[line].clone().unwrap_or_default()))
+            .collect();
         let mut warnings: Vec<Warning> = if self.is_cut_off { vec![WarningKind::CutOff.into()] } else { Vec::new() };
         for warning in check_coverage(self.page, &mut detected, &self.illegible) {
             let polygon = warning.polygon.map(|corners| polygon(self.page, Quad(corners)));

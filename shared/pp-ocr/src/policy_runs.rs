@@ -79,6 +79,16 @@ impl BatchPolicy {
         }
     }
 
+    /// Places a tile of these width and height, multiples of 32, in the detection input without scaling it: in the
+    /// smallest listed shape if it suits, otherwise in a shape of its own.
+    pub(crate) fn place_exactly(&self, content: (u32, u32)) -> InputPlacement {
+        let fits = |shape: &&(u32, u32)| shape.0 >= content.0 && shape.1 >= content.1;
+        let listed = self.detection_shapes.iter().filter(fits).min_by_key(|shape| area(**shape));
+        let is_suitable =
+            |shape: &&(u32, u32)| self.fixed_batches || area(**shape) as f64 <= MAX_AREA_RATIO * area(content) as f64;
+        InputPlacement { shape: listed.filter(is_suitable).copied().unwrap_or(content), content }
+    }
+
     /// Groups line images of these widths into runs.
     pub fn pack_lines(&self, widths: &[usize]) -> Vec<RecognitionRun> {
         let mut order: Vec<usize> = (0..widths.len()).collect();

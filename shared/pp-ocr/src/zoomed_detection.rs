@@ -1,12 +1,17 @@
-//! Zoomed-in second detection pass: finds regions with print that is so small that detection sees text, but not its
-//! lines.
+//! Zoomed-in detection passes: finds areas with print that is so small that detection sees text, but not its lines, or
+//! does not even see text.
 
-use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+use ndarray::{Array2, ArrayView2, Zip, s};
+use quire_document::PageImage;
 
 use crate::{
     crop_rect::CropRect,
-    detection::{TextBox, detection_size, text_boxes},
-    geometry::Quad,
+    detection::{SIDE_MULTIPLE, TextBox, detection_size, text_boxes},
+    geometry::{Quad, Rectangle},
+    line_merge::FoundLine,
+    map_rect::MapRect,
+    print_ink::{FineBlocks, fine_print},
+    tiles::Tile,
 };
 
 /// Minimum mean probability of a reliable line. Measured at 80 dpi on 110 pages of all kinds: print of 8 points and
@@ -18,49 +23,128 @@ const HINT_PROBABILITY: f32 = 0.05;
 /// Minimum contrast of print, where black and white differ by 2. Hints on blank paper are ignored.
 const MIN_CONTRAST: f32 = 0.375;
 /// Size of the blocks in which hints and print are searched, in pixels of the map.
-const BLOCK_PIXELS: usize = 4;
+pub(crate) const BLOCK_PIXELS: usize = 4;
 /// Size of the cells in which hints are counted, in blocks: small print is more than a stroke.
 const CELL_BLOCKS: usize = 8;
+/// Size of a cell, in pixels of the map.
+const CELL_PIXELS: usize = BLOCK_PIXELS * CELL_BLOCKS;
 /// Minimum number of hints in a cell.
 const MIN_CELL_HINTS: u8 = 4;
 /// Minimum magnification of each side that is worth another pass.
 const MIN_GAIN: f64 = 1.25;
+/// Magnification by tiles: twice as many pixels.
+const TILED_GAIN: f64 = std::f64::consts::SQRT_2;
+/// The same on large pages, whose text may be many times too small.
+const LARGE_PAGE_GAIN: f64 = 2.0;
+/// Scale of the first pass below which a page is large: text that is lost in it without a hint is legible on the page.
+/// An A4 page has this scale at 255 dpi.
+const LARGE_PAGE_SCALE: f64 = 0.32;
+/// Scale from which on detection misses no print that can be recognized.
+const LEGIBLE_SCALE: f64 = 0.7;
+/// Heights of boxes of reliable lines with fine print on a large page, in pixels of the map: from print of 8 points at
+/// 80 dpi on. A higher box with letters as small as that shows several lines that run together.
+const LEGIBLE_BREADTH: std::ops::RangeInclusive<f32> = 12.0..=40.0;
+/// Maximum aspect ratio of a box that has no direction.
+const SQUARE_ASPECT: f32 = 1.5;
+/// Maximum share of fine print in the box of a large line.
+const MAX_FINE_SHARE: f32 = 0.1;
+/// Height of a box in the map from which on its line needs no closer look, which would find the parts of its letters.
+const LARGE_BREADTH: f32 = 28.0;
+/// Number of blocks across a cell in which fine print is searched: three letters of the smallest legible print.
+const FINE_BLOCKS: usize = 3;
 
-/// Result of detection in a region of a page.
+/// The detection map of an area of a page.
+pub(crate) struct AreaMap {
+    /// The area, in pixels of the page.
+    pub(crate) part: CropRect,
+    /// Probability of each pixel to be text; 0 in parts without a tile.
+    pub(crate) map: Array2<f32>,
+    /// Whether the blocks of the map have a hint of print.
+    pub(crate) hints: Array2<bool>,
+    /// The tiles that the model saw.
+    pub(crate) tiles: Vec<Tile>,
+}
+
+/// Result of detection in an area of a page.
 #[derive(Debug, PartialEq)]
 pub(crate) struct DetectedLines {
     /// Text lines, in pixels of the page.
-    pub(crate) lines: Vec<Quad>,
-    /// Regions to detect again, zoomed in.
-    pub(crate) zoom_regions: Vec<CropRect>,
-    /// The region with print that is too small to tell its lines apart, at the full resolution of the page.
+    pub(crate) lines: Vec<FoundLine>,
+    /// The area to detect again, zoomed in.
+    pub(crate) zoom: Option<ZoomArea>,
+    /// The area with print that is too small to tell its lines apart, at the full resolution of the page.
     pub(crate) illegible: Option<CropRect>,
 }
 
-/// Analyzes the map of a region. `picture` is the green channel of the detection input; the next pass has at most
-/// `max_pixels`.
-pub(crate) fn analyze_map(
-    part: &CropRect,
-    picture: &ArrayView2<'_, f32>,
-    map: &ArrayView2<'_, f32>,
-    max_pixels: usize,
-) -> DetectedLines {
-    let (rows, columns) = map.dim();
-    let x = part.width as f32 / columns as f32;
-    let y = part.height as f32 / rows as f32;
-    let boxes = text_boxes(map);
-    let quad =
-        |text: &TextBox| Quad(text.expanded().corners()).scaled(x, y).shifted([part.left as f32, part.top as f32]);
-    let lines = boxes.iter().map(quad).collect();
-    let Some(uncertain) = uncertain_print(picture, map, &boxes) else {
-        return DetectedLines { lines, zoom_regions: Vec::new(), illegible: None };
-    };
-    if magnification(part, rows * columns) * MIN_GAIN > 1.0 {
-        DetectedLines { lines, zoom_regions: Vec::new(), illegible: Some(uncertain.on_page(part, map)) }
-    } else {
-        let zoom_regions = zoom_parts(part, map, uncertain.around_lines(&boxes, map.dim()), max_pixels);
-        DetectedLines { lines, zoom_regions, illegible: None }
+/// An area to detect again, zoomed in.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ZoomArea {
+    /// The area, in pixels of the page. No line that was found crosses its border.
+    pub(crate) part: CropRect,
+    /// Rows and columns of its map. More than one run has pixels if the area must be divided into tiles.
+    pub(crate) size: (usize, usize),
+    /// Cells of the area with print. Tiles without any of them are skipped.
+    pub(crate) cells: Vec<CropRect>,
+}
+
+/// Returns which blocks of a map have a hint of text where the picture has the contrast of print. `picture` is the green
+/// channel of the detection input.
+pub(crate) fn print_hints(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>) -> Array2<bool> {
+    let blocks = (picture.nrows() / BLOCK_PIXELS, picture.ncols() / BLOCK_PIXELS);
+    let mut hints = Array2::from_elem(blocks, false);
+    let square = (BLOCK_PIXELS, BLOCK_PIXELS);
+    Zip::from(&mut hints).and(picture.exact_chunks(square)).and(map.exact_chunks(square)).for_each(
+        |is_hint, picture, map| {
+            *is_hint =
+                map.iter().any(|&probability| probability > HINT_PROBABILITY) && contrast(&picture) > MIN_CONTRAST;
+        },
+    );
+    hints
+}
+
+/// Analyzes the map of an area; a single run of the next pass has at most `max_pixels`. `is_large` tells whether the
+/// first pass may have missed small print, see [`is_large_page`].
+pub(crate) fn analyze_map(page: &PageImage, area: &AreaMap, is_large: bool, max_pixels: usize) -> DetectedLines {
+    let size = area.map.dim();
+    let part = &area.part;
+    let boxes = text_boxes(&area.map.view());
+    let now = magnification(part, size.0 * size.1);
+    let mut uncertain = uncertain_cells(area, &boxes);
+    let fine = (is_large && now < LEGIBLE_SCALE).then(|| FinePrint::find(page, area));
+    if let Some(fine) = &fine {
+        uncertain.extend(fine.cells_outside(&boxes));
     }
+    let lines = boxes.iter().map(|text| found_line(area, text, fine.as_ref())).collect();
+    // Include adjacent cells, because small print may end in cells with too few hints.
+    let cells: Vec<MapRect> = uncertain.iter().map(|cell| cell.grown(CELL_PIXELS, size)).collect();
+    let Some(around) = cells.iter().copied().reduce(MapRect::and) else {
+        return DetectedLines { lines, zoom: None, illegible: None };
+    };
+    if now * MIN_GAIN > 1.0 {
+        return DetectedLines { lines, zoom: None, illegible: Some(around.on_page(part, size)) };
+    }
+    let around = around.around_lines(&boxes, size).on_page(part, size);
+    let gain = if is_large { LARGE_PAGE_GAIN } else { TILED_GAIN };
+    let cells = cells.into_iter().map(|cell| cell.on_page(part, size)).collect();
+    let zoom = ZoomArea { part: around, size: zoomed_size(&around, now, gain, max_pixels), cells };
+    DetectedLines { lines, zoom: Some(zoom), illegible: None }
+}
+
+/// Converts a box to a line in pixels of the page.
+fn found_line(area: &AreaMap, text: &TextBox, fine: Option<&FinePrint>) -> FoundLine {
+    let (rows, columns) = area.map.dim();
+    let part = &area.part;
+    let expanded = text.expanded();
+    let quad = Quad(expanded.corners())
+        .scaled(part.width as f32 / columns as f32, part.height as f32 / rows as f32)
+        .shifted([part.left as f32, part.top as f32]);
+    let is_large = text.mean >= CONFIDENT_LINE && expanded.short_side() >= LARGE_BREADTH;
+    FoundLine { quad, is_final: is_large && fine.is_none_or(|fine| fine.share(text) <= MAX_FINE_SHARE) }
+}
+
+/// Returns whether a page whose first pass has this number of pixels is so large that small print may be missed in it.
+pub(crate) fn is_large_page(page: &PageImage, pixels: usize) -> bool {
+    magnification(&CropRect::whole(page), pixels) < LARGE_PAGE_SCALE
 }
 
 /// Returns the scale of a region that is drawn with this number of pixels; 1 means unchanged.
@@ -68,49 +152,109 @@ fn magnification(part: &CropRect, pixels: usize) -> f64 {
     (pixels as f64 / part.area() as f64).sqrt()
 }
 
-/// A rectangle of a map; bottom and right are exclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct MapRect {
-    top: usize,
-    left: usize,
-    bottom: usize,
-    right: usize,
+/// Returns rows and columns of the map of an area in the next pass: those of a single run if it magnifies enough.
+fn zoomed_size(part: &CropRect, now: f64, gain: f64, max_pixels: usize) -> (usize, usize) {
+    let (width, height) = detection_size(part.width, part.height, max_pixels);
+    let single = magnification(part, width as usize * height as usize);
+    if single >= 1.0 || single >= now * if gain > TILED_GAIN { gain } else { MIN_GAIN } {
+        return (height as usize, width as usize);
+    }
+    let scale = (now * gain).min(1.0);
+    let multiple = f64::from(SIDE_MULTIPLE);
+    let side = |pixels: u32| (f64::from(pixels) * scale / multiple).round().max(1.0) as usize * SIDE_MULTIPLE as usize;
+    (side(part.height), side(part.width))
 }
 
-/// Returns the rectangle around print that belongs to no reliable line.
-fn uncertain_print(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>, boxes: &[TextBox]) -> Option<MapRect> {
-    let confident_pixels = confident_pixels(map.dim(), boxes);
-    let mut hints = Array2::<u8>::zeros((
-        map.nrows().div_ceil(BLOCK_PIXELS * CELL_BLOCKS),
-        map.ncols().div_ceil(BLOCK_PIXELS * CELL_BLOCKS),
-    ));
+/// Returns the cells with hints of print that belong to no reliable line.
+fn uncertain_cells(area: &AreaMap, boxes: &[TextBox]) -> Vec<MapRect> {
+    let (rows, columns) = area.map.dim();
+    let confident_pixels = confident_pixels((rows, columns), boxes, |_| true);
+    let mut hints = Array2::<u8>::zeros((rows.div_ceil(CELL_PIXELS), columns.div_ceil(CELL_PIXELS)));
     let square = (BLOCK_PIXELS, BLOCK_PIXELS);
-    Zip::indexed(map.exact_chunks(square))
-        .and(picture.exact_chunks(square))
-        .and(confident_pixels.exact_chunks(square))
-        .for_each(|(row, column), map, picture, confident_pixels| {
-            let is_hint = map.iter().any(|&probability| probability > HINT_PROBABILITY)
-                && !confident_pixels.iter().any(|&confident_pixels| confident_pixels);
-            if is_hint && contrast(&picture) > MIN_CONTRAST {
+    Zip::indexed(&area.hints).and(confident_pixels.exact_chunks(square)).for_each(
+        |(row, column), &is_hint, confident_pixels| {
+            if is_hint && !confident_pixels.iter().any(|&is_confident| is_confident) {
                 hints[[row / CELL_BLOCKS, column / CELL_BLOCKS]] += 1;
             }
-        });
-    let cells = hints.indexed_iter().filter(|(_, hints)| **hints >= MIN_CELL_HINTS).map(|(cell, _)| cell);
-    // Include adjacent cells, because small print may end in cells with too few hints.
-    let around = |(row, column): (usize, usize)| {
-        let before = |index: usize| index.saturating_sub(1) * BLOCK_PIXELS * CELL_BLOCKS;
-        let behind = |index: usize, end: usize| ((index + 2) * BLOCK_PIXELS * CELL_BLOCKS).min(end);
-        let bottom = behind(row, map.nrows());
-        let right = behind(column, map.ncols());
-        MapRect { top: before(row), left: before(column), bottom, right }
-    };
-    cells.map(around).reduce(MapRect::and)
+        },
+    );
+    let uncertain = hints.indexed_iter().filter(|(_, hints)| **hints >= MIN_CELL_HINTS);
+    uncertain.map(|(cell, _)| cell_rect(cell, (rows, columns))).collect()
+}
+
+/// Print that is so fine that the model may have missed it, in blocks of the parts that it saw.
+struct FinePrint {
+    blocks: Array2<bool>,
+    is_horizontal: bool,
+    size: (usize, usize),
+}
+
+impl FinePrint {
+    fn find(page: &PageImage, area: &AreaMap) -> Self {
+        let size = area.map.dim();
+        let blocks = (size.0 * FINE_BLOCKS / CELL_PIXELS, size.1 * FINE_BLOCKS / CELL_PIXELS);
+        let FineBlocks { mut blocks, is_horizontal } = fine_print(page, &area.part, blocks);
+        for (block, is_fine) in blocks.indexed_iter_mut() {
+            *is_fine &= area.tiles.iter().any(|tile| tile.core.contains(Self::center(block)));
+        }
+        Self { blocks, is_horizontal, size }
+    }
+
+    /// Returns the center of a block, in pixels of the map.
+    fn center((row, column): (usize, usize)) -> [usize; 2] {
+        [row, column].map(|index| (2 * index + 1) * CELL_PIXELS / (2 * FINE_BLOCKS))
+    }
+
+    /// Returns the cells with fine print outside of reliable lines of legible size.
+    fn cells_outside(&self, boxes: &[TextBox]) -> Vec<MapRect> {
+        let is_legible = |text: &TextBox| {
+            let expanded = text.expanded();
+            LEGIBLE_BREADTH.contains(&expanded.short_side()) && self.runs_along(&expanded)
+        };
+        let legible = confident_pixels(self.size, boxes, is_legible);
+        let lost = self.blocks.indexed_iter().filter(|&(block, &is_fine)| is_fine && !legible[Self::center(block)]);
+        let mut cells: Vec<(usize, usize)> =
+            lost.map(|((row, column), _)| (row / FINE_BLOCKS, column / FINE_BLOCKS)).collect();
+        cells.dedup();
+        cells.into_iter().map(|cell| cell_rect(cell, self.size)).collect()
+    }
+
+    /// Returns whether a box has the direction of the print. Across it, a box shows a column of several short lines.
+    fn runs_along(&self, text: &Rectangle) -> bool {
+        let [along, across] = text.sides;
+        let is_level = text.axis[0].abs() > text.axis[1].abs();
+        let is_square = along.max(across) < SQUARE_ASPECT * along.min(across);
+        is_square || (is_level == (along > across)) == self.is_horizontal
+    }
+
+    /// Returns the share of fine print in a box.
+    fn share(&self, text: &TextBox) -> f32 {
+        let (mut fine, mut all) = (0_u32, 0_u32);
+        let block = CELL_PIXELS / FINE_BLOCKS;
+        for (row, inside) in text.expanded().pixels(self.size.0, self.size.1).step_by(block) {
+            for column in inside.step_by(block) {
+                let at = (row * FINE_BLOCKS / CELL_PIXELS, column * FINE_BLOCKS / CELL_PIXELS);
+                fine += u32::from(self.blocks.get(at) == Some(&true));
+                all += 1;
+            }
+        }
+        fine as f32 / all.max(1) as f32
+    }
+}
+
+fn cell_rect((row, column): (usize, usize), (rows, columns): (usize, usize)) -> MapRect {
+    let [top, left] = [row, column].map(|index| index * CELL_PIXELS);
+    MapRect { top, left, bottom: (top + CELL_PIXELS).min(rows), right: (left + CELL_PIXELS).min(columns) }
 }
 
 /// Returns a mask of the pixels that belong to reliable lines.
-fn confident_pixels((rows, columns): (usize, usize), boxes: &[TextBox]) -> Array2<bool> {
+fn confident_pixels(
+    (rows, columns): (usize, usize),
+    boxes: &[TextBox],
+    is_suitable: impl Fn(&TextBox) -> bool,
+) -> Array2<bool> {
     let mut confident_pixels = Array2::from_elem((rows, columns), false);
-    for text in boxes.iter().filter(|text| text.mean >= CONFIDENT_LINE) {
+    for text in boxes.iter().filter(|text| text.mean >= CONFIDENT_LINE && is_suitable(text)) {
         for (row, inside) in text.expanded().pixels(rows, columns) {
             confident_pixels.slice_mut(s![row, inside]).fill(true);
         }
@@ -123,167 +267,5 @@ fn contrast(block: &ArrayView2<'_, f32>) -> f32 {
     high - low
 }
 
-impl MapRect {
-    fn and(self, other: Self) -> Self {
-        Self {
-            top: self.top.min(other.top),
-            left: self.left.min(other.left),
-            bottom: self.bottom.max(other.bottom),
-            right: self.right.max(other.right),
-        }
-    }
-
-    /// Extends the rectangle to include every line that it would cut.
-    fn around_lines(self, boxes: &[TextBox], (rows, columns): (usize, usize)) -> Self {
-        let meets = |line: &Self| {
-            line.top < self.bottom && self.top < line.bottom && line.left < self.right && self.left < line.right
-        };
-        let around = boxes.iter().map(Self::of_line).filter(meets).fold(self, Self::and);
-        Self { bottom: around.bottom.min(rows), right: around.right.min(columns), ..around }
-    }
-
-    /// Boxes of the detection model are half as high as their text.
-    fn of_line(text: &TextBox) -> Self {
-        let margin = text.rectangle.short_side() / 2.0;
-        let corners = text.rectangle.corners();
-        let low = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f32::INFINITY, f32::min) - margin;
-        let high = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(0.0, f32::max) + margin;
-        Self {
-            top: low(1).max(0.0) as usize,
-            left: low(0).max(0.0) as usize,
-            bottom: high(1).ceil() as usize,
-            right: high(0).ceil() as usize,
-        }
-    }
-
-    /// Converts the rectangle to pixels of the page.
-    fn on_page(self, part: &CropRect, map: &ArrayView2<'_, f32>) -> CropRect {
-        let (rows, columns) = map.dim();
-        let along = |at: usize, from: usize, to: u32| (at as u64 * u64::from(to) / from as u64) as u32;
-        let left = along(self.left, columns, part.width);
-        let right = along(self.right, columns, part.width);
-        let top = along(self.top, rows, part.height);
-        let bottom = along(self.bottom, rows, part.height);
-        CropRect {
-            left: part.left + left,
-            top: part.top + top,
-            width: (right - left).max(1),
-            height: (bottom - top).max(1),
-        }
-    }
-}
-
-/// Returns the rectangle itself if it is small enough to be magnified, otherwise its two halves.
-fn zoom_parts(part: &CropRect, map: &ArrayView2<'_, f32>, area: MapRect, max_pixels: usize) -> Vec<CropRect> {
-    let around = area.on_page(part, map);
-    let (width, height) = detection_size(around.width, around.height, max_pixels);
-    let now = magnification(part, map.len());
-    if magnification(&around, width as usize * height as usize) >= MIN_GAIN * now {
-        return vec![around];
-    }
-    halves(area, map).map(|half| half.on_page(part, map)).to_vec()
-}
-
-/// Cuts a rectangle in two, through as little text as possible.
-fn halves(area: MapRect, map: &ArrayView2<'_, f32>) -> [MapRect; 2] {
-    let text = map.slice(s![area.top..area.bottom, area.left..area.right]);
-    let (across, row) = least_text(&text, Axis(0));
-    let (down, column) = least_text(&text, Axis(1));
-    if across <= down {
-        let row = area.top + row;
-        [MapRect { bottom: row, ..area }, MapRect { top: row, ..area }]
-    } else {
-        let column = area.left + column;
-        [MapRect { right: column, ..area }, MapRect { left: column, ..area }]
-    }
-}
-
-/// Returns the row or column with the least text in the middle third of an axis: its mean probability and its index.
-fn least_text(text: &ArrayView2<'_, f32>, axis: Axis) -> (f32, usize) {
-    let len = text.len_of(axis);
-    let middle = len / 3..len - len / 3;
-    let mean = |index: usize| text.index_axis(axis, index).mean().unwrap_or(0.0);
-    middle.map(|index| (mean(index), index)).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0))
-}
-
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "small whole numbers, which are exact")]
-mod tests {
-    use super::*;
-
-    /// Input and output of detection for a region.
-    struct DetectorView {
-        picture: Array2<f32>,
-        map: Array2<f32>,
-    }
-
-    /// Twice as large as its map.
-    const PAGE: CropRect = CropRect { left: 100, top: 200, width: 640, height: 896 };
-    const PIXELS: usize = 320 * 448;
-
-    impl DetectorView {
-        fn blank() -> Self {
-            Self { picture: Array2::from_elem((448, 320), 1.0), map: Array2::zeros((448, 320)) }
-        }
-
-        fn with_line(mut self, rows: std::ops::Range<usize>, probability: f32) -> Self {
-            self.map.slice_mut(s![rows.clone(), 40..280]).fill(probability);
-            self.with_ink(rows)
-        }
-
-        /// Strokes of one pixel.
-        fn with_ink(mut self, rows: std::ops::Range<usize>) -> Self {
-            self.picture.slice_mut(s![rows, 40..280;2]).fill(-1.0);
-            self
-        }
-
-        fn found(&self, part: &CropRect) -> DetectedLines {
-            analyze_map(part, &self.picture.view(), &self.map.view(), PIXELS)
-        }
-    }
-
-    #[test]
-    fn reliable_lines_and_hints_on_blank_paper_are_not_zoomed() {
-        let mut seen = DetectorView::blank().with_line(30..36, 0.9).with_line(60..66, 0.7).with_ink(100..160);
-        seen.map.slice_mut(s![200..400, 40..280]).fill(0.15);
-        let found = seen.found(&PAGE);
-        assert_eq!((found.lines.len(), found.zoom_regions), (2, vec![]));
-        assert_eq!(found.lines[0].center(), [100.0 + 2.0 * 160.0, 200.0 + 2.0 * 33.0]);
-    }
-
-    #[test]
-    fn small_print_is_zoomed_with_the_lines_that_it_cuts() {
-        let footnotes = DetectorView::blank().with_line(30..36, 0.9).with_line(384..448, 0.1);
-        let below = |top: u32| CropRect { left: 100, top, width: 640, height: 200 + 896 - top };
-        assert_eq!(footnotes.found(&PAGE).zoom_regions, [below(200 + 2 * 352)], "from the cells above");
-        let cut = footnotes.with_line(350..356, 0.9);
-        assert_eq!(cut.found(&PAGE).zoom_regions, [below(200 + 2 * 347)], "with half of its height above");
-    }
-
-    #[test]
-    fn lines_that_run_together_are_zoomed() {
-        let sure =
-            |probability| DetectorView::blank().with_line(384..400, probability).found(&PAGE).zoom_regions.is_empty();
-        assert!(sure(0.6));
-        assert!(!sure(0.5));
-    }
-
-    #[test]
-    fn a_page_of_small_print_is_split_at_a_blank_gap() {
-        let seen = DetectorView::blank().with_line(10..240, 0.1).with_line(244..440, 0.1);
-        let part = |top, height| CropRect { left: 100, top, width: 640, height };
-        let [above, below] = seen.found(&PAGE).zoom_regions[..] else { panic!("two halves") };
-        assert_eq!((above, below), (part(200, 480), part(680, 416)));
-        let mut columns = DetectorView::blank().with_line(10..440, 0.1);
-        columns.map.slice_mut(s![.., 150..152]).fill(0.0);
-        let [left, right] = columns.found(&PAGE).zoom_regions[..] else { panic!("two halves") };
-        assert_eq!((left.width, right.left, right.width), (300, 400, 340));
-    }
-
-    #[test]
-    fn no_pass_magnifies_beyond_the_pixels_of_the_page() {
-        let seen = DetectorView::blank().with_line(384..448, 0.1);
-        assert_eq!(seen.found(&CropRect { width: 360, height: 504, ..PAGE }).zoom_regions, []);
-        assert_eq!(seen.found(&CropRect { width: 420, height: 588, ..PAGE }).zoom_regions.len(), 1);
-    }
-}
+mod tests;

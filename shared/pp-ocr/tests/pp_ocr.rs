@@ -48,6 +48,29 @@ fn read(engine: &mut Engine, image: RgbImage) -> PageText {
     engine.read(&[page(image)]).remove(0).expect("the page is readable")
 }
 
+/// Shrinks the notice to print of 14 pixels, and repeats it down a page 24,000 pixels high, at every offset to the tiles.
+fn tall_page() -> (RgbImage, usize) {
+    let (width, height) = notice().dimensions();
+    let small = imageops::resize(&notice(), 600, 600 * height / width, imageops::FilterType::Triangle);
+    let mut page = RgbImage::from_pixel(600, 24_000, image::Rgb([255; 3]));
+    let offsets: Vec<i64> = (0..5).map(|index| 100 + index * 4_700).collect();
+    for top in &offsets {
+        imageops::replace(&mut page, &small, 0, *top);
+    }
+    (page, offsets.len())
+}
+
+#[test]
+fn a_receipt_of_24_000_pixels_reads_like_its_parts() {
+    let mut engine = engine(BatchPolicy::for_provider(Provider::OnnxRuntime));
+    let (tall, copies) = tall_page();
+    let text = read(&mut engine, tall);
+    let expected = vec![expected(); copies].join("\n");
+    let lines = |text: &str| text.lines().map(|line| line.replace(' ', "")).collect::<Vec<_>>();
+    assert_eq!(lines(&text.text()), lines(&expected), "every line once and whole");
+    assert_eq!(text.warnings, []);
+}
+
 #[test]
 fn a_bilingual_page_reads_the_same_in_every_orientation() {
     let mut engine = engine(BatchPolicy::for_provider(Provider::OnnxRuntime));

@@ -2,6 +2,7 @@
 
 import statistics
 
+from .amounts import MEASURES as NUMBERS
 from .score import MEASURES
 
 # The batch sizes that each entry of `by_size` counts: pages or lines per model run.
@@ -109,12 +110,15 @@ def summary(runs, rates, count):
     return sentences
 
 
-def report(machine, runs, rates, kinds, count):
+def report(machine, runs, rates, numbers, kinds, count):
     """Returns the whole report as lines."""
     lines = [machine, *LEGEND, "", *cost_table(runs, count)]
     for measure in MEASURES:
         table = rate_table(rates, measure, kinds)
         lines += ["", *table] if table else []
+    for measure in NUMBERS:
+        table = rate_table(numbers, measure, kinds)
+        lines += ["", f"{measure} read exactly", *table] if table else []
     stages = stage_table(runs)
     lines += ["", *stages] if stages else []
     return [*lines, "", *summary(runs, rates, count)]
