@@ -5,4 +5,7 @@ mod hostile;
 mod images;
 mod inspect;
 mod pdf;
+mod pdf_content;
+mod pdf_repair;
+mod pdf_sizes;
 mod tiff;
