@@ -47,7 +47,7 @@ pub fn sniff(head: &[u8]) -> Option<DocumentFormat> {
 ///
 /// # Errors
 /// Fails if the file cannot be read.
-pub(crate) fn pdf_header(file: &mut File) -> io::Result<Option<u64>> {
+pub(crate) fn pdf_header(mut file: &File) -> io::Result<Option<u64>> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     file.seek(SeekFrom::Start(0))?;
     file.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;

@@ -16,6 +16,7 @@
 mod document;
 mod documents;
 mod downscale;
+mod fonts;
 mod format;
 mod jpeg;
 mod limits;
@@ -30,6 +31,7 @@ mod tiff;
 pub use document::Document;
 pub use documents::Documents;
 pub use downscale::{MAX_PAGE_PIXELS, MAX_SIDE};
+pub use fonts::{FontIndex, SYSTEM_FONT_FOLDERS};
 pub use format::{SNIFF_BYTES, sniff, sniff_file};
 pub use jpeg::Jpeg;
 pub use limits::DocumentLimits;

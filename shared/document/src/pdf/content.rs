@@ -1,9 +1,13 @@
 //! What is on a page, without rendering it.
 
+use std::collections::BTreeSet;
+
 use pdfium_render::prelude::{
-    PdfMatrix, PdfPage, PdfPageImageObject, PdfPageObject, PdfPageObjectsCommon, PdfPageTextObject,
-    PdfPageXObjectFormObject,
+    PdfMatrix, PdfPage, PdfPageImageObject, PdfPageObject, PdfPageObjectCommon, PdfPageObjectsCommon,
+    PdfPageTextObject, PdfPageXObjectFormObject,
 };
+
+use quire_tasks::MAX_FONTS;
 
 use super::size::Detail;
 
@@ -13,6 +17,8 @@ const MAX_OBJECTS: u32 = 20_000;
 const MAX_DEPTH: u32 = 4;
 /// The smallest share of the page that an image covers which determines the page's resolution: not a logo.
 const MIN_IMAGE_SHARE: f64 = 0.1;
+/// The width in points below which pdfium ignores a text.
+const MIN_TEXT_WIDTH: f32 = 0.01;
 /// Points per inch (ISO 32000-1, 8.3.2.3).
 const POINTS_PER_INCH: f64 = 72.0;
 
@@ -20,8 +26,12 @@ const POINTS_PER_INCH: f64 = 72.0;
 #[derive(Debug, Default)]
 pub(super) struct PageContent {
     pub(super) detail: Detail,
-    /// Whether it has text in a font that the document does not contain.
-    pub(super) uses_foreign_fonts: bool,
+    /// The number of texts in fonts that the document does not contain.
+    foreign_texts: u32,
+    /// The number of these without a width: single glyphs that are not drawn, or spaces.
+    empty_texts: u32,
+    /// The names of their fonts.
+    empty_fonts: BTreeSet<String>,
     /// The area of the image with the resolution of [`Detail::image_dpi`], in square points.
     image_area: f64,
     objects: u32,
@@ -72,12 +82,38 @@ impl PageContent {
         if !text.is_visible() {
             return;
         }
-        self.uses_foreign_fonts |= text.font().is_embedded().is_ok_and(|is_embedded| !is_embedded);
+        self.add_foreign_text(text);
         let points = f64::from(text.scaled_font_size().value).abs() * scale;
         if points > 0.0 {
             let smallest = self.detail.text_points.map_or(points, |smallest| smallest.min(points));
             self.detail.text_points = Some(smallest);
         }
+    }
+
+    fn add_foreign_text(&mut self, text: &PdfPageTextObject<'_>) {
+        let font = text.font();
+        if font.is_embedded().unwrap_or(true) {
+            return;
+        }
+        self.foreign_texts += 1;
+        if text.width().is_ok_and(|width| width.value.abs() < MIN_TEXT_WIDTH) {
+            self.empty_texts += 1;
+            if self.empty_fonts.len() < MAX_FONTS {
+                self.empty_fonts.insert(font.name());
+            }
+        }
+    }
+
+    /// Returns whether there is text in a font that the document does not contain.
+    pub(super) const fn uses_foreign_fonts(&self) -> bool {
+        self.foreign_texts > 0
+    }
+
+    /// Returns the names of fonts of which most glyphs are not drawn, if each is a text of its own: pdfium has no
+    /// letters for such texts. Of printed text, less than half are spaces.
+    pub(super) fn undrawn_fonts(&self) -> BTreeSet<String> {
+        let is_undrawn = self.empty_texts * 2 > self.foreign_texts;
+        if is_undrawn { self.empty_fonts.clone() } else { BTreeSet::new() }
     }
 
     fn add_image(&mut self, image: &PdfPageImageObject<'_>, scale: f64) {

@@ -7,9 +7,19 @@ use std::{
 
 use pdfium_render::prelude::{Pdfium, PdfiumError};
 
+use super::substitutes::Substitutes;
+use crate::fonts::SYSTEM_FONT_FOLDERS;
+
 /// The library, which a process binds only once. The lock also makes opening a document and reading its error atomic,
 /// because pdfium stores its last error in a global variable.
-static BOUND: Mutex<Option<&'static Pdfium>> = Mutex::new(None);
+static BOUND: Mutex<Option<Bound>> = Mutex::new(None);
+
+/// The bound library with its fonts.
+#[derive(Clone)]
+pub(super) struct Bound {
+    pub(super) pdfium: &'static Pdfium,
+    pub(super) substitutes: Substitutes,
+}
 
 /// Why PDFs cannot be rendered. Decision: refuse to start if PDFs are expected; otherwise fail the page with a
 /// retryable error.
@@ -28,26 +38,37 @@ pub enum PdfiumUnavailable {
     },
 }
 
-/// Binds the library, unless this process has already bound one.
-pub(crate) fn bind(library: Option<&Path>) -> Result<(), PdfiumUnavailable> {
-    lock_pdfium(library).map(|_| ())
+/// Binds the library, which takes fonts from these folders, unless this process has already bound one.
+pub(crate) fn bind(library: Option<&Path>, font_folders: &[PathBuf]) -> Result<(), PdfiumUnavailable> {
+    lock_with_fonts(library, || font_folders.to_vec()).map(|_| ())
 }
 
-type PdfiumLock = MutexGuard<'static, Option<&'static Pdfium>>;
+type PdfiumLock = MutexGuard<'static, Option<Bound>>;
 
-/// Locks pdfium, and binds it first if necessary.
-pub(super) fn lock_pdfium(library: Option<&Path>) -> Result<(PdfiumLock, &'static Pdfium), PdfiumUnavailable> {
+/// Locks pdfium, and binds it first if necessary, with the fonts of the system.
+pub(super) fn lock_pdfium(library: Option<&Path>) -> Result<(PdfiumLock, Bound), PdfiumUnavailable> {
+    lock_with_fonts(library, || SYSTEM_FONT_FOLDERS.iter().map(PathBuf::from).collect())
+}
+
+fn lock_with_fonts(
+    library: Option<&Path>,
+    font_folders: impl FnOnce() -> Vec<PathBuf>,
+) -> Result<(PdfiumLock, Bound), PdfiumUnavailable> {
     // A poisoned lock is fine: the value is set by one assignment.
-    let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(pdfium) = *bound {
-        return Ok((bound, pdfium));
+    let mut lock = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(bound) = &*lock {
+        let bound = bound.clone();
+        return Ok((lock, bound));
     }
     let path = library.ok_or(PdfiumUnavailable::NotGiven)?;
     let bindings = Pdfium::bind_to_library(path)
         .map_err(|error| PdfiumUnavailable::Unfit { path: path.to_owned(), reason: reason(&error) })?;
-    let pdfium: &'static Pdfium = Box::leak(Box::new(Pdfium::new(bindings)));
-    *bound = Some(pdfium);
-    Ok((bound, pdfium))
+    let substitutes = Substitutes::new(font_folders());
+    let mut pdfium = Pdfium::new(bindings);
+    pdfium.set_custom_font_provider(Box::new(substitutes.clone()));
+    let bound = Bound { pdfium: Box::leak(Box::new(pdfium)), substitutes };
+    *lock = Some(bound.clone());
+    Ok((lock, bound))
 }
 
 /// Returns an error of pdfium on one line.
