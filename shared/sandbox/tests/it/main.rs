@@ -2,6 +2,7 @@
 
 mod bombs;
 mod containment;
+mod fonts;
 mod fuzz;
 mod hostile;
 mod ordinary;
