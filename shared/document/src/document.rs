@@ -12,6 +12,7 @@ use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 
 use crate::{
     DocumentLimits, PageImage,
+    file_failure::file_failure,
     format::{SNIFF_BYTES, sniff},
     pdf::{self, PdfFile},
     raster,
@@ -32,7 +33,7 @@ pub struct Document {
 
 #[derive(Debug)]
 enum MultiPageFile {
-    Pdf(PdfFile),
+    Pdf(Box<PdfFile>),
     Tiff(TiffFile),
 }
 
@@ -138,7 +139,7 @@ impl Document {
             let file = self.rewound()?;
             self.parsed = Some(match self.format {
                 DocumentFormat::Tiff => MultiPageFile::Tiff(TiffFile::open(file, &self.limits)?),
-                _ => MultiPageFile::Pdf(PdfFile::open(self.pdfium_library.as_deref(), file)?),
+                _ => MultiPageFile::Pdf(Box::new(PdfFile::open(self.pdfium_library.as_deref(), file)?)),
             });
         }
         Ok(self.parsed.as_ref().expect("it was parsed above"))
@@ -185,9 +186,4 @@ const fn image_format(format: DocumentFormat) -> Option<ImageFormat> {
 /// Fails with `Internal`: the cause is our own disk, not the document.
 pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| file_failure(&error))
-}
-
-/// The cause is our own disk, not the document.
-pub(crate) fn file_failure(error: &io::Error) -> Failure {
-    Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
 }

@@ -11,7 +11,8 @@ use quire_tasks::{DocumentFormat, Failure, SplitDocument};
 
 use crate::{
     DocumentLimits, PageImage, PdfiumUnavailable,
-    document::{Document, file_failure, open_file},
+    document::{Document, open_file},
+    file_failure::file_failure,
     fonts::SYSTEM_FONT_FOLDERS,
     pdf,
 };

@@ -16,6 +16,7 @@
 mod document;
 mod documents;
 mod downscale;
+mod file_failure;
 mod fonts;
 mod format;
 mod jpeg;

@@ -53,14 +53,17 @@ fn pdf(contents: &[&str]) -> Vec<u8> {
 }
 
 fn rendered(contents: &[&str]) -> Vec<PageImage> {
+    rendered_bytes(&pdf(contents), contents.len() as u32)
+}
+
+fn rendered_bytes(bytes: &[u8], pages: u32) -> Vec<PageImage> {
     let library = quire_native_libs::pdfium(&quire_native_libs::Progress::Silent).expect("pdfium is available");
     let mut documents = Documents::new(Some(library), DocumentLimits::default());
     let fonts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fonts");
     documents.bind_pdfium_with_fonts(&[fonts]).expect("pdfium can be bound");
     let mut file = NamedTempFile::new().expect("a file");
-    file.write_all(&pdf(contents)).expect("written");
-    let pages = 1..=contents.len() as u32;
-    pages.map(|page| documents.page(file.path(), DocumentFormat::Pdf, page).expect("renders")).collect()
+    file.write_all(bytes).expect("written");
+    (1..=pages).map(|page| documents.page(file.path(), DocumentFormat::Pdf, page).expect("renders")).collect()
 }
 
 fn show(font: &str, text: &str) -> String {
@@ -102,23 +105,36 @@ fn a_font_is_found_by_its_character_set() {
 
 #[test]
 fn a_font_with_glyphs_of_its_own_is_replaced_by_its_letters() {
-    let pages = rendered(&[&show("Identity", "<00010001>"), &show("Identity", "<0002>")]);
+    let pages = rendered(&[&show("Identity", "<00010001>"), &show("Identity", "<00020002>")]);
     assert_eq!((squares(&pages[0]), pages[0].warnings()), (2, &[][..]));
     assert_eq!(pages[1].warnings(), missing("ABCDEF+Corporate"));
 }
 
 #[test]
+fn a_font_whose_name_is_not_unicode_is_replaced_as_well() {
+    let pdf = pdf(&[&show("Song", "<75355B50>"), &show("Song", "<9F999F99>")]);
+    // 宋体 in GBK.
+    let renamed = String::from_utf8(pdf).expect("ASCII").replace("STSong-Light", "#CB#CE#CC#E5");
+    let pages = rendered_bytes(renamed.as_bytes(), 2);
+    assert_eq!((squares(&pages[0]), pages[0].warnings()), (2, &[][..]));
+    let unnamed = WarningKind::MissingFonts { fonts: Vec::new() };
+    assert_eq!(pages[1].warnings(), [unnamed.into()]);
+}
+
+#[test]
 fn glyphs_that_are_drawn_one_by_one_are_found_as_well() {
-    let one_by_one = |codes: [u8; 4]| {
+    let one_by_one = |codes: &[u8]| {
         let show =
             codes.iter().enumerate().map(|(index, code)| format!("1 0 0 1 {} 30 Tm <{code:x}> Tj ", 20 + 40 * index));
         format!("BT /Arial 40 Tf {} ET", show.collect::<String>())
     };
-    let pages = rendered(&[&one_by_one([0x80, 0x81, 0x20, 0x82]), &one_by_one([0x84, 0x20, 0x85, 0x86])]);
-    assert_eq!((squares(&pages[0]), pages[0].warnings()), (3, &[][..]));
-    assert_eq!((squares(&pages[1]), pages[1].warnings()), (0, &missing("ArialMT")[..]));
-    let latin = "BT /Helvetica 40 Tf 20 30 Td (A) Tj ( ) Tj (B) Tj ET";
-    assert_eq!(rendered(&[latin])[0].warnings(), []);
+    let pages = rendered(&[&one_by_one(&[0x80, 0x81, 0x20, 0x82, 0x83, 0x80]), &one_by_one(&[0x20; 6])]);
+    assert_eq!((squares(&pages[0]), pages[0].warnings()), (5, &[][..]));
+    assert_eq!(pages[1].warnings(), []);
+    for spaces in ["(A) Tj ( ) Tj (B) Tj", "( ) Tj ( ) Tj"] {
+        let latin = format!("BT /Helvetica 40 Tf 20 30 Td {spaces} ET");
+        assert_eq!(rendered(&[&latin])[0].warnings(), []);
+    }
 }
 
 #[test]

@@ -105,6 +105,11 @@ impl FontIndex {
         named.into_iter().any(|font| font.covers(character))
     }
 
+    /// Returns whether a font has a glyph for a character.
+    pub(crate) fn has_glyph(&self, font: usize, character: char) -> bool {
+        self.fonts.get(font).is_some_and(|font| font.covers(character))
+    }
+
     /// Returns the file of a font; `None` if it cannot be read.
     pub(crate) fn read(&self, font: usize) -> Option<Vec<u8>> {
         let font = self.fonts.get(font)?;

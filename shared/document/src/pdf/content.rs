@@ -13,10 +13,12 @@ use super::size::Detail;
 
 /// The most objects of a page that are examined.
 const MAX_OBJECTS: u32 = 20_000;
-/// The deepest form XObject, within others, whose content is examined.
+/// The deepest form `XObject`, within others, whose content is examined.
 const MAX_DEPTH: u32 = 4;
 /// The smallest share of the page that an image covers which determines the page's resolution: not a logo.
 const MIN_IMAGE_SHARE: f64 = 0.1;
+/// The fewest texts without a width that are taken for letters: pages have a few spaces in fonts of their own.
+const MIN_EMPTY_TEXTS: u32 = 5;
 /// The width in points below which pdfium ignores a text.
 const MIN_TEXT_WIDTH: f32 = 0.01;
 /// Points per inch (ISO 32000-1, 8.3.2.3).
@@ -38,7 +40,7 @@ pub(super) struct PageContent {
 }
 
 impl PageContent {
-    /// Examines the objects of a page, and those of its form XObjects.
+    /// Examines the objects of a page, and those of its form `XObject`s.
     pub(super) fn of_page(page: &PdfPage<'_>) -> Self {
         let mut content = Self::default();
         for object in page.objects().iter() {
@@ -112,7 +114,7 @@ impl PageContent {
     /// Returns the names of fonts of which most glyphs are not drawn, if each is a text of its own: pdfium has no
     /// letters for such texts. Of printed text, less than half are spaces.
     pub(super) fn undrawn_fonts(&self) -> BTreeSet<String> {
-        let is_undrawn = self.empty_texts * 2 > self.foreign_texts;
+        let is_undrawn = self.empty_texts >= MIN_EMPTY_TEXTS && self.empty_texts * 2 > self.foreign_texts;
         if is_undrawn { self.empty_fonts.clone() } else { BTreeSet::new() }
     }
 

@@ -13,6 +13,11 @@ use super::{
 /// The most characters of a page that are examined.
 const MAX_CHARACTERS: usize = 50_000;
 
+/// Returns whether a text is incomplete without a character: not for signs, e.g. circled letters.
+fn is_letter(character: char) -> bool {
+    character.is_alphabetic() && !('\u{2460}'..='\u{27bf}').contains(&character)
+}
+
 /// Letters of many scripts, for which a font is chosen when the missing ones are unknown.
 const ANY_LETTERS: &str = "ЖяĄęΩςấأבกअ한国";
 
@@ -38,8 +43,7 @@ impl MissingText {
         let text = page.text()?;
         for character in text.chars().iter().take(MAX_CHARACTERS) {
             let Some(letter) = char::from_u32(character.unicode_value()) else { continue };
-            // Signs are often replaced by similar ones; a page is not incomplete without them.
-            if letter.is_alphanumeric() && !is_standard_latin(letter) {
+            if is_letter(letter) && !is_standard_latin(letter) {
                 missing.add(&character, letter, substitutes);
             }
         }
@@ -54,6 +58,11 @@ impl MissingText {
             return;
         }
         self.letters.entry(letter).or_default().insert(font.name());
+    }
+
+    /// Leaves out texts that have no glyphs even with a fallback: they are spaces.
+    pub(super) fn without_spaces(self) -> Self {
+        Self { undrawn_fonts: BTreeSet::new(), ..self }
     }
 
     pub(super) fn is_empty(&self) -> bool {

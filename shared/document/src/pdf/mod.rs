@@ -38,7 +38,7 @@ use self::{
     substitutes::Substitutes,
 };
 pub(crate) use self::{library::bind, size::FULL_DPI};
-use crate::{PageImage, document::file_failure, format::pdf_header};
+use crate::{PageImage, file_failure::file_failure, format::pdf_header};
 
 /// The last position at which pdfium finds the header of a PDF.
 const MAX_HEADER_POSITION: u64 = 1024;
@@ -140,13 +140,13 @@ impl PdfFile {
         }
         let Some((_, document)) = opened.as_ref() else { return Ok(None) };
         let page = open_page(document, index)?;
-        let missing = MissingText::of_page(&page, &PageContent::of_page(&page), &self.substitutes)?;
+        let missing = MissingText::of_page(&page, &PageContent::of_page(&page), &self.substitutes)?.without_spaces();
         Ok(Some((render(&page, size)?, missing)))
     }
 }
 
-/// Opens a page, counted from 0. If its CropBox is outside of its MediaBox, the page is the MediaBox, as in viewers;
-/// for pdfium it is empty.
+/// Opens a page, counted from 0. If its `CropBox` is outside of its `MediaBox`, the page is the `MediaBox`, as in
+/// viewers; for pdfium it is empty.
 fn open_page<'a>(document: &'a PdfDocument<'static>, index: i32) -> Result<PdfPage<'a>, PdfiumError> {
     let mut page = document.pages().get(index)?;
     if page.width().value > 0.0 && page.height().value > 0.0 {

@@ -65,9 +65,14 @@ impl Substitutes {
     /// Returns whether pdfium draws a character in a font for which it uses this family.
     pub(super) fn covers(&self, family: &str, character: char) -> bool {
         let state = self.lock();
-        is_standard_latin(character)
-            || (is_symbol(family) && is_greek(character))
-            || state.index().covers(&state.provided, family, character)
+        if is_standard_latin(character) || (is_symbol(family) && is_greek(character)) {
+            return true;
+        }
+        let index = state.index();
+        // For a glyph that its own fonts lack, pdfium takes the fallback, whichever font was replaced: even if it did not
+        // ask for a font, because the name of the missing one is not UTF-8, e.g. in older Chinese documents.
+        let has_fallback = is_builtin(family) && state.fallback.is_some_and(|font| index.has_glyph(font, character));
+        has_fallback || index.covers(&state.provided, family, character)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,13 +85,19 @@ pub(super) fn is_standard_latin(character: char) -> bool {
     u32::from(character) < 0x100 || STANDARD_LATIN.contains(character)
 }
 
-/// Returns whether a family is pdfium's own font in place of Symbol.
-fn is_symbol(family: &str) -> bool {
-    family.starts_with("Chrom") && family.contains("Symbol")
+/// Returns whether a family is one of pdfium's own fonts, e.g. `Chrom Sans OTF` or `Chrome Serif MM`.
+fn is_builtin(family: &str) -> bool {
+    family.starts_with("Chrom")
 }
 
+/// Returns whether a family is pdfium's own font in place of Symbol.
+fn is_symbol(family: &str) -> bool {
+    is_builtin(family) && family.contains("Symbol")
+}
+
+/// Greek letters, and the sign of ohm.
 fn is_greek(character: char) -> bool {
-    ('\u{391}'..='\u{3d6}').contains(&character)
+    ('\u{391}'..='\u{3d6}').contains(&character) || character == '\u{2126}'
 }
 
 impl PdfiumCustomFontProvider for Substitutes {

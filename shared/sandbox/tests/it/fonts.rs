@@ -8,8 +8,8 @@ use quire_tasks::WarningKind;
 
 use crate::{bombs::Pdf, pdfium, program};
 
-/// A page with four Cyrillic letters in Arial, which it does not contain.
-fn cyrillic() -> tempfile::NamedTempFile {
+/// A page with Cyrillic letters in Arial, which it does not contain; `content` shows them as 128 to 131.
+fn cyrillic(content: &str) -> tempfile::NamedTempFile {
     let mut pdf = Pdf::default();
     pdf.object("<</Type/Catalog/Pages 2 0 R>>");
     pdf.object("<</Type/Pages/Count 1/Kids[3 0 R]>>");
@@ -20,7 +20,6 @@ fn cyrillic() -> tempfile::NamedTempFile {
          /CapHeight 716/FontBBox[-665 -325 2000 1006]>>/Encoding<</Type/Encoding/BaseEncoding/WinAnsiEncoding\
          /Differences[128/afii10035/afii10041/afii10022/afii10036]>>>>",
     );
-    let content = "BT /F 40 Tf 20 30 Td <80818283> Tj ET";
     pdf.object(format!("<</Length {}>>stream\n{content}\nendstream", content.len()));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), pdf.file(1)).expect("written");
@@ -38,7 +37,7 @@ fn dark_pixels(image: &PageImage) -> usize {
 
 #[tokio::test]
 async fn a_child_reads_fonts_in_the_given_folder_only() {
-    let file = cyrillic();
+    let file = cyrillic("BT /F 40 Tf 20 30 Td <80818283> Tj ET");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../document/tests/fixtures/fonts");
     // The path is the one that the child may open.
     let fixtures = fixtures.canonicalize().expect("the fixtures are there");
@@ -47,5 +46,8 @@ async fn a_child_reads_fonts_in_the_given_folder_only() {
     assert!(dark_pixels(&page.image) > 10_000, "four filled squares");
     let page = with_fonts(Vec::new()).page(file.path(), 1).await.expect("renders");
     let missing = WarningKind::MissingFonts { fonts: vec!["ArialMT".to_owned()] };
-    assert_eq!((page.image.warnings(), dark_pixels(&page.image)), (&[missing.into()][..], 0));
+    assert_eq!((page.image.warnings(), dark_pixels(&page.image)), (&[missing.clone().into()][..], 0));
+    let one_by_one = cyrillic("BT /F 40 Tf 20 30 Td <80> Tj <81> Tj <82> Tj <83> Tj <80> Tj ET");
+    let page = with_fonts(Vec::new()).page(one_by_one.path(), 1).await.expect("renders");
+    assert_eq!(page.image.warnings(), [missing.into()]);
 }
