@@ -33,13 +33,13 @@ async fn a_portfolio_is_read_with_a_warning() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("portfolio.pdf");
     fs::write(&file, portfolio()).expect("written");
-    let read = ["read".as_ref(), "--format".as_ref(), "json".as_ref(), file.as_os_str()];
-    let output = quire(read).await;
+    let output = quire(["read".as_ref(), "--format".as_ref(), "json".as_ref(), file.as_os_str()]).await;
     let line = "quire: portfolio.pdf, page 1: the document is a portfolio: send its attached documents";
     assert!(output.stderr.lines().any(|printed| printed == line), "{output:#?}");
     let documents: Value = serde_json::from_str(&output.stdout).expect("JSON");
     let warnings = &documents[0]["pages"][0]["warnings"];
-    assert_eq!((&warnings[0]["code"], &warnings[0]["content"]), (&"not_on_page".into(), &"attachments".into()));
+    assert_eq!(warnings[0]["code"], "not_on_page");
+    assert_eq!(warnings[0]["content"], "attachments");
     assert!(documents[0]["text"].as_str().is_some_and(|text| text.contains("Acrobat")), "{documents:#}");
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
+    panic::catch_unwind,
 };
 
 use hayro_syntax::{Pdf, object::Dict};
@@ -26,7 +27,12 @@ pub(super) fn hidden_content(document: &PdfDocument<'_>, file: &mut File) -> Opt
 fn has_collection(file: &mut File) -> bool {
     let mut bytes = Vec::new();
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(MAX_BYTES).read_to_end(&mut bytes));
-    let Ok(pdf) = read.map_err(drop).and_then(|_| Pdf::new(bytes).map_err(drop)) else { return false };
+    // A document that pdfium can read is not refused because of another parser.
+    read.is_ok() && catch_unwind(|| catalog_has_collection(bytes)).unwrap_or(false)
+}
+
+fn catalog_has_collection(bytes: Vec<u8>) -> bool {
+    let Ok(pdf) = Pdf::new(bytes) else { return false };
     let xref = pdf.xref();
     xref.get::<Dict<'_>>(xref.root_id()).is_some_and(|catalog| catalog.contains_key("Collection"))
 }

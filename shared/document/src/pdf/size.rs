@@ -23,6 +23,12 @@ const MIN_LONG_SIDE: f64 = 1_000.0;
 /// not a point (its `UserUnit` is larger, or its producer has scaled it) has type of a few points.
 const SMALL_TEXT_PIXELS: f64 = 34.0;
 
+/// The height in pixels below which text enlarges a page: 8-point type at [`FULL_DPI`].
+const MIN_TEXT_PIXELS: f64 = 22.0;
+
+/// The least factor by which content enlarges a page: a little more detail is not worth more pixels.
+const MIN_GAIN: f64 = 1.25;
+
 /// Points per inch (ISO 32000-1, 8.3.2.3).
 const POINTS_PER_INCH: f64 = 72.0;
 
@@ -63,9 +69,12 @@ impl PixelSize {
 /// Returns the resolution of a page whose long side is this many inches.
 fn dpi(long: f64, Detail { image_dpi, text_points }: Detail) -> f64 {
     let by_size = (LONG_SIDE / long).clamp(MIN_READABLE_DPI, FULL_DPI);
-    let by_text = text_points.map_or(0.0, |points| SMALL_TEXT_PIXELS * POINTS_PER_INCH / points.max(0.01));
+    let base = by_size.max(MIN_LONG_SIDE / long);
+    let inches = text_points.map(|points| points.max(0.01) / POINTS_PER_INCH);
+    let small_text = inches.filter(|inches| inches * base < MIN_TEXT_PIXELS);
+    let by_text = small_text.map_or(0.0, |inches| SMALL_TEXT_PIXELS / inches);
     let by_content = image_dpi.unwrap_or(0.0).max(by_text).min(DETAILED_LONG_SIDE / long);
-    by_size.max(by_content).max(MIN_LONG_SIDE / long)
+    if by_content > base * MIN_GAIN { by_content } else { base }
 }
 
 #[cfg(test)]
@@ -96,19 +105,20 @@ mod tests {
         };
         assert_eq!(size(Detail::default()), (1000, 660, 720.0));
         let image = |dpi| Detail { image_dpi: Some(dpi), ..Detail::default() };
-        assert_eq!(size(image(300.0)), (1000, 660, 720.0));
+        assert_eq!(size(image(800.0)), (1000, 660, 720.0));
         assert_eq!(size(image(1000.0)), (1389, 917, 1000.0));
         assert_eq!(size(image(2000.0)), (2339, 1544, 1684.0));
         let text = |points| Detail { text_points: Some(points), ..Detail::default() };
-        assert_eq!(size(text(12.0)), (1000, 660, 720.0));
+        assert_eq!(size(text(2.3)), (1000, 660, 720.0));
         assert_eq!(size(text(2.0)), (1700, 1122, 1224.0));
+        assert_eq!(size(text(1.1)), (2339, 1544, 1684.0));
         assert_eq!(size(text(0.0)), (2339, 1544, 1684.0));
     }
 
     #[test]
     fn the_content_of_a_large_page_does_not_matter() {
-        let detail = Detail { image_dpi: Some(600.0), text_points: Some(4.0) };
-        for (width, height) in [(595.0, 842.0), (1191.0, 1684.0)] {
+        let detail = Detail { image_dpi: Some(600.0), text_points: Some(3.0) };
+        for (width, height) in [(595.0, 842.0), (612.0, 792.0), (1191.0, 1684.0)] {
             assert_eq!(PixelSize::of_page(width, height, detail), PixelSize::of_page(width, height, Detail::default()));
         }
     }
