@@ -43,8 +43,8 @@ impl FontsInfo {
 
 fn advice(missing: &[&str]) -> String {
     format!(
-        "Install fonts for {} (on Debian: `apt-get install fonts-dejavu-core fonts-noto-core fonts-noto-cjk`), or name a \
-         folder with fonts in QUIRE_FONTS: text of PDFs that do not contain their fonts is missing without them.",
+        "Install fonts for {} (on Debian: `apt-get install fonts-dejavu-core fonts-noto-core fonts-noto-cjk`), or name \
+         a folder with fonts in QUIRE_FONTS: text of PDFs that do not contain their fonts is missing without them.",
         missing.join(", ")
     )
 }
