@@ -9,8 +9,8 @@ use std::{
 use quire_tasks::DocumentFormat;
 
 /// The number of leading bytes that [`sniff`] needs. It accepts a PDF header after up to 8,192 other bytes, e.g. the
-/// header of an e-mail or of an HTTP response: viewers accept 1,024 (ISO 32000-1, annex H, note 13) and some of them any
-/// number.
+/// header of an e-mail or of an HTTP response: viewers accept 1,024 (ISO 32000-1, annex H, note 13) and some of them
+/// any number.
 pub const SNIFF_BYTES: usize = 8192 + PDF.len();
 
 const PDF: &[u8] = b"%PDF-";

@@ -8,17 +8,21 @@ use quire_tasks::{DocumentFormat, Warning, WarningKind};
 use tempfile::NamedTempFile;
 
 /// Arial with Cyrillic and Greek letters in place of other characters: СЧЕТ is 128 to 131, αβγ is 132 to 134.
-const ARIAL: &str = "<< /Type /Font /Subtype /TrueType /BaseFont /ArialMT /FirstChar 128 /LastChar 134 /Widths [900 900 900 900 900 900 900] \
+const ARIAL: &str = "<< /Type /Font /Subtype /TrueType /BaseFont /ArialMT \
+    /FirstChar 128 /LastChar 134 /Widths [900 900 900 900 900 900 900] \
     /FontDescriptor << /Type /FontDescriptor /FontName /ArialMT /Flags 32 /StemV 80 /ItalicAngle 0 /Ascent 905 \
     /Descent -212 /CapHeight 716 /FontBBox [-665 -325 2000 1006] >> /Encoding << /Type /Encoding \
-    /BaseEncoding /WinAnsiEncoding /Differences [128 /afii10035 /afii10041 /afii10022 /afii10036 /alpha /beta /gamma] >> >>";
-const SONG: &str = "<< /Type /Font /Subtype /Type0 /BaseFont /STSong-Light /Encoding /UniGB-UCS2-H /DescendantFonts [<< \
+    /BaseEncoding /WinAnsiEncoding \
+    /Differences [128 /afii10035 /afii10041 /afii10022 /afii10036 /alpha /beta /gamma] >> >>";
+const SONG: &str = "<< /Type /Font /Subtype /Type0 /BaseFont /STSong-Light /Encoding /UniGB-UCS2-H \
+    /DescendantFonts [<< \
     /Type /Font /Subtype /CIDFontType0 /BaseFont /STSong-Light /DW 1000 /CIDSystemInfo << /Registry (Adobe) \
     /Ordering (GB1) /Supplement 0 >> /FontDescriptor << /Type /FontDescriptor /FontName /STSong-Light /Flags 6 \
     /StemV 58 /ItalicAngle 0 /Ascent 752 /Descent -271 /CapHeight 737 /FontBBox [-25 -254 1000 880] >> >>] >>";
-/// A font of an unknown name whose codes are the glyphs of a program that is missing, with their Unicode values: С is 1,
-/// ก is 2.
-const IDENTITY: &str = "<< /Type /Font /Subtype /Type0 /BaseFont /ABCDEF+Corporate /Encoding /Identity-H /ToUnicode 8 0 R \
+/// A font of an unknown name whose codes are the glyphs of a program that is missing, with their Unicode values: С is
+/// 1, ก is 2.
+const IDENTITY: &str = "<< /Type /Font /Subtype /Type0 /BaseFont /ABCDEF+Corporate /Encoding /Identity-H \
+    /ToUnicode 8 0 R \
     /DescendantFonts [<< /Type /Font /Subtype /CIDFontType2 /BaseFont /ABCDEF+Corporate /DW 1000 /CIDSystemInfo << \
     /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> /FontDescriptor << /Type /FontDescriptor \
     /FontName /ABCDEF+Corporate /Flags 4 /StemV 58 /ItalicAngle 0 /Ascent 752 /Descent -271 /CapHeight 737 \

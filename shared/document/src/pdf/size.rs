@@ -19,7 +19,8 @@ const DETAILED_LONG_SIDE: f64 = 2_339.0;
 /// The shortest long side of a page, whatever it contains: print may consist of paths without any text.
 const MIN_LONG_SIDE: f64 = 1_000.0;
 
-/// The height in pixels to which the smallest text enlarges a page: a little more than 12-point type at [`FULL_DPI`]. A page whose unit is
+/// The height in pixels to which the smallest text enlarges a page: a little more than 12-point type at [`FULL_DPI`].
+/// A page whose unit is
 /// not a point (its `UserUnit` is larger, or its producer has scaled it) has type of a few points.
 const SMALL_TEXT_PIXELS: f64 = 34.0;
 

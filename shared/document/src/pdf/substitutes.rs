@@ -69,8 +69,8 @@ impl Substitutes {
             return true;
         }
         let index = state.index();
-        // For a glyph that its own fonts lack, pdfium takes the fallback, whichever font was replaced: even if it did not
-        // ask for a font, because the name of the missing one is not UTF-8, e.g. in older Chinese documents.
+        // For a glyph that its own fonts lack, pdfium takes the fallback, whichever font was replaced: even if it did
+        // not ask for a font, because the name of the missing one is not UTF-8, e.g. in older Chinese documents.
         let has_fallback = is_builtin(family) && state.fallback.is_some_and(|font| index.has_glyph(font, character));
         has_fallback || index.covers(&state.provided, family, character)
     }

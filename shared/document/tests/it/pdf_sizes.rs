@@ -46,7 +46,8 @@ fn a_scan_on_a_small_page_keeps_its_pixels() {
 #[test]
 fn a_scan_within_a_form_keeps_its_pixels() {
     let form = stream(
-        "/Type /XObject /Subtype /Form /BBox [0 0 1000 660] /Matrix [0.1 0 0 0.1 0 0] /Resources << /XObject << /Im 5 0 R >> >>",
+        "/Type /XObject /Subtype /Form /BBox [0 0 1000 660] /Matrix [0.1 0 0 0.1 0 0] \
+         /Resources << /XObject << /Im 5 0 R >> >>",
         "q 1000 0 0 660 0 0 cm /Im Do Q",
     );
     let objects = [image(2_000, 1_320), form];
