@@ -20,6 +20,7 @@ mod hostile_pages;
 mod modes;
 mod on_aws;
 mod openapi;
+mod pdf_warnings;
 mod poison_pages;
 mod private_files;
 mod progress;

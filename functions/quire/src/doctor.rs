@@ -2,6 +2,7 @@
 //!
 //! Nothing is downloaded or changed unless `--fetch` is given. Native code runs in a child process, as everywhere.
 
+mod fonts;
 mod machine;
 mod native_parts;
 mod permissions;
@@ -24,6 +25,7 @@ use crate::{
     cli::{DoctorArgs, EngineArgs, ReportFormat},
     engine,
 };
+use fonts::FontsInfo;
 use machine::{DiskInfo, GpuInfo, MachineInfo};
 use permissions::PermissionCheck;
 use report::{DAMAGED, DoctorReport, LibraryFile, MISSING, ModelFile, ONNX_RUNTIME, ProviderInfo};
@@ -88,6 +90,7 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
         provider: ProviderInfo::new(&selected),
         gpu,
         sandbox: SandboxInfo::of_this_machine(),
+        fonts: FontsInfo::of_this_machine(),
         models,
         cache,
         native_parts: native_parts::native_parts(libraries.iter().map(LibraryFile::part)),

@@ -8,7 +8,7 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use quire_egress::{Client, EgressOptions};
 use quire_platform::{Backend, Error};
 use quire_routes::Config;
-use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram};
+use quire_sandbox::{Sandbox, SandboxLimits, SandboxProgram, font_folders_from_env};
 use quire_tasks::TaskId;
 use quire_telemetry::env;
 use tokio::time::timeout;
@@ -57,7 +57,8 @@ pub fn egress() -> anyhow::Result<Client> {
 pub fn app_state(backend: Backend) -> anyhow::Result<AppState> {
     let settings = SubmitSettings::from_env()?;
     let program = SandboxProgram::this().context("cannot find the path of this program")?;
-    let sandbox = Sandbox::new(program, Some(pdfium()?), settings.limits, SandboxLimits::from_env()?);
+    let sandbox = Sandbox::new(program, Some(pdfium()?), settings.limits, SandboxLimits::from_env()?)
+        .with_fonts(font_folders_from_env()?);
     let inspector = Arc::new(ChildInspector::new(sandbox, settings.limits));
     let routes = Arc::new(Config::from_env()?);
     let health = Arc::new(BackendHealth { backend: backend.clone(), routes: Arc::clone(&routes) });

@@ -11,8 +11,8 @@ use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 
 use crate::{
     DocumentLimits, PageImage,
+    file_failure::file_failure,
     format::{SNIFF_BYTES, sniff, unsupported_format},
-    image_fault::file_failure,
     pdf::{self, PdfFile},
     raster,
     tiff::TiffFile,
@@ -32,7 +32,7 @@ pub struct Document {
 
 #[derive(Debug)]
 enum MultiPageFile {
-    Pdf(PdfFile),
+    Pdf(Box<PdfFile>),
     Tiff(TiffFile),
 }
 
@@ -140,7 +140,7 @@ impl Document {
             let file = self.rewound()?;
             self.parsed = Some(match self.format {
                 DocumentFormat::Tiff => MultiPageFile::Tiff(TiffFile::open(file, &self.limits)?),
-                _ => MultiPageFile::Pdf(PdfFile::open(self.pdfium_library.as_deref(), file)?),
+                _ => MultiPageFile::Pdf(Box::new(PdfFile::open(self.pdfium_library.as_deref(), file)?)),
             });
         }
         Ok(self.parsed.as_ref().expect("it was parsed above"))

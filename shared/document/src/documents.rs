@@ -12,7 +12,8 @@ use quire_tasks::{DocumentFormat, Failure, SplitDocument};
 use crate::{
     DocumentLimits, PageImage, PdfiumUnavailable,
     document::{Document, open_file},
-    image_fault::file_failure,
+    file_failure::file_failure,
+    fonts::SYSTEM_FONT_FOLDERS,
     pdf,
 };
 
@@ -68,7 +69,17 @@ impl Documents {
     /// # Errors
     /// Fails with [`PdfiumUnavailable`].
     pub fn bind_pdfium(&self) -> Result<(), PdfiumUnavailable> {
-        pdf::bind(self.pdfium_library.as_deref())
+        let system: Vec<PathBuf> = SYSTEM_FONT_FOLDERS.iter().map(PathBuf::from).collect();
+        self.bind_pdfium_with_fonts(&system)
+    }
+
+    /// Binds pdfium now. Text whose font a PDF does not contain is drawn with fonts in these folders, instead of with
+    /// those of the system. Without effect if this process has bound pdfium already.
+    ///
+    /// # Errors
+    /// Fails with [`PdfiumUnavailable`].
+    pub fn bind_pdfium_with_fonts(&self, font_folders: &[PathBuf]) -> Result<(), PdfiumUnavailable> {
+        pdf::bind(self.pdfium_library.as_deref(), font_folders)
     }
 
     /// Returns the format and the number of pages of a document, without decoding any.

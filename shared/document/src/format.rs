@@ -2,15 +2,16 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
 
 use quire_tasks::DocumentFormat;
 
-/// The number of leading bytes that [`sniff`] needs. Like viewers, it accepts a PDF header after up to 1,024 other
-/// bytes (ISO 32000-1, annex H, note 13).
-pub const SNIFF_BYTES: usize = 1024 + PDF.len();
+/// The number of leading bytes that [`sniff`] needs. It accepts a PDF header after up to 8,192 other bytes, e.g. the
+/// header of an e-mail or of an HTTP response: viewers accept 1,024 (ISO 32000-1, annex H, note 13) and some of them
+/// any number.
+pub const SNIFF_BYTES: usize = 8192 + PDF.len();
 
 const PDF: &[u8] = b"%PDF-";
 
@@ -43,7 +44,7 @@ pub fn sniff(head: &[u8]) -> Option<DocumentFormat> {
         [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] | [0xff, 0x0a, ..] => Some(DocumentFormat::JpegXl),
         _ => {
             let head = &head[..head.len().min(SNIFF_BYTES)];
-            head.windows(PDF.len()).any(|bytes| bytes == PDF).then_some(DocumentFormat::Pdf)
+            header_position(head).map(|_| DocumentFormat::Pdf)
         }
     }
 }
@@ -88,6 +89,21 @@ fn is_svg(head: &[u8]) -> bool {
     head.trim_ascii_start().starts_with(b"<") && head.windows(4).any(|bytes| bytes == b"<svg")
 }
 
+/// Returns the position of a PDF's header; `None` if it has none.
+///
+/// # Errors
+/// Fails if the file cannot be read.
+pub(crate) fn pdf_header(mut file: &File) -> io::Result<Option<u64>> {
+    let mut head = Vec::with_capacity(SNIFF_BYTES);
+    file.seek(SeekFrom::Start(0))?;
+    file.take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
+    Ok(header_position(&head).map(|position| position as u64))
+}
+
+fn header_position(head: &[u8]) -> Option<usize> {
+    head.windows(PDF.len()).position(|bytes| bytes == PDF)
+}
+
 /// Returns the format of a file, or `None` if it is not supported.
 ///
 /// # Errors
@@ -110,11 +126,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pdf_header_may_follow_up_to_1024_bytes() {
+    fn a_pdf_header_may_follow_other_bytes() {
         let pdf_after = |bytes: usize| [&vec![b' '; bytes], &b"%PDF-1.7\n"[..]].concat();
         assert_eq!(sniff(&pdf_after(0)), Some(DocumentFormat::Pdf));
-        assert_eq!(sniff(&pdf_after(1024)), Some(DocumentFormat::Pdf));
-        assert_eq!(sniff(&pdf_after(1025)), None);
+        assert_eq!(sniff(&pdf_after(8192)), Some(DocumentFormat::Pdf));
+        assert_eq!(sniff(&pdf_after(8193)), None);
     }
 
     #[test]

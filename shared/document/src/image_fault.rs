@@ -4,6 +4,8 @@ use std::io;
 
 use quire_tasks::{Failure, FailureCode};
 
+use crate::file_failure::file_failure;
+
 /// Why an image, or a page of a TIFF, cannot be decoded. Decision: refuse the document, or fail the page.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImageFault {
@@ -47,11 +49,6 @@ impl ImageFault {
             fault => Failure::new(code, format!("{what} cannot be decoded: {fault}.")),
         }
     }
-}
-
-/// The cause is our own disk, not the document.
-pub(crate) fn file_failure(error: &io::Error) -> Failure {
-    Failure::new(FailureCode::Internal, format!("The document's file cannot be read: {error}."))
 }
 
 impl From<io::Error> for ImageFault {

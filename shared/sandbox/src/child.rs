@@ -45,11 +45,12 @@ fn serve(socket: &mut UnixStream) -> io::Result<()> {
     };
     // Bound and initialized before the rights are given up: it is a file.
     if setup.pdfium.is_some()
-        && let Err(error) = Documents::new(setup.pdfium.clone(), setup.document_limits()).bind_pdfium()
+        && let Err(error) =
+            Documents::new(setup.pdfium.clone(), setup.document_limits()).bind_pdfium_with_fonts(&setup.fonts)
     {
         return respond(socket, &Response::NotReady(error.to_string()), &[]);
     }
-    let lockdown = lockdown::lock_down(MemoryLimits { step: setup.memory });
+    let lockdown = lockdown::lock_down(MemoryLimits { step: setup.memory }, &setup.fonts);
     respond(socket, &Response::Ready(lockdown), &[])?;
     let mut document = None;
     while let Some((request, descriptor)) = receive(socket)? {
@@ -109,10 +110,11 @@ impl Setup {
     /// Returns the setup for these settings.
     pub(crate) fn new(
         pdfium: Option<std::path::PathBuf>,
+        fonts: Vec<std::path::PathBuf>,
         memory: u64,
         limits: &quire_document::DocumentLimits,
     ) -> Self {
         let quire_document::DocumentLimits { max_bytes, max_pages, max_pixels } = *limits;
-        Self { pdfium, memory, max_bytes, max_pages, max_pixels }
+        Self { pdfium, fonts, memory, max_bytes, max_pages, max_pixels }
     }
 }

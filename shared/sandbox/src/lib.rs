@@ -14,13 +14,14 @@
 //!   └── supervision: memory, processor time, time     ended when it exceeds a limit
 //! ```
 //!
-//! The child has no environment, no network, and no file but the document and the fonts of the system. What kills it
+//! The child has no environment, no network, and no file but the document and fonts. What kills it
 //! decides what happens to the page: a limit or a crash is the document's fault, a signal from elsewhere (the OOM
 //! killer, an operator) is not.
 #![warn(missing_docs)]
 
 mod child;
 mod error;
+mod fonts;
 mod large_child;
 mod limits;
 mod lockdown;
@@ -34,6 +35,7 @@ mod verdict;
 
 pub use child::{run_as_child, run_if_child};
 pub use error::SandboxError;
+pub use fonts::font_folders_from_env;
 pub use limits::SandboxLimits;
 pub use lockdown::{Lockdown, Protection};
 pub use pool::{RenderedPage, Sandbox, SandboxProgram};

@@ -24,6 +24,7 @@ use tracing::warn;
 pub use crate::process::SandboxProgram;
 use crate::{
     error::SandboxError,
+    fonts,
     large_child::{LARGE, LargeChildLock},
     limits::SandboxLimits,
     lockdown::Lockdown,
@@ -56,6 +57,7 @@ pub struct Sandbox {
 struct Shared {
     program: SandboxProgram,
     pdfium: Option<PathBuf>,
+    font_folders: Vec<PathBuf>,
     documents: DocumentLimits,
     limits: SandboxLimits,
     large: LargeChildLock,
@@ -133,9 +135,32 @@ impl Sandbox {
     ) -> Self {
         let slots = Semaphore::new(limits.children);
         let (idle, prepared, has_warned) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let font_folders = fonts::system_folders();
         Self {
-            shared: Arc::new(Shared { program, pdfium, documents, limits, large, slots, idle, prepared, has_warned }),
+            shared: Arc::new(Shared {
+                program,
+                pdfium,
+                font_folders,
+                documents,
+                limits,
+                large,
+                slots,
+                idle,
+                prepared,
+                has_warned,
+            }),
         }
+    }
+
+    /// Returns the sandbox with other folders of fonts than those of the system: see
+    /// [`font_folders_from_env`](crate::font_folders_from_env).
+    ///
+    /// # Panics
+    /// Panics if the sandbox has been cloned.
+    #[must_use]
+    pub fn with_fonts(mut self, folders: Vec<PathBuf>) -> Self {
+        Arc::get_mut(&mut self.shared).expect("a new sandbox has no clones").font_folders = folders;
+        self
     }
 
     /// Returns the format and the number of pages of a document, without rendering any.
@@ -266,6 +291,7 @@ impl Shared {
     async fn start(&self) -> Result<SandboxProcess, SandboxError> {
         let setup = Setup::new(
             self.pdfium.clone(),
+            self.font_folders.clone(),
             self.limits.memory + SandboxLimits::pixel_bytes(DocumentFormat::Png, &self.documents),
             &self.documents,
         );

@@ -52,6 +52,8 @@ pub(crate) enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Setup {
     pub(crate) pdfium: Option<PathBuf>,
+    /// The folders with fonts.
+    pub(crate) fonts: Vec<PathBuf>,
     /// The memory limit in bytes, including pixels.
     pub(crate) memory: u64,
     pub(crate) max_bytes: u64,

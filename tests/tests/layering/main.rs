@@ -101,11 +101,13 @@ const HIDDEN: &[(&str, &[&str])] = &[
     // The command is a client of its own server.
     ("reqwest", &["quire-egress", "quire-openai-engine", "quire"]),
     ("ort", &["quire-inference"]),
+    ("hayro-syntax", &["quire-document"]),
     ("pdfium-render", &["quire-document"]),
     ("landlock", &["quire-sandbox"]),
     ("seccompiler", &["quire-sandbox"]),
     ("image", &["quire-document"]),
     ("tiff", &["quire-document"]),
+    ("ttf-parser", &["quire-document"]),
 ];
 
 /// The adapters of the platform. Only binaries choose one.

@@ -8,6 +8,7 @@ use quire_pp_ocr::Provider;
 use serde::Serialize;
 
 use super::{
+    fonts::FontsInfo,
     machine::{DiskInfo, GpuInfo, MachineInfo},
     native_parts::{NativePart, PartFile},
     permissions::PermissionCheck,
@@ -36,6 +37,7 @@ pub(super) struct DoctorReport {
     pub(super) provider: ProviderInfo,
     pub(super) gpu: GpuInfo,
     pub(super) sandbox: SandboxInfo,
+    pub(super) fonts: FontsInfo,
     #[serde(rename = "parts")]
     pub(super) libraries: Vec<LibraryFile>,
     pub(super) models: Vec<ModelFile>,

@@ -26,6 +26,7 @@ pub(super) fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<(
     }
     write_line(out, "provider", &format!("{}: {}", provider.name, provider.reason))?;
     write_line(out, "sandbox", &report.sandbox.summary())?;
+    write_line(out, "fonts", &report.fonts.summary())?;
     let precision = format!("{} for detection, {} for recognition", provider.detection, provider.recognition);
     write_line(out, "precision", &precision)?;
     writeln!(out, "\nlibraries and models")?;
@@ -49,7 +50,8 @@ pub(super) fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<(
     }
     let result = if report.ok { "This machine can read." } else { "This machine cannot read yet." };
     writeln!(out, "{result}")?;
-    report.advice.iter().chain(&report.sandbox.advice).try_for_each(|advice| writeln!(out, "- {advice}"))
+    let advice = report.advice.iter().chain(&report.sandbox.advice).chain(&report.fonts.advice);
+    advice.into_iter().try_for_each(|advice| writeln!(out, "- {advice}"))
 }
 
 fn write_line(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {

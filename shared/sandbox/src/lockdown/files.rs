@@ -1,4 +1,6 @@
-//! File access: none, except the fonts of the system. By landlock.
+//! File access: none, except fonts. By landlock.
+
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -7,17 +9,14 @@ use landlock::{
 
 use super::protection::Protection;
 
-/// The folders in which pdfium looks for the fonts that a PDF does not contain. Without them, pages with such fonts
-/// would be read worse.
-const FONTS: [&str; 4] =
-    ["/usr/share/fonts", "/usr/share/X11/fonts/Type1", "/usr/share/X11/fonts/TTF", "/usr/local/share/fonts"];
 /// The newest version of landlock whose rights are given up; older kernels support a part of them.
 const NEWEST: ABI = ABI::V6;
 
 /// Forbids this process to open, create, change or execute files, to use the network, and to signal or contact other
-/// processes.
-pub(super) fn forbid() -> Protection {
-    match restrict() {
+/// processes. It may read files in the folders with the fonts that a PDF does not contain: without them, text in such
+/// fonts would be missing.
+pub(super) fn forbid(font_folders: &[PathBuf]) -> Protection {
+    match restrict(font_folders) {
         Ok(RulesetStatus::FullyEnforced) => Protection::Enforced,
         Ok(RulesetStatus::PartiallyEnforced) => {
             Protection::Partial { reason: "the kernel has an older version of landlock".to_owned() }
@@ -27,13 +26,13 @@ pub(super) fn forbid() -> Protection {
     }
 }
 
-fn restrict() -> Result<RulesetStatus, RulesetError> {
+fn restrict(font_folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
     let restricted = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?
-        .add_rules(path_beneath_rules(FONTS, AccessFs::ReadFile | AccessFs::ReadDir))?
+        .add_rules(path_beneath_rules(font_folders, AccessFs::ReadFile | AccessFs::ReadDir))?
         .restrict_self()?;
     Ok(restricted.ruleset)
 }

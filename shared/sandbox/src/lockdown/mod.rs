@@ -7,6 +7,8 @@ mod resources;
 #[cfg(target_os = "linux")]
 mod syscalls;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub use protection::Protection;
@@ -46,14 +48,14 @@ impl Lockdown {
 /// Gives up all rights that parsing does not need. Best effort: what the platform does not have is reported, so that
 /// documents are still read on an old kernel or on macOS, with the other protections.
 #[cfg(target_os = "linux")]
-pub(crate) fn lock_down(memory: MemoryLimits) -> Lockdown {
+pub(crate) fn lock_down(memory: MemoryLimits, font_folders: &[PathBuf]) -> Lockdown {
     let rlimits = resources::limit(memory);
     end_with_parent();
     let no_new_privs = match rustix::thread::set_no_new_privs(true) {
         Ok(()) => Protection::Enforced,
         Err(error) => Protection::missing(&error),
     };
-    let landlock = files::forbid();
+    let landlock = files::forbid(font_folders);
     // Without landlock, a child that may open fonts could open any file.
     let seccomp = syscalls::filter(memory, landlock.is_enforced());
     Lockdown { rlimits, no_new_privs, landlock, seccomp }
@@ -61,7 +63,7 @@ pub(crate) fn lock_down(memory: MemoryLimits) -> Lockdown {
 
 /// Gives up all rights that parsing does not need, on a platform that has resource limits only.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn lock_down(memory: MemoryLimits) -> Lockdown {
+pub(crate) fn lock_down(memory: MemoryLimits, _font_folders: &[PathBuf]) -> Lockdown {
     let missing = || Protection::missing(&format!("{} does not have it", std::env::consts::OS));
     let rlimits = resources::limit(memory);
     Lockdown { rlimits, no_new_privs: missing(), landlock: missing(), seccomp: missing() }

@@ -2,6 +2,7 @@
 
 mod bombs;
 mod containment;
+mod fonts;
 mod hostile;
 mod ordinary;
 

@@ -71,7 +71,7 @@ async fn a_replaced_file_is_another_document() {
     let sandbox = sandbox(SandboxLimits::default());
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("document.pdf");
-    for width in [100, 200] {
+    for width in [400, 500] {
         let mut pdf = Pdf::default();
         pdf.object(format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 {width} 72]>>"));
         pdf.object("<</Type/Pages/Count 1/Kids[1 0 R]>>");
