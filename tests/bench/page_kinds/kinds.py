@@ -5,6 +5,7 @@ Returns the image, its ground truth, and its file format: the suffix and Pillow'
 
 from . import camera
 from .bills import receipt, table
+from .layouts import LAYOUTS
 from .page import JPEG, Page
 from .words import CHINESE, TOWNS, Writer
 
@@ -156,4 +157,5 @@ KINDS = {
     "lowres": low_resolution,
     "vertical": vertical,
     "mixed": mixed,
+    **LAYOUTS,
 }
