@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> boxes of lines
-//!                                                                                      │ orientation
+//!                                                                                      │ orientation, line_split
 //! text <── page_state, reading_order <── ctc <── [N,W/8] <── recognize <── [N,3,48,W] <── line_image, line_batches
 //! ```
 //!
@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 mod alphabet;
+mod columns;
 mod components;
 mod cost_counters;
 mod coverage;
@@ -25,10 +26,13 @@ mod engine;
 mod fixed_shapes;
 mod geometry;
 mod gpu_pp_ocr;
+mod gutters;
+mod ink_fragments;
 mod line_batches;
 mod line_image;
 mod line_limit;
 mod line_reader;
+mod line_split;
 mod line_width;
 mod model;
 mod orientation;
@@ -45,6 +49,7 @@ mod resampling_kernel;
 mod script;
 mod script_weights;
 mod shared_model;
+mod xy_cut;
 mod zoomed_detection;
 
 pub use alphabet::Alphabet;

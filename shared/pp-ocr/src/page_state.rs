@@ -9,7 +9,9 @@ use crate::{
     crop_rect::CropRect,
     ctc::LineReading,
     geometry::Quad,
+    ink_fragments::ink_fragments,
     line_limit::limit_lines,
+    line_split::split_at_gutters,
     orientation::{QuarterTurns, character_cells, is_doubtful, is_east_asian, mean_confidence, sample_lines},
     reading_order::{reading_order, vertical_reading_order},
 };
@@ -56,6 +58,7 @@ impl<'a> PageState<'a> {
         };
         let (lines, is_cut_off) = limit_lines(lines);
         let turns = QuarterTurns::guess(&lines);
+        let lines = split_at_gutters(page, lines, turns.along());
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
         Self { page, turns, is_vertical: false, lines, readings, is_cut_off, illegible, failure }
@@ -185,7 +188,8 @@ impl<'a> PageState<'a> {
             polygon: Some(polygon(self.page, quads[index])),
         };
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
-        let lines = order(&quads, self.turns.along()).into_iter().map(line).collect();
+        let fragments: Vec<_> = quads.iter().map(|quad| ink_fragments(self.page, quad)).collect();
+        let lines = order(&quads, &fragments, self.turns.along()).into_iter().map(line).collect();
         let width = self.page.page_width();
         let height = self.page.page_height();
         let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);
