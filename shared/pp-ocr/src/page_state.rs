@@ -12,7 +12,9 @@ use crate::{
     ink_fragments::ink_fragments,
     line_limit::limit_lines,
     line_split::split_at_gutters,
-    orientation::{QuarterTurns, character_cells, is_doubtful, is_east_asian, mean_confidence, sample_lines},
+    orientation::{
+        QuarterTurns, character_cells, is_direction_doubtful, is_doubtful, is_east_asian, is_upside_down, sample_lines,
+    },
     reading_order::{reading_order, vertical_reading_order},
 };
 
@@ -88,19 +90,19 @@ impl<'a> PageState<'a> {
 
     pub(crate) fn upside_down_samples(&self) -> Vec<(usize, Quad)> {
         let sample = sample_lines(&self.lines, self.turns);
-        let sure = !is_doubtful(mean_confidence(sample.iter().filter_map(|&line| self.readings[line].as_ref())));
-        if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].rotated(2))).collect() }
+        let read: Vec<&LineReading> = sample.iter().filter_map(|&line| self.readings[line].as_ref()).collect();
+        if !is_direction_doubtful(&read) {
+            return Vec::new();
+        }
+        sample.into_iter().map(|line| (line, self.lines[line].rotated(2))).collect()
     }
 
-    /// Turns the page upside down if its sample has a higher confidence that way.
+    /// Turns the page upside down if its sample is clearly more legible that way.
     pub(crate) fn turn_if_better(&mut self, upside_down: &[(LineSelection, LineReading)]) {
-        let now = mean_confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
-        if mean_confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
-            return;
-        }
-        // The confidence of text that cannot be read in either direction says nothing about its orientation.
-        let unreadable = upside_down.iter().filter(|(_, reading)| reading.scripts.unreadable().is_some()).count();
-        if 2 * unreadable > upside_down.len() {
+        let lines = upside_down.iter().map(|(pick, _)| pick.line);
+        let upright: Vec<&LineReading> = lines.filter_map(|line| self.readings.get(line)?.as_ref()).collect();
+        let reversed: Vec<&LineReading> = upside_down.iter().map(|(_, reading)| reading).collect();
+        if !is_upside_down(&upright, &reversed) {
             return;
         }
         self.turns = self.turns.upside_down();
