@@ -6,8 +6,10 @@ use quire_document::PageImage;
 
 use crate::geometry::Quad;
 
-/// Number of rows of pixels that are sampled across a line.
-const SAMPLED_ROWS: usize = 14;
+/// Number of rows of pixels that are sampled across a line,
+const SAMPLED_ROWS: usize = 10;
+/// and maximum number of columns per height of its box: a gap is at least three of them.
+const COLUMNS_PER_HEIGHT: f32 = 28.0;
 /// Share of a line's height, without the margins of its box, in which ink is searched: beyond it are the letters of
 /// other lines.
 const SAMPLED_HEIGHT: Range<f32> = 0.2..0.8;
@@ -24,7 +26,8 @@ const MIN_GAP: f32 = 0.12;
 /// Returns the fragments of a line that have ink, such as its words, as shares of its length. The whole line if no ink
 /// is found.
 pub(crate) fn ink_fragments(page: &PageImage, line: &Quad) -> Vec<Range<f32>> {
-    let columns = (line.length().ceil().max(1.0) as usize).min(MAX_COLUMNS);
+    let most = COLUMNS_PER_HEIGHT * line.length() / line.breadth().max(1.0);
+    let columns = (line.length().min(most).ceil().max(1.0) as usize).min(MAX_COLUMNS);
     let samples = sample(page, line, columns);
     let mut sorted = samples.clone();
     let background = *sorted.select_nth_unstable(samples.len() / 2).1;

@@ -14,14 +14,18 @@ use crate::{
 /// Margin of a line beside a gutter, in heights of its box.
 const MARGIN: f32 = 0.3;
 
-/// Returns the lines, of which those that cross a gutter between columns are split there. `along` is the direction of
-/// text on the page.
-pub(crate) fn split_at_gutters(page: &PageImage, lines: Vec<Quad>, along: Point) -> Vec<Quad> {
+/// Returns the lines, of which those that cross a gutter between columns are split there, and whether the page has such
+/// gutters. `along` is the direction of text on the page.
+pub(crate) fn split_at_gutters(page: &PageImage, lines: Vec<Quad>, along: Point) -> (Vec<Quad>, bool) {
     let facing: Vec<Quad> = lines.iter().map(|line| line.facing(along)).collect();
     let fragments: Vec<Vec<Range<f32>>> = facing.iter().map(|line| ink_fragments(page, line)).collect();
     let pieces = pieces(&deskew(&facing, along), &fragments);
+    let regions = regions(pieces);
+    if regions.len() == 1 {
+        return (lines, false);
+    }
     let mut region_of: Vec<Vec<(f32, usize)>> = vec![Vec::new(); lines.len()];
-    for (region, members) in regions(pieces).into_iter().enumerate() {
+    for (region, members) in regions.into_iter().enumerate() {
         members.pieces.iter().for_each(|piece| region_of[piece.line].push((piece.bounds.left, region)));
     }
     let mut split = Vec::with_capacity(lines.len());
@@ -31,7 +35,7 @@ pub(crate) fn split_at_gutters(page: &PageImage, lines: Vec<Quad>, along: Point)
         let parts = parts(&facing[index], &fragments[index], &in_region);
         if parts.len() == 1 { split.push(line) } else { split.extend(parts) }
     }
-    split
+    (split, true)
 }
 
 /// Cuts a line between fragments of different regions. Leaves out the blank of wide gutters, but never ink.
@@ -90,7 +94,7 @@ mod tests {
     #[test]
     fn a_line_across_a_narrow_gutter_is_split_there() {
         let rows: Vec<_> = (0..16).map(|row| [words(4, 290, row), words(306, 596, row + 3)].concat()).collect();
-        let split = split_at_gutters(&page(600, &rows), merged(600, 16), RIGHT);
+        let (split, _) = split_at_gutters(&page(600, &rows), merged(600, 16), RIGHT);
         assert_eq!(split.len(), 32);
         for pair in split.chunks(2) {
             let (end, start) = (pair[0].0[1][0], pair[1].0[0][0]);
@@ -113,7 +117,7 @@ mod tests {
             .filter(|(row, _)| ![1, 2].contains(row))
             .map(|(_, line)| line)
             .collect();
-        let split = split_at_gutters(&page(600, &rows), lines.clone(), RIGHT);
+        let (split, _) = split_at_gutters(&page(600, &rows), lines.clone(), RIGHT);
         assert_eq!((split.len(), split[0]), (33, lines[0]));
     }
 
@@ -133,16 +137,16 @@ mod tests {
                 .collect(),
         );
         let lines = merged(600, 16).into_iter().map(|line| Quad(line.0.map(|[x, y]| [480.0 - y, x]))).collect();
-        assert_eq!(split_at_gutters(&turned, lines, [0.0, 1.0]).len(), 32);
+        assert_eq!(split_at_gutters(&turned, lines, [0.0, 1.0]).0.len(), 32);
     }
 
     #[test]
     fn table_rows_and_lines_of_one_column_stay_whole() {
         let table: Vec<_> = (0..16_u32).map(|row| vec![4..40 + row * 13 % 90, 260..330, 500..540]).collect();
-        assert_eq!(split_at_gutters(&page(600, &table), merged(600, 16), RIGHT), merged(600, 16));
+        assert_eq!(split_at_gutters(&page(600, &table), merged(600, 16), RIGHT), (merged(600, 16), false));
         let text: Vec<_> = (0..16).map(|row| words(4, 596, row)).collect();
-        assert_eq!(split_at_gutters(&page(600, &text), merged(600, 16), RIGHT), merged(600, 16));
-        assert_eq!(split_at_gutters(&page(600, &text), Vec::new(), RIGHT), []);
+        assert_eq!(split_at_gutters(&page(600, &text), merged(600, 16), RIGHT), (merged(600, 16), false));
+        assert_eq!(split_at_gutters(&page(600, &text), Vec::new(), RIGHT).0, []);
     }
 
     proptest! {
@@ -158,7 +162,7 @@ mod tests {
                 (0..columns).flat_map(|index| words(index * column + 2, (index + 1) * column - gutter, row + shift + index as usize)).collect()
             };
             let rows: Vec<_> = (0..rows).map(row).collect();
-            let split = split_at_gutters(&page(width, &rows), merged(width, rows.len()), RIGHT);
+            let (split, _) = split_at_gutters(&page(width, &rows), merged(width, rows.len()), RIGHT);
             for (row, ink) in rows.iter().enumerate() {
                 let middle = PITCH as f32 * row as f32 + 15.0;
                 for x in ink.iter().flat_map(|word| [word.start as f32 + 0.5, word.end as f32 - 0.5]) {

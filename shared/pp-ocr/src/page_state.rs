@@ -42,6 +42,8 @@ pub(crate) struct PageState<'a> {
     turns: QuarterTurns,
     /// Whether the upright page has vertical text, from right to left.
     is_vertical: bool,
+    /// Whether the page has gutters between columns.
+    is_divided: bool,
     /// Positions of the lines, from the start of their text.
     lines: Vec<Quad>,
     readings: Vec<Option<LineReading>>,
@@ -60,10 +62,10 @@ impl<'a> PageState<'a> {
         };
         let (lines, is_cut_off) = limit_lines(lines);
         let turns = QuarterTurns::guess(&lines);
-        let lines = split_at_gutters(page, lines, turns.along());
+        let (lines, is_divided) = split_at_gutters(page, lines, turns.along());
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
-        Self { page, turns, is_vertical: false, lines, readings, is_cut_off, illegible, failure }
+        Self { page, turns, is_vertical: false, is_divided, lines, readings, is_cut_off, illegible, failure }
     }
 
     pub(crate) const fn page(&self) -> &'a PageImage {
@@ -190,8 +192,10 @@ impl<'a> PageState<'a> {
             polygon: Some(polygon(self.page, quads[index])),
         };
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
-        let fragments: Vec<_> = quads.iter().map(|quad| ink_fragments(self.page, quad)).collect();
-        let lines = order(&quads, &fragments, self.turns.along()).into_iter().map(line).collect();
+        // Fragments are found again, because reading may have changed the lines and their directions.
+        let fragments: Option<Vec<_>> =
+            self.is_divided.then(|| quads.iter().map(|quad| ink_fragments(self.page, quad)).collect());
+        let lines = order(&quads, fragments.as_deref(), self.turns.along()).into_iter().map(line).collect();
         let width = self.page.page_width();
         let height = self.page.page_height();
         let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);

@@ -35,10 +35,16 @@ struct TextBlock {
     runs: bool,
 }
 
-/// Returns the reading order as indices into `lines`. `fragments` are the parts of each line that have ink, as shares of
-/// its length; `along` is the direction of text on the page.
-pub(crate) fn reading_order(lines: &[Quad], fragments: &[Vec<Range<f32>>], along: Point) -> Vec<usize> {
+/// Parts of each line that have ink, as shares of its length.
+type Fragments = [Vec<Range<f32>>];
+
+/// Returns the reading order as indices into `lines`. `fragments` are `None` if the page has no gutters between columns;
+/// `along` is the direction of text on the page.
+pub(crate) fn reading_order(lines: &[Quad], fragments: Option<&Fragments>, along: Point) -> Vec<usize> {
     let deskewed = deskew(lines, along);
+    let Some(fragments) = fragments else {
+        return in_blocks(&deskewed.iter().map(Bounds::of).collect::<Vec<_>>());
+    };
     let mut is_placed = vec![false; lines.len()];
     let mut order = Vec::with_capacity(lines.len());
     for region in regions(pieces(&deskewed, fragments)) {
@@ -63,7 +69,7 @@ fn in_blocks(bounds: &[Bounds]) -> Vec<usize> {
 }
 
 /// Same for vertical text, from right to left. Lines across it, e.g. headings, are read before the columns below them.
-pub(crate) fn vertical_reading_order(lines: &[Quad], fragments: &[Vec<Range<f32>>], along: Point) -> Vec<usize> {
+pub(crate) fn vertical_reading_order(lines: &[Quad], fragments: Option<&Fragments>, along: Point) -> Vec<usize> {
     let down = [-along[1], along[0]];
     let middle =
         |line: &Quad| (0..4).map(|corner| line.0[corner][0] * down[0] + line.0[corner][1] * down[1]).sum::<f32>();
@@ -77,8 +83,9 @@ pub(crate) fn vertical_reading_order(lines: &[Quad], fragments: &[Vec<Range<f32>
     headings.sort_by(|&a, &b| middle(&lines[a]).total_cmp(&middle(&lines[b])));
     let read = |columns: Vec<usize>| {
         let quads: Vec<Quad> = columns.iter().map(|&line| lines[line]).collect();
-        let fragments: Vec<Vec<Range<f32>>> = columns.iter().map(|&line| fragments[line].clone()).collect();
-        reading_order(&quads, &fragments, down).into_iter().map(move |index| columns[index])
+        let fragments =
+            fragments.map(|fragments| columns.iter().map(|&line| fragments[line].clone()).collect::<Vec<_>>());
+        reading_order(&quads, fragments.as_deref(), down).into_iter().map(move |index| columns[index])
     };
     let mut ordered = Vec::new();
     for heading in headings {

@@ -15,7 +15,7 @@ fn column(left: f32, top: f32, width: f32, count: usize) -> Vec<Quad> {
 }
 
 fn order_of(lines: &[Quad], along: Point) -> Vec<usize> {
-    reading_order(lines, &whole(lines), along)
+    reading_order(lines, Some(&whole(lines)), along)
 }
 
 fn whole(lines: &[Quad]) -> Vec<Vec<Range<f32>>> {
@@ -138,7 +138,7 @@ fn vertical_text_is_read_from_right_to_left_below_its_title() {
     lines
         .extend((0..10).map(|index| downward(800.0 - 60.0 * index as f32, if index % 4 == 3 { 400.0 } else { 800.0 })));
     lines.push(line(440.0, 1000.0, 60.0, 20.0));
-    assert_eq!(vertical_reading_order(&lines, &whole(&lines), RIGHT), (0..12).collect::<Vec<_>>());
+    assert_eq!(vertical_reading_order(&lines, Some(&whole(&lines)), RIGHT), (0..12).collect::<Vec<_>>());
 }
 
 /// `count` lines of a justified column on a common grid, each as several boxes with wide spaces between them.
@@ -238,7 +238,7 @@ proptest! {
             .collect();
         let cut = |index: usize| [0.0..0.3 + (index % 3) as f32 * 0.1, 0.75..1.0].to_vec();
         let fragments: Vec<Vec<Range<f32>>> = (0..lines.len()).map(cut).collect();
-        let mut order = reading_order(&lines, &fragments, RIGHT);
+        let mut order = reading_order(&lines, Some(&fragments), RIGHT);
         order.sort_unstable();
         prop_assert_eq!(order, (0..lines.len()).collect::<Vec<_>>());
     }
