@@ -159,14 +159,18 @@ mod tests {
             let width = 900;
             let column = width / columns;
             let row = |row: usize| -> Vec<Range<u32>> {
-                (0..columns).flat_map(|index| words(index * column + 2, (index + 1) * column - gutter, row + shift + index as usize)).collect()
+                let words_of = |index: u32| {
+                    words(index * column + 2, (index + 1) * column - gutter, row + shift + index as usize)
+                };
+                (0..columns).flat_map(words_of).collect()
             };
             let rows: Vec<_> = (0..rows).map(row).collect();
             let (split, _) = split_at_gutters(&page(width, &rows), merged(width, rows.len()), RIGHT);
             for (row, ink) in rows.iter().enumerate() {
                 let middle = PITCH as f32 * row as f32 + 15.0;
                 for x in ink.iter().flat_map(|word| [word.start as f32 + 0.5, word.end as f32 - 0.5]) {
-                    prop_assert_eq!(split.iter().filter(|part| part.contains([x, middle])).count(), 1, "x {} of row {}", x, row);
+                    let parts = split.iter().filter(|part| part.contains([x, middle])).count();
+                    prop_assert_eq!(parts, 1, "x {} of row {}", x, row);
                 }
             }
         }
