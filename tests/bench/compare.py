@@ -3,7 +3,7 @@
 
     python3 tests/bench/compare.py [--pages DIR] [--kinds a,b] [--rounds 3] [--cores 2] [--peers quire,rapidocr,…]
 
-Without --pages it generates pages of all kinds under target/, with make_pages.py. Another folder must contain
+Without --pages it generates pages of twenty kinds under target/, with make_pages.py. Another folder must contain
 images, each with its ground truth in NAME.json (see make_pages.py); "file", "kind" and "segs" suffice.
 
 Peers. Each runs in its own process, pinned to the same cores, one after the other, `--rounds` times:

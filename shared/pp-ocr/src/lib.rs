@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! page ── resample ──> [N,3,H,W] ── detect ──> [N,H,W] ── components, detection ──> boxes of lines
-//!                                                                                      │ orientation
+//!                                                                                      │ orientation, line_split
 //! text <── page_state, reading_order <── ctc <── [N,W/8] <── recognize <── [N,3,48,W] <── line_image, line_batches
 //! ```
 //!
@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 
 mod alphabet;
+mod columns;
 mod components;
 mod cost_counters;
 mod coverage;
@@ -25,12 +26,15 @@ mod engine;
 mod fixed_shapes;
 mod geometry;
 mod gpu_pp_ocr;
+mod gutters;
+mod ink_fragments;
 mod isolated_ink;
 mod line_batches;
 mod line_image;
 mod line_limit;
 mod line_merge;
 mod line_reader;
+mod line_split;
 mod line_width;
 mod map_rect;
 mod model;
@@ -52,6 +56,7 @@ mod script;
 mod script_weights;
 mod shared_model;
 mod tiles;
+mod xy_cut;
 mod zoomed_detection;
 
 pub use alphabet::Alphabet;

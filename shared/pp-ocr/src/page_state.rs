@@ -9,10 +9,14 @@ use crate::{
     crop_rect::CropRect,
     ctc::LineReading,
     geometry::Quad,
+    ink_fragments::ink_fragments,
     isolated_ink::isolated_characters,
     line_limit::limit_lines,
+    line_split::split_at_gutters,
     numbers::{best_number, doubtful_digits, is_doubtful_number, is_number, other_crops},
-    orientation::{QuarterTurns, character_cells, is_doubtful, is_east_asian, mean_confidence, sample_lines},
+    orientation::{
+        QuarterTurns, character_cells, is_direction_doubtful, is_doubtful, is_east_asian, is_upside_down, sample_lines,
+    },
     reading_order::{reading_order, vertical_reading_order},
 };
 
@@ -43,6 +47,8 @@ pub(crate) struct PageState<'a> {
     turns: QuarterTurns,
     /// Whether the upright page has vertical text, from right to left.
     is_vertical: bool,
+    /// Whether the page has gutters between columns.
+    is_divided: bool,
     /// Positions of the lines, from the start of their text.
     lines: Vec<Quad>,
     readings: Vec<Option<LineReading>>,
@@ -63,10 +69,11 @@ impl<'a> PageState<'a> {
         };
         let (lines, is_cut_off) = limit_lines(lines);
         let turns = QuarterTurns::guess(&lines);
+        let (lines, is_divided) = split_at_gutters(page, lines, turns.along());
         let lines: Vec<Quad> = lines.into_iter().map(|line| turns.oriented(line)).collect();
         let readings = vec![None; lines.len()];
         let detected = lines.len();
-        Self { page, turns, is_vertical: false, lines, readings, detected, is_cut_off, illegible, failure }
+        Self { page, turns, is_vertical: false, is_divided, lines, readings, detected, is_cut_off, illegible, failure }
     }
 
     pub(crate) const fn page(&self) -> &'a PageImage {
@@ -94,19 +101,19 @@ impl<'a> PageState<'a> {
 
     pub(crate) fn upside_down_samples(&self) -> Vec<(usize, Quad)> {
         let sample = sample_lines(&self.lines, self.turns);
-        let sure = !is_doubtful(mean_confidence(sample.iter().filter_map(|&line| self.readings[line].as_ref())));
-        if sure { Vec::new() } else { sample.into_iter().map(|line| (line, self.lines[line].rotated(2))).collect() }
+        let read: Vec<&LineReading> = sample.iter().filter_map(|&line| self.readings[line].as_ref()).collect();
+        if !is_direction_doubtful(&read) {
+            return Vec::new();
+        }
+        sample.into_iter().map(|line| (line, self.lines[line].rotated(2))).collect()
     }
 
-    /// Turns the page upside down if its sample has a higher confidence that way.
+    /// Turns the page upside down if its sample is clearly more legible that way.
     pub(crate) fn turn_if_better(&mut self, upside_down: &[(LineSelection, LineReading)]) {
-        let now = mean_confidence(upside_down.iter().filter_map(|(pick, _)| self.readings.get(pick.line)?.as_ref()));
-        if mean_confidence(upside_down.iter().map(|(_, reading)| reading)) <= now {
-            return;
-        }
-        // The confidence of text that cannot be read in either direction says nothing about its orientation.
-        let unreadable = upside_down.iter().filter(|(_, reading)| reading.scripts.unreadable().is_some()).count();
-        if 2 * unreadable > upside_down.len() {
+        let lines = upside_down.iter().map(|(pick, _)| pick.line);
+        let upright: Vec<&LineReading> = lines.filter_map(|line| self.readings.get(line)?.as_ref()).collect();
+        let reversed: Vec<&LineReading> = upside_down.iter().map(|(_, reading)| reading).collect();
+        if !is_upside_down(&upright, &reversed) {
             return;
         }
         self.turns = self.turns.upside_down();
@@ -235,7 +242,10 @@ impl<'a> PageState<'a> {
             polygon: Some(polygon(self.page, quads[index])),
         };
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
-        let lines = order(&quads, self.turns.along()).into_iter().map(line).collect();
+        // Fragments are found again, because reading may have changed the lines and their directions.
+        let fragments: Option<Vec<_>> =
+            self.is_divided.then(|| quads.iter().map(|quad| ink_fragments(self.page, quad)).collect());
+        let lines = order(&quads, fragments.as_deref(), self.turns.along()).into_iter().map(line).collect();
         let width = self.page.page_width();
         let height = self.page.page_height();
         let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);

@@ -58,6 +58,16 @@ impl Bounds {
         self.bottom - self.top
     }
 
+    /// Returns the bounding box of both.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            right: self.right.max(other.right),
+            top: self.top.min(other.top),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
     pub(crate) fn middle(&self) -> f32 {
         f32::midpoint(self.top, self.bottom)
     }
@@ -96,13 +106,12 @@ impl Bounds {
 
 /// Returns the bounding box of several lines.
 pub(crate) fn union(all: &[Bounds], lines: &[usize]) -> Bounds {
-    let join = |a: Bounds, b: Bounds| Bounds {
-        left: a.left.min(b.left),
-        right: a.right.max(b.right),
-        top: a.top.min(b.top),
-        bottom: a.bottom.max(b.bottom),
-    };
-    lines.iter().map(|&line| all[line]).reduce(join).unwrap_or(Bounds { left: 0.0, right: 0.0, top: 0.0, bottom: 0.0 })
+    lines.iter().map(|&line| all[line]).reduce(Bounds::and).unwrap_or(Bounds {
+        left: 0.0,
+        right: 0.0,
+        top: 0.0,
+        bottom: 0.0,
+    })
 }
 
 /// Groups lines into rows, from top to bottom.

@@ -1,9 +1,12 @@
 //! Reading order: column by column if running text is set in columns, otherwise row by row.
 
+use std::ops::Range;
+
 use crate::{
     deskew::deskew,
     geometry::{Point, Quad},
     paragraphs::{Bounds, group_rows, paragraphs, union},
+    xy_cut::{pieces, regions},
 };
 
 /// A single line belongs to a column if their left edges differ by at most this many line heights,
@@ -32,14 +35,41 @@ struct TextBlock {
     runs: bool,
 }
 
-/// Returns the reading order as indices into `lines`. `along` is the direction of text on the page.
-pub(crate) fn reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
-    let bounds: Vec<Bounds> = deskew(lines, along).iter().map(Bounds::of).collect();
-    order(&bounds, text_blocks(&bounds))
+/// Parts of each line that have ink, as shares of its length.
+type Fragments = [Vec<Range<f32>>];
+
+/// Returns the reading order as indices into `lines`. `fragments` are `None` if the page has no gutters between columns;
+/// `along` is the direction of text on the page.
+pub(crate) fn reading_order(lines: &[Quad], fragments: Option<&Fragments>, along: Point) -> Vec<usize> {
+    let deskewed = deskew(lines, along);
+    let Some(fragments) = fragments else {
+        return in_blocks(&deskewed.iter().map(Bounds::of).collect::<Vec<_>>());
+    };
+    let mut is_placed = vec![false; lines.len()];
+    let mut order = Vec::with_capacity(lines.len());
+    for region in regions(pieces(&deskewed, fragments)) {
+        let mut members: Vec<usize> = region.pieces.iter().map(|piece| piece.line).collect();
+        members.sort_unstable();
+        members.dedup();
+        members.retain(|&line| !std::mem::replace(&mut is_placed[line], true));
+        let bounds: Vec<Bounds> = members.iter().map(|&line| Bounds::of(&deskewed[line])).collect();
+        let order_in_region = if region.is_column { in_rows(&bounds) } else { in_blocks(&bounds) };
+        order.extend(order_in_region.into_iter().map(|index| members[index]));
+    }
+    order
+}
+
+fn in_rows(bounds: &[Bounds]) -> Vec<usize> {
+    let rows = group_rows(bounds, (0..bounds.len()).collect());
+    rows.into_iter().flat_map(|row| from_left(row, bounds)).collect()
+}
+
+fn in_blocks(bounds: &[Bounds]) -> Vec<usize> {
+    order(bounds, text_blocks(bounds))
 }
 
 /// Same for vertical text, from right to left. Lines across it, e.g. headings, are read before the columns below them.
-pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize> {
+pub(crate) fn vertical_reading_order(lines: &[Quad], fragments: Option<&Fragments>, along: Point) -> Vec<usize> {
     let down = [-along[1], along[0]];
     let middle =
         |line: &Quad| (0..4).map(|corner| line.0[corner][0] * down[0] + line.0[corner][1] * down[1]).sum::<f32>();
@@ -53,7 +83,9 @@ pub(crate) fn vertical_reading_order(lines: &[Quad], along: Point) -> Vec<usize>
     headings.sort_by(|&a, &b| middle(&lines[a]).total_cmp(&middle(&lines[b])));
     let read = |columns: Vec<usize>| {
         let quads: Vec<Quad> = columns.iter().map(|&line| lines[line]).collect();
-        reading_order(&quads, down).into_iter().map(move |index| columns[index])
+        let fragments =
+            fragments.map(|fragments| columns.iter().map(|&line| fragments[line].clone()).collect::<Vec<_>>());
+        reading_order(&quads, fragments.as_deref(), down).into_iter().map(move |index| columns[index])
     };
     let mut ordered = Vec::new();
     for heading in headings {
@@ -215,160 +247,4 @@ fn from_left(mut row: Vec<usize>, all: &[Bounds]) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const RIGHT: Point = [1.0, 0.0];
-
-    fn line(left: f32, top: f32, width: f32, height: f32) -> Quad {
-        Quad([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
-    }
-
-    /// `count` lines of one column, of which the last one is short.
-    fn column(left: f32, top: f32, width: f32, count: usize) -> Vec<Quad> {
-        let width_of = |index| if index + 1 == count { width / 3.0 } else { width };
-        (0..count).map(|index| line(left, top + 30.0 * index as f32, width_of(index), 24.0)).collect()
-    }
-
-    fn in_order(lines: &[Quad]) -> bool {
-        reading_order(lines, RIGHT) == (0..lines.len()).collect::<Vec<_>>()
-    }
-
-    #[test]
-    fn two_columns_under_a_title_are_read_one_after_the_other() {
-        let mut lines = vec![line(50.0, 20.0, 900.0, 60.0)];
-        lines.extend(column(50.0, 120.0, 430.0, 20));
-        lines.extend(column(520.0, 120.0, 430.0, 19));
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn three_columns_are_read_one_after_the_other() {
-        let lines: Vec<Quad> =
-            [50.0, 370.0, 690.0].into_iter().flat_map(|left| column(left, 100.0, 290.0, 12)).collect();
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn a_heading_in_the_middle_divides_the_columns() {
-        let mut lines = column(50.0, 0.0, 430.0, 6);
-        lines.extend(column(520.0, 0.0, 430.0, 6));
-        lines.push(line(50.0, 200.0, 900.0, 30.0));
-        lines.extend(column(50.0, 260.0, 430.0, 6));
-        lines.extend(column(520.0, 260.0, 430.0, 6));
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn a_table_is_read_row_by_row() {
-        let cells = [(50.0, 30.0), (120.0, 160.0), (400.0, 150.0), (620.0, 40.0), (700.0, 100.0), (850.0, 110.0)];
-        let row =
-            |index: usize| cells.map(|(left, width)| line(left, 40.0 * index as f32 + (left * 0.01), width, 24.0));
-        assert!(in_order(&(0..15).flat_map(row).collect::<Vec<_>>()));
-    }
-
-    #[test]
-    fn one_column_with_ragged_lines_has_no_gutter() {
-        let widths = [900.0, 300.0, 880.0, 890.0, 250.0, 910.0, 400.0, 900.0];
-        let lines: Vec<Quad> =
-            widths.iter().enumerate().map(|(index, &width)| line(50.0, 30.0 * index as f32, width, 24.0)).collect();
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn a_slanted_row_stays_a_row() {
-        let slanted = |quad: Quad| Quad(quad.0.map(|[x, y]| [x - 0.05 * y, y + 0.05 * x]));
-        let row = |top: f32| [0.0, 300.0, 600.0, 900.0].map(|left| line(left, top, 120.0, 24.0));
-        let lines: Vec<Quad> = (0..8).flat_map(|index| row(36.0 * index as f32)).map(slanted).collect();
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn a_page_on_its_side_is_read_in_the_direction_of_its_text() {
-        // Text runs upward: the first line is the leftmost one and starts at its bottom.
-        let upward = |left: f32, bottom: f32| {
-            Quad([[left, bottom], [left, bottom - 200.0], [left + 24.0, bottom - 200.0], [left + 24.0, bottom]])
-        };
-        let lines = [upward(0.0, 900.0), upward(0.0, 600.0), upward(40.0, 900.0), upward(40.0, 600.0)];
-        assert_eq!(reading_order(&lines, [0.0, -1.0]), [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn paragraphs_that_end_at_the_same_height_do_not_divide_the_columns() {
-        let paragraphs = |left: f32| {
-            let mut lines = column(left, 0.0, 430.0, 2);
-            lines.extend(column(left, 90.0, 430.0, 5));
-            lines.extend(column(left, 270.0, 430.0, 2));
-            lines
-        };
-        assert!(in_order(&[paragraphs(50.0), paragraphs(520.0)].concat()));
-    }
-
-    #[test]
-    fn a_heading_in_a_column_with_nothing_beside_it_divides_the_page() {
-        let mut lines = [column(50.0, 0.0, 430.0, 6), column(520.0, 0.0, 430.0, 6)].concat();
-        lines.push(line(50.0, 220.0, 250.0, 40.0));
-        lines.extend([column(50.0, 300.0, 430.0, 6), column(520.0, 300.0, 430.0, 6)].concat());
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn a_table_between_columns_is_read_row_by_row() {
-        let mut lines = [column(50.0, 0.0, 430.0, 6), column(520.0, 0.0, 430.0, 6)].concat();
-        let cells = [(60.0, 30.0), (140.0, 120.0), (300.0, 120.0), (550.0, 40.0), (700.0, 80.0), (850.0, 100.0)];
-        lines.extend(
-            (0..4).flat_map(|row| cells.map(|(left, width)| line(left, 240.0 + 50.0 * row as f32, width, 24.0))),
-        );
-        lines.extend([column(50.0, 480.0, 430.0, 6), column(520.0, 480.0, 430.0, 6)].concat());
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn a_table_with_cells_of_several_lines_has_no_columns() {
-        let row = |top: f32| {
-            let mut cells =
-                vec![line(50.0, top, 30.0, 24.0), line(120.0, top, 180.0, 24.0), line(400.0, top, 240.0, 24.0)];
-            cells.extend([line(700.0, top, 60.0, 24.0), line(850.0, top, 110.0, 24.0)]);
-            cells.push(line(400.0, top + 35.0, 240.0, 24.0));
-            cells
-        };
-        assert!(in_order(&(0..8).flat_map(|index| row(90.0 * index as f32)).collect::<Vec<_>>()));
-    }
-
-    #[test]
-    fn a_note_in_the_margin_is_read_after_the_paragraph_beside_it() {
-        let mut lines = column(300.0, 0.0, 600.0, 8);
-        lines.push(line(50.0, 95.0, 150.0, 18.0));
-        assert!(in_order(&lines));
-    }
-
-    #[test]
-    fn vertical_text_is_read_from_right_to_left_below_its_title() {
-        let downward = |left: f32, height: f32| {
-            Quad([[left + 30.0, 100.0], [left + 30.0, 100.0 + height], [left, 100.0 + height], [left, 100.0]])
-        };
-        let mut lines = vec![line(300.0, 20.0, 300.0, 50.0)];
-        lines.extend(
-            (0..10).map(|index| downward(800.0 - 60.0 * index as f32, if index % 4 == 3 { 400.0 } else { 800.0 })),
-        );
-        lines.push(line(440.0, 1000.0, 60.0, 20.0));
-        assert_eq!(vertical_reading_order(&lines, RIGHT), (0..12).collect::<Vec<_>>());
-    }
-
-    proptest! {
-        #[test]
-        fn every_line_is_read_exactly_once(
-            places in prop::collection::vec((0_u16..1000, 0_u16..1000, 0_u16..600, 0_u16..80), 0..120)
-        ) {
-            let lines: Vec<Quad> = places
-                .into_iter()
-                .map(|(left, top, width, height)| line(left.into(), top.into(), width.into(), height.into()))
-                .collect();
-            let mut order = reading_order(&lines, RIGHT);
-            order.sort_unstable();
-            prop_assert_eq!(order, (0..lines.len()).collect::<Vec<_>>());
-        }
-    }
-}
+mod tests;

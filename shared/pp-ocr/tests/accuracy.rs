@@ -90,6 +90,25 @@ fn closely_set(image: &RgbImage) -> RgbImage {
 }
 
 #[test]
+fn columns_with_a_gutter_as_narrow_as_a_space_are_read_one_after_the_other() {
+    const ROWS: i64 = 12;
+    let notice = notice();
+    let line = |top: u32, right: u32| imageops::crop_imm(&notice, 54, top, right - 54, 28).to_image();
+    let left = line(112, 485);
+    let right = imageops::resize(&line(171, 430), 430, 30, imageops::FilterType::Triangle);
+    let mut page = RgbImage::from_pixel(1000, 480, Rgb([255; 3]));
+    for row in 0..ROWS {
+        imageops::overlay(&mut page, &left, 40, 30 + 33 * row);
+        imageops::overlay(&mut page, &right, 40 + 431 + 12, 29 + 33 * row);
+    }
+    let lines: Vec<String> = read(page).lines.into_iter().map(|line| without_blanks(&line.text)).collect();
+    let column = |line: &str| vec![without_blanks(line); ROWS as usize];
+    let expected = expected();
+    let texts: Vec<&str> = expected.lines().collect();
+    assert_eq!(lines, [column(texts[1]), column(texts[2])].concat());
+}
+
+#[test]
 fn small_print_below_large_print_is_read() {
     let notice = notice();
     let (width, height) = notice.dimensions();

@@ -1,12 +1,18 @@
 """Error rates of a reading against pages with known text.
 
-Three edit distances, each divided by the number of characters in the ground truth:
+Four rates. The first three are edit distances, each divided by the number of characters in the ground truth:
 
 - `cer`, character error rate: of each segment, the smallest edit distance to any substring of the result. Ignores
   order, white space, and the width and kind of punctuation: recognition alone.
 - `spaces`: the same, but white space counts; a run of white space and a line break each count as one space.
 - `order`: the edit distance between the whole result and all lines of the ground truth in reading order, without white
   space. Counts missing, invented and misplaced text. Only for pages whose ground truth has `lines`.
+- `swaps`, the normalized Kendall tau distance: of all pairs of lines of the ground truth that are found in the result,
+  the share that is in the wrong order, i.e. inversions / (n (n - 1) / 2). 0 is the right order, 1 the reverse one.
+  Unlike `order` it counts nothing but order. (M. Kendall, A New Measure of Rank Correlation, Biometrika 30, 1938; used for
+  reading order by L. Quirós and E. Vidal, Reading order detection on handwritten documents, Neural Computing and
+  Applications 34, 2022.) A line is found if it is a substring of the result, and compared if it is in it only once and
+  has at least 4 characters.
 """
 
 import re
@@ -16,7 +22,8 @@ import numpy
 
 # Equivalent punctuation that Unicode NFKC does not normalize.
 PUNCTUATION = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "—": "-", "–": "-"})
-MEASURES = ("cer", "spaces", "order")
+MEASURES = ("cer", "spaces", "order", "swaps")
+MIN_COMPARED_LENGTH = 4
 
 
 def error_rates(pages, texts):
@@ -43,7 +50,16 @@ def errors(page, lines):
     if page.get("lines"):
         truth = plain("".join(page["lines"]))
         counted["order"] = (edit_distance(truth, read), len(truth))
+        counted["swaps"] = inversions(map(plain, page["lines"]), read)
     return counted
+
+
+def inversions(lines, text):
+    """Returns the pairs of `lines` in the wrong order in `text`, and all pairs, of lines that are in it once."""
+    compared = (line for line in lines if len(line) >= MIN_COMPARED_LENGTH and text.count(line) == 1)
+    places = [text.index(line) for line in compared]
+    wrong = sum(after < place for index, place in enumerate(places) for after in places[index:])
+    return wrong, len(places) * (len(places) - 1) // 2
 
 
 def summed(segments, text):

@@ -6,6 +6,7 @@ Returns the image, its ground truth, and its file format: the suffix and Pillow'
 from . import camera
 from .bills import receipt, table
 from .dot_matrix import dot_matrix
+from .layouts import LAYOUTS
 from .page import JPEG, Page
 from .words import CHINESE, TOWNS, Writer
 
@@ -158,4 +159,5 @@ KINDS = {
     "vertical": vertical,
     "mixed": mixed,
     "dotmatrix": dot_matrix,
+    **LAYOUTS,
 }

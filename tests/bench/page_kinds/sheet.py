@@ -62,6 +62,34 @@ class Sheet:
             y += round(pixels * leading)
         return y
 
+    def first_line(self, text, face, pixels, width):
+        """Splits the first line of at most this width off `text`. Returns both."""
+        # Breaking the whole text for each of its lines would take minutes.
+        line = broken(text[:300], face, pixels, width)[0]
+        return line, text[text.index(line) + len(line):].lstrip()
+
+    def justify(self, x, y, width, text, face, pixels):
+        """Draws a line that fills `width`, as one segment: spaces are widened, or the distances of Chinese characters."""
+        pieces = list(text) if re.search(f"[{WIDE}]", text) else text.split(" ")
+        rest = width - sum(length(piece, face, pixels) for piece in pieces)
+        at = x
+        for piece in pieces:
+            self.place(round(at), y, piece, face, pixels)
+            self.segments.pop()
+            at += length(piece, face, pixels) + rest / max(len(pieces) - 1, 1)
+        self.segments.append(text)
+        self.lines.append(text)
+
+    def picture(self, box, random):
+        """Draws a picture without text: a landscape of gray shapes."""
+        left, top, right, bottom = box
+        self.draw.rectangle(box, fill=190)
+        for _ in range(12):
+            x, y = random.randint(left, right), random.randint(top, bottom)
+            across, down = random.randint(20, 160), random.randint(20, 160)
+            shape = [x, y, min(x + across, right), min(y + down, bottom)]
+            self.draw.ellipse(shape, fill=random.randint(90, 240))
+
     def truth(self, kind, **more):
         """Returns the ground truth, without the name of the file."""
         return {"kind": kind, "segs": self.segments, "lines": self.lines, **more}
