@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Wrong characters on pages in scripts that PP-OCR cannot read: `quire read` with Tesseract for them, and Tesseract alone.
+"""Wrong characters on pages in scripts that PP-OCR cannot read: `quire read` with Tesseract, and Tesseract alone.
 
     python3 tests/bench/other_scripts.py [--quire PROGRAM] [--pages 4]
 
@@ -59,8 +59,8 @@ def main():
             plain = [tesseract_text(path, name) for path, _ in pages]
             plain_secs = time.monotonic() - started
             truths = [truth for _, truth in pages]
-            print(f"{language:<10} {error_rate(texts, truths):7.2f}% {quire_secs:6.1f} {error_rate(plain, truths):9.2f}%"
-                  f" {plain_secs:6.1f}  {unread}", flush=True)
+            print(f"{language:<10} {error_rate(texts, truths):7.2f}% {quire_secs:6.1f}"
+                  f" {error_rate(plain, truths):9.2f}% {plain_secs:6.1f}  {unread}", flush=True)
 
 
 def engines():
@@ -108,9 +108,14 @@ def tesseract_text(path, name):
 
 def error_rate(texts, truths):
     """Returns wrong characters in percent."""
-    pairs = [("".join(text.split()), "".join("".join(truth).split())) for text, truth in zip(texts, truths, strict=True)]
+    pairs = [(without_spaces(text), without_spaces("".join(lines)))
+             for text, lines in zip(texts, truths, strict=True)]
     wrong = sum(edlib.align(text, truth)["editDistance"] for text, truth in pairs)
     return 100 * wrong / sum(len(truth) for _, truth in pairs)
+
+
+def without_spaces(text):
+    return "".join(text.split())
 
 
 if __name__ == "__main__":

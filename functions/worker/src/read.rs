@@ -206,8 +206,8 @@ impl PageReadStep {
         }
     }
 
-    /// Has the engines for other scripts read the lines that the first engine cannot read. Returns whether the thread of
-    /// one of them is lost.
+    /// Has the engines for other scripts read the lines that the first engine cannot read. Returns whether the thread
+    /// of one of them is lost.
     async fn read_scripts(
         &self,
         plan: &ReadPlan<'_>,

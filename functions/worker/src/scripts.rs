@@ -26,7 +26,7 @@ pub(crate) fn merge_scripts(text: &mut PageText, other: &PageText, scripts: &BTr
         };
         let found = merge_region(&mut text.lines, &other.lines, warning.polygon.as_ref());
         is_merged |= found > 0;
-        text.warnings.extend(remaining(warning, missing, found));
+        text.warnings.extend(remaining(&warning, missing, found));
     }
     if is_merged {
         text.script_engines.push(other.engine.clone());
@@ -42,10 +42,10 @@ fn script_of(warning: &Warning) -> Option<(Script, u32)> {
 }
 
 /// Returns the warning for the lines that were not found, if any.
-fn remaining(warning: Warning, missing: u32, found: u32) -> Option<Warning> {
+fn remaining(warning: &Warning, missing: u32, found: u32) -> Option<Warning> {
     let lines = missing.checked_sub(found).filter(|lines| *lines > 0)?;
-    let (script, _) = script_of(&warning)?;
-    Some(Warning { kind: WarningKind::UnreadableScript { script, lines }, ..warning })
+    let (script, _) = script_of(warning)?;
+    Some(Warning { kind: WarningKind::UnreadableScript { script, lines }, polygon: warning.polygon })
 }
 
 /// Returns how many lines were taken.

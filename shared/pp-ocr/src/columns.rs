@@ -13,8 +13,8 @@ const FULL_ROW: f32 = 0.7;
 const MIN_FULL_ROWS: f32 = 0.55;
 /// and their distance is at most this many heights: one and a half times normal leading.
 const MAX_PITCH: f32 = 2.5;
-/// Maximum width of a gutter between such columns, as a share of the narrower one: table cells may be as long as lines of
-/// running text, but are further apart.
+/// Maximum width of a gutter between such columns, as a share of the narrower one: table cells may be as long as lines
+/// of running text, but are further apart.
 const MAX_GUTTER: f32 = 0.5;
 /// Rows are aligned if their middles differ by less than this, in heights of a line.
 const ALIGNED: f32 = 0.3;

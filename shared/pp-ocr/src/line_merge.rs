@@ -225,7 +225,8 @@ mod tests {
             let found: Vec<[f32; 4]> = found
                 .into_iter()
                 .map(|(row, left, width, rows)| [row, left, width, rows].map(f32::from))
-                .map(|[row, left, width, rows]| [left * 30.0, row * 25.0 + 2.0, (left + width) * 30.0, (row + rows) * 25.0 - 2.0])
+                .map(|[row, left, width, rows]| [left * 30.0, row * 25.0, (left + width) * 30.0, (row + rows) * 25.0])
+                .map(|[left, top, right, bottom]| [left, top + 2.0, right, bottom - 2.0])
                 .map(|[left, top, right, bottom]| [left, top, right.min(398.0), bottom])
                 .collect();
             let page = page(&known);

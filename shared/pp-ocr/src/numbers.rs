@@ -98,8 +98,11 @@ fn digits(text: &str) -> String {
 /// Counts the points and commas between two digits.
 fn separators(text: &str) -> usize {
     let characters: Vec<char> = text.chars().collect();
-    let is_separator = |around: &&[char]| matches!(around, [before, '.' | ',', after] if before.is_ascii_digit() && after.is_ascii_digit());
-    characters.windows(3).filter(is_separator).count()
+    characters.windows(3).filter(|around| has_separator(around)).count()
+}
+
+fn has_separator(around: &[char]) -> bool {
+    matches!(around, [before, '.' | ',', after] if before.is_ascii_digit() && after.is_ascii_digit())
 }
 
 /// Returns single characters that may be digits: they are not certain, or a letter in a column of numbers.

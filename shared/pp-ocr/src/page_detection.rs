@@ -19,8 +19,8 @@ use crate::{
     zoomed_detection::{AreaMap, BLOCK_PIXELS, ZoomArea, analyze_map, is_large_page, print_hints},
 };
 
-/// Maximum number of tiles of a page in all passes: twice the largest page at its full resolution, which bounds the time
-/// of detection to that of 64 pages.
+/// Maximum number of tiles of a page in all passes: twice the largest page at its full resolution, which bounds the
+/// time of detection to that of 64 pages.
 const MAX_TILES: usize = 64;
 
 /// Detects the lines of pages.

@@ -79,8 +79,8 @@ pub(crate) fn fine_print(page: &PageImage, part: &CropRect, (rows, columns): (us
     FineBlocks { blocks, is_horizontal: total.row_gap >= total.column_gap }
 }
 
-/// Changes between ink and paper in the sampled rows and columns of a block: the longest gaps without any, between others
-/// that have some, and the numbers of rows and columns with many.
+/// Changes between ink and paper in the sampled rows and columns of a block: the longest gaps without any, between
+/// others that have some, and the numbers of rows and columns with many.
 #[derive(Debug, Default)]
 struct BlockChanges {
     row_gap: usize,

@@ -38,8 +38,8 @@ struct TextBlock {
 /// Parts of each line that have ink, as shares of its length.
 type Fragments = [Vec<Range<f32>>];
 
-/// Returns the reading order as indices into `lines`. `fragments` are `None` if the page has no gutters between columns;
-/// `along` is the direction of text on the page.
+/// Returns the reading order as indices into `lines`. `fragments` are `None` if the page has no gutters between
+/// columns; `along` is the direction of text on the page.
 pub(crate) fn reading_order(lines: &[Quad], fragments: Option<&Fragments>, along: Point) -> Vec<usize> {
     let deskewed = deskew(lines, along);
     let Some(fragments) = fragments else {

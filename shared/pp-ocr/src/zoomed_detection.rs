@@ -87,8 +87,8 @@ pub(crate) struct ZoomArea {
     pub(crate) cells: Vec<CropRect>,
 }
 
-/// Returns which blocks of a map have a hint of text where the picture has the contrast of print. `picture` is the green
-/// channel of the detection input.
+/// Returns which blocks of a map have a hint of text where the picture has the contrast of print. `picture` is the
+/// green channel of the detection input.
 pub(crate) fn print_hints(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f32>) -> Array2<bool> {
     let blocks = (picture.nrows() / BLOCK_PIXELS, picture.ncols() / BLOCK_PIXELS);
     let mut hints = Array2::from_elem(blocks, false);

@@ -48,7 +48,8 @@ fn read(engine: &mut Engine, image: RgbImage) -> PageText {
     engine.read(&[page(image)]).remove(0).expect("the page is readable")
 }
 
-/// Shrinks the notice to print of 14 pixels, and repeats it down a page 24,000 pixels high, at every offset to the tiles.
+/// Shrinks the notice to print of 14 pixels, and repeats it down a page 24,000 pixels high, at every offset to the
+/// tiles.
 fn tall_page() -> (RgbImage, usize) {
     let (width, height) = notice().dimensions();
     let small = imageops::resize(&notice(), 600, 600 * height / width, imageops::FilterType::Triangle);

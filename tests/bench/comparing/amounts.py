@@ -1,7 +1,7 @@
 """Numbers that were read exactly: what a line of an invoice or a receipt is worth.
 
-A page that has `amounts` and `digits` in its ground truth is scored by two measures, each the share of numbers that were
-read exactly:
+A page that has `amounts` and `digits` in its ground truth is scored by two measures, each the share of numbers that
+were read exactly:
 
 - `amounts`: amounts with a decimal point, such as `1.80`. A result that has `180`, `1 80` or `1.8` does not count.
 - `digits`: single digits in a row of their own or in the quantity column, such as the `2` of `2  Milk  3.60`.

@@ -9,8 +9,8 @@ Four rates. The first three are edit distances, each divided by the number of ch
   space. Counts missing, invented and misplaced text. Only for pages whose ground truth has `lines`.
 - `swaps`, the normalized Kendall tau distance: of all pairs of lines of the ground truth that are found in the result,
   the share that is in the wrong order, i.e. inversions / (n (n - 1) / 2). 0 is the right order, 1 the reverse one.
-  Unlike `order` it counts nothing but order. (M. Kendall, A New Measure of Rank Correlation, Biometrika 30, 1938; used for
-  reading order by L. Quirós and E. Vidal, Reading order detection on handwritten documents, Neural Computing and
+  Unlike `order` it counts nothing but order. (M. Kendall, A New Measure of Rank Correlation, Biometrika 30, 1938; used
+  for reading order by L. Quirós and E. Vidal, Reading order detection on handwritten documents, Neural Computing and
   Applications 34, 2022.) A line is found if it is a substring of the result, and compared if it is in it only once and
   has at least 4 characters.
 """

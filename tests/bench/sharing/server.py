@@ -27,8 +27,8 @@ class Server:
 
     def __enter__(self):
         self.keys = {tenant: self._create_key(tenant) for tenant in ("a", "b")}
-        command = [*self.prefix, self.quire, "serve", "--dev", "--listen", self.url.removeprefix("http://"), "--data", self.data,
-                   "--workers", str(self.workers)]
+        command = [*self.prefix, self.quire, "serve", "--dev", "--listen", self.url.removeprefix("http://"),
+                   "--data", self.data, "--workers", str(self.workers)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
                                         env={**os.environ, **self.environment})
         threading.Thread(target=self._read_log, daemon=True).start()

@@ -16,7 +16,8 @@ use crate::stage::{WHITE, name, routed};
 /// Prints one line, over the whole page.
 const PROGRAM: &str = "#!/bin/sh
 [ \"$1\" = --list-langs ] && { printf 'List of languages (1):\\nrus\\n'; exit; }
-printf 'level\\n4\\t1\\t1\\t1\\t1\\t0\\t0\\t0\\t90\\t40\\t-1\\t\\n5\\t1\\t1\\t1\\t1\\t1\\t0\\t0\\t90\\t40\\t96\\tСчёт\\n'
+printf 'level\\n4\\t1\\t1\\t1\\t1\\t0\\t0\\t0\\t90\\t40\\t-1\\t\\n'
+printf '5\\t1\\t1\\t1\\t1\\t1\\t0\\t0\\t90\\t40\\t96\\tСчёт\\n'
 ";
 
 const POLYGON: [[f32; 2]; 4] = [[0.0, 0.0], [90.0, 0.0], [90.0, 40.0], [0.0, 40.0]];
@@ -53,9 +54,10 @@ fn latin(_: &EngineEntry) -> LocalEngine {
 fn config(program: &Path) -> String {
     format!(
         r#"{{"engines": {{"a@1": {{"kind": "pp-ocr"}},
-                          "tesseract@5": {{"kind": "tesseract", "languages": ["rus"], "program": {program:?}}}}},
+                          "tesseract@5": {{"kind": "tesseract", "languages": ["rus"], "program": "{}"}}}},
             "routes": [{{"modes": ["text"], "primary": "a@1", "review_below": 0.5}},
-                       {{"scripts": ["Cyrillic"], "primary": "tesseract@5"}}]}}"#
+                       {{"scripts": ["Cyrillic"], "primary": "tesseract@5"}}]}}"#,
+        program.display()
     )
 }
 
