@@ -1,6 +1,8 @@
 //! Tells the gutter between two columns of text from the space between the columns of a table, whose rows must be kept
 //! together.
 
+use std::ops::Range;
+
 use crate::paragraphs::{Bounds, group_rows, union};
 
 /// A column of text, unlike the cells of a table, has at least this many rows,
@@ -9,6 +11,8 @@ const MIN_ROWS: usize = 3;
 const MIN_ASPECT: f32 = 9.0;
 /// its rows fill this share of its width,
 const FULL_ROW: f32 = 0.7;
+/// without spaces that are wider than this many heights of a line, as there are between the cells of a table,
+const MAX_SPACE: f32 = 1.5;
 /// at least this share of them,
 const MIN_FULL_ROWS: f32 = 0.55;
 /// and their distance is at most this many heights: one and a half times normal leading.
@@ -59,8 +63,8 @@ pub(crate) fn sides_of(gutter: &Bounds, gutters: &[Bounds], fragments: &[Bounds]
     let right_end = comparable().filter(|other| other.left >= gutter.right).map(|other| other.left);
     let left_end = left_end.fold(f32::NEG_INFINITY, f32::max);
     let right_end = right_end.fold(f32::INFINITY, f32::min);
-    let left = Side::of(gutter, fragments, left_end, gutter.left);
-    let right = Side::of(gutter, fragments, gutter.right, right_end);
+    let left = Side::of(gutter, fragments, left_end..gutter.left, line_height);
+    let right = Side::of(gutter, fragments, gutter.right..right_end, line_height);
     let fewest = left.rows.len().min(right.rows.len());
     if fewest < MIN_ROWS || fewest < RIVER_ROWS && ends_at_text(gutter, &left, &right, fragments) {
         return Sides::Rows;
@@ -73,6 +77,19 @@ pub(crate) fn sides_of(gutter: &Bounds, gutters: &[Bounds], fragments: &[Bounds]
     if are_columns { Sides::Columns } else { Sides::Rows }
 }
 
+/// Returns the width of a row without the spaces that are wider than `max_space`.
+fn filled_width(fragments: &[Bounds], row: &[usize], max_space: f32) -> f32 {
+    let mut parts: Vec<Bounds> = row.iter().map(|index| fragments[*index]).collect();
+    parts.sort_by(|a, b| a.left.total_cmp(&b.left));
+    let (mut filled, mut end) = (0.0, f32::NEG_INFINITY);
+    for part in parts {
+        let start = if part.left - end <= max_space { end } else { part.left };
+        filled += (part.right - start).max(0.0);
+        end = end.max(part.right);
+    }
+    filled
+}
+
 fn is_beside(gutter: &Bounds, other: &Bounds) -> bool {
     let shared = gutter.bottom.min(other.bottom) - gutter.top.max(other.top);
     shared >= SHARED_HEIGHT * gutter.height()
@@ -81,19 +98,22 @@ fn is_beside(gutter: &Bounds, other: &Bounds) -> bool {
 /// The rows of text in the strip on one side of a gutter.
 struct Side {
     rows: Vec<Bounds>,
+    /// The width of each row that is text, without wide spaces.
+    filled: Vec<f32>,
     width: f32,
 }
 
 impl Side {
-    fn of(gutter: &Bounds, fragments: &[Bounds], from: f32, to: f32) -> Self {
+    fn of(gutter: &Bounds, fragments: &[Bounds], strip: Range<f32>, line_height: f32) -> Self {
         let is_inside = |fragment: &&Bounds| {
             let middle = f32::midpoint(fragment.left, fragment.right);
-            (gutter.top..gutter.bottom).contains(&fragment.middle()) && from < middle && middle < to
+            (gutter.top..gutter.bottom).contains(&fragment.middle()) && strip.start < middle && middle < strip.end
         };
         let inside: Vec<Bounds> = fragments.iter().filter(is_inside).copied().collect();
         let rows = group_rows(&inside, (0..inside.len()).collect());
         let width = inside.iter().copied().reduce(Bounds::and).map_or(0.0, |bounds| bounds.width());
-        Self { rows: rows.iter().map(|row| union(&inside, row)).collect(), width }
+        let filled = rows.iter().map(|row| filled_width(&inside, row, MAX_SPACE * line_height)).collect();
+        Self { rows: rows.iter().map(|row| union(&inside, row)).collect(), filled, width }
     }
 
     fn pitches(&self) -> Vec<f32> {
@@ -108,7 +128,7 @@ impl Side {
 
     /// Returns whether the rows look like running text.
     fn is_running(&self, line_height: f32) -> bool {
-        let full = self.rows.iter().filter(|row| row.width() >= FULL_ROW * self.width).count();
+        let full = self.filled.iter().filter(|width| **width >= FULL_ROW * self.width).count();
         self.width >= MIN_ASPECT * line_height
             && full as f32 >= MIN_FULL_ROWS * self.rows.len() as f32
             && self.pitch() <= MAX_PITCH * line_height

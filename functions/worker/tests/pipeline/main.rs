@@ -5,7 +5,7 @@ use std::time::Duration;
 use quire_platform::{OutgoingMessage, QueueName};
 use quire_routes::EngineEntry;
 use quire_sandbox::SandboxProgram;
-use quire_tasks::{CallbackState, FailureCode, ObjectKey, PageStatus, TaskStatus, Tenant};
+use quire_tasks::{CallbackState, FailureCode, ObjectKey, PageStatus, TaskStatus, Tenant, WarningCode};
 use quire_worker::WorkerExit;
 use tokio_util::sync::CancellationToken;
 
@@ -156,16 +156,21 @@ async fn a_page_whose_document_is_missing_fails_as_internal() {
 }
 
 #[tokio::test]
-async fn a_page_of_a_damaged_file_fails_as_unreadable() {
+async fn what_is_left_of_a_damaged_file_is_read_and_without_any_it_fails_as_unreadable() {
     let stage = stage();
-    let task = stage.store(&[WHITE, WHITE], None).await;
-    let key = ObjectKey::Document { task_id: task.id, document: 2 }.to_string();
-    let whole = stage.backend.objects.read(&key).await.expect("the object is stored");
-    stage.backend.objects.put(&key, whole.slice(..whole.len() / 2)).await.expect("the object is stored");
+    let task = stage.store(&[WHITE, WHITE, WHITE], None).await;
+    // Half of a file, and a file that ends before its first row of pixels.
+    for (document, share) in [(2, 0.5), (3, 0.0)] {
+        let key = ObjectKey::Document { task_id: task.id, document }.to_string();
+        let whole = stage.backend.objects.read(&key).await.expect("the object is stored");
+        let rest = 42 + ((whole.len() - 42) as f64 * share) as usize;
+        stage.backend.objects.put(&key, whole.slice(..rest)).await.expect("the object is stored");
+    }
     stage.send(task.page_messages()).await;
     let (_running, _shutdown) = stage.work();
     assert_eq!(stage.ended(&task).await.status(), TaskStatus::PartiallySucceeded);
-    assert_eq!(stage.code(&task, 2).await, Some(FailureCode::UnreadablePage));
+    assert_eq!(stage.text(&task, 2).await.warning_codes(), [WarningCode::Damaged]);
+    assert_eq!(stage.code(&task, 3).await, Some(FailureCode::UnreadablePage));
 }
 
 #[tokio::test]

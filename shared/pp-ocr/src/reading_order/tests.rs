@@ -198,6 +198,20 @@ fn adjacent_tables_are_not_interleaved() {
     }
 }
 
+/// The gutter before the quantities goes down to the totals, and beside the notes.
+#[test]
+fn a_table_above_totals_and_notes_is_read_row_by_row() {
+    let cells = [(73.0, 20.0), (147.0, 46.0), (294.0, 80.0), (490.0, 18.0), (561.0, 36.0), (650.0, 50.0)];
+    let mut lines: Vec<Quad> =
+        (0..7).flat_map(|row| cells.map(|(left, width)| line(left, 102.0 + 27.3 * row as f32, width, 13.0))).collect();
+    for (top, left) in [(305.0, 460.0), (331.0, 474.0), (360.0, 470.0)] {
+        lines.extend([line(left, top, 586.0 - left, 13.0), line(648.0, top, 52.0, 13.0)]);
+    }
+    lines.push(line(70.0, 400.0, 247.0, 14.0));
+    lines.extend((0..7).map(|row| line(70.0, 453.0 + 25.8 * row as f32, 320.0 - 40.0 * (row % 3) as f32, 13.0)));
+    assert!(in_order(&lines));
+}
+
 #[test]
 fn a_sidebar_is_read_on_its_own() {
     let mut lines: Vec<Quad> =

@@ -124,7 +124,7 @@ impl ColorModel {
             }
             ColorModelFault::NotANumberOn(letter) if class == class_of(letter) => f32::NAN,
             ColorModelFault::UnsureOn(letter) if class == class_of(letter) => 0.4,
-            _ if upright => 0.95,
+            _ if upright => 0.99,
             _ => 0.6,
         };
         Ok(vec![CtcStep { class: class.into(), probability }, CtcStep { class: 0, probability: 1.0 }])
