@@ -13,25 +13,29 @@ pub(crate) fn unreadable_scripts(text: &PageText) -> BTreeSet<Script> {
     text.warnings.iter().filter_map(script_of).map(|(script, _)| script).collect()
 }
 
-/// Replaces the lines in regions that `text` warns of by those of `other`, wherever these are more confident, and
-/// removes the warnings of regions whose lines were all found. Everything else stays as the first engine has read it,
-/// since an engine for some scripts cannot be trusted with the others. Returns whether a line was taken.
+/// Takes lines of `other` that are in regions which `text` warns of, or have letters of these scripts, wherever they
+/// are more confident than what is known there, and reduces the warnings by the lines that were found. Everything else
+/// stays as the first engine has read it, since an engine for some scripts cannot be trusted with the others. Returns
+/// whether a line was taken.
 pub(crate) fn merge_scripts(text: &mut PageText, other: &PageText, scripts: &BTreeSet<Script>) -> bool {
-    let mut is_merged = false;
-    let warnings = std::mem::take(&mut text.warnings);
-    for warning in warnings {
-        let Some((_, missing)) = script_of(&warning).filter(|(script, _)| scripts.contains(script)) else {
-            text.warnings.push(warning);
-            continue;
-        };
-        let found = merge_region(&mut text.lines, &other.lines, warning.polygon.as_ref());
-        is_merged |= found > 0;
-        text.warnings.extend(remaining(&warning, missing, found));
+    let is_wanted = |warning: &&Warning| script_of(warning).is_some_and(|(script, _)| scripts.contains(&script));
+    let regions: Vec<Option<Bounds>> =
+        text.warnings.iter().filter(is_wanted).map(|warning| warning.polygon.as_ref().map(Bounds::of)).collect();
+    let mut taken = Vec::new();
+    for line in &other.lines {
+        let Some(bounds) = Bounds::of_line(line) else { continue };
+        let is_in_region = regions.iter().any(|region| contains(region.as_ref(), &bounds));
+        let has_letters = line.text.chars().any(|letter| scripts.iter().any(|script| script.contains(letter)));
+        if is_confident(line) && (is_in_region || has_letters) && take(&mut text.lines, line, &bounds) {
+            taken.push(bounds);
+        }
     }
-    if is_merged {
+    let warnings = std::mem::take(&mut text.warnings);
+    text.warnings = warnings.into_iter().filter_map(|warning| remaining(warning, &taken, scripts)).collect();
+    if !taken.is_empty() {
         text.script_engines.push(other.engine.clone());
     }
-    is_merged
+    !taken.is_empty()
 }
 
 fn script_of(warning: &Warning) -> Option<(Script, u32)> {
@@ -41,54 +45,65 @@ fn script_of(warning: &Warning) -> Option<(Script, u32)> {
     }
 }
 
+fn is_confident(line: &Line) -> bool {
+    line.confidence.is_none_or(|confidence| confidence >= MIN_CONFIDENCE)
+}
+
+/// Returns whether a line is in a region; without a region, the whole page is meant.
+fn contains(region: Option<&Bounds>, line: &Bounds) -> bool {
+    region.is_none_or(|region| region.contains_center_of(line))
+}
+
 /// Returns the warning for the lines that were not found, if any.
-fn remaining(warning: &Warning, missing: u32, found: u32) -> Option<Warning> {
-    let lines = missing.checked_sub(found).filter(|lines| *lines > 0)?;
-    let (script, _) = script_of(warning)?;
-    Some(Warning { kind: WarningKind::UnreadableScript { script, lines }, polygon: warning.polygon })
-}
-
-/// Returns how many lines were taken.
-fn merge_region(lines: &mut Vec<Line>, others: &[Line], region: Option<&Polygon>) -> u32 {
-    let is_in_region = |line: &&Line| match (region.map(Bounds::of), Bounds::of_line(line)) {
-        (Some(region), Some(bounds)) => region.contains_center_of(&bounds),
-        // Without a region, the whole page is meant.
-        (region, _) => region.is_none(),
+fn remaining(warning: Warning, taken: &[Bounds], scripts: &BTreeSet<Script>) -> Option<Warning> {
+    let region = warning.polygon.as_ref().map(Bounds::of);
+    let found = taken.iter().filter(|line| contains(region.as_ref(), line)).count() as u32;
+    let kind = match warning.kind {
+        _ if found == 0 => warning.kind,
+        WarningKind::UnreadableScript { script, lines } if scripts.contains(&script) => {
+            WarningKind::UnreadableScript { script, lines: lines.saturating_sub(found) }
+        }
+        WarningKind::UnreadText { lines, characters } => {
+            let left = lines.saturating_sub(found);
+            WarningKind::UnreadText { lines: left, characters: characters * left / lines.max(1) }
+        }
+        other => other,
     };
-    let confident = |line: &&Line| line.confidence.is_none_or(|confidence| confidence >= MIN_CONFIDENCE);
-    let mut found: Vec<Line> = others.iter().filter(is_in_region).filter(confident).cloned().collect();
-    found.retain(|line| !lines.iter().filter(is_in_region).any(|known| is_better(known, line)));
-    if found.is_empty() {
-        return 0;
-    }
-    let count = found.len() as u32;
-    let first = lines.iter().position(|line| is_in_region(&line)).unwrap_or(lines.len());
-    let (mut inside, mut outside): (Vec<Line>, Vec<Line>) =
-        std::mem::take(lines).into_iter().partition(|line| is_in_region(&line));
-    inside.retain(|line| !found.iter().any(|other| covers_the_same(line, other)));
-    if inside.is_empty() {
-        inside = found;
-    } else {
-        inside.extend(found);
-        let top = |line: &Line| Bounds::of_line(line).map_or(0.0, |bounds| bounds.center()[1]);
-        inside.sort_by(|a, b| top(a).total_cmp(&top(b)));
-    }
-    let first = first.min(outside.len());
-    outside.splice(first..first, inside);
-    *lines = outside;
-    count
+    let is_settled =
+        matches!(kind, WarningKind::UnreadableScript { lines: 0, .. } | WarningKind::UnreadText { lines: 0, .. });
+    (!is_settled).then_some(Warning { kind, ..warning })
 }
 
-/// Returns whether a known line is in the place of another one, and more confident.
-fn is_better(known: &Line, other: &Line) -> bool {
-    covers_the_same(known, other) && known.confidence.unwrap_or(1.0) >= other.confidence.unwrap_or(1.0)
+/// Puts a line in the place of what is known there, unless that is more confident: both are measured by the width that
+/// they read times their confidence.
+fn take(lines: &mut Vec<Line>, line: &Line, bounds: &Bounds) -> bool {
+    let known: Vec<Option<f32>> =
+        lines.iter().map(|known| Bounds::of_line(known).and_then(|known| known.overlap(bounds))).collect();
+    let score = |line: &Line, width: f32| width * line.confidence.unwrap_or(1.0);
+    let known_score: f32 = lines.iter().zip(&known).filter_map(|(line, width)| Some(score(line, (*width)?))).sum();
+    if known_score >= score(line, bounds.width()) {
+        return false;
+    }
+    let is_replaced = |index: usize, lines: &[Line]| {
+        known[index].is_some_and(|width| Bounds::of_line(&lines[index]).is_some_and(|own| width >= own.width() / 2.0))
+    };
+    let replaced: Vec<usize> = (0..lines.len()).filter(|&index| is_replaced(index, lines)).collect();
+    let place = replaced.first().copied().unwrap_or_else(|| place_of(lines, bounds));
+    for index in replaced.into_iter().rev() {
+        lines.remove(index);
+    }
+    lines.insert(place.min(lines.len()), line.clone());
+    true
 }
 
-fn covers_the_same(a: &Line, b: &Line) -> bool {
-    match (Bounds::of_line(a), Bounds::of_line(b)) {
-        (Some(a), Some(b)) => a.contains_center_of(&b) || b.contains_center_of(&a),
-        _ => false,
-    }
+/// Returns the place of a new line in the reading order: before the first line below it, or at the end.
+fn place_of(lines: &[Line], bounds: &Bounds) -> usize {
+    let is_below = |line: &Line| {
+        Bounds::of_line(line).is_some_and(|other| {
+            other.center()[1] > bounds.center()[1] && other.low[0] < bounds.high[0] && bounds.low[0] < other.high[0]
+        })
+    };
+    lines.iter().position(is_below).unwrap_or(lines.len())
 }
 
 /// The rectangle around a polygon.
@@ -112,6 +127,17 @@ impl Bounds {
 
     fn center(&self) -> [f32; 2] {
         [0, 1].map(|index| f32::midpoint(self.low[index], self.high[index]))
+    }
+
+    fn width(&self) -> f32 {
+        self.high[0] - self.low[0]
+    }
+
+    /// Returns the width that both lines share, if they are in one row.
+    fn overlap(&self, other: &Self) -> Option<f32> {
+        let is_in = |row: &Self, line: &Self| (row.low[1]..=row.high[1]).contains(&line.center()[1]);
+        let width = self.high[0].min(other.high[0]) - self.low[0].max(other.low[0]);
+        (width > 0.0 && (is_in(self, other) || is_in(other, self))).then_some(width)
     }
 
     fn contains_center_of(&self, other: &Self) -> bool {
@@ -175,6 +201,26 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_which_nothing_was_known_are_put_in_their_places() {
+        let first = page("pp-ocr@1", vec![line("Total", 40.0, 0.99)]);
+        let other = vec![line("Счёт", 0.0, 0.95), line("Итого", 20.0, 0.95), line("на", 60.0, 0.9)];
+        let kind = WarningKind::UnreadText { lines: 1, characters: 4 };
+        let unread = Warning { kind, ..warning(0, 55.0, 75.0) };
+        let (lines, warnings, _) = merged(first, vec![warning(2, 0.0, 35.0), unread], other);
+        assert_eq!(lines, ["Счёт", "Итого", "Total", "на"]);
+        assert_eq!(warnings, [], "the last line is outside of the region, and has letters of the script");
+    }
+
+    #[test]
+    fn a_certain_number_within_a_line_is_replaced_with_it() {
+        let mut number = line("4471", 0.0, 0.99);
+        number.polygon = Some([[80.0, 0.0], [100.0, 0.0], [100.0, 10.0], [80.0, 10.0]]);
+        let first = page("pp-ocr@1", vec![number]);
+        let (lines, warnings, _) = merged(first, vec![warning(1, 0.0, 10.0)], vec![line("Счёт № 4471", 0.0, 0.93)]);
+        assert_eq!((lines, warnings), (vec!["Счёт № 4471".to_owned()], vec![]));
+    }
+
+    #[test]
     fn lines_that_nobody_read_are_still_reported() {
         let first = page("pp-ocr@1", vec![line("4471", 0.0, 0.01)]);
         let other = vec![line("Счёт", 0.0, 0.95), line("~~", 20.0, 0.3)];
@@ -189,7 +235,7 @@ mod tests {
     fn warnings_of_other_scripts_and_kinds_are_not_touched() {
         let hangul = WarningKind::UnreadableScript { script: Script::Hangul, lines: 1 };
         let warnings = vec![Warning::from(hangul), WarningKind::TooSmall.into()];
-        let first = page("pp-ocr@1", vec![line("a", 0.0, 0.5)]);
+        let first = page("pp-ocr@1", vec![line("a", 0.0, 0.99)]);
         assert_eq!(
             unreadable_scripts(&PageText { warnings: warnings.clone(), ..first.clone() }),
             [Script::Hangul].into()

@@ -176,6 +176,25 @@ impl Script {
         }
     }
 
+    /// Returns whether a character is a letter of the script, by Unicode's blocks; for Vietnamese, whether it is one
+    /// that other languages with Latin letters do not have. `false` for other scripts.
+    pub const fn contains(self, character: char) -> bool {
+        match self {
+            Self::Arabic => matches!(character, '\u{600}'..='\u{6ff}' | '\u{750}'..='\u{77f}' | '\u{fb50}'..='\u{fdff}'
+                | '\u{fe70}'..='\u{fefc}'),
+            Self::Cyrillic => matches!(character, '\u{400}'..='\u{52f}'),
+            Self::Devanagari => matches!(character, '\u{900}'..='\u{97f}'),
+            Self::Greek => matches!(character, '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}'),
+            Self::Hangul => {
+                matches!(character, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7af}')
+            }
+            Self::Hebrew => matches!(character, '\u{590}'..='\u{5ff}' | '\u{fb1d}'..='\u{fb4f}'),
+            Self::Thai => matches!(character, '\u{e00}'..='\u{e7f}'),
+            Self::Vietnamese => matches!(character, '\u{1ea0}'..='\u{1ef9}' | 'ơ' | 'Ơ' | 'ư' | 'Ư'),
+            Self::Other => false,
+        }
+    }
+
     /// Returns Debian's package of Tesseract for the most frequent language of the script, if there is one.
     pub const fn tesseract_package(self) -> Option<&'static str> {
         match self {
@@ -369,6 +388,7 @@ mod tests {
             assert_eq!(to_value(code).expect("JSON"), json!(code.as_str()));
             assert!(code.is_of_image() && code.is_text_missing());
         }
+        assert!(Script::Cyrillic.contains('ё') && !Script::Cyrillic.contains('e') && Script::Vietnamese.contains('ế'));
         for script in [Script::Hangul, Script::Vietnamese, Script::Other] {
             assert_eq!(to_value(script).expect("JSON"), json!(script.as_str()));
         }

@@ -2,7 +2,7 @@
 //!
 //! Each page is read by a process of its own, with limits on memory, processor time and time, an empty environment and
 //! one thread; several run in parallel. The page goes to its standard input as gray pixels (PGM), and the words come
-//! from its standard output as tab-separated values ([`tsv`]). The program never sees the customer's document, only its
+//! from its standard output as tab-separated values. The program never sees the customer's document, only its
 //! pixels.
 #![warn(missing_docs)]
 
