@@ -187,7 +187,7 @@ class LargeTask:
             began = time.monotonic()
             state = client.get(f"/task/{task}")
             took = time.monotonic() - began
-            if state["progress"]["total"] == self.pages:
+            if state["progress"]["pages"] == self.pages:
                 return f"GET /task in {took:.2f} s", health_fault(server)
             if time.monotonic() > deadline:
                 return "not split", f"has {state['progress']} after {10 * PATIENCE} s"
