@@ -202,3 +202,27 @@ fn columns_of(table: &Bounds, gutters: &[Bounds]) -> Vec<f32> {
     places.dedup_by(|a, b| (*a - *b).abs() < SAME_PLACE);
     places
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE_HEIGHT: f32 = 13.0;
+
+    /// Returns whether six rows of these parts (left, width) look like running text.
+    fn is_running(parts: [(f32, f32); 3]) -> bool {
+        let row = |row: u8| {
+            let top = 27.0 * f32::from(row);
+            parts.map(|(left, width)| Bounds { left, right: left + width, top, bottom: top + LINE_HEIGHT })
+        };
+        let fragments: Vec<Bounds> = (0..6).flat_map(row).collect();
+        let gutter = Bounds { left: 320.0, right: 390.0, top: 0.0, bottom: 200.0 };
+        Side::of(&gutter, &fragments, f32::NEG_INFINITY..gutter.left, LINE_HEIGHT).is_running(LINE_HEIGHT)
+    }
+
+    #[test]
+    fn words_are_running_text_and_the_cells_of_a_table_are_not() {
+        assert!(is_running([(0.0, 100.0), (106.0, 94.0), (212.0, 104.0)]));
+        assert!(!is_running([(0.0, 20.0), (80.0, 60.0), (220.0, 96.0)]));
+    }
+}
