@@ -14,7 +14,7 @@ use quire_tasks::{EngineName, Failure, FailureCode, Mode, PageText};
 use quire_tesseract_engine::{TesseractEngine, TesseractError, TesseractSettings};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 
 /// Pages in flight beyond a server's concurrency: they are ready when a request ends.
 const SERVER_READY_PAGES: u32 = 2;
@@ -115,7 +115,7 @@ impl EngineTransport {
         };
         let tesseract = TesseractEngine::start(settings).await;
         if let Some(why) = tesseract.missing() {
-            warn!(engine.name = entry.engine.name, engine.version = entry.engine.version, why, "engine not installed");
+            error!(engine.name = entry.engine.name, engine.version = entry.engine.version, why, "engine not installed");
         }
         (Self::Program(Box::new(tesseract)), program.concurrency as u32)
     }

@@ -222,9 +222,7 @@ impl PageReadStep {
                 continue;
             }
             match self.engines.guard(&route.primary).read(Arc::clone(image), mode).await {
-                EngineOutcome::Text(other) => {
-                    merge_scripts(text, &other, &route.scripts);
-                }
+                EngineOutcome::Text(other) => merge_scripts(text, &other, &route.scripts),
                 other => {
                     is_lost |= is_thread_lost(&other);
                     text.tried.push(tried(route.primary.clone(), &other));

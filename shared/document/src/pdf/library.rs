@@ -72,7 +72,7 @@ fn lock_with_fonts(
 }
 
 /// Returns an error of pdfium on one line.
-pub(super) fn reason(error: &PdfiumError) -> String {
+fn reason(error: &PdfiumError) -> String {
     match error {
         PdfiumError::LoadLibraryError(error) => error.to_string(),
         PdfiumError::PdfiumLibraryInternalError(error) => format!("{error:?}"),

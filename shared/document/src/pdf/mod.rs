@@ -31,7 +31,7 @@ use quire_tasks::{Failure, FailureCode, HiddenContent, Warning, WarningKind};
 pub use self::library::PdfiumUnavailable;
 use self::{
     content::PageContent,
-    library::{Bound, lock_pdfium, reason},
+    library::{Bound, lock_pdfium},
     missing_fonts::MissingText,
     repair::RepairedFile,
     size::PixelSize,
@@ -200,7 +200,11 @@ fn page_index(number: u32) -> Result<i32, PdfiumError> {
 }
 
 fn page_failure(number: u32, error: &PdfiumError) -> Failure {
-    let message = format!("Page {number} of the PDF cannot be rendered: {}.", reason(error));
+    let message = match error {
+        PdfiumError::PageIndexOutOfBounds => format!("The PDF has no page {number}."),
+        // The library's own reasons, e.g. "Unknown", tell a customer nothing.
+        _ => format!("Page {number} of the PDF is invalid: it cannot be rendered."),
+    };
     Failure::new(FailureCode::UnreadablePage, message)
 }
 

@@ -20,8 +20,7 @@ const DETAILED_LONG_SIDE: f64 = 2_339.0;
 const MIN_LONG_SIDE: f64 = 1_000.0;
 
 /// The height in pixels to which the smallest text enlarges a page: a little more than 12-point type at [`FULL_DPI`].
-/// A page whose unit is
-/// not a point (its `UserUnit` is larger, or its producer has scaled it) has type of a few points.
+/// A page whose unit is not a point (its `UserUnit` is larger, or its producer has scaled it) has type of a few points.
 const SMALL_TEXT_PIXELS: f64 = 34.0;
 
 /// The height in pixels below which text enlarges a page: 8-point type at [`FULL_DPI`].
