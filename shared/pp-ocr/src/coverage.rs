@@ -104,7 +104,10 @@ impl DetectedLine {
 pub(crate) fn check_coverage(page: &PageImage, lines: &mut [DetectedLine], illegible: &[CropRect]) -> Vec<Warning> {
     let mut warnings = unreadable_lines(lines);
     warnings.extend(small_print(lines, illegible));
-    let unread: Vec<Quad> = lines.iter().flat_map(|line| unread_parts(page, line)).collect();
+    let unread: Vec<Quad> = lines
+        .iter()
+        .flat_map(|line| unread_parts(page, line).into_iter().filter(|part| !is_read_in_another(part, line, lines)))
+        .collect();
     for region in regions(&unread) {
         let heights: f32 = region.iter().map(|part| part.length() / part.breadth().max(1.0)).sum();
         let characters = (heights * CHARACTERS_PER_HEIGHT).ceil() as u32;
@@ -164,6 +167,16 @@ fn unread_parts(page: &PageImage, line: &DetectedLine) -> Vec<Quad> {
     }
     let parts = line.gaps().into_iter().map(|gap| line.quad.section(gap.start, gap.end));
     parts.filter(|part| is_print(page, part)).collect()
+}
+
+/// Returns whether a part of a line, e.g. the rest of one that was split, is within another line that was read there.
+fn is_read_in_another(part: &Quad, line: &DetectedLine, lines: &[DetectedLine]) -> bool {
+    let is_read = |other: &DetectedLine| {
+        let at = other.quad.share_along(part.center());
+        !std::ptr::eq(other, line) && other.is_legible() && !other.gaps().iter().any(|gap| gap.contains(&at))
+    };
+    let contains = |other: &DetectedLine| part.0.iter().all(|corner| other.quad.contains_nearly(*corner));
+    lines.iter().any(|other| contains(other) && is_read(other))
 }
 
 /// Returns whether the ink in a part of a line looks like print: neither blank, nor a rule, dots or a bar.

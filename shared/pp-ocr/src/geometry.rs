@@ -174,6 +174,22 @@ impl Quad {
         (0..4).all(|corner| cross(self.0[corner], self.0[(corner + 1) % 4], point) >= 0.0)
     }
 
+    /// Returns whether a point is inside or at most a quarter of the height outside.
+    pub(crate) fn contains_nearly(&self, point: Point) -> bool {
+        let margin = self.breadth() / 4.0;
+        let distance = |corner: usize| {
+            let edge = subtract(self.0[(corner + 1) % 4], self.0[corner]);
+            cross(self.0[corner], self.0[(corner + 1) % 4], point) / length(edge).max(f32::MIN_POSITIVE)
+        };
+        (0..4).all(|corner| distance(corner) >= -margin)
+    }
+
+    /// Returns where a point is along the text, as a share of its length.
+    pub(crate) fn share_along(&self, point: Point) -> f32 {
+        let edge = subtract(self.0[1], self.0[0]);
+        dot(subtract(point, self.0[0]), edge) / dot(edge, edge).max(f32::MIN_POSITIVE)
+    }
+
     /// Returns the length along the text.
     pub(crate) fn length(&self) -> f32 {
         length(subtract(self.0[1], self.0[0]))

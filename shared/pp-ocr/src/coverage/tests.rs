@@ -58,6 +58,19 @@ fn print_without_characters_is_unread() {
 }
 
 #[test]
+fn the_rest_of_a_line_that_another_line_contains_was_read() {
+    let print = page(strokes);
+    let rest = || DetectedLine { quad: quad(24.0, 24.0, 50.0, 34.0), ..line(0.0, &[]) };
+    let evenly: Vec<f32> = (1..50).map(|index| index as f32 * 0.02).collect();
+    let found = |whole: DetectedLine| check_coverage(&print, &mut [whole, rest()], &[]).len();
+    assert_eq!(found(line(0.9, &evenly)), 0);
+    assert_eq!(found(line(0.9, &beginning())), 1, "the second half of the other line is unread");
+    let end: Vec<f32> = (20..50).map(|index| index as f32 * 0.02).collect();
+    assert_eq!(found(line(0.9, &end)), 1, "both are unread there");
+    assert_eq!(check_coverage(&print, &mut [rest()], &[]).len(), 1, "there is no other line");
+}
+
+#[test]
 fn blanks_rules_dots_and_bars_are_not_print() {
     let second_half = |x: u32| x > 280;
     let rule = page(|x, y| second_half(x) && (46..48).contains(&y));
