@@ -32,4 +32,5 @@ mod searchable_pdf;
 mod shutdown;
 mod storage_faults;
 mod tenants;
+mod text_layers;
 mod worker_process;

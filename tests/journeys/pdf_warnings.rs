@@ -4,17 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{quire, quire_with};
-
-/// A PDF of these objects, numbered from 1. The first one is the catalog.
-fn pdf_of_objects(objects: &[&str]) -> Vec<u8> {
-    let mut bytes = b"%PDF-1.7\n".to_vec();
-    for (index, object) in objects.iter().enumerate() {
-        bytes.extend(format!("{} 0 obj\n{object}\nendobj\n", index + 1).bytes());
-    }
-    bytes.extend(b"trailer\n<</Root 1 0 R>>\nstartxref\n0\n%%EOF\n");
-    bytes
-}
+use crate::harness::{pdf_of_objects, quire, quire_with};
 
 fn portfolio() -> Vec<u8> {
     pdf_of_objects(&[

@@ -7,12 +7,13 @@ mod tenants;
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anyhow::ensure;
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use quire_pp_ocr::Device;
-use quire_tasks::{Mode, ModeName};
+use quire_tasks::{Mode, ModeName, TextLayerPolicy};
 
 use crate::provider::RequestedProvider;
 
@@ -99,6 +100,10 @@ pub(crate) struct ModeArgs {
     /// Read with this engine only: `name@version`, or `name` if it has one version [default: chosen by the routes].
     #[arg(long = "engine", value_name = "NAME")]
     engine: Option<String>,
+    /// Use the text that a PDF itself contains: `auto` (where it agrees with what is printed), `never`, or `only` (read
+    /// no page as an image, and do not check the text).
+    #[arg(long, value_name = "POLICY", default_value_t = TextLayerPolicy::Auto)]
+    text_layer: TextLayerPolicy,
 }
 
 impl ModeArgs {
@@ -108,7 +113,12 @@ impl ModeArgs {
     /// When the mode lacks a key or a language, or does not use one.
     pub(crate) fn validate(self) -> anyhow::Result<quire_submit::ReadOptions> {
         let mode = Mode::new(self.mode, self.keys, self.language)?;
-        Ok(quire_submit::ReadOptions { mode, engine: self.engine })
+        let text_layer = self.text_layer;
+        ensure!(
+            text_layer != TextLayerPolicy::Only || self.mode == ModeName::Text,
+            "only the mode text can be read from text layers only"
+        );
+        Ok(quire_submit::ReadOptions { mode, engine: self.engine, text_layer })
     }
 }
 

@@ -10,10 +10,11 @@ use anyhow::bail;
 use quire_document::PageImage;
 use quire_fair_share::with_tenant;
 use quire_platform::{Backend, PageBatches, QueueName, now};
+use quire_pp_ocr::read_text_layer;
 use quire_routes::{NotOffered, ReadPlan};
 use quire_tasks::{
-    EngineName, Failure, FailureCode, FallbackReason, Mode, PageMessage, PageText, ReadAs, TaskId, TriedEngine,
-    UnixMillis,
+    EngineName, Failure, FailureCode, FallbackReason, Mode, PageMessage, PageText, ReadAs, TaskId, TextLayerPolicy,
+    TriedEngine, UnixMillis,
 };
 use quire_telemetry::metrics;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -119,7 +120,13 @@ impl PageReadStep {
                 return Ok(());
             }
         };
-        let (first, second, is_script_engine_lost) = self.ask_engines(&plan, image, &page.message.read_as.mode).await;
+        let read_as = &page.message.read_as;
+        let (first, second, is_script_engine_lost) = if read_as.text_layer == TextLayerPolicy::Only {
+            let text = read_text_layer(&image, &plan.first.engine);
+            (EngineOutcome::Text(Box::new(text)).with_warnings(image.warnings()), None, false)
+        } else {
+            self.ask_engines(&plan, image, &read_as.mode).await
+        };
         let is_lost = is_script_engine_lost || is_thread_lost(&first) || second.as_ref().is_some_and(is_thread_lost);
         let decision = decide(&plan, first, second, self.attempts(page.attempt), Instant::now());
         self.carry_out(page, &plan, skipped, decision).await;

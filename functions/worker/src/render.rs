@@ -2,7 +2,7 @@
 //! are shared fairly between the tenants.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -11,8 +11,8 @@ use anyhow::Context;
 use quire_document::PageImage;
 use quire_fair_share::{FairPermit, FairShare, WeightedShare, pool_size};
 use quire_platform::{Backend, Error, now};
-use quire_sandbox::{Sandbox, SandboxError};
-use quire_tasks::{Failure, FailureCode, PageMessage};
+use quire_sandbox::{RenderedPage, Sandbox, SandboxError};
+use quire_tasks::{Failure, FailureCode, PageMessage, TextLayerPolicy};
 use quire_telemetry::{metrics, processors};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tracing::{info, warn};
@@ -108,8 +108,7 @@ impl RenderStep {
             return self.skip(page).await;
         };
         let started = Instant::now();
-        let rendering = self.sandbox.page(&file, page.message.page.page);
-        let rendered = self.while_wanted(&page.message, rendering).await;
+        let rendered = self.while_wanted(&page.message, self.render(&file, &page.message)).await;
         self.lock_budgets().charge(page.tenant(), started.elapsed(), Instant::now());
         match rendered {
             None => self.skip(page).await,
@@ -130,6 +129,14 @@ impl RenderStep {
                 return_to_queue(page, &reason, is_suspect).await;
                 Ok(())
             }
+        }
+    }
+
+    async fn render(&self, file: &Path, message: &PageMessage) -> Result<RenderedPage, SandboxError> {
+        let page = message.page.page;
+        match message.read_as.text_layer {
+            TextLayerPolicy::Never => self.sandbox.page(file, page).await,
+            TextLayerPolicy::Auto | TextLayerPolicy::Only => self.sandbox.page_with_text_layer(file, page).await,
         }
     }
 

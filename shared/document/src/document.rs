@@ -86,7 +86,15 @@ impl Document {
     /// Fails with a [`Failure`] for the customer if the page or the document cannot be decoded; with `Internal` if the
     /// file cannot be read or pdfium is missing.
     pub fn page(&mut self, page: u32) -> Result<PageImage, Failure> {
-        self.catch_panics(FailureCode::UnreadablePage, |document| document.decode(page))
+        self.catch_panics(FailureCode::UnreadablePage, |document| document.decode(page, false))
+    }
+
+    /// As [`Document::page`], with the text layer of a PDF's page.
+    ///
+    /// # Errors
+    /// Fails like [`Document::page`].
+    pub fn page_with_text_layer(&mut self, page: u32) -> Result<PageImage, Failure> {
+        self.catch_panics(FailureCode::UnreadablePage, |document| document.decode(page, true))
     }
 
     /// Returns the resolution, in pixels per inch, of the image that [`Document::page`] returns for this page. Only a
@@ -115,7 +123,7 @@ impl Document {
         }
     }
 
-    fn decode(&mut self, page: u32) -> Result<PageImage, Failure> {
+    fn decode(&mut self, page: u32, with_text_layer: bool) -> Result<PageImage, Failure> {
         let limits = self.limits;
         if !self.has_pages() {
             if page != 1 {
@@ -125,7 +133,7 @@ impl Document {
             return raster::decode(&self.rewound()?, self.format, &limits);
         }
         match self.parsed()? {
-            MultiPageFile::Pdf(pdf) => pdf.render(page),
+            MultiPageFile::Pdf(pdf) => pdf.render(page, with_text_layer),
             MultiPageFile::Tiff(tiff) => tiff.decode(page, &limits),
         }
     }

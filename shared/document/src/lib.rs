@@ -30,6 +30,7 @@ mod png;
 mod raster;
 mod redact_pixels;
 mod rows;
+mod text_layer;
 mod tiff;
 mod transparency;
 
@@ -42,3 +43,4 @@ pub use jpeg::Jpeg;
 pub use limits::{DocumentLimits, MAX_WHOLE_PIXELS};
 pub use page_image::PageImage;
 pub use pdf::PdfiumUnavailable;
+pub use text_layer::{LayerLine, LayerWord, TextLayer};

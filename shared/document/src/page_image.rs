@@ -2,6 +2,8 @@
 
 use quire_tasks::Warning;
 
+use crate::TextLayer;
+
 /// The decoded image of a page: blue, green and red, one byte each, in rows from the top without padding. It is turned
 /// upright by its EXIF orientation, and transparent pixels are white.
 #[derive(Clone, PartialEq)]
@@ -12,6 +14,7 @@ pub struct PageImage {
     page_width: u32,
     page_height: u32,
     warnings: Vec<Warning>,
+    text_layer: Option<TextLayer>,
 }
 
 impl PageImage {
@@ -26,7 +29,7 @@ impl PageImage {
         assert!(width > 0 && height > 0, "a page must have pixels");
         let bytes = width as usize * height as usize * Self::CHANNELS;
         assert_eq!(pixels.len(), bytes, "{width} × {height} pixels of {} bytes", Self::CHANNELS);
-        Self { width, height, pixels, page_width: width, page_height: height, warnings: Vec::new() }
+        Self { width, height, pixels, page_width: width, page_height: height, warnings: Vec::new(), text_layer: None }
     }
 
     /// Returns the same image, downscaled from a page of this size.
@@ -40,6 +43,12 @@ impl PageImage {
     #[must_use]
     pub fn with_warnings(self, warnings: Vec<Warning>) -> Self {
         Self { warnings, ..self }
+    }
+
+    /// Returns the same image with the text that its page contains, in pixels of the image.
+    #[must_use]
+    pub fn with_text_layer(self, text_layer: Option<TextLayer>) -> Self {
+        Self { text_layer, ..self }
     }
 
     /// Returns the width in pixels.
@@ -80,6 +89,11 @@ impl PageImage {
     /// Returns what is known to be missing from the image: `missing_fonts`, `damaged` or `not_on_page`.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// Returns the text that the page contains, if it is a page of a PDF whose text layer was asked for.
+    pub const fn text_layer(&self) -> Option<&TextLayer> {
+        self.text_layer.as_ref()
     }
 }
 

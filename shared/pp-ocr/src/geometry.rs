@@ -151,7 +151,7 @@ fn slab(unit: Point, center: Point, half: f32, y: f32) -> Option<(f32, f32)> {
 }
 
 /// Position of a text line: a parallelogram, clockwise from the start of the text.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Quad(pub(crate) [Point; 4]);
 
 impl Quad {

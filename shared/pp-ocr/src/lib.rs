@@ -55,7 +55,9 @@ mod resampling_kernel;
 mod script;
 mod script_weights;
 mod shared_model;
+mod text_layer;
 mod tiles;
+mod visible_words;
 mod xy_cut;
 mod zoomed_detection;
 
@@ -71,3 +73,4 @@ pub use policy_runs::{DetectionRun, RecognitionRun};
 pub use pp_ocr::{ModelFiles, PpOcr};
 pub use quire_inference::{Device, GpuOptions, HostBuffer, LoadError, ModelError, Provider, RunBuffer};
 pub use shared_model::SharedModel;
+pub use text_layer::read_text_layer;

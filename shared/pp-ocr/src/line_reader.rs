@@ -17,6 +17,7 @@ use crate::{
     page_reader::PageReader,
     page_state::{DetectedText, LineSelection, PageState},
     policy::BatchPolicy,
+    text_layer::{LayerSample, VisibleLayer},
 };
 
 /// Reads pages line by line with a detection and a recognition model.
@@ -44,6 +45,64 @@ impl PageReader for LineReader {
 
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
         let started = Instant::now();
+        let layers = self.trusted_layers(pages);
+        let layered: Vec<(&PageImage, &Option<VisibleLayer>)> = pages.iter().zip(&layers).collect();
+        let rests = self.pool.map(&layered, |(page, layer)| layer.as_ref()?.rest_of(page));
+        let images: Vec<&PageImage> = layered
+            .iter()
+            .zip(&rests)
+            .filter_map(|((page, layer), rest)| if layer.is_some() { rest.as_ref() } else { Some(page) })
+            .collect();
+        let mut read = self.read_images(&images).into_iter();
+        let mut next = || read.next().expect("every image was read");
+        let name = self.name();
+        let mut texts = Vec::with_capacity(pages.len());
+        for ((page, layer), rest) in pages.iter().zip(layers).zip(rests) {
+            texts.push(match layer {
+                None => next(),
+                Some(layer) => {
+                    let rest = rest.map(|_| next()).transpose();
+                    rest.map(|rest| layer.into_page_text(page, &name, rest))
+                }
+            });
+        }
+        self.model.costs.pages += pages.len() as u64;
+        self.model.costs.total += started.elapsed();
+        texts
+    }
+
+    fn take_costs(&mut self) -> CostCounters {
+        std::mem::take(&mut self.model.costs)
+    }
+}
+
+impl LineReader {
+    /// Returns the text layers that can be used: samples of them are what is printed.
+    fn trusted_layers(&mut self, pages: &[PageImage]) -> Vec<Option<VisibleLayer>> {
+        let visible = self.pool.map(pages, VisibleLayer::of_page);
+        let samples: Vec<Vec<LayerSample>> =
+            visible.iter().map(|layer| layer.as_ref().map(VisibleLayer::samples).unwrap_or_default()).collect();
+        let sources: Vec<LineSource<'_>> = pages
+            .iter()
+            .zip(&samples)
+            .flat_map(|(page, samples)| samples.iter().map(move |sample| (page, sample.quad)))
+            .map(|(page, quad)| LineSource { page, quad, width_ratio: DEFAULT_WIDTH_RATIO })
+            .collect();
+        let mut readings = read_lines(&mut self.model, &self.policy, &self.pool, &sources).into_iter();
+        let mut agrees = |sample: &LayerSample| {
+            let reading = readings.next().expect("every sample was read");
+            reading.is_ok_and(|reading| sample.agrees_with(&reading.reading))
+        };
+        let mut is_trusted = |samples: &[LayerSample]| {
+            // All are compared, so that the readings stay with their samples.
+            let agreeing = samples.iter().filter(|sample| agrees(sample)).count();
+            agreeing > 0 && agreeing == samples.len()
+        };
+        visible.into_iter().zip(&samples).map(|(layer, samples)| layer.filter(|_| is_trusted(samples))).collect()
+    }
+
+    /// Reads pages by their images.
+    fn read_images(&mut self, pages: &[&PageImage]) -> Vec<Result<PageText, Failure>> {
         let detected = self.detect(pages);
         let mut states: Vec<PageState<'_>> =
             pages.iter().zip(detected).map(|(page, detected)| PageState::new(page, detected)).collect();
@@ -88,20 +147,11 @@ impl PageReader for LineReader {
             states[readings[0].0.state].choose_numbers(readings);
         }
         let name = self.name();
-        let texts = states.into_iter().map(|state| state.into_page_text(&name)).collect();
-        self.model.costs.pages += pages.len() as u64;
-        self.model.costs.total += started.elapsed();
-        texts
+        states.into_iter().map(|state| state.into_page_text(&name)).collect()
     }
 
-    fn take_costs(&mut self) -> CostCounters {
-        std::mem::take(&mut self.model.costs)
-    }
-}
-
-impl LineReader {
     /// Returns the lines of each page.
-    fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<DetectedText, ModelError>> {
+    fn detect(&mut self, pages: &[&PageImage]) -> Vec<Result<DetectedText, ModelError>> {
         PageDetector { model: &mut self.model, policy: &self.policy, pool: &self.pool }.detect(pages)
     }
 

@@ -69,10 +69,10 @@ struct PageProgress {
 impl PageDetector<'_> {
     /// Returns the lines of each page. Areas with small print are detected again, zoomed in, and those results replace
     /// the first ones.
-    pub(crate) fn detect(&mut self, pages: &[PageImage]) -> Vec<Result<DetectedText, ModelError>> {
+    pub(crate) fn detect(&mut self, pages: &[&PageImage]) -> Vec<Result<DetectedText, ModelError>> {
         let mut areas: Vec<Area> = pages.iter().enumerate().map(|(page, image)| self.whole_page(page, image)).collect();
         let start = |area: &Area| {
-            let is_large = is_large_page(&pages[area.page], area.size.0 * area.size.1);
+            let is_large = is_large_page(pages[area.page], area.size.0 * area.size.1);
             Ok(PageProgress { lines: Vec::new(), illegible: Vec::new(), is_large, tiles: 0 })
         };
         let mut progress: Vec<Result<PageProgress, ModelError>> = areas.iter().map(start).collect();
@@ -101,7 +101,7 @@ impl PageDetector<'_> {
     /// Analyzes the map of an area, adds its lines to the page, and returns the area of the next pass.
     fn finish_area(
         &self,
-        pages: &[PageImage],
+        pages: &[&PageImage],
         area: &Area,
         map: Result<AreaMap, ModelError>,
         progress: &mut [Result<PageProgress, ModelError>],
@@ -115,7 +115,7 @@ impl PageDetector<'_> {
             }
             (Err(_), _) => return None,
         };
-        let image = &pages[area.page];
+        let image = pages[area.page];
         let found = analyze_map(image, &map, page.is_large, self.policy.detection_page_pixels);
         merge_lines(image, &mut page.lines, &area.part, found.lines);
         page.tiles += area.tiles.len();
@@ -150,10 +150,10 @@ impl PageDetector<'_> {
     }
 
     /// Runs detection on areas of pages. Returns one map per area.
-    fn detect_areas(&mut self, pages: &[PageImage], areas: &[Area]) -> Vec<Result<AreaMap, ModelError>> {
+    fn detect_areas(&mut self, pages: &[&PageImage], areas: &[Area]) -> Vec<Result<AreaMap, ModelError>> {
         let placed: Vec<PlacedTile<'_>> = areas
             .iter()
-            .flat_map(|area| area.tiles.iter().map(|tile| self.place_tile(&pages[area.page], area, *tile)))
+            .flat_map(|area| area.tiles.iter().map(|tile| self.place_tile(pages[area.page], area, *tile)))
             .collect();
         let mut found = self.detect_tiles(&placed).into_iter();
         areas

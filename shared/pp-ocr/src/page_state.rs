@@ -227,7 +227,7 @@ impl<'a> PageState<'a> {
             .collect();
         let mut warnings: Vec<Warning> = if self.is_cut_off { vec![WarningKind::CutOff.into()] } else { Vec::new() };
         for warning in check_coverage(self.page, &mut detected, &self.illegible) {
-            let polygon = warning.polygon.map(|corners| polygon(self.page, Quad(corners)));
+            let polygon = warning.polygon.map(|corners| page_polygon(self.page, Quad(corners)));
             warnings.push(Warning { polygon, ..warning });
         }
         detected.retain(DetectedLine::is_legible);
@@ -239,7 +239,7 @@ impl<'a> PageState<'a> {
                 detected[index].reading.text.trim().to_owned()
             },
             confidence: Some(detected[index].reading.certainty()),
-            polygon: Some(polygon(self.page, quads[index])),
+            polygon: Some(page_polygon(self.page, quads[index])),
         };
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
         // Fragments are found again, because reading may have changed the lines and their directions.
@@ -260,7 +260,7 @@ fn vertical_text(text: &str) -> String {
 }
 
 /// Returns the polygon in pixels of the original page, clamped to its edges.
-fn polygon(page: &PageImage, quad: Quad) -> [[f32; 2]; 4] {
+pub(crate) fn page_polygon(page: &PageImage, quad: Quad) -> [[f32; 2]; 4] {
     let width = page.page_width() as f32;
     let height = page.page_height() as f32;
     let scaled = quad.scaled(width / page.width() as f32, height / page.height() as f32);

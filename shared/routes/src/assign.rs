@@ -92,14 +92,14 @@ impl Config {
         if let Some(wanted) = wanted {
             let entry = self.find_engine(wanted)?;
             check_mode(entry, mode.name())?;
-            return Ok(ReadAs { mode, engine: Some(entry.engine.clone()), pinned: true });
+            return Ok(ReadAs { mode, engine: Some(entry.engine.clone()), pinned: true, ..ReadAs::default() });
         }
         let route = self.require_route(mode.name())?;
         let engine = match &route.canary {
             Some(canary) if canary.takes(task) && !statuses.is_rolled_back(&canary.engine) => &canary.engine,
             _ => &route.primary,
         };
-        Ok(ReadAs { mode, engine: Some(engine.clone()), pinned: false })
+        Ok(ReadAs { mode, engine: Some(engine.clone()), ..ReadAs::default() })
     }
 
     /// Plans a page of a task. An assigned engine that has been removed from the configuration is replaced by the

@@ -13,6 +13,7 @@ use quire_tasks::{Failure, FailureCode};
 use rustix::{process::Resource, time::ClockId};
 
 use crate::{
+    layer,
     lockdown::{self, MemoryLimits},
     probe,
     protocol::{PageHead, Request, Response, Setup, receive, respond},
@@ -48,10 +49,10 @@ fn serve(socket: &mut UnixStream) -> io::Result<()> {
         && let Err(error) =
             Documents::new(setup.pdfium.clone(), setup.document_limits()).bind_pdfium_with_fonts(&setup.fonts)
     {
-        return respond(socket, &Response::NotReady(error.to_string()), &[]);
+        return respond(socket, &Response::NotReady(error.to_string()), [&[]; 2]);
     }
     let lockdown = lockdown::lock_down(MemoryLimits { step: setup.memory }, &setup.fonts);
-    respond(socket, &Response::Ready(lockdown), &[])?;
+    respond(socket, &Response::Ready(lockdown), [&[]; 2])?;
     let mut document = None;
     while let Some((request, descriptor)) = receive(socket)? {
         match request {
@@ -72,16 +73,17 @@ fn answer(socket: &mut UnixStream, request: Request, document: &mut OpenedDocume
             limit_cpu_time(cpu_secs);
             opened(document).and_then(Document::inspect).map(|split| (Response::Inspected(split), None))
         }
-        Request::Page { page, cpu_secs } => {
+        Request::Page { page, text_layer, cpu_secs } => {
             limit_cpu_time(cpu_secs);
-            opened(document).and_then(|document| render(document, page))
+            opened(document).and_then(|document| render(document, page, text_layer))
         }
         Request::Probe { file } => Ok((Response::Probed(probe::try_everything(&file)), None)),
         Request::Setup(_) | Request::Open => return Err(io::Error::other("handled by the caller")),
     };
     match answered {
-        Ok((response, image)) => respond(socket, &response, image.as_ref().map_or(&[], PageImage::pixels)),
-        Err(failure) => respond(socket, &Response::Failed(failure), &[]),
+        Ok((response, Some((image, layer)))) => respond(socket, &response, [image.pixels(), &layer]),
+        Ok((response, None)) => respond(socket, &response, [&[]; 2]),
+        Err(failure) => respond(socket, &Response::Failed(failure), [&[]; 2]),
     }
 }
 
@@ -93,10 +95,14 @@ fn opened(document: &mut OpenedDocument) -> Result<&mut Document, Failure> {
     }
 }
 
-fn render(document: &mut Document, page: u32) -> Result<(Response, Option<PageImage>), Failure> {
-    let image = document.page(page)?;
+/// A rendered page with its encoded text layer.
+type Rendered = (PageImage, Vec<u8>);
+
+fn render(document: &mut Document, page: u32, text_layer: bool) -> Result<(Response, Option<Rendered>), Failure> {
+    let image = if text_layer { document.page_with_text_layer(page)? } else { document.page(page)? };
     let dpi = document.dpi(page)?;
-    Ok((Response::Page(PageHead::of(&image, dpi)), Some(image)))
+    let layer = image.text_layer().map(layer::encode).unwrap_or_default();
+    Ok((Response::Page(PageHead::of(&image, dpi, layer.len())), Some((image, layer))))
 }
 
 /// Lets the kernel end this process (SIGXCPU) soon after the limit: the parent, which does so at the limit, may have

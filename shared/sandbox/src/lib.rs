@@ -23,6 +23,7 @@ mod child;
 mod error;
 mod fonts;
 mod large_child;
+mod layer;
 mod limits;
 mod lockdown;
 mod pool;

@@ -184,17 +184,29 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`].
     pub async fn page(&self, file: &Path, page: u32) -> Result<RenderedPage, SandboxError> {
+        self.render(file, page, false).await
+    }
+
+    /// As [`Sandbox::page`], with the text layer of a PDF's page.
+    ///
+    /// # Errors
+    /// [`SandboxError`].
+    pub async fn page_with_text_layer(&self, file: &Path, page: u32) -> Result<RenderedPage, SandboxError> {
+        self.render(file, page, true).await
+    }
+
+    async fn render(&self, file: &Path, page: u32, text_layer: bool) -> Result<RenderedPage, SandboxError> {
         let document = DocumentFile::open(file)?;
         let time = self.shared.limits.page;
         if let Some(decoded) = self.small_image(&document, page).await? {
             return decoded.map(|image| RenderedPage { image, dpi: IMAGE_DPI }).map_err(SandboxError::Document);
         }
-        let request = Request::Page { page, cpu_secs: time.as_secs() };
+        let request = Request::Page { page, text_layer, cpu_secs: time.as_secs() };
         match self.step(&document, Step::Page(page), &request, time).await? {
-            // The number of pixels was checked when they were received.
-            (Response::Page(head), pixels) => {
+            // The length of the payload was checked when it was received.
+            (Response::Page(head), payload) => {
                 let dpi = head.dpi;
-                Ok(RenderedPage { image: head.into_image(pixels), dpi })
+                Ok(RenderedPage { image: head.into_image(payload), dpi })
             }
             _ => Err(implausible(FailureCode::UnreadablePage)),
         }

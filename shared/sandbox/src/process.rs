@@ -191,7 +191,8 @@ fn spawn(program: &SandboxProgram) -> io::Result<(Child, UnixStream)> {
     Ok((child, UnixStream::from_std(ours)?))
 }
 
-/// Sends a request and receives the response, with the pixels of a rendered page.
+/// Sends a request and receives the response, with the pixels and the text layer of a rendered
+/// page.
 async fn exchange(socket: &mut UnixStream, request: &Request) -> io::Result<(Response, Vec<u8>)> {
     socket.write_all(&frame(request)?).await?;
     let mut prefix = [0; 4];
@@ -200,10 +201,10 @@ async fn exchange(socket: &mut UnixStream, request: &Request) -> io::Result<(Res
     socket.read_exact(&mut head).await?;
     let response: Response = parse(&head)?;
     let Response::Page(head) = &response else { return Ok((response, Vec::new())) };
-    let bytes = head.pixel_bytes().ok_or_else(|| io::Error::other("the size of a page is implausible"))?;
-    let mut pixels = vec![0; bytes];
-    socket.read_exact(&mut pixels).await?;
-    Ok((response, pixels))
+    let bytes = head.payload_bytes().ok_or_else(|| io::Error::other("the size of a page is implausible"))?;
+    let mut payload = vec![0; bytes];
+    socket.read_exact(&mut payload).await?;
+    Ok((response, payload))
 }
 
 /// A child at work.

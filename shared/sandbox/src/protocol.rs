@@ -1,7 +1,7 @@
 //! The messages between a child and its parent, over one Unix socket.
 //!
-//! A frame is the length of its head (4 bytes, little-endian), the head (JSON), and, after a rendered page, its pixels,
-//! whose number follows from the head. The document's descriptor travels beside [`Request::Open`].
+//! A frame is the length of its head (4 bytes, little-endian), the head (JSON), and, after a rendered page, its pixels
+//! and its text layer (JSON), whose lengths follow from the head. The document's descriptor travels beside [`Request::Open`].
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
@@ -21,10 +21,12 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{lockdown::Lockdown, probe::ProbeReport};
+use crate::{layer, lockdown::Lockdown, probe::ProbeReport};
 
 /// The most bytes of a head.
 const MAX_HEAD_BYTES: usize = 64 << 10;
+/// The most bytes of a text layer: 160 for each of 50,000 characters.
+pub(crate) const MAX_LAYER_BYTES: usize = 8 << 20;
 /// The most characters of a failure's message.
 const MAX_MESSAGE_CHARS: usize = 500;
 /// The most warnings of a page.
@@ -43,7 +45,7 @@ pub(crate) enum Request {
     /// Count the pages.
     Inspect { cpu_secs: u64 },
     /// Render a page.
-    Page { page: u32, cpu_secs: u64 },
+    Page { page: u32, text_layer: bool, cpu_secs: u64 },
     /// Try what must be impossible.
     Probe { file: PathBuf },
 }
@@ -90,10 +92,12 @@ pub(crate) struct PageHead {
     pub(crate) page_height: u32,
     pub(crate) dpi: f32,
     pub(crate) warnings: Vec<Warning>,
+    /// The bytes of the text layer after the pixels; 0 without one.
+    pub(crate) layer_bytes: usize,
 }
 
 impl PageHead {
-    pub(crate) fn of(image: &PageImage, dpi: f32) -> Self {
+    pub(crate) fn of(image: &PageImage, dpi: f32, layer_bytes: usize) -> Self {
         Self {
             width: image.width(),
             height: image.height(),
@@ -101,6 +105,7 @@ impl PageHead {
             page_height: image.page_height(),
             dpi,
             warnings: image.warnings().to_vec(),
+            layer_bytes,
         }
     }
 
@@ -113,12 +118,21 @@ impl PageHead {
         is_plausible.then_some(pixels as usize * PageImage::CHANNELS)
     }
 
-    /// Returns the image with these pixels, whose number was checked with [`PageHead::pixel_bytes`].
-    pub(crate) fn into_image(self, pixels: Vec<u8>) -> PageImage {
+    /// Returns the number of bytes after the head, if it is plausible.
+    pub(crate) fn payload_bytes(&self) -> Option<usize> {
+        let is_plausible = self.layer_bytes <= MAX_LAYER_BYTES;
+        self.pixel_bytes().filter(|_| is_plausible).map(|pixels| pixels + self.layer_bytes)
+    }
+
+    /// Returns the image of this payload, whose length was checked with [`PageHead::payload_bytes`].
+    pub(crate) fn into_image(self, payload: Vec<u8>) -> PageImage {
+        let mut pixels = payload;
+        let layer = pixels.split_off(pixels.len() - self.layer_bytes);
+        let layer = layer::parse(&layer, self.width, self.height);
         let warnings = self.warnings.iter().filter_map(|warning| self.cleaned_warning(warning)).take(MAX_WARNINGS);
         let warnings = warnings.collect();
         let image = PageImage::new(self.width, self.height, pixels);
-        image.of_page(self.page_width, self.page_height).with_warnings(warnings)
+        image.of_page(self.page_width, self.page_height).with_warnings(warnings).with_text_layer(layer)
     }
 
     /// Returns a warning that may be shown; `None` if it is not about the image: the child has not read any text.
@@ -213,13 +227,13 @@ pub(crate) fn receive(socket: &mut UnixStream) -> io::Result<Option<(Request, Op
     Ok(Some((parse(&head)?, descriptor)))
 }
 
-/// The child's side: sends a response, with the pixels of a rendered page.
+/// The child's side: sends a response, with the pixels and the text layer of a rendered page.
 ///
 /// # Errors
 /// Of the socket.
-pub(crate) fn respond(socket: &mut UnixStream, response: &Response, pixels: &[u8]) -> io::Result<()> {
+pub(crate) fn respond(socket: &mut UnixStream, response: &Response, payload: [&[u8]; 2]) -> io::Result<()> {
     socket.write_all(&frame(response)?)?;
-    socket.write_all(pixels)
+    payload.iter().try_for_each(|part| socket.write_all(part))
 }
 
 #[cfg(test)]
@@ -229,7 +243,7 @@ mod tests {
     use super::*;
 
     fn head(warnings: Vec<Warning>) -> PageHead {
-        PageHead { width: 10, height: 20, page_width: 10, page_height: 20, dpi: 200.0, warnings }
+        PageHead { width: 10, height: 20, page_width: 10, page_height: 20, dpi: 200.0, warnings, layer_bytes: 0 }
     }
 
     #[test]

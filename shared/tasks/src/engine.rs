@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Mode;
+use crate::{Mode, TextLayerPolicy, is_default};
 
 /// The name and version of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct ReadAs {
     /// Whether the customer chose the engine, which disables the fallback to other engines.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// Whether the text that a PDF itself contains is used. Default: where it agrees with what is printed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub text_layer: TextLayerPolicy,
 }
 
 impl ReadAs {
@@ -81,8 +84,10 @@ mod tests {
     #[test]
     fn default_read_options_are_not_serialized() {
         assert!(serde_json::from_str::<ReadAs>("{}").expect("all fields are optional").is_default());
-        let pinned = ReadAs { mode: Mode::Markdown, engine: "a@1".parse().ok(), pinned: true };
+        let pinned = ReadAs { mode: Mode::Markdown, engine: "a@1".parse().ok(), pinned: true, ..ReadAs::default() };
         assert!(!pinned.is_default());
+        let never = ReadAs { text_layer: TextLayerPolicy::Never, ..ReadAs::default() };
+        assert_eq!(serde_json::to_string(&never).expect("JSON"), r#"{"mode":{"name":"text"},"text_layer":"never"}"#);
         let text = serde_json::to_string(&pinned).expect("JSON");
         assert_eq!(serde_json::from_str::<ReadAs>(&text).expect("reads back"), pinned);
     }

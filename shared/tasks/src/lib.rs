@@ -23,6 +23,7 @@ mod review;
 mod rfc3339;
 mod state;
 mod task;
+mod text_layer;
 mod trace_parent;
 pub mod transitions;
 mod warning;
@@ -47,6 +48,7 @@ pub use retry_policy::{DEPENDENCY_RETRY_POLICY, RetryPolicy};
 pub use review::{ReviewClaim, ReviewEntry, ReviewReason};
 pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
 pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, Task};
+pub use text_layer::{InvalidTextLayerPolicy, TextLayerPolicy, TextSource};
 pub use trace_parent::{InvalidTrace, TraceParent};
 pub use warning::{HiddenContent, MAX_FONT_CHARS, MAX_FONTS, Script, Warning, WarningCode, WarningKind};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EngineName, FailureCode, ModeName, Polygon, Redaction, Warning, WarningCode, WarningKind};
+use crate::{EngineName, FailureCode, ModeName, Polygon, Redaction, TextSource, Warning, WarningCode, WarningKind};
 
 /// A line of text with its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct PageText {
     /// The output mode. Default: text.
     #[serde(default)]
     pub mode: ModeName,
+    /// Where the text comes from. Default: the image.
+    #[serde(default)]
+    pub source: TextSource,
     /// The lines in reading order.
     pub lines: Vec<Line>,
     /// In the mode `fields`: the value of each requested key.
@@ -116,6 +119,7 @@ impl PageText {
             rotation,
             engine,
             mode: ModeName::Text,
+            source: TextSource::Ocr,
             lines,
             fields: None,
             warnings: Vec::new(),

@@ -69,6 +69,8 @@ pub enum WarningKind {
         /// Where it is instead.
         content: HiddenContent,
     },
+    /// Only text layers are read, and the page has none.
+    NoTextLayer,
 }
 
 /// Content of a PDF that is not on its pages, which contain e.g. only a request to use another viewer.
@@ -105,6 +107,8 @@ pub enum WarningCode {
     Damaged,
     /// See [`WarningKind::NotOnPage`].
     NotOnPage,
+    /// See [`WarningKind::NoTextLayer`].
+    NoTextLayer,
 }
 
 impl WarningCode {
@@ -121,6 +125,7 @@ impl WarningCode {
             Self::MissingFonts => "missing_fonts",
             Self::Damaged => "damaged",
             Self::NotOnPage => "not_on_page",
+            Self::NoTextLayer => "no_text_layer",
         }
     }
 
@@ -225,6 +230,7 @@ impl WarningKind {
             Self::MissingFonts { .. } => WarningCode::MissingFonts,
             Self::Damaged { .. } => WarningCode::Damaged,
             Self::NotOnPage { .. } => WarningCode::NotOnPage,
+            Self::NoTextLayer => WarningCode::NoTextLayer,
         }
     }
 
@@ -273,6 +279,7 @@ impl fmt::Display for WarningKind {
             Self::NotOnPage { content: HiddenContent::DynamicForm } => {
                 f.write_str("the document is a dynamic XFA form: print it to a PDF with Acrobat and send that")
             }
+            Self::NoTextLayer => f.write_str("the page has no text layer, and was not read as an image"),
         }
     }
 }
@@ -381,6 +388,8 @@ mod tests {
         use WarningCode as Code;
         for code in
             [Code::CutOff, Code::UnreadText, Code::UnreadableScript, Code::Mirrored, Code::TooSmall, Code::OtherForm]
+                .into_iter()
+                .chain([Code::NoTextLayer])
         {
             assert_eq!(to_value(code).expect("JSON"), json!(code.as_str()));
         }

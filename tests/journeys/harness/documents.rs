@@ -54,6 +54,18 @@ impl TestPage {
     }
 }
 
+/// A PDF of these objects, numbered from 1. The first one is the catalog.
+pub(crate) fn pdf_of_objects(objects: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut bytes = b"%PDF-1.7\n".to_vec();
+    for (index, object) in objects.iter().enumerate() {
+        bytes.extend(format!("{} 0 obj\n", index + 1).bytes());
+        bytes.extend(object.as_ref());
+        bytes.extend(b"\nendobj\n");
+    }
+    bytes.extend(b"trailer\n<</Root 1 0 R>>\nstartxref\n0\n%%EOF\n");
+    bytes
+}
+
 /// Returns a PDF of these pages.
 pub(crate) fn pdf(sheets: &[TestPage]) -> Vec<u8> {
     let pages = sheets.iter().map(|sheet| Some(sheet.content()));

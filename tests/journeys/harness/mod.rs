@@ -19,7 +19,9 @@ use tokio::time::{Instant, sleep};
 pub(crate) use api_client::{ApiClient, UploadFile, text_of};
 pub(crate) use callback_receiver::{CallbackReceiver, ReceivedCallback};
 pub(crate) use command::{CommandOutput, QUIRE, await_dead_letter, faulty_quire, quire, quire_with};
-pub(crate) use documents::{TestPage, encrypted_pdf, pdf, pdf_with_a_broken_page, png, png_header, raw_bmp};
+pub(crate) use documents::{
+    TestPage, encrypted_pdf, pdf, pdf_of_objects, pdf_with_a_broken_page, png, png_header, raw_bmp,
+};
 pub(crate) use engine_config::{engine_config, engine_of, write_config};
 pub(crate) use model_server::{ModelBehavior, ModelServer};
 pub(crate) use node::node;

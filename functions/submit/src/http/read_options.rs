@@ -1,6 +1,6 @@
 //! Parses how the documents of a request are read.
 
-use quire_tasks::Mode;
+use quire_tasks::{Mode, ModeName, TextLayerPolicy};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -14,5 +14,17 @@ pub(crate) fn parse_read_options(fields: &Map<String, Value>) -> Result<ReadOpti
     let keys = json::texts(fields, "keys")?;
     let language = json::text(fields, "language")?.map(str::to_owned);
     let mode = Mode::new(name, keys, language)?;
-    Ok(ReadOptions { mode, engine: json::text(fields, "engine")?.map(str::to_owned) })
+    let text_layer = match json::text(fields, "text_layer")? {
+        Some(text) => parse_text_layer(text, mode.name())?,
+        None => TextLayerPolicy::default(),
+    };
+    Ok(ReadOptions { mode, engine: json::text(fields, "engine")?.map(str::to_owned), text_layer })
+}
+
+fn parse_text_layer(text: &str, mode: ModeName) -> Result<TextLayerPolicy, Problem> {
+    let policy = text.parse().map_err(|error| Problem::invalid_field("text_layer", format!("{error}.")))?;
+    if policy == TextLayerPolicy::Only && mode != ModeName::Text {
+        return Err(Problem::invalid_field("text_layer", "Only the mode text can be read from text layers only."));
+    }
+    Ok(policy)
 }

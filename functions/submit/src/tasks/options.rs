@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quire_tasks::{Callback, DEFAULT_RETENTION, Mode, RedactPolicy, Task};
+use quire_tasks::{Callback, DEFAULT_RETENTION, Mode, RedactPolicy, Task, TextLayerPolicy};
 
 /// How documents are read.
 ///
@@ -19,6 +19,8 @@ pub struct ReadOptions {
     /// Pins the engine: `name@version`, or a name that has only one version here. Default: the engine of the mode's
     /// route.
     pub engine: Option<String>,
+    /// Whether the text that a PDF itself contains is used. Default: where it agrees with what is printed.
+    pub text_layer: TextLayerPolicy,
 }
 
 /// The tags, retention, redaction and callback of a task.

@@ -33,11 +33,12 @@ impl Routing {
         id: TaskId,
         options: ReadOptions,
     ) -> Result<Result<ReadAs, NotOffered>> {
-        let ReadOptions { mode, engine } = options;
+        let ReadOptions { mode, engine, text_layer } = options;
         let has_canary = self.config.route(mode.name()).is_some_and(|route| route.canary.is_some());
         // The statuses only matter for a canary, which may be rolled back.
         let statuses = if has_canary && engine.is_none() { self.statuses(backend).await? } else { Arc::default() };
-        Ok(self.config.assign(id, mode, engine.as_deref(), &statuses))
+        let assigned = self.config.assign(id, mode, engine.as_deref(), &statuses);
+        Ok(assigned.map(|read_as| ReadAs { text_layer, ..read_as }))
     }
 
     /// Returns what an open task waits for, if not only for capacity. If the engine statuses cannot be read, the reason

@@ -63,7 +63,8 @@ async fn the_default_mode_is_text() {
     for form in [vec![image("pages=1")], vec![image("pages=1"), field("mode", "text")]] {
         world.post("/ocr", &form).await;
         let (read_as, task) = sent(&world).await;
-        let expected = ReadAs { mode: Mode::Text, engine: "pp-ocr@v6-small".parse().ok(), pinned: false };
+        let expected =
+            ReadAs { mode: Mode::Text, engine: "pp-ocr@v6-small".parse().ok(), pinned: false, ..ReadAs::default() };
         assert_eq!(read_as, expected);
         assert_eq!((&task["mode"], &task["engine"]), (&"text".into(), &"pp-ocr@v6-small".into()));
         assert_eq!((&task["pinned"], task.get("keys")), (&false.into(), None));
@@ -85,10 +86,10 @@ async fn json_calls_accept_a_mode_and_an_engine() {
         };
         let read_as = ask(json!({"mode": "translate", "language": "français", "engine": "a@2"})).await;
         let mode = Mode::Translate { language: "français".to_owned() };
-        assert_eq!(read_as, ReadAs { mode, engine: "a@2".parse().ok(), pinned: true });
+        assert_eq!(read_as, ReadAs { mode, engine: "a@2".parse().ok(), pinned: true, ..ReadAs::default() });
         let read_as = ask(json!({"mode": "fields", "keys": ["a", "b"], "language": null})).await;
         let mode = Mode::Fields { keys: vec!["a".to_owned(), "b".to_owned()] };
-        assert_eq!(read_as, ReadAs { mode, engine: "a@1".parse().ok(), pinned: false });
+        assert_eq!(read_as, ReadAs { mode, engine: "a@1".parse().ok(), pinned: false, ..ReadAs::default() });
         let nothing = ask(json!({"mode": null, "keys": null, "engine": null})).await;
         assert_eq!(nothing.engine, "pp-ocr@v6-small".parse().ok());
     }

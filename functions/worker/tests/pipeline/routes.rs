@@ -156,7 +156,8 @@ async fn only_pages_with_low_confidence_or_without_text_are_filed_for_review() {
 #[tokio::test]
 async fn a_pinned_engine_has_no_fallback() {
     let stage = routed(&two_engines(r#", "fallback": "b@1""#), b_reads_all);
-    let pinned = |engine: &str| ReadAs { mode: Mode::Text, engine: Some(name(engine)), pinned: true };
+    let pinned =
+        |engine: &str| ReadAs { mode: Mode::Text, engine: Some(name(engine)), pinned: true, ..ReadAs::default() };
     let fails = stage.submit_as(&[ERRS], pinned("a@1")).await;
     let reads = stage.submit_as(&[ERRS], pinned("b@1")).await;
     let gone = stage.submit_as(&[WHITE], pinned("c@1")).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pdfium_render::prelude::{
     PdfMatrix, PdfPage, PdfPageImageObject, PdfPageObject, PdfPageObjectCommon, PdfPageObjectsCommon,
-    PdfPageTextObject, PdfPageXObjectFormObject,
+    PdfPageTextObject, PdfPageXObjectFormObject, PdfPathSegments,
 };
 
 use quire_tasks::MAX_FONTS;
@@ -21,6 +21,8 @@ const MIN_IMAGE_SHARE: f64 = 0.1;
 const MIN_EMPTY_TEXTS: u32 = 5;
 /// The width in points below which pdfium ignores a text.
 const MIN_TEXT_WIDTH: f32 = 0.01;
+/// The most segments of a path that is a line, a box or an underline, and not a drawing.
+const MAX_RULE_SEGMENTS: u32 = 8;
 /// Points per inch (ISO 32000-1, 8.3.2.3).
 const POINTS_PER_INCH: f64 = 72.0;
 
@@ -36,6 +38,8 @@ pub(super) struct PageContent {
     empty_fonts: BTreeSet<String>,
     /// The area of the image with the resolution of [`Detail::image_dpi`], in square points.
     image_area: f64,
+    /// Whether there is more than text, rules and boxes.
+    has_drawings: bool,
     objects: u32,
 }
 
@@ -57,13 +61,15 @@ impl PageContent {
     fn add(&mut self, object: &PdfPageObject<'_>, scale: f64, depth: u32) {
         self.objects += 1;
         if self.objects > MAX_OBJECTS {
+            self.has_drawings = true;
             return;
         }
         match object {
             PdfPageObject::Text(text) => self.add_text(text, scale),
             PdfPageObject::Image(image) => self.add_image(image, scale),
             PdfPageObject::XObjectForm(form) if depth < MAX_DEPTH => self.add_form(form, scale, depth),
-            _ => {}
+            PdfPageObject::Path(path) => self.has_drawings |= path.segments().len() > MAX_RULE_SEGMENTS,
+            _ => self.has_drawings = true,
         }
     }
 
@@ -118,7 +124,13 @@ impl PageContent {
         if is_undrawn { self.empty_fonts.clone() } else { BTreeSet::new() }
     }
 
+    /// Returns whether there is more than text, rules and boxes, e.g. images.
+    pub(super) const fn has_drawings(&self) -> bool {
+        self.has_drawings
+    }
+
     fn add_image(&mut self, image: &PdfPageImageObject<'_>, scale: f64) {
+        self.has_drawings = true;
         let (Ok(width), Ok(height), Ok(matrix)) = (image.width(), image.height(), image.matrix()) else { return };
         // An image is drawn in the unit square.
         let area = area_factor(&matrix) * scale * scale;

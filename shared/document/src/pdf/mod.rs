@@ -8,6 +8,8 @@
 
 mod content;
 mod hidden;
+mod layer;
+mod layer_lines;
 mod library;
 mod missing_fonts;
 mod repair;
@@ -31,6 +33,7 @@ use quire_tasks::{Failure, FailureCode, HiddenContent, Warning, WarningKind};
 pub use self::library::PdfiumUnavailable;
 use self::{
     content::PageContent,
+    layer::text_layer,
     library::{Bound, lock_pdfium},
     missing_fonts::MissingText,
     repair::RepairedFile,
@@ -85,8 +88,8 @@ impl PdfFile {
     }
 
     /// Renders one page, counted from 1, like a viewer: rotated and cropped, with annotations and form fields.
-    pub(crate) fn render(&self, number: u32) -> Result<PageImage, Failure> {
-        let rendered = page_index(number).and_then(|index| self.render_page(index));
+    pub(crate) fn render(&self, number: u32, with_text_layer: bool) -> Result<PageImage, Failure> {
+        let rendered = page_index(number).and_then(|index| self.render_page(index, with_text_layer));
         let (image, dpi) = rendered.map_err(|error| page_failure(number, &error))?;
         self.rendered.set(Some((number, dpi)));
         Ok(image)
@@ -104,7 +107,7 @@ impl PdfFile {
         Ok(page_size(&page, &PageContent::of_page(&page)).dpi)
     }
 
-    fn render_page(&self, index: i32) -> Result<(PageImage, f32), PdfiumError> {
+    fn render_page(&self, index: i32, with_text_layer: bool) -> Result<(PageImage, f32), PdfiumError> {
         let _page = self.substitutes.begin_page();
         let page = open_page(&self.document, index)?;
         let content = PageContent::of_page(&page);
@@ -115,11 +118,13 @@ impl PdfFile {
         } else {
             self.render_with_fallback(index, size, &missing)?.map_or_else(|| Ok((render(&page, size)?, missing)), Ok)?
         };
+        let text_layer = if with_text_layer { text_layer(&page, &content, size)? } else { None };
         let mut warnings = Vec::from_iter(self.hidden.map(|content| WarningKind::NotOnPage { content }));
         if !missing.is_empty() {
             warnings.push(WarningKind::missing_fonts(missing.fonts()));
         }
-        Ok((image.with_warnings(warnings.into_iter().map(Warning::from).collect()), size.dpi))
+        let warnings = warnings.into_iter().map(Warning::from).collect();
+        Ok((image.with_warnings(warnings).with_text_layer(text_layer), size.dpi))
     }
 
     /// Renders a page with a font that has most of the missing letters, and returns what is missing then; `None` if

@@ -9,6 +9,7 @@ mod pdf;
 mod pdf_content;
 mod pdf_repair;
 mod pdf_sizes;
+mod text_layer;
 mod tiff;
 mod transparency;
 mod variants;
