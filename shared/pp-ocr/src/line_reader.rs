@@ -17,7 +17,7 @@ use crate::{
     page_reader::PageReader,
     page_state::{DetectedText, LineSelection, PageState},
     policy::BatchPolicy,
-    text_layer::{LayerSample, VisibleLayer},
+    text_layer::{LayerSample, VisibleLayer, agree},
 };
 
 /// Reads pages line by line with a detection and a recognition model.
@@ -88,15 +88,11 @@ impl LineReader {
             .flat_map(|(page, samples)| samples.iter().map(move |sample| (page, sample.quad)))
             .map(|(page, quad)| LineSource { page, quad, width_ratio: DEFAULT_WIDTH_RATIO })
             .collect();
-        let mut readings = read_lines(&mut self.model, &self.policy, &self.pool, &sources).into_iter();
-        let mut agrees = |sample: &LayerSample| {
-            let reading = readings.next().expect("every sample was read");
-            reading.is_ok_and(|reading| sample.agrees_with(&reading.reading))
-        };
+        let readings = read_lines(&mut self.model, &self.policy, &self.pool, &sources);
+        let mut readings = readings.into_iter().map(|reading| reading.ok().map(|reading| reading.reading));
         let mut is_trusted = |samples: &[LayerSample]| {
-            // All are compared, so that the readings stay with their samples.
-            let agreeing = samples.iter().filter(|sample| agrees(sample)).count();
-            agreeing > 0 && agreeing == samples.len()
+            let read: Vec<Option<LineReading>> = readings.by_ref().take(samples.len()).collect();
+            agree(samples, &read)
         };
         visible.into_iter().zip(&samples).map(|(layer, samples)| layer.filter(|_| is_trusted(samples))).collect()
     }

@@ -1,7 +1,10 @@
 //! Decides whether the text that a page itself contains can be used instead of reading its image: a sample of each font
 //! must agree with what is printed, and invisible words do not count.
 
-use std::ops::Range;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use quire_document::{LayerLine, LayerWord, PageImage, TextLayer};
@@ -21,17 +24,23 @@ use crate::{
 /// The direction of the text.
 const RIGHT: Point = [1.0, 0.0];
 
-/// Most samples of a page, one per font.
-const MAX_SAMPLES: usize = 8;
-/// Most doubtful words that are read in addition.
+/// Most fonts of a page that have a sample of their own.
+const MAX_FONTS: usize = 8;
+/// Most words that are read because they have further characters of a font,
+const MAX_COVERING: usize = 6;
+/// and most doubtful words.
 const MAX_DOUBTFUL: usize = 6;
 /// Length of a sample in characters. Longer ones are not more certain, but take longer.
 const SAMPLE_CHARACTERS: usize = 20;
 /// Fewest letters and digits of a sample: marks and bullets are not read reliably out of their line.
 const MIN_CHARACTERS: usize = 3;
-/// Share of a sample's letters and digits that the recognizer may read differently. It errs in less than 1 % of printed
-/// characters; fonts with a wrong mapping differ in most.
-const MAX_DIFFERENCE: f32 = 0.2;
+/// Share of the letters and digits that the recognizer may read differently. It errs in less than 1 % of printed ones;
+/// fonts with a wrong mapping differ in most.
+const MAX_DIFFERENCE: f32 = 0.1;
+/// Most lines of a page whose text is used.
+const MAX_LINES: usize = 3_000;
+/// Share of the smaller of two lines that both cover if one of them hides the other.
+const HIDING_SHARE: f32 = 0.5;
 /// Share of the words that may be invisible. A page with more of them shows something else than it says.
 const MAX_INVISIBLE: f32 = 0.2;
 /// Probability from which the recognizer cannot read a sample.
@@ -60,6 +69,7 @@ pub(crate) struct VisibleLayer {
 pub(crate) struct LayerSample {
     pub(crate) quad: Quad,
     text: String,
+    font: u32,
     /// Whether each character must be the same.
     is_strict: bool,
 }
@@ -68,7 +78,7 @@ impl VisibleLayer {
     /// Returns the visible text of a page's layer; `None` if it has none, or if it cannot be used.
     pub(crate) fn of_page(page: &PageImage) -> Option<Self> {
         let TextLayer { lines, has_other_content, is_incomplete } = page.text_layer()?;
-        if *is_incomplete {
+        if *is_incomplete || lines.len() > MAX_LINES {
             return None;
         }
         let all = lines.iter().map(|line| line.words.len()).sum::<usize>();
@@ -77,31 +87,60 @@ impl VisibleLayer {
                 line.words.iter().filter(|word| has_ink(page, &word.polygon)).cloned().collect();
             (!words.is_empty()).then_some(LayerLine { words, polygon: line.polygon })
         };
-        let lines: Vec<LayerLine> = lines.iter().filter_map(visible).collect();
+        let lines: Vec<LayerLine> = without_copies(lines.iter().filter_map(visible).collect())?;
         let seen = lines.iter().map(|line| line.words.len()).sum::<usize>();
         let is_usable = seen > 0 && (all - seen) as f32 <= MAX_INVISIBLE * all as f32;
         is_usable.then_some(Self { lines, has_other_content: *has_other_content })
     }
 
-    /// Returns the parts that are read: the longest one of each font, and doubtful words.
+    /// Returns the parts that are read: the longest one of each font, words with its other characters, and doubtful
+    /// words.
     pub(crate) fn samples(&self) -> Vec<LayerSample> {
-        let mut longest: Vec<(u32, LayerSample)> = Vec::new();
+        let mut longest: Vec<LayerSample> = Vec::new();
         for line in &self.lines {
             for words in line.words.chunk_by(|a, b| a.font == b.font) {
                 let sample = LayerSample::of_words(line, words);
-                match longest.iter_mut().find(|(font, _)| *font == words[0].font) {
-                    Some((_, known)) if known.characters() < sample.characters() => *known = sample,
+                match longest.iter_mut().find(|known| known.font == sample.font) {
+                    Some(known) if known.characters() < sample.characters() => *known = sample,
                     Some(_) => {}
-                    None => longest.push((words[0].font, sample)),
+                    None => longest.push(sample),
                 }
             }
         }
-        let mut samples: Vec<LayerSample> = longest.into_iter().map(|(_, sample)| sample).collect();
+        let mut samples = longest;
         samples.retain(|sample| sample.characters() >= MIN_CHARACTERS);
         samples.sort_by_key(|sample| std::cmp::Reverse(sample.characters()));
-        samples.truncate(MAX_SAMPLES);
+        samples.truncate(MAX_FONTS);
+        samples.extend(self.covering_words(&samples));
         samples.extend(self.doubtful_words());
         samples
+    }
+
+    /// Returns words with characters that are not in the samples, those with the most of them first.
+    fn covering_words(&self, samples: &[LayerSample]) -> Vec<LayerSample> {
+        let characters = |sample: &LayerSample| -> BTreeSet<(u32, char)> {
+            comparable(&sample.text).into_iter().map(|character| (sample.font, character)).collect()
+        };
+        let mut covered: BTreeSet<(u32, char)> = samples.iter().flat_map(characters).collect();
+        let words = self.lines.iter().flat_map(|line| line.words.iter().map(move |word| (line, word)));
+        let words = words.map(|(line, word)| LayerSample::of_words(line, std::slice::from_ref(word)));
+        let words: Vec<(LayerSample, BTreeSet<(u32, char)>)> = words
+            .filter(|word| word.characters() >= MIN_CHARACTERS)
+            .map(|word| {
+                let its = characters(&word);
+                (word, its)
+            })
+            .collect();
+        let mut covering = Vec::new();
+        while covering.len() < MAX_COVERING {
+            let new = |its: &BTreeSet<(u32, char)>| its.difference(&covered).count();
+            let Some((word, its)) = words.iter().max_by_key(|(_, its)| new(its)).filter(|(_, its)| new(its) > 0) else {
+                break;
+            };
+            covering.push(word.clone());
+            covered.extend(its);
+        }
+        covering
     }
 
     /// Returns doubtful words, each once.
@@ -164,7 +203,7 @@ impl LayerSample {
         let margin = SAMPLE_MARGIN * (bottom - top);
         let [left, right] = [left - margin, right + margin];
         let quad = Quad([[left, top], [right, top], [right, bottom], [left, bottom]]);
-        Self { quad, text: texts.join(" "), is_strict: false }
+        Self { quad, text: texts.join(" "), font: words[0].font, is_strict: false }
     }
 
     /// Returns the number of letters and digits.
@@ -172,23 +211,68 @@ impl LayerSample {
         self.text.chars().filter(|character| character.is_alphanumeric()).count()
     }
 
-    /// Returns whether what is printed is what the layer says.
-    pub(crate) fn agrees_with(&self, reading: &LineReading) -> bool {
-        if let Some((Unreadable::Script(script), probability)) = reading.scripts.unreadable()
-            && probability >= UNREADABLE
-        {
-            let letters = self.text.chars().filter(|character| character.is_alphabetic()).count();
-            let of_script = self.text.chars().filter(|character| script.contains(*character)).count();
-            return 2 * of_script > letters;
+    /// Returns whether the recognizer says that it cannot read the script of the sample, which is that of its letters.
+    fn is_in_unreadable_script(&self, reading: &LineReading) -> bool {
+        let Some((Unreadable::Script(script), probability)) = reading.scripts.unreadable() else { return false };
+        let letters = self.text.chars().filter(|character| character.is_alphabetic()).count();
+        let of_script = self.text.chars().filter(|character| script.contains(*character)).count();
+        probability >= UNREADABLE && 2 * of_script > letters
+    }
+}
+
+/// Returns whether what is printed is what the layer says: no character of a font is read as another one wherever it
+/// is sampled, and few are at all. `readings` are those of the samples, in their order; `None` if it failed.
+pub(crate) fn agree(samples: &[LayerSample], readings: &[Option<LineReading>]) -> bool {
+    let mut seen: BTreeMap<(u32, char), bool> = BTreeMap::new();
+    let (mut differences, mut characters) = (0, 0);
+    for (sample, reading) in samples.iter().zip(readings) {
+        let Some(reading) = reading else { return false };
+        if sample.is_in_unreadable_script(reading) {
+            continue;
         }
-        let (said, printed) = (comparable(&self.text), comparable(&reading.text));
-        let differences = edit_distance(&said, &printed);
-        if self.is_strict {
-            differences == 0
-        } else {
-            differences as f32 <= MAX_DIFFERENCE * said.len().max(printed.len()) as f32
+        let (said, printed) = (comparable(&sample.text), comparable(&reading.text));
+        let same = same_characters(&said, &printed);
+        let different = said.len().max(printed.len()) - same.iter().filter(|same| **same).count();
+        if sample.is_strict && different > 0 {
+            return false;
+        }
+        differences += different;
+        characters += said.len();
+        for (character, same) in said.iter().zip(same) {
+            *seen.entry((sample.font, *character)).or_default() |= same;
         }
     }
+    !samples.is_empty() && seen.values().all(|same| *same) && differences as f32 <= MAX_DIFFERENCE * characters as f32
+}
+
+/// Returns the lines without those that are drawn again in their place, e.g. to make them bold; `None` if one line is in
+/// the place of another: one of them is hidden.
+fn without_copies(lines: Vec<LayerLine>) -> Option<Vec<LayerLine>> {
+    let mut kept: Vec<LayerLine> = Vec::with_capacity(lines.len());
+    for line in lines {
+        let mut is_copy = false;
+        for other in kept.iter().filter(|other| is_hiding(other, &line)) {
+            if other.text() != line.text() {
+                return None;
+            }
+            is_copy = true;
+        }
+        if !is_copy {
+            kept.push(line);
+        }
+    }
+    Some(kept)
+}
+
+/// Returns whether two lines share most of the smaller one, by the places of their glyphs.
+fn is_hiding(a: &LayerLine, b: &LayerLine) -> bool {
+    let bounds = |line: &LayerLine| extent(line.words.iter().map(|word| &word.polygon));
+    let (([left, top], [right, bottom]), ([other_left, other_top], [other_right, other_bottom])) =
+        (bounds(a), bounds(b));
+    let shared = (right.min(other_right) - left.max(other_left)).max(0.0)
+        * (bottom.min(other_bottom) - top.max(other_top)).max(0.0);
+    let smaller = ((right - left) * (bottom - top)).min((other_right - other_left) * (other_bottom - other_top));
+    shared > HIDING_SHARE * smaller
 }
 
 fn to_line(page: &PageImage, line: &LayerLine) -> Line {
@@ -206,25 +290,45 @@ fn word_ranges(line: &LayerLine) -> Vec<Range<f32>> {
     line.words.iter().map(range).collect()
 }
 
-/// Returns the letters and digits of a text without accents and case: what the recognizer can be expected to read the
-/// same.
+/// Returns the letters and digits of a text without accents and case, and those that look the same as one: what the
+/// recognizer can be expected to read the same.
 fn comparable(text: &str) -> Vec<char> {
     let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
-    decomposed.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    let folded = decomposed.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase);
+    let look = |character: char| match character {
+        'i' | '1' => 'l',
+        '0' => 'o',
+        other => other,
+    };
+    folded.map(look).collect()
 }
 
-/// Returns the number of characters to insert, delete or replace (Levenshtein distance).
-fn edit_distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+/// Returns for each character of `a` whether it is the same in `b`, for the alignment with the fewest insertions,
+/// deletions and replacements (Levenshtein distance).
+fn same_characters(a: &[char], b: &[char]) -> Vec<bool> {
+    let mut costs = vec![(0..=b.len()).collect::<Vec<usize>>()];
     for (i, left) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        let mut row = vec![i + 1];
         for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+            let replaced = costs[i][j] + usize::from(left != right);
+            row.push(replaced.min(costs[i][j + 1] + 1).min(row[j] + 1));
+        }
+        costs.push(row);
+    }
+    let mut same = vec![false; a.len()];
+    let (mut i, mut j) = (a.len(), b.len());
+    while i > 0 && j > 0 {
+        let is_same = a[i - 1] == b[j - 1];
+        if costs[i][j] == costs[i - 1][j - 1] + usize::from(!is_same) {
+            (i, j) = (i - 1, j - 1);
+            same[i] = is_same;
+        } else if costs[i][j] == costs[i - 1][j] + 1 {
+            i -= 1;
+        } else {
+            j -= 1;
         }
     }
-    row[b.len()]
+    same
 }
 
 #[cfg(test)]
@@ -285,26 +389,51 @@ mod tests {
         let layer = VisibleLayer::of_page(&page(lines, |_| true)).expect("a layer");
         let samples: Vec<(String, bool)> =
             layer.samples().into_iter().map(|sample| (sample.text, sample.is_strict)).collect();
-        let expected = [("longest ofice", false), ("other", false), ("ofice", true)];
-        assert_eq!(samples, expected.map(|(text, strict)| (text.to_owned(), strict)));
+        let expected = [("longest ofice", false), ("other", false), ("short", false), ("ofice", true)];
+        assert_eq!(samples, expected.map(|(text, strict)| (text.to_owned(), strict)), "only `short` has an h");
+    }
+
+    #[test]
+    fn a_line_in_the_place_of_another_hides_it() {
+        let first = line(vec![word("hidden", 0.0, 0)]);
+        let copy = line(vec![word("hidden", 1.0, 0)]);
+        let other = line(vec![word("shown", 5.0, 0)]);
+        let beside = line(vec![word("beside", 100.0, 0)]);
+        assert_eq!(without_copies(vec![first.clone(), copy, beside.clone()]), Some(vec![first.clone(), beside]));
+        assert_eq!(without_copies(vec![first, other]), None);
+    }
+
+    fn sample(text: &str) -> LayerSample {
+        LayerSample { quad: Quad::default(), text: text.to_owned(), font: 0, is_strict: false }
+    }
+
+    fn agrees(samples: &[LayerSample], printed: &[&str]) -> bool {
+        agree(samples, &printed.iter().map(|text| Some(reading(text))).collect::<Vec<_>>())
     }
 
     #[test]
     fn a_sample_agrees_up_to_accents_and_few_errors() {
-        let sample =
-            LayerSample { quad: Quad::default(), text: "Café au lait, 12,50 €".to_owned(), is_strict: false };
-        assert!(sample.agrees_with(&reading("cafe au lait 12.50")));
-        assert!(sample.agrees_with(&reading("Cafe au 1ait, 12,50 €")));
-        assert!(!sample.agrees_with(&reading("Dbgf bv mbju, 23,61")), "each letter is another one");
-        assert!(!sample.agrees_with(&reading("")));
-        let strict = LayerSample { text: "ofice".to_owned(), is_strict: true, ..sample };
-        assert!(!strict.agrees_with(&reading("office")));
-        assert!(strict.agrees_with(&reading("Ofice")));
+        let cafe = [sample("Café am Markt, Ulm: 12,50 €")];
+        assert!(agrees(&cafe, &["cafe am Markt Ulm 12.50"]));
+        assert!(agrees(&cafe, &["Cafe am Markt, Uln: l2,5O €"]), "one m is an m, and an l looks like a 1");
+        assert!(!agrees(&cafe, &["Cafe am Markt, Ulm: 12,60 €"]), "the only 5 is a 6");
+        assert!(!agrees(&cafe, &["Dbgf bn Nbslu, Vmn: 23,61"]), "each letter is another one");
+        assert!(!agrees(&cafe, &[""]));
+        assert!(!agree(&cafe, &[None]));
+        assert!(!agree(&[], &[]), "nothing is known");
     }
 
     #[test]
-    fn the_edit_distance_counts_characters() {
-        let distance = |a: &str, b: &str| edit_distance(&comparable(a), &comparable(b));
-        assert_eq!([distance("kitten", "sitting"), distance("", "abc"), distance("same", "same")], [3, 3, 0]);
+    fn a_character_must_be_read_as_itself_somewhere() {
+        let samples = ["printing", "nothing", "else here that is different"].map(sample);
+        assert!(agrees(&samples, &["printing", "nothlng", "else here that is different"]));
+        assert!(!agrees(&samples, &["prixtixg", "xothixg", "else here that is differext"]), "each n is an x");
+    }
+
+    #[test]
+    fn doubtful_words_must_be_the_same() {
+        let strict = LayerSample { is_strict: true, ..sample("ofice") };
+        assert!(!agrees(std::slice::from_ref(&strict), &["office"]));
+        assert!(agrees(&[strict], &["Ofice"]));
     }
 }
