@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use quire_document::{Document, Documents, PageImage};
+use quire_document::{Document, Documents};
 use quire_tasks::{Failure, FailureCode};
 use rustix::{process::Resource, time::ClockId};
+use serde::Serialize;
 
 use crate::{
     lockdown::{self, MemoryLimits},
@@ -70,17 +71,37 @@ fn answer(socket: &mut UnixStream, request: Request, document: &mut OpenedDocume
     let answered = match request {
         Request::Inspect { cpu_secs } => {
             limit_cpu_time(cpu_secs);
-            opened(document).and_then(Document::inspect).map(|split| (Response::Inspected(split), None))
+            opened(document).and_then(Document::inspect).map(|split| (Response::Inspected(split), Vec::new()))
         }
         Request::Page { page, cpu_secs } => {
             limit_cpu_time(cpu_secs);
             opened(document).and_then(|document| render(document, page))
         }
-        Request::Probe { file } => Ok((Response::Probed(probe::try_everything(&file)), None)),
+        Request::CopyPdf { first, cpu_secs } => {
+            limit_cpu_time(cpu_secs);
+            let copied = opened(document).and_then(|document| document.copy_pdf(first));
+            copied.map(|mut copy| {
+                let bytes = std::mem::take(&mut copy.bytes);
+                data(&copy, &bytes)
+            })
+        }
+        Request::PageSpace { page, cpu_secs } => {
+            limit_cpu_time(cpu_secs);
+            opened(document).and_then(|document| document.page_space(page)).map(|space| data(&space, &[]))
+        }
+        Request::StoredImage { page, cpu_secs } => {
+            limit_cpu_time(cpu_secs);
+            let stored = opened(document).and_then(|document| document.stored_image(page));
+            stored.map(|mut image| {
+                let bytes = std::mem::take(&mut image.bytes);
+                data(&image, &bytes)
+            })
+        }
+        Request::Probe { file } => Ok((Response::Probed(probe::try_everything(&file)), Vec::new())),
         Request::Setup(_) | Request::Open => return Err(io::Error::other("handled by the caller")),
     };
     match answered {
-        Ok((response, image)) => respond(socket, &response, image.as_ref().map_or(&[], PageImage::pixels)),
+        Ok((response, data)) => respond(socket, &response, &data),
         Err(failure) => respond(socket, &Response::Failed(failure), &[]),
     }
 }
@@ -93,10 +114,18 @@ fn opened(document: &mut OpenedDocument) -> Result<&mut Document, Failure> {
     }
 }
 
-fn render(document: &mut Document, page: u32) -> Result<(Response, Option<PageImage>), Failure> {
+fn render(document: &mut Document, page: u32) -> Result<(Response, Vec<u8>), Failure> {
     let image = document.page(page)?;
     let dpi = document.dpi(page)?;
-    Ok((Response::Page(PageHead::of(&image, dpi)), Some(image)))
+    Ok((Response::Page(PageHead::of(&image, dpi)), image.into_pixels()))
+}
+
+/// Returns a response with a value and other bytes.
+fn data(value: &impl Serialize, other: &[u8]) -> (Response, Vec<u8>) {
+    let mut data = serde_json::to_vec(value).expect("plain data serializes to JSON");
+    let response = Response::Data { json: data.len() as u64, other: other.len() as u64 };
+    data.extend_from_slice(other);
+    (response, data)
 }
 
 /// Lets the kernel end this process (SIGXCPU) soon after the limit: the parent, which does so at the limit, may have
