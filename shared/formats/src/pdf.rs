@@ -5,10 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use pdf_writer::{
-    Chunk, Content, Filter, Finish, Name, Rect, Ref, TextStr,
-    writers::{Catalog, DocumentInfo},
-};
+use pdf_writer::{Chunk, Content, Filter, Finish, Name, Rect, Ref, TextStr, writers::DocumentInfo};
 use quire_tasks::PageText;
 
 use crate::{
@@ -111,6 +108,7 @@ pub struct SearchablePdf<W> {
     /// Content streams that save this number of graphics states.
     saves: HashMap<u32, Ref>,
     source: Option<SourceEntries>,
+    appearance: Vec<u8>,
     is_version_2: bool,
 }
 
@@ -137,6 +135,7 @@ impl<W: Write> SearchablePdf<W> {
             font_refs: Vec::new(),
             saves: HashMap::new(),
             source: None,
+            appearance: Vec::new(),
             is_version_2: false,
         })
     }
@@ -169,6 +168,17 @@ impl<W: Write> SearchablePdf<W> {
     /// one.
     pub fn set_source(&mut self, source: SourceEntries) {
         self.source = Some(source);
+    }
+
+    /// Keeps entries of the catalog that change how pages look: layers and forms. Of several documents that were
+    /// imported, one can have them.
+    pub fn set_appearance(&mut self, entries: Vec<u8>) {
+        self.appearance = entries;
+    }
+
+    /// Returns whether a document has set the appearance.
+    pub const fn has_appearance(&self) -> bool {
+        !self.appearance.is_empty()
     }
 
     /// Declares version 2.0 of the format, which a document that was imported has.
@@ -311,15 +321,14 @@ impl<W: Write> SearchablePdf<W> {
         let info = self.file.new_ref();
         match self.source.take() {
             Some(source) => self.write_source(&source, info)?,
-            None => self.write_catalog(title, info)?,
+            None => self.write_title(title, info)?,
         }
         self.file.finish(self.catalog, info)
     }
 
-    fn write_catalog(&mut self, title: &str, info: Ref) -> io::Result<()> {
-        let mut chunk = Chunk::new();
-        chunk.indirect(self.catalog).start::<Catalog<'_>>().pages(self.tree);
-        self.file.write(&chunk)?;
+    fn write_title(&mut self, title: &str, info: Ref) -> io::Result<()> {
+        let appearance = std::mem::take(&mut self.appearance);
+        self.write_catalog(&appearance)?;
         let mut chunk = Chunk::new();
         let mut written = chunk.indirect(info).start::<DocumentInfo<'_>>();
         written.title(TextStr(title)).producer(TextStr("Quire"));
@@ -328,11 +337,15 @@ impl<W: Write> SearchablePdf<W> {
     }
 
     fn write_source(&mut self, source: &SourceEntries, info: Ref) -> io::Result<()> {
+        self.write_catalog(&source.catalog)?;
+        self.file.write_object(info, &[b"<<", &source.info[..], b">>"].concat())
+    }
+
+    /// Writes the catalog with these entries beside its type and pages.
+    fn write_catalog(&mut self, entries: &[u8]) -> io::Result<()> {
         let version = if self.is_version_2 { "/Version/2.0" } else { "" };
         let begin = format!("<</Type/Catalog/Pages {} 0 R{version}", self.tree.get());
-        let catalog = [begin.as_bytes(), &source.catalog, b">>"].concat();
-        self.file.write_object(self.catalog, &catalog)?;
-        self.file.write_object(info, &[b"<<", &source.info[..], b">>"].concat())
+        self.file.write_object(self.catalog, &[begin.as_bytes(), entries, b">>"].concat())
     }
 
     fn text_layer(&mut self, text: Option<&PageText>, placement: Placement<'_>) -> Option<TextLayer> {

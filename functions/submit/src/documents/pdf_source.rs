@@ -42,6 +42,8 @@ impl PdfSource {
         if is_only {
             let [catalog, info] = [copy.catalog, copy.info].map(|span| span.of(&copy.bytes).to_vec());
             pdf.set_source(SourceEntries { catalog, info });
+        } else if copy.appearance.bytes > 0 {
+            pdf.set_appearance(copy.appearance.of(&copy.bytes).to_vec());
         }
         Ok((pdf, Some(Self { copy: Arc::new(copy) })))
     }

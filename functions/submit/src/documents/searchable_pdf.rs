@@ -210,11 +210,19 @@ async fn origin_of(
     if split.format != DocumentFormat::Pdf {
         return Ok(Ok((pdf, Origin::Stored(local))));
     }
-    let copy = match images.copy_pdf(pdf.next_number()).await {
+    let copied = images.copy_pdf(pdf.next_number()).await.and_then(|copy| {
+        // Catalogs cannot be merged.
+        let is_one_of_several = copy.appearance.bytes > 0 && pdf.has_appearance();
+        let message = "Another document of the task has layers or a form, too.";
+        let failure = Failure::new(FailureCode::UnsupportedFormat, message);
+        if is_one_of_several { Err(failure) } else { Ok(copy) }
+    });
+    let copy = match copied {
         Ok(copy) => copy,
         Err(failure) if failure.code == FailureCode::Internal => return Ok(Err(failure)),
         Err(failure) => {
-            info!(task.id = %task.id, document.no = document.number, reason = failure.message, "a PDF is rasterized");
+            let reason = &failure.message;
+            info!(task.id = %task.id, document.no = document.number, reason, "the pages of a PDF are rendered");
             return Ok(Ok((pdf, Origin::Rendered)));
         }
     };

@@ -1,13 +1,13 @@
 //! Searchable PDFs preserve what their documents contain: vectors, links, outlines, and images as they are stored.
 
-use std::{fmt::Write as _, io::Read};
+use std::{fmt::Write as _, io::Read, path::Path};
 
 use quire_document::{Document, DocumentLimits, PageGlyph, PageImage};
 use quire_tasks::{DocumentFormat, EngineName, Line, PageText, Polygon};
 
 use crate::{
     searchable::{difference, seen, text},
-    support::{PdfWorld, documents, rectangle},
+    support::{PdfWorld, documents, rectangle, samples_folder},
 };
 
 /// The bytes that a text layer with its fonts may add.
@@ -151,11 +151,11 @@ async fn links_outlines_and_objects_in_streams_are_kept() {
     assert!(has(&third, "https://example.com/a\\(b\\)"));
 }
 
-/// Returns a photo of some noise.
+/// Returns a photo without symmetry.
 fn photo(width: u32, height: u32) -> image::RgbImage {
     image::RgbImage::from_fn(width, height, |x, y| {
-        let value = (x * 7 + y * 13 + (x * y) % 31) % 256;
-        image::Rgb([value as u8, (255 - value) as u8, (x % 256) as u8])
+        let share = |value: u32, of: u32| (value * 255 / of) as u8;
+        image::Rgb([share(x, width), share(y, height), share(x * y, width * height)])
     })
 }
 
@@ -215,9 +215,100 @@ fn at_size_of(pdf: &[u8], image: &PageImage) -> PageImage {
     let document = pdfium.load_pdf_from_byte_vec(pdf.to_vec(), None).expect("a PDF");
     let config = PdfRenderConfig::new()
         .set_fixed_size(image.width() as i32, image.height() as i32)
-        .set_format(PdfBitmapFormat::BGRA);
+        .set_format(PdfBitmapFormat::BGRA)
+        .set_reverse_byte_order(false);
     let page = document.pages().get(0).expect("a page");
     let bitmap = page.render_with_config(&config).expect("rendered");
     let pixels = bitmap.as_raw_bytes().chunks_exact(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
     PageImage::new(image.width(), image.height(), pixels)
+}
+
+/// Returns a PDF of one page with a square on a layer that is hidden.
+fn hidden_layer() -> Vec<u8> {
+    let page = "<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</Properties<</L 5 0 R>>>>/MediaBox[0 0 300 400]>>";
+    pdf_of(&[
+        "<</Type/Catalog/Pages 2 0 R/OCProperties<</OCGs[5 0 R]/D<</OFF[5 0 R]/Order[5 0 R]>>>>>>".to_owned(),
+        "<</Type/Pages/Count 1/Kids[3 0 R]>>".to_owned(),
+        page.to_owned(),
+        stream("", "/OC/L BDC 0 0 200 200 re f EMC 220 220 50 50 re f"),
+        "<</Type/OCG/Name(Hidden)>>".to_owned(),
+    ])
+}
+
+#[tokio::test]
+async fn documents_of_a_task_keep_their_links_and_their_looks() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
+    let mut samples = Vec::new();
+    for (name, bytes) in [("a.pdf", drawing("/Rotate 90")), ("b.pdf", hidden_layer()), ("c.pdf", hidden_layer())] {
+        let file = pdf_world.program.path().join(name);
+        std::fs::write(&file, bytes).expect("written");
+        samples.push(file.to_str().expect("UTF-8").to_owned());
+    }
+    let samples: Vec<_> = samples.iter().map(|file| (file.as_str(), DocumentFormat::Pdf, 1)).collect();
+    let size = seen(&hidden_layer()).remove(0);
+    let place = rectangle(100.0, 100.0, 300.0, 130.0);
+    let read = || Some(page_text((size.width(), size.height()), &[("Invoice 7", place)]));
+    let task = pdf_world.task_of(&samples, None, vec![None, read(), read()]).await;
+    let made = pdf_world.pdf(&task).await;
+    assert_eq!(text(&made), ["", "Invoice 7", "Invoice 7"]);
+    assert!(has(&made, "https://example.com/a\\(b\\)"));
+    let sent = [drawing("/Rotate 90"), hidden_layer(), hidden_layer()].map(|source| seen(&source).remove(0));
+    let differences: Vec<f64> = seen(&made).iter().zip(&sent).map(|(made, sent)| difference(made, sent)).collect();
+    // The layers of the third one cannot be merged with those of the second one: it is rendered.
+    assert!(differences[0] == 0.0 && differences[1] == 0.0 && differences[2] < 1.0, "{differences:?}");
+}
+
+#[tokio::test]
+async fn an_encrypted_pdf_that_opens_without_a_password_is_copied() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/document/tests/fixtures");
+    let source = std::fs::read(folder.join("owner-password.pdf")).expect("the fixture is there");
+    let sent = seen(&source).remove(0);
+    let place = rectangle(100.0, 100.0, 300.0, 130.0);
+    let read = page_text((sent.width(), sent.height()), &[("Invoice 7", place)]);
+    let made = searchable(&pdf_world, "owner.pdf", DocumentFormat::Pdf, &source, vec![Some(read)]).await;
+    assert!(has(&source, "/Encrypt") && !has(&made, "/Encrypt"));
+    assert!(text(&made)[0].ends_with("Invoice 7"));
+    assert_eq!(difference(&seen(&made).remove(0), &sent), 0.0);
+}
+
+#[tokio::test]
+async fn a_fax_keeps_its_bits() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
+    let file = samples_folder().join("scan.tiff");
+    let bytes = std::fs::read(&file).expect("the sample is there");
+    let sent: Vec<_> =
+        (1..=2).map(|page| documents().page(&file, DocumentFormat::Tiff, page).expect("a page")).collect();
+    let made = searchable(&pdf_world, "scan.tiff", DocumentFormat::Tiff, &bytes, vec![None, None]).await;
+    for (made, sent) in seen(&made).iter().zip(&sent) {
+        assert_eq!(difference(made, sent), 0.0);
+    }
+    assert!(has(&made, "/CCITTFaxDecode"));
+    assert!(made.len() < bytes.len() * 11 / 10, "{} for {}", made.len(), bytes.len());
+}
+
+#[tokio::test]
+#[ignore = "needs the program qpdf: `.ci/run` runs it where it is installed"]
+async fn qpdf_finds_no_error() {
+    let mut pdf_world = PdfWorld::new().await;
+    pdf_world.start_worker();
+    let invoice = std::fs::read(samples_folder().join("invoice.pdf")).expect("the sample is there");
+    let photo = image::DynamicImage::from(photo(301, 207));
+    for (name, format, bytes) in [
+        ("drawing.pdf", DocumentFormat::Pdf, drawing("/Rotate 90")),
+        ("layer.pdf", DocumentFormat::Pdf, hidden_layer()),
+        ("invoice.pdf", DocumentFormat::Pdf, invoice),
+        ("photo.png", DocumentFormat::Png, encoded(&photo, image::ImageFormat::Png)),
+        ("photo.jpg", DocumentFormat::Jpeg, encoded(&photo, image::ImageFormat::Jpeg)),
+    ] {
+        let read = page_text((0, 0), &[("Invoice 发票 7", rectangle(100.0, 100.0, 300.0, 130.0))]);
+        let made = searchable(&pdf_world, name, format, &bytes, vec![Some(read)]).await;
+        let file = pdf_world.program.path().join("made.pdf");
+        std::fs::write(&file, made).expect("written");
+        let checked = std::process::Command::new("qpdf").arg("--check").arg(&file).output().expect("qpdf runs");
+        assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
+    }
 }

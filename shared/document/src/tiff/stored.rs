@@ -1,10 +1,11 @@
-//! Images of one bit per pixel in a form that PDF can contain: their fax data as it is, or their rows compressed.
+//! Images of one bit per pixel in a form that PDF can contain: their fax data as it is, or their rows encoded again.
 
 use std::{
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom, Write},
 };
 
+use fax::{Color, VecWriter, encoder::Encoder};
 use flate2::{Compression, write::ZlibEncoder};
 use hayro_ccitt::EncodingMode;
 
@@ -20,8 +21,6 @@ use crate::{
     stored_image::{StoredCoding, StoredColors, StoredImage, StoredStrip},
 };
 
-/// The most strips of an image that are kept as they are: each is an image of its own in a PDF.
-const MAX_STRIPS: usize = 64;
 /// PNG's filter that changes nothing.
 const NO_FILTER: u8 = 0;
 
@@ -57,16 +56,16 @@ pub(super) fn fax_image(
         strips: Vec::new(),
         bytes: Vec::new(),
     };
-    match codec {
-        Codec::Fax { encoding, is_byte_aligned } if chunks.bands <= MAX_STRIPS => {
+    let strip = match codec {
+        // Several strips would be several images, which viewers draw with seams.
+        Codec::Fax { encoding, is_byte_aligned } if chunks.bands == 1 => {
             let coding = StoredCoding::Fax { k: fax_parameter(encoding), is_byte_aligned };
-            for band in 0..chunks.bands {
-                let data = strip_data(&mut reader, &chunks, band, &shape, &mut stored.bytes)?;
-                stored.strips.push(StoredStrip { rows: chunks.rows(band, shape.size.1), coding, data });
-            }
+            let data = strip_data(&mut reader, &chunks, &shape, &mut stored.bytes)?;
+            StoredStrip { rows: shape.size.1, coding, data }
         }
-        codec => stored.strips.push(compressed_rows(&mut reader, &chunks, codec, &shape, &mut stored.bytes)?),
-    }
+        codec => encoded_rows(&rows(&mut reader, &chunks, codec, &shape)?, &chunks, &shape, &mut stored.bytes)?,
+    };
+    stored.strips.push(strip);
     Some(stored)
 }
 
@@ -79,37 +78,29 @@ const fn fax_parameter(encoding: EncodingMode) -> i8 {
     }
 }
 
-/// Returns the data of a strip: that of the file, unless the order of its bits must be reversed.
+/// Returns the data of the only strip: that of the file, unless the order of its bits must be reversed.
 fn strip_data(
     reader: &mut BufReader<&File>,
     chunks: &Chunks,
-    band: usize,
     shape: &Shape,
     bytes: &mut Vec<u8>,
 ) -> Option<Vec<BodyPart>> {
-    let (start, length) = chunks.place(0, band, 0)?;
+    let (start, length) = chunks.place(0, 0, 0)?;
     if !shape.is_fill_order_reversed {
         return Some(vec![BodyPart::Source(Span { start, bytes: length })]);
     }
-    let at = bytes.len();
     reader.seek(SeekFrom::Start(start)).ok()?;
     reader.take(length).read_to_end(bytes).ok()?;
-    for byte in &mut bytes[at..] {
+    for byte in bytes.iter_mut() {
         *byte = byte.reverse_bits();
     }
-    Some(vec![BodyPart::Copy(Span { start: at as u64, bytes: (bytes.len() - at) as u64 })])
+    Some(vec![BodyPart::Copy(Span { start: 0, bytes: bytes.len() as u64 })])
 }
 
-/// Decompresses the rows of all strips, and compresses them as PNG does.
-fn compressed_rows(
-    reader: &mut BufReader<&File>,
-    chunks: &Chunks,
-    codec: Codec,
-    shape: &Shape,
-    bytes: &mut Vec<u8>,
-) -> Option<StoredStrip> {
+/// Decompresses the rows of all strips.
+fn rows(reader: &mut BufReader<&File>, chunks: &Chunks, codec: Codec, shape: &Shape) -> Option<Vec<u8>> {
     let (width, height) = shape.size;
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    let mut all = Vec::new();
     for band in 0..chunks.bands {
         let (start, length) = chunks.place(0, band, 0)?;
         let mut data = Vec::new();
@@ -117,11 +108,39 @@ fn compressed_rows(
         reader.take(length).read_to_end(&mut data).ok()?;
         let rows = chunks.rows(band, height);
         let data = codec.decompress(data, shape, width, rows, chunks.row_bytes);
-        for row in data.get(..chunks.row_bytes * rows as usize)?.chunks(chunks.row_bytes) {
-            encoder.write_all(&[NO_FILTER]).and_then(|()| encoder.write_all(row)).ok()?;
-        }
+        all.extend_from_slice(data.get(..chunks.row_bytes * rows as usize)?);
     }
-    *bytes = encoder.finish().ok()?;
+    Some(all)
+}
+
+/// Encodes rows without loss: as fax, or compressed as PNG does, whichever is smaller.
+fn encoded_rows(rows: &[u8], chunks: &Chunks, shape: &Shape, bytes: &mut Vec<u8>) -> Option<StoredStrip> {
+    let (width, height) = shape.size;
+    let fax = fax_rows(rows, chunks.row_bytes, u16::try_from(width).ok()?)?;
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    for row in rows.chunks(chunks.row_bytes) {
+        encoder.write_all(&[NO_FILTER]).and_then(|()| encoder.write_all(row)).ok()?;
+    }
+    let compressed = encoder.finish().ok()?;
+    let coding;
+    (coding, *bytes) = if fax.len() <= compressed.len() {
+        (StoredCoding::Fax { k: fax_parameter(EncodingMode::Group4), is_byte_aligned: false }, fax)
+    } else {
+        (StoredCoding::Png, compressed)
+    };
     let data = vec![BodyPart::Copy(Span { start: 0, bytes: bytes.len() as u64 })];
-    Some(StoredStrip { rows: height, coding: StoredCoding::Png, data })
+    Some(StoredStrip { rows: height, coding, data })
+}
+
+/// Encodes rows as fax of group 4; 1 is black.
+fn fax_rows(rows: &[u8], row_bytes: usize, width: u16) -> Option<Vec<u8>> {
+    let mut encoder = Encoder::new(VecWriter::new());
+    for row in rows.chunks(row_bytes) {
+        let color = |x: u16| {
+            let is_black = row[usize::from(x) / 8] << (x % 8) & 0x80 != 0;
+            if is_black { Color::Black } else { Color::White }
+        };
+        encoder.encode_line((0..width).map(color), width).ok()?;
+    }
+    Some(encoder.finish().ok()?.finish())
 }

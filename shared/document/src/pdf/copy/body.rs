@@ -4,7 +4,10 @@ use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
 
-use super::{BodyPart, ObjectPlace, Span, copier::CopyFault};
+use super::{
+    fault::CopyFault,
+    pdf_copy::{BodyPart, ObjectPlace, Span},
+};
 
 /// The most objects of an object stream, as readers expect (ISO 32000-1, annex C).
 const MAX_PACKED: usize = 200;

@@ -1,50 +1,29 @@
 //! Finds and copies the objects of a PDF.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, VecDeque},
-};
+use std::borrow::Cow;
 
 use hayro_syntax::{
-    DecryptionError, LoadPdfError, Pdf, PdfVersion,
+    Pdf, PdfVersion,
     metadata::Metadata,
-    object::{DateTime, Dict, Name, Object, ObjectIdentifier, Stream},
+    object::{DateTime, Dict, Name, Object, Stream},
 };
 
 use super::{
-    PdfCopy, Span,
     body::{Body, StreamData},
+    fault::CopyFault,
+    numbering::Numbering,
     pages,
-    syntax::{self, Numbers},
+    pdf_copy::{PdfCopy, Span},
+    syntax,
 };
 
 /// The most objects of a document: a hundred for each page of a large one.
 const MAX_OBJECTS: usize = 1_000_000;
 
-/// Why a document cannot be copied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CopyFault {
-    #[error("it is too large to be copied")]
-    TooLarge,
-    #[error("its objects are nested too deeply, or are too many")]
-    Complex,
-    #[error("its structure is damaged")]
-    Damaged,
-    #[error("it is encrypted in a way that is not supported")]
-    Encrypted,
-    #[error("the password is missing or wrong")]
-    Password,
-}
-
-impl From<LoadPdfError> for CopyFault {
-    fn from(error: LoadPdfError) -> Self {
-        match error {
-            LoadPdfError::Decryption(DecryptionError::PasswordProtected) => Self::Password,
-            LoadPdfError::Decryption(_) => Self::Encrypted,
-            LoadPdfError::Invalid => Self::Damaged,
-        }
-    }
-}
+/// The entries of the catalog that are not copied. Permissions and validation data belong to signatures.
+const OMITTED: [&[u8]; 5] = [b"Type", b"Pages", b"Version", b"Perms", b"DSS"];
+/// The entries of the catalog that change how pages look (ISO 32000-1, 8.11.4 and 12.7.2).
+const APPEARANCE: [&[u8]; 2] = [b"OCProperties", b"AcroForm"];
 
 /// The copy of a document, and the sizes of its pages as shown, in points.
 pub(crate) struct Copied {
@@ -58,7 +37,8 @@ pub(crate) fn copy(file: Vec<u8>, password: &str, first: u32, max_bytes: usize) 
     let pdf = Pdf::new_with_password(file, password)?;
     let mut copier = Copier { pdf: &pdf, numbers: Numbering::new(first, max_bytes) };
     let page_numbers: Vec<u32> = pdf.pages().iter().map(|page| copier.numbers.add_page(page.raw().obj_id())).collect();
-    let catalog = copier.catalog()?;
+    let catalog = copier.catalog(|key| !OMITTED.contains(&key))?;
+    let appearance = copier.catalog(|key| APPEARANCE.contains(&key))?;
     let mut pages = Vec::new();
     for (page, number) in pdf.pages().iter().zip(page_numbers) {
         pages.push(pages::copy_page(page, number, &mut copier.numbers)?);
@@ -71,7 +51,7 @@ pub(crate) fn copy(file: Vec<u8>, password: &str, first: u32, max_bytes: usize) 
     let is_version_2 = pdf.version() == PdfVersion::Pdf20;
     let page_sizes = pdf.pages().iter().map(hayro_syntax::page::Page::render_dimensions).collect();
     let Body { places, parts, bytes, .. } = body;
-    let copy = PdfCopy { places, body: parts, pages, catalog, info, is_version_2, bytes };
+    let copy = PdfCopy { places, body: parts, pages, catalog, appearance, info, is_version_2, bytes };
     Ok(Copied { copy, page_sizes })
 }
 
@@ -81,14 +61,12 @@ struct Copier<'a> {
 }
 
 impl<'a> Copier<'a> {
-    /// Copies the entries of the catalog.
-    fn catalog(&mut self) -> Result<Span, CopyFault> {
+    /// Copies entries of the catalog.
+    fn catalog(&mut self, is_copied: impl Fn(&[u8]) -> bool) -> Result<Span, CopyFault> {
         let xref = self.pdf.xref();
         let catalog = xref.get::<Dict<'_>>(xref.root_id()).ok_or(CopyFault::Damaged)?;
         let mut entries = Vec::new();
-        // Permissions and validation data belong to signatures.
-        let omitted: [&[u8]; 5] = [b"Type", b"Pages", b"Version", b"Perms", b"DSS"];
-        syntax::write_entries(&mut entries, &catalog, &mut self.numbers, 0, |key| omitted.contains(&key))?;
+        syntax::write_entries(&mut entries, &catalog, &mut self.numbers, 0, |key| !is_copied(key))?;
         self.copy_queued()?;
         Ok(self.numbers.body.keep(&entries))
     }
@@ -133,39 +111,6 @@ impl<'a> Copier<'a> {
             None => StreamData::Memory(&data),
         };
         self.numbers.body.stream(number, &dict, &data)
-    }
-}
-
-/// The new numbers of objects, those that are still to be copied, and those that are.
-pub(super) struct Numbering {
-    numbers: HashMap<ObjectIdentifier, u32>,
-    queue: VecDeque<(ObjectIdentifier, u32)>,
-    pub(super) body: Body,
-}
-
-impl Numbering {
-    fn new(first: u32, max_bytes: usize) -> Self {
-        Self { numbers: HashMap::new(), queue: VecDeque::new(), body: Body::new(first, max_bytes) }
-    }
-
-    fn add_page(&mut self, id: Option<ObjectIdentifier>) -> u32 {
-        let number = self.body.new_number();
-        if let Some(id) = id {
-            self.numbers.entry(id).or_insert(number);
-        }
-        number
-    }
-}
-
-impl Numbers for Numbering {
-    fn number(&mut self, id: ObjectIdentifier) -> u32 {
-        if let Some(number) = self.numbers.get(&id) {
-            return *number;
-        }
-        let number = self.body.new_number();
-        self.numbers.insert(id, number);
-        self.queue.push_back((id, number));
-        number
     }
 }
 

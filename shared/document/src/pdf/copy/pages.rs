@@ -7,8 +7,9 @@ use hayro_syntax::{
 };
 
 use super::{
-    CopiedPage,
-    copier::{CopyFault, Numbering},
+    fault::CopyFault,
+    numbering::Numbering,
+    pdf_copy::CopiedPage,
     syntax::{self, Numbers},
 };
 

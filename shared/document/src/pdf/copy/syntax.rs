@@ -4,7 +4,7 @@ use std::io::Write;
 
 use hayro_syntax::object::{Array, Dict, MaybeRef, Name, Number, Object, ObjectIdentifier, Stream};
 
-use super::copier::CopyFault;
+use super::fault::CopyFault;
 
 /// The deepest nesting of arrays and dictionaries.
 const MAX_DEPTH: u32 = 100;
