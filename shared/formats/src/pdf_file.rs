@@ -128,9 +128,11 @@ impl<W: Write> PdfFile<W> {
         let columns = 1 + offset_bytes + INDEX_BYTES;
         let data = deflate(&self.table(offset_bytes, columns));
         let name = self.identifier();
-        let mut dict = format!("<</Type/XRef/Size {size}/W[1 {offset_bytes} {INDEX_BYTES}]");
-        dict += &format!("/Root {} 0 R/Info {} 0 R/ID[<{name}><{name}>]", catalog.get(), info.get());
-        dict += &format!("/Filter/FlateDecode/DecodeParms<</Predictor 12/Columns {columns}>>/Length {}>>", data.len());
+        let (root, info, length) = (catalog.get(), info.get(), data.len());
+        let table = format!("/Type/XRef/Size {size}/W[1 {offset_bytes} {INDEX_BYTES}]");
+        let document = format!("/Root {root} 0 R/Info {info} 0 R/ID[<{name}><{name}>]");
+        let filter = format!("/Filter/FlateDecode/DecodeParms<</Predictor 12/Columns {columns}>>/Length {length}");
+        let dict = format!("<<{table}{document}{filter}>>");
         let object = [dict.as_bytes(), b"\nstream\n", &data, b"\nendstream"].concat();
         self.write_object(id, &object)?;
         write!(self.out, "startxref\n{start}\n%%EOF\n")?;

@@ -1,7 +1,7 @@
 //! Images in a PDF, as their documents store them.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     io::{self, Write},
 };
 
@@ -111,7 +111,10 @@ impl PictureColors<'_> {
                 format!("/ColorSpace/DeviceCMYK{}", if is_inverted { "/Decode[1 0 1 0 1 0 1 0]" } else { "" })
             }
             Self::Palette(colors) => {
-                let digits: String = colors.iter().flatten().map(|value| format!("{value:02x}")).collect();
+                let digits = colors.iter().flatten().fold(String::new(), |mut digits, value| {
+                    let _ = write!(digits, "{value:02x}");
+                    digits
+                });
                 format!("/ColorSpace[/Indexed/DeviceRGB {} <{digits}>]", colors.len().saturating_sub(1))
             }
         }
@@ -146,9 +149,8 @@ impl StoredPicture<'_> {
         let share = rows as f32 / all;
         let bottom = 1.0 - (top + rows) as f32 / all;
         // From the unit square of the strip to that of the image, turned and mirrored, to the page.
-        let [a, b, c, d, e, f] = turned(self.orientation);
-        let strip = [a, b, c * share, d * share, c * bottom + e, d * bottom + f];
-        let mut matrix = strip;
+        let [right_x, right_y, up_x, up_y, x, y] = turned(self.orientation);
+        let mut matrix = [right_x, right_y, up_x * share, up_y * share, up_x * bottom + x, up_y * bottom + y];
         for (index, value) in matrix.iter_mut().enumerate() {
             *value *= if index % 2 == 0 { width } else { height };
         }
@@ -186,8 +188,10 @@ mod tests {
     fn corners(orientation: u8) -> [[f32; 2]; 3] {
         let colors = PictureColors::Rgb;
         let picture = StoredPicture { width: 4, height: 4, orientation, bits: 8, colors, strips: &[] };
-        let [a, b, c, d, e, f] = picture.matrix(0, 4, (10.0, 10.0));
-        [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]].map(|[x, y]| [a * x + c * y + e, b * x + d * y + f])
+        let matrix = picture.matrix(0, 4, (10.0, 10.0));
+        let shown =
+            |[x, y]: [f32; 2]| [matrix[0] * x + matrix[2] * y + matrix[4], matrix[1] * x + matrix[3] * y + matrix[5]];
+        [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]].map(shown)
     }
 
     #[test]
@@ -211,7 +215,11 @@ mod tests {
     fn strips_are_below_each_other() {
         let colors = PictureColors::Gray { is_inverted: true };
         let picture = StoredPicture { width: 8, height: 4, orientation: 1, bits: 1, colors, strips: &[] };
-        assert_eq!(picture.matrix(0, 3, (80.0, 40.0)), [80.0, 0.0, 0.0, 30.0, 0.0, 10.0]);
-        assert_eq!(picture.matrix(3, 1, (80.0, 40.0)), [80.0, 0.0, 0.0, 10.0, 0.0, 0.0]);
+        for (top, rows, expected) in
+            [(0, 3, [80.0, 0.0, 0.0, 30.0, 0.0, 10.0]), (3, 1, [80.0, 0.0, 0.0, 10.0, 0.0, 0.0])]
+        {
+            let matrix = picture.matrix(top, rows, (80.0, 40.0));
+            assert!(matrix.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-4_f32), "{matrix:?}");
+        }
     }
 }

@@ -82,8 +82,9 @@ fn unplaced(index: usize, line: &Line, unit: f32, page_height: f32) -> Polygon {
 
 /// Returns the text matrix that scales a word in fonts of size 1 to its polygon, or `None` if the polygon has no area.
 /// `to_points` maps pixels to points.
-fn text_matrix(polygon: &Polygon, word: &str, [a, b, c, d, e, f]: [f32; 6]) -> Option<[f32; 6]> {
-    let [top, _, end, start] = polygon.map(|[x, y]| [a * x + c * y + e, b * x + d * y + f]);
+fn text_matrix(polygon: &Polygon, word: &str, to_points: [f32; 6]) -> Option<[f32; 6]> {
+    let [m11, m12, m21, m22, dx, dy] = to_points;
+    let [top, _, end, start] = polygon.map(|[x, y]| [m11 * x + m21 * y + dx, m12 * x + m22 * y + dy]);
     let length = width(word);
     let along = [(end[0] - start[0]) / length, (end[1] - start[1]) / length];
     let up = [top[0] - start[0], top[1] - start[1]];

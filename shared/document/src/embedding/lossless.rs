@@ -64,23 +64,19 @@ fn samples(image: &PageImage) -> Samples {
         let bytes = pixels.iter().map(|[value, ..]| *value).collect();
         return Samples { colors: gray, color_type: ColorType::Grayscale, depth: BitDepth::Eight, bytes };
     }
-    match palette(pixels) {
-        Some(palette) => {
-            let (bits, depth) = match palette.len() {
-                ..=2 => (1, BitDepth::One),
-                ..=4 => (2, BitDepth::Two),
-                ..=16 => (4, BitDepth::Four),
-                _ => (8, BitDepth::Eight),
-            };
-            let indices: HashMap<[u8; 3], u8> = palette.iter().copied().zip(0..=255).collect();
-            let bytes = pack(pixels.iter().map(|[b, g, r]| indices[&[*r, *g, *b]]), image.width() as usize, bits);
-            Samples { colors: StoredColors::Palette(palette), color_type: ColorType::Grayscale, depth, bytes }
-        }
-        None => {
-            let bytes = pixels.iter().flat_map(|[blue, green, red]| [*red, *green, *blue]).collect();
-            Samples { colors: StoredColors::Rgb, color_type: ColorType::Rgb, depth: BitDepth::Eight, bytes }
-        }
-    }
+    let Some(palette) = palette(pixels) else {
+        let bytes = pixels.iter().flat_map(|[blue, green, red]| [*red, *green, *blue]).collect();
+        return Samples { colors: StoredColors::Rgb, color_type: ColorType::Rgb, depth: BitDepth::Eight, bytes };
+    };
+    let (bits, depth) = match palette.len() {
+        ..=2 => (1, BitDepth::One),
+        3..=4 => (2, BitDepth::Two),
+        5..=16 => (4, BitDepth::Four),
+        _ => (8, BitDepth::Eight),
+    };
+    let indices: HashMap<[u8; 3], u8> = palette.iter().copied().zip(0..=255).collect();
+    let bytes = pack(pixels.iter().map(|[b, g, r]| indices[&[*r, *g, *b]]), image.width() as usize, bits);
+    Samples { colors: StoredColors::Palette(palette), color_type: ColorType::Grayscale, depth, bytes }
 }
 
 /// Returns the colors of an image that has few.

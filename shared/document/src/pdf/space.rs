@@ -71,6 +71,7 @@ fn matrix(turns: u8, [left, bottom]: [f32; 2], [width, height]: [f32; 2], pixels
 }
 
 /// Returns the inverse of a matrix; zeros if it has none.
+#[expect(clippy::many_single_char_names, reason = "the names that PDF gives to the numbers of a matrix")]
 fn inverse([a, b, c, d, e, f]: [f32; 6]) -> [f32; 6] {
     let area = a * d - b * c;
     if area == 0.0 {
@@ -79,22 +80,22 @@ fn inverse([a, b, c, d, e, f]: [f32; 6]) -> [f32; 6] {
     [d / area, -b / area, -c / area, a / area, (c * f - d * e) / area, (b * e - a * f) / area]
 }
 
-fn glyph(character: &PdfPageTextChar<'_>, [a, b, c, d, e, f]: [f32; 6]) -> Option<PageGlyph> {
+fn apply(matrix: [f32; 6], [x, y]: [f32; 2]) -> [f32; 2] {
+    [matrix[0] * x + matrix[2] * y + matrix[4], matrix[1] * x + matrix[3] * y + matrix[5]]
+}
+
+fn glyph(character: &PdfPageTextChar<'_>, to_pixels: [f32; 6]) -> Option<PageGlyph> {
     let symbol = character.unicode_char().filter(|symbol| !symbol.is_whitespace() && !symbol.is_control())?;
     let bounds = character.loose_bounds().ok()?;
     let x = f32::midpoint(bounds.left().value, bounds.right().value);
     let y = f32::midpoint(bounds.bottom().value, bounds.top().value);
-    let center = [a * x + c * y + e, b * x + d * y + f];
+    let center = apply(to_pixels, [x, y]);
     center.iter().all(|value| value.is_finite()).then_some(PageGlyph { character: symbol, center })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn apply([a, b, c, d, e, f]: [f32; 6], [x, y]: [f32; 2]) -> [f32; 2] {
-        [a * x + c * y + e, b * x + d * y + f]
-    }
 
     #[test]
     fn the_corners_of_the_pixels_are_the_corners_of_the_box() {

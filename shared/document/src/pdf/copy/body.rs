@@ -1,6 +1,6 @@
 //! The body of a copy: where its bytes come from.
 
-use std::io::Write;
+use std::{fmt::Write as _, io::Write};
 
 use flate2::{Compression, write::ZlibEncoder};
 
@@ -81,7 +81,7 @@ impl Body {
         let stream = self.new_number();
         let (mut index, mut objects) = (String::new(), Vec::new());
         for (place, (number, object)) in packed.iter().enumerate() {
-            index += &format!("{number} {} ", objects.len());
+            let _ = write!(index, "{number} {} ", objects.len());
             objects.extend_from_slice(object);
             objects.push(b'\n');
             self.place(*number, ObjectPlace::In(stream, place as u32));

@@ -19,6 +19,8 @@ const INHERITED: [&[u8]; 3] = [b"MediaBox", b"CropBox", b"Rotate"];
 const MAX_PARENTS: usize = 64;
 /// The most graphics states that the contents of a page may leave behind.
 const MAX_STATES: i64 = 10_000;
+/// The largest number in the names of fonts: each making of a searchable PDF of one takes another one.
+const MAX_PREFIX: u32 = 100_000;
 /// The bytes of a page's contents up to which their operators are examined.
 const MAX_CONTENT: usize = 64 << 20;
 
@@ -66,7 +68,7 @@ fn font_prefix(fonts: &Dict<'_>) -> u32 {
         let name = format!("Quire{prefix}");
         !fonts.keys().any(|key| key.as_ref().starts_with(name.as_bytes()))
     };
-    (0..).find(is_free).unwrap_or_default()
+    (0..=MAX_PREFIX).find(is_free).unwrap_or(MAX_PREFIX)
 }
 
 /// Returns the new numbers of a page's content streams, and the streams.
