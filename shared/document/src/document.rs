@@ -10,7 +10,7 @@ use std::{
 use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
 
 use crate::{
-    DocumentLimits, PageImage,
+    DocumentLimits, PageImage, PageSpace, PdfCopy, StoredImage, embedding,
     file_failure::file_failure,
     format::{SNIFF_BYTES, sniff, unsupported_format},
     pdf::{self, PdfFile},
@@ -109,6 +109,54 @@ impl Document {
         self.catch_panics(FailureCode::UnreadablePage, |document| match document.parsed()? {
             MultiPageFile::Pdf(pdf) => pdf.dpi(page),
             MultiPageFile::Tiff(_) => Ok(pdf::FULL_DPI as f32),
+        })
+    }
+
+    /// Copies the objects of a PDF for another one, in which they are numbered from `first`.
+    ///
+    /// # Errors
+    /// Fails with a [`Failure`] for the customer if the document is not a PDF, or cannot be copied although its pages
+    /// can be rendered: it is too large or too complex, or its structure is damaged.
+    pub fn copy_pdf(&mut self, first: u32) -> Result<PdfCopy, Failure> {
+        self.with_pdf(FailureCode::UnreadableDocument, |pdf| pdf.copy(first))
+    }
+
+    /// Returns the coordinates and the own text of a PDF's page, counted from 1.
+    ///
+    /// # Errors
+    /// Fails like [`Document::page`], and if the document is not a PDF.
+    pub fn page_space(&mut self, page: u32) -> Result<PageSpace, Failure> {
+        self.with_pdf(FailureCode::UnreadablePage, |pdf| pdf.space(page))
+    }
+
+    /// Returns the image of a page, counted from 1, in a form that a PDF can contain.
+    ///
+    /// # Errors
+    /// Fails like [`Document::page`], and if the page has no image, or one that is damaged or would be too large.
+    pub fn stored_image(&mut self, page: u32) -> Result<StoredImage, Failure> {
+        self.catch_panics(FailureCode::UnreadablePage, |document| {
+            let limits = document.limits;
+            if !document.has_pages() {
+                return embedding::stored_image(&document.rewound()?, document.format, &limits);
+            }
+            match document.parsed()? {
+                MultiPageFile::Pdf(_) => Err(Failure::new(FailureCode::UnsupportedFormat, "A PDF has no image.")),
+                MultiPageFile::Tiff(tiff) => tiff.stored_image(page, &limits),
+            }
+        })
+    }
+
+    fn with_pdf<T>(
+        &mut self,
+        code: FailureCode,
+        work: impl FnOnce(&PdfFile) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if self.format != DocumentFormat::Pdf {
+            return Err(Failure::new(FailureCode::UnsupportedFormat, "The document is not a PDF."));
+        }
+        self.catch_panics(code, |document| match document.parsed()? {
+            MultiPageFile::Pdf(pdf) => work(pdf),
+            MultiPageFile::Tiff(_) => Err(Failure::new(code, "The document is not a PDF.")),
         })
     }
 

@@ -17,6 +17,7 @@ mod damaged_rows;
 mod document;
 mod documents;
 mod downscale;
+mod embedding;
 mod file_failure;
 mod fonts;
 mod format;
@@ -30,6 +31,7 @@ mod png;
 mod raster;
 mod redact_pixels;
 mod rows;
+mod stored_image;
 mod text_layer;
 mod tiff;
 mod transparency;
@@ -42,5 +44,8 @@ pub use format::{SNIFF_BYTES, sniff, sniff_file, unsupported_format};
 pub use jpeg::Jpeg;
 pub use limits::{DocumentLimits, MAX_WHOLE_PIXELS};
 pub use page_image::PageImage;
-pub use pdf::PdfiumUnavailable;
+pub use pdf::{
+    BodyPart, CopiedPage, MAX_COPY_BYTES, ObjectPlace, PageGlyph, PageSpace, PdfCopy, PdfiumUnavailable, Span,
+};
+pub use stored_image::{StoredCoding, StoredColors, StoredImage, StoredStrip};
 pub use text_layer::{LayerLine, LayerWord, TextLayer};

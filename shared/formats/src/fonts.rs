@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 
 use pdf_writer::{
-    Chunk, Content, Finish, Name, Rect, Ref, Str,
+    Chunk, Content, Filter, Finish, Name, Rect, Ref, Str,
     types::{SystemInfo, UnicodeCmap},
 };
 
-use crate::words::is_wide;
+use crate::{pdf_file::deflate, words::is_wide};
 
 /// Character codes of one font: one byte.
 const CODES: usize = 256;
@@ -57,9 +57,9 @@ impl Fonts {
         self.characters.len().div_ceil(CODES)
     }
 
-    /// Returns the name of a font in the resources of a page.
-    pub(crate) fn name(font: usize) -> Vec<u8> {
-        format!("F{font}").into_bytes()
+    /// Returns the name of a font in the resources of a page, where names of fonts begin with `prefix`.
+    pub(crate) fn name(prefix: &str, font: usize) -> Vec<u8> {
+        format!("{prefix}{font}").into_bytes()
     }
 
     /// Returns the objects of all fonts, one per chunk. `font_ref` returns the reference of a font, `new_ref` an unused
@@ -108,8 +108,9 @@ fn unicode_map(id: Ref, characters: &[char]) -> Chunk {
     for (code, &character) in characters.iter().enumerate() {
         map.pair(code as u8, character);
     }
+    let compressed = deflate(&map.finish());
     let mut chunk = Chunk::new();
-    chunk.cmap(id, &map.finish());
+    chunk.cmap(id, &compressed).filter(Filter::FlateDecode);
     chunk
 }
 

@@ -11,19 +11,26 @@ pub(crate) struct Word<'a> {
     pub(crate) word_box: LineBox,
 }
 
-/// Splits a line at whitespace. Engines return positions of lines, not of words, so that each word's position is
-/// estimated from the typical widths of its characters.
+/// Splits a line at whitespace. The words of a line without a position have the box of the page.
 pub(crate) fn split_words<'a>(line: &'a Line, page: &PageText) -> Vec<Word<'a>> {
+    if line.polygon.is_none() {
+        let words = line.text.split_whitespace();
+        return words.map(|text| Word { text, word_box: LineBox::of_page(page) }).collect();
+    }
+    let words = word_polygons(line).into_iter();
+    words.map(|(text, polygon)| Word { text, word_box: LineBox::of_polygon(&polygon, page) }).collect()
+}
+
+/// Returns the words of a line with their positions; nothing if the line has none. Engines return positions of lines,
+/// not of words, so that each word's position is estimated from the typical widths of its characters.
+pub(crate) fn word_polygons(line: &Line) -> Vec<(&str, Polygon)> {
+    let Some(polygon) = &line.polygon else { return Vec::new() };
     let total = width(&line.text).max(f32::MIN_POSITIVE);
     let mut words = Vec::new();
     for text in line.text.split_whitespace() {
         let start = width(&line.text[..offset(&line.text, text)]) / total;
         let end = start + width(text) / total;
-        let word_box = match &line.polygon {
-            Some(polygon) => LineBox::of_polygon(&slice_polygon(polygon, start, end), page),
-            None => LineBox::of_page(page),
-        };
-        words.push(Word { text, word_box });
+        words.push((text, slice_polygon(polygon, start, end)));
     }
     words
 }

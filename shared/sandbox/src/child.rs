@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use quire_document::{Document, Documents, PageImage};
+use quire_document::{Document, Documents};
 use quire_tasks::{Failure, FailureCode};
 use rustix::{process::Resource, time::ClockId};
+use serde::Serialize;
 
 use crate::{
     layer,
@@ -49,10 +50,10 @@ fn serve(socket: &mut UnixStream) -> io::Result<()> {
         && let Err(error) =
             Documents::new(setup.pdfium.clone(), setup.document_limits()).bind_pdfium_with_fonts(&setup.fonts)
     {
-        return respond(socket, &Response::NotReady(error.to_string()), [&[]; 2]);
+        return respond(socket, &Response::NotReady(error.to_string()), &[]);
     }
     let lockdown = lockdown::lock_down(MemoryLimits { step: setup.memory }, &setup.fonts);
-    respond(socket, &Response::Ready(lockdown), [&[]; 2])?;
+    respond(socket, &Response::Ready(lockdown), &[])?;
     let mut document = None;
     while let Some((request, descriptor)) = receive(socket)? {
         match request {
@@ -71,19 +72,38 @@ fn answer(socket: &mut UnixStream, request: Request, document: &mut OpenedDocume
     let answered = match request {
         Request::Inspect { cpu_secs } => {
             limit_cpu_time(cpu_secs);
-            opened(document).and_then(Document::inspect).map(|split| (Response::Inspected(split), None))
+            opened(document).and_then(Document::inspect).map(|split| (Response::Inspected(split), Vec::new()))
         }
         Request::Page { page, text_layer, cpu_secs } => {
             limit_cpu_time(cpu_secs);
             opened(document).and_then(|document| render(document, page, text_layer))
         }
-        Request::Probe { file } => Ok((Response::Probed(probe::try_everything(&file)), None)),
+        Request::CopyPdf { first, cpu_secs } => {
+            limit_cpu_time(cpu_secs);
+            let copied = opened(document).and_then(|document| document.copy_pdf(first));
+            copied.map(|mut copy| {
+                let bytes = std::mem::take(&mut copy.bytes);
+                data(&copy, &bytes)
+            })
+        }
+        Request::PageSpace { page, cpu_secs } => {
+            limit_cpu_time(cpu_secs);
+            opened(document).and_then(|document| document.page_space(page)).map(|space| data(&space, &[]))
+        }
+        Request::StoredImage { page, cpu_secs } => {
+            limit_cpu_time(cpu_secs);
+            let stored = opened(document).and_then(|document| document.stored_image(page));
+            stored.map(|mut image| {
+                let bytes = std::mem::take(&mut image.bytes);
+                data(&image, &bytes)
+            })
+        }
+        Request::Probe { file } => Ok((Response::Probed(probe::try_everything(&file)), Vec::new())),
         Request::Setup(_) | Request::Open => return Err(io::Error::other("handled by the caller")),
     };
     match answered {
-        Ok((response, Some((image, layer)))) => respond(socket, &response, [image.pixels(), &layer]),
-        Ok((response, None)) => respond(socket, &response, [&[]; 2]),
-        Err(failure) => respond(socket, &Response::Failed(failure), [&[]; 2]),
+        Ok((response, data)) => respond(socket, &response, &data),
+        Err(failure) => respond(socket, &Response::Failed(failure), &[]),
     }
 }
 
@@ -95,14 +115,22 @@ fn opened(document: &mut OpenedDocument) -> Result<&mut Document, Failure> {
     }
 }
 
-/// A rendered page with its encoded text layer.
-type Rendered = (PageImage, Vec<u8>);
-
-fn render(document: &mut Document, page: u32, text_layer: bool) -> Result<(Response, Option<Rendered>), Failure> {
+fn render(document: &mut Document, page: u32, text_layer: bool) -> Result<(Response, Vec<u8>), Failure> {
     let image = if text_layer { document.page_with_text_layer(page)? } else { document.page(page)? };
     let dpi = document.dpi(page)?;
     let layer = image.text_layer().map(layer::encode).unwrap_or_default();
-    Ok((Response::Page(PageHead::of(&image, dpi, layer.len())), Some((image, layer))))
+    let response = Response::Page(PageHead::of(&image, dpi, layer.len()));
+    let mut data = image.into_pixels();
+    data.extend(layer);
+    Ok((response, data))
+}
+
+/// Returns a response with a value and other bytes.
+fn data(value: &impl Serialize, other: &[u8]) -> (Response, Vec<u8>) {
+    let mut data = serde_json::to_vec(value).expect("plain data serializes to JSON");
+    let response = Response::Data { json: data.len() as u64, other: other.len() as u64 };
+    data.extend_from_slice(other);
+    (response, data)
 }
 
 /// Lets the kernel end this process (SIGXCPU) soon after the limit: the parent, which does so at the limit, may have

@@ -20,6 +20,7 @@
 #![warn(missing_docs)]
 
 mod child;
+mod copies;
 mod error;
 mod fonts;
 mod large_child;

@@ -14,6 +14,7 @@ use std::{
 
 use quire_document::{DocumentLimits, PageImage, SNIFF_BYTES, sniff};
 use quire_tasks::{DocumentFormat, Failure, FailureCode, SplitDocument};
+use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     task::JoinHandle,
@@ -179,6 +180,11 @@ impl Sandbox {
         }
     }
 
+    /// Returns the limits of a child.
+    pub(crate) fn limits(&self) -> SandboxLimits {
+        self.shared.limits
+    }
+
     /// Renders a page, counted from 1.
     ///
     /// # Errors
@@ -210,6 +216,24 @@ impl Sandbox {
             }
             _ => Err(implausible(FailureCode::UnreadablePage)),
         }
+    }
+
+    /// Asks a child for a value and other bytes.
+    pub(crate) async fn data<T: DeserializeOwned>(
+        &self,
+        file: &Path,
+        step: Step,
+        request: &Request,
+        time: Duration,
+    ) -> Result<(T, Vec<u8>), SandboxError> {
+        let document = DocumentFile::open(file)?;
+        let (Response::Data { json, .. }, mut data) = self.step(&document, step, request, time).await? else {
+            return Err(implausible(FailureCode::UnreadableDocument));
+        };
+        // The length of both was checked when they were received.
+        let other = data.split_off((json as usize).min(data.len()));
+        let value = serde_json::from_slice(&data).map_err(|_| implausible(FailureCode::UnreadableDocument))?;
+        Ok((value, other))
     }
 
     /// Starts a child and lets it try what a hostile document must not be able to do; `file` is an existing file in a

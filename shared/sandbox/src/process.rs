@@ -191,8 +191,7 @@ fn spawn(program: &SandboxProgram) -> io::Result<(Child, UnixStream)> {
     Ok((child, UnixStream::from_std(ours)?))
 }
 
-/// Sends a request and receives the response, with the pixels and the text layer of a rendered
-/// page.
+/// Sends a request and receives the response, with the data that follows it.
 async fn exchange(socket: &mut UnixStream, request: &Request) -> io::Result<(Response, Vec<u8>)> {
     socket.write_all(&frame(request)?).await?;
     let mut prefix = [0; 4];
@@ -200,11 +199,10 @@ async fn exchange(socket: &mut UnixStream, request: &Request) -> io::Result<(Res
     let mut head = vec![0; head_bytes(prefix)?];
     socket.read_exact(&mut head).await?;
     let response: Response = parse(&head)?;
-    let Response::Page(head) = &response else { return Ok((response, Vec::new())) };
-    let bytes = head.payload_bytes().ok_or_else(|| io::Error::other("the size of a page is implausible"))?;
-    let mut payload = vec![0; bytes];
-    socket.read_exact(&mut payload).await?;
-    Ok((response, payload))
+    let bytes = response.data_bytes().ok_or_else(|| io::Error::other("the size of a response is implausible"))?;
+    let mut data = vec![0; bytes];
+    socket.read_exact(&mut data).await?;
+    Ok((response, data))
 }
 
 /// A child at work.

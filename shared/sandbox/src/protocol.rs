@@ -1,7 +1,8 @@
 //! The messages between a child and its parent, over one Unix socket.
 //!
 //! A frame is the length of its head (4 bytes, little-endian), the head (JSON), and, after a rendered page, its pixels
-//! and its text layer (JSON), whose lengths follow from the head. The document's descriptor travels beside [`Request::Open`].
+//! and its text layer (JSON), or other data, whose lengths follow from the head. The document's descriptor travels
+//! beside [`Request::Open`].
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
@@ -13,7 +14,7 @@ use std::{
     path::PathBuf,
 };
 
-use quire_document::{DocumentLimits, MAX_PAGE_PIXELS, MAX_SIDE, PageImage};
+use quire_document::{DocumentLimits, MAX_COPY_BYTES, MAX_PAGE_PIXELS, MAX_SIDE, PageImage};
 use quire_tasks::{Failure, SplitDocument, Warning, WarningKind};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -29,6 +30,8 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 pub(crate) const MAX_LAYER_BYTES: usize = 8 << 20;
 /// The most characters of a failure's message.
 const MAX_MESSAGE_CHARS: usize = 500;
+/// The most bytes of data after a head: a copy's, and what describes it.
+const MAX_DATA_BYTES: u64 = 2 * MAX_COPY_BYTES as u64;
 /// The most warnings of a page.
 const MAX_WARNINGS: usize = 16;
 /// The range of plausible resolutions in pixels per inch.
@@ -46,6 +49,12 @@ pub(crate) enum Request {
     Inspect { cpu_secs: u64 },
     /// Render a page.
     Page { page: u32, text_layer: bool, cpu_secs: u64 },
+    /// Copy the objects of a PDF, numbered from `first`.
+    CopyPdf { first: u32, cpu_secs: u64 },
+    /// Return the coordinates and the own text of a PDF's page.
+    PageSpace { page: u32, cpu_secs: u64 },
+    /// Return the image of a page in a form that a PDF can contain.
+    StoredImage { page: u32, cpu_secs: u64 },
     /// Try what must be impossible.
     Probe { file: PathBuf },
 }
@@ -79,8 +88,26 @@ pub(crate) enum Response {
     NotReady(String),
     Inspected(SplitDocument),
     Page(PageHead),
+    /// Data: JSON of this length, and other bytes.
+    Data {
+        json: u64,
+        other: u64,
+    },
     Failed(Failure),
     Probed(ProbeReport),
+}
+
+impl Response {
+    /// Returns the number of bytes that follow the head, if the head is plausible.
+    pub(crate) fn data_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Page(head) => head.payload_bytes(),
+            Self::Data { json, other } => {
+                json.checked_add(*other).filter(|bytes| *bytes <= MAX_DATA_BYTES).map(|bytes| bytes as usize)
+            }
+            _ => Some(0),
+        }
+    }
 }
 
 /// The head of a rendered page.
@@ -227,13 +254,13 @@ pub(crate) fn receive(socket: &mut UnixStream) -> io::Result<Option<(Request, Op
     Ok(Some((parse(&head)?, descriptor)))
 }
 
-/// The child's side: sends a response, with the pixels and the text layer of a rendered page.
+/// The child's side: sends a response, with the pixels of a rendered page or other data.
 ///
 /// # Errors
 /// Of the socket.
-pub(crate) fn respond(socket: &mut UnixStream, response: &Response, payload: [&[u8]; 2]) -> io::Result<()> {
+pub(crate) fn respond(socket: &mut UnixStream, response: &Response, data: &[u8]) -> io::Result<()> {
     socket.write_all(&frame(response)?)?;
-    payload.iter().try_for_each(|part| socket.write_all(part))
+    socket.write_all(data)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use quire_sandbox::{RenderedPage, Sandbox};
+use quire_document::{PageSpace, PdfCopy, StoredImage};
+use quire_sandbox::{RenderedPage, Sandbox, SandboxError};
 use quire_tasks::{Failure, FailureCode};
 use tracing::{error, warn};
 
@@ -29,11 +30,7 @@ impl ChildPageImages {
 impl PageImages for ChildPageImages {
     async fn page_image(&mut self, page: u32, redaction: &ImageRedaction) -> Result<PageJpeg, Failure> {
         let rendered = self.sandbox.page(&self.file, page).await.map_err(|error| {
-            let failure = Failure::from(error.clone());
-            if failure.code == FailureCode::Internal {
-                error!(page.no = page, %error, "cannot render a page");
-                return Failure::new(FailureCode::Internal, "The pages could not be rendered.");
-            }
+            let failure = failure(&error, page);
             warn!(page.no = page, code = failure.code.as_str(), "a page cannot be rendered");
             failure
         })?;
@@ -43,6 +40,28 @@ impl PageImages for ChildPageImages {
             Err(Failure::new(FailureCode::UnreadablePage, "The page cannot be encoded: the encoder crashed."))
         })
     }
+
+    async fn copy_pdf(&mut self, first: u32) -> Result<PdfCopy, Failure> {
+        self.sandbox.copy_pdf(&self.file, first).await.map_err(|error| failure(&error, 0))
+    }
+
+    async fn page_space(&mut self, page: u32) -> Result<PageSpace, Failure> {
+        self.sandbox.page_space(&self.file, page).await.map_err(|error| failure(&error, page))
+    }
+
+    async fn stored_image(&mut self, page: u32) -> Result<StoredImage, Failure> {
+        self.sandbox.stored_image(&self.file, page).await.map_err(|error| failure(&error, page))
+    }
+}
+
+/// Returns the failure for an error of the sandbox, which is logged if it is our own.
+fn failure(error: &SandboxError, page: u32) -> Failure {
+    let failure = Failure::from(error.clone());
+    if failure.code == FailureCode::Internal {
+        error!(page.no = page, %error, "cannot render a page");
+        return Failure::new(FailureCode::Internal, "The pages could not be rendered.");
+    }
+    failure
 }
 
 fn encode(rendered: RenderedPage, redaction: &ImageRedaction) -> Result<PageJpeg, Failure> {

@@ -1,9 +1,10 @@
-//! The interface for rendering pages as JPEG images.
+//! The interface for rendering pages as JPEG images, and for copying the pages of PDFs.
 
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use quire_tasks::{Failure, Polygon};
+use quire_document::{PageSpace, PdfCopy, StoredImage};
+use quire_tasks::{Failure, FailureCode, Polygon};
 use serde::{Deserialize, Serialize};
 
 /// The parts of a page's pixels that are blacked out before the page is encoded.
@@ -69,4 +70,28 @@ pub trait PageImages: Debug + Send {
     /// # Errors
     /// [`Failure`]: skip this page. If its code is `Internal`, no page can be rendered.
     async fn page_image(&mut self, page: u32, redaction: &ImageRedaction) -> Result<PageJpeg, Failure>;
+
+    /// Copies the objects of a PDF for another one, in which they are numbered from `first`. Default: it cannot.
+    ///
+    /// # Errors
+    /// [`Failure`]: the pages must be rendered. If its code is `Internal`, no page can be rendered either.
+    async fn copy_pdf(&mut self, _first: u32) -> Result<PdfCopy, Failure> {
+        Err(Failure::new(FailureCode::UnsupportedFormat, "The pages cannot be copied."))
+    }
+
+    /// Returns the coordinates and the own text of a PDF's page, counted from 1. Default: unknown.
+    ///
+    /// # Errors
+    /// [`Failure`]: the page must be rendered.
+    async fn page_space(&mut self, _page: u32) -> Result<PageSpace, Failure> {
+        Err(Failure::new(FailureCode::UnsupportedFormat, "The pages cannot be copied."))
+    }
+
+    /// Returns the image of a page, counted from 1, in a form that a PDF can contain. Default: there is none.
+    ///
+    /// # Errors
+    /// [`Failure`]: the page must be rendered.
+    async fn stored_image(&mut self, _page: u32) -> Result<StoredImage, Failure> {
+        Err(Failure::new(FailureCode::UnsupportedFormat, "The pages cannot be copied."))
+    }
 }

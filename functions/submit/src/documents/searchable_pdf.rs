@@ -1,15 +1,24 @@
-//! Makes the searchable PDF of a task: each page's image with its text in place.
+//! Makes the searchable PDF of a task: the pages of its documents with their text in place.
 //!
-//! A child process renders one page at a time, which is appended to the file at once, so that the memory is bounded. In
-//! a redacted task, the redacted parts are blacked out before the image is encoded, and a page whose redactions are
-//! uncertain is blacked out completely.
+//! The pages of a PDF are copied as they are, and the text is added to them. Other pages are rendered: those of images,
+//! of a PDF that cannot be copied, and of redacted tasks. A child process renders one page at a time, which is appended
+//! to the file at once, so that the memory is bounded. In a redacted task, the redacted parts are blacked out before
+//! the image is encoded, and a page whose redactions are uncertain is blacked out completely.
 
-use std::{fs::File, io::BufWriter, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use quire_formats::{PdfImage, PdfPage, SearchablePdf};
 use quire_platform::{Backend, Delivery, Error, now, retry_with_backoff};
-use quire_tasks::{DocumentMessage, DocumentState, Failure, FailureCode, ObjectKey, Page, PageText, Polygon, Task};
+use quire_tasks::{
+    Document, DocumentFormat, DocumentMessage, DocumentState, Failure, FailureCode, ObjectKey, Page, PageText, Polygon,
+    Task,
+};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -17,7 +26,9 @@ use crate::{
     documents::{
         page_images::{ImageRedaction, PageImages, PageJpeg},
         pdf_preparation::PdfPreparation,
+        pdf_source::{Pdf, PdfSource},
         spool::new_spool_file,
+        stored_page::add_stored_page,
         task_watch::wait_until_pointless,
     },
     state::AppState,
@@ -37,8 +48,6 @@ const PAGE_BATCH: usize = 32;
 const BLANK_SIZE: (u32, u32) = (1654, 2339);
 /// The resolution of a page that cannot be rendered.
 const BLANK_DPI: f32 = 200.0;
-
-type Pdf = SearchablePdf<BufWriter<File>>;
 
 /// Makes the PDF for a message, unless it is ready, and writes the outcome to the [`PdfPreparation`] that clients poll.
 ///
@@ -149,8 +158,13 @@ async fn write_pdf(app: &AppState, task: &Task, file: &Path) -> Result<Result<u6
         let Some(mut images) = app.inspector.page_images(&local) else {
             return Ok(Err(Failure::new(FailureCode::Internal, "This server cannot render pages.")));
         };
+        let origin;
+        (pdf, origin) = match origin_of(task, document, &local, pdf, &mut *images).await? {
+            Ok(found) => found,
+            Err(failure) => return Ok(Err(failure)),
+        };
         for pages in own.chunks(PAGE_BATCH) {
-            pdf = match add_pages(app, task, pdf, pages, &mut *images).await? {
+            pdf = match add_pages(app, task, pdf, pages, &mut *images, &origin).await? {
                 Ok(pdf) => pdf,
                 Err(failure) => return Ok(Err(failure)),
             };
@@ -168,6 +182,56 @@ fn missing_document() -> Failure {
     Failure::new(FailureCode::Internal, "A document is missing from the store.")
 }
 
+/// Where the pages of a document come from.
+#[derive(Debug, Clone)]
+enum Origin {
+    /// They are copied from a PDF.
+    Copied(PdfSource),
+    /// They are images, in the file at this path.
+    Stored(PathBuf),
+    /// They are rendered.
+    Rendered,
+}
+
+/// Returns where the pages of a document come from. If they are copied, the objects of the document are added to the
+/// PDF. The outer error is that of the spool.
+async fn origin_of(
+    task: &Task,
+    document: &Document,
+    local: &Path,
+    pdf: Pdf,
+    images: &mut dyn PageImages,
+) -> Result<Result<(Pdf, Origin), Failure>> {
+    let local = local.to_owned();
+    let DocumentState::Split(split) = &document.state else { return Ok(Ok((pdf, Origin::Rendered))) };
+    if task.redact.is_some() {
+        return Ok(Ok((pdf, Origin::Rendered)));
+    }
+    if split.format != DocumentFormat::Pdf {
+        return Ok(Ok((pdf, Origin::Stored(local))));
+    }
+    let copied = images.copy_pdf(pdf.next_number()).await.and_then(|copy| {
+        // Catalogs cannot be merged.
+        let is_one_of_several = copy.appearance.bytes > 0 && pdf.has_appearance();
+        let message = "Another document of the task has layers or a form, too.";
+        let failure = Failure::new(FailureCode::UnsupportedFormat, message);
+        if is_one_of_several { Err(failure) } else { Ok(copy) }
+    });
+    let copy = match copied {
+        Ok(copy) => copy,
+        Err(failure) if failure.code == FailureCode::Internal => return Ok(Err(failure)),
+        Err(failure) => {
+            let reason = &failure.message;
+            info!(task.id = %task.id, document.no = document.number, reason, "the pages of a PDF are rendered");
+            return Ok(Ok((pdf, Origin::Rendered)));
+        }
+    };
+    let is_only = task.documents.len() == 1;
+    let import = move || PdfSource::import(pdf, copy, &local, is_only);
+    let (pdf, source) = tokio::task::spawn_blocking(import).await?.context("cannot write to the spool")?;
+    Ok(Ok((pdf, source.map_or(Origin::Rendered, Origin::Copied))))
+}
+
 /// Appends pages.
 async fn add_pages(
     app: &AppState,
@@ -175,22 +239,28 @@ async fn add_pages(
     mut pdf: Pdf,
     pages: &[Page],
     images: &mut dyn PageImages,
+    origin: &Origin,
 ) -> Result<Result<Pdf, Failure>> {
     for (page, text) in page_texts(&app.backend, task, pages.to_vec()).await? {
         let text = if let StoredText::Read(text) = text { Some(*text) } else { None };
-        let redaction = redaction_of(task.redact.is_some(), text.as_ref());
-        let image = match images.page_image(page.page.page, &redaction).await {
-            Ok(image) => Some(image),
-            Err(failure) if failure.code == FailureCode::Internal => return Ok(Err(failure)),
-            // A page that cannot be rendered is blank: it could not be read either.
-            Err(_) => None,
-        };
-        let append = move || {
-            let text = text.as_ref().filter(|text| has_size_of(text, image.as_ref()));
-            pdf.page(&sheet(image.as_ref(), text), text)?;
-            Ok::<_, std::io::Error>(pdf)
-        };
-        pdf = tokio::task::spawn_blocking(append).await?.context("cannot write to the spool")?;
+        let number = page.page.page;
+        let is_added;
+        (pdf, is_added) = add_original(pdf, number, text.as_ref(), images, origin).await?;
+        if !is_added {
+            let redaction = redaction_of(task.redact.is_some(), text.as_ref());
+            let image = match images.page_image(number, &redaction).await {
+                Ok(image) => Some(image),
+                Err(failure) if failure.code == FailureCode::Internal => return Ok(Err(failure)),
+                // A page that cannot be rendered is blank: it could not be read either.
+                Err(_) => None,
+            };
+            let append = move || {
+                let text = text.as_ref().filter(|text| has_size_of(text, image.as_ref()));
+                pdf.page(&sheet(image.as_ref(), text), text)?;
+                Ok::<_, std::io::Error>(pdf)
+            };
+            pdf = tokio::task::spawn_blocking(append).await?.context("cannot write to the spool")?;
+        }
         let max_bytes = app.settings.max_result_bytes;
         if pdf.bytes() > max_bytes {
             let message = format!("The PDF exceeds {max_bytes} bytes.");
@@ -198,6 +268,35 @@ async fn add_pages(
         }
     }
     Ok(Ok(pdf))
+}
+
+/// Appends a page as its document has it; returns whether that was possible.
+async fn add_original(
+    mut pdf: Pdf,
+    number: u32,
+    text: Option<&PageText>,
+    images: &mut dyn PageImages,
+    origin: &Origin,
+) -> Result<(Pdf, bool)> {
+    let text = text.cloned();
+    let append: Box<dyn FnOnce() -> std::io::Result<(Pdf, bool)> + Send> = match origin.clone() {
+        Origin::Rendered => return Ok((pdf, false)),
+        Origin::Copied(source) => {
+            let Ok(space) = images.page_space(number).await else { return Ok((pdf, false)) };
+            Box::new(move || {
+                source.add_page(&mut pdf, number, &space, text.as_ref())?;
+                Ok((pdf, true))
+            })
+        }
+        Origin::Stored(path) => {
+            let Ok(image) = images.stored_image(number).await else { return Ok((pdf, false)) };
+            Box::new(move || {
+                let is_added = add_stored_page(&mut pdf, &image, &path, text.as_ref())?;
+                Ok((pdf, is_added))
+            })
+        }
+    };
+    tokio::task::spawn_blocking(append).await?.context("cannot write to the spool")
 }
 
 /// Returns the parts of a page that are blacked out.

@@ -21,6 +21,7 @@ mod multipart_limits;
 mod ocr;
 mod openapi;
 mod options;
+mod originals;
 mod pages;
 mod refusals;
 mod result;

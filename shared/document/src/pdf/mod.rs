@@ -7,6 +7,7 @@
 //! ```
 
 mod content;
+mod copy;
 mod hidden;
 mod layer;
 mod layer_lines;
@@ -14,13 +15,14 @@ mod library;
 mod missing_fonts;
 mod repair;
 mod size;
+mod space;
 mod substitutes;
 
 use std::{
     cell::{Cell, RefCell},
     fmt,
     fs::File,
-    io,
+    io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
 
@@ -30,15 +32,20 @@ use pdfium_render::prelude::{
 };
 use quire_tasks::{Failure, FailureCode, HiddenContent, Warning, WarningKind};
 
-pub use self::library::PdfiumUnavailable;
 use self::{
     content::PageContent,
+    copy::{Copied, CopyFault, copy},
     layer::text_layer,
     library::{Bound, lock_pdfium},
     missing_fonts::MissingText,
     repair::RepairedFile,
     size::PixelSize,
     substitutes::Substitutes,
+};
+pub use self::{
+    copy::{BodyPart, CopiedPage, ObjectPlace, PdfCopy, Span},
+    library::PdfiumUnavailable,
+    space::{PageGlyph, PageSpace},
 };
 pub(crate) use self::{library::bind, size::FULL_DPI};
 use crate::{PageImage, file_failure::file_failure, format::pdf_header};
@@ -47,6 +54,12 @@ use crate::{PageImage, file_failure::file_failure, format::pdf_header};
 const MAX_HEADER_POSITION: u64 = 1024;
 /// Larger than any page, in points.
 const ANY_SIDE: f32 = 1e7;
+/// The largest file that is copied: its bytes are in memory then.
+const MAX_COPIED_BYTES: u64 = 256 << 20;
+/// The most bytes of a copy beside those of its source.
+pub const MAX_COPY_BYTES: usize = 128 << 20;
+/// The largest difference, in points, of a page's side that two parsers may find.
+const SIDE_TOLERANCE: f32 = 0.5;
 
 /// An open PDF.
 pub(crate) struct PdfFile {
@@ -105,6 +118,52 @@ impl PdfFile {
         let page = page_index(number).and_then(|index| open_page(&self.document, index));
         let page = page.map_err(|error| page_failure(number, &error))?;
         Ok(page_size(&page, &PageContent::of_page(&page)).dpi)
+    }
+
+    /// Copies the document for another PDF, in which its objects are numbered from `first`.
+    pub(crate) fn copy(&self, first: u32) -> Result<PdfCopy, Failure> {
+        let mut bytes = Vec::new();
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0)).map_err(|error| file_failure(&error))?;
+        file.take(MAX_COPIED_BYTES + 1).read_to_end(&mut bytes).map_err(|error| file_failure(&error))?;
+        let copied = if bytes.len() as u64 > MAX_COPIED_BYTES {
+            Err(CopyFault::TooLarge)
+        } else {
+            copy(bytes, "", first, MAX_COPY_BYTES)
+        };
+        // pdfium has rendered the pages that were read: the copy must have the same ones.
+        let copied =
+            copied.and_then(
+                |copied| {
+                    if self.has_pages_of(&copied.page_sizes) { Ok(copied) } else { Err(CopyFault::Damaged) }
+                },
+            );
+        let Copied { copy, .. } = copied.map_err(|fault| {
+            let message = format!("The PDF cannot be copied: {fault}.");
+            Failure::new(FailureCode::UnreadableDocument, message)
+        })?;
+        Ok(copy)
+    }
+
+    /// Returns whether the document has pages of these sizes.
+    fn has_pages_of(&self, sizes: &[(f32, f32)]) -> bool {
+        let pages = self.document.pages();
+        let is_near = |one: f32, other: f32| (one - other).abs() <= SIDE_TOLERANCE;
+        let has_size = |(index, &(width, height)): (i32, &(f32, f32))| {
+            let size = pages.page_size(index).map(|size| (size.width().value, size.height().value));
+            // For pdfium, a page is empty if its boxes do not intersect.
+            size.is_ok_and(|(w, h)| w <= 0.0 || h <= 0.0 || (is_near(w, width) && is_near(h, height)))
+        };
+        sizes.len() as u32 == self.pages() && (0..).zip(sizes).all(has_size)
+    }
+
+    /// Returns the coordinates and the text of a page, counted from 1.
+    pub(crate) fn space(&self, number: u32) -> Result<PageSpace, Failure> {
+        let space = page_index(number).and_then(|index| {
+            let page = open_page(&self.document, index)?;
+            PageSpace::of_page(&page, page_size(&page, &PageContent::of_page(&page)))
+        });
+        space.map_err(|error| page_failure(number, &error))
     }
 
     fn render_page(&self, index: i32, with_text_layer: bool) -> Result<(PageImage, f32), PdfiumError> {

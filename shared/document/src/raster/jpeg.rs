@@ -27,6 +27,9 @@ const FILLER: u8 = 128;
 /// The most rows that are decoded together: blocks of 8 rows, sampled at half the rate (ITU-T T.81, annex A.2).
 const ROWS_PER_UNIT: u32 = 16;
 
+/// The beginning of the marker segment of Adobe's programs, after its length.
+const ADOBE: &[u8] = b"\xff\xee\0\x0eAdobe";
+
 /// The decoded samples of a JPEG.
 pub(crate) struct JpegSamples {
     /// One or three bytes per pixel.
@@ -49,6 +52,26 @@ pub(crate) enum Colors {
     Gray,
     /// As they are stored.
     Stored,
+}
+
+/// What must be known about a JPEG that is shown as it is.
+pub(crate) struct JpegShape {
+    pub(crate) size: (u32, u32),
+    pub(crate) components: u8,
+    /// From 1 to 8, as in EXIF.
+    pub(crate) orientation: u8,
+    /// Whether Adobe's programs wrote it, which invert the colors of CMYK.
+    pub(crate) is_adobe: bool,
+}
+
+/// Reads the headers.
+pub(crate) fn shape(file: &File) -> Result<JpegShape, ImageFault> {
+    let head = read_head(file, HEADERS_BYTES)?;
+    let frame = jpeg_frame::find(&head)?;
+    let decoder = decoder(&head, Colors::Rgb, false)?;
+    let orientation = exif::orientation(decoder.exif().map(Vec::as_slice)).to_exif();
+    let is_adobe = head.windows(ADOBE.len()).any(|bytes| bytes == ADOBE);
+    Ok(JpegShape { size: frame.size, components: frame.components, orientation, is_adobe })
 }
 
 pub(super) fn size(file: &File) -> Result<(u32, u32), ImageFault> {

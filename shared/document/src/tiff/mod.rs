@@ -8,14 +8,21 @@ mod image;
 mod old_jpeg;
 mod samples;
 mod shape;
+mod stored;
 mod tags;
 
 use std::{fs::File, io::BufReader};
 
-use quire_tasks::{Failure, FailureCode};
+use quire_tasks::{DocumentFormat, Failure, FailureCode};
 
 use self::directory::{Directory, DirectoryChain, LostPage};
-use crate::{DocumentLimits, PageImage, image_fault::ImageFault, rows::check_size, transparency::Alpha};
+use crate::{
+    DocumentLimits, PageImage, StoredImage,
+    embedding::{encoded_again, unfit},
+    image_fault::ImageFault,
+    rows::check_size,
+    transparency::Alpha,
+};
 
 /// An open TIFF with its parsed directories.
 #[derive(Debug)]
@@ -53,6 +60,20 @@ impl TiffFile {
         let check = |page: &Directory| check_size(page.size, limits.max_pixels);
         let checked = self.chain.pages.iter().try_for_each(check);
         checked.map_err(|fault| fault.into_failure(FailureCode::UnreadableDocument, "The TIFF"))
+    }
+
+    /// Returns the image of a page, counted from 1, in a form that a PDF can contain.
+    pub(crate) fn stored_image(&self, page: u32, limits: &DocumentLimits) -> Result<StoredImage, Failure> {
+        let decoded = self.decode(page, limits)?;
+        if !decoded.warnings().is_empty() {
+            return Err(unfit("The image is damaged."));
+        }
+        let directory = &self.chain.pages[page as usize - 1];
+        let size = (decoded.page_width(), decoded.page_height());
+        match stored::fax_image(&self.file, self.chain.layout, directory, size) {
+            Some(stored) => Ok(stored),
+            None => encoded_again(&decoded, &self.file, DocumentFormat::Tiff),
+        }
     }
 
     /// Decodes one page, counted from 1.
