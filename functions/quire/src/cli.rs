@@ -71,6 +71,9 @@ pub(crate) struct ReadArgs {
     /// The output format. `json` is the response of `POST /ocr/batch`.
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) format: OutputFormat,
+    /// With `--format text`: print what is in a row of the page on one line, with its columns aligned.
+    #[arg(long)]
+    pub(crate) layout: bool,
     /// Keep tasks and results in this folder [default: a temporary folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -87,7 +90,7 @@ pub(crate) struct ReadArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ModeArgs {
     /// The kind of result: text, markdown, spotting, table, formula, fields, subtitles or translate. PP-OCR supports
-    /// text only.
+    /// text, markdown and table.
     #[arg(long, value_name = "MODE", default_value_t = ModeName::Text)]
     mode: ModeName,
     /// With `--mode fields`: a field to extract. May be repeated.
@@ -117,6 +120,8 @@ pub(crate) enum OutputFormat {
     Text,
     Json,
     Markdown,
+    /// The tables as comma-separated values.
+    Csv,
 }
 
 #[derive(Debug, Args)]

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quire_tasks::{Block, PageText};
+use quire_tasks::{Block, BlockKind, PageText, Warning, WarningKind};
 
 use crate::{
     draft::Draft,
+    figures::find_figures,
     gray::GrayImage,
     grid::find_grids,
     pieces::InkLine,
     rect::{Rect, median},
     ruled::ruled_table,
     rulings::{Rulings, find_rulings},
+    sums::contradicting_cells,
     text_blocks::{PageMeasures, TextBlock, TextLine, body_height, text_blocks},
     totals::add_totals,
     unruled::unruled_tables,
@@ -23,13 +25,25 @@ const NOTE_RULING: [f32; 2] = [0.08, 0.5];
 /// and in this part of its height.
 const NOTE_TOP: f32 = 0.5;
 
-/// Returns the blocks of a page in reading order: each line is in exactly one of them. Empty if a line has no position.
+/// Maximum number of warnings about the amounts of a page.
+const MAX_WARNINGS: usize = 20;
+
+/// The layout of a page.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layout {
+    /// Its blocks in reading order: each line is in at least one of them.
+    pub blocks: Vec<Block>,
+    /// Amounts in its tables that contradict each other.
+    pub warnings: Vec<Warning>,
+}
+
+/// Returns the layout of a page; an empty one if a line has no position.
 ///
 /// `image` is the image that was read, in any resolution.
-pub fn analyze(image: &GrayImage, page: &PageText) -> Vec<Block> {
+pub fn analyze(image: &GrayImage, page: &PageText) -> Layout {
     let is_placed = page.lines.iter().all(|line| line.polygon.is_some());
     if page.lines.is_empty() || !is_placed || image.width() == 0 || image.height() == 0 {
-        return Vec::new();
+        return Layout::default();
     }
     let upright = Upright::of(page, image);
     let turned = upright.turn(image);
@@ -56,7 +70,20 @@ pub fn analyze(image: &GrayImage, page: &PageText) -> Vec<Block> {
     let size = [image.width() as f32, image.height() as f32];
     let measures = PageMeasures { size, body, note_ruling: note_ruling(&rulings, size) };
     let texts = text_blocks(runs_of(text_lines, &in_table), &measures);
-    in_reading_order(texts, tables, &upright)
+    let warnings = tables.iter().flat_map(|table| amount_warnings(table, &upright)).take(MAX_WARNINGS).collect();
+    let taken: Vec<Rect> =
+        lines.iter().map(|line| *line.line_box()).chain(tables.iter().map(Draft::bounds)).collect();
+    let figures = find_figures(image, &taken, line_height);
+    Layout { blocks: in_reading_order(texts, tables, &figures, &upright), warnings }
+}
+
+fn amount_warnings(table: &Draft, upright: &Upright) -> Vec<Warning> {
+    let cells = contradicting_cells(table).into_iter();
+    let warning = |(cell, check)| {
+        let polygon = Some(upright.polygon(&table.rect(&table.cells[cell])));
+        Warning { kind: WarningKind::ContradictingAmount { check }, polygon }
+    };
+    cells.map(warning).collect()
 }
 
 fn lines_of((index, table): (usize, &Draft)) -> impl Iterator<Item = (usize, usize)> {
@@ -105,11 +132,25 @@ fn note_ruling(rulings: &Rulings, [width, height]: [f32; 2]) -> Option<f32> {
     below.map(|ruling| ruling.at).max_by(f32::total_cmp)
 }
 
-/// Puts each table after the text in front of its first line.
-fn in_reading_order(texts: Vec<TextBlock>, tables: Vec<Draft>, upright: &Upright) -> Vec<Block> {
-    let texts = texts.into_iter().map(|text| text.into_block(upright));
-    let tables = tables.into_iter().map(|table| table.into_block(upright));
-    let mut blocks: Vec<Block> = texts.chain(tables).collect();
-    blocks.sort_by_key(|block| block.lines.first().copied());
-    blocks
+/// Puts each table after the text in front of its first line, and each figure in front of the first block below it.
+fn in_reading_order(
+    texts: Vec<TextBlock>,
+    tables: Vec<Draft>,
+    figures: &[Rect],
+    upright: &Upright,
+) -> Vec<Block> {
+    let texts = texts.into_iter().map(|text| (text.rect, text.into_block(upright)));
+    let tables = tables.into_iter().map(|table| (table.bounds(), table.into_block(upright)));
+    let mut blocks: Vec<(Rect, Block)> = texts.chain(tables).collect();
+    blocks.sort_by_key(|(_, block)| block.lines.first().copied());
+    for figure in figures {
+        let is_below = |(rect, _): &(Rect, Block)| {
+            rect.top > figure.center()[1] && rect.shared_width(figure) > 0.0
+        };
+        let place = blocks.iter().position(is_below).unwrap_or(blocks.len());
+        let polygon = upright.polygon(figure);
+        let block = Block { kind: BlockKind::Figure, polygon, level: None, lines: Vec::new(), table: None };
+        blocks.insert(place, (*figure, block));
+    }
+    blocks.into_iter().map(|(_, block)| block).collect()
 }

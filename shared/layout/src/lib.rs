@@ -12,8 +12,10 @@
 //! Pure: an image in gray and the lines in, blocks out. All sizes are relative to the height of the lines.
 #![warn(missing_docs)]
 
+mod amounts;
 mod analysis;
 mod draft;
+mod figures;
 mod gray;
 mod grid;
 mod ink;
@@ -23,11 +25,12 @@ mod rect;
 mod rows;
 mod ruled;
 mod rulings;
+mod sums;
 mod text_blocks;
 mod text_widths;
 mod totals;
 mod unruled;
 mod upright;
 
-pub use analysis::analyze;
+pub use analysis::{Layout, analyze};
 pub use gray::GrayImage;

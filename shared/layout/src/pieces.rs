@@ -52,6 +52,7 @@ pub(crate) struct InkLine {
     ink: Ink,
     /// The place of the text, without the margins of its box.
     rect: Rect,
+    line_box: Rect,
     /// Height of the box.
     height: f32,
 }
@@ -64,11 +65,15 @@ impl InkLine {
         let margin = line_box.height().min(line_box.width()) / 6.0;
         let [left, right] = ink.extent();
         let rect = Rect { left, right, top: line_box.top + margin, bottom: line_box.bottom - margin };
-        Self { index, text: text.to_owned(), ink, rect, height: line_box.height() }
+        Self { index, text: text.to_owned(), ink, rect, line_box, height: line_box.height() }
     }
 
     pub(crate) const fn rect(&self) -> &Rect {
         &self.rect
+    }
+
+    pub(crate) const fn line_box(&self) -> &Rect {
+        &self.line_box
     }
 
     pub(crate) fn text(&self) -> &str {

@@ -64,11 +64,6 @@ impl Rect {
         self.bottom.min(other.bottom) - self.top.max(other.top)
     }
 
-    /// Returns whether they are in the same row: they share half of the height of the lower one.
-    pub(crate) fn in_row_with(&self, other: &Self) -> bool {
-        self.shared_height(other) > 0.5 * self.height().min(other.height())
-    }
-
     /// Returns the corners, clockwise from the upper left.
     pub(crate) const fn corners(&self) -> [[f32; 2]; 4] {
         [[self.left, self.top], [self.right, self.top], [self.right, self.bottom], [self.left, self.bottom]]

@@ -69,6 +69,21 @@ pub enum WarningKind {
         /// Where it is instead.
         content: HiddenContent,
     },
+    /// An amount in a table contradicts others: one of them was misread, or the document is wrong.
+    ContradictingAmount {
+        /// What it was compared with.
+        check: AmountCheck,
+    },
+}
+
+/// What an amount in a table is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmountCheck {
+    /// The sum of the amounts above it.
+    Sum,
+    /// The product of two numbers in its row, such as quantity and price.
+    Product,
 }
 
 /// Content of a PDF that is not on its pages, which contain e.g. only a request to use another viewer.
@@ -105,6 +120,8 @@ pub enum WarningCode {
     Damaged,
     /// See [`WarningKind::NotOnPage`].
     NotOnPage,
+    /// See [`WarningKind::ContradictingAmount`].
+    ContradictingAmount,
 }
 
 impl WarningCode {
@@ -121,12 +138,13 @@ impl WarningCode {
             Self::MissingFonts => "missing_fonts",
             Self::Damaged => "damaged",
             Self::NotOnPage => "not_on_page",
+            Self::ContradictingAmount => "contradicting_amount",
         }
     }
 
     /// Returns whether text of the page is missing or wrong, so that another engine or a person should read the page.
     pub const fn is_text_missing(self) -> bool {
-        !matches!(self, Self::Repetition | Self::OtherForm)
+        !matches!(self, Self::Repetition | Self::OtherForm | Self::ContradictingAmount)
     }
 
     /// Returns whether the warning is about the image of the page, whichever engine reads it.
@@ -225,6 +243,7 @@ impl WarningKind {
             Self::MissingFonts { .. } => WarningCode::MissingFonts,
             Self::Damaged { .. } => WarningCode::Damaged,
             Self::NotOnPage { .. } => WarningCode::NotOnPage,
+            Self::ContradictingAmount { .. } => WarningCode::ContradictingAmount,
         }
     }
 
@@ -272,6 +291,12 @@ impl fmt::Display for WarningKind {
             }
             Self::NotOnPage { content: HiddenContent::DynamicForm } => {
                 f.write_str("the document is a dynamic XFA form: print it to a PDF with Acrobat and send that")
+            }
+            Self::ContradictingAmount { check: AmountCheck::Sum } => {
+                f.write_str("a total is not the sum of the amounts above it: check the amounts")
+            }
+            Self::ContradictingAmount { check: AmountCheck::Product } => {
+                f.write_str("an amount is not the product of the numbers in its row: check them")
             }
         }
     }
