@@ -27,7 +27,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{EngineResources, MakeEngine, cli::{OutputFormat, ReadArgs}, data_dir, engine, output, rows, sandbox::sandbox};
+use crate::{
+    EngineResources, MakeEngine,
+    cli::{OutputFormat, ReadArgs},
+    data_dir, engine, output, rows,
+    sandbox::sandbox,
+};
 
 /// Timeout of one long poll for the task's progress. Without progress, the reason is looked up.
 const LONG_POLL: Duration = Duration::from_secs(5);

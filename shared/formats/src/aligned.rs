@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_page_on_its_side_is_turned() {
-        let turned = |text: &str, x: f32| line(text, 0.9, [[x, 900.0], [x, 800.0], [x + 20.0, 800.0], [x + 20.0, 900.0]]);
+        let turned =
+            |text: &str, x: f32| line(text, 0.9, [[x, 900.0], [x, 800.0], [x + 20.0, 800.0], [x + 20.0, 900.0]]);
         let read = PageText { rotation: 90, ..page(vec![turned("second", 60.0), turned("first", 20.0)]) };
         assert_eq!(aligned_text(&read), "first\n\nsecond");
     }

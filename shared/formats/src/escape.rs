@@ -82,9 +82,18 @@ mod tests {
 
     #[test]
     fn only_what_is_markup_is_escaped() {
-        for text in
-            ["a 2 * 3 b", "file_name_x", "[email] or [1]", "5 < 6 & 7 > 3", "AT&T", "$5 (net)", "C:\\dir", "50 %", "a|b", "~5"]
-        {
+        for text in [
+            "a 2 * 3 b",
+            "file_name_x",
+            "[email] or [1]",
+            "5 < 6 & 7 > 3",
+            "AT&T",
+            "$5 (net)",
+            "C:\\dir",
+            "50 %",
+            "a|b",
+            "~5",
+        ] {
             assert_eq!(escape_inline(text), text);
         }
         assert_eq!(escape_inline("*a* _b_ `c` <b> &amp; ~~d~~"), "\\*a\\* \\_b\\_ \\`c\\` \\<b> \\&amp; \\~\\~d\\~\\~");

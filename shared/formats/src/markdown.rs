@@ -7,7 +7,7 @@ use crate::{
     join::append,
     line_box::LineBox,
     table_text::TableText,
-    words::width,
+    words::{is_wide, width},
 };
 
 /// Writes the pages of a document. A page is returned when the next one is known, which tells its running headers; of
@@ -209,10 +209,11 @@ fn running_text(page: &PageText, block: &Block) -> String {
 /// Returns whether the first word of a line would have fitted at the end of the line before it.
 fn has_room_after(page: &PageText, before: &Line, line: &Line, right: f32) -> bool {
     let line_box = LineBox::of_line(before, page);
-    let word: String = line.text.split_whitespace().next().unwrap_or_default().chars().take(20).collect();
+    let word = line.text.split_whitespace().next().unwrap_or_default();
+    // A line may be broken after every wide character.
+    let needed = if word.starts_with(is_wide) { 2.0 } else { 1.15 * width(word) + 1.0 };
     let advance = line_box.width() as f32 / width(&before.text).max(1.0);
-    // Twice the width of the word: estimates of widths differ, and ragged lines end early.
-    line_box.right as f32 + advance * (2.0 * width(&word) + 2.0) < right
+    line_box.right as f32 + advance * needed < right
 }
 
 fn list(page: &PageText, block: &Block) -> String {

@@ -118,7 +118,8 @@ impl TableText {
 fn csv_field(text: &str) -> String {
     let is_number = text.chars().any(|c| c.is_ascii_digit())
         && text.chars().skip(1).all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | ' ' | '\'' | '%'));
-    let is_formula = text.starts_with(['=', '@', '\t', '\r']) || text.starts_with(['+', '-']) && !is_number && text.len() > 1;
+    let is_formula =
+        text.starts_with(['=', '@', '\t', '\r']) || text.starts_with(['+', '-']) && !is_number && text.len() > 1;
     let guarded = if is_formula { format!("'{text}") } else { text.to_owned() };
     if guarded.contains([',', '"', '\r', '\n']) { format!("\"{}\"", guarded.replace('"', "\"\"")) } else { guarded }
 }
@@ -170,7 +171,8 @@ mod tests {
     #[test]
     fn fields_are_quoted_and_formulas_are_not_executed() {
         let mut out = String::new();
-        table(0, &[&["a,b", "say \"x\"", "=1+1"], &["-5.00", "+cmd|x", "@a"], &["-", "+49 30 12", "x"]]).write_csv(&mut out);
+        table(0, &[&["a,b", "say \"x\"", "=1+1"], &["-5.00", "+cmd|x", "@a"], &["-", "+49 30 12", "x"]])
+            .write_csv(&mut out);
         assert_eq!(out, "\"a,b\",\"say \"\"x\"\"\",'=1+1\r\n-5.00,'+cmd|x,'@a\r\n-,+49 30 12,x\r\n");
     }
 }

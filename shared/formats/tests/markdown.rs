@@ -50,7 +50,8 @@ fn write(format: TextFormat, pages: &[PageText]) -> String {
 
 #[test]
 fn blocks_are_headings_paragraphs_and_lists() {
-    let texts = ["Annual Report", "1 Scope", "This is an inter-", "national rule.", "• one", "that goes on", "2. two", "7"];
+    let texts =
+        ["Annual Report", "1 Scope", "This is an inter-", "national rule.", "• one", "that goes on", "2. two", "7"];
     let kinds = [
         block(BlockKind::Title, 0..1),
         Block { level: Some(1), ..block(BlockKind::Heading, 1..2) },
@@ -80,7 +81,8 @@ fn running_headers_are_left_out_and_footnotes_are_at_the_end() {
         page(&texts, (0..).zip(blocks).map(|(index, kind)| block(kind, index..index + 1)).collect())
     };
     let pages: Vec<PageText> = (1..=3).map(numbered).collect();
-    let expected = "A paragraph.\n\n---\n\nA paragraph.\n\n---\n\nA paragraph.\n\n1 A note.\n\n2 A note.\n\n3 A note.\n";
+    let expected =
+        "A paragraph.\n\n---\n\nA paragraph.\n\n---\n\nA paragraph.\n\n1 A note.\n\n2 A note.\n\n3 A note.\n";
     assert_eq!(write(TextFormat::Markdown, &pages), expected);
     let alone = "Report 2026, page 1\n\nA paragraph.\n\n1 A note.\n";
     assert_eq!(write(TextFormat::Markdown, &pages[..1]), alone, "a header that does not repeat is kept");
@@ -88,8 +90,10 @@ fn running_headers_are_left_out_and_footnotes_are_at_the_end() {
 
 #[test]
 fn a_table_over_two_pages_is_one() {
-    let first = page(&["Before.", "Item", "Price", "a", "1"], vec![block(BlockKind::Paragraph, 0..1), table(1..5, 2, 1)]);
-    let second = page(&["Item", "Price", "b", "2", "After."], vec![table(0..4, 2, 1), block(BlockKind::Paragraph, 4..5)]);
+    let first =
+        page(&["Before.", "Item", "Price", "a", "1"], vec![block(BlockKind::Paragraph, 0..1), table(1..5, 2, 1)]);
+    let second =
+        page(&["Item", "Price", "b", "2", "After."], vec![table(0..4, 2, 1), block(BlockKind::Paragraph, 4..5)]);
     let pages = [first, second];
     let expected = "Before.\n\n| Item | Price |\n| --- | --- |\n| a | 1 |\n| b | 2 |\n\n---\n\nAfter.\n";
     assert_eq!(write(TextFormat::Markdown, &pages), expected);
@@ -98,7 +102,8 @@ fn a_table_over_two_pages_is_one() {
 
 #[test]
 fn the_mode_decides_the_text_of_a_page() {
-    let read = page(&["Item", "Price", "a|b", "<1>", "After."], vec![table(0..4, 2, 1), block(BlockKind::Paragraph, 4..5)]);
+    let read =
+        page(&["Item", "Price", "a|b", "<1>", "After."], vec![table(0..4, 2, 1), block(BlockKind::Paragraph, 4..5)]);
     assert_eq!(page_output(&read), "Item\nPrice\na|b\n<1>\nAfter.");
     let markdown = "| Item | Price |\n| --- | --- |\n| a\\|b | <1> |\n\nAfter.";
     assert_eq!(page_output(&PageText { mode: ModeName::Markdown, ..read.clone() }), markdown);

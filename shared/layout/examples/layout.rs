@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [read, folder, rest @ ..] = &arguments[..] else { return Err("usage: layout READ.json FOLDER [FORMAT]".into()) };
+    let [read, folder, rest @ ..] = &arguments[..] else {
+        return Err("usage: layout READ.json FOLDER [FORMAT]".into());
+    };
     let format = rest.first().map_or("json", String::as_str);
     let mut documents: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(read)?)?;
     let (mut pages, mut milliseconds) = (0, 0.0);

@@ -41,13 +41,12 @@ pub(crate) fn decimal_separator<'a>(texts: impl Iterator<Item = &'a str>) -> Opt
 pub(crate) fn parse_amount(text: &str, decimal: Option<char>) -> Option<Amount> {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let is_negative = text.starts_with(['-', '−', '(']) || text.trim_end().ends_with('-');
-    let number: String = text
-        .chars()
-        .filter(|c| !c.is_alphabetic() && !c.is_whitespace() && !"$€£¥￥₹()-−+*'’".contains(*c))
-        .collect();
+    let number: String =
+        text.chars().filter(|c| !c.is_alphabetic() && !c.is_whitespace() && !"$€£¥￥₹()-−+*'’".contains(*c)).collect();
     let is_number = number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ','));
     let has_digit = number.chars().any(|c| c.is_ascii_digit());
-    let inner_sign = text.trim_start_matches(['-', '−', '+', '(']).trim_end_matches(['-', ')']).contains(['-', '/', ':']);
+    let inner_sign =
+        text.trim_start_matches(['-', '−', '+', '(']).trim_end_matches(['-', ')']).contains(['-', '/', ':']);
     if letters > 3 || !is_number || !has_digit || inner_sign || number.len() > 15 {
         return None;
     }

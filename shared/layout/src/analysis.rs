@@ -71,8 +71,7 @@ pub fn analyze(image: &GrayImage, page: &PageText) -> Layout {
     let measures = PageMeasures { size, body, note_ruling: note_ruling(&rulings, size) };
     let texts = text_blocks(runs_of(text_lines, &in_table), &measures);
     let warnings = tables.iter().flat_map(|table| amount_warnings(table, &upright)).take(MAX_WARNINGS).collect();
-    let taken: Vec<Rect> =
-        lines.iter().map(|line| *line.line_box()).chain(tables.iter().map(Draft::bounds)).collect();
+    let taken: Vec<Rect> = lines.iter().map(|line| *line.line_box()).chain(tables.iter().map(Draft::bounds)).collect();
     let figures = find_figures(image, &taken, line_height);
     Layout { blocks: in_reading_order(texts, tables, &figures, &upright), warnings }
 }
@@ -105,8 +104,8 @@ fn find_tables(lines: &[InkLine], rulings: &Rulings, line_height: f32) -> Vec<Dr
         used.extend(lines_of((0, &table)).map(|(line, _)| line));
         tables.push(table);
     }
-    let rest = lines.iter().filter(|line| !used.contains(&line.index())).flat_map(InkLine::pieces).collect();
-    tables.extend(unruled_tables(rest, line_height));
+    let rest: Vec<&InkLine> = lines.iter().filter(|line| !used.contains(&line.index())).collect();
+    tables.extend(unruled_tables(&rest, line_height));
     tables
 }
 
@@ -133,20 +132,13 @@ fn note_ruling(rulings: &Rulings, [width, height]: [f32; 2]) -> Option<f32> {
 }
 
 /// Puts each table after the text in front of its first line, and each figure in front of the first block below it.
-fn in_reading_order(
-    texts: Vec<TextBlock>,
-    tables: Vec<Draft>,
-    figures: &[Rect],
-    upright: &Upright,
-) -> Vec<Block> {
+fn in_reading_order(texts: Vec<TextBlock>, tables: Vec<Draft>, figures: &[Rect], upright: &Upright) -> Vec<Block> {
     let texts = texts.into_iter().map(|text| (text.rect, text.into_block(upright)));
     let tables = tables.into_iter().map(|table| (table.bounds(), table.into_block(upright)));
     let mut blocks: Vec<(Rect, Block)> = texts.chain(tables).collect();
     blocks.sort_by_key(|(_, block)| block.lines.first().copied());
     for figure in figures {
-        let is_below = |(rect, _): &(Rect, Block)| {
-            rect.top > figure.center()[1] && rect.shared_width(figure) > 0.0
-        };
+        let is_below = |(rect, _): &(Rect, Block)| rect.top > figure.center()[1] && rect.shared_width(figure) > 0.0;
         let place = blocks.iter().position(is_below).unwrap_or(blocks.len());
         let polygon = upright.polygon(figure);
         let block = Block { kind: BlockKind::Figure, polygon, level: None, lines: Vec::new(), table: None };

@@ -74,8 +74,11 @@ impl Draft {
         }
         let first = in_row(0);
         let spans = |cell: &DraftCell| {
-            (cell.column_span > 1 && cell.column_span < self.columns()).then_some(2).into_iter()
-                .chain((cell.row_span > 1).then_some(cell.row_span)).max()
+            (cell.column_span > 1 && cell.column_span < self.columns())
+                .then_some(2)
+                .into_iter()
+                .chain((cell.row_span > 1).then_some(cell.row_span))
+                .max()
         };
         let rows = first.filter_map(spans).max().unwrap_or(1).min(self.rows() - 1);
         let rows = (1..rows).take_while(|row| is_labels(*row)).count() + 1;

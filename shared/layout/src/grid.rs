@@ -56,8 +56,7 @@ impl Grid {
 
 /// Returns the grids of a page, each with at least two cells.
 pub(crate) fn find_grids(rulings: &Rulings, line_height: f32) -> Vec<Grid> {
-    let mut grids: Vec<Grid> =
-        connected(rulings).into_iter().filter_map(|part| grid(&part, line_height)).collect();
+    let mut grids: Vec<Grid> = connected(rulings).into_iter().filter_map(|part| grid(&part, line_height)).collect();
     grids.retain(|grid| grid.cells.len() >= 2);
     // A table inside of a cell of another one belongs to that cell.
     let bounds: Vec<Rect> = grids.iter().map(Grid::bounds).collect();
@@ -235,13 +234,24 @@ mod tests {
 
     #[test]
     fn missing_rulings_are_spans() {
-        let horizontal =
-            vec![ruling(0.0, 0.0, 300.0), ruling(40.0, 100.0, 300.0), ruling(80.0, 0.0, 300.0), ruling(120.0, 0.0, 300.0)];
-        let vertical =
-            vec![ruling(0.0, 0.0, 120.0), ruling(100.0, 0.0, 120.0), ruling(200.0, 40.0, 120.0), ruling(300.0, 0.0, 120.0)];
-        let [grid] = &find_grids(&Rulings { horizontal, vertical, tolerance: 5.0 }, 30.0)[..] else { panic!("one grid") };
+        let horizontal = vec![
+            ruling(0.0, 0.0, 300.0),
+            ruling(40.0, 100.0, 300.0),
+            ruling(80.0, 0.0, 300.0),
+            ruling(120.0, 0.0, 300.0),
+        ];
+        let vertical = vec![
+            ruling(0.0, 0.0, 120.0),
+            ruling(100.0, 0.0, 120.0),
+            ruling(200.0, 40.0, 120.0),
+            ruling(300.0, 0.0, 120.0),
+        ];
+        let [grid] = &find_grids(&Rulings { horizontal, vertical, tolerance: 5.0 }, 30.0)[..] else {
+            panic!("one grid")
+        };
         assert_eq!((grid.rows(), grid.columns()), (3, 3));
-        let expected = [[0, 0, 2, 1], [0, 1, 1, 2], [1, 1, 1, 1], [1, 2, 1, 1], [2, 0, 1, 1], [2, 1, 1, 1], [2, 2, 1, 1]];
+        let expected =
+            [[0, 0, 2, 1], [0, 1, 1, 2], [1, 1, 1, 1], [1, 2, 1, 1], [2, 0, 1, 1], [2, 1, 1, 1], [2, 2, 1, 1]];
         assert_eq!(spans(grid), expected);
     }
 
@@ -249,7 +259,9 @@ mod tests {
     fn a_grid_without_outer_borders_ends_where_its_rulings_end() {
         let horizontal = vec![ruling(40.0, 0.0, 300.0), ruling(80.0, 0.0, 300.0)];
         let vertical = vec![ruling(100.0, 0.0, 120.0), ruling(200.0, 0.0, 120.0)];
-        let [grid] = &find_grids(&Rulings { horizontal, vertical, tolerance: 5.0 }, 30.0)[..] else { panic!("one grid") };
+        let [grid] = &find_grids(&Rulings { horizontal, vertical, tolerance: 5.0 }, 30.0)[..] else {
+            panic!("one grid")
+        };
         assert_eq!((grid.x.clone(), grid.y.clone()), (vec![0.0, 100.0, 200.0, 300.0], vec![0.0, 40.0, 80.0, 120.0]));
         assert_eq!(grid.cells.len(), 9);
     }

@@ -46,9 +46,8 @@ pub(crate) fn find_ink(image: &GrayImage, line_box: &Rect, rulings: &Rulings) ->
     let step = (rows.len() / 16).max(1);
     let sampled: Vec<&[u8]> = rows.step_by(step).map(|y| &image.row(y)[columns.clone()]).collect();
     let background = background(&sampled);
-    let differences: Vec<u8> = (0..columns.len())
-        .map(|x| sampled.iter().map(|row| row[x].abs_diff(background)).max().unwrap_or(0))
-        .collect();
+    let differences: Vec<u8> =
+        (0..columns.len()).map(|x| sampled.iter().map(|row| row[x].abs_diff(background)).max().unwrap_or(0)).collect();
     let largest = differences.iter().copied().max().unwrap_or(0);
     let threshold = ((f32::from(largest) * INK_SHARE) as u8).max(MIN_INK);
     let middle = line_box.center()[1];

@@ -40,14 +40,28 @@ pub(crate) fn is_page_number(text: &str) -> bool {
     }
     let digits = rest.chars().filter(char::is_ascii_digit).count();
     let others = rest.chars().filter(|c| !c.is_ascii_digit() && !c.is_whitespace() && !"-–—/|.·[]()".contains(*c));
-    let is_roman = !rest.trim().is_empty() && rest.trim().len() <= 6 && rest.trim().chars().all(|c| "ivxlc".contains(c));
+    let is_roman =
+        !rest.trim().is_empty() && rest.trim().len() <= 6 && rest.trim().chars().all(|c| "ivxlc".contains(c));
     (1..=8).contains(&digits) && others.count() == 0 || is_roman
 }
 
 /// Returns whether a line is the caption of a figure or a table.
 pub(crate) fn is_caption(text: &str) -> bool {
     const WORDS: [&str; 14] = [
-        "figure", "fig.", "fig", "table", "tab.", "chart", "abbildung", "abb.", "tabelle", "photo", "tableau", "图", "表", "圖",
+        "figure",
+        "fig.",
+        "fig",
+        "table",
+        "tab.",
+        "chart",
+        "abbildung",
+        "abb.",
+        "tabelle",
+        "photo",
+        "tableau",
+        "图",
+        "表",
+        "圖",
     ];
     let lower = text.trim_start().to_lowercase();
     WORDS.iter().any(|word| {

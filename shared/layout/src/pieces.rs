@@ -93,12 +93,21 @@ impl InkLine {
 
     /// Returns the line divided where it crosses one of these places, from the left.
     pub(crate) fn pieces_between(&self, places: &[f32]) -> Vec<Piece> {
-        let overhang = 0.3 * self.height;
-        let crossed = places.iter().filter(|place| {
-            (self.rect.left + overhang..self.rect.right - overhang).contains(*place)
-        });
+        let overhang = 0.15 * self.height;
+        let crossed =
+            places.iter().filter(|place| (self.rect.left + overhang..self.rect.right - overhang).contains(*place));
         let gaps = crossed.map(|place| self.ink.gap_at(*place, self.height));
         self.divided(&gaps.collect::<Vec<_>>())
+    }
+
+    /// Returns the line divided at those of these places, from the left, where it has a gap that is wider than between
+    /// letters.
+    pub(crate) fn pieces_at_gaps(&self, places: &[f32], line_height: f32) -> Vec<Piece> {
+        let inside = places.iter().filter(|place| (self.rect.left..self.rect.right).contains(*place));
+        let gaps = inside.map(|place| self.ink.gap_at(*place, self.height));
+        let mut gaps: Vec<[f32; 2]> = gaps.filter(|gap| gap[1] - gap[0] >= 0.14 * line_height).collect();
+        gaps.dedup();
+        self.divided(&gaps)
     }
 
     /// Returns the line divided at these gaps, from the left.

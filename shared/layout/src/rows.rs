@@ -87,8 +87,7 @@ pub(crate) fn split_row(table: &mut Draft, row: usize, line_height: f32) {
     let Some(parts) = divided(&in_row, line_height) else { return };
     let top_of = |part: &TextRow| bounds(part).map_or(0.0, |rect| rect.top);
     let bottom_of = |part: &TextRow| bounds(part).map_or(0.0, |rect| rect.bottom);
-    let borders: Vec<f32> =
-        parts.windows(2).map(|pair| f32::midpoint(bottom_of(&pair[0]), top_of(&pair[1]))).collect();
+    let borders: Vec<f32> = parts.windows(2).map(|pair| f32::midpoint(bottom_of(&pair[0]), top_of(&pair[1]))).collect();
     let added = parts.len() - 1;
     table.cells.retain(|cell| cell.row != row);
     table.cells.iter_mut().filter(|cell| cell.row > row).for_each(|cell| cell.row += added);

@@ -4,8 +4,8 @@ use crate::gray::GrayImage;
 
 /// Minimum difference of a ruling from both sides, of 255. Noise of scans is below, and light gray rulings are above.
 const MIN_CONTRAST: u8 = 22;
-/// Minimum share of the pixels of a ruling that are dark: dotted ones have half.
-const MIN_FILL: f32 = 0.45;
+/// Minimum share of the pixels of a ruling that are dark: the tops of letters in a row have half.
+const MIN_FILL: f32 = 0.8;
 
 /// A horizontal or vertical ruling.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,47 +74,48 @@ impl Run {
 /// Returns the rulings of an image. `line_height` is the typical height of its lines of text, in pixels: strokes of
 /// letters are shorter than it, and rulings are longer.
 pub(crate) fn find_rulings(image: &GrayImage, line_height: f32) -> Rulings {
-    // A ruling is thinner than this, and the space between text and a ruling is at least as wide.
-    let reach = (line_height * 0.16).round().clamp(2.0, 12.0) as usize;
-    let tolerance = reach as f32 + 2.0;
-    let horizontal = merge(horizontal_runs(image, reach, 1.6 * line_height), tolerance);
-    let vertical = merge(vertical_runs(image, reach, 1.15 * line_height), tolerance);
+    // A ruling is compared with what is at two distances: the near one is inside of a thick ruling, and the far one may
+    // be inside of text beside it. Boxes of lines are about twice as high as their font size.
+    let near = (line_height * 0.06).round().clamp(2.0, 4.0) as usize;
+    let far = (line_height * 0.15).round().clamp(4.0, 12.0) as usize;
+    let tolerance = far as f32 + 1.0;
+    let horizontal = merge(horizontal_runs(image, [near, far], 1.3 * line_height), tolerance);
+    let vertical = merge(vertical_runs(image, [near, far], 0.85 * line_height), tolerance);
     Rulings { horizontal, vertical, tolerance }
 }
 
-fn horizontal_runs(image: &GrayImage, reach: usize, min_length: f32) -> Vec<Ruling> {
+fn horizontal_runs(image: &GrayImage, [near, far]: [usize; 2], min_length: f32) -> Vec<Ruling> {
     let mut found = Vec::new();
     let mut mask = vec![0_u8; image.width()];
-    for y in reach..image.height().saturating_sub(reach) {
-        let (above, row, below) = (image.row(y - reach), image.row(y), image.row(y + reach));
-        for (((mask, above), pixel), below) in mask.iter_mut().zip(above).zip(row).zip(below) {
-            *mask = u8::from(pixel.saturating_add(MIN_CONTRAST) <= *above.min(below));
-        }
+    for y in far..image.height().saturating_sub(far) {
+        let row = image.row(y);
+        mark(&mut mask, row, image.row(y - near), image.row(y + near), false);
+        mark(&mut mask, row, image.row(y - far), image.row(y + far), true);
         let mut run = Run::default();
         for x in dark_pixels(&mask) {
-            found.extend(run.add(x, 3).and_then(|ended| ended.ruling(y, min_length)));
+            found.extend(run.add(x, 2).and_then(|ended| ended.ruling(y, min_length)));
         }
         found.extend(run.ruling(y, min_length));
     }
     found
 }
 
-fn vertical_runs(image: &GrayImage, reach: usize, min_length: f32) -> Vec<Ruling> {
+fn vertical_runs(image: &GrayImage, [near, far]: [usize; 2], min_length: f32) -> Vec<Ruling> {
     let width = image.width();
     let mut found = Vec::new();
-    if width <= 2 * reach {
+    if width <= 2 * far {
         return found;
     }
     let mut mask = vec![0_u8; width];
     let mut runs = vec![Run::default(); width];
     // A vertical ruling has a gap where a horizontal one crosses it.
-    let max_gap = reach as u32 + 1;
+    let max_gap = far as u32 + 1;
+    let inner = far..width - far;
     for y in 0..image.height() {
         let row = image.row(y);
-        let sides = row[..width - 2 * reach].iter().zip(&row[2 * reach..]);
-        for ((mask, pixel), (left, right)) in mask[reach..].iter_mut().zip(&row[reach..]).zip(sides) {
-            *mask = u8::from(pixel.saturating_add(MIN_CONTRAST) <= *left.min(right));
-        }
+        let (marked, pixels) = (&mut mask[inner.clone()], &row[inner.clone()]);
+        mark(marked, pixels, &row[far - near..], &row[far + near..], false);
+        mark(marked, pixels, row, &row[2 * far..], true);
         for x in dark_pixels(&mask) {
             let ended = runs[x as usize].add(y as u32, max_gap);
             found.extend(ended.and_then(|run| run.ruling(x as usize, min_length)));
@@ -122,6 +123,14 @@ fn vertical_runs(image: &GrayImage, reach: usize, min_length: f32) -> Vec<Ruling
     }
     found.extend(runs.iter().enumerate().filter_map(|(x, run)| run.ruling(x, min_length)));
     found
+}
+
+/// Marks the pixels that are darker than what is on both sides of them, in addition to those that are marked if `keeps`.
+fn mark(mask: &mut [u8], pixels: &[u8], before: &[u8], behind: &[u8], keeps: bool) {
+    let kept = u8::from(keeps);
+    for (((mask, pixel), before), behind) in mask.iter_mut().zip(pixels).zip(before).zip(behind) {
+        *mask = (*mask & kept) | u8::from(before.min(behind).saturating_sub(*pixel) >= MIN_CONTRAST);
+    }
 }
 
 /// Returns the places of the pixels that are set, most of which are not: eight of them are skipped at a time.
@@ -163,9 +172,9 @@ fn merge(mut runs: Vec<Ruling>, tolerance: f32) -> Vec<Ruling> {
 mod tests {
     use super::*;
 
-    /// White paper of 300 × 200 pixels with these rectangles in this gray.
+    /// Pure white paper of 300 × 200 pixels with these rectangles in this gray.
     fn image(gray: u8, rects: &[[usize; 4]]) -> GrayImage {
-        let mut pixels = vec![250; 60_000];
+        let mut pixels = vec![255; 60_000];
         for [left, top, right, bottom] in rects {
             for y in *top..*bottom {
                 pixels[y * 300 + left..y * 300 + right].fill(gray);

@@ -9,8 +9,26 @@ use crate::{
 
 /// Words of totals, as the beginning of a label.
 const TOTAL_WORDS: [&str; 20] = [
-    "total", "sum", "subtotal", "sub-total", "sub total", "grand total", "net total", "amount due", "balance due",
-    "summe", "gesamt", "zwischensumme", "endbetrag", "rechnungsbetrag", "nettobetrag", "合计", "总计", "小计", "總計", "totale",
+    "total",
+    "sum",
+    "subtotal",
+    "sub-total",
+    "sub total",
+    "grand total",
+    "net total",
+    "amount due",
+    "balance due",
+    "summe",
+    "gesamt",
+    "zwischensumme",
+    "endbetrag",
+    "rechnungsbetrag",
+    "nettobetrag",
+    "合计",
+    "总计",
+    "小计",
+    "總計",
+    "totale",
 ];
 /// Amounts of a column are products if this many rows
 const MIN_PRODUCTS: usize = 3;
@@ -45,9 +63,7 @@ struct Amounts {
 
 impl Amounts {
     fn of(table: &Draft) -> Self {
-        let text = |cell: &DraftCell| {
-            cell.pieces.iter().map(|piece| piece.text.as_str()).collect::<Vec<_>>().join(" ")
-        };
+        let text = |cell: &DraftCell| cell.pieces.iter().map(|piece| piece.text.as_str()).collect::<Vec<_>>().join(" ");
         let texts: Vec<String> = table.cells.iter().map(text).collect();
         let decimal = decimal_separator(texts.iter().map(String::as_str));
         let mut amounts = Self {

@@ -101,8 +101,8 @@ pub(crate) fn text_blocks(runs: Vec<Vec<TextLine>>, measures: &PageMeasures) -> 
     mark_headings(&mut blocks, measures);
     for block in blocks.iter_mut().filter(|block| block.kind == BlockKind::Paragraph) {
         let first = block.lines.first().map_or("", |line| line.text.as_str());
-        let is_note = measures.note_ruling.is_some_and(|at| block.rect.top > at)
-            && block.height() < SMALL_PRINT * measures.body;
+        let is_note =
+            measures.note_ruling.is_some_and(|at| block.rect.top > at) && block.height() < SMALL_PRINT * measures.body;
         block.kind = if is_note {
             BlockKind::Footnote
         } else if is_list_marker(first) {
@@ -213,13 +213,13 @@ fn mark_edges(blocks: &mut [TextBlock], measures: &PageMeasures) {
         let others = || rects.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, rect)| rect);
         let is_beside = |rect: &&Rect| rect.shared_height(&block.rect) > 0.0;
         let top = block.rect.bottom < EDGE * height
-            && others().filter(|rect| !is_beside(rect)).all(|rect| {
-                rect.top - block.rect.bottom > EDGE_GAP * measures.body
-            });
+            && others()
+                .filter(|rect| !is_beside(rect))
+                .all(|rect| rect.top - block.rect.bottom > EDGE_GAP * measures.body);
         let bottom = block.rect.top > (1.0 - EDGE) * height
-            && others().filter(|rect| !is_beside(rect)).all(|rect| {
-                block.rect.top - rect.bottom > EDGE_GAP * measures.body
-            });
+            && others()
+                .filter(|rect| !is_beside(rect))
+                .all(|rect| block.rect.top - rect.bottom > EDGE_GAP * measures.body);
         if (top || bottom) && is_page_number(&block.lines[0].text) {
             block.kind = BlockKind::PageNumber;
         } else if top {
@@ -247,7 +247,8 @@ fn mark_headings(blocks: &mut [TextBlock], measures: &PageMeasures) {
     });
     // The sizes of headings, each a level.
     let mut levels: Vec<f32> = Vec::new();
-    let mut descending: Vec<f32> = large.iter().filter(|index| Some(**index) != title).map(|index| sizes[*index]).collect();
+    let mut descending: Vec<f32> =
+        large.iter().filter(|index| Some(**index) != title).map(|index| sizes[*index]).collect();
     descending.sort_by(|a, b| b.total_cmp(a));
     for size in descending {
         if levels.last().is_none_or(|last| size < last / 1.12) {
@@ -259,8 +260,7 @@ fn mark_headings(blocks: &mut [TextBlock], measures: &PageMeasures) {
         let numbered = numbered_heading_level(&blocks[index].lines[0].text);
         let is_title = Some(index) == title;
         blocks[index].kind = if is_title { BlockKind::Title } else { BlockKind::Heading };
-        blocks[index].level =
-            (!is_title).then(|| numbered.map_or(level.min(3) as u8 + 1, |depth| depth.min(5)));
+        blocks[index].level = (!is_title).then(|| numbered.map_or(level.min(3) as u8 + 1, |depth| depth.min(5)));
     }
     for block in blocks.iter_mut().filter(|block| block.kind == BlockKind::Paragraph && block.lines.len() == 1) {
         let line = &block.lines[0];

@@ -13,7 +13,9 @@ pub(crate) fn widths(characters: &[char]) -> Vec<f32> {
 
 fn width(character: char) -> f32 {
     match character {
-        ' ' | '\u{a0}' | 'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | '(' | ')' | '[' | ']' => 0.28,
+        ' ' | '\u{a0}' | 'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | '(' | ')' | '[' | ']' => {
+            0.28
+        }
         'm' | 'w' | 'M' | 'W' | '@' | '%' => 0.85,
         'A'..='Z' => 0.65,
         '\u{0}'..='\u{2fff}' => 0.53,
@@ -48,9 +50,8 @@ pub(crate) fn boundary(characters: &[char], widths: &[f32], ink: &Ink, [from, to
 
 /// Returns the index of the first character of each word.
 fn word_starts(characters: &[char]) -> Vec<usize> {
-    let starts = |index: &usize| {
-        !characters[*index].is_whitespace() && (*index == 0 || characters[*index - 1].is_whitespace())
-    };
+    let starts =
+        |index: &usize| !characters[*index].is_whitespace() && (*index == 0 || characters[*index - 1].is_whitespace());
     (0..characters.len()).filter(starts).collect()
 }
 

@@ -43,7 +43,8 @@ fn place(table: &Draft, row: Vec<Piece>) -> Option<Vec<Vec<Piece>>> {
         return None;
     }
     for piece in row {
-        let overlap = |column: &usize| piece.rect.right.min(table.x[column + 1]) - piece.rect.left.max(table.x[*column]);
+        let overlap =
+            |column: &usize| piece.rect.right.min(table.x[column + 1]) - piece.rect.left.max(table.x[*column]);
         let column = (0..table.columns()).max_by(|a, b| overlap(a).total_cmp(&overlap(b)))?;
         placed[column].push(piece);
     }
@@ -51,7 +52,8 @@ fn place(table: &Draft, row: Vec<Piece>) -> Option<Vec<Vec<Piece>>> {
 }
 
 fn is_in_number_column(table: &Draft, rect: &Rect) -> bool {
-    let column = (0..table.columns()).find(|column| (table.x[*column]..table.x[column + 1]).contains(&rect.center()[0]));
+    let column =
+        (0..table.columns()).find(|column| (table.x[*column]..table.x[column + 1]).contains(&rect.center()[0]));
     let in_column = |cell: &&DraftCell| Some(cell.column) == column && cell.column_span == 1 && !cell.pieces.is_empty();
     let cells = table.cells.iter().filter(in_column).count();
     let numeric = table.cells.iter().filter(in_column).filter(|cell| cell.is_numeric()).count();

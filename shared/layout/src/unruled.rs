@@ -5,8 +5,9 @@
 //! address: these are told apart by how they fill their width, and by their numbers.
 
 use crate::{
+    amounts::{decimal_separator, parse_amount},
     draft::{Draft, DraftCell, group_rows},
-    pieces::Piece,
+    pieces::{InkLine, Piece},
     rect::{Rect, median},
     rows::{TextRow, merge_continuations},
 };
@@ -50,6 +51,12 @@ impl Row {
         Self { cells, bounds }
     }
 
+    /// Returns a row in which each piece is a cell.
+    fn of_cells(pieces: Vec<Piece>) -> Self {
+        let bounds = Rect::union(pieces.iter().map(|piece| piece.rect)).unwrap_or(Rect::around(&[[0.0; 2]]));
+        Self { cells: pieces.into_iter().map(|piece| vec![piece]).collect(), bounds }
+    }
+
     fn extents(&self) -> impl Iterator<Item = [f32; 2]> {
         self.cells.iter().map(|cell| extent(cell))
     }
@@ -60,8 +67,9 @@ fn extent(cell: &[Piece]) -> [f32; 2] {
     [left, cell.iter().map(|piece| piece.rect.right).fold(f32::NEG_INFINITY, f32::max)]
 }
 
-/// Returns the tables among pieces that are in no ruled one.
-pub(crate) fn unruled_tables(pieces: Vec<Piece>, line_height: f32) -> Vec<Draft> {
+/// Returns the tables among lines that are in no ruled one.
+pub(crate) fn unruled_tables(lines: &[&InkLine], line_height: f32) -> Vec<Draft> {
+    let pieces = lines.iter().flat_map(|line| line.pieces()).collect();
     let rows: Vec<Row> = group_rows(pieces).into_iter().map(|row| Row::new(row, line_height)).collect();
     if rows.len() > MAX_ROWS {
         return Vec::new();
@@ -74,7 +82,8 @@ pub(crate) fn unruled_tables(pieces: Vec<Piece>, line_height: f32) -> Vec<Draft>
         if is_used[seed] {
             continue;
         }
-        let region = grow(&rows, seed, &is_used, line_height);
+        let mut rows = rows.clone();
+        let region = grow(&mut rows, seed, &is_used, lines, line_height);
         is_used[seed] = true;
         if let Some(table) = table_of(&rows[region.clone()], line_height) {
             is_used[region].fill(true);
@@ -86,7 +95,14 @@ pub(crate) fn unruled_tables(pieces: Vec<Piece>, line_height: f32) -> Vec<Draft>
 }
 
 /// Returns the rows around a seed whose cells are in the same columns.
-fn grow(rows: &[Row], seed: usize, is_used: &[bool], line_height: f32) -> std::ops::Range<usize> {
+/// Lines that extend over several columns are divided there.
+fn grow(
+    rows: &mut [Row],
+    seed: usize,
+    is_used: &[bool],
+    lines: &[&InkLine],
+    line_height: f32,
+) -> std::ops::Range<usize> {
     let mut columns: Vec<[f32; 2]> = rows[seed].extents().collect();
     let (mut start, mut end) = (seed, seed + 1);
     let mut gaps: Vec<f32> = Vec::new();
@@ -97,10 +113,15 @@ fn grow(rows: &[Row], seed: usize, is_used: &[bool], line_height: f32) -> std::o
         let gap_above = above.map(|row| rows[start].bounds.top - rows[row].bounds.bottom);
         let gap_below = below.map(|row| rows[row].bounds.top - rows[end - 1].bounds.bottom);
         let limit = (MAX_RELATIVE_GAP * median(gaps.iter().copied())).max(MAX_ROW_GAP * line_height);
-        let fits = |row: Option<usize>, gap: Option<f32>| {
-            row.filter(|row| gap.is_some_and(|gap| gap <= limit) && fits(&rows[*row], &columns, line_height))
+        let mut fitting = |row: Option<usize>, gap: Option<f32>| {
+            let row = row.filter(|_| gap.is_some_and(|gap| gap <= limit))?;
+            let divided = divided_at(&rows[row], &columns, lines, line_height);
+            fits(&divided, &columns, row > seed, line_height).then(|| {
+                rows[row] = divided;
+                row
+            })
         };
-        let (above, below) = (fits(above, gap_above), fits(below, gap_below));
+        let (above, below) = (fitting(above, gap_above), fitting(below, gap_below));
         let (row, gap) = match (above, below) {
             (_, Some(row)) => (row, gap_below),
             (Some(row), None) => (row, gap_above),
@@ -129,7 +150,8 @@ fn continues_last(rows: &[Row]) -> bool {
 }
 
 /// Returns whether the cells of a row keep to columns: none extends over two of them, and one is in a column.
-fn fits(row: &Row, columns: &[[f32; 2]], line_height: f32) -> bool {
+/// Below the seed, the label of a total may extend over several.
+fn fits(row: &Row, columns: &[[f32; 2]], is_below: bool, line_height: f32) -> bool {
     let touched = |cell: [f32; 2]| {
         let overlap = |column: &&[f32; 2]| cell[1].min(column[1]) - cell[0].max(column[0]) > -0.2 * line_height;
         columns.iter().filter(overlap).count()
@@ -140,16 +162,33 @@ fn fits(row: &Row, columns: &[[f32; 2]], line_height: f32) -> bool {
     let placed = all.iter().filter(|count| **count == 1).count();
     match all.len() {
         1 => crossing == 0 && placed == 1,
-        // A cell that spans columns is beside cells that do not.
-        len => placed >= 1 && (crossing == 0 || crossing == 1 && len >= 3 && columns.len() >= 3),
+        // A label that spans columns is in front of amounts.
+        _ => {
+            let is_total = is_below && columns.len() >= 3 && row.cells[1..].iter().flatten().all(Piece::is_numeric);
+            placed >= 1 && (crossing == 0 || crossing == 1 && is_total)
+        }
     }
+}
+
+/// Returns a row with its lines divided between columns, where they have a gap there.
+fn divided_at(row: &Row, columns: &[[f32; 2]], lines: &[&InkLine], line_height: f32) -> Row {
+    let places: Vec<f32> = columns.windows(2).map(|pair| f32::midpoint(pair[0][1], pair[1][0])).collect();
+    let crosses = |piece: &Piece| {
+        let touched = |column: &&[f32; 2]| piece.rect.right.min(column[1]) > piece.rect.left.max(column[0]);
+        columns.iter().filter(touched).count() > 1 && piece.characters.is_none()
+    };
+    let pieces = row.cells.iter().flatten().flat_map(|piece| {
+        let line = lines.iter().find(|line| line.index() == piece.line).filter(|_| crosses(piece));
+        line.map_or_else(|| vec![piece.clone()], |line| line.pieces_at_gaps(&places, line_height))
+    });
+    let pieces: Vec<Piece> = pieces.collect();
+    if pieces.len() == row.cells.iter().flatten().count() { row.clone() } else { Row::of_cells(pieces) }
 }
 
 /// Returns the columns with the cells of a row, without those that extend over several.
 fn with_cells(columns: &[[f32; 2]], row: &Row, line_height: f32) -> Vec<[f32; 2]> {
-    let crosses = |cell: &[f32; 2]| {
-        columns.iter().filter(|column| cell[1].min(column[1]) > cell[0].max(column[0])).count() > 1
-    };
+    let crosses =
+        |cell: &[f32; 2]| columns.iter().filter(|column| cell[1].min(column[1]) > cell[0].max(column[0])).count() > 1;
     let mut all: Vec<[f32; 2]> = columns.iter().copied().chain(row.extents().filter(|cell| !crosses(cell))).collect();
     all.sort_by(|a, b| a[0].total_cmp(&b[0]));
     let mut merged: Vec<[f32; 2]> = Vec::new();
@@ -167,6 +206,7 @@ fn table_of(rows: &[Row], line_height: f32) -> Option<Draft> {
     for row in rows {
         columns = with_cells(&columns, row, line_height);
     }
+    let columns = join_header_columns(rows, columns);
     let text_rows: Vec<TextRow> = rows.iter().map(|row| text_row(row, &columns)).collect();
     if !is_table(&text_rows, &columns, line_height) {
         return None;
@@ -174,6 +214,28 @@ fn table_of(rows: &[Row], line_height: f32) -> Option<Draft> {
     let spans: Vec<(Piece, [usize; 2])> = rows.iter().flat_map(|row| spanning(row, &columns)).collect();
     let text_rows = merge_continuations(text_rows, &columns);
     (text_rows.len() >= 2).then(|| draft(text_rows, &columns, &spans))
+}
+
+/// Joins a column that has only its name with the one beside it that has no name: names are aligned to the left, and
+/// numbers to the right.
+fn join_header_columns(rows: &[Row], mut columns: Vec<[f32; 2]>) -> Vec<[f32; 2]> {
+    let mut index = 1;
+    while index < columns.len() {
+        let filled = |column: usize| -> Vec<usize> {
+            let has_cell = |row: &usize| !text_row(&rows[*row], &columns)[column].is_empty();
+            (0..rows.len()).filter(has_cell).collect()
+        };
+        let (left, right) = (filled(index - 1), filled(index));
+        let is_name = |of: &[usize], other: &[usize]| of == [0] && !other.contains(&0);
+        if rows.len() > 2 && (is_name(&left, &right) || is_name(&right, &left)) {
+            let joined = columns.remove(index);
+            columns[index - 1][1] = columns[index - 1][1].max(joined[1]);
+            columns[index - 1][0] = columns[index - 1][0].min(joined[0]);
+        } else {
+            index += 1;
+        }
+    }
+    columns
 }
 
 /// Returns the pieces of a row by column. A piece that extends over several is in the first.
@@ -219,7 +281,11 @@ fn is_table(rows: &[TextRow], columns: &[[f32; 2]], line_height: f32) -> bool {
         2 => {
             let texts = rows.iter().flatten().flatten();
             let labeled = texts.filter(|piece| piece.text.contains([':', '：'])).count();
-            numeric >= 1 && running == 0 && several >= 3 && 4 * filled_rows >= 3 * rows.len() && 3 * labeled < rows.len()
+            numeric >= 1
+                && running == 0
+                && several >= 3
+                && 4 * filled_rows >= 3 * rows.len()
+                && 3 * labeled < rows.len()
                 || numeric >= 1 && running <= 1 && several >= 4 && numeric_is_last(rows) && 3 * labeled < rows.len()
         }
         _ if numeric >= 1 => is_filled && 2 * running <= columns.len() && running + numeric <= columns.len(),
@@ -243,7 +309,12 @@ fn is_running(rows: &[TextRow], column: usize, [left, right]: [f32; 2], line_hei
 
 fn is_numeric_column(rows: &[TextRow], column: usize) -> bool {
     let cells = || rows.iter().skip(1).map(|row| &row[column]).filter(|cell| !cell.is_empty());
-    let numeric = cells().filter(|cell| cell.iter().any(Piece::is_numeric)).count();
+    // Without a name, only amounts tell a column from references and dates beside labels.
+    let has_name =
+        rows.first().is_some_and(|row| !row[column].is_empty() && !row[column].iter().any(Piece::is_numeric));
+    let decimal = decimal_separator(cells().flatten().map(|piece| piece.text.as_str()));
+    let counts = |piece: &Piece| piece.is_numeric() && (has_name || parse_amount(&piece.text, decimal).is_some());
+    let numeric = cells().filter(|cell| cell.iter().any(counts)).count();
     numeric >= 1 && numeric as f32 >= NUMERIC * cells().count() as f32
 }
 
@@ -264,7 +335,8 @@ fn draft(rows: Vec<TextRow>, columns: &[[f32; 2]], spans: &[(Piece, [usize; 2])]
             if column < covered && pieces.is_empty() {
                 continue;
             }
-            let span = spans.iter().find(|(first, _)| pieces.contains(first)).map_or(1, |(_, [from, to])| to - from + 1);
+            let span =
+                spans.iter().find(|(first, _)| pieces.contains(first)).map_or(1, |(_, [from, to])| to - from + 1);
             covered = column + span;
             cells.push(DraftCell { row, column, row_span: 1, column_span: span, pieces });
         }

@@ -32,7 +32,8 @@ pub fn list_marker(line: &str) -> Option<(ListMarker, &str)> {
     let number: u32 = inner.get(..digits).filter(|_| (1..=3).contains(&digits))?.parse().ok()?;
     let after = &inner[digits..];
     let is_open = inner.len() == line.len();
-    let text = if is_open { after.strip_prefix(['.', ')', '）', '、', '．']) } else { after.strip_prefix([')', '）']) }?;
+    let text =
+        if is_open { after.strip_prefix(['.', ')', '）', '、', '．']) } else { after.strip_prefix([')', '）']) }?;
     let is_apart = text.starts_with(char::is_whitespace) || text.starts_with(|c: char| c > '\u{2e7f}');
     (is_apart && !text.trim().is_empty()).then(|| (ListMarker::Number(number), text.trim_start()))
 }

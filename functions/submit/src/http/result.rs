@@ -63,8 +63,7 @@ enum ResultFormat {
 }
 
 impl ResultFormat {
-    const ALL: [Self; 7] =
-        [Self::Json, Self::Text, Self::Markdown, Self::Csv, Self::Hocr, Self::Alto, Self::Pdf];
+    const ALL: [Self; 7] = [Self::Json, Self::Text, Self::Markdown, Self::Csv, Self::Hocr, Self::Alto, Self::Pdf];
 
     const fn as_str(self) -> &'static str {
         match self {
