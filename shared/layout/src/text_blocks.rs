@@ -232,10 +232,20 @@ fn mark_edges(blocks: &mut [TextBlock], measures: &PageMeasures) {
 
 /// Marks the title and the headings, by their height, their number and their place.
 fn mark_headings(blocks: &mut [TextBlock], measures: &PageMeasures) {
+    let rects: Vec<Rect> = blocks.iter().filter(|block| block.lines.len() >= 2).map(|block| block.rect).collect();
+    // A line that fills its column, or that begins in the middle of a sentence, is running text.
+    let is_running = |block: &TextBlock| {
+        let column = rects.iter().filter(|rect| rect.shared_width(&block.rect) > 0.5 * block.rect.width());
+        let right = column.map(|rect| rect.right).fold(f32::NEG_INFINITY, f32::max);
+        let first = block.lines[0].text.chars().next().unwrap_or_default();
+        let is_large = block.height() >= 1.6 * measures.body;
+        first.is_lowercase() || !is_large && block.rect.right > right - measures.body && right.is_finite()
+    };
     let is_candidate = |block: &TextBlock| {
-        matches!(block.kind, BlockKind::Paragraph | BlockKind::Header)
+        !is_running(block)
+            && matches!(block.kind, BlockKind::Paragraph | BlockKind::Header)
             && block.lines.len() <= MAX_HEADING_LINES
-            && block.characters() <= 160
+            && block.characters() <= 120
             && block.lines.iter().any(|line| line.text.chars().any(char::is_alphabetic))
     };
     let sizes: Vec<f32> = blocks.iter().map(|block| block.height() / measures.body.max(1.0)).collect();

@@ -70,7 +70,7 @@ fn extent(cell: &[Piece]) -> [f32; 2] {
 /// Returns the tables among lines that are in no ruled one.
 pub(crate) fn unruled_tables(lines: &[&InkLine], line_height: f32) -> Vec<Draft> {
     let pieces = lines.iter().flat_map(|line| line.pieces()).collect();
-    let rows: Vec<Row> = group_rows(pieces).into_iter().map(|row| Row::new(row, line_height)).collect();
+    let mut rows: Vec<Row> = group_rows(pieces).into_iter().map(|row| Row::new(row, line_height)).collect();
     if rows.len() > MAX_ROWS {
         return Vec::new();
     }
@@ -82,27 +82,58 @@ pub(crate) fn unruled_tables(lines: &[&InkLine], line_height: f32) -> Vec<Draft>
         if is_used[seed] {
             continue;
         }
-        let mut rows = rows.clone();
-        let region = grow(&mut rows, seed, &is_used, lines, line_height);
+        let (region, groups) = grow(&mut rows, seed, &is_used, lines, line_height);
         is_used[seed] = true;
-        if let Some(table) = table_of(&rows[region.clone()], line_height) {
+        let found: Vec<Draft> = beside_each_other(&rows[region.clone()], line_height)
+            .iter()
+            .filter_map(|rows| table_of(rows, groups, line_height))
+            .collect();
+        if !found.is_empty() {
             is_used[region].fill(true);
-            tables.push(table);
+            tables.extend(found);
         }
     }
     tables.sort_by(|a, b| a.y[0].total_cmp(&b.y[0]));
     tables
 }
 
-/// Returns the rows around a seed whose cells are in the same columns.
-/// Lines that extend over several columns are divided there.
+/// Returns the rows of two tables that are beside each other: in reading order, all lines of the left one are in front
+/// of those of the right one. One set of rows if there is one table.
+fn beside_each_other(rows: &[Row], line_height: f32) -> Vec<Vec<Row>> {
+    let mut columns: Vec<[f32; 2]> = Vec::new();
+    for row in rows {
+        columns = with_cells(&columns, row, line_height);
+    }
+    let pieces = || rows.iter().flat_map(|row| row.cells.iter().flatten());
+    let parts = |place: f32| pieces().partition::<Vec<&Piece>, _>(|piece| piece.rect.center()[0] < place);
+    let is_border = |place: &f32| {
+        let (left, right) = parts(*place);
+        let last = left.iter().map(|piece| piece.line).max();
+        last.zip(right.iter().map(|piece| piece.line).min()).is_some_and(|(last, first)| last < first)
+    };
+    let mut places = columns.windows(2).map(|pair| f32::midpoint(pair[0][1], pair[1][0]));
+    match places.find(is_border).filter(|_| rows.len() > 2) {
+        Some(place) => {
+            let (left, right) = parts(place);
+            let rows_of = |pieces: Vec<&Piece>| {
+                let rows = group_rows(pieces.into_iter().cloned().collect());
+                rows.into_iter().map(|row| Row::new(row, line_height)).collect()
+            };
+            vec![rows_of(left), rows_of(right)]
+        }
+        None => vec![rows.to_vec()],
+    }
+}
+
+/// Returns the rows around a seed whose cells are in the same columns, and how many of them are at the top and name
+/// groups of columns. Lines that extend over several columns are divided there.
 fn grow(
     rows: &mut [Row],
     seed: usize,
     is_used: &[bool],
     lines: &[&InkLine],
     line_height: f32,
-) -> std::ops::Range<usize> {
+) -> (std::ops::Range<usize>, usize) {
     let mut columns: Vec<[f32; 2]> = rows[seed].extents().collect();
     let (mut start, mut end) = (seed, seed + 1);
     let mut gaps: Vec<f32> = Vec::new();
@@ -131,6 +162,12 @@ fn grow(
         gaps.extend(gap);
         (start, end) = (start.min(row), end.max(row + 1));
     }
+    let group = start.checked_sub(1).filter(|row| !is_used[*row] && is_group_row(&rows[*row], &columns));
+    if group.is_some_and(|row| rows[start].bounds.top - rows[row].bounds.bottom < line_height) {
+        // A name that belongs to both rows of names is between them.
+        let groups = if rows[start].cells.len() == 1 && end - start > 2 { 2 } else { 1 };
+        return (start - 1..end, groups);
+    }
     // Single cells at the ends are text above and below the table.
     while end - start > 1 && rows[start].cells.len() < 2 {
         start += 1;
@@ -138,7 +175,21 @@ fn grow(
     while end - start > 1 && rows[end - 1].cells.len() < 2 && !continues_last(&rows[start..end]) {
         end -= 1;
     }
-    start..end
+    (start..end, 0)
+}
+
+/// Returns whether a row names groups of columns: each of its cells is above the middle of several.
+fn is_group_row(row: &Row, columns: &[[f32; 2]]) -> bool {
+    let is_group = |cell: [f32; 2]| {
+        let touched: Vec<&[f32; 2]> =
+            columns.iter().filter(|column| cell[1].min(column[1]) > cell[0].max(column[0])).collect();
+        let (Some(first), Some(last)) = (touched.first(), touched.last()) else { return false };
+        let middle = f32::midpoint(first[0], last[1]);
+        touched.len() > 1 && (f32::midpoint(cell[0], cell[1]) - middle).abs() < 0.25 * (last[1] - first[0])
+    };
+    row.cells.len() >= 2
+        && row.extents().filter(|cell| is_group(*cell)).count() + 1 >= row.cells.len()
+        && !row.cells.iter().flatten().any(Piece::is_numeric)
 }
 
 /// Returns whether the last row may continue a cell of the row above: it is closer than the rows of the table are.
@@ -201,7 +252,8 @@ fn with_cells(columns: &[[f32; 2]], row: &Row, line_height: f32) -> Vec<[f32; 2]
     merged
 }
 
-fn table_of(rows: &[Row], line_height: f32) -> Option<Draft> {
+fn table_of(rows: &[Row], groups: usize, line_height: f32) -> Option<Draft> {
+    let (names, rows) = rows.split_at(groups.min(rows.len()));
     let mut columns: Vec<[f32; 2]> = rows.iter().max_by_key(|row| row.cells.len())?.extents().collect();
     for row in rows {
         columns = with_cells(&columns, row, line_height);
@@ -211,9 +263,35 @@ fn table_of(rows: &[Row], line_height: f32) -> Option<Draft> {
     if !is_table(&text_rows, &columns, line_height) {
         return None;
     }
-    let spans: Vec<(Piece, [usize; 2])> = rows.iter().flat_map(|row| spanning(row, &columns)).collect();
-    let text_rows = merge_continuations(text_rows, &columns);
-    (text_rows.len() >= 2).then(|| draft(text_rows, &columns, &spans))
+    let spans: Vec<(Piece, [usize; 2])> = names.iter().chain(rows).flat_map(|row| spanning(row, &columns)).collect();
+    let mut text_rows = merge_continuations(text_rows, &columns);
+    if !names.is_empty() {
+        let pieces = names.iter().flat_map(|row| row.cells.iter().flatten().cloned()).collect();
+        text_rows.insert(0, text_row(&Row::of_cells(pieces), &columns));
+    }
+    (text_rows.len() >= 2).then(|| {
+        let mut table = draft(text_rows, &columns, &spans);
+        if !names.is_empty() {
+            span_names(&mut table);
+        }
+        table
+    })
+}
+
+/// Lets the names of columns that are in no group span both rows of names.
+fn span_names(table: &mut Draft) {
+    let columns = table.columns();
+    for column in 0..columns {
+        let cell_at = |row: usize| {
+            table.cells.iter().position(|cell| cell.row == row && cell.column == column && cell.column_span == 1)
+        };
+        let (Some(upper), Some(lower)) = (cell_at(0), cell_at(1)) else { continue };
+        if table.cells[upper].pieces.is_empty() || table.cells[lower].pieces.is_empty() {
+            let below = table.cells.remove(lower).pieces;
+            table.cells[upper].pieces.extend(below);
+            table.cells[upper].row_span = 2;
+        }
+    }
 }
 
 /// Joins a column that has only its name with the one beside it that has no name: names are aligned to the left, and
@@ -270,7 +348,7 @@ fn is_table(rows: &[TextRow], columns: &[[f32; 2]], line_height: f32) -> bool {
     let count = |row: &&TextRow| row.iter().filter(|cell| !cell.is_empty()).count();
     let places: usize = rows.iter().map(|row| count(&row)).sum();
     let several = rows.iter().filter(|row| count(row) >= 2).count();
-    if rows.len() < 2 || columns.len() < 2 || several < 2 || 2 * several < rows.len() {
+    if rows.len() < 3 || columns.len() < 2 || several < 2 || 2 * several < rows.len() {
         return false;
     }
     let running = (0..columns.len()).filter(|column| is_running(rows, *column, columns[*column], line_height)).count();
