@@ -12,6 +12,7 @@ const WIDE_GAP: f32 = 0.9;
 /// A line of the page, upright.
 struct Placed<'a> {
     left: f32,
+    right: f32,
     top: f32,
     bottom: f32,
     /// The width of half a Chinese character.
@@ -67,13 +68,22 @@ fn rows(lines: Vec<Placed<'_>>) -> Vec<Vec<Placed<'_>>> {
 fn write_row(out: &mut String, row: &[Placed<'_>], left: f32, advance: f32) {
     let mut column = 0;
     for line in row {
-        let wanted = ((line.left - left) / advance).round().min(MAX_COLUMNS) as usize;
+        let length = (2.0 * width(line.text)) as usize;
+        let at = |x: f32| ((x - left) / advance).round().clamp(0.0, MAX_COLUMNS) as usize;
+        // Numbers are aligned to the right.
+        let wanted =
+            if column > 0 && is_number(line.text) { at(line.right).saturating_sub(length) } else { at(line.left) };
         let spaces = if column == 0 { wanted } else { wanted.saturating_sub(column).max(2) };
         out.extend(std::iter::repeat_n(' ', spaces));
         out.push_str(line.text);
-        column += spaces + (2.0 * width(line.text)) as usize;
+        column += spaces + length;
     }
     out.push('\n');
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    digits > 0 && digits > text.chars().filter(|c| c.is_alphabetic()).count()
 }
 
 fn place<'a>(page: &PageText, line: &'a Line) -> Option<Placed<'a>> {
@@ -82,7 +92,7 @@ fn place<'a>(page: &PageText, line: &'a Line) -> Option<Placed<'a>> {
     let high = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f32::NEG_INFINITY, f32::max);
     let text = line.text.trim();
     let advance = (high(0) - low(0)) / (2.0 * width(text)).max(1.0);
-    Some(Placed { left: low(0), top: low(1), bottom: high(1), advance, text })
+    Some(Placed { left: low(0), right: high(0), top: low(1), bottom: high(1), advance, text })
 }
 
 /// Returns the corners on the page turned upright.

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn areas_and_short_strokes_are_no_rulings() {
-        let found = find_rulings(&image(0, &[[20, 50, 280, 90], [30, 120, 50, 122], [60, 120, 62, 138]]), 20.0);
+        let found = find_rulings(&image(0, &[[20, 50, 280, 90], [30, 120, 50, 122], [60, 120, 62, 132]]), 20.0);
         assert_eq!(found, Rulings { tolerance: found.tolerance, ..Rulings::default() });
     }
 

@@ -169,7 +169,9 @@ fn grow(
         return (start - 1..end, groups);
     }
     // Single cells at the ends are text above and below the table.
-    while end - start > 1 && rows[start].cells.len() < 2 {
+    while end - start > 1
+        && (rows[start].cells.len() < 2 || rows[start + 1].cells.len() < 2 && rows[start].cells.len() < columns.len())
+    {
         start += 1;
     }
     while end - start > 1 && rows[end - 1].cells.len() < 2 && !continues_last(&rows[start..end]) {
@@ -259,7 +261,10 @@ fn table_of(rows: &[Row], groups: usize, line_height: f32) -> Option<Draft> {
         columns = with_cells(&columns, row, line_height);
     }
     let columns = join_header_columns(rows, columns);
-    let text_rows: Vec<TextRow> = rows.iter().map(|row| text_row(row, &columns)).collect();
+    let mut text_rows: Vec<TextRow> = rows.iter().map(|row| text_row(row, &columns)).collect();
+    let above_names = if names.is_empty() { rows_above_names(&text_rows) } else { 0 };
+    text_rows.drain(..above_names);
+    let rows = &rows[above_names..];
     if !is_table(&text_rows, &columns, line_height) {
         return None;
     }
@@ -276,6 +281,15 @@ fn table_of(rows: &[Row], groups: usize, line_height: f32) -> Option<Draft> {
         }
         table
     })
+}
+
+/// Returns the number of rows above the first one that names all columns, if none of these rows is filled.
+fn rows_above_names(rows: &[TextRow]) -> usize {
+    const MOST: usize = 4;
+    let is_full = |row: &TextRow| row.iter().all(|cell| !cell.is_empty());
+    let is_names = |row: &TextRow| is_full(row) && !row.iter().flatten().any(Piece::is_numeric);
+    let first = rows.iter().take(MOST).position(is_full).filter(|first| is_names(&rows[*first]));
+    first.filter(|first| rows.len() > first + 2).unwrap_or(0)
 }
 
 /// Lets the names of columns that are in no group span both rows of names.
