@@ -82,9 +82,9 @@ async fn a_mode_without_an_engine_is_rejected_before_anything_is_stored() {
     let serve = ServeProcess::start(ServeOptions::new(folder.path()).dev()).await;
     let api = serve.api();
     let refused: [(FormFields, &str, &str); 9] = [
-        (&[("mode", "table")], "mode_not_offered", "#/mode"),
+        (&[("mode", "formula")], "mode_not_offered", "#/mode"),
         (&[("mode", "fields"), ("keys", "total")], "mode_not_offered", "#/mode"),
-        (&[("engine", "pp-ocr"), ("mode", "markdown")], "mode_not_offered", "#/mode"),
+        (&[("engine", "pp-ocr"), ("mode", "formula")], "mode_not_offered", "#/mode"),
         (&[("mode", "fields")], "missing_field", "#/keys"),
         (&[("mode", "translate")], "missing_field", "#/language"),
         (&[("mode", "poem")], "invalid_field", "#/mode"),

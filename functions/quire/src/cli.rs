@@ -72,6 +72,9 @@ pub(crate) struct ReadArgs {
     /// The output format. `json` is the response of `POST /ocr/batch`.
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) format: OutputFormat,
+    /// With `--format text`: print what is in a row of the page on one line, with its columns aligned.
+    #[arg(long)]
+    pub(crate) layout: bool,
     /// Keep tasks and results in this folder [default: a temporary folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -88,7 +91,7 @@ pub(crate) struct ReadArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ModeArgs {
     /// The kind of result: text, markdown, spotting, table, formula, fields, subtitles or translate. PP-OCR supports
-    /// text only.
+    /// text, markdown and table.
     #[arg(long, value_name = "MODE", default_value_t = ModeName::Text)]
     mode: ModeName,
     /// With `--mode fields`: a field to extract. May be repeated.
@@ -114,10 +117,7 @@ impl ModeArgs {
     pub(crate) fn validate(self) -> anyhow::Result<quire_submit::ReadOptions> {
         let mode = Mode::new(self.mode, self.keys, self.language)?;
         let text_layer = self.text_layer;
-        ensure!(
-            text_layer != TextLayerPolicy::Only || self.mode == ModeName::Text,
-            "only the mode text can be read from text layers only"
-        );
+        ensure!(text_layer.is_possible_with(self.mode), "the mode {} needs an image", self.mode);
         Ok(quire_submit::ReadOptions { mode, engine: self.engine, text_layer })
     }
 }
@@ -127,6 +127,8 @@ pub(crate) enum OutputFormat {
     Text,
     Json,
     Markdown,
+    /// The tables as comma-separated values.
+    Csv,
 }
 
 #[derive(Debug, Args)]

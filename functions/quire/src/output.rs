@@ -5,8 +5,9 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use quire_submit::{DocumentAnswer, PageAnswer};
-use quire_tasks::{FallbackReason, ModeName, PageText, TriedEngine};
+use quire_formats::{TextFormat, TextWriter, aligned_text};
+use quire_submit::DocumentAnswer;
+use quire_tasks::{FallbackReason, PageText, TriedEngine};
 use quire_telemetry::terminal::{escape_json, escape_line, escape_text, replace_controls};
 
 use crate::cli::OutputFormat;
@@ -15,9 +16,9 @@ use crate::cli::OutputFormat;
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub(crate) fn print(documents: &[DocumentAnswer], format: OutputFormat) -> io::Result<()> {
+pub(crate) fn print(documents: &[DocumentAnswer], format: OutputFormat, is_aligned: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(render(documents, format, out.is_terminal())?.as_bytes())?;
+    out.write_all(render(documents, format, is_aligned, out.is_terminal())?.as_bytes())?;
     out.flush()
 }
 
@@ -26,67 +27,91 @@ pub(crate) fn print(documents: &[DocumentAnswer], format: OutputFormat) -> io::R
 /// JSON is escaped, which does not change its content. In text, control characters are replaced: no text needs them,
 /// and a pipe may end at a terminal, too. Bidirectional controls belong to some languages' text, so that they are only
 /// escaped on a terminal.
-fn render(documents: &[DocumentAnswer], format: OutputFormat, is_terminal: bool) -> io::Result<String> {
+fn render(
+    documents: &[DocumentAnswer],
+    format: OutputFormat,
+    is_aligned: bool,
+    is_terminal: bool,
+) -> io::Result<String> {
     let mut out = Vec::new();
     match format {
         OutputFormat::Json => {
             let json = serde_json::to_string_pretty(documents)?;
             return Ok(format!("{}\n", escape_json(&json)));
         }
-        OutputFormat::Text => write_text(&mut out, documents)?,
+        OutputFormat::Text => write_text(&mut out, documents, is_aligned)?,
         OutputFormat::Markdown => write_markdown(&mut out, documents)?,
+        OutputFormat::Csv => write_csv(&mut out, documents)?,
     }
     let text = String::from_utf8(out).map_err(io::Error::other)?;
-    let safe = if is_terminal { escape_text(&text) } else { replace_controls(&text) };
-    Ok(safe.into_owned())
+    let safe = |text: &str| if is_terminal { escape_text(text) } else { replace_controls(text) }.into_owned();
+    // Lines of CSV end in CRLF (RFC 4180).
+    let is_csv = format == OutputFormat::Csv;
+    Ok(if is_csv { text.split("\r\n").map(safe).collect::<Vec<_>>().join("\r\n") } else { safe(&text) })
 }
 
 /// Writes the text alone; for several files, each below its name in the style of `head`.
-fn write_text(out: &mut impl Write, documents: &[DocumentAnswer]) -> io::Result<()> {
+fn write_text(out: &mut impl Write, documents: &[DocumentAnswer], is_aligned: bool) -> io::Result<()> {
     for (index, document) in documents.iter().enumerate() {
         if documents.len() > 1 {
             let gap = if index == 0 { "" } else { "\n" };
             writeln!(out, "{gap}==> {} <==", file_name(document))?;
         }
-        if let Some(text) = document.text.as_deref().filter(|text| !text.is_empty()) {
+        let aligned = is_aligned.then(|| {
+            let pages = document.pages.iter().filter_map(|page| page.read.as_ref()).map(aligned_text);
+            pages.collect::<Vec<_>>().join("\n\n")
+        });
+        if let Some(text) = aligned.as_deref().or(document.text.as_deref()).filter(|text| !text.is_empty()) {
             writeln!(out, "{text}")?;
         }
     }
     Ok(())
 }
 
-/// Writes a heading for each file and page, and the text of each page below.
+/// Writes the documents as Markdown; for several files, each below a heading with its name.
 fn write_markdown(out: &mut impl Write, documents: &[DocumentAnswer]) -> io::Result<()> {
-    for document in documents {
-        writeln!(out, "# {}\n", escape_markdown(&file_name(document)))?;
+    for (index, document) in documents.iter().enumerate() {
+        if documents.len() > 1 {
+            let gap = if index == 0 { "" } else { "\n" };
+            writeln!(out, "{gap}# {}\n", escape_markdown(&file_name(document)))?;
+        }
         if let Some(error) = &document.error {
-            writeln!(out, "> {}\n", escape_markdown(&error.message))?;
+            writeln!(out, "> {}", escape_markdown(&error.message))?;
         }
-        for page in &document.pages {
-            writeln!(out, "## Page {}\n", page.page)?;
-            if let Some(error) = &page.error {
-                writeln!(out, "> {}\n", escape_markdown(&error.message))?;
-            }
-            write_page_markdown(out, page)?;
-            writeln!(out)?;
-        }
+        write_pages(out, document)?;
     }
     Ok(())
 }
 
-/// Writes a page: markup that an engine produced as it is, and any other text escaped.
-fn write_page_markdown(out: &mut impl Write, page: &PageAnswer) -> io::Result<()> {
-    let text = page.text.as_deref().unwrap_or_default();
-    match page.read.as_ref() {
-        Some(PageText { fields: Some(fields), .. }) => {
-            writeln!(out, "```json\n{}\n```", serde_json::to_string_pretty(fields)?)
+/// Writes the pages of a document, and why one could not be read.
+fn write_pages(out: &mut impl Write, document: &DocumentAnswer) -> io::Result<()> {
+    let mut writer = TextWriter::new(TextFormat::Markdown);
+    for page in &document.pages {
+        match (&page.error, page.read.as_ref()) {
+            (Some(error), _) => {
+                out.write_all(writer.end_document().as_bytes())?;
+                writeln!(out, "\n> Page {}: {}", page.page, escape_markdown(&error.message))?;
+            }
+            (None, Some(PageText { fields: Some(fields), .. })) => {
+                out.write_all(writer.end_document().as_bytes())?;
+                writeln!(out, "```json\n{}\n```", serde_json::to_string_pretty(fields)?)?;
+            }
+            (None, read) => out.write_all(writer.page(read).as_bytes())?,
         }
-        Some(PageText { mode: ModeName::Markdown | ModeName::Table | ModeName::Formula, .. }) => {
-            writeln!(out, "{text}")
-        }
-        // Two spaces at the end: a line break within the paragraph.
-        _ => text.lines().try_for_each(|line| writeln!(out, "{}  ", escape_markdown(line))),
     }
+    out.write_all(writer.end().as_bytes())
+}
+
+/// Writes the tables of the documents.
+fn write_csv(out: &mut impl Write, documents: &[DocumentAnswer]) -> io::Result<()> {
+    let mut writer = TextWriter::new(TextFormat::Csv);
+    for document in documents {
+        for page in &document.pages {
+            out.write_all(writer.page(page.read.as_ref()).as_bytes())?;
+        }
+        out.write_all(writer.end_document().as_bytes())?;
+    }
+    out.write_all(writer.end().as_bytes())
 }
 
 /// Returns remarks about a page that was read: the engines, if several were asked, and warnings.
@@ -133,7 +158,8 @@ fn escape_markdown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quire_tasks::{FailureCode, Line, PageStatus, WarningKind};
+    use quire_submit::PageAnswer;
+    use quire_tasks::{FailureCode, Line, ModeName, PageStatus, TaskStatus, WarningKind};
 
     use super::*;
 
@@ -153,16 +179,24 @@ mod tests {
             read: Some(read),
             error: None,
         };
-        let mut out = Vec::new();
-        write_page_markdown(&mut out, &page).expect("writing to memory succeeds");
-        String::from_utf8(out).expect("the output is UTF-8")
+        let document = DocumentAnswer {
+            task_id: None,
+            document: 1,
+            file: None,
+            status: TaskStatus::Succeeded,
+            text: None,
+            avg_confidence: None,
+            pages: vec![page],
+            error: None,
+        };
+        render(&[document], OutputFormat::Markdown, false, false).expect("writing to memory succeeds")
     }
 
     #[test]
     fn markup_is_printed_as_it_is_and_text_is_escaped() {
         assert_eq!(to_markdown(page_text(ModeName::Markdown, "# A *b*")), "# A *b*\n");
         assert_eq!(to_markdown(page_text(ModeName::Table, "<table></table>")), "<table></table>\n");
-        assert_eq!(to_markdown(page_text(ModeName::Text, "# A *b*")), "\\# A \\*b\\*  \n");
+        assert_eq!(to_markdown(page_text(ModeName::Text, "# A *b*")), "\\# A \\*b\\*\n");
         let fields = serde_json::from_str(r#"{"total": "7"}"#).expect("valid JSON");
         let page = PageText { fields: Some(fields), ..page_text(ModeName::Fields, "x") };
         assert_eq!(to_markdown(page), "```json\n{\n  \"total\": \"7\"\n}\n```\n");

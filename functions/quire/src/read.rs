@@ -27,7 +27,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{EngineResources, MakeEngine, cli::ReadArgs, data_dir, engine, output, rows, sandbox::sandbox};
+use crate::{
+    EngineResources, MakeEngine,
+    cli::{OutputFormat, ReadArgs},
+    data_dir, engine, output, rows,
+    sandbox::sandbox,
+};
 
 /// Timeout of one long poll for the task's progress. Without progress, the reason is looked up.
 const LONG_POLL: Duration = Duration::from_secs(5);
@@ -39,6 +44,9 @@ const MAX_WORKERS: usize = 64;
 /// Reads the files and prints the results. Returns success only if every page of every file was read.
 pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Result<ExitCode> {
     let mode = args.mode.validate()?;
+    if args.layout && args.format != OutputFormat::Text {
+        bail!("--layout requires --format text");
+    }
     let routes = Arc::new(args.engine.routes.config()?);
     let config = Arc::clone(&routes);
     let mut engine_args = args.engine.validate()?;
@@ -75,7 +83,7 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
             quire_submit::document_answers(&backend, &task).await?
         }
     };
-    match output::print(&documents, args.format) {
+    match output::print(&documents, args.format, args.layout) {
         // `quire read … | head` closes the pipe early; that is not an error.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         printed => printed.context("cannot write to standard output")?,

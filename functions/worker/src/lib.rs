@@ -27,6 +27,7 @@ mod engine_transport;
 mod engines;
 mod in_flight;
 mod intake;
+mod layout;
 mod local;
 mod local_engine;
 mod model;

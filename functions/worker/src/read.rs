@@ -27,6 +27,7 @@ use crate::{
     engine_guard::EngineOutcome,
     engines::Engines,
     in_flight::{InFlight, PageEnd},
+    layout::{add_blocks, gray_image},
     outcome::{AttemptBudget, PageDecision, decide, needs_fallback, tried},
     redact, review,
     scripts::{merge_scripts, unreadable_scripts},
@@ -121,6 +122,7 @@ impl PageReadStep {
             }
         };
         let read_as = &page.message.read_as;
+        let gray = gray_image(&image, read_as.mode.name());
         let (first, second, is_script_engine_lost) = if read_as.text_layer == TextLayerPolicy::Only {
             let text = read_text_layer(&image, &plan.first.engine);
             (EngineOutcome::Text(Box::new(text)).with_warnings(image.warnings()), None, false)
@@ -129,6 +131,13 @@ impl PageReadStep {
         };
         let is_lost = is_script_engine_lost || is_thread_lost(&first) || second.as_ref().is_some_and(is_thread_lost);
         let decision = decide(&plan, first, second, self.attempts(page.attempt), Instant::now());
+        let decision = match decision {
+            // The lines are final; redaction comes next, so that blocks never have text of their own.
+            PageDecision::Complete(text) => {
+                PageDecision::Complete(add_blocks(gray, page.message.read_as.mode.name(), text).await)
+            }
+            other => other,
+        };
         self.carry_out(page, &plan, skipped, decision).await;
         if is_lost {
             bail!("an engine did not come back within {} s a page", self.settings.page_timeout.as_secs());

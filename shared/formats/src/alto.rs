@@ -8,7 +8,7 @@ use std::{
 use quire_tasks::{EngineName, PageText};
 
 use crate::{
-    layout::{LineLayout, layout_lines},
+    layout::{LineLayout, layout_blocks},
     line_box::LineBox,
     xml::Escaped,
 };
@@ -40,8 +40,14 @@ pub(crate) fn write_page(out: &mut String, index: usize, page: Option<&PageText>
     let confidence = page.confidence().map_or_else(String::new, |value| format!(" PC=\"{value:.3}\""));
     writeln!(out, "<Page {id} WIDTH=\"{width}\" HEIGHT=\"{height}\"{confidence}>")?;
     writeln!(out, "<PrintSpace {}>", position(LineBox::of_page(page)))?;
-    for line in layout_lines(page).filter(|line| !line.words.is_empty()) {
-        write_line(out, number, &line)?;
+    for block in layout_blocks(page) {
+        let lines: Vec<&LineLayout<'_>> = block.lines.iter().filter(|line| !line.words.is_empty()).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        writeln!(out, "<TextBlock ID=\"block_{number}_{}\" {}>", block.number, position(block.block_box))?;
+        lines.into_iter().try_for_each(|line| write_line(out, number, line))?;
+        writeln!(out, "</TextBlock>")?;
     }
     writeln!(out, "</PrintSpace>\n</Page>")
 }
@@ -51,17 +57,16 @@ pub(crate) fn write_footer(out: &mut String) -> Result {
     writeln!(out, "</Layout>\n</alto>")
 }
 
-/// Writes a line as a block of its own: engines do not return paragraphs.
 fn write_line(out: &mut String, page_number: usize, line: &LineLayout<'_>) -> Result {
     let id = format!("{page_number}_{}", line.number);
     let line_position = position(line.line_box);
-    write!(out, "<TextBlock ID=\"block_{id}\" {line_position}><TextLine ID=\"line_{id}\" {line_position}>")?;
+    write!(out, "<TextLine ID=\"line_{id}\" {line_position}>")?;
     let confidence = line.confidence.map_or_else(String::new, |value| format!(" WC=\"{value:.3}\""));
     line.write_words(out, "<SP/>", |out, number, word| {
         let (word_position, text) = (position(word.word_box), Escaped(word.text));
         write!(out, "<String ID=\"word_{id}_{number}\" {word_position} CONTENT=\"{text}\"{confidence}/>")
     })?;
-    writeln!(out, "</TextLine></TextBlock>")
+    writeln!(out, "</TextLine>")
 }
 
 fn position(line_box: LineBox) -> String {

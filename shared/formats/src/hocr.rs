@@ -2,9 +2,13 @@
 
 use std::fmt::{Result, Write};
 
-use quire_tasks::PageText;
+use quire_tasks::{BlockKind, PageText};
 
-use crate::{layout::layout_lines, line_box::LineBox, xml::Escaped};
+use crate::{
+    layout::{LineLayout, layout_blocks},
+    line_box::LineBox,
+    xml::Escaped,
+};
 
 /// Writes the header before the pages.
 pub(crate) fn write_header(out: &mut String, title: &str) -> Result {
@@ -12,10 +16,11 @@ pub(crate) fn write_header(out: &mut String, title: &str) -> Result {
     writeln!(out, "<html xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>")?;
     writeln!(out, "<title>{}</title>", Escaped(title))?;
     writeln!(out, "<meta name=\"ocr-system\" content=\"quire\"/>")?;
-    writeln!(out, "<meta name=\"ocr-capabilities\" content=\"ocr_page ocr_line ocrx_word\"/>\n</head>\n<body>")
+    let classes = "ocr_page ocr_carea ocr_par ocr_table ocr_line ocrx_word";
+    writeln!(out, "<meta name=\"ocr-capabilities\" content=\"{classes}\"/>\n</head>\n<body>")
 }
 
-/// Writes a page with the position of every line and word. `index` is counted from 0; `page` is `None` if the page has
+/// Writes a page with the position of every block, line and word. `index` is counted from 0; `page` is `None` if the page has
 /// no text.
 pub(crate) fn write_page(out: &mut String, index: usize, page: Option<&PageText>) -> Result {
     let number = index + 1;
@@ -24,19 +29,30 @@ pub(crate) fn write_page(out: &mut String, index: usize, page: Option<&PageText>
     };
     let page_box = bbox(LineBox::of_page(page));
     writeln!(out, "<div class=\"ocr_page\" id=\"page_{number}\" title=\"{page_box}; ppageno {index}\">")?;
-    for line in layout_lines(page) {
-        let line_id = format!("{number}_{}", line.number);
-        let confidence = line.confidence.map_or_else(String::new, |value| format!("; x_wconf {:.0}", 100.0 * value));
-        let line_box = bbox(line.line_box);
-        write!(out, "<span class=\"ocr_line\" id=\"line_{line_id}\" title=\"{line_box}\">")?;
-        line.write_words(out, " ", |out, word_number, word| {
-            let (word_box, text) = (bbox(word.word_box), Escaped(word.text));
-            let id = format!("word_{line_id}_{word_number}");
-            write!(out, "<span class=\"ocrx_word\" id=\"{id}\" title=\"{word_box}{confidence}\">{text}</span>")
-        })?;
-        writeln!(out, "</span>")?;
+    for block in layout_blocks(page) {
+        let (id, block_box) = (format!("{number}_{}", block.number), bbox(block.block_box));
+        let (tag, class) = if block.kind == BlockKind::Table { ("div", "ocr_table") } else { ("p", "ocr_par") };
+        writeln!(out, "<div class=\"ocr_carea\" id=\"block_{id}\" title=\"{block_box}\">")?;
+        writeln!(out, "<{tag} class=\"{class}\" id=\"par_{id}\" title=\"{block_box}\">")?;
+        for line in &block.lines {
+            write_line(out, number, line)?;
+        }
+        writeln!(out, "</{tag}>\n</div>")?;
     }
     writeln!(out, "</div>")
+}
+
+fn write_line(out: &mut String, page_number: usize, line: &LineLayout<'_>) -> Result {
+    let line_id = format!("{page_number}_{}", line.number);
+    let confidence = line.confidence.map_or_else(String::new, |value| format!("; x_wconf {:.0}", 100.0 * value));
+    let line_box = bbox(line.line_box);
+    write!(out, "<span class=\"ocr_line\" id=\"line_{line_id}\" title=\"{line_box}\">")?;
+    line.write_words(out, " ", |out, word_number, word| {
+        let (word_box, text) = (bbox(word.word_box), Escaped(word.text));
+        let id = format!("word_{line_id}_{word_number}");
+        write!(out, "<span class=\"ocrx_word\" id=\"{id}\" title=\"{word_box}{confidence}\">{text}</span>")
+    })?;
+    writeln!(out, "</span>")
 }
 
 /// Writes the footer after the pages.

@@ -1,6 +1,6 @@
-//! Plain text and Markdown.
+//! Plain text.
 
-use quire_tasks::{ModeName, PageText};
+use quire_tasks::PageText;
 
 /// Ends a page in plain text, as for printers and pagers.
 const FORM_FEED: char = '\u{C}';
@@ -15,55 +15,9 @@ pub(crate) fn write_text(out: &mut String, page: Option<&PageText>) {
     out.push(FORM_FEED);
 }
 
-/// Writes a page as Markdown, with a horizontal rule before every page but the first. Text that the engine returned as
-/// Markdown, HTML or LaTeX is written as it is; any other text is escaped, line by line.
-pub(crate) fn write_markdown(out: &mut String, index: usize, page: Option<&PageText>) {
-    if index > 0 {
-        out.push_str("\n---\n\n");
-    }
-    if let Some(page) = page {
-        out.push_str(&page_as_markdown(page));
-    }
-}
-
-fn page_as_markdown(page: &PageText) -> String {
-    if page.mode == ModeName::Formula {
-        return format!("$$\n{}\n$$\n", page.text());
-    }
-    let is_markup = matches!(page.mode, ModeName::Markdown | ModeName::Table | ModeName::Translate);
-    let mut out = String::new();
-    for line in &page.lines {
-        if is_markup {
-            out.push_str(&line.text);
-        } else {
-            out.push_str(&escape_markdown(&line.text));
-            // A backslash at the end of a line is a hard line break (CommonMark 6.7).
-            out.push('\\');
-        }
-        out.push('\n');
-    }
-    out.trim_end_matches(['\\', '\n']).to_owned() + "\n"
-}
-
-/// Escapes the characters that Markdown would interpret, some of them only at the beginning of a line.
-fn escape_markdown(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    for (index, character) in text.char_indices() {
-        let begins_block = index == 0 && matches!(character, '#' | '+' | '-' | '=' | '~' | '>');
-        let numbers_list = digits > 0 && index == digits && matches!(character, '.' | ')');
-        let is_inline_markup = matches!(character, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '|' | '$' | '&');
-        if begins_block || numbers_list || is_inline_markup {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use quire_tasks::{EngineName, Line, Polygon};
+    use quire_tasks::{EngineName, Line, ModeName, Polygon};
 
     use super::*;
     use crate::{TextFormat, text_writer::tests::write_all};

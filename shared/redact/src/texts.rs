@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use quire_tasks::{PageText, Polygon, Redaction};
+use quire_tasks::{PageText, Polygon, Redaction, follow_change};
 use serde_json::{Map, Value};
 
 use crate::{part_polygon::part_polygon, placeholder::placeholder};
@@ -148,9 +148,10 @@ fn read_value(field: &str, label: &str, value: &Value, texts: &mut Vec<EditedTex
 /// Writes the changed texts into the page, and lists what was replaced.
 pub(crate) fn write_texts(page: &mut PageText, texts: &[EditedText]) {
     let mut rest = texts.iter();
-    for line in &mut page.lines {
+    for (number, line) in (0..).zip(&mut page.lines) {
         if let Some(changed) = rest.next().filter(|text| !text.replacements.is_empty()) {
-            line.text = changed.text();
+            let before = std::mem::replace(&mut line.text, changed.text());
+            follow_change(&mut page.blocks, number, &before, &line.text);
         }
     }
     for (_, value) in page.fields.iter_mut().flatten() {

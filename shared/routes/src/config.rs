@@ -17,7 +17,7 @@ const VARIABLE: &str = "QUIRE_ENGINES";
 /// The default for `QUIRE_ENGINES`.
 const DEFAULT_CONFIG: &str = r#"{
     "engines": {"pp-ocr@v6-small": {"kind": "pp-ocr"}},
-    "routes": [{"modes": ["text"], "primary": "pp-ocr@v6-small"}]
+    "routes": [{"modes": ["text", "markdown", "table"], "primary": "pp-ocr@v6-small"}]
 }"#;
 
 /// Engines, and for each mode a route through them.
@@ -261,7 +261,8 @@ impl Config {
 impl EngineKind {
     fn modes(&self) -> BTreeSet<ModeName> {
         match self {
-            Self::PpOcr {} | Self::Tesseract(_) => [ModeName::Text].into(),
+            // They read lines; Markdown and tables are made of the lines' positions.
+            Self::PpOcr {} | Self::Tesseract(_) => [ModeName::Text, ModeName::Markdown, ModeName::Table].into(),
             Self::HunyuanOcr(_) => ModeName::ALL.into(),
             Self::Openai(entry) => entry.modes.clone().unwrap_or_else(|| ModeName::ALL.into()),
         }

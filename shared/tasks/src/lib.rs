@@ -3,6 +3,7 @@
 //! Pure data and rules: no I/O, no clock, no async. Everything that two functions must agree on is defined here once.
 
 mod api_dialect;
+mod block;
 mod callback;
 mod delivery;
 mod document;
@@ -12,6 +13,7 @@ mod engine_status;
 mod failure;
 mod hex;
 mod id;
+mod list_marker;
 mod message;
 mod mode;
 mod object_key;
@@ -29,6 +31,7 @@ pub mod transitions;
 mod warning;
 
 pub use api_dialect::ApiDialect;
+pub use block::{Block, BlockKind, Cell, LinePart, Table, follow_change};
 pub use callback::{Callback, CallbackPayload, CallbackProgress, CallbackUpdate, PROGRESS_INTERVAL};
 pub use delivery::{AttemptResult, DeliveryAttempt, WebhookId};
 pub use document::{Document, DocumentFormat, DocumentSource, DocumentState, SplitDocument};
@@ -38,6 +41,7 @@ pub use engine_status::{BreakerState, EngineControl, EngineReport, EngineStatuse
 pub use failure::{Failure, FailureCode};
 pub use hex::to_hex;
 pub use id::{InvalidId, PageRef, TaskId, Tenant, UnixMillis};
+pub use list_marker::{ListMarker, list_marker};
 pub use message::{CallbackMessage, DocumentJob, DocumentMessage, Message, MessageDecodeError, PageMessage};
 pub use mode::{InvalidMode, MAX_FIELD_KEYS, MAX_WORD_CHARS, Mode, ModeName};
 pub use object_key::ObjectKey;
@@ -50,7 +54,7 @@ pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
 pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, Task};
 pub use text_layer::{InvalidTextLayerPolicy, TextLayerPolicy, TextSource};
 pub use trace_parent::{InvalidTrace, TraceParent};
-pub use warning::{HiddenContent, MAX_FONT_CHARS, MAX_FONTS, Script, Warning, WarningCode, WarningKind};
+pub use warning::{AmountCheck, HiddenContent, MAX_FONT_CHARS, MAX_FONTS, Script, Warning, WarningCode, WarningKind};
 
 /// Returns whether a value is the default, which is not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EngineName, FailureCode, ModeName, Polygon, Redaction, TextSource, Warning, WarningCode, WarningKind};
+use crate::{
+    Block, Cell, EngineName, FailureCode, ModeName, Polygon, Redaction, TextSource, Warning, WarningCode, WarningKind,
+};
 
 /// A line of text with its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,8 +26,8 @@ pub struct Line {
 /// | --- | --- | --- |
 /// | `text` | the text; with positions if the engine reports them | |
 /// | `spotting` | the text with positions | |
-/// | `markdown` | markdown, with tables as HTML and formulas as LaTeX | |
-/// | `table` | HTML | |
+/// | `markdown` | markdown, with tables as HTML and formulas as LaTeX; with `blocks`: the text with positions | |
+/// | `table` | HTML; with `blocks`: the text with positions | |
 /// | `formula` | LaTeX | |
 /// | `fields` | the model's response | `fields`: the value of each requested key, or `null` |
 /// | `subtitles` | the subtitles | |
@@ -48,6 +50,9 @@ pub struct PageText {
     pub source: TextSource,
     /// The lines in reading order.
     pub lines: Vec<Line>,
+    /// Its layout: regions in reading order, with the indices of their lines. Empty if the engine reports no positions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<Block>,
     /// In the mode `fields`: the value of each requested key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<Map<String, Value>>,
@@ -111,6 +116,12 @@ impl PageText {
         lines.join("\n")
     }
 
+    /// Returns the texts of a cell of one of its tables: one for each line, or part of a line, in the cell.
+    pub fn cell_texts<'a>(&'a self, cell: &'a Cell) -> impl Iterator<Item = &'a str> {
+        let texts = cell.lines.iter().filter_map(|part| Some(part.of(&self.lines.get(part.line as usize)?.text)));
+        texts.filter(|text| !text.is_empty())
+    }
+
     /// Returns an uncorrected text in the mode `text`, without warnings.
     pub fn from_lines(engine: EngineName, width: u32, height: u32, rotation: u16, lines: Vec<Line>) -> Self {
         Self {
@@ -121,6 +132,7 @@ impl PageText {
             mode: ModeName::Text,
             source: TextSource::Ocr,
             lines,
+            blocks: Vec::new(),
             fields: None,
             warnings: Vec::new(),
             tried: Vec::new(),

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ModeName;
+
 /// Whether the text that a page of a PDF contains is used instead of reading its image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +35,13 @@ impl TextLayerPolicy {
             Self::Never => "never",
             Self::Only => "only",
         }
+    }
+}
+
+impl TextLayerPolicy {
+    /// Returns whether the policy is possible with this mode: what only a model can answer needs an image.
+    pub const fn is_possible_with(self, mode: ModeName) -> bool {
+        !matches!(self, Self::Only) || matches!(mode, ModeName::Text | ModeName::Markdown | ModeName::Table)
     }
 }
 

@@ -71,6 +71,21 @@ pub enum WarningKind {
     },
     /// Only text layers are read, and the page has none.
     NoTextLayer,
+    /// An amount in a table contradicts others: one of them was misread, or the document is wrong.
+    ContradictingAmount {
+        /// What it was compared with.
+        check: AmountCheck,
+    },
+}
+
+/// What an amount in a table is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmountCheck {
+    /// The sum of the amounts above it.
+    Sum,
+    /// The product of two numbers in its row, such as quantity and price.
+    Product,
 }
 
 /// Content of a PDF that is not on its pages, which contain e.g. only a request to use another viewer.
@@ -109,6 +124,8 @@ pub enum WarningCode {
     NotOnPage,
     /// See [`WarningKind::NoTextLayer`].
     NoTextLayer,
+    /// See [`WarningKind::ContradictingAmount`].
+    ContradictingAmount,
 }
 
 impl WarningCode {
@@ -126,12 +143,13 @@ impl WarningCode {
             Self::Damaged => "damaged",
             Self::NotOnPage => "not_on_page",
             Self::NoTextLayer => "no_text_layer",
+            Self::ContradictingAmount => "contradicting_amount",
         }
     }
 
     /// Returns whether text of the page is missing or wrong, so that another engine or a person should read the page.
     pub const fn is_text_missing(self) -> bool {
-        !matches!(self, Self::Repetition | Self::OtherForm)
+        !matches!(self, Self::Repetition | Self::OtherForm | Self::ContradictingAmount)
     }
 
     /// Returns whether the warning is about the image of the page, whichever engine reads it.
@@ -231,6 +249,7 @@ impl WarningKind {
             Self::Damaged { .. } => WarningCode::Damaged,
             Self::NotOnPage { .. } => WarningCode::NotOnPage,
             Self::NoTextLayer => WarningCode::NoTextLayer,
+            Self::ContradictingAmount { .. } => WarningCode::ContradictingAmount,
         }
     }
 
@@ -280,6 +299,12 @@ impl fmt::Display for WarningKind {
                 f.write_str("the document is a dynamic XFA form: print it to a PDF with Acrobat and send that")
             }
             Self::NoTextLayer => f.write_str("the page has no text layer, and was not read as an image"),
+            Self::ContradictingAmount { check: AmountCheck::Sum } => {
+                f.write_str("a total is not the sum of the amounts above it: check the amounts")
+            }
+            Self::ContradictingAmount { check: AmountCheck::Product } => {
+                f.write_str("an amount is not the product of the numbers in its row: check them")
+            }
         }
     }
 }

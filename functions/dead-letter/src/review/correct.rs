@@ -169,9 +169,11 @@ fn apply_redaction(policy: Option<&RedactPolicy>, mut written: PageText) -> std:
     Ok(written)
 }
 
-/// Returns the corrected text. Warnings are dropped: a person has checked the text.
+/// Returns the corrected text. Warnings are dropped: a person has checked the text. So are blocks, which refer to the
+/// lines of the old text.
 fn corrected_text(before: PageText, text: &str, correction: Correction) -> PageText {
-    PageText { lines: text_lines(text), warnings: Vec::new(), corrected: Some(correction), ..before }
+    let (lines, corrected) = (text_lines(text), Some(correction));
+    PageText { lines, blocks: Vec::new(), warnings: Vec::new(), corrected, ..before }
 }
 
 /// Returns an empty text for a page that was never read. Its size is unknown; its engine is `reviewer`, and the

@@ -6,6 +6,7 @@ use axum::{
     Json,
     extract::{Path, RawQuery, State, rejection::PathRejection},
 };
+use quire_formats::page_output;
 use quire_tasks::{Failure, Page, PageRef, PageStatus, Task};
 use serde::Serialize;
 
@@ -50,7 +51,7 @@ impl PageListEntry {
         // The record of a canceled page has no end of its own.
         let canceled_at = if status == PageStatus::Canceled { task.ended_at } else { None };
         let (text, missing) = match text {
-            StoredText::Read(read) => (Some(read.text()), None),
+            StoredText::Read(read) => (Some(page_output(&read)), None),
             StoredText::Missing => (None, Some(missing_text())),
             StoredText::None => (None, None),
         };

@@ -22,9 +22,10 @@ pub(crate) fn parse_read_options(fields: &Map<String, Value>) -> Result<ReadOpti
 }
 
 fn parse_text_layer(text: &str, mode: ModeName) -> Result<TextLayerPolicy, Problem> {
-    let policy = text.parse().map_err(|error| Problem::invalid_field("text_layer", format!("{error}.")))?;
-    if policy == TextLayerPolicy::Only && mode != ModeName::Text {
-        return Err(Problem::invalid_field("text_layer", "Only the mode text can be read from text layers only."));
+    let policy: TextLayerPolicy =
+        text.parse().map_err(|error| Problem::invalid_field("text_layer", format!("{error}.")))?;
+    if !policy.is_possible_with(mode) {
+        return Err(Problem::invalid_field("text_layer", format!("The mode {mode} needs an image.")));
     }
     Ok(policy)
 }

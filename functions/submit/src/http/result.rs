@@ -54,6 +54,8 @@ enum ResultFormat {
     Json,
     Text,
     Markdown,
+    /// The tables as comma-separated values.
+    Csv,
     Hocr,
     Alto,
     /// A searchable PDF: the page images with their text in place.
@@ -61,13 +63,14 @@ enum ResultFormat {
 }
 
 impl ResultFormat {
-    const ALL: [Self; 6] = [Self::Json, Self::Text, Self::Markdown, Self::Hocr, Self::Alto, Self::Pdf];
+    const ALL: [Self; 7] = [Self::Json, Self::Text, Self::Markdown, Self::Csv, Self::Hocr, Self::Alto, Self::Pdf];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Text => "text",
             Self::Markdown => "markdown",
+            Self::Csv => "csv",
             Self::Hocr => "hocr",
             Self::Alto => "alto",
             Self::Pdf => "pdf",
@@ -80,6 +83,7 @@ impl ResultFormat {
             Self::Json => ("application/json", "json"),
             Self::Text => ("text/plain; charset=utf-8", "txt"),
             Self::Markdown => ("text/markdown; charset=utf-8", "md"),
+            Self::Csv => ("text/csv; charset=utf-8; header=absent", "csv"),
             Self::Hocr => ("text/html; charset=utf-8", "hocr"),
             Self::Alto => ("application/xml", "xml"),
             Self::Pdf => ("application/pdf", "pdf"),
@@ -128,6 +132,7 @@ pub(crate) async fn get_result(
         ResultFormat::Json => None,
         ResultFormat::Text => Some(TextForm::Text),
         ResultFormat::Markdown => Some(TextForm::Markdown),
+        ResultFormat::Csv => Some(TextForm::Csv),
         ResultFormat::Hocr => Some(TextForm::Hocr),
         ResultFormat::Alto => Some(TextForm::Alto),
     };

@@ -1,5 +1,6 @@
 //! Documents and pages with their text, as all responses serialize them.
 
+use quire_formats::page_output;
 use quire_platform::{Backend, Result};
 use quire_tasks::{Document, Failure, Page, PageStatus, PageText, Task, TaskId, TaskStatus};
 use serde::Serialize;
@@ -44,7 +45,7 @@ pub struct PageAnswer {
     pub page: u32,
     /// The status of the page.
     pub status: PageStatus,
-    /// Its lines, separated by line feeds; absent while the task is open.
+    /// Its lines, separated by line feeds, or the output of its mode; absent while the task is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// The mean confidence of its lines, 0 to 1, weighted by their length; `null` without text.
@@ -122,7 +123,7 @@ fn page_answer(task: &Task, page: Page, stored: StoredText) -> PageAnswer {
         StoredText::None => (None, None),
     };
     let text = if task.status().ended() && missing.is_none() {
-        Some(read.as_ref().map_or_else(String::new, PageText::text))
+        Some(read.as_ref().map_or_else(String::new, page_output))
     } else {
         None
     };

@@ -30,9 +30,13 @@ pub(crate) async fn compose_text(
     let mut scribe = TextWriter::new(form);
     buffer.write(&scribe.begin(&title(task), file_name(task), &engines)).await?;
     let mut rows = PageBatches::of_task(backend, task.id);
+    let mut document = None;
     while let Some(pages) = rows.next().await? {
         for pages in pages.chunks(PAGE_BATCH) {
-            for (_, stored) in page_texts(backend, task, pages.to_vec()).await? {
+            for (row, stored) in page_texts(backend, task, pages.to_vec()).await? {
+                if document.replace(row.page.document).is_some_and(|before| before != row.page.document) {
+                    buffer.write(&scribe.end_document()).await?;
+                }
                 let page = if let StoredText::Read(page) = &stored { Some(&**page) } else { None };
                 buffer.write(&scribe.page(page)).await?;
             }

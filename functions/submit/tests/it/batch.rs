@@ -116,8 +116,8 @@ async fn submit_returns_the_same_as_http() {
     let codes: Vec<_> = entries.iter().filter_map(|entry| entry.error.as_ref()).map(|error| error.code).collect();
     assert_eq!(codes, [FailureCode::UnreadableDocument, FailureCode::UnsupportedFormat]);
 
-    let wanted = ReadOptions { mode: Mode::Markdown, ..ReadOptions::default() };
-    let refused = submit(&world.app, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads text");
-    assert_eq!(refused.to_string(), "no engine offers the mode markdown; available modes: text");
+    let wanted = ReadOptions { mode: Mode::Formula, ..ReadOptions::default() };
+    let refused = submit(&world.app, vec![upload("pages=1")], wanted).await.expect_err("PP-OCR reads no formulas");
+    assert_eq!(refused.to_string(), "no engine offers the mode formula; available modes: text, markdown, table");
     assert_eq!(world.spooled(), 0);
 }

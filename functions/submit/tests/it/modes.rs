@@ -111,10 +111,10 @@ async fn an_invalid_or_unavailable_mode_is_refused_with_its_pointer() {
         (json!({"mode": "markdown", "language": "English"}), invalid, "language", "does not accept language"),
         (json!({"mode": "table"}), no_mode, "mode", "No engine offers the mode table; available modes: text,"),
         (
-            json!({"mode": "markdown", "engine": "pp-ocr"}),
+            json!({"mode": "formula", "engine": "pp-ocr"}),
             no_mode,
             "mode",
-            "pp-ocr@v6-small does not offer the mode markdown; its modes: text",
+            "pp-ocr@v6-small does not offer the mode formula; its modes: text, markdown, table",
         ),
         (
             json!({"engine": "c@1"}),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quire_formats::page_output;
 use quire_tasks::{
     Document, DocumentState, EngineName, Failure, ModeName, Page, PageRef, PageStatus, PageText, Task, TaskId,
     TaskStatus, UnixMillis, Warning, average_confidence,
@@ -78,7 +79,7 @@ pub struct PageContent {
 
 impl From<PageText> for PageContent {
     fn from(read: PageText) -> Self {
-        Self { text: Some(read.text()), engine: read.engine, mode: read.mode, warnings: read.warnings }
+        Self { text: Some(page_output(&read)), engine: read.engine, mode: read.mode, warnings: read.warnings }
     }
 }
 

@@ -55,7 +55,7 @@ fn a_mode_or_engine_that_is_not_offered_is_refused_with_the_alternatives() {
     assert_eq!(unknown.field(), "engine");
     assert!(unknown.to_string().contains("a@1, a@2, b@1"), "{unknown}");
     assert_eq!(refused(Mode::Text, Some("a")).field(), "engine", "the engine has two versions");
-    assert_eq!(refused(Mode::Table, Some("pp-ocr")).field(), "mode");
+    assert_eq!(refused(Mode::Formula, Some("pp-ocr")).field(), "mode");
 }
 
 #[test]

@@ -5,7 +5,7 @@ fn routed(members: &str) -> String {
     let server = r#"{"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
     format!(
         r#"{{"engines": {{"pp-ocr@v6-small": {{"kind": "pp-ocr"}}, "a@1": {server}, "a@2": {server}}},
-            "routes": [{{"modes": ["text", "markdown"], "primary": "a@1"{members}}}]}}"#
+            "routes": [{{"modes": ["text", "formula"], "primary": "a@1"{members}}}]}}"#
     )
 }
 
@@ -14,9 +14,9 @@ fn refused(json: &str) -> String {
 }
 
 #[test]
-fn the_default_reads_text_with_pp_ocr() {
+fn the_default_reads_text_markdown_and_tables_with_pp_ocr() {
     let config = Config::default();
-    assert_eq!(config.modes(), [ModeName::Text].into());
+    assert_eq!(config.modes(), [ModeName::Text, ModeName::Markdown, ModeName::Table].into());
     assert_eq!(config.routes[0].primary.to_string(), "pp-ocr@v6-small");
 }
 
@@ -44,7 +44,7 @@ fn the_variable_names_a_file_or_holds_the_json_itself() {
 fn a_route_has_a_fallback_thresholds_and_a_canary() {
     let members = r#", "fallback": "a@2", "fallback_below": 0.8, "review_below": 0.5"#;
     let config = Config::parse(&routed(members)).expect("a valid configuration");
-    let route = config.route(ModeName::Markdown).expect("a route");
+    let route = config.route(ModeName::Formula).expect("a route");
     assert_eq!(route.fallback, "a@2".parse().ok());
     assert!((route.fallback_below - 0.8).abs() < 1e-6 && (route.review_below - 0.5).abs() < 1e-6);
     assert_eq!(config.route(ModeName::Table), None);
@@ -58,7 +58,7 @@ fn an_invalid_configuration_is_refused_with_the_reason() {
     for (members, why) in [
         (r#", "fallback": "b@1""#, "unknown engine b@1"),
         (r#", "fallback": "a@1""#, "a route names a@1 twice"),
-        (r#", "fallback": "pp-ocr@v6-small""#, "pp-ocr@v6-small does not offer the mode markdown"),
+        (r#", "fallback": "pp-ocr@v6-small""#, "pp-ocr@v6-small does not offer the mode formula"),
         (r#", "fallback": "nonsense""#, "name@version"),
         (r#", "review_below": 1.5"#, "between 0 and 1"),
         (r#", "canary": {"engine": "a@2", "share": -0.1}"#, "between 0 and 1"),
@@ -89,7 +89,7 @@ fn a_route_of_scripts_names_the_engine_that_reads_them() {
     let config = Config::parse(&with_scripts(r#""languages": ["rus", "kor"]"#, route)).expect("a valid configuration");
     let primary = "tesseract@5".parse().expect("an engine");
     assert_eq!(config.script_routes, [ScriptRoute { scripts: [Script::Cyrillic, Script::Hangul].into(), primary }]);
-    assert_eq!((config.routes.len(), config.modes()), (1, [ModeName::Text].into()));
+    assert_eq!((config.routes.len(), config.modes()), (1, Config::default().modes()));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn an_invalid_route_of_scripts_is_refused_with_the_reason() {
         (languages, r#""scripts": ["Greek"], "modes": ["table"], "primary": "tesseract@5""#, "no other member"),
         (languages, r#""scripts": ["Greek"], "primary": "tesseract@5", "fallback_below": 0.5"#, "no other member"),
         (languages, r#""primary": "tesseract@5""#, "no modes and no scripts"),
-        (languages, r#""modes": ["table"], "primary": "tesseract@5""#, "does not offer the mode table"),
+        (languages, r#""modes": ["formula"], "primary": "tesseract@5""#, "does not offer the mode formula"),
         (r#""languages": []"#, r#""scripts": ["Greek"], "primary": "tesseract@5""#, "languages"),
         (r#""languages": ["../rus"]"#, r#""scripts": ["Greek"], "primary": "tesseract@5""#, "languages"),
         (
