@@ -12,6 +12,7 @@ use crate::harness::{
 };
 
 const INVOICE: &[u8] = include_bytes!("../../samples/invoice.pdf");
+const SCAN: &[u8] = include_bytes!("../../samples/scan.tiff");
 /// A test card number with a valid Luhn checksum.
 const CARD_NUMBER: &str = "4111111111111111";
 
@@ -61,6 +62,21 @@ async fn a_searchable_pdf_has_the_text_and_nothing_redacted() {
     let read = page_texts(&api.await_end(&id).await);
     assert_eq!(read.len(), 2);
     let pages = text_layers(&download_pdf(&api, &id).await);
+    assert_eq!(pages, text_layers(INVOICE), "a page that has the recognized text as its own does not get it again");
+    for (page, read) in pages.iter().zip(&read) {
+        let sorted = |text: &str| {
+            let mut characters: Vec<char> = without_whitespace(text).chars().collect();
+            characters.sort_unstable();
+            characters
+        };
+        let (page, read) = (sorted(page), sorted(read));
+        let missing = read.iter().filter(|character| page.binary_search(character).is_err()).count();
+        assert!(missing * 100 < read.len(), "{missing} of {} recognized characters are not in the PDF", read.len());
+    }
+
+    let scan = api.submit_without_callback([UploadFile::new("scan.tiff", SCAN)]).await.accepted_task_id();
+    let read = page_texts(&api.await_end(&scan).await);
+    let pages = text_layers(&download_pdf(&api, &scan).await);
     let pages: Vec<String> = pages.iter().map(|page| without_whitespace(page)).collect();
     assert_eq!(pages, read, "the text layer is the recognized text, in reading order");
 
