@@ -133,7 +133,7 @@ mod tests {
         let mode = Mode::Fields { keys: vec!["𠀋".repeat(MAX_WORD_CHARS); MAX_FIELD_KEYS] };
         let page = PageRef { task_id: TaskId::new(Uuid::nil()), document: u32::MAX, page: u32::MAX };
         let engine = format!("{0}@{0}", "e".repeat(64)).parse().expect("a name");
-        let read_as = ReadAs { mode, engine: Some(engine), pinned: true };
+        let read_as = ReadAs { mode, engine: Some(engine), pinned: true, ..ReadAs::default() };
         let message =
             OutgoingMessage::new(&PageMessage { page, round: u32::MAX, read_as, redact: None }, &Tenant::default());
         assert!(size(&message) < MAX_BATCH_BYTES / 9, "{}", size(&message));
