@@ -15,7 +15,6 @@ pub(crate) struct LineLayout<'a> {
     /// Counted from 1.
     pub(crate) number: usize,
     pub(crate) line_box: LineBox,
-    pub(crate) confidence: Option<f32>,
     pub(crate) words: Vec<Word<'a>>,
 }
 
@@ -24,7 +23,6 @@ pub(crate) fn layout_lines(page: &PageText) -> impl Iterator<Item = LineLayout<'
     (1..).zip(&page.lines).map(|(number, line)| LineLayout {
         number,
         line_box: LineBox::of_line(line, page),
-        confidence: line.confidence,
         words: split_words(line, page),
     })
 }

@@ -9,7 +9,10 @@ use pdf_writer::{
 };
 use quire_tasks::{Line, PageText, Polygon};
 
-use crate::{fonts::Fonts, words::width};
+use crate::{
+    fonts::Fonts,
+    words::{line_sections, width},
+};
 
 /// PDF points per inch.
 const POINTS: f32 = 72.0;
@@ -52,7 +55,7 @@ pub struct PdfImage<'a> {
 /// use quire_tasks::{Line, PageText};
 ///
 /// let polygon = [[100.0, 100.0], [500.0, 100.0], [500.0, 140.0], [100.0, 140.0]];
-/// let line = Line { text: "Invoice 7".to_owned(), confidence: Some(0.98), polygon: Some(polygon) };
+/// let line = Line { text: "Invoice 7".to_owned(), confidence: Some(0.98), polygon: Some(polygon), ..Line::default() };
 /// let text = PageText::from_lines("pp-ocr@6".parse()?, 1654, 2339, 0, vec![line]);
 ///
 /// let mut pdf = SearchablePdf::new(Vec::new())?;
@@ -224,9 +227,14 @@ impl<W: Write> SearchablePdf<W> {
         }
         content.begin_text().set_text_rendering_mode(TextRenderingMode::Invisible);
         let lines = text.map_or(&[][..], |text| &text.lines);
+        let to_points = |[x, y]: [f32; 2]| [x * scale, height - y * scale];
         for (index, line) in lines.iter().enumerate() {
+            if let Some(words) = line_sections(line) {
+                self.show_words(&mut content, &words, to_points);
+                continue;
+            }
             let matrix = match &line.polygon {
-                Some(polygon) => text_matrix(polygon, line, |[x, y]| [x * scale, height - y * scale]),
+                Some(polygon) => text_matrix(polygon, &line.text, to_points),
                 None => unplaced_text_matrix(index, line, height),
             };
             if let Some(matrix) = matrix {
@@ -236,6 +244,22 @@ impl<W: Write> SearchablePdf<W> {
         }
         content.end_text();
         content.finish().to_vec()
+    }
+
+    /// Shows each word in its place, with the space behind it, so that viewers select and copy whole lines.
+    fn show_words(
+        &mut self,
+        content: &mut Content,
+        words: &[(&str, Polygon)],
+        to_points: impl Fn([f32; 2]) -> [f32; 2] + Copy,
+    ) {
+        for (index, (word, polygon)) in words.iter().enumerate() {
+            if let Some(matrix) = text_matrix(polygon, word, to_points) {
+                content.set_text_matrix(matrix);
+                let space = if index + 1 < words.len() { " " } else { "" };
+                self.show_text(content, &format!("{word}{space}"));
+            }
+        }
     }
 
     fn show_text(&mut self, content: &mut Content, text: &str) {
@@ -251,11 +275,11 @@ impl<W: Write> SearchablePdf<W> {
     }
 }
 
-/// Returns the text matrix that scales a line of fonts of size 1 to its polygon, or `None` if the polygon has no area.
+/// Returns the text matrix that scales a text in fonts of size 1 to its polygon, or `None` if the polygon has no area.
 /// `to_points` converts pixels to PDF points.
-fn text_matrix(polygon: &Polygon, line: &Line, to_points: impl Fn([f32; 2]) -> [f32; 2]) -> Option<[f32; 6]> {
+fn text_matrix(polygon: &Polygon, text: &str, to_points: impl Fn([f32; 2]) -> [f32; 2]) -> Option<[f32; 6]> {
     let [top, _, end, start] = polygon.map(to_points);
-    let length = width(&line.text);
+    let length = width(text);
     let along = [(end[0] - start[0]) / length, (end[1] - start[1]) / length];
     let up = [top[0] - start[0], top[1] - start[1]];
     let area = along[0] * up[1] - along[1] * up[0];
@@ -274,19 +298,16 @@ fn unplaced_text_matrix(index: usize, line: &Line, height: f32) -> Option<[f32; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plain::tests::line;
 
     #[test]
     fn the_text_matrix_starts_at_the_lower_left_corner_of_the_line() {
-        let line = line("ab发", 0.9, [[0.0; 2]; 4]);
         let upright = [[10.0, 20.0], [210.0, 20.0], [210.0, 60.0], [10.0, 60.0]];
-        let matrix = text_matrix(&upright, &line, |[x, y]| [x, 100.0 - y]).expect("the line has an area");
+        let matrix = text_matrix(&upright, "ab发", |[x, y]| [x, 100.0 - y]).expect("the line has an area");
         // Width 2 scaled to 200 pixels, height 40, from (10, 40) upwards.
         let expected = [100.0, 0.0, 0.0, 40.0, 10.0, 40.0_f32];
         assert!(matrix.iter().zip(expected).all(|(found, wanted)| (found - wanted).abs() < 1e-4), "{matrix:?}");
         let point = [[10.0, 20.0]; 4];
-        assert_eq!(text_matrix(&point, &line, |corner| corner), None);
-        let empty = Line { text: String::new(), ..line };
-        assert_eq!(text_matrix(&upright, &empty, |corner| corner), None);
+        assert_eq!(text_matrix(&point, "ab发", |corner| corner), None);
+        assert_eq!(text_matrix(&upright, "", |corner| corner), None);
     }
 }

@@ -151,6 +151,8 @@ pub(crate) fn write_texts(page: &mut PageText, texts: &[EditedText]) {
     for line in &mut page.lines {
         if let Some(changed) = rest.next().filter(|text| !text.replacements.is_empty()) {
             line.text = changed.text();
+            // Words of the original text, and positions that the placeholder does not have.
+            line.words.clear();
         }
     }
     for (_, value) in page.fields.iter_mut().flatten() {

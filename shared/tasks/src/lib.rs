@@ -26,6 +26,7 @@ mod task;
 mod trace_parent;
 pub mod transitions;
 mod warning;
+mod word;
 
 pub use api_dialect::ApiDialect;
 pub use callback::{Callback, CallbackPayload, CallbackProgress, CallbackUpdate, PROGRESS_INTERVAL};
@@ -49,6 +50,7 @@ pub use state::{CallbackState, Counts, PageStatus, TaskStatus};
 pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, Task};
 pub use trace_parent::{InvalidTrace, TraceParent};
 pub use warning::{HiddenContent, MAX_FONT_CHARS, MAX_FONTS, Script, Warning, WarningCode, WarningKind};
+pub use word::Word;
 
 /// Returns whether a value is the default, which is not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

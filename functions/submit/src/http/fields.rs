@@ -9,10 +9,22 @@ use crate::{
 };
 
 /// The fields of all these requests.
-pub(crate) const USUAL: [&str; 7] = ["mode", "keys", "language", "engine", "tags", "retention_hours", "redact"];
+pub(crate) const USUAL: [&str; 8] =
+    ["mode", "keys", "language", "engine", "tags", "retention_hours", "redact", "words"];
 /// The fields of requests that may have a callback.
-pub(crate) const WITH_CALLBACK: [&str; 10] =
-    ["mode", "keys", "language", "engine", "tags", "retention_hours", "redact", "callback_url", "payload", "progress"];
+pub(crate) const WITH_CALLBACK: [&str; 11] = [
+    "mode",
+    "keys",
+    "language",
+    "engine",
+    "tags",
+    "retention_hours",
+    "redact",
+    "words",
+    "callback_url",
+    "payload",
+    "progress",
+];
 
 /// The JSON type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +42,7 @@ fn kind_of(name: &str) -> FieldKind {
         "keys" => FieldKind::Texts(MAX_FIELD_KEYS),
         "tags" => FieldKind::Texts(MAX_TAGS),
         "retention_hours" => FieldKind::Number,
-        "progress" => FieldKind::Bool,
+        "progress" | "words" => FieldKind::Bool,
         "redact" => FieldKind::Json,
         _ => FieldKind::Text,
     }

@@ -37,3 +37,4 @@ mod upload_trigger;
 mod uploads;
 mod web_pages;
 mod webhooks;
+mod words;
