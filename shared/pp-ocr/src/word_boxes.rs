@@ -248,7 +248,10 @@ mod tests {
             let read = words(&centers.chunks_exact(2).map(|pair| [[pair[0], 55.0], [pair[1], 55.0]]).collect::<Vec<_>>());
             let marks: Vec<[usize; 4]> = marks.into_iter().map(|(x, y, width, height)| [x, y, width, height]).collect();
             let (sin, cos) = angle.to_radians().sin_cos();
-            let turn = |[x, y]: Point| [170.0 + (x - 170.0) * cos - (y - 55.0) * sin, 55.0 + (x - 170.0) * sin + (y - 55.0) * cos];
+            let turn = |[x, y]: Point| {
+                let (x, y) = (x - 170.0, y - 55.0);
+                [170.0 + x * cos - y * sin, 55.0 + x * sin + y * cos]
+            };
             let quad = Quad(LINE.0.map(turn));
             let found = word_boxes(&page(30, 230, &marks), &quad, &read);
             prop_assert_eq!(found.len(), read.len());
