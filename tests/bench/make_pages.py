@@ -4,7 +4,8 @@
     python3 tests/bench/make_pages.py FOLDER [--pages-per-kind 3] [--kinds dense,small,…] [--seed 1]
 
 NAME.json next to each image has: "file"; "kind"; "segs", the segments of text, cell by cell; "lines", the lines in
-reading order, where a table row is one line; and optionally "language", "rotation" (degrees clockwise), "slant"
+reading order, where a table row is one line; "words", each with its text and the left, top, right and bottom of its
+ink, unless the page was transformed after it was drawn; and optionally "language", "rotation" (degrees clockwise), "slant"
 (degrees counterclockwise), "dots" (per inch), and the "amounts" and single "digits" of receipts.
 
 Deterministic: the same seed gives the same pages, with the same release of Pillow, independent of other kinds. Requires

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Prints the error rates of a reading by kind of page, and the calibration of its confidences.
+"""Prints the error rates of a reading by kind of page, the overlap of its words with those drawn, and the calibration
+of its confidences.
 
     target/release/examples/read_pages $(python3 tests/bench/score.py DIR --files) > read.json
     python3 tests/bench/score.py DIR read.json [another.json …]
@@ -16,6 +17,7 @@ from comparing.amounts import exact_numbers, number_rates
 from comparing.pages import find_pages, lines_of, texts_of
 from comparing.reliability import reliability, reliability_table
 from comparing.score import MEASURES, error_rates, errors
+from comparing.word_boxes import word_table
 
 
 def main():
@@ -50,6 +52,7 @@ def print_score(path, pages, each):
         found = (f"  {measure} {edits}/{length}" for measure, (edits, length) in counted.items())
         exact = (f"  {measure} {found}/{count}" for measure, (found, count) in exact_numbers(page, read).items())
         print(f"{page['file']:24}" + "".join(found) + "".join(exact))
+    print("\n" + "\n".join(word_table(pages, lines)))
     print("\n" + "\n".join(reliability_table(reliability(pages, lines))))
 
 

@@ -50,7 +50,7 @@ fn has_color(page: &ArrayView3<'_, f32>, color: [f32; 3]) -> bool {
 
 fn main() -> ExitCode {
     quire::main(|entry, machine| match entry.kind {
-        EngineKind::PpOcr {} => {
+        EngineKind::PpOcr(_) => {
             let model = quire::pp_ocr_model(machine)?;
             let policy = quire::policy(model.provider())?;
             Ok(LocalEngine::Batches(Engine::new(Box::new(FaultyModel(model)), policy)))

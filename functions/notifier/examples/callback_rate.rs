@@ -97,7 +97,7 @@ async fn create_ended_task(backend: &Backend, url: String) -> anyhow::Result<Tas
     let page = task.pages().next().context("the task has no page")?;
     backend.tasks.create(task).await?;
     let text = "a line of text as printed on an invoice".to_owned();
-    let line = Line { text, confidence: Some(0.75), polygon: None };
+    let line = Line { text, confidence: Some(0.75), polygon: None, ..Line::default() };
     let engine = EngineName { name: "rate".to_owned(), version: "1".to_owned() };
     let text = PageText::from_lines(engine, 1000, 1400, 0, vec![line; 40]);
     backend.objects.put(&ObjectKey::PageText { page, round: 1 }.to_string(), serde_json::to_vec(&text)?.into()).await?;

@@ -78,6 +78,9 @@ pub(crate) struct ReadArgs {
     /// Keep tasks and results in this folder [default: a temporary folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// With `--format json`: return the words of each line with their positions.
+    #[arg(long)]
+    pub(crate) words: bool,
     #[command(flatten)]
     pub(crate) mode: ModeArgs,
     /// Number of concurrent workers [default: one per CPU for PP-OCR on CPUs; otherwise one, which batches pages].

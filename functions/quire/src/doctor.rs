@@ -17,8 +17,9 @@ use std::{
     process::ExitCode,
 };
 
-use quire_native_libs::Progress;
+use quire_native_libs::{FileCheck, NativeLibsError, Progress};
 use quire_pp_ocr::Device;
+use quire_routes::Tier;
 use quire_telemetry::terminal::{escape_json, escape_text};
 
 use crate::{
@@ -62,8 +63,11 @@ pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 
 fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<String>) -> anyhow::Result<DoctorReport> {
     let selected = engine_args.provider.select(engine_args.device);
-    let libraries: Vec<LibraryFile> = match quire_native_libs::verify() {
-        Ok(findings) => findings.into_iter().map(|finding| LibraryFile::new(finding, selected.provider)).collect(),
+    let tier = engine_args.routes.tier;
+    let libraries: Vec<LibraryFile> = match verify(tier) {
+        Ok(findings) => {
+            findings.into_iter().map(|finding| LibraryFile::new(finding, selected.provider, tier)).collect()
+        }
         Err(error) => {
             advice.push(error.to_string());
             Vec::new()
@@ -100,6 +104,15 @@ fn build_report(args: &DoctorArgs, engine_args: &EngineArgs, mut advice: Vec<Str
         trial,
         advice,
     })
+}
+
+/// Verifies the libraries and the models, those of PP-OCRv6 tiny only if the tier needs them.
+fn verify(tier: Tier) -> Result<Vec<FileCheck>, NativeLibsError> {
+    let mut checks = quire_native_libs::verify()?;
+    if tier.uses_tiny() {
+        checks.extend(quire_native_libs::verify_tiny_models()?);
+    }
+    Ok(checks)
 }
 
 /// Checks the folders that contain documents, and the libraries that are loaded. A data folder that is not used yet is

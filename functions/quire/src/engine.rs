@@ -6,7 +6,8 @@ use anyhow::{Context, bail, ensure};
 use quire_hunyuan_ocr::{HunyuanFiles, HunyuanOcr, HunyuanOptions};
 use quire_native_libs::Progress;
 use quire_pp_ocr::{BatchPolicy, Device, Engine, GpuOptions, GpuPpOcr, PpOcr, Provider};
-use quire_routes::{Config, EngineEntry, EngineKind, HunyuanEntry};
+use quire_routes::{Config, EngineEntry, EngineKind, HunyuanEntry, PpOcrEntry, Tier};
+use quire_tasks::EngineName;
 use quire_telemetry::{
     env::{self, Misconfigured},
     processors,
@@ -15,6 +16,7 @@ use quire_worker::LocalEngine;
 
 use crate::{
     cli::EngineArgs,
+    model_choice::ModelChoice,
     provider::{self, RequestedProvider},
 };
 
@@ -30,13 +32,15 @@ pub struct EngineResources {
     pub provider: RequestedProvider,
     /// The number of CPUs that a run may use, if it runs on CPUs.
     pub threads: usize,
+    /// The models of PP-OCR engines that name none.
+    pub tier: Tier,
 }
 
 impl EngineResources {
     /// Returns one worker's share of this machine.
     pub(crate) fn share_of(engine: &EngineArgs, workers: usize) -> Self {
         let threads = (processors() / workers.max(1)).max(1);
-        Self { device: engine.device, provider: engine.provider, threads }
+        Self { device: engine.device, provider: engine.provider, threads, tier: engine.routes.tier }
     }
 }
 
@@ -60,7 +64,7 @@ pub(crate) fn worker_count(given: Option<u16>, device: Device, config: &Config) 
     if let Some(given) = given {
         return usize::from(given);
     }
-    let has_pp_ocr = config.engines.values().any(|entry| matches!(entry.kind, EngineKind::PpOcr {}));
+    let has_pp_ocr = config.engines.values().any(|entry| matches!(entry.kind, EngineKind::PpOcr(_)));
     let has_hunyuan = config.engines.values().any(|entry| matches!(entry.kind, EngineKind::HunyuanOcr(_)));
     if device == Device::Cpu && has_pp_ocr && !has_hunyuan { processors() } else { 1 }
 }
@@ -71,8 +75,16 @@ pub(crate) fn worker_count(given: Option<u16>, device: Device, config: &Config) 
 /// # Errors
 /// When a library or model is missing; the error names the variable to set.
 pub(crate) fn fetch_natives(config: &Config, engine: &mut EngineArgs, progress: &Progress) -> anyhow::Result<PathBuf> {
-    if config.engines.values().any(|entry| matches!(entry.kind, EngineKind::PpOcr {})) {
-        engine.provider = provider::fetch(engine.provider, engine.device, progress)?;
+    let models: Vec<ModelChoice<'_>> = config
+        .engines
+        .values()
+        .filter_map(|entry| match &entry.kind {
+            EngineKind::PpOcr(pp_ocr) => Some(ModelChoice::new(pp_ocr, engine.routes.tier)),
+            _ => None,
+        })
+        .collect();
+    if !models.is_empty() {
+        engine.provider = provider::fetch(&models, engine.provider, engine.device, progress)?;
     }
     if config.engines.values().any(|entry| matches!(entry.kind, EngineKind::HunyuanOcr(_))) {
         quire_native_libs::onnxruntime(progress)?;
@@ -86,28 +98,44 @@ pub(crate) fn fetch_natives(config: &Config, engine: &mut EngineArgs, progress: 
 /// When a library or model is missing; the error names the variable to set. When the engine is a server.
 pub fn local_engine(entry: &EngineEntry, resources: EngineResources) -> anyhow::Result<LocalEngine> {
     match &entry.kind {
-        EngineKind::PpOcr {} => Ok(LocalEngine::Batches(pp_ocr(resources)?.0)),
+        EngineKind::PpOcr(pp_ocr) => Ok(LocalEngine::Batches(self::pp_ocr(pp_ocr, resources)?.0)),
         EngineKind::HunyuanOcr(hunyuan) => Ok(LocalEngine::Stream(Box::new(hunyuan_ocr(hunyuan, resources)?))),
         EngineKind::Openai(_) => bail!("{} is a server, not a local engine", entry.engine),
         EngineKind::Tesseract(_) => bail!("{} is a program, not a local engine", entry.engine),
     }
 }
 
-/// Makes PP-OCRv6, and returns what runs it. On a GPU it has several readers.
+/// Makes PP-OCR, and returns what runs it. On a GPU it has several readers.
 ///
 /// # Errors
-/// When a library or model is missing; the error names the variable to set.
-pub(crate) fn pp_ocr(resources: EngineResources) -> anyhow::Result<(Engine, Provider)> {
+/// When a library or model is missing; the error names the variable to set. When the tier `auto` is to run on a GPU.
+pub(crate) fn pp_ocr(entry: &PpOcrEntry, resources: EngineResources) -> anyhow::Result<(Engine, Provider)> {
+    let choice = ModelChoice::new(entry, resources.tier);
     let provider = resources.provider.select(resources.device).provider;
     if matches!(provider, Provider::Cuda | Provider::TensorRt) {
         let engine_cache = quire_native_libs::cache_folder()?.join("tensorrt");
         let options = GpuOptions { provider, memory_bytes: gpu_memory_per_model()?, engine_cache };
-        let engine = GpuPpOcr::load_engine(provider::files(provider)?, &policy(provider)?, options);
+        let files = match &choice.files(provider, &Progress::Silent)?[..] {
+            [files] => files.clone(),
+            _ => bail!("the tier auto runs on a CPU only: use --tier small or tiny on a GPU"),
+        };
+        let engine = GpuPpOcr::load_engine(files, &policy(provider)?, options);
         return Ok((engine.context("cannot load PP-OCR")?, provider));
     }
-    let model = pp_ocr_model(resources)?;
-    let provider = model.provider();
-    Ok((Engine::new(Box::new(model), policy(provider)?), provider))
+    let mut models = provider::load(&choice, resources.provider, resources.device)?;
+    let first = models.remove(0);
+    let provider = first.provider();
+    let policy = policy(provider)?;
+    let engine = match models.pop() {
+        Some(precise) => Engine::tiered(auto_name()?, Box::new(first), Box::new(precise), policy),
+        None => Engine::new(Box::new(first), policy),
+    };
+    Ok((engine, provider))
+}
+
+/// Returns the name in results of the tier `auto`.
+fn auto_name() -> anyhow::Result<EngineName> {
+    Ok(format!("pp-ocr@v6-{}", Tier::Auto).parse()?)
 }
 
 /// Returns the bytes of GPU memory for each of the two models: half of `QUIRE_GPU_MEMORY_MB`. Default: `None`, no
@@ -117,12 +145,14 @@ fn gpu_memory_per_model() -> Result<Option<NonZero<usize>>, Misconfigured> {
     Ok(NonZero::new((megabytes << 20) / 2))
 }
 
-/// Makes PP-OCRv6's model without the engine around it.
+/// Makes the model of PP-OCRv6 small without the engine around it.
 ///
 /// # Errors
 /// When a library or model is missing; the error names the variable to set.
 pub fn pp_ocr_model(resources: EngineResources) -> anyhow::Result<PpOcr> {
-    provider::load(resources.provider, resources.device)
+    let small = ModelChoice::Tier(Tier::Small);
+    let mut models = provider::load(&small, resources.provider, resources.device)?;
+    Ok(models.remove(0))
 }
 
 /// Returns the provider's batching policy, with the changes of `QUIRE_POLICY`.
@@ -162,7 +192,7 @@ mod tests {
     const SERVER: &str = r#""a@1": {"kind": "openai", "url": "http://127.0.0.1:1/v1", "model": "m"}"#;
     const HUNYUAN: &str = r#""b@1": {"kind": "hunyuan-ocr", "folder": "f", "slots": 3}"#;
     const AUTO_ON_CPU: EngineResources =
-        EngineResources { device: Device::Cpu, provider: RequestedProvider::Auto, threads: 5 };
+        EngineResources { device: Device::Cpu, provider: RequestedProvider::Auto, threads: 5, tier: Tier::Small };
 
     fn config(engines: &[&str], primary: &str) -> Config {
         let engines = engines.join(", ");
@@ -182,7 +212,7 @@ mod tests {
     }
 
     fn engine_args(device: Device, provider: RequestedProvider) -> EngineArgs {
-        EngineArgs { device, provider, routes: RoutesArgs { engines: None } }
+        EngineArgs { device, provider, routes: RoutesArgs { engines: None, tier: Tier::Small } }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod engine;
 mod engines;
 mod heartbeat;
 mod keys;
+mod model_choice;
 mod output;
 mod process;
 mod provider;

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn page_text(mode: ModeName, text: &str) -> PageText {
-        let line = Line { text: text.to_owned(), confidence: None, polygon: None };
+        let line = Line { text: text.to_owned(), confidence: None, polygon: None, ..Line::default() };
         let engine = "b@1".parse().expect("a valid engine name");
         PageText { mode, ..PageText::from_lines(engine, 1, 1, 0, vec![line]) }
     }

@@ -1,13 +1,15 @@
 //! Selects the library that runs PP-OCR's models: by the command's arguments and this machine.
 
-use std::{error::Error, path::PathBuf};
+use std::error::Error;
 
 use anyhow::Context;
 use clap::{ValueEnum, builder::PossibleValue};
 use quire_inference::Processor;
-use quire_native_libs::{NativeLibsError, Progress};
-use quire_pp_ocr::{Device, ModelFiles, PpOcr, Provider};
+use quire_native_libs::Progress;
+use quire_pp_ocr::{Device, PpOcr, Provider};
 use tracing::warn;
+
+use crate::model_choice::{ModelChoice, library};
 
 /// The value of `--provider`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,25 +95,18 @@ impl RequestedProvider {
     }
 }
 
-/// Returns the path of a provider's library. Downloads it if it is missing.
-fn library(provider: Provider, progress: &Progress) -> Result<PathBuf, NativeLibsError> {
-    match provider {
-        Provider::OpenVino => quire_native_libs::openvino(progress),
-        Provider::OnnxRuntime | Provider::Cuda | Provider::TensorRt => quire_native_libs::onnxruntime(progress),
-    }
-}
-
 /// Downloads what PP-OCR needs and is missing, and returns the provider to use: ONNX Runtime, if OpenVINO would be
 /// faster but is not available.
 ///
 /// # Errors
 /// When a library or model is missing; the error names the variable to set.
 pub(crate) fn fetch(
+    models: &[ModelChoice<'_>],
     requested: RequestedProvider,
     device: Device,
     progress: &Progress,
 ) -> anyhow::Result<RequestedProvider> {
-    quire_native_libs::models(progress)?;
+    models.iter().try_for_each(|choice| choice.fetch(progress))?;
     let SelectedProvider { provider, is_required, .. } = requested.select(device);
     match library(provider, progress) {
         Ok(_) => Ok(requested),
@@ -124,36 +119,32 @@ pub(crate) fn fetch(
     }
 }
 
-/// Loads PP-OCRv6 with one thread: on a CPU, two threads in one run use 70 % more CPU time without being faster, so
+/// Loads models with one thread each: on a CPU, two threads in one run use 70 % more CPU time without being faster, so
 /// there are more workers instead. Falls back to ONNX Runtime like [`fetch`].
 ///
 /// # Errors
 /// When a library or model is missing or invalid; the error names the variable to set.
-pub(crate) fn load(requested: RequestedProvider, device: Device) -> anyhow::Result<PpOcr> {
+pub(crate) fn load(
+    choice: &ModelChoice<'_>,
+    requested: RequestedProvider,
+    device: Device,
+) -> anyhow::Result<Vec<PpOcr>> {
     let SelectedProvider { provider, is_required, .. } = requested.select(device);
-    match load_with(provider) {
+    match load_with(choice, provider) {
         Err(error) if !is_required && provider != Provider::OnnxRuntime => {
             // If both fail, e.g. because of the model files, ONNX Runtime's error is the clearer one.
-            let model = load_with(Provider::OnnxRuntime)?;
+            let models = load_with(choice, Provider::OnnxRuntime)?;
             warn_of_fallback(provider, &*error);
-            Ok(model)
+            Ok(models)
         }
         loaded => loaded,
     }
 }
 
-fn load_with(provider: Provider) -> anyhow::Result<PpOcr> {
-    PpOcr::load(&files(provider)?, provider, 1).context("cannot load PP-OCR")
-}
-
-/// Returns the files that a provider needs. Downloads those that are missing.
-///
-/// # Errors
-/// When a library or model is missing; the error names the variable to set.
-pub(crate) fn files(provider: Provider) -> Result<ModelFiles, NativeLibsError> {
-    let models = quire_native_libs::models(&Progress::Silent)?;
-    let library = library(provider, &Progress::Silent)?;
-    Ok(ModelFiles { library, detection: models.detection, recognition: models.recognition })
+fn load_with(choice: &ModelChoice<'_>, provider: Provider) -> anyhow::Result<Vec<PpOcr>> {
+    let files = choice.files(provider, &Progress::Silent)?;
+    let load = |files| PpOcr::load(files, provider, 1).context("cannot load PP-OCR");
+    files.iter().map(load).collect()
 }
 
 fn warn_of_fallback(provider: Provider, error: &(dyn Error + 'static)) {

@@ -80,7 +80,7 @@ pub(crate) async fn read(args: ReadArgs, make_engine: MakeEngine) -> anyhow::Res
             if args.data.is_some() {
                 workers.stop(&shutdown).await;
             }
-            quire_submit::document_answers(&backend, &task).await?
+            quire_submit::document_answers(&backend, &task.with_words(args.words)).await?
         }
     };
     match output::print(&documents, args.format, args.layout) {

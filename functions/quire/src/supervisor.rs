@@ -122,12 +122,12 @@ impl Supervisor {
     }
 
     fn spawn_worker(&self, holder: &str) -> anyhow::Result<Child> {
-        let EngineResources { device, provider, threads } = EngineResources::share_of(&self.engine, self.workers);
+        let EngineResources { device, provider, threads, tier } = EngineResources::share_of(&self.engine, self.workers);
         Command::new(&self.program)
             .arg("worker")
             .args(self.deployment.child_arguments())
             .args(["--holder", holder, "--device", device_name(device), "--provider", provider.as_str()])
-            .args(["--threads", &threads.to_string()])
+            .args(["--threads", &threads.to_string(), "--tier", tier.as_str()])
             // An environment variable rather than an argument: it may be long.
             .envs(self.engine.routes.engines.iter().map(|engines| ("QUIRE_ENGINES", engines)))
             .envs(trim_threshold())

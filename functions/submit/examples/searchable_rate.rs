@@ -132,7 +132,12 @@ fn text(width: u32, height: u32) -> PageText {
         let (left, right) = (100.0, width as f32 - 100.0);
         let top = height as f32 * (index as f32 + 1.0) / (LINES as f32 + 2.0);
         let polygon = Some([[left, top], [right, top], [right, top + 30.0], [left, top + 30.0]]);
-        Line { text: format!("Line {index} 第{index}行 of a page that has many"), confidence: Some(0.9), polygon }
+        Line {
+            text: format!("Line {index} 第{index}行 of a page that has many"),
+            confidence: Some(0.9),
+            polygon,
+            ..Line::default()
+        }
     };
     PageText::from_lines(engine, width, height, 0, (0..LINES).map(line).collect())
 }

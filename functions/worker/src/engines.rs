@@ -49,7 +49,7 @@ where
         let (transport, engine_target) = match &entry.kind {
             EngineKind::Openai(server) => EngineTransport::to_server(entry, server)?,
             EngineKind::Tesseract(program) => EngineTransport::to_program(entry, program).await,
-            EngineKind::PpOcr {} | EngineKind::HunyuanOcr(_) => {
+            EngineKind::PpOcr(_) | EngineKind::HunyuanOcr(_) => {
                 let make_engine = Arc::clone(&make_engine);
                 let started = local::start(entry.clone(), move |entry| make_engine(entry), page_timeout).await?;
                 drivers.spawn(started.driver);

@@ -47,7 +47,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     fn text(line: &str) -> Box<PageText> {
-        let line = Line { text: line.to_owned(), confidence: None, polygon: None };
+        let line = Line { text: line.to_owned(), confidence: None, polygon: None, ..Line::default() };
         Box::new(PageText::from_lines("a@1".parse().expect("a valid engine name"), 1, 1, 0, vec![line]))
     }
 

@@ -153,7 +153,7 @@ mod tests {
     /// Returns a line of 100 × 10 pixels.
     fn line(text: &str, top: f32, confidence: f32) -> Line {
         let polygon = [[0.0, top], [100.0, top], [100.0, top + 10.0], [0.0, top + 10.0]];
-        Line { text: text.to_owned(), polygon: Some(polygon), confidence: Some(confidence) }
+        Line { text: text.to_owned(), polygon: Some(polygon), confidence: Some(confidence), ..Line::default() }
     }
 
     fn page(engine: &str, lines: Vec<Line>) -> PageText {

@@ -15,7 +15,6 @@ pub(crate) struct LineLayout<'a> {
     /// Counted from 1.
     pub(crate) number: usize,
     pub(crate) line_box: LineBox,
-    pub(crate) confidence: Option<f32>,
     pub(crate) words: Vec<Word<'a>>,
 }
 
@@ -50,7 +49,6 @@ fn layout_lines(page: &PageText) -> impl Iterator<Item = LineLayout<'_>> {
     (1..).zip(&page.lines).map(|(number, line)| LineLayout {
         number,
         line_box: LineBox::of_line(line, page),
-        confidence: line.confidence,
         words: split_words(line, page),
     })
 }

@@ -89,7 +89,7 @@ pub struct SourceEntries {
 /// use quire_tasks::{Line, PageText};
 ///
 /// let polygon = [[100.0, 100.0], [500.0, 100.0], [500.0, 140.0], [100.0, 140.0]];
-/// let line = Line { text: "Invoice 7".to_owned(), confidence: Some(0.98), polygon: Some(polygon) };
+/// let line = Line { text: "Invoice 7".to_owned(), confidence: Some(0.98), polygon: Some(polygon), ..Line::default() };
 /// let text = PageText::from_lines("pp-ocr@6".parse()?, 1654, 2339, 0, vec![line]);
 ///
 /// let mut pdf = SearchablePdf::new(Vec::new())?;

@@ -23,7 +23,7 @@ pub(crate) mod tests {
     use crate::{TextFormat, text_writer::tests::write_all};
 
     pub(crate) fn line(text: &str, confidence: f32, polygon: Polygon) -> Line {
-        Line { text: text.to_owned(), confidence: Some(confidence), polygon: Some(polygon) }
+        Line { text: text.to_owned(), confidence: Some(confidence), polygon: Some(polygon), ..Line::default() }
     }
 
     /// A page of 1000 × 1400 pixels.

@@ -8,7 +8,7 @@ use quire_tasks::{Line, PageText, Polygon};
 use crate::{
     fonts::Fonts,
     own_text::{OwnGlyph, is_on_page},
-    words::{width, word_polygons},
+    words::{line_sections, width, word_polygons},
 };
 
 /// Height and distance, in points, of lines whose position is unknown. They are placed below each other at the left
@@ -47,7 +47,7 @@ impl TextLayer {
                 continue;
             }
             let words = match &line.polygon {
-                Some(_) => word_polygons(line),
+                Some(_) => line_sections(line).unwrap_or_else(|| word_polygons(line)),
                 None => vec![(line.text.as_str(), unplaced(index, line, unit, text.height as f32))],
             };
             for (number, (word, polygon)) in words.iter().enumerate() {

@@ -33,7 +33,7 @@ pub enum TextFormat {
 /// use quire_formats::{TextFormat, TextWriter};
 /// use quire_tasks::{Line, PageText};
 ///
-/// let line = Line { text: "Total: 12.50".to_owned(), confidence: Some(0.98), polygon: None };
+/// let line = Line { text: "Total: 12.50".to_owned(), confidence: Some(0.98), polygon: None, ..Line::default() };
 /// let page = PageText::from_lines("pp-ocr@6".parse()?, 1240, 1754, 0, vec![line]);
 ///
 /// let mut writer = TextWriter::new(TextFormat::Text);

@@ -1,4 +1,4 @@
-//! The words of a line and their positions.
+//! The words of a line and their positions: those that the engine reported, or estimates.
 
 use quire_tasks::{Line, PageText, Polygon};
 
@@ -9,20 +9,32 @@ use crate::line_box::{LineBox, interpolate};
 pub(crate) struct Word<'a> {
     pub(crate) text: &'a str,
     pub(crate) word_box: LineBox,
+    /// Its own confidence, or that of its line.
+    pub(crate) confidence: Option<f32>,
 }
 
-/// Splits a line at whitespace. The words of a line without a position have the box of the page.
+/// Returns the words of a line. If its engine did not report their positions, it is split at white space, and each
+/// word's position is estimated from the typical widths of its characters. The words of a line without a position have
+/// the box of the page.
 pub(crate) fn split_words<'a>(line: &'a Line, page: &PageText) -> Vec<Word<'a>> {
+    let confidence = line.confidence;
+    if has_words(line) {
+        let located = line.words.iter().map(|word| Word {
+            text: &word.text,
+            word_box: LineBox::of_polygon(&word.polygon, page),
+            confidence: word.confidence.or(confidence),
+        });
+        return located.collect();
+    }
     if line.polygon.is_none() {
         let words = line.text.split_whitespace();
-        return words.map(|text| Word { text, word_box: LineBox::of_page(page) }).collect();
+        return words.map(|text| Word { text, word_box: LineBox::of_page(page), confidence }).collect();
     }
     let words = word_polygons(line).into_iter();
-    words.map(|(text, polygon)| Word { text, word_box: LineBox::of_polygon(&polygon, page) }).collect()
+    words.map(|(text, polygon)| Word { text, word_box: LineBox::of_polygon(&polygon, page), confidence }).collect()
 }
 
-/// Returns the words of a line with their positions; nothing if the line has none. Engines return positions of lines,
-/// not of words, so that each word's position is estimated from the typical widths of its characters.
+/// Returns the words of a line with estimated positions; nothing if the line has none.
 pub(crate) fn word_polygons(line: &Line) -> Vec<(&str, Polygon)> {
     let Some(polygon) = &line.polygon else { return Vec::new() };
     let total = width(&line.text).max(f32::MIN_POSITIVE);
@@ -33,6 +45,26 @@ pub(crate) fn word_polygons(line: &Line) -> Vec<(&str, Polygon)> {
         words.push((text, slice_polygon(polygon, start, end)));
     }
     words
+}
+
+/// Returns whether the words of a line are those of its text, so that nothing else is ever written in its place.
+fn has_words(line: &Line) -> bool {
+    line.words.iter().map(|word| word.text.as_str()).eq(line.text.split_whitespace())
+}
+
+/// Returns the words of a line whose engine reported their positions, each with its part of the line's polygon, which
+/// is as high as the line. `None` if the line has none, or no position.
+pub(crate) fn line_sections(line: &Line) -> Option<Vec<(&str, Polygon)>> {
+    let polygon = line.polygon.filter(|_| has_words(line))?;
+    let [_, _, end, start] = polygon;
+    let along = [end[0] - start[0], end[1] - start[1]];
+    let square = along[0].mul_add(along[0], along[1] * along[1]);
+    let share = |[x, y]: [f32; 2]| (x - start[0]).mul_add(along[0], (y - start[1]) * along[1]) / square;
+    let section = |word: &'_ quire_tasks::Word| {
+        let [_, _, end, start] = word.polygon;
+        slice_polygon(&polygon, share(start), share(end))
+    };
+    Some(line.words.iter().map(|word| (word.text.as_str(), section(word))).collect())
 }
 
 /// Returns the byte offset of a substring in the string that it borrows from.
@@ -77,6 +109,27 @@ mod tests {
         let boxes: Vec<_> = words.iter().map(|word| (word.text, word.word_box.left, word.word_box.right)).collect();
         // Two half-width letters, a half-width space, and two full-width characters: 3.5 units in 350 pixels.
         assert_eq!(boxes, [("ab", 100, 200), ("发票", 250, 450)]);
+    }
+
+    #[test]
+    fn reported_words_are_used_only_if_they_are_those_of_the_text() {
+        let word = |text: &str, left: f32, right: f32| quire_tasks::Word {
+            text: text.to_owned(),
+            confidence: Some(0.5),
+            polygon: [[left, 20.0], [right, 20.0], [right, 50.0], [left, 50.0]],
+        };
+        let line = line("a b", 0.9, [[100.0, 10.0], [200.0, 10.0], [200.0, 60.0], [100.0, 60.0]]);
+        let line = Line { words: vec![word("a", 100.0, 120.0), word("b", 170.0, 200.0)], ..line };
+        let page = page(vec![line.clone()]);
+        let words = split_words(&line, &page);
+        let boxes: Vec<_> =
+            words.iter().map(|word| (word.word_box.left, word.word_box.right, word.confidence)).collect();
+        assert_eq!(boxes, [(100, 120, Some(0.5)), (170, 200, Some(0.5))]);
+        let sections = line_sections(&line).expect("it has words");
+        assert_eq!(sections[1], ("b", [[170.0, 10.0], [200.0, 10.0], [200.0, 60.0], [170.0, 60.0]]));
+        let changed = Line { text: "a [email]".to_owned(), ..line };
+        assert!(split_words(&changed, &page).iter().all(|word| word.confidence == Some(0.9)));
+        assert_eq!(line_sections(&changed), None);
     }
 
     #[test]

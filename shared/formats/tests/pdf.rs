@@ -16,7 +16,7 @@ fn page_text(width: u32, height: u32) -> PageText {
     // More characters than one font has, and a line whose position is unknown.
     let many: String = ('\u{4E00}'..).take(300).collect();
     let polygon = Some([[100.0, 100.0], [900.0, 100.0], [900.0, 140.0], [100.0, 140.0]]);
-    let line = |text: &str, polygon| Line { text: text.to_owned(), confidence: Some(0.9), polygon };
+    let line = |text: &str, polygon| Line { text: text.to_owned(), confidence: Some(0.9), polygon, ..Line::default() };
     PageText::from_lines(engine, width, height, 0, vec![line(&many, polygon), line("somewhere", None)])
 }
 

@@ -21,7 +21,7 @@ fn pdfium() -> &'static Pdfium {
 }
 
 fn line(text: &str, polygon: Polygon) -> Line {
-    Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon) }
+    Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon), ..Line::default() }
 }
 
 fn page_text(rotation: u16, lines: Vec<Line>) -> PageText {

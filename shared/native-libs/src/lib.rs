@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::NativeLibsError;
 pub use file_check::{FileCheck, FileCondition};
-pub use libraries::{Models, NativeLibraries};
+pub use libraries::{Models, NativeLibraries, TinyModels};
 pub use progress::Progress;
 
 use sources::Sources;
@@ -73,7 +73,23 @@ pub fn pdfium(progress: &Progress) -> Result<PathBuf, NativeLibsError> {
     Sources::from_env()?.pdfium(progress)
 }
 
-/// Finds or downloads the models.
+/// Finds or downloads the models of PP-OCRv6 tiny.
+///
+/// # Errors
+/// Fails like [`locate`].
+pub fn tiny_models(progress: &Progress) -> Result<TinyModels, NativeLibsError> {
+    Sources::from_env()?.tiny_models(progress)
+}
+
+/// Verifies the models of PP-OCRv6 tiny like [`verify`], which leaves them out because only one tier needs them.
+///
+/// # Errors
+/// Fails with [`NativeLibsError::NoCacheFolder`].
+pub fn verify_tiny_models() -> Result<Vec<FileCheck>, NativeLibsError> {
+    Sources::from_env()?.verify_tiny_models()
+}
+
+/// Finds or downloads the models of PP-OCRv6 small.
 ///
 /// # Errors
 /// Fails like [`locate`].

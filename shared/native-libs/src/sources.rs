@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::pinned::{self, PinnedPlatform, PinnedWheel, WheelMember};
-use crate::{FileCheck, FileCondition, Models, NativeLibraries, NativeLibsError, Progress, install, ownership};
+use crate::{
+    FileCheck, FileCondition, Models, NativeLibraries, NativeLibsError, Progress, TinyModels, install, ownership,
+};
 
 const ONNXRUNTIME: &str = "ORT_DYLIB_PATH";
 const PDFIUM: &str = "QUIRE_PDFIUM_PATH";
@@ -88,9 +90,20 @@ impl Sources {
     }
 
     pub(crate) fn models(&self, progress: &Progress) -> Result<Models, NativeLibsError> {
-        let files = self.files(self.origin_of_models(), progress)?;
+        let files = self.files(self.origin_of_models(self.pinned_models), progress)?;
         let [detection, recognition] = <[PathBuf; 2]>::try_from(files).expect("two models are pinned");
         Ok(Models { detection, recognition })
+    }
+
+    pub(crate) fn tiny_models(&self, progress: &Progress) -> Result<TinyModels, NativeLibsError> {
+        let files = self.files(self.origin_of_models(&pinned::TINY_MODELS), progress)?;
+        let [detection, recognition, dictionary] =
+            <[PathBuf; 3]>::try_from(files).expect("two models and a dictionary are pinned");
+        Ok(TinyModels { detection, recognition, dictionary })
+    }
+
+    pub(crate) fn verify_tiny_models(&self) -> Result<Vec<FileCheck>, NativeLibsError> {
+        self.checks(self.origin_of_models(&pinned::TINY_MODELS), pinned::TINY_MODELS.title)
     }
 
     pub(crate) fn openvino(&self, progress: &Progress) -> Result<PathBuf, NativeLibsError> {
@@ -105,7 +118,7 @@ impl Sources {
         let origins = [
             (self.origin_of_onnxruntime()?, "ONNX Runtime"),
             (self.origin_of_pdfium()?, "pdfium"),
-            (self.origin_of_models(), self.pinned_models.title),
+            (self.origin_of_models(self.pinned_models), self.pinned_models.title),
         ];
         let openvino = self.origin_of_openvino().ok().map(|origin| (origin, "OpenVINO"));
         let all = origins.into_iter().chain(openvino);
@@ -139,10 +152,10 @@ impl Sources {
         }
     }
 
-    fn origin_of_models(&self) -> Origin {
+    fn origin_of_models(&self, pinned: &'static PinnedWheel) -> Origin {
         match &self.models {
-            Some(folder) => Origin::Given { variable: MODELS, files: members(self.pinned_models, folder) },
-            None => Origin::Pinned(self.pinned_models),
+            Some(folder) => Origin::Given { variable: MODELS, files: members(pinned, folder) },
+            None => Origin::Pinned(pinned),
         }
     }
 

@@ -37,7 +37,7 @@ fn main() -> Result<(), RecordPagesError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((folder, files)) = arguments.split_first() else { return Err("expected FOLDER FILE…".into()) };
     let Models { detection, recognition } = quire_native_libs::models(&Progress::Silent)?;
-    let models = ModelFiles { library: quire_native_libs::onnxruntime(&Progress::Silent)?, detection, recognition };
+    let models = ModelFiles::small(quire_native_libs::onnxruntime(&Progress::Silent)?, detection, recognition);
     let seen = Arc::<Mutex<ObservedShapes>>::default();
     let model = ObservedModel { model: PpOcr::load(&models, Provider::OnnxRuntime, 1)?, seen: Arc::clone(&seen) };
     // Puts all lines that are read together into one run, so that the wrapper sees them.

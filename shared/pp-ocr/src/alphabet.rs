@@ -27,6 +27,14 @@ impl Alphabet {
         Self { characters: lines.map(Box::from).collect() }
     }
 
+    /// Parses a dictionary file, one character per line, whose lines may end in `\r\n`. Does not trim, because one of
+    /// them may be white space. With `space`, the ASCII space is added as the last class.
+    pub fn from_dictionary(text: &str, space: bool) -> Self {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        Self { characters: lines.chain(space.then_some(" ")).map(Box::from).collect() }
+    }
+
     /// Returns the number of classes, including the blank.
     pub fn classes(&self) -> usize {
         self.characters.len() + 1
@@ -42,6 +50,14 @@ impl Alphabet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dictionary_may_have_the_line_ends_of_windows() {
+        let alphabet = Alphabet::from_dictionary("\u{3000}\r\n天\r\n\r\n", true);
+        let characters: Vec<_> = (0..5).map(|class| alphabet.character(class)).collect();
+        assert_eq!(characters, [None, Some("\u{3000}"), Some("天"), Some(""), Some(" ")]);
+        assert_eq!(Alphabet::from_dictionary("a\nb", false).classes(), 3);
+    }
 
     #[test]
     fn a_white_space_character_keeps_its_class() {

@@ -131,7 +131,8 @@ fn unreadable_lines(lines: &mut [DetectedLine]) -> Vec<Warning> {
             if let Some((_, probability)) = line.unreadable().filter(|(other, _)| *other == cause) {
                 quads.push(line.quad);
                 line.is_reported = true;
-                line.reading.log_likelihood += (1.0 - probability).max(1e-3).ln();
+                let lowered = line.reading.log_likelihood + (1.0 - probability).max(1e-3).ln();
+                line.reading.set_log_likelihood(lowered);
             }
         }
         for region in regions(&quads) {

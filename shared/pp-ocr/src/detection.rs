@@ -7,13 +7,25 @@ use crate::{
     geometry::{Rectangle, convex_hull},
 };
 
-/// Threshold of a pixel to be text; PP-OCRv6's default.
-const PIXEL_THRESHOLD: f32 = 0.2;
-/// Threshold of the mean probability of a box; PP-OCRv6's default.
-const BOX_THRESHOLD: f32 = 0.45;
-/// How much the model's shrunken boxes are expanded. With PP-OCRv6's default of 1.4 the text is the same, but tighter
-/// boxes result in wider line images: 1.6 saves 7 % of recognition.
-const UNCLIP_RATIO: f32 = 1.6;
+/// What turns a probability map into boxes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoxThresholds {
+    /// Threshold of a pixel to be text, from 0 to 1.
+    pub pixel: f32,
+    /// Threshold of the mean probability of a box, from 0 to 1.
+    pub mean: f32,
+    /// How much the model's shrunken boxes are expanded, in area by perimeter.
+    pub unclip_ratio: f32,
+}
+
+impl Default for BoxThresholds {
+    /// The thresholds of PP-OCRv6 small. With its default ratio of 1.4 the text is the same, but tighter boxes result in
+    /// wider line images: 1.6 saves 7 % of recognition.
+    fn default() -> Self {
+        Self { pixel: 0.2, mean: 0.45, unclip_ratio: 1.6 }
+    }
+}
+
 /// Minimum side of a region, in pixels of the map; smaller ones are noise.
 const MIN_SIDE: f32 = 3.0;
 /// Input sides must be multiples of this, because the model halves its input five times.
@@ -39,28 +51,31 @@ pub(crate) struct TextBox {
     pub(crate) rectangle: Rectangle,
     /// Mean probability of its pixels.
     pub(crate) mean: f32,
+    /// See [`BoxThresholds`].
+    pub(crate) unclip_ratio: f32,
 }
 
 impl TextBox {
     /// Returns the rectangle expanded to the size of the text.
     pub(crate) fn expanded(&self) -> Rectangle {
-        self.rectangle.unclipped(UNCLIP_RATIO)
+        self.rectangle.unclipped(self.unclip_ratio)
     }
 }
 
 /// Returns the text regions of a probability map.
-pub(crate) fn text_boxes(map: &ArrayView2<'_, f32>) -> Vec<TextBox> {
-    let regions = components(map, PIXEL_THRESHOLD);
-    regions.iter().filter_map(|region| text_box(map, region)).collect()
+pub(crate) fn text_boxes(map: &ArrayView2<'_, f32>, thresholds: &BoxThresholds) -> Vec<TextBox> {
+    let regions = components(map, thresholds.pixel);
+    regions.iter().filter_map(|region| text_box(map, region, thresholds)).collect()
 }
 
-fn text_box(map: &ArrayView2<'_, f32>, region: &Component) -> Option<TextBox> {
+fn text_box(map: &ArrayView2<'_, f32>, region: &Component, thresholds: &BoxThresholds) -> Option<TextBox> {
     let rectangle = Rectangle::around(&convex_hull(region.outline()))?;
     if rectangle.short_side() < MIN_SIDE {
         return None;
     }
     let mean = mean_inside(map, &rectangle);
-    (mean >= BOX_THRESHOLD).then_some(TextBox { rectangle, mean })
+    let unclip_ratio = thresholds.unclip_ratio;
+    (mean >= thresholds.mean).then_some(TextBox { rectangle, mean, unclip_ratio })
 }
 
 /// Returns the mean of the values whose pixel centers are inside a rectangle.
@@ -99,7 +114,7 @@ mod tests {
     fn a_bar_of_text_becomes_an_expanded_box() {
         let mut map = Array2::zeros((64, 128));
         map.slice_mut(s![20..30, 20..100]).fill(0.9);
-        let boxes = text_boxes(&map.view());
+        let boxes = text_boxes(&map.view(), &BoxThresholds::default());
         let [text] = boxes[..] else { panic!("one box, not {boxes:?}") };
         assert!((text.mean - 0.9).abs() < 1e-4);
         // 80 × 10 expanded by 800 × 1.6 / 180 = 7.11 on each side.
@@ -114,6 +129,8 @@ mod tests {
         map.slice_mut(s![20..30, 20..100]).fill(0.3);
         map.slice_mut(s![50..52, 20..100]).fill(0.9);
         map.slice_mut(s![0..10, 0..10]).fill(f32::NAN);
-        assert_eq!(text_boxes(&map.view()), []);
+        assert_eq!(text_boxes(&map.view(), &BoxThresholds::default()), []);
+        let lower = BoxThresholds { mean: 0.25, ..BoxThresholds::default() };
+        assert_eq!(text_boxes(&map.view(), &lower).len(), 1);
     }
 }

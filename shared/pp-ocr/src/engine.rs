@@ -15,11 +15,9 @@ use crate::{
 /// use quire_pp_ocr::{BatchPolicy, Device, Engine, ModelFiles, PpOcr, Provider};
 ///
 /// # fn read() -> Result<(), Box<dyn std::error::Error>> {
-/// let files = ModelFiles {
-///     library: "libonnxruntime.so".into(),
-///     detection: "PP-OCRv6_small_det.onnx".into(),
-///     recognition: "PP-OCRv6_small_rec.onnx".into(),
-/// };
+/// let [library, detection, recognition] =
+///     ["libonnxruntime.so", "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"].map(Into::into);
+/// let files = ModelFiles::small(library, detection, recognition);
 /// let model = PpOcr::load(&files, Device::Cpu, 1)?;
 /// let mut engine = Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime));
 /// let page = PageImage::new(1_654, 2_339, vec![255; 1_654 * 2_339 * PageImage::CHANNELS]);
@@ -44,6 +42,12 @@ impl Engine {
     /// Creates an engine that reads line by line with this model, in batches of this policy.
     pub fn new(model: Box<dyn OcrModel>, policy: BatchPolicy) -> Self {
         Self::from_reader(Box::new(LineReader::new(model, policy)))
+    }
+
+    /// Creates an engine that reads line by line with a fast model, and again with a precise one every line that the
+    /// first one is not certain of. Results have this name.
+    pub fn tiered(name: EngineName, fast: Box<dyn OcrModel>, precise: Box<dyn OcrModel>, policy: BatchPolicy) -> Self {
+        Self::from_reader(Box::new(LineReader::tiered(name, fast, precise, policy)))
     }
 
     /// Creates an engine from any reader, e.g. a fake in tests.

@@ -18,19 +18,22 @@ use tracing::info;
 
 use crate::{
     alphabet::Alphabet,
+    detection::BoxThresholds,
     engine::Engine,
     line_image::{LINE_IMAGE_HEIGHT, STEP_WIDTH},
     model::{CtcStep, OcrModel},
+    model_files::{ModelFiles, check_shape},
+    model_manifest::Normalization,
     policy::BatchPolicy,
-    pp_ocr::{DETECTION_OUTPUT, ModelFiles, RECOGNITION_OUTPUT, check_models, check_shape, engine_name},
+    pp_ocr::DETECTION_OUTPUT,
     shared_model::SharedModel,
 };
 
-/// Name of the recognizer's output in the model.
-const OUTPUT: &str = "fetch_name_0";
-
-/// PP-OCRv6 small on a GPU. Several readers share it with a [`SharedModel`](crate::SharedModel).
+/// A model of the PP-OCR family on a GPU. Several readers share it with a [`SharedModel`](crate::SharedModel).
 pub struct GpuPpOcr {
+    name: EngineName,
+    thresholds: BoxThresholds,
+    width_factor: f32,
     detection: BoundSession,
     recognition: BoundSession,
     alphabet: Alphabet,
@@ -58,17 +61,19 @@ impl GpuPpOcr {
             Provider::OnnxRuntime | Provider::OpenVino => {}
         }
         let environment = load_environment(&files.library)?;
-        let alphabet = check_models(files)?;
+        let alphabet = files.check()?;
+        let manifest = &files.manifest;
+        require_default_normalization(files)?;
         let bytes = read_file(&files.detection)?;
         let detection =
             BoundSession::load(&environment, &files.detection, &bytes, options, &detection_profile(policy))?;
         check_shape(&files.detection, "output", &InferenceSession::outputs(&detection.session), &DETECTION_OUTPUT)?;
-        let bytes = append_argmax(read_file(&files.recognition)?, OUTPUT);
+        let bytes = append_argmax(read_file(&files.recognition)?, &manifest.recognition.output);
         let recognition =
             BoundSession::load(&environment, &files.recognition, &bytes, options, &recognition_profile(policy))?;
         // The model's own output is the first one; the two added outputs follow.
         let own: Vec<_> = InferenceSession::outputs(&recognition.session).into_iter().take(1).collect();
-        check_shape(&files.recognition, "output", &own, &RECOGNITION_OUTPUT)?;
+        check_shape(&files.recognition, "output", &own, &manifest.recognition.output_shape())?;
         let pinned = match options.provider {
             Provider::Cuda | Provider::TensorRt => {
                 Some(PinnedMemory::new(&detection.session).map_err(|error| LoadError::cuda(&error))?)
@@ -77,7 +82,10 @@ impl GpuPpOcr {
         };
         let classes = Vec::new();
         let probabilities = Vec::new();
-        let mut model = Self { detection, recognition, alphabet, pinned, classes, probabilities };
+        let (name, thresholds) = (manifest.name.clone(), manifest.detection.thresholds());
+        let width_factor = manifest.recognition.width_factor;
+        let mut model =
+            Self { name, thresholds, width_factor, detection, recognition, alphabet, pinned, classes, probabilities };
         let (shapes, took) = model.warm_up(policy).map_err(|error| LoadError::cuda(&error))?;
         info!(shapes, duration_ms = took.as_millis() as u64, "warmed up all input shapes");
         Ok(model)
@@ -125,6 +133,24 @@ fn ignore_out_of_memory(met: Result<(), ModelError>) -> Result<(), ModelError> {
     }
 }
 
+/// Checks that the inputs need no conversion: their buffers are read by the device as they are.
+fn require_default_normalization(files: &ModelFiles) -> Result<(), LoadError> {
+    let manifest = &files.manifest;
+    for (path, normalization) in
+        [(&files.detection, manifest.detection.normalization), (&files.recognition, manifest.recognition.normalization)]
+    {
+        if normalization != Normalization::default() {
+            return Err(LoadError::OtherModel {
+                path: path.clone(),
+                part: "normalization",
+                expected: "the default one, on a GPU".to_owned(),
+                found: format!("{normalization:?}"),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     fs::read(path).map_err(|error| LoadError::model(path, &error))
 }
@@ -154,7 +180,15 @@ fn profile(runs: &[[usize; 4]]) -> ShapeProfile {
 
 impl OcrModel for GpuPpOcr {
     fn name(&self) -> EngineName {
-        engine_name()
+        self.name.clone()
+    }
+
+    fn box_thresholds(&self) -> BoxThresholds {
+        self.thresholds
+    }
+
+    fn width_factor(&self) -> f32 {
+        self.width_factor
     }
 
     fn alphabet(&self) -> &Alphabet {

@@ -64,7 +64,8 @@ fn read_at_width(
     lines: &[LineSource<'_>],
 ) -> Vec<Result<SpacedReading, ModelError>> {
     let numbered: Vec<(usize, LineSource<'_>)> = lines.iter().copied().enumerate().collect();
-    let strips = pool.map(&numbered, |&(line, image)| cut_line(line, image, policy.piece_max_width));
+    let factor = model.model().width_factor();
+    let strips = pool.map(&numbered, |&(line, image)| cut_line(line, image, factor, policy.piece_max_width));
     let mut strips: Vec<LineImage<'_>> = strips.into_iter().flatten().collect();
     for strip in &mut strips {
         strip.width = policy.snapped_width(strip.width);
@@ -100,8 +101,8 @@ fn read_at_width(
 }
 
 /// Returns the line as one image, or as several if it would be wider than `max`.
-fn cut_line(line: usize, image: LineSource<'_>, max: usize) -> Vec<LineImage<'_>> {
-    let width = line_image_width(&image.quad, image.width_ratio, max);
+fn cut_line(line: usize, image: LineSource<'_>, factor: f32, max: usize) -> Vec<LineImage<'_>> {
+    let width = line_image_width(&image.quad, factor * image.width_ratio, max);
     if width <= max {
         return vec![LineImage { line, image, width }];
     }
@@ -144,10 +145,12 @@ fn run_recognition(
     if answers.iter().flatten().any(|step: &CtcStep| !step.probability.is_finite()) {
         return Err(ModelError::NotANumber);
     }
+    let factor = model.model().width_factor();
     let alphabet = model.model().alphabet();
     let read: Vec<_> = answers.iter().zip(strips.iter().copied()).zip(scripts).collect();
     Ok(pool.map(&read, |((steps, strip), scripts)| {
-        let reading = LineReading { scripts: scripts.clone(), ..decode_ctc(steps, strip.width, alphabet) };
-        SpacedReading::new(reading, steps, strip.width, strip.image.width_ratio)
+        let mut reading = LineReading { scripts: scripts.clone(), ..decode_ctc(steps, strip.width, alphabet) };
+        reading.words.iter_mut().for_each(|word| word.place(&strip.image.quad, strip.width));
+        SpacedReading::new(reading, steps, strip.width, factor * strip.image.width_ratio)
     }))
 }

@@ -113,7 +113,7 @@ mod tests {
     fn text([top, left, height, width]: [usize; 4]) -> TextBox {
         let center = [left as f32 + width as f32 / 2.0, top as f32 + height as f32 / 2.0];
         let rectangle = Rectangle { center, axis: [1.0, 0.0], sides: [width as f32, height as f32] };
-        TextBox { rectangle, mean: 0.9 }
+        TextBox { rectangle, mean: 0.9, unclip_ratio: 1.6 }
     }
 
     #[test]

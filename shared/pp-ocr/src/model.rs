@@ -4,7 +4,7 @@ use ndarray::{Array3, ArrayView4};
 use quire_inference::{HostBuffer, ModelError, RunBuffer};
 use quire_tasks::EngineName;
 
-use crate::alphabet::Alphabet;
+use crate::{alphabet::Alphabet, detection::BoxThresholds};
 
 /// A text detection and a text recognition model. Inputs are (v / 255 − 0.5) / 0.5, in the order blue, green, red.
 pub trait OcrModel: Send {
@@ -13,6 +13,17 @@ pub trait OcrModel: Send {
 
     /// Returns the classes of [`CtcStep::class`].
     fn alphabet(&self) -> &Alphabet;
+
+    /// Returns the thresholds for the maps of [`detect`](Self::detect). Default: those of PP-OCRv6 small.
+    fn box_thresholds(&self) -> BoxThresholds {
+        BoxThresholds::default()
+    }
+
+    /// Returns the factor of the width of line images, by which a model needs more columns than PP-OCRv6 small.
+    /// Default: 1.
+    fn width_factor(&self) -> f32 {
+        1.0
+    }
 
     /// Detects text in pages `[N, 3, H, W]`, with sides that are multiples of 32. Returns the probability of each pixel
     /// to be text, `[N, H, W]`.

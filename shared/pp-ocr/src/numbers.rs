@@ -88,7 +88,9 @@ pub(crate) fn best_number(readings: &[LineReading]) -> Option<LineReading> {
     let all: f32 = readings.iter().map(LineReading::certainty).sum();
     let share = same.iter().map(|reading| reading.certainty()).sum::<f32>() / all.max(f32::MIN_POSITIVE);
     let log_likelihood = if same.len() == readings.len() { most } else { most + share.max(MIN_SHARE).ln() };
-    Some(LineReading { log_likelihood, ..best.clone() })
+    let mut best = best.clone();
+    best.set_log_likelihood(log_likelihood);
+    Some(best)
 }
 
 fn digits(text: &str) -> String {

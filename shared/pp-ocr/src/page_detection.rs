@@ -116,7 +116,8 @@ impl PageDetector<'_> {
             (Err(_), _) => return None,
         };
         let image = pages[area.page];
-        let found = analyze_map(image, &map, page.is_large, self.policy.detection_page_pixels);
+        let thresholds = self.model.model().box_thresholds();
+        let found = analyze_map(image, &map, page.is_large, self.policy.detection_page_pixels, &thresholds);
         merge_lines(image, &mut page.lines, &area.part, found.lines);
         page.tiles += area.tiles.len();
         page.illegible.extend(found.illegible);

@@ -1,8 +1,10 @@
 //! The state of one page while it is read.
 
+use std::borrow::Cow;
+
 use quire_document::PageImage;
 use quire_inference::ModelError;
-use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning, WarningKind};
+use quire_tasks::{EngineName, Failure, FailureCode, Line, PageText, Warning, WarningKind, Word};
 
 use crate::{
     coverage::{DetectedLine, check_coverage},
@@ -18,6 +20,8 @@ use crate::{
         QuarterTurns, character_cells, is_direction_doubtful, is_doubtful, is_east_asian, is_upside_down, sample_lines,
     },
     reading_order::{reading_order, vertical_reading_order},
+    uncertainty::is_uncertain,
+    word_boxes::word_boxes,
 };
 
 /// Minimum confidence of a digit that detection missed. Specks and strokes are below it.
@@ -161,6 +165,12 @@ impl<'a> PageState<'a> {
         lines.filter(|&(line, _)| self.readings[line].is_none()).collect()
     }
 
+    /// Returns the lines that a fast model is not certain of.
+    pub(crate) fn doubtful_readings(&self) -> Vec<(usize, Quad)> {
+        let is_doubtful = |line: &usize| self.readings[*line].as_ref().is_some_and(is_uncertain);
+        (0..self.lines.len()).filter(is_doubtful).map(|line| (line, self.lines[line])).collect()
+    }
+
     /// Returns tall boxes with a poor reading, in their other direction.
     pub(crate) fn alternative_readings(&self) -> Vec<(usize, Quad)> {
         let doubtful = |line: usize| self.readings[line].as_ref().is_none_or(|reading| is_doubtful(reading.confidence));
@@ -233,13 +243,10 @@ impl<'a> PageState<'a> {
         detected.retain(DetectedLine::is_legible);
         let quads: Vec<Quad> = detected.iter().map(|line| line.quad).collect();
         let line = |index: usize| Line {
-            text: if self.is_vertical {
-                vertical_text(&detected[index].reading.text)
-            } else {
-                detected[index].reading.text.trim().to_owned()
-            },
+            text: self.printed(&detected[index].reading.text).trim().to_owned(),
             confidence: Some(detected[index].reading.certainty()),
             polygon: Some(page_polygon(self.page, quads[index])),
+            words: self.words(&detected[index]),
         };
         let order = if self.is_vertical { vertical_reading_order } else { reading_order };
         // Fragments are found again, because reading may have changed the lines and their directions.
@@ -251,12 +258,30 @@ impl<'a> PageState<'a> {
         let text = PageText::from_lines(engine.clone(), width, height, self.turns.degrees(), lines);
         Ok(PageText { warnings, ..text })
     }
-}
 
-/// In vertical text a comma is at the upper right of its cell. The recognizer, which sees the line on its side, reads
-/// it as an apostrophe, which Chinese and Japanese do not use.
-fn vertical_text(text: &str) -> String {
-    if text.chars().any(is_east_asian) { text.trim().replace('\u{2019}', "，") } else { text.trim().to_owned() }
+    /// Returns the text of a line as it is printed. In vertical text a comma is at the upper right of its cell. The
+    /// recognizer, which sees the line on its side, reads it as an apostrophe, which Chinese and Japanese do not use.
+    /// Both have the same number of bytes.
+    fn printed<'b>(&self, text: &'b str) -> Cow<'b, str> {
+        if self.is_vertical && text.chars().any(is_east_asian) {
+            Cow::Owned(text.replace('\u{2019}', "，"))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+
+    /// Returns the words of a line with their positions.
+    fn words(&self, line: &DetectedLine) -> Vec<Word> {
+        let DetectedLine { quad, reading, .. } = line;
+        let text = self.printed(&reading.text);
+        let boxes = word_boxes(self.page, quad, &reading.words);
+        let words = reading.words.iter().zip(boxes).map(|(word, quad)| Word {
+            text: text[word.bytes.clone()].to_owned(),
+            confidence: Some(word.certainty().min(1.0)),
+            polygon: polygon(self.page, quad),
+        });
+        words.collect()
+    }
 }
 
 /// Returns the polygon in pixels of the original page, clamped to its edges.

@@ -1,46 +1,27 @@
-//! PP-OCRv6 on a CPU, or on a GPU without fixed shapes.
+//! PP-OCR on a CPU, or on a GPU without fixed shapes.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use ndarray::{Array3, ArrayView3, ArrayView4, Axis};
 use quire_inference::{
-    Device, HostBuffer, InferenceSession, LoadError, ModelError, OnnxFile, OpenVino, Processor, Provider, RunBuffer,
-    SplitModel, TensorInfo, check_cuda, load_environment, load_session_from_memory, split_head,
+    Device, HostBuffer, InferenceSession, LoadError, ModelError, OpenVino, Processor, Provider, RunBuffer, SplitModel,
+    check_cuda, load_environment, load_session_from_memory, split_head,
 };
 use quire_tasks::EngineName;
 
 use crate::{
     alphabet::Alphabet,
+    detection::BoxThresholds,
     model::{CtcStep, OcrModel},
+    model_files::{ModelFiles, check_shape},
+    model_manifest::Normalization,
     script::script_scores,
 };
 
-/// Number of PP-OCRv6's classes, including the blank; other versions have other alphabets.
-const CLASSES: usize = 18_710;
-
 /// Shape of the detection output; -1 is a dynamic dimension.
 pub(crate) const DETECTION_OUTPUT: [i64; 4] = [-1, 1, -1, -1];
-/// Shape of the recognition output.
-pub(crate) const RECOGNITION_OUTPUT: [i64; 3] = [-1, -1, CLASSES as i64];
 
-/// Paths of the library and the models.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelFiles {
-    /// Shared library of the runtime: `libonnxruntime`, or `libopenvino_c` in the folder of OpenVINO's other libraries.
-    pub library: PathBuf,
-    /// PP-OCRv6's detection model.
-    pub detection: PathBuf,
-    /// PP-OCRv6's recognition model.
-    pub recognition: PathBuf,
-}
-
-/// Shape of the backbone's output: 120 features per step.
-const BACKBONE_OUTPUT: [i64; 3] = [-1, -1, 120];
-
-/// Steps that the head classifies in one run. Their 18,710 classes are 1.5 MB, which fits into the CPU cache; all steps
+/// Steps that the head classifies in one run. The 18,710 classes of PP-OCRv6 small are 1.5 MB, which fits into the CPU cache; all steps
 /// of a line of 1,600 columns would need 15 MB, twice. Measured in bf16 on one thread: 200 steps take 16 to 17 ms in
 /// runs of 20 to 67 steps, and 19 ms in one run.
 const HEAD_STEPS: usize = 20;
@@ -53,9 +34,14 @@ const DETECTION_KERNELS: u32 = 96;
 /// 1.3 times as long.
 const RECOGNITION_KERNELS: u32 = 800;
 
-/// PP-OCRv6 small: detection and recognition, the latter split into two sessions.
+/// A model of the PP-OCR family: detection and recognition, the latter split into two sessions.
 pub struct PpOcr {
+    name: EngineName,
     detection: Box<dyn InferenceSession>,
+    /// Of the input of detection.
+    normalization: Normalization,
+    thresholds: BoxThresholds,
+    width_factor: f32,
     recognition: Recognizer,
     alphabet: Alphabet,
     provider: Provider,
@@ -107,7 +93,8 @@ impl PpOcr {
     }
 
     fn load_with(files: &ModelFiles, provider: Provider, load: &mut LoadNetwork<'_>) -> Result<Self, LoadError> {
-        let alphabet = check_models(files)?;
+        let alphabet = files.check()?;
+        let manifest = &files.manifest;
         let mut checked = |path: &Path, model: &[u8], role, expected: &[i64]| {
             let network = load(path, model, role)?;
             check_shape(path, "output", &network.outputs(), expected)?;
@@ -117,10 +104,22 @@ impl PpOcr {
         let path = &files.recognition;
         let SplitModel { backbone, head } = split_recognizer(path)?;
         let recognition = Recognizer {
-            backbone: checked(path, &backbone, NetworkRole::Recognition, &BACKBONE_OUTPUT)?,
-            head: checked(path, &head, NetworkRole::Recognition, &RECOGNITION_OUTPUT)?,
+            backbone: checked(path, &backbone, NetworkRole::Recognition, &manifest.recognition.features_shape())?,
+            head: checked(path, &head, NetworkRole::Recognition, &manifest.recognition.output_shape())?,
+            normalization: manifest.recognition.normalization,
+            classes: manifest.recognition.classes,
+            has_script_features: manifest.recognition.has_script_features,
         };
-        Ok(Self { detection, recognition, alphabet, provider })
+        Ok(Self {
+            name: manifest.name.clone(),
+            detection,
+            normalization: manifest.detection.normalization,
+            thresholds: manifest.detection.thresholds(),
+            width_factor: manifest.recognition.width_factor,
+            recognition,
+            alphabet,
+            provider,
+        })
     }
 
     /// Returns the provider that runs the models.
@@ -146,54 +145,24 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 fn split_recognizer(path: &Path) -> Result<SplitModel, LoadError> {
     let split = split_head(&read(path)?).map_err(|error| LoadError::model(path, &error))?;
     split.ok_or_else(|| {
-        LoadError::model(path, &"it does not end in one matrix product for its classes, unlike PP-OCRv6")
-    })
-}
-
-/// Checks that the files are PP-OCRv6's two models. Returns the recognizer's classes.
-pub(crate) fn check_models(files: &ModelFiles) -> Result<Alphabet, LoadError> {
-    let detection = OnnxFile::read(&files.detection)?;
-    let recognition = OnnxFile::read(&files.recognition)?;
-    check_shape(&files.detection, "input", &detection.inputs, &[-1, 3, -1, -1])?;
-    check_shape(&files.recognition, "input", &recognition.inputs, &[-1, 3, 48, -1])?;
-    let alphabet = recognition.metadata("character").map(Alphabet::from_metadata);
-    let found = alphabet
-        .as_ref()
-        .map_or_else(|| "missing".to_owned(), |alphabet| format!("an entry of {} classes", alphabet.classes()));
-    alphabet.filter(|alphabet| alphabet.classes() == CLASSES).ok_or_else(|| LoadError::OtherModel {
-        path: files.recognition.clone(),
-        part: "metadata",
-        expected: format!("an entry `character` with one character per line, for PP-OCRv6's {CLASSES} classes"),
-        found,
-    })
-}
-
-/// Returns the engine name in results, the same for every provider.
-pub(crate) fn engine_name() -> EngineName {
-    EngineName { name: "pp-ocr".to_owned(), version: "v6-small".to_owned() }
-}
-
-/// Checks that a model has only one input or output, of this shape; -1 is a dynamic dimension.
-pub(crate) fn check_shape(
-    path: &Path,
-    part: &'static str,
-    outlets: &[TensorInfo],
-    expected: &[i64],
-) -> Result<(), LoadError> {
-    if matches!(outlets, [outlet] if outlet.is_f32 && outlet.shape == expected) {
-        return Ok(());
-    }
-    Err(LoadError::OtherModel {
-        path: path.to_owned(),
-        part,
-        expected: format!("one tensor of f32 {expected:?}"),
-        found: outlets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        LoadError::model(
+            path,
+            &"it does not end in one matrix product for its classes, unlike the models of the PP-OCR family",
+        )
     })
 }
 
 impl OcrModel for PpOcr {
     fn name(&self) -> EngineName {
-        engine_name()
+        self.name.clone()
+    }
+
+    fn box_thresholds(&self) -> BoxThresholds {
+        self.thresholds
+    }
+
+    fn width_factor(&self) -> f32 {
+        self.width_factor
     }
 
     fn alphabet(&self) -> &Alphabet {
@@ -213,12 +182,17 @@ impl OcrModel for PpOcr {
     fn detect_buffered(&mut self, run: &mut RunBuffer) -> Result<(), ModelError> {
         let [count, _, height, width] = run.input_shape();
         let mut map = Array3::default((0, 0, 0));
-        self.detection.run_buffered(run, &mut |shape, values| {
+        let mut read_map = |shape: &[i64], values: &[f32]| {
             let reshaped = Array3::from_shape_vec((count, height, width), values.to_vec());
             map = reshaped
                 .map_err(|_| ModelError::shape(format!("[{count}, 1, {height}, {width}]"), format!("{shape:?}")))?;
             Ok(())
-        })?;
+        };
+        match self.normalization.convert(&run.input()) {
+            // A copy, because the input is needed after the run.
+            Some(converted) => self.detection.run(converted.view().into_dyn(), &mut read_map)?,
+            None => self.detection.run_buffered(run, &mut read_map)?,
+        }
         run.set_output(map);
         Ok(())
     }
@@ -239,6 +213,9 @@ impl OcrModel for PpOcr {
 struct Recognizer {
     backbone: Box<dyn InferenceSession>,
     head: Box<dyn InferenceSession>,
+    normalization: Normalization,
+    classes: usize,
+    has_script_features: bool,
 }
 
 impl Recognizer {
@@ -246,7 +223,9 @@ impl Recognizer {
     fn run(&mut self, strips: &ArrayView4<'_, f32>) -> Result<(Vec<Vec<CtcStep>>, Array3<f32>), ModelError> {
         let count = strips.dim().0;
         let mut features = Array3::default((0, 0, 0));
-        self.backbone.run(strips.view().into_dyn(), &mut |shape, values| {
+        let converted = self.normalization.convert(strips);
+        let strips = converted.as_ref().map_or(strips.view(), |converted| converted.view());
+        self.backbone.run(strips.into_dyn(), &mut |shape, values| {
             let wrong =
                 || ModelError::Shape { expected: format!("[{count}, steps, depth]"), found: format!("{shape:?}") };
             let [lines, steps, depth] = *shape else { return Err(wrong()) };
@@ -256,20 +235,22 @@ impl Recognizer {
         })?;
         let steps: Result<_, ModelError> =
             features.outer_iter().map(|line| self.classify(&line.insert_axis(Axis(0)))).collect();
-        Ok((steps?, script_scores(&features)))
+        let scores = if self.has_script_features { script_scores(&features) } else { Array3::default((0, 0, 0)) };
+        Ok((steps?, scores))
     }
 
     /// Returns the most probable classes of a line, from its features `[1, steps, depth]`.
     fn classify(&mut self, line: &ArrayView3<'_, f32>) -> Result<Vec<CtcStep>, ModelError> {
+        let classes = self.classes;
         let mut classified = Vec::with_capacity(line.dim().1);
         for some in line.axis_chunks_iter(Axis(1), HEAD_STEPS) {
             let steps = some.dim().1;
             self.head.run(some.into_dyn(), &mut |shape, values| {
-                if shape != [1, steps as i64, CLASSES as i64] {
-                    let expected = format!("[1, {steps}, {CLASSES}]");
+                if shape != [1, steps as i64, classes as i64] {
+                    let expected = format!("[1, {steps}, {classes}]");
                     return Err(ModelError::Shape { expected, found: format!("{shape:?}") });
                 }
-                classified.extend(values.chunks_exact(CLASSES).map(argmax));
+                classified.extend(values.chunks_exact(classes).map(argmax));
                 Ok(())
             })?;
         }

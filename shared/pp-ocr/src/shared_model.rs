@@ -14,6 +14,7 @@ use quire_telemetry::panic_message;
 
 use crate::{
     alphabet::Alphabet,
+    detection::BoxThresholds,
     model::{CtcStep, OcrModel},
 };
 
@@ -26,6 +27,8 @@ pub struct SharedModel {
     thread: Arc<DeviceThread<Box<dyn OcrModel>>>,
     name: EngineName,
     alphabet: Arc<Alphabet>,
+    thresholds: BoxThresholds,
+    width_factor: f32,
 }
 
 impl std::fmt::Debug for SharedModel {
@@ -56,10 +59,12 @@ impl SharedModel {
             let model: Box<dyn OcrModel> = Box::new(make()?);
             let name = model.name();
             let alphabet = Arc::new(model.alphabet().clone());
-            Ok((model, (name, alphabet)))
+            let thresholds = model.box_thresholds();
+            let width_factor = model.width_factor();
+            Ok((model, (name, alphabet, thresholds, width_factor)))
         };
-        let (thread, (name, alphabet)) = DeviceThread::start(waiting, make_boxed)?;
-        Ok(Self { thread: Arc::new(thread), name, alphabet })
+        let (thread, (name, alphabet, thresholds, width_factor)) = DeviceThread::start(waiting, make_boxed)?;
+        Ok(Self { thread: Arc::new(thread), name, alphabet, thresholds, width_factor })
     }
 
     /// Moves the buffer to the thread, runs the model there, and moves the buffer back.
@@ -99,6 +104,14 @@ impl OcrModel for SharedModel {
 
     fn alphabet(&self) -> &Alphabet {
         &self.alphabet
+    }
+
+    fn box_thresholds(&self) -> BoxThresholds {
+        self.thresholds
+    }
+
+    fn width_factor(&self) -> f32 {
+        self.width_factor
     }
 
     fn detect(&mut self, pages: ArrayView4<'_, f32>) -> Result<Array3<f32>, ModelError> {

@@ -6,7 +6,7 @@ use quire_document::PageImage;
 
 use crate::{
     crop_rect::CropRect,
-    detection::{SIDE_MULTIPLE, TextBox, detection_size, text_boxes},
+    detection::{BoxThresholds, SIDE_MULTIPLE, TextBox, detection_size, text_boxes},
     geometry::{Quad, Rectangle},
     line_merge::FoundLine,
     map_rect::MapRect,
@@ -104,10 +104,16 @@ pub(crate) fn print_hints(picture: &ArrayView2<'_, f32>, map: &ArrayView2<'_, f3
 
 /// Analyzes the map of an area; a single run of the next pass has at most `max_pixels`. `is_large` tells whether the
 /// first pass may have missed small print, see [`is_large_page`].
-pub(crate) fn analyze_map(page: &PageImage, area: &AreaMap, is_large: bool, max_pixels: usize) -> DetectedLines {
+pub(crate) fn analyze_map(
+    page: &PageImage,
+    area: &AreaMap,
+    is_large: bool,
+    max_pixels: usize,
+    thresholds: &BoxThresholds,
+) -> DetectedLines {
     let size = area.map.dim();
     let part = &area.part;
-    let boxes = text_boxes(&area.map.view());
+    let boxes = text_boxes(&area.map.view(), thresholds);
     let now = magnification(part, size.0 * size.1);
     let mut uncertain = uncertain_cells(area, &boxes);
     let fine = (is_large && now < LEGIBLE_SCALE).then(|| FinePrint::find(page, area));

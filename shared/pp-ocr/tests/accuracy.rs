@@ -13,7 +13,7 @@ fn engine() -> Engine {
     let library = natives.onnxruntime;
     let detection = natives.detection;
     let recognition = natives.recognition;
-    let files = ModelFiles { library, detection, recognition };
+    let files = ModelFiles::small(library, detection, recognition);
     let model = PpOcr::load(&files, Device::Cpu, 1).expect("the models are valid");
     Engine::new(Box::new(model), BatchPolicy::for_provider(Provider::OnnxRuntime))
 }

@@ -5,7 +5,7 @@ mod color_model;
 use color_model::{ColorModel, ColorModelFault, ColorPage};
 use quire_document::PageImage;
 use quire_pp_ocr::{BatchPolicy, Engine, Provider};
-use quire_tasks::{Failure, FailureCode, PageText};
+use quire_tasks::{EngineName, Failure, FailureCode, PageText};
 
 /// A budget that is large enough for one run.
 fn pooled() -> BatchPolicy {
@@ -142,4 +142,22 @@ fn pages_of_extreme_sizes_have_a_result() {
         assert!(result.is_ok(), "{result:?}");
     }
     assert_eq!(read(&ColorModel::default(), BatchPolicy::for_provider(Provider::OnnxRuntime), &[]).len(), 0);
+}
+
+#[test]
+fn a_precise_model_reads_again_what_a_fast_one_is_not_certain_of() {
+    let fast = ColorModel::with(ColorModelFault::UnsureOn('b'));
+    let precise = ColorModel::default();
+    let name: EngineName = "pp-ocr@auto".parse().expect("a name");
+    let policy = BatchPolicy::for_provider(Provider::OnnxRuntime);
+    let mut engine = Engine::tiered(name.clone(), Box::new(fast.clone()), Box::new(precise.clone()), policy);
+    let results = engine.read(&[ColorPage::new("abcd").image(), ColorPage::new("ef").image()]);
+    assert_eq!(texts(&results), some(&["a\nb\nc\nd", "e\nf"]));
+    let page = results[0].as_ref().expect("the page is readable");
+    assert_eq!((&page.engine, engine.name()), (&name, name.clone()));
+    assert!(page.lines.iter().all(|line| line.confidence.is_some_and(|confidence| confidence > 0.98)), "{page:?}");
+    assert_eq!((fast.detected(), precise.detected()), (vec![], vec![1, 1]));
+    assert_eq!(precise.recognized(), [1], "only the line with b");
+    assert!(fast.recognized().len() >= 6);
+    assert_eq!(engine.take_costs().recognition.items, fast.recognized().len() as u64 + 1);
 }

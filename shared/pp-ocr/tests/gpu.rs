@@ -26,7 +26,7 @@ fn files() -> ModelFiles {
     let library = natives.onnxruntime;
     let detection = natives.detection;
     let recognition = natives.recognition;
-    ModelFiles { library, detection, recognition }
+    ModelFiles::small(library, detection, recognition)
 }
 
 /// A GPU policy that is small enough to warm up on a CPU.

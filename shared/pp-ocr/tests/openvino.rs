@@ -21,7 +21,7 @@ fn files(provider: Provider) -> ModelFiles {
         Provider::OpenVino => quire_native_libs::openvino(&Progress::Silent),
         _ => quire_native_libs::onnxruntime(&Progress::Silent),
     };
-    ModelFiles { library: library.expect("the library can be downloaded"), detection, recognition }
+    ModelFiles::small(library.expect("the library can be downloaded"), detection, recognition)
 }
 
 fn load(provider: Provider) -> PpOcr {
@@ -113,8 +113,8 @@ fn every_provider_has_the_same_errors_for_invalid_files() {
 #[test]
 fn swapped_models_are_an_error_with_the_expected_shape() {
     for provider in providers() {
-        let ModelFiles { library, detection, recognition } = files(provider);
-        let swapped = ModelFiles { library, detection: recognition, recognition: detection };
+        let ModelFiles { library, detection, recognition, .. } = files(provider);
+        let swapped = ModelFiles::small(library, recognition, detection);
         assert!(refused(&swapped, provider).contains("expected one tensor of f32 [-1, 3, -1, -1]"), "{provider}");
     }
 }

@@ -16,7 +16,7 @@ fn files() -> ModelFiles {
     let library = natives.onnxruntime;
     let detection = natives.detection;
     let recognition = natives.recognition;
-    ModelFiles { library, detection, recognition }
+    ModelFiles::small(library, detection, recognition)
 }
 
 fn engine(policy: BatchPolicy) -> Engine {

@@ -81,7 +81,7 @@ pub enum RedactError {
 /// let redactor = Redactor::new(&policy)?;
 ///
 /// let text = "Order A-1234: pay to DE89 3704 0044 0532 0130 00, questions to sales@example.com".to_owned();
-/// let line = Line { text, confidence: Some(0.97), polygon: None };
+/// let line = Line { text, confidence: Some(0.97), polygon: None, ..Line::default() };
 /// let mut page = PageText::from_lines("pp-ocr@6".parse()?, 1240, 1754, 0, vec![line]);
 /// redactor.redact(&mut page)?;
 ///

@@ -152,6 +152,8 @@ pub(crate) fn write_texts(page: &mut PageText, texts: &[EditedText]) {
         if let Some(changed) = rest.next().filter(|text| !text.replacements.is_empty()) {
             let before = std::mem::replace(&mut line.text, changed.text());
             follow_change(&mut page.blocks, number, &before, &line.text);
+            // Words of the original text, and positions that the placeholder does not have.
+            line.words.clear();
         }
     }
     for (_, value) in page.fields.iter_mut().flatten() {

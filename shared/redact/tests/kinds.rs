@@ -1,12 +1,12 @@
 //! Published examples of every kind, and similar texts that must stay unchanged.
 
 use quire_redact::{MAX_CHARS, Redactor};
-use quire_tasks::{Line, PageText, RedactKind, RedactPattern, RedactPolicy, Redaction};
+use quire_tasks::{Line, PageText, RedactKind, RedactPattern, RedactPolicy, Redaction, Word};
 use serde_json::json;
 
 fn page(lines: &[&str]) -> PageText {
     let polygon = Some([[0.0, 0.0], [100.0, 0.0], [100.0, 10.0], [0.0, 10.0]]);
-    let line = |text: &&str| Line { text: (*text).to_owned(), confidence: Some(0.5), polygon };
+    let line = |text: &&str| Line { text: (*text).to_owned(), confidence: Some(0.5), polygon, ..Line::default() };
     PageText::from_lines("test@1".parse().expect("a valid engine name"), 100, 100, 0, lines.iter().map(line).collect())
 }
 
@@ -316,4 +316,18 @@ fn a_page_that_is_too_long_is_refused_and_unchanged() {
     let mut page = page(&[&text]);
     assert!(Redactor::new(&only(RedactKind::Email)).expect("a valid policy").redact(&mut page).is_err());
     assert_eq!((page.lines[0].text.len(), page.redactions), (text.len(), None));
+}
+
+#[test]
+fn the_words_of_a_redacted_line_are_removed_and_others_are_kept() {
+    let mut page = page(&["Write to a@example.com", "and wait"]);
+    for line in &mut page.lines {
+        let polygon = line.polygon.expect("a polygon");
+        let word = |text: &str| Word { text: text.to_owned(), confidence: None, polygon };
+        line.words = line.text.split_whitespace().map(word).collect();
+    }
+    Redactor::new(&only(RedactKind::Email)).expect("a valid policy").redact(&mut page).expect("a short page");
+    assert_eq!(page.lines[0].text, "Write to [email]");
+    assert_eq!(page.lines.iter().map(|line| line.words.len()).collect::<Vec<_>>(), [0, 2]);
+    assert!(!serde_json::to_string(&page).expect("JSON").contains("example"));
 }

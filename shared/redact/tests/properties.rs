@@ -35,7 +35,7 @@ fn redactor() -> Redactor {
 
 fn page(lines: &[String]) -> PageText {
     let polygon = Some([[10.0, 10.0], [500.0, 12.0], [500.0, 42.0], [10.0, 40.0]]);
-    let line = |text: &String| Line { text: text.clone(), confidence: None, polygon };
+    let line = |text: &String| Line { text: text.clone(), confidence: None, polygon, ..Line::default() };
     PageText::from_lines("test@1".parse().expect("a valid engine name"), 600, 600, 0, lines.iter().map(line).collect())
 }
 

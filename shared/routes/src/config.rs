@@ -11,13 +11,14 @@ use quire_tasks::{ApiDialect, EngineName, ModeName, Script};
 use quire_telemetry::env::{self, Misconfigured};
 use serde::Deserialize;
 
-use crate::{BreakerSettings, CanaryLimits};
+use crate::{BreakerSettings, CanaryLimits, InvalidTier, Tier};
 
 const VARIABLE: &str = "QUIRE_ENGINES";
-/// The default for `QUIRE_ENGINES`.
+const TIER: &str = "QUIRE_TIER";
+/// The default for `QUIRE_ENGINES`, with a placeholder for the tier.
 const DEFAULT_CONFIG: &str = r#"{
-    "engines": {"pp-ocr@v6-small": {"kind": "pp-ocr"}},
-    "routes": [{"modes": ["text", "markdown", "table"], "primary": "pp-ocr@v6-small"}]
+    "engines": {"pp-ocr@v6-TIER": {"kind": "pp-ocr"}},
+    "routes": [{"modes": ["text", "markdown", "table"], "primary": "pp-ocr@v6-TIER"}]
 }"#;
 
 /// Engines, and for each mode a route through them.
@@ -72,14 +73,26 @@ pub struct EngineEntry {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum EngineKind {
-    /// PP-OCR, whose models are downloaded automatically: lines of text with their polygons.
-    PpOcr {},
+    /// PP-OCR: lines of text with their polygons.
+    PpOcr(PpOcrEntry),
     /// HunyuanOCR with ONNX Runtime, in the worker.
     HunyuanOcr(HunyuanEntry),
     /// A server with an OpenAI-compatible API.
     Openai(OpenAiEntry),
     /// The operating system's `tesseract` program.
     Tesseract(TesseractEntry),
+}
+
+/// Settings of PP-OCR. Without any, its models are downloaded automatically.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PpOcrEntry {
+    /// Which of the downloaded models are used. Default: that of the worker's `--tier`.
+    #[serde(default)]
+    pub tier: Option<Tier>,
+    /// The folder of another model of the PP-OCR family, with its manifest.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
 }
 
 /// Settings of HunyuanOCR in the worker.
@@ -216,26 +229,37 @@ pub enum InvalidConfig {
 impl Default for Config {
     /// PP-OCR alone.
     fn default() -> Self {
-        Self::parse(DEFAULT_CONFIG).expect("the default configuration is valid")
+        Self::of_tier(Tier::default())
     }
 }
 
 impl Config {
-    /// Calls [`Config::load`] with the environment variable `QUIRE_ENGINES`.
+    /// Calls [`Config::load`] with the environment variables `QUIRE_ENGINES` and `QUIRE_TIER`.
     ///
     /// # Errors
     /// [`Misconfigured`] when the configuration cannot be read or is invalid.
     pub fn from_env() -> Result<Self, Misconfigured> {
-        Self::load(env::text(VARIABLE)?.as_deref())
+        let tier = match env::text(TIER)?.filter(|tier| !tier.is_empty()) {
+            Some(value) => {
+                value.parse().map_err(|why: InvalidTier| Misconfigured { name: TIER, value, why: why.to_string() })?
+            }
+            None => Tier::default(),
+        };
+        Self::load(env::text(VARIABLE)?.as_deref(), tier)
+    }
+
+    /// Returns the configuration with PP-OCR of this tier alone.
+    pub fn of_tier(tier: Tier) -> Self {
+        Self::parse(&DEFAULT_CONFIG.replace("TIER", tier.as_str())).expect("the default configuration is valid")
     }
 
     /// Loads a configuration from a value of `QUIRE_ENGINES`: the path of a JSON file, or the JSON itself. Default:
-    /// PP-OCR alone.
+    /// PP-OCR of this tier alone.
     ///
     /// # Errors
     /// [`Misconfigured`] when the configuration cannot be read or is invalid.
-    pub fn load(value: Option<&str>) -> Result<Self, Misconfigured> {
-        let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(Self::default()) };
+    pub fn load(value: Option<&str>, tier: Tier) -> Result<Self, Misconfigured> {
+        let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(Self::of_tier(tier)) };
         let is_inline = value.trim_start().starts_with('{');
         let parsed = if is_inline {
             Self::parse(value).map_err(|error| error.to_string())
@@ -262,7 +286,7 @@ impl EngineKind {
     fn modes(&self) -> BTreeSet<ModeName> {
         match self {
             // They read lines; Markdown and tables are made of the lines' positions.
-            Self::PpOcr {} | Self::Tesseract(_) => [ModeName::Text, ModeName::Markdown, ModeName::Table].into(),
+            Self::PpOcr(_) | Self::Tesseract(_) => [ModeName::Text, ModeName::Markdown, ModeName::Table].into(),
             Self::HunyuanOcr(_) => ModeName::ALL.into(),
             Self::Openai(entry) => entry.modes.clone().unwrap_or_else(|| ModeName::ALL.into()),
         }

@@ -11,11 +11,13 @@ mod assign;
 mod breaker;
 mod canary;
 mod config;
+mod tier;
 
 pub use assign::{NotOffered, ReadPlan, WaitingReason};
 pub use breaker::{Breaker, BreakerPermit, BreakerSettings, BreakerTicket};
 pub use canary::CanaryLimits;
 pub use config::{
-    Canary, Config, EngineEntry, EngineKind, HunyuanEntry, InvalidConfig, OpenAiEntry, Route, ScriptRoute,
+    Canary, Config, EngineEntry, EngineKind, HunyuanEntry, InvalidConfig, OpenAiEntry, PpOcrEntry, Route, ScriptRoute,
     TesseractEntry,
 };
+pub use tier::{InvalidTier, Tier};

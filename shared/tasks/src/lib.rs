@@ -29,6 +29,7 @@ mod text_layer;
 mod trace_parent;
 pub mod transitions;
 mod warning;
+mod word;
 
 pub use api_dialect::ApiDialect;
 pub use block::{Block, BlockKind, Cell, LinePart, Table, follow_change};
@@ -55,6 +56,7 @@ pub use task::{DEFAULT_RETENTION, MAX_RETENTION, MIN_RETENTION, Outcome, Page, T
 pub use text_layer::{InvalidTextLayerPolicy, TextLayerPolicy, TextSource};
 pub use trace_parent::{InvalidTrace, TraceParent};
 pub use warning::{AmountCheck, HiddenContent, MAX_FONT_CHARS, MAX_FONTS, Script, Warning, WarningCode, WarningKind};
+pub use word::Word;
 
 /// Returns whether a value is the default, which is not serialized.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     Block, Cell, EngineName, FailureCode, ModeName, Polygon, Redaction, TextSource, Warning, WarningCode, WarningKind,
+    Word,
 };
 
 /// A line of text with its position.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The text.
     pub text: String,
@@ -18,6 +19,10 @@ pub struct Line {
     pub confidence: Option<f32>,
     /// Its position; `None` if the engine does not report it in this mode.
     pub polygon: Option<Polygon>,
+    /// Its words in order: the text split at white space. Empty if the engine does not report their positions, or if
+    /// the text was changed after it was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<Word>,
 }
 
 /// The result of a page: the object under [`crate::ObjectKey::PageText`].
@@ -110,6 +115,11 @@ pub struct Correction {
 }
 
 impl PageText {
+    /// Removes the words of all lines, which keep their text.
+    pub fn clear_words(&mut self) {
+        self.lines.iter_mut().for_each(|line| line.words.clear());
+    }
+
     /// Returns the lines joined by line breaks.
     pub fn text(&self) -> String {
         let lines: Vec<&str> = self.lines.iter().map(|line| line.text.as_str()).collect();
@@ -180,7 +190,7 @@ mod tests {
     use super::*;
 
     fn line(text: &str, confidence: f32) -> Line {
-        Line { text: text.to_owned(), confidence: Some(confidence), polygon: None }
+        Line { text: text.to_owned(), confidence: Some(confidence), polygon: None, ..Line::default() }
     }
 
     fn page(lines: Vec<Line>) -> PageText {

@@ -69,6 +69,9 @@ pub struct Task {
     /// The redaction policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redact: Option<RedactPolicy>,
+    /// Whether results contain the words of lines, unless a request says otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub words: bool,
     /// Whether this round started with a correction of a page. Its callback is then a `task.updated`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub updated: bool,
@@ -106,6 +109,7 @@ impl Task {
             dispatched: false,
             read_as: ReadAs::default(),
             redact: None,
+            words: false,
             updated: false,
             trace: None,
         }
@@ -127,6 +131,12 @@ impl Task {
     #[must_use]
     pub fn with_redaction(self, redact: Option<RedactPolicy>) -> Self {
         Self { redact, ..self }
+    }
+
+    /// Returns this task with or without words in its results.
+    #[must_use]
+    pub fn with_words(self, words: bool) -> Self {
+        Self { words, ..self }
     }
 
     /// Returns whether the task has expired.

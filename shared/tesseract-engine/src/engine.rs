@@ -8,7 +8,7 @@ use std::{
 };
 
 use quire_document::PageImage;
-use quire_tasks::{EngineName, Line, PageText, Polygon};
+use quire_tasks::{EngineName, Line, PageText, Polygon, Word};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
@@ -195,7 +195,13 @@ fn page_text(engine: EngineName, image: &PageImage, lines: Vec<Line>) -> PageTex
     let (width, height) = (image.page_width(), image.page_height());
     let scale = [width as f32 / image.width() as f32, height as f32 / image.height() as f32];
     let to_page = |polygon: Polygon| polygon.map(|[x, y]| [x * scale[0], y * scale[1]]);
-    let lines = lines.into_iter().map(|line| Line { polygon: line.polygon.map(to_page), ..line }).collect();
+    let word = |word: Word| Word { polygon: to_page(word.polygon), ..word };
+    let line = |line: Line| Line {
+        polygon: line.polygon.map(to_page),
+        words: line.words.into_iter().map(word).collect(),
+        ..line
+    };
+    let lines = lines.into_iter().map(line).collect();
     PageText::from_lines(engine, width, height, 0, lines)
 }
 

@@ -3,7 +3,7 @@
 //! The columns are level, page, block, paragraph, line, word, left, top, width, height, confidence and text
 //! (`TessBaseAPI::GetTSVText`). Level 4 is a line, level 5 one of its words. The confidence is from 0 to 100.
 
-use quire_tasks::{Line, Polygon};
+use quire_tasks::{Line, Polygon, Word};
 
 const COLUMNS: usize = 12;
 const LINE_LEVEL: u32 = 4;
@@ -26,7 +26,7 @@ pub(crate) fn parse(output: &str) -> Result<Vec<Line>, String> {
                 let Some(line) = &mut open else {
                     return Err(format!("row {} of its output is a word without a line", number + 1));
                 };
-                line.add(row.text, row.confidence);
+                line.add(row.text, row.confidence, row.polygon());
             }
             _ => {}
         }
@@ -72,27 +72,39 @@ struct OpenLine {
     /// The sum of the confidences of the characters.
     confidence: f32,
     characters: usize,
+    words: Vec<Word>,
 }
 
 impl OpenLine {
     const fn new(polygon: Polygon) -> Self {
-        Self { polygon, text: String::new(), confidence: 0.0, characters: 0 }
+        Self { polygon, text: String::new(), confidence: 0.0, characters: 0, words: Vec::new() }
     }
 
-    fn add(&mut self, word: &str, confidence: f32) {
+    fn add(&mut self, word: &str, confidence: f32, polygon: Polygon) {
         let word = word.trim();
         if word.is_empty() {
             return;
         }
+        let confidence = confidence.clamp(0.0, 100.0) / 100.0;
         let last = self.text.chars().next_back();
-        if let (Some(last), Some(first)) = (last, word.chars().next())
-            && !(is_written_without_spaces(last) && is_written_without_spaces(first))
-        {
-            self.text.push(' ');
+        match (self.words.last_mut(), last.zip(word.chars().next())) {
+            (Some(before), Some((last, first)))
+                if is_written_without_spaces(last) && is_written_without_spaces(first) =>
+            {
+                before.text.push_str(word);
+                before.confidence = before.confidence.map(|before| before.min(confidence));
+                before.polygon = around(&before.polygon, &polygon);
+            }
+            (before, _) => {
+                if before.is_some() {
+                    self.text.push(' ');
+                }
+                self.words.push(Word { text: word.to_owned(), confidence: Some(confidence), polygon });
+            }
         }
         self.text.push_str(word);
         let characters = word.chars().count();
-        self.confidence += confidence.clamp(0.0, 100.0) / 100.0 * characters as f32;
+        self.confidence += confidence * characters as f32;
         self.characters += characters;
     }
 
@@ -101,8 +113,15 @@ impl OpenLine {
             return None;
         }
         let confidence = self.confidence / self.characters as f32;
-        Some(Line { text: self.text, polygon: Some(self.polygon), confidence: Some(confidence) })
+        Some(Line { text: self.text, polygon: Some(self.polygon), confidence: Some(confidence), words: self.words })
     }
+}
+
+/// Returns the bounding box of two upright boxes.
+fn around(a: &Polygon, b: &Polygon) -> Polygon {
+    let [left, top] = [0, 1].map(|axis| a[0][axis].min(b[0][axis]));
+    let [right, bottom] = [0, 1].map(|axis| a[2][axis].max(b[2][axis]));
+    [[left, top], [right, top], [right, bottom], [left, bottom]]
 }
 
 /// Returns whether words are written without spaces in the script of a character: Tesseract returns single characters
@@ -140,13 +159,18 @@ mod tests {
         assert_eq!(texts, ["Счёт на", "Итого"]);
         assert_eq!(lines[0].confidence, Some(0.8));
         assert_eq!(lines[0].polygon, Some([[62.0, 57.0], [738.0, 57.0], [738.0, 91.0], [62.0, 91.0]]));
+        let [first, second] = &lines[0].words[..] else { panic!("two words: {lines:?}") };
+        assert_eq!((first.text.as_str(), first.confidence), ("Счёт", Some(0.9)));
+        assert_eq!(second.polygon, [[164.0, 64.0], [204.0, 64.0], [204.0, 84.0], [164.0, 84.0]]);
     }
 
     #[test]
     fn scripts_without_spaces_get_none() {
         let words = ["5 1 1 1 1 1 0 0 9 9 90 ภาษา", "5 1 1 1 1 2 0 0 9 9 90 ไทย", "5 1 1 1 1 3 0 0 9 9 90 OK"];
         let output = rows(&[&["4 1 1 1 1 0 0 0 9 9 -1"], &words[..]].concat());
-        assert_eq!(parse(&output).expect("valid output")[0].text, "ภาษาไทย OK");
+        let lines = parse(&output).expect("valid output");
+        assert_eq!(lines[0].text, "ภาษาไทย OK");
+        assert_eq!(lines[0].words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>(), ["ภาษาไทย", "OK"]);
     }
 
     #[test]

@@ -19,7 +19,10 @@ class Page(Sheet):
         """Draws a single character, which the calling function adds to a segment."""
         self.place(x, y, character, face, pixels)
         self.segments.pop()
+        self.words.pop()
 
     def finished(self, kind, picture=None, file=PNG, **more):
         """Returns the image, its ground truth, and its file format: the suffix and Pillow's options."""
-        return picture or self.image, self.truth(kind, **more), file
+        # The words of a picture that was transformed are elsewhere.
+        words = {} if picture or not self.words else {"words": self.words}
+        return picture or self.image, self.truth(kind, **more, **words), file

@@ -20,7 +20,7 @@ class Sheet:
     """White paper of `width` × `height` pixels with text on it.
 
     `segments` are the segments of text, cell by cell; `lines` are the lines in reading order, where the cells of a
-    table row are one line.
+    table row are one line. `words` are the words with the bounding boxes of their ink: text, left, top, right, bottom.
     """
 
     def __init__(self, width, height):
@@ -29,6 +29,7 @@ class Sheet:
         self.width, self.height = width, height
         self.segments = []
         self.lines = []
+        self.words = []
 
     def write(self, x, y, text, face, pixels, anchor="la"):
         """Draws a line of text with its upper left corner, or its `anchor`, at (x, y)."""
@@ -42,6 +43,15 @@ class Sheet:
             raise ValueError(f"{face} has no {missing}")
         self.draw.text((x, y), text, font=font(face, pixels), fill=INK, anchor=anchor)
         self.segments.append(text)
+        start = self.draw.textbbox((x, y), text, font=font(face, pixels), anchor=anchor)[0]
+        start -= font(face, pixels).getbbox(text)[0]
+        for word in re.finditer(r"\S+", text):
+            self.words.append([word[0], *self.word_box(start, (x, y), text, word, face, pixels, anchor)])
+
+    def word_box(self, start, place, text, word, face, pixels, anchor):
+        """Returns the bounding box of the ink of a word of a text that starts at `start`."""
+        left = start + length(text[: word.start()], face, pixels)
+        return self.draw.textbbox((left, place[1]), word[0], font=font(face, pixels), anchor="l" + anchor[1])
 
     def row(self, y, cells, face, pixels):
         """Draws segments, each (x, text, anchor), that are read as one line."""
@@ -77,8 +87,16 @@ class Sheet:
             self.place(round(at), y, piece, face, pixels)
             self.segments.pop()
             at += length(piece, face, pixels) + rest / max(len(pieces) - 1, 1)
+        if not pieces or pieces == list(text):
+            self.join_words(len(pieces), text)
         self.segments.append(text)
         self.lines.append(text)
+
+    def join_words(self, count, text):
+        """Makes one word of the last ones, which were drawn character by character."""
+        boxes = [word[1:] for word in self.words[-count:]]
+        low, high = [min(side) for side in zip(*boxes)], [max(side) for side in zip(*boxes)]
+        self.words[-count:] = [[text, *low[:2], *high[2:]]]
 
     def picture(self, box, random):
         """Draws a picture without text: a landscape of gray shapes."""

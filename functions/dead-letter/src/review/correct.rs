@@ -147,7 +147,9 @@ async fn is_corrected_in(backend: &Backend, filed: &FiledReview, round: u32) -> 
 }
 
 fn text_lines(text: &str) -> Vec<Line> {
-    text.lines().map(|line| Line { text: line.to_owned(), confidence: None, polygon: None }).collect()
+    text.lines()
+        .map(|line| Line { text: line.to_owned(), confidence: None, polygon: None, ..Line::default() })
+        .collect()
 }
 
 /// Returns whether a stored text is this correction, after redaction.

@@ -1,7 +1,7 @@
 //! What an operator does with pages that need review: list, show and accept them.
 
 use quire_platform::{Backend, Collection, Result, retry_with_backoff};
-use quire_tasks::PageStatus;
+use quire_tasks::{PageStatus, PageText};
 use tracing::info;
 
 use super::entry::{
@@ -45,10 +45,12 @@ pub async fn show_review(backend: &Backend, name: &str) -> Result<ReviewDetail> 
     let present = current_page(backend, &entry).await?;
     let review_status = review_status(&entry, present.as_ref());
     let page = present.map(|(_, page)| page).filter(|page| page.status != PageStatus::Queued);
-    let text = match &page {
+    let mut text = match &page {
         Some(page) => read_page_text(backend, page).await?,
         None => None,
     };
+    // A reviewer needs the lines only.
+    text.iter_mut().for_each(PageText::clear_words);
     let case = ReviewCase { name: name.to_owned(), review_status, entry };
     let status = page.as_ref().map(|page| page.status);
     Ok(ReviewDetail { case, status, failure: page.and_then(|page| page.failure), text })

@@ -12,7 +12,8 @@ use crate::harness::{DeadLetterHarness, now, page};
 
 fn text(lines: &[&str]) -> PageText {
     let polygon = Some([[0.0, 0.0], [9.0, 0.0], [9.0, 1.0], [0.0, 1.0]]);
-    let lines = lines.iter().map(|text| Line { text: (*text).to_owned(), confidence: Some(0.4), polygon });
+    let lines =
+        lines.iter().map(|text| Line { text: (*text).to_owned(), confidence: Some(0.4), polygon, ..Line::default() });
     PageText::from_lines("a@1".parse().expect("an engine"), 30, 40, 0, lines.collect())
 }
 

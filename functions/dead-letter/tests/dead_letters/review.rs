@@ -83,13 +83,13 @@ fn entry(page: PageRef, round: u32) -> ReviewEntry {
 
 fn low_confidence_text(mode: ModeName) -> PageText {
     let corner = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]];
-    let line = Line { text: "lnvoice".to_owned(), confidence: Some(0.4), polygon: Some(corner) };
+    let line = Line { text: "lnvoice".to_owned(), confidence: Some(0.4), polygon: Some(corner), ..Line::default() };
     let text = PageText::from_lines("a@1".parse().expect("an engine"), 30, 40, 90, vec![line]);
     PageText { mode, warnings: vec![WarningKind::CutOff.into()], ..text }
 }
 
 fn plain(text: &str) -> Line {
-    Line { text: text.to_owned(), confidence: None, polygon: None }
+    Line { text: text.to_owned(), confidence: None, polygon: None, ..Line::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

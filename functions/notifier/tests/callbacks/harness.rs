@@ -172,7 +172,8 @@ impl NotifierHarness {
     }
 
     async fn store(&self, page: PageRef, round: u32, text: &str) {
-        let line = |text: &str| Line { text: text.to_owned(), confidence: Some(0.75), polygon: None };
+        let line =
+            |text: &str| Line { text: text.to_owned(), confidence: Some(0.75), polygon: None, ..Line::default() };
         let engine = EngineName { name: "test".to_owned(), version: "1".to_owned() };
         let read = PageText::from_lines(engine, 1, 1, 0, text.lines().map(line).collect());
         let json = serde_json::to_vec(&read).expect("JSON");

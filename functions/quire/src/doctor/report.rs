@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use quire_inference::{OnnxFile, TensorInfo};
 use quire_native_libs::{FileCheck, FileCondition};
 use quire_pp_ocr::Provider;
+use quire_routes::Tier;
 use serde::Serialize;
 
 use super::{
@@ -20,6 +21,8 @@ use crate::provider::SelectedProvider;
 /// Names of the libraries of which one is enough.
 pub(super) const OPENVINO: &str = "OpenVINO";
 pub(super) const ONNX_RUNTIME: &str = "ONNX Runtime";
+/// Name of the models that the tier `tiny` does not need.
+const SMALL_MODELS: &str = "PP-OCRv6 models";
 
 /// The values of [`LibraryFile::condition`] in the JSON report.
 pub(super) const WHOLE: &str = "whole";
@@ -96,11 +99,12 @@ pub(super) struct ModelFile {
 }
 
 impl LibraryFile {
-    pub(super) fn new(finding: FileCheck, provider: Provider) -> Self {
+    pub(super) fn new(finding: FileCheck, provider: Provider, tier: Tier) -> Self {
         let FileCheck { part: name, version, path, condition, variable } = finding;
         let needed = match name {
             OPENVINO => provider == Provider::OpenVino,
             ONNX_RUNTIME => provider != Provider::OpenVino,
+            SMALL_MODELS => tier.uses_small(),
             _ => true,
         };
         let condition = match condition {

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use quire_native_libs::Progress;
 use quire_pp_ocr::Provider;
+use quire_routes::PpOcrEntry;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -64,6 +65,7 @@ pub(super) fn run_in_child(engine: &EngineArgs) -> TrialResult {
 fn spawn_child(engine: &EngineArgs) -> anyhow::Result<TrialResult> {
     let output = Command::new(std::env::current_exe()?)
         .args(["doctor", "--trial", "--device", device_name(engine.device), "--provider", engine.provider.as_str()])
+        .args(["--tier", engine.routes.tier.as_str()])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()?;
@@ -84,7 +86,7 @@ pub(super) fn run(engine: &EngineArgs) -> anyhow::Result<ExitCode> {
 
 fn read_test_page(engine: &EngineArgs) -> anyhow::Result<TrialResult> {
     let started = Instant::now();
-    let (mut reader, provider) = engine::pp_ocr(EngineResources::share_of(engine, 1))?;
+    let (mut reader, provider) = engine::pp_ocr(&PpOcrEntry::default(), EngineResources::share_of(engine, 1))?;
     let load_seconds = started.elapsed().as_secs_f64();
     let started = Instant::now();
     let mut file = tempfile::NamedTempFile::new()?;

@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// The fields of all these requests.
-pub(crate) const USUAL: [&str; 8] =
-    ["mode", "keys", "language", "engine", "text_layer", "tags", "retention_hours", "redact"];
+pub(crate) const USUAL: [&str; 9] =
+    ["mode", "keys", "language", "engine", "text_layer", "tags", "retention_hours", "redact", "words"];
 /// The fields of requests that may have a callback.
-pub(crate) const WITH_CALLBACK: [&str; 11] = [
+pub(crate) const WITH_CALLBACK: [&str; 12] = [
     "mode",
     "keys",
     "language",
@@ -21,6 +21,7 @@ pub(crate) const WITH_CALLBACK: [&str; 11] = [
     "tags",
     "retention_hours",
     "redact",
+    "words",
     "callback_url",
     "payload",
     "progress",
@@ -42,7 +43,7 @@ fn kind_of(name: &str) -> FieldKind {
         "keys" => FieldKind::Texts(MAX_FIELD_KEYS),
         "tags" => FieldKind::Texts(MAX_TAGS),
         "retention_hours" => FieldKind::Number,
-        "progress" => FieldKind::Bool,
+        "progress" | "words" => FieldKind::Bool,
         "redact" => FieldKind::Json,
         _ => FieldKind::Text,
     }

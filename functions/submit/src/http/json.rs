@@ -45,6 +45,15 @@ pub(crate) fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Op
     }
 }
 
+/// Returns a member that is true or false. `null` counts as absent.
+pub(crate) fn flag(members: &Map<String, Value>, name: &str) -> Result<Option<bool>, Problem> {
+    match value(members, name) {
+        None => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(Problem::invalid_field(name, "Must be true or false.")),
+    }
+}
+
 /// Returns a member that is an array of strings. `null` counts as an empty array.
 pub(crate) fn texts(members: &Map<String, Value>, name: &str) -> Result<Vec<String>, Problem> {
     let Some(value) = value(members, name) else { return Ok(Vec::new()) };

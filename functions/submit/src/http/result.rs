@@ -26,6 +26,7 @@ use crate::{
         principal::Principal,
         problem::Problem,
         problem_sources::task_problem,
+        task::parse_words,
         urls::BaseUrl,
     },
     state::AppState,
@@ -44,6 +45,7 @@ const RETRY_AFTER_SECS: u64 = 2;
 pub(crate) struct ResultQuery {
     format: Option<String>,
     wait: Option<String>,
+    words: Option<String>,
 }
 
 /// The format of a result.
@@ -91,7 +93,8 @@ impl ResultFormat {
     }
 
     fn key(self, task: &Task) -> String {
-        ObjectKey::Result { task_id: task.id, round: task.round, ending: self.media().1 }.to_string()
+        let ending = if self == Self::Json && task.words { "words.json" } else { self.media().1 };
+        ObjectKey::Result { task_id: task.id, round: task.round, ending }.to_string()
     }
 
     fn file_name(self, task: &Task) -> String {
@@ -119,11 +122,14 @@ pub(crate) async fn get_result(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|_| Problem::task_not_found())?;
-    let Query(ResultQuery { format, wait }) =
+    let Query(ResultQuery { format, wait, words }) =
         parameters.map_err(|_| Problem::invalid_field("format", "Malformed query parameters."))?;
     let format = format.as_deref().map_or(Ok(ResultFormat::default()), str::parse)?;
     let wait = parse_wait(&app, wait.as_deref())?;
+    let words = parse_words(words.as_deref())?;
     let task = app.task_of(&principal, &id).await?;
+    let words = words.unwrap_or(task.words);
+    let task = task.with_words(words);
     if !task.status().ended() {
         return Err(Problem::task_not_ended().of(task.id));
     }

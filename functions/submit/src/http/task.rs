@@ -43,6 +43,7 @@ const MAX_LISTED_PAGES: u32 = 1_000;
 #[derive(Debug, Deserialize)]
 pub(crate) struct TaskQuery {
     wait: Option<String>,
+    words: Option<String>,
 }
 
 /// Returns the task. With `?wait=` it is a long poll until the task has ended, or with `If-None-Match` until the task
@@ -55,7 +56,10 @@ pub(crate) async fn get_task(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Path(id) = id.map_err(|_| Problem::task_not_found())?;
-    let wait = parse_wait(&app, parameters)?;
+    let Query(TaskQuery { wait, words }) =
+        parameters.map_err(|_| Problem::invalid_field("wait", "Malformed query parameters."))?;
+    let wait = parse_wait(&app, wait.as_deref())?;
+    let words = parse_words(words.as_deref())?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let task = app.task_of(&principal, &id).await?;
     // A change of an engine's status does not end the wait: it is read before and after the wait only.
@@ -69,7 +73,8 @@ pub(crate) async fn get_task(
         // Deleted during the wait.
         return Err(Problem::task_not_found());
     }
-    answer_task(&app, &task, known).await
+    let words = words.unwrap_or(task.words);
+    answer_task(&app, &task.with_words(words), known).await
 }
 
 /// Responds with the task, or with `304` if the client knows this version.
@@ -88,9 +93,13 @@ pub(crate) async fn answer_task(app: &AppState, task: &Task, known: Option<&str>
     Ok(response)
 }
 
-fn parse_wait(app: &AppState, parameters: Result<Query<TaskQuery>, QueryRejection>) -> Result<Duration, Problem> {
+/// Parses `?words=`. Returns `None` if it is absent: the task's own option counts.
+pub(crate) fn parse_words(words: Option<&str>) -> Result<Option<bool>, Problem> {
+    words.map(str::parse).transpose().map_err(|_| Problem::invalid_field("words", "Must be true or false."))
+}
+
+fn parse_wait(app: &AppState, wait: Option<&str>) -> Result<Duration, Problem> {
     let invalid = || Problem::invalid_field("wait", "Must be a non-negative integer: the number of seconds.");
-    let Query(TaskQuery { wait }) = parameters.map_err(|_| invalid())?;
     let Some(wait) = wait else { return Ok(Duration::ZERO) };
     let secs = wait.parse().map_err(|_| invalid())?;
     Ok(Duration::from_secs(secs).min(app.settings.longest_wait))

@@ -1,4 +1,4 @@
-//! Parses the task options of a request: tags, retention, redaction and callback.
+//! Parses the task options of a request: tags, retention, redaction, words and callback.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ pub(crate) async fn parse_task_options(
         Some(value) => Some(validate_policy(parse_policy(value)?).await?),
         None => None,
     };
-    Ok(TaskOptions { tags, retention, redact, callback })
+    let words = json::flag(fields, "words")?.unwrap_or_default();
+    Ok(TaskOptions { tags, retention, redact, words, callback })
 }
 
 fn parse_tags(fields: &Map<String, Value>) -> Result<Vec<String>, Problem> {
@@ -73,11 +74,7 @@ fn parse_callback(app: &AppState, base: &BaseUrl, fields: &Map<String, Value>) -
         Some("thin") => Some(CallbackPayload::Thin),
         Some(_) => return Err(Problem::invalid_field("payload", "Unknown payload; expected one of full, thin.")),
     };
-    let progress = match json::value(fields, "progress") {
-        None => None,
-        Some(Value::Bool(progress)) => Some(*progress),
-        Some(_) => return Err(Problem::invalid_field("progress", "Must be true or false.")),
-    };
+    let progress = json::flag(fields, "progress")?;
     let Some(url) = json::url(app, fields, "callback_url")? else {
         if payload.is_some() {
             return Err(Problem::invalid_field("payload", "Requires callback_url."));

@@ -118,7 +118,12 @@ pub(crate) async fn page_answers(backend: &Backend, task: &Task, pages: Vec<Page
 fn page_answer(task: &Task, page: Page, stored: StoredText) -> PageAnswer {
     let status = task.status_of(&page);
     let (read, missing) = match stored {
-        StoredText::Read(read) => (Some(*read), None),
+        StoredText::Read(mut read) => {
+            if !task.words {
+                read.clear_words();
+            }
+            (Some(*read), None)
+        }
         StoredText::Missing => (None, Some(missing_text())),
         StoredText::None => (None, None),
     };

@@ -23,18 +23,19 @@ pub struct ReadOptions {
     pub text_layer: TextLayerPolicy,
 }
 
-/// The tags, retention, redaction and callback of a task.
+/// The tags, retention, redaction, words and callback of a task.
 #[derive(Debug)]
 pub(crate) struct TaskOptions {
     pub(crate) tags: Vec<String>,
     pub(crate) retention: Duration,
     pub(crate) redact: Option<RedactPolicy>,
+    pub(crate) words: bool,
     pub(crate) callback: Option<Callback>,
 }
 
 impl Default for TaskOptions {
     fn default() -> Self {
-        Self { tags: Vec::new(), retention: DEFAULT_RETENTION, redact: None, callback: None }
+        Self { tags: Vec::new(), retention: DEFAULT_RETENTION, redact: None, words: false, callback: None }
     }
 }
 
@@ -42,6 +43,7 @@ impl TaskOptions {
     /// Returns the task with these options.
     pub(crate) fn apply(self, task: Task) -> Task {
         let task = task.with_retention(self.retention).with_tags(self.tags).with_redaction(self.redact);
+        let task = task.with_words(self.words);
         Task { callback: self.callback, ..task }
     }
 }

@@ -38,3 +38,4 @@ mod upload_trigger;
 mod uploads;
 mod web_pages;
 mod webhooks;
+mod words;

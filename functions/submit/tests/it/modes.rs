@@ -202,7 +202,7 @@ async fn a_page_of_another_mode_has_the_output_of_that_mode() {
     let answer = world.post("/ocr", &[image("pages=1"), field("mode", "fields"), field("keys", "total")]).await;
     let task = task_of(&world, &answer.json()).await;
     let page = task.pages().next().expect("a page");
-    let line = Line { text: r#"{"total": "7"}"#.to_owned(), confidence: Some(0.25), polygon: None };
+    let line = Line { text: r#"{"total": "7"}"#.to_owned(), confidence: Some(0.25), polygon: None, ..Line::default() };
     let mut read = PageText::from_lines("a@1".parse().expect("a name"), 100, 50, 0, vec![line]);
     read.mode = ModeName::Fields;
     read.fields = json!({"total": "7"}).as_object().cloned();

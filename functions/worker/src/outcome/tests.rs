@@ -20,7 +20,7 @@ fn config_with_fallback() -> Config {
 }
 
 fn text(engine: &str, confidence: Option<f32>) -> Box<PageText> {
-    let line = Line { text: engine.to_owned(), confidence, polygon: None };
+    let line = Line { text: engine.to_owned(), confidence, polygon: None, ..Line::default() };
     Box::new(PageText::from_lines(engine.parse().expect("a valid engine name"), 1, 1, 0, vec![line]))
 }
 

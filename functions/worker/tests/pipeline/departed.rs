@@ -45,7 +45,7 @@ impl PageReader for BlockingEngine {
         while !self.is_released.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let line = Line { text: "unsure".to_owned(), confidence: Some(0.4), polygon: None };
+        let line = Line { text: "unsure".to_owned(), confidence: Some(0.4), polygon: None, ..Line::default() };
         let text =
             |page: &PageImage| PageText::from_lines(self.name(), page.width(), page.height(), 0, vec![line.clone()]);
         pages.iter().map(|page| Ok(text(page))).collect()

@@ -35,7 +35,12 @@ impl PageReader for SecretsReader {
 
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
         let polygon = Some([[0.0, 0.0], [64.0, 0.0], [64.0, 9.0], [0.0, 9.0]]);
-        let line = |secret: &str| Line { text: format!("see {secret}; thanks"), confidence: Some(0.4), polygon };
+        let line = |secret: &str| Line {
+            text: format!("see {secret}; thanks"),
+            confidence: Some(0.4),
+            polygon,
+            ..Line::default()
+        };
         let text = |page: &PageImage| {
             let lines = SECRETS.map(line).to_vec();
             Ok(PageText::from_lines(self.name(), page.width(), page.height(), 0, lines))

@@ -38,8 +38,12 @@ impl ColorReader {
         if red < green {
             return Err(Failure::new(FailureCode::ModelFailed, "a green page"));
         }
-        let line =
-            Line { text: self.engine.to_string(), confidence: Some(f32::from(red) / 255.0 - self.less), polygon: None };
+        let line = Line {
+            text: self.engine.to_string(),
+            confidence: Some(f32::from(red) / 255.0 - self.less),
+            polygon: None,
+            ..Line::default()
+        };
         Ok(PageText::from_lines(self.engine.clone(), page.width(), page.height(), 0, vec![line]))
     }
 }

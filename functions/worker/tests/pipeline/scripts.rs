@@ -37,7 +37,8 @@ impl PageReader for LatinReader {
 
     fn read(&mut self, pages: &[PageImage]) -> Vec<Result<PageText, Failure>> {
         let text = |page: &PageImage| {
-            let line = Line { text: "CueT".to_owned(), confidence: Some(0.01), polygon: Some(POLYGON) };
+            let line =
+                Line { text: "CueT".to_owned(), confidence: Some(0.01), polygon: Some(POLYGON), ..Line::default() };
             let mut text = PageText::from_lines(self.name(), page.width(), page.height(), 0, vec![line]);
             let kind = WarningKind::UnreadableScript { script: Script::Cyrillic, lines: 1 };
             text.warnings = vec![Warning { kind, polygon: Some(POLYGON) }];

@@ -48,12 +48,22 @@ impl ModelAnswer {
             let there = !shared.is_empty() || (line.is_empty() && shared == *line && !part.is_empty());
             there.then_some((shared, *confidence))
         });
-        lines.map(move |(range, confidence)| Line { text: self.text[range].to_owned(), confidence, polygon: None })
+        lines.map(move |(range, confidence)| Line {
+            text: self.text[range].to_owned(),
+            confidence,
+            polygon: None,
+            ..Line::default()
+        })
     }
 
     /// Returns a range joined to one line.
     pub(super) fn line(&self, part: Range<usize>) -> Line {
-        Line { text: join_lines(&self.text[part.clone()]), confidence: self.confidence(part), polygon: None }
+        Line {
+            text: join_lines(&self.text[part.clone()]),
+            confidence: self.confidence(part),
+            polygon: None,
+            ..Line::default()
+        }
     }
 
     /// Returns the mean confidence of a range, weighted by the bytes of each line.

@@ -163,7 +163,12 @@ fn of_json(answer: &ModelAnswer, body: Range<usize>, page: (u32, u32)) -> Parsed
         is_well_formed &= corners.is_some() && said.is_some();
         let text = said.unwrap_or_else(|| entry.to_string());
         if !text.is_empty() {
-            lines.push(Line { text, confidence, polygon: corners.map(|corners| polygon(corners, page)) });
+            lines.push(Line {
+                text,
+                confidence,
+                polygon: corners.map(|corners| polygon(corners, page)),
+                ..Line::default()
+            });
         }
         rest = rest[entries.byte_offset()..].trim_start();
         rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();

@@ -18,7 +18,7 @@ pub(crate) fn open(options: &PipelineOptions, policy: &BatchPolicy) -> Result<Sh
     let library = natives.onnxruntime;
     let detection = natives.detection;
     let recognition = natives.recognition;
-    let files = ModelFiles { library, detection, recognition };
+    let files = ModelFiles::small(library, detection, recognition);
     let provider = match options.device.as_str() {
         "stub" => None,
         "cpu" => Some(Provider::OnnxRuntime),

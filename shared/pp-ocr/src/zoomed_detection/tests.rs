@@ -34,7 +34,7 @@ impl DetectorView {
     }
 
     fn found(&self, part: &CropRect) -> DetectedLines {
-        analyze_map(&blank_page(), &self.area(part), false, PIXELS)
+        analyze_map(&blank_page(), &self.area(part), false, PIXELS, &BoxThresholds::default())
     }
 
     fn zoomed(&self, part: &CropRect) -> Option<CropRect> {
@@ -99,7 +99,7 @@ fn fine_print_without_a_hint_is_zoomed_only_on_large_pages() {
     }
     let page = PageImage::new(1_600, 2_240, pixels);
     let area = DetectorView::blank().area(&CropRect::whole(&page));
-    let zoom = |is_large| analyze_map(&page, &area, is_large, PIXELS).zoom;
+    let zoom = |is_large| analyze_map(&page, &area, is_large, PIXELS, &BoxThresholds::default()).zoom;
     assert_eq!(zoom(false), None);
     let part = zoom(true).expect("print without a hint").part;
     assert!(part.contains([400.0, 1_000.0]) && part.contains([700.0, 1_012.0]), "{part:?}");

@@ -171,7 +171,7 @@ fn email(random: &mut Random) -> Vec<String> {
 fn line(text: &str, at: Option<(f32, f32)>) -> Line {
     let width = 10.0 * text.chars().count() as f32;
     let polygon: Option<Polygon> = at.map(|(x, y)| [[x, y], [x + width, y], [x + width, y + 20.0], [x, y + 20.0]]);
-    Line { text: text.to_owned(), confidence: Some(0.9), polygon }
+    Line { text: text.to_owned(), confidence: Some(0.9), polygon, ..Line::default() }
 }
 
 fn page(lines: Vec<Line>, fields: Option<Value>) -> PageText {

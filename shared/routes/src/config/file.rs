@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use quire_tasks::{EngineName, ModeName, Script};
 use serde::Deserialize;
 
-use super::{Canary, Config, EngineEntry, EngineKind, InvalidConfig, OpenAiEntry, Route, ScriptRoute, TesseractEntry};
+use super::{
+    Canary, Config, EngineEntry, EngineKind, InvalidConfig, OpenAiEntry, PpOcrEntry, Route, ScriptRoute, TesseractEntry,
+};
 use crate::{BreakerSettings, CanaryLimits};
 
 #[derive(Deserialize)]
@@ -152,7 +154,11 @@ fn validate_engine(entry: &EngineEntry) -> Result<(), String> {
     match &entry.kind {
         EngineKind::Openai(server) => validate_server(&entry.engine, server),
         EngineKind::Tesseract(program) => validate_program(&entry.engine, program),
-        EngineKind::PpOcr {} | EngineKind::HunyuanOcr(_) => Ok(()),
+        EngineKind::PpOcr(PpOcrEntry { tier: Some(_), folder: Some(_) }) => Err(format!(
+            "{}: tier selects a downloaded model and folder another one; only one of them can be set",
+            entry.engine
+        )),
+        EngineKind::PpOcr(_) | EngineKind::HunyuanOcr(_) => Ok(()),
     }
 }
 

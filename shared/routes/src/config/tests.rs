@@ -29,14 +29,14 @@ fn the_variable_names_a_file_or_holds_the_json_itself() {
     let file = file.to_str().expect("the path is UTF-8");
     let expected = Config::parse(&json).expect("a valid configuration");
     for value in [file, &json, &format!("\n {json}")] {
-        assert_eq!(Config::load(Some(value)).as_ref(), Ok(&expected));
+        assert_eq!(Config::load(Some(value), Tier::Small).as_ref(), Ok(&expected));
     }
     for unset in [None, Some("")] {
-        assert_eq!(Config::load(unset), Ok(Config::default()));
+        assert_eq!(Config::load(unset, Tier::Small), Ok(Config::default()));
     }
-    let missing = Config::load(Some("no-such-file.json")).expect_err("the file does not exist");
+    let missing = Config::load(Some("no-such-file.json"), Tier::Small).expect_err("the file does not exist");
     assert!(missing.to_string().starts_with("QUIRE_ENGINES=\"no-such-file.json\": "), "{missing}");
-    let wrong = Config::load(Some("{}")).expect_err("an invalid configuration").to_string();
+    let wrong = Config::load(Some("{}"), Tier::Small).expect_err("an invalid configuration").to_string();
     assert!(wrong.contains("{…}") && wrong.contains("engines"), "{wrong}");
 }
 
@@ -113,4 +113,25 @@ fn an_invalid_route_of_scripts_is_refused_with_the_reason() {
         let value = refused(&with_scripts(entry, route));
         assert!(value.contains(why), "{entry}, {route}: {value}");
     }
+}
+
+#[test]
+fn the_tier_names_the_default_engine_and_an_engine_has_a_tier_or_a_folder() {
+    let auto = Config::load(None, Tier::Auto).expect("a valid configuration");
+    assert_eq!(auto.routes[0].primary.to_string(), "pp-ocr@v6-auto");
+    let config = |settings: &str| {
+        let engines = format!(r#"{{"a@1": {{"kind": "pp-ocr"{settings}}}}}"#);
+        Config::parse(&format!(r#"{{"engines": {engines}, "routes": [{{"modes": ["text"], "primary": "a@1"}}]}}"#))
+    };
+    let kind =
+        |settings: &str| config(settings).expect("a valid configuration").engines.into_values().next().map(|e| e.kind);
+    assert_eq!(kind(""), Some(EngineKind::PpOcr(PpOcrEntry::default())));
+    let tiny = PpOcrEntry { tier: Some(Tier::Tiny), folder: None };
+    assert_eq!(kind(r#", "tier": "tiny""#), Some(EngineKind::PpOcr(tiny)));
+    let folder = PpOcrEntry { tier: None, folder: Some("/models/medium".into()) };
+    assert_eq!(kind(r#", "folder": "/models/medium""#), Some(EngineKind::PpOcr(folder)));
+    let both = config(r#", "tier": "tiny", "folder": "x""#).expect_err("they contradict").to_string();
+    assert!(both.contains("only one of them"), "{both}");
+    let unknown = config(r#", "tier": "large""#).expect_err("there is none").to_string();
+    assert!(unknown.contains("`tiny`, `small`, `auto`"), "{unknown}");
 }

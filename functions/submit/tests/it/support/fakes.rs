@@ -30,7 +30,7 @@ use quire_platform::{
 use quire_submit::{Health, HealthReport, Inspector};
 use quire_tasks::{
     DocumentFormat, EngineName, Failure, FailureCode, Line, ObjectKey, Outcome, PageMessage, PageText, SplitDocument,
-    UnixMillis,
+    UnixMillis, Word,
 };
 
 use super::table::{FaultyTable, Switch, TableFault};
@@ -108,7 +108,10 @@ async fn read(backend: &Backend, delivery: Delivery<PageMessage>) {
 
 pub(super) fn page_text(text: &str) -> PageText {
     let polygon = [[1.0, 2.0], [30.5, 2.0], [30.5, 12.0], [1.0, 12.0]];
-    let lines = vec![Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon) }];
+    // The words are stored with every page, whether they are wanted or not.
+    let word = |word: &str| Word { text: word.to_owned(), confidence: Some(0.8), polygon };
+    let words = text.split_whitespace().map(word).collect();
+    let lines = vec![Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon), words }];
     let engine = EngineName { name: "fake".to_owned(), version: "1".to_owned() };
     PageText::from_lines(engine, 640, 480, 90, lines)
 }

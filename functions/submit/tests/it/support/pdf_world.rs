@@ -162,6 +162,7 @@ pub(crate) fn page(lines: &[(&str, Polygon)]) -> PageText {
         text: (*text).to_owned(),
         confidence: Some(0.9),
         polygon: Some(*polygon),
+        ..Line::default()
     };
     PageText::from_lines(engine, SIZE.0, SIZE.1, 0, lines.iter().map(line).collect())
 }
