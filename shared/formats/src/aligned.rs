@@ -61,7 +61,9 @@ fn rows(lines: Vec<Placed<'_>>) -> Vec<Vec<Placed<'_>>> {
             None => rows.push(vec![line]),
         }
     }
-    rows.iter_mut().for_each(|row| row.sort_by(|a, b| a.left.total_cmp(&b.left)));
+    for row in &mut rows {
+        row.sort_by(|a, b| a.left.total_cmp(&b.left));
+    }
     rows
 }
 

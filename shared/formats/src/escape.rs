@@ -1,4 +1,4 @@
-//! Escapes text for Markdown, only where it would mean something else (CommonMark 0.31 with GitHub's tables and
+//! Escapes text for Markdown, only where it would mean something else (`CommonMark` 0.31 with GitHub's tables and
 //! strikethrough).
 
 /// Escapes inline text.
@@ -56,12 +56,11 @@ pub(crate) fn escape_line(text: &str) -> String {
     let is_rule = text.chars().all(|next| next == first || next == ' ') && matches!(first, '-' | '=' | '*' | '_');
     let begins_block = match first {
         '#' => repeated <= 6 && is_apart,
-        '>' => true,
+        '>' | '|' => true,
         '+' | '-' => repeated == 1 && is_apart || is_rule,
         '*' => repeated == 1 && is_apart,
         '=' | '_' => is_rule,
         '~' => repeated >= 3,
-        '|' => true,
         _ => false,
     };
     if begins_block && !inline.starts_with('\\') {

@@ -53,11 +53,10 @@ impl MarkdownWriter {
         let mut out = self.write_waiting(None);
         self.flush_table(&mut out);
         let notes = std::mem::take(&mut self.footnotes);
-        notes.iter().for_each(|note| push_part(&mut out, note));
-        self.edges_before.clear();
-        if !notes.is_empty() && !out.starts_with('\n') {
-            out.insert(0, '\n');
+        for note in &notes {
+            push_part(&mut out, note);
         }
+        self.edges_before.clear();
         out
     }
 
@@ -76,7 +75,7 @@ impl MarkdownWriter {
         };
         for part in page.parts {
             match part {
-                Part::Edge(text, _) if self.edges_before.contains(&text) || next_edges.contains(&&text) => continue,
+                Part::Edge(text, _) if self.edges_before.contains(&text) || next_edges.contains(&&text) => {}
                 Part::Footnote(note) => self.footnotes.push(note),
                 Part::Table(table) => {
                     let is_continued = is_first && self.table.as_mut().is_some_and(|above| above.append(&table));

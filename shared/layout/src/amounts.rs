@@ -22,7 +22,7 @@ pub(crate) fn decimal_separator<'a>(texts: impl Iterator<Item = &'a str>) -> Opt
     let mut commas = 0;
     for text in texts {
         let digits_behind = text.chars().rev().skip_while(|c| !c.is_ascii_digit());
-        let behind: String = digits_behind.take_while(|c| c.is_ascii_digit()).collect();
+        let behind: String = digits_behind.take_while(char::is_ascii_digit).collect();
         let separator = text.chars().rev().skip_while(|c| !c.is_ascii_digit()).nth(behind.len());
         if matches!(behind.len(), 1 | 2) {
             points += u32::from(separator == Some('.'));

@@ -134,6 +134,8 @@ pub(crate) fn group_rows(mut pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
             None => rows.push(vec![piece]),
         }
     }
-    rows.iter_mut().for_each(|row| row.sort_by(|a, b| a.rect.left.total_cmp(&b.rect.left)));
+    for row in &mut rows {
+        row.sort_by(|a, b| a.rect.left.total_cmp(&b.rect.left));
+    }
     rows
 }

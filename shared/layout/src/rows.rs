@@ -94,7 +94,8 @@ pub(crate) fn split_row(table: &mut Draft, row: usize, line_height: f32) {
     table.cells.iter_mut().filter(|cell| cell.row < row && cell.row + cell.row_span > row).for_each(|cell| {
         cell.row_span += added;
     });
-    table.y.splice(row + 1..row + 1, borders);
+    let below = table.y.split_off(row + 1);
+    table.y.extend(borders.into_iter().chain(below));
     for (offset, part) in parts.into_iter().enumerate() {
         for (column, pieces) in part.into_iter().enumerate() {
             table.cells.push(DraftCell { row: row + offset, column, row_span: 1, column_span: 1, pieces });

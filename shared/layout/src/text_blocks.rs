@@ -96,7 +96,7 @@ pub(crate) fn body_height(lines: &[TextLine]) -> f32 {
 /// Returns the blocks of these runs of lines. Each run is consecutive in reading order, with no table in between.
 pub(crate) fn text_blocks(runs: Vec<Vec<TextLine>>, measures: &PageMeasures) -> Vec<TextBlock> {
     let mut blocks: Vec<TextBlock> =
-        runs.into_iter().flat_map(|run| group_lines(run, measures)).map(TextBlock::new).collect();
+        runs.into_iter().flat_map(|run| group_lines(&run, measures)).map(TextBlock::new).collect();
     mark_edges(&mut blocks, measures);
     mark_headings(&mut blocks, measures);
     for block in blocks.iter_mut().filter(|block| block.kind == BlockKind::Paragraph) {
@@ -117,9 +117,9 @@ pub(crate) fn text_blocks(runs: Vec<Vec<TextLine>>, measures: &PageMeasures) -> 
 }
 
 /// Divides lines in reading order into blocks.
-fn group_lines(lines: Vec<TextLine>, measures: &PageMeasures) -> Vec<Vec<TextLine>> {
+fn group_lines(lines: &[TextLine], measures: &PageMeasures) -> Vec<Vec<TextLine>> {
     let mut groups: Vec<Vec<TextLine>> = Vec::new();
-    let columns = columns_of(&lines, measures);
+    let columns = columns_of(lines, measures);
     for (index, line) in lines.iter().enumerate() {
         let next_column = columns[index];
         match groups.last_mut().filter(|group| continues(group, line, next_column)) {
@@ -188,7 +188,7 @@ fn continues(block: &[TextLine], line: &TextLine, column: Column) -> bool {
     let is_outdented = starts_list && lower.left < block[0].rect.left - 0.5 * height;
     let is_centered = (lower.center()[0] - upper.center()[0]).abs() < height && !(is_short && is_indented);
     if starts_list {
-        return !is_outdented && !(is_short && lower.left <= block[0].rect.left + 0.3 * height);
+        return !(is_outdented || is_short && lower.left <= block[0].rect.left + 0.3 * height);
     }
     if is_centered && (upper.left - lower.left).abs() > height {
         return true;
@@ -275,11 +275,11 @@ fn mark_headings(blocks: &mut [TextBlock], measures: &PageMeasures) {
     for block in blocks.iter_mut().filter(|block| block.kind == BlockKind::Paragraph && block.lines.len() == 1) {
         let line = &block.lines[0];
         let is_short = line.rect.width() < 0.6 * measures.size[0] && !ends_sentence(&line.text);
-        if let (true, Some(depth)) = (is_short, numbered_heading_level(&line.text)) {
-            if depth >= 2 || block.height() >= 1.08 * measures.body {
-                block.kind = BlockKind::Heading;
-                block.level = Some(depth.min(5));
-            }
+        if let (true, Some(depth)) = (is_short, numbered_heading_level(&line.text))
+            && (depth >= 2 || block.height() >= 1.08 * measures.body)
+        {
+            block.kind = BlockKind::Heading;
+            block.level = Some(depth.min(5));
         }
     }
 }

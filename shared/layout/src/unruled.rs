@@ -213,14 +213,9 @@ fn fits(row: &Row, columns: &[[f32; 2]], is_below: bool, line_height: f32) -> bo
     let all: Vec<usize> = counts.by_ref().collect();
     let crossing = all.iter().filter(|count| **count > 1).count();
     let placed = all.iter().filter(|count| **count == 1).count();
-    match all.len() {
-        1 => crossing == 0 && placed == 1,
-        // A label that spans columns is in front of amounts.
-        _ => {
-            let is_total = is_below && columns.len() >= 3 && row.cells[1..].iter().flatten().all(Piece::is_numeric);
-            placed >= 1 && (crossing == 0 || crossing == 1 && is_total)
-        }
-    }
+    // A label that spans columns is in front of amounts.
+    let is_total = is_below && columns.len() >= 3 && row.cells[1..].iter().flatten().all(Piece::is_numeric);
+    placed >= 1 && (crossing == 0 || all.len() > 1 && crossing == 1 && is_total)
 }
 
 /// Returns a row with its lines divided between columns, where they have a gap there.
