@@ -62,7 +62,7 @@ fn write_line(out: &mut String, page_number: usize, line: &LineLayout<'_>) -> Re
     let line_position = position(line.line_box);
     write!(out, "<TextLine ID=\"line_{id}\" {line_position}>")?;
     line.write_words(out, "<SP/>", |out, number, word| {
-        let (word_position, text) = (position(word.word_box), Escaped(word.text));
+        let (word_position, text) = (position(word.bounds), Escaped(word.text));
         let confidence = word.confidence.map_or_else(String::new, |value| format!(" WC=\"{value:.3}\""));
         write!(out, "<String ID=\"word_{id}_{number}\" {word_position} CONTENT=\"{text}\"{confidence}/>")
     })?;

@@ -47,7 +47,7 @@ fn write_line(out: &mut String, page_number: usize, line: &LineLayout<'_>) -> Re
     let line_box = bbox(line.line_box);
     write!(out, "<span class=\"ocr_line\" id=\"line_{line_id}\" title=\"{line_box}\">")?;
     line.write_words(out, " ", |out, word_number, word| {
-        let (word_box, text) = (bbox(word.word_box), Escaped(word.text));
+        let (word_box, text) = (bbox(word.bounds), Escaped(word.text));
         let confidence = word.confidence.map_or_else(String::new, |value| format!("; x_wconf {:.0}", 100.0 * value));
         let id = format!("word_{line_id}_{word_number}");
         write!(out, "<span class=\"ocrx_word\" id=\"{id}\" title=\"{word_box}{confidence}\">{text}</span>")

@@ -8,7 +8,7 @@ use crate::line_box::{LineBox, interpolate};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Word<'a> {
     pub(crate) text: &'a str,
-    pub(crate) word_box: LineBox,
+    pub(crate) bounds: LineBox,
     /// Its own confidence, or that of its line.
     pub(crate) confidence: Option<f32>,
 }
@@ -21,17 +21,17 @@ pub(crate) fn split_words<'a>(line: &'a Line, page: &PageText) -> Vec<Word<'a>> 
     if has_words(line) {
         let located = line.words.iter().map(|word| Word {
             text: &word.text,
-            word_box: LineBox::of_polygon(&word.polygon, page),
+            bounds: LineBox::of_polygon(&word.polygon, page),
             confidence: word.confidence.or(confidence),
         });
         return located.collect();
     }
     if line.polygon.is_none() {
         let words = line.text.split_whitespace();
-        return words.map(|text| Word { text, word_box: LineBox::of_page(page), confidence }).collect();
+        return words.map(|text| Word { text, bounds: LineBox::of_page(page), confidence }).collect();
     }
     let words = word_polygons(line).into_iter();
-    words.map(|(text, polygon)| Word { text, word_box: LineBox::of_polygon(&polygon, page), confidence }).collect()
+    words.map(|(text, polygon)| Word { text, bounds: LineBox::of_polygon(&polygon, page), confidence }).collect()
 }
 
 /// Returns the words of a line with estimated positions; nothing if the line has none.
@@ -106,7 +106,7 @@ mod tests {
         let line = line("ab 发票", 0.9, [[100.0, 10.0], [450.0, 10.0], [450.0, 60.0], [100.0, 60.0]]);
         let page = page(vec![line.clone()]);
         let words = split_words(&line, &page);
-        let boxes: Vec<_> = words.iter().map(|word| (word.text, word.word_box.left, word.word_box.right)).collect();
+        let boxes: Vec<_> = words.iter().map(|word| (word.text, word.bounds.left, word.bounds.right)).collect();
         // Two half-width letters, a half-width space, and two full-width characters: 3.5 units in 350 pixels.
         assert_eq!(boxes, [("ab", 100, 200), ("发票", 250, 450)]);
     }
@@ -122,8 +122,7 @@ mod tests {
         let line = Line { words: vec![word("a", 100.0, 120.0), word("b", 170.0, 200.0)], ..line };
         let page = page(vec![line.clone()]);
         let words = split_words(&line, &page);
-        let boxes: Vec<_> =
-            words.iter().map(|word| (word.word_box.left, word.word_box.right, word.confidence)).collect();
+        let boxes: Vec<_> = words.iter().map(|word| (word.bounds.left, word.bounds.right, word.confidence)).collect();
         assert_eq!(boxes, [(100, 120, Some(0.5)), (170, 200, Some(0.5))]);
         let sections = line_sections(&line).expect("it has words");
         assert_eq!(sections[1], ("b", [[170.0, 10.0], [200.0, 10.0], [200.0, 60.0], [170.0, 60.0]]));
@@ -136,6 +135,6 @@ mod tests {
     fn words_of_a_line_without_a_position_have_the_box_of_the_page() {
         let line = Line { polygon: None, ..line("a b", 0.9, [[0.0; 2]; 4]) };
         let page = page(vec![line.clone()]);
-        assert!(split_words(&line, &page).iter().all(|word| word.word_box == LineBox::of_page(&page)));
+        assert!(split_words(&line, &page).iter().all(|word| word.bounds == LineBox::of_page(&page)));
     }
 }

@@ -6,7 +6,7 @@ use quire_tasks::{Block, BlockKind, Cell, EngineName, Line, LinePart, ModeName, 
 /// A line of 20 pixels height from the left margin.
 fn line(text: &str, top: f32, right: f32) -> Line {
     let polygon = [[100.0, top], [right, top], [right, top + 20.0], [100.0, top + 20.0]];
-    Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon) }
+    Line { text: text.to_owned(), confidence: Some(0.9), polygon: Some(polygon), ..Line::default() }
 }
 
 fn polygon(top: f32, bottom: f32) -> Polygon {
@@ -44,7 +44,9 @@ fn table(lines: std::ops::Range<u32>, columns: u32, header_rows: u32) -> Block {
 fn write(format: TextFormat, pages: &[PageText]) -> String {
     let mut writer = TextWriter::new(format);
     let mut out = writer.begin("title", None, &[].into());
-    pages.iter().for_each(|page| out += &writer.page(Some(page)));
+    for page in pages {
+        out += &writer.page(Some(page));
+    }
     out + &writer.end()
 }
 
@@ -116,7 +118,7 @@ fn the_mode_decides_the_text_of_a_page() {
 #[test]
 fn blocks_are_in_hocr_and_alto() {
     let read = page(&["Item", "Price", "a", "1", "After."], vec![table(0..4, 2, 1), block(BlockKind::Paragraph, 4..5)]);
-    let hocr = write(TextFormat::Hocr, &[read.clone()]);
+    let hocr = write(TextFormat::Hocr, std::slice::from_ref(&read));
     assert!(hocr.contains("<div class=\"ocr_table\" id=\"par_1_1\" title=\"bbox 100 0 900 120\">"), "{hocr}");
     assert!(hocr.contains("<p class=\"ocr_par\" id=\"par_1_2\"") && hocr.matches("class=\"ocr_line\"").count() == 5);
     let alto = write(TextFormat::Alto, &[read]);

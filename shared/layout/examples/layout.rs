@@ -5,6 +5,7 @@
 //! for page in FOLDER/*.png; do magick "$page" -colorspace gray "$page.pgm"; done
 //! cargo run --release -p quire-layout --example layout -- read.json FOLDER [json | markdown | time]
 //! ```
+#![expect(clippy::print_stdout, reason = "a command prints its results")]
 
 use std::{error::Error, path::Path, time::Instant};
 

@@ -72,7 +72,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "the nearest values of the same literals")]
     fn amounts_are_read_in_both_notations() {
         for (text, decimal, value, decimals) in [
             ("1,234.50", '.', 1234.5, 2),

@@ -81,6 +81,7 @@ fn background(rows: &[&[u8]]) -> u8 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole pixels")]
 mod tests {
     use super::*;
     use crate::rulings::Ruling;

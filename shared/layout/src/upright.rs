@@ -119,7 +119,7 @@ mod tests {
 
     fn page(rotation: u16, slope: f32) -> PageText {
         let polygon = [[10.0, 20.0], [110.0, 20.0 + 100.0 * slope], [110.0, 30.0 + 100.0 * slope], [10.0, 30.0]];
-        let line = Line { text: "a line".to_owned(), confidence: None, polygon: Some(polygon) };
+        let line = Line { text: "a line".to_owned(), confidence: None, polygon: Some(polygon), ..Line::default() };
         PageText::from_lines("a@1".parse().expect("a name"), 200, 300, rotation, vec![line])
     }
 

@@ -36,7 +36,7 @@ impl Page {
         let right = (left + advance * text.chars().count()) as f32 + 4.0;
         let (left, top, bottom) = (left as f32 - 6.0, top as f32 - 7.0, (top + size) as f32 + 7.0);
         let polygon = Some([[left, top], [right, top], [right, bottom], [left, bottom]]);
-        self.lines.push(Line { text: text.to_owned(), confidence: Some(0.9), polygon });
+        self.lines.push(Line { text: text.to_owned(), confidence: Some(0.9), polygon, ..Line::default() });
     }
 
     fn write(&mut self, left: usize, top: usize, text: &str) {

@@ -85,15 +85,12 @@ impl ModelFiles {
 
     fn alphabet(&self) -> Result<Alphabet, LoadError> {
         let recognition = &self.manifest.recognition;
-        let (path, part, alphabet) = match &self.dictionary {
-            Some(path) => {
-                let text = fs::read_to_string(path).map_err(|error| LoadError::model(path, &error))?;
-                (path, "dictionary", Some(Alphabet::from_dictionary(&text, recognition.space)))
-            }
-            None => {
-                let file = OnnxFile::read(&self.recognition)?;
-                (&self.recognition, "metadata", file.metadata("character").map(Alphabet::from_metadata))
-            }
+        let (path, part, alphabet) = if let Some(path) = &self.dictionary {
+            let text = fs::read_to_string(path).map_err(|error| LoadError::model(path, &error))?;
+            (path, "dictionary", Some(Alphabet::from_dictionary(&text, recognition.space)))
+        } else {
+            let file = OnnxFile::read(&self.recognition)?;
+            (&self.recognition, "metadata", file.metadata("character").map(Alphabet::from_metadata))
         };
         let found = alphabet
             .as_ref()

@@ -135,7 +135,7 @@ impl Default for Normalization {
 impl Normalization {
     /// Returns factor and summand of each channel that convert the default normalization to this one; `None` if it is
     /// the default.
-    pub(crate) fn from_default(&self) -> Option<[[f32; 2]; 3]> {
+    pub(crate) fn change_from_default(&self) -> Option<[[f32; 2]; 3]> {
         let convert = |channel: usize| {
             // v / 255 = (x + 1) / 2.
             let (mean, std) = (self.mean[channel], self.std[channel]);
@@ -146,7 +146,7 @@ impl Normalization {
 
     /// Returns an input of the default normalization `[N, 3, H, W]` in this one; `None` if it is the default.
     pub(crate) fn convert(&self, input: &ArrayView4<'_, f32>) -> Option<Array4<f32>> {
-        let channels = self.from_default()?;
+        let channels = self.change_from_default()?;
         let mut converted = input.to_owned();
         for (mut channel, [factor, summand]) in converted.axis_iter_mut(Axis(1)).zip(channels) {
             channel.mapv_inplace(|value| factor * value + summand);
@@ -278,7 +278,6 @@ fn is_sha256(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "the same constants")]
 mod tests {
     use serde_json::{Value, json};
 
@@ -288,7 +287,7 @@ mod tests {
     fn the_built_in_manifests_are_valid() {
         let tiny = ModelManifest::tiny();
         assert_eq!((tiny.recognition.classes, tiny.recognition.features), (6_906, 80));
-        assert_eq!(tiny.detection.normalization.from_default(), None);
+        assert_eq!(tiny.detection.normalization.change_from_default(), None);
         assert!(ModelManifest::small().recognition.has_script_features && !tiny.recognition.has_script_features);
     }
 
@@ -318,7 +317,7 @@ mod tests {
     #[test]
     fn another_normalization_is_a_linear_function_of_the_default_one() {
         let normalization = Normalization { mean: [0.485, 0.5, 0.5], std: [0.229, 0.25, 0.5] };
-        let [[factor, summand], green, red] = normalization.from_default().expect("it is another one");
+        let [[factor, summand], green, red] = normalization.change_from_default().expect("it is another one");
         // White is 1 in the default normalization.
         assert!((factor + summand - (1.0 - 0.485) / 0.229).abs() < 1e-5);
         assert_eq!((green, red), ([2.0, 0.0], [1.0, 0.0]));

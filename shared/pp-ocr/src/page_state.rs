@@ -278,7 +278,7 @@ impl<'a> PageState<'a> {
         let words = reading.words.iter().zip(boxes).map(|(word, quad)| Word {
             text: text[word.bytes.clone()].to_owned(),
             confidence: Some(word.certainty().min(1.0)),
-            polygon: polygon(self.page, quad),
+            polygon: page_polygon(self.page, quad),
         });
         words.collect()
     }

@@ -8,7 +8,7 @@ use std::{
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use quire_document::{LayerLine, LayerWord, PageImage, TextLayer};
-use quire_tasks::{EngineName, Line, PageText, TextSource, WarningKind};
+use quire_tasks::{EngineName, Line, PageText, TextSource, WarningKind, Word};
 
 use crate::{
     ctc::LineReading,
@@ -276,7 +276,17 @@ fn is_hiding(a: &LayerLine, b: &LayerLine) -> bool {
 }
 
 fn to_line(page: &PageImage, line: &LayerLine) -> Line {
-    Line { text: line.text(), confidence: Some(1.0), polygon: Some(page_polygon(page, Quad(line.polygon))) }
+    let word = |word: &LayerWord| Word {
+        text: word.text.clone(),
+        confidence: Some(1.0),
+        polygon: page_polygon(page, Quad(word.polygon)),
+    };
+    Line {
+        text: line.text(),
+        confidence: Some(1.0),
+        polygon: Some(page_polygon(page, Quad(line.polygon))),
+        words: line.words.iter().map(word).collect(),
+    }
 }
 
 /// Returns the words of a line as shares of its length.

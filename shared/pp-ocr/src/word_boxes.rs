@@ -148,6 +148,7 @@ fn rows_of(line: &LineInk, columns: &Range<usize>) -> Range<usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole pixels")]
 mod tests {
     use proptest::prelude::*;
 

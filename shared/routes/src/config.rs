@@ -249,6 +249,9 @@ impl Config {
     }
 
     /// Returns the configuration with PP-OCR of this tier alone.
+    ///
+    /// # Panics
+    /// Never: a test parses the configuration of each tier.
     pub fn of_tier(tier: Tier) -> Self {
         Self::parse(&DEFAULT_CONFIG.replace("TIER", tier.as_str())).expect("the default configuration is valid")
     }

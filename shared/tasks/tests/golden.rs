@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use quire_tasks::{
     CallbackMessage, DocumentJob, DocumentMessage, EngineName, Message, MessageDecodeError, Mode, PageMessage, PageRef,
-    ReadAs, RedactKind, RedactPattern, RedactPolicy, TaskId,
+    ReadAs, RedactKind, RedactPattern, RedactPolicy, TaskId, TextLayerPolicy,
 };
 
 /// A message and its golden file.
@@ -37,16 +37,20 @@ fn page_messages() -> Vec<Golden<PageMessage>> {
         mode: Mode::Fields { keys: vec!["total".to_owned(), "date".to_owned()] },
         engine: Some(EngineName { name: "hunyuan-ocr".to_owned(), version: "1".to_owned() }),
         pinned: true,
+        ..ReadAs::default()
     };
     let redact = RedactPolicy {
         kinds: vec![RedactKind::Email, RedactKind::Iban],
         patterns: vec![RedactPattern { name: "order".to_owned(), regex: r"ORDER-\d{4}".to_owned() }],
     };
     let with_read_as = PageMessage { read_as, ..default.clone() };
+    let layer_only = ReadAs { text_layer: TextLayerPolicy::Only, ..ReadAs::default() };
+    let with_text_layer = PageMessage { read_as: layer_only, ..default.clone() };
     let redacted = PageMessage { redact: Some(redact), ..default.clone() };
     vec![
         Golden { version: 1, json: include_str!("golden/page_message_v1.json"), message: default },
         Golden { version: 1, json: include_str!("golden/page_message_v1_read_as.json"), message: with_read_as },
+        Golden { version: 1, json: include_str!("golden/page_message_v1_text_layer.json"), message: with_text_layer },
         Golden { version: 2, json: include_str!("golden/page_message_v2.json"), message: redacted },
     ]
 }

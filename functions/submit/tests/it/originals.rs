@@ -19,6 +19,7 @@ fn page_text(size: (u32, u32), lines: &[(&str, Polygon)]) -> PageText {
         text: (*text).to_owned(),
         confidence: Some(0.9),
         polygon: Some(*polygon),
+        ..Line::default()
     };
     PageText::from_lines(engine, size.0, size.1, 0, lines.iter().map(line).collect())
 }

@@ -158,8 +158,8 @@ fn cell(glyph: [f32; 4], loose: [f32; 4], size: f32) -> [f32; 4] {
 /// meaning by itself, or belongs to a script whose order is not that of the document.
 fn readable(character: char) -> Option<String> {
     let text = match character {
-        // pdfium's mark of a hyphen at the end of a line.
-        '\u{2}' => "-",
+        // pdfium's mark of a hyphen at the end of a line, and soft hyphens, which are drawn only there.
+        '\u{2}' | '\u{ad}' => "-",
         // Latin ligatures (Unicode, Alphabetic Presentation Forms).
         '\u{fb00}' => "ff",
         '\u{fb01}' => "fi",
@@ -169,8 +169,6 @@ fn readable(character: char) -> Option<String> {
         '\u{fb05}' | '\u{fb06}' => "st",
         // The bullet of the fonts Symbol and Wingdings, which have no Unicode characters.
         '\u{f0b7}' | '\u{f0a7}' => "•",
-        // Soft hyphens are drawn only at the end of a line.
-        '\u{ad}' => "-",
         _ if character.is_control() || is_without_meaning(character) || is_right_to_left(character) => return None,
         _ => return Some(character.to_string()),
     };

@@ -20,6 +20,9 @@ const MAX_WIDTH_DIFFERENCE: f32 = 0.12;
 /// The share of the lower height by which two characters on one line overlap across it: also superscripts.
 const MIN_SHARED_HEIGHT: f32 = 0.4;
 
+/// Largest distance of the bounds of the same glyph, in pixels.
+const SAME_PLACE: f32 = 0.01;
+
 /// A visible character.
 #[derive(Debug, Clone)]
 pub(super) struct LayerChar {
@@ -46,7 +49,9 @@ pub(super) enum Item {
 impl Item {
     /// Returns whether two characters are parts of a ligature, of which pdfium returns each letter in the same place.
     pub(super) fn is_same_glyph(&self, next: &Self) -> bool {
-        matches!((self, next), (Self::Char(a), Self::Char(b)) if a.glyph == b.glyph && a.font == b.font)
+        let (Self::Char(a), Self::Char(b)) = (self, next) else { return false };
+        let is_near = |(one, other): (f32, f32)| (one - other).abs() < SAME_PLACE;
+        a.font == b.font && a.glyph.into_iter().zip(b.glyph).all(is_near)
     }
 
     /// Returns a ligature of these items, or the only one.
@@ -105,6 +110,7 @@ impl LineBuilder {
         let LayerChar { text, glyph, cell: [left, top, right, bottom], font, .. } = character;
         let gap = left - self.end;
         let height = bottom - top;
+        let is_first = self.words.is_empty();
         let begins_word = self.is_after_space || gap > WORD_GAP * height;
         match self.words.last_mut().filter(|_| !begins_word) {
             Some(word) => {
@@ -115,7 +121,6 @@ impl LineBuilder {
             None => self.words.push(OpenWord { text, bounds: glyph, font, is_doubtful }),
         }
         let [line_top, line_bottom] = self.extent;
-        let is_first = self.words.len() == 1 && self.words[0].bounds == glyph;
         self.extent = if is_first { [top, bottom] } else { [line_top.min(top), line_bottom.max(bottom)] };
         self.end = right;
         self.is_after_space = false;
@@ -191,7 +196,9 @@ mod tests {
 
     fn lines(items: impl IntoIterator<Item = Item>) -> Vec<String> {
         let mut builder = LineBuilder::default();
-        items.into_iter().for_each(|item| builder.push(item));
+        for item in items {
+            builder.push(item);
+        }
         builder.finish().iter().map(LayerLine::text).collect()
     }
 
@@ -213,7 +220,8 @@ mod tests {
     #[test]
     fn a_line_has_the_heights_of_its_fonts_and_the_ends_of_its_glyphs() {
         let mut builder = LineBuilder::default();
-        [character("a", 2.0, 0.0), character("b", 11.0, 4.0)].into_iter().for_each(|item| builder.push(item));
+        builder.push(character("a", 2.0, 0.0));
+        builder.push(character("b", 11.0, 4.0));
         let lines = builder.finish();
         assert_eq!(lines[0].polygon, corners([2.0, 0.0, 19.0, 20.0]));
         assert_eq!(lines[0].words[0].polygon, corners([2.0, 3.0, 19.0, 17.0]));

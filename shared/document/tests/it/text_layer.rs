@@ -97,8 +97,8 @@ fn with_mapping(characters: &[(char, &str)], text: &str) -> Vec<u8> {
     let mapped: Vec<String> = characters
         .iter()
         .map(|(glyph, character)| {
-            let utf16: String = character.encode_utf16().map(|unit| format!("{unit:04X}")).collect();
-            format!("<{:02X}> <{utf16}>", u32::from(*glyph))
+            let utf16: Vec<String> = character.encode_utf16().map(|unit| format!("{unit:04X}")).collect();
+            format!("<{:02X}> <{}>", u32::from(*glyph), utf16.concat())
         })
         .collect();
     let map = format!(
