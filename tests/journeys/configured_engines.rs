@@ -51,8 +51,8 @@ async fn a_mode_without_an_engine_is_rejected_in_one_line() {
     let card = folder.path().join("card.png");
     fs::write(&card, png(&TestPage::new("A card"))).expect("the file can be written");
     let card = card.to_str().expect("the path is UTF-8");
-    let table = quire(["read", "--mode", "table", card]).await;
-    assert!(table.expect_error_line().contains(expected_texts::MODE_NOT_OFFERED), "{table:#?}");
+    let formula = quire(["read", "--mode", "formula", card]).await;
+    assert!(formula.expect_error_line().contains(expected_texts::MODE_NOT_OFFERED), "{formula:#?}");
     let fields = quire(["read", "--mode", "fields", card]).await;
     assert!(fields.code != Some(0) && fields.stderr.contains("key"), "{fields:#?}");
     let engine = quire(["read", "--engine", "b@1", card]).await;

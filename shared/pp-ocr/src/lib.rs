@@ -29,6 +29,7 @@ mod gpu_pp_ocr;
 mod gutters;
 mod ink_fragments;
 mod isolated_ink;
+mod layer_sample;
 mod line_batches;
 mod line_image;
 mod line_ink;

@@ -10,6 +10,7 @@ use crate::{
     cost_counters::{CostCounters, MeteredModel},
     ctc::LineReading,
     geometry::Quad,
+    layer_sample::{LayerSample, agree},
     line_batches::{LineSource, read_lines},
     line_width::{DEFAULT_WIDTH_RATIO, SpacedReading, page_width_ratio},
     model::OcrModel,
@@ -17,7 +18,7 @@ use crate::{
     page_reader::PageReader,
     page_state::{DetectedText, LineSelection, PageState},
     policy::BatchPolicy,
-    text_layer::{LayerSample, VisibleLayer, agree},
+    text_layer::VisibleLayer,
 };
 
 /// Reads pages line by line with a detection and a recognition model.

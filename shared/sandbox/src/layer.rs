@@ -3,8 +3,8 @@
 use quire_document::{LayerLine, LayerWord, TextLayer};
 use quire_tasks::Polygon;
 
-use crate::protocol::MAX_LAYER_BYTES;
-
+/// The most bytes of a text layer: 160 for each of 50,000 characters.
+pub(crate) const MAX_LAYER_BYTES: usize = 8 << 20;
 /// The most lines and words of a page.
 const MAX_WORDS: usize = 50_000;
 

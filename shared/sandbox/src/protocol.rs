@@ -22,12 +22,14 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{layer, lockdown::Lockdown, probe::ProbeReport};
+use crate::{
+    layer::{self, MAX_LAYER_BYTES},
+    lockdown::Lockdown,
+    probe::ProbeReport,
+};
 
 /// The most bytes of a head.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-/// The most bytes of a text layer: 160 for each of 50,000 characters.
-pub(crate) const MAX_LAYER_BYTES: usize = 8 << 20;
 /// The most characters of a failure's message.
 const MAX_MESSAGE_CHARS: usize = 500;
 /// The most bytes of data after a head: a copy's, and what describes it.

@@ -32,7 +32,7 @@ pub(crate) const DOCTOR_PROVIDER: &str = "provider";
 /// Error for a truncated model file, in `doctor` and at the start of a worker.
 pub(crate) const MODEL_TRUNCATED: &str = "the file is truncated: expected at least";
 /// Error of `read --mode table` without an engine for that mode, with the modes there are.
-pub(crate) const MODE_NOT_OFFERED: &str = "no engine offers the mode table; available modes: text";
+pub(crate) const MODE_NOT_OFFERED: &str = "no engine offers the mode formula; available modes: text, markdown, table";
 /// Error of `review correct` for a correction of fields that is not JSON.
 pub(crate) const CORRECTION_NOT_JSON: &str = "JSON object";
 /// Status of a usable key in `keys list`.

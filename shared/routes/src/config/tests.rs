@@ -89,7 +89,7 @@ fn a_route_of_scripts_names_the_engine_that_reads_them() {
     let config = Config::parse(&with_scripts(r#""languages": ["rus", "kor"]"#, route)).expect("a valid configuration");
     let primary = "tesseract@5".parse().expect("an engine");
     assert_eq!(config.script_routes, [ScriptRoute { scripts: [Script::Cyrillic, Script::Hangul].into(), primary }]);
-    assert_eq!((config.routes.len(), config.modes()), (1, Config::default().modes()));
+    assert_eq!((config.routes.len(), config.modes()), (1, [ModeName::Text].into()));
 }
 
 #[test]
