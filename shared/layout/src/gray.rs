@@ -23,11 +23,11 @@ impl GrayImage {
     /// # Panics
     /// Panics if there are not `width` × `height` pixels of three bytes.
     pub fn from_color(width: usize, height: usize, pixels: &[u8]) -> Self {
-        let gray = |pixel: &[u8]| {
-            let sum = u16::from(pixel[0]) + 2 * u16::from(pixel[1]) + u16::from(pixel[2]);
+        let gray = |[first, green, last]: &[u8; 3]| {
+            let sum = u16::from(*first) + 2 * u16::from(*green) + u16::from(*last);
             (sum / 4) as u8
         };
-        Self::new(width, height, pixels.chunks_exact(3).map(gray).collect())
+        Self::new(width, height, pixels.as_chunks::<3>().0.iter().map(gray).collect())
     }
 
     pub(crate) const fn width(&self) -> usize {

@@ -135,10 +135,14 @@ fn mark(mask: &mut [u8], pixels: &[u8], before: &[u8], behind: &[u8], keeps: boo
 
 /// Returns the places of the pixels that are set, most of which are not: eight of them are skipped at a time.
 fn dark_pixels(mask: &[u8]) -> impl Iterator<Item = u32> {
-    mask.chunks(8).enumerate().filter(|(_, chunk)| chunk.iter().any(|set| *set != 0)).flat_map(|(index, chunk)| {
-        let set = chunk.iter().enumerate().filter(|(_, set)| **set != 0);
-        set.map(move |(offset, _)| (index * 8 + offset) as u32)
-    })
+    let (chunks, rest) = mask.as_chunks::<8>();
+    let has_set = |(_, chunk): &(usize, &[u8; 8])| u64::from_ne_bytes(**chunk) != 0;
+    let set_in = |start: usize, values: &'_ [u8]| {
+        let bits = values.iter().enumerate().fold(0_u8, |bits, (offset, set)| bits | u8::from(*set != 0) << offset);
+        (0..8_u32).filter(move |offset| bits >> offset & 1 == 1).map(move |offset| start as u32 + offset)
+    };
+    let in_chunks = chunks.iter().enumerate().filter(has_set).flat_map(move |(index, chunk)| set_in(index * 8, chunk));
+    in_chunks.chain(set_in(mask.len() - rest.len(), rest))
 }
 
 /// Merges the runs of a ruling that is several pixels wide or slightly slanted.
