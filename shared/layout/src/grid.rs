@@ -41,16 +41,12 @@ impl Grid {
     }
 
     pub(crate) fn bounds(&self) -> Rect {
-        Rect { left: self.x[0], right: self.x[self.columns()], top: self.y[0], bottom: self.y[self.rows()] }
+        Rect::between(&self.x, &self.y, [0, self.columns()], [0, self.rows()])
     }
 
     pub(crate) fn rect(&self, cell: &GridCell) -> Rect {
-        Rect {
-            left: self.x[cell.column],
-            right: self.x[cell.column + cell.column_span],
-            top: self.y[cell.row],
-            bottom: self.y[cell.row + cell.row_span],
-        }
+        let [columns, rows] = [[cell.column, cell.column + cell.column_span], [cell.row, cell.row + cell.row_span]];
+        Rect::between(&self.x, &self.y, columns, rows)
     }
 }
 

@@ -10,6 +10,11 @@ pub(crate) struct Rect {
 }
 
 impl Rect {
+    /// Returns the place between two of the borders of columns, `x`, and two of those of rows, `y`.
+    pub(crate) fn between(x: &[f32], y: &[f32], [left, right]: [usize; 2], [top, bottom]: [usize; 2]) -> Self {
+        Self { left: x[left], right: x[right], top: y[top], bottom: y[bottom] }
+    }
+
     /// Returns the rectangle around these points.
     pub(crate) fn around(points: &[[f32; 2]]) -> Self {
         let side = |axis: usize, pick: fn(f32, f32) -> f32, start: f32| {

@@ -3,26 +3,15 @@
 use std::{fmt::Write as _, io::Read, path::Path};
 
 use quire_document::{Document, DocumentLimits, PageGlyph, PageImage};
-use quire_tasks::{DocumentFormat, EngineName, Line, PageText, Polygon};
+use quire_tasks::{DocumentFormat, PageText};
 
 use crate::{
     searchable::{SAME, difference, seen, text},
-    support::{PdfWorld, documents, rectangle, samples_folder},
+    support::{PdfWorld, documents, page_of, rectangle, samples_folder},
 };
 
 /// The bytes that a text layer with its fonts may add.
 const LAYER_BYTES: usize = 4_000;
-
-fn page_text(size: (u32, u32), lines: &[(&str, Polygon)]) -> PageText {
-    let engine: EngineName = "test@1".parse().expect("a name");
-    let line = |(text, polygon): &(&str, Polygon)| Line {
-        text: (*text).to_owned(),
-        confidence: Some(0.9),
-        polygon: Some(*polygon),
-        ..Line::default()
-    };
-    PageText::from_lines(engine, size.0, size.1, 0, lines.iter().map(line).collect())
-}
 
 /// Returns a PDF of these objects, numbered from 1, of which the first is the catalog.
 fn pdf_of(objects: &[String]) -> Vec<u8> {
@@ -116,7 +105,7 @@ async fn text_is_where_it_was_read_on_pages_of_all_orientations() {
         let sent = seen(&source).remove(0);
         let (width, height) = (sent.width() as f32, sent.height() as f32);
         let place = rectangle(width * 0.25, height * 0.5, width * 0.75, height * 0.55);
-        let read = page_text((sent.width(), sent.height()), &[("Total 12", place)]);
+        let read = page_of((sent.width(), sent.height()), &[("Total 12", place)]);
         let name = format!("{number}.pdf");
         let made = searchable(&pdf_world, &name, DocumentFormat::Pdf, &source, vec![Some(read)]).await;
         assert_eq!(text(&made), ["Total 12"], "{page}");
@@ -145,7 +134,7 @@ async fn links_outlines_and_objects_in_streams_are_kept() {
     // Made again of what was made, whose objects are in object streams: the text is not added twice.
     let sent = seen(&made).remove(0);
     let place = rectangle(100.0, 100.0, 300.0, 130.0);
-    let read = || page_text((sent.width(), sent.height()), &[("Invoice 7", place)]);
+    let read = || page_of((sent.width(), sent.height()), &[("Invoice 7", place)]);
     let again = searchable(&pdf_world, "b.pdf", DocumentFormat::Pdf, &made, vec![Some(read())]).await;
     let third = searchable(&pdf_world, "c.pdf", DocumentFormat::Pdf, &again, vec![Some(read())]).await;
     assert_eq!((text(&again), text(&third)), (vec!["Invoice 7".to_owned()], vec!["Invoice 7".to_owned()]));
@@ -198,7 +187,7 @@ async fn images_are_not_encoded_again() {
         let sent = decoded(&bytes, format);
         let (width, height) = (sent.width() as f32, sent.height() as f32);
         let place = rectangle(width * 0.1, height * 0.5, width * 0.9, height * 0.6);
-        let read = page_text((sent.width(), sent.height()), &[("Total 12", place)]);
+        let read = page_of((sent.width(), sent.height()), &[("Total 12", place)]);
         let made = searchable(&pdf_world, name, format, &bytes, vec![Some(read)]).await;
         assert_eq!(text(&made), ["Total 12"], "{name}");
         let shown = seen(&made).remove(0);
@@ -249,7 +238,7 @@ async fn documents_of_a_task_keep_their_links_and_their_looks() {
     let samples: Vec<_> = samples.iter().map(|file| (file.as_str(), DocumentFormat::Pdf, 1)).collect();
     let size = seen(&hidden_layer()).remove(0);
     let place = rectangle(100.0, 100.0, 300.0, 130.0);
-    let read = || Some(page_text((size.width(), size.height()), &[("Invoice 7", place)]));
+    let read = || Some(page_of((size.width(), size.height()), &[("Invoice 7", place)]));
     let task = pdf_world.task_of(&samples, None, vec![None, read(), read()]).await;
     let made = pdf_world.pdf(&task).await;
     assert_eq!(text(&made), ["", "Invoice 7", "Invoice 7"]);
@@ -268,7 +257,7 @@ async fn an_encrypted_pdf_that_opens_without_a_password_is_copied() {
     let source = std::fs::read(folder.join("owner-password.pdf")).expect("the fixture is there");
     let sent = seen(&source).remove(0);
     let place = rectangle(100.0, 100.0, 300.0, 130.0);
-    let read = page_text((sent.width(), sent.height()), &[("Invoice 7", place)]);
+    let read = page_of((sent.width(), sent.height()), &[("Invoice 7", place)]);
     let made = searchable(&pdf_world, "owner.pdf", DocumentFormat::Pdf, &source, vec![Some(read)]).await;
     assert!(has(&source, "/Encrypt") && !has(&made, "/Encrypt"));
     assert!(text(&made)[0].ends_with("Invoice 7"));
@@ -305,7 +294,7 @@ async fn qpdf_finds_no_error() {
         ("photo.png", DocumentFormat::Png, encoded(&photo, image::ImageFormat::Png)),
         ("photo.jpg", DocumentFormat::Jpeg, encoded(&photo, image::ImageFormat::Jpeg)),
     ] {
-        let read = page_text((0, 0), &[("Invoice 发票 7", rectangle(100.0, 100.0, 300.0, 130.0))]);
+        let read = page_of((0, 0), &[("Invoice 发票 7", rectangle(100.0, 100.0, 300.0, 130.0))]);
         let made = searchable(&pdf_world, name, format, &bytes, vec![Some(read)]).await;
         let file = pdf_world.program.path().join("made.pdf");
         std::fs::write(&file, made).expect("written");

@@ -129,7 +129,7 @@ impl PdfFile {
         let copied = if bytes.len() as u64 > MAX_COPIED_BYTES {
             Err(CopyFault::TooLarge)
         } else {
-            copy(bytes, "", first, MAX_COPY_BYTES)
+            copy(bytes, first, MAX_COPY_BYTES)
         };
         // pdfium has rendered the pages that were read: the copy must have the same ones.
         let copied =

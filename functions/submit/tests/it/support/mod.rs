@@ -29,7 +29,7 @@ use tokio::{
 pub(crate) use fakes::{AlwaysHealthy, Faults, StoreFault, work};
 pub(crate) use http::{FormPart, TestResponse, body, boundary, image, image_named, images};
 pub(crate) use local_server::{Connection, LocalServer, RELAXED};
-pub(crate) use pdf_world::{PdfWorld, documents, inspector, inspector_with, page, rectangle, samples_folder};
+pub(crate) use pdf_world::{PdfWorld, documents, inspector, inspector_with, page, page_of, rectangle, samples_folder};
 pub(crate) use steps::{id, now};
 pub(crate) use table::TableFault;
 

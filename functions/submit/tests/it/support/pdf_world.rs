@@ -157,6 +157,11 @@ pub(crate) fn inspector_with(program: PathBuf, limits: SandboxLimits) -> ChildIn
 }
 
 pub(crate) fn page(lines: &[(&str, Polygon)]) -> PageText {
+    page_of(SIZE, lines)
+}
+
+/// A page of this size with these lines.
+pub(crate) fn page_of((width, height): (u32, u32), lines: &[(&str, Polygon)]) -> PageText {
     let engine: EngineName = "test@1".parse().expect("a name");
     let line = |(text, polygon): &(&str, Polygon)| Line {
         text: (*text).to_owned(),
@@ -164,7 +169,7 @@ pub(crate) fn page(lines: &[(&str, Polygon)]) -> PageText {
         polygon: Some(*polygon),
         ..Line::default()
     };
-    PageText::from_lines(engine, SIZE.0, SIZE.1, 0, lines.iter().map(line).collect())
+    PageText::from_lines(engine, width, height, 0, lines.iter().map(line).collect())
 }
 
 pub(crate) const fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> Polygon {

@@ -33,8 +33,8 @@ pub(crate) struct Copied {
 
 /// Copies the document in these bytes. Its objects are numbered from `first`; the copy has at most `max_bytes` beside
 /// those of the source.
-pub(crate) fn copy(file: Vec<u8>, password: &str, first: u32, max_bytes: usize) -> Result<Copied, CopyFault> {
-    let pdf = Pdf::new_with_password(file, password)?;
+pub(crate) fn copy(file: Vec<u8>, first: u32, max_bytes: usize) -> Result<Copied, CopyFault> {
+    let pdf = Pdf::new(file)?;
     let mut copier = Copier { pdf: &pdf, numbers: Numbering::new(first, max_bytes) };
     let page_numbers: Vec<u32> = pdf.pages().iter().map(|page| copier.numbers.add_page(page.raw().obj_id())).collect();
     let catalog = copier.catalog(|key| !OMITTED.contains(&key))?;

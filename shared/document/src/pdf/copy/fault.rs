@@ -13,7 +13,7 @@ pub(crate) enum CopyFault {
     Damaged,
     #[error("it is encrypted in a way that is not supported")]
     Encrypted,
-    #[error("the password is missing or wrong")]
+    #[error("it needs a password")]
     Password,
 }
 
