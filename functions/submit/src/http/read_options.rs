@@ -22,8 +22,10 @@ pub(crate) fn parse_read_options(fields: &Map<String, Value>) -> Result<ReadOpti
 }
 
 fn parse_text_layer(text: &str, mode: ModeName) -> Result<TextLayerPolicy, Problem> {
-    let policy: TextLayerPolicy =
-        text.parse().map_err(|error| Problem::invalid_field("text_layer", format!("{error}.")))?;
+    let policy: TextLayerPolicy = text.parse().map_err(|_| {
+        let known = TextLayerPolicy::ALL.map(TextLayerPolicy::as_str).join(", ");
+        Problem::invalid_field("text_layer", format!("Unknown text layer policy; expected one of {known}."))
+    })?;
     if !policy.is_possible_with(mode) {
         return Err(Problem::invalid_field("text_layer", format!("The mode {mode} needs an image.")));
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use quire_platform::{Consumer, QueueName};
 use quire_tasks::{
-    FallbackReason, Line, Mode, ModeName, ObjectKey, Outcome, PageMessage, PageText, ReadAs, Task, TaskId, TriedEngine,
-    WarningKind,
+    FallbackReason, Line, Mode, ModeName, ObjectKey, Outcome, PageMessage, PageText, ReadAs, Task, TaskId,
+    TextLayerPolicy, TriedEngine, WarningKind,
 };
 use serde_json::{Value, json};
 
@@ -72,6 +72,18 @@ async fn the_default_mode_is_text() {
 }
 
 #[tokio::test]
+async fn every_form_accepts_a_text_layer_policy_for_every_page() {
+    let world = TestWorld::with_routes(ROUTES).await;
+    for (path, file) in [("/ocr", image("pages=1")), ("/ocr/batch", images(&["pages=1"])[0])] {
+        for policy in TextLayerPolicy::ALL {
+            let answer = world.post(path, &[file, field("text_layer", policy.as_str())]).await;
+            assert_eq!(answer.status, 202, "{path}: {}", answer.text);
+            assert_eq!(sent(&world).await.0.text_layer, policy);
+        }
+    }
+}
+
+#[tokio::test]
 async fn json_calls_accept_a_mode_and_an_engine() {
     let world = TestWorld::with_routes(ROUTES).await;
     world.faults.take_uploads();
@@ -90,7 +102,9 @@ async fn json_calls_accept_a_mode_and_an_engine() {
         let read_as = ask(json!({"mode": "fields", "keys": ["a", "b"], "language": null})).await;
         let mode = Mode::Fields { keys: vec!["a".to_owned(), "b".to_owned()] };
         assert_eq!(read_as, ReadAs { mode, engine: "a@1".parse().ok(), pinned: false, ..ReadAs::default() });
-        let nothing = ask(json!({"mode": null, "keys": null, "engine": null})).await;
+        assert_eq!(ask(json!({"text_layer": "never"})).await.text_layer, TextLayerPolicy::Never);
+        let nothing = ask(json!({"mode": null, "keys": null, "engine": null, "text_layer": null})).await;
+        assert_eq!(nothing.text_layer, TextLayerPolicy::Auto);
         assert_eq!(nothing.engine, "pp-ocr@v6-small".parse().ok());
     }
 }
@@ -109,6 +123,13 @@ async fn an_invalid_or_unavailable_mode_is_refused_with_its_pointer() {
         (json!({"mode": "fields", "keys": ["a\nb"]}), invalid, "keys", "without line breaks"),
         (json!({"mode": "fields", "keys": vec!["a"; 65]}), invalid, "keys", "at most 64 texts"),
         (json!({"mode": "markdown", "language": "English"}), invalid, "language", "does not accept language"),
+        (json!({"text_layer": "yes"}), invalid, "text_layer", "expected one of auto, never, only."),
+        (
+            json!({"mode": "translate", "language": "English", "text_layer": "only"}),
+            invalid,
+            "text_layer",
+            "The mode translate needs an image.",
+        ),
         (json!({"mode": "table"}), no_mode, "mode", "No engine offers the mode table; available modes: text,"),
         (
             json!({"mode": "formula", "engine": "pp-ocr"}),
